@@ -1,0 +1,1 @@
+"""A study of pruning: is a pruned network worth its weights, or only its shape?"""

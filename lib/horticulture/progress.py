@@ -1,0 +1,92 @@
+"""Progress that can be read everywhere: a line that changes in JupyterLab and in a terminal.
+
+In a notebook it is one display that is updated: executed headlessly it leaves a single readable line,
+not thousands, and it needs no widget (an Output widget can stall a headless execution for ever). The
+runner of a study listens for `MIME` and shows the same line in the terminal.
+"""
+
+import sys
+import time
+from typing import Any
+
+MIME = "application/vnd.horticulture.progress+json"
+EVERY = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # seconds between two lines
+
+
+class Progress:
+    """`with Progress("pruning", total) as progress: progress.update(done, "what is known now")`."""
+
+    def __init__(self, what: str, total: float) -> None:
+        self.what, self.total = what, total
+        self.done, self.note = 0.0, ""
+        self._began = time.monotonic()
+        self._shown = -1e9
+        self._handle: Any = None
+        self._place = _place()
+
+    def __enter__(self) -> "Progress":
+        self._show()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._show(finished=True)
+
+    def update(self, done: float, note: str = "") -> None:
+        """Say how much of `total` is done; cheap enough to call at every step."""
+        self.done, self.note = done, note
+        if time.monotonic() - self._shown >= EVERY[self._place]:
+            self._show()
+
+    def line(self, finished: bool = False) -> str:
+        """`pruning  43 %  1:02 elapsed, 1:22 left  parameters 88,210`."""
+        elapsed = time.monotonic() - self._began
+        share = self.done / self.total if self.total else 1.0
+        parts = [self.what, f"{share:4.0%}", f"{clock(elapsed)} elapsed"]
+        if not finished and self.done:
+            parts[-1] += f", {clock(elapsed / share - elapsed)} left"
+        return "  ".join(parts + ([self.note] if self.note else []))
+
+    def _show(self, finished: bool = False) -> None:
+        self._shown = time.monotonic()
+        line = self.line(finished)
+        if self._place == "notebook":
+            share = self.done / self.total if self.total else 1.0
+            data = {
+                "text/plain": line,
+                "text/html": f"<pre style='margin:0'>{bar(share)} {line}</pre>",
+                MIME: {"line": line, "share": share},
+            }
+            if self._handle is None:
+                from IPython.display import display
+
+                self._handle = display(data, raw=True, display_id=True)
+            else:
+                self._handle.update(data, raw=True)
+        elif self._place == "terminal":
+            sys.stderr.write(f"\r\x1b[K{bar(min(1.0, self.done / (self.total or 1)))} {line}")
+            sys.stderr.write("\n" if finished else "")
+            sys.stderr.flush()
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def bar(share: float, width: int = 20) -> str:
+    """A bar of `width` characters."""
+    full = round(width * min(1.0, max(0.0, share)))
+    return "█" * full + "░" * (width - full)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, or hours too: `1:02`, `3:07:45`."""
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def _place() -> str:
+    if "IPython" in sys.modules:
+        from IPython import get_ipython
+
+        if hasattr(get_ipython(), "kernel"):
+            return "notebook"
+    return "terminal" if sys.stderr.isatty() else "log"

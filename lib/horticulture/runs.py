@@ -1,0 +1,271 @@
+"""What a run is and where it lives: key, folder, result; and all results of a study in one frame.
+
+A run is fixed by its description. Its key is a digest of that, so a run asked for twice, by two
+notebooks or two studies, is the same run and is made once. `run.json` is written last, by rename: if
+it is there, the run is whole. No torch here: a laptop without it can collect and draw.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from horticulture.architecture import Architecture
+from horticulture.errors import BadInput
+
+VERSION = 1  # of the meaning of a description: a change here makes every run anew
+
+RESULT_COLUMNS = [
+    *("study", "curve", "criterion", "family", "architecture", "params", "macs", "seed", "round"),
+    *("recipe", "epochs", "train_macs", "val_error", "test_error", "seconds", "run"),
+]
+REMOVAL_COLUMNS = [
+    *("run", "round", "group", "channel", "saliency", "params", "macs", "val_error", "test_error"),
+    *("loss", "train_macs", "seconds", "architecture"),
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training or one pruning.
+
+    kind: a name in `jobs.KINDS`. recipe: `training.Recipe` or `pruning.Plan` as plain data. data: name
+    of the data set and how many training images. start: the run whose network this one begins with.
+    """
+
+    kind: str
+    architecture: Architecture
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    seed: int
+    start: "Run | None" = None
+
+    @cached_property
+    def key(self) -> str:
+        """Twelve hexadecimal digits: the same for equal descriptions, whatever the device or folder."""
+        text = json.dumps({"version": VERSION, **self.to_json()}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_json(self) -> dict:
+        """The description: everything that fixes the run."""
+        return {
+            "kind": self.kind,
+            "architecture": self.architecture.to_json(),
+            "recipe": self.recipe,
+            "data": self.data,
+            "seed": self.seed,
+            "start": self.start.to_json() if self.start else None,
+        }
+
+    @staticmethod
+    def from_json(description: dict) -> "Run":
+        """The inverse of `to_json`."""
+        start = description["start"]
+        return Run(
+            **{
+                **description,
+                "architecture": Architecture.from_json(description["architecture"]),
+                "start": Run.from_json(start) if start else None,
+            }
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} ({self.architecture.params:,} parameters, seed {self.seed})"
+
+
+# --- one run on disk -------------------------------------------------------------------------------------
+
+
+def folder(run: Run, outputs: Path) -> Path:
+    """Where a run lives: shared by all studies under `outputs`."""
+    return outputs / "runs" / run.key
+
+
+def result(run: Run, outputs: Path) -> dict | None:
+    """What a finished run found, or None. Raises BadInput if the file is there but damaged."""
+    path = folder(run, outputs) / "run.json"
+    found = read_json(path) if path.exists() else None
+    if found is not None and not {"run", "metrics"} <= found.keys():
+        raise BadInput(damaged(path))
+    return found
+
+
+def finish(run: Run, outputs: Path, metrics: dict, about: dict) -> dict:
+    """Write the result, last of all the run's files. `about`: device, versions, seconds."""
+    whole = {"key": run.key, "run": run.to_json(), "metrics": metrics, "about": about}
+    write_json(folder(run, outputs) / "run.json", whole)
+    return whole
+
+
+def removals(run: Run, outputs: Path) -> pd.DataFrame:
+    """The rounds of a finished pruning, one row each. Raises BadInput if there are none."""
+    path = folder(run, outputs) / "removals.csv"
+    try:
+        frame = pd.read_csv(path, dtype={"run": str, "architecture": str})
+        if list(frame.columns) != REMOVAL_COLUMNS or frame["test_error"].isna().any():
+            raise ValueError("columns or values are missing")
+    except FileNotFoundError as error:
+        raise BadInput(f"{run} has not been made yet: there is no {path}") from error
+    except ValueError as error:
+        raise BadInput(damaged(path)) from error
+    return frame
+
+
+def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architecture:
+    """The architecture after that round of a pruning. Raises BadInput if there was no such round."""
+    if not 0 <= round_ <= removed["round"].max():
+        raise BadInput(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
+    gone = removed.loc[removed["round"].between(1, round_), "group"]
+    widths = list(run.architecture.widths)
+    for group in gone:
+        widths[group] -= 1
+    return run.architecture.with_widths(tuple(widths))
+
+
+def round_nearest(removed: pd.DataFrame, params: float) -> int:
+    """The round whose network comes nearest to that many parameters."""
+    return int(removed.loc[(removed["params"] - params).abs().idxmin(), "round"])
+
+
+# --- a study's curves ------------------------------------------------------------------------------------
+
+
+class Member(NamedTuple):
+    """A network's place in a study: on which curve, found by which criterion, after which round.
+
+    `before` is what it cost to find the architecture, in MACs: none for a simple family.
+    """
+
+    curve: str
+    run: Run
+    criterion: str = ""
+    round: int | None = None
+    before: int = 0
+
+
+def record(study: Path, members: Iterable[Member]) -> None:
+    """Say which runs make a study's curves; what was said of the same curve and criterion is replaced."""
+    curves: dict[str, list[dict]] = {}
+    for member in members:
+        entry = {**member._asdict(), "run": member.run.to_json()}
+        curves.setdefault("-".join(filter(None, (member.curve, member.criterion))), []).append(entry)
+    for name, entries in curves.items():
+        write_json(study / "curves" / f"{name}.json", entries)
+
+
+def recorded(study: Path) -> list[Member]:
+    """Every member of every curve of a study."""
+    return [
+        Member(**{**entry, "run": Run.from_json(entry["run"])})
+        for path in sorted((study / "curves").glob("*.json"))
+        for entry in read_json(path)
+    ]
+
+
+def collect(study: str | Path) -> pd.DataFrame:
+    """The results of a study: one row for every network that was evaluated, columns as in the README.
+
+    study: a study's folder, such as `outputs/quick`. Raises BadInput if there are no results there, or
+    if a file is damaged.
+    """
+    study = Path(study)
+    members = recorded(study)
+    if not members:
+        return _read_results(study / "results.csv")
+    rows = [row for member in members for row in _rows(study, member)]
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"round": "Int64"})
+
+
+def collect_removals(study: str | Path) -> pd.DataFrame:
+    """Every round of every pruning of a study, one row each."""
+    study = Path(study)
+    prunings = [m.run for m in recorded(study) if m.run.kind == "prune"]
+    if not prunings and (study / "removals.csv").exists():
+        return pd.read_csv(study / "removals.csv", dtype={"run": str, "architecture": str})
+    frames = [removals(run, study.parent) for run in prunings]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=REMOVAL_COLUMNS)
+
+
+def _rows(study: Path, member: Member) -> list[dict]:
+    run, outputs = member.run, study.parent
+    found = result(run, outputs)
+    if found is None:
+        raise BadInput(f"{run} of the curve {member.curve} is not finished: run the study again")
+    common = {
+        "study": study.name,
+        "curve": member.curve,
+        "criterion": member.criterion,
+        "family": run.architecture.family,
+        "seed": run.seed,
+        "recipe": found["metrics"]["recipe"],
+        "run": run.key,
+    }
+    if run.kind == "prune":
+        return [{**common, **row} for row in removals(run, outputs).to_dict("records")]
+    architecture = run.architecture
+    return [
+        {
+            **common,
+            "architecture": architecture.id,
+            "params": architecture.params,
+            "macs": architecture.macs,
+            "round": member.round,
+            "epochs": run.recipe["epochs"],
+            "train_macs": member.before + found["metrics"]["train_macs"],
+            "val_error": found["metrics"]["val_error"],
+            "test_error": found["metrics"]["test_error"],
+            "seconds": found["metrics"]["seconds"],
+        }
+    ]
+
+
+def _read_results(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        raise BadInput(f"no results in {path.parent}: run the study first")
+    try:
+        frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "round": "Int64"})
+    except ValueError as error:
+        raise BadInput(damaged(path)) from error
+    missing = [name for name in RESULT_COLUMNS if name not in frame.columns]
+    if missing:
+        raise BadInput(f"{path} lacks the columns {', '.join(missing)}")
+    return frame.fillna({"criterion": ""})
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def outputs_folder(path: str | Path = "") -> Path:
+    """Where results go: `path`, or `HORTICULTURE_OUTPUTS`, or `outputs/` beside the library's checkout.
+
+    Absolute, so that a notebook means the same folder whatever directory it runs in.
+    """
+    default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[2] / "outputs"
+    return Path(path or default).expanduser().resolve()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write so that the file is whole or not there, even if the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> Any:
+    """Raises BadInput, naming the file, if it does not hold JSON."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise BadInput(damaged(path)) from error
+
+
+def damaged(path: Path) -> str:
+    """What to say of a file that cannot be read, and what to do."""
+    return f"{path} is damaged: delete its folder to have it made again"

@@ -1,0 +1,136 @@
+"""Criteria: which channel matters least? Low saliency goes first.
+
+A criterion is a pure function of tensors; `CRITERIA` says which tensors each one needs. A `Probe`
+gathers them while a network is being fine-tuned, so that a saliency costs no pass of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from horticulture.errors import choose
+from horticulture.networks import Group, Network
+
+
+def fisher(activation: Tensor, gradient: Tensor) -> Tensor:
+    """Expected rise of the loss when a channel is silenced (Theis et al., 2018; Crowley et al., 2018).
+
+    activation: (batch, channel, height, width), after the non-linearity.
+    gradient: the same shape, of each example's *own* loss with respect to it, not of the batch mean.
+    Returns (channel,), never negative: half the mean over examples of the squared sum over space.
+    """
+    per_example = (activation * gradient).sum(dim=(2, 3))
+    return per_example.square().mean(dim=0) / 2
+
+
+def taylor(activation: Tensor, gradient: Tensor) -> Tensor:
+    """Size of the first-order change of the loss (Molchanov et al., 2017), before normalisation by layer.
+
+    Arguments as for `fisher`. Returns (channel,): the absolute mean over examples and space.
+    """
+    return (activation * gradient).mean(dim=(0, 2, 3)).abs()
+
+
+def l1(weight: Tensor) -> Tensor:
+    """Sum of the absolute weights of each filter (Li et al., 2017).
+
+    weight: (channel, inputs, height, width). Returns (channel,). The code published with Crowley et al.
+    sums the weights with their signs; that ranks the most negative filter lowest, and is not done here.
+    """
+    return weight.abs().sum(dim=(1, 2, 3))
+
+
+def per_layer(saliency: Tensor) -> Tensor:
+    """Divide a layer's saliencies by their Euclidean norm, so that layers can be compared."""
+    return saliency / saliency.norm().clamp(min=torch.finfo(saliency.dtype).tiny)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How channels are scored, and from what.
+
+    `activations`: a function of (activation, gradient), averaged over the steps of a round.
+    `weights`: a function of the filters as they are when asked. With neither, the score is random.
+    """
+
+    about: str
+    activations: Callable[[Tensor, Tensor], Tensor] | None = None
+    weights: Callable[[Tensor], Tensor] | None = None
+    layer: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
+
+
+CRITERIA: dict[str, Criterion] = {
+    "fisher": Criterion("expected rise of the loss, second order", activations=fisher),
+    "taylor": Criterion("change of the loss, first order", activations=taylor, layer=per_layer),
+    "l1": Criterion("sum of a filter's absolute weights", weights=l1),
+    "random": Criterion("no evidence at all: the baseline"),
+}
+
+
+class Probe:
+    """Listens to a network's groups during ordinary training steps and scores their channels.
+
+    Use as a context; `scores()` gives one tensor a group and begins a new round of listening.
+    """
+
+    def __init__(self, network: Network, criterion: str, generator: torch.Generator) -> None:
+        self.criterion = CRITERIA[choose(criterion, CRITERIA, "criterion")]
+        self.network, self.generator = network, generator
+        self._sums: list[Tensor | None] = [None] * len(network.groups)
+        self._steps = [0] * len(network.groups)
+        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+
+    def __enter__(self) -> "Probe":
+        if self.criterion.activations is not None:
+            for number, group in enumerate(self.network.groups):
+                self._hooks.append(group.gate.register_forward_hook(self._listen(number)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+
+    def scores(self) -> list[Tensor]:
+        """(channel,) for every group, on the CPU; a group with no channels left gives an empty one."""
+        scored = [self._score(number, group) for number, group in enumerate(self.network.groups)]
+        self._sums = [None] * len(scored)
+        self._steps = [0] * len(scored)
+        return scored
+
+    def _listen(self, number: int) -> Callable[..., None]:
+        score = self.criterion.activations
+        assert score is not None
+
+        def forward(module: object, inputs: object, activation: Tensor) -> None:
+            if not activation.requires_grad:  # an evaluation, not a step
+                return
+            kept = activation.detach()
+
+            def backward(gradient: Tensor) -> None:
+                # The loss is the batch's mean: times the batch size it is each example's own.
+                found = score(kept.float(), gradient.float() * len(gradient))
+                total = self._sums[number]
+                self._sums[number] = found if total is None else total + found
+                self._steps[number] += 1
+
+            activation.register_hook(backward)
+
+        return forward
+
+    @torch.no_grad()
+    def _score(self, number: int, group: Group) -> Tensor:
+        if group.width == 0:
+            return torch.zeros(0)
+        if self.criterion.activations is not None:
+            total = self._sums[number]
+            if total is None:
+                raise RuntimeError("no training step since the last scores: nothing to judge by")
+            saliency = total / self._steps[number]
+        elif self.criterion.weights is not None:
+            saliency = self.criterion.weights(group.producer.weight)
+        else:
+            saliency = torch.rand(group.width, generator=self.generator)
+        return self.criterion.layer(saliency).cpu()

@@ -1,0 +1,89 @@
+"""Taking channels out of a network: exactly, physically, and with the optimizer's state.
+
+The cut network computes what the network with those channels silenced would compute. Choosing what to
+cut is not done here (see `pruning`).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from horticulture.errors import BadInput
+from horticulture.networks import Group, Network
+
+
+def remove(
+    network: Network, group: int, channel: int, optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """Take one channel out: from the layer that makes it, its norm, its readers and the optimizer.
+
+    group: index into `network.groups`. channel: its place among the channels still there.
+    Raises BadInput if there is no such channel.
+    """
+    if not 0 <= group < len(network.groups):
+        raise BadInput(f"no group {group}: the network has {len(network.groups)}")
+    width = network.groups[group].width
+    if not 0 <= channel < width:
+        raise BadInput(f"no channel {channel} in group {network.groups[group].name}: it has {width}")
+    keep(network.groups[group], [c for c in range(width) if c != channel], optimizer)
+
+
+@torch.no_grad()
+def keep(
+    group: Group, channels: list[int], optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """Keep only these channels of a group, in this order."""
+    index = torch.tensor(channels, dtype=torch.long, device=group.producer.weight.device)
+    _select(group.producer, "weight", index, 0, optimizer)
+    for name in ("weight", "bias"):
+        _select(group.norm, name, index, 0, optimizer)
+    for name in ("running_mean", "running_var"):
+        setattr(group.norm, name, getattr(group.norm, name).index_select(0, index))
+    for consumer in group.consumers:
+        _select(consumer, "weight", index, 1, optimizer)
+        consumer.in_channels = len(channels)
+    group.producer.out_channels = group.norm.num_features = len(channels)
+
+
+def _select(
+    module: nn.Module,
+    name: str,
+    index: Tensor,
+    dim: int,
+    optimizer: torch.optim.Optimizer | None,
+) -> None:
+    """Replace a parameter by a slice of it, everywhere it is known.
+
+    A new Parameter and not new `.data` in the old one: autograd's node for the old one remembers its
+    shape for as long as anything holds a graph, and the next backward pass would fail.
+    """
+    old = getattr(module, name)
+
+    def cut(tensor: Tensor) -> Tensor:
+        chosen = tensor.index_select(dim, index)
+        if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+            return chosen.contiguous(memory_format=torch.channels_last)
+        return chosen
+
+    new = nn.Parameter(cut(old), requires_grad=old.requires_grad)
+    setattr(module, name, new)
+    if optimizer is not None:
+        _hand_over(optimizer, old, new, cut)
+
+
+def _hand_over(
+    optimizer: torch.optim.Optimizer,
+    old: nn.Parameter,
+    new: nn.Parameter,
+    cut: Callable[[Tensor], Tensor],
+) -> None:
+    """Let the optimizer step the new parameter, with the momentum that belongs to what is left of it."""
+    for settings in optimizer.param_groups:
+        settings["params"] = [new if parameter is old else parameter for parameter in settings["params"]]
+    state = optimizer.state.pop(old, None)
+    if state is not None:
+        optimizer.state[new] = {
+            name: cut(value) if isinstance(value, Tensor) and value.shape == old.shape else value
+            for name, value in state.items()
+        }
