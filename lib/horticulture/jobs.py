@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from horticulture import data, networks, pruning, runs, training
+from horticulture import architecture, data, families, networks, pruning, runs, training
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
 from horticulture.networks import Network
@@ -23,9 +23,9 @@ from horticulture.training import Recipe
 Report = Callable[[float, str], None]  # the share that is done, and what is known now
 
 
-def train(architecture: Architecture, recipe: Recipe, source: dict, seed: int) -> Run:
+def train(shape: Architecture, recipe: Recipe, source: dict, seed: int) -> Run:
     """The description of a training from scratch. source: {"name": ..., "images": ...}."""
-    return Run("train", architecture, recipe.to_json(), source, seed)
+    return Run("train", shape, recipe.to_json(), source, seed)
 
 
 def prune(start: Run, plan: Plan) -> Run:
@@ -34,6 +34,26 @@ def prune(start: Run, plan: Plan) -> Run:
     if plan.rounds > channels:
         raise BadInput(f"rounds={plan.rounds}, but the network has {channels} channels to remove")
     return Run("prune", start.architecture, plan.to_json(), start.data, start.seed, start)
+
+
+def check(parameters: dict) -> None:
+    """Refuse, before anything runs, a study whose parameters would fail later. Raises BadInput."""
+    images = dataset(parameters["data"], parameters["images"])
+    shape = architecture.named(parameters["network"], image=images.image, classes=len(images.classes))
+    source = {"name": parameters["data"], "images": parameters["images"]}
+    known = {field.name: parameters[field.name] for field in fields(Recipe) if field.name in parameters}
+    base = train(shape, Recipe(**known), source, 0)
+    known = {field.name: parameters[field.name] for field in fields(Plan) if field.name in parameters}
+    prune(base, Plan(**{**known, "lr": parameters["tune_lr"]}))
+    for curve in parameters["curves"]:
+        choose(curve, families.FAMILIES, "curve")
+    for size in [*parameters["sizes"], parameters["copied"]]:
+        if not (isinstance(size, int | float) and 0 < size <= 1):
+            raise BadInput(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
+    for seed in parameters["seeds"]:
+        if not isinstance(seed, int):
+            raise BadInput(f"seeds are whole numbers, not {seed!r}")
+    place(parameters["device"])
 
 
 def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lambda *_: None) -> dict:

@@ -192,6 +192,30 @@ def collect_removals(study: str | Path) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=REMOVAL_COLUMNS)
 
 
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """Test error (%) by curve and size, a mean over seeds; sizes in percent of the whole network.
+
+    The pruned-and-tuned curve has a network for every round: its entry is the mean of the five rounds
+    nearest in size.
+    """
+    whole = results.loc[results["curve"] == "whole", "params"].max()
+    scratch = results[~results["curve"].isin(["whole", "pruned-tuned"])]
+    sizes = sorted(set((100 * scratch["params"] / whole).round().astype(int)))
+    sizes = [size for i, size in enumerate(sizes) if i == 0 or size - sizes[i - 1] > 1]  # 49 and 50 are one
+    rows = {}
+    for (curve, criterion), found in results.groupby(["curve", "criterion"], sort=False):
+        share = 100 * found["params"] / whole
+        row = {}
+        for size in [*sizes, 100]:
+            apart = (share - size).abs()
+            near = found[apart <= max(1.0, 0.03 * size)]
+            if curve == "pruned-tuned":
+                near = near.loc[apart[near.index].sort_values().index].groupby("seed").head(5)
+            row[f"{size} %"] = near["test_error"].mean()
+        rows[" ".join(filter(None, (curve, criterion)))] = row
+    return pd.DataFrame(rows).T.round(1).rename_axis("test error (%) at parameters left")
+
+
 def _rows(study: Path, member: Member) -> list[dict]:
     run, outputs = member.run, study.parent
     found = result(run, outputs)

@@ -1,0 +1,297 @@
+"""A study: a file of parameters for the five notebooks, run through papermill, and what they produced.
+
+papermill alone lets a misspelt parameter pass with a log line, reports nothing of a killed kernel, and
+can wait for ever on a widget. This room knows that: parameters are checked before anything starts, a
+notebook is finished only if every cell is, and the engine cannot stall.
+"""
+
+import ast
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from jupyter_core.utils import run_sync
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine
+from papermill.exceptions import PapermillExecutionError
+from papermill.log import logger
+
+from horticulture import runs
+from horticulture.errors import BadInput, choose
+from horticulture.progress import MIME, bar, clock
+
+TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,), "list": (list,)}
+SLICE = 0.5  # seconds after which a wait for the kernel looks again
+HEADLESS = "HORTICULTURE_HEADLESS"
+
+
+class NotebookFailed(Exception):
+    """A notebook did not finish; the message says which, in which cell, and where its executed copy is."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study file says. seconds: what each notebook took on two cores, to estimate the time left."""
+
+    name: str
+    about: str
+    parameters: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def notebooks() -> list[Path]:
+    """The ordered notebooks of the checkout. Raises BadInput if the package is not in one."""
+    found = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise BadInput("the notebooks are not beside the package: install it from a checkout, pip install -e .")
+    return found
+
+
+def studies() -> dict[str, Path]:
+    """The study files of the checkout, by name."""
+    folder = Path(__file__).parents[2] / "notebooks" / "studies"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read(name: str) -> Study:
+    """A study by its name, or by the path of its file. Raises BadInput if there is none or it is malformed."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else studies()[choose(name, studies(), "study")]
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise BadInput(f"no study file {path}") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"study file {path} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
+        raise BadInput(f"study file {path} must hold `about`, `seconds` and `parameters`")
+    return Study(path.stem, content.get("about", ""), content["parameters"], content.get("seconds") or {})
+
+
+# --- parameters ------------------------------------------------------------------------------------------
+
+
+def declared(notebook: Path) -> dict[str, dict]:
+    """The parameters of a notebook: name -> {"type", "default", "help"}, from its `parameters` cell."""
+    return {
+        name: {
+            "type": found["inferred_type_name"],
+            "default": ast.literal_eval(found["default"]),
+            "help": found["help"],
+        }
+        for name, found in papermill.inspect_notebook(str(notebook)).items()
+    }
+
+
+def parse(assignments: list[str]) -> dict[str, str]:
+    """`["seeds=[0, 1]", "data=clutter"]` -> {"seeds": "[0, 1]", "data": "clutter"}."""
+    split = [assignment.partition("=") for assignment in assignments]
+    for name, equals, _ in split:
+        if not equals:
+            raise BadInput(f"-p {name!r}: say NAME=VALUE")
+    return {name.strip(): value for name, _, value in split}
+
+
+def settle(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
+    """All parameters of all notebooks: defaults, then the study's, then the overrides.
+
+    An override given as text is read as the type that the notebooks declare. Raises BadInput for a name
+    that no notebook has, or a value of the wrong type.
+    """
+    known = {name: about for notebook in notebooks() for name, about in declared(notebook).items()}
+    settled = {name: about["default"] for name, about in known.items()}
+    for source, given in ((f"study {study.name}", study.parameters), ("-p", overrides)):
+        for name, value in given.items():
+            choose(name, known, f"parameter ({source})")
+            settled[name] = _typed(name, value, known[name]["type"])
+    return settled
+
+
+def _typed(name: str, value: Any, kind: str) -> Any:
+    if isinstance(value, str) and kind != "str":
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            pass  # still text, and refused below
+    wanted = TYPES[kind]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise BadInput(f"parameter {name} must be of type {kind}, not {value!r}")
+    return float(value) if kind == "float" else value
+
+
+# --- running ---------------------------------------------------------------------------------------------
+
+
+def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "01") -> Path:
+    """Execute the notebooks in order, from the one whose name begins with `first`. Returns the study's folder.
+
+    Begun from the start, the folder shows this run and nothing older; the runs themselves, under
+    `outputs/runs`, are kept and not made again. Raises NotebookFailed at the first that does not finish.
+    """
+    every = notebooks()
+    names = [path.stem for path in every]
+    start = next((i for i, name in enumerate(names) if name.startswith(first)), None)
+    if start is None:
+        raise BadInput(f"no notebook begins with {first!r}: choose from {', '.join(names)}")
+    folder = outputs / study.name
+    if start == 0:
+        for path in (folder / "curves").glob("*.json"):
+            path.unlink()
+    runs.write_json(folder / "study.json", {"study": study.name, "parameters": parameters})
+    terminal = _Terminal({name: study.seconds.get(name, 60.0) for name in names[start:]})
+    for notebook in every[start:]:
+        mine = {name: value for name, value in parameters.items() if name in declared(notebook)}
+        places = {"study": study.name, "outputs": str(outputs)}
+        _execute(notebook, folder / "notebooks" / notebook.name, {**mine, **places}, terminal)
+    return folder
+
+
+def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal: "_Terminal") -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    before = os.environ.get(HEADLESS)
+    os.environ[HEADLESS] = "1"
+    terminal.begin(notebook.stem)
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(target).replace("{", "{{").replace("}", "}}"),  # papermill would fill in what is in braces
+            parameters,
+            engine_name="horticulture",
+            kernel_name="python3",
+            cwd=str(notebook.parent),
+            progress_bar=False,
+            listen=terminal.hear,
+        )
+    except PapermillExecutionError as error:
+        what = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise NotebookFailed(f"{notebook.stem} failed in cell {error.exec_count}: {what} (see {target})") from error
+    except (DeadKernelError, CellExecutionError) as error:
+        raise NotebookFailed(f"{notebook.stem}: its kernel died, perhaps for want of memory (see {target})") from error
+    finally:
+        terminal.end()
+        if before is None:
+            del os.environ[HEADLESS]
+        else:
+            os.environ[HEADLESS] = before
+    if not finished(target):
+        raise NotebookFailed(f"{notebook.stem} did not run to its last cell (see {target})")
+    to_html(target)
+
+
+def finished(notebook: Path) -> bool:
+    """Whether every cell ran without an error. papermill's own flag is empty after a kill."""
+    content = nbformat.read(notebook, as_version=4)
+    if not content.metadata.get("papermill", {}).get("end_time"):
+        return False
+    cells = [cell for cell in content.cells if cell.cell_type == "code" and cell.source.strip()]
+    return all(
+        cell.execution_count is not None and not any(o.output_type == "error" for o in cell.outputs)
+        for cell in cells
+    )
+
+
+def to_html(notebook: Path) -> Path:
+    """A page to read beside an executed notebook, pictures inside."""
+    from nbconvert import HTMLExporter
+
+    page, _ = HTMLExporter().from_filename(str(notebook))
+    target = notebook.with_suffix(".html")
+    target.write_text(page)
+    return target
+
+
+class _Terminal:
+    """One line a notebook: how far it is, what it does, how long it and the rest will take."""
+
+    def __init__(self, expected: dict[str, float]) -> None:
+        self.expected, self.took = expected, {}
+        self.live = sys.stderr.isatty()
+        self.name, self._began, self._shown = "", 0.0, 0.0
+
+    def begin(self, name: str) -> None:
+        self.name, self._began, self._shown = name, time.monotonic(), time.monotonic()
+        if self.live:
+            self._write("starting", end="")
+
+    def hear(self, line: str, share: float) -> None:
+        """What a `Progress` in the notebook says."""
+        now = time.monotonic()
+        if now - self._shown >= (0.2 if self.live else 30):
+            self._shown = now
+            self._write(f"{bar(share)} {line}", end="" if self.live else "\n")
+
+    def end(self) -> None:
+        self.took[self.name] = time.monotonic() - self._began
+        rest = [name for name in self.expected if name not in self.took]
+        pace = sum(self.took.values()) / sum(self.expected[name] for name in self.took)
+        left = pace * sum(self.expected[name] for name in rest)
+        note = f", about {clock(left)} left for {', '.join(name[:2] for name in rest)}" if rest else ""
+        self._write(f"took {clock(self.took[self.name])}{note}", end="\n")
+
+    def _write(self, text: str, end: str) -> None:
+        sys.stderr.write(("\r\x1b[K" if self.live else "") + f"{self.name:<24} {text}{end}")
+        sys.stderr.flush()
+
+
+class _Client(PapermillNotebookClient):
+    """nbclient, but a wait for the kernel looks again every half second.
+
+    nbclient sends widget messages on a socket that another task waits on; the wake-up is sometimes lost,
+    and without a timeout that wait never ends (jupyter/nbclient issue 312).
+    """
+
+    listen: Callable[[str, float], None] | None = None
+
+    async def async_start_new_kernel_client(self) -> Any:
+        client = await super().async_start_new_kernel_client()
+        channel, ask = client.shell_channel, client.shell_channel.get_msg
+
+        async def get_msg(timeout: float | None = None) -> Any:
+            end = None if timeout is None else time.monotonic() + timeout
+            while True:
+                left = SLICE if end is None else min(SLICE, max(0.0, end - time.monotonic()))
+                try:
+                    return await ask(timeout=left)
+                except Empty:
+                    if end is not None and time.monotonic() >= end:
+                        raise
+
+        channel.get_msg = get_msg
+        return client
+
+    start_new_kernel_client = run_sync(async_start_new_kernel_client)
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        """Pass progress on to whoever listens, then do as nbclient does."""
+        said = msg["content"].get("data", {}).get(MIME) if "data" in msg["content"] else None
+        if said and self.listen:
+            self.listen(said["line"], said["share"])
+        return super().process_message(msg, cell, cell_index)
+
+
+class Engine(NBClientEngine):
+    """papermill's own engine with the client above: `papermill --engine horticulture ...`."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+        """As papermill calls it; `listen` hears the progress of the notebook."""
+        listen = options.pop("listen", None)
+        timeout = options.pop("execution_timeout", None)
+        settings = {
+            "timeout": timeout,
+            "startup_timeout": options.pop("start_timeout", 60),
+            "kernel_name": kernel_name,
+            "log": logger,
+            **{name: options[name] for name in ("log_output", "stdout_file", "stderr_file") if name in options},
+        }
+        client = _Client(nb_man, **settings)
+        client.listen = listen
+        return client.execute(kernel_name=kernel_name)
