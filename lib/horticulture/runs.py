@@ -216,6 +216,52 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).T.round(1).rename_axis("test error (%) at parameters left")
 
 
+def verdict(results: pd.DataFrame) -> str:
+    """A sentence on whether shape or weights won, computed from the numbers and no stronger than they are."""
+    compared = compare(results)
+    if compared.empty:
+        return "No pruned shape was trained from scratch: there is nothing to compare."
+    whole = results.loc[results["curve"] == "whole", "params"].max()
+    small = compared[compared["params"] < whole / 3]
+    compared, where = (small, "Below a third of the parameters") if len(small) else (compared, "At all sizes")
+    gain = compared["tuned"] - compared["scratch"]
+    seeds = compared["seed"].nunique()
+    caution = (
+        "One seed: this shows what happened once, not how often it would."
+        if seeds == 1
+        else f"{seeds} seeds; spread of the difference {gain.std():.1f} points."
+    )
+    return (
+        f"{where} the pruned shape trained from scratch beat the pruned and tuned network in {(gain > 0).sum()} of "
+        f"{len(gain)} comparisons; its test error was {abs(gain.mean()):.1f} points "
+        f"{'lower' if gain.mean() > 0 else 'higher'} in the mean. {caution}"
+    )
+
+
+def compare(results: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of the same shape, seed and criterion: test error from scratch, and of the rounds around, tuned."""
+    rows = []
+    tuned = results[results["curve"] == "pruned-tuned"].set_index(["criterion", "seed"]).sort_index()
+    for one in results[results["curve"] == "pruned-scratch"].itertuples():
+        around = tuned.loc[(one.criterion, one.seed)]
+        around = around[(around["round"] - one.round).abs() <= 2]["test_error"].mean()
+        rows.append((one.criterion, one.seed, one.params, around, one.test_error))
+    return pd.DataFrame(rows, columns=["criterion", "seed", "params", "tuned", "scratch"])
+
+
+def architectures(study: str | Path) -> dict[str, Architecture]:
+    """Every architecture of a study by its short id, as the column `architecture` of the results has it."""
+    study = Path(study)
+    found = {}
+    for member in recorded(study):
+        shapes = [member.run.architecture]
+        if member.run.kind == "prune":
+            for group in removals(member.run, study.parent)["group"][1:]:
+                shapes.append(shapes[-1].without_channel(group))
+        found |= {shape.id: shape for shape in shapes}
+    return found
+
+
 def _rows(study: Path, member: Member) -> list[dict]:
     run, outputs = member.run, study.parent
     found = result(run, outputs)

@@ -9,28 +9,21 @@ import ast
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import nbformat
 import papermill
 import yaml
-from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine
 from papermill.exceptions import PapermillExecutionError
-from papermill.log import logger
 
 from horticulture import runs
 from horticulture.errors import BadInput, choose
-from horticulture.progress import MIME, bar, clock
+from horticulture.progress import bar, clock
 
 TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,), "list": (list,)}
-SLICE = 0.5  # seconds after which a wait for the kernel looks again
 HEADLESS = "HORTICULTURE_HEADLESS"
 
 
@@ -239,59 +232,3 @@ class _Terminal:
     def _write(self, text: str, end: str) -> None:
         sys.stderr.write(("\r\x1b[K" if self.live else "") + f"{self.name:<24} {text}{end}")
         sys.stderr.flush()
-
-
-class _Client(PapermillNotebookClient):
-    """nbclient, but a wait for the kernel looks again every half second.
-
-    nbclient sends widget messages on a socket that another task waits on; the wake-up is sometimes lost,
-    and without a timeout that wait never ends (jupyter/nbclient issue 312).
-    """
-
-    listen: Callable[[str, float], None] | None = None
-
-    async def async_start_new_kernel_client(self) -> Any:
-        client = await super().async_start_new_kernel_client()
-        channel, ask = client.shell_channel, client.shell_channel.get_msg
-
-        async def get_msg(timeout: float | None = None) -> Any:
-            end = None if timeout is None else time.monotonic() + timeout
-            while True:
-                left = SLICE if end is None else min(SLICE, max(0.0, end - time.monotonic()))
-                try:
-                    return await ask(timeout=left)
-                except Empty:
-                    if end is not None and time.monotonic() >= end:
-                        raise
-
-        channel.get_msg = get_msg
-        return client
-
-    start_new_kernel_client = run_sync(async_start_new_kernel_client)
-
-    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        """Pass progress on to whoever listens, then do as nbclient does."""
-        said = msg["content"].get("data", {}).get(MIME) if "data" in msg["content"] else None
-        if said and self.listen:
-            self.listen(said["line"], said["share"])
-        return super().process_message(msg, cell, cell_index)
-
-
-class Engine(NBClientEngine):
-    """papermill's own engine with the client above: `papermill --engine horticulture ...`."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-        """As papermill calls it; `listen` hears the progress of the notebook."""
-        listen = options.pop("listen", None)
-        timeout = options.pop("execution_timeout", None)
-        settings = {
-            "timeout": timeout,
-            "startup_timeout": options.pop("start_timeout", 60),
-            "kernel_name": kernel_name,
-            "log": logger,
-            **{name: options[name] for name in ("log_output", "stdout_file", "stderr_file") if name in options},
-        }
-        client = _Client(nb_man, **settings)
-        client.listen = listen
-        return client.execute(kernel_name=kernel_name)

@@ -1,0 +1,75 @@
+"""A papermill engine that cannot stall on a widget, and that passes a notebook's progress on.
+
+`papermill --engine horticulture ...`. papermill loads this module while it is itself being imported: import
+papermill first.
+"""
+
+import time
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+from jupyter_core.utils import run_sync
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine
+from papermill.log import logger
+
+from horticulture.progress import MIME
+
+SLICE = 0.5  # seconds after which a wait for the kernel looks again
+
+
+class _Client(PapermillNotebookClient):
+    """nbclient, but a wait for the kernel looks again every half second.
+
+    nbclient sends widget messages on a socket that another task waits on; the wake-up is sometimes lost,
+    and without a timeout that wait never ends (jupyter/nbclient issue 312).
+    """
+
+    listen: Callable[[str, float], None] | None = None
+
+    async def async_start_new_kernel_client(self) -> Any:
+        client = await super().async_start_new_kernel_client()
+        channel, ask = client.shell_channel, client.shell_channel.get_msg
+
+        async def get_msg(timeout: float | None = None) -> Any:
+            end = None if timeout is None else time.monotonic() + timeout
+            while True:
+                left = SLICE if end is None else min(SLICE, max(0.0, end - time.monotonic()))
+                try:
+                    return await ask(timeout=left)
+                except Empty:
+                    if end is not None and time.monotonic() >= end:
+                        raise
+
+        channel.get_msg = get_msg
+        return client
+
+    start_new_kernel_client = run_sync(async_start_new_kernel_client)
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        """Pass progress on to whoever listens, then do as nbclient does."""
+        said = msg["content"].get("data", {}).get(MIME) if "data" in msg["content"] else None
+        if said and self.listen:
+            self.listen(said["line"], said["share"])
+        return super().process_message(msg, cell, cell_index)
+
+
+class Engine(NBClientEngine):
+    """papermill's own engine with the client above: `papermill --engine horticulture ...`."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+        """As papermill calls it; `listen` hears the progress of the notebook."""
+        listen = options.pop("listen", None)
+        timeout = options.pop("execution_timeout", None)
+        settings = {
+            "timeout": timeout,
+            "startup_timeout": options.pop("start_timeout", 60),
+            "kernel_name": kernel_name,
+            "log": logger,
+            **{name: options[name] for name in ("log_output", "stdout_file", "stderr_file") if name in options},
+        }
+        client = _Client(nb_man, **settings)
+        client.listen = listen
+        return client.execute()
