@@ -125,9 +125,7 @@ def halved(size: int) -> int:
 # --- Wide ResNet (Zagoruyko and Komodakis, 2016): pre-activation, two 3 x 3 convolutions a block -------
 
 
-def wide_resnet(
-    depth: int, width: int, *, image: tuple[int, int, int], classes: int
-) -> Architecture:
+def wide_resnet(depth: int, width: int, *, image: tuple[int, int, int], classes: int) -> Architecture:
     """WRN-depth-width: a stem of 16, three stages of `16, 32, 64 x width` channels.
 
     A group is what lies between the two convolutions of a block. The residual trunk keeps its width.

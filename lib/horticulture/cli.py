@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from horticulture import runs, study
+from horticulture import results, runs, study
 from horticulture.errors import BadInput
 
 
@@ -65,7 +65,7 @@ def _download(options: argparse.Namespace) -> int:
 
 def _print(folder: Path) -> None:
     """The table of the curves, and where the pictures are."""
-    print(runs.table(runs.collect(folder)).to_string())
+    print(results.table(runs.collect(folder)).to_string())
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -42,10 +43,13 @@ def map(
     """
     wanted = list(wanted)
     todo = list({r.key: r for r in wanted if runs.result(r, outputs) is None}.values())
-    starts = [r.start for r in todo if r.start is not None]
+    starts = [r.start for r in todo if r.start and runs.result(r.start, outputs) is None]
     if starts:  # made first, or two workers would both make them
         map(starts, outputs, workers=workers, device=device, address=address, what="what they start from")
     where = jobs.place(device)
+    if not todo:
+        print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
+        return [runs.result(run, outputs) or {} for run in wanted]
     workers = min(workers or os.cpu_count() or 1, len(todo))
     with Progress(what, len(todo)) as progress:
         if address:
@@ -56,9 +60,14 @@ def map(
                 _elsewhere(submit, todo, outputs, device, progress)
         else:
             for number, run in enumerate(todo):
-                jobs.execute(run, outputs, device, lambda share, note, n=number: progress.update(n + share, note))
-        progress.update(len(todo), f"{len(wanted) - len(todo)} of {len(wanted)} were there already")
+                jobs.execute(run, outputs, device, partial(_tell, progress, number))
+        there = len(wanted) - len(todo)
+        progress.update(len(todo), f"{there} of {len(wanted)} were there already" if there else "")
     return [runs.result(run, outputs) or {} for run in wanted]
+
+
+def _tell(progress: Progress, before: int, share: float, note: str) -> None:
+    progress.update(before + share, note)
 
 
 def _elsewhere(submit: Submit, todo: list[Run], outputs: Path, device: str, progress: Progress) -> None:

@@ -4,7 +4,9 @@ Every data set has a training, a validation and a test part. Decisions look at t
 test part is only reported. `clutter` needs no download.
 """
 
+import importlib.util
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,9 +130,7 @@ class Batches:
         self._place = state["place"]
 
 
-def crop(
-    padded: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, image: tuple[int, int, int]
-) -> Tensor:
+def crop(padded: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, image: tuple[int, int, int]) -> Tensor:
     """One window of `image` size out of each chosen padded image, mirrored where asked.
 
     padded: (n, channels, height + 2 pad, width + 2 pad). order: (batch,) which images. shifts: (batch, 2)
@@ -159,11 +159,7 @@ def clutter() -> Dataset:
 
     The three parts are drawn from disjoint sets of the 1,797 handwritten digits, with fixed seeds.
     """
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    pictures = torch.from_numpy(digits.images.astype(np.float32) / 16)[:, None]
-    labels = torch.from_numpy(digits.target.astype(np.int64))
+    pictures, labels = _digits()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     sources = dict(zip(CLUTTER_PARTS, order.split([1097, 300, 400]), strict=True))
     parts = {
@@ -171,6 +167,19 @@ def clutter() -> Dataset:
         for part, (count, seed) in CLUTTER_PARTS.items()
     }
     return Dataset("clutter", tuple("0123456789"), **parts, pad=2, flip=False)
+
+
+def _digits() -> tuple[Tensor, Tensor]:
+    """(1797, 1, 8, 8) floats from 0 to 1, and labels: what `sklearn.datasets.load_digits` reads.
+
+    Only the file is read: importing scikit-learn takes two seconds, in every process.
+    """
+    package = importlib.util.find_spec("sklearn")
+    assert package is not None
+    assert package.submodule_search_locations
+    file = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+    table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
+    return table[:, :-1].reshape(-1, 1, 8, 8) / 16, table[:, -1].long()
 
 
 def _cluttered(pictures: Tensor, labels: Tensor, count: int, seed: int) -> Images:
@@ -239,8 +248,6 @@ def _torchvision(name: str, kind: str, flip: bool, validation: int = 5000) -> Da
 
 def data_folder() -> Path:
     """Where downloaded data sets lie: `HORTICULTURE_DATA`, or `data/` beside the library's checkout."""
-    import os
-
     return Path(os.environ.get("HORTICULTURE_DATA") or Path(__file__).parents[2] / "data")
 
 
@@ -282,7 +289,9 @@ def folder(path: str) -> Dataset:
     if classes != others:
         raise BadInput(f"data folder:{path}: train has classes {classes}, test has {others}")
     held = max(1, len(train) // 10)
-    return _with_validation(f"folder:{root.name}", tuple(classes), train, test, validation=held, pad=4, flip=True)
+    return _with_validation(
+        f"folder:{root.name}", tuple(classes), train, test, validation=held, pad=4, flip=True
+    )
 
 
 def _with_validation(

@@ -63,12 +63,16 @@ class Engine(NBClientEngine):
         """As papermill calls it; `listen` hears the progress of the notebook."""
         listen = options.pop("listen", None)
         timeout = options.pop("execution_timeout", None)
-        settings = {
+        settings: dict[str, Any] = {
             "timeout": timeout,
             "startup_timeout": options.pop("start_timeout", 60),
             "kernel_name": kernel_name,
             "log": logger,
-            **{name: options[name] for name in ("log_output", "stdout_file", "stderr_file") if name in options},
+            **{
+                name: options[name]
+                for name in ("log_output", "stdout_file", "stderr_file")
+                if name in options
+            },
         }
         client = _Client(nb_man, **settings)
         client.listen = listen

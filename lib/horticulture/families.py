@@ -110,7 +110,9 @@ def _wanted(
         return member(scale)
     least, most = 0.0, 1.0
     if cost(member(least)) > wanted:
-        raise BadInput(f"no member of the family is as small as {wanted:,}: the least has {cost(member(least)):,}")
+        raise BadInput(
+            f"no member of the family is as small as {wanted:,}: the least has {cost(member(least)):,}"
+        )
     while cost(member(most)) < wanted:
         most *= 2
         if most > 2**20:

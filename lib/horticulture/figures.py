@@ -99,7 +99,7 @@ def error_against(
     scratch = found.loc[~found["curve"].isin(["whole", "pruned-tuned"]), error]
     top, bottom = (scratch if len(scratch) else found[error]).max(), found[error].min()
     ax.set_ylim(max(0, bottom - 0.12 * (top - bottom)), top + 0.25 * (top - bottom) + 0.5)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, 1.04 * found[cost].max())
     ax.set_xlabel(AXES.get(cost, cost))
     ax.set_ylabel(f"{error.removesuffix('_error').replace('val', 'validation')} error (%)")
     if cost in AXES:
@@ -114,14 +114,24 @@ def _draw(one: pd.DataFrame, cost: str, error: str, look: Look, line: str, name:
     elif look.marker == ".":
         for i, (_, rounds) in enumerate(one.sort_values("round").groupby("seed")):
             style["label"] = name if i == 0 else None
-            ax.plot(rounds[cost], rounds[error], linestyle=line, linewidth=0.7, markersize=4, alpha=0.8, **style)
+            ax.plot(
+                rounds[cost], rounds[error], linestyle=line, linewidth=0.7, markersize=4, alpha=0.8, **style
+            )
     else:
         several = one["seed"].nunique() > 1
         rank = one.groupby("seed")[cost].rank(method="first")
         means = one.groupby(rank)[[cost, error]].mean()
         ax.plot(means[cost], means[error], linestyle=line, linewidth=1.8, markersize=6.5, zorder=3, **style)
         if several:
-            ax.plot(one[cost], one[error], linestyle="", color=look.color, marker=look.marker, alpha=0.35, markersize=4)
+            ax.plot(
+                one[cost],
+                one[error],
+                linestyle="",
+                color=look.color,
+                marker=look.marker,
+                alpha=0.35,
+                markersize=4,
+            )
 
 
 def magnitude(value: float) -> str:
@@ -161,7 +171,9 @@ def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> A
 def shares_over_rounds(removals: pd.DataFrame, whole: Architecture, ax: Axes | None = None) -> Axes:
     """What share of every group is left, round after round: dark is all, white is nothing."""
     ax = ax or plt.subplots(figsize=(8, 0.3 * len(whole.widths) + 1.4))[1]
-    gone = pd.crosstab(removals["round"], removals["group"]).reindex(columns=range(len(whole.widths)), fill_value=0)
+    gone = pd.crosstab(removals["round"], removals["group"]).reindex(
+        columns=range(len(whole.widths)), fill_value=0
+    )
     left = 1 - gone.cumsum() / np.maximum(1, whole.widths)
     sns.heatmap(
         left.T.set_axis(list(whole.groups)),

@@ -101,7 +101,10 @@ def _train(work: _Work) -> dict:
     epochs = []
     for epoch in training.fit(network, images, recipe, generator):
         epochs.append(epoch._asdict())
-        work.report(epoch.epoch / recipe.epochs, f"epoch {epoch.epoch}/{recipe.epochs}, validation {epoch.val_error:.1f} %")
+        work.report(
+            epoch.epoch / recipe.epochs,
+            f"epoch {epoch.epoch}/{recipe.epochs}, validation {epoch.val_error:.1f} %",
+        )
     pd.DataFrame(epochs).to_csv(work.folder / "epochs.csv", index=False)
     _save(network, work.folder)
     return {
@@ -134,7 +137,8 @@ def _prune(work: _Work) -> dict:
         rows.append(row)
         work.report(
             removal.round / plan.rounds,
-            f"round {removal.round}/{plan.rounds}, {shape.params:,} parameters, validation {removal.val_error:.1f} %",
+            f"round {removal.round}/{plan.rounds}, {shape.params:,} parameters, "
+            f"validation {removal.val_error:.1f} %",
         )
     pd.DataFrame(rows)[runs.REMOVAL_COLUMNS].to_csv(work.folder / "removals.csv", index=False)
     _save(network, work.folder)

@@ -19,7 +19,7 @@ def measure(
 
     The networks take turns, so that a machine that slows down or speeds up does so for all of them.
     """
-    ready = [networks.build(shape).to(device, memory_format=torch.channels_last).eval() for shape in shapes]
+    ready = [networks.build(shape).on(device).eval() for shape in shapes]
     inputs = [torch.randn(batch, *shape.image, device=device) for shape in shapes]
     inputs = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
     times: list[list[float]] = [[] for _ in shapes]

@@ -100,7 +100,7 @@ def prune(network: Network, dataset: Dataset, plan: Plan, seed: int) -> Iterator
     if plan.rounds > channels:
         raise BadInput(f"rounds={plan.rounds}, but the network has {channels} channels to remove")
     device = dataset.train.labels.device
-    network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network.on(device).train()
     dtype = training.precision(plan.precision, device)
     generator = torch.Generator().manual_seed(seed)
     batches = Batches(dataset, plan.batch_size, generator)

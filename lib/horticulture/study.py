@@ -6,6 +6,7 @@ notebook is finished only if every cell is, and the engine cannot stall.
 """
 
 import ast
+import contextlib
 import os
 import sys
 import time
@@ -23,7 +24,13 @@ from horticulture import runs
 from horticulture.errors import BadInput, choose
 from horticulture.progress import bar, clock
 
-TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,), "list": (list,)}
+TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "str": (str,),
+    "bool": (bool,),
+    "list": (list,),
+}
 HEADLESS = "HORTICULTURE_HEADLESS"
 
 
@@ -45,7 +52,9 @@ def notebooks() -> list[Path]:
     """The ordered notebooks of the checkout. Raises BadInput if the package is not in one."""
     found = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not found:
-        raise BadInput("the notebooks are not beside the package: install it from a checkout, pip install -e .")
+        raise BadInput(
+            "the notebooks are not beside the package: install it from a checkout, pip install -e ."
+        )
     return found
 
 
@@ -56,7 +65,7 @@ def studies() -> dict[str, Path]:
 
 
 def read(name: str) -> Study:
-    """A study by its name, or by the path of its file. Raises BadInput if there is none or it is malformed."""
+    """A study by its name or the path of its file. Raises BadInput if there is none or it is malformed."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else studies()[choose(name, studies(), "study")]
     try:
         content = yaml.safe_load(path.read_text())
@@ -110,21 +119,19 @@ def settle(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, kind: str) -> Any:
     if isinstance(value, str) and kind != "str":
-        try:
+        with contextlib.suppress(yaml.YAMLError):  # what stays text is refused below
             value = yaml.safe_load(value)
-        except yaml.YAMLError:
-            pass  # still text, and refused below
     wanted = TYPES[kind]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise BadInput(f"parameter {name} must be of type {kind}, not {value!r}")
-    return float(value) if kind == "float" else value
+    return float(value) if isinstance(value, int) and kind == "float" else value
 
 
 # --- running ---------------------------------------------------------------------------------------------
 
 
 def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "01") -> Path:
-    """Execute the notebooks in order, from the one whose name begins with `first`. Returns the study's folder.
+    """Execute the notebooks in order, from the one that begins with `first`; returns the study's folder.
 
     Begun from the start, the folder shows this run and nothing older; the runs themselves, under
     `outputs/runs`, are kept and not made again. Raises NotebookFailed at the first that does not finish.
@@ -165,9 +172,13 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
         )
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".splitlines()[0]
-        raise NotebookFailed(f"{notebook.stem} failed in cell {error.exec_count}: {what} (see {target})") from error
+        raise NotebookFailed(
+            f"{notebook.stem} failed in cell {error.exec_count}: {what} (see {target})"
+        ) from error
     except (DeadKernelError, CellExecutionError) as error:
-        raise NotebookFailed(f"{notebook.stem}: its kernel died, perhaps for want of memory (see {target})") from error
+        raise NotebookFailed(
+            f"{notebook.stem}: its kernel died, perhaps for want of memory (see {target})"
+        ) from error
     finally:
         terminal.end()
         if before is None:
@@ -205,7 +216,8 @@ class _Terminal:
     """One line a notebook: how far it is, what it does, how long it and the rest will take."""
 
     def __init__(self, expected: dict[str, float]) -> None:
-        self.expected, self.took = expected, {}
+        self.expected = expected
+        self.took: dict[str, float] = {}
         self.live = sys.stderr.isatty()
         self.name, self._began, self._shown = "", 0.0, 0.0
 

@@ -30,9 +30,7 @@ def remove(
 
 
 @torch.no_grad()
-def keep(
-    group: Group, channels: list[int], optimizer: torch.optim.Optimizer | None = None
-) -> None:
+def keep(group: Group, channels: list[int], optimizer: torch.optim.Optimizer | None = None) -> None:
     """Keep only these channels of a group, in this order."""
     index = torch.tensor(channels, dtype=torch.long, device=group.producer.weight.device)
     _select(group.producer, "weight", index, 0, optimizer)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from horticulture.data import Batches, Dataset, Images
 from horticulture.errors import BadInput, choose
+from horticulture.networks import Network
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Evaluation(NamedTuple):
 def evaluate(
     network: nn.Module, dataset: Dataset, part: Images, dtype: torch.dtype = torch.float32
 ) -> Evaluation:
-    """Error and loss over a part of a data set, without augmentation; the network's mode is left as it was."""
+    """Error and loss over a part of a data set, not augmented; the network's mode is left as it was."""
     was_training = network.training
     network.eval()
     wrong, loss = 0.0, 0.0
@@ -142,15 +143,13 @@ class Epoch(NamedTuple):
     seconds: float
 
 
-def fit(
-    network: nn.Module, dataset: Dataset, recipe: Recipe, generator: torch.Generator
-) -> Iterator[Epoch]:
+def fit(network: Network, dataset: Dataset, recipe: Recipe, generator: torch.Generator) -> Iterator[Epoch]:
     """Train in place, an epoch at a time, the validation error after each.
 
     Raises FloatingPointError when the loss is not finite.
     """
     device = dataset.train.labels.device
-    network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network.on(device).train()
     dtype = precision(recipe.precision, device)
     batches = Batches(dataset, recipe.batch_size, generator)
     optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)

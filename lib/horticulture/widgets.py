@@ -3,6 +3,7 @@
 No Output widgets: a slider updates a display. Headless there is no slider, only the still picture.
 """
 
+import base64
 import io
 import os
 
@@ -33,11 +34,17 @@ def rounds_slider(run: Run, removals: pd.DataFrame) -> None:
     start = last // 2
     if not headless():
         slider = ipywidgets.IntSlider(
-            value=start, min=0, max=last, description="round", layout={"width": "60em"}, continuous_update=True
+            value=start,
+            min=0,
+            max=last,
+            description="round",
+            layout={"width": "60em"},
+            continuous_update=True,
         )
-        slider.observe(lambda change: shown.update(picture(change["new"]), raw=True), names="value")
         display(slider)
     shown = display(picture(start), raw=True, display_id=True)
+    if not headless():
+        slider.observe(lambda change: shown.update(picture(change["new"]), raw=True), names="value")
 
 
 def _png(figure: Figure) -> dict:
@@ -45,6 +52,4 @@ def _png(figure: Figure) -> dict:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=96)
     plt.close(figure)
-    import base64
-
     return {"image/png": base64.b64encode(buffer.getvalue()).decode()}

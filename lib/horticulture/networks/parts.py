@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,10 @@ class Network(nn.Module):
         super().__init__()
         self._born = architecture
         self.groups: tuple[Group, ...] = ()
+
+    def on(self, device: torch.device) -> Self:
+        """Move to that device, in the memory format that its convolutions like best."""
+        return self.to(device).to(memory_format=torch.channels_last)
 
     @property
     def architecture(self) -> Architecture:

@@ -44,19 +44,20 @@ class WideResNet(Network):
         blocks = wide_resnet_blocks(architecture.depth)
         widths = iter(architecture.widths)
         self.stem = Convolution(architecture.image[0], stem, 3)
-        self.blocks = nn.Sequential()
+        chain: list[Block] = []
         inputs = stem
         for stage, outputs in enumerate(stages):
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                self.blocks.append(Block(inputs, next(widths), outputs, stride))
+                chain.append(Block(inputs, next(widths), outputs, stride))
                 inputs = outputs
+        self.blocks = nn.Sequential(*chain)
         self.norm = nn.BatchNorm2d(inputs)
         self.relu = nn.ReLU(inplace=True)
         self.classifier = nn.Linear(inputs, architecture.classes)
         self.groups = tuple(
             Group(name, block.conv1, block.norm2, block.relu2, (block.conv2,))
-            for name, block in zip(architecture.groups, self.blocks, strict=True)
+            for name, block in zip(architecture.groups, chain, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
