@@ -68,7 +68,7 @@ class Architecture:
             raise BadInput(f"image must be (channels, height, width), all positive, not {self.image}")
         if self.classes < 2:
             raise BadInput(f"classes must be at least 2, not {self.classes}")
-        if min(self.trunk) < 1 or min(self.widths) < 0:
+        if min(self.trunk, default=1) < 1 or min(self.widths, default=0) < 0:
             raise BadInput(f"widths below the least possible: trunk {self.trunk}, groups {self.widths}")
         FAMILIES[self.family].check(self)
 

@@ -151,7 +151,7 @@ def crop(padded: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, image: tu
 # --- clutter: handwritten digits among pieces of others --------------------------------------------------
 
 CLUTTER_IMAGE = 16  # pixels, height and width
-CLUTTER_PARTS = {"train": (8192, 1), "validation": (768, 2), "test": (1536, 3)}  # images, seed
+CLUTTER_PARTS = {"train": (8192, 1), "validation": (512, 2), "test": (1536, 3)}  # images, seed
 
 
 def clutter() -> Dataset:

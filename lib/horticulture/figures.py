@@ -112,6 +112,7 @@ def _draw(one: pd.DataFrame, cost: str, error: str, look: Look, line: str, name:
     if look.marker == "*":
         ax.plot(one[cost], one[error], linestyle="", markersize=15, zorder=5, **style)
     elif look.marker == ".":
+        line = line if cost in AXES else ""  # measured times do not fall from round to round
         for i, (_, rounds) in enumerate(one.sort_values("round").groupby("seed")):
             style["label"] = name if i == 0 else None
             ax.plot(
