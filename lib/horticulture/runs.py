@@ -90,8 +90,10 @@ def folder(run: Run, outputs: Path) -> Path:
 def result(run: Run, outputs: Path) -> dict | None:
     """What a finished run found, or None. Raises BadInput if the file is there but damaged."""
     path = folder(run, outputs) / "run.json"
-    found = read_json(path) if path.exists() else None
-    if found is not None and not {"run", "metrics"} <= found.keys():
+    if not path.exists():
+        return None
+    found = read_json(path)
+    if not (isinstance(found, dict) and {"run", "metrics"} <= found.keys()):
         raise BadInput(damaged(path))
     return found
 
@@ -108,8 +110,11 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
     path = folder(run, outputs) / "removals.csv"
     try:
         frame = pd.read_csv(path, dtype={"run": str, "architecture": str})
-        if list(frame.columns) != REMOVAL_COLUMNS or frame["test_error"].isna().any():
-            raise ValueError("columns or values are missing")
+        whole = range(run.recipe["rounds"] + 1)
+        if list(frame.columns) != REMOVAL_COLUMNS or list(frame["round"]) != list(whole):
+            raise ValueError("columns or rounds are missing")
+        if frame.drop(columns="saliency").isna().any(axis=None):  # round 0 removes nothing
+            raise ValueError("values are missing")
     except FileNotFoundError as error:
         raise BadInput(f"{run} has not been made yet: there is no {path}") from error
     except ValueError as error:

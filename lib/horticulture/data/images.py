@@ -1,0 +1,141 @@
+"""Whole data sets as tensors, and endless augmented batches from them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from horticulture.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Images:
+    """pixels: (n, channels, height, width) uint8. labels: (n,) int64."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, n: int) -> "Images":
+        """The first n, or all of them if n is 0."""
+        return Images(self.pixels[:n], self.labels[:n]) if n else self
+
+    def to(self, device: torch.device) -> "Images":
+        """The same images on that device."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three disjoint parts, and how a training image may be shifted (`pad` pixels) and mirrored."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Images
+    validation: Images
+    test: Images
+    pad: int
+    flip: bool
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        return tuple(self.train.pixels.shape[1:])  # type: ignore[return-value]
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """uint8 -> floats with the mean 0 and spread 1 that the training part has, channels last."""
+        mean, spread = self._statistics()
+        x = (pixels.float() - mean) / spread
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def to(self, device: torch.device) -> "Dataset":
+        """The same data on that device."""
+        parts = {part: getattr(self, part).to(device) for part in ("train", "validation", "test")}
+        return replace(self, **parts)
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        if "_cached" not in self.__dict__:  # the instance is frozen: its statistics never change
+            pixels = self.train.pixels
+            count = pixels.numel() / pixels.shape[1]
+            mean = pixels.sum(dim=(0, 2, 3), dtype=torch.float64) / count
+            square = pixels.to(torch.int32).square().sum(dim=(0, 2, 3), dtype=torch.float64) / count
+            spread = (square - mean.square()).clamp(min=1).sqrt()
+            shape = (1, -1, 1, 1)
+            self.__dict__["_cached"] = mean.float().view(shape), spread.float().view(shape)
+        return self.__dict__["_cached"]
+
+
+class Batches:
+    """Endless shuffled, shifted and mirrored training batches, from one generator.
+
+    A whole epoch's draws are made at once, so that a step waits for nothing, and so that the state of
+    the stream is small: the generator's state before the epoch and the place in it.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, generator: torch.Generator) -> None:
+        if not 0 < batch_size <= len(dataset.train):
+            raise BadInput(f"batch_size {batch_size} with {len(dataset.train)} training images")
+        self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
+        self.steps_per_epoch = len(dataset.train) // batch_size
+        pad = (dataset.pad,) * 4
+        self._padded = F.pad(dataset.train.pixels.float(), pad, mode="reflect").to(torch.uint8)
+        self._place = self.steps_per_epoch  # so that the first batch begins an epoch
+        self._epoch_began: Tensor | None = None
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        """x: (batch, channels, height, width) floats, normalised; y: (batch,) labels."""
+        if self._place >= self.steps_per_epoch:
+            self._begin_epoch()
+        here = slice(self._place * self.batch_size, (self._place + 1) * self.batch_size)
+        self._place += 1
+        order = self._order[here]
+        pixels = crop(self._padded, order, self._shifts[here], self._flips[here], self.dataset.image)
+        return self.dataset.normalise(pixels), self.dataset.train.labels[order]
+
+    def _begin_epoch(self) -> None:
+        count, device, draw = len(self.dataset.train), self._padded.device, self.generator
+        self._epoch_began = draw.get_state()
+        self._order = torch.randperm(count, generator=draw).to(device)
+        self._shifts = torch.randint(2 * self.dataset.pad + 1, (count, 2), generator=draw).to(device)
+        flips = torch.rand(count, generator=draw) < (0.5 if self.dataset.flip else 0.0)
+        self._flips = flips.to(device)
+        self._place = 0
+
+    def state(self) -> dict[str, Any]:
+        """Where the stream stands, for `restore`."""
+        if self._epoch_began is None:
+            return {"began": self.generator.get_state(), "place": None}
+        return {"began": self._epoch_began, "place": self._place}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on exactly where another stream of the same data stood."""
+        self.generator.set_state(state["began"])
+        if state["place"] is not None:
+            self._begin_epoch()
+            self._place = state["place"]
+
+
+def crop(padded: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, image: tuple[int, int, int]) -> Tensor:
+    """One window of `image` size out of each chosen padded image, mirrored where asked.
+
+    padded: (n, channels, height + 2 pad, width + 2 pad). order: (batch,) which images. shifts: (batch, 2)
+    rows and columns left out above and to the left. flips: (batch,) bool. Returns (batch, *image).
+    """
+    channels, height, width = image
+    rows = shifts[:, :1] + torch.arange(height, device=padded.device)
+    columns = shifts[:, 1:] + torch.arange(width, device=padded.device)
+    columns = torch.where(flips[:, None], columns.flip(1), columns)
+    return padded[
+        order[:, None, None, None],
+        torch.arange(channels, device=padded.device)[None, :, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]

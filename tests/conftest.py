@@ -1,0 +1,60 @@
+"""What the tests share: a tiny architecture, 64 tiny images, a folder of tiny PNGs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import Phase, settings
+from PIL import Image
+
+from horticulture.architecture import Architecture
+from horticulture.data import Dataset, Images
+
+# The same examples every time: a red test must stay red until somebody mends it.
+PHASES = (Phase.explicit, Phase.generate, Phase.shrink)  # explaining a failure takes minutes here
+settings.register_profile(
+    "house", deadline=None, derandomize=True, database=None, max_examples=20, phases=PHASES
+)
+settings.load_profile("house")
+
+
+@pytest.fixture
+def tiny() -> Architecture:
+    """Three groups of 3, 4 and 5 channels, a stem that differs from the first stage, and 8 x 8 images."""
+    return Architecture("wide_resnet", 10, 3, (2, 8, 8), (3, 4, 5, 6), (3, 4, 5))
+
+
+def drawn(count: int, seed: int) -> Images:
+    """Noise of three brightnesses, one a class: easy, so that a few steps of training show."""
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.randint(3, (count,), generator=draw)
+    noise = torch.randint(100, (count, 2, 8, 8), generator=draw)
+    return Images((noise + 70 * labels[:, None, None, None]).to(torch.uint8), labels)
+
+
+@pytest.fixture
+def images() -> Dataset:
+    """64 images: 40 to train on, 12 to decide by, 12 to report."""
+    return Dataset(
+        "tiny", ("dark", "grey", "light"), drawn(40, 0), drawn(12, 1), drawn(12, 2), pad=1, flip=True
+    )
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def png_folder(tmp_path_factory) -> Path:
+    """An image folder: 2 classes, 10 training and 3 test images each; every pixel tells class and number."""
+    root = tmp_path_factory.mktemp("pictures")
+    for part, count in (("train", 10), ("test", 3)):
+        for red, name in ((50, "ash"), (200, "oak")):
+            (root / part / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+                pixels[:, :, 0], pixels[:, :, 1], pixels[0, 0, 2] = red, number, 255
+                Image.fromarray(pixels).save(root / part / name / f"{number:02}.png")
+    return root

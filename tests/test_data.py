@@ -1,0 +1,335 @@
+"""Data sets: disjoint parts, the same ones always; batches that can be checked image by image."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+from PIL import Image
+
+from horticulture import data
+from horticulture.data import Batches, Dataset, Images, digits
+from horticulture.errors import BadInput
+
+DOWNLOADED = ("cifar10", "cifar100", "svhn")
+
+
+@pytest.fixture(scope="module")
+def clutter() -> Dataset:
+    return data.load("clutter")
+
+
+def numbered(count: int, channels: int = 1, size: int = 4, pad: int = 2, flip: bool = True) -> Dataset:
+    """Image i is of the one colour i, and its label is i."""
+    pixels = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(count, channels, size, size)
+    images = Images(pixels.contiguous(), torch.arange(count))
+    return Dataset("numbered", tuple(map(str, range(count))), images, images, images, pad, flip)
+
+
+# --- clutter ---------------------------------------------------------------------------------------------
+
+
+def test_clutter_has_its_shapes(clutter):
+    assert clutter.image == (1, 16, 16)
+    assert clutter.classes == tuple("0123456789")
+    for part, count in (("train", 8192), ("validation", 512), ("test", 1536)):
+        images = getattr(clutter, part)
+        assert images.pixels.shape == (count, 1, 16, 16)
+        assert images.labels.shape == (count,)
+        assert images.pixels.dtype == torch.uint8
+        assert images.labels.dtype == torch.int64
+
+
+def test_clutter_is_the_same_every_time(clutter):
+    again = data.load("clutter")
+    for part in ("train", "validation", "test"):
+        assert torch.equal(getattr(clutter, part).pixels, getattr(again, part).pixels)
+        assert torch.equal(getattr(clutter, part).labels, getattr(again, part).labels)
+    assert not torch.equal(clutter.train.pixels[:512], clutter.validation.pixels)
+
+
+def test_clutter_is_roughly_balanced(clutter):
+    for part in ("train", "validation", "test"):
+        labels = getattr(clutter, part).labels
+        share = labels.bincount(minlength=10) / len(labels)
+        assert share.min() > 0.06
+        assert share.max() < 0.14
+
+
+def test_the_digits_are_scikit_learns():
+    pictures, labels = digits._digits()
+    expected = sklearn.datasets.load_digits()
+    assert torch.equal(pictures, torch.from_numpy(expected.images).float()[:, None] / 16)
+    assert torch.equal(labels, torch.from_numpy(expected.target).long())
+
+
+def test_clutter_parts_come_from_disjoint_digits(monkeypatch):
+    count = 1797
+    marked = (
+        torch.arange(count).float().view(-1, 1, 1, 1).expand(count, 1, 8, 8)
+    )  # digit i is of the colour i
+    monkeypatch.setattr(digits, "_digits", lambda: (marked, torch.arange(count)))
+    given = []
+
+    def note(pictures, labels, count, seed):
+        given.append(pictures[:, 0, 0, 0].long().tolist())
+        assert given[-1] == labels.tolist()
+        return Images(torch.zeros(count, 1, 16, 16, dtype=torch.uint8), torch.zeros(count, dtype=torch.int64))
+
+    monkeypatch.setattr(digits, "_cluttered", note)
+    data.clutter()
+    assert [len(part) for part in given] == [1097, 300, 400]
+    assert sorted(digit for part in given for digit in part) == list(range(count))
+
+
+def test_clutter_labels_are_those_of_the_digits_drawn(clutter):
+    digits = torch.from_numpy(sklearn.datasets.load_digits().target)
+    order = torch.randperm(1797, generator=torch.Generator().manual_seed(0))
+    places = {"train": slice(0, 1097), "validation": slice(1097, 1397), "test": slice(1397, 1797)}
+    for seed, (part, place) in enumerate(places.items(), 1):
+        source, images = digits[order[place]], getattr(clutter, part)
+        draw = torch.Generator().manual_seed(seed)
+        chosen = torch.randint(len(source), (len(images),), generator=draw)
+        assert torch.equal(images.labels, source[chosen].long())
+
+
+# --- normalising -----------------------------------------------------------------------------------------
+
+
+def test_the_training_part_is_normalised_to_mean_0_and_spread_1(clutter):
+    x = clutter.normalise(clutter.train.pixels)
+    assert x.mean().item() == pytest.approx(0, abs=1e-3)
+    assert x.std().item() == pytest.approx(1, abs=1e-3)
+    assert x.dtype == torch.float32
+
+
+def test_each_colour_is_normalised_by_the_training_part_alone(images):
+    x = images.normalise(images.test.pixels)
+    for colour in range(2):
+        train = images.train.pixels[:, colour].double()
+        expected = (images.test.pixels[:, colour].double() - train.mean()) / train.std(correction=0)
+        torch.testing.assert_close(x[:, colour], expected.float(), rtol=1e-5, atol=1e-5)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_of_one_colour_are_normalised_without_dividing_by_zero():
+    blank = Images(torch.full((4, 1, 8, 8), 7, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
+    assert (Dataset("blank", ("a",), blank, blank, blank, 1, False).normalise(blank.pixels) == 0).all()
+
+
+def test_fewer_training_images_have_statistics_of_their_own(clutter):
+    few = data.load("clutter", images=50)
+    assert len(few.train) == 50
+    assert len(few.test) == 1536
+    assert torch.equal(few.train.pixels, clutter.train.pixels[:50])
+    assert few.normalise(few.train.pixels).mean().item() == pytest.approx(0, abs=1e-5)
+
+
+# --- batches ---------------------------------------------------------------------------------------------
+
+
+def test_crop_and_flip_equal_a_loop_over_images(generator):
+    image, pad, count = (3, 5, 7), 2, 40
+    padded = torch.randint(256, (9, 3, 9, 11), generator=generator, dtype=torch.uint8)
+    order = torch.randint(9, (count,), generator=generator)
+    shifts = torch.randint(2 * pad + 1, (count, 2), generator=generator)
+    flips = torch.rand(count, generator=generator) < 0.5
+    found = data.crop(padded, order, shifts, flips, image)
+    assert found.shape == (count, *image)
+    assert 0 < flips.sum() < count
+    for i in range(count):
+        down, right = shifts[i].tolist()
+        window = padded[order[i]][:, down : down + 5, right : right + 7]
+        assert torch.equal(found[i], window.flip(2) if flips[i] else window), i
+
+
+def test_batches_are_windows_of_the_padded_images(images, generator):
+    x, y = next(Batches(images, 40, generator))
+    padded = torch.nn.functional.pad(images.train.pixels.float(), (1, 1, 1, 1), mode="reflect")
+    unused = list(range(40))
+    for found, label in zip(x, y, strict=True):
+        matches = [
+            i
+            for i in unused
+            for window in (padded[i, :, a : a + 8, b : b + 8] for a in range(3) for b in range(3))
+            for seen in (window, window.flip(2))
+            if images.train.labels[i] == label
+            and torch.equal(images.normalise(seen[None].to(torch.uint8))[0], found)
+        ]
+        assert matches
+        unused.remove(matches[0])
+
+
+@pytest.mark.parametrize("batch_size", [6, 7, 24])
+def test_every_image_comes_at_most_once_an_epoch_and_in_another_order_the_next(batch_size, generator):
+    batches = Batches(numbered(24), batch_size, generator)
+    assert batches.steps_per_epoch == 24 // batch_size
+    epochs = [[next(batches) for _ in range(24 // batch_size)] for _ in range(2)]
+    orders = [torch.cat([y for _, y in epoch]).tolist() for epoch in epochs]
+    for order in orders:
+        assert len(order) == 24 // batch_size * batch_size
+        assert max(Counter(order).values()) == 1
+    assert orders[0] != orders[1]
+    for x, y in epochs[0]:  # an image and its label stay together
+        assert torch.equal(x, numbered(24).normalise(y.to(torch.uint8)[:, None, None, None].expand_as(x)))
+
+
+def test_only_data_that_may_be_mirrored_are(generator):
+    slope = torch.arange(8, dtype=torch.uint8).expand(16, 1, 8, 8).contiguous()
+    images = Images(slope, torch.zeros(16, dtype=torch.int64))
+    for flip in (True, False):
+        x, _ = next(Batches(Dataset("slope", ("a",), images, images, images, 0, flip), 16, generator))
+        rising = (x.diff(dim=3) > 0).all(dim=(1, 2, 3))
+        assert rising.any()
+        assert rising.all() == (not flip)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3, 4, 5, 8, 11])
+def test_a_stream_goes_on_where_another_stood(images, taken):
+    """Four batches an epoch: before the first, within an epoch, and exactly at the end of one."""
+    first = Batches(images, 10, torch.Generator().manual_seed(1))
+    for _ in range(taken):
+        next(first)
+    state = first.state()
+    expected = [next(first) for _ in range(9)]
+    second = Batches(images, 10, torch.Generator().manual_seed(99))
+    second.restore(state)
+    for (x, y), (found, label) in zip(expected, (next(second) for _ in range(9)), strict=True):
+        assert torch.equal(label, y)
+        assert torch.equal(found, x)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 41])
+def test_a_batch_size_that_cannot_be_is_refused(images, generator, batch_size):
+    with pytest.raises(BadInput, match=rf"batch_size {batch_size} with 40 training images"):
+        Batches(images, batch_size, generator)
+
+
+# --- folders of images -----------------------------------------------------------------------------------
+
+
+def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
+    found = data.load(f"folder:{png_folder}")
+    assert found.classes == ("ash", "oak")
+    assert found.image == (3, 8, 8)
+    assert (len(found.train), len(found.validation), len(found.test)) == (18, 2, 6)
+    assert found.train.pixels.dtype == torch.uint8
+    seen = []
+    for part in (found.train, found.validation, found.test):
+        colour = part.pixels[:, 0, 4, 4]
+        assert torch.equal(colour, torch.where(part.labels == 0, 50, 200).to(torch.uint8))
+        assert (part.pixels[:, 2, 0, 0] == 255).all()  # the marked corner: nothing is transposed or mirrored
+        assert part.pixels[:, 2].sum() == 255 * len(part)
+        seen.append([(int(p[0, 4, 4]), int(p[1, 4, 4])) for p in part.pixels])
+    train = seen[0] + seen[1]
+    assert sorted(train) == [(colour, n) for colour in (50, 200) for n in range(10)]
+    again = data.load(f"folder:{png_folder}")
+    assert torch.equal(again.validation.pixels, found.validation.pixels)
+
+
+@pytest.mark.parametrize("kept", ["nothing", "train only", "no classes", "no images"])
+def test_what_is_no_image_folder_is_refused_by_its_name(tmp_path, png_folder, kept):
+    root = tmp_path / "pictures"
+    if kept == "train only":
+        root.mkdir()
+        (root / "train").symlink_to(png_folder / "train")
+    elif kept == "no classes":
+        (root / "train").mkdir(parents=True)
+    elif kept == "no images":
+        (root / "train" / "ash").mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"pictures.*(train|test)/<class>/<image>"):
+        data.load(f"folder:{root}")
+
+
+def painted(path, size: tuple[int, int] = (8, 8)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size).save(path)
+
+
+def test_images_of_different_sizes_are_refused(tmp_path):
+    painted(tmp_path / "train" / "a" / "1.png")
+    painted(tmp_path / "train" / "a" / "2.png", (9, 8))
+    with pytest.raises(BadInput, match=r"different sizes: 8 x 8 and 9 x 8 in .*2.png"):
+        data.load(f"folder:{tmp_path}")
+
+
+def test_training_and_test_images_of_different_sizes_are_refused(tmp_path):
+    for number in (1, 2):
+        painted(tmp_path / "train" / "a" / f"{number}.png")
+    painted(tmp_path / "test" / "a" / "1.png", (9, 8))
+    with pytest.raises(BadInput, match=rf"{tmp_path}.*different sizes"):
+        data.load(f"folder:{tmp_path}")
+
+
+def test_classes_that_differ_between_the_parts_are_refused(tmp_path):
+    painted(tmp_path / "train" / "a" / "1.png")
+    painted(tmp_path / "test" / "b" / "1.png")
+    with pytest.raises(BadInput, match=r"train has classes \['a'\], test has \['b'\]"):
+        data.load(f"folder:{tmp_path}")
+
+
+def test_a_damaged_image_is_refused_by_its_name(tmp_path):
+    painted(tmp_path / "train" / "a" / "1.png")
+    (tmp_path / "train" / "a" / "2.png").write_text("no picture")
+    with pytest.raises(BadInput, match=r"2\.png"):
+        data.load(f"folder:{tmp_path}")
+
+
+# --- names, and what torchvision has ---------------------------------------------------------------------
+
+
+def test_an_unknown_name_is_refused_with_the_choices():
+    with pytest.raises(BadInput, match=r"'cifar'.*clutter, cifar10.*folder:PATH.*did you mean"):
+        data.load("cifar")
+
+
+def test_a_negative_number_of_images_is_refused():
+    with pytest.raises(BadInput, match="images must be 0"):
+        data.load("clutter", images=-1)
+
+
+@pytest.mark.parametrize("name", DOWNLOADED)
+def test_a_data_set_that_was_not_downloaded_is_refused_with_what_to_do(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
+    with pytest.raises(
+        BadInput, match=rf"'{name}' is not in {tmp_path}.*horticulture download {name}.*clutter"
+    ):
+        data.load(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", DOWNLOADED)
+def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, monkeypatch):
+    """With a stand-in for the download: image i has i in its two first pixels, and a mark below them."""
+
+    class Stand:
+        def __init__(self, root, train=None, split=None):
+            begin, count = (0, 5020) if train or split == "train" else (6000, 30)
+            pixels = np.zeros((count, 6, 6, 3), dtype=np.uint8)
+            numbers = np.arange(begin, begin + count)
+            pixels[:, 0, 0, 0], pixels[:, 0, 1, 0], pixels[:, 1, 0, 2] = numbers // 256, numbers % 256, 9
+            self.data = pixels.transpose(0, 3, 1, 2) if split else pixels
+            self.targets = (numbers % 10).tolist()
+            self.labels, self.classes = numbers % 10, list("abcdefghij")
+
+    monkeypatch.setattr(f"torchvision.datasets.{name.upper()}", Stand)
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
+    found = data.load(name)
+    assert found.image == (3, 6, 6)
+    assert (len(found.train), len(found.validation), len(found.test)) == (20, 5000, 30)
+    assert found.flip == (name != "svhn")  # house numbers have no mirror
+    numbers = []
+    for part in (found.train, found.validation, found.test):
+        pixels = part.pixels.long()
+        numbers.append((256 * pixels[:, 0, 0, 0] + pixels[:, 0, 0, 1]).tolist())
+        assert part.labels.tolist() == [n % 10 for n in numbers[-1]]
+        assert part.labels.dtype == torch.int64
+        assert (pixels[:, 2, 1, 0] == 9).all()
+    assert sorted(numbers[0] + numbers[1]) == list(range(5020))
+    assert numbers[2] == list(range(6000, 6030))
+
+
+def test_only_torchvisions_data_sets_can_be_downloaded():
+    with pytest.raises(BadInput, match=r"data set to download 'clutter'.*cifar10, cifar100, svhn"):
+        data.download("clutter")

@@ -1,0 +1,259 @@
+"""From a description to its result: made once, whole, and the same bits wherever it is made."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from horticulture import architecture, data, jobs, pruning, runs, training
+from horticulture.data import digits
+from horticulture.errors import BadInput
+from horticulture.pruning import Plan
+from horticulture.runs import Run
+from horticulture.training import Recipe
+
+SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+CLUTTER = {"name": "clutter", "images": 256}
+BASE = jobs.train(SHAPE, Recipe(epochs=1, batch_size=60, precision="float32"), CLUTTER, seed=3)
+CUT = jobs.prune(BASE, Plan(rounds=3, steps=2, batch_size=32, precision="float32"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_clutter():
+    """Fewer images of each part: most of the time would go into evaluations."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "CLUTTER_PARTS", {"train": (512, 1), "validation": (96, 2), "test": (160, 3)})
+        jobs._loaded.cache_clear()
+        yield
+    jobs._loaded.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def outputs(little_clutter, tmp_path_factory) -> Path:
+    """A pruning, and with it the training that it starts from."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    jobs.execute(CUT, outputs, "cpu")
+    return outputs
+
+
+def metrics(run: Run, outputs: Path) -> dict:
+    return runs.result(run, outputs)["metrics"]
+
+
+def test_a_pruning_makes_what_it_starts_from(outputs):
+    assert sorted(path.name for path in (outputs / "runs").iterdir()) == sorted([BASE.key, CUT.key])
+    assert runs.result(BASE, outputs)["key"] == BASE.key
+    found = {path.name for path in runs.folder(BASE, outputs).iterdir()}
+    assert found == {"run.json", "weights.safetensors", "epochs.csv"}
+    found = {path.name for path in runs.folder(CUT, outputs).iterdir()}
+    assert found == {"run.json", "weights.safetensors", "removals.csv"}
+
+
+def test_a_finished_run_is_never_made_again(outputs):
+    files = [path for path in (outputs / "runs").rglob("*") if path.is_file()]
+    before = {path: path.stat().st_mtime_ns for path in files}
+    first = runs.result(CUT, outputs)
+
+    def report(share: float, note: str) -> None:
+        raise AssertionError("work was done")
+
+    assert jobs.execute(CUT, outputs, "cpu", report) == first
+    assert jobs.execute(BASE, outputs, "cpu", report) == runs.result(BASE, outputs)
+    assert {
+        path: path.stat().st_mtime_ns for path in (outputs / "runs").rglob("*") if path.is_file()
+    } == before
+
+
+def test_a_result_says_what_fixed_it_and_where_it_was_made(outputs):
+    found = runs.result(CUT, outputs)
+    assert Run.from_json(found["run"]) == CUT
+    assert found["about"]["precision"] == "float32"
+    assert torch.__version__.startswith(found["about"]["versions"]["torch"])
+    assert found["metrics"]["seconds"] > 0
+    assert found["metrics"]["recipe"] == "2 steps a round, constant 0.0008, batch 32"
+
+
+@pytest.mark.parametrize("run", [BASE, CUT], ids=lambda run: run.kind)
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_loaded_network_has_the_recorded_error(outputs, run, part):
+    network = jobs.load(run, outputs).eval()
+    images = data.load("clutter", images=256)
+    chosen = getattr(images, part)
+    with torch.no_grad():
+        wrong = (network(images.normalise(chosen.pixels)).argmax(dim=1) != chosen.labels).sum().item()
+    recorded = metrics(run, outputs)["val_error" if part == "validation" else "test_error"]
+    assert recorded == pytest.approx(
+        100 * wrong / len(chosen), abs=200 / len(chosen)
+    )  # two ties may fall otherwise
+    assert recorded == jobs.evaluate(network, images, part, "float32")
+
+
+def test_the_forward_macs_of_all_training_by_hand(outputs):
+    base = SHAPE.macs * 4 * 60  # 256 images are 4 batches of 60
+    assert metrics(BASE, outputs)["train_macs"] == base
+    removed = runs.removals(CUT, outputs)
+    widths, spent = list(SHAPE.widths), base
+    for row in removed.itertuples():
+        if row.round:
+            widths[row.group] -= 1
+        shape = SHAPE.with_widths(tuple(widths))
+        spent += 2 * 32 * shape.macs  # the steps after the removal are of the smaller network
+        assert (row.params, row.macs, row.architecture) == (shape.params, shape.macs, shape.id)
+        assert row.train_macs == spent
+    assert len(removed) == 4
+    assert metrics(CUT, outputs)["train_macs"] == spent
+    assert metrics(CUT, outputs)["params"] == shape.params
+    assert jobs.load(CUT, outputs).architecture == shape
+
+
+def test_what_is_recorded_is_what_the_engine_gives(outputs):
+    network = jobs.load(BASE, outputs)
+    images = data.load("clutter", images=256)
+    history = list(pruning.prune(network, images, Plan(**CUT.recipe), CUT.seed))
+    removed = runs.removals(CUT, outputs)
+    for name in ("round", "group", "channel", "loss", "val_error", "test_error"):
+        assert removed[name].tolist() == pytest.approx([getattr(removal, name) for removal in history]), name
+    assert removed["saliency"].tolist()[1:] == pytest.approx([removal.saliency for removal in history[1:]])
+    assert metrics(CUT, outputs)["test_error"] == history[-1].test_error
+
+
+def test_the_same_run_in_two_folders_has_the_same_bits(outputs, tmp_path):
+    jobs.execute(CUT, tmp_path, "cpu")
+    for run in (BASE, CUT):
+        here, there = (load_file(runs.folder(run, o) / "weights.safetensors") for o in (outputs, tmp_path))
+        assert here.keys() == there.keys()
+        assert all(torch.equal(tensor, there[name]) for name, tensor in here.items())
+        mine, theirs = ({**metrics(run, o), "seconds": None} for o in (outputs, tmp_path))
+        assert mine == theirs
+    mine, theirs = (runs.removals(CUT, o).drop(columns="seconds") for o in (outputs, tmp_path))
+    pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+def test_a_run_that_was_cut_off_is_made_again(outputs, tmp_path):
+    shutil.copytree(outputs, tmp_path / "outputs")
+    expected = metrics(BASE, outputs)
+    folder = runs.folder(BASE, tmp_path / "outputs")
+    (folder / "run.json").unlink()
+    (folder / "weights.safetensors").write_bytes(b"half of the wei")
+    with pytest.raises(BadInput, match="is not finished"):
+        jobs.load(BASE, tmp_path / "outputs")
+    found = jobs.execute(BASE, tmp_path / "outputs", "cpu")["metrics"]
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    jobs.load(BASE, tmp_path / "outputs")
+
+
+def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
+    told = []
+    jobs.execute(
+        jobs.prune(tiny(png_folder), Plan(rounds=2, steps=1, batch_size=4)), tmp_path, "cpu", told_to(told)
+    )
+    assert told == [0.5, 1.0, 0.0, 0.5, 1.0]  # two epochs, then rounds 0, 1 and 2
+
+
+def told_to(told: list) -> jobs.Report:
+    return lambda share, note: told.append(share)
+
+
+def tiny(folder: Path, **recipe) -> Run:
+    shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
+    settings = Recipe(**{"epochs": 2, "batch_size": 6, "precision": "float32", **recipe})
+    return jobs.train(shape, settings, {"name": f"folder:{folder}", "images": 0}, seed=0)
+
+
+def test_a_training_that_diverges_leaves_no_result(png_folder, tmp_path):
+    run = tiny(png_folder, lr=1e30)
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        jobs.execute(run, tmp_path, "cpu")
+    assert runs.result(run, tmp_path) is None
+
+
+def test_more_rounds_than_channels_are_refused_when_they_are_asked_for():
+    with pytest.raises(BadInput, match="rounds=113, but the network has 112 channels"):
+        jobs.prune(BASE, Plan(rounds=113))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu:x", "cuda:99", ""])
+def test_a_device_that_is_not_here_is_refused(device, tmp_path):
+    with pytest.raises(BadInput, match=rf"no device '{device}' here"):
+        jobs.execute(BASE, tmp_path, device)
+    assert runs.result(BASE, tmp_path) is None
+
+
+def test_an_unknown_kind_of_run_is_refused(tmp_path):
+    with pytest.raises(BadInput, match=r"unknown kind of run 'prunes': choose from train, prune"):
+        jobs.execute(replace(BASE, kind="prunes"), tmp_path, "cpu")
+
+
+def test_a_data_set_is_read_once_and_cut_to_size(monkeypatch):
+    reads = []
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, **settings: reads.append(name) or load(name, **settings))
+    jobs._loaded.cache_clear()
+    few, whole = jobs.dataset("clutter", 100), jobs.dataset("clutter")
+    assert reads == ["clutter"]
+    assert (len(few.train), len(whole.train)) == (100, 512)
+    assert few.normalise(few.train.pixels).mean().item() == pytest.approx(0, abs=1e-5)
+    with pytest.raises(BadInput, match="images must be 0"):
+        jobs.dataset("clutter", -1)
+
+
+# --- a study's parameters --------------------------------------------------------------------------------
+
+PARAMETERS = {
+    **{"data": "clutter", "images": 256, "network": "wrn-10-1", "device": "auto", "seeds": [0, 1]},
+    **{"epochs": 2, "lr": 0.1, "schedule": "one-cycle", "batch_size": 128, "precision": "auto"},
+    **{"rounds": 100, "criterion": "fisher", "steps": 10, "tune_lr": 0.001},
+    **{"curves": ["width", "depth"], "sizes": [0.1, 1], "copied": 0.5},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": "clutterr"}, "did you mean 'clutter'"),
+        ({"images": -5}, "images must be 0"),
+        ({"network": "wrn-11-1"}, "6n \\+ 4.*11"),
+        ({"epochs": 0}, "epochs must be positive"),
+        ({"schedule": "linear"}, "unknown schedule 'linear'"),
+        ({"rounds": 113}, "rounds=113.*112 channels"),
+        ({"criterion": "fischer"}, "did you mean 'fisher'"),
+        ({"tune_lr": 0}, "lr must be positive"),
+        ({"precision": "float16"}, "'float16': choose from auto, float32, bfloat16"),
+        ({"curves": ["with"]}, "did you mean 'width'"),
+        ({"sizes": [0.5, 50]}, "not 50"),
+        ({"copied": 0}, "not 0"),
+        ({"seeds": ["zero"]}, "not 'zero'"),
+        ({"device": "gpu"}, "no device 'gpu'"),
+    ],
+)
+def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said):
+    jobs.check(PARAMETERS)
+    with pytest.raises(BadInput, match=said):
+        jobs.check({**PARAMETERS, **change})
+
+
+def test_the_weights_are_saved_whole_or_not_at_all(outputs, monkeypatch):
+    """The rename is the last thing: what was there before stays until then."""
+    folder = runs.folder(BASE, outputs)
+    before = (folder / "weights.safetensors").read_bytes()
+
+    def fail(tensors, path):
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(jobs, "save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        jobs._save(jobs.load(BASE, outputs), folder)
+    assert (folder / "weights.safetensors").read_bytes() == before
+    (folder / "weights.tmp").unlink()
+
+
+def test_auto_takes_the_precision_of_the_hardware_and_says_so(png_folder, tmp_path):
+    run = tiny(png_folder, precision="auto", epochs=1)
+    found = jobs.execute(run, tmp_path, "cpu")
+    expected = training.precision("auto", torch.device("cpu"))
+    assert found["about"]["precision"] == str(expected).removeprefix("torch.")

@@ -1,0 +1,40 @@
+"""Progress reads well everywhere and never floods a log."""
+
+import pytest
+
+from horticulture import progress
+from horticulture.progress import Progress
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (62, "1:02"), (59.6, "1:00"), (11265, "3:07:45"), (-3, "0:00")]
+)
+def test_clock(seconds, text):
+    assert progress.clock(seconds) == text
+
+
+def test_time_left_follows_from_the_share_done(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    bar = Progress("pruning", total=200)
+    now[0] += 60
+    bar.update(50, "round 50/200")
+    assert bar.line() == "pruning   25%  1:00 elapsed, 3:00 left  round 50/200"
+    assert bar.line(finished=True) == "pruning   25%  1:00 elapsed  round 50/200"
+
+
+def test_a_log_gets_a_line_every_half_minute_and_not_thousands(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Progress("training", total=1000) as bar:
+        for done in range(1000):
+            now[0] += 0.1  # a hundred seconds in all
+            bar.update(done + 1)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5  # at 0, 30, 60 and 90 seconds, and at the end
+    assert "100%" in lines[-1]
+
+
+@pytest.mark.parametrize(("share", "full"), [(-1, 0), (0, 0), (0.5, 10), (1, 20), (7, 20)])
+def test_bar_stays_within_its_width(share, full):
+    assert progress.bar(share) == "█" * full + "░" * (20 - full)

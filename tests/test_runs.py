@@ -1,0 +1,334 @@
+"""Runs: keys that never change, results that are whole or not there, and one frame of them all."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from horticulture import runs
+from horticulture.architecture import Architecture
+from horticulture.errors import BadInput
+from horticulture.runs import Member, Run
+
+SHAPE = Architecture("wide_resnet", 10, 10, (1, 16, 16), (16, 16, 32, 64), (16, 32, 64))
+TRAIN = Run(
+    kind="train",
+    architecture=SHAPE,
+    recipe={
+        "epochs": 6,
+        "lr": 0.1,
+        "schedule": "steps",
+        "batch_size": 128,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "precision": "auto",
+    },
+    data={"name": "clutter", "images": 4096},
+    seed=0,
+)
+PRUNE = Run("prune", SHAPE, {"rounds": 3, "criterion": "fisher", "precision": "auto"}, TRAIN.data, 0, TRAIN)
+GONE = (1, 1, 2)  # the groups that PRUNE takes a channel from
+
+
+def finish(run: Run, outputs: Path, *, train_macs: int = 1000, test_error: float = 20.0) -> None:
+    metrics = {
+        "recipe": "6 epochs",
+        "val_error": 21.5,
+        "test_error": test_error,
+        "train_macs": train_macs,
+        "seconds": 3.5,
+    }
+    runs.finish(run, outputs, metrics, {"device": "none"})
+
+
+def rounds() -> pd.DataFrame:
+    """What a pruning writes: round 0 removes nothing."""
+    rows, shape = [], SHAPE
+    for number, group in enumerate((-1, *GONE)):
+        shape = shape if group < 0 else shape.without_channel(group)
+        rows.append(
+            {
+                "run": PRUNE.key,
+                "round": number,
+                "group": group,
+                "channel": number - 1,
+                "saliency": float("nan") if group < 0 else 0.5,
+                "params": shape.params,
+                "macs": shape.macs,
+                "val_error": 20.0 + number,
+                "test_error": 30.0 + number,
+                "loss": 1.0,
+                "train_macs": 5000 + 100 * number,
+                "seconds": float(number),
+                "architecture": shape.id,
+            }
+        )
+    return pd.DataFrame(rows)[runs.REMOVAL_COLUMNS]
+
+
+def finish_pruning(outputs: Path, frame: pd.DataFrame) -> None:
+    runs.folder(PRUNE, outputs).mkdir(parents=True)
+    frame.to_csv(runs.folder(PRUNE, outputs) / "removals.csv", index=False)
+    finish(PRUNE, outputs)
+
+
+# --- keys ------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_frozen():
+    """If this fails, every finished run on every disk is made again: days of work. A new setting must be
+    left out of the description where it has its default."""
+    assert TRAIN.key == "0ab465163681"
+    assert PRUNE.key == "3a04d0d70123"
+
+
+def test_a_key_ignores_nothing_that_fixes_a_run():
+    others = [
+        replace(TRAIN, kind="prune"),
+        replace(TRAIN, architecture=SHAPE.without_channel(0)),
+        replace(TRAIN, data={**TRAIN.data, "images": 4095}),
+        replace(TRAIN, data={**TRAIN.data, "name": "cifar10"}),
+        replace(TRAIN, seed=1),
+        replace(TRAIN, start=PRUNE),
+        *(replace(TRAIN, recipe={**TRAIN.recipe, name: "another"}) for name in TRAIN.recipe),
+        replace(PRUNE, start=replace(TRAIN, seed=1)),
+        PRUNE,
+    ]
+    keys = {TRAIN.key, *(other.key for other in others)}
+    assert len(keys) == 1 + len(others)
+
+
+def test_a_key_does_not_depend_on_the_order_of_names():
+    backwards = dict(reversed(TRAIN.recipe.items()))
+    assert list(backwards) != list(TRAIN.recipe)
+    assert replace(TRAIN, recipe=backwards).key == TRAIN.key
+
+
+@pytest.mark.parametrize("run", [TRAIN, PRUNE], ids=lambda run: run.kind)
+def test_a_run_goes_through_json_unchanged(run):
+    again = Run.from_json(json.loads(json.dumps(run.to_json())))
+    assert again == run
+    assert again.key == run.key
+
+
+# --- one run on disk -------------------------------------------------------------------------------------
+
+
+def test_a_result_is_there_only_when_it_was_finished(tmp_path):
+    assert runs.result(TRAIN, tmp_path) is None
+    runs.folder(TRAIN, tmp_path).mkdir(parents=True)
+    assert runs.result(TRAIN, tmp_path) is None
+    finish(TRAIN, tmp_path, test_error=12.5)
+    found = runs.result(TRAIN, tmp_path)
+    assert found["metrics"]["test_error"] == 12.5
+    assert Run.from_json(found["run"]) == TRAIN
+    assert (tmp_path / "runs" / TRAIN.key / "run.json").exists()
+    assert runs.result(PRUNE, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"run": {}}', b"\xff\xfe", b"[]", b"null", b"3"],
+    ids=lambda content: repr(content)[2:-1],
+)
+def test_a_damaged_result_is_refused_by_its_path(tmp_path, content):
+    path = runs.folder(TRAIN, tmp_path) / "run.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=rf"{path} is damaged: delete its folder"):
+        runs.result(TRAIN, tmp_path)
+
+
+@pytest.mark.parametrize("fails", ["write", "rename"])
+def test_a_file_that_could_not_be_written_is_as_it_was(tmp_path, monkeypatch, fails):
+    path = tmp_path / "curves" / "width.json"
+
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    for before in ([], [path]):
+        with monkeypatch.context() as patch:
+            if fails == "rename":
+                patch.setattr(os, "replace", fail)
+            else:
+                patch.setattr(Path, "write_text", fail)
+            with pytest.raises(OSError, match="disk full"):
+                runs.write_json(path, {"whole": False})
+        assert list(path.parent.glob("*.json")) == before
+        runs.write_json(path, {"whole": True})
+        assert runs.read_json(path) == {"whole": True}
+
+
+def test_removals_come_back_as_they_were_written(tmp_path):
+    with pytest.raises(BadInput, match=r"not been made yet.*removals\.csv"):
+        runs.removals(PRUNE, tmp_path)
+    finish_pruning(tmp_path, rounds())
+    pd.testing.assert_frame_equal(runs.removals(PRUNE, tmp_path), rounds())
+
+
+@pytest.mark.parametrize("damage", ["empty", "a column lost", "cut within a line", "a line lost", "not text"])
+def test_damaged_removals_are_refused_by_their_path(tmp_path, damage):
+    finish_pruning(tmp_path, rounds())
+    path = runs.folder(PRUNE, tmp_path) / "removals.csv"
+    if damage == "empty":
+        path.write_text("")
+    elif damage == "a column lost":
+        rounds().drop(columns="channel").to_csv(path, index=False)
+    elif damage == "cut within a line":
+        path.write_text(path.read_text().rpartition(",")[0] + ",")
+    elif damage == "a line lost":
+        rounds()[:-1].to_csv(path, index=False)
+    else:
+        path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInput, match=rf"{path} is damaged"):
+        runs.removals(PRUNE, tmp_path)
+
+
+def test_the_architecture_after_a_round_by_hand():
+    expected = [(16, 32, 64), (16, 31, 64), (16, 30, 64), (16, 30, 63)]
+    for number, widths in enumerate(expected):
+        assert runs.architecture_at(PRUNE, rounds(), number) == SHAPE.with_widths(widths)
+    for number in (-1, 4):
+        with pytest.raises(BadInput, match=rf"no round {number}.*rounds 0 to 3"):
+            runs.architecture_at(PRUNE, rounds(), number)
+
+
+def test_the_round_nearest_in_size_by_hand():
+    frame = rounds()  # one channel of the second group: 9 * 16 + 9 * 32 + 2 = 434; of the third: 866
+    assert frame["params"].diff().tolist()[1:] == [-434, -434, -866]
+    whole = SHAPE.params
+    assert runs.round_nearest(frame, whole + 5000) == 0
+    assert runs.round_nearest(frame, whole - 216) == 0
+    assert runs.round_nearest(frame, whole - 218) == 1
+    assert runs.round_nearest(frame, whole - 868 - 432) == 2
+    assert runs.round_nearest(frame, whole - 868 - 434) == 3
+    assert runs.round_nearest(frame, 0) == 3
+
+
+# --- a study's curves ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def study(tmp_path) -> Path:
+    """The whole network, its pruning of three rounds, and a shape from scratch that cost 700 to find."""
+    again = replace(TRAIN, architecture=SHAPE.with_widths((16, 30, 64)))
+    finish(TRAIN, tmp_path, train_macs=1000, test_error=10.0)
+    finish(again, tmp_path, train_macs=90, test_error=11.0)
+    finish_pruning(tmp_path, rounds())
+    members = [
+        Member("whole", TRAIN),
+        Member("pruned-tuned", PRUNE, "fisher"),
+        Member("pruned-scratch", again, "fisher", round=2, before=700),
+    ]
+    runs.record(tmp_path / "trial", members)
+    return tmp_path / "trial"
+
+
+def test_recorded_members_come_back(study):
+    found = {member.curve: member for member in runs.recorded(study)}
+    assert set(found) == {"whole", "pruned-tuned", "pruned-scratch"}
+    assert found["whole"] == Member("whole", TRAIN)
+    assert found["pruned-tuned"] == Member("pruned-tuned", PRUNE, "fisher")
+    assert found["pruned-scratch"][2:] == ("fisher", 2, 700)
+
+
+def test_recording_replaces_the_same_curve_and_criterion_and_no_other(study):
+    other = replace(TRAIN, seed=5)
+    runs.record(study, [Member("pruned-tuned", PRUNE, "l1"), Member("whole", other), Member("whole", TRAIN)])
+    found = [(member.curve, member.criterion, member.run.seed) for member in runs.recorded(study)]
+    assert sorted(found) == [
+        ("pruned-scratch", "fisher", 0),
+        ("pruned-tuned", "fisher", 0),
+        ("pruned-tuned", "l1", 0),
+        ("whole", "", 0),
+        ("whole", "", 5),
+    ]
+
+
+def test_results_have_a_row_for_every_network_that_was_evaluated(study):
+    frame = runs.collect(study)
+    assert list(frame.columns[: len(runs.RESULT_COLUMNS)]) == runs.RESULT_COLUMNS
+    assert frame["curve"].value_counts().to_dict() == {"pruned-tuned": 4, "whole": 1, "pruned-scratch": 1}
+    assert set(frame["study"]) == {"trial"}
+    pruned = frame[frame["curve"] == "pruned-tuned"].sort_values("round")
+    assert pruned["round"].tolist() == [0, 1, 2, 3]
+    assert pruned["params"].tolist() == [SHAPE.params - lost for lost in (0, 434, 868, 1734)]
+    assert pruned["test_error"].tolist() == [30, 31, 32, 33]
+    assert pruned["architecture"].tolist()[2] == SHAPE.with_widths((16, 30, 64)).id
+    assert set(pruned["run"]) == {PRUNE.key}
+
+
+def test_the_training_of_a_shape_includes_what_it_cost_to_find_it(study):
+    frame = runs.collect(study).set_index("curve")
+    assert frame.loc["pruned-scratch", "train_macs"] == 700 + 90
+    assert frame.loc["whole", "train_macs"] == 1000
+    assert frame.loc["pruned-tuned", "train_macs"].tolist() == [5000, 5100, 5200, 5300]
+    scratch = frame.loc["pruned-scratch"]
+    assert (scratch["round"], scratch["criterion"], scratch["epochs"]) == (2, "fisher", 6)
+    assert scratch["params"] == SHAPE.params - 868
+    assert scratch["test_error"] == 11.0
+    assert pd.isna(frame.loc["whole", "round"])
+    assert frame.loc["whole", "criterion"] == ""
+
+
+def test_a_study_of_simple_families_alone_can_be_collected(tmp_path):
+    finish(TRAIN, tmp_path)
+    runs.record(tmp_path / "small", [Member("width", TRAIN)])
+    frame = runs.collect(str(tmp_path / "small"))
+    assert frame["round"].isna().all()
+    assert frame["run"].tolist() == [TRAIN.key]
+    assert runs.collect_removals(tmp_path / "small").columns.tolist() == runs.REMOVAL_COLUMNS
+
+
+def test_all_removals_of_a_study_are_in_one_frame(study):
+    pd.testing.assert_frame_equal(runs.collect_removals(study), rounds())
+
+
+def test_every_short_id_of_the_results_can_be_resolved(study):
+    found = runs.architectures(study)
+    assert set(runs.collect(study)["architecture"]) <= set(found)
+    for short, shape in found.items():
+        assert shape.id == short
+    expected = {(16, 32, 64), (16, 31, 64), (16, 30, 64), (16, 30, 63)}
+    assert {shape.widths for shape in found.values()} == expected
+
+
+def test_results_that_were_published_without_their_runs_are_read_from_the_table(study, tmp_path):
+    published = tmp_path / "elsewhere" / "trial"
+    published.mkdir(parents=True)
+    frame = runs.collect(study)
+    frame.to_csv(published / "results.csv", index=False)
+    again = runs.collect(published)
+    pd.testing.assert_frame_equal(again, frame, check_dtype=False)
+    assert again["round"].dtype == "Int64"
+
+
+def test_results_that_are_not_there_are_refused(study, tmp_path):
+    with pytest.raises(BadInput, match=rf"no results in {tmp_path / 'nothing'}"):
+        runs.collect(tmp_path / "nothing")
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "results.csv").write_text("study,curve\n")
+    with pytest.raises(BadInput, match=r"results\.csv lacks the columns criterion, family"):
+        runs.collect(tmp_path / "nothing")
+    (runs.folder(TRAIN, tmp_path) / "run.json").unlink()
+    with pytest.raises(BadInput, match=rf"{TRAIN.key}.*curve whole is not finished"):
+        runs.collect(study)
+
+
+def test_damaged_curves_are_refused_by_their_path(study):
+    (study / "curves" / "whole.json").write_text("[{")
+    with pytest.raises(BadInput, match=r"whole\.json is damaged"):
+        runs.collect(study)
+
+
+def test_outputs_go_where_they_are_asked_to(tmp_path, monkeypatch):
+    monkeypatch.setenv("HORTICULTURE_OUTPUTS", str(tmp_path / "from env"))
+    assert runs.outputs_folder() == tmp_path / "from env"
+    assert runs.outputs_folder(tmp_path / "asked") == tmp_path / "asked"
+    monkeypatch.chdir(tmp_path)
+    assert runs.outputs_folder("here") == tmp_path / "here"
+    monkeypatch.delenv("HORTICULTURE_OUTPUTS")
+    assert runs.outputs_folder() == Path(runs.__file__).parents[2] / "outputs"

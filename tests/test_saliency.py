@@ -1,0 +1,194 @@
+"""Criteria by hand, and a probe that hears what a slow, separate calculation finds."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from horticulture import networks, saliency, training
+from horticulture.errors import BadInput
+
+BY_ACTIVATION = [name for name, found in saliency.CRITERIA.items() if found.activations]
+
+
+def test_fisher_by_hand():
+    activation = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]], [[[1.0, 1.0]], [[2.0, 0.0]]]])
+    gradient = torch.tensor([[[[1.0, -1.0]], [[5.0, 1.0]]], [[[2.0, 1.0]], [[-1.0, 7.0]]]])
+    # sums over space: channel 0: -1 and 3; channel 1: 3 and -2. Half the mean of their squares:
+    torch.testing.assert_close(saliency.fisher(activation, gradient), torch.tensor([10 / 4, 13 / 4]))
+
+
+def test_taylor_by_hand():
+    activation = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]], [[[1.0, 1.0]], [[2.0, 0.0]]]])
+    gradient = torch.tensor([[[[1.0, -1.0]], [[5.0, 1.0]]], [[[-2.0, -1.0]], [[-1.0, 7.0]]]])
+    # means over examples and space: channel 0: (1 - 2 - 2 - 1) / 4; channel 1: (0 + 3 - 2 + 0) / 4
+    torch.testing.assert_close(saliency.taylor(activation, gradient), torch.tensor([1.0, 0.25]))
+
+
+def test_l1_by_hand_takes_absolute_values():
+    weight = torch.tensor([[[[3.0, -3.0], [2.0, -4.0]]], [[[0.5, 0.5], [0.5, -0.5]]]])
+    found = saliency.l1(weight)
+    torch.testing.assert_close(found, torch.tensor([12.0, 2.0]))
+    signed = weight.sum(dim=(1, 2, 3))  # -2 and 1: the published code would take the larger filter
+    assert found.argmin() != signed.argmin()
+
+
+def test_a_layer_is_divided_by_its_norm_and_a_silent_layer_stays_finite():
+    torch.testing.assert_close(saliency.per_layer(torch.tensor([3.0, 4.0])), torch.tensor([0.6, 0.8]))
+    assert (saliency.per_layer(torch.zeros(2)) == 0).all()
+
+
+def gates(network, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The logits, and what the readers of every group see; written out, in evaluation mode."""
+    x, seen = network.stem(x), []
+    for block in network.blocks:
+        y = F.relu(block.norm1(x))
+        shortcut = x if block.shortcut is None else block.shortcut(y)
+        seen.append(F.relu(block.norm2(block.conv1(y))))
+        x = shortcut + block.conv2(seen[-1])
+    return network.classifier(F.relu(network.norm(x)).mean(dim=(2, 3))), seen
+
+
+def one_by_one(network, xs: torch.Tensor, ys: torch.Tensor) -> list[torch.Tensor]:
+    """activation x gradient of each example's own loss, summed over space: (examples, channel) a group."""
+    products: list[list[torch.Tensor]] = [[] for _ in network.groups]
+    for x, y in zip(xs, ys, strict=True):
+        logits, seen = gates(network, x[None])
+        gradients = torch.autograd.grad(F.cross_entropy(logits, y[None]), seen)
+        for rows, activation, gradient in zip(products, seen, gradients, strict=True):
+            rows.append((activation * gradient)[0].sum(dim=(1, 2)).detach())
+    return [torch.stack(rows) for rows in products]
+
+
+@pytest.fixture
+def network(tiny, images, generator):
+    """Trained for some steps, then in evaluation mode, so that the examples of a batch do not meet."""
+    network = networks.build(tiny, generator)
+    for _ in training.fit(
+        network, images, training.Recipe(epochs=2, batch_size=10, precision="float32"), generator
+    ):
+        pass
+    return network.eval()
+
+
+def listen(network, images, sizes: tuple[int, ...], probe: saliency.Probe) -> None:
+    """Backward passes over the first training images, in batches of those sizes; no step is taken."""
+    x, y = images.normalise(images.train.pixels), images.train.labels
+    place = 0
+    for size in sizes:
+        here = slice(place, place + size)
+        F.cross_entropy(network(x[here]), y[here]).backward()
+        place += size
+
+
+@pytest.mark.parametrize("sizes", [(8,), (4, 4), (2, 2, 2, 2)], ids=str)
+def test_a_probe_hears_each_examples_own_gradient_whatever_the_batch(network, images, generator, sizes):
+    products = one_by_one(network, images.normalise(images.train.pixels[:8]), images.train.labels[:8])
+    with saliency.Probe(network, "fisher", generator) as probe:
+        listen(network, images, sizes, probe)
+        scores = probe.scores()
+    for found, product in zip(scores, products, strict=True):
+        torch.testing.assert_close(found, product.square().mean(dim=0) / 2, rtol=1e-4, atol=1e-9)
+
+
+def test_a_probe_takes_the_mean_over_steps_for_taylor_too(network, images, generator):
+    products = one_by_one(network, images.normalise(images.train.pixels[:8]), images.train.labels[:8])
+    with saliency.Probe(network, "taylor", generator) as probe:
+        listen(network, images, (4, 4), probe)
+        scores = probe.scores()
+    for found, product, size in zip(
+        scores, products, (64, 16, 4), strict=True
+    ):  # pixels of 8 x 8, 4 x 4, 2 x 2
+        steps = torch.stack([product[:4].mean(dim=0), product[4:].mean(dim=0)]).abs() / size
+        mean = steps.mean(dim=0)
+        torch.testing.assert_close(found, mean / mean.norm(), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("criterion", BY_ACTIVATION)
+def test_scores_begin_a_new_round(network, images, generator, criterion):
+    with saliency.Probe(network, criterion, generator) as probe:
+        listen(network, images, (10, 10), probe)
+        probe.scores()
+        listen(network, images, (6,), probe)
+        after = probe.scores()
+        with pytest.raises(RuntimeError, match="no training step"):
+            probe.scores()
+    with saliency.Probe(network, criterion, generator) as fresh:
+        listen(network, images, (6,), fresh)
+        for found, expected in zip(after, fresh.scores(), strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("criterion", saliency.CRITERIA)
+def test_a_probe_leaves_no_hooks(network, images, generator, criterion):
+    def hooks() -> int:
+        return sum(len(module._forward_hooks) + len(module._backward_hooks) for module in network.modules())
+
+    assert hooks() == 0
+    with saliency.Probe(network, criterion, generator):
+        assert hooks() == (3 if criterion in BY_ACTIVATION else 0)
+    assert hooks() == 0
+
+
+def test_a_probe_does_not_hear_evaluations(network, images, generator):
+    with saliency.Probe(network, "fisher", generator) as probe:
+        listen(network, images, (8,), probe)
+        training.evaluate(network, images, images.test)
+        after = probe.scores()
+    with saliency.Probe(network, "fisher", generator) as fresh:
+        listen(network, images, (8,), fresh)
+        for found, expected in zip(after, fresh.scores(), strict=True):
+            assert torch.equal(found, expected)
+
+
+def test_a_probe_changes_nothing_in_the_training(tiny, images):
+    ends = []
+    for criterion in saliency.CRITERIA:
+        network = networks.build(tiny, torch.Generator().manual_seed(1)).train()
+        optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
+        with saliency.Probe(network, criterion, torch.Generator().manual_seed(2)) as probe:
+            for _ in range(3):
+                training.step(network, optimizer, images.normalise(images.train.pixels), images.train.labels)
+                probe.scores()
+        ends.append(network.classifier.weight.detach())
+    assert all(torch.equal(ends[0], end) for end in ends)
+
+
+@pytest.mark.parametrize("criterion", saliency.CRITERIA)
+def test_every_criterion_scores_every_channel_once(tiny, images, generator, criterion):
+    network = networks.build(tiny.with_widths((3, 0, 5)), generator).train()
+    optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
+    with saliency.Probe(network, criterion, generator) as probe:
+        training.step(network, optimizer, images.normalise(images.train.pixels), images.train.labels)
+        scores = probe.scores()
+    assert [tuple(score.shape) for score in scores] == [(3,), (0,), (5,)]
+    for score in scores:
+        assert score.isfinite().all()
+        assert (score >= 0).all()
+        assert not score.requires_grad
+        assert score.device.type == "cpu"
+
+
+@pytest.mark.parametrize("criterion", ["fisher", "taylor", "l1"])
+def test_a_silent_channel_is_the_lowest(network, images, generator, criterion):
+    group = network.groups[1]
+    with torch.no_grad():
+        for parameter in (group.producer.weight, group.norm.weight, group.norm.bias):
+            parameter[2] = 0
+    with saliency.Probe(network, criterion, generator) as probe:
+        listen(network.train(), images, (20,), probe)
+        scores = probe.scores()
+    assert scores[1][2] == 0
+    assert scores[1].argmin() == 2
+
+
+def test_random_scores_come_from_the_generator(network):
+    first, again, other = (
+        saliency.Probe(network, "random", torch.Generator().manual_seed(seed)).scores() for seed in (5, 5, 6)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])
+
+
+def test_an_unknown_criterion_is_refused_with_the_choices(network, generator):
+    with pytest.raises(BadInput, match=r"'fischer'.*fisher, taylor, l1.*did you mean 'fisher'"):
+        saliency.Probe(network, "fischer", generator)
