@@ -1,5 +1,6 @@
 """From a description to its result: made once, whole, and the same bits wherever it is made."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -257,3 +258,21 @@ def test_auto_takes_the_precision_of_the_hardware_and_says_so(png_folder, tmp_pa
     found = jobs.execute(run, tmp_path, "cpu")
     expected = training.precision("auto", torch.device("cpu"))
     assert found["about"]["precision"] == str(expected).removeprefix("torch.")
+
+
+def test_data_that_changed_since_it_was_described_is_refused(tmp_path):
+    described = replace(BASE, data={**jobs.source("clutter", 256), "digest": "000000000000"})
+    with pytest.raises(BadInput, match="clutter has changed since train"):
+        jobs.execute(described, tmp_path, "cpu")
+
+
+def test_a_digest_is_of_every_pixel_and_label():
+    whole = jobs.dataset("clutter")
+    pixels = whole.test.pixels.clone()
+    pixels[-1, 0, 0, 0] ^= 1
+    changed = replace(whole, test=data.Images(pixels, whole.test.labels))
+    assert jobs.source("clutter")["digest"] == whole.digest != changed.digest
+
+
+def test_a_rate_of_one_is_the_same_recipe_however_it_is_written():
+    assert json.dumps(Recipe(epochs=1, lr=1).to_json()) == json.dumps(Recipe(epochs=1, lr=1.0).to_json())

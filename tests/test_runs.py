@@ -332,3 +332,12 @@ def test_outputs_go_where_they_are_asked_to(tmp_path, monkeypatch):
     assert runs.outputs_folder("here") == tmp_path / "here"
     monkeypatch.delenv("HORTICULTURE_OUTPUTS")
     assert runs.outputs_folder() == Path(runs.__file__).parents[2] / "outputs"
+
+
+def test_the_same_data_in_another_place_is_the_same_run():
+    here = replace(TRAIN, data={"name": "folder:/here", "images": 8, "digest": "abc"})
+    there = replace(TRAIN, data={"name": "folder:/there", "images": 8, "digest": "abc"})
+    other = replace(TRAIN, data={"name": "folder:/here", "images": 8, "digest": "abd"})
+    assert here.key == there.key != other.key
+    cut = [runs.Run("prune", run.architecture, {}, run.data, 0, run) for run in (here, there, other)]
+    assert cut[0].key == cut[1].key != cut[2].key

@@ -23,8 +23,13 @@ from horticulture.training import Recipe
 Report = Callable[[float, str], None]  # the share that is done, and what is known now
 
 
+def source(name: str, images: int = 0) -> dict:
+    """What a run's description says of its data: where it is, what it is, and how much of it is used."""
+    return {"name": name, "images": images, "digest": dataset(name).digest}
+
+
 def train(shape: Architecture, recipe: Recipe, source: dict, seed: int) -> Run:
-    """The description of a training from scratch. source: {"name": ..., "images": ...}."""
+    """The description of a training from scratch. source: from `source`."""
     return Run("train", shape, recipe.to_json(), source, seed)
 
 
@@ -40,9 +45,8 @@ def check(parameters: dict) -> None:
     """Refuse, before anything runs, a study whose parameters would fail later. Raises BadInput."""
     images = dataset(parameters["data"], parameters["images"])
     shape = architecture.named(parameters["network"], image=images.image, classes=len(images.classes))
-    source = {"name": parameters["data"], "images": parameters["images"]}
     known = {field.name: parameters[field.name] for field in fields(Recipe) if field.name in parameters}
-    base = train(shape, Recipe(**known), source, 0)
+    base = train(shape, Recipe(**known), source(parameters["data"], parameters["images"]), 0)
     known = {field.name: parameters[field.name] for field in fields(Plan) if field.name in parameters}
     prune(base, Plan(**{**known, "lr": parameters["tune_lr"]}))
     for curve in parameters["curves"]:
@@ -86,7 +90,10 @@ class _Work:
 
     @property
     def dataset(self) -> data.Dataset:
-        return dataset(**self.run.data, device=str(self.device))
+        name, digest = self.run.data["name"], self.run.data.get("digest")
+        if digest not in (None, dataset(name).digest):
+            raise BadInput(f"the data set {name} has changed since {self.run} was described")
+        return dataset(name, self.run.data.get("images", 0), str(self.device))
 
     @property
     def folder(self) -> Path:

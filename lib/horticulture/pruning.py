@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +42,7 @@ class Plan:
 
     def to_json(self) -> dict:
         """Plain names and numbers."""
-        return asdict(self)
+        return training.plain(self)
 
 
 class Choice(NamedTuple):

@@ -35,8 +35,8 @@ REMOVAL_COLUMNS = [
 class Run:
     """One training or one pruning.
 
-    kind: a name in `jobs.KINDS`. recipe: `training.Recipe` or `pruning.Plan` as plain data. data: name
-    of the data set and how many training images. start: the run whose network this one begins with.
+    kind: a name in `jobs.KINDS`. recipe: `training.Recipe` or `pruning.Plan` as plain data. data: what
+    `jobs.source` says. start: the run whose network this one begins with.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class Run:
     @cached_property
     def key(self) -> str:
         """Twelve hexadecimal digits: the same for equal descriptions, whatever the device or folder."""
-        text = json.dumps({"version": VERSION, **self.to_json()}, sort_keys=True)
+        text = json.dumps({"version": VERSION, **_without_places(self.to_json())}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_json(self) -> dict:
@@ -77,6 +77,18 @@ class Run:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} ({self.architecture.params:,} parameters, seed {self.seed})"
+
+
+def _without_places(description: dict) -> dict:
+    """The digest says what the data is; beside it the name, which can be a path, says only where."""
+    start, data = description["start"], dict(description["data"])
+    if "digest" in data:
+        del data["name"]
+    return {
+        **description,
+        "data": data,
+        "start": _without_places(start) if start else None,
+    }
 
 
 # --- one run on disk -------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Whole data sets as tensors, and endless augmented batches from them."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -47,9 +49,19 @@ class Dataset:
         """(channels, height, width) of one image."""
         return tuple(self.train.pixels.shape[1:])  # type: ignore[return-value]
 
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits of every pixel and label: what the data is, wherever it lies."""
+        found = hashlib.sha256(f"{self.pad} {self.flip}".encode())
+        for part in (self.train, self.validation, self.test):
+            for tensor in (part.pixels, part.labels):
+                found.update(f"{tuple(tensor.shape)}".encode())
+                found.update(tensor.cpu().contiguous().numpy().data)
+        return found.hexdigest()[:12]
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 -> floats with the mean 0 and spread 1 that the training part has, channels last."""
-        mean, spread = self._statistics()
+        mean, spread = self._statistics
         x = (pixels.float() - mean) / spread
         return x.contiguous(memory_format=torch.channels_last)
 
@@ -58,16 +70,15 @@ class Dataset:
         parts = {part: getattr(self, part).to(device) for part in ("train", "validation", "test")}
         return replace(self, **parts)
 
+    @cached_property
     def _statistics(self) -> tuple[Tensor, Tensor]:
-        if "_cached" not in self.__dict__:  # the instance is frozen: its statistics never change
-            pixels = self.train.pixels
-            count = pixels.numel() / pixels.shape[1]
-            mean = pixels.sum(dim=(0, 2, 3), dtype=torch.float64) / count
-            square = pixels.to(torch.int32).square().sum(dim=(0, 2, 3), dtype=torch.float64) / count
-            spread = (square - mean.square()).clamp(min=1).sqrt()
-            shape = (1, -1, 1, 1)
-            self.__dict__["_cached"] = mean.float().view(shape), spread.float().view(shape)
-        return self.__dict__["_cached"]
+        pixels = self.train.pixels
+        count = pixels.numel() / pixels.shape[1]
+        mean = pixels.sum(dim=(0, 2, 3), dtype=torch.float64) / count
+        square = pixels.to(torch.int32).square().sum(dim=(0, 2, 3), dtype=torch.float64) / count
+        spread = (square - mean.square()).clamp(min=1).sqrt()
+        shape = (1, -1, 1, 1)
+        return mean.float().view(shape), spread.float().view(shape)
 
 
 class Batches:
