@@ -36,7 +36,7 @@ def test_no_channel_and_no_number_are_refused():
 @pytest.mark.parametrize("criterion", saliency.CRITERIA)
 def test_one_channel_goes_each_round(network, tiny, images, criterion):
     history = []
-    for removal in pruning.prune(network, images, replace(PLAN, criterion=criterion), seed=0):
+    for removal in pruning.Pruning(network, images, replace(PLAN, criterion=criterion), seed=0):
         assert removal.architecture == network.architecture
         history.append(removal)
     assert [removal.round for removal in history] == [0, 1, 2, 3]
@@ -60,7 +60,7 @@ def test_channel_numbers_are_those_of_the_whole_network(network, tiny, images, c
     whole = [group.producer.weight.detach().clone() for group in network.groups]
     gone: set[tuple[int, int]] = set()
     plan = replace(PLAN, rounds=9, lr=1e-12, criterion=criterion, steps=1)
-    for removal in pruning.prune(network, images, plan, seed=1):
+    for removal in pruning.Pruning(network, images, plan, seed=1):
         if removal.round:
             gone.add((removal.group, removal.channel))
         missing = set()
@@ -79,13 +79,13 @@ def test_a_round_removes_what_its_criterion_says(network, images):
         for number, group in enumerate(network.groups)
         for channel, norm in enumerate(group.producer.weight.detach().abs().sum(dim=(1, 2, 3)))
     }
-    history = list(pruning.prune(network, images, plan, seed=0))[1:]
+    history = list(pruning.Pruning(network, images, plan, seed=0))[1:]
     assert [(removal.group, removal.channel) for removal in history] == sorted(norms, key=norms.__getitem__)
     assert [removal.saliency for removal in history] == pytest.approx(sorted(norms.values()), rel=1e-4)
 
 
 def test_a_network_can_be_pruned_to_no_channels_at_all(network, images):
-    history = list(pruning.prune(network, images, replace(PLAN, rounds=12), seed=0))
+    history = list(pruning.Pruning(network, images, replace(PLAN, rounds=12), seed=0))
     assert network.architecture.widths == (0, 0, 0)
     assert history[-1].architecture.widths == (0, 0, 0)
     assert all(group.width == 0 for group in network.groups)
@@ -96,7 +96,7 @@ def test_a_network_can_be_pruned_to_no_channels_at_all(network, images):
 def test_fine_tuning_goes_on_after_the_removals(network, images):
     before = network.stem.weight.detach().clone()
     losses = [
-        r.loss for r in pruning.prune(network, images, replace(PLAN, rounds=6, steps=8, lr=0.05), seed=0)
+        r.loss for r in pruning.Pruning(network, images, replace(PLAN, rounds=6, steps=8, lr=0.05), seed=0)
     ]
     assert not torch.equal(before, network.stem.weight)
     assert losses[-1] < losses[0] - 0.1
@@ -105,7 +105,7 @@ def test_fine_tuning_goes_on_after_the_removals(network, images):
 def test_more_rounds_than_channels_are_refused_before_any_work(network, images):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(BadInput, match="rounds=13, but the network has 12 channels"):
-        next(pruning.prune(network, images, replace(PLAN, rounds=13), seed=0))
+        next(iter(pruning.Pruning(network, images, replace(PLAN, rounds=13), seed=0)))
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
@@ -117,7 +117,7 @@ def test_the_same_seed_gives_the_same_history(tiny, images, criterion):
         network = networks.build(tiny, torch.Generator().manual_seed(0))
         return [
             r._replace(saliency=0.0) if r.round == 0 else r
-            for r in pruning.prune(network, images, plan, seed)
+            for r in pruning.Pruning(network, images, plan, seed)
         ]
 
     assert history(3) == history(3)
@@ -126,7 +126,7 @@ def test_the_same_seed_gives_the_same_history(tiny, images, criterion):
 
 def test_a_loss_that_is_not_finite_ends_the_pruning(network, images):
     with pytest.raises(FloatingPointError, match="learning rate"):
-        list(pruning.prune(network, images, replace(PLAN, lr=1e30), seed=0))
+        list(pruning.Pruning(network, images, replace(PLAN, lr=1e30), seed=0))
 
 
 @pytest.mark.parametrize(

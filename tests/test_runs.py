@@ -138,7 +138,7 @@ def test_a_damaged_result_is_refused_by_its_path(tmp_path, content):
     path = runs.folder(TRAIN, tmp_path) / "run.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    with pytest.raises(BadInput, match=rf"{path} is damaged: delete its folder"):
+    with pytest.raises(BadInput, match=rf"{path} is damaged: run the study again"):
         runs.result(TRAIN, tmp_path)
 
 

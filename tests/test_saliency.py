@@ -63,7 +63,7 @@ def one_by_one(network, xs: torch.Tensor, ys: torch.Tensor) -> list[torch.Tensor
 def network(tiny, images, generator):
     """Trained for some steps, then in evaluation mode, so that the examples of a batch do not meet."""
     network = networks.build(tiny, generator)
-    for _ in training.fit(
+    for _ in training.Training(
         network, images, training.Recipe(epochs=2, batch_size=10, precision="float32"), generator
     ):
         pass

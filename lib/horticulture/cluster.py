@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from horticulture import jobs, runs
+from horticulture import jobs, machine, runs
 from horticulture.errors import BadInput
 from horticulture.progress import Progress
 from horticulture.runs import Run
@@ -46,7 +46,7 @@ def map(
     starts = [r.start for r in todo if r.start and runs.result(r.start, outputs) is None]
     if starts:  # made first, or two workers would both make them
         map(starts, outputs, workers=workers, device=device, address=address, what="what they start from")
-    where = jobs.place(device)
+    where = machine.place(device)
     if not todo:
         print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
         return [runs.result(run, outputs) or {} for run in wanted]

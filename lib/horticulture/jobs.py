@@ -1,24 +1,33 @@
 """From a run's description to its result: the one room that knows both the store and the engine."""
 
-import platform
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from horticulture import architecture, data, families, networks, pruning, runs, training
+from horticulture import (
+    architecture,
+    checkpoints,
+    data,
+    families,
+    machine,
+    networks,
+    pruning,
+    runs,
+    store,
+    training,
+)
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
 from horticulture.networks import Network
 from horticulture.pruning import Plan
 from horticulture.runs import Run
-from horticulture.training import Recipe
+from horticulture.training import Recipe, State
 
 Report = Callable[[float, str], None]  # the share that is done, and what is known now
 
@@ -57,36 +66,90 @@ def check(parameters: dict) -> None:
     for seed in parameters["seeds"]:
         if not isinstance(seed, int):
             raise BadInput(f"seeds are whole numbers, not {seed!r}")
-    place(parameters["device"])
+    machine.place(parameters["device"])
 
 
 def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lambda *_: None) -> dict:
     """Make a run, and first the one it starts from, unless they are there. Returns the result.
 
-    Raises FloatingPointError when a loss is not finite; what was finished before stays.
+    A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
+    for the other. Raises FloatingPointError when a loss is not finite; what was finished before stays.
     """
-    found = runs.result(run, outputs)
+    found = _whole(run, outputs)
     if found is not None:
         return found
     make = KINDS[choose(run.kind, KINDS, "kind of run")]
     if run.start is not None:
         execute(run.start, outputs, device, report)
-    where = place(device)
-    runs.folder(run, outputs).mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
-    metrics = make(_Work(run, outputs, where, report))
-    seconds = round(time.perf_counter() - began, 2)
-    return runs.finish(run, outputs, {**metrics, "seconds": seconds}, _about(run, where))
+    where = machine.place(device)
+    with store.locked(outputs / "runs" / ".locks" / run.key):
+        found = _whole(run, outputs)  # another process may have made it while we waited
+        if found is not None:
+            return found
+        runs.folder(run, outputs).mkdir(exist_ok=True)
+        try:
+            metrics = make(work := _Work(run, outputs, where, report))
+        except store.Damaged as error:  # what an earlier process left: begin again
+            _aside(run, outputs, error)
+            runs.folder(run, outputs).mkdir()
+            metrics = make(work := _Work(run, outputs, where, report))
+        metrics["seconds"] = work.clock()
+        about = machine.about(where, run.recipe["precision"])
+        found = runs.finish(run, outputs, metrics, about, FILES)
+        work.keeper.clear()
+        work.rows.clear()
+        return found
 
 
-@dataclass(frozen=True)
+def _whole(run: Run, outputs: Path) -> dict | None:
+    """The result if there is one and its files are what they were; what is damaged is set aside."""
+    try:
+        return runs.verified(run, outputs)
+    except store.Damaged as error:
+        _aside(run, outputs, error)
+        return None
+
+
+def _aside(run: Run, outputs: Path, error: store.Damaged) -> None:
+    aside = runs.set_aside(run, outputs)
+    warnings.warn(f"{error.path} is damaged: set aside in {aside.name}, and made again", stacklevel=4)
+
+
+FILES = ("weights.safetensors", "epochs.csv", "removals.csv")  # what a result vouches for, where it is there
+KEEP = 100  # rounds from one state that is kept for good to the next
+
+
+@dataclass
 class _Work:
-    """What making a run needs to know."""
+    """What making a run needs to know, and what it has done so far."""
 
     run: Run
     outputs: Path
     device: torch.device
     report: Report
+
+    def __post_init__(self) -> None:
+        self.keeper = checkpoints.Keeper(self.folder)
+        self.rows = store.Rows(self.folder / "rows.jsonl")
+        self.before, self._began = 0.0, time.perf_counter()
+
+    def taken_up(self) -> State | None:
+        """The last checkpoint, if the run was begun before."""
+        state = self.keeper.latest()
+        self.before = state.numbers["seconds"] if state else 0.0
+        return state
+
+    def each_step(self, state: Callable[[], State]) -> None:
+        """Put down the work now and then."""
+        self.keeper.consider(lambda: self.stamped(state()))
+
+    def stamped(self, state: State) -> State:
+        """With the time that it took."""
+        return State(state.tensors, {**state.numbers, "seconds": self.clock()})
+
+    def clock(self) -> float:
+        """Seconds of work on this run, those of earlier processes included."""
+        return round(self.before + time.perf_counter() - self._began, 2)
 
     @property
     def dataset(self) -> data.Dataset:
@@ -101,57 +164,100 @@ class _Work:
 
 
 def _train(work: _Work) -> dict:
-    run, images = work.run, work.dataset
+    run, images, state = work.run, work.dataset, work.taken_up()
     recipe = Recipe(**run.recipe)
     generator = torch.Generator().manual_seed(run.seed)
     network = networks.build(run.architecture, generator)
-    epochs = []
-    for epoch in training.fit(network, images, recipe, generator):
-        epochs.append(epoch._asdict())
-        work.report(
-            epoch.epoch / recipe.epochs,
-            f"epoch {epoch.epoch}/{recipe.epochs}, validation {epoch.val_error:.1f} %",
-        )
-    pd.DataFrame(epochs).to_csv(work.folder / "epochs.csv", index=False)
+    under_way = training.Training(network, images, recipe, generator, lambda: work.each_step(under_way.state))
+    if state:
+        under_way.restore(state)
+    work.rows.cut(under_way.step // under_way.batches.steps_per_epoch)
+    for epoch in under_way:
+        work.rows.append({**epoch._asdict(), "seconds": work.clock()})
+        note = f"epoch {epoch.epoch}/{recipe.epochs}, validation {epoch.val_error:.1f} %"
+        work.report(epoch.epoch / recipe.epochs, note)
+    work.rows.to_csv(work.folder / "epochs.csv")
     _save(network, work.folder)
     return {
         "recipe": str(recipe),
         "val_error": evaluate(network, images, "validation", recipe.precision),
         "test_error": evaluate(network, images, "test", recipe.precision),
-        "train_macs": run.architecture.macs * epochs[-1]["images"],
+        "train_macs": run.architecture.macs * under_way.steps * recipe.batch_size,
     }
 
 
 def _prune(work: _Work) -> dict:
-    run, images = work.run, work.dataset
-    assert run.start is not None
+    run, state = work.run, work.taken_up()
     plan = Plan(**run.recipe)
-    network = load(run.start, work.outputs)
-    macs = runs.result(run.start, work.outputs)["metrics"]["train_macs"]  # type: ignore[index]
-    rows, seen, began = [], 0, time.perf_counter()
-    for removal in pruning.prune(network, images, plan, run.seed):
+    under_way = _pruning(work.run, work.outputs, work.dataset, state, lambda: work.each_step(under_way.state))
+    kept = checkpoints.Kept(work.folder / "rounds")
+    work.rows.cut(under_way.round)
+    last = work.rows.last()
+    macs = last["train_macs"] if last else _metrics(run.start, work.outputs)["train_macs"]
+    for removal in under_way:
         shape = removal.architecture
-        macs += shape.macs * (removal.images - seen)
-        seen = removal.images
-        row = removal._asdict() | {
+        macs += shape.macs * plan.steps * plan.batch_size
+        more = {
             "run": run.key,
             "params": shape.params,
             "macs": shape.macs,
             "architecture": shape.id,
             "train_macs": macs,
-            "seconds": round(time.perf_counter() - began, 2),
+            "seconds": work.clock(),
         }
-        rows.append(row)
-        work.report(
-            removal.round / plan.rounds,
-            f"round {removal.round}/{plan.rounds}, {shape.params:,} parameters, "
-            f"validation {removal.val_error:.1f} %",
-        )
-    pd.DataFrame(rows)[runs.REMOVAL_COLUMNS].to_csv(work.folder / "removals.csv", index=False)
-    _save(network, work.folder)
-    last = rows[-1]
-    found = {name: last[name] for name in ("val_error", "test_error", "train_macs")}
-    return {"recipe": str(plan), **found, "params": last["params"], "macs": last["macs"]}
+        row = {**removal._asdict(), **more}
+        work.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
+        if removal.round % KEEP == 0:
+            kept.keep(removal.round, under_way.state())
+        note = f"{shape.params:,} parameters, validation {removal.val_error:.1f} %"
+        work.report(removal.round / plan.rounds, f"round {removal.round}/{plan.rounds}, {note}")
+    work.rows.to_csv(work.folder / "removals.csv")
+    _save(under_way.network, work.folder)
+    last = work.rows.last() or {}
+    names = ("val_error", "test_error", "train_macs", "params", "macs")
+    return {"recipe": str(plan), **{name: last[name] for name in names}}
+
+
+def _pruning(
+    run: Run,
+    outputs: Path,
+    images: data.Dataset,
+    state: State | None,
+    each_step: Callable[[], None] = lambda: None,
+    evaluated: bool = True,
+) -> pruning.Pruning:
+    """A pruning from its beginning, or from where it was put down."""
+    assert run.start is not None
+    if state:
+        network = networks.build(run.architecture.with_widths(tuple(state.numbers["widths"])))
+    else:
+        network = load(run.start, outputs)
+    return pruning.Pruning(network, images, Plan(**run.recipe), run.seed, each_step, state, evaluated)
+
+
+def _metrics(run: Run | None, outputs: Path) -> dict:
+    found = runs.result(run, outputs) if run else None
+    return found["metrics"] if found else {}
+
+
+def restore(run: Run, outputs: Path, round: int, device: str = "auto") -> Network:
+    """The network of any round of a pruning, to the last bit: replayed from the state kept before it.
+
+    Raises BadInput if there was no such round, or nothing is kept to begin from.
+    """
+    if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
+        raise BadInput(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
+    found = checkpoints.Kept(runs.folder(run, outputs) / "rounds").before(round)
+    if found is None:
+        where = runs.folder(run, outputs)
+        raise BadInput(f"{run}: no state is kept before round {round}: delete {where} to make it again")
+    images = dataset(run.data["name"], run.data.get("images", 0), str(machine.place(device)))
+    under_way = _pruning(run, outputs, images, found[1], evaluated=False)
+    if under_way.round <= round:
+        for removal in under_way:
+            if removal.round == round:
+                break
+    return under_way.network
 
 
 KINDS: dict[str, Callable[[_Work], dict]] = {"train": _train, "prune": _prune}
@@ -190,40 +296,8 @@ def dataset(name: str, images: int = 0, device: str = "cpu") -> data.Dataset:
     return replace(whole, train=whole.train.first(images)) if images else whole
 
 
-def place(device: str) -> torch.device:
-    """`auto` is the GPU if there is one. Raises BadInput for a device that is not here."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise BadInput(f"no device {device!r} here ({str(error).splitlines()[0]})") from error
-    return torch.device(device)
-
-
 def _save(network: Network, folder: Path) -> None:
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     temporary = folder / "weights.tmp"
     save_file(weights, temporary)
     temporary.replace(folder / "weights.safetensors")
-
-
-def _about(run: Run, device: torch.device) -> dict:
-    return {
-        "device": device_name(device),
-        "precision": str(training.precision(run.recipe["precision"], device)).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("horticulture", "torch", "numpy")},
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
-def device_name(device: torch.device) -> str:
-    """What the device calls itself, for captions."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    model = names[0] if names else platform.processor() or platform.machine()
-    return f"{model}, {torch.get_num_threads()} threads"

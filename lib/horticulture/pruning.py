@@ -1,7 +1,7 @@
 """Pruning as Crowley et al. (2018) do it: one channel at a time, with fine-tuning in between."""
 
-import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -89,43 +89,111 @@ def lowest(scores: list[Tensor]) -> Choice:
     raise AssertionError("unreachable")
 
 
-def prune(network: Network, dataset: Dataset, plan: Plan, seed: int) -> Iterator[Removal]:
-    """Take a trained network apart in place, a network after every round.
+class Pruning:
+    """A pruning under way. Iterate over it: the network is taken apart in place, a `Removal` a round.
 
     A round is one removal and the fine-tuning steps that follow; their activations and gradients decide
-    the next removal. Round 0 is the fine-tuning before the first. Raises BadInput before any work if
-    there are fewer channels than rounds.
+    the next removal. Round 0 is the fine-tuning before the first. Like a `training.Training` it can be put
+    down with `state` and taken up again by a pruning that is given that state, and a network of the widths
+    that it had then. Not `evaluated`, its errors are not a number: a replay need not measure them again.
+    Raises BadInput before any work if there are fewer channels than rounds.
     """
-    channels = sum(group.width for group in network.groups)
-    if plan.rounds > channels:
-        raise BadInput(f"rounds={plan.rounds}, but the network has {channels} channels to remove")
-    device = dataset.train.labels.device
-    network.on(device).train()
-    dtype = training.precision(plan.precision, device)
-    generator = torch.Generator().manual_seed(seed)
-    batches = Batches(dataset, plan.batch_size, generator)
-    optimizer = training.sgd(network, plan.lr, plan.momentum, plan.weight_decay)
-    numbers = [list(range(group.width)) for group in network.groups]  # of the channels still there
 
-    gone = Choice(-1, -1, float("nan"))
-    with saliency.Probe(network, plan.criterion, generator) as probe:
-        for round_ in range(plan.rounds + 1):
-            number = -1
-            if round_ > 0:
-                gone = lowest(probe.scores())
-                surgery.remove(network, gone.group, gone.channel, optimizer)
-                number = numbers[gone.group].pop(gone.channel)
-            loss = torch.zeros((), device=device)
-            for x, y in itertools.islice(batches, plan.steps):
-                loss += training.step(network, optimizer, x, y, dtype)
-            yield Removal(
-                round_,
-                gone.group,
-                number,
-                gone.saliency,
-                network.architecture,
-                training.finite(loss.item() / plan.steps, f"round {round_}"),
-                training.evaluate(network, dataset, dataset.validation, dtype).error,
-                training.evaluate(network, dataset, dataset.test, dtype).error,
-                (round_ + 1) * plan.steps * plan.batch_size,
-            )
+    def __init__(
+        self,
+        network: Network,
+        dataset: Dataset,
+        plan: Plan,
+        seed: int,
+        each_step: Callable[[], None] = lambda: None,
+        state: training.State | None = None,
+        evaluated: bool = True,
+    ) -> None:
+        channels = sum(group.width for group in network.groups)
+        if state is None and plan.rounds > channels:
+            raise BadInput(f"rounds={plan.rounds}, but the network has {channels} channels to remove")
+        device = dataset.train.labels.device
+        self.network, self.dataset, self.plan = network.on(device).train(), dataset, plan
+        self.each_step, self.evaluated = each_step, evaluated
+        self.dtype = training.precision(plan.precision, device)
+        self.batches = Batches(dataset, plan.batch_size, torch.Generator().manual_seed(seed))
+        self.probe = saliency.Probe(network, plan.criterion, torch.Generator().manual_seed(seed))
+        self.optimizer = training.sgd(network, plan.lr, plan.momentum, plan.weight_decay)
+        self.round, self.step = 0, 0  # steps of this round that are done
+        self.gone = Choice(-1, -1, float("nan"))  # channel: as in the whole network
+        self.numbers = [list(range(group.width)) for group in network.groups]  # of the channels still there
+        self.loss = torch.zeros((), device=device)  # summed over the round's steps
+        if state is not None:
+            self._restore(state)
+
+    def __iter__(self) -> Iterator[Removal]:
+        with self.probe:
+            while self.round <= self.plan.rounds:
+                if self.round > 0 and self.step == 0:
+                    self._remove(lowest(self.probe.scores()))
+                self._tune()
+                yield self._measured()
+                self.round, self.step = self.round + 1, 0
+                self.loss.zero_()
+                self.each_step()
+
+    def _remove(self, choice: Choice) -> None:
+        surgery.remove(self.network, choice.group, choice.channel, self.optimizer)
+        self.gone = choice._replace(channel=self.numbers[choice.group].pop(choice.channel))
+
+    def _tune(self) -> None:
+        while self.step < self.plan.steps:
+            self.loss += training.step(self.network, self.optimizer, *next(self.batches), self.dtype)
+            self.step += 1
+            if self.step < self.plan.steps:
+                self.each_step()
+
+    def _measured(self) -> Removal:
+        val = test = float("nan")
+        if self.evaluated:
+            parts = self.dataset.validation, self.dataset.test
+            val, test = (training.evaluate(self.network, self.dataset, p, self.dtype).error for p in parts)
+        loss = training.finite(self.loss.item() / self.plan.steps, f"round {self.round}")
+        images = (self.round + 1) * self.plan.steps * self.plan.batch_size
+        return Removal(self.round, *self.gone, self.network.architecture, loss, val, test, images)
+
+    def state(self) -> training.State:
+        """Everything that the rest of the pruning depends on, `widths` of the network included."""
+        stream, heard, draws = self.batches.state(), *self.probe.state()
+        tensors = {
+            **training.tensors_of(self.network, self.optimizer),
+            **{f"heard.{group}": total for group, total in heard.items()},
+            "loss": self.loss,
+            "stream": stream["began"],
+            "draws": draws,
+        }
+        gone = [
+            self.gone.group,
+            self.gone.channel,
+            None if math.isnan(self.gone.saliency) else self.gone.saliency,
+        ]
+        return training.State(
+            tensors,
+            {
+                "widths": list(self.network.architecture.widths),
+                "round": self.round,
+                "step": self.step,
+                "place": stream["place"],
+                "gone": gone,
+                "numbers": self.numbers,
+                "listened": self.probe.steps,
+            },
+        )
+
+    def _restore(self, state: training.State) -> None:
+        tensors, numbers = state
+        training.restore_tensors(self.network, self.optimizer, tensors)
+        self.loss.copy_(tensors["loss"])
+        self.batches.restore({"began": tensors["stream"], "place": numbers["place"]})
+        heard = {
+            int(n.removeprefix("heard.")): total for n, total in tensors.items() if n.startswith("heard.")
+        }
+        self.probe.restore(heard, tensors["draws"], numbers["listened"])
+        self.round, self.step, self.numbers = numbers["round"], numbers["step"], numbers["numbers"]
+        group, channel, found = numbers["gone"]
+        self.gone = Choice(group, channel, float("nan") if found is None else found)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
+from horticulture.store import Damaged, file_digest, read_json, write_json
 
 VERSION = 1  # of the meaning of a description: a change here makes every run anew
 
@@ -106,15 +107,37 @@ def result(run: Run, outputs: Path) -> dict | None:
         return None
     found = read_json(path)
     if not (isinstance(found, dict) and {"run", "metrics"} <= found.keys()):
-        raise BadInput(damaged(path))
+        raise Damaged(path)
     return found
 
 
-def finish(run: Run, outputs: Path, metrics: dict, about: dict) -> dict:
-    """Write the result, last of all the run's files. `about`: device, versions, seconds."""
-    whole = {"key": run.key, "run": run.to_json(), "metrics": metrics, "about": about}
-    write_json(folder(run, outputs) / "run.json", whole)
+def finish(run: Run, outputs: Path, metrics: dict, about: dict, files: Iterable[str] = ()) -> dict:
+    """Write the result, last of all the run's files. `about`: device, versions; `files`: to vouch for."""
+    where = folder(run, outputs)
+    digests = {name: file_digest(where / name) for name in files if (where / name).exists()}
+    whole = {"key": run.key, "run": run.to_json(), "metrics": metrics, "about": about, "files": digests}
+    write_json(where / "run.json", whole)
     return whole
+
+
+def verified(run: Run, outputs: Path) -> dict | None:
+    """The result as `result` gives it; raises Damaged too if another file of the run is not what it was."""
+    found = result(run, outputs)
+    for name, digest in (found or {}).get("files", {}).items():
+        path = folder(run, outputs) / name
+        if not path.exists() or file_digest(path) != digest:
+            raise Damaged(path)
+    return found
+
+
+def set_aside(run: Run, outputs: Path) -> Path:
+    """Move a damaged run out of the way, so that it is made again and nothing is lost."""
+    where = folder(run, outputs)
+    number = 1
+    while (aside := where.with_name(f"{run.key}.damaged-{number}")).exists():
+        number += 1
+    os.rename(where, aside)
+    return aside
 
 
 def removals(run: Run, outputs: Path) -> pd.DataFrame:
@@ -130,7 +153,7 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise BadInput(f"{run} has not been made yet: there is no {path}") from error
     except ValueError as error:
-        raise BadInput(damaged(path)) from error
+        raise Damaged(path) from error
     return frame
 
 
@@ -261,7 +284,7 @@ def _read_results(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "round": "Int64"})
     except ValueError as error:
-        raise BadInput(damaged(path)) from error
+        raise Damaged(path) from error
     missing = [name for name in RESULT_COLUMNS if name not in frame.columns]
     if missing:
         raise BadInput(f"{path} lacks the columns {', '.join(missing)}")
@@ -278,24 +301,3 @@ def outputs_folder(path: str | Path = "") -> Path:
     """
     default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[2] / "outputs"
     return Path(path or default).expanduser().resolve()
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write so that the file is whole or not there, even if the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)
-
-
-def read_json(path: Path) -> Any:
-    """Raises BadInput, naming the file, if it does not hold JSON."""
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise BadInput(damaged(path)) from error
-
-
-def damaged(path: Path) -> str:
-    """What to say of a file that cannot be read, and what to do."""
-    return f"{path} is damaged: delete its folder to have it made again"

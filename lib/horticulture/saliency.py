@@ -79,7 +79,7 @@ class Probe:
         self.criterion = CRITERIA[choose(criterion, CRITERIA, "criterion")]
         self.network, self.generator = network, generator
         self._sums: list[Tensor | None] = [None] * len(network.groups)
-        self._steps = [0] * len(network.groups)
+        self.steps = [0] * len(network.groups)  # since the last scores, by group
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
     def __enter__(self) -> "Probe":
@@ -97,8 +97,21 @@ class Probe:
         """(channel,) for every group, on the CPU; a group with no channels left gives an empty one."""
         scored = [self._score(number, group) for number, group in enumerate(self.network.groups)]
         self._sums = [None] * len(scored)
-        self._steps = [0] * len(scored)
+        self.steps = [0] * len(scored)
         return scored
+
+    def state(self) -> tuple[dict[int, Tensor], Tensor]:
+        """What was heard in this round so far, by group, and the state of the generator."""
+        heard = {number: total for number, total in enumerate(self._sums) if total is not None}
+        return heard, self.generator.get_state()
+
+    def restore(self, heard: dict[int, Tensor], draws: Tensor, steps: list[int]) -> None:
+        """Go on where another probe of the same network stood."""
+        self._sums = [None] * len(self.network.groups)
+        for number, total in heard.items():
+            self._sums[number] = total.to(self.network.groups[number].producer.weight.device)
+        self.generator.set_state(draws)
+        self.steps = list(steps)
 
     def _listen(self, number: int) -> Callable[..., None]:
         score = self.criterion.activations
@@ -114,7 +127,7 @@ class Probe:
                 found = score(kept.float(), gradient.float() * len(gradient))
                 total = self._sums[number]
                 self._sums[number] = found if total is None else total + found
-                self._steps[number] += 1
+                self.steps[number] += 1
 
             activation.register_hook(backward)
 
@@ -128,7 +141,7 @@ class Probe:
             total = self._sums[number]
             if total is None:
                 raise RuntimeError("no training step since the last scores: nothing to judge by")
-            saliency = total / self._steps[number]
+            saliency = total / self.steps[number]
         elif self.criterion.weights is not None:
             saliency = self.criterion.weights(group.producer.weight)
         else:

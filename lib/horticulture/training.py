@@ -1,7 +1,6 @@
 """Training and evaluating a network by a recipe."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -148,30 +147,90 @@ class Epoch(NamedTuple):
     loss: float  # mean over the epoch's batches
     val_error: float
     images: int  # seen since the training began
-    seconds: float
 
 
-def fit(network: Network, dataset: Dataset, recipe: Recipe, generator: torch.Generator) -> Iterator[Epoch]:
-    """Train in place, an epoch at a time, the validation error after each.
+class State(NamedTuple):
+    """A training or a pruning put down: tensors by name, and plain numbers and lists."""
 
+    tensors: dict[str, Tensor]
+    numbers: dict[str, Any]
+
+
+class Training:
+    """A training under way. Iterate over it: the network is trained in place, with an `Epoch` after each.
+
+    It can be put down between any two steps with `state` and taken up by another with `restore`; it then
+    ends with the same bits. `each_step` is called at every moment when that is possible.
     Raises FloatingPointError when the loss is not finite.
     """
-    device = dataset.train.labels.device
-    network.on(device).train()
-    dtype = precision(recipe.precision, device)
-    batches = Batches(dataset, recipe.batch_size, generator)
-    optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
-    schedule, steps = SCHEDULES[recipe.schedule], recipe.epochs * batches.steps_per_epoch
-    began = time.perf_counter()
-    for epoch in range(1, recipe.epochs + 1):
-        total = torch.zeros((), device=device)
-        for i in range((epoch - 1) * batches.steps_per_epoch, epoch * batches.steps_per_epoch):
-            optimizer.param_groups[0]["lr"] = recipe.lr * schedule((i + 0.5) / steps)
-            total += step(network, optimizer, *next(batches), dtype)
-        loss = finite(total.item() / batches.steps_per_epoch, f"epoch {epoch}")
-        val_error = evaluate(network, dataset, dataset.validation, dtype).error
-        images = epoch * batches.steps_per_epoch * recipe.batch_size
-        yield Epoch(epoch, recipe.epochs, loss, val_error, images, time.perf_counter() - began)
+
+    def __init__(
+        self,
+        network: Network,
+        dataset: Dataset,
+        recipe: Recipe,
+        generator: torch.Generator,
+        each_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        device = dataset.train.labels.device
+        self.network, self.dataset, self.recipe = network.on(device).train(), dataset, recipe
+        self.each_step = each_step
+        self.batches = Batches(dataset, recipe.batch_size, generator)
+        self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
+        self.dtype = precision(recipe.precision, device)
+        self.step, self.steps = 0, recipe.epochs * self.batches.steps_per_epoch
+        self.loss = torch.zeros((), device=device)  # summed over the epoch's steps
+
+    def __iter__(self) -> Iterator[Epoch]:
+        schedule = SCHEDULES[self.recipe.schedule]
+        while self.step < self.steps:
+            rate = self.recipe.lr * schedule((self.step + 0.5) / self.steps)
+            self.optimizer.param_groups[0]["lr"] = rate
+            self.loss += step(self.network, self.optimizer, *next(self.batches), self.dtype)
+            self.step += 1
+            if self.step % self.batches.steps_per_epoch == 0:
+                yield self._epoch()
+                self.loss.zero_()
+            self.each_step()
+
+    def _epoch(self) -> Epoch:
+        number = self.step // self.batches.steps_per_epoch
+        loss = finite(self.loss.item() / self.batches.steps_per_epoch, f"epoch {number}")
+        val_error = evaluate(self.network, self.dataset, self.dataset.validation, self.dtype).error
+        return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
+
+    def state(self) -> State:
+        """Everything that the rest of the training depends on."""
+        stream = self.batches.state()
+        tensors = {**tensors_of(self.network, self.optimizer), "loss": self.loss, "stream": stream["began"]}
+        return State(tensors, {"step": self.step, "place": stream["place"]})
+
+    def restore(self, state: State) -> None:
+        """Go on where another training of the same network, data and recipe was put down."""
+        restore_tensors(self.network, self.optimizer, state.tensors)
+        self.loss.copy_(state.tensors["loss"])
+        self.batches.restore({"began": state.tensors["stream"], "place": state.numbers["place"]})
+        self.step = state.numbers["step"]
+
+
+def tensors_of(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights, statistics and momentum, by name."""
+    found = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for name, parameter in network.named_parameters():
+        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
+        if momentum is not None:
+            found[f"momentum.{name}"] = momentum
+    return found
+
+
+def restore_tensors(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """The inverse of `tensors_of`, for a network of the same shape."""
+    weights = {name: tensor for name, tensor in tensors.items() if name.startswith("network.")}
+    network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in weights.items()})
+    for name, parameter in network.named_parameters():
+        momentum = tensors.get(f"momentum.{name}")
+        if momentum is not None:
+            optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.data).copy_(momentum)
 
 
 def finite(loss: float, where: str) -> float:

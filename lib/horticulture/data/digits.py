@@ -12,7 +12,7 @@ from torch import Tensor
 from horticulture.data.images import Dataset, Images
 
 CLUTTER_IMAGE = 16  # pixels, height and width
-CLUTTER_PARTS = {"train": (8192, 1), "validation": (512, 2), "test": (1536, 3)}  # images, seed
+CLUTTER_PARTS = {"train": (8192, 1), "validation": (384, 2), "test": (1280, 3)}  # images, seed
 
 
 def clutter() -> Dataset:
@@ -44,19 +44,19 @@ def _digits() -> tuple[Tensor, Tensor]:
 
 
 def _cluttered(pictures: Tensor, labels: Tensor, count: int, seed: int) -> Images:
-    """`count` images, each of one digit, three pieces of others, and noise."""
+    """`count` images, each of one digit, two pieces of others, and noise."""
     draw = torch.Generator().manual_seed(seed)
     chosen = torch.randint(len(pictures), (count,), generator=draw)
-    canvas = _placed(pictures[chosen], draw, scale=(1.0, 1.5), angle=25, margin=3.0)
-    for _ in range(3):
+    canvas = _placed(pictures[chosen], draw, scale=(1.1, 1.4), angle=15, margin=4.0)
+    for _ in range(2):
         others = pictures[torch.randint(len(pictures), (count,), generator=draw)]
         corner = torch.randint(5, (count, 2), generator=draw)
         inside = [(torch.arange(8) - corner[:, i, None]).clamp(-1, 4) for i in (0, 1)]
         window = [((part >= 0) & (part < 4)).float() for part in inside]
         piece = others * (window[0][:, None, :, None] * window[1][:, None, None, :])
         piece = _placed(piece, draw, scale=(0.8, 1.2), angle=180, margin=1.0)
-        canvas = torch.maximum(canvas, 0.8 * piece)
-    canvas = canvas + 0.12 * torch.randn(canvas.shape, generator=draw)
+        canvas = torch.maximum(canvas, 0.7 * piece)
+    canvas = canvas + 0.1 * torch.randn(canvas.shape, generator=draw)
     return Images((canvas.clamp(0, 1) * 255).round().to(torch.uint8), labels[chosen])
 
 

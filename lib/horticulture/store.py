@@ -1,0 +1,96 @@
+"""Files that are whole or not there, and that tell when they are not what was written."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from horticulture.errors import BadInput
+
+try:
+    import fcntl
+except ImportError:  # Windows: no locks, so two processes may make the same run twice; the results stay whole
+    fcntl = None  # type: ignore[assignment]
+
+
+class Damaged(BadInput):
+    """A file of a run is not what it was when it was written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is damaged: run the study again to have it made anew")
+        self.path = path
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write so that the file is whole or not there, even if the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> Any:
+    """Raises BadInput, naming the file, if it does not hold JSON."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise Damaged(path) from error
+
+
+def file_digest(path: Path) -> str:
+    """Twelve hexadecimal digits of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; the lock goes with the process, however it dies. The file stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class Rows:
+    """A table under way, a line of JSON a row: appending one costs the same however many there are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: dict) -> None:
+        """Add a row."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def cut(self, count: int) -> None:
+        """Keep the first rows only: those after the last checkpoint will come again.
+
+        Raises Damaged if there are fewer.
+        """
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
+        if len(lines) < count:
+            raise Damaged(self.path)
+        self.path.write_text("".join(lines[:count]))
+
+    def last(self) -> dict | None:
+        """The last row, if there is one."""
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        return json.loads(lines[-1]) if lines else None
+
+    def to_csv(self, path: Path) -> None:
+        """The whole table."""
+        rows = [json.loads(line) for line in self.path.read_text().splitlines()]
+        temporary = path.with_suffix(".tmp")
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+        os.replace(temporary, path)
+
+    def clear(self) -> None:
+        """The table is written: its rows are not needed any more."""
+        self.path.unlink(missing_ok=True)
