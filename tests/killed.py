@@ -31,7 +31,10 @@ jobs.execute(run, Path(sys.argv[1]), "cpu")
 def start(outputs: Path) -> subprocess.Popen:
     """A process that makes the run; it has said that it is ready to begin."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(outputs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", WORKER, str(outputs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout
     process.stdout.readline()
@@ -47,7 +50,9 @@ def results(outputs: Path) -> dict[str, bytes]:
         if path.suffix == ".csv":
             header, *rows = [line.split(",") for line in path.read_text().splitlines()]
             timeless = [number for number, name in enumerate(header) if name != "seconds"]
-            found[f"{path.parent.name}/{path.name}"] = repr([[row[n] for n in timeless] for row in rows]).encode()
+            found[f"{path.parent.name}/{path.name}"] = repr(
+                [[row[n] for n in timeless] for row in rows]
+            ).encode()
     return found
 
 

@@ -1,5 +1,7 @@
 """Nothing is lost: work put down at any moment is taken up again and ends with the same bits."""
 
+import inspect
+import shutil
 import threading
 from dataclasses import replace
 
@@ -53,6 +55,12 @@ def interrupt(after):
     return each_step
 
 
+def gather(work, seen):
+    """`seen.extend(work)`, but what came before an interruption is kept for certain."""
+    for each in work:
+        seen.append(each)
+
+
 def through_a_file(state, folder):
     """What a checkpoint gives back."""
     return checkpoints.read(checkpoints.write(folder, "state", state))
@@ -68,8 +76,7 @@ def test_a_training_put_down_at_any_step_ends_with_the_same_bits(images, tmp_pat
     expected = list(whole)
     first, seen = fresh(interrupt(after)), []
     with pytest.raises(PutDown):
-        for epoch in first:
-            seen.append(epoch)
+        gather(first, seen)
     second = Training(networks.build(SHAPE), images, RECIPE, torch.Generator())
     second.restore(through_a_file(first.state(), tmp_path))
     assert seen + list(second) == expected
@@ -88,8 +95,7 @@ def test_a_pruning_put_down_at_any_step_ends_with_the_same_bits(images, tmp_path
     expected = list(whole)
     first, seen = fresh(interrupt(after)), []
     with pytest.raises(PutDown):
-        for removal in first:
-            seen.append(removal)
+        gather(first, seen)
     state = through_a_file(first.state(), tmp_path)
     shape = SHAPE.with_widths(tuple(state.numbers["widths"]))
     second = Pruning(networks.build(shape), images, plan, 5, state=state)
@@ -134,7 +140,7 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
 
 def test_a_round_that_never_was_is_refused(made):
     run, outputs = made
-    with pytest.raises(BadInput, match="no round 5: .* has rounds 0 to 4"):
+    with pytest.raises(BadInput, match=r"no round 5: .* has rounds 0 to 4"):
         jobs.restore(run, outputs, 5)
     with pytest.raises(BadInput, match="no round 0"):
         jobs.restore(run.start, outputs, 0)
@@ -147,8 +153,6 @@ def test_a_round_that_never_was_is_refused(made):
 def test_a_truncated_file_is_noticed_named_set_aside_and_made_again(made, tmp_path, name):
     run, whole = made
     outputs = tmp_path / "outputs"
-    import shutil
-
     shutil.copytree(whole, outputs)
     path = runs.folder(run, outputs) / name
     path.write_bytes(path.read_bytes()[:-9])
@@ -200,8 +204,6 @@ def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):
 
 def test_nothing_is_unpickled():
     """No pickle in the library: weights are safetensors, everything else JSON or CSV."""
-    import inspect
-
     for room in (checkpoints, jobs, store, runs, pruning, training):
         source = inspect.getsource(room)
         assert "torch.load" not in source

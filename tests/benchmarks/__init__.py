@@ -1,0 +1,1 @@
+"""How fast the engine is: `make bench`. Ratios are measured side by side in one process."""
