@@ -19,6 +19,12 @@ settings.register_profile(
 settings.load_profile("house")
 
 
+@pytest.fixture(autouse=True)
+def a_data_folder_of_its_own(tmp_path_factory, monkeypatch):
+    """So that no test finds what another, or a person, has downloaded or decoded."""
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path_factory.mktemp("data")))
+
+
 @pytest.fixture
 def tiny() -> Architecture:
     """Three groups of 3, 4 and 5 channels, a stem that differs from the first stage, and 8 x 8 images."""

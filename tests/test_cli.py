@@ -1,5 +1,7 @@
 """The command: one clear line and exit code 2 for bad input, before anything runs."""
 
+import errno
+
 import pytest
 
 from horticulture import cli, runs, study
@@ -84,3 +86,15 @@ def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch,
     study.run(chosen, study.settle(chosen, {}), tmp_path)
     assert not (tmp_path / "smoke" / "curves" / "old.json").exists()
     assert (tmp_path / "runs" / "abc" / "run.json").exists()
+
+
+def test_a_full_disk_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "smoke" / "study.json"))
+
+    monkeypatch.setattr(runs, "write_json", full)
+    assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "No space left on device" in said[0]
+    assert "study.json" in said[0]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from horticulture import data
-from horticulture.data import Batches, Dataset, Images, digits
+from horticulture.data import Batches, Dataset, Images, digits, files
 from horticulture.errors import BadInput
 
 DOWNLOADED = ("cifar10", "cifar100", "svhn")
@@ -333,3 +333,34 @@ def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, m
 def test_only_torchvisions_data_sets_can_be_downloaded():
     with pytest.raises(BadInput, match=r"data set to download 'clutter'.*cifar10, cifar100, svhn"):
         data.download("clutter")
+
+
+def test_images_are_decoded_once_and_again_when_they_change(tmp_path, monkeypatch):
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "cache"))
+    for part in ("train", "test"):
+        for number in range(3):
+            painted(tmp_path / part / "a" / f"{number}.png")
+    decoded = []
+    decode = files._decoded
+    monkeypatch.setattr(files, "_decoded", lambda paths: decoded.append(len(paths)) or decode(paths))
+    first = data.load(f"folder:{tmp_path}")
+    assert data.load(f"folder:{tmp_path}").digest == first.digest
+    assert decoded == [3, 3]  # the training and the test part, once
+    cached = next(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    cached.write_bytes(cached.read_bytes()[:-5])
+    assert data.load(f"folder:{tmp_path}").digest == first.digest
+    assert decoded == [3, 3, 3]  # the one that was cut short
+    painted(tmp_path / "test" / "a" / "1.png", (8, 8))
+    painted(tmp_path / "test" / "a" / "3.png")
+    assert len(data.load(f"folder:{tmp_path}").test) == 4
+    assert decoded == [3, 3, 3, 4]
+
+
+def test_grey_images_become_colour(tmp_path, monkeypatch):
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "cache"))
+    for part in ("train", "test"):
+        for number, mode in enumerate(("L", "RGB", "P")):
+            path = tmp_path / part / "a" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new(mode, (8, 8)).save(path)
+    assert data.load(f"folder:{tmp_path}").image == (3, 8, 8)

@@ -19,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     except study.NotebookFailed as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # a full disk, a folder without write permission
+        print(f"horticulture: {error}; what was finished before is whole", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nhorticulture: stopped; the same command goes on from the last finished run", file=sys.stderr)
         return 130

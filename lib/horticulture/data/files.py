@@ -1,11 +1,15 @@
 """Data sets that lie in files: torchvision's, and folders of images."""
 
+import contextlib
+import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from horticulture.data.images import Dataset, Images
@@ -70,7 +74,7 @@ def folder(path: str) -> Dataset:
                 f"data folder:{path} is not an image folder: it needs {part}/<class>/<image> "
                 f"({str(error).splitlines()[0]})"
             ) from error
-        stacked = _decoded([file for file, _ in listing.samples])
+        stacked = _decoded_once([file for file, _ in listing.samples])
         parts.append((listing.classes, Images(stacked, torch.tensor(listing.targets))))
     (classes, train), (others, test) = parts
     if train.pixels.shape[1:] != test.pixels.shape[1:]:
@@ -84,6 +88,23 @@ def folder(path: str) -> Dataset:
     return _with_validation(
         f"folder:{root.name}", tuple(classes), train, test, validation=held, pad=4, flip=True
     )
+
+
+def _decoded_once(paths: list[str]) -> Tensor:
+    """`_decoded`, kept in a cache that knows the files by their names, sizes and times."""
+    known = hashlib.sha256()
+    for path in paths:
+        about = os.stat(path)
+        known.update(f"{path} {about.st_size} {about.st_mtime_ns}\n".encode())
+    cache = data_folder() / "cache" / f"{known.hexdigest()[:16]}.safetensors"
+    with contextlib.suppress(FileNotFoundError, SafetensorError):  # not there, or cut short: decode again
+        return load_file(cache)["pixels"]
+    pixels = _decoded(paths)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    temporary = cache.with_suffix(f".{os.getpid()}.tmp")
+    save_file({"pixels": pixels}, temporary)
+    os.replace(temporary, cache)
+    return pixels
 
 
 def _decoded(paths: list[str]) -> Tensor:
