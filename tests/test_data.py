@@ -33,7 +33,7 @@ def numbered(count: int, channels: int = 1, size: int = 4, pad: int = 2, flip: b
 def test_clutter_has_its_shapes(clutter):
     assert clutter.image == (1, 16, 16)
     assert clutter.classes == tuple("0123456789")
-    for part, count in (("train", 8192), ("validation", 384), ("test", 1280)):
+    for part, count in (("train", 8192), ("validation", 256), ("test", 1024)):
         images = getattr(clutter, part)
         assert images.pixels.shape == (count, 1, 16, 16)
         assert images.labels.shape == (count,)
@@ -53,8 +53,8 @@ def test_clutter_is_roughly_balanced(clutter):
     for part in ("train", "validation", "test"):
         labels = getattr(clutter, part).labels
         share = labels.bincount(minlength=10) / len(labels)
-        assert share.min() > 0.05
-        assert share.max() < 0.15
+        assert share.min() > 0.04
+        assert share.max() < 0.16
 
 
 def test_the_digits_are_scikit_learns():
@@ -121,7 +121,7 @@ def test_images_of_one_colour_are_normalised_without_dividing_by_zero():
 def test_fewer_training_images_have_statistics_of_their_own(clutter):
     few = data.load("clutter", images=50)
     assert len(few.train) == 50
-    assert len(few.test) == 1280
+    assert len(few.test) == 1024
     assert torch.equal(few.train.pixels, clutter.train.pixels[:50])
     assert few.normalise(few.train.pixels).mean().item() == pytest.approx(0, abs=1e-5)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from horticulture.data.images import Dataset, Images
 
 CLUTTER_IMAGE = 16  # pixels, height and width
-CLUTTER_PARTS = {"train": (8192, 1), "validation": (384, 2), "test": (1280, 3)}  # images, seed
+CLUTTER_PARTS = {"train": (8192, 1), "validation": (256, 2), "test": (1024, 3)}  # images, seed
 
 
 def clutter() -> Dataset:
