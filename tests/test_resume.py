@@ -8,7 +8,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from horticulture import architecture, checkpoints, data, jobs, networks, pruning, runs, store, training
+from horticulture import (
+    architecture,
+    checkpoints,
+    cluster,
+    data,
+    jobs,
+    networks,
+    pruning,
+    runs,
+    store,
+    training,
+)
 from horticulture.data import digits
 from horticulture.errors import BadInput
 from horticulture.pruning import Plan, Pruning
@@ -164,6 +175,19 @@ def test_a_truncated_file_is_noticed_named_set_aside_and_made_again(made, tmp_pa
     timeless = [{k: v for k, v in result["metrics"].items() if k != "seconds"} for result in (first, again)]
     assert timeless[0] == timeless[1]
     weights = [runs.folder(run, place) / "weights.safetensors" for place in (whole, outputs)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "run.json"])
+def test_a_notebook_too_has_a_damaged_run_made_again(made, tmp_path, name):
+    run, whole = made
+    outputs = tmp_path / "outputs"
+    shutil.copytree(whole, outputs)
+    path = runs.folder(run.start, outputs) / name
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside"):
+        cluster.map([run.start], outputs, device="cpu")
+    weights = [runs.folder(run.start, place) / "weights.safetensors" for place in (whole, outputs)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 

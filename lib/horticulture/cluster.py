@@ -42,8 +42,8 @@ def map(
     Raises what the first failing run raised, after the runs then under way have finished.
     """
     wanted = list(wanted)
-    todo = list({r.key: r for r in wanted if runs.result(r, outputs) is None}.values())
-    starts = [r.start for r in todo if r.start and runs.result(r.start, outputs) is None]
+    todo = list({r.key: r for r in wanted if jobs.made(r, outputs) is None}.values())
+    starts = [r.start for r in todo if r.start and jobs.made(r.start, outputs) is None]
     if starts:  # made first, or two workers would both make them
         map(starts, outputs, workers=workers, device=device, address=address, what="what they start from")
     where = machine.place(device)

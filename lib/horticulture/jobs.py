@@ -75,7 +75,7 @@ def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lamb
     A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
     for the other. Raises FloatingPointError when a loss is not finite; what was finished before stays.
     """
-    found = _whole(run, outputs)
+    found = made(run, outputs)
     if found is not None:
         return found
     make = KINDS[choose(run.kind, KINDS, "kind of run")]
@@ -83,7 +83,7 @@ def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lamb
         execute(run.start, outputs, device, report)
     where = machine.place(device)
     with store.locked(outputs / "runs" / ".locks" / run.key):
-        found = _whole(run, outputs)  # another process may have made it while we waited
+        found = made(run, outputs)  # another process may have made it while we waited
         if found is not None:
             return found
         runs.folder(run, outputs).mkdir(exist_ok=True)
@@ -101,7 +101,7 @@ def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lamb
         return found
 
 
-def _whole(run: Run, outputs: Path) -> dict | None:
+def made(run: Run, outputs: Path) -> dict | None:
     """The result if there is one and its files are what they were; what is damaged is set aside."""
     try:
         return runs.verified(run, outputs)
