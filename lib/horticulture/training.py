@@ -97,19 +97,41 @@ def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> 
     )
 
 
+class Rule:
+    """What acts on a training besides the loss: a penalty, a mask. This one does nothing."""
+
+    def before_step(self, lr: float) -> None:
+        """Called when the gradients are there, with the learning rate of the step."""
+
+    def after_step(self) -> None:
+        """Called when the weights have moved."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What the rest of a training depends on."""
+        return {}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+
+
 def step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     x: Tensor,
     y: Tensor,
     dtype: torch.dtype = torch.float32,
+    rule: Rule | None = None,
 ) -> Tensor:
     """One step of gradient descent on the mean loss of a batch. Returns that loss, detached."""
     optimizer.zero_grad(set_to_none=True)
     with autocast(dtype, x.device):
         loss = F.cross_entropy(network(x), y)
     loss.backward()
+    if rule is not None:
+        rule.before_step(optimizer.param_groups[0]["lr"])
     optimizer.step()
+    if rule is not None:
+        rule.after_step()
     return loss.detach()
 
 
