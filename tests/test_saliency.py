@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from horticulture import networks, saliency, training
 from horticulture.errors import BadInput
 
-BY_ACTIVATION = [name for name, found in saliency.CRITERIA.items() if found.activations]
+BY_ACTIVATION = [name for name, found in saliency.CRITERIA.items() if found.examples]
 
 
 def test_fisher_by_hand():

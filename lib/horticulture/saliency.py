@@ -21,8 +21,7 @@ def fisher(activation: Tensor, gradient: Tensor) -> Tensor:
     gradient: the same shape, of each example's *own* loss with respect to it, not of the batch mean.
     Returns (channel,), never negative: half the mean over examples of the squared sum over space.
     """
-    per_example = (activation * gradient).sum(dim=(2, 3))
-    return per_example.square().mean(dim=0) / 2
+    return fisher_of(contributions(activation, gradient), 1)
 
 
 def taylor(activation: Tensor, gradient: Tensor) -> Tensor:
@@ -30,7 +29,30 @@ def taylor(activation: Tensor, gradient: Tensor) -> Tensor:
 
     Arguments as for `fisher`. Returns (channel,): the absolute mean over examples and space.
     """
-    return (activation * gradient).mean(dim=(0, 2, 3)).abs()
+    return taylor_of(contributions(activation, gradient), activation[0, 0].numel())
+
+
+CHUNK = 2**20  # numbers: on a processor what is in hand should stay in the cache; 10 times faster than at once
+
+
+def contributions(activation: Tensor, gradient: Tensor) -> Tensor:
+    """What each channel does to each example's loss: activation times gradient, summed over space.
+
+    activation, gradient: (batch, channel, height, width), any precision. Returns (batch, channel) float32.
+    """
+    examples = len(activation) if activation.is_cuda else max(1, CHUNK // activation[0].numel())
+    pairs = zip(activation.split(examples), gradient.split(examples), strict=True)
+    return torch.cat([(a.float() * g.float()).sum(dim=(2, 3)) for a, g in pairs])
+
+
+def fisher_of(contributions: Tensor, positions: int) -> Tensor:
+    """`fisher` from (batch, channel) contributions."""
+    return contributions.square().mean(dim=0) / 2
+
+
+def taylor_of(contributions: Tensor, positions: int) -> Tensor:
+    """`taylor` from (batch, channel) contributions; positions: height times width."""
+    return contributions.mean(dim=0).abs() / positions
 
 
 def l1(weight: Tensor) -> Tensor:
@@ -51,19 +73,19 @@ def per_layer(saliency: Tensor) -> Tensor:
 class Criterion:
     """How channels are scored, and from what.
 
-    `activations`: a function of (activation, gradient), averaged over the steps of a round.
+    `examples`: a function of (batch, channel) contributions and positions, averaged over the steps of a round.
     `weights`: a function of the filters as they are when asked. With neither, the score is random.
     """
 
     about: str
-    activations: Callable[[Tensor, Tensor], Tensor] | None = None
+    examples: Callable[[Tensor, int], Tensor] | None = None
     weights: Callable[[Tensor], Tensor] | None = None
     layer: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
 
 
 CRITERIA: dict[str, Criterion] = {
-    "fisher": Criterion("expected rise of the loss, second order", activations=fisher),
-    "taylor": Criterion("change of the loss, first order", activations=taylor, layer=per_layer),
+    "fisher": Criterion("expected rise of the loss, second order", examples=fisher_of),
+    "taylor": Criterion("change of the loss, first order", examples=taylor_of, layer=per_layer),
     "l1": Criterion("sum of a filter's absolute weights", weights=l1),
     "random": Criterion("no evidence at all: the baseline"),
 }
@@ -83,7 +105,7 @@ class Probe:
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
     def __enter__(self) -> "Probe":
-        if self.criterion.activations is not None:
+        if self.criterion.examples is not None:
             for number, group in enumerate(self.network.groups):
                 self._hooks.append(group.gate.register_forward_hook(self._listen(number)))
         return self
@@ -114,7 +136,7 @@ class Probe:
         self.steps = list(steps)
 
     def _listen(self, number: int) -> Callable[..., None]:
-        score = self.criterion.activations
+        score = self.criterion.examples
         assert score is not None
 
         def forward(module: object, inputs: object, activation: Tensor) -> None:
@@ -124,7 +146,8 @@ class Probe:
 
             def backward(gradient: Tensor) -> None:
                 # The loss is the batch's mean: times the batch size it is each example's own.
-                found = score(kept.float(), gradient.float() * len(gradient))
+                own = contributions(kept, gradient) * len(gradient)
+                found = score(own, gradient[0, 0].numel())
                 total = self._sums[number]
                 self._sums[number] = found if total is None else total + found
                 self.steps[number] += 1
@@ -137,7 +160,7 @@ class Probe:
     def _score(self, number: int, group: Group) -> Tensor:
         if group.width == 0:
             return torch.zeros(0)
-        if self.criterion.activations is not None:
+        if self.criterion.examples is not None:
             total = self._sums[number]
             if total is None:
                 raise RuntimeError("no training step since the last scores: nothing to judge by")
