@@ -32,7 +32,9 @@ def taylor(activation: Tensor, gradient: Tensor) -> Tensor:
     return taylor_of(contributions(activation, gradient), activation[0, 0].numel())
 
 
-CHUNK = 2**20  # numbers: on a processor what is in hand should stay in the cache; 10 times faster than at once
+CHUNK = (
+    2**20
+)  # numbers: on a processor what is in hand should stay in the cache; 10 times faster than at once
 
 
 def contributions(activation: Tensor, gradient: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ def per_layer(saliency: Tensor) -> Tensor:
 class Criterion:
     """How channels are scored, and from what.
 
-    `examples`: a function of (batch, channel) contributions and positions, averaged over the steps of a round.
+    `examples`: a function of (batch, channel) contributions and positions; the mean over a round's steps.
     `weights`: a function of the filters as they are when asked. With neither, the score is random.
     """
 

@@ -6,202 +6,186 @@ Each ratio is measured side by side in one process: the things compared take tur
 """
 
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from horticulture import (
-    architecture,
-    data,
-    families,
-    latency,
-    machine,
-    networks,
-    pruning,
-    saliency,
-    surgery,
-    training,
-)
+from horticulture import checkpoints, families, latency, machine, pruning, store, surgery, training
 from tests.benchmarks import published
+from tests.benchmarks.parts import (
+    BATCH,
+    DEVICE,
+    FRACTIONS,
+    REPEATS,
+    WHOLE,
+    Tuning,
+    alternate,
+    dataset,
+    matrix_rate,
+    thinned,
+)
 
-BATCH, REPEATS = 128, 5
-FRACTIONS = (0.25, 0.5, 0.75, 0.9)  # of the channels removed
-WHOLE = architecture.named("wrn-40-2", image=(3, 32, 32), classes=10)
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def alternate(work: dict[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, float]:
-    """Median seconds of each, taking turns, after one turn that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(repeats + 1):
-        for name, do in work.items():
-            began = time.perf_counter()
-            do()
-            if DEVICE.type == "cuda":
-                torch.cuda.synchronize()
-            if turn:
-                times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+ROUNDS = 1300
 
 
-def noise(count: int) -> data.Images:
-    """Images that look like CIFAR-10 to a stopwatch."""
-    draw = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (count, 3, 32, 32), generator=draw, dtype=torch.uint8)
-    return data.Images(pixels, torch.randint(10, (count,), generator=draw))
+class Table:
+    """Rows that are shown as they come, and written at the end."""
 
+    def __init__(self) -> None:
+        self.rows: list[dict] = []
 
-def thinned(fraction: float) -> networks.Network:
-    """WRN-40-2 without a share of its channels, taken at random from everywhere."""
-    network = networks.build(WHOLE, torch.Generator().manual_seed(0))
-    draw = torch.Generator().manual_seed(1)
-    for group in network.groups:
-        kept = (torch.rand(group.width, generator=draw) >= fraction).nonzero().flatten().tolist()
-        surgery.keep(group, kept)
-    return network
+    def row(self, what: str, value: float, unit: str = "ratio", note: str = "") -> None:
+        """Add and show a row."""
+        self.rows.append({"what": what, "value": round(value, 5), "unit": unit, "note": note})
+        print(f"{what:<62} {value:10.4g} {unit:<9} {note}", flush=True)
 
-
-class Tuning:
-    """Fine-tuning steps on a network, with or without listening to it."""
-
-    def __init__(
-        self, network: networks.Network, images: data.Dataset, listening: bool, precision: str
-    ) -> None:
-        self.network = network.on(DEVICE).train()
-        self.optimizer = training.sgd(self.network, 8e-4, 0.9, 5e-4)
-        self.batches = data.Batches(images, BATCH, torch.Generator().manual_seed(0))
-        self.dtype = training.precision(precision, DEVICE)
-        self.probe = saliency.Probe(self.network, "fisher", torch.Generator())
-        if listening:
-            self.probe.__enter__()
-
-    def step(self) -> None:
-        """One step."""
-        training.step(self.network, self.optimizer, *next(self.batches), self.dtype)
-
-
-def matrix_rate(dtype: torch.dtype) -> float:
-    """Multiply-accumulates a second that a large matrix product reaches."""
-    size = 8192 if DEVICE.type == "cuda" else 1536
-    a = torch.randn(size, size, device=DEVICE, dtype=dtype)
-    return size**3 / alternate({"product": lambda: a @ a})["product"]
+    def write(self, path: Path) -> None:
+        """Keep it, with the machine."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        about = {"machine": machine.device_name(DEVICE), "torch": torch.__version__}
+        pd.DataFrame(self.rows).assign(**about).to_csv(path, index=False)
+        print(f"{about['machine']}, torch {about['torch']}; written to {path}")
 
 
 def main() -> None:
     """Measure and print."""
-    parts = noise(1024), noise(256), noise(512)
-    images = data.Dataset("noise", tuple("0123456789"), *parts, pad=4, flip=True).to(DEVICE)
-    rows: list[dict] = []
-
-    def row(what: str, value: float, unit: str = "ratio", note: str = "") -> None:
-        rows.append({"what": what, "value": round(value, 4), "unit": unit, "note": note})
-        print(f"{what:<58} {value:10.4g} {unit:<9} {note}", flush=True)
-
+    table, images = Table(), dataset()
     chosen = "bfloat16" if training.precision("auto", DEVICE) == torch.bfloat16 else "float32"
     for precision in dict.fromkeys(["float32", chosen]):
-        plain = Tuning(thinned(0), images, False, precision)
-        fisher = Tuning(thinned(0), images, True, precision)
-        thin = {fraction: Tuning(thinned(fraction), images, True, precision) for fraction in FRACTIONS}
-        taken = alternate(
-            {
-                "plain": plain.step,
-                "fisher": fisher.step,
-                **{str(f): tuning.step for f, tuning in thin.items()},
-            }
-        )
-        row(f"step, {precision}", 1000 * taken["plain"], "ms", f"median of {REPEATS}")
-        row(f"a. step with Fisher / plain step, {precision}", taken["fisher"] / taken["plain"])
-        for fraction, tuning in thin.items():
-            macs = tuning.network.architecture.macs / WHOLE.macs
-            ratio = taken[str(fraction)] / taken["fisher"]
-            row(f"b. step at {fraction:.0%} removed / whole, {precision}", ratio, note=f"MACs {macs:.2f}")
-        rate = matrix_rate(training.precision(precision, DEVICE))
-        macs = 3 * WHOLE.macs * BATCH / taken["plain"]
-        row(
-            f"e. training, {precision}",
-            BATCH / taken["plain"],
-            "images/s",
-            f"{macs / rate:.0%} of matrix rate",
-        )
-        x = images.normalise(images.test.pixels[:256])
-        evaluated = alternate({"pass": lambda net=plain.network, x=x: _forward(net, x)})["pass"]
-        row(
-            f"e. evaluation, {precision}",
-            256 / evaluated,
-            "images/s",
-            f"{WHOLE.macs * 256 / evaluated / rate:.0%} of matrix rate",
-        )
-
-    _removals(fisher, taken["fisher"], row)
-    _sweep(images, taken, evaluated, chosen, row)
-    _latencies(row)
-    folder = Path("outputs/bench")
-    folder.mkdir(parents=True, exist_ok=True)
-    frame = pd.DataFrame(rows).assign(machine=machine.device_name(DEVICE), torch=torch.__version__)
-    frame.to_csv(folder / "bench.csv", index=False)
-    print(f"{machine.device_name(DEVICE)}, torch {torch.__version__}; written to {folder / 'bench.csv'}")
+        _steps(table, images, precision)
+    _removals(table, Tuning(thinned(0), images, True, chosen))
+    _sweep(table, images, chosen)
+    _latencies(table)
+    _memory(table)
+    _keeping(table)
+    table.write(Path("outputs/bench/bench.csv"))
 
 
-@torch.inference_mode()
-def _forward(network: networks.Network, x: torch.Tensor) -> None:
-    network.eval()
-    network(x)
-    network.train()
-
-
-def _removals(tuning: Tuning, step: float, row: Callable[..., None]) -> None:
-    """Fifty removals, scores and optimizer included, at the whole width and at what is left in the end."""
-    scores = tuning.probe.scores()
-    times = []
-    for _ in range(50):
-        began = time.perf_counter()
-        gone = pruning.lowest(scores)
-        surgery.remove(tuning.network, gone.group, gone.channel, tuning.optimizer)
-        times.append(time.perf_counter() - began)
-        scores[gone.group] = torch.cat(
-            [scores[gone.group][: gone.channel], scores[gone.group][gone.channel + 1 :]]
-        )
-    row(
-        "c. one removal / one fine-tuning step",
-        statistics.median(times) / step,
-        note=f"{1e3 * statistics.median(times):.2f} ms",
+def _steps(table: Table, images, precision: str) -> None:
+    """Rows a, b and e: steps with and without listening, on ever thinner networks."""
+    plain = Tuning(thinned(0), images, False, precision)
+    whole = Tuning(thinned(0), images, True, precision)
+    pair = alternate({"plain": plain.step, "whole": whole.step}, 2 * REPEATS)
+    thin = {f"{f:.0%} removed": Tuning(thinned(f), images, True, precision) for f in FRACTIONS}
+    thin["25% removed at random"] = Tuning(thinned(0.25, evenly=False), images, True, precision)
+    taken = alternate({"whole": whole.step, **{name: one.step for name, one in thin.items()}})
+    table.row(f"step, {precision}", 1000 * pair["plain"], "ms", f"median of {2 * REPEATS}")
+    table.row(f"a. step with Fisher / plain step, {precision}", pair["whole"] / pair["plain"])
+    for name, one in thin.items():
+        macs = one.network.architecture.macs / WHOLE.macs
+        ratio = taken[name] / taken["whole"]
+        table.row(f"b. step at {name} / whole, {precision}", ratio, note=f"MACs {macs:.2f}")
+    share = _beside_convolutions(plain)
+    table.row(
+        f"b. share of a step that is not convolution, {precision}", share, note="norms, relus, additions"
     )
+    rate = matrix_rate(training.precision(precision, DEVICE))
+    used = 3 * WHOLE.macs * BATCH / pair["plain"] / rate
+    table.row(f"e. training, {precision}", BATCH / pair["plain"], "images/s", f"{used:.0%} of matrix rate")
+    x = images.normalise(images.test.pixels[:256])
+    passed = alternate({"pass": lambda: plain.forward(x)})["pass"]
+    used = WHOLE.macs * 256 / passed / rate
+    table.row(f"e. evaluation, {precision}", 256 / passed, "images/s", f"{used:.0%} of matrix rate")
 
 
-def _sweep(
-    images: data.Dataset,
-    ours: dict[str, float],
-    ours_evaluated: float,
-    precision: str,
-    row: Callable[..., None],
-) -> None:
-    """1,300 rounds of 100 steps with an evaluation on 10,000 images each, ours and the published way."""
+def _beside_convolutions(tuning: Tuning) -> float:
+    """What does not shrink with the middle of the blocks: the account of why time lags behind MACs."""
+    kind = (
+        torch.profiler.ProfilerActivity.CUDA if DEVICE.type == "cuda" else torch.profiler.ProfilerActivity.CPU
+    )
+    with torch.profiler.profile(activities=[kind]) as profile:
+        tuning.step()
+    times = {e.key: e.self_device_time_total or e.self_cpu_time_total for e in profile.key_averages()}
+    convolutions = sum(taken for name, taken in times.items() if "conv" in name)
+    return 1 - convolutions / sum(times.values())
+
+
+def _removals(table: Table, tuning: Tuning) -> None:
+    """Row c: removals, scores and optimizer included, at the whole width and at what is left in the end."""
+    step = alternate({"step": tuning.step})["step"]
+    for what in ("whole", "a tenth left"):
+        if what != "whole":
+            tuning = Tuning(thinned(0.9), dataset(), True, "auto")
+            tuning.step()
+        scores, times = tuning.probe.scores(), []
+        for _ in range(50):
+            began = time.perf_counter()
+            gone = pruning.lowest(scores)
+            surgery.remove(tuning.network, gone.group, gone.channel, tuning.optimizer)
+            times.append(time.perf_counter() - began)
+            here = scores[gone.group]
+            scores[gone.group] = torch.cat([here[: gone.channel], here[gone.channel + 1 :]])
+        taken = statistics.median(times)
+        if what != "whole":
+            step = alternate({"step": tuning.step})["step"]
+        table.row(
+            f"c. one removal / one fine-tuning step, {what}", taken / step, note=f"{1e3 * taken:.2f} ms"
+        )
+    _peer(table)
+
+
+def _peer(table: Table) -> None:
+    """One removal by Torch-Pruning's dependency graph, where it is installed, beside ours."""
+    try:
+        import torch_pruning
+    except ImportError:
+        print("(no peer: pip install torch-pruning adds a row)")
+        return
+    theirs, ours = thinned(0), thinned(0)
+    graph = torch_pruning.DependencyGraph().build_dependency(theirs, torch.randn(1, 3, 32, 32))
+    optimizer = training.sgd(ours, 8e-4, 0.9, 5e-4)
+
+    def one() -> None:
+        producer = theirs.groups[3].producer
+        graph.get_pruning_group(producer, torch_pruning.prune_conv_out_channels, [0]).prune()
+
+    taken = alternate({"theirs": one, "ours": lambda: surgery.remove(ours, 3, 0, optimizer)}, 15)
+    note = f"{1e3 * taken['theirs']:.2f} ms; without the optimizer's state, which ours carries along"
+    table.row("g. a removal by Torch-Pruning / ours", taken["theirs"] / taken["ours"], note=note)
+
+
+def _sweep(table: Table, images, precision: str) -> None:
+    """Row d: 1,300 rounds of 100 steps, each with an evaluation on 10,000 images, ours and the published way.
+
+    Extrapolated from five widths. The published way keeps every channel, so its step is measured once.
+    """
     theirs = published.Sweep(WHOLE, images.train.to(torch.device("cpu")), BATCH)
-    x = images.normalise(images.test.pixels[:256]).contiguous().cpu()
-    taken = alternate({"step": theirs.step, "evaluation": lambda: theirs.evaluate(x)}, 3)
-    points = [0, *FRACTIONS]
-    steps = [ours["fisher"], *(ours[str(fraction)] for fraction in FRACTIONS)]
-    points, steps = [*points, 1300 / 1344], [*steps, steps[-1]]
-    area = sum(
-        (b - a) * (s + t) / 2 for a, b, s, t in zip(points, points[1:], steps, steps[1:], strict=False)
+    points = [0.0, *FRACTIONS]
+    ours = [Tuning(thinned(f), images, True, precision) for f in points]
+    x = images.normalise(images.test.pixels[:256]).contiguous()
+    work = {f"step {f}": one.step for f, one in zip(points, ours, strict=True)}
+    work |= {f"pass {f}": lambda one=one: one.forward(x) for f, one in zip(points, ours, strict=True)}
+    work |= {"theirs": theirs.step, "their pass": lambda: theirs.evaluate(x.cpu())}
+    taken = alternate(work, 3)
+    rate = matrix_rate(training.precision(precision, DEVICE))
+    table.row("published step (masks, images one by one) / plain step", taken["theirs"] / taken["step 0.0"])
+
+    def mean(values: list[float]) -> float:  # over the sweep, by trapezoids; the end is as the last point
+        at, values = [*points, ROUNDS / 1344], [*values, values[-1]]
+        pieces = zip(at, at[1:], values, values[1:], strict=False)
+        return sum((b - a) * (v + w) / 2 for a, b, v, w in pieces) / at[-1]
+
+    passes = 10_000 / 256
+    one = 100 * mean([taken[f"step {f}"] for f in points]) + passes * mean(
+        [taken[f"pass {f}"] for f in points]
     )
-    shrinking = area / points[-1]  # the mean step over the sweep
-    one = 100 * shrinking + 10_000 / 256 * ours_evaluated * shrinking / steps[0]
-    other = 100 * taken["step"] + 10_000 / 256 * taken["evaluation"]
-    row("published step (masks, images one by one) / plain step", taken["step"] / ours["plain"])
-    row(
-        f"d. our sweep of 1,300 rounds / the published one, {precision}",
-        one / other,
-        note="extrapolated from five points",
-    )
+    other = 100 * taken["theirs"] + passes * taken["their pass"]
+    macs = mean([tuning.network.architecture.macs for tuning in ours])
+    floor = macs * (300 * BATCH + 10_000) / rate
+    table.row(f"d. our sweep of {ROUNDS:,} rounds / the published one, {precision}", one / other)
+    note = f"{one * ROUNDS / 3600:.1f} against {other * ROUNDS / 3600:.1f} hours"
+    table.row("d. its floor: the MACs at the matrix rate / the published one", floor / other, note=note)
+    table.row("d. our sweep / its floor", one / floor)
 
 
-def _latencies(row: Callable[..., None]) -> None:
-    """Networks of equal MACs, pruned and of simple families, against the whole one."""
-    half = thinned(0.5).architecture
+def _latencies(table: Table) -> None:
+    """Row f: networks of equal MACs, pruned and of simple families, against the whole one."""
+    half = thinned(0.5, evenly=False).architecture
     shapes = {
         "half its channels, at random": half,
         "narrower": families.width(WHOLE, macs=half.macs),
@@ -210,10 +194,44 @@ def _latencies(row: Callable[..., None]) -> None:
     }
     for batch in (1, 256):
         whole, *others = latency.measure([WHOLE, *shapes.values()], batch, DEVICE)
-        row(f"f. latency of the whole network, batch {batch}", whole, "ms")
+        table.row(f"f. latency of the whole network, batch {batch}", whole, "ms")
         for (name, shape), milliseconds in zip(shapes.items(), others, strict=True):
             note = f"MACs {shape.macs / WHOLE.macs:.2f}"
-            row(f"f. {name} / whole, batch {batch}", milliseconds / whole, note=note)
+            table.row(f"f. {name} / whole, batch {batch}", milliseconds / whole, note=note)
+
+
+def _memory(table: Table) -> None:
+    """Row g: peak memory of fine-tuning, each in a process of its own."""
+    for way, what in (
+        ("published", "the published way"),
+        ("0", "ours, whole"),
+        ("0.75", "ours, 75% removed"),
+    ):
+        command = [sys.executable, "-m", "tests.benchmarks.memory", way]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        table.row(f"g. peak memory of fine-tuning, {what}", float(done.stdout), "MB")
+
+
+def _keeping(table: Table) -> None:
+    """Row h: what a run of 1,300 rounds leaves on disk, and whether late rounds cost more than early ones."""
+    row = {"run": "0" * 12, "round": 0, "saliency": 1e-5, "params": 2_000_000, "val_error": 5.0}
+    with tempfile.TemporaryDirectory() as folder:
+        rows, times = store.Rows(Path(folder) / "rows.jsonl"), []
+        for _ in range(20 * ROUNDS):
+            began = time.perf_counter()
+            rows.append(row)
+            times.append(time.perf_counter() - began)
+        late, early = statistics.median(times[-ROUNDS:]), statistics.median(times[:ROUNDS])
+        table.row(
+            "h. keeping a round after 26,000 / at the beginning", late / early, note=f"{1e6 * late:.0f} µs"
+        )
+        bytes_ = rows.path.stat().st_size / 20
+        for done in range(0, ROUNDS + 1, 100):
+            tuning = Tuning(thinned(done / 1344), dataset(), False, "auto")
+            tuning.step()
+            state = training.State(training.tensors_of(tuning.network, tuning.optimizer), {})
+            bytes_ += checkpoints.write(Path(folder), "round", state).stat().st_size
+    table.row("h. a run of 1,300 rounds on disk, a state every 100", bytes_ / 1e6, "MB")
 
 
 if __name__ == "__main__":
