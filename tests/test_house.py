@@ -22,6 +22,7 @@ ROOMS = [
     "surgery",
     "data",
     "training",
+    "penalties",
     "saliency",
     "pruning",
     "machine",
@@ -107,7 +108,7 @@ def test_a_room_imports_only_from_rooms_above_it(path):
 
 
 def test_the_engine_knows_no_store_and_the_store_no_engine():
-    engine = {"networks", "surgery", "data", "training", "saliency", "pruning"}
+    engine = {"networks", "surgery", "data", "training", "penalties", "saliency", "pruning"}
     store = {"runs", "progress", "results", "study", "figures", "widgets"}
     for path in MODULES:
         forbidden = (

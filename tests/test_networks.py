@@ -118,3 +118,9 @@ def test_the_network_knows_its_groups_in_the_order_of_the_widths(tiny):
 
 def test_every_family_of_architectures_can_be_built():
     assert set(networks.BUILDERS) == set(architecture.FAMILIES)
+
+
+def test_a_wide_resnet_knows_what_each_of_its_blocks_adds(tiny):
+    network = networks.build(tiny)
+    assert tiny.blocks == ((0,), (1,), (2,))
+    assert network.branches == tuple(block.conv2 for block in network.blocks)

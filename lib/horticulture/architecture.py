@@ -92,6 +92,11 @@ class Architecture:
         """The name of every group, for people: `stage.block` in a residual network."""
         return FAMILIES[self.family].groups(self)
 
+    @property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """For every residual block that can leave as a whole the indices of its groups; may be empty."""
+        return FAMILIES[self.family].blocks(self)
+
     @cached_property
     def id(self) -> str:
         """A short name that is the same for equal architectures and differs for others."""
@@ -182,6 +187,10 @@ def _wide_resnet_groups(a: Architecture) -> tuple[str, ...]:
     return tuple(f"{stage}.{block}" for stage in (1, 2, 3) for block in range(1, blocks + 1))
 
 
+def _wide_resnet_whole_blocks(a: Architecture) -> tuple[tuple[int, ...], ...]:
+    return tuple((group,) for group in range(len(a.widths)))
+
+
 # --- the tables ----------------------------------------------------------------------------------------
 
 
@@ -191,10 +200,13 @@ class Family(NamedTuple):
     check: Callable[[Architecture], None]
     layers: Callable[[Architecture], Iterator[Layer]]
     groups: Callable[[Architecture], tuple[str, ...]]
+    blocks: Callable[[Architecture], tuple[tuple[int, ...], ...]]
 
 
 FAMILIES: dict[str, Family] = {
-    "wide_resnet": Family(_wide_resnet_check, _wide_resnet_layers, _wide_resnet_groups),
+    "wide_resnet": Family(
+        _wide_resnet_check, _wide_resnet_layers, _wide_resnet_groups, _wide_resnet_whole_blocks
+    ),
 }
 
 NAMES: dict[str, tuple[str, Callable[..., Architecture]]] = {

@@ -34,6 +34,8 @@ class Network(nn.Module):
         super().__init__()
         self._born = architecture
         self.groups: tuple[Group, ...] = ()
+        # for every entry of `architecture.blocks`, the convolution that ends the block's branch
+        self.branches: tuple[nn.Module, ...] = ()
 
     def on(self, device: torch.device) -> Self:
         """Move to that device, in the memory format that its convolutions like best."""
