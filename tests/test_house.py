@@ -22,6 +22,9 @@ ROOMS = [
     "surgery",
     "data",
     "training",
+    "sparsity",
+    "huffman",
+    "compression",
     "saliency",
     "pruning",
     "machine",
@@ -44,6 +47,7 @@ NO_TORCH = (
     "store",
     "architecture",
     "families",
+    "huffman",
     "runs",
     "progress",
     "results",
@@ -107,7 +111,8 @@ def test_a_room_imports_only_from_rooms_above_it(path):
 
 
 def test_the_engine_knows_no_store_and_the_store_no_engine():
-    engine = {"networks", "surgery", "data", "training", "saliency", "pruning"}
+    engine = {"networks", "surgery", "data", "training", "sparsity", "huffman", "compression"}
+    engine |= {"saliency", "pruning"}
     store = {"runs", "progress", "results", "study", "figures", "widgets"}
     for path in MODULES:
         forbidden = (
