@@ -23,6 +23,9 @@ ROOMS = [
     "data",
     "training",
     "penalties",
+    "sparsity",
+    "huffman",
+    "compression",
     "saliency",
     "pruning",
     "machine",
@@ -45,6 +48,7 @@ NO_TORCH = (
     "store",
     "architecture",
     "families",
+    "huffman",
     "runs",
     "progress",
     "results",
@@ -108,7 +112,8 @@ def test_a_room_imports_only_from_rooms_above_it(path):
 
 
 def test_the_engine_knows_no_store_and_the_store_no_engine():
-    engine = {"networks", "surgery", "data", "training", "penalties", "saliency", "pruning"}
+    engine = {"networks", "surgery", "data", "training", "penalties", "sparsity", "huffman"}
+    engine |= {"compression", "saliency", "pruning"}
     store = {"runs", "progress", "results", "study", "figures", "widgets"}
     for path in MODULES:
         forbidden = (

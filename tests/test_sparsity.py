@@ -1,0 +1,166 @@
+"""Masks by hand, kept through steps that push against them, and a fresh start under them."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from horticulture import architecture, networks, sparsity, training
+from horticulture.errors import BadInput
+
+
+def layers(*weights: list[float]) -> nn.Sequential:
+    """A 1 x 1 convolution with one input for each list of weights, and nothing else."""
+    network = nn.Sequential(*(nn.Conv2d(1, len(values), 1, bias=False) for values in weights))
+    for layer, values in zip(network, weights, strict=True):
+        layer.weight.data = torch.tensor(values).reshape(-1, 1, 1, 1)
+    return network
+
+
+def listed(masks: dict[str, torch.Tensor]) -> list[list[int]]:
+    return [mask.flatten().int().tolist() for mask in masks.values()]
+
+
+@pytest.fixture
+def network(generator):
+    return networks.build(architecture.named("wrn-10-1", image=(1, 16, 16), classes=10), generator)
+
+
+def test_what_may_go_is_the_weights_of_convolutions(network):
+    found = sparsity.weights(network)
+    state = network.state_dict()
+    assert all(torch.equal(weight, state[name]) for name, weight in found.items())
+    assert sorted(found) == sorted(name for name, tensor in state.items() if tensor.dim() == 4)
+    assert "classifier.weight" not in found
+
+
+@pytest.mark.parametrize(
+    ("share", "kept"),
+    [
+        (0, [1, 1, 1, 1]),
+        (0.25, [1, 0, 1, 1]),
+        (0.5, [0, 0, 1, 1]),  # two of size 2: the first goes
+        (0.6, [0, 0, 1, 1]),  # 2.4 of four: two
+        (0.7, [0, 0, 1, 0]),  # 2.8: three
+    ],
+)
+def test_the_smallest_of_four_go_whatever_their_signs(share, kept):
+    assert listed(sparsity.masks(layers([2.0, -1.0, 3.0, -2.0]), share)) == [kept]
+
+
+def test_over_all_layers_or_in_each():
+    network = layers([4.0, -3.0, 0.1, 0.2], [0.3, 5.0, 6.0, -7.0])
+    assert listed(sparsity.masks(network, 0.5, "global")) == [[1, 0, 0, 0], [0, 1, 1, 1]]
+    assert listed(sparsity.masks(network, 0.5, "layer")) == [[1, 1, 0, 0], [0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("scope", sparsity.SCOPES)
+def test_equal_weights_go_in_order_and_the_number_is_exact(scope):
+    found = sparsity.masks(layers([1.0] * 10), 0.3, scope)
+    assert listed(found) == [[0, 0, 0, 1, 1, 1, 1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.33, 0.5, 0.95])
+def test_position_is_that_in_the_tensor_not_in_memory(network, share):
+    for weight in sparsity.weights(network).values():
+        weight.data = weight.data.sign()  # ties everywhere
+    plain = sparsity.masks(network, share)
+    total = sum(mask.numel() for mask in plain.values())
+    assert sum(int((~mask).sum()) for mask in plain.values()) == round(share * total)
+    other = sparsity.masks(network.to(memory_format=torch.channels_last), share)
+    assert all(torch.equal(mask, other[name]) for name, mask in plain.items())
+
+
+def test_what_an_earlier_step_removed_stays_removed_and_counts():
+    network = layers([4.0, 1.0, 3.0, 2.0])
+    before = sparsity.masks(network, 0.25)
+    network[0].weight.data[1] = 9.0  # though it has grown
+    assert listed(sparsity.masks(network, 0.5, before=before)) == [[1, 0, 1, 0]]
+    assert listed(sparsity.masks(network, 0.25, before=before)) == [[1, 0, 1, 1]]
+    with pytest.raises(BadInput, match="is 0 weights, but 1 are removed already"):
+        sparsity.masks(network, 0, before=before)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, math.nan])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(BadInput, match=f"share must be at least 0 and below 1, not {share}"):
+        sparsity.masks(layers([1.0]), share)
+
+
+def test_an_unknown_scope_and_strange_masks_are_refused(network):
+    with pytest.raises(BadInput, match=r"scope 'layers'.*global, layer.*did you mean 'layer'"):
+        sparsity.masks(network, 0.5, "layers")
+    found = sparsity.masks(network, 0.5)
+    stem = found.pop("stem.weight")
+    with pytest.raises(BadInput, match=r"stem\.weight is only in one"):
+        sparsity.Masked(network, found)
+    with pytest.raises(BadInput, match=r"stem\.weight is \(16, 1, 3, 3\) in the network, not \(8, 1, 3, 3\)"):
+        sparsity.left({**found, "stem.weight": stem[:8]}, network)
+
+
+def test_what_is_left_is_counted(network):
+    weights = sum(weight.numel() for weight in sparsity.weights(network).values())
+    found = sparsity.masks(network, 0.8)
+    assert sparsity.left(found, network) == network.architecture.params - round(0.8 * weights)
+    four = sparsity.masks(layers([2.0, 1.0, 3.0, 2.0], [9.0, 9.0]), 0.5)
+    assert sparsity.densities(four) == {"0.weight": 0.25, "1.weight": 1.0}
+
+
+def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, generator):
+    network = networks.build(tiny, generator)
+    optimizer = training.sgd(network, lr=0.1, momentum=0.9, weight_decay=0.01)
+    x, y = images.normalise(images.train.pixels), images.train.labels
+    training.step(network, optimizer, x, y)  # so that there is momentum on what is removed next
+    found = sparsity.masks(network, 0.7)
+    rule = sparsity.Masked(network, found)
+    begun = {name: weight.detach().clone() for name, weight in sparsity.weights(network).items()}
+    assert all((begun[name][~mask] == 0).all() for name, mask in found.items())
+    network.on(torch.device("cpu"))  # as a training does, after the rule was made
+    for _ in range(3):
+        training.step(network, optimizer, x, y, rule=rule)
+        for name, weight in sparsity.weights(network).items():
+            assert (weight[~found[name]] == 0).all()
+            assert (weight[found[name]] != begun[name][found[name]]).any()
+    training.step(network, optimizer, x, y)  # and without the rule they would move
+    assert any((weight[~found[name]] != 0).any() for name, weight in sparsity.weights(network).items())
+
+
+def test_masks_can_be_put_down_and_taken_up(network):
+    first = sparsity.masks(network, 0.5)
+    state = sparsity.Masked(network, first).state()
+    again = sparsity.Masked(network, sparsity.masks(network, 0))
+    network.stem.weight.data.fill_(1)
+    again.restore(state)
+    assert all(torch.equal(mask, again.masks[name]) for name, mask in first.items())
+    assert torch.equal(network.stem.weight.data, first["stem.weight"].float())
+
+
+def test_a_fresh_start_draws_from_the_variance_of_what_is_left():
+    network = networks.build(architecture.named("wrn-10-4", image=(3, 16, 16), classes=10))
+    found = sparsity.masks(network, 0.9)
+    for parameter in network.parameters():
+        parameter.data.fill_(7)
+    sparsity.fresh(network, found, torch.Generator().manual_seed(1))
+    for name, weight in sparsity.weights(network).items():
+        assert (weight[~found[name]] == 0).all()
+        drawn = weight[found[name]].detach()
+        expected = math.sqrt(2 / (len(drawn) / weight.shape[1]))  # shape: outputs, inputs, height, width
+        assert drawn.std().item() == pytest.approx(expected, rel=4 / math.sqrt(2 * len(drawn))), name
+        assert abs(drawn.mean().item()) < 4 * expected / math.sqrt(len(drawn))
+    assert (network.norm.weight == 1).all()
+    assert (network.norm.bias == 0).all()
+    assert network.classifier.weight.abs().max() <= 1 / math.sqrt(network.classifier.in_features)
+
+
+def test_a_fresh_start_without_removals_is_a_new_network(network):
+    sparsity.fresh(network, sparsity.masks(network, 0), torch.Generator().manual_seed(3))
+    new = networks.build(network.architecture, torch.Generator().manual_seed(3))
+    assert all(torch.equal(tensor, new.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_layer_with_nothing_left_starts_as_zeros(network):
+    found = sparsity.masks(network, 0)
+    found["stem.weight"][:] = False
+    sparsity.fresh(network, found)
+    assert (network.stem.weight == 0).all()
