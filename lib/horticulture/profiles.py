@@ -177,6 +177,6 @@ def _same_groups(architectures: Sequence[Architecture], whole: Architecture) -> 
     for one in architectures:
         if one.groups != whole.groups:
             raise BadInput(
-                f"{one.family} of depth {one.depth} was not pruned from {whole.family} of depth {whole.depth}: "
-                f"{len(one.groups)} groups, not {len(whole.groups)}"
+                f"{one.family} of depth {one.depth} was not pruned from {whole.family} of depth "
+                f"{whole.depth}: {len(one.groups)} groups, not {len(whole.groups)}"
             )
