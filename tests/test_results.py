@@ -147,7 +147,7 @@ def test_a_sentence_counts_the_verdicts(retrained):
 
 def test_a_sentence_on_nothing_is_refused(retrained):
     found = results.verdicts(retrained, margin=1.0)
-    with pytest.raises(BadInput, match="guided against fine-tuned: there is .*, scratch-b against whole"):
+    with pytest.raises(BadInput, match=r"guided against fine-tuned: there is .*, scratch-b against whole"):
         results.sentence(found, "guided")
     with pytest.raises(BadInput, match="none at all"):
         results.sentence(found.iloc[:0], "guided")
