@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from horticulture import architecture, figures
+from horticulture.errors import BadInput
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,16 @@ def test_lines_go_through_the_mean_of_the_seeds(results):
 
 def test_curves_can_be_told_apart_without_colour():
     looks = figures.CURVES.values()
-    assert len({look.marker for look in looks}) == len({look.color for look in looks}) == len(looks)
+    assert len({(look.marker, look.hollow) for look in looks}) == len(looks)
+    assert len({look.label for look in looks}) == len({look.short for look in looks}) == len(looks)
+    assert [name for name, look in figures.CURVES.items() if look.hollow] == [
+        name for name in figures.CURVES if name.startswith("sparse-")
+    ]
+
+
+def test_colours_are_those_of_okabe_and_ito():
+    palette = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+    assert {look.color for look in figures.CURVES.values()} <= palette | {"#999999"}
 
 
 def test_widths_are_drawn_as_they_are():
@@ -94,3 +104,110 @@ def test_save_writes_png_and_svg(tmp_path):
 )
 def test_magnitude(value, text):
     assert figures.magnitude(value) == text
+
+
+# --- several seeds ----------------------------------------------------------------------------------------
+
+
+def retrained(seeds=3):
+    """Two criteria at two ratios, four ways to train again; errors 10 for fine-tuning, 0.5 less the next."""
+    rows = [
+        (criterion, ratio, curve, seed, 10 + 4 * ratio - 0.5 * i + 0.2 * (seed - 1))
+        for criterion in ("l1", "slimming")
+        for ratio in (0.3, 0.7)
+        for i, curve in enumerate(("fine-tuned", "lr-rewound", "pruned-scratch", "sparse-scratch-b"))
+        for seed in range(seeds)
+    ]
+    return pd.DataFrame(rows, columns=["criterion", "ratio", "curve", "seed", "test_error"])
+
+
+def test_budgets_show_every_seed_the_means_and_their_intervals():
+    ax = figures.budgets(retrained(), [9.0, 9.2, 9.4])
+    faint = [line for line in ax.lines if line.get_alpha() == 0.5]
+    assert sum(len(line.get_ydata()) for line in faint) == 4 * 4 * 3
+    means = {bars.get_label(): bars for bars in ax.containers}
+    assert list(means) == ["fine-tuned", "lr rewound", "Scratch-E", "Scratch-B, sparse"]
+    points, _, (lines,) = means["fine-tuned"].lines
+    np.testing.assert_allclose(points.get_ydata().astype(float), [11.2, 12.8, 11.2, 12.8])
+    half = 4.3027 * 0.2 / np.sqrt(3)  # the seeds are 0.2 apart
+    np.testing.assert_allclose(lines.get_segments()[0][:, 1], [11.2 - half, 11.2 + half], rtol=1e-4)
+    assert [text.get_text() for text in ax.get_xticklabels()] == [
+        "l1\n−30 %",
+        "l1\n−70 %",
+        "slimming\n−30 %",
+        "slimming\n−70 %",
+    ]
+    line = next(line for line in ax.lines if line.get_label() == "unpruned")
+    np.testing.assert_allclose(line.get_ydata(), 9.2)
+    assert means["Scratch-B, sparse"].lines[0].get_markerfacecolor() == "white"
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sorted(legend) == sorted(["unpruned", *means])
+
+
+def test_curves_of_one_case_stand_side_by_side_and_within_it():
+    ax = figures.budgets(retrained(), [9.0])
+    places = np.array([bars.lines[0].get_xdata().astype(float) for bars in ax.containers])
+    assert len(set(places.ravel().round(6))) == places.size
+    np.testing.assert_array_equal(places.round(), [[0, 1, 2, 3]] * 4)
+
+
+def test_one_seed_has_no_interval_and_two_do_not_flatten_the_rest():
+    ax = figures.budgets(retrained(seeds=1), [9.0])
+    segments = [line for bars in ax.containers for line in bars.lines[2][0].get_segments()]
+    assert not any(len(segment) for segment in segments)
+    assert not ax.patches  # no band
+    frame = retrained(seeds=2)
+    frame.loc[frame["seed"] == 1, "test_error"] += 2  # an interval of about 14 points on each side
+    low, high = figures.budgets(frame, [9.0, 9.1]).get_ylim()
+    assert 3 < low < frame["test_error"].min()
+    assert frame["test_error"].max() < high < 20
+
+
+def test_a_case_without_one_of_the_curves_is_drawn_all_the_same():
+    frame = retrained()
+    frame = frame[(frame["curve"] != "lr-rewound") | (frame["criterion"] == "l1")]
+    bars = {bars.get_label(): bars for bars in figures.budgets(frame, [9.0]).containers}
+    assert len(bars["lr rewound"].lines[0].get_xdata()) == 2
+
+
+def test_an_unknown_curve_is_refused():
+    with pytest.raises(BadInput, match="did you mean 'lr-rewound'"):
+        figures.budgets(retrained().replace("lr-rewound", "lr-rewind"), [9.0])
+
+
+def test_consistency_draws_means_and_spreads():
+    whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    one, two = whole.with_widths((4, 0, 64)), whole.with_widths((8, 16, 64))
+    ax = figures.consistency({"l1": [one, two], "fisher": [two]}, whole)
+    bars = {bars.get_label(): bars for bars in ax.containers if hasattr(bars, "patches")}
+    # 4 + 16 channels of 112 are in one and not in the other
+    assert list(bars) == ["whole network", "l1 (2 seeds, alike 0.82)", "fisher (1 seed)"]
+    assert [bar.get_height() for bar in bars["whole network"]] == [16, 32, 64]
+    assert [bar.get_height() for bar in bars["l1 (2 seeds, alike 0.82)"]] == [6, 8, 64]
+    assert [bar.get_height() for bar in bars["fisher (1 seed)"]] == [8, 16, 64]
+    spread = bars["l1 (2 seeds, alike 0.82)"].errorbar.lines[2][0].get_segments()
+    np.testing.assert_allclose(spread[0][:, 1], [6 - np.sqrt(8), 6 + np.sqrt(8)])
+    assert bars["fisher (1 seed)"].errorbar is None
+
+
+def test_agreement_has_the_best_criterion_on_top():
+    rows = [("l1", s, 0.3 + 0.1 * s) for s in range(3)] + [("fisher", s, 0.8) for s in range(3)]
+    rows += [("random", s, -0.2 + 0.2 * s) for s in range(3)]
+    ax = figures.agreement(pd.DataFrame(rows, columns=["criterion", "seed", "correlation"]))
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["random", "l1", "fisher"]
+    points = [line for line in ax.lines if line.get_alpha() == 0.45]
+    np.testing.assert_allclose(
+        [line.get_xdata() for line in points], [[-0.2, 0, 0.2], [0.3, 0.4, 0.5], [0.8] * 3]
+    )
+    means = [line.get_xdata()[0] for line in ax.lines if line.get_linewidth() == 2]
+    np.testing.assert_allclose(means, [0, 0.4, 0.8], atol=1e-12)
+    assert ax.get_xlim()[0] < -0.2
+
+
+def test_saliency_is_drawn_by_rank():
+    scored = pd.DataFrame({"saliency": [0.1, 100.0, 0.2, 5.0], "loss_change": [-1.0, 3.0, 2.5, 0.0]})
+    ax = figures.saliency_against_truth(scored)
+    points = ax.lines[1]
+    assert list(points.get_xdata()) == [1, 4, 2, 3]
+    assert list(points.get_ydata()) == [1, 4, 3, 2]
+    assert ax.get_title() == "rank correlation 0.80"  # 1 - 6 (1 + 1) / (4 * 15)

@@ -1,9 +1,12 @@
 """What is said of the results, on frames small enough to work by hand."""
 
+import math
+
 import pandas as pd
 import pytest
 
 from horticulture import results
+from horticulture.errors import BadInput
 
 
 def frame(rows):
@@ -56,3 +59,95 @@ def test_verdict_turns_round_with_the_numbers(study):
 
 def test_verdict_without_a_scratch_curve_claims_nothing(study):
     assert "nothing to compare" in results.verdict(study[study["curve"] == "pruned-tuned"])
+
+
+# --- verdicts over seeds ----------------------------------------------------------------------------------
+
+
+def seeded(curve, errors, criterion="l1", ratio=0.5):
+    return [(criterion, ratio, curve, seed, error) for seed, error in enumerate(errors)]
+
+
+@pytest.fixture
+def retrained():
+    """The seeds differ by far more than the curves do, but by the same for all curves."""
+    rows = seeded("whole", [10, 20, 30], criterion="", ratio=0.0)
+    rows += seeded("fine-tuned", [12, 22, 32]) + seeded("fine-tuned", [15, 25, 35], ratio=0.7)
+    rows += seeded("pruned-scratch", [10.0, 20.1, 29.9])  # 2 better, give or take 0.1
+    rows += seeded("pruned-scratch", [15.3, 25.2, 35.4], ratio=0.7)  # 0.3 worse, give or take 0.1
+    rows += seeded("scratch-b", [9, 27, 30], ratio=0.7)  # -6, 2, -5
+    return pd.DataFrame(rows, columns=["criterion", "ratio", "curve", "seed", "test_error"])
+
+
+def test_verdicts_by_hand(retrained):
+    found = results.verdicts(retrained, margin=1.0)
+    assert list(found.columns) == results.VERDICT_COLUMNS
+    found = found.set_index(["ratio", "curve", "against"])
+    one = found.loc[(0.5, "pruned-scratch", "fine-tuned")]
+    half = 4.303 * 0.1 / math.sqrt(3)
+    assert (one["difference"], one["n"], one["verdict"]) == (pytest.approx(-2), 3, "better")
+    assert (one["low"], one["high"]) == (
+        pytest.approx(-2 - half, abs=1e-3),
+        pytest.approx(-2 + half, abs=1e-3),
+    )
+    assert (
+        found.loc[(0.7, "pruned-scratch", "fine-tuned"), "verdict"] == "equal"
+    )  # worse by less than matters
+    assert found.loc[(0.7, "scratch-b", "fine-tuned"), "verdict"] == "not enough seeds to tell"
+    assert found.loc[(0.7, "pruned-scratch", "whole"), "verdict"] == "worse"
+    assert found.loc[(0.5, "pruned-scratch", "whole"), "verdict"] == "equal"
+    assert found.loc[(0.5, "fine-tuned", "whole"), "difference"] == 2
+    assert len(found) == 3 + 5  # every retraining against fine-tuning, and all against the whole
+
+
+def test_a_seed_that_one_side_lacks_is_left_out(retrained):
+    lacking = retrained.drop(retrained[(retrained["curve"] == "fine-tuned") & (retrained["seed"] == 1)].index)
+    found = results.verdicts(lacking, margin=1.0)
+    assert set(found.loc[found["curve"] == "fine-tuned", "n"]) == {2}
+    assert set(found.loc[found["against"] == "fine-tuned", "n"]) == {2}
+    assert set(found.loc[(found["curve"] == "scratch-b") & (found["against"] == "whole"), "n"]) == {3}
+
+
+def test_one_seed_has_differences_and_no_verdict(retrained):
+    found = results.verdicts(retrained[retrained["seed"] == 0], margin=1.0)
+    assert len(found) == 8
+    assert set(found["verdict"]) == {"not enough seeds to tell"}
+    said = results.sentence(found, "pruned-scratch")
+    assert said == (
+        "Trained from scratch for the same epochs, the pruned shapes were better than the fine-tuned ones "
+        "in 0 of 2 cases, "
+        "equal within 1.0 points in 0 and worse in 0; in 2 the seeds cannot tell (one seed a case)."
+    )
+
+
+def test_without_a_whole_network_or_a_fine_tuned_one_there_is_less_to_say(retrained):
+    assert set(results.verdicts(retrained[retrained["curve"] != "whole"], 1.0)["against"]) == {"fine-tuned"}
+    assert set(results.verdicts(retrained[retrained["curve"] != "fine-tuned"], 1.0)["against"]) == {"whole"}
+    nothing = results.verdicts(retrained[retrained["curve"] == "whole"], 1.0)
+    assert nothing.empty
+    assert list(nothing.columns) == results.VERDICT_COLUMNS
+
+
+def test_a_sentence_counts_the_verdicts(retrained):
+    found = results.verdicts(retrained, margin=1.0)
+    assert results.sentence(found, "pruned-scratch") == (
+        "Trained from scratch for the same epochs, the pruned shapes were better than the fine-tuned ones "
+        "in 1 of 2 cases, "
+        "equal within 1.0 points in 1 and worse in 0 (3 seeds a case)."
+    )
+    assert "in 0 of 1 case, " in results.sentence(found, "scratch-b")
+    assert "in 1 the seeds cannot tell" in results.sentence(found, "scratch-b")
+    assert "were better than the whole network in 0 of 2 cases" in results.sentence(
+        found, "fine-tuned", "whole"
+    )
+    assert "equal within 3.0 points in 2" in results.sentence(
+        results.verdicts(retrained, 3.0), "pruned-scratch"
+    )
+
+
+def test_a_sentence_on_nothing_is_refused(retrained):
+    found = results.verdicts(retrained, margin=1.0)
+    with pytest.raises(BadInput, match=r"guided against fine-tuned: there is .*, scratch-b against whole"):
+        results.sentence(found, "guided")
+    with pytest.raises(BadInput, match="none at all"):
+        results.sentence(found.iloc[:0], "guided")

@@ -30,7 +30,7 @@ def width(
             widths=tuple(max(1, round(factor * n)) if n else 0 for n in whole.widths),
         )
 
-    return _wanted(member, params, macs, scale)
+    return sized(member, params, macs, scale)
 
 
 def bottleneck(
@@ -44,7 +44,7 @@ def bottleneck(
 
     Both convolutions stay 3 x 3, as in the published code; it is not a 1-3-1 block.
     """
-    return _wanted(
+    return sized(
         lambda factor: whole.with_widths(tuple(int(factor * n + 1e-9) for n in whole.widths)),
         params,
         macs,
@@ -60,7 +60,7 @@ def copycat(
     scale: float | None = None,
 ) -> Architecture:
     """A pruned profile scaled linearly to another size; a group that vanished stays vanished."""
-    return _wanted(
+    return sized(
         lambda factor: pruned.with_widths(tuple(round(factor * n) for n in pruned.widths)),
         params,
         macs,
@@ -98,7 +98,7 @@ FAMILIES: dict[str, Callable[..., Architecture]] = {
 }
 
 
-def _wanted(
+def sized(
     member: Callable[[float], Architecture],
     params: int | None,
     macs: int | None,

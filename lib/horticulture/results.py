@@ -1,6 +1,25 @@
 """What the results frame says: the table of the curves, and a verdict no stronger than the numbers."""
 
+import itertools
+
 import pandas as pd
+
+from horticulture import evidence
+from horticulture.errors import BadInput
+
+# What a sentence calls the networks of a curve.
+RETRAINED = {
+    "pruned-scratch": "Trained from scratch for the same epochs, the pruned shapes",
+    "scratch-b": "Trained from scratch for the same compute, the pruned shapes",
+    "fine-tuned": "Fine-tuned, the pruned networks",
+    "lr-rewound": "Retrained with the learning rate rewound, the pruned networks",
+    "weights-rewound": "Retrained from rewound weights, the pruned networks",
+}
+VERDICT_COLUMNS = [
+    *("criterion", "ratio", "curve", "against"),
+    *("difference", "low", "high", "n", "margin", "verdict"),
+]
+AGAINST = {"fine-tuned": "the fine-tuned ones", "whole": "the whole network"}
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
@@ -61,3 +80,54 @@ def compare(results: pd.DataFrame) -> pd.DataFrame:
         around = around[(around["round"] - one.round).abs() <= 2]["test_error"].mean()
         rows.append((one.criterion, one.seed, one.params, around, one.test_error))
     return pd.DataFrame(rows, columns=["criterion", "seed", "params", "tuned", "scratch"])
+
+
+def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
+    """What the seeds can say of every curve against `fine-tuned`, and against the whole network.
+
+    results: columns criterion, ratio (share removed), curve, seed, test_error (%). Both sides are paired
+    by seed, and a seed that one of them lacks is left out. margin: the difference (points) that matters.
+    Returns a row for every pair at the same criterion and ratio: columns criterion, ratio, curve, against,
+    difference (negative: `curve` has the lower error), low, high (95 %), n, margin, verdict.
+
+    Each row stands for itself: of twenty equal pairs, one is expected to come out better or worse.
+    """
+    errors = results.groupby(["criterion", "ratio", "curve", "seed"], sort=False)["test_error"].mean()
+    whole = results[results["curve"] == "whole"].groupby("seed")["test_error"].mean()
+    rows = []
+    pruned = errors.drop("whole", level="curve", errors="ignore")
+    for (criterion, ratio), found in pruned.groupby(["criterion", "ratio"], sort=False):
+        curves = {curve: one.droplevel([0, 1, 2]) for curve, one in found.groupby("curve", sort=False)}
+        others = {"fine-tuned": curves.get("fine-tuned", whole.iloc[:0]), "whole": whole}
+        for (curve, here), (against, there) in itertools.product(curves.items(), others.items()):
+            seeds = here.index.intersection(there.index)
+            if curve != against and len(seeds):
+                apart = evidence.paired(here[seeds].to_numpy(), there[seeds].to_numpy())
+                said = evidence.equivalence(apart, margin)
+                rows.append((criterion, ratio, curve, against, *apart, margin, said))
+    return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
+
+
+def sentence(verdicts: pd.DataFrame, curve: str, against: str = "fine-tuned") -> str:
+    """What the verdicts say of one curve: how often better, equal, worse, and how often nobody can tell.
+
+    verdicts: as `verdicts` returns them. Raises BadInput if there is none on this pair of curves.
+    """
+    found = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
+    if found.empty:
+        there = (verdicts["curve"] + " against " + verdicts["against"]).unique()
+        raise BadInput(
+            f"no verdict on {curve} against {against}: there is {', '.join(there) or 'none at all'}"
+        )
+    counts = found["verdict"].value_counts()
+    better, equal, worse, undecided = (int(counts.get(verdict, 0)) for verdict in evidence.VERDICTS)
+    cases = "1 case" if len(found) == 1 else f"{len(found)} cases"
+    few, many = found["n"].min(), found["n"].max()
+    seeds = "one seed" if many == 1 else f"{many} seeds" if few == many else f"{few} to {many} seeds"
+    return (
+        f"{RETRAINED.get(curve, f'The networks of the curve {curve}')} were better than "
+        f"{AGAINST.get(against, against)} in {better} of {cases}, "
+        f"equal within {found['margin'].iloc[0]:.1f} points in {equal} and worse in {worse}"
+        + (f"; in {undecided} the seeds cannot tell" if undecided else "")
+        + f" ({seeds} a case)."
+    )

@@ -1,0 +1,98 @@
+"""Widths by group: of one network, over the rounds, over seeds."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from horticulture import profiles
+from horticulture.architecture import Architecture
+from horticulture.figures.looks import COLORS, magnitude
+
+
+def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> Axes:
+    """Channels of every group, left (full) and in the whole network (outline)."""
+    ax = ax or plt.subplots(figsize=(max(4, 0.45 * len(whole.widths)), 3))[1]
+    places = np.arange(len(whole.widths))
+    ax.bar(places, whole.widths, color="none", edgecolor="#999999", label="whole network")
+    ax.bar(places, left.widths, color="#0072B2", label="left")
+    ax.set_xticks(places, whole.groups, rotation=0 if len(places) <= 12 else 90)
+    ax.set_xlabel("group (stage.block)")
+    ax.set_ylabel("channels")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def shares_over_rounds(removals: pd.DataFrame, whole: Architecture, ax: Axes | None = None) -> Axes:
+    """What share of every group is left, round after round: dark is all, white is nothing."""
+    ax = ax or plt.subplots(figsize=(8, 0.3 * len(whole.widths) + 1.4))[1]
+    gone = pd.crosstab(removals["round"], removals["group"]).reindex(
+        columns=range(len(whole.widths)), fill_value=0
+    )
+    left = 1 - gone.cumsum() / np.maximum(1, whole.widths)
+    sns.heatmap(
+        left.T.set_axis(list(whole.groups)),
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        ax=ax,
+        cbar_kws={"label": "share left"},
+        xticklabels=max(1, len(left) // 8),
+    )
+    ax.set_xlabel("round")
+    ax.set_ylabel("group")
+    ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", rotation=0)
+    return ax
+
+
+def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, round_: int) -> Figure:
+    """One moment of a pruning: the widths by layer, and where on the curve the network is."""
+    figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2))
+    widths(left, whole, bars)
+    here = removals.loc[removals["round"] == round_].iloc[0]
+    curve.plot(removals["params"], removals["test_error"], color="#D55E00", linewidth=0.8, alpha=0.7)
+    curve.plot(here["params"], here["test_error"], color="#000000", marker="o", markersize=9)
+    curve.set_xlim(left=0)
+    curve.set_xlabel("parameters")
+    curve.set_ylabel("test error (%)")
+    curve.xaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: magnitude(value)))
+    curve.set_title(f"{here['params']:,} parameters, test error {here['test_error']:.1f} %", fontsize=11)
+    bars.set_title(f"after {round_} removals", fontsize=11)
+    figure.tight_layout()
+    return figure
+
+
+def consistency(
+    pruned: Mapping[str, Sequence[Architecture]], whole: Architecture, ax: Axes | None = None
+) -> Axes:
+    """Widths by group over several seeds: mean and standard deviation, a colour a criterion.
+
+    pruned: the architectures that each criterion found, one a seed. The legend says how alike they are
+    (`profiles.alike`, 1: all the same).
+    """
+    ax = ax or plt.subplots(figsize=(max(5, 0.5 * len(whole.widths)), 3.4))[1]
+    places = np.arange(len(whole.widths))
+    ax.bar(places, whole.widths, width=0.9, color="none", edgecolor="#999999", label="whole network")
+    step = 0.9 / len(pruned)
+    for i, (criterion, found) in enumerate(pruned.items()):
+        widths = profiles.spread(found, whole)
+        alike = f", alike {profiles.alike(found, whole):.2f}" if len(found) > 1 else ""
+        ax.bar(
+            places - 0.45 + (i + 0.5) * step,
+            widths["mean"],
+            width=step,
+            color=COLORS[i % len(COLORS)],
+            label=f"{criterion} ({len(found)} {'seed' if len(found) == 1 else 'seeds'}{alike})",
+            yerr=widths["std"] if len(found) > 1 else None,
+            error_kw={"elinewidth": 1.2, "ecolor": "#000000"},
+        )
+    ax.set_xticks(places, whole.groups, rotation=0 if len(places) <= 12 else 90)
+    ax.set_xlabel("group (stage.block)")
+    ax.set_ylabel("channels left")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize="small")
+    return ax

@@ -1,0 +1,20 @@
+"""Sheets of images."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def images(pixels: np.ndarray, labels: Sequence[str], columns: int = 12) -> Figure:
+    """A sheet of images. pixels: (n, channels, height, width) uint8; labels: one a picture."""
+    rows = -(-len(pixels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.8, rows * 0.98), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, picture, name in zip(axes.flat, pixels, labels, strict=False):
+        ax.imshow(picture.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
+        ax.set_title(name, fontsize=9, pad=2)
+    figure.tight_layout(pad=0.2)
+    return figure

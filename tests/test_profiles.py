@@ -1,0 +1,162 @@
+"""Architectures read off pruned ones, with six groups and with published lists."""
+
+import math
+from collections import Counter
+
+import pytest
+
+from horticulture import architecture, families, profiles
+from horticulture.architecture import Architecture
+from horticulture.errors import BadInput
+
+SIX = Architecture("wide_resnet", 16, 2, (1, 8, 8), (4, 4, 4, 4), (10, 10, 20, 20, 40, 40))
+
+
+def cifar(name: str) -> Architecture:
+    return architecture.named(name, image=(3, 32, 32), classes=10)
+
+
+def test_shares_by_hand():
+    assert profiles.shares(SIX.with_widths((5, 0, 20, 1, 10, 4)), SIX) == (0.5, 0, 1, 0.05, 0.25, 0.1)
+
+
+def test_a_stage_is_the_mean_over_its_groups_and_over_networks():
+    one, two = SIX.with_widths((5, 0, 20, 10, 10, 4)), SIX.with_widths((10, 9, 20, 2, 10, 8))
+    assert profiles.by_stage([one], SIX) == (5 / 20, 30 / 40, 14 / 80)
+    assert profiles.by_stage([one, two], SIX) == ((5 + 19) / 40, (30 + 22) / 80, (14 + 18) / 160)
+
+
+def test_groups_of_one_stage_weigh_as_many_channels_as_they_have():
+    uneven = SIX.with_widths((10, 30, 20, 20, 40, 40))
+    assert profiles.by_stage([uneven.with_widths((10, 0, 20, 20, 40, 40))], uneven)[0] == 0.25
+
+
+def test_guided_gives_every_stage_its_share():
+    guided = profiles.guided(SIX, (0.5, 0.25, 0.1), scale=1.0)
+    assert guided.widths == (5, 5, 5, 5, 4, 4)
+    assert guided.trunk == SIX.trunk
+    assert profiles.guided(SIX, (0.5, 0.25, 0.1), scale=0.4).widths == (2, 2, 2, 2, 2, 2)  # 1.6 to 2
+    assert profiles.guided(SIX, (0.5, 0.25, 0.001), scale=1.0).widths[-2:] == (1, 1)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.7])
+@pytest.mark.parametrize("cost", ["params", "macs"])
+def test_guided_has_the_size_that_is_wanted_and_the_proportions_of_the_profile(cost, share):
+    whole, profile = cifar("wrn-40-2"), (0.2, 0.3, 0.1)
+    wanted = round(share * getattr(whole, cost))
+    guided = profiles.guided(whole, profile, **{cost: wanted})
+    assert getattr(guided, cost) == pytest.approx(wanted, rel=0.01)
+    shape = [profile[group // 6] * n for group, n in enumerate(whole.widths)]
+    pairs = list(zip(guided.widths, shape, strict=True))
+    assert max((m - 1) / n for m, n in pairs) <= min((m + 1) / n for m, n in pairs)  # to the channel
+
+
+def test_a_profile_goes_over_to_another_network_with_as_many_stages():
+    profile = profiles.by_stage([SIX.with_widths((10, 10, 5, 15, 10, 10))], SIX)
+    over = profiles.guided(cifar("wrn-22-1"), profile, scale=1.0)
+    assert over.widths == (16, 16, 16, 16, 16, 16, 16, 16, 16)
+    with pytest.raises(BadInput, match="2 stages does not fit a network of 3"):
+        profiles.guided(SIX, profile[:2], scale=1.0)
+
+
+def test_uniform_is_one_share_everywhere():
+    assert profiles.uniform(SIX, scale=0.5).widths == (5, 5, 10, 10, 20, 20)
+    assert profiles.uniform(SIX, scale=0.001).widths == (1,) * 6
+    member = profiles.uniform(cifar("wrn-40-2"), params=1_000_000)
+    assert member.params == pytest.approx(1_000_000, rel=0.01)
+    # the bottleneck takes the whole part where this rounds: never further apart than a channel
+    bottleneck = families.bottleneck(cifar("wrn-40-2"), params=1_000_000)
+    assert max(abs(a - b) for a, b in zip(member.widths, bottleneck.widths, strict=True)) <= 1
+
+
+def test_shuffling_keeps_the_widths_where_they_fit():
+    whole = cifar("wrn-40-2")
+    pruned = whole.with_widths((3, 0, 5, 9, 1, 14, 40, 13, 2, 22, 31, 50, 101, 60, 4, 44, 12, 7))
+    found = {profiles.shuffled(pruned, whole, seed) for seed in range(20)}
+    assert len(found) > 15
+    for one in found:
+        for stage in (slice(0, 6), slice(6, 12), slice(12, 18)):
+            assert Counter(one.widths[stage]) == Counter(pruned.widths[stage])
+        assert one.trunk == pruned.trunk
+    assert profiles.shuffled(pruned, whole, 3) == profiles.shuffled(pruned, whole, 3)
+
+
+def test_shuffling_deals_every_width_to_every_place_alike():
+    pruned = SIX.with_widths((1, 2, 3, 4, 5, 6))
+    changed = sum(profiles.shuffled(pruned, SIX, seed).widths[0] == 2 for seed in range(400))
+    assert 160 < changed < 240  # four standard deviations from one half
+
+
+def test_groups_of_one_block_stay_together(monkeypatch):
+    names = ("1.1.in", "1.1.out", "1.2.in", "1.2.out", "2.1.in", "2.1.out")
+    monkeypatch.setattr(Architecture, "groups", property(lambda a: names))
+    whole = SIX.with_widths((10, 20, 10, 20, 10, 30))
+    pruned = whole.with_widths((0, 0, 7, 13, 5, 21))
+    found = {profiles.shuffled(pruned, whole, seed).widths for seed in range(20)}
+    assert found == {(0, 0, 7, 13, 5, 21), (7, 13, 0, 0, 5, 21)}
+
+
+def test_alike_by_hand():
+    a, b = SIX.with_widths((5, 0, 20, 10, 10, 4)), SIX.with_widths((10, 0, 18, 10, 10, 11))
+    # 5 + 2 + 7 channels of 140 are in one and not in the other
+    assert profiles.alike([a, b], SIX) == pytest.approx(1 - 14 / 140)
+    assert profiles.alike([a, a, b], SIX) == pytest.approx(1 - (0 + 14 + 14) / 3 / 140)
+    assert profiles.alike([a, a], SIX) == 1
+    assert profiles.alike([SIX, SIX.with_widths((0,) * 6)], SIX) == 0
+    with pytest.raises(BadInput, match="two or more"):
+        profiles.alike([a], SIX)
+
+
+def test_spread_by_hand():
+    found = profiles.spread([SIX, SIX.with_widths((6, 10, 0, 20, 40, 40))], SIX)
+    assert list(found["group"]) == list(SIX.groups)
+    assert list(found["whole"]) == list(SIX.widths)
+    assert list(found["mean"]) == [8, 10, 10, 20, 40, 40]
+    assert list(found["std"]) == pytest.approx([math.sqrt(8), 0, math.sqrt(200), 0, 0, 0])
+
+
+@pytest.mark.parametrize("of", [profiles.by_stage, profiles.alike, profiles.spread])
+def test_other_networks_than_the_whole_are_refused(of):
+    with pytest.raises(BadInput, match="9 groups, not 6"):
+        of([SIX, cifar("wrn-22-2")], SIX)
+    with pytest.raises(BadInput, match="no architecture"):
+        of([], SIX)
+
+
+def kept(name, widths):
+    """As in the published code."""
+    return [int(n * (1 - share)) for n, share in zip(widths, profiles.PRESETS[name], strict=True)]
+
+
+def test_vgg_16_a_is_the_published_network():
+    widths = (64, 64, 128, 128, *[256] * 3, *[512] * 6)
+    assert kept("vgg-16-a", widths) == [32, 64, 128, 128, *[256] * 9]
+
+
+def test_resnet_56_presets_are_the_published_networks():
+    widths = [16] * 9 + [32] * 9 + [64] * 9
+    # layers 2, 4 ... 18 are the first stage, 20 ... 36 the second, 38 ... 54 the third
+    assert kept("resnet-56-a", widths) == (
+        [14] * 7 + [16, 14]  # layer 16 is left alone
+        + [32] + [28] * 8  # layer 20, which enters the second stage
+        + [64] + [57] * 7 + [64]  # 38, which enters the third, and 54, the last
+    )  # fmt: skip
+    assert kept("resnet-56-b", widths) == (
+        [6] * 7 + [16, 16] + [32] + [22] * 6 + [32, 22] + [64] + [57] * 7 + [64]
+    )
+
+
+def test_resnet_110_presets_are_the_published_networks():
+    widths = [16] * 18 + [32] * 18 + [64] * 18
+    assert kept("resnet-110-a", widths) == [8] * 17 + [16] + [32] * 18 + [64] * 18
+    assert kept("resnet-110-b", widths) == [8] * 17 + [16] + [32] + [19] * 17 + [64] + [44] * 17
+
+
+def test_a_preset_fits_its_network_alone():
+    assert profiles.preset("resnet-56-a", cifar("wrn-58-1")) == profiles.PRESETS["resnet-56-a"]  # 27 blocks
+    with pytest.raises(
+        BadInput, match="resnet-56-a is for 27 groups, and this wide_resnet of depth 40 has 18"
+    ):
+        profiles.preset("resnet-56-a", cifar("wrn-40-2"))
+    with pytest.raises(BadInput, match="did you mean 'resnet-56-a'"):
+        profiles.preset("resnet-56a", cifar("wrn-40-2"))
