@@ -129,7 +129,7 @@ def test_ids_tell_every_field_apart():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("resnet-50", ["resnet-50", "wrn-DEPTH-WIDTH"]),
+        ("lenet-5", ["lenet-5", "wrn-DEPTH-WIDTH", "vgg-DEPTH[-WIDTH]"]),
         ("wrn-40", ["wrn-40", "wrn-40-2"]),
         ("wrn-40-2x", ["wrn-40-2x"]),
         ("", ["''"]),

@@ -4,10 +4,11 @@ Each makes the member that comes nearest to a wanted number of parameters (or MA
 a given scale. Crowley et al. (2018) train these from scratch and compare them with pruned networks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from horticulture.architecture import Architecture, wide_resnet_blocks
+from horticulture.architecture import FAMILIES as NETWORKS
+from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
 
 CLOSE = 0.01  # a member this near to the wanted size is taken as it is
@@ -20,15 +21,14 @@ def width(
     macs: int | None = None,
     scale: float | None = None,
 ) -> Architecture:
-    """Narrower or wider everywhere but in the stem: WRN-d-k with a fractional k."""
+    """Narrower or wider everywhere but in a residual network's stem: WRN-d-k with a fractional k.
+
+    What that means for a family of networks is said by its `narrower`; for a DenseNet it is the growth rate.
+    """
 
     def member(factor: float) -> Architecture:
-        stem, *stages = whole.trunk
-        return replace(
-            whole,
-            trunk=(stem, *(max(1, round(factor * n)) for n in stages)),
-            widths=tuple(max(1, round(factor * n)) if n else 0 for n in whole.widths),
-        )
+        trunk, widths = NETWORKS[whole.family].narrower(whole, factor)
+        return replace(whole, trunk=trunk, widths=widths)
 
     return sized(member, params, macs, scale)
 
@@ -40,12 +40,12 @@ def bottleneck(
     macs: int | None = None,
     scale: float | None = None,
 ) -> Architecture:
-    """The same trunk with `int(scale * width)` channels in the middle of every block.
+    """The same trunk with `int(scale * width)` channels in every group: in the middle of every block.
 
     Both convolutions stay 3 x 3, as in the published code; it is not a 1-3-1 block.
     """
     return sized(
-        lambda factor: whole.with_widths(tuple(int(factor * n + 1e-9) for n in whole.widths)),
+        lambda factor: possible(whole, (int(factor * n + 1e-9) for n in whole.widths)),
         params,
         macs,
         scale,
@@ -61,7 +61,7 @@ def copycat(
 ) -> Architecture:
     """A pruned profile scaled linearly to another size; a group that vanished stays vanished."""
     return sized(
-        lambda factor: pruned.with_widths(tuple(round(factor * n) for n in pruned.widths)),
+        lambda factor: possible(pruned, (round(factor * n) for n in pruned.widths)),
         params,
         macs,
         scale,
@@ -75,19 +75,22 @@ def depth(
     macs: int | None = None,
     scale: float | None = None,
 ) -> Architecture:
-    """Fewer blocks, dropped from the end of every stage. Depths are few: the nearest one is given."""
-    most = wide_resnet_blocks(whole.depth)
+    """Fewer blocks, dropped from the end of every stage. Depths are few: the nearest one is given.
 
-    def member(blocks: int) -> Architecture:
-        stages = [whole.widths[i : i + most] for i in range(0, len(whole.widths), most)]
-        kept = tuple(n for stage in stages for n in stage[:blocks])
-        return replace(whole, depth=6 * blocks + 4, widths=kept)
-
-    if scale is not None:
-        _one_wish(params, macs, scale)
-        return member(max(1, round(scale * most)))
+    scale: the share of the depths that there are, up to the whole one; for blocks it is the share of blocks.
+    Raises BadInput where a smaller or a deeper network is wanted, and there is none.
+    """
+    shapes = NETWORKS[whole.family].shallower(whole)
+    members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
     cost, wanted = _one_wish(params, macs, scale)
-    return min(map(member, range(1, most + 1)), key=lambda a: abs(cost(a) - wanted))
+    if len(members) == 1 and (scale < 1 if scale is not None else wanted < cost(whole)):
+        raise BadInput(f"there is no {whole.family} shallower than {whole.depth}")
+    if scale is not None:
+        place = max(1, round(scale * len(members)))
+        if place > len(members):
+            raise BadInput(f"a depth has a scale of at most 1, not {scale}")
+        return members[place - 1]
+    return min(members, key=lambda a: abs(cost(a) - wanted))
 
 
 FAMILIES: dict[str, Callable[..., Architecture]] = {
@@ -96,6 +99,14 @@ FAMILIES: dict[str, Callable[..., Architecture]] = {
     "bottleneck": bottleneck,
     "copycat": copycat,
 }
+
+
+def possible(whole: Architecture, widths: Iterable[int]) -> Architecture:
+    """Those widths, as near as the groups can have them."""
+    limits = zip(widths, whole.least, whole.most, strict=True)
+    return whole.with_widths(
+        tuple(max(least, n if most is None else min(most, n)) for n, least, most in limits)
+    )
 
 
 def sized(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
-from horticulture.families import sized
+from horticulture.families import possible, sized
 
 
 def shares(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
@@ -54,7 +54,7 @@ def guided(
         raise BadInput(f"a profile of {len(profile)} stages does not fit a network of {len(order)}")
     shape = [profile[order.index(stage)] * n for stage, n in zip(stages, whole.widths, strict=True)]
     return sized(
-        lambda factor: whole.with_widths(tuple(max(1, round(factor * n)) for n in shape)),
+        lambda factor: possible(whole, (max(1, round(factor * n)) for n in shape)),
         params,
         macs,
         scale,

@@ -1,7 +1,7 @@
 """Pruning as Crowley et al. (2018) do it: one channel at a time, with fine-tuning in between."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,16 +71,20 @@ class Removal(NamedTuple):
     images: int
 
 
-def lowest(scores: list[Tensor]) -> Choice:
+def lowest(scores: list[Tensor], least: Sequence[int] | None = None) -> Choice:
     """The channel with the lowest saliency in the whole network; of equals the first by position.
 
+    least: how many channels each group must keep, none if it is not said.
     Raises BadInput when no channel is left, FloatingPointError when a saliency is not a number.
     """
     everything = np.concatenate([score.numpy() for score in scores])
-    if not len(everything):
-        raise BadInput("no channel is left to remove")
     if not np.isfinite(everything).all():
         raise FloatingPointError("a saliency is not finite: lower the learning rate")
+    pairs = zip(scores, least or [0] * len(scores), strict=True)
+    free = np.concatenate([np.full(len(score), len(score) > kept) for score, kept in pairs])
+    if not free.any():
+        raise BadInput("no channel is left to remove")
+    everything[~free] = np.inf
     place = int(everything.argmin())  # numpy promises the first of equals, torch does not
     for group, score in enumerate(scores):
         if place < len(score):
@@ -130,7 +134,7 @@ class Pruning:
         with self.probe:
             while self.round <= self.plan.rounds:
                 if self.round > 0 and self.step == 0:
-                    self._remove(lowest(self.probe.scores()))
+                    self._remove(lowest(self.probe.scores(), self.network.architecture.least))
                 self._tune()
                 yield self._measured()
                 self.round, self.step = self.round + 1, 0

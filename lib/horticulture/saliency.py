@@ -60,8 +60,10 @@ def taylor_of(contributions: Tensor, positions: int) -> Tensor:
 def l1(weight: Tensor) -> Tensor:
     """Sum of the absolute weights of each filter (Li et al., 2017).
 
-    weight: (channel, inputs, height, width). Returns (channel,). The code published with Crowley et al.
-    sums the weights with their signs; that ranks the most negative filter lowest, and is not done here.
+    weight: (channel, inputs, height, width). Returns (channel,). A selection has no
+    filters of its own: the weights that read a channel are summed instead (see `networks.Group.filters`).
+    The code published with Crowley et al. sums the weights with their signs; that ranks the most negative
+    filter lowest, and is not done here.
     """
     return weight.abs().sum(dim=(1, 2, 3))
 
@@ -133,7 +135,7 @@ class Probe:
         """Go on where another probe of the same network stood."""
         self._sums = [None] * len(self.network.groups)
         for number, total in heard.items():
-            self._sums[number] = total.to(self.network.groups[number].producer.weight.device)
+            self._sums[number] = total.to(self.network.groups[number].norm.weight.device)
         self.generator.set_state(draws)
         self.steps = list(steps)
 
@@ -164,11 +166,13 @@ class Probe:
             return torch.zeros(0)
         if self.criterion.examples is not None:
             total = self._sums[number]
-            if total is None:
+            if not any(self.steps):
                 raise RuntimeError("no training step since the last scores: nothing to judge by")
+            if total is None:  # no image goes through this branch any more: without it the loss is the same
+                return torch.zeros(group.width)
             saliency = total / self.steps[number]
         elif self.criterion.weights is not None:
-            saliency = self.criterion.weights(group.producer.weight)
+            saliency = self.criterion.weights(group.filters())
         else:
             saliency = torch.rand(group.width, generator=self.generator)
         return self.criterion.layer(saliency).cpu()

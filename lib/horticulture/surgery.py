@@ -16,7 +16,7 @@ from horticulture.networks import Group, Network
 def remove(
     network: Network, group: int, channel: int, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Take one channel out: from the layer that makes it, its norm, its readers and the optimizer.
+    """Take one channel out: from the layer that makes or selects it, its norm, its readers and the optimizer.
 
     group: index into `network.groups`. channel: its place among the channels still there.
     Raises BadInput if there is no such channel.
@@ -31,17 +31,28 @@ def remove(
 
 @torch.no_grad()
 def keep(group: Group, channels: list[int], optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Keep only these channels of a group, in this order."""
-    index = torch.tensor(channels, dtype=torch.long, device=group.producer.weight.device)
-    _select(group.producer, "weight", index, 0, optimizer)
+    """Keep only these channels of a group: their places among those still there, in increasing order.
+
+    Raises BadInput if they are not in increasing order, or not there.
+    """
+    if channels != sorted(set(channels)) or not all(0 <= c < group.width for c in channels):
+        raise BadInput(
+            f"keep some of 0 to {group.width - 1}, in order, in group {group.name}: not {channels}"
+        )
+    index = torch.tensor(channels, dtype=torch.long, device=group.norm.weight.device)
+    if group.producer is not None:
+        _select(group.producer, "weight", index, 0, optimizer)
+        group.producer.out_channels = len(channels)
+    if group.selection is not None:
+        group.selection.index = group.selection.index[index]
     for name in ("weight", "bias"):
         _select(group.norm, name, index, 0, optimizer)
     for name in ("running_mean", "running_var"):
         setattr(group.norm, name, getattr(group.norm, name).index_select(0, index))
     for consumer in group.consumers:
         _select(consumer, "weight", index, 1, optimizer)
-        consumer.in_channels = len(channels)
-    group.producer.out_channels = group.norm.num_features = len(channels)
+        setattr(consumer, "in_features" if isinstance(consumer, nn.Linear) else "in_channels", len(channels))
+    group.norm.num_features = len(channels)
 
 
 def _select(

@@ -9,13 +9,23 @@ from collections.abc import Callable
 import torch
 
 from horticulture.architecture import Architecture
+from horticulture.networks.densenet import DenseNet
+from horticulture.networks.densenet_bc import DenseNetBC
 from horticulture.networks.parts import Group, Network, initialise
+from horticulture.networks.preresnet import PreResNet
+from horticulture.networks.resnet import ResNet
+from horticulture.networks.vgg import VGG
 from horticulture.networks.wide_resnet import WideResNet
 
 __all__ = ["BUILDERS", "Group", "Network", "build"]
 
 BUILDERS: dict[str, Callable[[Architecture], Network]] = {
     "wide_resnet": WideResNet,
+    "vgg": VGG,
+    "resnet": ResNet,
+    "preresnet": PreResNet,
+    "densenet": DenseNet,
+    "densenet_bc": DenseNetBC,
 }
 
 

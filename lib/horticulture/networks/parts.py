@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -13,28 +13,44 @@ from horticulture.architecture import Architecture
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that can go together with nothing else: made by one layer, normalised, read by others."""
+    """Channels that can go together with nothing else, normalised, and read by others.
+
+    They are made by one layer, the `producer`, or picked from a trunk by a `selection`.
+    """
 
     name: str
-    producer: nn.Conv2d  # its output channels are the group
+    producer: nn.Conv2d | None  # its output channels are the group
     norm: nn.BatchNorm2d
     gate: nn.Module  # the activation after the norm: what it gives is what the readers see
-    consumers: tuple[nn.Conv2d, ...]  # their input channels are the group
+    consumers: tuple[nn.Conv2d | nn.Linear, ...]  # their input channels are the group
+    selection: "Selection | None" = None  # instead of a producer
 
     @property
     def width(self) -> int:
         """Channels that are there now."""
-        return self.producer.out_channels
+        return self.norm.num_features
+
+    def filters(self) -> Tensor:
+        """(channel, inputs, height, width): the weights that make each channel.
+
+        Nothing makes the channels of a selection; there it is the weights that read each: (channel, n, 1, 1).
+        """
+        if self.producer is not None:
+            return self.producer.weight
+        read = [reader.weight.transpose(0, 1).flatten(1) for reader in self.consumers]
+        return torch.cat(read, dim=1)[:, :, None, None]
 
 
 class Network(nn.Module):
-    """A module that knows its groups and, at any moment, its own architecture."""
+    """A module that knows its groups and, at any moment, its own architecture.
+
+    `branches`: for every entry of `architecture.blocks` the module whose output the block adds to its trunk.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self._born = architecture
         self.groups: tuple[Group, ...] = ()
-        # for every entry of `architecture.blocks`, the convolution that ends the block's branch
         self.branches: tuple[nn.Module, ...] = ()
 
     def on(self, device: torch.device) -> Self:
@@ -66,6 +82,71 @@ class Convolution(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         """Left to `initialise`, which takes its random numbers from a generator."""
+
+
+class Selection(nn.Module):
+    """Picks channels from a trunk: those in `index`, in increasing order.
+
+    A fresh selection is spread evenly over what there is. That is fair: freshly initialised channels of one
+    layer are alike but for chance, and where the trunk was put together by many layers each gives its share.
+    `index` is part of the state, so that weights are loaded together with the choice that they belong to.
+    """
+
+    index: Tensor
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("index", torch.arange(width) * inputs // max(width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) -> (batch, selected, height, width), in the same memory format."""
+        if len(self.index) == x.shape[1]:  # increasing, so these are all of them
+            return x
+        return _Pick.apply(x, self.index)
+
+
+class _Pick(torch.autograd.Function):
+    """`x[:, index]` for an index without repetitions: the gradient can be put in place, not accumulated."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.shape, ctx.format = x.shape, memory_format(x)
+        if ctx.format is torch.channels_last:  # torch would answer in the other format
+            return x.permute(0, 2, 3, 1)[..., index].permute(0, 3, 1, 2)
+        return x[:, index]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (index,) = ctx.saved_tensors
+        like = {"dtype": gradient.dtype, "device": gradient.device, "memory_format": ctx.format}
+        whole = torch.empty(ctx.shape, **like).zero_()
+        whole[:, index] = gradient
+        return whole, None
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """Channels-last, if that is how its numbers lie."""
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+class Intake(nn.Module):
+    """What a layer takes in from a trunk: some of the channels, normalised and rectified."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.selection = Selection(inputs, width)
+        self.norm = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) -> (batch, selected, height, width)."""
+        return self.relu(self.norm(self.selection(x)))
+
+    def group(self, name: str, reader: nn.Conv2d | nn.Linear) -> Group:
+        """The group of the selected channels, which one layer reads."""
+        return Group(name, None, self.norm, self.relu, (reader,), self.selection)
 
 
 @torch.no_grad()

@@ -1,0 +1,141 @@
+"""What a network is, as plain data: its widths, its parameters and its MACs in closed form.
+
+Nothing here knows torch. A variant of an architecture is another `Architecture`, made by a function
+(see `families`); a network is built from one by `networks.build`. What a family of networks must say of
+itself stands in `shape.Family`; each is a module beside this one and a line in the tables below.
+
+Counting: a multiply-accumulate counts 1. Convolutions and linear layers are counted, for one image;
+normalisation, activations, additions and pooling are not. Parameters are all trainable numbers.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+from horticulture.architecture import densenet, densenet_bc, preresnet, resnet, vgg, wide_resnet
+from horticulture.architecture.layer import Layer
+from horticulture.architecture.shape import Family, Shape, Widths
+from horticulture.errors import BadInput, choose
+
+__all__ = ["FAMILIES", "NAMES", "Architecture", "Layer", "named"]
+
+FAMILIES: dict[str, Family] = {
+    "wide_resnet": wide_resnet,
+    "vgg": vgg,
+    "resnet": resnet,
+    "preresnet": preresnet,
+    "densenet": densenet,
+    "densenet_bc": densenet_bc,
+}
+
+# What the field calls them: the pattern of the name, whose numbers the family's `standard` takes.
+NAMES: dict[str, tuple[str, str]] = {
+    "wrn-DEPTH-WIDTH": (r"wrn-(\d+)-(\d+)", "wide_resnet"),
+    "vgg-DEPTH[-WIDTH]": (r"vgg-(\d+)(?:-(\d+))?", "vgg"),
+    "resnet-DEPTH[-WIDTH]": (r"resnet-(\d+)(?:-(\d+))?", "resnet"),
+    "preresnet-DEPTH[-WIDTH]": (r"preresnet-(\d+)(?:-(\d+))?", "preresnet"),
+    "densenet-DEPTH-GROWTH": (r"densenet-(\d+)-(\d+)", "densenet"),
+    "densenet-bc-DEPTH-GROWTH": (r"densenet-bc-(\d+)-(\d+)", "densenet_bc"),
+}
+
+
+@dataclass(frozen=True)
+class Architecture(Shape):
+    """What fixes a network's shape.
+
+    `trunk` holds the widths that pruning leaves alone (for a Wide ResNet the stem and the three stages);
+    `widths` holds one number a *group*, in forward order: channels made by one layer or selected from the
+    trunk, normalised, and read by the next, so that any of them can go without a neighbour noticing.
+    Raises BadInput for numbers that do not fit each other, or that no network can have.
+    """
+
+    def __post_init__(self) -> None:
+        choose(self.family, FAMILIES, "network family")
+        for name in ("image", "trunk", "widths"):  # JSON gives lists
+            object.__setattr__(self, name, tuple(int(n) for n in getattr(self, name)))
+        if len(self.image) != 3 or min(self.image) < 1:
+            raise BadInput(f"image must be (channels, height, width), all positive, not {self.image}")
+        if self.classes < 2:
+            raise BadInput(f"classes must be at least 2, not {self.classes}")
+        if min(self.trunk, default=1) < 1:
+            raise BadInput(f"widths below the least possible: trunk {self.trunk}")
+        FAMILIES[self.family].check(self)
+        for name, width, least, most in zip(self.groups, self.widths, self.least, self.most, strict=True):
+            if width < least:
+                raise BadInput(f"group {name} has at least {least} channels, not {width}: {self.widths}")
+            if most is not None and width > most:
+                raise BadInput(f"group {name} selects from {most} channels, not {width}: {self.widths}")
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer with weights, in forward order."""
+        return tuple(FAMILIES[self.family].layers(self))
+
+    @cached_property
+    def params(self) -> int:
+        """Trainable parameters; a norm in front of a vanished branch still counts."""
+        return sum(layer.params for layer in self.layers)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one forward pass of one image."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The name of every group, for people: `stage.block` or `stage.block.what`."""
+        return FAMILIES[self.family].groups(self)
+
+    @property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """For every residual block that can leave as a whole the places of its groups; gone: all are 0."""
+        return FAMILIES[self.family].blocks(self)
+
+    @property
+    def least(self) -> Widths:
+        """The smallest width that each group may have: 0 where a shortcut remains."""
+        return FAMILIES[self.family].least(self)
+
+    @property
+    def most(self) -> tuple[int | None, ...]:
+        """The largest width that each group may have: what a selection selects from, else None."""
+        return FAMILIES[self.family].most(self)
+
+    @cached_property
+    def id(self) -> str:
+        """A short name that is the same for equal architectures and differs for others."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:8]
+
+    def with_widths(self, widths: tuple[int, ...]) -> "Architecture":
+        """The same trunk with other group widths."""
+        return replace(self, widths=tuple(widths))
+
+    def without_channel(self, group: int) -> "Architecture":
+        """What is left when one channel of that group is removed."""
+        widths = list(self.widths)
+        widths[group] -= 1
+        return self.with_widths(tuple(widths))
+
+    def to_json(self) -> dict:
+        """Plain dicts, lists, strings and numbers."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @staticmethod
+    def from_json(description: dict) -> "Architecture":
+        """The inverse of `to_json`."""
+        return Architecture(**description)
+
+
+def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architecture:
+    """The architecture that the field calls by that name, such as `wrn-40-2`.
+
+    image: (channels, height, width). Raises BadInput for a name that fits no pattern in `NAMES`.
+    """
+    for pattern, family in NAMES.values():
+        if match := re.fullmatch(pattern, str(name)):
+            numbers = [int(number) for number in match.groups() if number is not None]
+            trunk, widths = FAMILIES[family].standard(*numbers)
+            return Architecture(family, numbers[0], classes, image, trunk, widths)
+    raise BadInput(f"unknown network {name!r}: choose from {', '.join(NAMES)}, such as wrn-40-2")

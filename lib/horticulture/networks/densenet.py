@@ -1,0 +1,66 @@
+"""Densely connected networks (Huang et al., 2017) with channel selections (Liu et al., 2017), any widths."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from horticulture.architecture import Architecture, densenet
+from horticulture.networks.parts import Convolution, Intake, Network, pooled
+
+
+class Dense(nn.Module):
+    """select - norm - relu - 3 x 3, whose maps join those that came in."""
+
+    def __init__(self, inputs: int, selected: int, growth: int) -> None:
+        super().__init__()
+        self.intake = Intake(inputs, selected)
+        self.conv = Convolution(selected, growth, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) -> (batch, inputs + growth, height, width)."""
+        return torch.cat((x, self.conv(self.intake(x))), dim=1)
+
+
+class Transition(nn.Module):
+    """select - norm - relu - 1 x 1 - mean of every four pixels, as many maps as came in."""
+
+    def __init__(self, inputs: int, selected: int) -> None:
+        super().__init__()
+        self.intake = Intake(inputs, selected)
+        self.conv = Convolution(selected, inputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) -> (batch, inputs, height / 2, width / 2)."""
+        return F.avg_pool2d(self.conv(self.intake(x)), 2)
+
+
+class DenseNet(Network):
+    """Stem, three stages of dense layers with transitions between, select, norm, relu, mean, classifier."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        stem, growth = architecture.trunk
+        layers = densenet.length(architecture.depth)
+        shapes = zip(
+            densenet.maps(stem, growth, architecture.depth), architecture.widths, strict=True
+        )  # of every selection
+        self.stem = Convolution(architecture.image[0], stem, 3)
+        chain: list[Dense | Transition] = []
+        for place, (inputs, selected) in enumerate(shapes, 1):
+            if place % (layers + 1):
+                chain.append(Dense(inputs, selected, growth))
+            elif place < len(architecture.widths):
+                chain.append(Transition(inputs, selected))
+            else:
+                self.intake = Intake(inputs, selected)
+                self.classifier = nn.Linear(selected, architecture.classes)
+        self.layers = nn.Sequential(*chain)
+        *names, end = architecture.groups
+        self.groups = (
+            *(layer.intake.group(name, layer.conv) for name, layer in zip(names, chain, strict=True)),
+            self.intake.group(end, self.classifier),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, classes)."""
+        return self.classifier(pooled(self.intake(self.layers(self.stem(x)))))

@@ -1,0 +1,75 @@
+"""Bottleneck residual networks with pre-activation and channel selections (Liu et al., 2017), any widths."""
+
+from torch import Tensor, nn
+
+from horticulture.architecture import Architecture, preresnet
+from horticulture.networks.parts import Convolution, Group, Intake, Network, pooled
+
+
+class Block(nn.Module):
+    """select - norm - relu - 1 x 1 - norm - relu - 3 x 3 - norm - relu - 1 x 1, added to the trunk.
+
+    The shortcut reads the block's raw input, as in the published code. With any of the three groups empty the
+    block is its shortcut: the constant that the later norms would make of nothing goes with them.
+    """
+
+    def __init__(self, inputs: int, widths: tuple[int, int, int], outputs: int, stride: int) -> None:
+        super().__init__()
+        selected, first, second = widths
+        self.intake = Intake(inputs, selected)
+        self.conv1 = Convolution(selected, first, 1)
+        self.norm2 = nn.BatchNorm2d(first)
+        self.relu2 = nn.ReLU(inplace=True)
+        self.conv2 = Convolution(first, second, 3, stride)
+        self.norm3 = nn.BatchNorm2d(second)
+        self.relu3 = nn.ReLU(inplace=True)
+        self.conv3 = Convolution(second, outputs, 1)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = Convolution(inputs, outputs, 1, stride) if changes else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) -> (batch, outputs, height / stride, width / stride)."""
+        trunk = x if self.shortcut is None else self.shortcut(x)
+        if min(self.conv1.in_channels, self.conv2.in_channels, self.conv3.in_channels) == 0:
+            return trunk
+        y = self.conv1(self.intake(x))
+        y = self.conv2(self.relu2(self.norm2(y)))
+        return trunk + self.conv3(self.relu3(self.norm3(y)))
+
+    def groups(self, names: tuple[str, str, str]) -> list[Group]:
+        """The selection and what the first two convolutions make."""
+        return [
+            self.intake.group(names[0], self.conv1),
+            Group(names[1], self.conv1, self.norm2, self.relu2, (self.conv2,)),
+            Group(names[2], self.conv2, self.norm3, self.relu3, (self.conv3,)),
+        ]
+
+
+class PreResNet(Network):
+    """Stem, three stages of blocks, select, norm, relu, mean over space, linear classifier."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        stem, *stages = architecture.trunk
+        blocks = preresnet.length(architecture.depth)
+        names, widths = iter(architecture.groups), iter(architecture.widths)
+        self.stem = Convolution(architecture.image[0], stem, 3)
+        chain: list[Block] = []
+        groups: list[Group] = []
+        inputs = stem
+        for stage, outputs in enumerate(stages):
+            for block in range(blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                chain.append(Block(inputs, (next(widths), next(widths), next(widths)), outputs, stride))
+                groups += chain[-1].groups((next(names), next(names), next(names)))
+                inputs = outputs
+        self.blocks = nn.Sequential(*chain)
+        selected = next(widths)
+        self.intake = Intake(inputs, selected)
+        self.classifier = nn.Linear(selected, architecture.classes)
+        self.groups = (*groups, self.intake.group(next(names), self.classifier))
+        self.branches = tuple(block.conv3 for block in chain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, classes)."""
+        return self.classifier(pooled(self.intake(self.blocks(self.stem(x)))))

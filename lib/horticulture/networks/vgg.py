@@ -1,0 +1,43 @@
+"""VGG with batch norm for small images, any widths (Simonyan and Zisserman, 2015; Liu et al., 2017)."""
+
+from torch import Tensor, nn
+
+from horticulture.architecture import Architecture, vgg
+from horticulture.networks.parts import Convolution, Group, Network, pooled
+
+
+class Unit(nn.Module):
+    """3 x 3 - norm - relu, after a max pool where a stage begins."""
+
+    def __init__(self, inputs: int, outputs: int, pools: bool) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2) if pools else nn.Identity()
+        self.conv = Convolution(inputs, outputs, 3)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) -> (batch, outputs, height, width), both halved by a pool."""
+        return self.relu(self.norm(self.conv(self.pool(x))))
+
+
+class VGG(Network):
+    """Five stages of units, mean over space, linear classifier. Every unit makes a group."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        plan = vgg.plan(architecture.depth)
+        pools = [stage > 0 and place == 0 for stage, count in enumerate(plan) for place in range(count)]
+        inputs = (architecture.image[0], *architecture.widths[:-1])
+        chain = [Unit(*shape) for shape in zip(inputs, architecture.widths, pools, strict=True)]
+        self.units = nn.Sequential(*chain)
+        self.classifier = nn.Linear(architecture.widths[-1], architecture.classes)
+        readers: tuple[nn.Conv2d | nn.Linear, ...] = (*(unit.conv for unit in chain[1:]), self.classifier)
+        self.groups = tuple(
+            Group(name, unit.conv, unit.norm, unit.relu, (reader,))
+            for name, unit, reader in zip(architecture.groups, chain, readers, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, classes)."""
+        return self.classifier(pooled(self.units(x)))
