@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from horticulture import huffman
 from horticulture.errors import BadInput
+from horticulture.rules import Rule
 from horticulture.sparsity import beside, pairs, weights
-from horticulture.training import Rule
 
 ROUNDS = 1000  # of Lloyd's algorithm at most; a round costs next to nothing
 MAGIC, VERSION = b"hortpack", 1

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
 from horticulture.networks import Network
-from horticulture.training import Rule
+from horticulture.rules import Rule
 
 MOMENTUM = 0.9  # of the factors, as published
 
@@ -127,6 +127,8 @@ class SparseStructures(Penalty):
             for module in structure.absorbers:
                 weight = module.get_parameter("weight")
                 weight.mul_(along_channels(self.factors[structure.place], weight))
+                if isinstance(module, nn.BatchNorm2d):  # a branch that ends in a norm
+                    module.bias.mul_(self.factors[structure.place])
         self.close()
         return [self.factors[structure.place].tolist() for structure in self.structures]
 

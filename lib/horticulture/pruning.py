@@ -1,30 +1,41 @@
-"""Pruning as Crowley et al. (2018) do it: one channel at a time, with fine-tuning in between."""
+"""Pruning in rounds: something goes, and the network is fine-tuned before the next goes.
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+One channel a round is the way of Crowley et al. (2018); one round that takes a share of everything at one
+stroke is that of Liu et al. (2019).
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from horticulture import saliency, surgery, training
+from horticulture import choosing, saliency, sparsity, surgery, training
 from horticulture.architecture import Architecture
+from horticulture.choosing import Choice, lowest
 from horticulture.data import Batches, Dataset
 from horticulture.errors import BadInput, choose
 from horticulture.networks import Network
+
+__all__ = ["Choice", "Plan", "Pruning", "Removal", "lowest"]
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that fixes a pruning, apart from the network, the data and the seed.
 
-    The defaults are the published ones: 100 steps a round at the last rate of the base training.
+    The defaults are the published ones of Crowley et al.: one channel a round, 100 steps at the last rate
+    of the base training. With a `ratio` that share is gone after the last round, in equal parts a round;
+    one round is one stroke.
     """
 
     rounds: int
     criterion: str = "fisher"  # a name in saliency.CRITERIA
+    ratio: float = 0.0  # share that goes in all rounds together; 0: one channel a round
+    measure: str = "channels"  # what it is a share of: channels, params, macs; zeros: all that scores 0
+    scope: str = ""  # global, layer or a preset's name; empty: the criterion's own
+    floor: float = 0.0  # share of every group's channels that stays in any case
     steps: int = 100  # of fine-tuning, in each round
     lr: float = 8e-4  # constant
     batch_size: int = 128
@@ -35,71 +46,80 @@ class Plan:
     def __post_init__(self) -> None:
         choose(self.criterion, saliency.CRITERIA, "criterion")
         choose(self.precision, training.PRECISIONS, "precision")
+        choose(self.measure, [*choosing.MEASURES, choosing.ZEROS], "measure")
+        choose(self.scope, ["", *choosing.SCOPES, *choosing.profiles.PRESETS], "scope")
         training.positive(self, "rounds", "steps", "lr", "batch_size")
+        for name in ("ratio", "floor"):
+            if not 0 <= getattr(self, name) < 1:
+                raise BadInput(f"{name} must be at least 0 and below 1, not {getattr(self, name)!r}")
+        unit = saliency.CRITERIA[self.criterion].unit
+        if unit != "channel" and self.floor:
+            raise BadInput(f"{self.criterion} takes whole {unit}s: a floor has no meaning")
+        if unit == "weight" and not self.ratio:
+            raise BadInput(f"{self.criterion} takes single weights: say which ratio of them")
+        if saliency.CRITERIA[self.criterion].told and self.rounds > 1:
+            raise BadInput(f"{self.criterion} is told once by the training: one round, not {self.rounds}")
 
     def __str__(self) -> str:
-        return f"{self.steps} steps a round, constant {self.lr:g}, batch {self.batch_size}"
+        what = f"{self.ratio:.0%} of {self.measure}, " if self.ratio else ""
+        return f"{what}{self.steps} steps a round, constant {self.lr:g}, batch {self.batch_size}"
 
     def to_json(self) -> dict:
         """Plain names and numbers."""
         return training.plain(self)
 
+    def aim(self, round_: int) -> choosing.Aim:
+        """What should be gone at the end of that round."""
+        criterion = saliency.CRITERIA[self.criterion]
+        progress = round_ / self.rounds
+        return choosing.Aim(
+            self.ratio * progress,
+            progress,
+            self.measure,
+            self.scope or criterion.scope,
+            self.floor,
+            criterion.unit == "block",
+        )
 
-class Choice(NamedTuple):
-    """A channel to remove: `channel` counts among those still there."""
+    def one_at_a_time(self) -> bool:
+        """Whether a round takes one channel."""
+        return (
+            not self.ratio and self.measure != choosing.ZEROS and self.scope not in choosing.profiles.PRESETS
+        )
 
-    group: int
-    channel: int
-    saliency: float
+    def chosen(
+        self, scores: list[Tensor], shape: Architecture, whole: Architecture, round_: int
+    ) -> list[Choice]:
+        """What goes in that round, lowest first, from a network that was `whole` once."""
+        return choosing.chosen(scores, shape, whole, self.aim(round_))
 
 
 class Removal(NamedTuple):
-    """A round: the channel that went, and what the network was after the fine-tuning that followed.
+    """A round: what went, and what the network was after the fine-tuning that followed.
 
-    Round 0 removes nothing (group and channel are -1). `channel` is the channel's number in the whole
-    network. Errors in percent; `images` seen since the pruning began.
+    Round 0 removes nothing. A channel in `gone` has its number in the whole network; single weights that
+    went are not listed. `params`: those that are left. Errors in percent; `images` seen since the
+    pruning began.
     """
 
     round: int
-    group: int
-    channel: int
-    saliency: float
+    gone: tuple[Choice, ...]
     architecture: Architecture
+    params: int
     loss: float
     val_error: float
     test_error: float
     images: int
 
 
-def lowest(scores: list[Tensor], least: Sequence[int] | None = None) -> Choice:
-    """The channel with the lowest saliency in the whole network; of equals the first by position.
-
-    least: how many channels each group must keep, none if it is not said.
-    Raises BadInput when no channel is left, FloatingPointError when a saliency is not a number.
-    """
-    everything = np.concatenate([score.numpy() for score in scores])
-    if not np.isfinite(everything).all():
-        raise FloatingPointError("a saliency is not finite: lower the learning rate")
-    pairs = zip(scores, least or [0] * len(scores), strict=True)
-    free = np.concatenate([np.full(len(score), len(score) > kept) for score, kept in pairs])
-    if not free.any():
-        raise BadInput("no channel is left to remove")
-    everything[~free] = np.inf
-    place = int(everything.argmin())  # numpy promises the first of equals, torch does not
-    for group, score in enumerate(scores):
-        if place < len(score):
-            return Choice(group, place, float(score[place]))
-        place -= len(score)
-    raise AssertionError("unreachable")
-
-
 class Pruning:
     """A pruning under way. Iterate over it: the network is taken apart in place, a `Removal` a round.
 
-    A round is one removal and the fine-tuning steps that follow; their activations and gradients decide
+    A round is a removal and the fine-tuning steps that follow; their activations and gradients decide
     the next removal. Round 0 is the fine-tuning before the first. Like a `training.Training` it can be put
     down with `state` and taken up again by a pruning that is given that state, and a network of the widths
-    that it had then. Not `evaluated`, its errors are not a number: a replay need not measure them again.
+    that it had then. `whole`: the architecture before anything went. told: the scores, for a criterion that
+    is told them. Not `evaluated`, its errors are not a number: a replay need not measure them again.
     Raises BadInput before any work if there are fewer channels than rounds.
     """
 
@@ -112,21 +132,24 @@ class Pruning:
         each_step: Callable[[], None] = lambda: None,
         state: training.State | None = None,
         evaluated: bool = True,
+        told: list[Tensor] | None = None,
     ) -> None:
-        channels = sum(group.width for group in network.groups)
-        if state is None and plan.rounds > channels:
-            raise BadInput(f"rounds={plan.rounds}, but the network has {channels} channels to remove")
         device = dataset.train.labels.device
         self.network, self.dataset, self.plan = network.on(device).train(), dataset, plan
+        self.whole = network.architecture if state is None else _with(network, state.numbers["whole"])
+        check(plan, self.whole)
         self.each_step, self.evaluated = each_step, evaluated
         self.dtype = training.precision(plan.precision, device)
         self.batches = Batches(dataset, plan.batch_size, torch.Generator().manual_seed(seed))
-        self.probe = saliency.Probe(network, plan.criterion, torch.Generator().manual_seed(seed))
+        self.probe = saliency.Probe(network, plan.criterion, torch.Generator().manual_seed(seed), told)
         self.optimizer = training.sgd(network, plan.lr, plan.momentum, plan.weight_decay)
         self.round, self.step = 0, 0  # steps of this round that are done
-        self.gone = Choice(-1, -1, float("nan"))  # channel: as in the whole network
+        self.gone: tuple[Choice, ...] = ()  # in this round; channel: as in the whole network
         self.numbers = [list(range(group.width)) for group in network.groups]  # of the channels still there
         self.loss = torch.zeros((), device=device)  # summed over the round's steps
+        self.masked: sparsity.Masked | None = None
+        if saliency.CRITERIA[plan.criterion].unit == "weight":
+            self.masked = sparsity.Masked(network, sparsity.masks(network, 0.0))
         if state is not None:
             self._restore(state)
 
@@ -134,20 +157,30 @@ class Pruning:
         with self.probe:
             while self.round <= self.plan.rounds:
                 if self.round > 0 and self.step == 0:
-                    self._remove(lowest(self.probe.scores(), self.network.architecture.least))
+                    self._remove()
                 self._tune()
                 yield self._measured()
-                self.round, self.step = self.round + 1, 0
+                self.round, self.step, self.gone = self.round + 1, 0, ()
                 self.loss.zero_()
                 self.each_step()
 
-    def _remove(self, choice: Choice) -> None:
-        surgery.remove(self.network, choice.group, choice.channel, self.optimizer)
-        self.gone = choice._replace(channel=self.numbers[choice.group].pop(choice.channel))
+    def _remove(self) -> None:
+        if self.masked is not None:
+            share, scope = self.plan.ratio * self.round / self.plan.rounds, self.plan.scope or "global"
+            kept = sparsity.masks(self.network, share, scope, self.masked.masks)
+            self.masked = sparsity.Masked(self.network, kept)
+            return
+        shape = self.network.architecture
+        choices = self.plan.chosen(self.probe.scores(), shape, self.whole, self.round)
+        surgery.remove_all(self.network, [(c.group, c.channel) for c in choices], self.optimizer)
+        self.gone = tuple(c._replace(channel=self.numbers[c.group][c.channel]) for c in choices)
+        for choice in self.gone:
+            self.numbers[choice.group].remove(choice.channel)
 
     def _tune(self) -> None:
         while self.step < self.plan.steps:
-            self.loss += training.step(self.network, self.optimizer, *next(self.batches), self.dtype)
+            batch = next(self.batches)
+            self.loss += training.step(self.network, self.optimizer, *batch, self.dtype, self.masked)
             self.step += 1
             if self.step < self.plan.steps:
                 self.each_step()
@@ -159,7 +192,9 @@ class Pruning:
             val, test = (training.evaluate(self.network, self.dataset, p, self.dtype).error for p in parts)
         loss = training.finite(self.loss.item() / self.plan.steps, f"round {self.round}")
         images = (self.round + 1) * self.plan.steps * self.plan.batch_size
-        return Removal(self.round, *self.gone, self.network.architecture, loss, val, test, images)
+        shape = self.network.architecture
+        left = sparsity.left(self.masked.masks, self.network) if self.masked else shape.params
+        return Removal(self.round, self.gone, shape, left, loss, val, test, images)
 
     def state(self) -> training.State:
         """Everything that the rest of the pruning depends on, `widths` of the network included."""
@@ -167,23 +202,25 @@ class Pruning:
         tensors = {
             **training.tensors_of(self.network, self.optimizer),
             **{f"heard.{group}": total for group, total in heard.items()},
+            **{
+                f"rule.{name}": tensor
+                for name, tensor in (self.masked.state() if self.masked else {}).items()
+            },
             "loss": self.loss,
             "stream": stream["began"],
             "draws": draws,
         }
-        gone = [
-            self.gone.group,
-            self.gone.channel,
-            None if math.isnan(self.gone.saliency) else self.gone.saliency,
-        ]
+        if self.masked is not None:
+            tensors |= {f"rule.{name}": tensor for name, tensor in self.masked.state().items()}
         return training.State(
             tensors,
             {
+                "whole": list(self.whole.widths),
                 "widths": list(self.network.architecture.widths),
                 "round": self.round,
                 "step": self.step,
                 "place": stream["place"],
-                "gone": gone,
+                "gone": [list(choice) for choice in self.gone],
                 "numbers": self.numbers,
                 "listened": self.probe.steps,
             },
@@ -192,6 +229,8 @@ class Pruning:
     def _restore(self, state: training.State) -> None:
         tensors, numbers = state
         training.restore_tensors(self.network, self.optimizer, tensors)
+        if self.masked is not None:
+            training.restore_rule(self.masked, tensors)
         self.loss.copy_(tensors["loss"])
         self.batches.restore({"began": tensors["stream"], "place": numbers["place"]})
         heard = {
@@ -199,5 +238,26 @@ class Pruning:
         }
         self.probe.restore(heard, tensors["draws"], numbers["listened"])
         self.round, self.step, self.numbers = numbers["round"], numbers["step"], numbers["numbers"]
-        group, channel, found = numbers["gone"]
-        self.gone = Choice(group, channel, float("nan") if found is None else found)
+        self.gone = tuple(Choice(*choice) for choice in numbers["gone"])
+
+
+def check(plan: Plan, whole: Architecture) -> None:
+    """Raise BadInput if a plan cannot be carried out on a network: too little to remove, no such preset."""
+    can = choosing.removable(whole, plan.floor)
+    criterion = saliency.CRITERIA[plan.criterion]
+    if criterion.unit == "weight":
+        choose(plan.scope or "global", choosing.SCOPES, "scope of single weights")
+    elif plan.one_at_a_time() and plan.rounds > can:
+        raise BadInput(f"rounds={plan.rounds}, but the network has {can} channels to remove")
+    elif plan.scope in choosing.profiles.PRESETS:
+        choosing.profiles.preset(plan.scope, whole)
+    elif (plan.scope or criterion.scope) == "global" and plan.measure == "channels":
+        wanted = round(plan.ratio * sum(whole.widths))
+        if wanted > can:
+            raise BadInput(f"ratio={plan.ratio:g} is {wanted} channels, but only {can} can go")
+    if criterion.unit == "block" and not whole.blocks:
+        raise BadInput(f"a network of the family {whole.family} has no blocks that can leave as a whole")
+
+
+def _with(network: Network, widths: list[int]) -> Architecture:
+    return network.architecture.with_widths(tuple(widths))

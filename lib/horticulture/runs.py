@@ -146,7 +146,7 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype={"run": str, "architecture": str})
         whole = range(run.recipe["rounds"] + 1)
-        if list(frame.columns) != REMOVAL_COLUMNS or list(frame["round"]) != list(whole):
+        if list(frame.columns) != REMOVAL_COLUMNS or list(frame["round"].unique()) != list(whole):
             raise ValueError("columns or rounds are missing")
         if frame.drop(columns="saliency").isna().any(axis=None):  # round 0 removes nothing
             raise ValueError("values are missing")
@@ -161,11 +161,17 @@ def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architectur
     """The architecture after that round of a pruning. Raises BadInput if there was no such round."""
     if not 0 <= round_ <= removed["round"].max():
         raise BadInput(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
-    gone = removed.loc[removed["round"].between(1, round_), "group"]
-    widths = list(run.architecture.widths)
-    for group in gone:
-        widths[group] -= 1
-    return run.architecture.with_widths(tuple(widths))
+    left = remaining(run, removed, round_)
+    return run.architecture.with_widths(tuple(len(channels) for channels in left))
+
+
+def remaining(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:
+    """The channels of every group that are there after a round, by their numbers in the whole network."""
+    gone = removed[(removed["round"] <= round_) & (removed["group"] >= 0)]
+    left = [list(range(width)) for width in run.architecture.widths]
+    for group, channel in zip(gone["group"], gone["channel"], strict=True):
+        left[group].remove(channel)
+    return left
 
 
 def round_nearest(removed: pd.DataFrame, params: float) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from horticulture.errors import choose
+from horticulture.errors import BadInput, choose
 from horticulture.networks import Group, Network
 
 
@@ -78,20 +78,45 @@ class Criterion:
     """How channels are scored, and from what.
 
     `examples`: a function of (batch, channel) contributions and positions; the mean over a round's steps.
-    `weights`: a function of the filters as they are when asked. With neither, the score is random.
+    `group`: a function of a group as it is when asked. `told`: the scores come from the training that the
+    network had (see `penalties.scores`). With none of these the score is random.
     """
 
     about: str
     examples: Callable[[Tensor, int], Tensor] | None = None
-    weights: Callable[[Tensor], Tensor] | None = None
+    group: Callable[[Group], Tensor] | None = None
+    told: bool = False
     layer: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
+    penalty: str = "none"  # what the network must have been trained with
+    scope: str = "global"  # how groups are compared if nothing else is asked for
+    unit: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
 
 
 CRITERIA: dict[str, Criterion] = {
     "fisher": Criterion("expected rise of the loss, second order", examples=fisher_of),
     "taylor": Criterion("change of the loss, first order", examples=taylor_of, layer=per_layer),
-    "l1": Criterion("sum of a filter's absolute weights", weights=l1),
+    "l1": Criterion("sum of a filter's absolute weights", group=lambda group: l1(group.filters())),
     "random": Criterion("no evidence at all: the baseline"),
+    "uniform": Criterion(
+        "the same share of every group, the smallest filters first",
+        group=lambda group: l1(group.filters()),
+        scope="layer",
+    ),
+    "slimming": Criterion(
+        "size of the norm's scale, after a training that pulls scales to zero",
+        group=lambda group: group.norm.weight.abs(),
+        penalty="slimming",
+    ),
+    "blocks": Criterion(
+        "factor of the residual block, after a training that pulls factors to zero",
+        told=True,
+        penalty="blocks",
+        unit="block",
+    ),
+    "groups": Criterion(
+        "factor of the channel, after a training that pulls factors to zero", told=True, penalty="groups"
+    ),
+    "magnitude": Criterion("size of a single weight: unstructured", unit="weight"),
 }
 
 
@@ -99,11 +124,21 @@ class Probe:
     """Listens to a network's groups during ordinary training steps and scores their channels.
 
     Use as a context; `scores()` gives one tensor a group and begins a new round of listening.
+    told: the scores, for a criterion that is told them. Raises BadInput if they are missing.
     """
 
-    def __init__(self, network: Network, criterion: str, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        network: Network,
+        criterion: str,
+        generator: torch.Generator,
+        told: list[Tensor] | None = None,
+    ) -> None:
         self.criterion = CRITERIA[choose(criterion, CRITERIA, "criterion")]
-        self.network, self.generator = network, generator
+        if self.criterion.told and told is None:
+            penalty = self.criterion.penalty
+            raise BadInput(f"{criterion} needs a network trained with the penalty {penalty}, and its factors")
+        self.network, self.generator, self.told = network, generator, told
         self._sums: list[Tensor | None] = [None] * len(network.groups)
         self.steps = [0] * len(network.groups)  # since the last scores, by group
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
@@ -171,8 +206,10 @@ class Probe:
             if total is None:  # no image goes through this branch any more: without it the loss is the same
                 return torch.zeros(group.width)
             saliency = total / self.steps[number]
-        elif self.criterion.weights is not None:
-            saliency = self.criterion.weights(group.filters())
+        elif self.criterion.group is not None:
+            saliency = self.criterion.group(group)
+        elif self.told is not None:
+            saliency = self.told[number]
         else:
             saliency = torch.rand(group.width, generator=self.generator)
         return self.criterion.layer(saliency).cpu()

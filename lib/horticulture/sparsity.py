@@ -5,13 +5,14 @@ smaller here: removed weights are zeros in tensors of the old shape. `compressio
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from horticulture.errors import BadInput, choose
-from horticulture.networks.parts import initialise
-from horticulture.training import Rule
+from horticulture.networks.parts import Network, initialise
+from horticulture.rules import Rule
 
 SCOPES = ("global", "layer")
 
@@ -77,6 +78,40 @@ def _largest(sizes: Tensor, share: float, where: str) -> Tensor:
     kept = torch.ones_like(sizes, dtype=torch.bool)
     kept[sizes.argsort(stable=True)[:count]] = False
     return kept
+
+
+def nonzero(network: nn.Module) -> dict[str, Tensor]:
+    """The masks of a network that was pruned: what is not zero stays."""
+    return {name: weight.detach() != 0 for name, weight in weights(network).items()}
+
+
+@torch.no_grad()
+def macs(network: Network, masks: dict[str, Tensor]) -> int:
+    """Multiply-accumulates of one forward pass of one image with weights that are left, and the classifier.
+
+    What hardware would do that skips every zero: a bound on the work, not a time.
+    """
+    found: list[int] = []
+    image = torch.zeros(1, *network.architecture.image, device=next(network.parameters()).device)
+
+    def count(mask: Tensor | None) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            positions = output[0, 0].numel() if mask is not None else 1
+            kept = mask if mask is not None else torch.ones_like(module.get_parameter("weight"))
+            found.append(positions * int(kept.sum()))
+
+        return hook
+
+    was_training, hooks = network.training, []
+    for name, module in network.named_modules():
+        mask = masks.get(f"{name}.weight")
+        if mask is not None or isinstance(module, nn.Linear):
+            hooks.append(module.register_forward_hook(count(mask)))
+    network.eval()(image)
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return sum(found)
 
 
 def left(masks: dict[str, Tensor], network: nn.Module) -> int:

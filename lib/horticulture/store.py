@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,24 @@ class Rows:
         if len(lines) < count:
             raise Damaged(self.path)
         self.path.write_text("".join(lines[:count]))
+
+    def cut_from(self, round_: int) -> list[dict]:
+        """Keep the rows of rounds before that one, and return them: the others will come again.
+
+        Raises Damaged if a round is missing.
+        """
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        rows = [row for line in lines if (row := self._row(line))["round"] < round_]
+        if {row["round"] for row in rows} != set(range(round_)):
+            raise Damaged(self.path)
+        self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return rows
+
+    def _row(self, line: str) -> dict:
+        try:
+            return json.loads(line)
+        except ValueError:  # a line that was being written when the process died
+            return {"round": math.inf}
 
     def last(self) -> dict | None:
         """The last row, if there is one."""

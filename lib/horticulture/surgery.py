@@ -29,6 +29,18 @@ def remove(
     keep(network.groups[group], [c for c in range(width) if c != channel], optimizer)
 
 
+def remove_all(
+    network: Network, channels: list[tuple[int, int]], optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """Take many (group, channel) out at once: one cut a group. Channels are counted before the cut."""
+    gone: dict[int, set[int]] = {}
+    for group, channel in channels:
+        gone.setdefault(group, set()).add(channel)
+    for group, those in gone.items():
+        width = network.groups[group].width
+        keep(network.groups[group], [c for c in range(width) if c not in those], optimizer)
+
+
 @torch.no_grad()
 def keep(group: Group, channels: list[int], optimizer: torch.optim.Optimizer | None = None) -> None:
     """Keep only these channels of a group: their places among those still there, in increasing order.

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from horticulture.data import Batches, Dataset, Images
 from horticulture.errors import BadInput, choose
 from horticulture.networks import Network
+from horticulture.penalties import PENALTIES
+from horticulture.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,12 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     precision: str = "auto"  # a name in PRECISIONS; auto: bfloat16 where the processor multiplies it
+    penalty: str = "none"  # a name in penalties.PENALTIES
+    strength: float = 0.0  # of the penalty
 
     def __post_init__(self) -> None:
         choose(self.schedule, SCHEDULES, "schedule")
+        choose(self.penalty, PENALTIES, "penalty")
         choose(self.precision, PRECISIONS, "precision")
         positive(self, "epochs", "lr", "batch_size")
 
@@ -95,23 +100,6 @@ def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> 
     return torch.optim.SGD(
         network.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, foreach=True
     )
-
-
-class Rule:
-    """What acts on a training besides the loss: a penalty, a mask. This one does nothing."""
-
-    def before_step(self, lr: float) -> None:
-        """Called when the gradients are there, with the learning rate of the step."""
-
-    def after_step(self) -> None:
-        """Called when the weights have moved."""
-
-    def state(self) -> dict[str, Tensor]:
-        """What the rest of a training depends on."""
-        return {}
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`."""
 
 
 def step(
@@ -182,7 +170,8 @@ class Training:
     """A training under way. Iterate over it: the network is trained in place, with an `Epoch` after each.
 
     It can be put down between any two steps with `state` and taken up by another with `restore`; it then
-    ends with the same bits. `each_step` is called at every moment when that is possible.
+    ends with the same bits. `each_step` is called at every moment when that is possible. The recipe's
+    penalty comes as a `rule`, made by the caller for this network, as does any other.
     Raises FloatingPointError when the loss is not finite.
     """
 
@@ -193,10 +182,11 @@ class Training:
         recipe: Recipe,
         generator: torch.Generator,
         each_step: Callable[[], None] = lambda: None,
+        rule: Rule | None = None,
     ) -> None:
         device = dataset.train.labels.device
         self.network, self.dataset, self.recipe = network.on(device).train(), dataset, recipe
-        self.each_step = each_step
+        self.each_step, self.rule = each_step, rule or Rule()
         self.batches = Batches(dataset, recipe.batch_size, generator)
         self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
         self.dtype = precision(recipe.precision, device)
@@ -208,7 +198,7 @@ class Training:
         while self.step < self.steps:
             rate = self.recipe.lr * schedule((self.step + 0.5) / self.steps)
             self.optimizer.param_groups[0]["lr"] = rate
-            self.loss += step(self.network, self.optimizer, *next(self.batches), self.dtype)
+            self.loss += step(self.network, self.optimizer, *next(self.batches), self.dtype, self.rule)
             self.step += 1
             if self.step % self.batches.steps_per_epoch == 0:
                 yield self._epoch()
@@ -225,11 +215,13 @@ class Training:
         """Everything that the rest of the training depends on."""
         stream = self.batches.state()
         tensors = {**tensors_of(self.network, self.optimizer), "loss": self.loss, "stream": stream["began"]}
+        tensors |= {f"rule.{name}": tensor for name, tensor in self.rule.state().items()}
         return State(tensors, {"step": self.step, "place": stream["place"]})
 
     def restore(self, state: State) -> None:
         """Go on where another training of the same network, data and recipe was put down."""
         restore_tensors(self.network, self.optimizer, state.tensors)
+        restore_rule(self.rule, state.tensors)
         self.loss.copy_(state.tensors["loss"])
         self.batches.restore({"began": state.tensors["stream"], "place": state.numbers["place"]})
         self.step = state.numbers["step"]
@@ -253,6 +245,12 @@ def restore_tensors(network: nn.Module, optimizer: torch.optim.Optimizer, tensor
         momentum = tensors.get(f"momentum.{name}")
         if momentum is not None:
             optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.data).copy_(momentum)
+
+
+def restore_rule(rule: Rule, tensors: dict[str, Tensor]) -> None:
+    """Give a rule back what `state` put down as `rule.NAME`."""
+    found = {name: tensor for name, tensor in tensors.items() if name.startswith("rule.")}
+    rule.restore({name.removeprefix("rule."): tensor for name, tensor in found.items()})
 
 
 def finite(loss: float, where: str) -> float:

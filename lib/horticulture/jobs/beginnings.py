@@ -1,0 +1,74 @@
+"""What a training may begin with when a pruning has said which channels, or which weights, remain."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from horticulture import networks, runs, saliency, sparsity, surgery
+from horticulture.jobs.having import initial, load, network_at
+from horticulture.networks import Network
+from horticulture.runs import Run
+
+OTHER = 1_000_003  # added to a seed for an initialisation that has nothing to do with the first
+
+
+def begin(run: Run, outputs: Path) -> tuple[Network, sparsity.Masked | None]:
+    """The network that a run of the kind `tune` begins with, and the mask that it keeps, if any."""
+    pruned = run.start
+    assert pruned is not None
+    network = WEIGHTS[run.recipe["weights"]](run, outputs)
+    if saliency.CRITERIA[pruned.recipe["criterion"]].unit != "weight":
+        return network, None
+    masks = sparsity.nonzero(network_at(pruned, outputs, run.recipe["round"]))
+    if run.recipe["weights"] == "fresh":
+        sparsity.fresh(network, masks, torch.Generator().manual_seed(run.seed))
+    return network, sparsity.Masked(network, masks)
+
+
+def _base(run: Run) -> Run:
+    assert run.start is not None
+    assert run.start.start is not None
+    return run.start.start
+
+
+def _kept(run: Run, outputs: Path) -> Network:
+    assert run.start is not None
+    return network_at(run.start, outputs, run.recipe["round"])
+
+
+def _rewound(run: Run, outputs: Path) -> Network:
+    return _cut(run, outputs, initial(_base(run), _base(run).seed))
+
+
+def _sliced(run: Run, outputs: Path) -> Network:
+    return _cut(run, outputs, initial(_base(run), run.seed + OTHER))
+
+
+def _random(run: Run, outputs: Path) -> Network:
+    whole, draw = load(_base(run), outputs), torch.Generator().manual_seed(run.seed)
+    for group, width in zip(whole.groups, run.architecture.widths, strict=True):
+        surgery.keep(group, sorted(torch.randperm(group.width, generator=draw)[:width].tolist()))
+    return whole
+
+
+def _fresh(run: Run, outputs: Path) -> Network:
+    return networks.build(run.architecture, torch.Generator().manual_seed(run.seed))
+
+
+def _cut(run: Run, outputs: Path, whole: Network) -> Network:
+    """The same channels of another network as big as the one that was pruned."""
+    assert run.start is not None
+    remaining = runs.remaining(run.start, runs.removals(run.start, outputs), run.recipe["round"])
+    for group, channels in zip(whole.groups, remaining, strict=True):
+        surgery.keep(group, channels)
+    return whole
+
+
+WEIGHTS: dict[str, Callable[[Run, Path], Network]] = {
+    "kept": _kept,  # those that the pruning left: fine-tuning
+    "rewound": _rewound,  # those that the surviving channels had before any training
+    "sliced": _sliced,  # the surviving channels of another initialisation of the whole network
+    "random": _random,  # trained ones, of channels drawn at random, as many in each group
+    "fresh": _fresh,  # none: initialised for its own widths, or under its own mask
+}

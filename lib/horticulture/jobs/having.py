@@ -1,0 +1,110 @@
+"""Networks and data as they are wanted again: of a finished run, of any round of a pruning."""
+
+from dataclasses import fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from horticulture import checkpoints, data, machine, networks, penalties, pruning, runs, saliency, training
+from horticulture.errors import BadInput
+from horticulture.networks import Network
+from horticulture.pruning import Plan
+from horticulture.runs import Run
+from horticulture.training import Recipe, State
+
+WEIGHTS = "weights.safetensors"
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, device: str) -> data.Dataset:
+    return data.load(name, device=device)
+
+
+def dataset(name: str, images: int = 0, device: str = "cpu") -> data.Dataset:
+    """The data set, read once a process, with its first `images` training images (0: all)."""
+    if images < 0:
+        raise BadInput(f"images must be 0 (all) or more, not {images}")
+    whole = _loaded(name, device)
+    return replace(whole, train=whole.train.first(images)) if images else whole
+
+
+def recipe(run: Run) -> Recipe:
+    """The recipe in a run's description, without what else stands there."""
+    return Recipe(**{field.name: run.recipe[field.name] for field in fields(Recipe)})
+
+
+def evaluate(network: Network, images: data.Dataset, part: str, wanted: str = "auto") -> float:
+    """Error in percent on one part of the data: validation or test."""
+    chosen = getattr(images, part)
+    dtype = training.precision(wanted, chosen.labels.device)
+    return training.evaluate(network, images, chosen, dtype).error
+
+
+def save(network: Network, folder: Path) -> None:
+    """Write the weights: they are whole or not there."""
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    temporary = folder / "weights.tmp"
+    save_file(weights, temporary)
+    temporary.replace(folder / WEIGHTS)
+
+
+def load(run: Run, outputs: Path) -> Network:
+    """The network that a finished run ended with, on the CPU. Raises BadInput if it is not finished."""
+    if runs.result(run, outputs) is None:
+        raise BadInput(f"{run} is not finished")
+    shape = run.architecture
+    if run.kind == "prune":
+        shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
+    network = networks.build(shape)
+    network.load_state_dict(load_file(runs.folder(run, outputs) / WEIGHTS))
+    return network
+
+
+def network_at(run: Run, outputs: Path, round_: int, device: str = "auto") -> Network:
+    """The network of a finished pruning after that round: the last from its weights, others replayed."""
+    return load(run, outputs) if round_ == run.recipe["rounds"] else restore(run, outputs, round_, device)
+
+
+def restore(run: Run, outputs: Path, round: int, device: str = "auto") -> Network:
+    """The network of any round of a pruning, to the last bit: replayed from the state kept before it.
+
+    Raises BadInput if there was no such round, or nothing is kept to begin from.
+    """
+    if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
+        raise BadInput(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
+    found = checkpoints.Kept(runs.folder(run, outputs) / "rounds").before(round)
+    if found is None:
+        where = runs.folder(run, outputs)
+        raise BadInput(f"{run}: no state is kept before round {round}: delete {where} to make it again")
+    images = dataset(run.data["name"], run.data.get("images", 0), str(machine.place(device)))
+    under_way = taking_apart(run, outputs, images, found[1], evaluated=False)
+    if under_way.round <= round:
+        for removal in under_way:
+            if removal.round == round:
+                break
+    return under_way.network
+
+
+def taking_apart(
+    run: Run, outputs: Path, images: data.Dataset, state: State | None, **more: Any
+) -> pruning.Pruning:
+    """A pruning from its beginning, or from where it was put down. more: for `pruning.Pruning`."""
+    assert run.start is not None
+    plan = Plan(**run.recipe)
+    if state:
+        network = networks.build(run.architecture.with_widths(tuple(state.numbers["widths"])))
+    else:
+        network = load(run.start, outputs)
+    told = None
+    if saliency.CRITERIA[plan.criterion].told:
+        factors = (runs.result(run.start, outputs) or {})["metrics"]["factors"]
+        told = penalties.scores(run.architecture, run.start.recipe["penalty"], factors)
+    return pruning.Pruning(network, images, plan, run.seed, state=state, told=told, **more)
+
+
+def initial(run: Run, seed: int) -> Network:
+    """The network that a training from scratch with that seed begins with."""
+    return networks.build(run.architecture, torch.Generator().manual_seed(seed))

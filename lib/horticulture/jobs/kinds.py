@@ -1,0 +1,163 @@
+"""The work of each kind of run: from a description to files and metrics."""
+
+import os
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+
+from horticulture import (
+    checkpoints,
+    compression,
+    networks,
+    oracle,
+    penalties,
+    runs,
+    sparsity,
+    training,
+)
+from horticulture.jobs import having
+from horticulture.jobs.beginnings import begin
+from horticulture.jobs.making import Work
+from horticulture.networks import Network
+from horticulture.pruning import Plan, Removal
+from horticulture.rules import Rule
+
+KEEP = 100  # rounds of a pruning from one state that is kept for good to the next
+
+
+def _train(work: Work) -> dict:
+    """From scratch, with the penalty that the recipe says."""
+    run, recipe = work.run, having.recipe(work.run)
+    generator = torch.Generator().manual_seed(run.seed)
+    network = networks.build(run.architecture, generator).on(work.device)
+    with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
+        metrics = _fit(work, network, generator, penalty)
+        factors = penalty.absorb()
+    if factors:
+        metrics["factors"] = factors
+    return {**metrics, **_ended(work, network)}
+
+
+def _tune(work: Work) -> dict:
+    """On from a round of a pruning, with one or another kind of weights."""
+    network, masked = begin(work.run, work.outputs)
+    generator = torch.Generator().manual_seed(work.run.seed)
+    metrics = _fit(work, network, generator, masked or Rule())
+    if masked:
+        metrics["params"] = sparsity.left(masked.masks, network)
+    return {**metrics, **_ended(work, network)}
+
+
+def _compress(work: Work) -> dict:
+    """Deep Compression's second and third stage: shared weights, trained so, then written short."""
+    run = work.run
+    assert run.start is not None
+    network = having.load(run.start, work.outputs)
+    masks = sparsity.nonzero(network)
+    sharing = compression.Sharing(network, compression.share_weights(network, masks, run.recipe["bits"]))
+    metrics = _fit(work, network, torch.Generator().manual_seed(run.seed), sharing)
+    packed = compression.encode(network, sharing.shared, run.recipe["index_bits"])
+    temporary = work.folder / "packed.tmp"
+    temporary.write_bytes(packed)
+    os.replace(temporary, work.folder / "network.hortpack")
+    again = networks.build(run.architecture).on(work.device)
+    compression.decode(packed, again)  # what is evaluated is what was written
+    sizes = {"bytes": len(packed), "stages": compression.sizes(packed)}
+    return {**metrics, **sizes, "params": sparsity.left(masks, network), **_ended(work, again)}
+
+
+def _fit(work: Work, network: Network, generator: torch.Generator, rule: Rule) -> dict:
+    """Train by the run's recipe under a rule, an epoch's row at a time; returns what it cost."""
+    run, recipe, state = work.run, having.recipe(work.run), work.taken_up()
+    under_way = training.Training(
+        network, work.dataset, recipe, generator, lambda: work.each_step(under_way.state), rule
+    )
+    if state:
+        under_way.restore(state)
+    work.rows.cut(under_way.step // under_way.batches.steps_per_epoch)
+    for epoch in under_way:
+        work.rows.append({**epoch._asdict(), "seconds": work.clock()})
+        note = f"epoch {epoch.epoch}/{recipe.epochs}, validation {epoch.val_error:.1f} %"
+        work.report(epoch.epoch / recipe.epochs, note)
+    work.rows.to_csv(work.folder / "epochs.csv")
+    macs = run.architecture.macs * under_way.steps * recipe.batch_size
+    return {"recipe": str(recipe), "train_macs": macs}
+
+
+def _ended(work: Work, network: Network) -> dict:
+    """Keep the weights and say what they are worth."""
+    having.save(network, work.folder)
+    images, precision = work.dataset, work.run.recipe["precision"]
+    return {
+        "val_error": having.evaluate(network, images, "validation", precision),
+        "test_error": having.evaluate(network, images, "test", precision),
+    }
+
+
+def _prune(work: Work) -> dict:
+    """Round after round; a row for everything that goes, and a state for good now and then."""
+    run, plan = work.run, Plan(**work.run.recipe)
+    assert run.start is not None
+    under_way = having.taking_apart(run, work.outputs, work.dataset, work.taken_up())
+    under_way.each_step = lambda: work.each_step(under_way.state)
+    kept = checkpoints.Kept(work.folder / "rounds")
+    rows = work.rows.cut_from(under_way.round)
+    start = runs.result(run.start, work.outputs) or {}
+    macs = rows[-1]["train_macs"] if rows else start["metrics"]["train_macs"]
+    for removal in under_way:
+        macs += removal.architecture.macs * plan.steps * plan.batch_size
+        for row in _rows(removal):
+            row |= {"run": run.key, "train_macs": macs, "seconds": work.clock()}
+            work.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
+        if removal.round % KEEP == 0:
+            kept.keep(removal.round, under_way.state())
+        note = f"{removal.params:,} parameters, validation {removal.val_error:.1f} %"
+        work.report(removal.round / plan.rounds, f"round {removal.round}/{plan.rounds}, {note}")
+    work.rows.to_csv(work.folder / "removals.csv")
+    having.save(under_way.network, work.folder)
+    last = work.rows.last() or {}
+    names = ("val_error", "test_error", "train_macs", "params", "macs")
+    metrics = {"recipe": str(plan), **{name: last[name] for name in names}}
+    if under_way.masked:
+        metrics["nonzero_macs"] = sparsity.macs(under_way.network, under_way.masked.masks)
+    return metrics
+
+
+def _rows(removal: Removal) -> list[dict]:
+    """A row for each channel that went; one, without a channel, for a round in which none did."""
+    shape = removal.architecture
+    common = {**removal._asdict(), "params": removal.params, "macs": shape.macs, "architecture": shape.id}
+    gone = removal.gone or ((-1, -1, None),)
+    return [{**common, "group": g, "channel": c, "saliency": s} for g, c, s in gone]
+
+
+def _judge(work: Work) -> dict:
+    """The true change of the loss without each of some channels, beside what every criterion says."""
+    run, told = work.run, work.run.recipe
+    assert run.start is not None
+    network = having.load(run.start, work.outputs).on(work.device)
+    dtype = training.precision(told["precision"], work.device)
+    listened = oracle.scores(
+        network, work.dataset, told["criteria"], told["steps"], told["batch_size"], run.seed, dtype
+    )
+    channels = oracle.sample(network, told["channels"], run.seed)
+    rows = []
+    for number, rise in enumerate(oracle.rises(network, work.dataset, channels, dtype)):
+        group, channel = channels[number]
+        said = {name: float(scores[group][channel]) for name, scores in listened.items()}
+        rows.append({"group": group, "channel": channel, "rise": rise, **said})
+        work.report((number + 1) / len(channels), f"channel {number + 1} of {len(channels)} left out")
+    frame = pd.DataFrame(rows)
+    frame.to_csv(work.folder / "judged.csv", index=False)
+    ranks = frame[["rise", *told["criteria"]]].corr(method="spearman")["rise"]
+    return {"correlations": {name: float(ranks[name]) for name in told["criteria"]}}
+
+
+KINDS: dict[str, Callable[[Work], dict]] = {
+    "train": _train,
+    "prune": _prune,
+    "tune": _tune,
+    "compress": _compress,
+    "judge": _judge,
+}
