@@ -16,6 +16,15 @@ from horticulture.networks.parts import Convolution, Selection
 from tests.conftest import SMALL, cut_at_random, small
 
 
+def move_norms(network: nn.Module, generator: torch.Generator) -> None:
+    """Nothing in a norm is at its first value any more."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            module.bias.data -= 1
+
+
 def written_out(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """A Wide ResNet in evaluation mode, from the paper's figure, with nothing of it but the weights."""
 
@@ -41,10 +50,7 @@ def test_a_wide_resnet_computes_the_papers_figure(depth, generator):
     blocks = (depth - 4) // 6
     a = Architecture("wide_resnet", depth, 3, (2, 9, 7), (3, 4, 4, 6), tuple(range(2, 2 + 3 * blocks)))
     network = networks.build(a, generator).double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):  # nothing at its first value
-            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
-                tensor.uniform_(0.5, 1.5, generator=generator)
+    move_norms(network, generator)
     network.eval()
     x = torch.randn(4, 2, 9, 7, generator=generator, dtype=torch.float64)
     torch.testing.assert_close(network(x), written_out(network, x))
@@ -203,11 +209,7 @@ def test_a_network_computes_what_its_paper_says(name, by_hand, layout, generator
     whole = architecture.named(name, image=(2, 18, 17), classes=3)
     a = whole.with_widths(tuple(1 + n // 2 for n in whole.widths))  # with gaps in the selections
     network = networks.build(a, generator).double().to(memory_format=layout)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):  # nothing at its first value
-            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
-                tensor.uniform_(0.5, 1.5, generator=generator)
-            module.bias.data -= 1
+    move_norms(network, generator)
     network.eval()
     x = torch.randn(4, 2, 18, 17, generator=generator, dtype=torch.float64)
     expected = by_hand(network, x).mean(dim=(2, 3)) @ network.classifier.weight.T + network.classifier.bias
@@ -234,6 +236,7 @@ def test_a_network_knows_its_groups_and_its_branches(family):
 def test_a_block_that_left_is_one_whose_branch_gives_nothing(family, generator):
     whole = small(family)
     network = networks.build(whole, generator).double().eval()
+    move_norms(network, generator)
     x = torch.randn(3, *whole.image, generator=generator, dtype=torch.float64)
     for number, groups in enumerate(whole.blocks):
         silent, cut = copy.deepcopy((network, network))
