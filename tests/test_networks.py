@@ -241,7 +241,7 @@ def test_a_block_that_left_is_one_whose_branch_gives_nothing(family, generator):
     move_norms(network, generator)
     x = torch.randn(3, *whole.image, generator=generator, dtype=torch.float64)
     for number, groups in enumerate(whole.blocks):
-        silent, cut = copy.deepcopy((network, network))
+        silent, cut = copy.deepcopy(network), copy.deepcopy(network)
         silent.branches[number].register_forward_hook(lambda module, inputs, output: 0 * output)
         for group in groups:
             surgery.keep(cut.groups[group], [])
