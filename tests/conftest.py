@@ -1,5 +1,6 @@
 """What the tests share: a tiny architecture, 64 tiny images, a folder of tiny PNGs."""
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,33 @@ import torch
 from hypothesis import Phase, settings
 from PIL import Image
 
+from horticulture import architecture
 from horticulture.architecture import Architecture
 from horticulture.data import Dataset, Images
+
+# A small member of every family of networks: 16 x 16 images and few channels.
+SMALL = {
+    "wide_resnet": "wrn-10-1",
+    "vgg": "vgg-8-8",
+    "resnet": "resnet-8-4",
+    "preresnet": "preresnet-11-4",
+    "densenet": "densenet-13-4",
+    "densenet_bc": "densenet-bc-16-4",
+}
+
+
+def small(family: str, image: tuple[int, int, int] = (1, 16, 16)) -> Architecture:
+    """The whole small member of that family, for three classes."""
+    return architecture.named(SMALL[family], image=image, classes=3)
+
+
+def cut_at_random(whole: Architecture, seed: int) -> Architecture:
+    """The same with every group somewhere between its least width and its own."""
+    draw = random.Random(seed)
+    return whole.with_widths(
+        tuple(draw.randint(least, n) for least, n in zip(whole.least, whole.widths, strict=True))
+    )
+
 
 # The same examples every time: a red test must stay red until somebody mends it.
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)  # explaining a failure takes minutes here

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from horticulture import architecture, networks
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
+from tests.conftest import cut_at_random, small
 
 
 def cifar(name: str) -> Architecture:
@@ -45,6 +46,105 @@ def wide_resnets(draw) -> Architecture:
 )
 def test_wide_resnets_have_their_published_parameters(name, params):
     assert cifar(name).params == params
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("vgg-16", 14_724_042),
+        ("vgg-19", 20_035_018),
+        ("resnet-20", 269_722),
+        ("resnet-56", 853_018),
+        ("resnet-110", 1_727_962),
+        ("preresnet-164", 1_703_258),
+        ("densenet-40-12", 1_059_298),
+        ("densenet-bc-100-12", 769_162),
+    ],
+)
+def test_the_other_networks_have_their_published_parameters(name, params):
+    assert cifar(name).params == params
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("vgg-19", 5_504),  # 2 * (64 + 128) + 4 * (256 + 512 + 512)
+        ("preresnet-164", 12_112),  # what network slimming finds in its norms
+        ("densenet-40-12", 9_360),
+        ("densenet-bc-100-12", 2_304),  # 48 bottlenecks of 48
+    ],
+)
+def test_as_many_channels_can_be_pruned_as_published(name, channels):
+    assert sum(cifar(name).widths) == channels
+
+
+def every_macs(a: Architecture) -> tuple[int, int]:
+    """Parameters and MACs of the network that is built, counted at its convolutions and its classifier."""
+    network, macs = networks.build(a).eval(), []
+
+    def count(module, _, output):
+        macs.append(module.weight.numel() * output[0, 0].numel())
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.zeros(1, *a.image))
+    return sum(p.numel() for p in network.parameters()), sum(macs)
+
+
+@pytest.mark.parametrize("family", architecture.FAMILIES)
+def test_the_closed_form_is_what_the_built_network_has(family):
+    whole = small(family)
+    shapes = [whole, whole.with_widths(whole.least), small(family, (2, 19, 17))]
+    shapes += [cut_at_random(whole, seed) for seed in range(4)]
+    for shape in shapes:
+        assert every_macs(shape) == (shape.params, shape.macs), shape.widths
+
+
+@pytest.mark.parametrize("group", [0, 1, 2])
+def test_a_bottleneck_block_without_one_of_its_groups_still_has_weights_but_costs_nothing(group):
+    whole = small("preresnet")
+    widths = list(whole.widths)
+    widths[3 + group] = 0
+    shape = whole.with_widths(tuple(widths))
+    gone = whole.with_widths((*whole.widths[:3], 0, 0, 0, *whole.widths[6:]))
+    assert every_macs(shape) == (shape.params, shape.macs)
+    assert shape.macs == gone.macs
+    assert shape.params > gone.params
+
+
+@pytest.mark.parametrize("family", architecture.FAMILIES)
+def test_a_family_says_of_every_group_what_it_may_be(family):
+    a = small(family)
+    assert len(a.groups) == len(set(a.groups)) == len(a.widths) == len(a.least) == len(a.most)
+    stages = [int(name.split(".")[0]) for name in a.groups]
+    assert stages == sorted(stages)
+    assert set(stages) == set(range(1, 1 + max(stages)))
+    in_blocks = [group for block in a.blocks for group in block]
+    assert len(in_blocks) == len(set(in_blocks))
+    for group, (least, most) in enumerate(zip(a.least, a.most, strict=True)):
+        assert least == (0 if group in in_blocks else 1)
+        assert most is None or most == a.widths[group]  # a whole network selects everything
+
+
+def test_the_groups_of_a_preresnet_and_a_densenet_by_hand():
+    a = small("preresnet")  # a stem of 4; blocks of 4, 8 and 16 inside, 16, 32 and 64 outside
+    assert a.groups[:4] == ("1.1.select", "1.1.conv1", "1.1.conv2", "2.1.select")
+    assert a.groups[-1] == "3.end"
+    assert a.trunk == (4, 16, 32, 64)
+    assert a.widths == (4, 4, 4, 16, 8, 8, 32, 16, 16, 64)
+    assert a.blocks == ((0, 1, 2), (3, 4, 5), (6, 7, 8))
+    assert a.most == (4, None, None, 16, None, None, 32, None, None, 64)
+    a = small("densenet")  # a stem of 8, three layers of 4 in every stage
+    assert a.groups[:5] == ("1.1", "1.2", "1.3", "1.end", "2.1")
+    assert a.most == a.widths == (8, 12, 16, 20, 20, 24, 28, 32, 32, 36, 40, 44)
+
+
+def test_a_vgg_by_hand():
+    a = architecture.named("vgg-8-1", image=(1, 16, 16), classes=2).with_widths((1, 1, 1, 1, 1))
+    assert a.params == 5 * (9 + 2) + 2 + 2
+    assert a.macs == 9 * (256 + 64 + 16 + 4 + 1) + 2
 
 
 def test_wrn_40_2_has_1344_prunable_channels_in_18_groups():
@@ -111,6 +211,11 @@ def test_ids_are_frozen():
     makes every stored table point at nothing. Give a new field a default that is left out of `to_json`."""
     assert cifar("wrn-40-2").id == "50c76f15"
     assert cifar("wrn-16-1").without_channel(4).id == "b1afdf72"
+    assert cifar("vgg-16").id == "b8b99b7d"
+    assert cifar("resnet-56").id == "4160a719"
+    assert cifar("preresnet-164").id == "ad0444e9"
+    assert cifar("densenet-40-12").id == "f48e795a"
+    assert cifar("densenet-bc-100-12").id == "fb8fdd90"
 
 
 def test_ids_tell_every_field_apart():
@@ -136,6 +241,13 @@ def test_ids_tell_every_field_apart():
         ("wrn-41-2", ["41", "40"]),
         ("wrn-4-1", ["6n + 4", "4"]),
         ("wrn-40-0", ["trunk"]),
+        ("vgg-17", ["8, 11, 13, 16, 19", "17"]),
+        ("vgg-16-0", ["group 1.1", "at least 1"]),
+        ("resnet-21", ["6n + 2", "20", "21"]),
+        ("preresnet-21", ["9n + 2", "not 21"]),
+        ("densenet-41-12", ["3n + 4", "41"]),
+        ("densenet-bc-101-12", ["6n + 4", "101"]),
+        ("densenet-40", ["densenet-DEPTH-GROWTH"]),
     ],
 )
 def test_a_bad_name_is_refused_with_the_choices(name, said):
@@ -164,6 +276,28 @@ def test_a_bad_name_is_refused_with_the_choices(name, said):
 def test_a_bad_shape_is_refused_by_its_name(tiny, change, said):
     with pytest.raises(BadInput) as refusal:
         replace(tiny, **change)
+    assert all(word in str(refusal.value) for word in said)
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "said"),
+    [
+        ("vgg", {"widths": (8, 0, 8, 8, 8)}, ["group 2.1", "at least 1", "not 0"]),
+        ("vgg", {"widths": (8, 8)}, ["5 groups", "2"]),
+        ("vgg", {"trunk": (4,)}, ["0 trunk widths"]),
+        ("vgg", {"image": (3, 16, 15)}, ["16 x 16", "16 x 15"]),
+        ("densenet", {"image": (3, 3, 9)}, ["4 x 4", "3 x 9"]),
+        ("densenet_bc", {"image": (3, 3, 9)}, ["4 x 4", "3 x 9"]),
+        ("densenet_bc", {"widths": (1, 1, 1, 1, 1, 0)}, ["group 3.2", "at least 1"]),
+        ("densenet", {"trunk": (7, 4)}, ["group 1.1", "selects from 7", "not 8"]),
+        ("preresnet", {"widths": (5, *[1] * 9)}, ["group 1.1.select", "selects from 4", "not 5"]),
+        ("preresnet", {"widths": (*[1] * 9, 0)}, ["group 3.end", "at least 1"]),
+        ("resnet", {"trunk": (4, 8, 7)}, ["may not shrink", "(4, 8, 7)"]),
+    ],
+)
+def test_a_shape_that_no_network_has_is_refused_by_the_group(family, change, said):
+    with pytest.raises(BadInput) as refusal:
+        replace(small(family), **change)
     assert all(word in str(refusal.value) for word in said)
 
 

@@ -114,6 +114,105 @@ def test_a_depth_drops_whole_blocks_from_the_end_of_each_stage():
     assert families.depth(whole, scale=0.6).trunk == whole.trunk
 
 
+# --- every family of networks ------------------------------------------------------------------------------
+
+OTHERS = ("vgg-16-16", "resnet-32-8", "preresnet-29-4", "densenet-22-6", "densenet-bc-40-6")
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_whole_network_of_any_family_is_its_own_member(name, family):
+    whole = cifar(name)
+    assert families.FAMILIES[family](whole, scale=1.0) == whole
+    assert families.FAMILIES[family](whole, params=whole.params) == whole
+    assert families.FAMILIES[family](whole, macs=whole.macs) == whole
+
+
+@pytest.mark.parametrize(
+    ("whole", "half"),
+    [
+        ("vgg-16-16", "vgg-16-8"),
+        ("resnet-32-8", "resnet-32-4"),
+        ("densenet-22-6", "densenet-22-3"),
+        ("densenet-bc-40-6", "densenet-bc-40-3"),
+    ],
+)
+def test_half_the_width_is_the_network_of_that_name(whole, half):
+    assert families.width(cifar(whole), scale=0.5) == cifar(half)
+
+
+def test_half_the_width_of_a_preresnet_keeps_the_stem_and_selects_everything():
+    member = families.width(cifar("preresnet-11-4"), scale=0.5)
+    assert member.trunk == (4, 8, 16, 32)
+    assert member.widths == (4, 2, 2, 8, 4, 4, 16, 8, 8, 32)
+
+
+def test_a_narrower_selection_keeps_its_share():
+    whole = cifar("preresnet-11-4")
+    pruned = whole.with_widths((2, 4, 4, 8, 0, 8, 16, 16, 16, 16))
+    assert families.width(pruned, scale=0.5).widths == (2, 2, 2, 4, 0, 4, 8, 8, 8, 8)
+    whole = cifar("densenet-13-4")
+    pruned = whole.with_widths(tuple(n // 2 for n in whole.widths))
+    member = families.width(pruned, scale=0.5)
+    assert member.trunk == (4, 2)
+    assert member.widths == (2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11)  # of 4, 6, 8, 10 and so on
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("family", SIZED)
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_member_of_any_family_comes_near_the_size_that_is_wanted(name, family, share):
+    whole = cifar(name)
+    wanted = round(share * whole.params)
+    least = families.FAMILIES[family](whole, scale=1e-9).params
+    if least > wanted:
+        with pytest.raises(BadInput, match=f"as small as {wanted:,}: the least has {least:,}"):
+            families.FAMILIES[family](whole, params=wanted)
+    else:
+        near = 0.1 if name.startswith("densenet") and family == "width" else 0.01  # few growth rates
+        assert families.FAMILIES[family](whole, params=wanted).params == pytest.approx(wanted, rel=near)
+
+
+@pytest.mark.parametrize(
+    ("whole", "depths"),
+    [
+        ("vgg-19-16", (8, 11, 13, 16, 19)),
+        ("vgg-13-16", (8, 11, 13)),
+        ("resnet-20-8", (8, 14, 20)),
+        ("preresnet-29-4", (11, 20, 29)),
+        ("densenet-13-6", (7, 10, 13)),
+        ("densenet-bc-22-6", (10, 16, 22)),
+    ],
+)
+def test_every_smaller_depth_is_the_network_of_that_name(whole, depths):
+    kind, _, width = whole.rsplit("-", 2)
+    for place, depth in enumerate(depths, 1):
+        smaller = cifar(f"{kind}-{depth}-{width}")
+        assert families.depth(cifar(whole), params=smaller.params) == smaller
+        assert families.depth(cifar(whole), macs=smaller.macs) == smaller
+        assert families.depth(cifar(whole), scale=place / len(depths)) == smaller
+
+
+def test_a_depth_that_there_is_not_is_refused():
+    for least in ("vgg-8-8", "wrn-10-1", "densenet-7-4"):
+        for wish in ({"params": 100}, {"scale": 0.5}):
+            with pytest.raises(BadInput, match="shallower than"):
+                families.depth(cifar(least), **wish)
+    with pytest.raises(BadInput, match="at most 1, not 2"):
+        families.depth(cifar("vgg-11-8"), scale=2.0)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_member_has_more_or_less_in_a_group_than_it_can(name):
+    whole = cifar(name)
+    assert families.bottleneck(whole, scale=1e-9).widths == whole.least
+    assert families.copycat(whole, scale=1e-9).widths == whole.least
+    for n, wider, most in zip(
+        whole.widths, families.copycat(whole, scale=3.0).widths, whole.most, strict=True
+    ):
+        assert wider == (3 * n if most is None else most)
+
+
 @pytest.mark.parametrize(
     "wishes",
     [{}, {"params": 9, "macs": 9}, {"params": 9, "scale": 0.5}, {"params": 9, "macs": 9, "scale": 0.5}],

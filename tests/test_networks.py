@@ -1,5 +1,7 @@
 """Networks: what they compute, and how they begin."""
 
+import copy
+import itertools
 import math
 from dataclasses import replace
 
@@ -8,9 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from horticulture import architecture, networks
+from horticulture import architecture, networks, surgery
 from horticulture.architecture import Architecture
-from horticulture.networks.parts import Convolution
+from horticulture.networks.parts import Convolution, Selection
+from tests.conftest import SMALL, cut_at_random, small
+
+
+def move_norms(network: nn.Module, generator: torch.Generator) -> None:
+    """Nothing in a norm is at its first value any more."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.running_var):
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            for tensor in (module.bias.data, module.running_mean):
+                tensor.uniform_(-0.5, 0.5, generator=generator)
 
 
 def written_out(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -38,10 +51,7 @@ def test_a_wide_resnet_computes_the_papers_figure(depth, generator):
     blocks = (depth - 4) // 6
     a = Architecture("wide_resnet", depth, 3, (2, 9, 7), (3, 4, 4, 6), tuple(range(2, 2 + 3 * blocks)))
     network = networks.build(a, generator).double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):  # nothing at its first value
-            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
-                tensor.uniform_(0.5, 1.5, generator=generator)
+    move_norms(network, generator)
     network.eval()
     x = torch.randn(4, 2, 9, 7, generator=generator, dtype=torch.float64)
     torch.testing.assert_close(network(x), written_out(network, x))
@@ -116,11 +126,176 @@ def test_the_network_knows_its_groups_in_the_order_of_the_widths(tiny):
         assert group.consumers == (block.conv2,)
 
 
+# --- the other families: every forward pass once more, by functions and weights alone ----------------------
+
+
+def normed(norm: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+    shape = (1, -1, 1, 1)
+    scaled = (x - norm.running_mean.view(shape)) / (norm.running_var.view(shape) + 1e-5).sqrt()
+    return scaled * norm.weight.view(shape) + norm.bias.view(shape)
+
+
+def taken_in(intake, x: torch.Tensor) -> torch.Tensor:
+    return normed(intake.norm, torch.stack([x[:, c] for c in intake.selection.index], dim=1)).relu()
+
+
+def vgg_written_out(network, x):
+    for place, unit in enumerate(network.units):
+        if place in (1, 2, 4, 6):  # VGG-11 has stages of 1, 1, 2, 2 and 2
+            x = F.max_pool2d(x, 2)
+        x = normed(unit.norm, F.conv2d(x, unit.conv.weight, padding=1)).relu()
+    return x
+
+
+def resnet_written_out(network, x):
+    x = normed(network.norm, F.conv2d(x, network.stem.weight, padding=1)).relu()
+    for number, block in enumerate(network.blocks):
+        stride = 1 if number == 0 else 2
+        y = normed(block.norm1, F.conv2d(x, block.conv1.weight, stride=stride, padding=1)).relu()
+        y = normed(block.norm2, F.conv2d(y, block.conv2.weight, padding=1))
+        y = y.clone()
+        before = (y.shape[1] - x.shape[1]) // 2
+        for channel in range(x.shape[1]):
+            y[:, before + channel] += x[:, channel, ::stride, ::stride]
+        x = y.relu()
+    return x
+
+
+def preresnet_written_out(network, x):
+    x = F.conv2d(x, network.stem.weight, padding=1)
+    for number, block in enumerate(network.blocks):
+        stride = 1 if number == 0 else 2
+        shortcut = F.conv2d(x, block.shortcut.weight, stride=stride)
+        y = F.conv2d(taken_in(block.intake, x), block.conv1.weight)
+        y = F.conv2d(normed(block.norm2, y).relu(), block.conv2.weight, stride=stride, padding=1)
+        x = shortcut + F.conv2d(normed(block.norm3, y).relu(), block.conv3.weight)
+    return taken_in(network.intake, x)
+
+
+def densenet_written_out(network, x):
+    maps = [F.conv2d(x, network.stem.weight, padding=1)]
+    for number, layer in enumerate(network.layers, 1):
+        y = taken_in(layer.intake, torch.cat(maps, 1))
+        if number in (4, 8):  # after three layers a transition
+            maps = [F.avg_pool2d(F.conv2d(y, layer.conv.weight), 2)]
+        else:
+            maps.append(F.conv2d(y, layer.conv.weight, padding=1))
+    return taken_in(network.intake, torch.cat(maps, 1))
+
+
+def densenet_bc_written_out(network, x):
+    maps = [F.conv2d(x, network.stem.weight, padding=1)]
+    for number, layer in enumerate(network.layers, 1):
+        y = torch.cat(maps, 1)
+        if number in (3, 6):  # after two layers a transition
+            maps = [F.avg_pool2d(F.conv2d(normed(layer.norm, y).relu(), layer.conv.weight), 2)]
+        else:
+            y = F.conv2d(normed(layer.norm1, y).relu(), layer.conv1.weight)
+            maps.append(F.conv2d(normed(layer.norm2, y).relu(), layer.conv2.weight, padding=1))
+    return normed(network.norm, torch.cat(maps, 1)).relu()
+
+
+@pytest.mark.parametrize(
+    ("name", "by_hand"),
+    [
+        ("vgg-11-4", vgg_written_out),
+        ("resnet-8-4", resnet_written_out),
+        ("preresnet-11-4", preresnet_written_out),
+        ("densenet-13-4", densenet_written_out),
+        ("densenet-bc-16-4", densenet_bc_written_out),
+    ],
+)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["plain", "last"])
+def test_a_network_computes_what_its_paper_says(name, by_hand, layout, generator):
+    whole = architecture.named(name, image=(2, 18, 17), classes=3)
+    a = whole.with_widths(tuple(1 + n // 2 for n in whole.widths))  # with gaps in the selections
+    network = networks.build(a, generator).double().to(memory_format=layout)
+    move_norms(network, generator)
+    network.eval()
+    x = torch.randn(4, 2, 18, 17, generator=generator, dtype=torch.float64)
+    expected = by_hand(network, x).mean(dim=(2, 3)) @ network.classifier.weight.T + network.classifier.bias
+    torch.testing.assert_close(network(x.contiguous(memory_format=layout)), expected)
+    assert expected.std(dim=0).min() > 1e-3  # and not something that hardly depends on the images
+
+
+# --- what all families promise -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", networks.BUILDERS)
+def test_a_network_knows_its_groups_and_its_branches(family):
+    a = cut_at_random(small(family), 1)
+    network = networks.build(a)
+    assert network.architecture == a
+    assert tuple(group.name for group in network.groups) == a.groups
+    assert tuple(group.width for group in network.groups) == a.widths
+    assert len(network.branches) == len(a.blocks)
+    for group, most in zip(network.groups, a.most, strict=True):
+        assert (group.selection is None) == (most is None) == (group.producer is not None)
+        assert len(group.filters()) == group.width
+
+
+@pytest.mark.parametrize("family", ["wide_resnet", "resnet", "preresnet"])
+def test_a_block_that_left_is_one_whose_branch_gives_nothing(family, generator):
+    whole = small(family)
+    network = networks.build(whole, generator).double().eval()
+    move_norms(network, generator)
+    x = torch.randn(3, *whole.image, generator=generator, dtype=torch.float64)
+    for number, groups in enumerate(whole.blocks):
+        silent, cut = copy.deepcopy(network), copy.deepcopy(network)
+        silent.branches[number].register_forward_hook(lambda module, inputs, output: 0 * output)
+        for group in groups:
+            surgery.keep(cut.groups[group], [])
+        assert [cut.architecture.widths[group] for group in groups] == [0] * len(groups)
+        torch.testing.assert_close(cut(x), silent(x))
+        assert not torch.equal(cut(x), network(x))
+
+
+@pytest.mark.parametrize("inputs", range(1, 9))
+def test_a_fresh_selection_is_spread_evenly(inputs):
+    assert Selection(inputs, inputs).index.tolist() == list(range(inputs))
+    for width in range(1, inputs + 1):
+        index = Selection(inputs, width).index.tolist()
+        steps = [b - a for a, b in itertools.pairwise([*index, inputs])]
+        assert index[0] == 0
+        assert min(steps) >= 1
+        assert max(steps) - min(steps) <= 1
+
+
+def test_a_selection_by_hand():
+    assert Selection(6, 4).index.tolist() == [0, 1, 3, 4]
+    assert Selection(4, 0).index.tolist() == []
+
+
+@pytest.mark.parametrize(
+    "layout", [torch.contiguous_format, torch.channels_last], ids=["plain", "channels-last"]
+)
+def test_a_selection_gives_each_gradient_back_to_its_channel(layout, generator):
+    x = torch.randn(2, 6, 3, 5, generator=generator).contiguous(memory_format=layout).requires_grad_()
+    selection = Selection(6, 4)
+    found = selection(x)
+    assert torch.equal(found, torch.stack([x[:, c] for c in (0, 1, 3, 4)], dim=1))
+    pull = torch.randn(found.shape, generator=generator)
+    (gradient,) = torch.autograd.grad(found, x, pull)
+    assert torch.equal(gradient[:, [0, 1, 3, 4]], pull)
+    assert not gradient[:, [2, 5]].any()
+    assert found.is_contiguous(memory_format=layout)
+    assert gradient.is_contiguous(memory_format=layout)
+
+
+def test_a_selection_is_part_of_what_is_saved(generator):
+    a = small("preresnet")
+    network = networks.build(a, generator).eval()
+    for group in network.groups:
+        if group.selection is not None:
+            surgery.keep(group, [1, 2, group.width - 1])
+    again = networks.build(network.architecture)
+    index = [group.selection.index.tolist() for group in network.groups if group.selection]
+    assert index == [[1, 2, 3], [1, 2, 15], [1, 2, 31], [1, 2, 63]]
+    again.load_state_dict(network.state_dict())
+    assert [group.selection.index.tolist() for group in again.groups if group.selection] == index
+    x = torch.randn(2, *a.image, generator=generator)
+    assert torch.equal(again.eval()(x), network(x))
+
+
 def test_every_family_of_architectures_can_be_built():
-    assert set(networks.BUILDERS) == set(architecture.FAMILIES)
-
-
-def test_a_wide_resnet_knows_what_each_of_its_blocks_adds(tiny):
-    network = networks.build(tiny)
-    assert tiny.blocks == ((0,), (1,), (2,))
-    assert network.branches == tuple(block.conv2 for block in network.blocks)
+    assert set(networks.BUILDERS) == set(architecture.FAMILIES) == set(SMALL)

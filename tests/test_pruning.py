@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from horticulture import networks, pruning, saliency, training
+from horticulture import architecture, data, networks, pruning, saliency, training
 from horticulture.errors import BadInput
 from horticulture.pruning import Choice, Plan
+from tests.conftest import SMALL
 
 PLAN = Plan(rounds=3, steps=2, batch_size=10, lr=0.01, precision="float32")
 
@@ -23,6 +24,33 @@ def test_the_lowest_is_the_first_of_equals_across_the_groups():
     assert pruning.lowest(scores) == Choice(2, 1, 0.5)
     assert pruning.lowest([torch.zeros(0), torch.zeros(2), torch.zeros(9)]) == Choice(1, 0, 0.0)
     assert pruning.lowest([torch.tensor([4.0]), torch.tensor([5.0, -1.0])]) == Choice(1, 1, -1.0)
+
+
+def test_a_group_at_its_least_loses_no_channel():
+    scores = [torch.tensor([0.0]), torch.tensor([2.0, 1.0]), torch.tensor([1.0, 1.5])]
+    assert pruning.lowest(scores) == Choice(0, 0, 0.0)
+    assert pruning.lowest(scores, (0, 0, 0)) == Choice(0, 0, 0.0)
+    assert pruning.lowest(scores, (1, 1, 1)) == Choice(1, 1, 1.0)
+    assert pruning.lowest(scores, (1, 2, 1)) == Choice(2, 0, 1.0)
+    with pytest.raises(BadInput, match="no channel is left to remove"):
+        pruning.lowest(scores, (1, 2, 2))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        pruning.lowest([torch.tensor([torch.nan]), torch.ones(2)], (1, 1))
+
+
+@pytest.mark.parametrize("family", ["vgg", "preresnet"])
+def test_no_group_goes_below_its_least(family):
+    clutter = data.load("clutter", images=64)
+    few = {"vgg": (2, 1, 2, 1, 1), "preresnet": (1, 1, 1, 1, 1, 1, 0, 0, 0, 3)}[family]
+    a = architecture.named(SMALL[family], image=clutter.image, classes=10).with_widths(few)
+    network = networks.build(a, torch.Generator().manual_seed(0))
+    spare = sum(few) - sum(a.least)
+    under_way = iter(pruning.Pruning(network, clutter, replace(PLAN, rounds=spare + 1), 0, evaluated=False))
+    for removal in itertools.islice(under_way, spare + 1):
+        assert all(n >= least for n, least in zip(removal.architecture.widths, a.least, strict=True))
+    assert network.architecture.widths == a.least
+    with pytest.raises(BadInput, match="no channel is left to remove"):
+        next(under_way)
 
 
 def test_no_channel_and_no_number_are_refused():

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import networks, saliency, training
+from horticulture import networks, saliency, surgery, training
 from horticulture.errors import BadInput
+from tests.conftest import small
 
 BY_ACTIVATION = [name for name, found in saliency.CRITERIA.items() if found.examples]
 
@@ -166,6 +167,75 @@ def test_every_criterion_scores_every_channel_once(tiny, images, generator, crit
         assert (score >= 0).all()
         assert not score.requires_grad
         assert score.device.type == "cpu"
+
+
+def drawn(a, generator):
+    x = torch.randn(8, *a.image, generator=generator)
+    return x, torch.randint(a.classes, (8,), generator=generator)
+
+
+@pytest.mark.parametrize("criterion", saliency.CRITERIA)
+@pytest.mark.parametrize("family", networks.BUILDERS)
+def test_every_group_of_every_family_is_scored(family, criterion, generator):
+    a = small(family)
+    network = networks.build(a, generator).train()
+    optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
+    with saliency.Probe(network, criterion, generator) as probe:
+        for group in range(len(a.widths)):
+            surgery.remove(network, group, 1, optimizer)
+            training.step(network, optimizer, *drawn(a, generator))
+            scores = probe.scores()
+            assert tuple(len(score) for score in scores) == network.architecture.widths
+            assert all(score.isfinite().all() and (score >= 0).all() for score in scores)
+            assert all(score.any() for score in scores)
+
+
+@pytest.mark.parametrize("criterion", BY_ACTIVATION)
+@pytest.mark.parametrize("family", networks.BUILDERS)
+def test_a_probe_hears_what_the_readers_see(family, criterion, generator):
+    """Zero in the readers' weights for a channel: no gradient, no saliency, in any group."""
+    network = networks.build(small(family), generator).train()
+    for group in network.groups:
+        with torch.no_grad():
+            for reader in group.consumers:
+                reader.weight[:, 2] = 0
+    with saliency.Probe(network, criterion, generator) as probe:
+        x, y = drawn(small(family), generator)
+        F.cross_entropy(network(x), y).backward()
+        for score in probe.scores():
+            assert score[2] == 0
+            assert score.any()
+
+
+@pytest.mark.parametrize("criterion", BY_ACTIVATION)
+def test_what_is_left_of_a_vanished_branch_matters_nothing(criterion, generator):
+    network = networks.build(small("preresnet"), generator).train()
+    surgery.keep(network.groups[4], [])
+    with saliency.Probe(network, criterion, generator) as probe:
+        with pytest.raises(RuntimeError, match="no training step"):
+            probe.scores()
+        x, y = drawn(small("preresnet"), generator)
+        F.cross_entropy(network(x), y).backward()
+        scores = probe.scores()
+    assert [len(score) for score in scores[3:6]] == [16, 0, 8]
+    assert not scores[3].any()
+    assert not scores[5].any()
+    assert scores[6].any()
+
+
+def test_l1_of_a_selection_is_that_of_its_readers_by_hand(generator):
+    network = networks.build(small("densenet"), generator)
+    first, end = network.groups[0], network.groups[-1]
+    with torch.no_grad():
+        first.consumers[0].weight.zero_()
+        first.consumers[0].weight[1, 3, 0, 2] = -2  # the second map reads the fourth channel
+        first.consumers[0].weight[2, 3, 1, 1] = 0.5
+        end.consumers[0].weight.zero_()
+        end.consumers[0].weight[:, 5] = torch.tensor([1.0, -1.0, 0.25])
+    scores = saliency.Probe(network, "l1", generator).scores()
+    assert scores[0].tolist() == [0, 0, 0, 2.5, 0, 0, 0, 0]
+    assert scores[-1][5] == 2.25
+    assert scores[-1].count_nonzero() == 1
 
 
 @pytest.mark.parametrize("criterion", ["fisher", "taylor", "l1"])

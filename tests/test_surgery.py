@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from horticulture import networks, surgery, training
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
+from tests.conftest import small
 
 LR, MOMENTUM, DECAY = 0.05, 0.9, 5e-3
 
@@ -127,6 +128,85 @@ def assert_same(found, expected, name: str, group: int, channel: int) -> None:
         assert expected is None or not surviving(name, expected, group, channel).any()
         return
     torch.testing.assert_close(found, surviving(name, expected, group, channel), msg=lambda m: f"{name}: {m}")
+
+
+# --- every family ----------------------------------------------------------------------------------------
+
+
+def places(network, group: int) -> dict[str, int]:
+    """Which tensors of the network have the channels of that group, and in which dimension."""
+    found, here = {}, network.groups[group]
+    for name, module in network.named_modules():
+        if module is here.producer:
+            found[f"{name}.weight"] = 0
+        elif module is here.selection:
+            found[f"{name}.index"] = 0
+        elif module is here.norm:
+            found |= {f"{name}.{what}": 0 for what in ("weight", "bias", "running_mean", "running_var")}
+        elif module in here.consumers:
+            found[f"{name}.weight"] = 1
+    return found
+
+
+@torch.no_grad()
+def silence_any(network, optimizer, group: int, channel: int) -> None:
+    """Gamma and beta of the channel are zero, and so are its filter, where it has one, and their momentum."""
+    here = network.groups[group]
+    made = [here.norm.weight, here.norm.bias, *([] if here.producer is None else [here.producer.weight])]
+    for parameter in made:
+        parameter[channel] = 0
+        optimizer.state[parameter]["momentum_buffer"][channel] = 0
+
+
+@pytest.mark.parametrize("family", networks.BUILDERS)
+@pytest.mark.parametrize("narrow", [False, True], ids=["whole", "cut before"])
+def test_a_cut_is_exact_in_every_group_of_every_family(family, narrow):
+    whole = small(family, (1, 16, 17))
+    a = whole.with_widths(tuple(2 + n // 3 for n in whole.widths)) if narrow else whole
+    for group, width in enumerate(a.widths):
+        network, optimizer, draw, _ = trained(a, group, steps=2)
+        silent, its_optimizer = copy.deepcopy((network, optimizer))
+        channel, dims = (7 * group + 1) % width, places(network, group)
+        assert len(dims) >= 6  # producer or selection, four of the norm, a reader
+        silence_any(silent, its_optimizer, group, channel)
+        surgery.remove(network, group, channel, optimizer)
+        assert network.architecture == a.without_channel(group)
+        for _ in range(2):
+            x, y = batch(a, draw)
+            torch.testing.assert_close(network.eval()(x), silent.eval()(x))
+            loss = training.step(network.train(), optimizer, x, y)
+            torch.testing.assert_close(loss, training.step(silent.train(), its_optimizer, x, y))
+        for found, expected in (
+            (network.state_dict(), silent.state_dict()),
+            (momenta(network, optimizer), momenta(silent, its_optimizer)),
+        ):
+            assert set(found) == set(expected)
+            for name, tensor in expected.items():
+                left = without(tensor, dims[name], channel) if name in dims else tensor
+                torch.testing.assert_close(found[name], left, msg=lambda m, name=name: f"{name}: {m}")
+
+
+@pytest.mark.parametrize("family", ["wide_resnet", "resnet", "preresnet"])
+def test_a_network_trains_on_when_blocks_have_vanished(family):
+    a = small(family)
+    network, optimizer, draw, _ = trained(a, 0)
+    for group in [block[-1] for block in a.blocks]:
+        surgery.keep(network.groups[group], [], optimizer)
+        before = network.classifier.weight.detach().clone()
+        assert training.step(network, optimizer, *batch(a, draw)).isfinite()
+        assert not torch.equal(before, network.classifier.weight)
+    again = networks.build(network.architecture).double()
+    again.load_state_dict(network.state_dict())
+    x, _ = batch(a, draw)
+    assert torch.equal(again.eval()(x), network.eval()(x))
+
+
+@pytest.mark.parametrize("channels", [[1, 0], [0, 0], [-1, 1], [2, 4]], ids=str)
+def test_what_is_kept_is_there_and_in_order(tiny, channels):
+    network = networks.build(tiny)
+    with pytest.raises(BadInput, match=r"some of 0 to 3, in order, in group 2\.1"):
+        surgery.keep(network.groups[1], channels)
+    assert network.architecture == tiny
 
 
 def test_a_cut_takes_its_slice_of_everything_and_touches_nothing_else(tiny):
