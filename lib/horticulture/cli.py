@@ -35,9 +35,9 @@ def _run(options: argparse.Namespace) -> int:
     parameters = study.settle(chosen, overrides)
     outputs = runs.outputs_folder(options.outputs)
 
-    from horticulture import jobs  # the rest of this command needs no torch
+    from horticulture import ledger  # the rest of this command needs no torch
 
-    jobs.check(parameters)
+    ledger.check(parameters)
     folder = study.run(chosen, parameters, outputs, options.first)
     _print(folder)
     return 0

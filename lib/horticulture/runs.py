@@ -24,7 +24,7 @@ VERSION = 1  # of the meaning of a description: a change here makes every run an
 
 RESULT_COLUMNS = [
     *("study", "curve", "criterion", "family", "architecture", "params", "macs", "seed", "round"),
-    *("recipe", "epochs", "train_macs", "val_error", "test_error", "seconds", "run"),
+    *("recipe", "epochs", "train_macs", "val_error", "test_error", "seconds", "run", "ratio", "bytes"),
 ]
 REMOVAL_COLUMNS = [
     *("run", "round", "group", "channel", "saliency", "params", "macs", "val_error", "test_error"),
@@ -185,7 +185,8 @@ def round_nearest(removed: pd.DataFrame, params: float) -> int:
 class Member(NamedTuple):
     """A network's place in a study: on which curve, found by which criterion, after which round.
 
-    `before` is what it cost to find the architecture, in MACs: none for a simple family.
+    `before` is what it cost to find the architecture, in MACs: none for a simple family. `ratio`: the share
+    that the pruning took away, if it was asked for.
     """
 
     curve: str
@@ -193,6 +194,7 @@ class Member(NamedTuple):
     criterion: str = ""
     round: int | None = None
     before: int = 0
+    ratio: float | None = None
 
 
 def record(study: Path, members: Iterable[Member]) -> None:
@@ -264,16 +266,19 @@ def _rows(study: Path, member: Member) -> list[dict]:
         "seed": run.seed,
         "recipe": found["metrics"]["recipe"],
         "run": run.key,
+        "ratio": member.ratio,
     }
     if run.kind == "prune":
-        return [{**common, **row} for row in removals(run, outputs).to_dict("records")]
+        rounds = removals(run, outputs).drop_duplicates("round", keep="last")
+        return [{**common, **row} for row in rounds.to_dict("records")]
     architecture = run.architecture
     return [
         {
             **common,
             "architecture": architecture.id,
-            "params": architecture.params,
+            "params": found["metrics"].get("params", architecture.params),
             "macs": architecture.macs,
+            "bytes": found["metrics"].get("bytes"),
             "round": member.round,
             "epochs": run.recipe["epochs"],
             "train_macs": member.before + found["metrics"]["train_macs"],

@@ -1,0 +1,213 @@
+"""What a study asks for: from the notebooks' parameters to runs.
+
+A `Protocol` holds the parameters under the names that the notebooks give them, with the same defaults.
+What it asks for are descriptions: nothing is computed here but architectures.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from horticulture import architecture, jobs, runs, saliency
+from horticulture.architecture import Architecture
+from horticulture.data import Dataset
+from horticulture.errors import BadInput, choose
+from horticulture.pruning import Plan
+from horticulture.runs import Member, Run
+from horticulture.training import Recipe
+
+
+class Taken(NamedTuple):
+    """A network that is taken apart: by which criterion, and from which base."""
+
+    criterion: str
+    base: Run
+    run: Run  # the pruning
+
+    @property
+    def ratio(self) -> float | None:
+        """The share that goes, if it was asked for."""
+        return self.run.recipe["ratio"] or None
+
+    @property
+    def sparse(self) -> bool:
+        """Whether single weights went, so that the shape is that of the whole network."""
+        return saliency.CRITERIA[self.run.recipe["criterion"]].unit == "weight"
+
+
+class Found(NamedTuple):
+    """A network that a pruning found: its shape, and what it cost in MACs to find it."""
+
+    taken: Taken
+    round: int
+    shape: Architecture
+    macs: int  # of one image; with single weights gone, those of the weights that are left
+    cost: int
+
+    def member(self, curve: str, run: Run) -> Member:
+        """A run's place in the study: trained for this shape, or from these weights."""
+        taken = self.taken
+        name = f"sparse-{curve}" if taken.sparse else curve
+        return Member(name, run, taken.criterion, self.round, self.cost, taken.ratio)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The parameters of a study, and the runs that follow from them. Raises BadInput for what cannot be."""
+
+    data: str
+    images: int
+    network: str
+    seeds: list[int]
+    epochs: int
+    lr: float
+    schedule: str
+    batch_size: int
+    strengths: dict[str, float] = field(default_factory=dict)
+    longer: list[float] = field(default_factory=lambda: [1.0])
+    criterion: str = "fisher"
+    ratios: list[float] = field(default_factory=list)
+    measure: str = "channels"
+    scope: str = ""
+    floor: float = 0.0
+    rounds: int = 1
+    steps: int = 1
+    tune_lr: float = 0.01
+    tune_epochs: int = 1
+    sizes: list[float] = field(default_factory=list)
+    budgets: list[str] = field(default_factory=list)
+    cap: float = 2.0
+    bits: int = 5
+    curves: list[str] = field(default_factory=list)
+    copied: float = 0.5
+    guide_network: str = ""
+    guide_data: str = ""
+
+    @staticmethod
+    def of(parameters: dict[str, Any]) -> "Protocol":
+        """From all parameters of a study, of which those that say where and how to show do not matter."""
+        known = [found.name for found in fields(Protocol)]
+        return Protocol(**{name: parameters[name] for name in known if name in parameters})
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set, on the CPU."""
+        return jobs.dataset(self.data, self.images)
+
+    @cached_property
+    def source(self) -> dict:
+        """What runs say of the data."""
+        return jobs.source(self.data, self.images)
+
+    @cached_property
+    def whole(self) -> Architecture:
+        """The whole network's architecture."""
+        images = self.dataset
+        return architecture.named(self.network, image=images.image, classes=len(images.classes))
+
+    @property
+    def criteria(self) -> list[str]:
+        """The criteria, of which `criterion` may name several with commas between."""
+        return [name.strip() for name in self.criterion.split(",")]
+
+    # --- training the whole network ----------------------------------------------------------------------
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of every training from scratch."""
+        return Recipe(self.epochs, self.lr, self.schedule, self.batch_size)
+
+    @property
+    def bases(self) -> list[Run]:
+        """The whole network, trained: one for each seed."""
+        return [self.base(seed) for seed in self.seeds]
+
+    def base(self, seed: int, penalty: str = "none", longer: float = 1.0) -> Run:
+        """The whole network, trained with a penalty, or for so many times the epochs."""
+        strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
+        if penalty != "none" and not strength > 0:
+            raise BadInput(
+                f"strengths must say how strong the penalty {penalty} is, above 0: {self.strengths}"
+            )
+        epochs = max(1, round(longer * self.epochs))
+        recipe = replace(self.recipe, epochs=epochs, penalty=penalty, strength=strength)
+        return jobs.train(self.whole, recipe, self.source, seed)
+
+    def tuning(self, lr: float, schedule: str) -> Recipe:
+        """Of a training that goes on with weights that are there."""
+        return Recipe(self.tune_epochs, lr, schedule, self.batch_size)
+
+    # --- taking it apart ---------------------------------------------------------------------------------
+
+    def plan(self, criterion: str, ratio: float = 0.0) -> Plan:
+        """How one of the criteria takes the network apart."""
+        return Plan(
+            rounds=self.rounds,
+            criterion=choose(criterion, saliency.CRITERIA, "criterion"),
+            ratio=ratio,
+            measure=self.measure,
+            scope=self.scope if saliency.CRITERIA[criterion].unit == "channel" else "",
+            floor=self.floor if saliency.CRITERIA[criterion].unit == "channel" else 0.0,
+            steps=self.steps,
+            lr=self.tune_lr,
+            batch_size=self.batch_size,
+        )
+
+    @property
+    def prunings(self) -> list[Taken]:
+        """Every criterion, base and ratio, with every seed; without ratios one channel goes a round."""
+        found = []
+        for name in self.criteria:
+            criterion = saliency.CRITERIA[choose(name, saliency.CRITERIA, "criterion")]
+            for longer in self.longer:
+                label = name if longer == 1 else f"{name}, base x {longer:g}"
+                for ratio in self.ratios or [0.0]:
+                    for seed in self.seeds:
+                        base = self.base(seed, criterion.penalty, longer)
+                        found.append(Taken(label, base, jobs.prune(base, self.plan(name, ratio))))
+        return found
+
+    def found(self, outputs: Path) -> list[Found]:
+        """The networks to look at closely: the last of a pruning by ratio, else those nearest to `sizes`."""
+        chosen = []
+        for taken in self.prunings:
+            removed = runs.removals(taken.run, outputs)
+            near = [runs.round_nearest(removed, size * self.whole.params) for size in self.sizes]
+            for round_ in [self.rounds] if taken.ratio else near:
+                chosen.append(found(taken, round_, outputs))
+        return chosen
+
+    # --- the same at other sizes -------------------------------------------------------------------------
+
+    @property
+    def guide(self) -> "Protocol | None":
+        """The same protocol on the network and the data that the transferred profile comes from."""
+        if not self.guide_network:
+            return None
+        return replace(self, network=self.guide_network, data=self.guide_data or self.data, guide_network="")
+
+    @property
+    def guides(self) -> list[Taken]:
+        """The prunings whose profiles are carried over to this network."""
+        return self.guide.prunings if self.guide else []
+
+    def check(self) -> None:
+        """Refuse, before anything runs, what would fail later. Raises BadInput."""
+        for size in [*self.sizes, self.copied]:
+            if not (isinstance(size, int | float) and 0 < size <= 1):
+                raise BadInput(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
+        for seed in self.seeds:
+            if not isinstance(seed, int):
+                raise BadInput(f"seeds are whole numbers, not {seed!r}")
+        for taken in [*self.prunings, *self.guides]:  # describing them checks them
+            jobs.train(taken.base.architecture, self.tuning(self.tune_lr, "constant"), self.source, 0)
+
+
+def found(taken: Taken, round_: int, outputs: Path) -> Found:
+    """What a finished pruning had after a round."""
+    removed = runs.removals(taken.run, outputs)
+    cost = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
+    shape = runs.architecture_at(taken.run, removed, round_)
+    metrics = (runs.result(taken.run, outputs) or {})["metrics"]
+    return Found(taken, round_, shape, metrics.get("nonzero_macs", shape.macs), cost)
