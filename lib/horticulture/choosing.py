@@ -83,7 +83,7 @@ def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: 
         queue = _queue(
             scores, least, lambda choice, rank: (gone[choice.group] + rank + 0.5) / quotas[choice.group]
         )
-    count = _count(queue, shape, whole, aim, quotas)
+    count = 1 if aim.one else _count(queue, shape, whole, aim, quotas)
     if count > len(queue):
         said = f"{aim.share:.0%} of the {aim.measure}"
         raise BadInput(f"{said} cannot go: only {len(queue)} channels more can (floor {aim.floor:g})")

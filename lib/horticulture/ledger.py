@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from horticulture import budgets, families, jobs, machine, profiles, runs
+from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
 from horticulture.protocol import Found, Protocol, found
 from horticulture.runs import Member, Run

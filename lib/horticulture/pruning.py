@@ -78,14 +78,14 @@ class Plan:
             self.measure,
             self.scope or criterion.scope,
             self.floor,
-            criterion.unit == "block",
+            one=self.one_at_a_time(),
+            whole_blocks=criterion.unit == "block",
         )
 
     def one_at_a_time(self) -> bool:
         """Whether a round takes one channel."""
-        return (
-            not self.ratio and self.measure != choosing.ZEROS and self.scope not in choosing.profiles.PRESETS
-        )
+        preset = self.scope in choosing.profiles.PRESETS
+        return not (self.ratio or preset or self.measure == choosing.ZEROS)
 
     def chosen(
         self, scores: list[Tensor], shape: Architecture, whole: Architecture, round_: int
