@@ -244,10 +244,11 @@ def ends(asked: Protocol, outputs: Path) -> dict[str, list[Architecture]]:
 
 def moments(asked: Protocol, outputs: Path) -> dict[str, Architecture]:
     """The first seed's networks in the order in which they shrink, by label: some rounds of each pruning."""
-    shown = {}
+    shown = {"whole": asked.whole}
     for taken in asked.prunings:
         if taken.run.seed == asked.seeds[0] and not taken.sparse:
             removed, rounds = runs.removals(taken.run, outputs), taken.run.recipe["rounds"]
-            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds]):
-                shown[f"{taken.label}, round {round_}"] = runs.architecture_at(taken.run, removed, round_)
+            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds][1:]):
+                label = f"{taken.label}, round {round_}" if rounds > 1 else taken.label
+                shown[label] = runs.architecture_at(taken.run, removed, round_)
     return shown

@@ -125,12 +125,12 @@ def by_budget(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_size(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows that a picture against size is about: of pruned shapes trained again those of Scratch-E.
+    """The rows that a picture against size is about: of what a ratio left only Scratch-E.
 
     The other budgets have their own picture, `figures.budgets`.
     """
     again = results["ratio"].notna() & (_plain(results["curve"]) != "pruned-scratch")
-    return results[~again | (results["curve"] == "pruned-tuned")]
+    return results[~again]
 
 
 def conclusions(results: pd.DataFrame, margin: float) -> list[str]:

@@ -27,29 +27,6 @@ def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> A
     return ax
 
 
-def shares_over_rounds(removals: pd.DataFrame, whole: Architecture, ax: Axes | None = None) -> Axes:
-    """What share of every group is left, round after round: dark is all, white is nothing."""
-    ax = ax or plt.subplots(figsize=(8, 0.3 * len(whole.widths) + 1.4))[1]
-    gone = pd.crosstab(removals["round"], removals["group"]).reindex(
-        columns=range(len(whole.widths)), fill_value=0
-    )
-    left = 1 - gone.cumsum() / np.maximum(1, whole.widths)
-    sns.heatmap(
-        left.T.set_axis(list(whole.groups)),
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        ax=ax,
-        cbar_kws={"label": "share left"},
-        xticklabels=max(1, len(left) // 8),
-    )
-    ax.set_xlabel("round")
-    ax.set_ylabel("group")
-    ax.tick_params(axis="y", rotation=0)
-    ax.tick_params(axis="x", rotation=0)
-    return ax
-
-
 def shares(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | None = None) -> Axes:
     """What share of every group each of some networks has left: dark is all, white is nothing.
 
@@ -88,6 +65,26 @@ def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, 
     curve.xaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: magnitude(value)))
     curve.set_title(f"{here['params']:,} parameters, test error {here['test_error']:.1f} %", fontsize=11)
     bars.set_title(f"after {round_} removals", fontsize=11)
+    figure.tight_layout()
+    return figure
+
+
+def profiles_found(pruned: Mapping[str, Sequence[Architecture]], whole: Architecture) -> Figure:
+    """`consistency` in a panel for each way of pruning: what it left of every group, over the seeds."""
+    columns = min(4, len(pruned))
+    rows = -(-len(pruned) // columns)
+    size = (max(5.5, min(13, 3.4 * columns)), 2.6 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
+    for ax in axes.flat[len(pruned) :]:
+        ax.axis("off")
+    for ax, (label, found) in zip(axes.flat, pruned.items(), strict=False):
+        consistency({label: found}, whole, ax)
+        said = ax.get_legend_handles_labels()[1][-1]
+        ax.get_legend().remove()
+        ax.set_title(said, fontsize=9)
+        ax.tick_params(axis="x", labelsize=7, rotation=90)
+        ax.set(xlabel="", ylabel="")
+    figure.supylabel("channels left (outline: the whole network)", fontsize=10)
     figure.tight_layout()
     return figure
 

@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from horticulture.figures.curves import error_against
+from horticulture.figures.curves import against_training
 from horticulture.figures.evidence import budgets
 from horticulture.figures.looks import BLUE, CURVES, magnitude
 
 
-def of_study(results: pd.DataFrame, network: str) -> Iterator[tuple[str, Figure]]:
+def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """(name, figure) of every picture that has something to show.
 
     results: as `runs.collect` gives them. What was trained again after a pruning by ratio, by budget; error
@@ -25,9 +25,7 @@ def of_study(results: pd.DataFrame, network: str) -> Iterator[tuple[str, Figure]
     if len(again):
         plain = again.assign(curve=again["curve"].str.removeprefix("sparse-"))
         yield "budgets", _figure(budgets(plain, list(whole)))
-    ax = error_against(results, "train_macs", network, plt.subplots(figsize=(8, 5.2))[1])
-    ax.legend(fontsize=8)
-    yield "error_vs_training", _figure(ax)
+    yield "error_vs_training", _figure(against_training(results))
     packed = results.dropna(subset=["bytes"])
     if len(packed):
         full = results.loc[results["curve"] == "whole", "params"].max()
