@@ -183,12 +183,12 @@ class Protocol:
         return found
 
     def found(self, outputs: Path) -> list[Found]:
-        """The networks to look at closely: the last of a pruning by ratio, else those nearest to `sizes`."""
+        """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
         chosen = []
         for taken in self.prunings:
             removed = runs.removals(taken.run, outputs)
             near = [runs.round_nearest(removed, size * self.whole.params) for size in self.sizes]
-            for round_ in [self.rounds] if taken.ratio else near:
+            for round_ in near if Plan(**taken.run.recipe).one_at_a_time() else [self.rounds]:
                 chosen.append(found(taken, round_, outputs))
         return chosen
 

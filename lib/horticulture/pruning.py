@@ -202,10 +202,6 @@ class Pruning:
         tensors = {
             **training.tensors_of(self.network, self.optimizer),
             **{f"heard.{group}": total for group, total in heard.items()},
-            **{
-                f"rule.{name}": tensor
-                for name, tensor in (self.masked.state() if self.masked else {}).items()
-            },
             "loss": self.loss,
             "stream": stream["began"],
             "draws": draws,
