@@ -245,11 +245,15 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
     study = Path(study)
     found: dict[str, Architecture] = {}
     for member in recorded(study):
-        shapes = [member.run.architecture]
+        whole = member.run.architecture
+        found[whole.id] = whole
         if member.run.kind == "prune":
-            for group in removals(member.run, study.parent)["group"][1:]:
-                shapes.append(shapes[-1].without_channel(group))
-        found |= {shape.id: shape for shape in shapes}
+            widths = list(whole.widths)
+            for _, groups in removals(member.run, study.parent).groupby("round")["group"]:
+                for group in groups[groups >= 0]:
+                    widths[group] -= 1
+                left = whole.with_widths(tuple(widths))
+                found[left.id] = left
     return found
 
 
