@@ -63,6 +63,7 @@ def _compress(work: Work) -> dict:
     os.replace(temporary, work.folder / "network.hortpack")
     again = networks.build(run.architecture).on(work.device)
     compression.decode(packed, again)  # what is evaluated is what was written
+    metrics["train_macs"] += (runs.result(run.start, work.outputs) or {})["metrics"]["train_macs"]
     sizes = {"bytes": len(packed), "stages": compression.sizes(packed)}
     return {**metrics, **sizes, "params": sparsity.left(masks, network), **_ended(work, again)}
 
