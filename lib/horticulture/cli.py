@@ -68,7 +68,11 @@ def _download(options: argparse.Namespace) -> int:
 
 def _print(folder: Path) -> None:
     """The table of the curves, and where the pictures are."""
-    print(results.table(runs.collect(folder)).to_string())
+    found = runs.collect(folder)
+    print(results.table(found).to_string())
+    by_budget = results.by_budget(found)
+    if len(by_budget):
+        print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 

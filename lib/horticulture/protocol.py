@@ -25,6 +25,15 @@ class Taken(NamedTuple):
     base: Run
     run: Run  # the pruning
 
+    def member(self) -> Member:
+        """Its place in the study: a network for every round."""
+        return Member("pruned-tuned", self.run, self.criterion, ratio=self.ratio)
+
+    @property
+    def label(self) -> str:
+        """For people: the criterion, and the share that goes."""
+        return f"{self.criterion} −{100 * self.ratio:.0f} %" if self.ratio else self.criterion
+
     @property
     def ratio(self) -> float | None:
         """The share that goes, if it was asked for."""
@@ -211,3 +220,29 @@ def found(taken: Taken, round_: int, outputs: Path) -> Found:
     shape = runs.architecture_at(taken.run, removed, round_)
     metrics = (runs.result(taken.run, outputs) or {})["metrics"]
     return Found(taken, round_, shape, metrics.get("nonzero_macs", shape.macs), cost)
+
+
+# --- what there is to look at ----------------------------------------------------------------------------
+
+MOMENTS = 24  # of a pruning that goes channel by channel
+
+
+def ends(asked: Protocol, outputs: Path) -> dict[str, list[Architecture]]:
+    """What each way of pruning channels left in the end: one architecture a seed, by label."""
+    found_: dict[str, list[Architecture]] = {}
+    for taken in asked.prunings:
+        if not taken.sparse:
+            shape = found(taken, taken.run.recipe["rounds"], outputs).shape
+            found_.setdefault(taken.label, []).append(shape)
+    return found_
+
+
+def moments(asked: Protocol, outputs: Path) -> dict[str, Architecture]:
+    """The first seed's networks in the order in which they shrink, by label: some rounds of each pruning."""
+    shown = {}
+    for taken in asked.prunings:
+        if taken.run.seed == asked.seeds[0] and not taken.sparse:
+            removed, rounds = runs.removals(taken.run, outputs), taken.run.recipe["rounds"]
+            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds]):
+                shown[f"{taken.label}, round {round_}"] = runs.architecture_at(taken.run, removed, round_)
+    return shown

@@ -26,8 +26,9 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
     """Test error (%) by curve and size, a mean over seeds; sizes in percent of the whole network.
 
     The pruned-and-tuned curve has a network for every round: its entry is the mean of the five rounds
-    nearest in size.
+    nearest in size. Networks that were pruned by a ratio have a table of their own: `by_budget`.
     """
+    results = results[results["ratio"].isna()]
     whole = results.loc[results["curve"] == "whole", "params"].max()
     scratch = results[~results["curve"].isin(["whole", "pruned-tuned"])]
     sizes = sorted(set((100 * scratch["params"] / whole).round().astype(int)))
@@ -71,9 +72,11 @@ def verdict(results: pd.DataFrame) -> str:
 def compare(results: pd.DataFrame) -> pd.DataFrame:
     """Pairs of one shape, seed and criterion: test error tuned (mean of five rounds) and from scratch.
 
+    Of prunings that go one channel at a time; for the others see `verdicts`.
     Returns columns criterion, seed, params, tuned, scratch.
     """
     rows = []
+    results = results[results["ratio"].isna()]
     tuned = results[results["curve"] == "pruned-tuned"].set_index(["criterion", "seed"]).sort_index()
     for one in results[results["curve"] == "pruned-scratch"].itertuples():
         around = tuned.loc[(one.criterion, one.seed)]
@@ -92,6 +95,7 @@ def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
 
     Each row stands for itself: of twenty equal pairs, one is expected to come out better or worse.
     """
+    results = results[results["curve"] != "pruned-tuned"].assign(curve=_plain(results["curve"]))
     errors = results.groupby(["criterion", "ratio", "curve", "seed"], sort=False)["test_error"].mean()
     whole = results[results["curve"] == "whole"].groupby("seed")["test_error"].mean()
     rows = []
@@ -106,6 +110,41 @@ def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
                 said = evidence.equivalence(apart, margin)
                 rows.append((criterion, ratio, curve, against, *apart, margin, said))
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
+
+
+def by_budget(results: pd.DataFrame) -> pd.DataFrame:
+    """Test error (%) of what was pruned by a ratio: a row a criterion and ratio, a column a budget.
+
+    Mean and standard deviation over seeds (`9.1 ± 0.3`), as in the tables of Liu et al. (2019).
+    """
+    found = results[results["ratio"].notna() & (results["curve"] != "pruned-tuned")]
+    found = found.assign(curve=_plain(found["curve"]))
+    cells = found.groupby(["criterion", "ratio", "curve"], sort=False)["test_error"]
+    said = cells.agg(lambda e: f"{e.mean():.1f} ± {e.std():.1f}" if len(e) > 1 else f"{e.mean():.1f}")
+    return said.unstack("curve").reindex(columns=found["curve"].unique())
+
+
+def by_size(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a picture against size is about: of pruned shapes trained again those of Scratch-E.
+
+    The other budgets have their own picture, `figures.budgets`.
+    """
+    again = results["ratio"].notna() & (_plain(results["curve"]) != "pruned-scratch")
+    return results[~again | (results["curve"] == "pruned-tuned")]
+
+
+def conclusions(results: pd.DataFrame, margin: float) -> list[str]:
+    """Everything that the numbers carry, a sentence each."""
+    said = [] if compare(results).empty else [verdict(results)]
+    compared = verdicts(results, margin)
+    pairs = compared[["curve", "against"]].drop_duplicates().itertuples(index=False)
+    said += [sentence(compared, curve, against) for curve, against in pairs]
+    return said or ["No pruned shape was trained again: there is nothing to compare."]
+
+
+def _plain(curves: pd.Series) -> pd.Series:
+    """The same name whether channels or single weights went: the criterion says which."""
+    return curves.str.removeprefix("sparse-")
 
 
 def sentence(verdicts: pd.DataFrame, curve: str, against: str = "fine-tuned") -> str:

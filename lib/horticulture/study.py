@@ -30,6 +30,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "bool": (bool,),
     "list": (list,),
+    "dict": (dict,),
 }
 HEADLESS = "HORTICULTURE_HEADLESS"
 

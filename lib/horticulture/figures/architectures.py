@@ -50,6 +50,31 @@ def shares_over_rounds(removals: pd.DataFrame, whole: Architecture, ax: Axes | N
     return ax
 
 
+def shares(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | None = None) -> Axes:
+    """What share of every group each of some networks has left: dark is all, white is nothing.
+
+    left: by label, in the order from left to right.
+    """
+    size = (max(6, 0.3 * len(left) + 2), 0.22 * len(whole.widths) + 2.4)
+    ax = ax or plt.subplots(figsize=size)[1]
+    frame = pd.DataFrame({name: profiles.shares(one, whole) for name, one in left.items()})
+    sns.heatmap(
+        frame.set_axis(list(whole.groups)),
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        ax=ax,
+        cbar_kws={"label": "share left"},
+        xticklabels=max(1, len(left) // 12),
+        yticklabels=max(1, len(whole.groups) // 40),
+    )
+    ax.set_ylabel("group (stage.block)")
+    ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", rotation=60)
+    plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
+    return ax
+
+
 def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, round_: int) -> Figure:
     """One moment of a pruning: the widths by layer, and where on the curve the network is."""
     figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2))

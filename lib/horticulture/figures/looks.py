@@ -47,6 +47,7 @@ CURVES: dict[str, Look] = {
     "lr-rewound": Look("{criterion}-pruned at once, learning rate rewound", ORANGE, ">", "lr rewound"),
     "weights-rewound": Look("{criterion}-pruned at once, weights rewound", PURPLE, "<", "weights rewound"),
     "scratch-b": Look("{criterion} architectures from scratch, same compute", SKY, "X", "Scratch-B"),
+    "scratch-b-all": Look("{criterion} architectures from scratch, all compute", BLUE, "8", "Scratch-B, all"),
     # what the weights, and what the places, are worth
     "sliced": Look("{criterion} architectures from a slice of the wide start", GREEN, "d", "sliced start"),
     "random-channels": Look("random channels at {criterion} widths", GREY, (4, 1, 0), "random channels"),
@@ -60,7 +61,7 @@ CURVES |= {  # the same, where single weights were removed
         label=f"{look.label}, single weights", short=f"{look.short}, sparse", hollow=True
     )
     for name, look in CURVES.items()
-    if name in ("fine-tuned", "lr-rewound", "weights-rewound", "pruned-scratch", "scratch-b")
+    if name.split("-")[0] in ("fine", "lr", "weights", "scratch") or name == "pruned-scratch"
 }
 
 

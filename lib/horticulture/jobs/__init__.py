@@ -4,13 +4,14 @@
 gives back the networks and the data.
 """
 
-from horticulture.jobs.describing import compress, judge, prune, source, train, tune
+from horticulture.jobs.describing import Judging, compress, judge, prune, source, train, tune
 from horticulture.jobs.having import dataset, evaluate, load, network_at, restore
 from horticulture.jobs.kinds import KINDS
 from horticulture.jobs.making import execute, made
 
 __all__ = [
     "KINDS",
+    "Judging",
     "compress",
     "dataset",
     "evaluate",
