@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from horticulture import architecture, data, jobs, pruning, runs, training
+from horticulture import architecture, data, jobs, ledger, pruning, runs, training
 from horticulture.data import digits
 from horticulture.errors import BadInput
+from horticulture.jobs import having, making
 from horticulture.pruning import Plan
 from horticulture.runs import Run
 from horticulture.training import Recipe
@@ -28,9 +29,9 @@ def little_clutter():
     """Fewer images of each part: most of the time would go into evaluations."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digits, "CLUTTER_PARTS", {"train": (512, 1), "validation": (96, 2), "test": (160, 3)})
-        jobs._loaded.cache_clear()
+        having._loaded.cache_clear()
         yield
-    jobs._loaded.cache_clear()
+    having._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +118,11 @@ def test_what_is_recorded_is_what_the_engine_gives(outputs):
     images = data.load("clutter", images=256)
     history = list(pruning.Pruning(network, images, Plan(**CUT.recipe), CUT.seed))
     removed = runs.removals(CUT, outputs)
-    for name in ("round", "group", "channel", "loss", "val_error", "test_error"):
+    for name in ("round", "loss", "val_error", "test_error"):
         assert removed[name].tolist() == pytest.approx([getattr(removal, name) for removal in history]), name
-    assert removed["saliency"].tolist()[1:] == pytest.approx([removal.saliency for removal in history[1:]])
+    gone = [choice for removal in history[1:] for choice in removal.gone]
+    assert removed[["group", "channel"]].to_numpy().tolist() == [[-1, -1], *([g, c] for g, c, _ in gone)]
+    assert removed["saliency"].tolist()[1:] == pytest.approx([choice.saliency for choice in gone])
     assert metrics(CUT, outputs)["test_error"] == history[-1].test_error
 
 
@@ -156,7 +159,7 @@ def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
     assert told == [0.5, 1.0, 0.0, 0.5, 1.0]  # two epochs, then rounds 0, 1 and 2
 
 
-def told_to(told: list) -> jobs.Report:
+def told_to(told: list) -> making.Report:
     return lambda share, note: told.append(share)
 
 
@@ -194,7 +197,7 @@ def test_a_data_set_is_read_once_and_cut_to_size(monkeypatch):
     reads = []
     load = data.load
     monkeypatch.setattr(data, "load", lambda name, **settings: reads.append(name) or load(name, **settings))
-    jobs._loaded.cache_clear()
+    having._loaded.cache_clear()
     few, whole = jobs.dataset("clutter", 100), jobs.dataset("clutter")
     assert reads == ["clutter"]
     assert (len(few.train), len(whole.train)) == (100, 512)
@@ -207,7 +210,7 @@ def test_a_data_set_is_read_once_and_cut_to_size(monkeypatch):
 
 PARAMETERS = {
     **{"data": "clutter", "images": 256, "network": "wrn-10-1", "device": "auto", "seeds": [0, 1]},
-    **{"epochs": 2, "lr": 0.1, "schedule": "one-cycle", "batch_size": 128, "precision": "auto"},
+    **{"epochs": 2, "lr": 0.1, "schedule": "one-cycle", "batch_size": 128},
     **{"rounds": 100, "criterion": "fisher", "steps": 10, "tune_lr": 0.001},
     **{"curves": ["width", "depth"], "sizes": [0.1, 1], "copied": 0.5},
 }
@@ -224,7 +227,6 @@ PARAMETERS = {
         ({"rounds": 113}, "rounds=113.*112 channels"),
         ({"criterion": "fischer"}, "did you mean 'fisher'"),
         ({"tune_lr": 0}, "lr must be positive"),
-        ({"precision": "float16"}, "'float16': choose from auto, float32, bfloat16"),
         ({"curves": ["with"]}, "did you mean 'width'"),
         ({"sizes": [0.5, 50]}, "not 50"),
         ({"copied": 0}, "not 0"),
@@ -233,9 +235,9 @@ PARAMETERS = {
     ],
 )
 def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said):
-    jobs.check(PARAMETERS)
+    ledger.check(PARAMETERS)
     with pytest.raises(BadInput, match=said):
-        jobs.check({**PARAMETERS, **change})
+        ledger.check({**PARAMETERS, **change})
 
 
 def test_the_weights_are_saved_whole_or_not_at_all(outputs, monkeypatch):
@@ -247,9 +249,9 @@ def test_the_weights_are_saved_whole_or_not_at_all(outputs, monkeypatch):
         Path(path).write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(jobs, "save_file", fail)
+    monkeypatch.setattr(having, "save_file", fail)
     with pytest.raises(OSError, match="disk full"):
-        jobs._save(jobs.load(BASE, outputs), folder)
+        having.save(jobs.load(BASE, outputs), folder)
     assert (folder / "weights.safetensors").read_bytes() == before
     (folder / "weights.tmp").unlink()
 

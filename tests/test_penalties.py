@@ -11,6 +11,7 @@ from torch import Tensor
 
 from horticulture import architecture, networks, penalties, training
 from horticulture.errors import BadInput
+from tests.conftest import small
 
 SMALL = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 FACTORED = ("blocks", "groups")
@@ -259,19 +260,17 @@ def test_vanished_groups_are_no_hindrance(name, widths, tiny):
 # --- scores and refusals ---------------------------------------------------------------------------------
 
 
-def test_scores_of_blocks_count_for_all_their_channels_and_groups_of_none_never_go(tiny, monkeypatch):
-    family = architecture.FAMILIES["wide_resnet"]
+def test_scores_of_blocks_count_for_all_their_channels_and_groups_of_none_never_go(tiny):
     assert [s.tolist() for s in penalties.scores(tiny, "blocks", [0.5, 0.0, 0.25])] == [
         [0.5] * 3,
         [0.0] * 4,
         [0.25] * 5,
     ]
-    monkeypatch.setitem(architecture.FAMILIES, "wide_resnet", family._replace(blocks=lambda a: ((0, 2),)))
-    assert [s.tolist() for s in penalties.scores(tiny, "blocks", [0.5])] == [
-        [0.5] * 3,
-        [math.inf] * 4,
-        [0.5] * 5,
-    ]
+    shape = small("preresnet")  # three groups a block, and at the end a selection that is in no block
+    assert shape.blocks == ((0, 1, 2), (3, 4, 5), (6, 7, 8))
+    factors = (0.5, 0.0, 0.25)
+    expected = [[factors[n // 3] if n < 9 else math.inf] * width for n, width in enumerate(shape.widths)]
+    assert [s.tolist() for s in penalties.scores(shape, "blocks", list(factors))] == expected
 
 
 def test_scores_of_groups_are_their_factors(tiny):
@@ -317,8 +316,6 @@ def test_an_unknown_penalty_is_refused_with_the_choices(tiny):
         penalties.make(networks.build(tiny), "sliming", 1e-4)
 
 
-def test_a_network_without_blocks_is_told_to_use_groups(tiny, monkeypatch):
-    family = architecture.FAMILIES["wide_resnet"]
-    monkeypatch.setitem(architecture.FAMILIES, "wide_resnet", family._replace(blocks=lambda a: ()))
-    with pytest.raises(BadInput, match=r"wide_resnet has no blocks.*use groups"):
-        penalties.make(networks.build(tiny), "blocks", 0.01)
+def test_a_network_without_blocks_is_told_to_use_groups():
+    with pytest.raises(BadInput, match=r"vgg has no blocks.*use groups"):
+        penalties.make(networks.build(small("vgg")), "blocks", 0.01)

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from horticulture import architecture, data, networks, pruning, saliency, training
+from horticulture import architecture, data, networks, penalties, pruning, saliency, sparsity, training
 from horticulture.errors import BadInput
 from horticulture.pruning import Choice, Plan
-from tests.conftest import SMALL
+from tests.conftest import SMALL, small
 
+# Those by which one channel can go a round, in a network that had no training of a special kind.
+BY_CHANNEL = [name for name, found in saliency.CRITERIA.items() if found.unit == "channel" and not found.told]
 PLAN = Plan(rounds=3, steps=2, batch_size=10, lr=0.01, precision="float32")
 
 
@@ -45,12 +47,11 @@ def test_no_group_goes_below_its_least(family):
     a = architecture.named(SMALL[family], image=clutter.image, classes=10).with_widths(few)
     network = networks.build(a, torch.Generator().manual_seed(0))
     spare = sum(few) - sum(a.least)
-    under_way = iter(pruning.Pruning(network, clutter, replace(PLAN, rounds=spare + 1), 0, evaluated=False))
-    for removal in itertools.islice(under_way, spare + 1):
+    with pytest.raises(BadInput, match=f"rounds={spare + 1}, but the network has {spare} channels to remove"):
+        pruning.Pruning(network, clutter, replace(PLAN, rounds=spare + 1), 0)
+    for removal in pruning.Pruning(network, clutter, replace(PLAN, rounds=spare), 0, evaluated=False):
         assert all(n >= least for n, least in zip(removal.architecture.widths, a.least, strict=True))
     assert network.architecture.widths == a.least
-    with pytest.raises(BadInput, match="no channel is left to remove"):
-        next(under_way)
 
 
 def test_no_channel_and_no_number_are_refused():
@@ -61,7 +62,7 @@ def test_no_channel_and_no_number_are_refused():
             pruning.lowest([torch.tensor([1.0, bad])])
 
 
-@pytest.mark.parametrize("criterion", saliency.CRITERIA)
+@pytest.mark.parametrize("criterion", BY_CHANNEL)
 def test_one_channel_goes_each_round(network, tiny, images, criterion):
     history = []
     for removal in pruning.Pruning(network, images, replace(PLAN, criterion=criterion), seed=0):
@@ -69,11 +70,13 @@ def test_one_channel_goes_each_round(network, tiny, images, criterion):
         history.append(removal)
     assert [removal.round for removal in history] == [0, 1, 2, 3]
     assert history[0].architecture == tiny
-    assert (history[0].group, history[0].channel) == (-1, -1)
+    assert history[0].gone == ()
     for before, after in itertools.pairwise(history):
-        assert after.architecture == before.architecture.without_channel(after.group)
+        (gone,) = after.gone
+        assert after.architecture == before.architecture.without_channel(gone.group)
+        assert after.params == after.architecture.params
     assert [removal.images for removal in history] == [20, 40, 60, 80]
-    assert len({(removal.group, removal.channel) for removal in history}) == 4  # no channel goes twice
+    assert len({removal.gone[0][:2] for removal in history[1:]}) == 3  # no channel goes twice
     part = (
         training.evaluate(network, images, images.test).error,
         training.evaluate(network, images, images.validation).error,
@@ -82,21 +85,22 @@ def test_one_channel_goes_each_round(network, tiny, images, criterion):
     assert all(len(module._forward_hooks) == 0 for module in network.modules())
 
 
-@pytest.mark.parametrize("criterion", saliency.CRITERIA)
-def test_channel_numbers_are_those_of_the_whole_network(network, tiny, images, criterion):
+@pytest.mark.parametrize("criterion", BY_CHANNEL)
+@pytest.mark.parametrize(("rounds", "ratio"), [(9, 0.0), (3, 0.75)], ids=["one by one", "three at once"])
+def test_channel_numbers_are_those_of_the_whole_network(network, images, criterion, rounds, ratio):
     """At a rate of nearly nothing the filters stay as they are: what is missing can be seen."""
     whole = [group.producer.weight.detach().clone() for group in network.groups]
     gone: set[tuple[int, int]] = set()
-    plan = replace(PLAN, rounds=9, lr=1e-12, criterion=criterion, steps=1)
+    plan = replace(PLAN, rounds=rounds, ratio=ratio, lr=1e-12, criterion=criterion, steps=1)
     for removal in pruning.Pruning(network, images, plan, seed=1):
-        if removal.round:
-            gone.add((removal.group, removal.channel))
+        gone |= {(choice.group, choice.channel) for choice in removal.gone}
         missing = set()
         for number, (group, before) in enumerate(zip(network.groups, whole, strict=True)):
             left = group.producer.weight.detach()
             apart = (before[:, None] - left[None]).abs().amax(dim=(2, 3, 4))  # (whole, left)
             missing |= {(number, c) for c in range(len(before)) if not (apart[c] < 1e-6).any()}
         assert missing == gone
+    assert len(gone) == 9
 
 
 def test_a_round_removes_what_its_criterion_says(network, images):
@@ -107,9 +111,9 @@ def test_a_round_removes_what_its_criterion_says(network, images):
         for number, group in enumerate(network.groups)
         for channel, norm in enumerate(group.producer.weight.detach().abs().sum(dim=(1, 2, 3)))
     }
-    history = list(pruning.Pruning(network, images, plan, seed=0))[1:]
-    assert [(removal.group, removal.channel) for removal in history] == sorted(norms, key=norms.__getitem__)
-    assert [removal.saliency for removal in history] == pytest.approx(sorted(norms.values()), rel=1e-4)
+    gone = [choice for removal in pruning.Pruning(network, images, plan, seed=0) for choice in removal.gone]
+    assert [(choice.group, choice.channel) for choice in gone] == sorted(norms, key=norms.__getitem__)
+    assert [choice.saliency for choice in gone] == pytest.approx(sorted(norms.values()), rel=1e-4)
 
 
 def test_a_network_can_be_pruned_to_no_channels_at_all(network, images):
@@ -137,19 +141,87 @@ def test_more_rounds_than_channels_are_refused_before_any_work(network, images):
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
-@pytest.mark.parametrize("criterion", saliency.CRITERIA)
+@pytest.mark.parametrize("criterion", BY_CHANNEL)
 def test_the_same_seed_gives_the_same_history(tiny, images, criterion):
     plan = replace(PLAN, criterion=criterion)
 
     def history(seed: int) -> list:
         network = networks.build(tiny, torch.Generator().manual_seed(0))
-        return [
-            r._replace(saliency=0.0) if r.round == 0 else r
-            for r in pruning.Pruning(network, images, plan, seed)
-        ]
+        return list(pruning.Pruning(network, images, plan, seed))
 
     assert history(3) == history(3)
     assert history(3) != history(4)
+
+
+# --- a share in several rounds, single weights, whole blocks ---------------------------------------------
+
+
+def test_a_ratio_goes_in_equal_parts_and_the_same_ones_as_one_by_one(tiny, images):
+    """At a rate of nearly nothing l1 does not change, so it does not matter when a channel goes."""
+
+    def history(plan: Plan) -> list:
+        network = networks.build(tiny, torch.Generator().manual_seed(0))
+        return list(pruning.Pruning(network, images, plan, seed=0))
+
+    plan = replace(PLAN, criterion="l1", lr=1e-12, steps=1)
+    shared, single = history(replace(plan, rounds=3, ratio=0.5)), history(replace(plan, rounds=6))
+    assert [len(removal.gone) for removal in shared] == [0, 2, 2, 2]  # half of 12 channels
+    assert [choice[:2] for removal in shared for choice in removal.gone] == [
+        choice[:2] for removal in single for choice in removal.gone
+    ]
+    assert [removal.architecture for removal in shared] == [removal.architecture for removal in single[::2]]
+
+
+def test_single_weights_go_in_equal_parts_and_none_comes_back(network, tiny, images):
+    weights = sum(conv.weight.numel() for conv in network.modules() if isinstance(conv, torch.nn.Conv2d))
+    plan = replace(PLAN, criterion="magnitude", ratio=0.6, lr=0.05)
+    before: dict[str, torch.Tensor] = {}
+    for removal in pruning.Pruning(network, images, plan, seed=0):
+        zeros = {name: weight == 0 for name, weight in sparsity.weights(network).items()}
+        gone = round(weights * 0.6 * removal.round / 3)
+        assert sum(int(zero.sum()) for zero in zeros.values()) == gone
+        assert removal.params == tiny.params - gone
+        assert (removal.gone, removal.architecture) == ((), tiny)
+        assert all((zeros[name] | ~was).all() for name, was in before.items())
+        before = zeros
+    assert removal.round == 3
+
+
+def test_a_block_goes_as_a_whole_when_its_factor_is_zero(network, tiny, images):
+    told = penalties.scores(tiny, "blocks", [0.5, 0.0, 0.25])
+    plan = replace(PLAN, criterion="blocks", rounds=1, measure="zeros")
+    before, after = pruning.Pruning(network, images, plan, seed=0, told=told)
+    assert before.architecture == tiny
+    assert after.architecture.widths == (3, 0, 5)
+    assert after.gone == tuple(Choice(1, channel, 0.0) for channel in range(4))
+
+
+def test_channels_go_by_the_factors_that_their_training_gave(network, tiny, images):
+    told = penalties.scores(
+        tiny, "groups", [[0.5, 0.0, 1.0], [1.0, 0.25, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0, 1.0]]
+    )
+    plan = replace(PLAN, criterion="groups", rounds=1)
+    _, zeros = pruning.Pruning(network, images, replace(plan, measure="zeros"), seed=0, told=told)
+    assert zeros.gone == (Choice(0, 1, 0.0), Choice(2, 0, 0.0))
+    again = networks.build(tiny)
+    _, third = pruning.Pruning(again, images, replace(plan, ratio=1 / 3), seed=0, told=told)
+    assert third.gone == (*zeros.gone, Choice(1, 1, 0.25), Choice(0, 0, 0.5))
+
+
+@pytest.mark.parametrize("criterion", ["blocks", "groups"])
+def test_without_the_factors_of_a_training_nothing_is_done(network, images, criterion):
+    with pytest.raises(BadInput, match=rf"{criterion} needs a network trained with the penalty {criterion}"):
+        pruning.Pruning(
+            network, images, replace(PLAN, criterion=criterion, rounds=1, measure="zeros"), seed=0
+        )
+
+
+def test_blocks_cannot_go_where_there_are_none(images):
+    network = networks.build(small("vgg"))
+    with pytest.raises(BadInput, match="vgg has no blocks that can leave as a whole"):
+        pruning.Pruning(
+            network, images, replace(PLAN, criterion="blocks", rounds=1, ratio=0.5), seed=0, told=[]
+        )
 
 
 def test_a_loss_that_is_not_finite_ends_the_pruning(network, images):
@@ -166,6 +238,13 @@ def test_a_loss_that_is_not_finite_ends_the_pruning(network, images):
         ({"steps": 0}, "steps must be positive"),
         ({"lr": -0.1}, "lr must be positive"),
         ({"batch_size": 0}, "batch_size must be positive"),
+        ({"ratio": 1.0}, "ratio must be at least 0 and below 1, not 1.0"),
+        ({"floor": -0.1}, "floor must be at least 0 and below 1, not -0.1"),
+        ({"measure": "weights"}, "'weights': choose from channels, params, macs, zeros"),
+        ({"scope": "layers"}, r"'layers'.*did you mean 'layer'"),
+        ({"criterion": "magnitude"}, "magnitude takes single weights: say which ratio of them"),
+        ({"criterion": "magnitude", "ratio": 0.5, "floor": 0.1}, "whole weights: a floor has no meaning"),
+        ({"criterion": "groups"}, "groups is told once by the training: one round, not 3"),
     ],
 )
 def test_a_bad_plan_is_refused(change, said):
@@ -174,4 +253,5 @@ def test_a_bad_plan_is_refused(change, said):
 
 
 def test_the_defaults_are_the_published_ones():
-    assert Plan(rounds=1) == Plan(1, "fisher", 100, 8e-4, 128, 0.9, 5e-4, "auto")
+    published = {"steps": 100, "lr": 8e-4, "batch_size": 128, "momentum": 0.9, "weight_decay": 5e-4}
+    assert Plan(rounds=1) == Plan(1, "fisher", 0.0, "channels", "", 0.0, **published, precision="auto")

@@ -1,9 +1,9 @@
 """Nothing is lost: work put down at any moment is taken up again and ends with the same bits."""
 
-import inspect
 import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,13 +15,15 @@ from horticulture import (
     data,
     jobs,
     networks,
-    pruning,
+    penalties,
     runs,
+    sparsity,
     store,
     training,
 )
 from horticulture.data import digits
 from horticulture.errors import BadInput
+from horticulture.jobs import having, kinds, making
 from horticulture.pruning import Plan, Pruning
 from horticulture.training import Recipe, Training
 from tests import killed
@@ -29,6 +31,19 @@ from tests import killed
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 RECIPE = Recipe(epochs=2, lr=0.05, batch_size=32, precision="float32")
 PLAN = Plan(rounds=4, steps=3, lr=0.02, batch_size=32, precision="float32")
+PLANS = {
+    "fisher": PLAN,
+    "random": replace(PLAN, criterion="random"),
+    "a share in four rounds": replace(PLAN, criterion="taylor", ratio=0.5, measure="params"),
+    "a share of every group": replace(PLAN, criterion="uniform", ratio=0.3),
+    "single weights": replace(PLAN, criterion="magnitude", ratio=0.7),
+}
+PENALISED = {
+    "none": RECIPE,
+    "slimming": replace(RECIPE, penalty="slimming", strength=1e-3),
+    "blocks": replace(RECIPE, penalty="blocks", strength=0.02),
+    "groups": replace(RECIPE, penalty="groups", strength=0.02),
+}
 
 
 class PutDown(Exception):
@@ -39,9 +54,9 @@ class PutDown(Exception):
 def little_clutter():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digits, "CLUTTER_PARTS", {"train": (128, 1), "validation": (64, 2), "test": (64, 3)})
-        jobs._loaded.cache_clear()
+        having._loaded.cache_clear()
         yield
-    jobs._loaded.cache_clear()
+    having._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -77,45 +92,129 @@ def through_a_file(state, folder):
     return checkpoints.read(checkpoints.write(folder, "state", state))
 
 
-@pytest.mark.parametrize("after", [0, 2, 3, 4, 6])  # an epoch has four steps
-def test_a_training_put_down_at_any_step_ends_with_the_same_bits(images, tmp_path, after):
-    def fresh(each_step=lambda: None):
-        generator = torch.Generator().manual_seed(1)
-        return Training(networks.build(SHAPE, generator), images, RECIPE, generator, each_step)
+def penalised(images, recipe, seed, each_step=lambda: None):
+    """A training under the recipe's penalty."""
+    generator = torch.Generator().manual_seed(seed)
+    network = networks.build(SHAPE, generator)
+    penalty = penalties.make(network, recipe.penalty, recipe.strength)
+    return Training(network, images, recipe, generator, each_step, penalty)
 
-    whole = fresh()
+
+@pytest.mark.parametrize("penalty", PENALISED)
+@pytest.mark.parametrize("after", [0, 2, 3, 4, 6])  # an epoch has four steps
+def test_a_training_put_down_at_any_step_ends_with_the_same_bits(images, tmp_path, penalty, after):
+    recipe = PENALISED[penalty]
+    whole = penalised(images, recipe, 1)
     expected = list(whole)
-    first, seen = fresh(interrupt(after)), []
+    first, seen = penalised(images, recipe, 1, interrupt(after)), []
     with pytest.raises(PutDown):
         gather(first, seen)
-    second = Training(networks.build(SHAPE), images, RECIPE, torch.Generator())
+    second = penalised(images, recipe, 2)
     second.restore(through_a_file(first.state(), tmp_path))
     assert seen + list(second) == expected
+    factors = whole.rule.absorb()
+    assert second.rule.absorb() == factors
+    assert bool(factors) == (penalty in ("blocks", "groups"))
     same(second.network.state_dict(), whole.network.state_dict())
 
 
-@pytest.mark.parametrize("criterion", ["fisher", "random"])
-@pytest.mark.parametrize("after", [0, 2, 3, 7, 13])
-def test_a_pruning_put_down_at_any_step_ends_with_the_same_bits(images, tmp_path, criterion, after):
-    plan = replace(PLAN, criterion=criterion)
+@pytest.mark.parametrize("after", [0, 2, 6])
+def test_a_training_under_a_mask_put_down_ends_with_the_same_bits(images, tmp_path, after):
+    def fresh(seed, share, each_step=lambda: None):
+        generator = torch.Generator().manual_seed(seed)
+        network = networks.build(SHAPE, generator)
+        masked = sparsity.Masked(network, sparsity.masks(network, share))
+        return Training(network, images, RECIPE, generator, each_step, masked)
 
-    def fresh(each_step=lambda: None):
-        return Pruning(networks.build(SHAPE, torch.Generator().manual_seed(1)), images, plan, 5, each_step)
-
-    whole = fresh()
+    whole = fresh(1, 0.8)
     expected = list(whole)
-    first, seen = fresh(interrupt(after)), []
+    first, seen = fresh(1, 0.8, interrupt(after)), []
+    with pytest.raises(PutDown):
+        gather(first, seen)
+    second = fresh(2, 0.1)  # other weights and another mask: both are put right
+    second.restore(through_a_file(first.state(), tmp_path))
+    assert seen + list(second) == expected
+    same(second.network.state_dict(), whole.network.state_dict())
+    same(sparsity.nonzero(second.network), whole.rule.masks)
+
+
+@pytest.fixture(scope="module", params=PLANS)
+def pruned(request, images):
+    """A plan, its pruning left alone, and what that said of its rounds."""
+    plan = PLANS[request.param]
+    under_way = Pruning(networks.build(SHAPE, torch.Generator().manual_seed(1)), images, plan, 5)
+    return plan, under_way, list(under_way)
+
+
+@pytest.mark.parametrize("after", [0, 2, 3, 7, 13])
+def test_a_pruning_put_down_at_any_step_ends_with_the_same_bits(images, tmp_path, pruned, after):
+    plan, whole, expected = pruned
+    begun = networks.build(SHAPE, torch.Generator().manual_seed(1))
+    first, seen = Pruning(begun, images, plan, 5, interrupt(after)), []
     with pytest.raises(PutDown):
         gather(first, seen)
     state = through_a_file(first.state(), tmp_path)
     shape = SHAPE.with_widths(tuple(state.numbers["widths"]))
     second = Pruning(networks.build(shape), images, plan, 5, state=state)
-    assert repr(seen + list(second)) == repr(expected)  # round 0 has a saliency that is not a number
+    assert seen + list(second) == expected
+    assert expected[-1].params < SHAPE.params
     same(second.network.state_dict(), whole.network.state_dict())
 
 
 def test_killed_at_random_moments_it_ends_as_if_left_alone():
     assert killed.survive(kills=4) >= 2
+
+
+# --- runs of every kind ----------------------------------------------------------------------------------
+
+
+def chains():
+    """Two ways from a training to its end, every run by a name."""
+    source, tuning = jobs.source("clutter"), replace(RECIPE, epochs=1, lr=0.02)
+    base = jobs.train(SHAPE, RECIPE, source, 0)
+    sparse = jobs.prune(base, replace(PLANS["single weights"], rounds=2))
+    tuned = jobs.tune(sparse, 2, SHAPE, tuning)
+    whole = {"base": base, "sparse": sparse, "tuned": tuned, "compressed": jobs.compress(tuned, tuning, 3)}
+    fresh = jobs.tune(sparse, 2, SHAPE, tuning, "fresh")
+    blocks = jobs.train(SHAPE, PENALISED["blocks"], source, 0)
+    stroke = jobs.prune(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
+    return {**whole, "fresh": fresh, "blocks": blocks, "stroke": stroke}
+
+
+@pytest.fixture(scope="module")
+def alone(little_clutter, tmp_path_factory):
+    """All of them made without an interruption."""
+    outputs = tmp_path_factory.mktemp("alone")
+    for run in chains().values():
+        jobs.execute(run, outputs, "cpu")
+    return outputs
+
+
+@pytest.mark.parametrize("name", ["sparse", "tuned", "fresh", "compressed", "blocks", "stroke"])
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, monkeypatch, name, after):
+    run, outputs = chains()[name], tmp_path / "outputs"
+    shutil.copytree(alone, outputs)
+    shutil.rmtree(runs.folder(run, outputs))
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        put_down, each_step = interrupt(after), making.Work.each_step
+        patch.setattr(making.Work, "each_step", lambda work, state: (each_step(work, state), put_down()))
+        with pytest.raises(PutDown):
+            jobs.execute(run, outputs, "cpu")
+    assert runs.result(run, outputs) is None
+    taken_up = []
+    report = making.Work.taken_up
+    monkeypatch.setattr(making.Work, "taken_up", lambda work: taken_up.append(report(work)) or taken_up[-1])
+    jobs.execute(run, outputs, "cpu")
+    assert taken_up[0] is not None  # it did not begin anew
+    mine, theirs = (killed.results(place) for place in (outputs, alone))
+    assert mine == theirs
+    found, expected = (runs.result(run, place)["metrics"] for place in (outputs, alone))
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    if name == "compressed":
+        files = [runs.folder(run, place) / "network.hortpack" for place in (outputs, alone)]
+        assert files[0].read_bytes() == files[1].read_bytes()
 
 
 # --- any round's network ---------------------------------------------------------------------------------
@@ -128,7 +227,7 @@ def made(little_clutter, tmp_path_factory):
     base = jobs.train(SHAPE, RECIPE, jobs.source("clutter"), 0)
     run = jobs.prune(base, PLAN)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs, "KEEP", 2)
+        patch.setattr(kinds, "KEEP", 2)
         jobs.execute(run, outputs, "cpu")
     return run, outputs
 
@@ -147,6 +246,23 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
     row = runs.removals(run, outputs).set_index("round").loc[round_]
     assert jobs.evaluate(found, images, "test", "float32") == row["test_error"]
     assert found.architecture.id == row["architecture"]
+
+
+def test_a_round_is_had_back_from_the_usual_folder(made, monkeypatch):
+    run, outputs = made
+    monkeypatch.setenv("HORTICULTURE_OUTPUTS", str(outputs))
+    same(runs.restore(run, round=3).state_dict(), jobs.restore(run, outputs, 3).state_dict())
+    with pytest.raises(BadInput, match="no round 9"):
+        runs.restore(run, round=9)
+
+
+def test_a_round_of_a_sparse_pruning_is_had_back_with_its_mask(alone, images):
+    run = chains()["sparse"]
+    under_way = Pruning(jobs.load(run.start, alone), images, Plan(**run.recipe), run.seed)
+    for removal in under_way:
+        found = jobs.restore(run, alone, removal.round, "cpu")
+        same(found.state_dict(), under_way.network.state_dict())
+        assert sparsity.left(sparsity.nonzero(found), found) == removal.params
 
 
 def test_a_round_that_never_was_is_refused(made):
@@ -228,7 +344,7 @@ def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):
 
 def test_nothing_is_unpickled():
     """No pickle in the library: weights are safetensors, everything else JSON or CSV."""
-    for room in (checkpoints, jobs, store, runs, pruning, training):
-        source = inspect.getsource(room)
+    for path in Path(runs.__file__).parent.rglob("*.py"):
+        source = path.read_text()
         assert "torch.load" not in source
         assert "import pickle" not in source

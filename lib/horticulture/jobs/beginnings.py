@@ -13,14 +13,17 @@ from horticulture.runs import Run
 OTHER = 1_000_003  # added to a seed for an initialisation that has nothing to do with the first
 
 
-def begin(run: Run, outputs: Path) -> tuple[Network, sparsity.Masked | None]:
-    """The network that a run of the kind `tune` begins with, and the mask that it keeps, if any."""
+def begin(run: Run, outputs: Path, device: str = "auto") -> tuple[Network, sparsity.Masked | None]:
+    """The network that a run of the kind `tune` begins with, and the mask that it keeps, if any.
+
+    device: where a round is replayed whose network was not kept.
+    """
     pruned = run.start
     assert pruned is not None
-    network = WEIGHTS[run.recipe["weights"]](run, outputs)
+    network = WEIGHTS[run.recipe["weights"]](run, outputs, device)
     if saliency.CRITERIA[pruned.recipe["criterion"]].unit != "weight":
         return network, None
-    masks = sparsity.nonzero(network_at(pruned, outputs, run.recipe["round"]))
+    masks = sparsity.nonzero(network_at(pruned, outputs, run.recipe["round"], device))
     if run.recipe["weights"] == "fresh":
         sparsity.fresh(network, masks, torch.Generator().manual_seed(run.seed))
     return network, sparsity.Masked(network, masks)
@@ -32,27 +35,27 @@ def _base(run: Run) -> Run:
     return run.start.start
 
 
-def _kept(run: Run, outputs: Path) -> Network:
+def _kept(run: Run, outputs: Path, device: str) -> Network:
     assert run.start is not None
-    return network_at(run.start, outputs, run.recipe["round"])
+    return network_at(run.start, outputs, run.recipe["round"], device)
 
 
-def _rewound(run: Run, outputs: Path) -> Network:
+def _rewound(run: Run, outputs: Path, device: str) -> Network:
     return _cut(run, outputs, initial(_base(run), _base(run).seed))
 
 
-def _sliced(run: Run, outputs: Path) -> Network:
+def _sliced(run: Run, outputs: Path, device: str) -> Network:
     return _cut(run, outputs, initial(_base(run), run.seed + OTHER))
 
 
-def _random(run: Run, outputs: Path) -> Network:
+def _random(run: Run, outputs: Path, device: str) -> Network:
     whole, draw = load(_base(run), outputs), torch.Generator().manual_seed(run.seed)
     for group, width in zip(whole.groups, run.architecture.widths, strict=True):
         surgery.keep(group, sorted(torch.randperm(group.width, generator=draw)[:width].tolist()))
     return whole
 
 
-def _fresh(run: Run, outputs: Path) -> Network:
+def _fresh(run: Run, outputs: Path, device: str) -> Network:
     return networks.build(run.architecture, torch.Generator().manual_seed(run.seed))
 
 
@@ -65,7 +68,7 @@ def _cut(run: Run, outputs: Path, whole: Network) -> Network:
     return whole
 
 
-WEIGHTS: dict[str, Callable[[Run, Path], Network]] = {
+WEIGHTS: dict[str, Callable[[Run, Path, str], Network]] = {
     "kept": _kept,  # those that the pruning left: fine-tuning
     "rewound": _rewound,  # those that the surviving channels had before any training
     "sliced": _sliced,  # the surviving channels of another initialisation of the whole network

@@ -31,6 +31,14 @@ def dataset(name: str, images: int = 0, device: str = "cpu") -> data.Dataset:
     return replace(whole, train=whole.train.first(images)) if images else whole
 
 
+def images_of(run: Run, device: str) -> data.Dataset:
+    """A run's data on a device. Raises BadInput if it is not what it was when the run was described."""
+    name, digest = run.data["name"], run.data.get("digest")
+    if digest not in (None, dataset(name).digest):
+        raise BadInput(f"the data set {name} has changed since {run} was described")
+    return dataset(name, run.data.get("images", 0), device)
+
+
 def recipe(run: Run) -> Recipe:
     """The recipe in a run's description, without what else stands there."""
     return Recipe(**{field.name: run.recipe[field.name] for field in fields(Recipe)})
@@ -79,7 +87,7 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto") -> Networ
     if found is None:
         where = runs.folder(run, outputs)
         raise BadInput(f"{run}: no state is kept before round {round}: delete {where} to make it again")
-    images = dataset(run.data["name"], run.data.get("images", 0), str(machine.place(device)))
+    images = images_of(run, str(machine.place(device)))
     under_way = taking_apart(run, outputs, images, found[1], evaluated=False)
     if under_way.round <= round:
         for removal in under_way:

@@ -41,7 +41,7 @@ def _train(work: Work) -> dict:
 
 def _tune(work: Work) -> dict:
     """On from a round of a pruning, with one or another kind of weights."""
-    network, masked = begin(work.run, work.outputs)
+    network, masked = begin(work.run, work.outputs, str(work.device))
     generator = torch.Generator().manual_seed(work.run.seed)
     metrics = _fit(work, network, generator, masked or Rule())
     if masked:
@@ -63,7 +63,8 @@ def _compress(work: Work) -> dict:
     os.replace(temporary, work.folder / "network.hortpack")
     again = networks.build(run.architecture).on(work.device)
     compression.decode(packed, again)  # what is evaluated is what was written
-    metrics["train_macs"] += (runs.result(run.start, work.outputs) or {})["metrics"]["train_macs"]
+    tuned = runs.result(run.start, work.outputs) or {}
+    metrics["train_macs"] += tuned["metrics"]["train_macs"]
     sizes = {"bytes": len(packed), "stages": compression.sizes(packed)}
     return {**metrics, **sizes, "params": sparsity.left(masks, network), **_ended(work, again)}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from horticulture import checkpoints, data, machine, runs, store
-from horticulture.errors import BadInput, choose
-from horticulture.jobs.having import WEIGHTS, dataset
+from horticulture.errors import choose
+from horticulture.jobs.having import WEIGHTS, images_of
 from horticulture.runs import Run
 from horticulture.training import State
 
@@ -103,10 +103,7 @@ class Work:
     @property
     def dataset(self) -> data.Dataset:
         """The run's data on its device. Raises BadInput if it is not what it was when it was described."""
-        name, digest = self.run.data["name"], self.run.data.get("digest")
-        if digest not in (None, dataset(name).digest):
-            raise BadInput(f"the data set {name} has changed since {self.run} was described")
-        return dataset(name, self.run.data.get("images", 0), str(self.device))
+        return images_of(self.run, str(self.device))
 
     @property
     def folder(self) -> Path:
