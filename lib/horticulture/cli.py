@@ -28,18 +28,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    chosen = study.read(options.study)
     overrides = study.parse(options.parameters)
     if options.cluster:
         overrides["cluster"] = options.cluster
-    parameters = study.settle(chosen, overrides)
+    parts = [(part, study.settle(part, overrides)) for part in study.read(options.study).each()]
     outputs = runs.outputs_folder(options.outputs)
 
     from horticulture import ledger  # the rest of this command needs no torch
 
-    ledger.check(parameters)
-    folder = study.run(chosen, parameters, outputs, options.first)
-    _print(folder)
+    for _, parameters in parts:
+        ledger.check(parameters)
+    for part, parameters in parts:
+        _print(study.run(part, parameters, outputs, options.first))
     return 0
 
 
@@ -51,12 +51,20 @@ def _studies(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     outputs = runs.outputs_folder(options.outputs)
-    folder = outputs / options.study
-    if not folder.is_dir():
+    folders = [outputs / part.name for part in _parts(options.study)]
+    folders = [folder for folder in folders if folder.is_dir()]
+    if not folders:
         there = [path.parent.name for path in outputs.glob("*/results.csv")]
         raise BadInput(f"no study {options.study!r} in {outputs}: there is {', '.join(there) or 'none yet'}")
-    _print(folder)
+    for folder in folders:
+        _print(folder)
     return 0
+
+
+def _parts(name: str) -> list[study.Study]:
+    """The parts of a study; one that has no file any more, or is itself a part, has one."""
+    known = name in study.studies()
+    return study.read(name).each() if known else [study.Study(name, "", {}, {})]
 
 
 def _download(options: argparse.Namespace) -> int:

@@ -37,8 +37,9 @@ def map(
 ) -> list[dict]:
     """Make all runs that are not made yet, each once; return every result in the order asked.
 
-    workers: processes on this machine (0: one a core). On a GPU, and for a single run, this process does
-    the work with all its threads. address: a Dask scheduler that shares the folder `outputs`.
+    workers: processes on this machine (0: one a core, but on a GPU only this one; say more where small
+    networks leave it idle, and they train side by side). A single run is made in this process, with all
+    its threads. address: a Dask scheduler that shares the folder `outputs`.
     Raises what the first failing run raised, after the runs then under way have finished.
     """
     wanted = list(wanted)
@@ -50,12 +51,13 @@ def map(
     if not todo:
         print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
         return [runs.result(run, outputs) or {} for run in wanted]
-    workers = min(workers or os.cpu_count() or 1, len(todo))
+    by_itself = os.cpu_count() or 1 if where.type == "cpu" else 1
+    workers = min(workers or by_itself, len(todo))
     with Progress(what, len(todo)) as progress:
         if address:
             with _dask(address) as submit:
                 _elsewhere(submit, todo, outputs, device, progress)
-        elif workers > 1 and where.type == "cpu":
+        elif workers > 1:
             with _processes(workers) as submit:
                 _elsewhere(submit, todo, outputs, device, progress)
         else:

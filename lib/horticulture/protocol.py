@@ -73,6 +73,7 @@ class Protocol:
     lr: float
     schedule: str
     batch_size: int
+    weight_decay: float = 5e-4
     strengths: dict[str, float] = field(default_factory=dict)
     longer: list[float] = field(default_factory=lambda: [1.0])
     criterion: str = "fisher"
@@ -125,7 +126,7 @@ class Protocol:
     @property
     def recipe(self) -> Recipe:
         """Of every training from scratch."""
-        return Recipe(self.epochs, self.lr, self.schedule, self.batch_size)
+        return self._recipe(self.epochs, self.lr, self.schedule)
 
     @property
     def bases(self) -> list[Run]:
@@ -145,7 +146,10 @@ class Protocol:
 
     def tuning(self, lr: float, schedule: str) -> Recipe:
         """Of a training that goes on with weights that are there."""
-        return Recipe(self.tune_epochs, lr, schedule, self.batch_size)
+        return self._recipe(self.tune_epochs, lr, schedule)
+
+    def _recipe(self, epochs: int, lr: float, schedule: str) -> Recipe:
+        return Recipe(epochs, lr, schedule, self.batch_size, weight_decay=self.weight_decay)
 
     # --- taking it apart ---------------------------------------------------------------------------------
 
@@ -161,6 +165,7 @@ class Protocol:
             steps=self.steps,
             lr=self.tune_lr,
             batch_size=self.batch_size,
+            weight_decay=self.weight_decay,
         )
 
     @property

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,25 @@ class NotebookFailed(Exception):
 
 @dataclass(frozen=True)
 class Study:
-    """What a study file says. seconds: what each notebook took on two cores, to estimate the time left."""
+    """What a study file says. seconds: what each notebook took on two cores, to estimate the time left.
+
+    A study in parts goes through the notebooks once for each: `parts` has what is different in it.
+    """
 
     name: str
     about: str
     parameters: dict[str, Any]
     seconds: dict[str, float]
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def each(self) -> list["Study"]:
+        """The study itself, or one for each of its parts, called `STUDY-PART`."""
+        if not self.parts:
+            return [self]
+        return [
+            replace(self, name=f"{self.name}-{part}", parameters=self.parameters | different, parts={})
+            for part, different in self.parts.items()
+        ]
 
 
 def notebooks() -> list[Path]:
@@ -76,7 +89,11 @@ def read(name: str) -> Study:
         raise BadInput(f"study file {path} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         raise BadInput(f"study file {path} must hold `about`, `seconds` and `parameters`")
-    return Study(path.stem, content.get("about", ""), content["parameters"], content.get("seconds") or {})
+    parts = content.get("parts") or {}
+    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
+        raise BadInput(f"study file {path}: parts must hold parameters by the name of the part")
+    about, seconds = content.get("about", ""), content.get("seconds") or {}
+    return Study(path.stem, about, content["parameters"], seconds, parts)
 
 
 # --- parameters ------------------------------------------------------------------------------------------
