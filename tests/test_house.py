@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,7 @@ ROOMS = [
 ]
 # A laptop without torch can plan, collect and draw.
 NO_TORCH = (
+    "errors",
     "store",
     "architecture",
     "families",
@@ -131,6 +133,14 @@ def test_every_module_has_its_room():
 def test_a_room_imports_only_from_rooms_above_it(path):
     above = ROOMS[: ROOMS.index(room(path)) + 1]  # and from itself
     assert rooms_entered(path) <= set(above)
+
+
+def test_the_guide_for_developers_lists_every_room_in_order():
+    text = (LIBRARY.parents[1] / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`.*`) \| .* \| (yes|no) \|$", text, re.MULTILINE)
+    listed = [(name, torch) for names, torch in rows for name in re.findall(r"`(\w+)/?`", names)]
+    assert [name for name, _ in listed] == ROOMS
+    assert {name for name, torch in listed if torch == "no"} == {*NO_TORCH, "cli"}
 
 
 def test_the_one_import_from_below_is_there_and_no_other_in_its_room():

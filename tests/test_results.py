@@ -11,7 +11,7 @@ from horticulture.errors import BadInput
 
 def frame(rows):
     columns = ["curve", "criterion", "seed", "round", "params", "test_error"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(ratio=math.nan)  # one channel went a round
 
 
 @pytest.fixture
@@ -59,6 +59,53 @@ def test_verdict_turns_round_with_the_numbers(study):
 
 def test_verdict_without_a_scratch_curve_claims_nothing(study):
     assert "nothing to compare" in results.verdict(study[study["curve"] == "pruned-tuned"])
+
+
+# --- what was pruned by a ratio ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared():
+    """Half of the channels, and half of the weights, gone at one stroke: tuned and from scratch."""
+    rows = [("pruned-tuned", "l1", seed, 1, 500, 40.0) for seed in (0, 1)]
+    rows += [("pruned-scratch", "l1", 0, 1, 500, 9.0), ("pruned-scratch", "l1", 1, 1, 500, 11.0)]
+    rows += [("fine-tuned", "l1", 0, 1, 500, 12.0), ("fine-tuned", "l1", 1, 1, 500, 14.0)]
+    rows += [("sparse-fine-tuned", "magnitude", 0, 1, 500, 8.0)]
+    return frame(rows).assign(ratio=0.5)
+
+
+def test_pruning_by_ratio_does_not_enter_the_table_by_rounds(study, shared):
+    both = pd.concat([study, shared], ignore_index=True)
+    pd.testing.assert_frame_equal(results.table(both), results.table(study))
+    pd.testing.assert_frame_equal(results.compare(both), results.compare(study))
+    assert results.compare(shared).empty
+
+
+def test_a_table_by_budget_has_means_and_deviations(study, shared):
+    table = results.by_budget(pd.concat([study, shared], ignore_index=True))
+    assert list(table.columns) == ["pruned-scratch", "fine-tuned"]
+    assert table.loc[("l1", 0.5)].tolist() == ["10.0 ± 1.4", "13.0 ± 1.4"]
+    assert table.loc[("magnitude", 0.5), "fine-tuned"] == "8.0"
+    assert pd.isna(table.loc[("magnitude", 0.5), "pruned-scratch"])
+
+
+def test_against_size_one_budget_stands_for_all(study, shared):
+    found = results.by_size(pd.concat([study, shared], ignore_index=True))
+    assert found["curve"].value_counts().to_dict() == {
+        **study["curve"].value_counts().to_dict(),
+        "pruned-tuned": 10 + 2,
+        "pruned-scratch": 2 + 2,
+    }
+
+
+def test_every_conclusion_is_of_what_was_trained(study, shared):
+    rounds, *pairs = results.conclusions(pd.concat([study, shared], ignore_index=True), margin=1.0)
+    assert rounds == results.verdict(study)
+    compared = results.verdicts(pd.concat([study, shared]), margin=1.0)
+    assert len(pairs) == len(compared[["curve", "against"]].drop_duplicates()) == 3
+    assert len(results.conclusions(shared, margin=1.0)) == 1  # there is no whole network to compare with
+    (said,) = results.conclusions(study[study["curve"] == "whole"], margin=1.0)
+    assert "nothing to compare" in said
 
 
 # --- verdicts over seeds ----------------------------------------------------------------------------------

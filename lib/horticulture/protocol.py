@@ -183,7 +183,7 @@ class Protocol:
         return found
 
     def found(self, outputs: Path) -> list[Found]:
-        """The networks to look at closely: the last of a pruning, or by channel those nearest to `sizes`."""
+        """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
         chosen = []
         for taken in self.prunings:
             rounds = [self.rounds]

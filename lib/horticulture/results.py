@@ -95,7 +95,8 @@ def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
 
     Each row stands for itself: of twenty equal pairs, one is expected to come out better or worse.
     """
-    results = results[results["curve"] != "pruned-tuned"].assign(curve=_plain(results["curve"]))
+    results = results[results["curve"] != "pruned-tuned"]
+    results = results.assign(curve=_plain(results["curve"]))
     errors = results.groupby(["criterion", "ratio", "curve", "seed"], sort=False)["test_error"].mean()
     whole = results[results["curve"] == "whole"].groupby("seed")["test_error"].mean()
     rows = []
