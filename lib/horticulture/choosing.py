@@ -58,9 +58,13 @@ def lowest(scores: list[Tensor], least: Sequence[int] | None = None) -> Choice:
     return queue[0]
 
 
-def removable(whole: Architecture, floor: float = 0.0) -> int:
-    """How many channels can go altogether."""
-    return sum(full - kept for full, kept in zip(whole.widths, _kept(whole, floor), strict=True))
+def smallest(whole: Architecture, floor: float = 0.0, whole_blocks: bool = False) -> Architecture:
+    """What remains when all has gone that can. whole_blocks: channels that are in no block cannot."""
+    within = {group for groups in whole.blocks for group in groups}
+    kept = enumerate(zip(_kept(whole, floor), whole.widths, strict=True))
+    return whole.with_widths(
+        tuple(full if whole_blocks and group not in within else least for group, (least, full) in kept)
+    )
 
 
 def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: Aim) -> list[Choice]:
@@ -83,7 +87,7 @@ def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: 
         queue = _queue(
             scores, least, lambda choice, rank: (gone[choice.group] + rank + 0.5) / quotas[choice.group]
         )
-    count = 1 if aim.one else _count(queue, shape, whole, aim, quotas)
+    count = 1 if aim.one else _count(queue, shape, whole, aim, quotas, least)
     if count > len(queue):
         said = f"{aim.share:.0%} of the {aim.measure}"
         raise BadInput(f"{said} cannot go: only {len(queue)} channels more can (floor {aim.floor:g})")
@@ -92,7 +96,8 @@ def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: 
 
 def _kept(whole: Architecture, floor: float) -> list[int]:
     """The smallest width of every group."""
-    return [max(least, math.ceil(floor * w)) for least, w in zip(whole.least, whole.widths, strict=True)]
+    shares = [math.ceil(floor * w - 1e-9) for w in whole.widths]  # 0.55 * 100 is 55.00000000000001
+    return [max(least, share) for least, share in zip(whole.least, shares, strict=True)]
 
 
 def _quotas(whole: Architecture, scope: str) -> list[int] | None:
@@ -130,7 +135,12 @@ def _queue(
 
 
 def _count(
-    queue: list[Choice], shape: Architecture, whole: Architecture, aim: Aim, quotas: list[int] | None
+    queue: list[Choice],
+    shape: Architecture,
+    whole: Architecture,
+    aim: Aim,
+    quotas: list[int] | None,
+    least: list[int],
 ) -> int:
     """How many of the queue must go."""
     if aim.measure == ZEROS:
@@ -138,7 +148,9 @@ def _count(
     gone = sum(whole.widths) - sum(shape.widths)
     if quotas is not None and (aim.measure == "channels" or aim.scope in profiles.PRESETS):
         part = aim.progress if aim.scope in profiles.PRESETS else aim.share
-        return min(len(queue), max(0, sum(math.floor(part * quota + 0.5) for quota in quotas) - gone))
+        can = [full - left for full, left in zip(whole.widths, least, strict=True)]
+        due = [min(most, math.floor(part * quota + 0.5)) for most, quota in zip(can, quotas, strict=True)]
+        return max(0, sum(due) - gone)
     if aim.measure == "channels":
         return max(0, round(aim.share * sum(whole.widths)) - gone)
     cost = MEASURES[aim.measure]

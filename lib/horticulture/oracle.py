@@ -33,10 +33,11 @@ def rises(
         scale, shift = norm.weight.detach().clone(), norm.bias.detach().clone()
         with torch.no_grad():
             norm.weight[channel] = norm.bias[channel] = 0
-        yield training.evaluate(network, dataset, part, dtype).loss - before
+        rise = training.evaluate(network, dataset, part, dtype).loss - before
         with torch.no_grad():
             norm.weight.copy_(scale)
             norm.bias.copy_(shift)
+        yield rise  # whoever asks for no more has the network as it was
 
 
 def scores(
@@ -55,6 +56,7 @@ def scores(
     """
     batches = Batches(dataset, batch_size, torch.Generator().manual_seed(seed))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    was_training = network.training
     network.train()
     with ExitStack() as stack:
         probes = {
@@ -70,4 +72,5 @@ def scores(
         found = {name: probe.scores() for name, probe in probes.items()}
     network.zero_grad()
     network.load_state_dict(before)  # the norms have seen batches
+    network.train(was_training)
     return found

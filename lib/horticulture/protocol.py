@@ -186,10 +186,12 @@ class Protocol:
         """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
         chosen = []
         for taken in self.prunings:
-            removed = runs.removals(taken.run, outputs)
-            near = [runs.round_nearest(removed, size * self.whole.params) for size in self.sizes]
-            for round_ in near if Plan(**taken.run.recipe).one_at_a_time() else [self.rounds]:
-                chosen.append(found(taken, round_, outputs))
+            rounds = [self.rounds]
+            if Plan(**taken.run.recipe).one_at_a_time():
+                removed = runs.removals(taken.run, outputs)
+                near = [runs.round_nearest(removed, size * self.whole.params) for size in self.sizes]
+                rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
+            chosen += [found(taken, round_, outputs) for round_ in rounds]
         return chosen
 
     # --- the same at other sizes -------------------------------------------------------------------------
@@ -214,8 +216,13 @@ class Protocol:
         for seed in self.seeds:
             if not isinstance(seed, int):
                 raise BadInput(f"seeds are whole numbers, not {seed!r}")
+        for times in self.longer:
+            if not (isinstance(times, int | float) and times > 0):
+                raise BadInput(f"longer are multiples of the epochs, above 0, not {times!r}")
+        if self.cap < 0:
+            raise BadInput(f"cap must be 0 (no limit) or more, not {self.cap!r}")
         for taken in [*self.prunings, *self.guides]:  # describing them checks them
-            jobs.train(taken.base.architecture, self.tuning(self.tune_lr, "constant"), self.source, 0)
+            jobs.compress(taken.base, self.tuning(self.tune_lr, "constant"), self.bits)
 
 
 def found(taken: Taken, round_: int, outputs: Path) -> Found:

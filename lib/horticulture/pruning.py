@@ -239,20 +239,28 @@ class Pruning:
 
 def check(plan: Plan, whole: Architecture) -> None:
     """Raise BadInput if a plan cannot be carried out on a network: too little to remove, no such preset."""
-    can = choosing.removable(whole, plan.floor)
     criterion = saliency.CRITERIA[plan.criterion]
-    if criterion.unit == "weight":
-        choose(plan.scope or "global", choosing.SCOPES, "scope of single weights")
-    elif plan.one_at_a_time() and plan.rounds > can:
-        raise BadInput(f"rounds={plan.rounds}, but the network has {can} channels to remove")
-    elif plan.scope in choosing.profiles.PRESETS:
-        choosing.profiles.preset(plan.scope, whole)
-    elif (plan.scope or criterion.scope) == "global" and plan.measure == "channels":
-        wanted = round(plan.ratio * sum(whole.widths))
-        if wanted > can:
-            raise BadInput(f"ratio={plan.ratio:g} is {wanted} channels, but only {can} can go")
     if criterion.unit == "block" and not whole.blocks:
         raise BadInput(f"a network of the family {whole.family} has no blocks that can leave as a whole")
+    least = choosing.smallest(whole, plan.floor, criterion.unit == "block")
+    can = sum(whole.widths) - sum(least.widths)
+    scope = plan.scope or criterion.scope
+    if criterion.unit == "weight":
+        choose(scope, choosing.SCOPES, "scope of single weights")
+    elif plan.one_at_a_time():
+        if plan.rounds > can:
+            raise BadInput(f"rounds={plan.rounds}, but the network has {can} channels to remove")
+    elif scope in choosing.profiles.PRESETS:
+        choosing.profiles.preset(scope, whole)
+    elif plan.measure == "channels":
+        wanted = round(plan.ratio * sum(whole.widths))
+        if wanted > can and scope == "global":
+            raise BadInput(f"ratio={plan.ratio:g} is {wanted} channels, but only {can} can go")
+    elif plan.measure in choosing.MEASURES:
+        cost = choosing.MEASURES[plan.measure]
+        if cost(least) > (1 - plan.ratio) * cost(whole):
+            most = 1 - cost(least) / cost(whole)
+            raise BadInput(f"ratio={plan.ratio:g} of the {plan.measure}, but at most {most:.3g} can go")
 
 
 def _with(network: Network, widths: list[int]) -> Architecture:

@@ -25,7 +25,7 @@ def begin(run: Run, outputs: Path, device: str = "auto") -> tuple[Network, spars
         return network, None
     masks = sparsity.nonzero(network_at(pruned, outputs, run.recipe["round"], device))
     if run.recipe["weights"] == "fresh":
-        sparsity.fresh(network, masks, torch.Generator().manual_seed(run.seed))
+        sparsity.fresh(network, masks, _another(run))
     return network, sparsity.Masked(network, masks)
 
 
@@ -56,7 +56,12 @@ def _random(run: Run, outputs: Path, device: str) -> Network:
 
 
 def _fresh(run: Run, outputs: Path, device: str) -> Network:
-    return networks.build(run.architecture, torch.Generator().manual_seed(run.seed))
+    return networks.build(run.architecture, _another(run))
+
+
+def _another(run: Run) -> torch.Generator:
+    """Draws unlike the base's: under a mask those would be the very weights that its survivors grew from."""
+    return torch.Generator().manual_seed(run.seed + OTHER)
 
 
 def _cut(run: Run, outputs: Path, whole: Network) -> Network:

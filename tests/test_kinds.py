@@ -1,0 +1,307 @@
+"""Every kind of run: what its files hold, and what its metrics say, by other means."""
+
+import math
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from horticulture import (
+    architecture,
+    compression,
+    data,
+    jobs,
+    networks,
+    oracle,
+    penalties,
+    runs,
+    saliency,
+    sparsity,
+    training,
+)
+from horticulture.data import digits
+from horticulture.errors import BadInput
+from horticulture.jobs import Judging, having
+from horticulture.networks import Network
+from horticulture.pruning import Plan
+from horticulture.runs import Member, Run
+from horticulture.training import Recipe
+
+CLUTTER = {"name": "clutter", "images": 96}
+COMMON = {"lr": 0.05, "schedule": "constant", "batch_size": 32, "precision": "float32"}
+WRN = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+DEEPER = architecture.named("preresnet-20-4", image=(1, 16, 16), classes=10)
+LISTENING = ("fisher", "taylor", "l1", "random")
+
+# The strengths are such that after six steps some factors are 0 and others are not.
+BASE = jobs.train(WRN, Recipe(2, **COMMON), CLUTTER, 3)
+BLOCKS = jobs.train(DEEPER, Recipe(2, **COMMON, penalty="blocks", strength=0.9065), CLUTTER, 3)
+GROUPS = jobs.train(WRN, Recipe(2, **COMMON, penalty="groups", strength=0.905), CLUTTER, 3)
+SLIM = jobs.train(WRN, Recipe(2, **COMMON, penalty="slimming", strength=0.1), CLUTTER, 3)
+PLAN = {"rounds": 1, "steps": 1, "lr": 0.01, "batch_size": 32, "precision": "float32"}
+SPARSE = jobs.prune(BASE, Plan(**PLAN, criterion="magnitude", ratio=0.8))
+TUNED = jobs.tune(SPARSE, 1, WRN, Recipe(3, **COMMON), "kept")
+PACKED = jobs.compress(TUNED, Recipe(1, **COMMON), bits=3)
+JUDGED = jobs.judge(BASE, Judging(LISTENING, channels=20, steps=2, batch_size=32, precision="float32"))
+EVERY = (BASE, BLOCKS, GROUPS, SLIM, SPARSE, TUNED, PACKED, JUDGED)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_clutter():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "CLUTTER_PARTS", {"train": (96, 1), "validation": (64, 2), "test": (48, 3)})
+        having._loaded.cache_clear()
+        yield
+    having._loaded.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def images(little_clutter) -> data.Dataset:
+    return data.load("clutter", images=96)
+
+
+@pytest.fixture(scope="module")
+def outputs(little_clutter, tmp_path_factory) -> Path:
+    outputs = tmp_path_factory.mktemp("outputs")
+    for run in EVERY:
+        jobs.execute(run, outputs, "cpu")
+    return outputs
+
+
+def metrics(run: Run, outputs: Path) -> dict:
+    found = runs.result(run, outputs)
+    assert found is not None
+    return found["metrics"]
+
+
+def logits(network: Network, images: data.Dataset) -> Tensor:
+    with torch.no_grad():
+        return network.eval()(images.normalise(images.test.pixels))
+
+
+# --- train -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run", [BLOCKS, GROUPS, SLIM], ids=lambda run: run.recipe["penalty"])
+def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, images, run):
+    recipe = Recipe(**run.recipe)
+    generator = torch.Generator().manual_seed(run.seed)
+    network = networks.build(run.architecture, generator).on(torch.device("cpu"))
+    with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
+        list(training.Training(network, images, recipe, generator, rule=penalty))
+        expected = logits(network, images)  # the factors are still at work
+        state = penalty.state()
+    plain = logits(network, images)  # and now they are not
+    found = logits(jobs.load(run, outputs), images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    factors = metrics(run, outputs).get("factors")
+    if run is SLIM:
+        assert factors is None
+        return
+    assert not torch.allclose(found, plain, rtol=1e-2, atol=1e-3)
+    flat = factors if run is BLOCKS else [factor for group in factors for factor in group]
+    assert flat == pytest.approx(state["factors"].tolist())
+    assert 0 < sum(factor == 0 for factor in flat) < len(flat)
+    shape = [len(DEEPER.blocks)] if run is BLOCKS else list(WRN.widths)
+    assert [len(factors)] if run is BLOCKS else [len(group) for group in factors] == shape
+
+
+def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outputs, images):
+    for run, criterion in ((BLOCKS, "blocks"), (GROUPS, "groups")):
+        pruned = jobs.prune(run, Plan(**{**PLAN, "lr": 1e-30}, criterion=criterion, measure="zeros"))
+        jobs.execute(pruned, outputs, "cpu")
+        factors = metrics(run, outputs)["factors"]
+        widths = list(run.architecture.widths)
+        if run is BLOCKS:
+            for factor, groups in zip(factors, DEEPER.blocks, strict=True):
+                for group in groups:
+                    widths[group] *= factor > 0
+        else:
+            widths = [sum(factor > 0 for factor in group) for group in factors]
+        smaller = jobs.load(pruned, outputs)
+        assert smaller.architecture.widths == tuple(widths)
+        assert sum(widths) < sum(run.architecture.widths)
+        whole = jobs.load(run, outputs)
+        with torch.no_grad():  # the norms alone have moved while it was tuned at a rate of nothing
+            x = images.normalise(images.test.pixels)
+            torch.testing.assert_close(smaller.train()(x), whole.train()(x), rtol=1e-3, atol=1e-4)
+        removed = runs.removals(pruned, outputs)
+        assert len(removed) == 1 + sum(run.architecture.widths) - sum(widths)
+        assert (removed["saliency"].dropna() == 0).all()
+
+
+def test_a_criterion_that_is_told_needs_a_base_that_tells():
+    for criterion in ("blocks", "groups", "slimming"):
+        with pytest.raises(BadInput, match=f"{criterion} needs a network trained with the penalty"):
+            jobs.prune(BASE, Plan(**PLAN, criterion=criterion, ratio=0.1))
+    vgg = architecture.named("vgg-8-8", image=(1, 16, 16), classes=10)
+    with pytest.raises(BadInput, match="no blocks to penalise"):
+        jobs.train(vgg, Recipe(1, penalty="blocks", strength=1.0), CLUTTER, 0)
+
+
+@pytest.mark.parametrize(("run", "epochs"), [(BASE, 2), (BLOCKS, 2), (TUNED, 3), (PACKED, 1)], ids=str)
+def test_the_forward_macs_of_training_by_hand(outputs, run, epochs):
+    before = 3 * 96 * WRN.macs if run is PACKED else 0  # the tuning that it goes on from
+    assert metrics(run, outputs)["train_macs"] == before + epochs * 96 * run.architecture.macs
+    frame = pd.read_csv(runs.folder(run, outputs) / "epochs.csv")
+    assert frame["epoch"].tolist() == list(range(1, epochs + 1))
+    assert frame["images"].tolist() == [96 * epoch for epoch in range(1, epochs + 1)]
+    assert metrics(run, outputs)["recipe"] == f"{epochs} epochs, constant 0.05, batch 32"
+
+
+# --- single weights: tune and compress -------------------------------------------------------------------
+
+
+def gone(network: Network) -> dict[str, Tensor]:
+    return {
+        f"{name}.weight": module.weight == 0
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Conv2d)
+    }
+
+
+@pytest.mark.parametrize("run", [TUNED, PACKED], ids=lambda run: run.kind)
+def test_what_was_removed_stays_removed(outputs, run):
+    first, network = gone(jobs.load(SPARSE, outputs)), jobs.load(run, outputs)
+    found = gone(network)
+    assert first.keys() == found.keys()
+    assert all(torch.equal(found[name], mask) for name, mask in first.items())
+    removed = sum(int(mask.sum()) for mask in found.values())
+    assert removed == round(0.8 * sum(mask.numel() for mask in found.values()))
+    assert metrics(run, outputs)["params"] == WRN.params - removed
+    before = dict(jobs.load(SPARSE, outputs).named_parameters())
+    assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters())
+
+
+def test_a_compressed_network_is_what_its_file_says(outputs, images):
+    packed = (runs.folder(PACKED, outputs) / "network.hortpack").read_bytes()
+    assert metrics(PACKED, outputs)["bytes"] == len(packed)
+    assert metrics(PACKED, outputs)["stages"]["huffman"] == len(packed)
+    stages = list(metrics(PACKED, outputs)["stages"].values())
+    assert stages == sorted(stages, reverse=True)
+    other = networks.build(WRN, torch.Generator().manual_seed(99))
+    compression.decode(packed, other)
+    saved = jobs.load(PACKED, outputs)
+    assert all(torch.equal(t, saved.state_dict()[name]) for name, t in other.state_dict().items())
+    distinct = [
+        len(weight[weight != 0].unique()) for name, weight in saved.named_parameters() if weight.dim() == 4
+    ]
+    assert max(distinct) <= 2**3
+    assert min(distinct) > 1
+    assert jobs.evaluate(saved, images, "test", "float32") == metrics(PACKED, outputs)["test_error"]
+    wrong = (logits(saved, images).argmax(dim=1) != images.test.labels).float().mean().item()
+    assert metrics(PACKED, outputs)["test_error"] == pytest.approx(100 * wrong, abs=1e-4)
+
+
+@pytest.mark.parametrize("bits", [0, 17])
+def test_codes_of_so_many_bits_are_refused(bits):
+    with pytest.raises(BadInput, match="bits must be 1 to 16"):
+        jobs.compress(TUNED, Recipe(1), bits)
+    with pytest.raises(BadInput, match="bits must be 1 to 16"):
+        jobs.compress(TUNED, Recipe(1), 4, index_bits=bits)
+
+
+def test_weights_to_begin_with_are_refused_by_name():
+    with pytest.raises(BadInput, match="'keep': choose from kept, rewound, sliced, random, fresh"):
+        jobs.tune(SPARSE, 1, WRN, Recipe(1), "keep")
+
+
+# --- judge -----------------------------------------------------------------------------------------------
+
+
+def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, images):
+    frame = pd.read_csv(runs.folder(JUDGED, outputs) / "judged.csv")
+    assert list(frame.columns) == ["group", "channel", "rise", *LISTENING]
+    network = jobs.load(BASE, outputs)
+    places = list(zip(frame["group"], frame["channel"], strict=True))
+    assert places == oracle.sample(network, 20, JUDGED.seed)
+    x, y = images.normalise(images.validation.pixels), images.validation.labels
+    with torch.no_grad():
+        before = torch.nn.functional.cross_entropy(network.eval()(x), y).item()
+        for (group, channel), rise in zip(places, frame["rise"], strict=True):
+            silenced = jobs.load(BASE, outputs).eval()
+            silenced.groups[group].norm.weight[channel] = 0
+            silenced.groups[group].norm.bias[channel] = 0
+            after = torch.nn.functional.cross_entropy(silenced(x), y).item()
+            assert rise == pytest.approx(after - before, abs=2e-6)
+    size = [saliency.l1(group.producer.weight.detach()) for group in network.groups]
+    assert frame["l1"].tolist() == pytest.approx([size[g][c].item() for g, c in places], rel=1e-6)
+
+
+def test_the_correlations_are_spearmans(outputs):
+    frame = pd.read_csv(runs.folder(JUDGED, outputs) / "judged.csv")
+    found = metrics(JUDGED, outputs)["correlations"]
+    assert list(found) == list(LISTENING)
+    for name in LISTENING:
+        expected = stats.spearmanr(frame["rise"], frame[name]).statistic
+        assert found[name] == pytest.approx(expected)
+        assert -1 <= found[name] <= 1
+    assert len(set(found.values())) == len(LISTENING)
+
+
+@pytest.mark.parametrize("name", ["blocks", "groups", "magnitude"])
+def test_what_cannot_be_judged_channel_by_channel_is_refused(name):
+    with pytest.raises(BadInput, match=f"{name} cannot be judged"):
+        Judging(("fisher", name))
+    with pytest.raises(BadInput, match="unknown criterion 'fischer'"):
+        Judging(("fischer",))
+    with pytest.raises(BadInput, match="channels must be positive"):
+        Judging(("fisher",), channels=0)
+
+
+# --- rows and files --------------------------------------------------------------------------------------
+
+
+def test_each_kind_has_its_row(outputs):
+    members = [
+        *(Member("whole", run, run.recipe["penalty"]) for run in (BASE, BLOCKS, GROUPS, SLIM)),
+        Member("pruned-tuned", SPARSE, "magnitude", ratio=0.8),
+        Member("sparse-fine-tuned", TUNED, "magnitude", 1, 1000, 0.8),
+        Member("sparse-compressed", PACKED, "magnitude", 1, 1000, 0.8),
+    ]
+    runs.record(outputs / "study", members)
+    frame = runs.collect(outputs / "study")
+    left = WRN.params - round(0.8 * sum(w.numel() for w in sparsity.weights(networks.build(WRN)).values()))
+    found = {(row.curve, row.criterion): row for row in frame[frame["round"].fillna(1) != 0].itertuples()}
+    assert found.keys() == {(member.curve, member.criterion) for member in members}
+    for (curve, _), row in found.items():
+        pruned = curve != "whole"
+        assert row.params == (
+            left if pruned else WRN.params if row.family == "wide_resnet" else DEEPER.params
+        )
+        assert row.macs == (DEEPER.macs if row.family == "preresnet" else WRN.macs)
+        assert row.ratio == 0.8 if pruned else math.isnan(row.ratio)
+        assert row.bytes == metrics(PACKED, outputs)["bytes"] if "compressed" in curve else pd.isna(row.bytes)
+    tuned = found["sparse-fine-tuned", "magnitude"].train_macs
+    assert tuned == 1000 + 3 * 96 * WRN.macs
+    assert found["sparse-compressed", "magnitude"].train_macs == tuned + 96 * WRN.macs
+    assert found["pruned-tuned", "magnitude"].train_macs == (2 * 96 + 2 * 32) * WRN.macs
+
+
+@pytest.mark.parametrize(
+    ("run", "name"),
+    [
+        (PACKED, "network.hortpack"),
+        (PACKED, "weights.safetensors"),
+        (JUDGED, "judged.csv"),
+        (TUNED, "epochs.csv"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.kind,
+)
+def test_a_damaged_file_is_noticed_and_made_again(outputs, tmp_path, run, name):
+    other = tmp_path / "outputs"
+    shutil.copytree(outputs, other)
+    path = runs.folder(run, other) / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside in {run.key}.damaged-1"):
+        jobs.execute(run, other, "cpu")
+    again, first = metrics(run, other), metrics(run, outputs)
+    assert {**again, "seconds": 0} == {**first, "seconds": 0}
+    assert (other / "runs" / f"{run.key}.damaged-1" / name).exists()
+    if name != "epochs.csv":  # which says how long it took
+        assert path.read_bytes() == whole

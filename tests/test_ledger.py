@@ -1,0 +1,389 @@
+"""What may be spent on a pruned network: each budget's run by hand, and what its training begins with."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from horticulture import architecture, jobs, ledger, networks, profiles, runs, sparsity
+from horticulture.data import digits
+from horticulture.errors import BadInput
+from horticulture.jobs import beginnings, having
+from horticulture.networks import Network
+from horticulture.protocol import Found, Protocol
+from horticulture.runs import Run
+from horticulture.training import Recipe
+
+ASKED = Protocol(
+    **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
+    **{"schedule": "cosine", "batch_size": 32, "criterion": "l1,magnitude", "ratios": [0.3, 0.6]},
+    **{"floor": 0.1, "steps": 1, "tune_lr": 0.01, "tune_epochs": 2, "budgets": list(ledger.BUDGETS)},
+    **{"sizes": [0.4, 0.7], "copied": 0.5, "curves": [*ledger.ALONE, *ledger.FOLLOWING]},
+    **{"guide_network": "wrn-16-1"},
+)
+ALL = list(ledger.BUDGETS)
+WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_clutter():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "CLUTTER_PARTS", {"train": (96, 1), "validation": (32, 2), "test": (32, 3)})
+        having._loaded.cache_clear()
+        yield
+    having._loaded.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def outputs(little_clutter, tmp_path_factory) -> Path:
+    """All prunings."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    for taken in [*ASKED.prunings, *replace(ASKED, criterion="l1").guides]:
+        jobs.execute(taken.run, outputs, "cpu")
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def found(outputs) -> dict[tuple[str, float, int], Found]:
+    """By criterion, ratio and seed."""
+    every = ASKED.found(outputs)
+    return {(what.taken.criterion, what.taken.ratio, what.taken.run.seed): what for what in every}
+
+
+@pytest.fixture(scope="module")
+def cut(found) -> Found:
+    return found["l1", 0.6, 1]
+
+
+@pytest.fixture(scope="module")
+def sparse(found) -> Found:
+    return found["magnitude", 0.6, 1]
+
+
+# --- each budget's run -----------------------------------------------------------------------------------
+
+
+def test_to_train_on_is_by_the_low_rate_or_by_the_whole_schedule(cut):
+    asked = replace(ASKED, tune_epochs=7)
+    low, rewound = ledger.fine_tuned(asked, cut), ledger.lr_rewound(asked, cut)
+    assert low == jobs.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.01, "constant", 32), "kept")
+    assert rewound == jobs.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.05, "cosine", 32), "kept")
+    random = ledger.random_channels(asked, cut)
+    assert random == jobs.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.01, "constant", 32), "random")
+
+
+def test_from_scratch_is_the_shape_alone(cut):
+    asked = replace(ASKED, epochs=5)
+    run = ledger.scratch_e(asked, cut)
+    assert run == jobs.train(cut.shape, Recipe(5, 0.05, "cosine", 32), ASKED.source, 1)
+    assert run.start is None
+    for budget, weights in ((ledger.weights_rewound, "rewound"), (ledger.sliced, "sliced")):
+        expected = jobs.tune(cut.taken.run, 1, cut.shape, Recipe(5, 0.05, "cosine", 32), weights)
+        assert budget(asked, cut) == expected
+
+
+def test_the_epochs_that_the_same_compute_buys(cut, sparse, found):
+    asked = replace(ASKED, epochs=10, tune_epochs=3)
+    for what in (cut, sparse, found["l1", 0.3, 0]):
+        bought = math.floor(10 * WHOLE.macs / what.macs)
+        for cap, epochs in ((0.0, bought), (2.0, min(20, bought)), (1.25, min(12, bought))):
+            capped = replace(asked, cap=cap)
+            assert ledger.scratch_b(capped, what).recipe["epochs"] == epochs
+            assert ledger.scratch_b_all(capped, what).recipe["epochs"] == epochs + 3
+    assert 10 * WHOLE.macs / cut.macs > 20  # the cap does something
+    assert sparse.macs < 0.6 * sparse.shape.macs == 0.6 * WHOLE.macs  # what is left counts, not the shape
+
+
+def test_to_shuffle_is_to_deal_the_same_widths_out_anew(outputs):
+    """On a deeper network, where there are blocks of the same full width to deal among."""
+    asked = replace(ASKED, network="wrn-16-1", guide_network="", criterion="l1")
+    for what in asked.found(outputs):
+        run = ledger.shuffled(asked, what)
+        for stage in (0, 2, 4):
+            of_stage = slice(stage, stage + 2)
+            assert sorted(run.architecture.widths[of_stage]) == sorted(what.shape.widths[of_stage])
+        assert run.architecture == profiles.shuffled(what.shape, asked.whole, what.taken.run.seed)
+        assert run == jobs.train(run.architecture, asked.recipe, asked.source, what.taken.run.seed)
+
+
+def test_what_is_compressed_is_the_fine_tuned_network(sparse):
+    run = ledger.compressed(replace(ASKED, bits=4), sparse)
+    assert run.start == ledger.fine_tuned(ASKED, sparse)
+    assert (run.kind, run.recipe["bits"], run.recipe["epochs"]) == ("compress", 4, 2)
+    assert (run.recipe["lr"], run.recipe["schedule"]) == (0.01, "constant")
+
+
+def test_a_shape_that_is_asked_for_twice_is_one_run(cut, found):
+    asked = replace(ASKED, cap=1.0)
+    assert ledger.scratch_b(asked, cut).key == ledger.scratch_e(asked, cut).key
+    same = replace(ASKED, tune_epochs=1, tune_lr=0.05, schedule="constant")
+    assert ledger.fine_tuned(same, cut).key == ledger.lr_rewound(same, cut).key
+    other = cut._replace(taken=cut.taken._replace(criterion="fisher"))
+    assert ledger.scratch_e(ASKED, other).key == ledger.scratch_e(ASKED, cut).key
+    assert ledger.scratch_e(ASKED, found["l1", 0.3, 1]).key != ledger.scratch_e(ASKED, cut).key
+    assert len({member.run.key for member in ledger.entries(ASKED, [cut])}) == 8  # scratch-b is shorter
+
+
+def test_what_says_nothing_is_left_out_and_the_rest_is_named(cut, sparse):
+    channels, weights = ledger.entries(ASKED, [cut]), ledger.entries(ASKED, [sparse])
+    assert [member.curve for member in channels] == [budget for budget in ALL if budget != "compressed"]
+    left = [b for b in ALL if b not in ("sliced", "random-channels", "shuffled")]
+    assert [member.curve for member in weights] == [f"sparse-{budget}" for budget in left]
+    for member, what in [*((m, cut) for m in channels), *((m, sparse) for m in weights)]:
+        assert (member.criterion, member.round) == (what.taken.criterion, 1)
+        assert (member.before, member.ratio, member.run.seed) == (what.cost, 0.6, 1)
+    fresh = {member.curve: member.run.recipe.get("weights") for member in weights}
+    assert fresh["sparse-pruned-scratch"] == fresh["sparse-scratch-b"] == "fresh"
+    assert fresh["sparse-weights-rewound"] == "rewound"
+    with pytest.raises(BadInput, match="unknown budget 'scratch': choose from fine-tuned"):
+        ledger.entries(replace(ASKED, budgets=["scratch"]), [cut])
+
+
+# --- what a training begins with -------------------------------------------------------------------------
+
+
+def surviving(what: Found, outputs: Path) -> list[list[int]]:
+    """By group the channels that are not in the table of removals."""
+    table = pd.read_csv(runs.folder(what.taken.run, outputs) / "removals.csv")
+    gone = {(row.group, row.channel) for row in table.itertuples()}
+    return [[c for c in range(n) if (g, c) not in gone] for g, n in enumerate(WHOLE.widths)]
+
+
+def at(network: Network, channels: list[list[int]]) -> dict[str, Tensor]:
+    """Everything in a WRN-10 of which only these channels of its three groups are left."""
+    found = dict(network.state_dict())
+    for block, kept in enumerate(channels):
+        for name in ("conv1.weight", "norm2.weight", "norm2.bias", "norm2.running_mean", "norm2.running_var"):
+            found[f"blocks.{block}.{name}"] = found[f"blocks.{block}.{name}"][kept]
+        found[f"blocks.{block}.conv2.weight"] = found[f"blocks.{block}.conv2.weight"][:, kept]
+    return found
+
+
+def same(network: Network, expected: dict[str, Tensor]) -> bool:
+    found = network.state_dict()
+    assert found.keys() == expected.keys()
+    return all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+
+
+def initial(seed: int) -> Network:
+    return networks.build(WHOLE, torch.Generator().manual_seed(seed))
+
+
+def begun(run: Run, outputs: Path) -> tuple[Network, sparsity.Masked | None]:
+    return beginnings.begin(run, outputs)
+
+
+def test_kept_weights_are_those_of_the_pruning(cut, outputs):
+    network, mask = begun(ledger.fine_tuned(ASKED, cut), outputs)
+    assert mask is None
+    assert same(network, dict(jobs.load(cut.taken.run, outputs).state_dict()))
+    assert not same(network, at(jobs.load(cut.taken.base, outputs), surviving(cut, outputs)))  # tuned since
+
+
+def test_rewound_weights_are_those_that_the_survivors_had_at_first(cut, outputs):
+    network, _ = begun(ledger.weights_rewound(ASKED, cut), outputs)
+    kept = surviving(cut, outputs)
+    assert tuple(map(len, kept)) == cut.shape.widths
+    assert same(network, at(initial(1), kept))
+    assert not same(network, at(initial(0), kept))
+
+
+def test_a_slice_has_the_spread_of_the_wide_network_and_nothing_of_its_weights(cut, outputs):
+    network, _ = begun(ledger.sliced(ASKED, cut), outputs)
+    rewound, _ = begun(ledger.weights_rewound(ASKED, cut), outputs)
+    for name, tensor in network.state_dict().items():
+        other = rewound.state_dict()[name]
+        assert tensor.shape == other.shape
+        if tensor.dim() > 1:
+            assert (tensor == other).sum() == 0
+    left = cut.shape.widths[2]
+    spread = network.blocks[2].conv1.weight.std().item()
+    assert spread == pytest.approx(math.sqrt(2 / (9 * 64)), rel=0.04)
+    assert spread < 0.9 * math.sqrt(2 / (9 * left))  # of a network that is made so wide
+    again, _ = begun(ledger.sliced(ASKED, cut), outputs)
+    assert same(again, dict(network.state_dict()))
+
+
+def test_random_channels_are_trained_ones(cut, outputs):
+    network, _ = begun(ledger.random_channels(ASKED, cut), outputs)
+    base = jobs.load(cut.taken.base, outputs)
+    drawn = []
+    for found, whole in zip(network.groups, base.groups, strict=True):
+        alike = (found.producer.weight[:, None] == whole.producer.weight[None]).flatten(2).all(dim=2)
+        assert (alike.sum(dim=1) == 1).all()  # each is one of the whole network's
+        drawn.append(alike.int().argmax(dim=1).tolist())
+    assert same(network, at(base, drawn))
+    assert tuple(map(len, drawn)) == cut.shape.widths
+    kept = surviving(cut, outputs)
+    assert drawn != kept
+    agree = sum(len(set(one) & set(two)) for one, two in zip(drawn, kept, strict=True))
+    assert agree < sum(cut.shape.widths)
+
+
+@pytest.mark.parametrize("budget", ["fine-tuned", "lr-rewound", "weights-rewound", "pruned-scratch"])
+def test_a_mask_stays_whatever_weights_there_are(sparse, outputs, budget):
+    network, mask = begun(ledger.BUDGETS[budget](ASKED, sparse), outputs)
+    pruned = jobs.load(sparse.taken.run, outputs)
+    gone = {name: weight == 0 for name, weight in sparsity.weights(pruned).items()}
+    assert sum(int(each.sum()) for each in gone.values()) == round(
+        0.6 * sum(e.numel() for e in gone.values())
+    )
+    assert mask is not None
+    assert all(torch.equal(~mask.masks[name], each) for name, each in gone.items())
+    source = {"weights-rewound": initial(1), "pruned-scratch": None}.get(budget, pruned)
+    for name, weight in sparsity.weights(network).items():
+        assert torch.equal(weight == 0, gone[name])
+        if source is not None:
+            assert torch.equal(weight, source.state_dict()[name].masked_fill(gone[name], 0))
+        else:
+            left = ~gone[name]
+            if weight.numel() > 4000:
+                wanted = math.sqrt(2 * weight.shape[1] / int(left.sum()))
+                assert weight[left].std().item() == pytest.approx(wanted, rel=0.06)
+                first = initial(1).state_dict()[name][left]  # which the mask has picked by their size
+                assert abs(torch.corrcoef(torch.stack([weight.detach()[left], first]))[0, 1]) < 0.1
+
+
+def test_every_budget_can_be_spent(cut, sparse, outputs):
+    members = [*ledger.entries(ASKED, [cut, sparse]), cut.taken.member(), sparse.taken.member()]
+    members.append(runs.Member("whole", cut.taken.base))
+    for member in members:
+        jobs.execute(member.run, outputs, "cpu")
+    runs.record(outputs / "study", members)
+    frame = runs.collect(outputs / "study")
+    assert list(frame.columns) == runs.RESULT_COLUMNS
+    assert set(frame["curve"]) == {member.curve for member in members}
+    rows = frame[frame["curve"] != "pruned-tuned"].set_index("curve")
+    for member in members:
+        if member.run.kind == "prune":
+            continue
+        row, metrics = rows.loc[member.curve], runs.result(member.run, outputs)["metrics"]
+        assert row["architecture"] == member.run.architecture.id
+        assert row["macs"] == member.run.architecture.macs  # those of the shape: hardware skips no zeros
+        assert row["epochs"] == member.run.recipe["epochs"]
+        trained = member.run.architecture.macs * 96 * member.run.recipe["epochs"]
+        if member.curve == "sparse-compressed":  # fine-tuned before
+            trained *= 2
+        assert row["train_macs"] == member.before + trained
+        assert (row["ratio"] == 0.6) == (member.curve != "whole")
+        assert row["test_error"] == metrics["test_error"]
+        assert pd.notna(row["bytes"]) == (member.curve == "sparse-compressed")
+        network = jobs.load(member.run, outputs)
+        assert jobs.evaluate(network, ASKED.dataset, "test") == row["test_error"]
+        masks = sparsity.nonzero(network)
+        removed = sum(int((~mask).sum()) for mask in masks.values())
+        assert row["params"] == WHOLE.params - removed if "sparse" in member.curve else cut.shape.params
+        if "sparse" in member.curve:
+            size = sum(mask.numel() for mask in masks.values())
+            assert removed == round(0.6 * size)
+            pruned = jobs.load(sparse.taken.run, outputs)
+            assert all(torch.equal(mask, masks[name]) for name, mask in sparsity.nonzero(pruned).items())
+    (whole,) = frame[frame["curve"] == "whole"].to_dict("records")
+    assert (whole["params"], whole["train_macs"]) == (WHOLE.params, 96 * WHOLE.macs)
+    tuned = frame[frame["curve"] == "pruned-tuned"].set_index(["criterion", "round"])
+    assert list(tuned.index) == [("l1", 0), ("l1", 1), ("magnitude", 0), ("magnitude", 1)]
+    assert tuned.loc[("l1", 1), "params"] == cut.shape.params
+    assert tuned.loc[("magnitude", 1), "macs"] == WHOLE.macs
+    removed = WHOLE.params - tuned.loc[("magnitude", 1), "params"]
+    assert removed == round(0.6 * sum(w.numel() for w in sparsity.weights(initial(0)).values()))
+    assert (tuned["ratio"] == 0.6).all()
+    shapes = runs.architectures(outputs / "study")
+    assert set(frame["architecture"]) <= set(shapes)
+    assert all(shapes[row.architecture].macs == row.macs for row in frame.itertuples())
+
+
+# --- other sizes -----------------------------------------------------------------------------------------
+
+
+def test_those_that_follow_nobody_are_trained_as_the_whole(outputs):
+    whole = architecture.named("wrn-16-1", image=(1, 16, 16), classes=10)
+    for curve, family in ledger.ALONE.items():
+        members = ledger.scaled(replace(ASKED, network="wrn-16-1", curves=[curve]), outputs)
+        assert [member.run.seed for member in members] == [0, 1, 0, 1]
+        for member, size in zip(members, (0.4, 0.4, 0.7, 0.7), strict=True):
+            shape = family(whole, params=round(size * whole.params))
+            run = jobs.train(shape, ASKED.recipe, ASKED.source, member.run.seed)
+            assert member == runs.Member(curve, run)
+    members = ledger.scaled(replace(ASKED, curves=["uniform"]), outputs)
+    for member in members:
+        shares = [width / n for width, n in zip(member.run.architecture.widths, WHOLE.widths, strict=True)]
+        assert max(shares) - min(shares) <= 1 / 16  # a channel of the narrowest group
+
+
+def nearest(found: dict, seed: int) -> Found:
+    """Of the two prunings of channels, and the whole network that both began with, that nearest to a half."""
+    both = [found["l1", ratio, seed] for ratio in (0.3, 0.6)]
+    return min(both, key=lambda what: abs(what.shape.params - 0.5 * WHOLE.params))
+
+
+def test_a_model_is_the_pruned_network_nearest_in_size(found, outputs):
+    models = ledger.models(ASKED, outputs)
+    assert list(models) == [("l1", 0), ("l1", 1)]  # where single weights went there is no shape to follow
+    for (_, seed), model in models.items():
+        assert model.mine == nearest(found, seed)
+        assert model.every == [nearest(found, 0), nearest(found, 1)]
+        assert model.whole == WHOLE
+    large = ledger.models(replace(ASKED, copied=1.0), outputs)
+    assert [model.mine.round for model in large.values()] == [0, 0]
+    assert large["l1", 0].mine.shape == WHOLE
+
+
+def test_a_copycat_follows_its_own_seed(found, outputs):
+    members = ledger.scaled(replace(ASKED, curves=["copycat"]), outputs)
+    assert [member.run.seed for member in members] == [0, 1, 0, 1]
+    for member, size in zip(members, (0.4, 0.4, 0.7, 0.7), strict=True):
+        model = nearest(found, member.run.seed)
+        widths = member.run.architecture.widths
+        factors = [w / n for w, n in zip(widths, model.shape.widths, strict=True)]
+        assert max(factors) - min(factors) < 1.5 / min(model.shape.widths)
+        assert member.run.architecture.params == pytest.approx(size * WHOLE.params, rel=0.03)
+        assert member == runs.Member("copycat", member.run, "l1", model.round, model.cost)
+
+
+def test_a_guided_network_follows_all_seeds_by_stage(found, outputs):
+    models = [nearest(found, seed) for seed in (0, 1)]
+    mean = [(one + two) / 2 for one, two in zip(*(model.shape.widths for model in models), strict=True)]
+    for member in ledger.scaled(replace(ASKED, curves=["guided"]), outputs):
+        factors = [width / n for width, n in zip(member.run.architecture.widths, mean, strict=True)]
+        assert max(factors) - min(factors) < 1.5 / min(mean)
+        assert member.before == models[0].cost + models[1].cost
+        assert (member.curve, member.criterion, member.round) == ("guided", "l1", 1)
+
+
+def test_a_transferred_network_follows_another_network(outputs):
+    asked = replace(ASKED, criterion="l1", curves=["transferred"])
+    guide = architecture.named("wrn-16-1", image=(1, 16, 16), classes=10)
+    assert {taken.base.architecture for taken in asked.guides} == {guide}
+    models = ledger.models(asked.guide, outputs)
+    shares = [
+        sum(w for model in models.values() for w in model.mine.shape.widths[at : at + 2])
+        / (2 * sum(guide.widths[at : at + 2]))
+        for at in (0, 2, 4)
+    ]
+    members = ledger.scaled(asked, outputs)
+    assert [member.run.seed for member in members] == [0, 1, 0, 1]
+    for member in members:
+        assert member.run.architecture.groups == WHOLE.groups
+        assert member.run.architecture.trunk == WHOLE.trunk
+        factors = [
+            w / (share * n)
+            for w, share, n in zip(member.run.architecture.widths, shares, WHOLE.widths, strict=True)
+        ]
+        assert max(factors) - min(factors) < 1.5 / min(
+            s * n for s, n in zip(shares, WHOLE.widths, strict=True)
+        )
+        assert member.before == sum(model.mine.cost for model in models.values())
+        assert member.criterion == "l1"
+
+
+def test_without_a_guide_nothing_is_transferred(outputs):
+    asked = replace(ASKED, guide_network="", curves=["transferred"])
+    assert asked.guides == []
+    with pytest.raises(BadInput, match="transferred needs guide_network"):
+        ledger.scaled(asked, outputs)
+    with pytest.raises(BadInput, match="unknown curve 'with': choose from width"):
+        ledger.scaled(replace(ASKED, curves=["with"]), outputs)

@@ -1,0 +1,242 @@
+"""From the notebooks' parameters to runs: what is asked for, what was found, and what it cost."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from horticulture import architecture, jobs, ledger, runs, sparsity
+from horticulture.data import digits
+from horticulture.errors import BadInput
+from horticulture.jobs import having
+from horticulture.protocol import Protocol
+from horticulture.pruning import Plan
+from horticulture.training import Recipe
+
+ASKED = Protocol(
+    **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0]},
+    **{"epochs": 1, "lr": 0.05, "schedule": "constant", "batch_size": 32},
+    **{"strengths": {"slimming": 1e-3, "blocks": 0.1}, "steps": 2, "tune_lr": 0.01, "tune_epochs": 1},
+)
+WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+BY_RATIO = replace(ASKED, criterion="fisher, slimming,magnitude", ratios=[0.5], longer=[1, 2])
+BY_CHANNEL = replace(ASKED, rounds=4, sizes=[1.0, 0.988, 0.5])  # a channel is about 0.5 % of the parameters
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_clutter():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "CLUTTER_PARTS", {"train": (96, 1), "validation": (32, 2), "test": (32, 3)})
+        having._loaded.cache_clear()
+        yield
+    having._loaded.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def outputs(little_clutter, tmp_path_factory) -> Path:
+    """All prunings of the two protocols."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    for taken in [*BY_RATIO.prunings, *BY_CHANNEL.prunings]:
+        jobs.execute(taken.run, outputs, "cpu")
+    return outputs
+
+
+# --- what is asked for -----------------------------------------------------------------------------------
+
+
+def test_it_takes_its_parameters_from_all_there_are():
+    parameters = {"outputs": "/elsewhere", "workers": 3, "device": "cpu", "pd": pytest, "margin": 1.0}
+    found = Protocol.of({**vars(BY_RATIO), **parameters})
+    assert found == BY_RATIO
+    assert found.whole == WHOLE
+    assert found.source == {"name": "clutter", "images": 96, "digest": found.dataset.digest}
+    assert len(found.dataset.train) == 96
+
+
+def test_a_base_is_a_training_from_scratch():
+    asked = replace(ASKED, seeds=[3, 5], epochs=7)
+    assert [base.seed for base in asked.bases] == [3, 5]
+    assert asked.bases[1] == jobs.train(WHOLE, Recipe(7, 0.05, "constant", 32), asked.source, 5)
+
+
+def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
+    asked = replace(BY_RATIO, ratios=[0.3, 0.5], seeds=[0, 1])
+    found = [(t.criterion, t.ratio, t.run.seed, t.base.recipe["epochs"]) for t in asked.prunings]
+    assert found == [
+        (name if epochs == 1 else f"{name}, base x 2", ratio, seed, epochs)
+        for name in ("fisher", "slimming", "magnitude")
+        for epochs in (1, 2)
+        for ratio in (0.3, 0.5)
+        for seed in (0, 1)
+    ]
+    assert len({taken.run.key for taken in asked.prunings}) == 24
+    assert len({taken.base.key for taken in asked.prunings}) == 8  # magnitude shares those of fisher
+    assert [t.sparse for t in asked.prunings] == [False] * 16 + [True] * 8
+    assert all(taken.run.start == taken.base for taken in asked.prunings)
+
+
+def test_a_base_carries_the_penalty_that_its_criterion_needs():
+    asked = replace(BY_RATIO, criterion="l1,slimming,blocks", longer=[1])
+    found = [(taken.base.recipe["penalty"], taken.base.recipe["strength"]) for taken in asked.prunings]
+    assert found == [("none", 0), ("slimming", 1e-3), ("blocks", 0.1)]
+    assert asked.prunings[0].base == asked.bases[0]
+
+
+@pytest.mark.parametrize("strengths", [{}, {"blocks": 1.0}, {"slimming": 0.0}, {"slimming": -1.0}], ids=str)
+def test_a_penalty_without_a_strength_is_refused(strengths):
+    asked = replace(BY_RATIO, strengths=strengths)
+    with pytest.raises(BadInput, match="how strong the penalty slimming is, above 0"):
+        asked.check()
+    replace(asked, criterion="fisher").check()
+
+
+def test_a_plan_says_of_weights_only_what_weights_know():
+    asked = replace(BY_RATIO, measure="params", scope="layer", floor=0.2, rounds=3, criterion="l1,magnitude")
+    channels, weights = (Plan(**taken.run.recipe) for taken in asked.prunings[::2])
+    assert channels == Plan(3, "l1", 0.5, "params", "layer", 0.2, steps=2, lr=0.01, batch_size=32)
+    assert weights == Plan(3, "magnitude", 0.5, "params", steps=2, lr=0.01, batch_size=32)
+
+
+def test_what_two_studies_ask_for_is_one_run():
+    other = replace(
+        BY_RATIO, budgets=["fine-tuned"], sizes=[0.1], criterion="magnitude,fisher", curves=["width"]
+    )
+    mine = {taken.run.key for taken in BY_RATIO.prunings}
+    assert {taken.run.key for taken in other.prunings} < mine
+
+
+# --- what was found --------------------------------------------------------------------------------------
+
+
+def test_of_a_pruning_by_ratio_the_last_round_is_looked_at(outputs):
+    found = replace(BY_RATIO, sizes=[1.0, 0.9]).found(outputs)
+    assert [(what.taken.criterion, what.round) for what in found] == [
+        (taken.criterion, 1) for taken in BY_RATIO.prunings
+    ]
+    for what in found[:4]:
+        assert sum(what.shape.widths) == 56  # of 112
+        assert what.shape == jobs.load(what.taken.run, outputs).architecture
+        assert what.macs == what.shape.macs
+
+
+def test_of_single_weights_the_shape_is_whole_and_the_macs_are_those_left(outputs):
+    for what in BY_RATIO.found(outputs)[4:]:
+        assert what.taken.sparse
+        assert what.shape == WHOLE
+        network = jobs.load(what.taken.run, outputs)
+        masks = sparsity.nonzero(network)
+        gone = sum(int((~mask).sum()) for mask in masks.values())
+        assert gone == round(0.5 * sum(mask.numel() for mask in masks.values()))
+        places = [256] * 3 + [64] * 3 + [16] * 3  # of a 16 x 16 image in the stem and the three blocks
+        kept = [positions * int(mask.sum()) for positions, mask in zip(places, masks.values(), strict=True)]
+        assert what.macs == sum(kept) + 640  # the classifier is whole
+
+
+def test_of_a_pruning_by_channel_the_rounds_nearest_to_the_sizes(outputs):
+    found = BY_CHANNEL.found(outputs)
+    removed = runs.removals(BY_CHANNEL.prunings[0].run, outputs).set_index("round")["params"]
+    nearest = [
+        min(removed.index, key=lambda r: abs(removed[r] - s * WHOLE.params)) for s in (1.0, 0.988, 0.5)
+    ]
+    assert [what.round for what in found] == nearest
+    assert (nearest[0], nearest[2]) == (0, 4)
+    assert 0 < nearest[1] < 4
+    for what in found:
+        assert what.shape.params == removed[what.round]
+
+
+def test_each_network_is_looked_at_once(outputs):
+    found = replace(BY_CHANNEL, sizes=[0.6, 1.0, 0.5]).found(outputs)
+    assert [what.round for what in found] == [4, 0]
+
+
+def test_what_went_at_one_stroke_is_looked_at_without_any_size(outputs):
+    """All that scores nothing goes, and here that is nothing: the round has no channel, and is a round."""
+    asked = replace(ASKED, criterion="slimming", measure="zeros")
+    jobs.execute(asked.prunings[0].run, outputs, "cpu")
+    (what,) = asked.found(outputs)
+    assert (what.round, what.shape, what.taken.ratio) == (1, WHOLE, None)
+    removed = runs.removals(what.taken.run, outputs)
+    assert removed[["round", "group", "channel"]].to_numpy().tolist() == [[0, -1, -1], [1, -1, -1]]
+    runs.record(outputs / "zeros", [what.taken.member()])
+    assert runs.architectures(outputs / "zeros") == {WHOLE.id: WHOLE}
+
+
+def test_the_cost_is_that_of_base_and_pruning_by_hand(outputs):
+    for what in BY_RATIO.found(outputs):
+        base = what.taken.base.recipe["epochs"] * 3 * 32 * WHOLE.macs  # 96 images are 3 steps of 32
+        pruning = 2 * 32 * WHOLE.macs + 2 * 32 * what.shape.macs  # round 0 is of the whole network
+        assert what.cost == base + pruning
+    for what in BY_CHANNEL.found(outputs):
+        cost, removed = 96 * WHOLE.macs, runs.removals(what.taken.run, outputs)
+        for round_ in range(what.round + 1):
+            cost += 64 * runs.architecture_at(what.taken.run, removed, round_).macs
+        assert what.cost == cost
+
+
+def test_a_place_in_the_study_says_how_it_was_found(outputs):
+    channels, *_, weights = BY_RATIO.found(outputs)
+    run = channels.taken.run
+    member = channels.member("fine-tuned", run)
+    assert member == runs.Member("fine-tuned", run, "fisher", 1, channels.cost, 0.5)
+    assert weights.member("fine-tuned", run).curve == "sparse-fine-tuned"
+    by_channel = BY_CHANNEL.found(outputs)[-1].member("fine-tuned", run)
+    assert (by_channel.ratio, by_channel.round) == (None, 4)
+    assert weights.taken.member().criterion == "magnitude, base x 2"
+
+
+# --- refused before anything runs ------------------------------------------------------------------------
+
+PARAMETERS = {
+    **vars(BY_RATIO),
+    "device": "cpu",
+    "budgets": ["fine-tuned"],
+    "curves": ["width"],
+    "sizes": [0.5],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"budgets": ["fine-tuned", "scratch"]},
+            "unknown budget 'scratch': choose from fine-tuned, lr-rewound",
+        ),
+        ({"curves": ["with"]}, "unknown curve 'with': choose from width, depth.*did you mean 'width'"),
+        ({"criterion": "fisher,fischer"}, "unknown criterion 'fischer': choose from fisher, taylor"),
+        ({"criterion": "fisher,"}, "unknown criterion ''"),
+        ({"network": "vgg-7"}, "a VGG has depth 8, 11, 13, 16, 19, not 7"),
+        ({"network": "lenet"}, "unknown network 'lenet': choose from wrn-DEPTH-WIDTH"),
+        ({"data": "clutterr"}, "did you mean 'clutter'"),
+        ({"sizes": [0.5, 1.5]}, "sizes are shares.*not 1.5"),
+        ({"sizes": ["half"]}, "not 'half'"),
+        ({"copied": 0}, "not 0"),
+        ({"seeds": [0, 0.5]}, "seeds are whole numbers, not 0.5"),
+        ({"ratios": [1.0]}, "ratio must be at least 0 and below 1, not 1.0"),
+        ({"ratios": [0.5], "floor": 0.9, "criterion": "l1"}, "ratio=0.5 is 56 channels, but only"),
+        ({"ratios": []}, "magnitude takes single weights: say which ratio"),
+        ({"measure": "flops"}, "unknown measure 'flops': choose from channels, params, macs, zeros"),
+        ({"scope": "everywhere"}, "unknown scope 'everywhere': choose from"),
+        ({"scope": "vgg-16-a"}, "the preset vgg-16-a is for 13 groups"),
+        ({"criterion": "groups", "strengths": {"groups": 1.0}, "rounds": 2}, "one round, not 2"),
+        (
+            {"criterion": "blocks", "strengths": {"blocks": 1.0}, "network": "vgg-8-8"},
+            "vgg has no blocks",
+        ),
+        ({"schedule": "linear"}, "unknown schedule 'linear'"),
+        ({"tune_lr": 0}, "lr must be positive"),
+        ({"tune_epochs": 0}, "epochs must be positive"),
+        ({"longer": [1, 0]}, "longer.*above 0, not 0"),
+        ({"budgets": ["compressed"], "bits": 17}, "bits must be 1 to 16, not 17"),
+        ({"budgets": ["scratch-b"], "cap": -1.0}, "cap must be 0.*not -1.0"),
+        ({"curves": ["transferred"]}, "transferred needs guide_network"),
+        ({"curves": ["transferred"], "guide_network": "vgg-7"}, "a VGG has depth"),
+        ({"device": "gpu"}, "no device 'gpu'"),
+    ],
+    ids=str,
+)
+def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said):
+    ledger.check(PARAMETERS)
+    with pytest.raises(BadInput, match=said):
+        ledger.check({**PARAMETERS, **change})
