@@ -67,6 +67,11 @@ def smallest(whole: Architecture, floor: float = 0.0, whole_blocks: bool = False
     )
 
 
+def share(scope: str, whole: Architecture) -> float:
+    """The share of the channels that a preset takes away; 0 for other scopes, which do not say."""
+    return sum(_quotas(whole, scope) or []) / sum(whole.widths) if scope in profiles.PRESETS else 0.0
+
+
 def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: Aim) -> list[Choice]:
     """The channels that go in a round, lowest first; of equals the first by position.
 

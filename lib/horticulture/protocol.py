@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from horticulture import architecture, jobs, runs, saliency
+from horticulture import architecture, choosing, jobs, runs, saliency
 from horticulture.architecture import Architecture
 from horticulture.data import Dataset
 from horticulture.errors import BadInput, choose
@@ -36,8 +36,11 @@ class Taken(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """The share that goes, if it was asked for."""
-        return self.run.recipe["ratio"] or None
+        """The share that goes: none where channels go one by one, 0 where it is for the network to say."""
+        plan = Plan(**self.run.recipe)
+        if plan.one_at_a_time():
+            return None
+        return plan.ratio or choosing.share(plan.scope, self.run.architecture)
 
     @property
     def sparse(self) -> bool:

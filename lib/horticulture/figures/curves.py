@@ -66,7 +66,7 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     on_the_way = results[results["curve"] == "pruned-tuned"]
-    style = {"linestyle": "", "color": GREY, "label": CURVES["pruned-tuned"].short}
+    style: dict[str, Any] = {"linestyle": "", "color": GREY, "label": CURVES["pruned-tuned"].short}
     ax.plot(on_the_way["train_macs"], on_the_way["test_error"], marker=".", markersize=3, **style)
     trained = results[results["curve"] != "pruned-tuned"]
     for curve, look in CURVES.items():

@@ -59,7 +59,7 @@ def budgets(results: pd.DataFrame, whole_error: Sequence[float], ax: Axes | None
     low, high = ax.get_ylim()
     ax.set_ylim(max(0, low, points.min() - room / 2), min(high, points.max() + room / 2))
     ax.set_xlim(-0.5, len(cases) - 0.5)
-    ax.set_xticks(range(len(cases)), [f"{criterion}\n−{100 * ratio:.0f} %" for criterion, ratio in cases])
+    ax.set_xticks(range(len(cases)), [f"{criterion}\n{_went(ratio)}" for criterion, ratio in cases])
     for edge in np.arange(0.5, len(cases) - 1):
         ax.axvline(edge, color="#cccccc", linewidth=0.8)
     ax.grid(visible=False, axis="x")
@@ -67,6 +67,10 @@ def budgets(results: pd.DataFrame, whole_error: Sequence[float], ax: Axes | None
     ax.set_ylabel("test error (%)")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize="small")
     return ax
+
+
+def _went(ratio: float) -> str:
+    return f"−{100 * ratio:.0f} %" if ratio else "all zeros"
 
 
 def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
