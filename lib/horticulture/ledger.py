@@ -199,6 +199,10 @@ def check(parameters: dict[str, Any]) -> None:
         choose(budget, BUDGETS, "budget")
     for curve in asked.curves:
         choose(curve, [*ALONE, *FOLLOWING], "curve")
-        if curve == "transferred":
-            _guide(asked)
+        if curve in ALONE:
+            for size in asked.sizes:
+                ALONE[curve](asked.whole, params=round(size * asked.whole.params))
+        elif curve == "transferred":
+            guide = _guide(asked).whole
+            profiles.guided(asked.whole, profiles.by_stage([guide], guide), scale=1.0)
     machine.place(parameters["device"])

@@ -1,5 +1,6 @@
 """Networks and data as they are wanted again: of a finished run, of any round of a pruning."""
 
+import hashlib
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from horticulture import checkpoints, data, machine, networks, penalties, pruning, runs, saliency, training
+from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
 from horticulture.networks import Network
 from horticulture.pruning import Plan
@@ -113,6 +115,16 @@ def taking_apart(
     return pruning.Pruning(network, images, plan, run.seed, state=state, told=told, **more)
 
 
+def draws(shape: Architecture, seed: int) -> torch.Generator:
+    """What a training from scratch takes its random numbers from.
+
+    Every shape has draws of its own: with the seed alone a pruned shape would begin with the whole network's
+    initial weights, in every layer up to the first narrower one, and be half a lottery ticket.
+    """
+    digest = hashlib.sha256(f"{shape.id} {seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
+
+
 def initial(run: Run, seed: int) -> Network:
     """The network that a training from scratch with that seed begins with."""
-    return networks.build(run.architecture, torch.Generator().manual_seed(seed))
+    return networks.build(run.architecture, draws(run.architecture, seed))

@@ -29,7 +29,7 @@ KEEP = 100  # rounds of a pruning from one state that is kept for good to the ne
 def _train(work: Work) -> dict:
     """From scratch, with the penalty that the recipe says."""
     run, recipe = work.run, having.recipe(work.run)
-    generator = torch.Generator().manual_seed(run.seed)
+    generator = having.draws(run.architecture, run.seed)
     network = networks.build(run.architecture, generator).on(work.device)
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
         metrics = _fit(work, network, generator, penalty)
