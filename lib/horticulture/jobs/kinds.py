@@ -18,7 +18,7 @@ from horticulture import (
 )
 from horticulture.jobs import having
 from horticulture.jobs.beginnings import begin
-from horticulture.jobs.making import Work
+from horticulture.jobs.work import Work
 from horticulture.networks import Network
 from horticulture.pruning import Plan, Removal
 from horticulture.rules import Rule

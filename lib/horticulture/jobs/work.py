@@ -1,0 +1,57 @@
+"""What making a run needs at hand: its folder, its data, its clock, and where it is put down."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from horticulture import checkpoints, data, runs, store
+from horticulture.runs import Run
+from horticulture.training import State
+
+Report = Callable[[float, str], None]  # the share that is done, and what is known now
+
+
+@dataclass
+class Work:
+    """What making a run needs to know, and what it has done so far."""
+
+    run: Run
+    outputs: Path
+    device: torch.device
+    report: Report
+
+    def __post_init__(self) -> None:
+        self.keeper = checkpoints.Keeper(self.folder)
+        self.rows = store.Rows(self.folder / "rows.jsonl")
+        self.before, self._began = 0.0, time.perf_counter()
+
+    def taken_up(self) -> State | None:
+        """The last checkpoint, if the run was begun before."""
+        state = self.keeper.latest()
+        self.before = state.numbers["seconds"] if state else 0.0
+        return state
+
+    def each_step(self, state: Callable[[], State]) -> None:
+        """Put down the work now and then."""
+        self.keeper.consider(lambda: self.stamped(state()))
+
+    def stamped(self, state: State) -> State:
+        """With the time that it took."""
+        return State(state.tensors, {**state.numbers, "seconds": self.clock()})
+
+    def clock(self) -> float:
+        """Seconds of work on this run, those of earlier processes included."""
+        return round(self.before + time.perf_counter() - self._began, 2)
+
+    @property
+    def dataset(self) -> data.Dataset:
+        """The run's data on its device. Raises BadInput if it is not what it was when it was described."""
+        return images_of(self.run, str(self.device))
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files go."""
+        return runs.folder(self.run, self.outputs)
