@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from horticulture import checkpoints, data, runs, store
+from horticulture.jobs.having import images_of
 from horticulture.runs import Run
 from horticulture.training import State
 
