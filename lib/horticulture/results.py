@@ -1,6 +1,7 @@
 """What the results frame says: the table of the curves, and a verdict no stronger than the numbers."""
 
 import itertools
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -19,7 +20,11 @@ VERDICT_COLUMNS = [
     *("criterion", "ratio", "curve", "against"),
     *("difference", "low", "high", "n", "margin", "verdict"),
 ]
-AGAINST = {"fine-tuned": "the fine-tuned ones", "whole": "the whole network"}
+AGAINST = {
+    "fine-tuned": "the fine-tuned ones",
+    "whole": "the whole network",
+    "pruned-tuned": "the pruned and tuned networks of their size",
+}
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
@@ -72,21 +77,28 @@ def verdict(results: pd.DataFrame) -> str:
 def compare(results: pd.DataFrame) -> pd.DataFrame:
     """Pairs of one shape, seed and criterion: test error tuned (mean of five rounds) and from scratch.
 
-    Of prunings that go one channel at a time; for the others see `verdicts`.
-    Returns columns criterion, seed, params, tuned, scratch.
+    Of prunings that go one channel at a time. `place`: which of the criterion's sizes it is, 0 the smallest.
+    Returns columns criterion, seed, params, tuned, scratch, place.
     """
     rows = []
     results = results[results["ratio"].isna()]
     tuned = results[results["curve"] == "pruned-tuned"].set_index(["criterion", "seed"]).sort_index()
     for one in results[results["curve"] == "pruned-scratch"].itertuples():
+        if (one.criterion, one.seed) not in tuned.index:
+            continue
         around = tuned.loc[(one.criterion, one.seed)]
         around = around[(around["round"] - one.round).abs() <= 2]["test_error"].mean()
         rows.append((one.criterion, one.seed, one.params, around, one.test_error))
-    return pd.DataFrame(rows, columns=["criterion", "seed", "params", "tuned", "scratch"])
+    pairs = pd.DataFrame(rows, columns=["criterion", "seed", "params", "tuned", "scratch"])
+    rank = pairs.groupby(["criterion", "seed"])["params"].rank(method="first")
+    return pairs.assign(place=rank.astype(int) - 1)
 
 
 def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
     """What the seeds can say of every curve against `fine-tuned`, and against the whole network.
+
+    Where channels went one by one, of shapes from scratch against the pruned and tuned networks of their
+    size; the ratio then is the share of the parameters that had gone.
 
     results: columns criterion, ratio (share removed), curve, seed, test_error (%). Both sides are paired
     by seed, and a seed that one of them lacks is left out. margin: the difference (points) that matters.
@@ -95,10 +107,10 @@ def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
 
     Each row stands for itself: of twenty equal pairs, one is expected to come out better or worse.
     """
-    results = results[results["curve"] != "pruned-tuned"]
-    results = results.assign(curve=_plain(results["curve"]))
-    errors = results.groupby(["criterion", "ratio", "curve", "seed"], sort=False)["test_error"].mean()
-    whole = results[results["curve"] == "whole"].groupby("seed")["test_error"].mean()
+    trained = results[results["curve"] != "pruned-tuned"]
+    trained = trained.assign(curve=_plain(trained["curve"]))
+    errors = trained.groupby(["criterion", "ratio", "curve", "seed"], sort=False)["test_error"].mean()
+    whole = trained[trained["curve"] == "whole"].groupby("seed")["test_error"].mean()
     rows = []
     pruned = errors.drop("whole", level="curve", errors="ignore")
     for (criterion, ratio), found in pruned.groupby(["criterion", "ratio"], sort=False):
@@ -110,7 +122,16 @@ def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
                 apart = evidence.paired(here[seeds].to_numpy(), there[seeds].to_numpy())
                 said = evidence.equivalence(apart, margin)
                 rows.append((criterion, ratio, curve, against, *apart, margin, said))
-    return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
+    return pd.DataFrame([*_one_by_one(results, margin), *rows], columns=VERDICT_COLUMNS)
+
+
+def _one_by_one(results: pd.DataFrame, margin: float) -> Iterator[tuple]:
+    full = results.loc[results["curve"] == "whole", "params"].max()
+    for (criterion, _), pairs in compare(results).groupby(["criterion", "place"], sort=False):
+        apart = evidence.paired(pairs["scratch"].to_numpy(), pairs["tuned"].to_numpy())
+        gone = round(1 - pairs["params"].mean() / full, 2)
+        said = evidence.equivalence(apart, margin)
+        yield criterion, gone, "pruned-scratch", "pruned-tuned", *apart, margin, said
 
 
 def by_budget(results: pd.DataFrame) -> pd.DataFrame:
@@ -132,6 +153,11 @@ def by_size(results: pd.DataFrame) -> pd.DataFrame:
     """
     again = results["ratio"].notna() & (_plain(results["curve"]) != "pruned-scratch")
     return results[~again]
+
+
+def tables(results: pd.DataFrame) -> list[pd.DataFrame]:
+    """Those of the two tables, by size and by budget, that have anything to say."""
+    return [found for found in (table(results), by_budget(results)) if len(found)]
 
 
 def conclusions(results: pd.DataFrame, margin: float) -> list[str]:
