@@ -218,11 +218,11 @@ def record(study: Path, members: Iterable[Member]) -> None:
         write_json(study / "curves" / f"{name}.json", entries)
 
 
-def recorded(study: Path) -> list[Member]:
+def recorded(study: str | Path) -> list[Member]:
     """Every member of every curve of a study."""
     return [
         Member(**{**entry, "run": Run.from_json(entry["run"])})
-        for path in sorted((study / "curves").glob("*.json"))
+        for path in sorted((Path(study) / "curves").glob("*.json"))
         for entry in read_json(path)
     ]
 
