@@ -158,13 +158,15 @@ class Protocol:
 
     def plan(self, criterion: str, ratio: float = 0.0) -> Plan:
         """How one of the criteria takes the network apart."""
+        unit = saliency.CRITERIA[choose(criterion, saliency.CRITERIA, "criterion")].unit
+        scopes = {"weight": choosing.SCOPES, "block": ()}  # presets are of channels; a block is a block
         return Plan(
             rounds=self.rounds,
-            criterion=choose(criterion, saliency.CRITERIA, "criterion"),
+            criterion=criterion,
             ratio=ratio,
             measure=self.measure,
-            scope=self.scope if saliency.CRITERIA[criterion].unit == "channel" else "",
-            floor=self.floor if saliency.CRITERIA[criterion].unit == "channel" else 0.0,
+            scope=self.scope if self.scope in scopes.get(unit, [self.scope]) else "",
+            floor=self.floor if unit == "channel" else 0.0,
             steps=self.steps,
             lr=self.tune_lr,
             batch_size=self.batch_size,
