@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from horticulture.figures.looks import COLORS, CURVES, GREY, Look, label, magnitude
 
 LINES = ["-", "--", ":", "-."]  # one a criterion
+FEW = 3  # rounds of a pruning that are drawn as points, without a line between them
 MANY = 2  # criteria; of more each has a colour, and a curve is known by its marker
 ROOM = 9  # entries of a legend inside the axes; a longer one stands beside them
 
@@ -90,11 +91,19 @@ def _draw(one: pd.DataFrame, cost: str, error: str, look: Look, line: str, name:
     if look.marker == "*":
         ax.plot(one[cost], one[error], linestyle="", markersize=15, zorder=5, **style)
     elif look.marker == ".":
-        line = line if cost in AXES else ""  # measured times do not fall from round to round
+        few = one["round"].nunique() <= FEW
+        if few or cost not in AXES:  # a stroke has no way to draw; measured times do not fall with the rounds
+            line = ""
         for i, (_, rounds) in enumerate(one.sort_values("round").groupby("seed")):
             style["label"] = name if i == 0 else None
             ax.plot(
-                rounds[cost], rounds[error], linestyle=line, linewidth=0.7, markersize=4, alpha=0.8, **style
+                rounds[cost],
+                rounds[error],
+                linestyle=line,
+                linewidth=0.7,
+                markersize=9 if few else 4,
+                alpha=0.8,
+                **style,
             )
     else:
         several = one["seed"].nunique() > 1
