@@ -32,7 +32,7 @@ class Look(NamedTuple):
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
-COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)  # one a criterion
+COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY, "#882255")  # one a criterion
 
 CURVES: dict[str, Look] = {
     "whole": Look("unpruned {network}", BLACK, "*", "unpruned"),
