@@ -1,7 +1,9 @@
 """The command: one clear line and exit code 2 for bad input, before anything runs."""
 
 import errno
+import json
 
+import pandas as pd
 import pytest
 
 from horticulture import cli, runs, study
@@ -40,6 +42,8 @@ def refused(capsys, *arguments):
         (["smoke", "-p", "epochs=0"], "epochs must be positive", "0"),
         (["smoke", "-p", "sizes=[0.5, 2]"], "sizes are shares", "2"),
         (["smoke", "-p", "seeds=[zero]"], "seeds are whole numbers", "'zero'"),
+        (["smoke", "-p", "strengths=[0.001]"], "strengths must be of type dict", "[0.001]"),
+        (["smoke", "-p", "criterion=slimming", "-p", "strengths={slimming: none}"], "above 0", "'none'"),
         (["smoke", "-p", "device=abacus"], "no device 'abacus'", ""),
         (
             ["smoke", "-p", "data=folder:/no/such/place"],
@@ -54,6 +58,95 @@ def test_bad_input_is_refused_before_anything_runs(capsys, tmp_path, arguments, 
     assert offender in line
     assert choices in line
     assert not (tmp_path / "out").exists()
+
+
+# --- a study in parts ------------------------------------------------------------------------------------
+
+PARTS = """
+about: Two small networks.
+parameters: { images: 256, epochs: 1, rounds: 8, steps: 1, sizes: [0.9], workers: 1 }
+parts:
+  wide: { network: wrn-10-1 }
+  other: { network: vgg-8-8, criterion: slimming, strengths: { slimming: 0.01 } }
+"""
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What would have been executed: study, notebook, its parameters; and the folders that were shown."""
+    done, shown = [], []
+
+    def execute(notebook, target, parameters, terminal):
+        done.append((target.parents[1].name, notebook.stem, parameters))
+
+    monkeypatch.setattr(study, "_execute", execute)
+    monkeypatch.setattr(cli, "_print", lambda folder: shown.append(folder.name))
+    return done, shown
+
+
+def test_a_study_in_parts_goes_through_the_notebooks_once_for_each(started, tmp_path):
+    done, shown = started
+    (tmp_path / "two.yaml").write_text(PARTS)
+    overrides = ["-p", "strengths={slimming: 0.5, blocks: 1}", "-p", "seeds=[4]"]
+    assert cli.main(["run", str(tmp_path / "two.yaml"), "--outputs", str(tmp_path / "out"), *overrides]) == 0
+    stems = [path.stem for path in study.notebooks()]
+    assert [(name, stem) for name, stem, _ in done] == [
+        (f"two-{p}", s) for p in ("wide", "other") for s in stems
+    ]
+    assert shown == ["two-wide", "two-other"]
+    for name, stem, parameters in done:
+        assert parameters["study"] == name
+        assert parameters["network"] == ("wrn-10-1" if name == "two-wide" else "vgg-8-8")
+        assert (parameters["seeds"], parameters["epochs"]) == ([4], 1)
+        if stem != "01_train":
+            assert parameters["criterion"] == ("fisher" if name == "two-wide" else "slimming")
+            assert parameters["strengths"] == {"slimming": 0.5, "blocks": 1}
+    for part in ("two-wide", "two-other"):
+        written = json.loads((tmp_path / "out" / part / "study.json").read_text())
+        assert written["study"] == part
+
+
+def test_a_study_of_which_one_part_would_fail_does_not_begin(capsys, tmp_path):
+    (tmp_path / "two.yaml").write_text(PARTS.replace("vgg-8-8", "vgg-9-8"))
+    line = refused(capsys, "run", str(tmp_path / "two.yaml"), "--outputs", str(tmp_path / "out"))
+    assert "a VGG has depth" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
+    names = [part.name for part in study.read("rethinking-quick").each()]
+    rows = {
+        names[0]: [("whole", "", 1000, 11.5, None), ("pruned-scratch", "l1", 500, 12.5, 0.5)],
+        names[2]: [("whole", "", 1000, 13.5, None), ("width", "", 500, 14.5, None)],
+    }
+    for name, found in rows.items():
+        (tmp_path / name / "figures").mkdir(parents=True)
+        (tmp_path / name / "figures" / f"of_{name}.png").write_bytes(b"")
+        columns = ["curve", "criterion", "params", "test_error", "ratio"]
+        frame = pd.DataFrame(found, columns=columns).assign(seed=0).reindex(columns=runs.RESULT_COLUMNS)
+        frame.to_csv(tmp_path / name / "results.csv", index=False)
+    assert cli.main(["show", "rethinking-quick", "--outputs", str(tmp_path)]) == 0
+    first, _, second = capsys.readouterr().out.partition(f"of_{names[0]}.png")
+    assert "11.5" in first
+    assert "by budget" in first
+    assert "12.5" in first
+    assert "13.5" in second
+    assert "14.5" in second
+    assert "by budget" not in second  # nothing was pruned by a ratio
+    assert second.rstrip().endswith(f"of_{names[2]}.png")
+    assert cli.main(["show", names[2], "--outputs", str(tmp_path)]) == 0  # a part by its own name
+    shown = capsys.readouterr().out
+    assert "13.5" in shown
+    assert "11.5" not in shown
+
+
+@pytest.mark.parametrize("name", ["quick", "smoke", "rethinking-quick"])  # what needs no download
+def test_a_study_of_the_checkout_is_not_refused(started, tmp_path, name):
+    done, shown = started
+    assert cli.main(["run", name, "--outputs", str(tmp_path)]) == 0
+    parts = study.read(name).each()
+    assert len(done) == len(parts) * len(study.notebooks())
+    assert shown == [part.name for part in parts]
 
 
 def test_a_damaged_results_file_is_named(capsys, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from horticulture import architecture, cluster, jobs, runs
 from horticulture.errors import BadInput
@@ -73,6 +74,38 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
     cluster.map([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
     assert sorted(handed) == sorted(run.key for run in (*wanted, other))
     assert runs.result(base, tmp_path) is not None
+
+
+@pytest.mark.parametrize(
+    ("place", "workers", "count", "expected"),
+    [
+        ("meta", 0, 3, None),  # on a GPU, say, one process has it to itself,
+        ("meta", 2, 3, 2),  # unless more are asked for
+        ("meta", 5, 3, 3),
+        ("meta", 5, 1, None),  # a single run is made here
+        ("cpu", 0, 3, 3),
+        ("cpu", 0, 9, 4),  # one a core
+        ("cpu", 1, 3, None),
+    ],
+)
+def test_how_many_processes_there_are(train, monkeypatch, tmp_path, place, workers, count, expected):
+    started, here, elsewhere = [], [], []
+
+    def processes(workers):
+        started.append(workers)
+        return nullcontext(lambda work, description, *_: elsewhere.append(description) or finished)
+
+    finished: Future = Future()
+    finished.set_result(None)
+    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(cluster.machine, "place", lambda device: torch.device(place))
+    monkeypatch.setattr(cluster, "_processes", processes)
+    monkeypatch.setattr(cluster, "_elsewhere", lambda submit, todo, *_: [submit(None, run) for run in todo])
+    monkeypatch.setattr(jobs, "execute", lambda run, *_: here.append(run))
+    wanted = [train(seed) for seed in range(count)]
+    cluster.map(wanted, tmp_path, workers=workers, device="auto")
+    assert started == ([] if expected is None else [expected])
+    assert (here, elsewhere) == ((wanted, []) if expected is None else ([], wanted))
 
 
 def test_nothing_asked_is_nothing_made(made, tmp_path):

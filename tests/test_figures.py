@@ -34,7 +34,7 @@ def results():
 
 def test_every_network_is_a_point_and_every_curve_is_named(results):
     ax = figures.error_against(results, "params", "wrn-40-2")
-    legend = [text.get_text() for text in ax.legend().get_texts()]
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
     assert legend == [
         "unpruned WRN-40-2",
         "Fisher-pruned + fine-tuning WRN-40-2",
@@ -83,13 +83,23 @@ def test_widths_are_drawn_as_they_are():
     assert [bar.get_height() for bar in left] == [3, 0, 7]
 
 
-def test_shares_over_rounds_follow_the_removals():
+def test_shares_are_a_row_a_group_and_a_column_a_network():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    removals = pd.DataFrame({"round": [0, 1, 2, 3], "group": [-1, 0, 2, 0]})
-    shares = figures.shares_over_rounds(removals, whole).collections[0].get_array().reshape(3, 4)
-    np.testing.assert_allclose(shares[0], [1, 15 / 16, 15 / 16, 14 / 16])
-    np.testing.assert_allclose(shares[1], 1)
-    np.testing.assert_allclose(shares[2], [1, 1, 63 / 64, 63 / 64])
+    left = {"whole": whole, "l1": whole.with_widths((8, 32, 64)), "random": whole.with_widths((4, 0, 48))}
+    ax = figures.shares(left, whole)
+    cells = ax.collections[0]
+    np.testing.assert_allclose(cells.get_array().reshape(3, 3), [[1, 0.5, 0.25], [1, 1, 0], [1, 1, 0.75]])
+    assert cells.get_clim() == (0, 1)  # the same grey means the same in every picture
+    assert sum(cells.cmap(1.0)[:3]) < 1 < sum(cells.cmap(0.0)[:3])  # dark is all
+    assert [text.get_text() for text in ax.get_xticklabels()] == list(left)
+    assert [text.get_text() for text in ax.get_yticklabels()] == list(whole.groups)
+
+
+def test_shares_of_many_networks_are_named_now_and_then():
+    whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    ax = figures.shares({f"round {n}": whole for n in range(25)}, whole)
+    assert ax.collections[0].get_array().size == 3 * 25
+    assert [text.get_text() for text in ax.get_xticklabels()] == [f"round {n}" for n in range(0, 25, 2)]
 
 
 def test_save_writes_png_and_svg(tmp_path):
@@ -104,6 +114,118 @@ def test_save_writes_png_and_svg(tmp_path):
 )
 def test_magnitude(value, text):
     assert figures.magnitude(value) == text
+
+
+# --- many criteria ----------------------------------------------------------------------------------------
+
+
+def by(criteria):
+    """For each criterion some rounds, and two shapes trained from scratch."""
+    rows = [("whole", "", 0, 0, 1000, 10.0)]
+    for i, name in enumerate(criteria):
+        rows += [("pruned-tuned", name, 0, r, 1000 - 100 * r, 10.0 + i + r) for r in range(4)]
+        rows += [("pruned-scratch", name, 0, r, 1000 - 100 * r, 9.0 + i) for r in (2, 4)]
+    return pd.DataFrame(rows, columns=["curve", "criterion", "seed", "round", "params", "test_error"])
+
+
+def drawn(ax):
+    """(colour, line, marker) of every curve and criterion that has a name in the legend."""
+    named = {text.get_text() for text in ax.get_legend().get_texts()}
+    lines = [line for line in ax.lines if line.get_label() in named]
+    return {line.get_label(): (line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}
+
+
+def test_of_two_criteria_the_curves_have_the_colours_and_the_lines_differ():
+    looks = drawn(figures.error_against(by(["fisher", "l1"]), "params", "wrn-40-2"))
+    tuned = [looks[f"{name}-pruned + fine-tuning WRN-40-2"] for name in ("Fisher", "L1")]
+    scratch = [looks[f"{name} architectures from scratch"] for name in ("Fisher", "L1")]
+    assert {color for color, _, _ in tuned} == {figures.CURVES["pruned-tuned"].color}
+    assert {color for color, _, _ in scratch} == {figures.CURVES["pruned-scratch"].color}
+    assert [line for _, line, _ in tuned] == [line for _, line, _ in scratch] == ["-", "--"]
+
+
+def test_of_more_criteria_each_has_a_colour_and_the_curves_their_markers():
+    names = list("abcdefgh")  # two more than there are colours
+    looks = drawn(figures.error_against(by(names), "params", "wrn-40-2"))
+    tuned = [looks[f"{name.upper()}-pruned + fine-tuning WRN-40-2"] for name in names]
+    scratch = [looks[f"{name.upper()} architectures from scratch"] for name in names]
+    assert [look[:2] for look in tuned] == [look[:2] for look in scratch]
+    assert len({look[:2] for look in tuned}) == len(names)
+    assert len({color for color, _, _ in tuned}) == 6
+    assert {marker for _, _, marker in tuned} == {"."}
+    assert {marker for _, _, marker in scratch} == {"o"}
+
+
+@pytest.mark.parametrize(("count", "beside"), [(4, False), (5, True)])  # 9 entries, and 11
+def test_a_long_legend_stands_beside_the_axes(count, beside):
+    ax = figures.error_against(by(list("abcdefgh")[:count]), "params", "wrn-40-2")
+    assert len(ax.get_legend().get_texts()) == 2 * count + 1
+    ax.figure.canvas.draw()
+    legend, inside = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert (legend.x0 >= inside.x1) == beside
+    assert (legend.x1 <= inside.x1) != beside
+
+
+# --- everything that a study has --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def study():
+    """One channel a round, then half at once: trained again by two budgets, the sparse one compressed."""
+    rows = [("whole", "", None, 1000, 50, 10.0 + seed, seed, None) for seed in (0, 1)]
+    rows += [("pruned-tuned", "l1", None, 1000 - 100 * r, 50 + r, 10.0 + 9 * r, 0, None) for r in range(10)]
+    rows += [("pruned-scratch", "l1", 0.5, 500, 80, 12.0 + seed, seed, None) for seed in (0, 1)]
+    rows += [("sparse-compressed", "magnitude", 0.5, 500, 70, 8.0, 0, 100)]
+    rows += [("sparse-compressed", "magnitude", 0.5, 500, 70, 10.0, 1, 300)]
+    rows += [("sparse-fine-tuned", "magnitude", 0.5, 500, 60, 9.0, 0, None)]
+    columns = ["curve", "criterion", "ratio", "params", "train_macs", "test_error", "seed", "bytes"]
+    return pd.DataFrame(rows, columns=columns).astype({"ratio": float, "bytes": "Int64"})
+
+
+def test_against_all_training_every_network_is_a_point(study):
+    ax = figures.against_training(study)
+    lines = {line.get_label(): line for line in ax.lines}
+    assert sorted(lines) == sorted(["pruned bit by bit", "unpruned", "Scratch-E", "fine-tuned, sparse"])
+    way, whole, scratch = (lines[name] for name in ("pruned bit by bit", "unpruned", "Scratch-E"))
+    assert list(way.get_xdata()) == list(range(50, 60))
+    assert list(way.get_ydata()) == [10.0 + 9 * r for r in range(10)]
+    assert (way.get_color(), way.get_markersize()) == ("#999999", 3)
+    assert (list(scratch.get_xdata()), list(scratch.get_ydata())) == ([80, 80], [12, 13])
+    assert {line.get_linestyle() for line in ax.lines} == {"None"}  # nothing lies between two networks
+    assert whole.get_markersize() > scratch.get_markersize()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(lines)
+
+
+def test_what_a_pruning_passed_through_does_not_flatten_what_was_trained(study):
+    low, high = figures.against_training(study).get_ylim()
+    assert 6 < low < 8
+    assert 13 < high < 20  # the last ruin has 91 %
+
+
+def test_a_study_has_the_pictures_that_its_results_call_for(study):
+    found = dict(figures.of_study(study))
+    assert list(found) == ["budgets", "error_vs_training", "bytes_on_disk"]
+    budgets = found["budgets"].axes[0]
+    cases = [text.get_text() for text in budgets.get_xticklabels()]
+    assert cases == ["l1\n−50 %", "magnitude\n−50 %"]
+    assert {bars.get_label() for bars in budgets.containers} == {
+        "Scratch-E",
+        "fine-tuned",
+    }  # said by the case
+    unpruned = next(line for line in budgets.lines if line.get_label() == "unpruned")
+    assert unpruned.get_ydata()[0] == 10.5
+    by_rounds = study[study["ratio"].isna()]
+    assert [name for name, _ in figures.of_study(by_rounds)] == ["error_vs_training"]
+    without = study[study["curve"] != "sparse-compressed"]
+    assert [name for name, _ in figures.of_study(without)] == ["budgets", "error_vs_training"]
+
+
+def test_bytes_on_disk_are_means_over_the_seeds(study):
+    ax = figures.bytes_on_disk(study.dropna(subset=["bytes"]), 1000)
+    assert [bar.get_height() for bar in ax.patches] == [4000, 200]
+    assert [text.get_text() for text in ax.texts] == ["4kB", "200B\n20 x smaller"]
+    labels = [text.get_text() for text in ax.get_xticklabels()]
+    assert labels == ["whole, float32", "−50 % of weights\n9.0 %"]
 
 
 # --- several seeds ----------------------------------------------------------------------------------------
@@ -188,6 +310,26 @@ def test_consistency_draws_means_and_spreads():
     spread = bars["l1 (2 seeds, alike 0.82)"].errorbar.lines[2][0].get_segments()
     np.testing.assert_allclose(spread[0][:, 1], [6 - np.sqrt(8), 6 + np.sqrt(8)])
     assert bars["fisher (1 seed)"].errorbar is None
+
+
+def test_every_way_of_pruning_has_a_panel_of_its_own():
+    whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    found = {f"l1 −{n} %": [whole.with_widths((n, 2 * n, 4 * n))] for n in (12, 8, 6, 4)}
+    found["fisher −50 %"] = [whole.with_widths((4, 0, 64)), whole.with_widths((8, 16, 64))]
+    axes = figures.profiles_found(found, whole).axes
+    assert [ax.axison for ax in axes] == [True] * 5 + [False] * 3  # four in a row
+    assert [ax.get_title() for ax in axes[:5]] == [
+        *(f"{label} (1 seed)" for label in list(found)[:4]),
+        "fisher −50 % (2 seeds, alike 0.82)",
+    ]
+    for ax, (label, shapes) in zip(axes, found.items(), strict=False):
+        outline, left = (bars for bars in ax.containers if hasattr(bars, "patches"))
+        assert [bar.get_height() for bar in outline] == [16, 32, 64]
+        wanted = [6, 8, 64] if len(shapes) == 2 else list(shapes[0].widths)
+        assert [bar.get_height() for bar in left] == wanted, label
+        assert ax.get_legend() is None
+    alone = figures.profiles_found({"l1": [whole]}, whole)
+    assert [ax.get_title() for ax in alone.axes] == ["l1 (1 seed)"]
 
 
 def test_agreement_has_the_best_criterion_on_top():

@@ -1,6 +1,7 @@
 """The house: which room may know which, and how notebooks are stored."""
 
 import ast
+import itertools
 import json
 import re
 import subprocess
@@ -222,6 +223,14 @@ def test_a_notebook_is_stored_as_it_was_written_not_as_it_was_run(path):
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert "widgets" not in notebook["metadata"]
     assert "papermill" not in notebook["metadata"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_code_cell_follows_another_without_prose(path):
+    kinds = [cell["cell_type"] for cell in json.loads(path.read_text())["cells"]]
+    assert set(kinds) == {"markdown", "code"}
+    assert kinds[0] == kinds[-1] == "markdown"
+    assert ("code", "code") not in itertools.pairwise(kinds)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from horticulture import architecture, data, jobs, ledger, pruning, runs, training
+from horticulture.architecture import Architecture
 from horticulture.data import digits
 from horticulture.errors import BadInput
 from horticulture.jobs import having, making
@@ -212,7 +213,7 @@ PARAMETERS = {
     **{"data": "clutter", "images": 256, "network": "wrn-10-1", "device": "auto", "seeds": [0, 1]},
     **{"epochs": 2, "lr": 0.1, "schedule": "one-cycle", "batch_size": 128},
     **{"rounds": 100, "criterion": "fisher", "steps": 10, "tune_lr": 0.001},
-    **{"curves": ["width", "depth"], "sizes": [0.1, 1], "copied": 0.5},
+    **{"curves": ["width", "uniform"], "sizes": [0.1, 1], "copied": 0.5},
 }
 
 
@@ -228,6 +229,12 @@ PARAMETERS = {
         ({"criterion": "fischer"}, "did you mean 'fisher'"),
         ({"tune_lr": 0}, "lr must be positive"),
         ({"curves": ["with"]}, "did you mean 'width'"),
+        ({"curves": ["width", "depth"]}, "no wide_resnet shallower than 10"),
+        ({"sizes": [1, 1e-4]}, "no member of the family is as small as 8:"),
+        (
+            {"curves": ["transferred"], "guide_network": "vgg-8-8"},
+            "a profile of 5 stages does not fit a network of 3",
+        ),
         ({"sizes": [0.5, 50]}, "not 50"),
         ({"copied": 0}, "not 0"),
         ({"seeds": ["zero"]}, "not 'zero'"),
@@ -238,6 +245,45 @@ def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said)
     ledger.check(PARAMETERS)
     with pytest.raises(BadInput, match=said):
         ledger.check({**PARAMETERS, **change})
+
+
+def test_a_depth_is_refused_only_where_there_is_none():
+    ledger.check({**PARAMETERS, "network": "wrn-16-1", "curves": ["depth"]})
+    ledger.check({**PARAMETERS, "curves": ["depth"], "sizes": [1]})
+    ledger.check({**PARAMETERS, "curves": ["transferred"], "guide_network": "wrn-16-1"})
+
+
+# --- where a training begins -----------------------------------------------------------------------------
+
+
+def begins_with(shape: Architecture, folder: Path, outputs: Path, seed: int = 0) -> dict[str, torch.Tensor]:
+    """The weights at the beginning of a real training: its steps are so small that they leave them alone."""
+    recipe = Recipe(epochs=1, batch_size=6, lr=1e-30, precision="float32")
+    run = jobs.train(shape, recipe, {"name": f"folder:{folder}", "images": 0}, seed)
+    jobs.execute(run, outputs, "cpu")
+    return {name: weight for name, weight in jobs.load(run, outputs).state_dict().items() if weight.dim() > 1}
+
+
+def test_a_pruned_shape_does_not_begin_with_the_whole_networks_weights(png_folder, tmp_path):
+    """With the seed alone it would, in every layer up to the first narrower one."""
+    whole = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
+    pruned = whole.with_widths((16, 32, 9))
+    first, narrower = (begins_with(shape, png_folder, tmp_path) for shape in (whole, pruned))
+    alike = [name for name, weight in narrower.items() if weight.shape == first[name].shape]
+    assert {"stem.weight", "blocks.0.conv1.weight", "blocks.1.conv2.weight"} < set(alike)
+    for name in alike:
+        assert (narrower[name] == first[name]).sum() == 0, name
+
+
+def test_the_base_itself_begins_with_the_same_weights_every_time(png_folder, tmp_path):
+    whole = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
+    first, again = (begins_with(whole, png_folder, tmp_path / place) for place in ("here", "there"))
+    other = begins_with(whole, png_folder, tmp_path / "here", seed=1)
+    described = having.initial(tiny(png_folder), 0).state_dict()  # what is rewound to
+    for name, weight in first.items():
+        assert torch.equal(weight, again[name])
+        assert torch.equal(weight, described[name])
+        assert not torch.equal(weight, other[name])
 
 
 def test_the_weights_are_saved_whole_or_not_at_all(outputs, monkeypatch):

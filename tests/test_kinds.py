@@ -89,7 +89,7 @@ def logits(network: Network, images: data.Dataset) -> Tensor:
 @pytest.mark.parametrize("run", [BLOCKS, GROUPS, SLIM], ids=lambda run: run.recipe["penalty"])
 def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, images, run):
     recipe = Recipe(**run.recipe)
-    generator = torch.Generator().manual_seed(run.seed)
+    generator = having.draws(run.architecture, run.seed)
     network = networks.build(run.architecture, generator).on(torch.device("cpu"))
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
         list(training.Training(network, images, recipe, generator, rule=penalty))

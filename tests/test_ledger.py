@@ -170,7 +170,7 @@ def same(network: Network, expected: dict[str, Tensor]) -> bool:
 
 
 def initial(seed: int) -> Network:
-    return networks.build(WHOLE, torch.Generator().manual_seed(seed))
+    return networks.build(WHOLE, having.draws(WHOLE, seed))
 
 
 def begun(run: Run, outputs: Path) -> tuple[Network, sparsity.Masked | None]:

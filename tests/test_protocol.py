@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from horticulture import architecture, jobs, ledger, runs, sparsity
+from horticulture import architecture, jobs, ledger, protocol, runs, sparsity
 from horticulture.data import digits
 from horticulture.errors import BadInput
 from horticulture.jobs import having
@@ -82,7 +82,9 @@ def test_a_base_carries_the_penalty_that_its_criterion_needs():
     assert asked.prunings[0].base == asked.bases[0]
 
 
-@pytest.mark.parametrize("strengths", [{}, {"blocks": 1.0}, {"slimming": 0.0}, {"slimming": -1.0}], ids=str)
+@pytest.mark.parametrize(
+    "strengths", [{}, {"blocks": 1.0}, {"slimming": 0.0}, {"slimming": -1.0}, {"slimming": "1e-3"}], ids=str
+)
 def test_a_penalty_without_a_strength_is_refused(strengths):
     asked = replace(BY_RATIO, strengths=strengths)
     with pytest.raises(BadInput, match="how strong the penalty slimming is, above 0"):
@@ -103,6 +105,25 @@ def test_what_two_studies_ask_for_is_one_run():
     )
     mine = {taken.run.key for taken in BY_RATIO.prunings}
     assert {taken.run.key for taken in other.prunings} < mine
+
+
+@pytest.mark.parametrize(
+    ("change", "ratio", "label"),
+    [
+        ({"rounds": 5}, None, "fisher"),
+        ({"ratios": [0.3], "rounds": 5}, 0.3, "fisher −30 %"),
+        ({"ratios": [0.3], "longer": [2]}, 0.3, "fisher, base x 2 −30 %"),
+        # of 64, 64, 128, 128, three 256 and six 512 half of the first and of the last six
+        ({"network": "vgg-16", "scope": "vgg-16-a"}, (32 + 6 * 256) / 4224, "fisher −37 %"),
+        ({"measure": "zeros"}, 0.0, "fisher"),
+    ],
+    ids=str,
+)
+def test_the_share_that_goes_is_known_beforehand(change, ratio, label):
+    (taken,) = replace(ASKED, **change).prunings
+    assert taken.ratio == (ratio if ratio is None else pytest.approx(ratio))
+    assert taken.label == label
+    assert taken.member().ratio == taken.ratio
 
 
 # --- what was found --------------------------------------------------------------------------------------
@@ -155,7 +176,8 @@ def test_what_went_at_one_stroke_is_looked_at_without_any_size(outputs):
     asked = replace(ASKED, criterion="slimming", measure="zeros")
     jobs.execute(asked.prunings[0].run, outputs, "cpu")
     (what,) = asked.found(outputs)
-    assert (what.round, what.shape, what.taken.ratio) == (1, WHOLE, None)
+    assert (what.round, what.shape, what.taken.ratio) == (1, WHOLE, 0.0)
+    assert what.taken.label == "slimming"
     removed = runs.removals(what.taken.run, outputs)
     assert removed[["round", "group", "channel"]].to_numpy().tolist() == [[0, -1, -1], [1, -1, -1]]
     runs.record(outputs / "zeros", [what.taken.member()])
@@ -183,6 +205,41 @@ def test_a_place_in_the_study_says_how_it_was_found(outputs):
     by_channel = BY_CHANNEL.found(outputs)[-1].member("fine-tuned", run)
     assert (by_channel.ratio, by_channel.round) == (None, 4)
     assert weights.taken.member().criterion == "magnitude, base x 2"
+
+
+# --- what there is to look at ----------------------------------------------------------------------------
+
+
+def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
+    asked = replace(BY_RATIO, longer=[1], criterion="l1,magnitude", seeds=[0, 1], ratios=[0.5, 0.25])
+    for taken in asked.prunings:
+        jobs.execute(taken.run, outputs, "cpu")
+    found = protocol.ends(asked, outputs)
+    assert list(found) == ["l1 −50 %", "l1 −25 %"]  # where single weights went there is no shape to see
+    loaded = [jobs.load(taken.run, outputs).architecture for taken in asked.prunings if not taken.sparse]
+    assert [*found["l1 −50 %"], *found["l1 −25 %"]] == loaded
+    assert [sum(shape.widths) for shape in loaded] == [56, 56, 84, 84]
+    (alone,) = protocol.ends(BY_CHANNEL, outputs).values()
+    assert [sum(shape.widths) for shape in alone] == [108]
+
+
+def test_the_moments_of_a_pruning_are_in_the_order_in_which_it_shrinks(outputs, monkeypatch):
+    run = BY_CHANNEL.prunings[0].run
+    removed = runs.removals(run, outputs)
+    at = {round_: runs.architecture_at(run, removed, round_) for round_ in range(5)}
+    shown = protocol.moments(BY_CHANNEL, outputs)
+    assert shown == {"whole": WHOLE, **{f"fisher, round {n}": at[n] for n in (1, 2, 3, 4)}}
+    assert list(shown) == ["whole", *(f"fisher, round {n}" for n in (1, 2, 3, 4))]
+    monkeypatch.setattr(protocol, "MOMENTS", 2)
+    assert list(protocol.moments(BY_CHANNEL, outputs)) == ["whole", "fisher, round 2", "fisher, round 4"]
+
+
+def test_what_went_at_one_stroke_has_one_moment_of_the_first_seed(outputs):
+    asked = replace(BY_RATIO, seeds=[0, 1])  # the second has not been made
+    shown = protocol.moments(asked, outputs)
+    names = [f"{name}{base} −50 %" for name in ("fisher", "slimming") for base in ("", ", base x 2")]
+    assert list(shown) == ["whole", *names]
+    assert [sum(shape.widths) for shape in shown.values()] == [112, 56, 56, 56, 56]
 
 
 # --- refused before anything runs ------------------------------------------------------------------------

@@ -90,12 +90,18 @@ def test_a_table_by_budget_has_means_and_deviations(study, shared):
 
 
 def test_against_size_one_budget_stands_for_all(study, shared):
-    found = results.by_size(pd.concat([study, shared], ignore_index=True))
+    sparse = frame([("sparse-pruned-scratch", "magnitude", 0, 1, 500, 9.5)]).assign(ratio=0.5)
+    found = results.by_size(pd.concat([study, shared, sparse], ignore_index=True))
     assert found["curve"].value_counts().to_dict() == {
-        **study["curve"].value_counts().to_dict(),
-        "pruned-tuned": 10 + 2,
+        **study["curve"].value_counts().to_dict(),  # the rounds of a pruning by ratio are no curve
         "pruned-scratch": 2 + 2,
+        "sparse-pruned-scratch": 1,
     }
+    pd.testing.assert_frame_equal(results.by_size(study), study)
+
+
+def test_without_any_ratio_there_is_no_table_by_budget(study):
+    assert results.by_budget(study).empty
 
 
 def test_every_conclusion_is_of_what_was_trained(study, shared):
@@ -106,6 +112,21 @@ def test_every_conclusion_is_of_what_was_trained(study, shared):
     assert len(results.conclusions(shared, margin=1.0)) == 1  # there is no whole network to compare with
     (said,) = results.conclusions(study[study["curve"] == "whole"], margin=1.0)
     assert "nothing to compare" in said
+
+
+def test_conclusions_of_a_ratio_in_words(shared):
+    whole = frame([("whole", "", 0, None, 1000, 9.5), ("whole", "", 1, None, 1000, 11.5)])
+    cut = shared[shared["criterion"] == "l1"]
+    found = results.conclusions(pd.concat([whole, cut], ignore_index=True), margin=1.0)
+    # against the whole -0.5 and +2.5, against fine-tuning -3, each to the digit with both seeds
+    assert found == [
+        "Trained from scratch for the same epochs, the pruned shapes were better than the fine-tuned ones "
+        "in 1 of 1 case, equal within 1.0 points in 0 and worse in 0 (2 seeds a case).",
+        "Trained from scratch for the same epochs, the pruned shapes were better than the whole network "
+        "in 0 of 1 case, equal within 1.0 points in 1 and worse in 0 (2 seeds a case).",
+        "Fine-tuned, the pruned networks were better than the whole network "
+        "in 0 of 1 case, equal within 1.0 points in 0 and worse in 1 (2 seeds a case).",
+    ]
 
 
 # --- verdicts over seeds ----------------------------------------------------------------------------------

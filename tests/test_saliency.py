@@ -27,6 +27,29 @@ def test_taylor_by_hand():
     torch.testing.assert_close(saliency.taylor(activation, gradient), torch.tensor([1.0, 0.25]))
 
 
+@pytest.mark.parametrize("chunk", [1, 3 * 5 * 4 * 4, 10**9], ids=["one", "three", "all at once"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_contributions_are_the_same_however_they_are_cut(chunk, dtype, generator, monkeypatch):
+    """Ten examples: chunks of three leave one over."""
+    monkeypatch.setattr(saliency, "CHUNK", chunk)
+    shape = (10, 5, 4, 4)
+    activation, gradient = (torch.randn(shape, generator=generator).to(dtype) for _ in range(2))
+    found = saliency.contributions(activation, gradient)
+    expected = torch.einsum("nchw,nchw->nc", activation.double(), gradient.double())
+    assert found.dtype == torch.float32  # products in half precision would be off by a hundredth
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_contributions_are_cut_where_a_batch_is_larger_than_a_chunk(generator, monkeypatch):
+    seen = []
+    split = torch.Tensor.split
+    monkeypatch.setattr(torch.Tensor, "split", lambda x, size: seen.append(size) or split(x, size))
+    monkeypatch.setattr(saliency, "CHUNK", 250)
+    activation = torch.randn(10, 5, 4, 4, generator=generator)  # 80 numbers an example
+    saliency.contributions(activation, activation)
+    assert seen == [3, 3]
+
+
 def test_l1_by_hand_takes_absolute_values():
     weight = torch.tensor([[[[3.0, -3.0], [2.0, -4.0]]], [[[0.5, 0.5], [0.5, -0.5]]]])
     found = saliency.l1(weight)

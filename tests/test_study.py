@@ -1,10 +1,14 @@
 """The runner: what papermill does not tell, this must."""
 
+import ast
+from dataclasses import fields
+
 import nbformat
 import pytest
 
 from horticulture import study
 from horticulture.errors import BadInput
+from horticulture.protocol import Protocol
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
@@ -38,8 +42,11 @@ def run(tmp_path, monkeypatch):
 def test_every_study_of_the_checkout_settles():
     for name in study.studies():
         chosen = study.read(name)
-        assert study.settle(chosen, {}).keys() >= chosen.parameters.keys()
         assert chosen.about
+        assert list(chosen.seconds) == [path.stem for path in study.notebooks()]
+        for part in chosen.each():
+            settled = study.settle(part, {})
+            assert {given: settled[given] for given in part.parameters} == part.parameters
 
 
 def test_one_parameter_means_the_same_in_every_notebook():
@@ -47,6 +54,20 @@ def test_one_parameter_means_the_same_in_every_notebook():
     for path in study.notebooks():
         for name, about in study.declared(path).items():
             assert seen.setdefault(name, about) == about, f"{name} in {path.name}"
+
+
+def test_a_protocol_asks_for_nothing_that_no_notebook_has():
+    known = {name for path in study.notebooks() for name in study.declared(path)}
+    assert {field.name for field in fields(Protocol)} <= known
+
+
+@pytest.mark.parametrize("path", study.notebooks(), ids=lambda path: path.stem)
+def test_a_notebook_uses_every_parameter_that_it_has(path):
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", []))
+    used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    assert "Protocol.of(globals())" in code
+    assert set(study.declared(path)) - used <= {field.name for field in fields(Protocol)}
 
 
 def test_defaults_are_the_quick_study():
@@ -75,11 +96,63 @@ def test_overrides_win_and_take_the_declared_type():
         ("rounds=true", "rounds must be of type int, not True"),
         ("seeds=3", "seeds must be of type list, not 3"),
         ("rounds", "say NAME=VALUE"),
+        ("strengths=[0.001]", r"strengths must be of type dict, not \[0.001\]"),
+        ("strengths=slimming", "strengths must be of type dict, not 'slimming'"),
+        ("strengths={slimming: 0.001", "strengths must be of type dict, not '{slimming: 0.001'"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(assignment, said):
     with pytest.raises(BadInput, match=said):
         study.settle(study.read("quick"), study.parse([assignment]))
+
+
+def test_a_parameter_can_be_a_table():
+    assert study.settle(study.read("smoke"), {})["strengths"].keys() == {"slimming", "blocks", "groups"}
+    settled = study.settle(study.read("smoke"), study.parse(["strengths={slimming: 0.001, blocks: 2}"]))
+    assert settled["strengths"] == {"slimming": 0.001, "blocks": 2}
+
+
+# --- a study in parts ------------------------------------------------------------------------------------
+
+PARTS = """
+about: Two networks.
+seconds: { 01_train: 7 }
+parameters: { seeds: [0, 1], epochs: 3, strengths: { slimming: 0.1 } }
+parts:
+  vgg: { network: vgg-8-8 }
+  long: { epochs: 9, strengths: { blocks: 0.2 } }
+"""
+
+
+def test_a_study_in_parts_is_a_study_for_each(tmp_path):
+    (tmp_path / "both.yaml").write_text(PARTS)
+    both = study.read(str(tmp_path / "both.yaml"))
+    vgg, long = both.each()
+    common = {"about": "Two networks.", "seconds": {"01_train": 7}}
+    strengths = {"slimming": 0.1}
+    assert vgg == study.Study(
+        "both-vgg",
+        parameters={"seeds": [0, 1], "epochs": 3, "strengths": strengths, "network": "vgg-8-8"},
+        **common,
+    )
+    assert long == study.Study(  # what a part says of a table replaces it
+        "both-long", parameters={"seeds": [0, 1], "epochs": 9, "strengths": {"blocks": 0.2}}, **common
+    )
+    assert vgg.each() == [vgg]
+    assert study.settle(long, study.parse(["epochs=2"]))["epochs"] == 2  # for all parts alike
+    assert both.parameters["epochs"] == 3
+
+
+def test_a_study_without_parts_is_its_only_part():
+    smoke = study.read("smoke")
+    assert smoke.each() == [smoke]
+
+
+@pytest.mark.parametrize("parts", ["[vgg, resnet]", "vgg", "{ vgg: vgg-8-8 }", "{ vgg: }"])
+def test_malformed_parts_are_refused(tmp_path, parts):
+    (tmp_path / "bad.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
+    with pytest.raises(BadInput, match=r"bad.yaml: parts must hold parameters by the name of the part"):
+        study.read(str(tmp_path / "bad.yaml"))
 
 
 def test_unknown_and_malformed_studies_are_refused(tmp_path):

@@ -1,6 +1,6 @@
 """What a study asks for: from the notebooks' parameters to runs.
 
-A `Protocol` holds the parameters under the names that the notebooks give them, with the same defaults.
+A `Protocol` holds the parameters under the names that the notebooks give them.
 What it asks for are descriptions: nothing is computed here but architectures.
 """
 
@@ -139,7 +139,7 @@ class Protocol:
     def base(self, seed: int, penalty: str = "none", longer: float = 1.0) -> Run:
         """The whole network, trained with a penalty, or for so many times the epochs."""
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
-        if penalty != "none" and not strength > 0:
+        if penalty != "none" and not (isinstance(strength, int | float) and strength > 0):
             raise BadInput(
                 f"strengths must say how strong the penalty {penalty} is, above 0: {self.strengths}"
             )
