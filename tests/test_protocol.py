@@ -96,7 +96,9 @@ def test_a_plan_says_of_weights_only_what_weights_know():
     asked = replace(BY_RATIO, measure="params", scope="layer", floor=0.2, rounds=3, criterion="l1,magnitude")
     channels, weights = (Plan(**taken.run.recipe) for taken in asked.prunings[::2])
     assert channels == Plan(3, "l1", 0.5, "params", "layer", 0.2, steps=2, lr=0.01, batch_size=32)
-    assert weights == Plan(3, "magnitude", 0.5, "params", steps=2, lr=0.01, batch_size=32)
+    assert weights == Plan(3, "magnitude", 0.5, "params", "layer", steps=2, lr=0.01, batch_size=32)
+    preset = replace(asked, scope="vgg-16-a", criterion="magnitude").prunings[0]
+    assert preset.run.recipe["scope"] == ""  # presets are of channels
 
 
 def test_what_two_studies_ask_for_is_one_run():

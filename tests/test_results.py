@@ -108,7 +108,7 @@ def test_every_conclusion_is_of_what_was_trained(study, shared):
     rounds, *pairs = results.conclusions(pd.concat([study, shared], ignore_index=True), margin=1.0)
     assert rounds == results.verdict(study)
     compared = results.verdicts(pd.concat([study, shared]), margin=1.0)
-    assert len(pairs) == len(compared[["curve", "against"]].drop_duplicates()) == 3
+    assert len(pairs) == len(compared[["curve", "against"]].drop_duplicates()) == 4
     assert len(results.conclusions(shared, margin=1.0)) == 1  # there is no whole network to compare with
     (said,) = results.conclusions(study[study["curve"] == "whole"], margin=1.0)
     assert "nothing to compare" in said

@@ -126,8 +126,8 @@ def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
 
 
 def _one_by_one(results: pd.DataFrame, margin: float) -> Iterator[tuple]:
-    full = results.loc[results["curve"] == "whole", "params"].max()
     for (criterion, _), pairs in compare(results).groupby(["criterion", "place"], sort=False):
+        full = results.loc[results["curve"] == "whole", "params"].max()
         apart = evidence.paired(pairs["scratch"].to_numpy(), pairs["tuned"].to_numpy())
         gone = round(1 - pairs["params"].mean() / full, 2)
         said = evidence.equivalence(apart, margin)

@@ -293,7 +293,7 @@ def _read_results(path: Path) -> pd.DataFrame:
     if not path.exists():
         raise BadInput(f"no results in {path.parent}: run the study first")
     try:
-        frame = pd.read_csv(path, dtype={"run": str, "architecture": str, **TYPES})
+        frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "criterion": str, **TYPES})
     except ValueError as error:
         raise Damaged(path) from error
     missing = [name for name in RESULT_COLUMNS if name not in frame.columns]
