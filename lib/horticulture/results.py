@@ -100,8 +100,9 @@ def verdicts(results: pd.DataFrame, margin: float) -> pd.DataFrame:
     Where channels went one by one, of shapes from scratch against the pruned and tuned networks of their
     size; the ratio then is the share of the parameters that had gone.
 
-    results: columns criterion, ratio (share removed), curve, seed, test_error (%). Both sides are paired
-    by seed, and a seed that one of them lacks is left out. margin: the difference (points) that matters.
+    results: columns criterion, ratio (share removed), curve, seed, test_error (%), and for prunings that go
+    channel by channel params and round. Both sides are paired by seed, and a seed that one of them lacks is
+    left out. margin: the difference (points) that matters.
     Returns a row for every pair at the same criterion and ratio: columns criterion, ratio, curve, against,
     difference (negative: `curve` has the lower error), low, high (95 %), n, margin, verdict.
 

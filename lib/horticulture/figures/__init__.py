@@ -1,6 +1,13 @@
 """Frames to pictures: every function takes plain data, draws on matplotlib axes and returns them."""
 
-from horticulture.figures.architectures import consistency, profiles_found, round_view, shares, widths
+from horticulture.figures.architectures import (
+    consistency,
+    profiles_found,
+    round_view,
+    shares,
+    side_by_side,
+    widths,
+)
 from horticulture.figures.curves import against_training, error_against
 from horticulture.figures.evidence import agreement, budgets, saliency_against_truth
 from horticulture.figures.looks import CURVES, Look, label, magnitude, save, use_style
@@ -25,6 +32,7 @@ __all__ = [
     "saliency_against_truth",
     "save",
     "shares",
+    "side_by_side",
     "use_style",
     "widths",
 ]

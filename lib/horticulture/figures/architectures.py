@@ -27,6 +27,37 @@ def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> A
     return ax
 
 
+def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Figure:
+    """`widths` of several networks, by name; of one with other groups than the whole's only its size."""
+    figure, axes = _panels(len(shapes))
+    for ax, (name, shape) in zip(axes, shapes.items(), strict=False):
+        if shape.groups == whole.groups:
+            widths(shape, whole, ax)
+            remove_legend(ax)
+            ax.tick_params(axis="x", labelsize=7, rotation=90)
+        ax.set_title(f"{name}: {shape.params:,}", fontsize=10)
+    figure.tight_layout()
+    return figure
+
+
+def remove_legend(ax: Axes) -> None:
+    """Where the title, or a neighbour, says it."""
+    legend = ax.get_legend()
+    if legend is not None:
+        legend.remove()
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """So many axes in rows of four, and as many empty places as are left over."""
+    columns = max(1, min(4, count))
+    rows = max(1, -(-count // columns))
+    size = (max(5.5, min(13, 3.4 * columns)), 2.6 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
+    for ax in axes.flat[count:]:
+        ax.axis("off")
+    return figure, list(axes.flat)
+
+
 def shares(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | None = None) -> Axes:
     """What share of every group each of some networks has left: dark is all, white is nothing.
 
@@ -71,16 +102,11 @@ def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, 
 
 def profiles_found(pruned: Mapping[str, Sequence[Architecture]], whole: Architecture) -> Figure:
     """`consistency` in a panel for each way of pruning: what it left of every group, over the seeds."""
-    columns = min(4, len(pruned))
-    rows = -(-len(pruned) // columns)
-    size = (max(5.5, min(13, 3.4 * columns)), 2.6 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
-    for ax in axes.flat[len(pruned) :]:
-        ax.axis("off")
-    for ax, (label, found) in zip(axes.flat, pruned.items(), strict=False):
+    figure, axes = _panels(len(pruned))
+    for ax, (label, found) in zip(axes, pruned.items(), strict=False):
         consistency({label: found}, whole, ax)
         said = ax.get_legend_handles_labels()[1][-1]
-        ax.get_legend().remove()
+        remove_legend(ax)
         ax.set_title(said, fontsize=9)
         ax.tick_params(axis="x", labelsize=7, rotation=90)
         ax.set(xlabel="", ylabel="")
