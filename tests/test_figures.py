@@ -353,3 +353,19 @@ def test_saliency_is_drawn_by_rank():
     assert list(points.get_xdata()) == [1, 4, 2, 3]
     assert list(points.get_ydata()) == [1, 4, 3, 2]
     assert ax.get_title() == "rank correlation 0.80"  # 1 - 6 (1 + 1) / (4 * 15)
+
+
+def test_families_side_by_side_have_a_panel_each_and_need_not_be_any():
+    whole = architecture.named("wrn-16-1", image=(1, 16, 16), classes=10)
+    narrow, shallow = (
+        whole.with_widths((8, 8, 16, 16, 32, 32)),
+        architecture.named("wrn-10-1", image=(1, 16, 16), classes=10),
+    )
+    figure = figures.side_by_side({"width": narrow, "depth": shallow}, whole)
+    first, second = figure.axes
+    assert first.get_title() == f"width: {narrow.params:,}"
+    assert [bar.get_height() for bar in first.containers[1]] == list(narrow.widths)
+    assert not second.containers  # other groups: only its size can be said
+    assert second.get_title() == f"depth: {shallow.params:,}"
+    assert len(figures.side_by_side({}, whole).axes) == 1
+    assert len(figures.profiles_found({}, whole).axes) == 1
