@@ -145,15 +145,27 @@ def test_of_two_criteria_the_curves_have_the_colours_and_the_lines_differ():
 
 
 def test_of_more_criteria_each_has_a_colour_and_the_curves_their_markers():
-    names = list("abcdefgh")  # two more than there are colours
+    names = list("abcdefghij")  # two more than there are colours
     looks = drawn(figures.error_against(by(names), "params", "wrn-40-2"))
     tuned = [looks[f"{name.upper()}-pruned + fine-tuning WRN-40-2"] for name in names]
     scratch = [looks[f"{name.upper()} architectures from scratch"] for name in names]
     assert [look[:2] for look in tuned] == [look[:2] for look in scratch]
     assert len({look[:2] for look in tuned}) == len(names)
-    assert len({color for color, _, _ in tuned}) == 6
+    assert len({color for color, _, _ in tuned}) == 8
     assert {marker for _, _, marker in tuned} == {"."}
     assert {marker for _, _, marker in scratch} == {"o"}
+
+
+def test_a_stroke_is_drawn_as_points_and_a_way_as_a_line():
+    found = by(["fisher", "l1"])
+    found = found[
+        (found["criterion"] != "fisher") | (found["curve"] != "pruned-tuned") | (found["round"] < 3)
+    ]
+    lines = {line.get_label(): line for line in figures.error_against(found, "params", "wrn-40-2").lines}
+    stroke, way = (lines[f"{name}-pruned + fine-tuning WRN-40-2"] for name in ("Fisher", "L1"))
+    assert (stroke.get_linestyle(), way.get_linestyle()) == ("None", "--")
+    assert stroke.get_markersize() > way.get_markersize()
+    assert (len(stroke.get_xdata()), len(way.get_xdata())) == (3, 4)
 
 
 @pytest.mark.parametrize(("count", "beside"), [(4, False), (5, True)])  # 9 entries, and 11

@@ -272,6 +272,7 @@ PARAMETERS = {
         ({"sizes": ["half"]}, "not 'half'"),
         ({"copied": 0}, "not 0"),
         ({"seeds": [0, 0.5]}, "seeds are whole numbers, not 0.5"),
+        ({"ratios": [0.5, "1e-1"]}, "ratio must be at least 0 and below 1, not '1e-1'"),
         ({"ratios": [1.0]}, "ratio must be at least 0 and below 1, not 1.0"),
         ({"ratios": [0.5], "floor": 0.9, "criterion": "l1"}, "ratio=0.5 is 56 channels, but only"),
         ({"ratios": []}, "magnitude takes single weights: say which ratio"),

@@ -168,6 +168,48 @@ def test_verdicts_by_hand(retrained):
     assert len(found) == 3 + 5  # every retraining against fine-tuning, and all against the whole
 
 
+def test_verdicts_of_pruning_channel_by_channel_pair_the_sizes_in_their_order(study):
+    """The second seed's small shape was found a round later: it is the small one all the same."""
+    other = frame(
+        [("whole", "", 1, None, 1000, 10.0)]
+        + [("pruned-tuned", "fisher", 1, r, 1000 - 100 * r, 11.0 + r) for r in range(10)]
+        + [("pruned-scratch", "fisher", 1, 9, 100, 13.7), ("pruned-scratch", "fisher", 1, 5, 500, 12.0)]
+    )
+    both = pd.concat([study, other], ignore_index=True)
+    pairs = results.compare(both).set_index(["seed", "params"])["place"].to_dict()
+    assert pairs == {(0, 200): 0, (0, 500): 1, (1, 100): 0, (1, 500): 1}
+    found = results.verdicts(both, margin=1.0)
+    assert set(found["curve"] + " against " + found["against"]) == {"pruned-scratch against pruned-tuned"}
+    found = found.set_index("ratio")
+    assert set(found.index) == {0.85, 0.5}  # 150 parameters left in the mean, and 500
+    small, large = found.loc[0.85], found.loc[0.5]
+    assert small["difference"] == pytest.approx(-5.4)  # 12 - 17.5 and 13.7 - (18 + 19 + 20) / 3
+    assert small["high"] == pytest.approx(-5.4 + 12.706 * 0.1, abs=1e-3)
+    assert (small["n"], small["verdict"]) == (2, "better")
+    assert (large["low"], large["high"]) == (pytest.approx(-4), pytest.approx(-4))  # 11 - 15 and 12 - 16
+    said = results.conclusions(both, margin=1.0)[-1]
+    assert "better than the pruned and tuned networks of their size in 2 of 2 cases" in said
+
+
+def test_a_shape_whose_pruning_is_not_there_is_compared_with_nothing(study):
+    alone = study[study["curve"] != "pruned-tuned"]
+    assert results.compare(alone).empty
+    assert results.verdicts(alone, margin=1.0).empty
+
+
+def test_only_tables_that_say_something_are_shown(study, shared):
+    by_size, by_budget = results.table(study), results.by_budget(shared)
+    for frames, wanted in (
+        ([study], [by_size]),
+        ([shared], [by_budget]),
+        ([study, shared], [by_size, by_budget]),
+    ):
+        found = results.tables(pd.concat(frames, ignore_index=True))
+        assert len(found) == len(wanted)
+        for table, other in zip(found, wanted, strict=True):
+            pd.testing.assert_frame_equal(table, other)
+
+
 def test_a_seed_that_one_side_lacks_is_left_out(retrained):
     lacking = retrained.drop(retrained[(retrained["curve"] == "fine-tuned") & (retrained["seed"] == 1)].index)
     found = results.verdicts(lacking, margin=1.0)

@@ -50,8 +50,9 @@ class Plan:
         choose(self.scope, ["", *choosing.SCOPES, *choosing.profiles.PRESETS], "scope")
         training.positive(self, "rounds", "steps", "lr", "batch_size")
         for name in ("ratio", "floor"):
-            if not 0 <= getattr(self, name) < 1:
-                raise BadInput(f"{name} must be at least 0 and below 1, not {getattr(self, name)!r}")
+            share = getattr(self, name)
+            if not (isinstance(share, int | float) and 0 <= share < 1):
+                raise BadInput(f"{name} must be at least 0 and below 1, not {share!r}")
         unit = saliency.CRITERIA[self.criterion].unit
         if unit != "channel" and self.floor:
             raise BadInput(f"{self.criterion} takes whole {unit}s: a floor has no meaning")
