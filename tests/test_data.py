@@ -364,3 +364,9 @@ def test_grey_images_become_colour(tmp_path, monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new(mode, (8, 8)).save(path)
     assert data.load(f"folder:{tmp_path}").image == (3, 8, 8)
+
+
+def test_data_lies_beside_the_library_and_not_in_it(monkeypatch):
+    monkeypatch.delenv("HORTICULTURE_DATA", raising=False)
+    assert (files.data_folder().parent / "pyproject.toml").is_file()
+    assert files.data_folder().name == "data"  # which git ignores

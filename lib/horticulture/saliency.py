@@ -32,9 +32,8 @@ def taylor(activation: Tensor, gradient: Tensor) -> Tensor:
     return taylor_of(contributions(activation, gradient), activation[0, 0].numel())
 
 
-CHUNK = (
-    2**20
-)  # numbers: on a processor what is in hand should stay in the cache; 10 times faster than at once
+# Numbers in hand at a time. On a processor they stay in the cache: up to ten times faster than all at once.
+CHUNK = 2**20
 
 
 def contributions(activation: Tensor, gradient: Tensor) -> Tensor:

@@ -120,11 +120,6 @@ def left(masks: dict[str, Tensor], network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters()) - removed
 
 
-def densities(masks: dict[str, Tensor]) -> dict[str, float]:
-    """The share of each layer's weights that stays."""
-    return {name: int(mask.sum()) / mask.numel() for name, mask in masks.items()}
-
-
 @torch.no_grad()
 def fresh(network: nn.Module, masks: dict[str, Tensor], generator: torch.Generator | None = None) -> None:
     """Initialise the network anew under its masks, in place, on the CPU (Liu et al., 2019, published code).

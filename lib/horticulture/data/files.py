@@ -44,7 +44,7 @@ def torchvision(name: str, kind: str, *, flip: bool, validation: int = 5000) -> 
 
 def data_folder() -> Path:
     """Where downloaded data sets lie: `HORTICULTURE_DATA`, or `data/` beside the library's checkout."""
-    return Path(os.environ.get("HORTICULTURE_DATA") or Path(__file__).parents[2] / "data")
+    return Path(os.environ.get("HORTICULTURE_DATA") or Path(__file__).parents[3] / "data")
 
 
 def download(name: str) -> Path:
