@@ -103,7 +103,6 @@ def test_what_is_left_is_counted(network):
     weights = sum(weight.numel() for weight in sparsity.weights(network).values())
     found = sparsity.masks(network, 0.8)
     assert sparsity.left(found, network) == network.architecture.params - round(0.8 * weights)
-    four = sparsity.masks(layers([2.0, 1.0, 3.0, 2.0], [9.0, 9.0]), 0.5)
 
 
 def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, generator):
