@@ -1,7 +1,9 @@
 """Training and evaluating a network by a recipe."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -30,17 +32,23 @@ class Recipe:
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    precision: str = "auto"  # a name in PRECISIONS; auto: bfloat16 where the processor multiplies it
+    precision: str = "float32"  # a name in PRECISIONS: what is really used, so that a key stands for one
     penalty: str = "none"  # a name in penalties.PENALTIES
     strength: float = 0.0  # of the penalty
+    norms: str = "estimated"  # a name in NORMS: the statistics with which the network is evaluated
+    norm_images: int = 512  # that they are estimated from
 
     def __post_init__(self) -> None:
         choose(self.schedule, SCHEDULES, "schedule")
         choose(self.penalty, PENALTIES, "penalty")
-        choose(self.precision, PRECISIONS, "precision")
-        positive(self, "epochs", "lr", "batch_size")
+        check_measurement(self)
+        positive(self, "lr", "batch_size")
+        if self.epochs < 0:  # 0: measured as it is
+            raise BadInput(f"epochs must be positive, not {self.epochs!r}")
 
     def __str__(self) -> str:
+        if not self.epochs:
+            return "as it is"
         return f"{self.epochs} epochs, {self.schedule} {self.lr:g}, batch {self.batch_size}"
 
     def to_json(self) -> dict:
@@ -73,21 +81,26 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
 }
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of matrix products
+
+# What a network's norms divide by when it is evaluated. `running`: the averages that training kept, as
+# published; in a pruning they lag many rounds behind the weights. `estimated`: those of training images.
+NORMS = ("estimated", "running")
 
 
-def precision(wanted: str, device: torch.device) -> torch.dtype:
-    """What matrix products are done in. `auto` takes bfloat16 only where the hardware multiplies it.
+def check_measurement(recipe: Any) -> None:
+    """Raise BadInput if the fields precision, norms or norm_images of a recipe cannot be."""
+    choose(recipe.precision, PRECISIONS, "precision")
+    choose(recipe.norms, NORMS, "norms")
+    if recipe.norm_images < 2:
+        raise BadInput(f"norm_images must be 2 or more, not {recipe.norm_images!r}")
 
-    On a processor without bfloat16 instructions torch imitates it, ten times slower than float32.
-    """
-    if wanted == "auto":
-        if device.type == "cuda":
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        wanted = "bfloat16" if native else "float32"
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16; elsewhere torch imitates it, ten times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
@@ -124,10 +137,68 @@ def step(
 
 
 class Evaluation(NamedTuple):
-    """error: wrong answers in percent. loss: mean cross-entropy."""
+    """error: wrong answers in percent. loss: mean cross-entropy. wrong: (n,) bool, on the CPU."""
 
     error: float
     loss: float
+    wrong: Tensor
+
+
+# --- evaluating --------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def estimate_norms(
+    network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
+) -> None:
+    """Give every norm the statistics of the first `images` training images, not augmented, in place.
+
+    A running average remembers the weights of many steps ago. After a cut the weights are others, and a
+    network measured with the old statistics looks worse than it is (Li et al., EagleEye, 2020). One forward
+    pass, as one batch: the same images, the same statistics. Norms that nothing reaches keep theirs.
+    """
+    was_training, norms = network.training, norms_of(network)
+    momentum = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    network.train()
+    first = dataset.train.pixels[:images]
+    with autocast(dtype, first.device):
+        network(dataset.normalise(first))
+    for norm, before in zip(norms, momentum, strict=True):
+        norm.momentum = before
+    network.train(was_training)
+
+
+@contextmanager
+def settled(
+    network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
+) -> Iterator[None]:
+    """Within it the norms have the statistics of `estimate_norms`; afterwards those that they had.
+
+    images: 0 changes nothing.
+    """
+    names = ("running_mean", "running_var", "num_batches_tracked")
+    norms = norms_of(network) if images else []
+    before = [[getattr(norm, name).clone() for name in names] for norm in norms]
+    if images:
+        estimate_norms(network, dataset, images, dtype)
+    try:
+        yield
+    finally:
+        for norm, tensors in zip(norms, before, strict=True):
+            for name, tensor in zip(names, tensors, strict=True):
+                getattr(norm, name).copy_(tensor)
+
+
+def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """The norms that keep statistics."""
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def images_for_norms(recipe: Any) -> int:
+    """How many images a recipe has the norms estimated from; 0 where the running averages stay."""
+    return recipe.norm_images if recipe.norms == "estimated" else 0
 
 
 @torch.inference_mode()
@@ -137,16 +208,28 @@ def evaluate(
     """Error and loss over a part of a data set, not augmented; the network's mode is left as it was."""
     was_training = network.training
     network.eval()
-    wrong, loss = 0.0, 0.0
+    wrong, losses = [], []
     device = part.labels.device
     chunk = 5000 if device.type == "cuda" else 256  # on a processor small chunks stay in the cache
     for x, y in zip(part.pixels.split(chunk), part.labels.split(chunk), strict=True):
         with autocast(dtype, device):
             logits = network(dataset.normalise(x)).float()
-        wrong += (logits.argmax(dim=1) != y).sum().item()
-        loss += F.cross_entropy(logits, y, reduction="sum").item()
+        wrong.append(logits.argmax(dim=1) != y)
+        losses.append(F.cross_entropy(logits, y, reduction="sum"))
     network.train(was_training)
-    return Evaluation(100 * wrong / len(part), loss / len(part))
+    answers = torch.cat(wrong).cpu()
+    return Evaluation(100 * answers.sum().item() / len(part), sum(losses).item() / len(part), answers)
+
+
+def digest(network: nn.Module) -> str:
+    """Twelve hexadecimal digits of all weights and statistics, to the last bit."""
+    found = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        found.update(tensor.detach().cpu().contiguous().numpy().data)
+    return found.hexdigest()[:12]
+
+
+# --- a training under way ----------------------------------------------------------------------------------
 
 
 class Epoch(NamedTuple):
@@ -155,8 +238,11 @@ class Epoch(NamedTuple):
     epoch: int
     epochs: int
     loss: float  # mean over the epoch's batches
-    val_error: float
+    val_error: float  # not a number after epochs that are not looked at
     images: int  # seen since the training began
+
+
+LOOKS = 8  # at the validation images, in one training; the last is at its end
 
 
 class State(NamedTuple):
@@ -189,7 +275,7 @@ class Training:
         self.each_step, self.rule = each_step, rule or Rule()
         self.batches = Batches(dataset, recipe.batch_size, generator)
         self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
-        self.dtype = precision(recipe.precision, device)
+        self.dtype = PRECISIONS[recipe.precision]
         self.step, self.steps = 0, recipe.epochs * self.batches.steps_per_epoch
         self.loss = torch.zeros((), device=device)  # summed over the epoch's steps
 
@@ -208,7 +294,10 @@ class Training:
     def _epoch(self) -> Epoch:
         number = self.step // self.batches.steps_per_epoch
         loss = finite(self.loss.item() / self.batches.steps_per_epoch, f"epoch {number}")
-        val_error = evaluate(self.network, self.dataset, self.dataset.validation, self.dtype).error
+        val_error = math.nan
+        if (self.recipe.epochs - number) % max(1, self.recipe.epochs // LOOKS) == 0:
+            with settled(self.network, self.dataset, images_for_norms(self.recipe), self.dtype):
+                val_error = evaluate(self.network, self.dataset, self.dataset.validation, self.dtype).error
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
 
     def state(self) -> State:

@@ -11,11 +11,20 @@ from horticulture.jobs.work import Report, Work
 from horticulture.runs import Run
 
 # What a result vouches for, where it is there.
-FILES = (WEIGHTS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
+FILES = (WEIGHTS, runs.ANSWERS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
 
 
-def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lambda *_: None) -> dict:
+def execute(
+    run: Run,
+    outputs: Path,
+    device: str = "auto",
+    report: Report = lambda *_: None,
+    threads: int | None = None,
+) -> dict:
     """Make a run, and first the one it starts from, unless they are there. Returns the result.
+
+    threads: with which it is made if it begins here (None: as many as torch has now). One that was begun
+    goes on with as many as it began with.
 
     A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
     for the other. Raises FloatingPointError when a loss is not finite; what was finished before stays.
@@ -25,22 +34,24 @@ def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lamb
         return found
     make = KINDS[choose(run.kind, KINDS, "kind of run")]
     if run.start is not None:
-        execute(run.start, outputs, device, report)
+        execute(run.start, outputs, device, report, threads)
     where = machine.place(device)
+    machine.precision(run.recipe["precision"], where)  # refuses what would only be imitated
     with store.locked(outputs / "runs" / ".locks" / run.key):
         found = made(run, outputs)  # another process may have made it while we waited
         if found is not None:
             return found
         runs.folder(run, outputs).mkdir(exist_ok=True)
-        try:
-            metrics = make(work := Work(run, outputs, where, report))
-        except store.Damaged as error:  # what an earlier process left: begin again
-            _aside(run, outputs, error)
-            runs.folder(run, outputs).mkdir()
-            metrics = make(work := Work(run, outputs, where, report))
-        metrics["seconds"] = work.clock()
-        about = machine.about(where, run.recipe["precision"])
-        found = runs.finish(run, outputs, metrics, about, FILES)
+        work = Work(run, outputs, where, report)
+        with machine.threads(work.threads or threads):
+            try:
+                metrics = make(work)
+            except store.Damaged as error:  # what an earlier process left: begin again
+                _aside(run, outputs, error)
+                runs.folder(run, outputs).mkdir()
+                metrics = make(work := Work(run, outputs, where, report))
+            metrics["seconds"] = work.clock()
+            found = runs.finish(run, outputs, metrics, machine.about(where), FILES)
         work.keeper.clear()
         work.rows.clear()
         return found
