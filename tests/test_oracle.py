@@ -12,7 +12,7 @@ from horticulture.networks import Network
 from tests.conftest import SMALL, drawn, small
 
 FLOAT = torch.float32
-LISTENING = ("fisher", "taylor", "l1", "slimming", "uniform", "random")
+LISTENING = ("fisher", "taylor", "l1", "slimming", "random")
 
 
 def worn(family: str, images: Dataset) -> Network:
@@ -118,7 +118,6 @@ def test_the_scores_are_those_of_the_pure_functions(images, tiny):
         torch.testing.assert_close(found["fisher"][number], heard["fisher"][number])
         weights = group.producer.weight.detach().abs().sum(dim=(1, 2, 3))
         assert torch.equal(found["l1"][number], weights)
-        assert torch.equal(found["uniform"][number], weights)
         assert torch.equal(found["slimming"][number], group.norm.weight.detach().abs())
     for found_taylor, expected in zip(found["taylor"], heard["taylor"], strict=True):
         torch.testing.assert_close(found_taylor, expected / expected.square().sum().sqrt())
