@@ -1,6 +1,7 @@
 """Data sets: disjoint parts, the same ones always; batches that can be checked image by image."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,34 +65,127 @@ def test_the_digits_are_scikit_learns():
     assert torch.equal(labels, torch.from_numpy(expected.target).long())
 
 
-def test_clutter_parts_come_from_disjoint_digits(monkeypatch):
-    count = 1797
-    marked = (
-        torch.arange(count).float().view(-1, 1, 1, 1).expand(count, 1, 8, 8)
-    )  # digit i is of the colour i
-    monkeypatch.setattr(digits, "_digits", lambda: (marked, torch.arange(count)))
-    given = []
-
-    def note(pictures, labels, count, seed):
-        given.append(pictures[:, 0, 0, 0].long().tolist())
-        assert given[-1] == labels.tolist()
-        return Images(torch.zeros(count, 1, 16, 16, dtype=torch.uint8), torch.zeros(count, dtype=torch.int64))
-
-    monkeypatch.setattr(digits, "_cluttered", note)
-    data.clutter()
-    assert [len(part) for part in given] == [1097, 300, 400]
-    assert sorted(digit for part in given for digit in part) == list(range(count))
+def test_clutter_parts_come_from_disjoint_digits(clutter):
+    """Every image says which digit it shows; its label is that digit's."""
+    assert sum(digits for _, digits, _ in digits.CLUTTER_PARTS.values()) == 1797
+    labels = torch.from_numpy(sklearn.datasets.load_digits().target).long()
+    seen = {}
+    for part, (_, count, _) in digits.CLUTTER_PARTS.items():
+        images = getattr(clutter, part)
+        assert torch.equal(images.labels, labels[images.sources])
+        seen[part] = set(images.sources.tolist())
+        often = images.sources.bincount()
+        assert len(seen[part]) == min(count, len(images))  # each is shown, and about as often
+        assert often.max() - often[often > 0].min() <= -(-len(images) // digits.CHUNK)
+    assert len(set().union(*seen.values())) == sum(map(len, seen.values()))
 
 
-def test_clutter_labels_are_those_of_the_digits_drawn(clutter):
-    digits = torch.from_numpy(sklearn.datasets.load_digits().target)
-    order = torch.randperm(1797, generator=torch.Generator().manual_seed(0))
-    places = {"train": slice(0, 1097), "validation": slice(1097, 1397), "test": slice(1397, 1797)}
-    for seed, (part, place) in enumerate(places.items(), 1):
-        source, images = digits[order[place]], getattr(clutter, part)
-        draw = torch.Generator().manual_seed(seed)
-        chosen = torch.randint(len(source), (len(images),), generator=draw)
-        assert torch.equal(images.labels, source[chosen].long())
+def test_an_image_of_clutter_shows_the_digit_that_it_says(monkeypatch):
+    """With digits that are one colour each, brighter than any piece of another or the noise."""
+    grey = torch.linspace(0, 1, 1797)[:, None, None, None].expand(-1, 1, 8, 8)
+    monkeypatch.setattr(digits, "_digits", lambda: (grey, torch.arange(1797) % 10))
+    for part in (data.load("clutter").test, data.load("clutter").validation):
+        shown = grey[part.sources, 0, 0, 0]
+        bright = shown > 0.9
+        assert bright.sum() > 10
+        found = part.pixels[bright].float().flatten(1).topk(12).values.median(dim=1).values / 255
+        assert (found > 0.85).all()
+
+
+def test_more_images_of_a_part_begin_with_the_same_ones(clutter, monkeypatch):
+    """Also where the last chunk is not full, and whatever the other parts are."""
+    monkeypatch.setattr(
+        digits,
+        "CLUTTER_PARTS",
+        {"train": (1500, 1097, 1), "validation": (300, 300, 2), "test": (3000, 400, 3)},
+    )
+    other = data.load("clutter")
+    assert [len(getattr(other, part)) for part in ("train", "validation", "test")] == [1500, 300, 3000]
+    for part in ("train", "validation", "test"):
+        mine, theirs = getattr(clutter, part), getattr(other, part)
+        shared = min(len(mine), len(theirs))
+        for name in ("pixels", "labels", "sources"):
+            assert torch.equal(getattr(mine, name)[:shared], getattr(theirs, name)[:shared])
+    chunks = other.test.pixels[:2048].split(1024)
+    assert not torch.equal(*chunks)
+
+
+def test_clutter_has_one_size(clutter):
+    assert data.load("clutter", image_size=16).digest == clutter.digest
+    for size in (8, 32, -1):
+        with pytest.raises(BadInput, match=rf"image_size must be 0 or 16, not {size}"):
+            data.load("clutter", image_size=size)
+
+
+# --- sources ---------------------------------------------------------------------------------------------
+
+
+def test_an_image_is_its_own_source_unless_it_is_said():
+    pixels, labels = torch.zeros(5, 1, 4, 4, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64)
+    assert Images(pixels, labels).sources.tolist() == [0, 1, 2, 3, 4]
+    said = Images(pixels, labels, torch.tensor([7, 7, 3, 3, 3]))
+    assert said.first(3).sources.tolist() == [7, 7, 3]
+    assert said.to(torch.device("meta")).sources.device.type == "meta"
+    assert said.first(0) is said
+
+
+def test_sources_are_no_part_of_what_the_data_is(images):
+    """So that the runs on a data set stay the same runs."""
+    test = images.test
+    renamed = Images(test.pixels, test.labels, torch.zeros(len(test), dtype=torch.int64))
+    assert replace(images, test=renamed).digest == images.digest
+
+
+# --- smaller images --------------------------------------------------------------------------------------
+
+
+def test_an_area_mean_by_hand():
+    """Halfway it is the even number: 1.5 becomes 2, and 2.5 too."""
+    square = torch.tensor([[[[1, 2, 255, 255], [1, 2, 255, 255], [2, 3, 0, 1], [2, 3, 1, 1]]]])
+    assert data.reduced(square.to(torch.uint8), 2).tolist() == [[[[2, 255], [2, 1]]]]
+    assert data.reduced(square.to(torch.uint8), 1).tolist() == [[[[65]]]]  # 1,039 / 16 = 64.9
+
+
+@pytest.mark.parametrize(("size", "pool"), [(16, 2), (8, 4), (4, 8), (1, 32)])
+def test_reduced_images_are_those_of_a_pooling(generator, size, pool):
+    pixels = torch.randint(256, (5000, 3, 32, 32), generator=generator, dtype=torch.uint8)  # two chunks
+    expected = torch.nn.functional.avg_pool2d(pixels.double(), pool).round().to(torch.uint8)
+    found = data.reduced(pixels, size)
+    assert found.dtype == torch.uint8
+    assert torch.equal(found, expected)
+
+
+def test_images_of_the_size_asked_for_are_left_alone(generator):
+    pixels = torch.randint(256, (3, 1, 6, 6), generator=generator, dtype=torch.uint8)
+    assert data.reduced(pixels, 0) is pixels
+    assert data.reduced(pixels, 6) is pixels
+    oblong = pixels[:, :, :5]
+    assert data.reduced(oblong, 0) is oblong
+
+
+@pytest.mark.parametrize("size", [5, 24, -2])
+def test_a_size_that_does_not_divide_is_refused_with_those_that_do(size):
+    pixels = torch.zeros(1, 1, 12, 12, dtype=torch.uint8)
+    with pytest.raises(BadInput, match=rf"image_size {size} .*12 x 12: choose from 1, 2, 3, 4, 6, 12, or 0"):
+        data.reduced(pixels, size)
+    with pytest.raises(BadInput, match="only square images are reduced, and these are 12 x 6"):
+        data.reduced(pixels[:, :, :6], 6)
+
+
+def test_a_folder_of_smaller_images(png_folder):
+    whole, small = data.load(f"folder:{png_folder}"), data.load(f"folder:{png_folder}", image_size=4)
+    assert small.image == (3, 4, 4)
+    assert (whole.pad, small.pad) == (4, 2)
+    assert small.digest != whole.digest
+    for part in ("train", "validation", "test"):
+        mine, theirs = getattr(small, part), getattr(whole, part)
+        assert torch.equal(mine.labels, theirs.labels)
+        assert torch.equal(mine.pixels, data.reduced(theirs.pixels, 4))
+        assert (mine.pixels[:, 2, 0, 0] == 64).all()  # 255 / 4 in the marked corner
+    same = data.load(f"folder:{png_folder}", image_size=8)
+    assert (same.digest, same.pad) == (whole.digest, 4)
+    with pytest.raises(BadInput, match="image_size 3 of images of 8 x 8"):
+        data.load(f"folder:{png_folder}", image_size=3)
 
 
 # --- normalising -----------------------------------------------------------------------------------------
@@ -317,6 +411,9 @@ def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, m
     monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
     found = data.load(name)
     assert found.image == (3, 6, 6)
+    small = data.load(name, image_size=3)
+    assert (small.image, small.pad, found.pad) == ((3, 3, 3), 2, 4)
+    assert torch.equal(small.test.pixels, data.reduced(found.test.pixels, 3))
     assert (len(found.train), len(found.validation), len(found.test)) == (20, 5000, 30)
     assert found.flip == (name != "svhn")  # house numbers have no mirror
     numbers = []
@@ -350,6 +447,12 @@ def test_images_are_decoded_once_and_again_when_they_change(tmp_path, monkeypatc
     cached.write_bytes(cached.read_bytes()[:-5])
     assert data.load(f"folder:{tmp_path}").digest == first.digest
     assert decoded == [3, 3, 3]  # the one that was cut short
+    assert data.load(f"folder:{tmp_path}", image_size=4).image == (3, 4, 4)
+    assert decoded == [3, 3, 3]  # smaller ones are made of those in the cache,
+    reduce = files.reduced
+    monkeypatch.setattr(files, "reduced", lambda *_: pytest.fail("reduced again"))
+    assert data.load(f"folder:{tmp_path}", image_size=4).image == (3, 4, 4)  # and are kept there too
+    monkeypatch.setattr(files, "reduced", reduce)
     painted(tmp_path / "test" / "a" / "1.png", (8, 8))
     painted(tmp_path / "test" / "a" / "3.png")
     assert len(data.load(f"folder:{tmp_path}").test) == 4

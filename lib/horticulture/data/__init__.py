@@ -1,7 +1,8 @@
 """Data sets as whole tensors: read once, kept on the device, augmented a batch at a time.
 
 Every data set has a training, a validation and a test part. Decisions look at the validation part; the
-test part is only reported. A new data set is a function to `Dataset` and a line in `DATASETS`.
+test part is only reported. A new data set is a line in `DATASETS`: a function from the size that images shall
+have, in pixels (0: as they are), to a `Dataset`.
 """
 
 from collections.abc import Callable
@@ -11,28 +12,30 @@ import torch
 
 from horticulture.data.digits import clutter
 from horticulture.data.files import data_folder, download, folder, torchvision
-from horticulture.data.images import Batches, Dataset, Images, crop
+from horticulture.data.images import Batches, Dataset, Images, crop, reduced
 from horticulture.errors import BadInput, choose
 
-__all__ = ["DATASETS", "Batches", "Dataset", "Images", "crop", "data_folder", "download", "load"]
+__all__ = ["DATASETS", "Batches", "Dataset", "Images", "crop", "data_folder", "download", "load", "reduced"]
 
-DATASETS: dict[str, Callable[[], Dataset]] = {
+DATASETS: dict[str, Callable[[int], Dataset]] = {
     "clutter": clutter,
-    "cifar10": lambda: torchvision("cifar10", "CIFAR10", flip=True),
-    "cifar100": lambda: torchvision("cifar100", "CIFAR100", flip=True),
-    "svhn": lambda: torchvision("svhn", "SVHN", flip=False),
+    "cifar10": lambda size: torchvision("cifar10", "CIFAR10", flip=True, image_size=size),
+    "cifar100": lambda size: torchvision("cifar100", "CIFAR100", flip=True, image_size=size),
+    "svhn": lambda size: torchvision("svhn", "SVHN", flip=False, image_size=size),
 }
 
 
-def load(name: str, *, images: int = 0, device: torch.device | str = "cpu") -> Dataset:
+def load(name: str, *, images: int = 0, image_size: int = 0, device: torch.device | str = "cpu") -> Dataset:
     """The data set of that name, or `folder:PATH`, with its first `images` training images (0: all).
 
-    Raises BadInput for an unknown name, a data set that is not there, or a folder that holds no images.
+    image_size: pixels that the images are reduced to, high and wide, by area means (0: as they are).
+    Raises BadInput for an unknown name, a data set that is not there, a folder that holds no images, or a
+    size that cannot be had.
     """
     if images < 0:
         raise BadInput(f"images must be 0 (all) or more, not {images}")
     if str(name).startswith("folder:"):
-        dataset = folder(name.removeprefix("folder:"))
+        dataset = folder(name.removeprefix("folder:"), image_size)
     else:
-        dataset = DATASETS[choose(name, [*DATASETS, "folder:PATH"], "data set")]()
+        dataset = DATASETS[choose(name, [*DATASETS, "folder:PATH"], "data set")](image_size)
     return replace(dataset, train=dataset.train.first(images)).to(torch.device(device))

@@ -10,22 +10,31 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture.data.images import Dataset, Images
+from horticulture.errors import BadInput
 
 CLUTTER_IMAGE = 16  # pixels, height and width
-CLUTTER_PARTS = {"train": (8192, 1), "validation": (256, 2), "test": (1024, 3)}  # images, seed
+# Images, the handwritten digits that they are drawn from (1,797 in all), seed.
+CLUTTER_PARTS = {"train": (8192, 1097, 1), "validation": (256, 300, 2), "test": (1024, 400, 3)}
+CHUNK = 1024  # images drawn at a time
 
 
-def clutter() -> Dataset:
+def clutter(image_size: int = 0) -> Dataset:
     """scikit-learn's bundled 8 x 8 digits, at random place, size and angle, among pieces of other digits.
 
-    The three parts are drawn from disjoint sets of the 1,797 handwritten digits, with fixed seeds.
+    The three parts are drawn from disjoint sets of the 1,797 handwritten digits, with fixed seeds: a part
+    with more images begins with the same ones. The `sources` of an image are the number of its digit.
+    Raises BadInput for an image_size but 16, which is also what 0 means.
     """
+    if image_size not in (0, CLUTTER_IMAGE):
+        raise BadInput(
+            f"clutter is drawn in {CLUTTER_IMAGE} pixels: image_size must be 0 or 16, not {image_size}"
+        )
     pictures, labels = _digits()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    sources = dict(zip(CLUTTER_PARTS, order.split([1097, 300, 400]), strict=True))
+    digits = order.split([count for _, count, _ in CLUTTER_PARTS.values()])
     parts = {
-        part: _cluttered(pictures[sources[part]], labels[sources[part]], count, seed)
-        for part, (count, seed) in CLUTTER_PARTS.items()
+        part: _cluttered(pictures, labels, mine, count, seed)
+        for mine, (part, (count, _, seed)) in zip(digits, CLUTTER_PARTS.items(), strict=True)
     }
     return Dataset("clutter", tuple("0123456789"), **parts, pad=2, flip=False)
 
@@ -43,21 +52,31 @@ def _digits() -> tuple[Tensor, Tensor]:
     return table[:, :-1].reshape(-1, 1, 8, 8) / 16, table[:, -1].long()
 
 
-def _cluttered(pictures: Tensor, labels: Tensor, count: int, seed: int) -> Images:
-    """`count` images, each of one digit, two pieces of others, and noise."""
-    draw = torch.Generator().manual_seed(seed)
-    chosen = torch.randint(len(pictures), (count,), generator=draw)
+def _cluttered(pictures: Tensor, labels: Tensor, digits: Tensor, count: int, seed: int) -> Images:
+    """`count` images of the digits with these numbers, a chunk at a time from a generator of its own."""
+    chunks = [
+        _chunk(pictures[digits], torch.Generator().manual_seed(10_000 * seed + number))
+        for number in range(-(-count // CHUNK))
+    ]
+    pixels, chosen = (torch.cat(each)[:count] for each in zip(*chunks, strict=True))
+    return Images(pixels, labels[digits][chosen], digits[chosen])
+
+
+def _chunk(pictures: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """`CHUNK` images, each of one digit, two pieces of others, and noise; and which digits those are."""
+    rounds = [torch.randperm(len(pictures), generator=draw) for _ in range(-(-CHUNK // len(pictures)))]
+    chosen = torch.cat(rounds)[:CHUNK]  # every digit about as often: the more of them, the less chance
     canvas = _placed(pictures[chosen], draw, scale=(1.1, 1.4), angle=15, margin=4.0)
     for _ in range(2):
-        others = pictures[torch.randint(len(pictures), (count,), generator=draw)]
-        corner = torch.randint(5, (count, 2), generator=draw)
+        others = pictures[torch.randint(len(pictures), (CHUNK,), generator=draw)]
+        corner = torch.randint(5, (CHUNK, 2), generator=draw)
         inside = [(torch.arange(8) - corner[:, i, None]).clamp(-1, 4) for i in (0, 1)]
         window = [((part >= 0) & (part < 4)).float() for part in inside]
         piece = others * (window[0][:, None, :, None] * window[1][:, None, None, :])
         piece = _placed(piece, draw, scale=(0.8, 1.2), angle=180, margin=1.0)
         canvas = torch.maximum(canvas, 0.7 * piece)
     canvas = canvas + 0.1 * torch.randn(canvas.shape, generator=draw)
-    return Images((canvas.clamp(0, 1) * 255).round().to(torch.uint8), labels[chosen])
+    return (canvas.clamp(0, 1) * 255).round().to(torch.uint8), chosen
 
 
 def _placed(

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from horticulture.data.images import Dataset, Images
+from horticulture.data.images import Dataset, Images, reduced
 from horticulture.errors import BadInput, choose
 
+PAD = 4  # pixels that an image may be shifted; fewer in reduced ones, in proportion
 
-def torchvision(name: str, kind: str, *, flip: bool, validation: int = 5000) -> Dataset:
-    """One of torchvision's data sets, already downloaded. Raises BadInput, with the remedy, if it is not."""
+
+def torchvision(name: str, kind: str, *, flip: bool, validation: int = 5000, image_size: int = 0) -> Dataset:
+    """One of torchvision's data sets, already downloaded. Raises BadInput, with the remedy, if it is not.
+
+    image_size: pixels, as in `folder`.
+    """
     from torchvision import datasets
 
     root = data_folder()
@@ -39,7 +45,11 @@ def torchvision(name: str, kind: str, *, flip: bool, validation: int = 5000) -> 
             for d in (train, test)
         ]
         classes = tuple(train.classes)
-    return _with_validation(name, classes, *parts, validation=validation, pad=4, flip=flip)
+    full = parts[0].pixels.shape[2]
+    train, test = (Images(reduced(part.pixels, image_size), part.labels) for part in parts)
+    return _with_validation(
+        name, classes, train, test, validation=validation, pad=_pad(train, full), flip=flip
+    )
 
 
 def data_folder() -> Path:
@@ -60,12 +70,15 @@ def download(name: str) -> Path:
     return data_folder()
 
 
-def folder(path: str) -> Dataset:
-    """Any folder in ImageFolder layout: `train/<class>/*` and `test/<class>/*`, all of one size."""
+def folder(path: str, image_size: int = 0) -> Dataset:
+    """Any folder in ImageFolder layout: `train/<class>/*` and `test/<class>/*`, all of one size.
+
+    image_size: pixels that the images are reduced to, high and wide, by `reduced` (0: as they are).
+    """
     from torchvision.datasets import ImageFolder
 
     root = Path(path).expanduser()
-    parts = []
+    parts, sizes = [], []
     for part in ("train", "test"):
         try:
             listing = ImageFolder(str(root / part))
@@ -74,11 +87,11 @@ def folder(path: str) -> Dataset:
                 f"data folder:{path} is not an image folder: it needs {part}/<class>/<image> "
                 f"({str(error).splitlines()[0]})"
             ) from error
-        stacked = _decoded_once([file for file, _ in listing.samples])
+        stacked, size = _decoded_once([file for file, _ in listing.samples], image_size)
         parts.append((listing.classes, Images(stacked, torch.tensor(listing.targets))))
+        sizes.append(size)
     (classes, train), (others, test) = parts
-    if train.pixels.shape[1:] != test.pixels.shape[1:]:
-        sizes = [tuple(part.pixels.shape[2:]) for part in (train, test)]
+    if sizes[0] != sizes[1]:
         raise BadInput(
             f"data folder:{path}: images of different sizes, {sizes[0]} in train, {sizes[1]} in test"
         )
@@ -86,25 +99,58 @@ def folder(path: str) -> Dataset:
         raise BadInput(f"data folder:{path}: train has classes {classes}, test has {others}")
     held = max(1, len(train) // 10)
     return _with_validation(
-        f"folder:{root.name}", tuple(classes), train, test, validation=held, pad=4, flip=True
+        f"folder:{root.name}",
+        tuple(classes),
+        train,
+        test,
+        validation=held,
+        pad=_pad(train, sizes[0][0]),
+        flip=True,
     )
 
 
-def _decoded_once(paths: list[str]) -> Tensor:
-    """`_decoded`, kept in a cache that knows the files by their names, sizes and times."""
+def _pad(images: Images, full: int) -> int:
+    """How far images may be shifted that were `full` pixels high before they were reduced."""
+    return PAD * images.pixels.shape[2] // full
+
+
+def _decoded_once(paths: list[str], size: int) -> tuple[Tensor, tuple[int, int]]:
+    """`_decoded`, reduced to `size`, and how high and wide the images were before.
+
+    Kept in a cache that knows the files by their names, sizes and times: as they are, and reduced.
+    """
     known = hashlib.sha256()
     for path in paths:
         about = os.stat(path)
         known.update(f"{path} {about.st_size} {about.st_mtime_ns}\n".encode())
-    cache = data_folder() / "cache" / f"{known.hexdigest()[:16]}.safetensors"
-    with contextlib.suppress(FileNotFoundError, SafetensorError):  # not there, or cut short: decode again
-        return load_file(cache)["pixels"]
-    pixels = _decoded(paths)
+    name = known.hexdigest()[:16]
+
+    def decoded() -> dict[str, Tensor]:
+        pixels = _decoded(paths)
+        return {"pixels": pixels, "full": torch.tensor(pixels.shape[2:])}
+
+    def smaller() -> dict[str, Tensor]:
+        whole = _cached(name, decoded)
+        return {**whole, "pixels": reduced(whole["pixels"], size)}
+
+    found = _cached(f"{name}-{size}", smaller) if size else _cached(name, decoded)
+    height, width = found["full"].tolist()
+    return found["pixels"], (height, width)
+
+
+def _cached(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors in the cache of that name; made and put there if it is missing or cut short."""
+    cache = data_folder() / "cache" / f"{name}.safetensors"
+    with contextlib.suppress(FileNotFoundError, SafetensorError):
+        found = load_file(cache)
+        if "full" in found:  # an older library kept the pixels alone
+            return found
+    made = make()
     cache.parent.mkdir(parents=True, exist_ok=True)
     temporary = cache.with_suffix(f".{os.getpid()}.tmp")
-    save_file({"pixels": pixels}, temporary)
+    save_file(made, temporary)
     os.replace(temporary, cache)
-    return pixels
+    return made
 
 
 def _decoded(paths: list[str]) -> Tensor:

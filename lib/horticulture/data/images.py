@@ -15,21 +15,31 @@ from horticulture.errors import BadInput
 
 @dataclass(frozen=True)
 class Images:
-    """pixels: (n, channels, height, width) uint8. labels: (n,) int64."""
+    """pixels: (n, channels, height, width) uint8. labels: (n,) int64.
+
+    sources: (n,) int64, the number of the thing that each image was drawn from. Images of one thing err
+    together, so it is things, not images, that a standard error counts. Without it every image is its own.
+    """
 
     pixels: Tensor
     labels: Tensor
+    sources: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.sources is None:
+            own = torch.arange(len(self.labels), device=self.labels.device)
+            object.__setattr__(self, "sources", own)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def first(self, n: int) -> "Images":
         """The first n, or all of them if n is 0."""
-        return Images(self.pixels[:n], self.labels[:n]) if n else self
+        return Images(self.pixels[:n], self.labels[:n], self.sources[:n]) if n else self
 
     def to(self, device: torch.device) -> "Images":
         """The same images on that device."""
-        return Images(self.pixels.to(device), self.labels.to(device))
+        return Images(self.pixels.to(device), self.labels.to(device), self.sources.to(device))
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,10 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """Twelve hexadecimal digits of every pixel and label: what the data is, wherever it lies."""
+        """Twelve hexadecimal digits of every pixel and label: what the data is, wherever it lies.
+
+        Not of the sources: they say how far results can be trusted, and decide no result.
+        """
         found = hashlib.sha256(f"{self.pad} {self.flip}".encode())
         for part in (self.train, self.validation, self.test):
             for tensor in (part.pixels, part.labels):
@@ -150,3 +163,28 @@ def crop(padded: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, image: tu
         rows[:, None, :, None],
         columns[:, None, None, :],
     ]
+
+
+def reduced(pixels: Tensor, size: int) -> Tensor:
+    """Square images made `size` pixels high and wide: every pixel is the mean of the square that it replaces.
+
+    pixels: (n, channels, height, width) uint8, and so is what is returned. A mean halfway between two numbers
+    becomes the even one, so that images grow neither brighter nor darker. 0 leaves them as they are.
+    Raises BadInput, with the sizes that can be had, if the squares do not fit.
+    """
+    height, width = pixels.shape[2:]
+    if size in (0, height) and (not size or height == width):
+        return pixels
+    if height != width:
+        raise BadInput(f"image_size {size}: only square images are reduced, and these are {width} x {height}")
+    if size < 0 or height % size:
+        whole = ", ".join(str(n) for n in range(1, height + 1) if height % n == 0)
+        raise BadInput(
+            f"image_size {size} of images of {height} x {height}: choose from {whole}, or 0 (as they are)"
+        )
+    side = height // size
+    parts = []
+    for part in pixels.split(4096):  # a sum takes four times the room of the pixels
+        squares = part.reshape(len(part), -1, size, side, size, side)
+        parts.append((squares.sum(dim=(3, 5), dtype=torch.int32) / side**2).round().to(torch.uint8))
+    return torch.cat(parts)
