@@ -35,7 +35,7 @@ PLANS = {
     "fisher": PLAN,
     "random": replace(PLAN, criterion="random"),
     "a share in four rounds": replace(PLAN, criterion="taylor", ratio=0.5, measure="params"),
-    "a share of every group": replace(PLAN, criterion="uniform", ratio=0.3),
+    "a share of every group": replace(PLAN, criterion="l1", ratio=0.3),
     "single weights": replace(PLAN, criterion="magnitude", ratio=0.7),
 }
 PENALISED = {

@@ -16,6 +16,10 @@ from horticulture.errors import BadInput, choose
 from horticulture.families import possible, sized
 
 
+class OnlyOneWay(BadInput):
+    """Widths that cannot be dealt anew: the outcome would always be the same."""
+
+
 def shares(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
     """What is left of every group, 0 to 1. Raises BadInput if the two have other groups."""
     _same_groups([pruned], whole)
@@ -77,7 +81,7 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
 
     A block moves as one (all groups `stage.block`, and most have one): one that has left stays whole in its
     leaving, and no group becomes wider than it was in `whole`. The widths are never those that came in.
-    Raises BadInput if the two have other groups, and where nothing dealt anew would be another network.
+    Raises BadInput if the two have other groups, OnlyOneWay where nothing dealt anew is another network.
     """
     _same_groups([pruned], whole)
     blocks: dict[str, list[int]] = {}
@@ -88,7 +92,7 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
         of_a_size.setdefault(tuple(whole.widths[group] for group in block), []).append(block)
     left = [{tuple(pruned.widths[group] for group in block) for block in same} for same in of_a_size.values()]
     if all(len(widths) == 1 for widths in left):
-        raise BadInput("blocks of one full width have one width left: no shuffling gives another network")
+        raise OnlyOneWay("blocks of one full width have one width left: no shuffling gives another network")
     draw = np.random.default_rng(seed)
     widths = pruned.widths
     while widths == pruned.widths:  # drawing again leaves all other outcomes as likely as each other
