@@ -1,7 +1,11 @@
 """Making a run: once, whole, and going on where an earlier process was stopped."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from horticulture import machine, runs, store
 from horticulture.errors import choose
@@ -14,8 +18,16 @@ from horticulture.runs import Run
 FILES = (WEIGHTS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
 
 
-def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lambda *_: None) -> dict:
+def execute(
+    run: Run,
+    outputs: Path,
+    device: str = "auto",
+    report: Report = lambda *_: None,
+    threads: int | None = None,
+) -> dict:
     """Make a run, and first the one it starts from, unless they are there. Returns the result.
+
+    threads: of the processor, while it is made (None: as many as there are now).
 
     A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
     for the other. Raises FloatingPointError when a loss is not finite; what was finished before stays.
@@ -25,25 +37,36 @@ def execute(run: Run, outputs: Path, device: str = "auto", report: Report = lamb
         return found
     make = KINDS[choose(run.kind, KINDS, "kind of run")]
     if run.start is not None:
-        execute(run.start, outputs, device, report)
+        execute(run.start, outputs, device, report, threads)
     where = machine.place(device)
     with store.locked(outputs / "runs" / ".locks" / run.key):
         found = made(run, outputs)  # another process may have made it while we waited
         if found is not None:
             return found
         runs.folder(run, outputs).mkdir(exist_ok=True)
-        try:
-            metrics = make(work := Work(run, outputs, where, report))
-        except store.Damaged as error:  # what an earlier process left: begin again
-            _aside(run, outputs, error)
-            runs.folder(run, outputs).mkdir()
-            metrics = make(work := Work(run, outputs, where, report))
-        metrics["seconds"] = work.clock()
-        about = machine.about(where, run.recipe["precision"])
+        with _threads(threads):
+            try:
+                metrics = make(work := Work(run, outputs, where, report))
+            except store.Damaged as error:  # what an earlier process left: begin again
+                _aside(run, outputs, error)
+                runs.folder(run, outputs).mkdir()
+                metrics = make(work := Work(run, outputs, where, report))
+            metrics["seconds"] = work.clock()
+            about = machine.about(where, run.recipe["precision"])
         found = runs.finish(run, outputs, metrics, about, FILES)
         work.keeper.clear()
         work.rows.clear()
         return found
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def made(run: Run, outputs: Path) -> dict | None:
