@@ -1,19 +1,25 @@
 """The same runs here, in other processes, and on a cluster: each made once, returned in the order asked."""
 
 import functools
+import os
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
-from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, cluster, jobs, runs
+from horticulture import architecture, cluster, jobs, machine, runs
 from horticulture.errors import BadInput
 from horticulture.pruning import Plan
 from horticulture.runs import Run
 from horticulture.training import Recipe
+from tests import killed
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
         future.set_result(work(description, *rest))
         return future
 
-    monkeypatch.setattr(cluster, "_processes", lambda workers: nullcontext(submit))
+    monkeypatch.setattr(cluster, "_processes", lambda allowed, count: submit)
     base, other = train(0), train(1)
     wanted = [jobs.prune(base, Plan(rounds=1, steps=1, batch_size=4, criterion=c)) for c in ("l1", "fisher")]
     cluster.map([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
@@ -76,36 +82,145 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
     assert runs.result(base, tmp_path) is not None
 
 
+@pytest.fixture
+def stand(monkeypatch):
+    """Nothing is made: what would have been, (key, threads), here and elsewhere, and the processes for it."""
+
+    class Stand:
+        def __init__(self):
+            self.here, self.elsewhere, self.processes, self.notes = [], [], [], []
+
+        def go(self, runs, outputs, place="cpu", **how):
+            monkeypatch.setattr(machine, "place", lambda device: torch.device(place))
+            monkeypatch.setattr(cluster, "processors", lambda: 4)
+            cluster.map(runs, outputs, device="auto", **how)
+
+    stand = Stand()
+
+    def processes(allowed, count):
+        stand.processes.append((allowed, count))
+
+        def submit(work, description, outputs, device, threads):
+            stand.elsewhere.append((Run.from_json(description).key, threads))
+            future: Future = Future()
+            future.set_result(None)
+            return future
+
+        return submit
+
+    def execute(run, outputs, device, report, threads):
+        report(0.5, "half of it")
+        stand.here.append((run.key, threads))
+
+    update = cluster.Progress.update
+    monkeypatch.setattr(
+        cluster.Progress, "update", lambda self, *said: (stand.notes.append(said[1]), update(self, *said))
+    )
+    monkeypatch.setattr(cluster, "_processes", processes)
+    monkeypatch.setattr(jobs, "execute", execute)
+    return stand
+
+
 @pytest.mark.parametrize(
     ("place", "workers", "count", "expected"),
     [
         ("meta", 0, 3, None),  # on a GPU, say, one process has it to itself,
-        ("meta", 2, 3, 2),  # unless more are asked for
-        ("meta", 5, 3, 3),
+        ("meta", 2, 3, (2, 2)),  # unless more are asked for
+        ("meta", 5, 3, (5, 3)),
         ("meta", 5, 1, None),  # a single run is made here
-        ("cpu", 0, 3, 3),
-        ("cpu", 0, 9, 4),  # one a core
+        ("cpu", 0, 3, (4, 3)),
+        ("cpu", 0, 9, (4, 4)),  # one a processor
         ("cpu", 1, 3, None),
     ],
 )
-def test_how_many_processes_there_are(train, monkeypatch, tmp_path, place, workers, count, expected):
-    started, here, elsewhere = [], [], []
-
-    def processes(workers):
-        started.append(workers)
-        return nullcontext(lambda work, description, *_: elsewhere.append(description) or finished)
-
-    finished: Future = Future()
-    finished.set_result(None)
-    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(cluster.machine, "place", lambda device: torch.device(place))
-    monkeypatch.setattr(cluster, "_processes", processes)
-    monkeypatch.setattr(cluster, "_elsewhere", lambda submit, todo, *_: [submit(None, run) for run in todo])
-    monkeypatch.setattr(jobs, "execute", lambda run, *_: here.append(run))
+def test_how_many_processes_there_are(train, stand, tmp_path, place, workers, count, expected):
     wanted = [train(seed) for seed in range(count)]
-    cluster.map(wanted, tmp_path, workers=workers, device="auto")
-    assert started == ([] if expected is None else [expected])
-    assert (here, elsewhere) == ((wanted, []) if expected is None else ([], wanted))
+    stand.go(wanted, tmp_path, place, workers=workers)
+    assert stand.processes == ([] if expected is None else [expected])
+    assert len(stand.here) == (count if expected is None else 0)
+    assert len(stand.elsewhere) == (0 if expected is None else count)
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(0, 2), (1, 4), (2, 2), (3, 2), (9, 2)])
+@pytest.mark.parametrize("left", [0, 1])
+def test_threads_follow_from_what_is_asked_and_not_from_what_is_left(
+    train, stand, tmp_path, workers, threads, left
+):
+    """Else a run that is left over after a stop has more threads than it began with, and other bits."""
+    wanted = [train(0), train(1)]
+    for run in wanted[: 1 if left else 0]:
+        runs.folder(run, tmp_path).mkdir(parents=True)
+        runs.finish(run, tmp_path, {}, {})
+    stand.go([*wanted, wanted[0]], tmp_path, workers=workers)  # twice the same is one
+    assert {found for _, found in stand.here + stand.elsewhere} == {threads}
+    assert len(stand.here + stand.elsewhere) == 2 - left
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_so_do_those_of_what_runs_start_from(train, stand, tmp_path, left):
+    plan = Plan(rounds=1, steps=1, batch_size=4)
+    bases = [train(0), train(1)]
+    wanted = [jobs.prune(base, replace(plan, criterion=c)) for base in bases for c in ("l1", "fisher")]
+    for run in bases[: 1 if left else 0]:
+        runs.folder(run, tmp_path).mkdir(parents=True)
+        runs.finish(run, tmp_path, {}, {})
+    stand.go(wanted, tmp_path)
+    made = dict(stand.here + stand.elsewhere)
+    assert {made[base.key] for base in bases if base.key in made} == {2}  # four processors, two bases
+    assert {made[run.key] for run in wanted} == {1}
+
+
+def test_what_nothing_that_is_left_starts_from_is_not_made_again(train, stand, tmp_path):
+    base = train(0)
+    finished = jobs.prune(base, Plan(rounds=1, steps=1, batch_size=4))
+    runs.folder(finished, tmp_path).mkdir(parents=True)
+    runs.finish(finished, tmp_path, {}, {})
+    stand.go([finished, train(1)], tmp_path)
+    assert [key for key, _ in stand.here + stand.elsewhere] == [train(1).key]
+
+
+def test_the_longest_begin_first(train, stand, tmp_path):
+    """A pruning of 3 rounds of 5 steps of 4 images sees 60; a training of 2 epochs of 20 sees 40."""
+    base = replace(train(0), data={"name": "x", "images": 20})
+    whole, once = base.architecture.macs, base.recipe
+    twice = replace(base, recipe={**once, "epochs": 2})
+    pruned = jobs.prune(base, Plan(rounds=3, steps=5, batch_size=4))
+    small = base.architecture.with_widths((1, 0, 2))
+    narrow = replace(base, architecture=small, recipe={**once, "epochs": 3})
+    assert [cluster.cost(run) for run in (base, twice, pruned)] == [20 * whole, 40 * whole, 60 * whole]
+    assert cluster.cost(narrow) == 60 * small.macs
+    runs.folder(base, tmp_path).mkdir(parents=True)
+    runs.finish(base, tmp_path, {}, {})
+    wanted = [narrow, base, pruned, twice]
+    stand.go(wanted, tmp_path, workers=2)
+    narrow_is_longer = cluster.cost(narrow) > cluster.cost(twice)
+    between = [narrow, twice] if narrow_is_longer else [twice, narrow]
+    assert [key for key, _ in stand.elsewhere] == [pruned.key, *(run.key for run in between)]
+
+
+def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
+    """Also if it stands in what the run starts from; with all processors, for nothing runs beside it."""
+    base = train(0)
+    pruned = jobs.prune(base, Plan(rounds=1, steps=1, batch_size=4))
+    pruned = replace(pruned, recipe={**pruned.recipe, "code": "a digest"})
+    tuned = jobs.tune(pruned, 1, base.architecture, Recipe(epochs=1, batch_size=6))
+    for run in (base, pruned):
+        runs.folder(run, tmp_path).mkdir(parents=True)
+    runs.finish(base, tmp_path, {}, {})
+    stand.go([train(1), tuned, train(2)], tmp_path, workers=2)
+    assert stand.here == [(pruned.key, 4), (tuned.key, 4)]
+    assert stand.elsewhere == [(train(1).key, 2), (train(2).key, 2)]
+    assert "in this process, which has its code: half of it" in stand.notes
+    with pytest.raises(BadInput, match=rf"prune {pruned.key} .* needs code of this process, .* a cluster"):
+        cluster.map([train(1), tuned], tmp_path, device="cpu", address="tcp://127.0.0.1:9")
+
+
+def test_processors_are_those_that_one_may_use(monkeypatch):
+    monkeypatch.setattr(cluster.os, "sched_getaffinity", lambda process: {3, 7, 8}, raising=False)
+    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 64)
+    assert cluster.processors() == 3
+    monkeypatch.delattr(cluster.os, "sched_getaffinity")
+    assert cluster.processors() == 64
 
 
 def test_nothing_asked_is_nothing_made(made, tmp_path):
@@ -132,8 +247,15 @@ def test_a_run_that_fails_raises_and_leaves_the_others(train, made, tmp_path):
     assert made == [later.key]
 
 
-def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(train, tmp_path):
-    """The one test that starts processes: they take seconds."""
+@pytest.fixture
+def workers():
+    """Worker processes of a test's own."""
+    cluster.stop()
+    yield
+    cluster.stop()
+
+
+def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(train, tmp_path, workers):
     good, bad = [train(0), train(1)], train(0, lr=1e30)
     with pytest.raises(FloatingPointError, match="learning rate"):
         cluster.map([good[0], bad, good[1]], tmp_path / "processes", workers=2, device="cpu")
@@ -151,7 +273,7 @@ def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(train, t
         frames = [pd.read_csv(runs.folder(run, tmp_path / o) / "epochs.csv") for o in ("here", "processes")]
         assert frames[0].shape == frames[1].shape
         assert frames[0]["loss"].tolist() == pytest.approx(frames[1]["loss"].tolist(), rel=1e-3)
-    assert there["about"]["threads"] == 1 or there["about"]["threads"] < here["about"]["threads"]
+    assert there["about"]["threads"] == max(1, cluster.processors() // 2)
     assert not list((tmp_path / "processes").rglob("share.json"))
 
 
@@ -160,13 +282,14 @@ def test_a_worker_writes_down_how_far_it_is(train, tmp_path, monkeypatch):
     run, seen = train(0), []
     assert cluster._share(run, tmp_path) == 0
 
-    def execute(run, outputs, device, report):
+    def execute(run, outputs, device, report, threads):
+        assert threads == 3
         for share in (0.25, 0.75):
             report(share, "")
             seen.append(cluster._share(run, outputs))
 
     monkeypatch.setattr(jobs, "execute", execute)
-    cluster._work(run.to_json(), str(tmp_path), "cpu")
+    cluster._work(run.to_json(), str(tmp_path), "cpu", 3)
     assert seen == [0.25, 0.75]
     assert cluster._share(run, tmp_path) == 0
     runs.folder(run, tmp_path).joinpath("share.json").write_text("0.")  # being written just now
@@ -210,3 +333,199 @@ def test_an_unknown_device_is_refused_before_any_work(train, made, tmp_path):
     with pytest.raises(BadInput, match="no device 'gpu'"):
         cluster.map([train(0)], tmp_path, device="gpu")
     assert made == []
+
+
+# --- processes that stay ---------------------------------------------------------------------------------
+
+
+def pids() -> list[int]:
+    assert cluster._kept
+    return [process.pid for process in cluster._kept.processes]
+
+
+def gone(numbers, seconds: float = 4.0) -> bool:
+    """Whether processes end within so many seconds; a dead one that nobody asked after has ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not any(running(number) for number in numbers):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def running(number: int) -> bool:
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def test_processes_are_kept_and_replaced_when_they_are_broken(train, tmp_path, workers):
+    began = time.monotonic()
+    cluster.start(2, "cpu")
+    assert time.monotonic() - began < 1  # torch alone takes longer
+    first = pids()
+    cluster.start(2, "cpu")
+    cluster.map([train(0), train(1)], tmp_path, workers=2, device="cpu")
+    cluster.map([train(2), train(3)], tmp_path, workers=2, device="cpu")
+    assert pids() == first
+    os.kill(first[0], signal.SIGKILL)
+    assert gone(first[:1])
+    cluster.map([train(4), train(5)], tmp_path, workers=2, device="cpu")
+    assert len(pids()) == 2
+    assert not set(pids()) & set(first)
+    assert gone(first)
+    assert runs.result(train(5), tmp_path) is not None
+
+
+def test_a_worker_that_dies_at_work_is_said_and_the_next_call_has_new_ones(train, tmp_path, workers):
+    cluster.start(2, "cpu")
+    submit = cluster._processes(2, 2)
+    futures = [submit(os._exit, 3), submit(time.sleep, 0)]
+    with pytest.raises(RuntimeError, match="a worker process died, perhaps for want of memory"):
+        futures[0].result(timeout=60)
+    cluster.map([train(0), train(1)], tmp_path, workers=2, device="cpu")
+    assert runs.result(train(1), tmp_path) is not None
+
+
+def fail_oddly():
+    class Odd(Exception):  # it cannot be sent
+        pass
+
+    raise Odd("never mind")
+
+
+def test_an_error_comes_back_with_where_it_was_raised(workers):
+    submit = cluster._processes(2, 1)
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        submit(int, "seven").result(timeout=60)
+    assert "in a worker process" in caught.value.__notes__[0]
+    with pytest.raises(RuntimeError, match="Odd: never mind"):
+        submit(fail_oddly).result(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nodes", "expected"),
+    [
+        ((2, "cpu"), (), (2, 2)),
+        ((0, "cpu"), (), (9, 4)),  # the others when it is known how many runs there are
+        ((0, "auto"), (), (9, 4)),
+        ((0, "auto"), ("/dev/kfd",), None),
+        ((3, "auto"), ("/dev/kfd",), (3, 3)),
+        ((0, "cuda"), (), None),
+        ((1, "cpu"), (), None),
+        ((2, "cpu", "tcp://there:1"), (), None),
+    ],
+)
+def test_what_is_started_ahead(monkeypatch, arguments, nodes, expected):
+    started = []
+    monkeypatch.setattr(cluster, "_processes", lambda *how: started.append(how))
+    monkeypatch.setattr(cluster, "processors", lambda: 9)
+    monkeypatch.setattr(cluster.os.path, "exists", lambda path: path in nodes)
+    cluster.start(*arguments)
+    assert started == ([] if expected is None else [expected])
+
+
+def test_starting_ahead_needs_no_torch_here():
+    code = "import sys; from horticulture import cluster; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"
+
+
+PARENT = """
+import sys, time
+from horticulture import cluster
+
+if __name__ == "__main__":
+    cluster.start(2, "cpu")
+    submit = cluster._processes(2, 2)
+    print(*[process.pid for process in cluster._kept.processes], flush=True)
+    if sys.argv[1] == "busy":
+        futures = [submit(time.sleep, 300) for _ in range(2)]
+        print("busy", flush=True)
+        cluster.wait(futures)
+"""
+
+
+def parent(tmp_path, what: str) -> tuple[subprocess.Popen, list[int]]:
+    """A process with two workers, in a group of its own, and theirs numbers."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    process = subprocess.Popen(
+        [sys.executable, str(script), what],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    return process, [int(number) for number in process.stdout.readline().split()]
+
+
+def test_a_process_that_ends_leaves_none_behind_and_waits_for_none(tmp_path):
+    process, numbers = parent(tmp_path, "idle")
+    assert len(numbers) == 2
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - began < 3  # they were importing torch still
+    assert gone(numbers, 1)
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_workers_end_with_their_parent_whatever_ends_it(tmp_path, how):
+    process, numbers = parent(tmp_path, "busy")
+    assert process.stdout
+    process.stdout.readline()
+    time.sleep(1 if how == signal.SIGKILL else 4)  # while they are getting ready, and while they work
+    os.kill(process.pid, how)
+    assert gone([process.pid, *numbers], 4)
+    _, errors = process.communicate()
+    assert errors.count("Traceback") == (how == signal.SIGINT)  # the parent's own
+
+
+STUDY = """
+import sys
+from pathlib import Path
+from horticulture import architecture, cluster, jobs
+from horticulture.training import Recipe
+
+def main():
+    shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    source = jobs.source("clutter", 1024)
+    recipe = Recipe(epochs=2, batch_size=32, precision="float32")
+    runs = [jobs.train(shape, recipe, source, 0), jobs.train(shape, recipe, source, 1)]
+    cluster.map(runs, Path(sys.argv[1]), workers=2, device="cpu")
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.skipif(cluster.processors() < 2, reason="with one processor every run has one thread")
+def test_a_study_of_two_workers_killed_when_one_run_is_finished_ends_with_the_same_bits(tmp_path):
+    """The run that is left has one thread, as it would have had beside the other."""
+    script = tmp_path / "study.py"
+    script.write_text(STUDY)
+
+    def begin(outputs):
+        return subprocess.Popen([sys.executable, str(script), str(outputs)], stderr=subprocess.PIPE)
+
+    alone, stopped = tmp_path / "alone", tmp_path / "stopped"
+    _, errors = begin(alone).communicate(timeout=120)
+    expected = killed.results(alone)
+    assert len(expected) == 4, errors.decode()
+    last = max(alone.glob("runs/*/run.json"), key=lambda path: path.stat().st_mtime).parent.name
+    process = begin(stopped)
+    while not (finished := list(stopped.glob("runs/*/run.json"))) and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    time.sleep(1)  # the workers notice
+    finished = list(stopped.glob("runs/*/run.json"))
+    if len(finished) == 2:  # both at once: take one away, as if it had been stopped
+        for path in (stopped / "runs" / last).iterdir():
+            path.unlink()
+    _, errors = begin(stopped).communicate(timeout=120)
+    assert killed.results(stopped) == expected, errors.decode()
