@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import choosing, networks, saliency, surgery, training
+from horticulture import choosing, evaluation, networks, saliency, surgery, training
 from horticulture.errors import BadInput
 from tests.conftest import small
 
@@ -164,7 +164,7 @@ def test_a_probe_leaves_no_hooks(network, images, generator, criterion):
 def test_a_probe_does_not_hear_evaluations(network, images, generator):
     with saliency.Probe(network, "fisher", generator) as probe:
         listen(network, images, (8,), probe)
-        training.evaluate(network, images, images.test)
+        evaluation.evaluate(network, images, images.test)
         after = probe.scores()
     with saliency.Probe(network, "fisher", generator) as fresh:
         listen(network, images, (8,), fresh)

@@ -22,7 +22,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from horticulture import runs
+from horticulture import machine, runs, store
 from horticulture.errors import BadInput
 from horticulture.progress import Progress
 from horticulture.runs import Run
@@ -206,7 +206,7 @@ def _work(description: dict, outputs: str, device: str, threads: int | None) -> 
         nonlocal last
         if time.monotonic() - last > POLL:
             last = time.monotonic()
-            runs.write_json(path, share)
+            store.write_json(path, share)
 
     try:
         jobs.execute(run, Path(outputs), device, report, threads=threads)
@@ -349,16 +349,42 @@ def _portable(error: Exception) -> Exception:
 # --- a cluster -------------------------------------------------------------------------------------------
 
 
+def precision(wanted: str, device: str, address: str) -> str:
+    """The precision of a study whose runs are made on a Dask cluster: what all of its workers have.
+
+    Raises BadInput where a worker would only imitate what is wanted, or no worker is there.
+    """
+    with _client(address) as client:
+        found = set(client.run(_precision, wanted, device).values())
+    for said in sorted(found):
+        if said.startswith("no "):
+            raise BadInput(f"a worker of {address}: {said.removeprefix('no ')}")
+    if not found:
+        raise BadInput(f"the Dask scheduler at {address!r} has no worker")
+    return "float32" if "float32" in found else found.pop()
+
+
+def _precision(wanted: str, device: str) -> str:
+    try:
+        return machine.precision(wanted, machine.place(device))
+    except BadInput as error:
+        return f"no {error}"
+
+
 @contextmanager
 def _dask(address: str) -> Iterator[Submit]:
-    """A running Dask cluster. Raises BadInput if it is not there, or Dask is not installed."""
+    """A running Dask cluster to submit to."""
+    with _client(address) as client, client.get_executor(pure=False) as executor:
+        yield executor.submit
+
+
+def _client(address: str) -> Any:
+    """A client of a running Dask cluster. Raises BadInput if it is not there, or Dask is not installed."""
     try:
         from distributed import Client
     except ImportError as error:
         raise BadInput("a cluster needs Dask: pip install 'horticulture[cluster]'") from error
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        return Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise BadInput(f"no Dask scheduler answers at {address!r}: {error}") from error
-    with client, client.get_executor(pure=False) as executor:
-        yield executor.submit

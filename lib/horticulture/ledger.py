@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from horticulture import budgets, families, jobs, machine, profiles, runs
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
-from horticulture.protocol import Found, Protocol, found
+from horticulture.protocol import Protocol
+from horticulture.pruned import Found, found
 from horticulture.runs import Member, Run
 from horticulture.training import Recipe
 

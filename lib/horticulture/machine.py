@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from horticulture import training
+from horticulture import evaluation
 from horticulture.errors import BadInput, choose
 
 
@@ -25,16 +25,16 @@ def place(device: str) -> torch.device:
 
 
 def precision(wanted: str, device: torch.device) -> str:
-    """A name in `training.PRECISIONS`: `auto` is bfloat16 only where the hardware multiplies it.
+    """A name in `evaluation.PRECISIONS`: `auto` is bfloat16 only where the hardware multiplies it.
 
     Raises BadInput where it would only be imitated.
     """
-    native = training.has_bfloat16(device)
+    native = evaluation.has_bfloat16(device)
     if wanted == "auto":
         return "bfloat16" if native else "float32"
     if wanted == "bfloat16" and not native:
         raise BadInput(f"{processor(device)} only imitates bfloat16, ten times slower: use float32")
-    return choose(wanted, ["auto", *training.PRECISIONS], "precision")
+    return choose(wanted, ["auto", *evaluation.PRECISIONS], "precision")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from horticulture import choosing, saliency, sparsity, surgery, training
+from horticulture import choosing, evaluation, saliency, sparsity, surgery, training
 from horticulture.architecture import Architecture
 from horticulture.choosing import Choice, lowest
 from horticulture.data import Batches, Dataset
@@ -51,7 +51,7 @@ class Plan:
     def __post_init__(self) -> None:
         criterion = saliency.CRITERIA[choose(self.criterion, saliency.CRITERIA, "criterion")]
         object.__setattr__(self, "scope", self.scope or criterion.scope)
-        training.check_measurement(self)
+        evaluation.check_measurement(self)
         choose(self.measure, [*choosing.MEASURES, choosing.ZEROS], "measure")
         choose(self.scope, [*choosing.SCOPES, *choosing.profiles.PRESETS], "scope")
         training.positive(self, "rounds", "steps", "lr", "batch_size", "evaluate_every")
@@ -107,7 +107,7 @@ class Removal(NamedTuple):
 
     Round 0 removes nothing. A channel in `gone` has its number in the whole network; single weights that
     went are not listed. `params`: those that are left. Errors in percent, not a number in rounds that are
-    not evaluated; `images` seen since the pruning began; `digest`: of the weights (`training.digest`).
+    not evaluated; `images` seen since the pruning began; `digest`: of the weights (`evaluation.digest`).
     """
 
     round: int
@@ -149,7 +149,7 @@ class Pruning:
         self.whole = network.architecture if state is None else _with(network, state.numbers["whole"])
         check(plan, self.whole)
         self.each_step, self.recorded = each_step, recorded
-        self.dtype = training.PRECISIONS[plan.precision]
+        self.dtype = evaluation.PRECISIONS[plan.precision]
         self.batches = Batches(dataset, plan.batch_size, torch.Generator().manual_seed(seed))
         self.probe = saliency.Probe(network, plan.criterion, torch.Generator().manual_seed(seed), told)
         self.optimizer = training.sgd(network, plan.lr, plan.momentum, plan.weight_decay)
@@ -205,16 +205,19 @@ class Pruning:
         val = test = math.nan
         due = self.round % self.plan.evaluate_every == 0 or self.round == self.plan.rounds
         if due and self.recorded is None:
-            parts, count = (self.dataset.validation, self.dataset.test), training.images_for_norms(self.plan)
-            with training.settled(self.network, self.dataset, count, self.dtype):
+            parts, count = (
+                (self.dataset.validation, self.dataset.test),
+                evaluation.images_for_norms(self.plan),
+            )
+            with evaluation.settled(self.network, self.dataset, count, self.dtype):
                 val, test = (
-                    training.evaluate(self.network, self.dataset, p, self.dtype).error for p in parts
+                    evaluation.evaluate(self.network, self.dataset, p, self.dtype).error for p in parts
                 )
         loss = training.finite(self.loss.item() / self.plan.steps, f"round {self.round}")
         images = (self.round + 1) * self.plan.steps * self.plan.batch_size
         shape = self.network.architecture
         left = sparsity.left(self.masked.masks, self.network) if self.masked else shape.params
-        weights = training.digest(self.network)
+        weights = evaluation.digest(self.network)
         return Removal(self.round, self.gone, shape, left, loss, val, test, images, weights)
 
     def state(self) -> training.State:

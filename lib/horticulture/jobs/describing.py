@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from horticulture import custom, penalties, pruning, saliency, training
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
+from horticulture.evaluation import check_measurement
 from horticulture.jobs import beginnings
 from horticulture.jobs.having import dataset
 from horticulture.pruning import Plan
 from horticulture.runs import Run
-from horticulture.training import Recipe, check_measurement, positive
+from horticulture.training import Recipe, positive
 
 # What came with the package: the code of anything else stands in the description of a run that uses it.
-OURS = {
+OURS: dict[str, dict[str, Any]] = {
     "criterion": dict(saliency.CRITERIA),
     "schedule": dict(training.SCHEDULES),
     "penalty": dict(penalties.PENALTIES),

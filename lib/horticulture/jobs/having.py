@@ -11,7 +11,17 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from horticulture import checkpoints, data, machine, networks, penalties, pruning, runs, saliency, training
+from horticulture import (
+    checkpoints,
+    data,
+    evaluation,
+    machine,
+    networks,
+    penalties,
+    pruning,
+    runs,
+    saliency,
+)
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
 from horticulture.networks import Network
@@ -58,8 +68,8 @@ def plan(run: Run) -> Plan:
 
 def evaluate(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:
     """Error in percent on one part of the data, validation or test, with the statistics of its norms."""
-    dtype = training.PRECISIONS[precision]
-    return training.evaluate(network, images, getattr(images, part), dtype).error
+    dtype = evaluation.PRECISIONS[precision]
+    return evaluation.evaluate(network, images, getattr(images, part), dtype).error
 
 
 def save(network: Network, folder: Path) -> None:
@@ -102,8 +112,8 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
     if found is None:
         where = runs.folder(run, outputs)
         raise BadInput(f"{run}: no state is kept before round {round}: delete {where} to make it again")
-    where, removed = machine.place(device), runs.removals(run, outputs)
-    images, recorded = images_of(run, str(where)), runs.gone_by_round(removed)
+    place, removed = machine.place(device), runs.removals(run, outputs)
+    images, recorded = images_of(run, str(place)), runs.gone_by_round(removed)
     with machine.threads(found[1].numbers["threads"]):
         under_way = taking_apart(run, outputs, images, found[1], recorded=recorded)
         if under_way.round <= round:
@@ -111,7 +121,7 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
                 if removal.round == round:
                     break
         network = under_way.network
-        _prove(run, outputs, removed[removed["round"] == round].iloc[-1], network, where)
+        _prove(run, outputs, removed[removed["round"] == round].iloc[-1], network, place)
         if settled:
             settle(network, images, under_way.plan)
     return network
@@ -123,7 +133,7 @@ def _prove(run: Run, outputs: Path, row: pd.Series, network: Network, where: tor
         raise BadInput(
             f"{run}: the replay of round {row['round']} has the widths {network.architecture.widths}"
         )
-    if training.digest(network) == row["digest"]:
+    if evaluation.digest(network) == row["digest"]:
         return
     about = (runs.result(run, outputs) or {})["about"]
     if machine.same_bits(about, where):
@@ -137,9 +147,9 @@ def _prove(run: Run, outputs: Path, row: pd.Series, network: Network, where: tor
 
 def settle(network: Network, images: data.Dataset, measured: Recipe | Plan) -> None:
     """Give the norms the statistics with which a recipe, or a plan, has networks evaluated."""
-    count = training.images_for_norms(measured)
+    count = evaluation.images_for_norms(measured)
     if count:
-        training.estimate_norms(network, images, count, training.PRECISIONS[measured.precision])
+        evaluation.estimate_norms(network, images, count, evaluation.PRECISIONS[measured.precision])
 
 
 def taking_apart(

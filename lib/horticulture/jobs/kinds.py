@@ -9,10 +9,12 @@ import torch
 from horticulture import (
     checkpoints,
     compression,
+    evaluation,
     networks,
     oracle,
     penalties,
     runs,
+    saliency,
     sparsity,
     training,
 )
@@ -99,8 +101,10 @@ def _ended(work: Work, network: Network, settled: bool = False) -> dict:
     if not settled:
         having.settle(network, images, having.plan(run) if run.kind == "prune" else having.recipe(run))
     having.save(network, work.folder)
-    dtype = training.PRECISIONS[run.recipe["precision"]]
-    val, test = (training.evaluate(network, images, part, dtype) for part in (images.validation, images.test))
+    dtype = evaluation.PRECISIONS[run.recipe["precision"]]
+    val, test = (
+        evaluation.evaluate(network, images, part, dtype) for part in (images.validation, images.test)
+    )
     source = images.test.sources.cpu().numpy()
     runs.write_answers(work.folder, runs.Answers(test.wrong.numpy(), source))
     return {"val_error": val.error, "test_error": test.error}
@@ -147,21 +151,31 @@ def _judge(work: Work) -> dict:
     run, told = work.run, work.run.recipe
     assert run.start is not None
     network = having.load(run.start, work.outputs).on(work.device)
-    dtype = training.precision(told["precision"], work.device)
+    dtype = evaluation.PRECISIONS[told["precision"]]
     listened = oracle.scores(
         network, work.dataset, told["criteria"], told["steps"], told["batch_size"], run.seed, dtype
     )
     channels = oracle.sample(network, told["channels"], run.seed)
     rows = []
-    for number, rise in enumerate(oracle.rises(network, work.dataset, channels, dtype)):
+    count = told["norm_images"] if told["norms"] == "estimated" else 0
+    rises = oracle.rises(network, work.dataset, channels, dtype, norm_images=count, images=told["images"])
+    for number, found in enumerate(rises):
         group, channel = channels[number]
         said = {name: float(scores[group][channel]) for name, scores in listened.items()}
-        rows.append({"group": group, "channel": channel, "rise": rise, **said})
+        rows.append({"group": group, "channel": channel, **found._asdict(), **said})
         work.report((number + 1) / len(channels), f"channel {number + 1} of {len(channels)} left out")
     frame = pd.DataFrame(rows)
     frame.to_csv(work.folder / "judged.csv", index=False)
-    ranks = frame[["rise", *told["criteria"]]].corr(method="spearman")["rise"]
-    return {"correlations": {name: float(ranks[name]) for name in told["criteria"]}}
+    scopes = {name: saliency.CRITERIA[name].scope for name in told["criteria"]}
+    truth, groups = frame["rise"].tolist(), frame["group"].tolist()
+    halves = frame["even"].tolist(), frame["odd"].tolist()
+    return {
+        "correlations": {
+            name: oracle.agreement(frame[name].tolist(), truth, groups, scope)
+            for name, scope in scopes.items()
+        },
+        "ceilings": {name: oracle.ceiling(*halves, groups, scope) for name, scope in scopes.items()},
+    }
 
 
 KINDS: dict[str, Callable[[Work], dict]] = {
