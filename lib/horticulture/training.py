@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -147,6 +148,42 @@ def evaluate(
         loss += F.cross_entropy(logits, y, reduction="sum").item()
     network.train(was_training)
     return Evaluation(100 * wrong / len(part), loss / len(part))
+
+
+def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+@torch.no_grad()
+def estimate_norms(
+    network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
+) -> None:
+    """Set the running statistics of every norm, in place, to those of the first `images` training images."""
+    norms, was_training = _norms(network), network.training
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    pixels = dataset.train.first(images).pixels
+    with autocast(dtype, pixels.device):
+        network.train()(dataset.normalise(pixels))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.train(was_training)
+
+
+@contextmanager
+def settled(
+    network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
+) -> Iterator[None]:
+    """`estimate_norms` for as long as the context lasts."""
+    buffers = [buffer for norm in _norms(network) for buffer in norm.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    estimate_norms(network, dataset, images, dtype)
+    try:
+        yield
+    finally:
+        for buffer, old in zip(buffers, before, strict=True):
+            buffer.copy_(old)
 
 
 class Epoch(NamedTuple):
