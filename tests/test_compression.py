@@ -253,7 +253,7 @@ def test_sizes_by_hand():
 
 
 def test_a_stream_of_one_symbol_takes_no_bytes():
-    """Nothing removed: every gap is 0. One centroid: every code is 1. A byte a symbol in the tables is all."""
+    """Nothing removed: every gap is 0. One centroid: every code is 1. There are only the two tables."""
     network = layer([2.0] * 4000)
     shared = compression.share_weights(network, sparsity.masks(network, 0), 1)
     data = compression.encode(network, shared, index_bits=3)

@@ -58,6 +58,7 @@ def guided(
         params,
         macs,
         scale,
+        shape,
     )
 
 
