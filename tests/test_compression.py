@@ -219,7 +219,7 @@ def test_data_cut_short_or_altered_are_refused():
         with pytest.raises(BadInput, match="these data are"):
             compression.sizes(each)
     assert bits_of(network) == before
-    with pytest.raises(BadInput, match="version 258; only 1"):
+    with pytest.raises(BadInput, match="version 258; only 2"):
         compression.decode(data[:8] + b"\2\1" + data[10:], network)
 
 
@@ -250,6 +250,19 @@ def test_sizes_by_hand():
     data = compression.encode(network, shared, index_bits=3)
     # a filler for the 11 zeros: 6 x 35 bits; three values to tell apart: 6 x (2 + 3) bits
     assert compression.sizes(data) == {"dense": 64, "pruned": 27, "shared": 4 + 8, "huffman": len(data)}
+
+
+def test_a_stream_of_one_symbol_takes_no_bytes():
+    """Nothing removed: every gap is 0. One centroid: every code is 1. There are only the two tables."""
+    network = layer([2.0] * 4000)
+    shared = compression.share_weights(network, sparsity.masks(network, 0), 1)
+    data = compression.encode(network, shared, index_bits=3)
+    header, body = compression._opened(data)
+    assert header["layers"][0]["bytes"] == [4, 2**3, 0, 2, 0]
+    assert len(body.read()) == 4 + 8 + 2
+    other = layer([0.0] * 4000)
+    compression.decode(data, other)
+    assert bits_of(other) == bits_of(network)
 
 
 def test_every_stage_makes_a_larger_network_smaller(generator):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from horticulture import architecture, families
+from horticulture import architecture, families, profiles
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
 
@@ -18,6 +18,27 @@ PRUNED = cifar("wrn-40-2").with_widths(
     (3, 0, 5, 9, 0, 14, 40, 13, 0, 22, 31, 50, 101, 60, 0, 44, 12, 7)  #
 )
 SIZED = ("width", "bottleneck", "copycat")  # a depth has few members, and is given its nearest
+
+
+@pytest.mark.parametrize("share", [0.1, 0.12, 0.15, 0.2, 0.33, 0.5, 0.75])
+@pytest.mark.parametrize("family", ["bottleneck", "copycat", "uniform", "guided"])
+@pytest.mark.parametrize("cost", ["params", "macs"])
+def test_small_groups_come_within_one_percent_too(family, share, cost):
+    """Two groups a stage: a channel of the last is 5 % of 21,000 parameters, one of the first is 1.4 %."""
+    whole = architecture.named("wrn-16-1", image=(1, 16, 16), classes=10)
+    makes = {
+        **families.FAMILIES,
+        "uniform": profiles.uniform,
+        "guided": lambda whole, **wish: profiles.guided(whole, (0.3, 0.5, 0.4), **wish),
+    }
+    wanted = round(share * getattr(whole, cost))
+    member = makes[family](whole, **{cost: wanted})
+    assert getattr(member, cost) == pytest.approx(wanted, rel=0.01)
+    assert member.trunk == whole.trunk
+    profile = (0.3, 0.3, 0.5, 0.5, 0.4, 0.4) if family == "guided" else (1,) * 6
+    pairs = [(m, of * n) for m, of, n in zip(member.widths, profile, whole.widths, strict=True)]
+    # one factor gives every width, to the channel; at least one where the family keeps one
+    assert max((m - 1) / n for m, n in pairs if m > 1) <= min((m + 1) / n for m, n in pairs) + 1e-9
 
 
 def step(family: str, a: Architecture, cost: str) -> int:

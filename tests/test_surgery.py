@@ -201,6 +201,56 @@ def test_a_network_trains_on_when_blocks_have_vanished(family):
     assert torch.equal(again.eval()(x), network.eval()(x))
 
 
+def without_the_last(family: str, name: str, mode: bool):
+    """A block as it is when the group of that name is silent and when it is gone, and some inputs for it."""
+    whole = small(family)
+    group = whole.groups.index(name)
+    a = whole.with_widths(tuple(1 if at == group else n for at, n in enumerate(whole.widths)))
+    network, optimizer, draw, _ = trained(a, 0)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.bias.data.fill_(0.3)  # a rectified constant must not be 0 by chance
+    silent = copy.deepcopy(network)
+    norm = silent.groups[group].norm
+    with torch.no_grad():
+        norm.weight.zero_()
+        norm.bias.zero_()
+    surgery.remove(network, group, 0, optimizer)
+    number = next(at for at, groups in enumerate(a.blocks) if group in groups)
+    x = torch.randn(5, a.trunk[0 if number == 0 else number], 8, 8, generator=draw, dtype=torch.float64)
+    return silent.train(mode).blocks[number], network.train(mode).blocks[number], x.relu()
+
+
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize(
+    ("family", "name"), [("wide_resnet", "1.1"), ("wide_resnet", "2.1"), ("preresnet", "1.1.conv2")]
+)
+def test_the_last_channel_goes_exactly_where_no_norm_follows(family, name, mode):
+    silent, cut, x = without_the_last(family, name, mode)
+    torch.testing.assert_close(cut(x.clone()), silent(x.clone()))
+
+
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_with_the_last_channel_of_a_resnet_goes_its_norms_constant(mode):
+    """The norm of nothing: its shift, less what the running mean stands for where that is used."""
+    silent, cut, x = without_the_last("resnet", "1.1", mode)
+    norm = silent.norm2
+    constant = (
+        norm.bias if mode else norm.bias - norm.running_mean / (norm.running_var + 1e-5).sqrt() * norm.weight
+    )
+    assert constant.abs().max() > 1e-3
+    torch.testing.assert_close(silent(x.clone()), F.relu(cut(x.clone()) + constant[:, None, None]))
+
+
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("name", ["1.1.select", "1.1.conv1"])
+def test_with_the_last_channel_of_a_preresnet_goes_what_does_not_depend_on_the_image(name, mode):
+    silent, cut, x = without_the_last("preresnet", name, mode)
+    difference = silent(x.clone()) - cut(x.clone())
+    assert difference.abs().max() > 1e-3
+    torch.testing.assert_close(difference, difference[:1].expand_as(difference))
+
+
 @pytest.mark.parametrize("channels", [[1, 0], [0, 0], [-1, 1], [2, 4]], ids=str)
 def test_what_is_kept_is_there_and_in_order(tiny, channels):
     network = networks.build(tiny)

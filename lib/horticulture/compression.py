@@ -23,7 +23,7 @@ from horticulture.rules import Rule
 from horticulture.sparsity import beside, pairs, weights
 
 ROUNDS = 1000  # of Lloyd's algorithm at most; a round costs next to nothing
-MAGIC, VERSION = b"hortpack", 1
+MAGIC, VERSION = b"hortpack", 2
 PREFIX = struct.Struct("<8sH32s")  # magic, version, SHA-256 of all that follows
 HEADER = struct.Struct("<I")  # bytes of the header, which is JSON, deflated
 
@@ -174,7 +174,7 @@ def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _coded(symbols: np.ndarray, alphabet: int) -> list[bytes]:
-    """A table of code lengths, a byte a symbol, and the codes."""
+    """A table of code lengths, a byte a symbol, and the codes: none where there is only one symbol."""
     lengths = huffman.lengths(np.bincount(symbols, minlength=alphabet))
     return [lengths.tobytes(), huffman.pack(symbols, lengths)]
 

@@ -4,8 +4,10 @@ Each makes the member that comes nearest to a wanted number of parameters (or MA
 a given scale. Crowley et al. (2018) train these from scratch and compare them with pruned networks.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from horticulture.architecture import FAMILIES as NETWORKS
 from horticulture.architecture import Architecture
@@ -23,7 +25,8 @@ def width(
 ) -> Architecture:
     """Narrower or wider everywhere but in a residual network's stem: WRN-d-k with a fractional k.
 
-    What that means for a family of networks is said by its `narrower`; for a DenseNet it is the growth rate.
+    What that means for a family of networks is said by its `narrower`. For a DenseNet it is the growth rate,
+    a small whole number: a member may be several percent off the wanted size, since no other rate is nearer.
     """
 
     def member(factor: float) -> Architecture:
@@ -49,6 +52,7 @@ def bottleneck(
         params,
         macs,
         scale,
+        whole.widths,
     )
 
 
@@ -65,6 +69,7 @@ def copycat(
         params,
         macs,
         scale,
+        pruned.widths,
     )
 
 
@@ -114,8 +119,14 @@ def sized(
     params: int | None,
     macs: int | None,
     scale: float | None,
+    shape: Sequence[float] | None = None,
 ) -> Architecture:
-    """The member at `scale`, or the one whose cost is nearest to what is wanted, by bisection."""
+    """The member at `scale`, or the one whose cost is nearest to what is wanted, by bisection.
+
+    Where a member misses by more than `CLOSE`, some groups take a step more than others; and where it still
+    does, and the groups are multiples of a `shape`, each may be rounded either way: none is further than one
+    channel from the exact multiple. Raises BadInput if there is no member of that size.
+    """
     cost, wanted = _one_wish(params, macs, scale)
     if scale is not None:
         return member(scale)
@@ -138,6 +149,8 @@ def sized(
     best = min(below, above, key=lambda a: abs(cost(a) - wanted))
     if abs(cost(best) - wanted) > CLOSE * wanted:
         best = min(_between(below, above), key=lambda a: abs(cost(a) - wanted))
+    if shape is not None:
+        best = _rounded(best, [most * n for n in shape], lambda a: abs(cost(a) - wanted), CLOSE * wanted)
     return best
 
 
@@ -149,6 +162,38 @@ def _between(below: Architecture, above: Architecture) -> Iterator[Architecture]
         yield replace(below, trunk=trunk)
     for row in widths:
         yield replace(below, trunk=above.trunk, widths=row)
+
+
+def _rounded(
+    best: Architecture, exact: Sequence[float], off: Callable[[Architecture], float], enough: float
+) -> Architecture:
+    """The widths rounded so that the cost is nearest: of one or two groups at a time what helps most.
+
+    off: how far from what is wanted. A group that has channels keeps one, and one without a share gets none.
+    """
+    near = [
+        [n for n in range(math.ceil(x) - 1, math.floor(x) + 2) if n > 0 or not now] if x else [0]
+        for x, now in zip(exact, best.widths, strict=True)
+    ]
+    while off(best) > enough:
+        one = [(group, n) for group, widths in enumerate(near) for n in widths if n != best.widths[group]]
+        steps = [(step,) for step in one] + [
+            pair for pair in combinations(one, 2) if pair[0][0] != pair[1][0]
+        ]
+        others = [possible(best, _replaced(best.widths, step)) for step in steps]
+        nearer = min(others, key=off, default=best)
+        if off(nearer) >= off(best):
+            break
+        best = nearer
+    return best
+
+
+def _replaced(widths: Sequence[int], others: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    """These widths, but of some groups others."""
+    found = list(widths)
+    for group, width in others:
+        found[group] = width
+    return tuple(found)
 
 
 def _one_wish(

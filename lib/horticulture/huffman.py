@@ -6,7 +6,9 @@ import numpy as np
 
 
 def lengths(counts: np.ndarray) -> np.ndarray:
-    """Bits of each symbol's code, uint8: 0 for a symbol that does not occur, 1 if it is the only one.
+    """Bits of each symbol's code, uint8: 0 for a symbol that does not occur.
+
+    A symbol that is the only one has 1, to say which it is; it needs no code, and `pack` writes none.
 
     counts: (symbols,), how often each occurs. Equal counts are merged smallest symbol first, so that the
     same counts give the same code everywhere.
@@ -39,7 +41,12 @@ def codes(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pack(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
-    """The codes of these symbols one after the other, filled up with zeros to whole bytes."""
+    """The codes of these symbols one after the other, filled up with zeros to whole bytes.
+
+    Where all are one symbol their number says everything: no bytes.
+    """
+    if np.count_nonzero(lengths) <= 1:
+        return b""
     order, values = codes(lengths)
     table = np.zeros(len(lengths), dtype=np.int64)
     table[order] = values
@@ -54,9 +61,9 @@ def pack(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
 
 def unpack(data: bytes, lengths: np.ndarray, count: int) -> np.ndarray:
     """The first `count` symbols of what `pack` wrote with these lengths."""
-    if count == 0:
-        return np.zeros(0, dtype=np.int64)
     order, values = codes(lengths)
+    if count == 0 or len(order) == 1:
+        return np.repeat(order[:1], count)
     longest = int(lengths.max())
     bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8))
     padded = np.concatenate([bits, np.zeros(longest, dtype=np.uint8)])

@@ -46,10 +46,11 @@ def rises(
 ) -> Iterator[Rise]:
     """By how much the loss rises when each channel alone is silenced; the network is left as it was.
 
-    Silenced: its norm gives 0, as if it had been cut out. The norms' running statistics belong to the network
-    with that channel, so with and without it they are estimated anew from the first `norm_images` training
-    images (0: they stay as they are). The loss is measured on the first `images` of a part (0: all of it),
-    "validation" or "train", not augmented. Raises BadInput for another part or fewer than two images.
+    Silenced: its norm gives 0, as if it had been cut out (for the last channel of a group see `surgery`). The
+    norms' running statistics belong to the network with that channel, so with and without it they are
+    estimated anew from the first `norm_images` training images (0: they stay as they are). The loss is
+    measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented.
+    Raises BadInput for another part or fewer than two images.
     """
     halves = _halves(dataset, part, images)
 

@@ -62,6 +62,7 @@ def guided(
         params,
         macs,
         scale,
+        shape,
     )
 
 

@@ -1,7 +1,7 @@
-"""Criteria: which channel matters least? Low saliency goes first.
+"""Criteria: which channel matters least? The lowest saliency goes first.
 
-A criterion is a pure function of tensors; `CRITERIA` says which tensors each one needs. A `Probe`
-gathers them while a network is being fine-tuned, so that a saliency costs no pass of its own.
+A criterion is a pure function of tensors; `CRITERIA` says which tensors each one needs. A `Probe` collects
+them during the steps of fine-tuning, so that scoring needs no forward or backward pass of its own.
 """
 
 from collections.abc import Callable
@@ -126,10 +126,10 @@ CRITERIA: dict[str, Criterion] = {
 
 
 class Probe:
-    """Listens to a network's groups during ordinary training steps and scores their channels.
+    """Collects activations and gradients of a network's groups in ordinary training steps; scores channels.
 
-    Use as a context; `scores()` gives one tensor a group and begins a new round of listening.
-    told: the scores, for a criterion that is told them. Raises BadInput if they are missing.
+    Use it as a context; `scores()` gives one tensor a group and starts collecting afresh.
+    told: the scores, for a criterion that takes them from a training. Raises BadInput if they are missing.
     """
 
     def __init__(

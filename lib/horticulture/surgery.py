@@ -1,7 +1,11 @@
 """Taking channels out of a network: exactly, physically, and with the optimizer's state.
 
-The cut network computes what the network with those channels silenced would compute. Choosing what to
-cut is not done here (see `pruning`).
+The cut network computes what the network with those channels silenced would compute. One cut is different:
+the last channel of a group takes the block with it, and what a later norm of that block makes of nothing, a
+constant, goes too. So it is in a ResNet, whose branch ends with a norm, and in a PreResNet for the selection
+and the first convolution. In a Wide ResNet, and for the second convolution of a PreResNet, no norm follows
+and the cut is exact; in the other families a group keeps a channel. Choosing what to cut is not done here
+(see `pruning`).
 """
 
 from collections.abc import Callable
@@ -18,7 +22,8 @@ def remove(
 ) -> None:
     """Take one channel out: from the layer that makes or selects it, its norm, its readers and the optimizer.
 
-    group: index into `network.groups`. channel: its place among the channels still there.
+    group: index into `network.groups`. channel: its place among the channels still there. The last one of a
+    block's group takes the whole block along, and with it, in a ResNet or PreResNet, a constant (see above).
     Raises BadInput if there is no such channel.
     """
     if not 0 <= group < len(network.groups):
