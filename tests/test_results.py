@@ -142,6 +142,7 @@ def test_a_budget_that_is_the_same_run_has_no_number_of_its_own(shared):
     half = both.copy()
     half.loc[(both["curve"] == "scratch-b") & (both["seed"] == 1), "run"] = "another"
     assert results.by_budget(half).loc[("l1", 0.5)].iloc[-1] == "10.0 ± 1.4"
+    assert "the same runs with some seeds everywhere" in results.duplicates(half)[0]
 
 
 def test_what_a_budget_spent_stands_beside_it(shared):

@@ -160,18 +160,17 @@ def duplicates(results: pd.DataFrame) -> list[str]:
     found = found.assign(again=again(found))
     said = []
     for (curve, other), same in found[found["again"] != ""].groupby(["curve", "again"], sort=False):
-        cases = found.loc[found["curve"] == curve, CASE].drop_duplicates()
-        shared = same[CASE].drop_duplicates()
-        where = "everywhere" if len(shared) == len(cases) else f"at {listed(map(case, _rows(shared)))}"
+        mine = found[found["curve"] == curve].groupby(CASE, sort=False, dropna=False)
+        seeds = [(case(place), (one["again"] == other)) for place, one in mine]
+        shared = [name for name, here in seeds if here.any()]
+        where = "everywhere" if len(shared) == len(seeds) else f"at {listed(shared)}"
+        if len(same) < sum(len(here) for _, here in seeds if here.any()):
+            where = f"with some seeds {where}"
         said.append(
             f"{capital(label(str(curve)))} and {label(str(other))} are the same runs {where}: "
             "drawn and counted once."
         )
     return said
-
-
-def _rows(frame: pd.DataFrame) -> list[tuple]:
-    return list(frame.itertuples(index=False))
 
 
 def case(one: tuple) -> str:
