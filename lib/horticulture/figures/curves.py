@@ -103,8 +103,8 @@ def _means(marks: pd.DataFrame, cost: str, look: Look, line: str, name: str | No
     if marks["seed"].nunique() > 1 and not outlined:
         seeds = marks[~marks["double"]]
         for longer, some in seeds.groupby("longer"):
-            hollow: dict[str, Any] = HOLLOW if longer > usual["longer"].min() else {}
-            faint = {**look.style, **hollow, "alpha": 0.35, "markersize": 6 if star else 4}
+            hollow = HOLLOW if longer > usual["longer"].min() else {}
+            faint: dict[str, Any] = {**look.style, **hollow, "alpha": 0.35, "markersize": 6 if star else 4}
             ax.plot(some[cost], some["test_error"], linestyle="", **faint)
 
 
