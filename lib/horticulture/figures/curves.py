@@ -94,12 +94,8 @@ def _means(marks: pd.DataFrame, cost: str, look: Look, line: str, name: str | No
             arrow = {"arrowstyle": "->", "color": look.color, "linewidth": 0.8, "shrinkA": 4, "shrinkB": 4}
             to, start = ((row[cost], row["test_error"]) for row in (one, near))
             ax.annotate("", xy=to, xytext=start, arrowprops=arrow, zorder=2)
-        ax.plot(
-            [one[cost]],
-            [one["test_error"]],
-            linestyle="",
-            **{**style, **HOLLOW, "markeredgecolor": look.color, "zorder": 6},
-        )
+        above: dict[str, Any] = {**style, **HOLLOW, "markeredgecolor": look.color, "zorder": 6}
+        ax.plot([one[cost]], [one["test_error"]], linestyle="", **above)
     if marks["seed"].nunique() > 1 and not outlined:
         seeds = marks[~marks["double"]]
         for longer, some in seeds.groupby("longer"):
