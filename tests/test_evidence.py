@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from horticulture import evidence
 from horticulture.errors import BadInput
@@ -21,12 +22,20 @@ def test_an_interval_by_hand():
     assert ninety.high == pytest.approx(2 + 2.920 / math.sqrt(3), rel=1e-4)
 
 
-def test_one_value_says_nothing_of_the_spread():
-    assert evidence.interval([7.5]) == Interval(7.5, -math.inf, math.inf, 1)
+@pytest.mark.parametrize("values", [[7.5], [7.0, 8.0]])
+def test_one_value_or_two_have_a_mean_and_no_interval(values):
+    found = evidence.interval(values)
+    assert (found.mean, found.n) == (7.5, len(values))
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
 
 
 def test_equal_values_leave_no_doubt_rather_than_no_number():
-    assert evidence.interval([4.0, 4.0]) == Interval(4, 4, 4, 2)
+    assert evidence.interval([4.0, 4.0, 4.0]) == Interval(4, 4, 4, 3)
+    apart = evidence.paired([5.0, 6.0, 7.0], [4.0, 5.0, 6.0])
+    assert (apart.mean, apart.error, apart.p) == (1, 0, 0)
+    assert (apart.p_equal(0.5), apart.p_equal(2)) == (1, 0)
+    assert evidence.paired([5.0, 6.0, 7.0], [5.0, 6.0, 7.0]).p == 1
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
@@ -38,7 +47,7 @@ def test_values_that_have_no_mean_are_refused(values):
 def test_pairs_cancel_what_a_seed_does_to_both():
     a, b = [11.0, 21.0, 32.0], [10.0, 20.0, 30.0]
     found = evidence.paired(a, b)
-    assert found == evidence.interval([1, 1, 2])
+    assert found[:4] == evidence.interval([1, 1, 2])
     assert found.low > -0.2  # apart, the seeds drown the difference
     assert evidence.interval(a).low < evidence.interval(b).high
     with pytest.raises(BadInput, match="2 and 3"):
@@ -65,8 +74,11 @@ def test_a_verdict_is_read_off_the_interval(low, high, verdict):
     assert verdict in evidence.VERDICTS
 
 
-def test_one_seed_carries_no_verdict():
+def test_one_seed_or_two_carry_no_verdict():
     assert evidence.equivalence(evidence.interval([-50]), margin=1.0) == "not enough seeds to tell"
+    two = evidence.paired([1.0, 1.1], [9.0, 9.2])  # eight points apart, and nobody knows how surely
+    assert evidence.equivalence(two, margin=1.0) == "not enough seeds to tell"
+    assert evidence.equivalence(Interval(0, 0, 0, 2), margin=1.0) == "not enough seeds to tell"
     assert evidence.equivalence(Interval(0, 0, 0, 1), margin=1.0) == "not enough seeds to tell"
 
 
@@ -82,7 +94,7 @@ def test_how_many_seeds_it_takes():
     # from tables: 2.776 / sqrt(5) = 1.24, 2.571 / sqrt(6) = 1.05, 2.447 / sqrt(7) = 0.92
     assert evidence.needed(spread=1, margin=1) == 7
     assert evidence.needed(spread=1, margin=1.1) == 6
-    assert evidence.needed(spread=0, margin=1) == 2
+    assert evidence.needed(spread=0, margin=1) == 3  # two never tell
     assert evidence.needed(spread=0.2, margin=0.1) == 18  # 2.110 / sqrt(18) = 0.497, 2.120 / sqrt(17) = 0.514
     assert evidence.needed(spread=10, margin=0.001) == pytest.approx((1.96 * 10_000) ** 2, rel=1e-4)
 
@@ -97,3 +109,143 @@ def test_three_seeds_are_too_few_for_a_bootstrap():
     means = studies[:, again].mean(axis=2)
     low, high = np.percentile(means, [2.5, 97.5], axis=1)
     assert np.mean((low < 0) & (high > 0)) == pytest.approx(0.75, abs=0.025)
+
+
+# --- p-values ----------------------------------------------------------------------------------------------
+
+
+def test_a_paired_p_value_is_that_of_students_test():
+    a, b = [11.0, 21.0, 32.0, 40.0], [10.5, 20.0, 30.0, 41.0]
+    found = evidence.paired(a, b)
+    assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    # mean 4 / 3, standard error 1 / 3: t = 4, and with two degrees of freedom p = 1 - t / sqrt(t^2 + 2)
+    assert evidence.paired([1, 1, 2], [0, 0, 0]).p == pytest.approx(1 - 4 / math.sqrt(18))
+
+
+def test_welch_by_hand_and_by_scipy():
+    a, b = [10.0, 12.0, 14.0], [9.0, 9.5, 10.0, 10.5]
+    found = evidence.welch(a, b)
+    # variances 4 and 5 / 12, so squared errors 4 / 3 and 5 / 48
+    error = math.sqrt(4 / 3 + 5 / 48)
+    df = (4 / 3 + 5 / 48) ** 2 / ((4 / 3) ** 2 / 2 + (5 / 48) ** 2 / 3)
+    assert (found.mean, found.n) == (2.25, 3)
+    assert (found.error, found.df) == (pytest.approx(error), pytest.approx(df))
+    other = stats.ttest_ind(a, b, equal_var=False)
+    assert found.p == pytest.approx(other.pvalue)
+    assert found[1:3] == pytest.approx(tuple(other.confidence_interval(0.95)))
+    assert evidence.welch([1.0, 1, 1], [1.0, 1, 1]).p == 1
+
+
+def test_two_seeds_have_no_p_value():
+    for found in (
+        evidence.paired([1, 2], [3, 5]),
+        evidence.welch([1, 2], [3, 5, 4]),
+        evidence.welch([1], [3]),
+    ):
+        assert found.mean < 0
+        assert all(math.isnan(x) for x in (found.low, found.high, found.p, found.p_equal(1.0)))
+
+
+def test_interval_and_p_values_tell_the_same():
+    draw = np.random.default_rng(0)
+    for n in (3, 5):
+        for shift in (0.0, 0.5, 2.0):
+            a, b = draw.normal(shift, 0.3, n), draw.normal(0, 0.5, n)
+            for one in (evidence.paired(a, b), evidence.welch(a, b)):
+                assert evidence.family([one], margin=1.0) == [evidence.equivalence(one, 1.0)]
+                assert (one.p < 0.05) == (one.low > 0 or one.high < 0)
+                assert (one.p_equal(1.0) < 0.025) == (one.low > -1 and one.high < 1)
+
+
+def test_holm_by_hand():
+    # in order 0.01 0.02 0.03 0.04: times 4, 3, 2, 1 is 0.04 0.06 0.06 0.04, and none below one before it
+    assert evidence.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert evidence.holm([0.3, 0.6]) == pytest.approx([0.6, 0.6])
+    assert evidence.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert evidence.holm([0.02]) == [0.02]
+    assert evidence.holm([]) == []
+
+
+def test_a_test_that_could_not_be_made_does_not_count():
+    adjusted = evidence.holm([math.nan, 0.01, 0.04])
+    assert math.isnan(adjusted[0])
+    assert adjusted[1:] == pytest.approx([0.02, 0.04])
+
+
+def test_many_cases_take_more_than_one():
+    """Each alone is better at 5 %; of ten, none is any more."""
+    one = evidence.paired([9.0, 9.0, 8.0, 9.0], [10, 10, 10, 10])
+    assert evidence.equivalence(one, margin=1.0) == "better"
+    assert evidence.family([one] * 2, margin=1.0) == ["better"] * 2
+    assert evidence.family([one] * 10, margin=1.0) == ["not enough seeds to tell"] * 10
+    equal = evidence.paired([0.1, -0.1, 0.2, 0.0], [0, 0, 0, 0])
+    assert evidence.family([one, equal], margin=1.0)[1] == "equal"
+    spread = evidence.paired([0.9, -0.5, 0.2, 0.0], [0, 0, 0, 0])
+    assert evidence.equivalence(spread, 1.2) == "equal"
+    assert evidence.family([spread] * 10, margin=1.2) == ["not enough seeds to tell"] * 10
+
+
+def test_null_studies_are_seldom_told_apart():
+    """Of families of ten true nulls, one in twenty holds a wrong verdict; each for itself, four in ten."""
+    draw = np.random.default_rng(1)
+    wrong = alone = 0
+    for _ in range(400):
+        tests = [evidence.welch(draw.normal(size=4), draw.normal(size=4)) for _ in range(10)]
+        wrong += any(p < 0.05 for p in evidence.holm([one.p for one in tests]))
+        alone += any(one.p < 0.05 for one in tests)
+    assert wrong / 400 < 0.08
+    assert alone / 400 > 0.25
+
+
+def test_how_many_seeds_two_sides_take():
+    # equal spreads of 1: t(2 n - 2) sqrt(2 / n); from tables 2.228 / sqrt(3) = 1.29, 2.120 / sqrt(4.5) = 1.0
+    assert evidence.needed_welch(1, 1, margin=1.29) == 6
+    assert evidence.needed_welch(1, 1, margin=1.0) == 9
+    assert evidence.needed_welch(0, 0, margin=1.0) == 3
+    assert evidence.needed_welch(1, 0, margin=1.0) == evidence.needed(1, 1.0)  # one side has no doubt
+    with pytest.raises(BadInput, match="spread"):
+        evidence.needed_welch(1, -1, 1.0)
+
+
+# --- the test set ------------------------------------------------------------------------------------------
+
+
+def test_a_clustered_error_by_hand():
+    # differences 1 1 | 0 0 | -1 0: mean 1 / 6; sums less means 10/6, -2/6, -8/6
+    a, b, source = [1, 1, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1], [7, 7, 2, 2, 5, 5]
+    difference, error = evidence.clustered_difference(a, b, source)
+    assert difference == pytest.approx(100 / 6)
+    assert error == pytest.approx(100 * math.sqrt(3 / 2 * (100 + 4 + 64) / 36) / 6)
+
+
+def test_images_of_their_own_have_the_ordinary_error():
+    draw = np.random.default_rng(0)
+    a, b = draw.random(500) < 0.3, draw.random(500) < 0.2
+    apart = a.astype(float) - b
+    error = evidence.clustered_difference(a, b, np.arange(500))[1]
+    assert error == pytest.approx(100 * apart.std(ddof=1) / math.sqrt(500))
+
+
+def test_the_clustered_error_is_that_of_the_bootstrap():
+    """Digits that are hard for one network, drawn ten times each: the images alone would promise too much."""
+    draw = np.random.default_rng(0)
+    source = np.repeat(np.arange(150), draw.integers(4, 17, 150))
+    draw.shuffle(source)
+    hard = draw.beta(0.3, 1.5, 150)[source]
+    a, b = draw.random(source.size) < hard, draw.random(source.size) < 0.12
+    difference, error = evidence.clustered_difference(a, b, source)
+    again, bootstrap = evidence.bootstrap_difference(a, b, source, draws=4000, seed=1)
+    assert difference == again == pytest.approx(100 * (a.mean() - b.mean()))
+    assert error == pytest.approx(bootstrap, rel=0.06)
+    alone = evidence.clustered_difference(a, b, np.arange(source.size))[1]
+    assert error > 1.5 * alone
+    assert evidence.bootstrap_difference(a, b, source, 50, seed=2) == evidence.bootstrap_difference(
+        a, b, source, 50, seed=2
+    )
+
+
+def test_answers_that_do_not_belong_together_are_refused():
+    with pytest.raises(BadInput, match="2 and 3 of 3"):
+        evidence.clustered_difference([1, 0], [1, 0, 1], [0, 1, 2])
+    with pytest.raises(BadInput, match="two sources"):
+        evidence.clustered_difference([1, 0], [1, 0], [4, 4])

@@ -37,9 +37,9 @@ def test_every_network_is_a_point_and_every_curve_is_named(results):
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
     assert legend == [
         "unpruned WRN-40-2",
-        "Fisher-pruned + fine-tuning WRN-40-2",
-        "WRN-40-k from scratch",
-        "WRN-40-2 with bottlenecks from scratch",
+        "Fisher-pruned WRN-40-2, tuned each round",
+        "narrower WRN-40-k from scratch",
+        "bottleneck WRN-40-2 from scratch",
     ]
     pruned = next(line for line in ax.lines if line.get_label() == legend[1])
     assert sorted(pruned.get_xdata()) == sorted(results.loc[results["curve"] == "pruned-tuned", "params"])
@@ -57,15 +57,15 @@ def test_lines_go_through_the_mean_of_the_seeds(results):
         (results["curve"] == "width") & (results["params"] == 200) & (results["seed"] == 1), "test_error"
     ] = 28.0
     ax = figures.error_against(results, "params", "wrn-40-2")
-    line = next(line for line in ax.lines if line.get_label() == "WRN-40-k from scratch")
+    line = next(line for line in ax.lines if line.get_label() == "narrower WRN-40-k from scratch")
     assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True)) == {200: 27.0, 500: 20.0}
 
 
 def test_curves_can_be_told_apart_without_colour():
     looks = figures.CURVES.values()
-    assert len({(look.marker, look.hollow) for look in looks}) == len(looks)
-    assert len({look.label for look in looks}) == len({look.short for look in looks}) == len(looks)
-    assert [name for name, look in figures.CURVES.items() if look.hollow] == [
+    assert len({(look.marker, look.half) for look in looks}) == len(looks)
+    assert len({look.label for look in looks}) == len(looks)
+    assert [name for name, look in figures.CURVES.items() if look.half] == [
         name for name in figures.CURVES if name.startswith("sparse-")
     ]
 
@@ -137,8 +137,8 @@ def drawn(ax):
 
 def test_of_two_criteria_the_curves_have_the_colours_and_the_lines_differ():
     looks = drawn(figures.error_against(by(["fisher", "l1"]), "params", "wrn-40-2"))
-    tuned = [looks[f"{name}-pruned + fine-tuning WRN-40-2"] for name in ("Fisher", "L1")]
-    scratch = [looks[f"{name} architectures from scratch"] for name in ("Fisher", "L1")]
+    tuned = [looks[f"{name}-pruned WRN-40-2, tuned each round"] for name in ("Fisher", "L1")]
+    scratch = [looks[f"{name} shape from scratch (Scratch-E)"] for name in ("Fisher", "L1")]
     assert {color for color, _, _ in tuned} == {figures.CURVES["pruned-tuned"].color}
     assert {color for color, _, _ in scratch} == {figures.CURVES["pruned-scratch"].color}
     assert [line for _, line, _ in tuned] == [line for _, line, _ in scratch] == ["-", "--"]
@@ -147,8 +147,8 @@ def test_of_two_criteria_the_curves_have_the_colours_and_the_lines_differ():
 def test_of_more_criteria_each_has_a_colour_and_the_curves_their_markers():
     names = list("abcdefghij")  # two more than there are colours
     looks = drawn(figures.error_against(by(names), "params", "wrn-40-2"))
-    tuned = [looks[f"{name.upper()}-pruned + fine-tuning WRN-40-2"] for name in names]
-    scratch = [looks[f"{name.upper()} architectures from scratch"] for name in names]
+    tuned = [looks[f"{name.upper()}-pruned WRN-40-2, tuned each round"] for name in names]
+    scratch = [looks[f"{name.upper()} shape from scratch (Scratch-E)"] for name in names]
     assert [look[:2] for look in tuned] == [look[:2] for look in scratch]
     assert len({look[:2] for look in tuned}) == len(names)
     assert len({color for color, _, _ in tuned}) == 8
@@ -162,16 +162,16 @@ def test_a_stroke_is_drawn_as_points_and_a_way_as_a_line():
         (found["criterion"] != "fisher") | (found["curve"] != "pruned-tuned") | (found["round"] < 3)
     ]
     lines = {line.get_label(): line for line in figures.error_against(found, "params", "wrn-40-2").lines}
-    stroke, way = (lines[f"{name}-pruned + fine-tuning WRN-40-2"] for name in ("Fisher", "L1"))
+    stroke, way = (lines[f"{name}-pruned WRN-40-2, tuned each round"] for name in ("Fisher", "L1"))
     assert (stroke.get_linestyle(), way.get_linestyle()) == ("None", "--")
     assert stroke.get_markersize() > way.get_markersize()
     assert (len(stroke.get_xdata()), len(way.get_xdata())) == (3, 4)
 
 
-@pytest.mark.parametrize(("count", "beside"), [(4, False), (5, True)])  # 9 entries, and 11
+@pytest.mark.parametrize(("count", "beside"), [(3, False), (4, True)])  # 8 entries, and 10
 def test_a_long_legend_stands_beside_the_axes(count, beside):
     ax = figures.error_against(by(list("abcdefgh")[:count]), "params", "wrn-40-2")
-    assert len(ax.get_legend().get_texts()) == 2 * count + 1
+    assert len(ax.get_legend().get_texts()) == 2 * count + 2  # and what an outline means
     ax.figure.canvas.draw()
     legend, inside = ax.get_legend().get_window_extent(), ax.get_window_extent()
     assert (legend.x0 >= inside.x1) == beside
@@ -197,8 +197,9 @@ def study():
 def test_against_all_training_every_network_is_a_point(study):
     ax = figures.against_training(study)
     lines = {line.get_label(): line for line in ax.lines}
-    assert sorted(lines) == sorted(["pruned bit by bit", "unpruned", "Scratch-E", "fine-tuned, sparse"])
-    way, whole, scratch = (lines[name] for name in ("pruned bit by bit", "unpruned", "Scratch-E"))
+    names = ["pruned, tuned each round", "unpruned", "shape from scratch (Scratch-E)"]
+    assert sorted(lines) == sorted([*names, "pruned, fine-tuned, single weights"])
+    way, whole, scratch = (lines[name] for name in names)
     assert list(way.get_xdata()) == list(range(50, 60))
     assert list(way.get_ydata()) == [10.0 + 9 * r for r in range(10)]
     assert (way.get_color(), way.get_markersize()) == ("#999999", 3)
@@ -221,8 +222,8 @@ def test_a_study_has_the_pictures_that_its_results_call_for(study):
     cases = [text.get_text() for text in budgets.get_xticklabels()]
     assert cases == ["l1\n−50 %", "magnitude\n−50 %"]
     assert {bars.get_label() for bars in budgets.containers} == {
-        "Scratch-E",
-        "fine-tuned",
+        "shape from scratch (Scratch-E)",
+        "pruned, fine-tuned",
     }  # said by the case
     unpruned = next(line for line in budgets.lines if line.get_label() == "unpruned")
     assert unpruned.get_ydata()[0] == 10.5
@@ -260,8 +261,13 @@ def test_budgets_show_every_seed_the_means_and_their_intervals():
     faint = [line for line in ax.lines if line.get_alpha() == 0.5]
     assert sum(len(line.get_ydata()) for line in faint) == 4 * 4 * 3
     means = {bars.get_label(): bars for bars in ax.containers}
-    assert list(means) == ["fine-tuned", "lr rewound", "Scratch-E", "Scratch-B, sparse"]
-    points, _, (lines,) = means["fine-tuned"].lines
+    assert list(means) == [
+        "pruned, fine-tuned",
+        "pruned, learning rate rewound",
+        "shape from scratch (Scratch-E)",
+        "shape from scratch, more epochs (Scratch-B), single weights",
+    ]
+    points, _, (lines,) = means["pruned, fine-tuned"].lines
     np.testing.assert_allclose(points.get_ydata().astype(float), [11.2, 12.8, 11.2, 12.8])
     half = 4.3027 * 0.2 / np.sqrt(3)  # the seeds are 0.2 apart
     np.testing.assert_allclose(lines.get_segments()[0][:, 1], [11.2 - half, 11.2 + half], rtol=1e-4)
@@ -273,7 +279,7 @@ def test_budgets_show_every_seed_the_means_and_their_intervals():
     ]
     line = next(line for line in ax.lines if line.get_label() == "unpruned")
     np.testing.assert_allclose(line.get_ydata(), 9.2)
-    assert means["Scratch-B, sparse"].lines[0].get_markerfacecolor() == "white"
+    assert means[list(means)[-1]].lines[0].get_fillstyle() == "bottom"
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
     assert sorted(legend) == sorted(["unpruned", *means])
 
@@ -301,7 +307,7 @@ def test_a_case_without_one_of_the_curves_is_drawn_all_the_same():
     frame = retrained()
     frame = frame[(frame["curve"] != "lr-rewound") | (frame["criterion"] == "l1")]
     bars = {bars.get_label(): bars for bars in figures.budgets(frame, [9.0]).containers}
-    assert len(bars["lr rewound"].lines[0].get_xdata()) == 2
+    assert len(bars["pruned, learning rate rewound"].lines[0].get_xdata()) == 2
 
 
 def test_an_unknown_curve_is_refused():
@@ -381,3 +387,154 @@ def test_families_side_by_side_have_a_panel_each_and_need_not_be_any():
     assert second.get_title() == f"depth: {shallow.params:,}"
     assert len(figures.side_by_side({}, whole).axes) == 1
     assert len(figures.profiles_found({}, whole).axes) == 1
+
+
+# --- trained longer, measured now and then, twice the same ------------------------------------------------
+
+
+@pytest.fixture
+def lengths():
+    """A pruning measured every third round and where a shape was taken; some of it trained twice as long."""
+    columns = ["curve", "criterion", "seed", "round", "params", "longer", "test_error", "run"]
+    rows = []
+    for seed in (0, 1):
+        rows += [
+            ("whole", "", seed, None, 1000, longer, 10.0 - longer, f"w{seed}{longer}") for longer in (1, 2)
+        ]
+        for longer in (1, 2):
+            for r in range(10):
+                error = 10.0 + r + seed if r % 3 == 0 and longer == 1 else np.nan
+                rows.append(
+                    ("pruned-tuned", "fisher", seed, r, 1000 - 100 * r, longer, error, f"p{seed}{longer}")
+                )
+            rows[-5] = (
+                "pruned-tuned",
+                "fisher",
+                seed,
+                5,
+                500,
+                longer,
+                16.0 + seed - longer,
+                f"t{seed}{longer}",
+            )
+            shape = (
+                "pruned-scratch",
+                "fisher",
+                seed,
+                5,
+                500,
+                longer,
+                14.0 + seed - longer,
+                f"s{seed}{longer}",
+            )
+            rows.append(shape)
+        rows.append(("copycat", "fisher", seed, 5, 500, 1, 13.0 + seed, f"s{seed}1"))
+        rows.append(("copycat", "fisher", seed, 5, 200, 1, 20.0 + seed, f"c{seed}"))
+        rows.append(("uniform", "", seed, None, 487, 1, 17.0 + seed, f"b{seed}"))
+        rows.append(("bottleneck", "", seed, None, 487, 1, 17.0 + seed, f"b{seed}"))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def at(ax, x, y):
+    """The visible marks at a place."""
+    found = []
+    for line in ax.lines:
+        every = line.get_markevery()
+        places = list(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        shown = places if every is None else [places[i] for i in every]
+        if line.get_marker() not in ("None", "", None) and any(np.allclose(place, (x, y)) for place in shown):
+            found.append(line)
+    return found
+
+
+def test_what_was_trained_longer_is_hollow_with_an_arrow_from_what_was_not(lengths):
+    ax = figures.error_against(lengths, "params", "wrn-40-2")
+    means = {
+        "whole": (1000, 9.0, 8.0),
+        "pruned-scratch": (500, 13.5, 12.5),
+        "pruned-tuned": (500, 15.5, 14.5),
+    }
+    for curve, (x, once, twice) in means.items():
+        (hollow,) = at(ax, x, twice) if curve != "whole" else at(ax, x, twice)[:1]
+        assert (hollow.get_markerfacecolor(), hollow.get_markeredgecolor()) == (
+            "white",
+            figures.CURVES[curve].color,
+        )
+        assert at(ax, x, once)[0].get_markerfacecolor() == figures.CURVES[curve].color
+    arrows = {(tuple(arrow.xyann), tuple(arrow.xy)) for arrow in ax.texts}
+    assert arrows == {((x, once), (x, twice)) for x, once, twice in means.values()}
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend.count("hollow: trained twice as long") == 1
+
+
+def test_rounds_that_were_not_measured_are_left_out_and_those_taken_stand_out(lengths):
+    ax = figures.error_against(lengths, "params", "wrn-40-2")
+    way = next(line for line in ax.lines if line.get_label() == "Fisher-pruned WRN-40-2, tuned each round")
+    assert list(way.get_xdata()) == [1000, 700, 500, 400, 100]
+    assert list(way.get_ydata()) == [10.0, 13.0, 15.0, 16.0, 19.0]
+    (mean,) = at(ax, 500, 15.5)
+    assert (mean.get_markeredgecolor(), mean.get_color()) == ("#000000", figures.CURVES["pruned-tuned"].color)
+    assert mean.get_markersize() > way.get_markersize()
+
+
+def test_one_run_in_two_curves_is_drawn_once(lengths):
+    ax = figures.error_against(lengths, "params", "wrn-40-2")
+    assert len(at(ax, 500, 13.5)) == 1  # the shape, and not the copycat that is the same run
+    copycat = next(line for line in ax.lines if line.get_label() == "Fisher copycat from scratch")
+    assert list(copycat.get_xdata()) == [200, 500]  # its line goes there all the same
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "bottleneck WRN-40-2 from scratch" in legend
+    assert "uniform WRN-40-2 from scratch" not in legend  # the same everywhere
+    training = figures.against_training(lengths.assign(train_macs=lengths["params"], ratio=np.nan))
+    assert "uniform from scratch" not in {line.get_label() for line in training.lines}
+
+
+def test_a_missed_size_is_said_quietly(lengths):
+    ax = figures.error_against(lengths, "params", "wrn-40-2")
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "light edge: size missed, by 2.6 % at most" in legend  # 487 instead of 500
+    hit = lengths.assign(params=lengths["params"].replace(487, 499))
+    legend = figures.error_against(hit, "params", "wrn-40-2").get_legend().get_texts()
+    assert not any("missed" in text.get_text() for text in legend)
+
+
+def test_two_seeds_are_two_dots_without_a_mean_or_an_interval():
+    ax = figures.budgets(retrained(seeds=2), [9.0, 9.2])
+    for bars in ax.containers:
+        assert len(bars.lines[0].get_xdata()) == 4 * 2
+        assert not any(len(segment) for segment in bars.lines[2][0].get_segments())
+    assert not ax.patches
+    assert not [line for line in ax.lines if line.get_alpha() == 0.5]
+
+
+def test_budgets_that_came_to_the_same_run_are_drawn_once_and_longer_ones_apart():
+    frame = retrained().assign(longer=1.0)
+    frame["run"] = [f"{row.curve.removeprefix('sparse-')}{row.Index}" for row in frame.itertuples()]
+    twin = frame[frame["curve"] == "pruned-scratch"].assign(curve="scratch-b-all")
+    twice = frame[frame["curve"] == "fine-tuned"].assign(longer=2.0, run=lambda one: one["run"] + "+")
+    ax = figures.budgets(pd.concat([frame, twin, twice], ignore_index=True), [9.0, 9.2, 9.4])
+    assert len(ax.containers) == 4
+    ticks = [text.get_text() for text in ax.get_xticklabels()]
+    assert len(ticks) == 8
+    assert ticks[-1].endswith("twice as long")
+
+
+def test_the_best_agreement_that_the_images_allow_is_a_line():
+    rows = [("l1", 0, 0.3, 0.8), ("l1", 1, 0.4, 0.9), ("fisher", 0, 0.7, 0.8), ("fisher", 1, 0.7, 0.9)]
+    frame = pd.DataFrame(rows, columns=["criterion", "seed", "correlation", "ceiling"])
+    ax = figures.agreement(frame)
+    line = next(line for line in ax.lines if line.get_label() == "best possible with this many images")
+    np.testing.assert_allclose(line.get_xdata(), 0.85)
+    assert line.get_linestyle() == "--"
+    assert figures.agreement(frame.drop(columns="ceiling")).get_legend() is None
+
+
+def test_every_curve_has_one_name_and_none_says_at_once():
+    for name, look in figures.CURVES.items():
+        assert figures.label(name, "", "") == look.label
+        assert "at once" not in figures.label(name, "fisher", "wrn-16-1")
+    assert figures.label("pruned-scratch", "fisher", "wrn-16-1") == "Fisher shape from scratch (Scratch-E)"
+    assert figures.label("lr-rewound", "l1", "wrn-16-1") == "L1-pruned, learning rate rewound"
+    assert figures.label("width", "", "vgg-16") == "narrower VGG-16 from scratch"
+    assert figures.CURVES["width"].label == "narrower from scratch"
+    assert figures.CURVES["guided"].label == "guided from scratch"

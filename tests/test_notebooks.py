@@ -23,7 +23,7 @@ def outputs(tmp_path_factory):
     outputs = elsewhere / "out {puts}"  # papermill would fill in what is in braces
     done = command("run", "smoke", "--outputs", str(outputs), cwd=elsewhere)
     assert done.returncode == 0, done.stderr
-    assert "pruned-tuned fisher" in done.stdout
+    assert "Fisher-pruned, tuned each round" in done.stdout
     assert str(outputs / "smoke" / "figures" / "error_vs_params.png") in done.stdout
     assert [line.split()[0] for line in done.stderr.splitlines() if " took " in line] == [
         path.stem for path in study.notebooks()
@@ -58,7 +58,8 @@ def test_results_have_every_network_and_every_curve(outputs):
         "pruned-tuned": rounds + 1,
         **dict.fromkeys(("pruned-scratch", "width", "bottleneck", "copycat"), sizes),
     }
-    assert results["test_error"].between(0, 100).all()
+    measured = results[(results["curve"] != "pruned-tuned") | (results["round"] % 4 == 0)]
+    assert measured["test_error"].between(0, 100).all()  # of the other rounds only those that were retrained
     assert results.loc[results["curve"] != "pruned-tuned", ["latency_1", "latency_16"]].gt(0).all(axis=None)
     assert results[["ratio", "bytes"]].isna().all(axis=None)  # channels went one by one, nothing was packed
     pd.testing.assert_frame_equal(

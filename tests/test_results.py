@@ -2,16 +2,20 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from horticulture import results
+from horticulture import evidence, results
 from horticulture.errors import BadInput
 
+COLUMNS = ["curve", "criterion", "seed", "round", "params", "test_error"]
+UNTOLD = "not enough seeds to tell"
 
-def frame(rows):
-    columns = ["curve", "criterion", "seed", "round", "params", "test_error"]
-    return pd.DataFrame(rows, columns=columns).assign(ratio=math.nan)  # one channel went a round
+
+def frame(rows, **more):
+    found = pd.DataFrame(rows, columns=COLUMNS).astype({"round": "Int64"})
+    return found.assign(**{"ratio": math.nan, **more})  # one channel went a round
 
 
 @pytest.fixture
@@ -24,44 +28,85 @@ def study():
     return frame(rows)
 
 
+def seeded(curve, params, errors, criterion="fisher", round_=None, **more):
+    """A network a seed."""
+    rows = [(curve, criterion, seed, round_, params, error) for seed, error in enumerate(errors)]
+    runs = [f"{curve}-{params}-{seed}-{more.get('longer', 1)}" for seed in range(len(errors))]
+    return frame(rows, run=runs).assign(**more)
+
+
+def together(*frames):
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture
+def three():
+    """Three seeds that differ by far more than the curves do, but by the same for all of one pruning."""
+    return together(
+        seeded("whole", 1000, [10.0, 20.0, 30.0], ""),
+        seeded("pruned-tuned", 500, [12.0, 22.0, 32.0], round_=5),
+        seeded("pruned-scratch", 500, [10.0, 20.1, 29.9], round_=5),  # 2 better, give or take 0.1
+        seeded("pruned-tuned", 200, [15.0, 25.0, 35.0], round_=8),
+        seeded("pruned-scratch", 200, [15.3, 25.2, 35.4], round_=8),  # 0.3 worse, give or take 0.1
+        seeded("lr-rewound", 500, [9.0, 19.2, 28.8], round_=5),
+        seeded("lr-rewound", 200, [9.0, 27.0, 30.0], round_=8),
+        seeded("width", 501, [14.0, 16.0, 18.0], ""),
+    )
+
+
+# --- sizes -------------------------------------------------------------------------------------------------
+
+
+def test_sizes_are_those_that_were_wanted(study):
+    assert results.sizes(study) == [0.2, 0.5]
+    two = together(study, study.assign(seed=1, params=study["params"] + 4))  # another seed, the same sizes
+    assert results.sizes(two) == pytest.approx([0.202 / 1.004, 0.502 / 1.004])
+
+
+def test_sizes_of_one_curve_stay_apart_however_near():
+    shapes = frame([("pruned-scratch", "l1", s, r, 1000 - r, 5.0) for s in (0, 1) for r in (50, 100, 150)])
+    assert results.sizes(together(frame([("whole", "", 0, None, 1000, 4.0)]), shapes)) == [0.85, 0.9, 0.95]
+
+
+def test_rounds_that_were_taken_are_found_by_their_round_or_by_their_own_run(study):
+    rounds = study[study["curve"] == "pruned-tuned"]
+    assert study.loc[results.taken(study), "round"].tolist() == [5, 8]
+    assert not results.taken(rounds).any()
+    own = rounds.assign(run=["own" if r == 3 else "pruning" for r in rounds["round"]])
+    assert own.loc[results.taken(own), "round"].tolist() == [3]
+    own.loc[own["round"] == 3, "test_error"] = math.nan
+    assert not results.taken(own).any()
+
+
+# --- tables ------------------------------------------------------------------------------------------------
+
+
 def test_table_has_a_row_a_curve_and_a_column_a_size(study):
     table = results.table(study)
     assert list(table.columns) == ["20 %", "50 %", "100 %"]
-    assert set(table.index) == {"whole", "pruned-tuned fisher", "pruned-scratch fisher", "width"}
-    assert table.loc["width", "20 %"] == 14.0
-    assert table.loc["pruned-tuned fisher", "50 %"] == 15.0  # only round 5 is within 3 % of that size
-    assert table.loc["whole", "100 %"] == 10.0
-    assert pd.isna(table.loc["whole", "20 %"])
+    names = ["unpruned", "Fisher-pruned, tuned each round", "Fisher shape from scratch (Scratch-E)"]
+    assert list(table.index) == [*names, "narrower from scratch"]
+    assert table.loc["narrower from scratch", "20 %"] == 14.0
+    assert table.loc[names[1], ["20 %", "50 %"]].tolist() == [18.0, 15.0]  # of rounds 8 and 5, no other
+    assert table.loc["unpruned", "100 %"] == 10.0
+    assert pd.isna(table.loc["unpruned", "20 %"])
 
 
-def test_comparison_pairs_the_same_shape_and_takes_five_rounds(study):
-    pairs = results.compare(study).set_index("params")
-    assert pairs.loc[500, "tuned"] == pytest.approx((13 + 14 + 15 + 16 + 17) / 5)
-    assert pairs.loc[200, "tuned"] == pytest.approx((16 + 17 + 18 + 19) / 4)  # there is no round 10
-    assert pairs.loc[200, "scratch"] == 12.0
+def test_a_round_that_was_not_measured_leaves_a_table_and_verdicts_whole(study):
+    lacking = study.copy()
+    lacking.loc[(study["curve"] == "pruned-tuned") & ~study["round"].isin([0, 5]), "test_error"] = math.nan
+    row = results.table(lacking).loc["Fisher-pruned, tuned each round"]
+    assert row["50 %"] == 15.0
+    assert pd.isna(row["20 %"])
+    found = results.verdicts(lacking, 1.0).set_index(["curve", "against"])
+    assert found.loc[[("pruned-scratch", "pruned-tuned")], "size"].tolist() == [0.5]
 
 
-def test_verdict_says_what_the_numbers_say_and_no_more(study):
-    said = results.verdict(study)
-    assert "Below a third" in said
-    assert "beat" in said
-    assert "1 of 1" in said
-    assert "5.5 points lower" in said  # 17.5 - 12
-    assert "One seed" in said
-
-
-def test_verdict_turns_round_with_the_numbers(study):
-    study.loc[study["curve"] == "pruned-scratch", "test_error"] = 30.0
-    said = results.verdict(study)
-    assert "0 of 1" in said
-    assert "12.5 points higher" in said
-
-
-def test_verdict_without_a_scratch_curve_claims_nothing(study):
-    assert "nothing to compare" in results.verdict(study[study["curve"] == "pruned-tuned"])
-
-
-# --- what was pruned by a ratio ---------------------------------------------------------------------------
+def test_table_takes_one_network_a_seed_and_says_how_long_it_was_trained(three):
+    longer = seeded("pruned-scratch", 200, [11.0, 12.0, 16.0], round_=8, longer=2.0)
+    table = results.table(together(three, longer))
+    assert table.loc["Fisher shape from scratch (Scratch-E), twice as long", "20 %"] == 13.0
+    assert table.loc["Fisher shape from scratch (Scratch-E)", "20 %"] == 25.3
 
 
 @pytest.fixture
@@ -71,27 +116,45 @@ def shared():
     rows += [("pruned-scratch", "l1", 0, 1, 500, 9.0), ("pruned-scratch", "l1", 1, 1, 500, 11.0)]
     rows += [("fine-tuned", "l1", 0, 1, 500, 12.0), ("fine-tuned", "l1", 1, 1, 500, 14.0)]
     rows += [("sparse-fine-tuned", "magnitude", 0, 1, 500, 8.0)]
-    return frame(rows).assign(ratio=0.5)
+    return frame(rows, ratio=0.5)
 
 
 def test_pruning_by_ratio_does_not_enter_the_table_by_rounds(study, shared):
-    both = pd.concat([study, shared], ignore_index=True)
+    both = together(study, shared)
     pd.testing.assert_frame_equal(results.table(both), results.table(study))
-    pd.testing.assert_frame_equal(results.compare(both), results.compare(study))
-    assert results.compare(shared).empty
+    assert not (results.verdicts(shared, 1.0)["against"] == "pruned-tuned").any()
 
 
 def test_a_table_by_budget_has_means_and_deviations(study, shared):
-    table = results.by_budget(pd.concat([study, shared], ignore_index=True))
-    assert list(table.columns) == ["pruned-scratch", "fine-tuned"]
+    table = results.by_budget(together(study, shared))
+    assert list(table.columns) == ["shape from scratch (Scratch-E)", "pruned, fine-tuned"]
     assert table.loc[("l1", 0.5)].tolist() == ["10.0 ± 1.4", "13.0 ± 1.4"]
-    assert table.loc[("magnitude", 0.5), "fine-tuned"] == "8.0"
-    assert pd.isna(table.loc[("magnitude", 0.5), "pruned-scratch"])
+    assert table.loc[("magnitude", 0.5), "pruned, fine-tuned"] == "8.0"
+    assert pd.isna(table.loc[("magnitude", 0.5), "shape from scratch (Scratch-E)"])
+
+
+def test_a_budget_that_is_the_same_run_has_no_number_of_its_own(shared):
+    shared["run"] = [f"run {i}" for i in shared.index]
+    scratch = shared[shared["curve"] == "pruned-scratch"]
+    both = together(shared, scratch.assign(curve="scratch-b"))
+    assert results.by_budget(both).loc[("l1", 0.5)].iloc[-1] == "= Scratch-E"
+    assert len(results.duplicates(both)) == 1
+    half = both.copy()
+    half.loc[(both["curve"] == "scratch-b") & (both["seed"] == 1), "run"] = "another"
+    assert results.by_budget(half).loc[("l1", 0.5)].iloc[-1] == "10.0 ± 1.4"
+    assert "the same runs with some seeds everywhere" in results.duplicates(half)[0]
+
+
+def test_what_a_budget_spent_stands_beside_it(shared):
+    assert results.spent(shared).empty
+    scratch = shared[shared["curve"] == "pruned-scratch"].assign(compute_share=[0.4, 0.5])
+    both = together(scratch, scratch.assign(curve="scratch-b", compute_share=[0.8, 0.9]))
+    assert results.spent(both).loc[("l1", "−50 %"), ["Scratch-E", "Scratch-B"]].tolist() == [0.45, 0.85]
 
 
 def test_against_size_one_budget_stands_for_all(study, shared):
-    sparse = frame([("sparse-pruned-scratch", "magnitude", 0, 1, 500, 9.5)]).assign(ratio=0.5)
-    found = results.by_size(pd.concat([study, shared, sparse], ignore_index=True))
+    sparse = frame([("sparse-pruned-scratch", "magnitude", 0, 1, 500, 9.5)], ratio=0.5)
+    found = results.by_size(together(study, shared, sparse))
     assert found["curve"].value_counts().to_dict() == {
         **study["curve"].value_counts().to_dict(),  # the rounds of a pruning by ratio are no curve
         "pruned-scratch": 2 + 2,
@@ -100,164 +163,284 @@ def test_against_size_one_budget_stands_for_all(study, shared):
     pd.testing.assert_frame_equal(results.by_size(study), study)
 
 
-def test_without_any_ratio_there_is_no_table_by_budget(study):
-    assert results.by_budget(study).empty
-
-
-def test_every_conclusion_is_of_what_was_trained(study, shared):
-    rounds, *pairs = results.conclusions(pd.concat([study, shared], ignore_index=True), margin=1.0)
-    assert rounds == results.verdict(study)
-    compared = results.verdicts(pd.concat([study, shared]), margin=1.0)
-    assert len(pairs) == len(compared[["curve", "against"]].drop_duplicates()) == 4
-    assert len(results.conclusions(shared, margin=1.0)) == 1  # there is no whole network to compare with
-    (said,) = results.conclusions(study[study["curve"] == "whole"], margin=1.0)
-    assert "nothing to compare" in said
-
-
-def test_conclusions_of_a_ratio_in_words(shared):
-    whole = frame([("whole", "", 0, None, 1000, 9.5), ("whole", "", 1, None, 1000, 11.5)])
-    cut = shared[shared["criterion"] == "l1"]
-    found = results.conclusions(pd.concat([whole, cut], ignore_index=True), margin=1.0)
-    # against the whole -0.5 and +2.5, against fine-tuning -3, each to the digit with both seeds
-    assert found == [
-        "Trained from scratch for the same epochs, the pruned shapes were better than the fine-tuned ones "
-        "in 1 of 1 case, equal within 1.0 points in 0 and worse in 0 (2 seeds a case).",
-        "Trained from scratch for the same epochs, the pruned shapes were better than the whole network "
-        "in 0 of 1 case, equal within 1.0 points in 1 and worse in 0 (2 seeds a case).",
-        "Fine-tuned, the pruned networks were better than the whole network "
-        "in 0 of 1 case, equal within 1.0 points in 0 and worse in 1 (2 seeds a case).",
-    ]
-
-
-# --- verdicts over seeds ----------------------------------------------------------------------------------
-
-
-def seeded(curve, errors, criterion="l1", ratio=0.5):
-    return [(criterion, ratio, curve, seed, error) for seed, error in enumerate(errors)]
-
-
-@pytest.fixture
-def retrained():
-    """The seeds differ by far more than the curves do, but by the same for all curves."""
-    rows = seeded("whole", [10, 20, 30], criterion="", ratio=0.0)
-    rows += seeded("fine-tuned", [12, 22, 32]) + seeded("fine-tuned", [15, 25, 35], ratio=0.7)
-    rows += seeded("pruned-scratch", [10.0, 20.1, 29.9])  # 2 better, give or take 0.1
-    rows += seeded("pruned-scratch", [15.3, 25.2, 35.4], ratio=0.7)  # 0.3 worse, give or take 0.1
-    rows += seeded("scratch-b", [9, 27, 30], ratio=0.7)  # -6, 2, -5
-    return pd.DataFrame(rows, columns=["criterion", "ratio", "curve", "seed", "test_error"])
-
-
-def test_verdicts_by_hand(retrained):
-    found = results.verdicts(retrained, margin=1.0)
-    assert list(found.columns) == results.VERDICT_COLUMNS
-    found = found.set_index(["ratio", "curve", "against"])
-    one = found.loc[(0.5, "pruned-scratch", "fine-tuned")]
-    half = 4.303 * 0.1 / math.sqrt(3)
-    assert (one["difference"], one["n"], one["verdict"]) == (pytest.approx(-2), 3, "better")
-    assert (one["low"], one["high"]) == (
-        pytest.approx(-2 - half, abs=1e-3),
-        pytest.approx(-2 + half, abs=1e-3),
-    )
-    assert (
-        found.loc[(0.7, "pruned-scratch", "fine-tuned"), "verdict"] == "equal"
-    )  # worse by less than matters
-    assert found.loc[(0.7, "scratch-b", "fine-tuned"), "verdict"] == "not enough seeds to tell"
-    assert found.loc[(0.7, "pruned-scratch", "whole"), "verdict"] == "worse"
-    assert found.loc[(0.5, "pruned-scratch", "whole"), "verdict"] == "equal"
-    assert found.loc[(0.5, "fine-tuned", "whole"), "difference"] == 2
-    assert len(found) == 3 + 5  # every retraining against fine-tuning, and all against the whole
-
-
-def test_verdicts_of_pruning_channel_by_channel_pair_the_sizes_in_their_order(study):
-    """The second seed's small shape was found a round later: it is the small one all the same."""
-    other = frame(
-        [("whole", "", 1, None, 1000, 10.0)]
-        + [("pruned-tuned", "fisher", 1, r, 1000 - 100 * r, 11.0 + r) for r in range(10)]
-        + [("pruned-scratch", "fisher", 1, 9, 100, 13.7), ("pruned-scratch", "fisher", 1, 5, 500, 12.0)]
-    )
-    both = pd.concat([study, other], ignore_index=True)
-    pairs = results.compare(both).set_index(["seed", "params"])["place"].to_dict()
-    assert pairs == {(0, 200): 0, (0, 500): 1, (1, 100): 0, (1, 500): 1}
-    found = results.verdicts(both, margin=1.0)
-    assert set(found["curve"] + " against " + found["against"]) == {"pruned-scratch against pruned-tuned"}
-    found = found.set_index("ratio")
-    assert set(found.index) == {0.85, 0.5}  # 150 parameters left in the mean, and 500
-    small, large = found.loc[0.85], found.loc[0.5]
-    assert small["difference"] == pytest.approx(-5.4)  # 12 - 17.5 and 13.7 - (18 + 19 + 20) / 3
-    assert small["high"] == pytest.approx(-5.4 + 12.706 * 0.1, abs=1e-3)
-    assert (small["n"], small["verdict"]) == (2, "better")
-    assert (large["low"], large["high"]) == (pytest.approx(-4), pytest.approx(-4))  # 11 - 15 and 12 - 16
-    said = results.conclusions(both, margin=1.0)[-1]
-    assert "better than the pruned and tuned networks of their size in 2 of 2 cases" in said
-
-
-def test_a_shape_whose_pruning_is_not_there_is_compared_with_nothing(study):
-    alone = study[study["curve"] != "pruned-tuned"]
-    assert results.compare(alone).empty
-    assert results.verdicts(alone, margin=1.0).empty
-
-
 def test_only_tables_that_say_something_are_shown(study, shared):
     by_size, by_budget = results.table(study), results.by_budget(shared)
+    assert results.by_budget(study).empty
     for frames, wanted in (
         ([study], [by_size]),
         ([shared], [by_budget]),
         ([study, shared], [by_size, by_budget]),
     ):
-        found = results.tables(pd.concat(frames, ignore_index=True))
+        found = results.tables(together(*frames))
         assert len(found) == len(wanted)
         for table, other in zip(found, wanted, strict=True):
             pd.testing.assert_frame_equal(table, other)
 
 
-def test_a_seed_that_one_side_lacks_is_left_out(retrained):
-    lacking = retrained.drop(retrained[(retrained["curve"] == "fine-tuned") & (retrained["seed"] == 1)].index)
+def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
+    study["run"] = [f"run {i}" for i in study.index]
+    study["device"] = ["EPYC"] * 12 + ["Xeon"] * (len(study) - 12)
+    study["precision"] = "float32"
+    copycat = study[(study["curve"] == "pruned-scratch") & (study["params"] == 500)].assign(curve="copycat")
+    other = copycat.assign(params=195, run="other")
+    found = results.notes(together(study, copycat, other))
+    assert found == [
+        "Copycat from scratch and shape from scratch (Scratch-E) are the same runs at 50 %: "
+        "drawn and counted once.",
+        "Copycat from scratch is not quite of the pruned shapes' size: −2.5 % parameters at 20 %.",
+        "Results from two kinds of processor: EPYC, Xeon.",
+        "Everything was computed in float32.",
+    ]
+    assert results.notes(study.drop(columns=["device", "precision"])) == []
+
+
+def test_uniform_is_bottleneck_everywhere_on_some_networks(study):
+    width = study[study["curve"] == "width"].assign(run=["a", "b"])
+    both = together(study, width.assign(curve="bottleneck"), width.assign(curve="uniform"))
+    (said,) = results.duplicates(both)
+    assert said.startswith("Uniform from scratch and bottleneck from scratch are the same runs everywhere")
+    assert "uniform" not in set(results.verdicts(both, 1.0)["curve"])
+
+
+def test_the_lowest_mean_of_each_size_and_what_longer_training_did(three):
+    longer = seeded("whole", 1000, [9.0, 19.0, 26.0], "", longer=2.0)
+    changed, small, large = results.best(together(three, longer))
+    assert (
+        changed == "Trained twice as long, test errors went from and to: unpruned at 100 %: 20.0 to 18.0 %."
+    )
+    assert small.startswith("At 20 % of the parameters the lowest mean is that of **Fisher-pruned, learning")
+    assert "**narrower from scratch**, 16.0 %; then Fisher-pruned, learning rate rewound 19.0" in large
+
+
+# --- verdicts over seeds -----------------------------------------------------------------------------------
+
+
+def row(found, curve, against, size):
+    (one,) = found[(found["curve"] == curve) & (found["against"] == against) & (found["size"] == size)].iloc
+    return one
+
+
+def test_verdicts_by_hand(three):
+    found = results.verdicts(three, margin=1.0)
+    assert list(found.columns) == results.VERDICT_COLUMNS
+    large = row(found, "pruned-scratch", "pruned-tuned", 0.5)
+    half = 4.3027 * 0.1 / math.sqrt(3)
+    assert (large["difference"], large["n"], large["test"]) == (pytest.approx(-2), 3, "paired")
+    assert large[["low", "high"]].tolist() == pytest.approx([-2 - half, -2 + half], abs=1e-3)
+    small = row(found, "pruned-scratch", "pruned-tuned", 0.2)
+    assert (large["verdict"], small["verdict"]) == ("better", "equal")  # worse by less than matters
+    # 0.3 / (0.1 / sqrt(3)) = 5.196: p = 1 - t / sqrt(t^2 + 2); the other counts twice, and is smaller
+    assert small["p"] == pytest.approx(1 - 5.19615 / math.sqrt(29), rel=1e-3)
+    assert small["p_adjusted"] == pytest.approx(small["p"])
+    assert large["p_adjusted"] == pytest.approx(2 * large["p"])
+    assert small["seeds_needed"] == 3
+    assert not np.isinf(found.select_dtypes("number").to_numpy(dtype=float)).any()
+
+
+def test_the_decisive_comparison_is_there_and_comes_early(three):
+    found = results.verdicts(three, margin=1.0)
+    pairs = list(dict.fromkeys(zip(found["curve"], found["against"], strict=True)))
+    assert pairs[:2] == [("pruned-scratch", "pruned-tuned"), ("pruned-scratch", "lr-rewound")]
+    assert set(pairs[2:]) == {
+        ("pruned-scratch", "whole"),
+        ("lr-rewound", "whole"),
+        ("width", "pruned-scratch"),
+        ("width", "pruned-tuned"),
+        ("width", "lr-rewound"),
+    }
+
+
+def test_sides_are_paired_only_where_they_share_something(three):
+    found = results.verdicts(three, 1.0).drop_duplicates(["curve", "against"])
+    tests = found.set_index(["curve", "against"])["test"].to_dict()
+    assert tests == {
+        ("pruned-scratch", "pruned-tuned"): "paired",
+        ("pruned-scratch", "lr-rewound"): "paired",
+        ("pruned-scratch", "whole"): "welch",  # new weights
+        ("lr-rewound", "whole"): "paired",  # its weights
+        **{("width", other): "welch" for other in ("pruned-scratch", "pruned-tuned", "lr-rewound")},
+    }
+    one = row(results.verdicts(three, 1.0), "width", "pruned-scratch", 0.5)
+    apart = evidence.welch([14.0, 16, 18], [10.0, 20.1, 29.9])
+    assert one[["difference", "low", "high", "p"]].tolist() == pytest.approx([*apart[:3], apart.p])
+
+
+def test_of_many_cases_fewer_hold_than_each_for_itself():
+    """Ten sizes, each better at 3 % by itself: together none is."""
+    frames = [seeded("whole", 100_000, [5.0] * 3, "")]
+    for n in range(1, 11):
+        tuned = [20.0, 20.0, 20.0]
+        scratch = [18.0, 18.5, 17.0]  # t = 4.91, p = 0.039
+        frames.append(seeded("pruned-tuned", 8000 * n, tuned, round_=100 - n))
+        frames.append(seeded("pruned-scratch", 8000 * n, scratch, round_=100 - n))
+    found = results.verdicts(together(*frames), margin=1.0)
+    found = found[found["against"] == "pruned-tuned"]
+    assert len(found) == 10
+    assert set(found["verdict_alone"]) == {"better"}
+    assert set(found["verdict"]) == {UNTOLD}
+    assert (found["seeds_needed"] > 3).all()
+    said = results.sentence(found, "pruned-scratch", "pruned-tuned")
+    assert "better in 0 of 10 cases (each for itself: 10)" in said
+    assert "in 10 (0) the seeds cannot tell" in said
+    assert "shape from scratch (Scratch-E) in 10 (by 2.2 to 2.2 points)" in said
+
+
+def test_sizes_are_matched_by_size_and_never_by_rank(study):
+    """The second seed has no small shape: its large one is the large one all the same."""
+    other = frame(
+        [("whole", "", 1, None, 1000, 10.0)]
+        + [("pruned-tuned", "fisher", 1, r, 1000 - 100 * r, 11.0 + r) for r in range(10)]
+        + [("pruned-scratch", "fisher", 1, 5, 500, 12.0)]
+    )
+    found = results.verdicts(together(study, other), margin=1.0)
+    found = found[found["against"] == "pruned-tuned"].set_index(["curve", "size"])
+    assert found.loc[("pruned-scratch", 0.5), ["difference", "n"]].tolist() == [-4.0, 2]  # 11 - 15, 12 - 16
+    assert found.loc[("pruned-scratch", 0.2), ["difference", "n"]].tolist() == [-6.0, 1]
+
+
+def test_what_misses_its_size_is_marked(three):
+    off = seeded("bottleneck", 487, [14.0, 16.0, 18.0], "")
+    found = results.verdicts(together(three, off), 1.0)
+    assert row(found, "bottleneck", "pruned-scratch", 0.5)["size_miss"] == pytest.approx(-2.6)
+    assert math.isnan(row(found, "width", "pruned-scratch", 0.5)["size_miss"])  # 0.2 %
+
+
+def test_a_run_is_never_compared_with_itself(three):
+    shape = three[(three["curve"] == "pruned-scratch") & (three["params"] == 500)]
+    found = results.verdicts(together(three, shape.assign(curve="copycat")), 1.0)
+    pd.testing.assert_frame_equal(found, results.verdicts(three, 1.0))
+
+
+def test_families_meet_what_a_ratio_left_at_its_size():
+    found = results.verdicts(
+        together(
+            seeded("whole", 1000, [5.0, 5, 5], ""),
+            seeded("pruned-scratch", 500, [9.0, 9.1, 9.2], "l1", 1, ratio=0.3),
+            seeded("pruned-scratch", 210, [12.0, 12.1, 12.2], "l1", 1, ratio=0.6),
+            seeded("uniform", 200, [13.0, 13.1, 13.2], ""),
+        ),
+        1.0,
+    )
+    (one,) = found[found["curve"] == "uniform"].iloc
+    assert (one["against"], one["criterion"], one["ratio"]) == ("pruned-scratch", "l1", 0.6)
+    assert one["difference"] == pytest.approx(1.0)
+
+
+def test_a_seed_that_one_side_lacks_is_left_out_of_pairs(three):
+    lacking = three.drop(three[(three["curve"] == "lr-rewound") & (three["seed"] == 1)].index)
     found = results.verdicts(lacking, margin=1.0)
-    assert set(found.loc[found["curve"] == "fine-tuned", "n"]) == {2}
-    assert set(found.loc[found["against"] == "fine-tuned", "n"]) == {2}
-    assert set(found.loc[(found["curve"] == "scratch-b") & (found["against"] == "whole"), "n"]) == {3}
+    assert set(found.loc[found["against"] == "lr-rewound", "n"]) == {2}
+    assert set(found.loc[found["against"] == "pruned-tuned", "n"]) == {3}
 
 
-def test_one_seed_has_differences_and_no_verdict(retrained):
-    found = results.verdicts(retrained[retrained["seed"] == 0], margin=1.0)
-    assert len(found) == 8
-    assert set(found["verdict"]) == {"not enough seeds to tell"}
-    said = results.sentence(found, "pruned-scratch")
-    assert said == (
-        "Trained from scratch for the same epochs, the pruned shapes were better than the fine-tuned ones "
-        "in 0 of 2 cases, "
-        "equal within 1.0 points in 0 and worse in 0; in 2 the seeds cannot tell (one seed a case)."
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
+    few = three[three["seed"] < seeds]
+    found = results.verdicts(few, margin=1.0)
+    assert len(found) == len(results.verdicts(three, margin=1.0))
+    assert set(found["verdict"]) == set(found["verdict_alone"]) == {UNTOLD}
+    assert found[["low", "high", "p", "p_adjusted", "seeds_needed"]].isna().all(axis=None)
+    said = results.sentence(found, "pruned-scratch", "pruned-tuned")
+    assert said.startswith(
+        "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: Lower mean error: "
+        "shape from scratch (Scratch-E) at 50 %"
+    )
+    assert "pruned, tuned each round at 20 % (+0.3)" in said or "at 20 % (+0.2)" in said  # the tuned ones won
+    assert ("One seed" if seeds == 1 else "Two seeds: too few to tell") in said
+    assert "better in" not in said
+
+
+def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
+    draw = np.random.default_rng(0)
+    source = np.repeat(np.arange(40), 5)
+    answers = {run: (draw.random(200) < 0.2, source) for run in three["run"]}
+    found = results.verdicts(three, 1.0, answers)
+    one = row(found, "pruned-scratch", "pruned-tuned", 0.5)
+    sides = [
+        np.mean([answers[f"{curve}-500-{seed}-1"][0] for seed in range(3)], axis=0)
+        for curve in ("pruned-scratch", "pruned-tuned")
+    ]
+    assert one["test_error_se"] == pytest.approx(evidence.clustered_difference(*sides, source)[1])
+    assert "standard error" in results.sentence(found, "pruned-scratch", "pruned-tuned")
+    first = results.conclusions(three, 1.0, answers).splitlines()[0]
+    assert first.startswith("- The test set has 200 images drawn from 40 originals: an error of")
+    del answers["pruned-scratch-500-1-1"]
+    assert math.isnan(
+        row(results.verdicts(three, 1.0, answers), "pruned-scratch", "whole", 0.5)["test_error_se"]
     )
 
 
-def test_without_a_whole_network_or_a_fine_tuned_one_there_is_less_to_say(retrained):
-    assert set(results.verdicts(retrained[retrained["curve"] != "whole"], 1.0)["against"]) == {"fine-tuned"}
-    assert set(results.verdicts(retrained[retrained["curve"] != "fine-tuned"], 1.0)["against"]) == {"whole"}
-    nothing = results.verdicts(retrained[retrained["curve"] == "whole"], 1.0)
-    assert nothing.empty
-    assert list(nothing.columns) == results.VERDICT_COLUMNS
+# --- sentences ---------------------------------------------------------------------------------------------
 
 
-def test_a_sentence_counts_the_verdicts(retrained):
-    found = results.verdicts(retrained, margin=1.0)
-    assert results.sentence(found, "pruned-scratch") == (
-        "Trained from scratch for the same epochs, the pruned shapes were better than the fine-tuned ones "
-        "in 1 of 2 cases, "
-        "equal within 1.0 points in 1 and worse in 0 (3 seeds a case)."
+def test_a_sentence_counts_the_verdicts_and_names_the_sizes_that_each_side_won(three):
+    found = results.verdicts(three, margin=1.0)
+    assert results.sentence(found, "pruned-scratch", "pruned-tuned") == (
+        "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: better in 1 of 2 cases "
+        "(each for itself: 1), equal within 1.0 points in 1 (1), worse in 0 (0). "
+        "Lower mean error: shape from scratch (Scratch-E) at 50 % (−2.0); "
+        "pruned, tuned each round at 20 % (+0.3). 3 seeds a case."
     )
-    assert "in 0 of 1 case, " in results.sentence(found, "scratch-b")
-    assert "in 1 the seeds cannot tell" in results.sentence(found, "scratch-b")
-    assert "were better than the whole network in 0 of 2 cases" in results.sentence(
-        found, "fine-tuned", "whole"
-    )
-    assert "equal within 3.0 points in 2" in results.sentence(
-        results.verdicts(retrained, 3.0), "pruned-scratch"
-    )
+    rewound = results.sentence(found, "pruned-scratch", "lr-rewound")
+    assert "in 1 (1) the seeds cannot tell" in rewound
+    assert "would tell what these cannot" in rewound
+    assert "same whole networks" in results.sentence(found, "pruned-scratch", "whole")
 
 
-def test_a_sentence_on_nothing_is_refused(retrained):
-    found = results.verdicts(retrained, margin=1.0)
-    with pytest.raises(BadInput, match=r"guided against fine-tuned: there is .*, scratch-b against whole"):
+def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
+    def twice(scratch):
+        return together(
+            three,
+            seeded("pruned-tuned", 500, [9.0, 19.0, 29.0], round_=5, longer=2.0),
+            seeded("pruned-scratch", 500, scratch, round_=5, longer=2.0),
+        )
+
+    other = results.verdicts(twice([11.0, 21.1, 30.9]), 1.0)
+    said = results.sentence(other, "pruned-scratch", "pruned-tuned")
+    assert "better in 0 of 2 cases (each for itself: 0)" in said
+    assert "in 1 (1) it depends on the length of training" in said
+    assert (
+        "Which mean is lower depends on the length of training at 50 % (−2.0, trained twice as long +2.0)."
+        in said
+    )
+    same = results.verdicts(twice([7.0, 17.1, 26.9]), 1.0)
+    said = results.sentence(same, "pruned-scratch", "pruned-tuned")
+    assert "better in 1 of 2 cases (each for itself: 1)" in said
+    assert "depends" not in said
+    assert "at 50 % (−2.0, trained twice as long −2.0)" in said
+
+
+def test_conclusions_are_a_list_of_all_pairs(three, study):
+    said = results.conclusions(three, margin=1.0).splitlines()
+    pairs = results.verdicts(three, 1.0)[["curve", "against"]].drop_duplicates()
+    assert len(said) == len(pairs)
+    assert all(line.startswith("- **") for line in said)
+    assert "inf" not in results.conclusions(study, margin=1.0)
+    nothing = results.conclusions(study[study["curve"].isin(["whole", "pruned-tuned"])], margin=1.0)
+    assert nothing == "- No pruned shape was trained again: there is nothing to compare."
+
+
+def test_sentences_are_refused_where_there_is_nothing(three):
+    found = results.verdicts(three, margin=1.0)
+    with pytest.raises(BadInput, match=r"guided against fine-tuned: there is .*, lr-rewound against whole"):
         results.sentence(found, "guided")
     with pytest.raises(BadInput, match="none at all"):
         results.sentence(found.iloc[:0], "guided")
+
+
+def test_without_anything_to_compare_there_are_the_columns(three):
+    found = results.verdicts(three[three["curve"] == "whole"], 1.0)
+    assert found.empty
+    assert list(found.columns) == results.VERDICT_COLUMNS
+
+
+def test_every_budget_and_family_has_a_name():
+    assert {*results.BUDGETS, *results.FAMILIES} <= set(results.NAMES)
+    names = [results.label(curve) for curve in results.NAMES]
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if "{" in name or "  " in name or name[0] in " -,"]
+    assert [results.tag(curve) for curve in ("pruned-scratch", "scratch-b", "width")] == [
+        "Scratch-E",
+        "Scratch-B",
+        "narrower from scratch",
+    ]

@@ -75,12 +75,16 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _print(folder: Path) -> None:
-    """The table of the curves, and where the pictures are."""
+    """The tables, what is to be known about them, and where the pictures are."""
     found = runs.collect(folder)
-    print(results.table(found).to_string())
-    by_budget = results.by_budget(found)
+    print(results.table(found).to_string(na_rep=""))
+    by_budget, spent = results.by_budget(found), results.spent(found)
     if len(by_budget):
         print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
+    if len(spent):
+        print(f"\ncompute of a training / the whole network's\n{spent.to_string(na_rep='')}")
+    for note in results.notes(found):
+        print(note)
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 

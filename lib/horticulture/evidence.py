@@ -1,11 +1,12 @@
-"""How much a few seeds can say: intervals of a mean, and verdicts no stronger than they are.
+"""How much a few seeds can say: intervals of a mean, tests, and verdicts no stronger than they are.
 
 All intervals are Student's, because studies have three or five seeds: at three, the percentile bootstrap
-(the default of seaborn) covers the true mean in three cases of four only, not in 95 % of them.
+(the default of seaborn) covers the true mean in three cases of four only, not in 95 % of them. Two seeds have
+no interval at all: theirs would be nine standard deviations wide on each side.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +17,17 @@ from horticulture.errors import BadInput
 Values = Sequence[float] | np.ndarray
 
 LEVEL = 0.95  # of every interval that is drawn, and of every verdict
+FEWEST = 3  # values that have an interval
 
 BETTER, WORSE, EQUAL, UNDECIDED = "better", "worse", "equal", "not enough seeds to tell"
 VERDICTS = (BETTER, EQUAL, WORSE, UNDECIDED)
 
 
 class Interval(NamedTuple):
-    """A mean over `n` values and the confidence interval round it, in the unit of the values."""
+    """A mean over `n` values and the confidence interval round it, in the unit of the values.
+
+    low and high are NaN for fewer than `FEWEST` values.
+    """
 
     mean: float
     low: float
@@ -30,45 +35,90 @@ class Interval(NamedTuple):
     n: int
 
 
-def interval(values: Values, level: float = LEVEL) -> Interval:
-    """Student's interval of the mean; infinitely wide for a single value.
+class Difference(NamedTuple):
+    """The mean of one side less that of the other, with its interval, in the unit of the values.
 
-    Raises BadInput if there is no value, or one that is not finite.
+    n: pairs, or values on the smaller side; error: standard error of the difference; df: its degrees of
+    freedom. low, high, `p` and `p_equal` are NaN for fewer than `FEWEST` values on a side.
     """
-    found = np.asarray(values, dtype=float)
-    if found.size == 0 or not np.isfinite(found).all():
-        raise BadInput(f"an interval needs one finite value or more, not {found.tolist()}")
-    mean, n = float(found.mean()), found.size
-    half = _half(float(found.std(ddof=1)), n, level) if n > 1 else math.inf
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    error: float
+    df: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of no difference."""
+        return min(1.0, 2 * self._beyond(abs(self.mean))) if self.n >= FEWEST else math.nan
+
+    def p_equal(self, margin: float) -> float:
+        """p-value of a difference of at least the margin: the larger of Schuirmann's two one-sided tests."""
+        return self._beyond(_positive(margin) - abs(self.mean)) if self.n >= FEWEST else math.nan
+
+    def _beyond(self, distance: float) -> float:
+        if self.error == 0:  # all values are equal: no doubt, but for a distance of nothing
+            return 0.5 if distance == 0 else float(distance < 0)
+        return float(stats.t.sf(distance / self.error, self.df))
+
+
+def interval(values: Values, level: float = LEVEL) -> Interval:
+    """Student's interval of the mean. Raises BadInput if there is no value, or one that is not finite."""
+    found = _finite(values)
+    n = found.size
+    half = _half(float(found.std(ddof=1)), n, level) if n >= FEWEST else math.nan
+    mean = float(found.mean())
     return Interval(mean, mean - half, mean + half, n)
 
 
-def paired(
-    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = LEVEL
-) -> Interval:
-    """The interval of the mean of `a - b`, pair by pair: what two networks of one seed share drops out.
+def paired(a: Values, b: Values, level: float = LEVEL) -> Difference:
+    """The mean of `a - b`, pair by pair: what two networks of one seed share drops out.
 
-    Raises BadInput if there are not as many of one as of the other.
+    Raises BadInput if there are not as many of one as of the other, no value, or one that is not finite.
     """
     if len(a) != len(b):
         raise BadInput(f"pairs need as many values on both sides, not {len(a)} and {len(b)}")
-    return interval(np.asarray(a, dtype=float) - np.asarray(b, dtype=float), level)
+    apart = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    mean, low, high, n = interval(apart, level)
+    error = float(apart.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    return Difference(mean, low, high, n, error, n - 1)
 
 
-def equivalence(difference: Interval, margin: float) -> str:
+def welch(a: Values, b: Values, level: float = LEVEL) -> Difference:
+    """The mean of `a` less that of `b`, of two sides that share nothing, spreads unequal (Welch, 1947).
+
+    df is Satterthwaite's. Raises BadInput if a side has no value, or one that is not finite.
+    """
+    first, second = _finite(a), _finite(b)
+    n, mean = min(first.size, second.size), float(first.mean() - second.mean())
+    if n < 2:
+        return Difference(mean, math.nan, math.nan, n, math.nan, math.nan)
+    parts = [(float(side.var(ddof=1)) / side.size, side.size - 1) for side in (first, second)]
+    error = math.sqrt(sum(square for square, _ in parts))
+    df = error**4 / sum(square**2 / left for square, left in parts) if error else float(2 * n - 2)
+    half = _quantile(level, df) * error if n >= FEWEST else math.nan
+    return Difference(mean, mean - half, mean + half, n, error, df)
+
+
+# --- verdicts ----------------------------------------------------------------------------------------------
+
+
+def equivalence(difference: Interval | Difference, margin: float) -> str:
     """The verdict on a difference in error (negative is better), one of `VERDICTS`.
 
     "equal" if the whole interval lies within the margin on both sides (Schuirmann's two one-sided
     tests). This comes first: a difference surely there but surely smaller than what matters is equal for
-    every use. Else "better" or "worse" if the interval lies on one side of zero; else nobody can tell.
+    every use. Else "better" or "worse" if the interval lies on one side of zero; else nobody can tell, nor
+    with fewer than `FEWEST` values.
 
     One interval of 95 % decides all of it, the one that is drawn. A difference is thus declared at the
     usual 5 %, and equality at 2.5 %: stricter than the customary 5 %, for which a 90 % interval would do.
     Raises BadInput if the margin is not positive.
     """
-    if not margin > 0:
-        raise BadInput(f"a margin must be positive, in the unit of the difference, not {margin}")
-    if difference.n < 2:
+    _positive(margin)
+    if difference.n < FEWEST:
         return UNDECIDED
     if -margin < difference.low and difference.high < margin:
         return EQUAL
@@ -77,20 +127,138 @@ def equivalence(difference: Interval, margin: float) -> str:
     return WORSE if difference.low > 0 else UNDECIDED
 
 
+def holm(p: Sequence[float]) -> list[float]:
+    """The p-values of one family of tests, adjusted so that a wrong one among them stays rare (Holm, 1979).
+
+    The smallest counts times as many as there are, the next one time less, and none less than one before it.
+    A test that could not be made (NaN) stays NaN and does not count.
+    """
+    found = np.asarray(p, dtype=float)
+    adjusted = np.full(found.shape, math.nan)
+    order = [int(i) for i in np.argsort(found, kind="stable") if not math.isnan(found[i])]
+    worst = 0.0
+    for place, i in enumerate(order):
+        worst = max(worst, min(1.0, (len(order) - place) * float(found[i])))
+        adjusted[i] = worst
+    return adjusted.tolist()
+
+
+def family(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
+    """The verdicts of `equivalence` on all tests of one family together: each holds beside all the others.
+
+    Differences are adjusted by Holm on their two-sided p-values, equalities by Holm on the larger of their
+    two one-sided p-values, at half the level as there. Of one test alone this is `equivalence`.
+    """
+    apart = holm([one.p for one in differences])
+    equal = holm([one.p_equal(margin) for one in differences])
+    found = []
+    for one, p, p_equal in zip(differences, apart, equal, strict=True):
+        if p_equal < (1 - level) / 2:
+            found.append(EQUAL)
+        elif p < 1 - level:
+            found.append(BETTER if one.mean < 0 else WORSE)
+        else:
+            found.append(UNDECIDED)
+    return found
+
+
 def needed(spread: float, margin: float, level: float = LEVEL) -> int:
     """About how many seeds it takes to tell: until half the interval is no wider than the margin.
 
-    spread: standard deviation of the (paired) values. Roughly, because another sample has another spread,
-    and a difference that lies near the margin itself takes more.
+    spread: standard deviation of the values, or of the paired differences. Roughly, because another sample
+    has another spread, and a difference that lies near the margin itself takes more. Never below `FEWEST`.
     """
+    return _until(spread, margin, lambda n: _half(spread, n, level), level)
+
+
+def needed_welch(spread_a: float, spread_b: float, margin: float, level: float = LEVEL) -> int:
+    """As `needed`, on each of two sides that share nothing, with their standard deviations."""
+    a, b = spread_a**2, spread_b**2
+    both = math.sqrt(a + b) if min(spread_a, spread_b) >= 0 else -1.0
+
+    def half(n: int) -> float:
+        df = (n - 1) * (a + b) ** 2 / (a**2 + b**2) if both else 2 * n - 2
+        return _quantile(level, df) * both / math.sqrt(n)
+
+    return _until(both, margin, half, level)
+
+
+def _until(spread: float, margin: float, half: Callable[[int], float], level: float) -> int:
     if not (margin > 0 and spread >= 0):
         raise BadInput(f"a margin must be positive and a spread not negative, not {margin} and {spread}")
     normal = stats.norm.ppf((1 + level) / 2)
-    n = max(2, math.ceil((normal * spread / margin) ** 2))  # too few: Student's tails are longer
-    while _half(spread, n, level) > margin:
+    n = max(FEWEST, math.ceil((normal * spread / margin) ** 2))  # too few: Student's tails are longer
+    while half(n) > margin:
         n += 1
     return n
 
 
+# --- the test set ------------------------------------------------------------------------------------------
+
+
+def clustered_difference(
+    wrong_a: Values, wrong_b: Values, source: Sequence | np.ndarray
+) -> tuple[float, float]:
+    """The difference of two error rates on one test set, and its standard error, in points.
+
+    wrong_a, wrong_b: (n,) for every image whether the network got it wrong, or the share of several that did.
+    source: (n,) what an image was drawn from; images of one source are not independent, so what is summed and
+    squared are the sources' sums (Liang & Zeger, 1986, with the factor k / (k - 1) for k sources).
+    Raises BadInput if the lengths differ, or if there are fewer than two sources.
+    """
+    apart, number = _by_source(wrong_a, wrong_b, source)
+    mean = float(apart.mean())
+    sums = np.bincount(number, weights=apart - mean)
+    k = sums.size
+    error = math.sqrt(k / (k - 1) * float((sums**2).sum())) / apart.size
+    return 100 * mean, 100 * error
+
+
+def bootstrap_difference(
+    wrong_a: Values, wrong_b: Values, source: Sequence | np.ndarray, draws: int, seed: int
+) -> tuple[float, float]:
+    """As `clustered_difference`, by drawing sources with all their images again and again."""
+    apart, number = _by_source(wrong_a, wrong_b, source)
+    sums, counts = np.bincount(number, weights=apart), np.bincount(number)
+    drawn = np.random.default_rng(seed).integers(sums.size, size=(draws, sums.size))
+    rates = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    return 100 * float(apart.mean()), 100 * float(rates.std(ddof=1))
+
+
+def _by_source(
+    wrong_a: Values, wrong_b: Values, source: Sequence | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) the difference on every image, and the number of its source from 0 on."""
+    a, b, of = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
+    if not a.shape == b.shape == of.shape:
+        raise BadInput(
+            f"both networks answer the same images, not {a.size} and {b.size} of {of.size} sources"
+        )
+    number = np.unique(of, return_inverse=True)[1]
+    if number.size == 0 or number.max() < 1:
+        raise BadInput("a standard error over sources needs two sources or more")
+    return a - b, number
+
+
+# --- what all of them need ---------------------------------------------------------------------------------
+
+
+def _finite(values: Values) -> np.ndarray:
+    found = np.asarray(values, dtype=float)
+    if found.size == 0 or not np.isfinite(found).all():
+        raise BadInput(f"an interval needs one finite value or more, not {found.tolist()}")
+    return found
+
+
+def _positive(margin: float) -> float:
+    if not margin > 0:
+        raise BadInput(f"a margin must be positive, in the unit of the difference, not {margin}")
+    return margin
+
+
+def _quantile(level: float, df: float) -> float:
+    return float(stats.t.ppf((1 + level) / 2, df))
+
+
 def _half(spread: float, n: int, level: float) -> float:
-    return float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)
+    return _quantile(level, n - 1) * spread / math.sqrt(n)

@@ -10,9 +10,10 @@ from horticulture.figures.architectures import (
 )
 from horticulture.figures.curves import against_training, error_against
 from horticulture.figures.evidence import agreement, budgets, saliency_against_truth
-from horticulture.figures.looks import CURVES, Look, label, magnitude, save, use_style
+from horticulture.figures.looks import CURVES, Look, magnitude, save, use_style
 from horticulture.figures.sheets import images
 from horticulture.figures.studies import bytes_on_disk, of_study
+from horticulture.results import label
 
 __all__ = [
     "CURVES",

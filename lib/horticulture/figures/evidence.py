@@ -9,49 +9,56 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from horticulture.errors import choose
-from horticulture.evidence import interval
+from horticulture.evidence import FEWEST, interval
 from horticulture.figures.looks import BLACK, BLUE, CURVES, GREY
+from horticulture.results import again, complete, times
 
 
 def budgets(results: pd.DataFrame, whole_error: Sequence[float], ax: Axes | None = None) -> Axes:
     """Test error of the same pruned shapes, trained again in several ways (the tables of Liu et al., 2019).
 
     results: columns criterion, ratio (share removed), curve, seed, test_error (%); whole_error: test
-    errors of the whole network, one a seed. Cases and curves keep the order of the frame. Every seed is a
-    small point; the large ones beside them are means with their 95 % intervals (none for one seed), the line
-    and its band those of the whole network. An interval much wider than the points lie apart is cut off by
-    the axis.
+    errors of the whole network, one a seed. Cases and curves keep the order of the frame; what was trained
+    longer is a case of its own, rows without an error are left out, and what is one run in two curves is
+    drawn in the first. Every seed is a small point; the large ones beside them are means with their 95 %
+    intervals, the line and its band those of the whole network. Of one seed or two there are only the points,
+    large. An interval much wider than the points lie apart is cut off by the axis.
     Raises BadInput for a curve that has no look.
     """
     for curve in results["curve"].unique():
         choose(curve, CURVES, "curve")
+    results = complete(results).dropna(subset=["test_error"])
+    results = results[again(results) == ""]
     curves = results.groupby("curve", sort=False)
-    cases = list(results.groupby(["criterion", "ratio"], sort=False).groups)
+    cases = list(results.groupby(["criterion", "ratio", "longer"], sort=False).groups)
     ax = ax or plt.subplots(figsize=(max(5.5, 1.5 + 1.3 * len(cases)), 4.2))[1]
     shown = interval(whole_error)
     ax.axhline(shown.mean, color=BLACK, linewidth=1, zorder=1, label="unpruned")
-    if shown.n > 1:
+    if shown.n >= FEWEST:
         ax.axhspan(shown.low, shown.high, color=BLACK, alpha=0.08, linewidth=0, zorder=0)
     for i, (curve, found) in enumerate(curves):
         look = CURVES[str(curve)]
         slot = 0.8 / len(curves)
         aside = slot * (i + 0.5) - 0.4
         means = []
-        for case, errors in found.groupby(["criterion", "ratio"])["test_error"]:
+        for case, errors in found.groupby(["criterion", "ratio", "longer"])["test_error"]:
             place = cases.index(case) + aside
+            if len(errors) < FEWEST:
+                means += [(place, interval([error])) for error in errors]
+                continue
             beside = [place - 0.25 * slot] * len(errors)
             ax.plot(beside, errors, linestyle="", alpha=0.5, markersize=4, **look.style)
             means.append((place + 0.15 * slot, interval(errors)))
         ax.errorbar(
             [x for x, _ in means],
             [one.mean for _, one in means],
-            yerr=[one.high - one.mean if one.n > 1 else np.nan for _, one in means],
+            yerr=[one.high - one.mean for _, one in means],
             linestyle="",
             markersize=8,
             elinewidth=1.4,
             capsize=3,
             zorder=3,
-            label=look.short,
+            label=look.label,
             **look.style,
         )
     points = pd.concat([results["test_error"], pd.Series(whole_error)])
@@ -59,25 +66,27 @@ def budgets(results: pd.DataFrame, whole_error: Sequence[float], ax: Axes | None
     low, high = ax.get_ylim()
     ax.set_ylim(max(0, low, points.min() - room / 2), min(high, points.max() + room / 2))
     ax.set_xlim(-0.5, len(cases) - 0.5)
-    ax.set_xticks(range(len(cases)), [f"{criterion}\n{_went(ratio)}" for criterion, ratio in cases])
+    ax.set_xticks(range(len(cases)), [_case(*case) for case in cases])
     for edge in np.arange(0.5, len(cases) - 1):
         ax.axvline(edge, color="#cccccc", linewidth=0.8)
     ax.grid(visible=False, axis="x")
     ax.set_xlabel("criterion and share removed")
     ax.set_ylabel("test error (%)")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize="small")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize="small")
     return ax
 
 
-def _went(ratio: float) -> str:
-    return f"−{100 * ratio:.0f} %" if ratio else "all zeros"
+def _case(criterion: str, ratio: float, longer: float) -> str:
+    gone = f"−{100 * ratio:.0f} %" if ratio else "all zeros"
+    return f"{criterion}\n{gone}" + ("" if longer == 1 else f"\n{times(longer)} as long")
 
 
 def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """How well each criterion ranks channels by what their removal costs: a point a seed, a bar at the mean.
 
-    correlations: columns criterion, seed, correlation (Spearman's, with the true change of the loss).
-    The best criterion is at the top.
+    correlations: columns criterion, seed, correlation (Spearman's, with the true change of the loss), and
+    `ceiling` where it is known: what a perfect criterion would reach, because the true change is itself
+    measured on so many images only; its mean over seeds is a dashed line. The best criterion is at the top.
     """
     means = correlations.groupby("criterion")["correlation"].mean().sort_values()
     ax = ax or plt.subplots(figsize=(6, 0.45 * len(means) + 1.2))[1]
@@ -86,6 +95,11 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(seeds, [place] * len(seeds), linestyle="", marker="o", color=BLUE, alpha=0.45, markersize=6)
         ax.plot([mean, mean], [place - 0.3, place + 0.3], color=BLACK, linewidth=2)
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
+    if "ceiling" in correlations and correlations["ceiling"].notna().any():
+        best = correlations.drop_duplicates("seed")["ceiling"].mean()
+        said = "best possible with this many images"
+        ax.axvline(best, color=BLACK, linewidth=1, linestyle="--", zorder=1, label=said)
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", borderpad=0)
     ax.set_xlim(min(-0.1, correlations["correlation"].min() - 0.05), 1)
     ax.set_ylim(-0.6, len(means) - 0.4)
     ax.set_yticks(range(len(means)), list(means.index))

@@ -1,7 +1,7 @@
 """What all figures share: how a curve looks and is called, style, numbers, files.
 
 Colours are those of Okabe and Ito, which colour-blind people can tell apart; every curve has a marker of
-its own, for print. Networks with single weights removed are drawn hollow.
+its own, for print. Networks with single weights removed are half filled, what was trained longer is hollow.
 """
 
 from pathlib import Path
@@ -10,56 +10,54 @@ from typing import Any, NamedTuple
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from horticulture.results import label
+
 
 class Look(NamedTuple):
-    """How a curve is drawn and called; `{criterion}`, `{network}`, `{depth}` and `{width}` are filled in.
-
-    short: what it is called where criterion and network are said elsewhere.
-    """
+    """How a curve is drawn and called; `label` as in `results.NAMES`, without criterion and network."""
 
     label: str
     color: str
     marker: str | tuple[int, int, int]  # matplotlib's: (points, 1, turn) is a star
-    short: str = ""
-    hollow: bool = False
+    half: bool = False
 
     @property
     def style(self) -> dict[str, Any]:
         """Colour and marker as matplotlib takes them."""
-        inside = {"markerfacecolor": "white", "markeredgewidth": 1.4} if self.hollow else {}
-        return {"color": self.color, "marker": self.marker, **inside}
+        return {"color": self.color, "marker": self.marker, **(HALF if self.half else {})}
 
 
+HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}
+HALF = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgewidth": 1.2}
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
 COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY, "#882255")  # one a criterion
 
-CURVES: dict[str, Look] = {
-    "whole": Look("unpruned {network}", BLACK, "*", "unpruned"),
-    "pruned-tuned": Look("{criterion}-pruned + fine-tuning {network}", VERMILION, ".", "pruned bit by bit"),
-    "pruned-scratch": Look("{criterion} architectures from scratch", BLUE, "o", "Scratch-E"),
-    "width": Look("{narrower} from scratch", ORANGE, "s", "narrower"),
-    "depth": Look("{shallower} from scratch", SKY, "P", "shallower"),
-    "bottleneck": Look("{network} with bottlenecks from scratch", GREEN, "D", "bottlenecks"),
-    "copycat": Look("copycat {criterion} architectures from scratch", PURPLE, "^", "copycat"),
-    # one cut, then another training of what is left
-    "fine-tuned": Look("{criterion}-pruned at once + fine-tuning", VERMILION, "v", "fine-tuned"),
-    "lr-rewound": Look("{criterion}-pruned at once, learning rate rewound", ORANGE, ">", "lr rewound"),
-    "weights-rewound": Look("{criterion}-pruned at once, weights rewound", PURPLE, "<", "weights rewound"),
-    "scratch-b": Look("{criterion} architectures from scratch, same compute", SKY, "X", "Scratch-B"),
-    "scratch-b-all": Look("{criterion} architectures from scratch, all compute", BLUE, "8", "Scratch-B, all"),
+_MARKS: dict[str, tuple[str, str | tuple[int, int, int]]] = {
+    "whole": (BLACK, "*"),
+    "pruned-tuned": (VERMILION, "."),
+    "pruned-scratch": (BLUE, "o"),
+    "width": (ORANGE, "s"),
+    "depth": (SKY, "P"),
+    "bottleneck": (GREEN, "D"),
+    "copycat": (PURPLE, "^"),
+    # what a pruning left, trained again
+    "fine-tuned": (VERMILION, "v"),
+    "lr-rewound": (ORANGE, ">"),
+    "weights-rewound": (PURPLE, "<"),
+    "scratch-b": (SKY, "X"),
+    "scratch-b-all": (BLUE, "8"),
     # what the weights, and what the places, are worth
-    "sliced": Look("{criterion} architectures from a slice of the wide start", GREEN, "d", "sliced start"),
-    "random-channels": Look("random channels at {criterion} widths", GREY, (4, 1, 0), "random channels"),
-    "shuffled": Look("{criterion} widths shuffled, from scratch", GREY, "p", "shuffled"),
-    "uniform": Look("{network} with one share everywhere, from scratch", BLACK, (6, 1, 0), "uniform"),
-    "guided": Look("guided by {criterion}, from scratch", GREEN, "h", "guided"),
-    "transferred": Look("guided by {criterion} on another network", BLUE, (3, 1, 0), "transferred"),
+    "sliced": (GREEN, "d"),
+    "random-channels": (GREY, (4, 1, 0)),
+    "shuffled": (GREY, "p"),
+    "uniform": (BLACK, (6, 1, 0)),
+    "guided": (GREEN, "h"),
+    "transferred": (BLUE, (3, 1, 0)),
 }
+CURVES: dict[str, Look] = {name: Look(label(name), *marks) for name, marks in _MARKS.items()}
 CURVES |= {  # the same, where single weights were removed
-    f"sparse-{name}": look._replace(
-        label=f"{look.label}, single weights", short=f"{look.short}, sparse", hollow=True
-    )
+    f"sparse-{name}": look._replace(label=label(f"sparse-{name}"), half=True)
     for name, look in CURVES.items()
     if name.split("-")[0] in ("fine", "lr", "weights", "scratch") or name == "pruned-scratch"
 }
@@ -88,18 +86,6 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.png", dpi=160)
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-
-
-def label(curve: str, criterion: str, network: str) -> str:
-    """What a curve is called, in the words of the blog post's legend."""
-    family, _, size = network.partition("-")
-    depth, _, width = size.partition("-")
-    return CURVES[curve].label.format(
-        criterion=criterion.capitalize(),
-        network=network.upper(),
-        narrower=f"{family.upper()}-{depth}-k" if width else f"narrower {network}",
-        shallower=f"{family.upper()}-d-{width}" if width else f"shallower {network}",
-    )
 
 
 def magnitude(value: float) -> str:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from horticulture.figures.curves import against_training
 from horticulture.figures.evidence import budgets
 from horticulture.figures.looks import BLUE, CURVES, magnitude
+from horticulture.results import complete
 
 
 def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -19,9 +20,11 @@ def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     results: as `runs.collect` gives them. What was trained again after a pruning by ratio, by budget; error
     against the compute of all training; what compressed networks take on disk.
     """
-    whole = results.loc[(results["curve"] == "whole") & (results["criterion"] == ""), "test_error"]
+    results = complete(results)
+    plain = (results["curve"] == "whole") & (results["criterion"] == "")
+    whole = results.loc[plain & (results["longer"] == results["longer"].min()), "test_error"].dropna()
     again = results[results["ratio"].notna() & results["curve"].isin(CURVES)]
-    again = again[again["curve"] != "pruned-tuned"]
+    again = again[(again["curve"] != "pruned-tuned") & again["test_error"].notna()]
     if len(again):
         plain = again.assign(curve=again["curve"].str.removeprefix("sparse-"))
         yield "budgets", _figure(budgets(plain, list(whole)))

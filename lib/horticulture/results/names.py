@@ -1,0 +1,65 @@
+"""What a curve is called: one name each, in figures, tables and sentences.
+
+A name is a template; `{criterion}`, `{network}`, `{narrower}` and `{shallower}` are filled in, or left out
+where something else says them.
+"""
+
+import re
+
+NAMES: dict[str, str] = {
+    "whole": "unpruned {network}",
+    "pruned-tuned": "{criterion}-pruned {network}, tuned each round",
+    "pruned-scratch": "{criterion} shape from scratch (Scratch-E)",
+    "width": "narrower {narrower} from scratch",
+    "depth": "shallower {shallower} from scratch",
+    "bottleneck": "bottleneck {network} from scratch",
+    "copycat": "{criterion} copycat from scratch",
+    # what a pruning left, trained again
+    "fine-tuned": "{criterion}-pruned, fine-tuned",
+    "lr-rewound": "{criterion}-pruned, learning rate rewound",
+    "weights-rewound": "{criterion}-pruned, weights rewound",
+    "scratch-b": "{criterion} shape from scratch, more epochs (Scratch-B)",
+    "scratch-b-all": "{criterion} shape from scratch, most epochs (Scratch-B, all)",
+    # what the weights, and what the places, are worth
+    "sliced": "{criterion} shape from a slice of the wide start",
+    "random-channels": "{criterion} widths of random channels, fine-tuned",
+    "shuffled": "{criterion} widths shuffled, from scratch",
+    "uniform": "uniform {network} from scratch",
+    "guided": "{criterion}-guided {network} from scratch",
+    "transferred": "{criterion}-guided by another network, from scratch",
+    "compressed": "{criterion}-pruned, compressed",
+}
+SPARSE = "sparse-"  # before the name of a curve of networks without single weights
+BUDGETS = (  # what a pruning left, trained again
+    *("pruned-scratch", "scratch-b", "scratch-b-all", "fine-tuned", "lr-rewound", "weights-rewound"),
+    *("sliced", "random-channels", "shuffled", "compressed"),
+)
+FAMILIES = ("width", "depth", "bottleneck", "copycat", "guided", "transferred", "uniform")
+
+
+def plain(curve: str) -> str:
+    """The same name whether channels or single weights went."""
+    return curve.removeprefix(SPARSE)
+
+
+def label(curve: str, criterion: str = "", network: str = "") -> str:
+    """What a curve is called; a curve that has no name is called what it is.
+
+    criterion, network: as the results and the parameters name them, or nothing where they are said elsewhere.
+    """
+    family, _, size = network.partition("-")
+    depth, _, width = size.partition("-")
+    words = NAMES.get(plain(curve), plain(curve) + " {criterion}").format(
+        criterion=criterion[:1].upper() + criterion[1:],
+        network=network.upper(),
+        narrower=f"{family}-{depth}".upper() + "-k" if width else network.upper(),
+        shallower=f"{family.upper()}-d-{width}" if width else network.upper(),
+    )
+    words = re.sub(r"\s+(?=[ ,]|$)", "", words).lstrip(" -,")
+    return words + (", single weights" if curve.startswith(SPARSE) else "")
+
+
+def tag(curve: str) -> str:
+    """The field's short name, where a curve has one: `Scratch-B`; else its label."""
+    named = re.search(r"\((.+)\)", NAMES.get(plain(curve), ""))
+    return named[1] if named else label(curve)
