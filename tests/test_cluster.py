@@ -493,8 +493,8 @@ from horticulture.training import Recipe
 
 def main():
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    source = jobs.source("clutter", 1024)
-    recipe = Recipe(epochs=2, batch_size=32, precision="float32")
+    source = jobs.source("clutter", 512)
+    recipe = Recipe(epochs=1, batch_size=32, precision="float32")
     runs = [jobs.train(shape, recipe, source, 0), jobs.train(shape, recipe, source, 1)]
     cluster.map(runs, Path(sys.argv[1]), workers=2, device="cpu")
 
