@@ -46,6 +46,7 @@ ROOMS = [
     "jobs",
     "protocol",
     "ledger",
+    "pool",
     "cluster",
     "engine",
     "study",
@@ -155,7 +156,7 @@ def test_the_engine_knows_no_store_and_the_store_no_engine():
     engine = {"networks", "surgery", "data", "rules", "penalties", "training", "sparsity", "huffman"}
     engine |= {"compression", "saliency", "choosing", "pruning", "oracle"}
     store = {"store", "runs", "progress", "evidence", "results", "study", "figures", "widgets"}
-    both = {"checkpoints", "jobs", "protocol", "ledger", "cluster"}
+    both = {"checkpoints", "jobs", "protocol", "ledger", "pool", "cluster"}
     assert engine | store | both <= set(ROOMS)
     for path in MODULES:
         here = room(path)

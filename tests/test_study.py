@@ -326,8 +326,8 @@ def test_finished_means_every_cell(tmp_path):
 def test_a_kernel_leaves_no_worker_behind(run):
     """Under papermill; also one that was killed."""
     code = (
-        "from horticulture import cluster\ncluster.start(2, 'cpu')\n"
-        "print(*[process.pid for process in cluster._kept.processes])"
+        "from horticulture import cluster, pool\ncluster.start(2, 'cpu')\n"
+        "print(*[process.pid for process in pool._kept.processes])"
     )
     numbers = []
     target = run(code) / "notebooks" / "01_one.ipynb"
