@@ -47,11 +47,40 @@ def test_it_is_exactly_the_share_rounded(share, count):
     assert len(chosen(scores(FIRST, SECOND, ()), TWO, TWO, Aim(share))) == count
 
 
-def test_of_equals_the_first_by_position_go():
-    found = chosen(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, Aim(0.7))
-    assert places(found) == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2)]
-    found = chosen(scores([1.0, 0.0, 1.0, 0.0], [0.0] + [1.0] * 5, ()), TWO, TWO, Aim(0.4))
-    assert places(found) == [(0, 1), (0, 3), (1, 0), (0, 0)]
+def test_equals_go_from_all_groups_in_proportion():
+    """Four and six equals stand at 1/8, 3/8, 5/8, 7/8 and at 1/12, 3/12 and so on to 11/12."""
+    order = [(1, 0), (0, 0), (1, 1), (0, 1), (1, 2), (1, 3), (0, 2), (1, 4), (0, 3), (1, 5)]
+    for count in range(11):
+        found = chosen(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, Aim(count / 10))
+        assert places(found) == order[:count]
+
+
+def test_equals_are_counted_by_saliency():
+    """Two and one of 0, then two and five of 1, which stand at 1/4, 3/4 and at 1/10, 3/10 and so on."""
+    low = scores([1.0, 0.0, 1.0, 0.0], [0.0] + [1.0] * 5, ())
+    order = [(0, 1), (1, 0), (0, 3), (1, 1), (0, 0), (1, 2), (1, 3), (1, 4), (0, 2), (1, 5)]
+    for count in range(11):
+        assert places(chosen(low, TWO, TWO, Aim(count / 10))) == order[:count]
+
+
+def test_the_lowest_is_what_goes_first():
+    low = scores([1.0] * 4, [1.0] * 6, ())
+    assert choosing.lowest(low) == chosen(low, TWO, TWO, Aim(0.0, one=True))[0] == Choice(1, 0, 1.0)
+
+
+def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
+    """The same share of each: of 6 channels three go while two of 4 do, whatever they score."""
+    plan = Plan(rounds=10, criterion="l1")
+    shape, order = TWO, []
+    for round_ in range(1, 11):
+        low = [torch.arange(width) + 100.0 * group for group, width in enumerate(shape.widths)]
+        (choice,) = plan.chosen(low, shape, TWO, round_)
+        assert choice.channel == 0
+        order.append(choice.group)
+        shape = cut(shape, [choice])
+        for width, full in zip(shape.widths[:2], TWO.widths, strict=False):
+            assert abs((full - width) - round_ / 10 * full) < 1
+    assert order == [1, 0, 1, 0, 1, 1, 0, 1, 0, 1]
 
 
 def test_what_is_gone_already_counts():
@@ -102,7 +131,7 @@ def test_a_network_keeps_what_it_needs():
 def test_all_that_scores_nothing_goes():
     aim = Aim(0.0, measure="zeros")
     found = chosen(scores((0.0, 1e-30, 0.0, 1.0), (2.0, 0.0, 1.0, 1.0, -0.0, 1.0), ()), TWO, TWO, aim)
-    assert places(found) == [(0, 0), (0, 2), (1, 1), (1, 4)]
+    assert sorted(places(found)) == [(0, 0), (0, 2), (1, 1), (1, 4)]
     assert chosen(scores(FIRST, SECOND, ()), TWO, TWO, aim) == []
     held = Aim(0.0, measure="zeros", floor=0.5)
     assert places(chosen(scores([0.0] * 4, SECOND, ()), TWO, TWO, held)) == [(0, 0), (0, 1)]
@@ -394,10 +423,15 @@ def test_one_after_the_other_the_lowest_that_may_go(found, percent, tenths):
     gone = sum(whole.widths) - sum(shape.widths)
     count = max(0, round(share * sum(whole.widths)) - gone)
     widths, expected = list(shape.widths), []
-    everything = sorted(
-        (value, group, place) for group, row in enumerate(low) for place, value in enumerate(row.tolist())
-    )
-    for value, group, place in everything:
+    everything = []
+    for group, row in enumerate(low):
+        can = sorted((value, place) for place, value in enumerate(row.tolist()))
+        can = can[: max(0, len(can) - kept[group])]
+        for value, place in can:
+            equal = [at for other, at in can if other == value]
+            stands = Fraction(2 * equal.index(place) + 1, 2 * len(equal))
+            everything.append((value, stands, group, place))
+    for value, _, group, place in sorted(everything):
         if len(expected) < count and widths[group] > kept[group]:
             widths[group] -= 1
             expected.append((group, place, value))

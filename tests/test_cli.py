@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from horticulture import cli, runs, study
+from horticulture import cli, runs, store, study
 
 
 @pytest.fixture(autouse=True)
@@ -173,8 +173,8 @@ def test_studies_lists_them_all(capsys):
 def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "_execute", lambda *_: None)
     monkeypatch.setattr(study, "to_html", lambda target: target)
-    runs.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
-    runs.write_json(tmp_path / "runs" / "abc" / "run.json", {})
+    store.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
+    store.write_json(tmp_path / "runs" / "abc" / "run.json", {})
     chosen = study.read("smoke")
     study.run(chosen, study.settle(chosen, {}), tmp_path, first="03")
     assert (tmp_path / "smoke" / "curves" / "old.json").exists()
@@ -196,7 +196,7 @@ def test_a_full_disk_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "smoke" / "study.json"))
 
-    monkeypatch.setattr(runs, "write_json", full)
+    monkeypatch.setattr(store, "write_json", full)
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1

@@ -18,6 +18,7 @@ from horticulture.jobs import having, making
 from horticulture.pruning import Plan
 from horticulture.runs import Run
 from horticulture.training import Recipe
+from tests.conftest import clutter_parts
 
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 CLUTTER = {"name": "clutter", "images": 256}
@@ -29,7 +30,11 @@ CUT = jobs.prune(BASE, Plan(rounds=3, steps=2, batch_size=32, precision="float32
 def little_clutter():
     """Fewer images of each part: most of the time would go into evaluations."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "CLUTTER_PARTS", {"train": (512, 1), "validation": (96, 2), "test": (160, 3)})
+        patch.setattr(
+            digits,
+            "CLUTTER_PARTS",
+            clutter_parts(512, 96, 160),
+        )
         having._loaded.cache_clear()
         yield
     having._loaded.cache_clear()

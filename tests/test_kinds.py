@@ -30,6 +30,7 @@ from horticulture.networks import Network
 from horticulture.pruning import Plan
 from horticulture.runs import Member, Run
 from horticulture.training import Recipe
+from tests.conftest import clutter_parts
 
 CLUTTER = {"name": "clutter", "images": 96}
 COMMON = {"lr": 0.05, "schedule": "constant", "batch_size": 32, "precision": "float32"}
@@ -53,7 +54,11 @@ EVERY = (BASE, BLOCKS, GROUPS, SLIM, SPARSE, TUNED, PACKED, JUDGED)
 @pytest.fixture(scope="module", autouse=True)
 def little_clutter():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "CLUTTER_PARTS", {"train": (96, 1), "validation": (64, 2), "test": (48, 3)})
+        patch.setattr(
+            digits,
+            "CLUTTER_PARTS",
+            clutter_parts(96, 64, 48),
+        )
         having._loaded.cache_clear()
         yield
     having._loaded.cache_clear()

@@ -17,6 +17,7 @@ from horticulture.networks import Network
 from horticulture.protocol import Found, Protocol
 from horticulture.runs import Run
 from horticulture.training import Recipe
+from tests.conftest import clutter_parts
 
 ASKED = Protocol(
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
@@ -32,7 +33,11 @@ WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 @pytest.fixture(scope="module", autouse=True)
 def little_clutter():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "CLUTTER_PARTS", {"train": (96, 1), "validation": (32, 2), "test": (32, 3)})
+        patch.setattr(
+            digits,
+            "CLUTTER_PARTS",
+            clutter_parts(96, 32, 32),
+        )
         having._loaded.cache_clear()
         yield
     having._loaded.cache_clear()

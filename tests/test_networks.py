@@ -12,6 +12,7 @@ from torch import nn
 
 from horticulture import architecture, networks, surgery
 from horticulture.architecture import Architecture
+from horticulture.errors import BadInput
 from horticulture.networks.parts import Convolution, Selection
 from tests.conftest import SMALL, cut_at_random, small
 
@@ -295,6 +296,63 @@ def test_a_selection_is_part_of_what_is_saved(generator):
     assert [group.selection.index.tolist() for group in again.groups if group.selection] == index
     x = torch.randn(2, *a.image, generator=generator)
     assert torch.equal(again.eval()(x), network(x))
+
+
+@pytest.mark.parametrize("family", networks.BUILDERS)
+def test_a_network_may_select_what_another_does(family, generator):
+    network = networks.build(small(family), generator)
+    draw = torch.Generator().manual_seed(3)
+    for group in network.groups:
+        surgery.keep(group, sorted(torch.randperm(group.width, generator=draw)[: group.width // 2].tolist()))
+    found = networks.selections(network)
+    again = networks.build(network.architecture, torch.Generator().manual_seed(5), found)
+    assert networks.selections(again) == found
+    fresh = networks.build(network.architecture, torch.Generator().manual_seed(5))
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), fresh.parameters(), strict=True))
+    selecting = [group.selection is not None for group in network.groups]
+    assert [bool(index) for index in found] == selecting
+    if any(selecting):
+        assert networks.selections(fresh) != found
+        # with the weights of the first it computes what the first does
+        index = {name: tensor for name, tensor in again.state_dict().items() if name.endswith("index")}
+        again.load_state_dict({**network.state_dict(), **index})
+        x = torch.randn(2, *small(family).image, generator=generator)
+        assert torch.equal(again.eval()(x), network.eval()(x))
+
+
+def test_given_selections_reach_the_forward_pass(generator):
+    """The stem gives six maps; the first block of a dense network reads the second, fifth and sixth."""
+    whole = architecture.named("densenet-7-3", image=(1, 8, 8), classes=2)
+    a = whole.with_widths((3, *whole.widths[1:]))
+    places = [list(range(n)) for n in a.widths]
+    network = networks.build(a, generator, [[1, 4, 5], *places[1:]])
+    x = torch.randn(2, 6, 8, 8, generator=generator)
+    assert torch.equal(network.groups[0].selection(x), x[:, [1, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ([1, 4], r"group 1.1 selects 3 of 0 to 5, in increasing order: not \[1, 4\]"),
+        ([4, 1, 5], "increasing order"),
+        ([1, 1, 5], "increasing order"),
+        ([1, 4, 6], "of 0 to 5"),
+        ([-1, 4, 5], "of 0 to 5"),
+    ],
+)
+def test_selections_that_do_not_fit_are_refused(first, said):
+    whole = architecture.named("densenet-7-3", image=(1, 8, 8), classes=2)
+    a = whole.with_widths((3, *whole.widths[1:]))
+    rest = [list(range(n)) for n in a.widths[1:]]
+    with pytest.raises(BadInput, match=said):
+        networks.build(a, selections=[first, *rest])
+    with pytest.raises(BadInput, match="for 5 groups, and there are 6"):
+        networks.build(a, selections=rest)
+
+
+def test_what_is_said_of_groups_that_a_layer_makes_does_not_matter(tiny):
+    network = networks.build(tiny, selections=[[99], [], [3, 1]])
+    assert networks.selections(network) == [[], [], []]
 
 
 def test_every_family_of_architectures_can_be_built():

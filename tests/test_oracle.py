@@ -1,18 +1,21 @@
 """The true change of the loss without a channel: against the network really cut, and no trace is left."""
 
 import copy
+import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import data, networks, oracle, saliency, surgery, training
+from horticulture import data, networks, oracle, saliency, surgery
 from horticulture.data import Dataset
+from horticulture.errors import BadInput
 from horticulture.networks import Network
 from tests.conftest import SMALL, drawn, small
 
 FLOAT = torch.float32
-LISTENING = ("fisher", "taylor", "l1", "slimming", "uniform", "random")
+LISTENING = ("fisher", "taylor", "l1", "slimming", "random")
 
 
 def worn(family: str, images: Dataset) -> Network:
@@ -49,11 +52,12 @@ def large(images) -> Dataset:
 
 @pytest.mark.parametrize("family", SMALL)
 @pytest.mark.parametrize("mode", [True, False])
-def test_the_rise_is_that_of_the_network_really_cut(large, family, mode):
+@pytest.mark.parametrize("norm_images", [0, 30])
+def test_the_rise_is_that_of_the_network_really_cut(large, family, mode, norm_images):
     network = worn(family, large).train(mode)
     before = bits(network)
     channels = oracle.sample(network, 12, seed=3)
-    found = list(oracle.rises(network, large, channels, FLOAT))
+    found = [one.rise for one in oracle.rises(network, large, channels, FLOAT, norm_images=norm_images)]
     assert unchanged(network, before)
     assert network.training == mode
 
@@ -61,6 +65,11 @@ def test_the_rise_is_that_of_the_network_really_cut(large, family, mode):
 
     def loss(of: Network) -> float:
         with torch.no_grad():
+            if norm_images:
+                for norm in of.modules():
+                    if isinstance(norm, torch.nn.BatchNorm2d):
+                        norm.momentum = 1
+                of.train()(large.normalise(large.train.pixels[:norm_images]))
             return F.cross_entropy(of.eval()(x), y).item()
 
     whole = loss(copy.deepcopy(network))
@@ -76,7 +85,7 @@ def test_the_rise_is_that_of_the_network_really_cut(large, family, mode):
 def test_whoever_stops_after_one_has_the_network_as_it_was(images, tiny):
     network = networks.build(tiny)
     before = bits(network)
-    assert isinstance(next(oracle.rises(network, images, [(0, 1), (1, 1)], FLOAT)), float)
+    next(oracle.rises(network, images, [(0, 1), (1, 1)], FLOAT, norm_images=10))
     assert unchanged(network, before)
 
 
@@ -118,7 +127,6 @@ def test_the_scores_are_those_of_the_pure_functions(images, tiny):
         torch.testing.assert_close(found["fisher"][number], heard["fisher"][number])
         weights = group.producer.weight.detach().abs().sum(dim=(1, 2, 3))
         assert torch.equal(found["l1"][number], weights)
-        assert torch.equal(found["uniform"][number], weights)
         assert torch.equal(found["slimming"][number], group.norm.weight.detach().abs())
     for found_taylor, expected in zip(found["taylor"], heard["taylor"], strict=True):
         torch.testing.assert_close(found_taylor, expected / expected.square().sum().sqrt())
@@ -151,10 +159,115 @@ def test_a_sample_is_drawn_once_each_and_the_same_again(tiny):
 def test_the_loss_is_that_of_the_validation_images(images, tiny):
     network = networks.build(tiny, torch.Generator().manual_seed(0))
     other = Dataset("other", images.classes, images.train, images.validation, drawn(12, 9), pad=1, flip=True)
-    one, two = (list(oracle.rises(network, some, [(0, 0)], FLOAT)) for some in (images, other))
+    one, two = (
+        list(oracle.rises(network, some, [(0, 0)], FLOAT, norm_images=10)) for some in (images, other)
+    )
     assert one == two
     moved = Dataset("moved", images.classes, images.train, drawn(12, 9), images.test, pad=1, flip=True)
-    assert list(oracle.rises(network, moved, [(0, 0)], FLOAT)) != one
-    assert training.evaluate(network, images, images.validation).loss != pytest.approx(
-        training.evaluate(network, moved, moved.validation).loss
+    assert list(oracle.rises(network, moved, [(0, 0)], FLOAT, norm_images=10)) != one
+    assert evaluation.evaluate(network, images, images.validation).loss != pytest.approx(
+        evaluation.evaluate(network, moved, moved.validation).loss
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "count"), [("validation", 0), ("validation", 7), ("train", 0), ("train", 20)]
+)
+def test_the_halves_are_every_other_image(images, tiny, part, count):
+    network = worn_like(tiny)
+    (found,) = oracle.rises(network, images, [(1, 2)], FLOAT, norm_images=0, part=part, images=count)
+    whole = getattr(images, part).first(count)
+
+    def loss(which: slice) -> float:
+        with torch.no_grad():
+            x = images.normalise(whole.pixels[which])
+            return F.cross_entropy(network.eval()(x), whole.labels[which]).item()
+
+    every = (slice(None), slice(0, None, 2), slice(1, None, 2))
+    before = [loss(which) for which in every]
+    with torch.no_grad():
+        network.groups[1].norm.weight[2] = network.groups[1].norm.bias[2] = 0
+    after = [loss(which) for which in every]
+    assert list(found) == pytest.approx([b - a for a, b in zip(before, after, strict=True)], abs=2e-6)
+    assert len(set(found)) == 3
+
+
+def worn_like(architecture) -> Network:
+    network = networks.build(architecture, torch.Generator().manual_seed(0))
+    for group in network.groups:
+        group.norm.bias.data.fill_(0.3)
+    return network
+
+
+def test_images_that_cannot_be_halved_are_refused(images, tiny):
+    network = networks.build(tiny)
+    for wrong, said in (
+        ({"images": 1}, "two images at least: images=1 of 12"),
+        ({"part": "tset"}, "unknown part 'tset': choose from validation, train"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            next(oracle.rises(network, images, [(0, 0)], FLOAT, norm_images=0, **wrong))
+
+
+# --- agreement, by hand ----------------------------------------------------------------------------------
+
+
+def test_agreement_over_all_channels_by_hand():
+    """Ranks 1 to 4 against 1, 3, 2, 4: 1 - 6 (0 + 1 + 1 + 0) / (4 * 15)."""
+    found = oracle.agreement([0.1, 0.2, 0.3, 0.4], [1.0, 30.0, 2.0, 400.0], [0, 0, 1, 1])
+    assert found == pytest.approx(1 - 12 / 60)
+    assert oracle.agreement([1, 2, 3], [3, 2, 1], [0, 0, 0]) == pytest.approx(-1)
+
+
+def test_agreement_of_equals_takes_their_mean_rank():
+    """Ranks 1.5, 1.5, 3 against 1, 2, 3: deviations -0.5, -0.5, 1 and -1, 0, 1."""
+    assert oracle.agreement([5, 5, 9], [1, 2, 3], [0] * 3) == pytest.approx(1.5 / math.sqrt(1.5 * 2))
+
+
+def test_agreement_within_layers_by_hand():
+    """Within the first layer perfect, in the second (four channels) reversed; the third has only two."""
+    groups = [0, 0, 0, 1, 1, 1, 1, 2, 2]
+    scores = [1, 2, 3, 40, 30, 20, 10, 0, 1]
+    rises = [91, 92, 93, 1, 2, 3, 4, 5, 6]
+    assert oracle.agreement(scores, rises, groups, "layer") == pytest.approx((3 * 1 + 4 * -1) / 7)
+    assert oracle.agreement(scores, rises, groups, "vgg-16-a") == oracle.agreement(
+        scores, rises, groups, "layer"
+    )
+    # between layers the scores stand the wrong way round: nobody asks for it within layers
+    scores, rises = [1, 2, 3, 11, 12, 13], [11, 12, 13, 1, 2, 3]
+    assert oracle.agreement(scores, rises, [0, 0, 0, 1, 1, 1], "layer") == pytest.approx(1)
+    assert oracle.agreement(scores, rises, [0, 0, 0, 1, 1, 1]) < 0
+
+
+def test_what_says_nothing_agrees_with_nothing():
+    assert oracle.agreement([7, 7, 7], [1, 2, 3], [0] * 3) == 0
+    assert math.isnan(oracle.agreement([1, 2, 3], [7, 7, 7], [0] * 3))
+    assert math.isnan(oracle.agreement([1, 2], [1, 2], [0] * 2))
+    assert math.isnan(oracle.agreement([1, 2, 3], [1, 2, 3], [0, 1, 2], "layer"))
+    # a layer whose rises are all alike is left out, one whose scores are all alike is not
+    groups = [0, 0, 0, 1, 1, 1]
+    assert oracle.agreement([1, 2, 3, 1, 2, 3], [1, 2, 3, 0, 0, 0], groups, "layer") == pytest.approx(1)
+    assert oracle.agreement([1, 2, 3, 0, 0, 0], [1, 2, 3, 1, 2, 3], groups, "layer") == pytest.approx(0.5)
+
+
+def test_the_ceiling_by_hand():
+    """The halves agree by 0.8: the mean's reliability is 1.6 / 1.8."""
+    even, odd = [0.1, 0.2, 0.3, 0.4], [1.0, 30.0, 2.0, 400.0]
+    assert oracle.ceiling(even, odd) == pytest.approx(math.sqrt(1.6 / 1.8))
+    assert oracle.ceiling(even, even) == pytest.approx(1)
+    assert oracle.ceiling(even, even[::-1]) == 0
+    assert math.isnan(oracle.ceiling([1, 2], [1, 2]))
+    groups = [0, 0, 0, 1, 1, 1]  # perfect in one layer, by 0.5 in the other
+    found = oracle.ceiling([1, 2, 3, 11, 12, 13], [1, 2, 3, 12, 11, 13], groups, "layer")
+    assert found == pytest.approx(math.sqrt(1.5 / 1.75))
+    with pytest.raises(BadInput, match="say which group"):
+        oracle.ceiling(even, odd, scope="layer")
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])
+def test_the_ceiling_is_what_the_truth_reaches(noise):
+    draw = np.random.default_rng(0)
+    truth = draw.normal(size=4000)
+    even, odd = (truth + noise * draw.normal(size=4000) for _ in range(2))
+    reached = oracle.agreement(truth, (even + odd) / 2, [0] * 4000)
+    assert oracle.ceiling(even, odd) == pytest.approx(reached, abs=0.03)

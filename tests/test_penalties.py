@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from horticulture import architecture, networks, penalties, training
+from horticulture import architecture, evaluation, networks, penalties, training
 from horticulture.errors import BadInput
 from tests.conftest import small
 
@@ -186,18 +186,18 @@ def test_absorbed_the_plain_network_computes_the_same(name, mode):
 @each_factored
 def test_factors_are_heard_in_evaluation_and_no_more_once_closed(name, tiny, images):
     network, _ = begun(tiny)
-    plain = training.evaluate(network, images, images.test)
+    plain = evaluation.evaluate(network, images, images.test)
     penalty = penalties.make(network, name, 0.1)
-    assert training.evaluate(network, images, images.test) == plain  # all of them 1
+    assert evaluation.evaluate(network, images, images.test) == plain  # all of them 1
     half = {key: tensor / 2 for key, tensor in penalty.state().items()}
     penalty.restore(half)
-    scaled = training.evaluate(network, images, images.test)
+    scaled = evaluation.evaluate(network, images, images.test)
     assert scaled.loss != plain.loss
     penalty.close()
-    assert training.evaluate(network, images, images.test) == plain
+    assert evaluation.evaluate(network, images, images.test) == plain
     for branch in network.branches:  # in this network what reads a group is what ends a branch
         branch.weight.data /= 2
-    assert training.evaluate(network, images, images.test).loss == pytest.approx(scaled.loss, rel=1e-5)
+    assert evaluation.evaluate(network, images, images.test).loss == pytest.approx(scaled.loss, rel=1e-5)
 
 
 @each_factored

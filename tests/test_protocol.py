@@ -12,6 +12,7 @@ from horticulture.jobs import having
 from horticulture.protocol import Protocol
 from horticulture.pruning import Plan
 from horticulture.training import Recipe
+from tests.conftest import clutter_parts
 
 ASKED = Protocol(
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0]},
@@ -26,7 +27,11 @@ BY_CHANNEL = replace(ASKED, rounds=4, sizes=[1.0, 0.988, 0.5])  # a channel is a
 @pytest.fixture(scope="module", autouse=True)
 def little_clutter():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "CLUTTER_PARTS", {"train": (96, 1), "validation": (32, 2), "test": (32, 3)})
+        patch.setattr(
+            digits,
+            "CLUTTER_PARTS",
+            clutter_parts(96, 32, 32),
+        )
         having._loaded.cache_clear()
         yield
     having._loaded.cache_clear()

@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from horticulture import architecture, data, networks, penalties, pruning, saliency, sparsity, training
+from horticulture import (
+    architecture,
+    data,
+    evaluation,
+    networks,
+    penalties,
+    pruning,
+    saliency,
+    sparsity,
+)
 from horticulture.errors import BadInput
 from horticulture.pruning import Choice, Plan
 from tests.conftest import SMALL, small
@@ -78,8 +87,8 @@ def test_one_channel_goes_each_round(network, tiny, images, criterion):
     assert [removal.images for removal in history] == [20, 40, 60, 80]
     assert len({removal.gone[0][:2] for removal in history[1:]}) == 3  # no channel goes twice
     part = (
-        training.evaluate(network, images, images.test).error,
-        training.evaluate(network, images, images.validation).error,
+        evaluation.evaluate(network, images, images.test).error,
+        evaluation.evaluate(network, images, images.validation).error,
     )
     assert part == (history[-1].test_error, history[-1].val_error)
     assert all(len(module._forward_hooks) == 0 for module in network.modules())

@@ -27,6 +27,7 @@ from horticulture.jobs import having, kinds, making
 from horticulture.pruning import Plan, Pruning
 from horticulture.training import Recipe, Training
 from tests import killed
+from tests.conftest import clutter_parts
 
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 RECIPE = Recipe(epochs=2, lr=0.05, batch_size=32, precision="float32")
@@ -35,7 +36,7 @@ PLANS = {
     "fisher": PLAN,
     "random": replace(PLAN, criterion="random"),
     "a share in four rounds": replace(PLAN, criterion="taylor", ratio=0.5, measure="params"),
-    "a share of every group": replace(PLAN, criterion="uniform", ratio=0.3),
+    "a share of every group": replace(PLAN, criterion="l1", ratio=0.3),
     "single weights": replace(PLAN, criterion="magnitude", ratio=0.7),
 }
 PENALISED = {
@@ -53,7 +54,11 @@ class PutDown(Exception):
 @pytest.fixture(scope="module", autouse=True)
 def little_clutter():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "CLUTTER_PARTS", {"train": (128, 1), "validation": (64, 2), "test": (64, 3)})
+        patch.setattr(
+            digits,
+            "CLUTTER_PARTS",
+            clutter_parts(128, 64, 64),
+        )
         having._loaded.cache_clear()
         yield
     having._loaded.cache_clear()

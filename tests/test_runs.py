@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from horticulture import runs
+from horticulture import runs, store
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
 from horticulture.pruning import Plan
@@ -185,10 +185,10 @@ def test_a_file_that_could_not_be_written_is_as_it_was(tmp_path, monkeypatch, fa
             else:
                 patch.setattr(Path, "write_text", fail)
             with pytest.raises(OSError, match="disk full"):
-                runs.write_json(path, {"whole": False})
+                store.write_json(path, {"whole": False})
         assert list(path.parent.glob("*.json")) == before
-        runs.write_json(path, {"whole": True})
-        assert runs.read_json(path) == {"whole": True}
+        store.write_json(path, {"whole": True})
+        assert store.read_json(path) == {"whole": True}
 
 
 def test_removals_come_back_as_they_were_written(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import networks, saliency, surgery, training
+from horticulture import choosing, evaluation, networks, saliency, surgery, training
 from horticulture.errors import BadInput
 from tests.conftest import small
 
@@ -22,9 +22,16 @@ def test_fisher_by_hand():
 
 def test_taylor_by_hand():
     activation = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]], [[[1.0, 1.0]], [[2.0, 0.0]]]])
-    gradient = torch.tensor([[[[1.0, -1.0]], [[5.0, 1.0]]], [[[-2.0, -1.0]], [[-1.0, 7.0]]]])
-    # means over examples and space: channel 0: (1 - 2 - 2 - 1) / 4; channel 1: (0 + 3 - 2 + 0) / 4
-    torch.testing.assert_close(saliency.taylor(activation, gradient), torch.tensor([1.0, 0.25]))
+    gradient = torch.tensor([[[[1.0, -1.0]], [[5.0, 1.0]]], [[[2.0, 1.0]], [[-1.0, 7.0]]]])
+    # means over space: channel 0: (1 - 2) / 2 and (2 + 1) / 2; channel 1: (0 + 3) / 2 and (-2 + 0) / 2
+    found = saliency.taylor(activation, gradient)
+    torch.testing.assert_close(found, torch.tensor([(0.5 + 1.5) / 2, (1.5 + 1.0) / 2]))
+
+
+def test_examples_that_pull_either_way_do_not_cancel():
+    activation = torch.ones(2, 1, 1, 1)
+    gradient = torch.tensor([3.0, -3.0]).reshape(2, 1, 1, 1)
+    assert saliency.taylor(activation, gradient).item() == 3
 
 
 @pytest.mark.parametrize("chunk", [1, 3 * 5 * 4 * 4, 10**9], ids=["one", "three", "all at once"])
@@ -124,8 +131,7 @@ def test_a_probe_takes_the_mean_over_steps_for_taylor_too(network, images, gener
     for found, product, size in zip(
         scores, products, (64, 16, 4), strict=True
     ):  # pixels of 8 x 8, 4 x 4, 2 x 2
-        steps = torch.stack([product[:4].mean(dim=0), product[4:].mean(dim=0)]).abs() / size
-        mean = steps.mean(dim=0)
+        mean = product.abs().mean(dim=0) / size
         torch.testing.assert_close(found, mean / mean.norm(), rtol=1e-4, atol=1e-7)
 
 
@@ -158,7 +164,7 @@ def test_a_probe_leaves_no_hooks(network, images, generator, criterion):
 def test_a_probe_does_not_hear_evaluations(network, images, generator):
     with saliency.Probe(network, "fisher", generator) as probe:
         listen(network, images, (8,), probe)
-        training.evaluate(network, images, images.test)
+        evaluation.evaluate(network, images, images.test)
         after = probe.scores()
     with saliency.Probe(network, "fisher", generator) as fresh:
         listen(network, images, (8,), fresh)
@@ -246,6 +252,12 @@ def test_what_is_left_of_a_vanished_branch_matters_nothing(criterion, generator)
     assert not scores[3].any()
     assert not scores[5].any()
     assert scores[6].any()
+
+
+def test_what_is_compared_within_layers_is_what_the_paper_compares_there():
+    assert [name for name, found in saliency.CRITERIA.items() if found.scope == "layer"] == ["l1"]
+    assert all(found.scope in choosing.SCOPES for found in saliency.CRITERIA.values())
+    assert "uniform" not in saliency.CRITERIA
 
 
 def test_l1_of_a_selection_is_that_of_its_readers_by_hand(generator):

@@ -40,8 +40,8 @@ def test_what_may_go_is_the_weights_of_convolutions(network):
     [
         (0, [1, 1, 1, 1]),
         (0.25, [1, 0, 1, 1]),
-        (0.5, [0, 0, 1, 1]),  # two of size 2: the first goes
-        (0.6, [0, 0, 1, 1]),  # 2.4 of four: two
+        (0.5, [1, 0, 1, 0]),  # of two of size 2 one: number 2 * 1/2
+        (0.6, [1, 0, 1, 0]),  # 2.4 of four: two
         (0.7, [0, 0, 1, 0]),  # 2.8: three
     ],
 )
@@ -56,9 +56,21 @@ def test_over_all_layers_or_in_each():
 
 
 @pytest.mark.parametrize("scope", sparsity.SCOPES)
-def test_equal_weights_go_in_order_and_the_number_is_exact(scope):
+def test_equal_weights_go_at_equal_distances_and_the_number_is_exact(scope):
+    """Three of ten: numbers 1/6, 3/6 and 5/6 of 10, rounded down."""
     found = sparsity.masks(layers([1.0] * 10), 0.3, scope)
-    assert listed(found) == [[0, 0, 0, 1, 1, 1, 1, 1, 1, 1]]
+    assert listed(found) == [[1, 0, 1, 1, 1, 0, 1, 1, 0, 1]]
+
+
+def test_equal_weights_go_from_every_layer():
+    network = layers([1.0] * 4, [-1.0] * 8, [1.0, 9.0, 0.0, -1.0])
+    for count in range(1, 15):  # the 0 goes first, then some of fourteen equals; the 9 stays
+        masks = listed(sparsity.masks(network, (count + 1) / 16))
+        gone = [mask.count(0) for mask in masks]
+        assert sum(gone) == count + 1
+        assert masks[2][1:3] == [1, 0]
+        for went, there in zip((gone[0], gone[1], gone[2] - 1), (4, 8, 2), strict=True):
+            assert abs(went - count * there / 14) < 1
 
 
 @pytest.mark.parametrize("share", [0.1, 0.33, 0.5, 0.95])

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import architecture, data, networks, training
+from horticulture import architecture, data, evaluation, networks, training
 from horticulture.data import Batches
 from horticulture.errors import BadInput
 from horticulture.training import Recipe
@@ -76,7 +76,7 @@ def test_an_evaluation_counts_wrong_answers_and_leaves_the_mode(tiny, images, ge
     network.train(mode)
     part = data.Images(images.test.pixels.repeat(copies, 1, 1, 1), images.test.labels.repeat(copies))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    found = training.evaluate(network, images, part)
+    found = evaluation.evaluate(network, images, part)
     assert network.training == mode
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
@@ -92,7 +92,7 @@ def test_an_evaluation_counts_wrong_answers_and_leaves_the_mode(tiny, images, ge
 
 def test_a_network_can_be_trained_after_it_was_evaluated(tiny, images, generator):
     network = networks.build(tiny, generator)
-    training.evaluate(network, images, images.validation)  # caches statistics, where gradients are off
+    evaluation.evaluate(network, images, images.validation)  # caches statistics, where gradients are off
     assert len(list(training.Training(network, images, PLAIN, generator))) == 2
 
 
@@ -106,7 +106,7 @@ def test_the_loss_falls_on_clutter_in_a_few_steps(generator):
     assert [epoch.images for epoch in epochs] == [512, 1024, 1536, 2048]
     assert epochs[-1].loss < epochs[0].loss - 0.1
     assert epochs[-1].loss < math.log(10)
-    assert epochs[-1].val_error == training.evaluate(network, small, small.validation).error
+    assert epochs[-1].val_error == evaluation.evaluate(network, small, small.validation).error
     assert epochs[-1].val_error < 85  # ten classes: 90 by chance
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -47,12 +48,12 @@ class Aim:
 
 
 def lowest(scores: list[Tensor], least: Sequence[int] | None = None) -> Choice:
-    """The channel with the lowest saliency in the whole network; of equals the first by position.
+    """The channel with the lowest saliency in the whole network, which `chosen` would take first, too.
 
     least: how many channels each group must keep, none if it is not said.
     Raises BadInput when no channel is left, FloatingPointError when a saliency is not a number.
     """
-    queue = _queue(scores, least or [0] * len(scores), _by_saliency)
+    queue = _queue(scores, least or [0] * len(scores), lambda choice, rank: choice.saliency)
     if not queue:
         raise BadInput("no channel is left to remove")
     return queue[0]
@@ -73,20 +74,23 @@ def share(scope: str, whole: Architecture) -> float:
 
 
 def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: Aim) -> list[Choice]:
-    """The channels that go in a round, lowest first; of equals the first by position.
+    """The channels that go in a round, lowest first; equal ones are spread over the groups.
 
     scores: (channel,) for each group of `shape`, which was `whole` before anything was removed. Exactly
     `round(share * channels)` are gone afterwards, or the fewest that bring parameters or MACs down by
     the share. With the scope `layer` every group loses the same share; with a preset, that group's own.
     No group shrinks below what its network needs, nor below `floor` of its full width: in its place others
-    go, or with these two scopes none.
+    go, or with these two scopes none. With one channel a round these two let the groups take turns.
+
+    When only some of the channels with equal saliencies go, each group loses the same share of its own, to
+    the channel; within a group the first go first. Blocks go whole, and of equal ones the first goes first.
     Raises BadInput if the aim cannot be met so, FloatingPointError when a saliency is not a number.
     """
     quotas = _quotas(whole, aim.scope)
     gone = [full - left for full, left in zip(whole.widths, shape.widths, strict=True)]
     least = _kept(whole, aim.floor)
     if quotas is None:
-        queue = _queue(scores, least, _by_saliency, some_never=aim.whole_blocks)
+        queue = _queue(scores, least, lambda choice, rank: choice.saliency, aim.whole_blocks)
     else:  # the n-th of a group's quota is due when n - 1/2 of it would be gone
         least = [max(kept, full - q) for kept, full, q in zip(least, whole.widths, quotas, strict=True)]
         queue = _queue(
@@ -116,27 +120,37 @@ def _quotas(whole: Architecture, scope: str) -> list[int] | None:
     return [w - int((1 - share) * w) for w, share in zip(whole.widths, shares, strict=True)]
 
 
-def _by_saliency(choice: Choice, rank: int) -> float:
-    return choice.saliency
-
-
 def _queue(
     scores: list[Tensor],
     least: Sequence[int],
     key: Callable[[Choice, int], float],
-    some_never: bool = False,
+    whole_blocks: bool = False,
 ) -> list[Choice]:
-    """All channels that can go, in the order in which they go. some_never: infinite ones do not."""
-    entries = []
+    """All channels that can go, in the order in which they go: the smallest key first.
+
+    whole_blocks: infinite ones do not go, and the channels of a group stay together.
+    """
+    entries: list[tuple[float, float, Choice]] = []
     for group, (score, kept) in enumerate(zip(scores, least, strict=True)):
         values = score.double().numpy()
-        if not (np.isfinite(values).all() or (some_never and not np.isnan(values).any())):
+        if not (np.isfinite(values).all() or (whole_blocks and not np.isnan(values).any())):
             raise FloatingPointError("a saliency is not finite: lower the learning rate")
         order = np.argsort(values, kind="stable")[: max(0, len(values) - kept)]
         choices = [Choice(group, int(channel), float(values[channel])) for channel in order]
-        entries += [(key(choice, rank), choice) for rank, choice in enumerate(choices)]
-    entries.sort(key=lambda entry: (entry[0], entry[1].group))  # stable: within a group the order stands
-    return [choice for _, choice in entries if math.isfinite(choice.saliency)]
+        keys = [key(choice, rank) for rank, choice in enumerate(choices)]
+        places = [0.0] * len(keys) if whole_blocks else _among_equals(keys)
+        entries += zip(keys, places, choices, strict=True)
+    entries.sort(key=lambda entry: (*entry[:2], entry[2].group))  # stable: within a group the order stands
+    return [choice for *_, choice in entries if math.isfinite(choice.saliency)]
+
+
+def _among_equals(keys: list[float]) -> list[float]:
+    """Where each stands among its equals, above 0 and below 1. keys: rising.
+
+    Groups with n and m channels of one key come into step: after each n-th of the one an m-th of the other.
+    """
+    counts = [len(list(equals)) for _, equals in groupby(keys)]
+    return [(place + 0.5) / count for count in counts for place in range(count)]
 
 
 def _count(

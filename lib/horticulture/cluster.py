@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from horticulture import pool, runs
+from horticulture import pool, runs, store
 from horticulture.errors import BadInput
 from horticulture.progress import Progress
 from horticulture.runs import Run
@@ -34,9 +35,8 @@ def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
     Call it before torch is imported: the processes import it meanwhile. Nothing is started where `map`
     would not use processes either: with one worker, on a GPU that was not told to be shared, on a cluster.
     """
-    on_cpu = device == "cpu" or (
-        device == "auto" and os.name != "nt" and not any(os.path.exists(gpu) for gpu in GPUS)
-    )
+    no_gpu = os.name != "nt" and not any(os.path.exists(gpu) for gpu in GPUS)
+    on_cpu = device == "cpu" or (device == "auto" and no_gpu)
     allowed = workers or (processors() if on_cpu else 1)
     if allowed > 1 and not address:
         pool.ready(allowed, min(allowed, FIRST))
@@ -198,7 +198,7 @@ def _work(description: dict, outputs: str, device: str, threads: int | None) -> 
         nonlocal last
         if time.monotonic() - last > POLL:
             last = time.monotonic()
-            runs.write_json(path, share)
+            store.write_json(path, share)
 
     try:
         jobs.execute(run, Path(outputs), device, report, threads=threads)
@@ -220,16 +220,44 @@ def _share(run: Run, outputs: Path) -> float:
 # --- a cluster -------------------------------------------------------------------------------------------
 
 
+def precision(wanted: str, device: str, address: str) -> str:
+    """The precision of a study whose runs are made on a Dask cluster: what all of its workers have.
+
+    Raises BadInput where a worker would only imitate what is wanted, or no worker is there.
+    """
+    with _client(address) as client:
+        found = set(client.run(_precision, wanted, device).values())
+    for said in sorted(found):
+        if said.startswith("no "):
+            raise BadInput(f"a worker of {address}: {said.removeprefix('no ')}")
+    if not found:
+        raise BadInput(f"the Dask scheduler at {address!r} has no worker")
+    return "float32" if "float32" in found else found.pop()
+
+
+def _precision(wanted: str, device: str) -> str:
+    from horticulture import machine
+
+    try:
+        return machine.precision(wanted, machine.place(device))
+    except BadInput as error:
+        return f"no {error}"
+
+
 @contextmanager
 def _dask(address: str) -> Iterator[Submit]:
-    """A running Dask cluster. Raises BadInput if it is not there, or Dask is not installed."""
+    """A running Dask cluster to submit to."""
+    with _client(address) as client, client.get_executor(pure=False) as executor:
+        yield executor.submit
+
+
+def _client(address: str) -> Any:
+    """A client of a running Dask cluster. Raises BadInput if it is not there, or Dask is not installed."""
     try:
         from distributed import Client
     except ImportError as error:
         raise BadInput("a cluster needs Dask: pip install 'horticulture[cluster]'") from error
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        return Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise BadInput(f"no Dask scheduler answers at {address!r}: {error}") from error
-    with client, client.get_executor(pure=False) as executor:
-        yield executor.submit

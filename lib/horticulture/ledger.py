@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from horticulture import budgets, families, jobs, machine, profiles, runs
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
-from horticulture.protocol import Found, Protocol, found
+from horticulture.protocol import Protocol
+from horticulture.pruned import Found, found
 from horticulture.runs import Member, Run
 from horticulture.training import Recipe
 
@@ -61,6 +62,11 @@ def random_channels(asked: Protocol, what: Found) -> Run:
     return _on(what, asked.tuning(asked.tune_lr, "constant"), "random")
 
 
+def reselected(asked: Protocol, what: Found) -> Run:
+    """From scratch for as many epochs, but selecting channels spread evenly over each trunk."""
+    return _scratch(asked, what._replace(selections=None), asked.recipe)
+
+
 def shuffled(asked: Protocol, what: Found) -> Run:
     """From scratch, with the same widths dealt out anew among the layers."""
     seed = what.taken.run.seed
@@ -82,20 +88,32 @@ BUDGETS: dict[str, Callable[[Protocol, Found], Run]] = {
     "sliced": sliced,
     "random-channels": random_channels,
     "shuffled": shuffled,
+    "reselected": reselected,
     "compressed": compressed,
 }
 # What says nothing where single weights went, and what says nothing where channels went.
-OF_CHANNELS, OF_WEIGHTS = ("sliced", "random-channels", "shuffled"), ("compressed",)
+OF_CHANNELS, OF_WEIGHTS = ("sliced", "random-channels", "shuffled", "reselected"), ("compressed",)
 
 
 def entries(asked: Protocol, networks: Iterable[Found]) -> list[Member]:
-    """Each of the networks by each of the budgets that apply to it. Raises BadInput for an unknown one."""
+    """Each of the networks by each of the budgets that apply to it, for as long as its base was trained.
+
+    Where channels went one by one the network of that round is measured as it is, too: what is trained anew
+    is compared with that very network. Raises BadInput for an unknown budget.
+    """
     found = []
     for what in networks:
+        own = asked.at(what.taken.longer)
+        if what.taken.one_by_one:
+            found.append(what.member("pruned-tuned", _on(what, replace(own.recipe, epochs=0), "kept")))
         for budget in asked.budgets:
             train = BUDGETS[choose(budget, BUDGETS, "budget")]
-            if budget not in (OF_CHANNELS if what.taken.sparse else OF_WEIGHTS):
-                found.append(what.member(budget, train(asked, what)))
+            if budget in (OF_CHANNELS if what.taken.sparse else OF_WEIGHTS):
+                continue
+            try:
+                found.append(what.member(budget, train(own, what)))
+            except profiles.OnlyOneWay as error:
+                print(f"{budget} is left out for {what.taken.label}, seed {what.taken.run.seed}: {error}")
     return found
 
 
@@ -106,7 +124,7 @@ def _on(what: Found, recipe: Recipe, weights: str) -> Run:
 def _scratch(asked: Protocol, what: Found, recipe: Recipe) -> Run:
     if what.taken.sparse:
         return _on(what, recipe, "fresh")
-    return jobs.train(what.shape, recipe, asked.source, what.taken.run.seed)
+    return jobs.train(what.shape, recipe, asked.source, what.taken.run.seed, what.selections)
 
 
 # --- other sizes: simple families, and families that follow what a pruning found ----------------------------
@@ -149,7 +167,7 @@ def models(asked: Protocol, outputs: Path) -> dict[tuple[str, int], Model]:
     wanted = asked.copied * asked.whole.params
     best: dict[tuple[str, int], Found] = {}
     for taken in asked.prunings:
-        if taken.sparse:
+        if taken.sparse or taken.longer != 1:
             continue
         round_ = runs.round_nearest(runs.removals(taken.run, outputs), wanted)
         what, place = found(taken, round_, outputs), (taken.criterion, taken.run.seed)
@@ -176,13 +194,14 @@ def _members(asked: Protocol, outputs: Path, curve: str, params: int) -> Iterato
     if choose(curve, [*ALONE, *FOLLOWING], "curve") in ALONE:
         shape = ALONE[curve](asked.whole, params=params)
         for seed in asked.seeds:
-            yield Member(curve, jobs.train(shape, asked.recipe, asked.source, seed))
+            run = jobs.train(shape, asked.recipe, asked.source, seed)
+            yield Member(curve, run, whole_macs=asked.whole_macs)
         return
     followed = _guide(asked) if curve == "transferred" else asked
     for (criterion, seed), model in models(followed, outputs).items():
         shape, cost = FOLLOWING[curve](asked.whole, model, params)
         run = jobs.train(shape, asked.recipe, asked.source, seed)
-        yield Member(curve, run, criterion, model.mine.round, cost)
+        yield Member(curve, run, criterion, model.mine.round, cost, whole_macs=asked.whole_macs)
 
 
 def _guide(asked: Protocol) -> Protocol:
@@ -193,6 +212,8 @@ def _guide(asked: Protocol) -> Protocol:
 
 def check(parameters: dict[str, Any]) -> None:
     """Refuse, before anything runs, a study whose parameters would fail later. Raises BadInput."""
+    if parameters.get("precision") == "auto":  # settled when the study begins; nothing else hangs on it
+        parameters = {**parameters, "precision": "float32"}
     asked = Protocol.of(parameters)
     asked.check()
     for budget in asked.budgets:

@@ -2,13 +2,15 @@
 
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from horticulture import training
-from horticulture.errors import BadInput
+from horticulture import evaluation
+from horticulture.errors import BadInput, choose
 
 
 def place(device: str) -> torch.device:
@@ -22,23 +24,57 @@ def place(device: str) -> torch.device:
     return torch.device(device)
 
 
-def about(device: torch.device, precision: str) -> dict:
+def precision(wanted: str, device: torch.device) -> str:
+    """A name in `evaluation.PRECISIONS`: `auto` is bfloat16 only where the hardware multiplies it.
+
+    Raises BadInput where it would only be imitated.
+    """
+    native = evaluation.has_bfloat16(device)
+    if wanted == "auto":
+        return "bfloat16" if native else "float32"
+    if wanted == "bfloat16" and not native:
+        raise BadInput(f"{processor(device)} only imitates bfloat16, ten times slower: use float32")
+    return choose(wanted, ["auto", *evaluation.PRECISIONS], "precision")
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads (None: as many as now), which decide the last bits of every sum."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def about(device: torch.device) -> dict:
     """What a result says of where it was made."""
     return {
-        "device": device_name(device),
-        "precision": str(training.precision(precision, device)).removeprefix("torch."),
+        "device": processor(device),
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in ("horticulture", "torch", "numpy")},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
+def same_bits(found: dict, device: torch.device) -> bool:
+    """Whether this place, with as many threads, computes what the one of a result (`about`) did."""
+    here = about(device)
+    return found["device"] == here["device"] and found["versions"]["torch"] == here["versions"]["torch"]
+
+
 def device_name(device: torch.device) -> str:
-    """What the device calls itself, for captions."""
+    """What the device calls itself and how many threads it uses, for captions."""
+    name = processor(device)
+    return name if device.type == "cuda" else f"{name}, {torch.get_num_threads()} threads"
+
+
+def processor(device: torch.device) -> str:
+    """What the device calls itself."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    model = names[0] if names else platform.processor() or platform.machine()
-    return f"{model}, {torch.get_num_threads()} threads"
+    return names[0] if names else platform.processor() or platform.machine()

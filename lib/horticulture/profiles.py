@@ -16,6 +16,10 @@ from horticulture.errors import BadInput, choose
 from horticulture.families import possible, sized
 
 
+class OnlyOneWay(BadInput):
+    """Widths that cannot be dealt anew: the outcome would always be the same."""
+
+
 def shares(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
     """What is left of every group, 0 to 1. Raises BadInput if the two have other groups."""
     _same_groups([pruned], whole)
@@ -76,7 +80,8 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
     """The same widths dealt out anew among blocks of the same full widths: does the place matter?
 
     A block moves as one (all groups `stage.block`, and most have one): one that has left stays whole in its
-    leaving, and no group becomes wider than it was in `whole`. Raises BadInput if the two have other groups.
+    leaving, and no group becomes wider than it was in `whole`. The widths are never those that came in.
+    Raises BadInput if the two have other groups, OnlyOneWay where nothing dealt anew is another network.
     """
     _same_groups([pruned], whole)
     blocks: dict[str, list[int]] = {}
@@ -85,13 +90,14 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
     of_a_size: dict[tuple[int, ...], list[list[int]]] = {}
     for block in blocks.values():
         of_a_size.setdefault(tuple(whole.widths[group] for group in block), []).append(block)
+    left = [{tuple(pruned.widths[group] for group in block) for block in same} for same in of_a_size.values()]
+    if all(len(widths) == 1 for widths in left):
+        raise OnlyOneWay("blocks of one full width have one width left: no shuffling gives another network")
     draw = np.random.default_rng(seed)
-    widths = list(pruned.widths)
-    for places in of_a_size.values():
-        for to, come in zip(places, draw.permutation(len(places)), strict=True):
-            for group, source in zip(to, places[come], strict=True):
-                widths[group] = pruned.widths[source]
-    return pruned.with_widths(tuple(widths))
+    widths = pruned.widths
+    while widths == pruned.widths:  # drawing again leaves all other outcomes as likely as each other
+        widths = _dealt(pruned.widths, list(of_a_size.values()), draw)
+    return pruned.with_widths(widths)
 
 
 def alike(architectures: Sequence[Architecture], whole: Architecture) -> float:
@@ -160,6 +166,18 @@ def preset(name: str, whole: Architecture) -> tuple[float, ...]:
 
 
 # --- parts ------------------------------------------------------------------------------------------------
+
+
+def _dealt(
+    widths: tuple[int, ...], exchangeable: list[list[list[int]]], draw: np.random.Generator
+) -> tuple[int, ...]:
+    """The widths of blocks, which are places of groups, dealt anew among those that are exchangeable."""
+    found = list(widths)
+    for blocks in exchangeable:
+        for to, come in zip(blocks, draw.permutation(len(blocks)), strict=True):
+            for group, source in zip(to, blocks[come], strict=True):
+                found[group] = widths[source]
+    return tuple(found)
 
 
 def _stages(a: Architecture) -> list[str]:

@@ -7,61 +7,18 @@ What it asks for are descriptions: nothing is computed here but architectures.
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from horticulture import architecture, choosing, jobs, runs, saliency
 from horticulture.architecture import Architecture
 from horticulture.data import Dataset
 from horticulture.errors import BadInput, choose
+from horticulture.pruned import Found, Taken, found
 from horticulture.pruning import Plan
 from horticulture.runs import Member, Run
 from horticulture.training import Recipe
 
-
-class Taken(NamedTuple):
-    """A network that is taken apart: by which criterion, and from which base."""
-
-    criterion: str
-    base: Run
-    run: Run  # the pruning
-
-    def member(self) -> Member:
-        """Its place in the study: a network for every round."""
-        return Member("pruned-tuned", self.run, self.criterion, ratio=self.ratio)
-
-    @property
-    def label(self) -> str:
-        """For people: the criterion, and the share that goes."""
-        return f"{self.criterion} −{100 * self.ratio:.0f} %" if self.ratio else self.criterion
-
-    @property
-    def ratio(self) -> float | None:
-        """The share that goes: none where channels go one by one, 0 where it is for the network to say."""
-        plan = Plan(**self.run.recipe)
-        if plan.one_at_a_time():
-            return None
-        return plan.ratio or choosing.share(plan.scope, self.run.architecture)
-
-    @property
-    def sparse(self) -> bool:
-        """Whether single weights went, so that the shape is that of the whole network."""
-        return saliency.CRITERIA[self.run.recipe["criterion"]].unit == "weight"
-
-
-class Found(NamedTuple):
-    """A network that a pruning found: its shape, and what it cost in MACs to find it."""
-
-    taken: Taken
-    round: int
-    shape: Architecture
-    macs: int  # of one image; with single weights gone, those of the weights that are left
-    cost: int
-
-    def member(self, curve: str, run: Run) -> Member:
-        """A run's place in the study: trained for this shape, or from these weights."""
-        taken = self.taken
-        name = f"sparse-{curve}" if taken.sparse else curve
-        return Member(name, run, taken.criterion, self.round, self.cost, taken.ratio)
+LENGTHS = ("epochs", "steps", "tune_epochs")  # what becomes longer in a longer study
 
 
 @dataclass(frozen=True)
@@ -77,8 +34,13 @@ class Protocol:
     schedule: str
     batch_size: int
     weight_decay: float = 5e-4
-    strengths: dict[str, float] = field(default_factory=dict)
+    image_size: int = 0
+    precision: str = "float32"
+    norms: str = "estimated"
+    norm_images: int = 512
     longer: list[float] = field(default_factory=lambda: [1.0])
+    longer_sizes: list[float] = field(default_factory=list)
+    strengths: dict[str, float] = field(default_factory=dict)
     criterion: str = "fisher"
     ratios: list[float] = field(default_factory=list)
     measure: str = "channels"
@@ -86,6 +48,7 @@ class Protocol:
     floor: float = 0.0
     rounds: int = 1
     steps: int = 1
+    evaluate_every: int = 1
     tune_lr: float = 0.01
     tune_epochs: int = 1
     sizes: list[float] = field(default_factory=list)
@@ -106,12 +69,12 @@ class Protocol:
     @property
     def dataset(self) -> Dataset:
         """The data set, on the CPU."""
-        return jobs.dataset(self.data, self.images)
+        return jobs.dataset(self.data, self.images, image_size=self.image_size)
 
     @cached_property
     def source(self) -> dict:
         """What runs say of the data."""
-        return jobs.source(self.data, self.images)
+        return jobs.source(self.data, self.images, self.image_size)
 
     @cached_property
     def whole(self) -> Architecture:
@@ -136,15 +99,42 @@ class Protocol:
         """The whole network, trained: one for each seed."""
         return [self.base(seed) for seed in self.seeds]
 
-    def base(self, seed: int, penalty: str = "none", longer: float = 1.0) -> Run:
-        """The whole network, trained with a penalty, or for so many times the epochs."""
+    @property
+    def wholes(self) -> list[Member]:
+        """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
+        penalties = {name: saliency.CRITERIA[_criterion(name)].penalty for name in self.criteria}
+        found: dict[str, Member] = {}
+        for longer in dict.fromkeys([1.0, *map(float, self.longer)]):
+            own = self.at(longer)
+            ways = {"": "none", **{name: penalty for name, penalty in penalties.items() if penalty != "none"}}
+            for criterion, penalty in ways.items():
+                for seed in self.seeds:
+                    base = own.base(seed, penalty)
+                    about: dict[str, Any] = {"longer": longer, "whole_macs": own.whole_macs}
+                    found.setdefault(base.key, Member("whole", base, criterion, **about))
+        return list(found.values())
+
+    def at(self, longer: float) -> "Protocol":
+        """The same study with all its training so many times as long: before, between and after removals."""
+        if longer == 1:
+            return self
+        times = {name: max(1, round(longer * getattr(self, name))) for name in LENGTHS}
+        return replace(self, **times, sizes=self.longer_sizes or self.sizes)
+
+    @cached_property
+    def whole_macs(self) -> int:
+        """Forward multiply-accumulates of the whole network's training."""
+        steps = self.epochs * (len(self.dataset.train) // self.batch_size)
+        return self.whole.macs * steps * self.batch_size
+
+    def base(self, seed: int, penalty: str = "none") -> Run:
+        """The whole network, trained, perhaps with a penalty."""
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
         if penalty != "none" and not (isinstance(strength, int | float) and strength > 0):
             raise BadInput(
                 f"strengths must say how strong the penalty {penalty} is, above 0: {self.strengths}"
             )
-        epochs = max(1, round(longer * self.epochs))
-        recipe = replace(self.recipe, epochs=epochs, penalty=penalty, strength=strength)
+        recipe = replace(self.recipe, penalty=penalty, strength=strength)
         return jobs.train(self.whole, recipe, self.source, seed)
 
     def tuning(self, lr: float, schedule: str) -> Recipe:
@@ -152,13 +142,24 @@ class Protocol:
         return self._recipe(self.tune_epochs, lr, schedule)
 
     def _recipe(self, epochs: int, lr: float, schedule: str) -> Recipe:
-        return Recipe(epochs, lr, schedule, self.batch_size, weight_decay=self.weight_decay)
+        return Recipe(epochs, lr, schedule, **self._common)
+
+    @property
+    def _common(self) -> dict[str, Any]:
+        """What every training and every pruning of the study has."""
+        return {
+            "batch_size": self.batch_size,
+            "weight_decay": self.weight_decay,
+            "precision": self.precision,
+            "norms": self.norms,
+            "norm_images": self.norm_images,
+        }
 
     # --- taking it apart ---------------------------------------------------------------------------------
 
     def plan(self, criterion: str, ratio: float = 0.0) -> Plan:
         """How one of the criteria takes the network apart."""
-        unit = saliency.CRITERIA[choose(criterion, saliency.CRITERIA, "criterion")].unit
+        unit = saliency.CRITERIA[_criterion(criterion)].unit
         scopes = {"weight": choosing.SCOPES, "block": ()}  # presets are of channels; a block is a block
         return Plan(
             rounds=self.rounds,
@@ -169,32 +170,38 @@ class Protocol:
             floor=self.floor if unit == "channel" else 0.0,
             steps=self.steps,
             lr=self.tune_lr,
-            batch_size=self.batch_size,
-            weight_decay=self.weight_decay,
+            evaluate_every=self.evaluate_every,
+            **self._common,
         )
 
     @property
     def prunings(self) -> list[Taken]:
-        """Every criterion, base and ratio, with every seed; without ratios one channel goes a round."""
+        """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
         found = []
         for name in self.criteria:
-            criterion = saliency.CRITERIA[choose(name, saliency.CRITERIA, "criterion")]
+            penalty = saliency.CRITERIA[_criterion(name)].penalty
             for longer in self.longer:
-                label = name if longer == 1 else f"{name}, base x {longer:g}"
+                own = self.at(longer)
                 for ratio in self.ratios or [0.0]:
                     for seed in self.seeds:
-                        base = self.base(seed, criterion.penalty, longer)
-                        found.append(Taken(label, base, jobs.prune(base, self.plan(name, ratio))))
+                        base = own.base(seed, penalty)
+                        run = jobs.prune(base, own.plan(name, ratio))
+                        found.append(Taken(name, base, run, float(longer), own.whole_macs))
         return found
+
+    @property
+    def curves_of_prunings(self) -> list[Member]:
+        """The prunings that are drawn round by round: a longer one is drawn at `longer_sizes` only."""
+        return [taken.member() for taken in self.prunings if taken.longer == 1 or not self.longer_sizes]
 
     def found(self, outputs: Path) -> list[Found]:
         """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
         chosen = []
         for taken in self.prunings:
             rounds = [self.rounds]
-            if Plan(**taken.run.recipe).one_at_a_time():
-                removed = runs.removals(taken.run, outputs)
-                near = [runs.round_nearest(removed, size * self.whole.params) for size in self.sizes]
+            if taken.one_by_one:
+                removed, sizes = runs.removals(taken.run, outputs), self.at(taken.longer).sizes
+                near = [runs.round_nearest(removed, size * self.whole.params) for size in sizes]
                 rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
             chosen += [found(taken, round_, outputs) for round_ in rounds]
         return chosen
@@ -215,7 +222,7 @@ class Protocol:
 
     def check(self) -> None:
         """Refuse, before anything runs, what would fail later. Raises BadInput."""
-        for size in [*self.sizes, self.copied]:
+        for size in [*self.sizes, *self.longer_sizes, self.copied]:
             if not (isinstance(size, int | float) and 0 < size <= 1):
                 raise BadInput(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
         for seed in self.seeds:
@@ -230,13 +237,8 @@ class Protocol:
             jobs.compress(taken.base, self.tuning(self.tune_lr, "constant"), self.bits)
 
 
-def found(taken: Taken, round_: int, outputs: Path) -> Found:
-    """What a finished pruning had after a round."""
-    removed = runs.removals(taken.run, outputs)
-    cost = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
-    shape = runs.architecture_at(taken.run, removed, round_)
-    metrics = (runs.result(taken.run, outputs) or {})["metrics"]
-    return Found(taken, round_, shape, metrics.get("nonzero_macs", shape.macs), cost)
+def _criterion(name: str) -> str:
+    return choose(name, saliency.CRITERIA, "criterion")
 
 
 # --- what there is to look at ----------------------------------------------------------------------------

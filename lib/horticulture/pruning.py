@@ -4,14 +4,16 @@ One channel a round is the way of Crowley et al. (2018); one round that takes a 
 stroke is that of Liu et al. (2019).
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from horticulture import choosing, saliency, sparsity, surgery, training
+from horticulture import choosing, evaluation, saliency, sparsity, surgery, training
 from horticulture.architecture import Architecture
 from horticulture.choosing import Choice, lowest
 from horticulture.data import Batches, Dataset
@@ -34,31 +36,35 @@ class Plan:
     criterion: str = "fisher"  # a name in saliency.CRITERIA
     ratio: float = 0.0  # share that goes in all rounds together; 0: one channel a round
     measure: str = "channels"  # what it is a share of: channels, params, macs; zeros: all that scores 0
-    scope: str = ""  # global, layer or a preset's name; empty: the criterion's own
+    scope: str = ""  # global, layer or a preset's name; empty becomes the criterion's own
     floor: float = 0.0  # share of every group's channels that stays in any case
     steps: int = 100  # of fine-tuning, in each round
     lr: float = 8e-4  # constant
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    precision: str = "auto"
+    precision: str = "float32"
+    norms: str = "estimated"  # as in a `training.Recipe`
+    norm_images: int = 512
+    evaluate_every: int = 1  # rounds; the last is always evaluated
 
     def __post_init__(self) -> None:
-        choose(self.criterion, saliency.CRITERIA, "criterion")
-        choose(self.precision, training.PRECISIONS, "precision")
+        criterion = saliency.CRITERIA[choose(self.criterion, saliency.CRITERIA, "criterion")]
+        object.__setattr__(self, "scope", self.scope or criterion.scope)
+        evaluation.check_measurement(self)
         choose(self.measure, [*choosing.MEASURES, choosing.ZEROS], "measure")
-        choose(self.scope, ["", *choosing.SCOPES, *choosing.profiles.PRESETS], "scope")
-        training.positive(self, "rounds", "steps", "lr", "batch_size")
+        choose(self.scope, [*choosing.SCOPES, *choosing.profiles.PRESETS], "scope")
+        training.positive(self, "rounds", "steps", "lr", "batch_size", "evaluate_every")
         for name in ("ratio", "floor"):
             share = getattr(self, name)
             if not (isinstance(share, int | float) and 0 <= share < 1):
                 raise BadInput(f"{name} must be at least 0 and below 1, not {share!r}")
-        unit = saliency.CRITERIA[self.criterion].unit
+        unit = criterion.unit
         if unit != "channel" and self.floor:
             raise BadInput(f"{self.criterion} takes whole {unit}s: a floor has no meaning")
         if unit == "weight" and not self.ratio:
             raise BadInput(f"{self.criterion} takes single weights: say which ratio of them")
-        if saliency.CRITERIA[self.criterion].told and self.rounds > 1:
+        if criterion.told and self.rounds > 1:
             raise BadInput(f"{self.criterion} is told once by the training: one round, not {self.rounds}")
 
     def __str__(self) -> str:
@@ -78,7 +84,7 @@ class Plan:
             self.ratio * progress,
             progress,
             self.measure,
-            self.scope or criterion.scope,
+            self.scope,
             self.floor,
             one=self.one_at_a_time(),
             whole_blocks=criterion.unit == "block",
@@ -100,8 +106,8 @@ class Removal(NamedTuple):
     """A round: what went, and what the network was after the fine-tuning that followed.
 
     Round 0 removes nothing. A channel in `gone` has its number in the whole network; single weights that
-    went are not listed. `params`: those that are left. Errors in percent; `images` seen since the
-    pruning began.
+    went are not listed. `params`: those that are left. Errors in percent, not a number in rounds that are
+    not evaluated; `images` seen since the pruning began; `digest`: of the weights (`evaluation.digest`).
     """
 
     round: int
@@ -112,6 +118,7 @@ class Removal(NamedTuple):
     val_error: float
     test_error: float
     images: int
+    digest: str
 
 
 class Pruning:
@@ -121,7 +128,8 @@ class Pruning:
     the next removal. Round 0 is the fine-tuning before the first. Like a `training.Training` it can be put
     down with `state` and taken up again by a pruning that is given that state, and a network of the widths
     that it had then. `whole`: the architecture before anything went. told: the scores, for a criterion that
-    is told them. Not `evaluated`, its errors are not a number: a replay need not measure them again.
+    is told them. recorded: what went in each round, (group, channel in the whole network), where an earlier
+    pruning is replayed: the same goes, whatever the last bits of the saliencies, and nothing is measured.
     Raises BadInput before any work if there are fewer channels than rounds.
     """
 
@@ -133,15 +141,15 @@ class Pruning:
         seed: int,
         each_step: Callable[[], None] = lambda: None,
         state: training.State | None = None,
-        evaluated: bool = True,
         told: list[Tensor] | None = None,
+        recorded: Mapping[int, Sequence[tuple[int, int]]] | None = None,
     ) -> None:
         device = dataset.train.labels.device
         self.network, self.dataset, self.plan = network.on(device).train(), dataset, plan
         self.whole = network.architecture if state is None else _with(network, state.numbers["whole"])
         check(plan, self.whole)
-        self.each_step, self.evaluated = each_step, evaluated
-        self.dtype = training.precision(plan.precision, device)
+        self.each_step, self.recorded = each_step, recorded
+        self.dtype = evaluation.PRECISIONS[plan.precision]
         self.batches = Batches(dataset, plan.batch_size, torch.Generator().manual_seed(seed))
         self.probe = saliency.Probe(network, plan.criterion, torch.Generator().manual_seed(seed), told)
         self.optimizer = training.sgd(network, plan.lr, plan.momentum, plan.weight_decay)
@@ -156,7 +164,7 @@ class Pruning:
             self._restore(state)
 
     def __iter__(self) -> Iterator[Removal]:
-        with self.probe:
+        with self.probe if self.recorded is None else nullcontext():
             while self.round <= self.plan.rounds:
                 if self.round > 0 and self.step == 0:
                     self._remove()
@@ -168,12 +176,18 @@ class Pruning:
 
     def _remove(self) -> None:
         if self.masked is not None:
-            share, scope = self.plan.ratio * self.round / self.plan.rounds, self.plan.scope or "global"
-            kept = sparsity.masks(self.network, share, scope, self.masked.masks)
+            share = self.plan.ratio * self.round / self.plan.rounds
+            kept = sparsity.masks(self.network, share, self.plan.scope, self.masked.masks)
             self.masked = sparsity.Masked(self.network, kept)
             return
-        shape = self.network.architecture
-        choices = self.plan.chosen(self.probe.scores(), shape, self.whole, self.round)
+        if self.recorded is not None:
+            choices = [
+                Choice(group, self.numbers[group].index(channel), math.nan)
+                for group, channel in self.recorded.get(self.round, ())
+            ]
+        else:
+            shape = self.network.architecture
+            choices = self.plan.chosen(self.probe.scores(), shape, self.whole, self.round)
         surgery.remove_all(self.network, [(c.group, c.channel) for c in choices], self.optimizer)
         self.gone = tuple(c._replace(channel=self.numbers[c.group][c.channel]) for c in choices)
         for choice in self.gone:
@@ -188,15 +202,23 @@ class Pruning:
                 self.each_step()
 
     def _measured(self) -> Removal:
-        val = test = float("nan")
-        if self.evaluated:
-            parts = self.dataset.validation, self.dataset.test
-            val, test = (training.evaluate(self.network, self.dataset, p, self.dtype).error for p in parts)
+        val = test = math.nan
+        due = self.round % self.plan.evaluate_every == 0 or self.round == self.plan.rounds
+        if due and self.recorded is None:
+            parts, count = (
+                (self.dataset.validation, self.dataset.test),
+                evaluation.images_for_norms(self.plan),
+            )
+            with evaluation.settled(self.network, self.dataset, count, self.dtype):
+                val, test = (
+                    evaluation.evaluate(self.network, self.dataset, p, self.dtype).error for p in parts
+                )
         loss = training.finite(self.loss.item() / self.plan.steps, f"round {self.round}")
         images = (self.round + 1) * self.plan.steps * self.plan.batch_size
         shape = self.network.architecture
         left = sparsity.left(self.masked.masks, self.network) if self.masked else shape.params
-        return Removal(self.round, self.gone, shape, left, loss, val, test, images)
+        weights = evaluation.digest(self.network)
+        return Removal(self.round, self.gone, shape, left, loss, val, test, images, weights)
 
     def state(self) -> training.State:
         """Everything that the rest of the pruning depends on, `widths` of the network included."""
@@ -246,7 +268,7 @@ def check(plan: Plan, whole: Architecture) -> None:
         raise BadInput(f"a network of the family {whole.family} has no blocks that can leave as a whole")
     least = choosing.smallest(whole, plan.floor, criterion.unit == "block")
     can = sum(whole.widths) - sum(least.widths)
-    scope = plan.scope or criterion.scope
+    scope = plan.scope
     if criterion.unit == "weight":
         choose(scope, choosing.SCOPES, "scope of single weights")
     elif plan.one_at_a_time():

@@ -27,7 +27,8 @@ def fisher(activation: Tensor, gradient: Tensor) -> Tensor:
 def taylor(activation: Tensor, gradient: Tensor) -> Tensor:
     """Size of the first-order change of the loss (Molchanov et al., 2017), before normalisation by layer.
 
-    Arguments as for `fisher`. Returns (channel,): the absolute mean over examples and space.
+    Arguments as for `fisher`. Returns (channel,): the absolute value of each example's mean over space, and
+    then the mean over examples (section 2.2), so that examples which pull either way do not cancel.
     """
     return taylor_of(contributions(activation, gradient), activation[0, 0].numel())
 
@@ -53,16 +54,18 @@ def fisher_of(contributions: Tensor, positions: int) -> Tensor:
 
 def taylor_of(contributions: Tensor, positions: int) -> Tensor:
     """`taylor` from (batch, channel) contributions; positions: height times width."""
-    return contributions.mean(dim=0).abs() / positions
+    return contributions.abs().mean(dim=0) / positions
 
 
 def l1(weight: Tensor) -> Tensor:
     """Sum of the absolute weights of each filter (Li et al., 2017).
 
-    weight: (channel, inputs, height, width). Returns (channel,). A selection has no
-    filters of its own: the weights that read a channel are summed instead (see `networks.Group.filters`).
-    The code published with Crowley et al. sums the weights with their signs; that ranks the most negative
-    filter lowest, and is not done here.
+    weight: (channel, inputs, height, width). Returns (channel,). A selection has no filters of its own: there
+    the weights that read a channel are summed (see `networks.Group.filters`).
+
+    The paper ranks filters within their layer. Across layers the sums say little, since they grow with the
+    number of inputs. The code published with Crowley et al. sums the weights with their signs, which ranks
+    the most negative filter lowest; here it is absolute values.
     """
     return weight.abs().sum(dim=(1, 2, 3))
 
@@ -76,9 +79,13 @@ def per_layer(saliency: Tensor) -> Tensor:
 class Criterion:
     """How channels are scored, and from what.
 
-    `examples`: a function of (batch, channel) contributions and positions; the mean over a round's steps.
-    `group`: a function of a group as it is when asked. `told`: the scores come from the training that the
-    network had (see `penalties.scores`). With none of these the score is random.
+    `examples`: a function of a batch's (batch, channel) contributions and of height times width; the score
+    is its mean over a round's steps. `group`: a function of a group as it stands when it is scored. `told`:
+    the scores come from the training that the network had (see `penalties.scores`). With none of these the
+    score is random.
+
+    `scope` says which scores may be compared if a plan does not: those of the whole network (`global`) or
+    only those of one group (`layer`), so that every group loses the same share.
     """
 
     about: str
@@ -87,20 +94,19 @@ class Criterion:
     told: bool = False
     layer: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
     penalty: str = "none"  # what the network must have been trained with
-    scope: str = "global"  # how groups are compared if nothing else is asked for
+    scope: str = "global"  # a name in choosing.SCOPES
     unit: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
 
 
 CRITERIA: dict[str, Criterion] = {
     "fisher": Criterion("expected rise of the loss, second order", examples=fisher_of),
     "taylor": Criterion("change of the loss, first order", examples=taylor_of, layer=per_layer),
-    "l1": Criterion("sum of a filter's absolute weights", group=lambda group: l1(group.filters())),
-    "random": Criterion("no evidence at all: the baseline"),
-    "uniform": Criterion(
-        "the same share of every group, the smallest filters first",
+    "l1": Criterion(
+        "sum of a filter's absolute weights, within its layer",
         group=lambda group: l1(group.filters()),
         scope="layer",
     ),
+    "random": Criterion("no evidence at all: the baseline"),
     "slimming": Criterion(
         "size of the norm's scale, after a training that pulls scales to zero",
         group=lambda group: group.norm.weight.abs(),

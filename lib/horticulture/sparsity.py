@@ -50,7 +50,8 @@ def masks(
     """Which weights stay when that share goes, the smallest first: bool tensors of the weights' shapes.
 
     share: of all weights that may go (scope "global") or of each layer's ("layer"). Exactly
-    `round(share * number)` are removed; of equal ones those go first that come first.
+    `round(share * number)` are removed. Where only some of equal ones go, they are taken at equal distances
+    among these, from the first layer to the last.
     before: masks of an earlier step. What they removed stays removed, and counts.
     Raises BadInput for a share outside [0, 1) or below what is removed already, and an unknown scope.
     """
@@ -76,7 +77,14 @@ def _largest(sizes: Tensor, share: float, where: str) -> Tensor:
     if gone > count:
         raise BadInput(f"share {share!r} of {where} is {count} weights, but {gone} are removed already")
     kept = torch.ones_like(sizes, dtype=torch.bool)
-    kept[sizes.argsort(stable=True)[:count]] = False
+    if count == 0:
+        return kept
+    rising, order = sizes.sort(stable=True)
+    cut = rising[count - 1 : count]
+    first, end = (int(torch.searchsorted(rising, cut, right=right)) for right in (False, True))
+    equal, some = order[first:end], count - first
+    kept[order[:first]] = False
+    kept[equal[(2 * torch.arange(some, device=sizes.device) + 1) * len(equal) // (2 * some)]] = False
     return kept
 
 

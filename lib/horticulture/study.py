@@ -21,7 +21,7 @@ import yaml
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from horticulture import runs
+from horticulture import store
 from horticulture.errors import BadInput, choose
 from horticulture.progress import bar, clock
 
@@ -165,7 +165,7 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     if start == 0:
         for path in (folder / "curves").glob("*.json"):
             path.unlink()
-    runs.write_json(folder / "study.json", {"study": study.name, "parameters": parameters})
+    store.write_json(folder / "study.json", {"study": study.name, "parameters": parameters})
     terminal = _Terminal({name: study.seconds.get(name, 60.0) for name in names[start:]})
     with _Pages() as pages:
         for notebook in every[start:]:

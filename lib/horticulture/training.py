@@ -1,4 +1,4 @@
-"""Training and evaluating a network by a recipe."""
+"""Training a network by a recipe."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,8 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from horticulture.data import Batches, Dataset, Images
+from horticulture.data import Batches, Dataset
 from horticulture.errors import BadInput, choose
+from horticulture.evaluation import (
+    PRECISIONS,
+    autocast,
+    check_measurement,
+    evaluate,
+    images_for_norms,
+    settled,
+)
 from horticulture.networks import Network
 from horticulture.penalties import PENALTIES
 from horticulture.rules import Rule
@@ -30,17 +38,23 @@ class Recipe:
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    precision: str = "auto"  # a name in PRECISIONS; auto: bfloat16 where the processor multiplies it
+    precision: str = "float32"  # a name in PRECISIONS: what is really used, so that a key stands for one
     penalty: str = "none"  # a name in penalties.PENALTIES
     strength: float = 0.0  # of the penalty
+    norms: str = "estimated"  # a name in NORMS: the statistics with which the network is evaluated
+    norm_images: int = 512  # that they are estimated from
 
     def __post_init__(self) -> None:
         choose(self.schedule, SCHEDULES, "schedule")
         choose(self.penalty, PENALTIES, "penalty")
-        choose(self.precision, PRECISIONS, "precision")
-        positive(self, "epochs", "lr", "batch_size")
+        check_measurement(self)
+        positive(self, "lr", "batch_size")
+        if self.epochs < 0:  # 0: measured as it is
+            raise BadInput(f"epochs must be positive, not {self.epochs!r}")
 
     def __str__(self) -> str:
+        if not self.epochs:
+            return "as it is"
         return f"{self.epochs} epochs, {self.schedule} {self.lr:g}, batch {self.batch_size}"
 
     def to_json(self) -> dict:
@@ -73,27 +87,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
 }
 
-PRECISIONS = ("auto", "float32", "bfloat16")
-
-
-def precision(wanted: str, device: torch.device) -> torch.dtype:
-    """What matrix products are done in. `auto` takes bfloat16 only where the hardware multiplies it.
-
-    On a processor without bfloat16 instructions torch imitates it, ten times slower than float32.
-    """
-    if wanted == "auto":
-        if device.type == "cuda":
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        wanted = "bfloat16" if native else "float32"
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
-
-
-def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """A context in which matrix products are done in that type."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-
 
 def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
     """Plain SGD over all parameters, weight decay on all of them as in the published recipes."""
@@ -123,30 +116,7 @@ def step(
     return loss.detach()
 
 
-class Evaluation(NamedTuple):
-    """error: wrong answers in percent. loss: mean cross-entropy."""
-
-    error: float
-    loss: float
-
-
-@torch.inference_mode()
-def evaluate(
-    network: nn.Module, dataset: Dataset, part: Images, dtype: torch.dtype = torch.float32
-) -> Evaluation:
-    """Error and loss over a part of a data set, not augmented; the network's mode is left as it was."""
-    was_training = network.training
-    network.eval()
-    wrong, loss = 0.0, 0.0
-    device = part.labels.device
-    chunk = 5000 if device.type == "cuda" else 256  # on a processor small chunks stay in the cache
-    for x, y in zip(part.pixels.split(chunk), part.labels.split(chunk), strict=True):
-        with autocast(dtype, device):
-            logits = network(dataset.normalise(x)).float()
-        wrong += (logits.argmax(dim=1) != y).sum().item()
-        loss += F.cross_entropy(logits, y, reduction="sum").item()
-    network.train(was_training)
-    return Evaluation(100 * wrong / len(part), loss / len(part))
+# --- a training under way ----------------------------------------------------------------------------------
 
 
 class Epoch(NamedTuple):
@@ -155,8 +125,11 @@ class Epoch(NamedTuple):
     epoch: int
     epochs: int
     loss: float  # mean over the epoch's batches
-    val_error: float
+    val_error: float  # not a number after epochs that are not looked at
     images: int  # seen since the training began
+
+
+LOOKS = 8  # at the validation images, in one training; the last is at its end
 
 
 class State(NamedTuple):
@@ -189,7 +162,7 @@ class Training:
         self.each_step, self.rule = each_step, rule or Rule()
         self.batches = Batches(dataset, recipe.batch_size, generator)
         self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
-        self.dtype = precision(recipe.precision, device)
+        self.dtype = PRECISIONS[recipe.precision]
         self.step, self.steps = 0, recipe.epochs * self.batches.steps_per_epoch
         self.loss = torch.zeros((), device=device)  # summed over the epoch's steps
 
@@ -208,7 +181,10 @@ class Training:
     def _epoch(self) -> Epoch:
         number = self.step // self.batches.steps_per_epoch
         loss = finite(self.loss.item() / self.batches.steps_per_epoch, f"epoch {number}")
-        val_error = evaluate(self.network, self.dataset, self.dataset.validation, self.dtype).error
+        val_error = math.nan
+        if (self.recipe.epochs - number) % max(1, self.recipe.epochs // LOOKS) == 0:
+            with settled(self.network, self.dataset, images_for_norms(self.recipe), self.dtype):
+                val_error = evaluate(self.network, self.dataset, self.dataset.validation, self.dtype).error
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
 
     def state(self) -> State:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from horticulture import architecture, data, networks, saliency, surgery, training
+from horticulture import architecture, data, evaluation, networks, saliency, surgery, training
 
 BATCH, REPEATS = 128, 5
 FRACTIONS = (0.25, 0.5, 0.75, 0.9)  # of the channels removed
@@ -75,7 +75,7 @@ class Tuning:
     def forward(self, x: torch.Tensor) -> None:
         """A pass as in an evaluation."""
         self.network.eval()
-        with training.autocast(self.dtype, DEVICE):
+        with evaluation.autocast(self.dtype, DEVICE):
             self.network(x)
         self.network.train()
 

@@ -5,7 +5,7 @@ gives back the networks and the data.
 """
 
 from horticulture.jobs.describing import Judging, compress, judge, prune, source, train, tune
-from horticulture.jobs.having import dataset, evaluate, load, network_at, restore
+from horticulture.jobs.having import dataset, evaluate, load, network_at, plan, recipe, restore
 from horticulture.jobs.kinds import KINDS
 from horticulture.jobs.making import execute, made
 
@@ -20,7 +20,9 @@ __all__ = [
     "load",
     "made",
     "network_at",
+    "plan",
     "prune",
+    "recipe",
     "restore",
     "source",
     "train",

@@ -1,27 +1,59 @@
 """Descriptions of runs: what fixes each, as plain data."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from horticulture import pruning, saliency
+from horticulture import custom, penalties, pruning, saliency, training
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput, choose
+from horticulture.evaluation import check_measurement
 from horticulture.jobs import beginnings
 from horticulture.jobs.having import dataset
 from horticulture.pruning import Plan
 from horticulture.runs import Run
 from horticulture.training import Recipe, positive
 
+# What came with the package: the code of anything else stands in the description of a run that uses it.
+OURS: dict[str, dict[str, Any]] = {
+    "criterion": dict(saliency.CRITERIA),
+    "schedule": dict(training.SCHEDULES),
+    "penalty": dict(penalties.PENALTIES),
+}
 
-def source(name: str, images: int = 0) -> dict:
+
+def source(name: str, images: int = 0, image_size: int = 0) -> dict:
     """What a run's description says of its data: where it is, what it is, and how much of it is used."""
-    return {"name": name, "images": images, "digest": dataset(name).digest}
+    digest = dataset(name, image_size=image_size).digest
+    return {"name": name, "images": images, "image_size": image_size, "digest": digest}
 
 
-def train(shape: Architecture, recipe: Recipe, source: dict, seed: int) -> Run:
-    """The description of a training from scratch. source: from `source`."""
+def train(
+    shape: Architecture,
+    recipe: Recipe,
+    source: dict,
+    seed: int,
+    selections: Sequence[Sequence[int]] | None = None,
+) -> Run:
+    """The description of a training from scratch. source: from `source`.
+
+    selections: which channels of its trunk each group selects, where groups do (see `networks.build`).
+    """
+    if recipe.epochs < 1:
+        raise BadInput(f"epochs must be positive, not {recipe.epochs}")
     if recipe.penalty == "blocks" and not shape.blocks:
         raise BadInput(f"a network of the family {shape.family} has no blocks to penalise: use groups")
-    return Run("train", shape, recipe.to_json(), source, seed)
+    told = {**recipe.to_json(), **_code(recipe)}
+    if selections is not None:
+        told["selections"] = [list(channels) for channels in selections]
+    return Run("train", shape, told, source, seed)
+
+
+def _code(recipe: Recipe) -> dict:
+    schedule = custom.extra(recipe.schedule, training.SCHEDULES, OURS["schedule"])
+    penalty = custom.extra(recipe.penalty, penalties.PENALTIES, OURS["penalty"])
+    found = "".join(part["code"] for part in (schedule, penalty) if part)
+    return {"code": found} if found else {}
 
 
 def prune(start: Run, plan: Plan) -> Run:
@@ -30,7 +62,8 @@ def prune(start: Run, plan: Plan) -> Run:
     needed = saliency.CRITERIA[plan.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
         raise BadInput(f"{plan.criterion} needs a network trained with the penalty {needed}")
-    return Run("prune", start.architecture, plan.to_json(), start.data, start.seed, start)
+    told = {**plan.to_json(), **custom.extra(plan.criterion, saliency.CRITERIA, OURS["criterion"])}
+    return Run("prune", start.architecture, told, start.data, start.seed, start)
 
 
 def tune(pruned: Run, round_: int, shape: Architecture, recipe: Recipe, weights: str = "kept") -> Run:
@@ -39,7 +72,7 @@ def tune(pruned: Run, round_: int, shape: Architecture, recipe: Recipe, weights:
     weights: what it begins with, a name in `beginnings.WEIGHTS`.
     """
     choose(weights, beginnings.WEIGHTS, "weights to begin with")
-    told = {**recipe.to_json(), "round": round_, "weights": weights}
+    told = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
     return Run("tune", shape, told, pruned.data, pruned.seed, pruned)
 
 
@@ -59,13 +92,17 @@ class Judging:
     channels: int = 64  # sampled, from all groups alike
     steps: int = 8  # of listening, by those criteria that listen
     batch_size: int = 128
-    precision: str = "auto"
+    images: int = 0  # on which the loss is measured, held out from training (0: all that there are)
+    precision: str = "float32"
+    norms: str = "estimated"  # as in a `training.Recipe`
+    norm_images: int = 512
 
     def __post_init__(self) -> None:
         for name in self.criteria:
             found = saliency.CRITERIA[choose(name, saliency.CRITERIA, "criterion")]
             if found.unit != "channel" or found.told:
                 raise BadInput(f"{name} cannot be judged channel by channel")
+        check_measurement(self)
         positive(self, "channels", "steps", "batch_size")
 
 

@@ -9,10 +9,12 @@ import torch
 from horticulture import (
     checkpoints,
     compression,
+    evaluation,
     networks,
     oracle,
     penalties,
     runs,
+    saliency,
     sparsity,
     training,
 )
@@ -20,17 +22,17 @@ from horticulture.jobs import having
 from horticulture.jobs.beginnings import begin
 from horticulture.jobs.work import Work
 from horticulture.networks import Network
-from horticulture.pruning import Plan, Removal
+from horticulture.pruning import Removal
 from horticulture.rules import Rule
 
-KEEP = 100  # rounds of a pruning from one state that is kept for good to the next
+KEPT = 16  # states of a pruning, about, that are kept for good: from one to the next any round is replayed
 
 
 def _train(work: Work) -> dict:
     """From scratch, with the penalty that the recipe says."""
     run, recipe = work.run, having.recipe(work.run)
     generator = having.draws(run.architecture, run.seed)
-    network = networks.build(run.architecture, generator).on(work.device)
+    network = having.initial(run, run.seed, generator).on(work.device)
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
         metrics = _fit(work, network, generator, penalty)
         factors = penalty.absorb()
@@ -43,7 +45,11 @@ def _tune(work: Work) -> dict:
     """On from a round of a pruning, with one or another kind of weights."""
     network, masked = begin(work.run, work.outputs, str(work.device))
     generator = torch.Generator().manual_seed(work.run.seed)
-    metrics = _fit(work, network, generator, masked or Rule())
+    if work.run.recipe["epochs"]:
+        metrics = _fit(work, network, generator, masked or Rule())
+    else:
+        metrics = {"recipe": runs.AS_IT_IS, "train_macs": 0}
+        network.on(work.device)
     if masked:
         metrics["params"] = sparsity.left(masked.masks, network)
     return {**metrics, **_ended(work, network)}
@@ -57,6 +63,7 @@ def _compress(work: Work) -> dict:
     masks = sparsity.nonzero(network)
     sharing = compression.Sharing(network, compression.share_weights(network, masks, run.recipe["bits"]))
     metrics = _fit(work, network, torch.Generator().manual_seed(run.seed), sharing)
+    having.settle(network, work.dataset, having.recipe(run))
     packed = compression.encode(network, sharing.shared, run.recipe["index_bits"])
     temporary = work.folder / "packed.tmp"
     temporary.write_bytes(packed)
@@ -66,7 +73,8 @@ def _compress(work: Work) -> dict:
     tuned = runs.result(run.start, work.outputs) or {}
     metrics["train_macs"] += tuned["metrics"]["train_macs"]
     sizes = {"bytes": len(packed), "stages": compression.sizes(packed)}
-    return {**metrics, **sizes, "params": sparsity.left(masks, network), **_ended(work, again)}
+    metrics |= {**sizes, "params": sparsity.left(masks, network)}
+    return {**metrics, **_ended(work, again, settled=True)}
 
 
 def _fit(work: Work, network: Network, generator: torch.Generator, rule: Rule) -> dict:
@@ -80,30 +88,35 @@ def _fit(work: Work, network: Network, generator: torch.Generator, rule: Rule) -
     work.rows.cut(under_way.step // under_way.batches.steps_per_epoch)
     for epoch in under_way:
         work.rows.append({**epoch._asdict(), "seconds": work.clock()})
-        note = f"epoch {epoch.epoch}/{recipe.epochs}, validation {epoch.val_error:.1f} %"
+        note = f"epoch {epoch.epoch}/{recipe.epochs}, loss {epoch.loss:.2f}"
         work.report(epoch.epoch / recipe.epochs, note)
     work.rows.to_csv(work.folder / "epochs.csv")
     macs = run.architecture.macs * under_way.steps * recipe.batch_size
     return {"recipe": str(recipe), "train_macs": macs}
 
 
-def _ended(work: Work, network: Network) -> dict:
-    """Keep the weights and say what they are worth."""
+def _ended(work: Work, network: Network, settled: bool = False) -> dict:
+    """Say what the network is worth, and keep it as it was measured, with what it got wrong."""
+    run, images = work.run, work.dataset
+    if not settled:
+        having.settle(network, images, having.plan(run) if run.kind == "prune" else having.recipe(run))
     having.save(network, work.folder)
-    images, precision = work.dataset, work.run.recipe["precision"]
-    return {
-        "val_error": having.evaluate(network, images, "validation", precision),
-        "test_error": having.evaluate(network, images, "test", precision),
-    }
+    dtype = evaluation.PRECISIONS[run.recipe["precision"]]
+    val, test = (
+        evaluation.evaluate(network, images, part, dtype) for part in (images.validation, images.test)
+    )
+    source = images.test.sources.cpu().numpy()
+    runs.write_answers(work.folder, runs.Answers(test.wrong.numpy(), source))
+    return {"val_error": val.error, "test_error": test.error}
 
 
 def _prune(work: Work) -> dict:
     """Round after round; a row for everything that goes, and a state for good now and then."""
-    run, plan = work.run, Plan(**work.run.recipe)
+    run, plan = work.run, having.plan(work.run)
     assert run.start is not None
     under_way = having.taking_apart(run, work.outputs, work.dataset, work.taken_up())
     under_way.each_step = lambda: work.each_step(under_way.state)
-    kept = checkpoints.Kept(work.folder / "rounds")
+    kept, every = checkpoints.Kept(work.folder / "rounds"), max(1, plan.rounds // KEPT)
     rows = work.rows.cut_from(under_way.round)
     start = runs.result(run.start, work.outputs) or {}
     macs = rows[-1]["train_macs"] if rows else start["metrics"]["train_macs"]
@@ -112,15 +125,14 @@ def _prune(work: Work) -> dict:
         for row in _rows(removal):
             row |= {"run": run.key, "train_macs": macs, "seconds": work.clock()}
             work.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
-        if removal.round % KEEP == 0:
-            kept.keep(removal.round, under_way.state())
-        note = f"{removal.params:,} parameters, validation {removal.val_error:.1f} %"
+        if removal.round % every == 0:
+            kept.keep(removal.round, work.stamped(under_way.state()))
+        note = f"{removal.params:,} parameters, loss {removal.loss:.2f}"
         work.report(removal.round / plan.rounds, f"round {removal.round}/{plan.rounds}, {note}")
     work.rows.to_csv(work.folder / "removals.csv")
-    having.save(under_way.network, work.folder)
     last = work.rows.last() or {}
-    names = ("val_error", "test_error", "train_macs", "params", "macs")
-    metrics = {"recipe": str(plan), **{name: last[name] for name in names}}
+    metrics = {"recipe": str(plan), **{name: last[name] for name in ("train_macs", "params", "macs")}}
+    metrics |= _ended(work, under_way.network)
     if under_way.masked:
         metrics["nonzero_macs"] = sparsity.macs(under_way.network, under_way.masked.masks)
     return metrics
@@ -139,21 +151,31 @@ def _judge(work: Work) -> dict:
     run, told = work.run, work.run.recipe
     assert run.start is not None
     network = having.load(run.start, work.outputs).on(work.device)
-    dtype = training.precision(told["precision"], work.device)
+    dtype = evaluation.PRECISIONS[told["precision"]]
     listened = oracle.scores(
         network, work.dataset, told["criteria"], told["steps"], told["batch_size"], run.seed, dtype
     )
     channels = oracle.sample(network, told["channels"], run.seed)
     rows = []
-    for number, rise in enumerate(oracle.rises(network, work.dataset, channels, dtype)):
+    count = told["norm_images"] if told["norms"] == "estimated" else 0
+    rises = oracle.rises(network, work.dataset, channels, dtype, norm_images=count, images=told["images"])
+    for number, found in enumerate(rises):
         group, channel = channels[number]
         said = {name: float(scores[group][channel]) for name, scores in listened.items()}
-        rows.append({"group": group, "channel": channel, "rise": rise, **said})
+        rows.append({"group": group, "channel": channel, **found._asdict(), **said})
         work.report((number + 1) / len(channels), f"channel {number + 1} of {len(channels)} left out")
     frame = pd.DataFrame(rows)
     frame.to_csv(work.folder / "judged.csv", index=False)
-    ranks = frame[["rise", *told["criteria"]]].corr(method="spearman")["rise"]
-    return {"correlations": {name: float(ranks[name]) for name in told["criteria"]}}
+    scopes = {name: saliency.CRITERIA[name].scope for name in told["criteria"]}
+    truth, groups = frame["rise"].tolist(), frame["group"].tolist()
+    halves = frame["even"].tolist(), frame["odd"].tolist()
+    return {
+        "correlations": {
+            name: oracle.agreement(frame[name].tolist(), truth, groups, scope)
+            for name, scope in scopes.items()
+        },
+        "ceilings": {name: oracle.ceiling(*halves, groups, scope) for name, scope in scopes.items()},
+    }
 
 
 KINDS: dict[str, Callable[[Work], dict]] = {

@@ -1,11 +1,7 @@
 """Making a run: once, whole, and going on where an earlier process was stopped."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 from horticulture import machine, runs, store
 from horticulture.errors import choose
@@ -15,7 +11,7 @@ from horticulture.jobs.work import Report, Work
 from horticulture.runs import Run
 
 # What a result vouches for, where it is there.
-FILES = (WEIGHTS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
+FILES = (WEIGHTS, runs.ANSWERS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
 
 
 def execute(
@@ -27,7 +23,8 @@ def execute(
 ) -> dict:
     """Make a run, and first the one it starts from, unless they are there. Returns the result.
 
-    threads: of the processor, while it is made (None: as many as there are now).
+    threads: with which it is made if it begins here (None: as many as torch has now). One that was begun
+    goes on with as many as it began with.
 
     A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
     for the other. Raises FloatingPointError when a loss is not finite; what was finished before stays.
@@ -39,34 +36,25 @@ def execute(
     if run.start is not None:
         execute(run.start, outputs, device, report, threads)
     where = machine.place(device)
+    machine.precision(run.recipe["precision"], where)  # refuses what would only be imitated
     with store.locked(outputs / "runs" / ".locks" / run.key):
         found = made(run, outputs)  # another process may have made it while we waited
         if found is not None:
             return found
         runs.folder(run, outputs).mkdir(exist_ok=True)
-        with _threads(threads):
+        work = Work(run, outputs, where, report)
+        with machine.threads(work.threads or threads):
             try:
-                metrics = make(work := Work(run, outputs, where, report))
+                metrics = make(work)
             except store.Damaged as error:  # what an earlier process left: begin again
                 _aside(run, outputs, error)
                 runs.folder(run, outputs).mkdir()
                 metrics = make(work := Work(run, outputs, where, report))
             metrics["seconds"] = work.clock()
-            about = machine.about(where, run.recipe["precision"])
-        found = runs.finish(run, outputs, metrics, about, FILES)
+            found = runs.finish(run, outputs, metrics, machine.about(where), FILES)
         work.keeper.clear()
         work.rows.clear()
         return found
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def made(run: Run, outputs: Path) -> dict | None:

@@ -27,12 +27,18 @@ class Work:
     def __post_init__(self) -> None:
         self.keeper = checkpoints.Keeper(self.folder)
         self.rows = store.Rows(self.folder / "rows.jsonl")
-        self.before, self._began = 0.0, time.perf_counter()
+        self._began = time.perf_counter()
+        self._state = self.keeper.latest()
+        self.before = self._state.numbers["seconds"] if self._state else 0.0
+
+    @property
+    def threads(self) -> int | None:
+        """With which the run was begun, if it was: with others the last bits would be others."""
+        return self._state.numbers["threads"] if self._state else None
 
     def taken_up(self) -> State | None:
-        """The last checkpoint, if the run was begun before."""
-        state = self.keeper.latest()
-        self.before = state.numbers["seconds"] if state else 0.0
+        """The last checkpoint, if the run was begun before; once."""
+        state, self._state = self._state, None
         return state
 
     def each_step(self, state: Callable[[], State]) -> None:
@@ -40,8 +46,9 @@ class Work:
         self.keeper.consider(lambda: self.stamped(state()))
 
     def stamped(self, state: State) -> State:
-        """With the time that it took."""
-        return State(state.tensors, {**state.numbers, "seconds": self.clock()})
+        """With the time that it took, and the threads."""
+        about = {"seconds": self.clock(), "threads": torch.get_num_threads()}
+        return State(state.tensors, {**state.numbers, **about})
 
     def clock(self) -> float:
         """Seconds of work on this run, those of earlier processes included."""

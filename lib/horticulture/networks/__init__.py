@@ -4,11 +4,12 @@ Every network has `groups`, in the order of `architecture.widths`; `surgery` cut
 and `saliency` listens to them. A new family is one module here and one line in `BUILDERS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from horticulture.architecture import Architecture
+from horticulture.errors import BadInput
 from horticulture.networks.densenet import DenseNet
 from horticulture.networks.densenet_bc import DenseNetBC
 from horticulture.networks.parts import Group, Network, initialise
@@ -17,7 +18,7 @@ from horticulture.networks.resnet import ResNet
 from horticulture.networks.vgg import VGG
 from horticulture.networks.wide_resnet import WideResNet
 
-__all__ = ["BUILDERS", "Group", "Network", "build"]
+__all__ = ["BUILDERS", "Group", "Network", "build", "selections"]
 
 BUILDERS: dict[str, Callable[[Architecture], Network]] = {
     "wide_resnet": WideResNet,
@@ -29,11 +30,39 @@ BUILDERS: dict[str, Callable[[Architecture], Network]] = {
 }
 
 
-def build(architecture: Architecture, generator: torch.Generator | None = None) -> Network:
+def build(
+    architecture: Architecture,
+    generator: torch.Generator | None = None,
+    selections: Sequence[Sequence[int]] | None = None,
+) -> Network:
     """A network of that shape, initialised for its own widths (never sliced from a wider one).
 
     Input: (batch, channels, height, width) floats; output: (batch, classes) logits. On the CPU.
+    selections: what each group selects from its trunk, as `selections` reads it off another network of the
+    same trunk; the entries of groups that one layer makes do not matter. Without them a selection is spread
+    evenly over its trunk. Raises BadInput for selections that do not fit the architecture.
     """
     network = BUILDERS[architecture.family](architecture)
     initialise(network, generator)
+    if selections is not None:
+        _select(network, selections)
     return network
+
+
+def selections(network: Network) -> list[list[int]]:
+    """For every group the places in the trunk that it selects, rising; empty where one layer makes it."""
+    return [[] if group.selection is None else group.selection.index.tolist() for group in network.groups]
+
+
+def _select(network: Network, wanted: Sequence[Sequence[int]]) -> None:
+    if len(wanted) != len(network.groups):
+        raise BadInput(f"selections are given for {len(wanted)} groups, and there are {len(network.groups)}")
+    limits = network.architecture.most
+    for group, places, there in zip(network.groups, wanted, limits, strict=True):
+        if group.selection is None or there is None:
+            continue
+        index = [int(place) for place in places]
+        if index != sorted(set(index)) or len(index) != group.width or not set(index) <= set(range(there)):
+            ask = f"{group.width} of 0 to {there - 1}, in increasing order"
+            raise BadInput(f"group {group.name} selects {ask}: not {index}")
+        group.selection.index.copy_(torch.tensor(index, dtype=torch.long))

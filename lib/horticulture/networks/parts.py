@@ -87,8 +87,10 @@ class Convolution(nn.Conv2d):
 class Selection(nn.Module):
     """Picks channels from a trunk: those in `index`, in increasing order.
 
-    A fresh selection is spread evenly over what there is. That is fair: freshly initialised channels of one
-    layer are alike but for chance, and where the trunk was put together by many layers each gives its share.
+    A fresh selection is spread evenly over what there is: freshly initialised channels of one layer are alike
+    but for chance, and where the trunk was put together by many layers each gives its share. The code
+    published with Liu et al. (2019) keeps the pruned network's choice instead; for that `networks.build`
+    takes `selections`.
     `index` is part of the state, so that weights are loaded together with the choice that they belong to.
     """
 

@@ -1,0 +1,130 @@
+"""Measuring a network: in which precision, with which norm statistics, and what it gets wrong."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from horticulture.data import Dataset, Images
+from horticulture.errors import BadInput, choose
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of matrix products
+
+# What a network's norms divide by when it is evaluated. `running`: the averages that training kept, as
+# published; in a pruning they lag many rounds behind the weights. `estimated`: those of training images.
+NORMS = ("estimated", "running")
+
+
+def check_measurement(recipe: Any) -> None:
+    """Raise BadInput if the fields precision, norms or norm_images of a recipe cannot be."""
+    choose(recipe.precision, PRECISIONS, "precision")
+    choose(recipe.norms, NORMS, "norms")
+    if recipe.norm_images < 2:
+        raise BadInput(f"norm_images must be 2 or more, not {recipe.norm_images!r}")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16; elsewhere torch imitates it, ten times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """A context in which matrix products are done in that type."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+class Evaluation(NamedTuple):
+    """error: wrong answers in percent. loss: mean cross-entropy. wrong: (n,) bool, on the CPU."""
+
+    error: float
+    loss: float
+    wrong: Tensor
+
+
+@torch.no_grad()
+def estimate_norms(
+    network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
+) -> None:
+    """Give every norm the statistics of the first `images` training images, not augmented, in place.
+
+    A running average remembers the weights of many steps ago. After a cut the weights are others, and a
+    network measured with the old statistics looks worse than it is (Li et al., EagleEye, 2020). One forward
+    pass, as one batch: the same images, the same statistics. Norms that nothing reaches keep theirs.
+    """
+    was_training, norms = network.training, norms_of(network)
+    momentum = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    network.train()
+    first = dataset.train.pixels[:images]
+    with autocast(dtype, first.device):
+        network(dataset.normalise(first))
+    for norm, before in zip(norms, momentum, strict=True):
+        norm.momentum = before
+    network.train(was_training)
+
+
+@contextmanager
+def settled(
+    network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
+) -> Iterator[None]:
+    """Within it the norms have the statistics of `estimate_norms`; afterwards those that they had.
+
+    images: 0 changes nothing.
+    """
+    names = ("running_mean", "running_var", "num_batches_tracked")
+    norms = norms_of(network) if images else []
+    before = [[getattr(norm, name).clone() for name in names] for norm in norms]
+    if images:
+        estimate_norms(network, dataset, images, dtype)
+    try:
+        yield
+    finally:
+        for norm, tensors in zip(norms, before, strict=True):
+            for name, tensor in zip(names, tensors, strict=True):
+                getattr(norm, name).copy_(tensor)
+
+
+def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """The norms that keep statistics."""
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def images_for_norms(recipe: Any) -> int:
+    """How many images a recipe has the norms estimated from; 0 where the running averages stay."""
+    return recipe.norm_images if recipe.norms == "estimated" else 0
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module, dataset: Dataset, part: Images, dtype: torch.dtype = torch.float32
+) -> Evaluation:
+    """Error and loss over a part of a data set, not augmented; the network's mode is left as it was."""
+    was_training = network.training
+    network.eval()
+    wrong, losses = [], []
+    device = part.labels.device
+    chunk = 5000 if device.type == "cuda" else 256  # on a processor small chunks stay in the cache
+    for x, y in zip(part.pixels.split(chunk), part.labels.split(chunk), strict=True):
+        with autocast(dtype, device):
+            logits = network(dataset.normalise(x)).float()
+        wrong.append(logits.argmax(dim=1) != y)
+        losses.append(F.cross_entropy(logits, y, reduction="sum"))
+    network.train(was_training)
+    answers = torch.cat(wrong).cpu()
+    loss = torch.stack(losses).sum().item() / len(part)
+    return Evaluation(100 * answers.sum().item() / len(part), loss, answers)
+
+
+def digest(network: nn.Module) -> str:
+    """Twelve hexadecimal digits of all weights and statistics, to the last bit."""
+    found = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        found.update(tensor.detach().cpu().contiguous().numpy().data)
+    return found.hexdigest()[:12]

@@ -1,0 +1,68 @@
+"""What a run is and where it lives: key, folder, result; and all results of a study in one frame.
+
+A run is fixed by its description. Its key is a digest of that, so a run asked for twice, by two
+notebooks or two studies, is the same run and is made once. `run.json` is written last, by rename: if
+it is there, the run is whole. No torch here: a laptop without it can collect and draw.
+"""
+
+from horticulture.runs.answers import ANSWERS, Answers, answers, answers_of, write_answers
+from horticulture.runs.curves import (
+    AS_IT_IS,
+    RESULT_COLUMNS,
+    TYPES,
+    Member,
+    architectures,
+    collect,
+    collect_removals,
+    record,
+    recorded,
+)
+from horticulture.runs.removals import (
+    REMOVAL_COLUMNS,
+    architecture_at,
+    gone_by_round,
+    remaining,
+    removals,
+    round_nearest,
+)
+from horticulture.runs.run import (
+    VERSION,
+    Run,
+    finish,
+    folder,
+    outputs_folder,
+    result,
+    set_aside,
+    verified,
+)
+
+__all__ = [
+    "ANSWERS",
+    "AS_IT_IS",
+    "REMOVAL_COLUMNS",
+    "RESULT_COLUMNS",
+    "TYPES",
+    "VERSION",
+    "Answers",
+    "Member",
+    "Run",
+    "answers",
+    "answers_of",
+    "architecture_at",
+    "architectures",
+    "collect",
+    "collect_removals",
+    "finish",
+    "folder",
+    "gone_by_round",
+    "outputs_folder",
+    "record",
+    "recorded",
+    "remaining",
+    "removals",
+    "result",
+    "round_nearest",
+    "set_aside",
+    "verified",
+    "write_answers",
+]

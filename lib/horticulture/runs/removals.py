@@ -1,0 +1,65 @@
+"""The rounds of a pruning: what went in each, and what was left."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from horticulture.architecture import Architecture
+from horticulture.errors import BadInput
+from horticulture.runs.run import Run, folder
+from horticulture.store import Damaged
+
+REMOVAL_COLUMNS = [
+    *("run", "round", "group", "channel", "saliency", "params", "macs", "val_error", "test_error"),
+    *("loss", "train_macs", "seconds", "architecture", "digest"),
+]
+
+
+def removals(run: Run, outputs: Path) -> pd.DataFrame:
+    """The rounds of a finished pruning, one row each. Raises BadInput if there are none."""
+    path = folder(run, outputs) / "removals.csv"
+    try:
+        frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "digest": str})
+        whole = range(run.recipe["rounds"] + 1)
+        if list(frame.columns) != REMOVAL_COLUMNS or list(frame["round"].unique()) != list(whole):
+            raise ValueError("columns or rounds are missing")
+        # round 0 removes nothing, and not every round is evaluated
+        if frame.drop(columns=["saliency", "val_error", "test_error"]).isna().any(axis=None):
+            raise ValueError("values are missing")
+    except FileNotFoundError as error:
+        raise BadInput(f"{run} has not been made yet: there is no {path}") from error
+    except ValueError as error:
+        raise Damaged(path) from error
+    return frame
+
+
+def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architecture:
+    """The architecture after that round of a pruning. Raises BadInput if there was no such round."""
+    if not 0 <= round_ <= removed["round"].max():
+        raise BadInput(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
+    gone = removed.loc[removed["round"] <= round_, "group"].value_counts()  # -1: no channel went
+    widths = enumerate(run.architecture.widths)
+    return run.architecture.with_widths(tuple(width - int(gone.get(group, 0)) for group, width in widths))
+
+
+def remaining(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:
+    """The channels of every group that are there after a round, by their numbers in the whole network."""
+    gone = removed[(removed["round"] <= round_) & (removed["group"] >= 0)]
+    left = [list(range(width)) for width in run.architecture.widths]
+    for group, channel in zip(gone["group"], gone["channel"], strict=True):
+        left[group].remove(channel)
+    return left
+
+
+def gone_by_round(removed: pd.DataFrame) -> dict[int, list[tuple[int, int]]]:
+    """(group, channel in the whole network) of all that went in each round, in the order in which it went."""
+    channels = removed[removed["group"] >= 0]
+    return {
+        int(round_): list(zip(gone["group"].tolist(), gone["channel"].tolist(), strict=True))
+        for round_, gone in channels.groupby("round")
+    }
+
+
+def round_nearest(removed: pd.DataFrame, params: float) -> int:
+    """The round whose network comes nearest to that many parameters."""
+    return int(removed.loc[(removed["params"] - params).abs().idxmin(), "round"])

@@ -1,0 +1,129 @@
+"""One run: its description, its key, and its result on disk. `run.json` is written last, by rename."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from horticulture.architecture import Architecture
+from horticulture.store import Damaged, file_digest, read_json, write_json
+
+# Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and plans
+# what a share is of, so every description says more than it did.
+# 3: networks are evaluated with norm statistics of their own, ties are spread, Taylor follows the paper; the
+# precision, the scope and the code of what is not ours stand in the description.
+VERSION = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training or one pruning.
+
+    kind: a name in `jobs.KINDS`. recipe: `training.Recipe` or `pruning.Plan` as plain data. data: what
+    `jobs.source` says. start: the run whose network this one begins with.
+    """
+
+    kind: str
+    architecture: Architecture
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    seed: int
+    start: "Run | None" = None
+
+    @cached_property
+    def key(self) -> str:
+        """Twelve hexadecimal digits: the same for equal descriptions, whatever the device or folder."""
+        text = json.dumps({"version": VERSION, **_without_places(self.to_json())}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_json(self) -> dict:
+        """The description: everything that fixes the run."""
+        return {
+            "kind": self.kind,
+            "architecture": self.architecture.to_json(),
+            "recipe": self.recipe,
+            "data": self.data,
+            "seed": self.seed,
+            "start": self.start.to_json() if self.start else None,
+        }
+
+    @staticmethod
+    def from_json(description: dict) -> "Run":
+        """The inverse of `to_json`."""
+        start = description["start"]
+        return Run(
+            **{
+                **description,
+                "architecture": Architecture.from_json(description["architecture"]),
+                "start": Run.from_json(start) if start else None,
+            }
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} ({self.architecture.params:,} parameters, seed {self.seed})"
+
+
+def _without_places(description: dict) -> dict:
+    """The digest says what the data is; beside it the name, which can be a path, says only where."""
+    start, data = description["start"], dict(description["data"])
+    if "digest" in data:
+        del data["name"]
+    return {**description, "data": data, "start": _without_places(start) if start else None}
+
+
+def folder(run: Run, outputs: Path) -> Path:
+    """Where a run lives: shared by all studies under `outputs`."""
+    return outputs / "runs" / run.key
+
+
+def result(run: Run, outputs: Path) -> dict | None:
+    """What a finished run found, or None. Raises BadInput if the file is there but damaged."""
+    path = folder(run, outputs) / "run.json"
+    if not path.exists():
+        return None
+    found = read_json(path)
+    if not (isinstance(found, dict) and {"run", "metrics"} <= found.keys()):
+        raise Damaged(path)
+    return found
+
+
+def finish(run: Run, outputs: Path, metrics: dict, about: dict, files: Iterable[str] = ()) -> dict:
+    """Write the result, last of all the run's files. `about`: device, versions; `files`: to vouch for."""
+    where = folder(run, outputs)
+    digests = {name: file_digest(where / name) for name in files if (where / name).exists()}
+    whole = {"key": run.key, "run": run.to_json(), "metrics": metrics, "about": about, "files": digests}
+    write_json(where / "run.json", whole)
+    return whole
+
+
+def verified(run: Run, outputs: Path) -> dict | None:
+    """The result as `result` gives it; raises Damaged too if another file of the run is not what it was."""
+    found = result(run, outputs)
+    for name, digest in (found or {}).get("files", {}).items():
+        path = folder(run, outputs) / name
+        if not path.exists() or file_digest(path) != digest:
+            raise Damaged(path)
+    return found
+
+
+def set_aside(run: Run, outputs: Path) -> Path:
+    """Move a damaged run out of the way, so that it is made again and nothing is lost."""
+    where = folder(run, outputs)
+    number = 1
+    while (aside := where.with_name(f"{run.key}.damaged-{number}")).exists():
+        number += 1
+    os.rename(where, aside)
+    return aside
+
+
+def outputs_folder(path: str | Path = "") -> Path:
+    """Where results go: `path`, or `HORTICULTURE_OUTPUTS`, or `outputs/` beside the library's checkout.
+
+    Absolute, so that a notebook means the same folder whatever directory it runs in.
+    """
+    default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[3] / "outputs"
+    return Path(path or default).expanduser().resolve()

@@ -1,0 +1,180 @@
+"""A digest of what somebody wrote: another when anything that it does changes, else the same."""
+
+import functools
+import linecache
+import math
+from dataclasses import dataclass
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from horticulture import custom
+
+CELLS = count()
+
+
+def cell(source: str, **names) -> dict:
+    """What the names mean after a notebook's cell: a file name of its own, and its lines are kept."""
+    file = f"<cell {next(CELLS)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    names |= {"__name__": "__main__"}
+    exec(compile(source, file, "exec"), names)
+    return names
+
+
+def of(source: str, **names) -> str:
+    return custom.digest(cell(source, **names)["mine"])
+
+
+SCORE = """
+SCALE = 3
+
+def helper(x):
+    return SCALE * x
+
+def mine(x, power=2):
+    def inside(y):
+        return helper(y)
+    return inside(x) ** power
+"""
+
+
+def test_the_same_once_more_is_the_same():
+    assert of(SCORE) == of(SCORE) == of("import math\n\n" + SCORE + "\nother = 4\n")
+    assert len(of(SCORE)) == 12
+    assert int(of(SCORE), 16) >= 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("inside(x) ** power", "inside(x) ** -power"),  # the body
+        ("return helper(y)", "return helper(-y)"),  # of a function inside
+        ("SCALE * x", "SCALE + x"),  # a helper
+        ("SCALE = 3", "SCALE = 4"),  # a constant, of the helper's
+        ("SCALE = 3", "SCALE = 3.0"),
+        ("power=2", "power=3"),  # a default
+    ],
+)
+def test_whatever_changes_what_it_does_changes_the_digest(old, new):
+    assert SCORE.replace(old, new) != SCORE
+    assert of(SCORE.replace(old, new)) != of(SCORE)
+
+
+def test_a_default_counts_by_its_value():
+    source = "def mine(x, *, power=POWER):\n    return x ** power\n"
+    assert of(source, POWER=2) == of(source, POWER=2) != of(source, POWER=3)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (2, 3),
+        ((1, [2]), (1, [3])),
+        ({"a": 1}, {"a": 2}),
+        ({1, 2}, {1, 3}),
+        (np.arange(3), np.arange(4)),
+        (lambda x: x, lambda x: -x),
+        (functools.partial(math.pow, 2), functools.partial(math.pow, 3)),
+        (math.sin, math.cos),
+    ],
+    ids=repr,
+)
+def test_what_it_closes_over_or_names_counts(one, other):
+    closing = "def make(value):\n    return lambda x: (x, value)\nmine = make(VALUE)\n"
+    naming = "def mine(x):\n    return (x, VALUE)\n"
+    for source in (closing, naming):
+        assert of(source, VALUE=one) == of(source, VALUE=one) != of(source, VALUE=other)
+
+
+def test_lambdas_differ_where_they_do_on_one_line_too():
+    made = cell(
+        "a, b, c = lambda x: x + 1, lambda x: x + 2, lambda x: (lambda y: x + y)\n"
+        "d = lambda x: x + 1\n"
+        "e = (lambda x: x\n    .real\n    .imag)\n"
+        "f = (lambda x: x\n    .real\n    .real)\n"
+        "mine = None\n"
+    )
+    digests = {name: custom.digest(made[name]) for name in "abcdef"}
+    assert digests["a"] == digests["d"]
+    assert len(set(digests.values())) == 5
+    assert custom.digest(made["c"](0)) not in digests.values()
+
+
+def test_without_a_source_the_bytecode_counts():
+    def made(source):
+        names = {"__name__": "typed"}
+        exec(source, names)
+        return custom.digest(names["mine"])
+
+    assert made("def mine(x): return x + 1") == made("def mine(x): return x + 1")
+    bodies = ("x + 1", "x + 2", "x - 1", "[y + 1 for y in x]", "[y + 2 for y in x]", "abs(x)", "max(x)")
+    assert len({made(f"def mine(x): return {body}") for body in bodies}) == len(bodies)
+
+
+def test_functions_may_call_each_other_and_themselves():
+    source = "def mine(x):\n    return other(x - 1)\n\ndef other(x):\n    return mine(x) if x else 0\n"
+    assert of(source) == of(source) != of(source.replace("else 0", "else 1"))
+
+
+def test_a_decorated_function_is_both():
+    source = (
+        "import functools\n"
+        "def twice(f):\n    @functools.wraps(f)\n    def g(x):\n        return 2 * f(x)\n    return g\n"
+        "@twice\ndef mine(x):\n    return x + 1\n"
+    )
+    assert of(source) == of(source)
+    assert of(source) != of(source.replace("2 * f", "3 * f"))
+    assert of(source) != of(source.replace("x + 1", "x + 2"))
+
+
+def test_a_class_counts_by_its_methods_and_values():
+    source = (
+        "class Scale:\n    by = 2\n    def __call__(self, x):\n        return self.by * self.times(x)\n"
+        "    @staticmethod\n    def times(x):\n        return 5 * x\n"
+        "def mine(x):\n    return Scale()(x)\n"
+    )
+    assert of(source) == of(source)
+    for old, new in (("by = 2", "by = 3"), ("self.by *", "self.by +"), ("5 *", "6 *")):
+        assert of(source) != of(source.replace(old, new))
+    assert of(source.replace("def mine(x):\n    return Scale()(x)", "mine = Scale()")) != of(source)
+
+
+@dataclass(frozen=True)
+class Made:
+    about: str
+    score: object = None
+    scope: str = "global"
+
+
+class Pair(NamedTuple):
+    first: object
+    second: object
+
+
+def test_all_fields_of_a_dataclass_or_a_tuple_count():
+    digests = [
+        custom.digest(value)
+        for value in (
+            Made("one", lambda x: x),
+            Made("two", lambda x: x),
+            Made("one", lambda x: -x),
+            Made("one", lambda x: x, "layer"),
+            Pair(math.sin, 1),
+            Pair(math.cos, 1),
+            Pair(math.sin, 2),
+        )
+    ]
+    assert len(set(digests)) == len(digests)
+    assert custom.digest(Made("one", lambda x: x)) == digests[0]
+
+
+def test_only_what_is_not_ours_has_a_digest():
+    originals = {"ours": abs}
+    table = {**originals, "mine": lambda x: x}
+    assert custom.extra("ours", table, originals) == {}
+    assert custom.extra("mine", table, originals) == {"code": custom.digest(table["mine"])}
+    table["ours"] = lambda x: x  # overwritten: ours no longer
+    assert custom.extra("ours", table, originals) == {"code": custom.digest(table["ours"])}
