@@ -80,6 +80,7 @@ def started(monkeypatch):
         done.append((target.parents[1].name, notebook.stem, parameters))
 
     monkeypatch.setattr(study, "_execute", execute)
+    monkeypatch.setattr(study, "to_html", lambda target: target)
     monkeypatch.setattr(cli, "_print", lambda folder: shown.append(folder.name))
     return done, shown
 
@@ -171,6 +172,7 @@ def test_studies_lists_them_all(capsys):
 
 def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "_execute", lambda *_: None)
+    monkeypatch.setattr(study, "to_html", lambda target: target)
     store.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
     store.write_json(tmp_path / "runs" / "abc" / "run.json", {})
     chosen = study.read("smoke")
@@ -181,11 +183,20 @@ def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch,
     assert (tmp_path / "runs" / "abc" / "run.json").exists()
 
 
+def test_an_interruption_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "_execute", interrupted)
+    assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 130
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
 def test_a_full_disk_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "smoke" / "study.json"))
 
-    monkeypatch.setattr(runs, "write_json", full)
+    monkeypatch.setattr(store, "write_json", full)
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1

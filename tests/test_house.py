@@ -49,6 +49,7 @@ ROOMS = [
     "pruned",
     "protocol",
     "ledger",
+    "pool",
     "cluster",
     "session",
     "engine",
@@ -159,7 +160,7 @@ def test_the_engine_knows_no_store_and_the_store_no_engine():
     }
     engine |= {"compression", "saliency", "choosing", "pruning", "oracle"}
     store = {"store", "runs", "progress", "evidence", "results", "study", "figures", "widgets"}
-    both = {"checkpoints", "jobs", "pruned", "protocol", "ledger", "cluster", "session"}
+    both = {"checkpoints", "jobs", "pruned", "protocol", "ledger", "pool", "cluster", "session"}
     assert engine | store | both <= set(ROOMS)
     for path in MODULES:
         here = room(path)

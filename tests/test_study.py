@@ -1,14 +1,16 @@
 """The runner: what papermill does not tell, this must."""
 
 import ast
+import threading
 from dataclasses import fields
 
 import nbformat
 import pytest
 
-from horticulture import study
+from horticulture import cli, study
 from horticulture.errors import BadInput
 from horticulture.protocol import Protocol
+from tests.test_cluster import gone
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
@@ -209,6 +211,94 @@ def test_a_killed_kernel_is_noticed(run, tmp_path):
     assert not study.finished(tmp_path / "outputs" / "tiny" / "notebooks" / "01_one.ipynb")
 
 
+# --- pages -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pages(monkeypatch, tmp_path):
+    """Run a study of three notebooks of which nothing is executed, with this way of making a page."""
+
+    def go(to_html, execute=lambda target: None):
+        paths = [
+            notebook(tmp_path / f"0{n}_x.ipynb", 'study: str = ""\noutputs: str = ""') for n in (1, 2, 3)
+        ]
+        monkeypatch.setattr(study, "notebooks", lambda: paths)
+        monkeypatch.setattr(study, "_execute", lambda book, target, *_: execute(target.stem))
+        monkeypatch.setattr(study, "to_html", lambda target: to_html(target.stem))
+        return study.run(study.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
+
+    return go
+
+
+def test_a_page_is_made_while_the_next_notebook_runs_and_all_are_there_at_the_end(pages):
+    """The first page waits for the second notebook: made before it, it would wait for ever."""
+    second_runs, made = threading.Event(), []
+
+    def to_html(stem):
+        assert second_runs.wait(timeout=20)
+        made.append(stem)
+
+    pages(to_html, lambda stem: second_runs.set() if stem == "02_x" else None)
+    assert sorted(made) == ["01_x", "02_x", "03_x"]
+
+
+def test_a_page_that_cannot_be_made_stops_nothing_and_is_said_in_one_line(pages):
+    executed, made = [], []
+
+    def to_html(stem):
+        if stem == "01_x":
+            raise OSError("no space\nat all")
+        made.append(stem)
+
+    with pytest.raises(study.NotebookFailed) as caught:
+        pages(to_html, executed.append)
+    assert executed == ["01_x", "02_x", "03_x"]
+    assert sorted(made) == ["02_x", "03_x"]
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("no page could be made of ")
+    assert str(caught.value).endswith("01_x.ipynb (OSError: no space)")
+
+
+def test_a_failing_notebook_is_what_is_raised_and_the_page_is_said_beside_it(pages, capsys):
+    def to_html(stem):
+        raise OSError("no space")
+
+    def execute(stem):
+        if stem == "02_x":
+            raise study.NotebookFailed("02_x failed")
+
+    with pytest.raises(study.NotebookFailed, match="02_x failed"):
+        pages(to_html, execute)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("01_x.ipynb (OSError: no space)")
+
+
+def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, capsys):
+    wait = threading.Event()
+
+    def execute(stem):
+        if stem == "02_x":
+            raise KeyboardInterrupt
+
+    try:
+        monkeypatch.setattr(cli, "_run", lambda options: pages(lambda stem: wait.wait(timeout=20), execute))
+        assert cli.main(["run", "smoke"]) == 130
+        assert [t for t in threading.enumerate() if t.name != "MainThread" and t.daemon]  # it is at it still
+    finally:
+        wait.set()
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line == "horticulture: stopped; the same command goes on from the last finished run"
+
+
+def test_a_page_is_whole_or_not_there(tmp_path, monkeypatch):
+    book = notebook(tmp_path / "01_one.ipynb", "1")
+    page = study.to_html(book)
+    assert page.read_text().rstrip().endswith("</html>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01_one.html", "01_one.ipynb"]
+
+
+# --- finished --------------------------------------------------------------------------------------------
+
+
 def test_finished_means_every_cell(tmp_path):
     cells = [
         nbformat.v4.new_code_cell("1", execution_count=1),
@@ -231,3 +321,19 @@ def test_finished_means_every_cell(tmp_path):
     book.cells[1].outputs = []
     book.metadata["papermill"]["end_time"] = None  # papermill itself was killed
     assert not verdict()
+
+
+def test_a_kernel_leaves_no_worker_behind(run):
+    """Under papermill; also one that was killed."""
+    code = (
+        "from horticulture import cluster, pool\ncluster.start(2, 'cpu')\n"
+        "print(*[process.pid for process in pool._kept.processes])"
+    )
+    numbers = []
+    target = run(code) / "notebooks" / "01_one.ipynb"
+    numbers += nbformat.read(target, 4).cells[-1].outputs[0].text.split()
+    with pytest.raises(study.NotebookFailed, match="kernel died"):
+        run(code, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    numbers += nbformat.read(target, 4).cells[-2].outputs[0].text.split()
+    assert len(set(numbers)) == 4
+    assert gone(map(int, numbers))

@@ -9,6 +9,7 @@ import ast
 import contextlib
 import os
 import sys
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,7 +153,8 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     """Execute the notebooks in order, from the one that begins with `first`; returns the study's folder.
 
     Begun from the start, the folder shows this run and nothing older; the runs themselves, under
-    `outputs/runs`, are kept and not made again. Raises NotebookFailed at the first that does not finish.
+    `outputs/runs`, are kept and not made again. Raises NotebookFailed at the first that does not finish, and
+    at the end if a page to read could not be made of one.
     """
     every = notebooks()
     names = [path.stem for path in every]
@@ -165,10 +167,13 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
             path.unlink()
     store.write_json(folder / "study.json", {"study": study.name, "parameters": parameters})
     terminal = _Terminal({name: study.seconds.get(name, 60.0) for name in names[start:]})
-    for notebook in every[start:]:
-        mine = {name: value for name, value in parameters.items() if name in declared(notebook)}
-        places = {"study": study.name, "outputs": str(outputs)}
-        _execute(notebook, folder / "notebooks" / notebook.name, {**mine, **places}, terminal)
+    with _Pages() as pages:
+        for notebook in every[start:]:
+            mine = {name: value for name, value in parameters.items() if name in declared(notebook)}
+            places = {"study": study.name, "outputs": str(outputs)}
+            target = folder / "notebooks" / notebook.name
+            _execute(notebook, target, {**mine, **places}, terminal)
+            pages.begin(target)
     return folder
 
 
@@ -205,7 +210,6 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
             os.environ[HEADLESS] = before
     if not finished(target):
         raise NotebookFailed(f"{notebook.stem} did not run to its last cell (see {target})")
-    to_html(target)
 
 
 def finished(notebook: Path) -> bool:
@@ -226,8 +230,47 @@ def to_html(notebook: Path) -> Path:
 
     page, _ = HTMLExporter().from_filename(str(notebook))
     target = notebook.with_suffix(".html")
-    target.write_text(page)
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text(page)
+    os.replace(temporary, target)
     return target
+
+
+class _Pages:
+    """Pages of finished notebooks, made while later ones run; all are there when the `with` is left.
+
+    An interruption waits for none of them: a page is whole or not there. What went wrong is said at the end.
+    """
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        self._failed: list[str] = []
+
+    def begin(self, notebook: Path) -> None:
+        """Begin to make the page of a notebook."""
+        thread = threading.Thread(target=self._make, args=(notebook,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _make(self, notebook: Path) -> None:
+        try:
+            to_html(notebook)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            self._failed.append(f"no page could be made of {notebook} ({what})")
+
+    def __enter__(self) -> "_Pages":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            return
+        for thread in self._threads:
+            thread.join()
+        if self._failed and kind is None:
+            raise NotebookFailed("; ".join(self._failed))
+        for line in self._failed:  # beside what stopped the study
+            print(line, file=sys.stderr)
 
 
 class _Terminal:
