@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from horticulture.errors import BadInput
 
@@ -61,6 +60,8 @@ class Difference(NamedTuple):
     def _beyond(self, distance: float) -> float:
         if self.error == 0:  # all values are equal: no doubt, but for a distance of nothing
             return 0.5 if distance == 0 else float(distance < 0)
+        from scipy import stats  # a second: only where it is asked
+
         return float(stats.t.sf(distance / self.error, self.df))
 
 
@@ -186,6 +187,8 @@ def needed_welch(spread_a: float, spread_b: float, margin: float, level: float =
 def _until(spread: float, margin: float, half: Callable[[int], float], level: float) -> int:
     if not (margin > 0 and spread >= 0):
         raise BadInput(f"a margin must be positive and a spread not negative, not {margin} and {spread}")
+    from scipy import stats  # a second: only where it is asked
+
     normal = stats.norm.ppf((1 + level) / 2)
     n = max(FEWEST, math.ceil((normal * spread / margin) ** 2))  # too few: Student's tails are longer
     while half(n) > margin:
@@ -257,6 +260,8 @@ def _positive(margin: float) -> float:
 
 
 def _quantile(level: float, df: float) -> float:
+    from scipy import stats  # a second: only where it is asked
+
     return float(stats.t.ppf((1 + level) / 2, df))
 
 

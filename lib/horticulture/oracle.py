@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import rankdata
 from torch import Tensor
 
 from horticulture import evaluation, saliency
@@ -135,6 +134,8 @@ def ceiling(
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
     """The correlation of the ranks, equal ones at their mean; 0 where one of the two is constant."""
+    from scipy.stats import rankdata  # takes a second: every worker would pay it
+
     ranks = rankdata(a), rankdata(b)
     if min(np.ptp(rank) for rank in ranks) == 0:
         return 0.0

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -63,6 +62,8 @@ def shares(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | Non
 
     left: by label, in the order from left to right.
     """
+    import seaborn as sns  # takes two seconds: only where it is used
+
     size = (max(6, 0.3 * len(left) + 2), 0.22 * len(whole.widths) + 2.4)
     ax = ax or plt.subplots(figsize=size)[1]
     frame = pd.DataFrame({name: profiles.shares(one, whole) for name, one in left.items()})

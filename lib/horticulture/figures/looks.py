@@ -7,7 +7,7 @@ its own, for print. Networks with single weights removed are half filled, what w
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import seaborn as sns
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from horticulture.results import label
@@ -64,20 +64,24 @@ CURVES |= {  # the same, where single weights were removed
 
 
 def use_style() -> None:
-    """The look of all figures: quiet, legible in print. Call once, at the top of a notebook."""
-    sns.set_theme(
-        context="notebook",
-        style="ticks",
-        rc={
-            "axes.grid": True,
-            "grid.color": "#e6e6e6",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "legend.frameon": False,
-            "figure.dpi": 96,
-            "savefig.bbox": "tight",
-            "svg.hashsalt": "horticulture",
-        },
+    """The look of all figures: quiet, legible in print. Call once, at the top of a notebook.
+
+    The style is seaborn's, of which matplotlib has a copy: seaborn itself takes two seconds to import.
+    """
+    plt.style.use(
+        [
+            *("default", "seaborn-v0_8-ticks", "seaborn-v0_8-notebook"),
+            {
+                "axes.grid": True,
+                "grid.color": "#e6e6e6",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "legend.frameon": False,
+                "figure.dpi": 96,
+                "savefig.bbox": "tight",
+                "svg.hashsalt": "horticulture",
+            },
+        ]
     )
 
 
