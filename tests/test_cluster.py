@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from horticulture import architecture, cluster, jobs, machine, runs
+from horticulture import workers as staff
 from horticulture.errors import BadInput
 from horticulture.pruning import Plan
 from horticulture.runs import Run
@@ -74,7 +75,7 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
         future.set_result(work(description, *rest))
         return future
 
-    monkeypatch.setattr(cluster, "_processes", lambda allowed, count: submit)
+    monkeypatch.setattr(cluster, "pool", lambda allowed, count: submit)
     base, other = train(0), train(1)
     wanted = [jobs.prune(base, Plan(rounds=1, steps=1, batch_size=4, criterion=c)) for c in ("l1", "fisher")]
     cluster.map([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
@@ -116,7 +117,7 @@ def stand(monkeypatch):
     monkeypatch.setattr(
         cluster.Progress, "update", lambda self, *said: (stand.notes.append(said[1]), update(self, *said))
     )
-    monkeypatch.setattr(cluster, "_processes", processes)
+    monkeypatch.setattr(cluster, "pool", processes)
     monkeypatch.setattr(jobs, "execute", execute)
     return stand
 
@@ -339,8 +340,8 @@ def test_an_unknown_device_is_refused_before_any_work(train, made, tmp_path):
 
 
 def pids() -> list[int]:
-    assert cluster._kept
-    return [process.pid for process in cluster._kept.processes]
+    assert staff.kept
+    return [process.pid for process in staff.kept.processes]
 
 
 def gone(numbers, seconds: float = 4.0) -> bool:
@@ -381,7 +382,7 @@ def test_processes_are_kept_and_replaced_when_they_are_broken(train, tmp_path, w
 
 def test_a_worker_that_dies_at_work_is_said_and_the_next_call_has_new_ones(train, tmp_path, workers):
     cluster.start(2, "cpu")
-    submit = cluster._processes(2, 2)
+    submit = cluster.pool(2, 2)
     futures = [submit(os._exit, 3), submit(time.sleep, 0)]
     with pytest.raises(RuntimeError, match="a worker process died, perhaps for want of memory"):
         futures[0].result(timeout=60)
@@ -397,7 +398,7 @@ def fail_oddly():
 
 
 def test_an_error_comes_back_with_where_it_was_raised(workers):
-    submit = cluster._processes(2, 1)
+    submit = cluster.pool(2, 1)
     with pytest.raises(ValueError, match="invalid literal") as caught:
         submit(int, "seven").result(timeout=60)
     assert "in a worker process" in caught.value.__notes__[0]
@@ -420,7 +421,7 @@ def test_an_error_comes_back_with_where_it_was_raised(workers):
 )
 def test_what_is_started_ahead(monkeypatch, arguments, nodes, expected):
     started = []
-    monkeypatch.setattr(cluster, "_processes", lambda *how: started.append(how))
+    monkeypatch.setattr(cluster, "pool", lambda *how: started.append(how))
     monkeypatch.setattr(cluster, "processors", lambda: 9)
     monkeypatch.setattr(cluster.os.path, "exists", lambda path: path in nodes)
     cluster.start(*arguments)
@@ -436,11 +437,12 @@ def test_starting_ahead_needs_no_torch_here():
 PARENT = """
 import sys, time
 from horticulture import cluster
+from horticulture import workers as staff
 
 if __name__ == "__main__":
     cluster.start(2, "cpu")
-    submit = cluster._processes(2, 2)
-    print(*[process.pid for process in cluster._kept.processes], flush=True)
+    submit = cluster.pool(2, 2)
+    print(*[process.pid for process in staff.kept.processes], flush=True)
     if sys.argv[1] == "busy":
         futures = [submit(time.sleep, 300) for _ in range(2)]
         print("busy", flush=True)

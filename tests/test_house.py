@@ -49,6 +49,7 @@ ROOMS = [
     "pruned",
     "protocol",
     "ledger",
+    "workers",
     "cluster",
     "session",
     "engine",
@@ -60,6 +61,7 @@ ROOMS = [
 # A laptop without torch can plan, collect and draw.
 NO_TORCH = (
     "errors",
+    "custom",
     "store",
     "architecture",
     "families",
@@ -159,7 +161,7 @@ def test_the_engine_knows_no_store_and_the_store_no_engine():
     }
     engine |= {"compression", "saliency", "choosing", "pruning", "oracle"}
     store = {"store", "runs", "progress", "evidence", "results", "study", "figures", "widgets"}
-    both = {"checkpoints", "jobs", "pruned", "protocol", "ledger", "cluster", "session"}
+    both = {"checkpoints", "jobs", "pruned", "protocol", "ledger", "workers", "cluster", "session"}
     assert engine | store | both <= set(ROOMS)
     for path in MODULES:
         here = room(path)

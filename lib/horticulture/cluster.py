@@ -4,32 +4,22 @@ Results always go to disk, so nothing depends on the place: a finished run is sk
 dead worker held is made again. Worker processes are kept from one call to the next.
 """
 
-import atexit
-import multiprocessing
 import os
-import pickle
-import queue
-import signal
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
-from multiprocessing.connection import wait as wait_for
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from horticulture import machine, runs, store
+from horticulture import runs, store
 from horticulture.errors import BadInput
 from horticulture.progress import Progress
 from horticulture.runs import Run
+from horticulture.workers import Submit, own_code, pool, refuse_own_code, stop
 
 # What needs torch is imported inside the functions: that takes seconds, and `start` is to come before it.
 
-Submit = Callable[..., Future]
 POLL = 0.5  # seconds between two looks at how far the workers are
 FIRST = 4  # processes that are started before it is known how many runs there will be
 ALL = 50_000  # images, where a run takes all and nobody has counted them
@@ -47,7 +37,7 @@ def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
     )
     allowed = workers or (processors() if on_cpu else 1)
     if allowed > 1 and not address:
-        _processes(allowed, min(allowed, FIRST))
+        pool(allowed, min(allowed, FIRST))
 
 
 def map(
@@ -76,7 +66,7 @@ def map(
     where = machine.place(device)
     layers = _layers({run.key: run for run in wanted}, outputs)
     if address:
-        _refuse_own_code([run for todo, _ in layers for run in todo])
+        refuse_own_code([run for todo, _ in layers for run in todo])
     allowed = workers or (processors() if where.type == "cpu" else 1)
     for number, (todo, asked) in enumerate(layers, 1):
         last = number == len(layers)
@@ -119,19 +109,6 @@ def _layers(
     return [*before, (todo, len(asked))]
 
 
-def _own_code(run: Run) -> bool:
-    """Whether a run, or one before it, needs a function that only this process has."""
-    return "code" in run.recipe or (run.start is not None and _own_code(run.start))
-
-
-def _refuse_own_code(todo: list[Run]) -> None:
-    for run in todo:
-        if _own_code(run):
-            raise BadInput(
-                f"{run} needs code of this process, which a cluster has not: leave the cluster empty"
-            )
-
-
 def _make(
     todo: list[Run],
     asked: int,
@@ -150,19 +127,19 @@ def _make(
             _elsewhere(submit, longest_first, outputs, device, None, progress, 0)
         return
     threads = max(1, processors() // min(allowed, asked))
-    others = [run for run in longest_first if not _own_code(run)]
+    others = [run for run in longest_first if not own_code(run)]
     others = others if min(allowed, len(others)) > 1 else []
     away = {run.key for run in others}
     here = [run for run in todo if run.key not in away]
     for number, run in enumerate(here):
-        alone = _own_code(run)  # beside nothing else, however many were asked for
+        alone = own_code(run)  # beside nothing else, however many were asked for
 
         def tell(share: float, note: str, before: int = number, alone: bool = alone) -> None:
             progress.update(before + share, f"in this process, which has its code: {note}" if alone else note)
 
         jobs.execute(run, outputs, device, tell, threads=processors() if alone else threads)
     if others:
-        submit = _processes(allowed, min(allowed, len(others)))
+        submit = pool(allowed, min(allowed, len(others)))
         try:
             _elsewhere(submit, others, outputs, device, threads, progress, len(here))
         except (KeyboardInterrupt, SystemExit):  # nobody waits for what they are at
@@ -225,127 +202,6 @@ def _share(run: Run, outputs: Path) -> float:
         return 0.0
 
 
-# --- processes on this machine ---------------------------------------------------------------------------
-
-
-class _Workers:
-    """Processes that wait for work, each with a thread here that hands it one piece after another."""
-
-    def __init__(self) -> None:
-        self.processes: list[BaseProcess] = []
-        self._tasks: queue.SimpleQueue = queue.SimpleQueue()
-
-    def grow(self, count: int) -> None:
-        """Have at least so many processes; they get ready by themselves."""
-        spawn = multiprocessing.get_context("spawn")  # a forked torch can hang
-        while len(self.processes) < count:
-            here, there = spawn.Pipe()
-            process = spawn.Process(target=_serve, args=(there,), daemon=True)
-            process.start()
-            there.close()
-            self.processes.append(process)
-            threading.Thread(target=self._hand_over, args=(here,), daemon=True).start()
-
-    def submit(self, work: Callable, *arguments: Any) -> Future:
-        """Have `work(*arguments)` done by the next process that is free."""
-        future: Future = Future()
-        self._tasks.put((future, work, arguments))
-        return future
-
-    def whole(self) -> bool:
-        """Whether every process is there."""
-        return all(process.is_alive() for process in self.processes)
-
-    def stop(self) -> None:
-        """End the processes, whatever they are at."""
-        for process in self.processes:
-            process.terminate()
-            self._tasks.put(None)
-        for process in self.processes:
-            process.join(timeout=3)
-            process.kill()
-
-    def _hand_over(self, pipe: Connection) -> None:
-        while (task := self._tasks.get()) is not None:
-            future, work, arguments = task
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                pipe.send((work, arguments))
-                error = pipe.recv()
-            except (EOFError, OSError):
-                told = "a worker process died, perhaps for want of memory: run again to go on"
-                future.set_exception(RuntimeError(told))
-                return
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-
-
-_kept: _Workers | None = None
-
-
-def _processes(allowed: int, count: int) -> Submit:
-    """At least `count` processes, at most `allowed`: those that are there, if none of them died."""
-    global _kept
-    if _kept and (not _kept.whole() or len(_kept.processes) > allowed):
-        stop()
-    _kept = _kept or _Workers()
-    _kept.grow(count)
-    return _kept.submit
-
-
-def stop() -> None:
-    """End the worker processes, if there are any. `map` starts new ones when it needs them."""
-    global _kept
-    if _kept:
-        _kept.stop()
-    _kept = None
-
-
-atexit.register(stop)
-
-
-def _serve(pipe: Connection) -> None:
-    """What a worker does: get ready, then one piece of work after another."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us, or wants us again
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    import torch
-
-    import horticulture.jobs  # noqa: F401  the seconds that nobody shall wait for
-
-    torch.set_num_threads(1)
-    while True:
-        try:
-            work, arguments = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            work(*arguments)
-            error = None
-        except Exception as raised:
-            error = _portable(raised)
-        pipe.send(error)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent
-    wait_for([parent.sentinel])
-    os._exit(1)  # it was killed, perhaps: nobody waits for this
-
-
-def _portable(error: Exception) -> Exception:
-    """An error as it can be sent to another process, with where it was raised."""
-    error.add_note(f"in a worker process:\n{''.join(traceback.format_exception(error))}")
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
 # --- a cluster -------------------------------------------------------------------------------------------
 
 
@@ -365,6 +221,8 @@ def precision(wanted: str, device: str, address: str) -> str:
 
 
 def _precision(wanted: str, device: str) -> str:
+    from horticulture import machine
+
     try:
         return machine.precision(wanted, machine.place(device))
     except BadInput as error:
