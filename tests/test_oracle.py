@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import data, networks, oracle, saliency, surgery
+from horticulture import data, evaluation, networks, oracle, saliency, surgery
 from horticulture.data import Dataset
 from horticulture.errors import BadInput
 from horticulture.networks import Network

@@ -232,7 +232,7 @@ def made(little_clutter, tmp_path_factory):
     base = jobs.train(SHAPE, RECIPE, jobs.source("clutter"), 0)
     run = jobs.prune(base, PLAN)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kinds, "KEEP", 2)
+        patch.setattr(kinds, "KEPT", 2)
         jobs.execute(run, outputs, "cpu")
     return run, outputs
 
