@@ -20,7 +20,7 @@ from horticulture.jobs import kinds
 from horticulture.pruning import Plan
 from horticulture.training import Recipe
 
-checkpoints.EVERY, kinds.KEEP = 0.0, 3
+checkpoints.EVERY, kinds.KEPT = 0.0, 2
 shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 base = jobs.train(shape, Recipe(epochs=3, batch_size=32), jobs.source("clutter", 128), 0)
 run = jobs.prune(base, Plan(rounds=6, steps=3, batch_size=32, lr=0.01))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from horticulture import architecture, data, jobs, ledger, pruning, runs, training
+from horticulture import architecture, data, jobs, ledger, pruning, runs
 from horticulture.architecture import Architecture
 from horticulture.data import digits
 from horticulture.errors import BadInput
@@ -57,9 +57,9 @@ def test_a_pruning_makes_what_it_starts_from(outputs):
     assert sorted(made) == sorted([BASE.key, CUT.key])
     assert runs.result(BASE, outputs)["key"] == BASE.key
     found = {path.name for path in runs.folder(BASE, outputs).iterdir()}
-    assert found == {"run.json", "weights.safetensors", "epochs.csv"}
+    assert found == {"run.json", "weights.safetensors", "epochs.csv", "answers.npz"}
     found = {path.name for path in runs.folder(CUT, outputs).iterdir()}
-    assert found == {"run.json", "weights.safetensors", "removals.csv", "rounds"}
+    assert found == {"run.json", "weights.safetensors", "removals.csv", "rounds", "answers.npz"}
 
 
 def test_a_finished_run_is_never_made_again(outputs):
@@ -80,7 +80,9 @@ def test_a_finished_run_is_never_made_again(outputs):
 def test_a_result_says_what_fixed_it_and_where_it_was_made(outputs):
     found = runs.result(CUT, outputs)
     assert Run.from_json(found["run"]) == CUT
-    assert found["about"]["precision"] == "float32"
+    assert found["run"]["recipe"]["precision"] == "float32"
+    assert found["about"]["threads"] == torch.get_num_threads()
+    assert set(found["files"]) == {"weights.safetensors", "removals.csv", "answers.npz"}
     assert torch.__version__.startswith(found["about"]["versions"]["torch"])
     assert found["metrics"]["seconds"] > 0
     assert found["metrics"]["recipe"] == "2 steps a round, constant 0.0008, batch 32"
@@ -305,13 +307,6 @@ def test_the_weights_are_saved_whole_or_not_at_all(outputs, monkeypatch):
         having.save(jobs.load(BASE, outputs), folder)
     assert (folder / "weights.safetensors").read_bytes() == before
     (folder / "weights.tmp").unlink()
-
-
-def test_auto_takes_the_precision_of_the_hardware_and_says_so(png_folder, tmp_path):
-    run = tiny(png_folder, precision="auto", epochs=1)
-    found = jobs.execute(run, tmp_path, "cpu")
-    expected = training.precision("auto", torch.device("cpu"))
-    assert found["about"]["precision"] == str(expected).removeprefix("torch.")
 
 
 def test_data_that_changed_since_it_was_described_is_refused(tmp_path):

@@ -14,6 +14,7 @@ from horticulture import (
     architecture,
     compression,
     data,
+    evaluation,
     jobs,
     networks,
     oracle,
@@ -98,11 +99,16 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
     network = networks.build(run.architecture, generator).on(torch.device("cpu"))
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
         list(training.Training(network, images, recipe, generator, rule=penalty))
+        running = logits(network, images)
+        evaluation.estimate_norms(network, images, 512)
         expected = logits(network, images)  # the factors are still at work
         state = penalty.state()
     plain = logits(network, images)  # and now they are not
-    found = logits(jobs.load(run, outputs), images)
+    saved = jobs.load(run, outputs)
+    found = logits(saved, images)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found, running, rtol=1e-2, atol=1e-3)  # it was measured as it was saved
+    assert jobs.evaluate(saved, images, "test") == metrics(run, outputs)["test_error"]
     factors = metrics(run, outputs).get("factors")
     if run is SLIM:
         assert factors is None
@@ -131,9 +137,8 @@ def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outpu
         assert smaller.architecture.widths == tuple(widths)
         assert sum(widths) < sum(run.architecture.widths)
         whole = jobs.load(run, outputs)
-        with torch.no_grad():  # the norms alone have moved while it was tuned at a rate of nothing
-            x = images.normalise(images.test.pixels)
-            torch.testing.assert_close(smaller.train()(x), whole.train()(x), rtol=1e-3, atol=1e-4)
+        # tuned at a rate of nothing, and its statistics are those of the same images
+        torch.testing.assert_close(logits(smaller, images), logits(whole, images), rtol=1e-3, atol=1e-4)
         removed = runs.removals(pruned, outputs)
         assert len(removed) == 1 + sum(run.architecture.widths) - sum(widths)
         assert (removed["saliency"].dropna() == 0).all()
@@ -218,34 +223,60 @@ def test_weights_to_begin_with_are_refused_by_name():
 # --- judge -----------------------------------------------------------------------------------------------
 
 
+def losses(network: Network, images: data.Dataset) -> Tensor:
+    """Of each validation image, with statistics of all training images that torch counts by itself."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean over what was seen
+    with torch.no_grad():
+        network.train()(images.normalise(images.train.pixels))
+        found = network.eval()(images.normalise(images.validation.pixels))
+    return torch.nn.functional.cross_entropy(found, images.validation.labels, reduction="none")
+
+
 def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, images):
     frame = pd.read_csv(runs.folder(JUDGED, outputs) / "judged.csv")
-    assert list(frame.columns) == ["group", "channel", "rise", *LISTENING]
+    assert list(frame.columns) == ["group", "channel", "rise", "even", "odd", *LISTENING]
     network = jobs.load(BASE, outputs)
     places = list(zip(frame["group"], frame["channel"], strict=True))
     assert places == oracle.sample(network, 20, JUDGED.seed)
-    x, y = images.normalise(images.validation.pixels), images.validation.labels
-    with torch.no_grad():
-        before = torch.nn.functional.cross_entropy(network.eval()(x), y).item()
-        for (group, channel), rise in zip(places, frame["rise"], strict=True):
-            silenced = jobs.load(BASE, outputs).eval()
-            silenced.groups[group].norm.weight[channel] = 0
-            silenced.groups[group].norm.bias[channel] = 0
-            after = torch.nn.functional.cross_entropy(silenced(x), y).item()
-            assert rise == pytest.approx(after - before, abs=2e-6)
+    before = losses(network, images)
+    count = len(images.validation)
+    halves = torch.arange(count) % 2 == 0, torch.arange(count) % 2 == 1
+    for (group, channel), row in zip(places, frame.itertuples(), strict=True):
+        silenced = jobs.load(BASE, outputs)
+        silenced.groups[group].norm.weight.data[channel] = 0
+        silenced.groups[group].norm.bias.data[channel] = 0
+        rises = losses(silenced, images) - before
+        assert row.rise == pytest.approx(rises.mean().item(), abs=2e-6)
+        found = [rises[half].mean().item() for half in halves]
+        assert (row.even, row.odd) == (pytest.approx(found[0], abs=2e-6), pytest.approx(found[1], abs=2e-6))
     size = [saliency.l1(group.producer.weight.detach()) for group in network.groups]
     assert frame["l1"].tolist() == pytest.approx([size[g][c].item() for g, c in places], rel=1e-6)
 
 
-def test_the_correlations_are_spearmans(outputs):
+def spearman(frame: pd.DataFrame, one: str, other: str, scope: str) -> float:
+    """Of all channels, or the mean of those of each group, weighted by their number."""
+    if scope == "global":
+        return stats.spearmanr(frame[one], frame[other]).statistic
+    parts = [part for _, part in frame.groupby("group") if len(part) >= 3]
+    each = [stats.spearmanr(part[one], part[other]).statistic for part in parts]
+    return sum(len(part) * r for part, r in zip(parts, each, strict=True)) / sum(map(len, parts))
+
+
+def test_the_correlations_are_spearmans_of_what_is_compared(outputs):
+    """L1 is compared within layers. What a perfect criterion would reach follows from two halves."""
     frame = pd.read_csv(runs.folder(JUDGED, outputs) / "judged.csv")
-    found = metrics(JUDGED, outputs)["correlations"]
-    assert list(found) == list(LISTENING)
+    found, ceilings = (metrics(JUDGED, outputs)[name] for name in ("correlations", "ceilings"))
+    assert list(found) == list(ceilings) == list(LISTENING)
     for name in LISTENING:
-        expected = stats.spearmanr(frame["rise"], frame[name]).statistic
-        assert found[name] == pytest.approx(expected)
-        assert -1 <= found[name] <= 1
+        scope = "layer" if name == "l1" else "global"
+        assert found[name] == pytest.approx(spearman(frame, "rise", name, scope))
+        half = spearman(frame, "even", "odd", scope)
+        assert ceilings[name] == pytest.approx(math.sqrt(2 * half / (1 + half)) if half > 0 else 0)
     assert len(set(found.values())) == len(LISTENING)
+    assert ceilings["l1"] != ceilings["fisher"] == ceilings["random"]
 
 
 @pytest.mark.parametrize("name", ["blocks", "groups", "magnitude"])

@@ -54,7 +54,7 @@ def test_it_takes_its_parameters_from_all_there_are():
     found = Protocol.of({**vars(BY_RATIO), **parameters})
     assert found == BY_RATIO
     assert found.whole == WHOLE
-    assert found.source == {"name": "clutter", "images": 96, "digest": found.dataset.digest}
+    assert found.source == {"name": "clutter", "images": 96, "image_size": 0, "digest": found.dataset.digest}
     assert len(found.dataset.train) == 96
 
 
@@ -68,13 +68,14 @@ def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
     asked = replace(BY_RATIO, ratios=[0.3, 0.5], seeds=[0, 1])
     found = [(t.criterion, t.ratio, t.run.seed, t.base.recipe["epochs"]) for t in asked.prunings]
     assert found == [
-        (name if epochs == 1 else f"{name}, base x 2", ratio, seed, epochs)
+        (name, ratio, seed, epochs)
         for name in ("fisher", "slimming", "magnitude")
         for epochs in (1, 2)
         for ratio in (0.3, 0.5)
         for seed in (0, 1)
     ]
     assert len({taken.run.key for taken in asked.prunings}) == 24
+    assert [(t.longer, t.run.recipe["steps"]) for t in asked.prunings[:8]] == [(1, 2)] * 4 + [(2, 4)] * 4
     assert len({taken.base.key for taken in asked.prunings}) == 8  # magnitude shares those of fisher
     assert [t.sparse for t in asked.prunings] == [False] * 16 + [True] * 8
     assert all(taken.run.start == taken.base for taken in asked.prunings)
@@ -103,7 +104,7 @@ def test_a_plan_says_of_weights_only_what_weights_know():
     assert channels == Plan(3, "l1", 0.5, "params", "layer", 0.2, steps=2, lr=0.01, batch_size=32)
     assert weights == Plan(3, "magnitude", 0.5, "params", "layer", steps=2, lr=0.01, batch_size=32)
     preset = replace(asked, scope="vgg-16-a", criterion="magnitude").prunings[0]
-    assert preset.run.recipe["scope"] == ""  # presets are of channels
+    assert preset.run.recipe["scope"] == "global"  # presets are of channels
 
 
 def test_what_two_studies_ask_for_is_one_run():
@@ -119,7 +120,7 @@ def test_what_two_studies_ask_for_is_one_run():
     [
         ({"rounds": 5}, None, "fisher"),
         ({"ratios": [0.3], "rounds": 5}, 0.3, "fisher −30 %"),
-        ({"ratios": [0.3], "longer": [2]}, 0.3, "fisher, base x 2 −30 %"),
+        ({"ratios": [0.3], "longer": [2]}, 0.3, "fisher −30 %, trained × 2"),
         # of 64, 64, 128, 128, three 256 and six 512 half of the first and of the last six
         ({"network": "vgg-16", "scope": "vgg-16-a"}, (32 + 6 * 256) / 4224, "fisher −37 %"),
         ({"measure": "zeros"}, 0.0, "fisher"),
@@ -194,7 +195,8 @@ def test_what_went_at_one_stroke_is_looked_at_without_any_size(outputs):
 def test_the_cost_is_that_of_base_and_pruning_by_hand(outputs):
     for what in BY_RATIO.found(outputs):
         base = what.taken.base.recipe["epochs"] * 3 * 32 * WHOLE.macs  # 96 images are 3 steps of 32
-        pruning = 2 * 32 * WHOLE.macs + 2 * 32 * what.shape.macs  # round 0 is of the whole network
+        steps = 2 * what.taken.longer  # a base of twice the epochs, and twice the steps a round
+        pruning = steps * 32 * WHOLE.macs + steps * 32 * what.shape.macs  # round 0 is of the whole network
         assert what.cost == base + pruning
     for what in BY_CHANNEL.found(outputs):
         cost, removed = 96 * WHOLE.macs, runs.removals(what.taken.run, outputs)
@@ -207,11 +209,12 @@ def test_a_place_in_the_study_says_how_it_was_found(outputs):
     channels, *_, weights = BY_RATIO.found(outputs)
     run = channels.taken.run
     member = channels.member("fine-tuned", run)
-    assert member == runs.Member("fine-tuned", run, "fisher", 1, channels.cost, 0.5)
+    assert member == runs.Member("fine-tuned", run, "fisher", 1, channels.cost, 0.5, 1.0, 96 * WHOLE.macs)
     assert weights.member("fine-tuned", run).curve == "sparse-fine-tuned"
     by_channel = BY_CHANNEL.found(outputs)[-1].member("fine-tuned", run)
     assert (by_channel.ratio, by_channel.round) == (None, 4)
-    assert weights.taken.member().criterion == "magnitude, base x 2"
+    place = weights.taken.member()
+    assert (place.criterion, place.longer, place.whole_macs) == ("magnitude", 2, 2 * 96 * WHOLE.macs)
 
 
 # --- what there is to look at ----------------------------------------------------------------------------
@@ -244,7 +247,7 @@ def test_the_moments_of_a_pruning_are_in_the_order_in_which_it_shrinks(outputs, 
 def test_what_went_at_one_stroke_has_one_moment_of_the_first_seed(outputs):
     asked = replace(BY_RATIO, seeds=[0, 1])  # the second has not been made
     shown = protocol.moments(asked, outputs)
-    names = [f"{name}{base} −50 %" for name in ("fisher", "slimming") for base in ("", ", base x 2")]
+    names = [f"{name} −50 %{longer}" for name in ("fisher", "slimming") for longer in ("", ", trained × 2")]
     assert list(shown) == ["whole", *names]
     assert [sum(shape.widths) for shape in shown.values()] == [112, 56, 56, 56, 56]
 
@@ -279,7 +282,7 @@ PARAMETERS = {
         ({"seeds": [0, 0.5]}, "seeds are whole numbers, not 0.5"),
         ({"ratios": [0.5, "1e-1"]}, "ratio must be at least 0 and below 1, not '1e-1'"),
         ({"ratios": [1.0]}, "ratio must be at least 0 and below 1, not 1.0"),
-        ({"ratios": [0.5], "floor": 0.9, "criterion": "l1"}, "ratio=0.5 is 56 channels, but only"),
+        ({"ratios": [0.5], "floor": 0.9, "criterion": "taylor"}, "ratio=0.5 is 56 channels, but only"),
         ({"ratios": []}, "magnitude takes single weights: say which ratio"),
         ({"measure": "flops"}, "unknown measure 'flops': choose from channels, params, macs, zeros"),
         ({"scope": "everywhere"}, "unknown scope 'everywhere': choose from"),
@@ -291,7 +294,11 @@ PARAMETERS = {
         ),
         ({"schedule": "linear"}, "unknown schedule 'linear'"),
         ({"tune_lr": 0}, "lr must be positive"),
-        ({"tune_epochs": 0}, "epochs must be positive"),
+        ({"epochs": 0}, "epochs must be positive, not 0"),
+        ({"tune_epochs": 0}, "tune_epochs must be positive, not 0"),
+        ({"precision": "half"}, "unknown precision 'half': choose from float32, bfloat16"),
+        ({"norms": "stale"}, "unknown norms 'stale': choose from estimated, running"),
+        ({"evaluate_every": 0}, "evaluate_every must be positive, not 0"),
         ({"longer": [1, 0]}, "longer.*above 0, not 0"),
         ({"budgets": ["compressed"], "bits": 17}, "bits must be 1 to 16, not 17"),
         ({"budgets": ["scratch-b"], "cap": -1.0}, "cap must be 0.*not -1.0"),

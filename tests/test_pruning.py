@@ -30,10 +30,11 @@ def network(tiny):
     return networks.build(tiny, torch.Generator().manual_seed(0))
 
 
-def test_the_lowest_is_the_first_of_equals_across_the_groups():
+def test_of_equals_the_lowest_is_the_first_of_the_group_with_the_fewest_of_them():
+    """Alone among its equals a channel stands at 1/2, of two the first at 1/4, of nine at 1/18."""
     scores = [torch.tensor([3.0, 1.0]), torch.tensor([]), torch.tensor([2.0, 0.5, 0.5]), torch.tensor([0.5])]
     assert pruning.lowest(scores) == Choice(2, 1, 0.5)
-    assert pruning.lowest([torch.zeros(0), torch.zeros(2), torch.zeros(9)]) == Choice(1, 0, 0.0)
+    assert pruning.lowest([torch.zeros(0), torch.zeros(2), torch.zeros(9)]) == Choice(2, 0, 0.0)
     assert pruning.lowest([torch.tensor([4.0]), torch.tensor([5.0, -1.0])]) == Choice(1, 1, -1.0)
 
 
@@ -58,7 +59,7 @@ def test_no_group_goes_below_its_least(family):
     spare = sum(few) - sum(a.least)
     with pytest.raises(BadInput, match=f"rounds={spare + 1}, but the network has {spare} channels to remove"):
         pruning.Pruning(network, clutter, replace(PLAN, rounds=spare + 1), 0)
-    for removal in pruning.Pruning(network, clutter, replace(PLAN, rounds=spare), 0, evaluated=False):
+    for removal in pruning.Pruning(network, clutter, replace(PLAN, rounds=spare, evaluate_every=99), 0):
         assert all(n >= least for n, least in zip(removal.architecture.widths, a.least, strict=True))
     assert network.architecture.widths == a.least
 
@@ -86,11 +87,9 @@ def test_one_channel_goes_each_round(network, tiny, images, criterion):
         assert after.params == after.architecture.params
     assert [removal.images for removal in history] == [20, 40, 60, 80]
     assert len({removal.gone[0][:2] for removal in history[1:]}) == 3  # no channel goes twice
-    part = (
-        evaluation.evaluate(network, images, images.test).error,
-        evaluation.evaluate(network, images, images.validation).error,
-    )
-    assert part == (history[-1].test_error, history[-1].val_error)
+    evaluation.estimate_norms(network, images, 512)
+    part = [evaluation.evaluate(network, images, part).error for part in (images.test, images.validation)]
+    assert part == [history[-1].test_error, history[-1].val_error]
     assert all(len(module._forward_hooks) == 0 for module in network.modules())
 
 
@@ -242,7 +241,11 @@ def test_a_loss_that_is_not_finite_ends_the_pruning(network, images):
     ("change", "said"),
     [
         ({"criterion": "fischer"}, r"'fischer'.*fisher, taylor, l1"),
-        ({"precision": "half"}, r"'half'.*auto, float32, bfloat16"),
+        ({"precision": "half"}, r"unknown precision 'half': choose from float32, bfloat16"),
+        ({"precision": "auto"}, "unknown precision 'auto'"),
+        ({"norms": "fresh"}, "unknown norms 'fresh': choose from estimated, running"),
+        ({"norm_images": 0}, "norm_images must be 2 or more, not 0"),
+        ({"evaluate_every": 0}, "evaluate_every must be positive, not 0"),
         ({"rounds": 0}, "rounds must be positive"),
         ({"steps": 0}, "steps must be positive"),
         ({"lr": -0.1}, "lr must be positive"),
@@ -263,4 +266,20 @@ def test_a_bad_plan_is_refused(change, said):
 
 def test_the_defaults_are_the_published_ones():
     published = {"steps": 100, "lr": 8e-4, "batch_size": 128, "momentum": 0.9, "weight_decay": 5e-4}
-    assert Plan(rounds=1) == Plan(1, "fisher", 0.0, "channels", "", 0.0, **published, precision="auto")
+    assert Plan(rounds=1) == Plan(1, "fisher", 0.0, "channels", "global", 0.0, **published)
+    told = Plan(rounds=1).to_json()
+    assert {name: told[name] for name in ("precision", "norms", "norm_images", "evaluate_every")} == {
+        "precision": "float32",
+        "norms": "estimated",
+        "norm_images": 512,
+        "evaluate_every": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("criterion", "scope"), [("fisher", "global"), ("l1", "layer"), ("slimming", "global")]
+)
+def test_a_scope_that_is_not_said_is_the_criterions_own(criterion, scope):
+    """And stands in the description: with another default later it is another run."""
+    assert Plan(rounds=1, criterion=criterion).to_json()["scope"] == scope
+    assert Plan(1, criterion) == Plan(1, criterion, scope=scope) != Plan(1, criterion, scope="vgg-16-a")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import horticulture
 from horticulture import runs, store
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
@@ -26,9 +27,11 @@ TRAIN = Run(
         "batch_size": 128,
         "momentum": 0.9,
         "weight_decay": 5e-4,
-        "precision": "auto",
+        "precision": "float32",
         "penalty": "none",
         "strength": 0.0,
+        "norms": "estimated",
+        "norm_images": 512,
     },
     data={"name": "clutter", "images": 4096},
     seed=0,
@@ -41,14 +44,17 @@ PRUNE = Run(
         "criterion": "fisher",
         "ratio": 0.0,
         "measure": "channels",
-        "scope": "",
+        "scope": "global",
         "floor": 0.0,
         "steps": 100,
         "lr": 8e-4,
         "batch_size": 128,
         "momentum": 0.9,
         "weight_decay": 5e-4,
-        "precision": "auto",
+        "precision": "float32",
+        "norms": "estimated",
+        "norm_images": 512,
+        "evaluate_every": 1,
     },
     data=TRAIN.data,
     seed=0,
@@ -65,7 +71,7 @@ def finish(run: Run, outputs: Path, *, train_macs: int = 1000, test_error: float
         "train_macs": train_macs,
         "seconds": 3.5,
     }
-    runs.finish(run, outputs, metrics, {"device": "none"})
+    runs.finish(run, outputs, metrics, {"device": "an abacus"})
 
 
 def rounds() -> pd.DataFrame:
@@ -88,6 +94,7 @@ def rounds() -> pd.DataFrame:
                 "train_macs": 5000 + 100 * number,
                 "seconds": float(number),
                 "architecture": shape.id,
+                "digest": f"{number:012x}",
             }
         )
     return pd.DataFrame(rows)[runs.REMOVAL_COLUMNS]
@@ -258,14 +265,16 @@ def test_a_round_may_take_several_channels_or_none(tmp_path):
 def test_the_size_that_a_run_measured_is_the_one_in_the_results(tmp_path):
     """A sparse network has the shape of the whole one, but not its parameters."""
     metrics = {"recipe": "", "val_error": 1.0, "test_error": 2.0, "train_macs": 3, "seconds": 4.0}
-    runs.finish(TRAIN, tmp_path, {**metrics, "params": 123, "bytes": 456}, {})
+    runs.finish(TRAIN, tmp_path, {**metrics, "params": 123, "bytes": 456}, {"device": "here"})
     again = replace(TRAIN, seed=1)
-    runs.finish(again, tmp_path, metrics, {})
+    runs.finish(again, tmp_path, metrics, {"device": "there"})
     runs.record(tmp_path / "trial", [Member("compressed", TRAIN, "magnitude"), Member("width", again)])
     frame = runs.collect(tmp_path / "trial").set_index("curve")
     assert frame["params"].to_dict() == {"compressed": 123, "width": SHAPE.params}
     assert frame.loc["compressed", "bytes"] == 456
     assert pd.isna(frame.loc["width", "bytes"])
+    assert frame["device"].to_dict() == {"compressed": "here", "width": "there"}
+    assert set(frame["precision"]) == {"float32"}
 
 
 def test_the_round_nearest_in_size_by_hand():
@@ -304,7 +313,7 @@ def test_recorded_members_come_back(study):
     assert set(found) == {"whole", "pruned-tuned", "pruned-scratch"}
     assert found["whole"] == Member("whole", TRAIN)
     assert found["pruned-tuned"] == Member("pruned-tuned", PRUNE, "fisher")
-    assert found["pruned-scratch"][2:] == ("fisher", 2, 700, None)
+    assert found["pruned-scratch"][2:] == ("fisher", 2, 700, None, 1.0, 0)
 
 
 def test_recording_replaces_the_same_curve_and_criterion_and_no_other(study):
@@ -403,7 +412,7 @@ def test_outputs_go_where_they_are_asked_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert runs.outputs_folder("here") == tmp_path / "here"
     monkeypatch.delenv("HORTICULTURE_OUTPUTS")
-    assert runs.outputs_folder() == Path(runs.__file__).parents[2] / "outputs"
+    assert runs.outputs_folder() == Path(horticulture.__file__).parents[2] / "outputs"
 
 
 def test_the_same_data_in_another_place_is_the_same_run():

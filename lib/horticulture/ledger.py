@@ -63,7 +63,12 @@ def random_channels(asked: Protocol, what: Found) -> Run:
 
 
 def reselected(asked: Protocol, what: Found) -> Run:
-    """From scratch for as many epochs, but selecting channels spread evenly over each trunk."""
+    """From scratch for as many epochs, but selecting channels spread evenly over each trunk.
+
+    Raises OnlyOneWay where no group selects any: that is `scratch_e`.
+    """
+    if what.selections is None:
+        raise profiles.OnlyOneWay("no group of this network selects channels of a trunk")
     return _scratch(asked, what._replace(selections=None), asked.recipe)
 
 

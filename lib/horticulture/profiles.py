@@ -17,7 +17,7 @@ from horticulture.families import possible, sized
 
 
 class OnlyOneWay(BadInput):
-    """Widths that cannot be dealt anew: the outcome would always be the same."""
+    """What cannot be dealt, or chosen, anew: the outcome would always be the same."""
 
 
 def shares(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:

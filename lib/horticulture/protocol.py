@@ -138,7 +138,9 @@ class Protocol:
         return jobs.train(self.whole, recipe, self.source, seed)
 
     def tuning(self, lr: float, schedule: str) -> Recipe:
-        """Of a training that goes on with weights that are there."""
+        """Of a training that goes on with weights that are there. Raises BadInput if that were nothing."""
+        if self.tune_epochs < 1:
+            raise BadInput(f"tune_epochs must be positive, not {self.tune_epochs!r}")
         return self._recipe(self.tune_epochs, lr, schedule)
 
     def _recipe(self, epochs: int, lr: float, schedule: str) -> Recipe:
