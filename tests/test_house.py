@@ -60,6 +60,7 @@ ROOMS = [
 ]
 # A laptop without torch can plan, collect and draw.
 NO_TORCH = (
+    "custom",
     "errors",
     "store",
     "architecture",

@@ -14,7 +14,7 @@ from horticulture.errors import BadInput
 
 CLUTTER_IMAGE = 16  # pixels, height and width
 # Images, the handwritten digits that they are drawn from (1,797 in all), seed.
-CLUTTER_PARTS = {"train": (8192, 1097, 1), "validation": (256, 300, 2), "test": (1024, 400, 3)}
+CLUTTER_PARTS = {"train": (8192, 800, 1), "validation": (1024, 297, 2), "test": (4096, 700, 3)}
 CHUNK = 1024  # images drawn at a time
 
 
