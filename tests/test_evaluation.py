@@ -227,9 +227,7 @@ def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     source = {"name": f"folder:{png_folder}", "images": 0}
     run = jobs.train(shape, Recipe(1, batch_size=6, precision="bfloat16"), source, 0)
-    assert (
-        run.key != jobs.train(shape, Recipe(1, batch_size=6), source, 0).key
-    )  # results of the one never stand for those of the other
+    assert run.key != jobs.train(shape, Recipe(1, batch_size=6), source, 0).key
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
     with pytest.raises(BadInput, match=r"^[^\n]* only imitates bfloat16, ten times slower: use float32$"):
         jobs.execute(run, tmp_path, "cpu")
