@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from horticulture import architecture, data, jobs, ledger, pruning, runs
+from horticulture import architecture, data, jobs, ledger, pruning, runs, saliency, training
 from horticulture.architecture import Architecture
 from horticulture.data import digits
 from horticulture.errors import BadInput
@@ -325,3 +325,50 @@ def test_a_digest_is_of_every_pixel_and_label():
 
 def test_a_rate_of_one_is_the_same_recipe_however_it_is_written():
     assert json.dumps(Recipe(epochs=1, lr=1).to_json()) == json.dumps(Recipe(epochs=1, lr=1.0).to_json())
+
+
+# --- code that is not ours -------------------------------------------------------------------------------
+
+
+def by_size(power: int):
+    """A criterion as somebody types it into a notebook."""
+
+    def score(group) -> torch.Tensor:
+        return group.filters().detach().abs().pow(power).sum(dim=(1, 2, 3))
+
+    return saliency.Criterion("The size of the filters.", group=score)
+
+
+def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
+    """Under the old key its numbers would be those of the body before."""
+    keys = []
+    for power in (1, 2, 1):
+        monkeypatch.setitem(saliency.CRITERIA, "mine", by_size(power))
+        run = jobs.prune(BASE, Plan(rounds=1, criterion="mine"))
+        assert set(run.recipe["code"]) <= set("0123456789abcdef")
+        assert jobs.plan(run) == Plan(rounds=1, criterion="mine")  # the code is no field of it
+        keys.append(run.key)
+    assert keys[0] == keys[2] != keys[1]
+    monkeypatch.setitem(saliency.CRITERIA, "l1", by_size(2))  # one of ours, replaced
+    assert jobs.prune(BASE, Plan(rounds=1, criterion="l1")).recipe["code"]
+
+
+def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
+    recipe = Recipe(epochs=1, batch_size=60)
+    monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: 1 - done)
+    one = jobs.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
+    monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: (1 - done) ** 2)
+    two = jobs.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
+    assert one.recipe["code"] != two.recipe["code"]
+    assert one.key != two.key
+    assert jobs.tune(CUT, 3, SHAPE, replace(recipe, schedule="mine")).recipe["code"] == two.recipe["code"]
+
+
+def test_of_what_is_ours_no_code_is_in_the_description():
+    for name, criterion in saliency.CRITERIA.items():
+        penalty = {"penalty": criterion.penalty, "strength": 0.1} if criterion.penalty != "none" else {}
+        base = jobs.train(SHAPE, Recipe(epochs=1, batch_size=60, **penalty), CLUTTER, 0)
+        assert "code" not in base.recipe
+        assert "code" not in jobs.prune(base, Plan(rounds=1, criterion=name, ratio=0.1)).recipe
+    for schedule in training.SCHEDULES:
+        assert "code" not in jobs.train(SHAPE, Recipe(epochs=1, schedule=schedule), CLUTTER, 0).recipe

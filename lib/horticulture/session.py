@@ -11,7 +11,7 @@ from typing import Any
 from horticulture import cluster, machine, runs
 from horticulture.errors import BadInput
 from horticulture.protocol import Protocol
-from horticulture.store import read_json, write_json
+from horticulture.store import Damaged, read_json, write_json
 
 # What all networks of a study share, as far as it says.
 BASE = (
@@ -28,7 +28,15 @@ def settle(parameters: Mapping[str, Any], *, first: bool = False) -> Protocol:
     BadInput, naming what differs.
     """
     folder = runs.outputs_folder(parameters["outputs"]) / parameters["study"]
-    fixed = base_of(folder)
+    try:
+        fixed = base_of(folder)
+    except Damaged as error:
+        if not first:
+            raise
+        print(f"{error.path} is damaged: the curves of the study {folder.name} go, its runs stay")
+        error.path.unlink()
+        forget(folder)
+        fixed = None
     if first and fixed is not None and _differences(fixed, parameters):
         print(f"{_said(fixed, parameters)}: the curves of the study {folder.name} go, its runs stay")
         forget(folder)
@@ -52,8 +60,11 @@ def check(parameters: Mapping[str, Any], folder: Path) -> None:
 
 
 def base_of(folder: Path) -> dict[str, Any] | None:
-    """What a study has fixed; None if nothing yet."""
-    return _about(folder).get("base")
+    """What a study has fixed; None if nothing yet. Raises Damaged if the file does not say."""
+    fixed = _about(folder).get("base")
+    if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
+        raise Damaged(folder / "study.json")
+    return fixed
 
 
 def forget(folder: Path) -> None:
@@ -67,7 +78,10 @@ def forget(folder: Path) -> None:
 
 def _about(folder: Path) -> dict[str, Any]:
     path = folder / "study.json"
-    return read_json(path) if path.exists() else {}
+    found = read_json(path) if path.exists() else {}
+    if not isinstance(found, dict):
+        raise Damaged(path)
+    return found
 
 
 def _differences(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:

@@ -165,7 +165,8 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     if start == 0:
         for path in (folder / "curves").glob("*.json"):
             path.unlink()
-    store.write_json(folder / "study.json", {"study": study.name, "parameters": parameters})
+    about = _fixed(folder / "study.json", anew=start == 0)
+    store.write_json(folder / "study.json", {"study": study.name, "parameters": parameters, **about})
     terminal = _Terminal({name: study.seconds.get(name, 60.0) for name in names[start:]})
     with _Pages() as pages:
         for notebook in every[start:]:
@@ -175,6 +176,17 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
             _execute(notebook, target, {**mine, **places}, terminal)
             pages.begin(target)
     return folder
+
+
+def _fixed(path: Path, anew: bool) -> dict[str, Any]:
+    """What the notebooks of the study have fixed there before (`session`): it stays, for them to compare."""
+    try:
+        found = store.read_json(path) if path.exists() else {}
+    except store.Damaged:
+        if not anew:
+            raise
+        found = {}
+    return {"base": found["base"]} if isinstance(found, dict) and "base" in found else {}
 
 
 def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal: "_Terminal") -> None:

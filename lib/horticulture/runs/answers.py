@@ -32,7 +32,7 @@ def answers(key: str, outputs: Path) -> Answers:
     """Of the run with that key. Raises BadInput if it kept none, Damaged if the file cannot be read."""
     path = outputs / "runs" / key / ANSWERS
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return Answers(found["wrong"], found["source"])
     except FileNotFoundError as error:
         raise BadInput(f"the run {key} kept no answers: there is no {path}") from error

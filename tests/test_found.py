@@ -1,0 +1,236 @@
+"""What was found, and what follows it: as long as its base, measured as it is, with its own channels."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from horticulture import architecture, jobs, ledger, networks, runs
+from horticulture.data import digits
+from horticulture.errors import BadInput
+from horticulture.jobs import having
+from horticulture.protocol import Protocol
+from horticulture.runs import Member
+from tests.conftest import clutter_parts
+
+BUDGETS = ["fine-tuned", "lr-rewound", "pruned-scratch", "scratch-b", "scratch-b-all", "weights-rewound"]
+# A channel of this network is about half a percent of its parameters.
+ASKED = Protocol(
+    **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0], "epochs": 3, "lr": 0.05},
+    **{"schedule": "constant", "batch_size": 32, "longer": [1, 2], "rounds": 7, "steps": 2, "tune_epochs": 2},
+    **{"evaluate_every": 4, "sizes": [0.985, 0.5], "longer_sizes": [0.985], "budgets": BUDGETS, "cap": 0.0},
+)
+WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+SLIM = replace(
+    ASKED,
+    **{"network": "preresnet-11-4", "criterion": "slimming", "strengths": {"slimming": 1e-3}, "rounds": 1},
+    **{"ratios": [0.4], "longer": [1], "budgets": ["pruned-scratch", "scratch-b", "reselected", "shuffled"]},
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_clutter():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "CLUTTER_PARTS", clutter_parts(96, 32, 48))
+        having._loaded.cache_clear()
+        yield
+    having._loaded.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def outputs(little_clutter, tmp_path_factory) -> Path:
+    """The study as notebooks make it: wholes, prunings, and every budget."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    for taken in [*ASKED.prunings, *SLIM.prunings]:
+        jobs.execute(taken.run, outputs, "cpu")
+    members = [*ASKED.wholes, *ASKED.curves_of_prunings, *ledger.entries(ASKED, ASKED.found(outputs))]
+    for member in members:
+        jobs.execute(member.run, outputs, "cpu")
+    runs.record(outputs / "study", members)
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def results(outputs) -> pd.DataFrame:
+    return runs.collect(outputs / "study")
+
+
+# --- longer ----------------------------------------------------------------------------------------------
+
+
+def test_a_longer_study_is_longer_before_between_and_after_the_removals():
+    longer = ASKED.at(2.5)
+    assert (longer.epochs, longer.steps, longer.tune_epochs) == (8, 5, 5)  # round(7.5), 2.5 * 2, 2.5 * 2
+    assert longer.sizes == ASKED.longer_sizes
+    assert ASKED.at(1) is ASKED
+    assert ASKED.at(0.1).epochs == ASKED.at(0.1).steps == 1
+    assert replace(ASKED, longer_sizes=[]).at(2).sizes == ASKED.sizes
+    assert longer.whole_macs == 8 * 96 * WHOLE.macs
+
+
+def test_every_base_that_is_trained_is_a_row():
+    found = replace(ASKED, seeds=[0, 1]).wholes
+    about = [(m.curve, m.criterion, m.longer, m.run.seed, m.run.recipe["epochs"]) for m in found]
+    assert about == [("whole", "", n, seed, 3 * n) for n in (1, 2) for seed in (0, 1)]
+    assert [member.whole_macs for member in found] == [3 * 96 * WHOLE.macs] * 2 + [6 * 96 * WHOLE.macs] * 2
+    penalised = replace(SLIM, longer=[2], criterion="slimming,l1").wholes
+    about = [(m.criterion, m.longer, m.run.recipe["penalty"]) for m in penalised]
+    ways = (("", "none"), ("slimming", "slimming"))
+    assert about == [(name, longer, penalty) for longer in (1, 2) for name, penalty in ways]
+    bases = {taken.base.key for taken in replace(SLIM, longer=[2], criterion="slimming,l1").prunings}
+    assert bases < {member.run.key for member in penalised}
+    assert len({member.run.key for member in penalised}) == 4
+
+
+def test_a_longer_pruning_is_drawn_at_its_own_sizes_only():
+    assert [m.longer for m in ASKED.curves_of_prunings] == [1]
+    assert [m.longer for m in replace(ASKED, longer_sizes=[]).curves_of_prunings] == [1, 2]
+
+
+def test_budgets_follow_the_base_that_was_pruned(outputs):
+    once, _, twice = ASKED.found(outputs)
+    assert (once.taken.longer, twice.taken.longer) == (1, 2)
+    assert [what.taken.base.recipe["epochs"] for what in (once, twice)] == [3, 6]
+    for what, times in ((once, 1), (twice, 2)):
+        found = {member.curve: member for member in ledger.entries(ASKED, [what])}
+        bought = math.floor(3 * times * WHOLE.macs / what.macs)
+        epochs = {
+            **{"pruned-tuned": 0, "fine-tuned": 2 * times, "lr-rewound": 2 * times},
+            **{"pruned-scratch": 3 * times, "weights-rewound": 3 * times},
+            **{"scratch-b": bought, "scratch-b-all": bought + 2 * times},
+        }
+        assert {name: member.run.recipe["epochs"] for name, member in found.items()} == epochs
+        assert {m.longer for m in found.values()} == {times}
+        assert {m.whole_macs for m in found.values()} == {3 * times * 96 * WHOLE.macs}
+        assert found["fine-tuned"].run.start.start.recipe["epochs"] == 3 * times
+        assert found["fine-tuned"].run.start.recipe["steps"] == 2 * times
+
+
+# --- measured as it is -----------------------------------------------------------------------------------
+
+
+def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
+    """Its row stands in the place of the pruning's; no other round is touched."""
+    once, last, twice = ASKED.found(outputs)
+    assert 0 < once.round < 7 == last.round
+    assert once.round % 4  # the pruning has not measured that one
+    tuned = results[results["curve"] == "pruned-tuned"]
+    assert not tuned.duplicated(["longer", "round"]).any()
+    rounds = tuned[tuned["longer"] == 1].set_index("round")
+    assert sorted(rounds.index) == list(range(8))
+    own = [member for member in runs.recorded(outputs / "study") if member.run.recipe.get("epochs") == 0]
+    assert {(m.longer, m.round) for m in own} == {(1, once.round), (1, 7), (2, twice.round)}
+    for member in own:
+        row = tuned[(tuned["longer"] == member.longer) & (tuned["round"] == member.round)].iloc[0]
+        assert (row["run"], row["recipe"]) == (member.run.key, "as it is")
+        network = jobs.restore(member.run.start, outputs, member.round, "cpu")
+        for part, name in (("test", "test_error"), ("validation", "val_error")):
+            assert row[name] == jobs.evaluate(network, ASKED.dataset, part)
+        assert row["params"] == network.architecture.params
+        assert row["train_macs"] == member.before
+    measured = rounds["test_error"].notna()
+    assert sorted(rounds.index[measured]) == sorted({0, 4, 7, once.round})
+    removed = runs.removals(once.taken.run, outputs).set_index("round")
+    assert rounds.loc[4, "test_error"] == removed.loc[4, "test_error"]
+    assert rounds.loc[7, "test_error"] == removed.loc[7, "test_error"]  # twice the same
+
+
+def test_the_share_of_the_compute_by_hand(outputs, results):
+    """Of what the whole network's training took, at the same length: 96 images an epoch, 64 a round."""
+    once, last, twice = ASKED.found(outputs)
+    shares = {key: group["compute_share"].tolist() for key, group in results.groupby(["curve", "longer"])}
+    assert shares["whole", 1] == shares["whole", 2] == [1.0]
+    for what, times in ((once, 1), (last, 1), (twice, 2)):
+        base = 3 * times * 96 * WHOLE.macs
+        removed = runs.removals(what.taken.run, outputs)
+        shapes = [runs.architecture_at(what.taken.run, removed, r) for r in range(what.round + 1)]
+        tuning = sum(32 * 2 * times * shape.macs for shape in shapes)
+        rows = results[(results["longer"] == times) & (results["round"] == what.round)].set_index("curve")
+        assert rows.loc["pruned-tuned", "compute_share"] == pytest.approx(tuning / base)
+        scratch = 3 * times * 96 * what.shape.macs / base
+        assert rows.loc["pruned-scratch", "compute_share"] == pytest.approx(scratch)
+        assert rows.loc["scratch-b", "compute_share"] <= 1 < scratch + rows.loc["scratch-b", "compute_share"]
+        assert rows.loc["fine-tuned", "compute_share"] == pytest.approx(scratch * 2 / 3)
+        assert rows.loc["fine-tuned", "train_macs"] == base + tuning + 2 * times * 96 * what.shape.macs
+
+
+# --- channels that are selected --------------------------------------------------------------------------
+
+
+def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(outputs):
+    (what,) = SLIM.found(outputs)
+    whole, table = SLIM.whole, pd.read_csv(runs.folder(what.taken.run, outputs) / "removals.csv")
+    gone = set(zip(table["group"], table["channel"], strict=True))
+    left = [[c for c in range(n) if (g, c) not in gone] for g, n in enumerate(whole.widths)]
+    expected = [kept if most else [] for kept, most in zip(left, whole.most, strict=True)]
+    assert sum(map(bool, expected)) == 4  # one a block, and that before the classifier
+    found = {member.curve: member.run for member in ledger.entries(SLIM, [what])}
+    for budget in ("pruned-scratch", "scratch-b"):
+        assert found[budget].recipe["selections"] == expected
+    pruned = jobs.load(what.taken.run, outputs)
+    assert networks.selections(pruned) == expected
+    jobs.execute(found["pruned-scratch"], outputs, "cpu")
+    made = jobs.load(found["pruned-scratch"], outputs)
+    assert networks.selections(made) == expected
+
+    assert "selections" not in found["reselected"].recipe
+    jobs.execute(found["reselected"], outputs, "cpu")
+    even = networks.selections(jobs.load(found["reselected"], outputs))
+    assert even == [
+        [i * most // width for i in range(width)] if most else []
+        for width, most in zip(what.shape.widths, whole.most, strict=True)
+    ]
+    assert even != expected
+    assert found["reselected"].key != found["pruned-scratch"].key
+    first, other = (having.initial(found[name], 0) for name in ("pruned-scratch", "reselected"))
+    weights = dict(other.named_parameters())  # only the choice differs
+    assert all(torch.equal(weight, weights[name]) for name, weight in first.named_parameters())
+
+
+def test_where_nothing_is_selected_there_is_nothing_to_select_anew(outputs, capsys):
+    once, *_ = ASKED.found(outputs)
+    assert once.selections is None
+    with pytest.raises(BadInput, match="no group of this network selects channels"):
+        ledger.reselected(ASKED, once)
+    found = ledger.entries(replace(ASKED, budgets=["reselected"]), [once])
+    assert [member.curve for member in found] == ["pruned-tuned"]
+    assert "reselected is left out for fisher, seed 0: no group" in capsys.readouterr().out
+
+
+# --- answers ---------------------------------------------------------------------------------------------
+
+
+def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
+    members: list[Member] = runs.recorded(outputs / "study")
+    seen = set()
+    for member in members:
+        found = runs.result(member.run, outputs)
+        kept = runs.answers(member.run.key, outputs)
+        assert 100 * kept.wrong.sum() / 48 == found["metrics"]["test_error"]
+        assert (kept.wrong.dtype, kept.wrong.shape) == (bool, (48,))
+        assert kept.source.tolist() == ASKED.dataset.test.sources.tolist()
+        network = jobs.load(member.run, outputs)
+        with torch.no_grad():
+            logits = network.eval()(ASKED.dataset.normalise(ASKED.dataset.test.pixels))
+        wrong = logits.argmax(dim=1) != ASKED.dataset.test.labels
+        assert wrong.tolist() == kept.wrong.tolist()
+        seen.add(member.run.kind)
+    assert seen == {"train", "prune", "tune"}
+    by_run = runs.answers_of(runs.collect(outputs / "study"), outputs)
+    assert set(by_run) == {member.run.key for member in members}
+
+
+def test_answers_are_among_what_a_result_vouches_for(outputs, tmp_path):
+    run = ASKED.bases[0]
+    path = runs.folder(run, outputs) / "answers.npz"
+    assert "answers.npz" in runs.result(run, outputs)["files"]
+    with pytest.raises(BadInput, match="the run 000000000000 kept no answers"):
+        runs.answers("000000000000", outputs)
+    other = tmp_path / "runs" / run.key
+    other.mkdir(parents=True)
+    (other / "answers.npz").write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(BadInput, match=rf"{other / 'answers.npz'} is damaged"):
+        runs.answers(run.key, tmp_path)
