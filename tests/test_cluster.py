@@ -371,12 +371,8 @@ def test_processes_are_kept_and_replaced_when_they_are_broken(train, tmp_path, w
     cluster.map([train(2), train(3)], tmp_path, workers=2, device="cpu")
     assert pids() == first
     os.kill(first[0], signal.SIGKILL)
-<<<<<<< HEAD
-    pool._kept.processes[0].join()
-=======
-    assert staff.kept
-    staff.kept.processes[0].join(10)  # with all its threads
->>>>>>> 506ccba3e94478083a0289c33e3fece0ac13cc87
+    assert pool._kept
+    pool._kept.processes[0].join(10)  # with all its threads
     cluster.map([train(4), train(5)], tmp_path, workers=2, device="cpu")
     assert len(pids()) == 2
     assert not set(pids()) & set(first)
