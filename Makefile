@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test check lab bench clean
+.PHONY: study test check claims lab bench clean
 
 study: .venv/installed
 	$(BIN)/horticulture run quick
@@ -16,6 +16,9 @@ check: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+claims: .venv/tested
+	$(BIN)/python -m tests.claims
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks

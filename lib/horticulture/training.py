@@ -129,7 +129,7 @@ class Epoch(NamedTuple):
     images: int  # seen since the training began
 
 
-LOOKS = 8  # at the validation images, in one training; the last is at its end
+LOOKS = 5  # at the validation images, in one training; the last is at its end
 
 
 class State(NamedTuple):
