@@ -34,10 +34,12 @@ def _run(options: argparse.Namespace) -> int:
     parts = [(part, study.settle(part, overrides)) for part in study.read(options.study).each()]
     outputs = runs.outputs_folder(options.outputs)
 
-    from horticulture import ledger  # the rest of this command needs no torch
+    from horticulture import ledger, session  # the rest of this command needs no torch
 
-    for _, parameters in parts:
+    for part, parameters in parts:
         ledger.check(parameters)
+        if not study.notebooks()[0].name.startswith(options.first):  # the first notebook may begin anew
+            session.check(parameters, outputs / part.name)
     for part, parameters in parts:
         _print(study.run(part, parameters, outputs, options.first))
     return 0

@@ -24,6 +24,7 @@ NAMES: dict[str, str] = {
     "sliced": "{criterion} shape from a slice of the wide start",
     "random-channels": "{criterion} widths of random channels, fine-tuned",
     "shuffled": "{criterion} widths shuffled, from scratch",
+    "reselected": "{criterion} shape from scratch, channels selected evenly",
     "uniform": "uniform {network} from scratch",
     "guided": "{criterion}-guided {network} from scratch",
     "transferred": "{criterion}-guided by another network, from scratch",
@@ -32,7 +33,7 @@ NAMES: dict[str, str] = {
 SPARSE = "sparse-"  # before the name of a curve of networks without single weights
 BUDGETS = (  # what a pruning left, trained again
     *("pruned-scratch", "scratch-b", "scratch-b-all", "fine-tuned", "lr-rewound", "weights-rewound"),
-    *("sliced", "random-channels", "shuffled", "compressed"),
+    *("sliced", "random-channels", "shuffled", "reselected", "compressed"),
 )
 FAMILIES = ("width", "depth", "bottleneck", "copycat", "guided", "transferred", "uniform")
 
