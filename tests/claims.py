@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from horticulture import results as summary
 from horticulture import runs
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from horticulture import checkpoints, families, latency, machine, pruning, store, surgery, training
+from horticulture import (
+    checkpoints,
+    evaluation,
+    families,
+    latency,
+    machine,
+    pruning,
+    store,
+    surgery,
+    training,
+)
 from tests.benchmarks import published
 from tests.benchmarks.parts import (
     BATCH,
@@ -55,7 +65,7 @@ class Table:
 def main() -> None:
     """Measure and print."""
     table, images = Table(), dataset()
-    chosen = "bfloat16" if training.precision("auto", DEVICE) == torch.bfloat16 else "float32"
+    chosen = machine.precision("auto", DEVICE)
     for precision in dict.fromkeys(["float32", chosen]):
         _steps(table, images, precision)
     _removals(table, Tuning(thinned(0), images, True, chosen))
@@ -84,7 +94,7 @@ def _steps(table: Table, images, precision: str) -> None:
     table.row(
         f"b. share of a step that is not convolution, {precision}", share, note="norms, relus, additions"
     )
-    rate = matrix_rate(training.precision(precision, DEVICE))
+    rate = matrix_rate(evaluation.PRECISIONS[precision])
     used = 3 * WHOLE.macs * BATCH / pair["plain"] / rate
     table.row(f"e. training, {precision}", BATCH / pair["plain"], "images/s", f"{used:.0%} of matrix rate")
     x = images.normalise(images.test.pixels[:256])
@@ -162,7 +172,7 @@ def _sweep(table: Table, images, precision: str) -> None:
     work |= {f"pass {f}": lambda one=one: one.forward(x) for f, one in zip(points, ours, strict=True)}
     work |= {"theirs": theirs.step, "their pass": lambda: theirs.evaluate(x.cpu())}
     taken = alternate(work, 3)
-    rate = matrix_rate(training.precision(precision, DEVICE))
+    rate = matrix_rate(evaluation.PRECISIONS[precision])
     table.row("published step (masks, images one by one) / plain step", taken["theirs"] / taken["step 0.0"])
 
     def mean(values: list[float]) -> float:  # over the sweep, by trapezoids; the end is as the last point

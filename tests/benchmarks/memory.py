@@ -19,7 +19,7 @@ def main(way: str) -> None:
     if network is None:
         work = published.Sweep(WHOLE, images.train.to(torch.device("cpu")), BATCH)
     else:
-        work = Tuning(network, images, listening=True, precision="auto")
+        work = Tuning(network, images, listening=True, precision="float32")
     for _ in range(4):
         work.step()
     if DEVICE.type == "cuda":

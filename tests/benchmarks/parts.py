@@ -62,7 +62,7 @@ class Tuning:
         self.network = network.on(DEVICE).train()
         self.optimizer = training.sgd(self.network, 8e-4, 0.9, 5e-4)
         self.batches = data.Batches(images, BATCH, torch.Generator().manual_seed(0))
-        self.dtype = training.precision(precision, DEVICE)
+        self.dtype = evaluation.PRECISIONS[precision]
         self.probe = saliency.Probe(self.network, "fisher", torch.Generator())
         if listening:
             self.probe.__enter__()
