@@ -66,8 +66,8 @@ def cases(curve: str, against: str, study: str) -> str:
     return str(int(((found["curve"] == curve) & (found["against"] == against)).sum()))
 
 
-def test_error_se(study: str) -> str:
-    """The standard error of a difference of two networks that the test set leaves, in points, at the median."""
+def standard_error(study: str) -> str:
+    """That the test set leaves in a difference of two networks: points, the median of all comparisons."""
     return f"{verdicts(study)['test_error_se'].median():.1f}"
 
 
@@ -75,7 +75,7 @@ VGG = "rethinking-quick-vgg"
 CLAIMS: dict[str, Callable[[], str]] = {
     "whole": lambda: error("whole"),
     "whole.longer": lambda: error("whole", longer=2.0),
-    "se": lambda: test_error_se("quick"),
+    "se": lambda: standard_error("quick"),
     **{
         f"{curve}.{size}": lambda curve=curve, size=size: error(curve, size / 100)  # type: ignore[misc]
         for curve in ("pruned-tuned", "pruned-scratch", "width", "bottleneck")
