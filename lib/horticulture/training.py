@@ -129,7 +129,7 @@ class Epoch(NamedTuple):
     images: int  # seen since the training began
 
 
-LOOKS = 5  # at the validation images, in one training; the last is at its end
+LOOKS = 5  # at the validation images, at most, in one training; the last is at its end
 
 
 class State(NamedTuple):
@@ -182,7 +182,7 @@ class Training:
         number = self.step // self.batches.steps_per_epoch
         loss = finite(self.loss.item() / self.batches.steps_per_epoch, f"epoch {number}")
         val_error = math.nan
-        if (self.recipe.epochs - number) % max(1, self.recipe.epochs // LOOKS) == 0:
+        if (self.recipe.epochs - number) % -(-self.recipe.epochs // LOOKS) == 0:
             with settled(self.network, self.dataset, images_for_norms(self.recipe), self.dtype):
                 val_error = evaluate(self.network, self.dataset, self.dataset.validation, self.dtype).error
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
