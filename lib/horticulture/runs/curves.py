@@ -42,11 +42,16 @@ class Member(NamedTuple):
 
 
 def record(study: Path, members: Iterable[Member]) -> None:
-    """Say which runs make a study's curves; what was said of the same curve and criterion is replaced."""
+    """Say which runs make a study's curves; what was said of the same curve and criterion is replaced.
+
+    Rounds of a pruning that were measured by runs of their own stand beside the pruning, and stay with it.
+    """
     curves: dict[str, list[dict]] = {}
     for member in members:
         entry = {**member._asdict(), "run": member.run.to_json()}
-        curves.setdefault("-".join(filter(None, (member.curve, member.criterion))), []).append(entry)
+        measured = member.curve == "pruned-tuned" and member.run.kind != "prune"
+        parts = (member.curve, member.criterion, "measured" if measured else "")
+        curves.setdefault("-".join(filter(None, parts)), []).append(entry)
     for name, entries in curves.items():
         write_json(study / "curves" / f"{name}.json", entries)
 
