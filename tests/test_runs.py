@@ -426,10 +426,8 @@ def test_the_same_data_in_another_place_is_the_same_run():
 
 def test_measured_rounds_stay_when_their_pruning_is_recorded_again(tmp_path):
     """Every notebook records the prunings again; what the third one measured must not go by that."""
-    from horticulture import pruning, training
-
-    recipe = training.Recipe(epochs=0).to_json()
-    pruned = replace(PRUNE, recipe=pruning.Plan(rounds=3).to_json())
+    recipe = Recipe(epochs=0).to_json()
+    pruned = replace(PRUNE, recipe=Plan(rounds=3).to_json())
     measured = Run("tune", TRAIN.architecture, {**recipe, "round": 1, "weights": "kept"}, {}, 0, pruned)
     runs.record(tmp_path, [Member("pruned-tuned", pruned, "fisher")])
     runs.record(tmp_path, [Member("pruned-tuned", measured, "fisher", 1)])
