@@ -1,6 +1,7 @@
 """The runner: what papermill does not tell, this must."""
 
 import ast
+import json
 import threading
 from dataclasses import fields
 
@@ -195,6 +196,17 @@ def test_a_widget_cell_cannot_stall_and_progress_is_heard(run, capsys, monkeypat
     assert "all of it" in shown[0].data["text/plain"]
     assert (folder / "notebooks" / "01_one.html").exists()
     assert "01_one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("before", ['{"base": {"epochs": 2}, "parameters": {"n": 9}}', "{"])
+def test_what_notebooks_have_fixed_stays_when_the_study_is_run_again(run, tmp_path, before):
+    """A later notebook, run alone with other parameters, has it to compare with; damage is mended."""
+    path = tmp_path / "outputs" / "tiny" / "study.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(before)
+    run("n")
+    said = {"study": "tiny", "parameters": {"study": "", "outputs": "", "n": 1}}
+    assert json.loads(path.read_text()) == (said | {"base": {"epochs": 2}} if "base" in before else said)
 
 
 def test_a_failing_cell_is_named_and_its_copy_kept(run):
