@@ -69,7 +69,7 @@ def test_a_notebook_uses_every_parameter_that_it_has(path):
     cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
     code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", []))
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    assert "Protocol.of(globals())" in code
+    assert "session.settle(globals()" in code
     assert set(study.declared(path)) - used <= {field.name for field in fields(Protocol)}
 
 
