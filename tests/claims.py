@@ -66,6 +66,13 @@ def cases(curve: str, against: str, study: str) -> str:
     return str(int(((found["curve"] == curve) & (found["against"] == against)).sum()))
 
 
+def seeds(curve: str, against: str, study: str) -> str:
+    """About how many seeds would tell two curves apart, from the easiest case to the hardest."""
+    found = verdicts(study)
+    needed = found.loc[(found["curve"] == curve) & (found["against"] == against), "seeds_needed"].dropna()
+    return f"{needed.min():.0f} to {needed.max():.0f}"
+
+
 def standard_error(study: str) -> str:
     """That the test set leaves in a difference of two networks: points, the median of all comparisons."""
     return f"{verdicts(study)['test_error_se'].median():.1f}"
@@ -81,6 +88,10 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for curve in ("pruned-tuned", "pruned-scratch", "width", "bottleneck")
         for size in (12, 20, 40)
     },
+    "tuned.cases": lambda: cases("pruned-scratch", "pruned-tuned", "quick"),
+    "tuned.better": lambda: counted("pruned-scratch", "pruned-tuned", "quick")("better"),
+    "tuned.worse": lambda: counted("pruned-scratch", "pruned-tuned", "quick")("worse"),
+    "tuned.seeds": lambda: seeds("pruned-scratch", "pruned-tuned", "quick"),
     "pruned-tuned.longer": lambda: error("pruned-tuned", 0.2, 2.0),
     "pruned-scratch.longer": lambda: error("pruned-scratch", 0.2, 2.0),
     "vgg.cases": lambda: cases("scratch-b", "fine-tuned", VGG),
