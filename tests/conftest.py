@@ -31,7 +31,7 @@ def small(family: str, image: tuple[int, int, int] = (1, 16, 16)) -> Architectur
 
 def clutter_parts(train: int, validation: int, test: int) -> dict[str, tuple[int, int, int]]:
     """So many images of each part, for `digits.CLUTTER_PARTS`, drawn from as many digits as ever."""
-    return {"train": (train, 1097, 1), "validation": (validation, 300, 2), "test": (test, 400, 3)}
+    return {"train": (train, 800, 1), "validation": (validation, 297, 2), "test": (test, 700, 3)}
 
 
 def cut_at_random(whole: Architecture, seed: int) -> Architecture:

@@ -34,7 +34,7 @@ def numbered(count: int, channels: int = 1, size: int = 4, pad: int = 2, flip: b
 def test_clutter_has_its_shapes(clutter):
     assert clutter.image == (1, 16, 16)
     assert clutter.classes == tuple("0123456789")
-    for part, count in (("train", 8192), ("validation", 256), ("test", 1024)):
+    for part, count in (("train", 8192), ("validation", 1024), ("test", 4096)):
         images = getattr(clutter, part)
         assert images.pixels.shape == (count, 1, 16, 16)
         assert images.labels.shape == (count,)
@@ -97,7 +97,7 @@ def test_more_images_of_a_part_begin_with_the_same_ones(clutter, monkeypatch):
     monkeypatch.setattr(
         digits,
         "CLUTTER_PARTS",
-        {"train": (1500, 1097, 1), "validation": (300, 300, 2), "test": (3000, 400, 3)},
+        {"train": (1500, 800, 1), "validation": (300, 297, 2), "test": (3000, 700, 3)},
     )
     other = data.load("clutter")
     assert [len(getattr(other, part)) for part in ("train", "validation", "test")] == [1500, 300, 3000]
@@ -215,7 +215,7 @@ def test_images_of_one_colour_are_normalised_without_dividing_by_zero():
 def test_fewer_training_images_have_statistics_of_their_own(clutter):
     few = data.load("clutter", images=50)
     assert len(few.train) == 50
-    assert len(few.test) == 1024
+    assert len(few.test) == 4096
     assert torch.equal(few.train.pixels, clutter.train.pixels[:50])
     assert few.normalise(few.train.pixels).mean().item() == pytest.approx(0, abs=1e-5)
 

@@ -51,7 +51,7 @@ _MARKS: dict[str, tuple[str, str | tuple[int, int, int]]] = {
     "sliced": (GREEN, "d"),
     "random-channels": (GREY, (4, 1, 0)),
     "shuffled": (GREY, "p"),
-    "reselected": (PURPLE, "h"),
+    "reselected": (PURPLE, (5, 1, 0)),
     "uniform": (BLACK, (6, 1, 0)),
     "guided": (GREEN, "h"),
     "transferred": (BLUE, (3, 1, 0)),
