@@ -157,7 +157,13 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
     on_the_way = results[results["curve"] == "pruned-tuned"]
     if len(on_the_way):
         style: dict[str, Any] = {"linestyle": "", "color": GREY, "label": CURVES["pruned-tuned"].label}
-        ax.plot(on_the_way["train_macs"], on_the_way["test_error"], marker=".", markersize=3, **style)
+        ax.plot(
+            on_the_way["train_macs"],
+            on_the_way["test_error"],
+            marker=".",
+            markersize=3 if len(on_the_way) > 100 else 7,
+            **style,
+        )
     trained = results[results["curve"] != "pruned-tuned"]
     trained = trained.assign(double=again(trained) != "")
     for curve, look in CURVES.items():
