@@ -202,7 +202,9 @@ def test_against_all_training_every_network_is_a_point(study):
     way, whole, scratch = (lines[name] for name in names)
     assert list(way.get_xdata()) == list(range(50, 60))
     assert list(way.get_ydata()) == [10.0 + 9 * r for r in range(10)]
-    assert (way.get_color(), way.get_markersize()) == ("#999999", 3)
+    assert (way.get_color(), way.get_markersize()) == ("#999999", 7)
+    many = figures.against_training(pd.concat([study] * 11))
+    assert [line.get_markersize() for line in many.lines if line.get_label() == names[0]] == [3]
     assert (list(scratch.get_xdata()), list(scratch.get_ydata())) == ([80, 80], [12, 13])
     assert {line.get_linestyle() for line in ax.lines} == {"None"}  # nothing lies between two networks
     assert whole.get_markersize() > scratch.get_markersize()
