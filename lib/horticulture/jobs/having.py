@@ -98,7 +98,7 @@ def network_at(run: Run, outputs: Path, round_: int, device: str = "auto") -> Ne
 
 
 def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: bool = True) -> Network:
-    """The network of any round of a pruning, replayed from the state that was kept before it.
+    """The network of any round of a pruning, on that device, replayed from the state kept before it.
 
     What went is read from the record, and with as many threads as then the weights are the same to the last
     bit on the same kind of machine with the same torch; that is checked, and elsewhere a warning says that
