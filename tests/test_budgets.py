@@ -2,8 +2,8 @@
 
 import pytest
 
-from horticulture import budgets
 from horticulture.errors import BadInput
+from horticulture.study import budgets
 
 VGG_16 = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 VGG_16_A = (32, 64, 128, 128, 256, 256, 256, 256, 256, 256, 256, 256, 256)

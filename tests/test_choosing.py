@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from horticulture import architecture, choosing, profiles, pruning
-from horticulture.architecture import Architecture
-from horticulture.choosing import Aim, Choice, chosen
+from horticulture import architecture, pruning
+from horticulture.architecture import Architecture, profiles
 from horticulture.errors import BadInput
-from horticulture.pruning import Plan
+from horticulture.pruning import Plan, selection
+from horticulture.pruning.selection import Aim, Choice, chosen
 from tests.conftest import SMALL, small
 
 TWO = Architecture("wide_resnet", 10, 3, (2, 8, 8), (3, 4, 5, 6), (4, 6, 0))  # the third group is gone
@@ -65,7 +65,7 @@ def test_equals_are_counted_by_saliency():
 
 def test_the_lowest_is_what_goes_first():
     low = scores([1.0] * 4, [1.0] * 6, ())
-    assert choosing.lowest(low) == chosen(low, TWO, TWO, Aim(0.0, one=True))[0] == Choice(1, 0, 1.0)
+    assert selection.lowest(low) == chosen(low, TWO, TWO, Aim(0.0, one=True))[0] == Choice(1, 0, 1.0)
 
 
 def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
@@ -116,16 +116,16 @@ def test_the_floor_is_of_the_full_width():
 def test_a_network_keeps_what_it_needs():
     vgg = small("vgg").with_widths((2, 1, 2, 1, 1))
     low = scores((3.0, 4.0), (0.0,), (1.0, 2.0), (0.0,), (0.0,))
-    assert choosing.smallest(vgg).widths == (1,) * 5
+    assert selection.smallest(vgg).widths == (1,) * 5
     assert places(chosen(low, vgg, vgg, Aim(2 / 7))) == [(2, 0), (0, 0)]
     with pytest.raises(BadInput, match="only 2 channels more can"):
         chosen(low, vgg, vgg, Aim(3 / 7))
-    assert choosing.smallest(TWO).widths == (0, 0, 0)
-    assert choosing.smallest(TWO, 0.3).widths == (2, 2, 0)
-    assert choosing.smallest(TWO, 0.5).widths == (2, 3, 0)
-    assert choosing.smallest(TWO.with_widths((100, 7, 0)), 0.55).widths == (55, 4, 0)
+    assert selection.smallest(TWO).widths == (0, 0, 0)
+    assert selection.smallest(TWO, 0.3).widths == (2, 2, 0)
+    assert selection.smallest(TWO, 0.5).widths == (2, 3, 0)
+    assert selection.smallest(TWO.with_widths((100, 7, 0)), 0.55).widths == (55, 4, 0)
     preresnet = small("preresnet")
-    assert choosing.smallest(preresnet, whole_blocks=True).widths == (0,) * 9 + preresnet.widths[-1:]
+    assert selection.smallest(preresnet, whole_blocks=True).widths == (0,) * 9 + preresnet.widths[-1:]
 
 
 def test_all_that_scores_nothing_goes():
@@ -367,8 +367,8 @@ NAMES += ("densenet-40-12", "densenet-bc-100-12")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_of_the_papers_can_lose_half(name):
     whole = architecture.named(name, image=(3, 32, 32), classes=10)
-    for scope in choosing.SCOPES:
-        for measure in choosing.MEASURES:
+    for scope in selection.SCOPES:
+        for measure in selection.MEASURES:
             pruning.check(Plan(rounds=1, ratio=0.5, measure=measure, scope=scope), whole)
     if whole.blocks:
         pruning.check(Plan(rounds=1, criterion="blocks", ratio=0.5), whole)

@@ -6,7 +6,9 @@ import json
 import pandas as pd
 import pytest
 
-from horticulture import cli, runs, store, study
+from horticulture import cli, runs
+from horticulture.runs import files
+from horticulture.study import runner
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +16,7 @@ def nothing_may_run(monkeypatch, request):
     def run(*_):
         raise AssertionError("a notebook was started")
 
-    monkeypatch.setattr(study, "_execute", run)
+    monkeypatch.setattr(runner, "_execute", run)
 
 
 def refused(capsys, *arguments):
@@ -79,8 +81,8 @@ def started(monkeypatch):
     def execute(notebook, target, parameters, terminal):
         done.append((target.parents[1].name, notebook.stem, parameters))
 
-    monkeypatch.setattr(study, "_execute", execute)
-    monkeypatch.setattr(study, "to_html", lambda target: target)
+    monkeypatch.setattr(runner, "_execute", execute)
+    monkeypatch.setattr(runner, "to_html", lambda target: target)
     monkeypatch.setattr(cli, "_print", lambda folder: shown.append(folder.name))
     return done, shown
 
@@ -90,7 +92,7 @@ def test_a_study_in_parts_goes_through_the_notebooks_once_for_each(started, tmp_
     (tmp_path / "two.yaml").write_text(PARTS)
     overrides = ["-p", "strengths={slimming: 0.5, blocks: 1}", "-p", "seeds=[4]"]
     assert cli.main(["run", str(tmp_path / "two.yaml"), "--outputs", str(tmp_path / "out"), *overrides]) == 0
-    stems = [path.stem for path in study.notebooks()]
+    stems = [path.stem for path in runner.notebooks()]
     assert [(name, stem) for name, stem, _ in done] == [
         (f"two-{p}", s) for p in ("wide", "other") for s in stems
     ]
@@ -115,7 +117,7 @@ def test_a_study_of_which_one_part_would_fail_does_not_begin(capsys, tmp_path):
 
 
 def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
-    names = [part.name for part in study.read("rethinking-quick").each()]
+    names = [part.name for part in runner.read("rethinking-quick").each()]
     rows = {
         names[0]: [("whole", "", 1000, 11.5, None), ("pruned-scratch", "l1", 500, 12.5, 0.5)],
         names[2]: [("whole", "", 1000, 13.5, None), ("width", "", 500, 14.5, None)],
@@ -145,8 +147,8 @@ def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
 def test_a_study_of_the_checkout_is_not_refused(started, tmp_path, name):
     done, shown = started
     assert cli.main(["run", name, "--outputs", str(tmp_path)]) == 0
-    parts = study.read(name).each()
-    assert len(done) == len(parts) * len(study.notebooks())
+    parts = runner.read(name).each()
+    assert len(done) == len(parts) * len(runner.notebooks())
     assert shown == [part.name for part in parts]
 
 
@@ -167,18 +169,18 @@ def test_show_of_a_study_that_is_not_there_says_what_is(capsys, tmp_path):
 def test_studies_lists_them_all(capsys):
     assert cli.main(["studies"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in study.studies())
+    assert all(name in listed for name in runner.studies())
 
 
 def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr(study, "_execute", lambda *_: None)
-    monkeypatch.setattr(study, "to_html", lambda target: target)
-    store.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
-    store.write_json(tmp_path / "runs" / "abc" / "run.json", {})
-    chosen = study.read("smoke")
-    study.run(chosen, study.settle(chosen, {}), tmp_path, first="03")
+    monkeypatch.setattr(runner, "_execute", lambda *_: None)
+    monkeypatch.setattr(runner, "to_html", lambda target: target)
+    files.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
+    files.write_json(tmp_path / "runs" / "abc" / "run.json", {})
+    chosen = runner.read("smoke")
+    runner.run(chosen, runner.settle(chosen, {}), tmp_path, first="03")
     assert (tmp_path / "smoke" / "curves" / "old.json").exists()
-    study.run(chosen, study.settle(chosen, {}), tmp_path)
+    runner.run(chosen, runner.settle(chosen, {}), tmp_path)
     assert not (tmp_path / "smoke" / "curves" / "old.json").exists()
     assert (tmp_path / "runs" / "abc" / "run.json").exists()
 
@@ -187,7 +189,7 @@ def test_an_interruption_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "_execute", interrupted)
+    monkeypatch.setattr(runner, "_execute", interrupted)
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 130
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
@@ -196,7 +198,7 @@ def test_a_full_disk_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "smoke" / "study.json"))
 
-    monkeypatch.setattr(store, "write_json", full)
+    monkeypatch.setattr(files, "write_json", full)
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1

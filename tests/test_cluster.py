@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, cluster, jobs, machine, pool, runs
+from horticulture import architecture, execution, runs
 from horticulture.errors import BadInput
+from horticulture.execution import cluster, pool
 from horticulture.pruning import Plan
 from horticulture.runs import Run
-from horticulture.training import Recipe
+from horticulture.training import Recipe, hardware
 from tests import killed
 
 
@@ -29,7 +30,7 @@ def train(png_folder):
 
     def describe(seed: int, lr: float = 0.1) -> Run:
         recipe = Recipe(epochs=1, batch_size=6, lr=lr, precision="float32")
-        return jobs.train(shape, recipe, {"name": f"folder:{png_folder}", "images": 0}, seed)
+        return execution.train(shape, recipe, {"name": f"folder:{png_folder}", "images": 0}, seed)
 
     return describe
 
@@ -38,9 +39,9 @@ def train(png_folder):
 def made(monkeypatch) -> list[str]:
     """The keys of the runs that were really made in this process, in order."""
     keys: list[str] = []
-    for kind, make in list(jobs.KINDS.items()):
+    for kind, make in list(execution.KINDS.items()):
         note = functools.partial(_noting, make, keys)
-        monkeypatch.setitem(jobs.KINDS, kind, note)
+        monkeypatch.setitem(execution.KINDS, kind, note)
     return keys
 
 
@@ -76,7 +77,9 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
 
     monkeypatch.setattr(pool, "ready", lambda allowed, count: submit)
     base, other = train(0), train(1)
-    wanted = [jobs.prune(base, Plan(rounds=1, steps=1, batch_size=4, criterion=c)) for c in ("l1", "fisher")]
+    wanted = [
+        execution.prune(base, Plan(rounds=1, steps=1, batch_size=4, criterion=c)) for c in ("l1", "fisher")
+    ]
     cluster.map([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
     assert sorted(handed) == sorted(run.key for run in (*wanted, other))
     assert runs.result(base, tmp_path) is not None
@@ -91,7 +94,7 @@ def stand(monkeypatch):
             self.here, self.elsewhere, self.processes, self.notes = [], [], [], []
 
         def go(self, runs, outputs, place="cpu", **how):
-            monkeypatch.setattr(machine, "place", lambda device: torch.device(place))
+            monkeypatch.setattr(hardware, "place", lambda device: torch.device(place))
             monkeypatch.setattr(cluster, "processors", lambda: 4)
             cluster.map(runs, outputs, device="auto", **how)
 
@@ -117,7 +120,7 @@ def stand(monkeypatch):
         cluster.Progress, "update", lambda self, *said: (stand.notes.append(said[1]), update(self, *said))
     )
     monkeypatch.setattr(pool, "ready", processes)
-    monkeypatch.setattr(jobs, "execute", execute)
+    monkeypatch.setattr(execution, "execute", execute)
     return stand
 
 
@@ -160,7 +163,7 @@ def test_threads_follow_from_what_is_asked_and_not_from_what_is_left(
 def test_so_do_those_of_what_runs_start_from(train, stand, tmp_path, left):
     plan = Plan(rounds=1, steps=1, batch_size=4)
     bases = [train(0), train(1)]
-    wanted = [jobs.prune(base, replace(plan, criterion=c)) for base in bases for c in ("l1", "fisher")]
+    wanted = [execution.prune(base, replace(plan, criterion=c)) for base in bases for c in ("l1", "fisher")]
     for run in bases[: 1 if left else 0]:
         runs.folder(run, tmp_path).mkdir(parents=True)
         runs.finish(run, tmp_path, {}, {})
@@ -172,7 +175,7 @@ def test_so_do_those_of_what_runs_start_from(train, stand, tmp_path, left):
 
 def test_what_nothing_that_is_left_starts_from_is_not_made_again(train, stand, tmp_path):
     base = train(0)
-    finished = jobs.prune(base, Plan(rounds=1, steps=1, batch_size=4))
+    finished = execution.prune(base, Plan(rounds=1, steps=1, batch_size=4))
     runs.folder(finished, tmp_path).mkdir(parents=True)
     runs.finish(finished, tmp_path, {}, {})
     stand.go([finished, train(1)], tmp_path)
@@ -184,7 +187,7 @@ def test_the_longest_begin_first(train, stand, tmp_path):
     base = replace(train(0), data={"name": "x", "images": 20})
     whole, once = base.architecture.macs, base.recipe
     twice = replace(base, recipe={**once, "epochs": 2})
-    pruned = jobs.prune(base, Plan(rounds=3, steps=5, batch_size=4))
+    pruned = execution.prune(base, Plan(rounds=3, steps=5, batch_size=4))
     small = base.architecture.with_widths((1, 0, 2))
     narrow = replace(base, architecture=small, recipe={**once, "epochs": 3})
     assert [cluster.cost(run) for run in (base, twice, pruned)] == [20 * whole, 40 * whole, 60 * whole]
@@ -201,9 +204,9 @@ def test_the_longest_begin_first(train, stand, tmp_path):
 def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     """Also if it stands in what the run starts from; with all processors, for nothing runs beside it."""
     base = train(0)
-    pruned = jobs.prune(base, Plan(rounds=1, steps=1, batch_size=4))
+    pruned = execution.prune(base, Plan(rounds=1, steps=1, batch_size=4))
     pruned = replace(pruned, recipe={**pruned.recipe, "code": "a digest"})
-    tuned = jobs.tune(pruned, 1, base.architecture, Recipe(epochs=1, batch_size=6))
+    tuned = execution.tune(pruned, 1, base.architecture, Recipe(epochs=1, batch_size=6))
     for run in (base, pruned):
         runs.folder(run, tmp_path).mkdir(parents=True)
     runs.finish(base, tmp_path, {}, {})
@@ -230,7 +233,9 @@ def test_nothing_asked_is_nothing_made(made, tmp_path):
 
 def test_what_several_prunings_start_from_is_made_once_and_first(train, made, tmp_path):
     base = train(0)
-    wanted = [jobs.prune(base, Plan(rounds=1, steps=1, batch_size=4, criterion=c)) for c in ("fisher", "l1")]
+    wanted = [
+        execution.prune(base, Plan(rounds=1, steps=1, batch_size=4, criterion=c)) for c in ("fisher", "l1")
+    ]
     found = cluster.map(wanted, tmp_path, workers=1, device="cpu")
     assert made == [base.key, *(run.key for run in wanted)]
     assert [result["key"] for result in found] == made[1:]
@@ -288,7 +293,7 @@ def test_a_worker_writes_down_how_far_it_is(train, tmp_path, monkeypatch):
             report(share, "")
             seen.append(cluster._share(run, outputs))
 
-    monkeypatch.setattr(jobs, "execute", execute)
+    monkeypatch.setattr(execution, "execute", execute)
     cluster._work(run.to_json(), str(tmp_path), "cpu", 3)
     assert seen == [0.25, 0.75]
     assert cluster._share(run, tmp_path) == 0
@@ -301,7 +306,7 @@ def test_a_worker_writes_down_how_far_it_is(train, tmp_path, monkeypatch):
 def test_a_dask_cluster_makes_the_same_runs(train, tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
     first, second = train(0), train(1)
-    wanted = jobs.prune(first, Plan(rounds=1, steps=1, batch_size=4))
+    wanted = execution.prune(first, Plan(rounds=1, steps=1, batch_size=4))
     with distributed.LocalCluster(
         n_workers=1,
         threads_per_worker=1,
@@ -429,14 +434,14 @@ def test_what_is_started_ahead(monkeypatch, arguments, nodes, expected):
 
 
 def test_starting_ahead_needs_no_torch_here():
-    code = "import sys; from horticulture import cluster; print('torch' in sys.modules)"
+    code = "import sys; from horticulture.execution import cluster; print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "False\n"
 
 
 PARENT = """
 import sys, time
-from horticulture import cluster, pool
+from horticulture.execution import cluster, pool
 
 if __name__ == "__main__":
     cluster.start(2, "cpu")
@@ -489,17 +494,17 @@ def test_workers_end_with_their_parent_whatever_ends_it(tmp_path, how):
 STUDY = """
 import sys
 from pathlib import Path
-from horticulture import cluster
+from horticulture.execution import cluster
 
 def main():
     cluster.start(2, "cpu")
-    from horticulture import architecture, jobs
+    from horticulture import architecture, execution
     from horticulture.training import Recipe
 
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    source = jobs.source("clutter", 512)
+    source = execution.source("clutter", 512)
     recipe = Recipe(epochs=1, batch_size=32, precision="float32")
-    runs = [jobs.train(shape, recipe, source, 0), jobs.train(shape, recipe, source, 1)]
+    runs = [execution.train(shape, recipe, source, 0), execution.train(shape, recipe, source, 1)]
     cluster.map(runs, Path(sys.argv[1]), workers=2, device="cpu")
 
 if __name__ == "__main__":

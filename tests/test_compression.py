@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch import nn
 
-from horticulture import architecture, compression, networks, sparsity, training
+from horticulture import architecture, networks, training
 from horticulture.errors import BadInput
+from horticulture.pruning import compression, unstructured
 
 
 def layer(values: list[float]) -> nn.Sequential:
@@ -40,7 +41,7 @@ def network(generator):
 
 
 def compressed(network: nn.Module, share: float = 0.8, bits: int = 4) -> compression.Shared:
-    shared = compression.share_weights(network, sparsity.masks(network, share), bits)
+    shared = compression.share_weights(network, unstructured.masks(network, share), bits)
     return compression.Sharing(network, shared).shared
 
 
@@ -112,10 +113,10 @@ def test_steps_move_centroids_by_summed_gradients_and_all_else_as_usual(network,
     x, y = torch.randn(8, 1, 16, 16, generator=generator), torch.arange(8)
     velocity = torch.zeros_like(network.classifier.weight)
     for _ in range(2):
-        weights = {name: weight.detach().clone() for name, weight in sparsity.weights(network).items()}
+        weights = {name: weight.detach().clone() for name, weight in unstructured.weights(network).items()}
         classifier = network.classifier.weight.detach().clone()
         training.step(network, optimizer, x, y, rule=rule)
-        for name, weight in sparsity.weights(network).items():
+        for name, weight in unstructured.weights(network).items():
             for value in weights[name].unique().tolist():
                 here = weights[name] == value
                 expected = value - 0.1 * weight.grad[here].sum().item() if value else 0
@@ -143,7 +144,7 @@ def test_sharing_can_be_put_down_and_taken_up(network):
 @pytest.mark.parametrize("bits", [0, 17])
 def test_impossible_bits_are_refused(network, bits):
     with pytest.raises(BadInput, match=f"bits must be 1 to 16, not {bits}"):
-        compression.share_weights(network, sparsity.masks(network, 0.5), bits)
+        compression.share_weights(network, unstructured.masks(network, 0.5), bits)
     with pytest.raises(BadInput, match=f"index_bits must be 1 to 16, not {bits}"):
         compression.encode(network, compressed(network), index_bits=bits)
 
@@ -185,13 +186,13 @@ def test_a_network_comes_back_bit_for_bit(network, share, bits, index_bits, orde
     compression.decode(data, other)
     assert bits_of(other) == bits_of(network)
     assert compression.encode(other, shared, index_bits) == data
-    for name, weight in sparsity.weights(other).items():
+    for name, weight in unstructured.weights(other).items():
         assert len(weight[weight != 0].unique()) <= 2**bits, name
 
 
 def test_layers_with_no_weights_or_channels_left_come_back_too(tiny, generator):
     network = networks.build(tiny.with_widths((3, 0, 5)))
-    masks = sparsity.masks(network, 0.5)
+    masks = unstructured.masks(network, 0.5)
     masks["stem.weight"][:] = False
     shared = compression.share_weights(network, masks, 3)
     compression.Sharing(network, shared)
@@ -202,7 +203,7 @@ def test_layers_with_no_weights_or_channels_left_come_back_too(tiny, generator):
 
 
 def test_other_weights_than_the_codebooks_are_not_written(network):
-    shared = compression.share_weights(network, sparsity.masks(network, 0.8), 4)
+    shared = compression.share_weights(network, unstructured.masks(network, 0.8), 4)
     with pytest.raises(BadInput, match=r"stem\.weight has other weights than its codebook"):
         compression.encode(network, shared)
 
@@ -255,7 +256,7 @@ def test_sizes_by_hand():
 def test_a_stream_of_one_symbol_takes_no_bytes():
     """Nothing removed: every gap is 0. One centroid: every code is 1. There are only the two tables."""
     network = layer([2.0] * 4000)
-    shared = compression.share_weights(network, sparsity.masks(network, 0), 1)
+    shared = compression.share_weights(network, unstructured.masks(network, 0), 1)
     data = compression.encode(network, shared, index_bits=3)
     header, body = compression._opened(data)
     assert header["layers"][0]["bytes"] == [4, 2**3, 0, 2, 0]

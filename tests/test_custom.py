@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from horticulture import custom
+from horticulture.runs import code
 
 CELLS = count()
 
@@ -25,7 +25,7 @@ def cell(source: str, **names) -> dict:
 
 
 def of(source: str, **names) -> str:
-    return custom.digest(cell(source, **names)["mine"])
+    return code.digest(cell(source, **names)["mine"])
 
 
 SCORE = """
@@ -97,17 +97,17 @@ def test_lambdas_differ_where_they_do_on_one_line_too():
         "f = (lambda x: x\n    .real\n    .real)\n"
         "mine = None\n"
     )
-    digests = {name: custom.digest(made[name]) for name in "abcdef"}
+    digests = {name: code.digest(made[name]) for name in "abcdef"}
     assert digests["a"] == digests["d"]
     assert len(set(digests.values())) == 5
-    assert custom.digest(made["c"](0)) not in digests.values()
+    assert code.digest(made["c"](0)) not in digests.values()
 
 
 def test_without_a_source_the_bytecode_counts():
     def made(source):
         names = {"__name__": "typed"}
         exec(source, names)
-        return custom.digest(names["mine"])
+        return code.digest(names["mine"])
 
     assert made("def mine(x): return x + 1") == made("def mine(x): return x + 1")
     bodies = ("x + 1", "x + 2", "x - 1", "[y + 1 for y in x]", "[y + 2 for y in x]", "abs(x)", "max(x)")
@@ -156,7 +156,7 @@ class Pair(NamedTuple):
 
 def test_all_fields_of_a_dataclass_or_a_tuple_count():
     digests = [
-        custom.digest(value)
+        code.digest(value)
         for value in (
             Made("one", lambda x: x),
             Made("two", lambda x: x),
@@ -168,13 +168,13 @@ def test_all_fields_of_a_dataclass_or_a_tuple_count():
         )
     ]
     assert len(set(digests)) == len(digests)
-    assert custom.digest(Made("one", lambda x: x)) == digests[0]
+    assert code.digest(Made("one", lambda x: x)) == digests[0]
 
 
 def test_only_what_is_not_ours_has_a_digest():
     originals = {"ours": abs}
     table = {**originals, "mine": lambda x: x}
-    assert custom.extra("ours", table, originals) == {}
-    assert custom.extra("mine", table, originals) == {"code": custom.digest(table["mine"])}
+    assert code.extra("ours", table, originals) == {}
+    assert code.extra("mine", table, originals) == {"code": code.digest(table["mine"])}
     table["ours"] = lambda x: x  # overwritten: ours no longer
-    assert custom.extra("ours", table, originals) == {"code": custom.digest(table["ours"])}
+    assert code.extra("ours", table, originals) == {"code": code.digest(table["ours"])}

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from horticulture import architecture, data, evaluation, jobs, machine, networks, runs
+from horticulture import architecture, data, execution, networks, runs
 from horticulture.errors import BadInput
-from horticulture.jobs import having
+from horticulture.execution import loading
 from horticulture.pruning import Plan, Pruning
-from horticulture.training import Recipe, Training
+from horticulture.training import Recipe, Training, evaluation, hardware
 
 RECIPE = Recipe(epochs=2, batch_size=10)
 
@@ -162,12 +162,12 @@ def test_running_statistics_are_those_of_plain_evaluation(tiny, images, tmp_path
     source = {"name": f"folder:{png_folder}", "images": 0}
     kept = {}
     for norms in evaluation.NORMS:
-        run = jobs.train(shape, Recipe(2, batch_size=6, norms=norms), source, 0)
-        jobs.execute(run, tmp_path, "cpu")
+        run = execution.train(shape, Recipe(2, batch_size=6, norms=norms), source, 0)
+        execution.execute(run, tmp_path, "cpu")
         kept[norms] = load_file(runs.folder(run, tmp_path) / "weights.safetensors")
-    draw = having.draws(shape, 0)
+    draw = loading.draws(shape, 0)
     by_hand = networks.build(shape, draw)
-    folder = having.images_of(run, "cpu")
+    folder = loading.images_of(run, "cpu")
     list(Training(by_hand, folder, Recipe(2, batch_size=6), draw))
     assert same(kept["running"], dict(by_hand.state_dict()))
     evaluation.estimate_norms(by_hand, folder, 512)
@@ -213,26 +213,26 @@ def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch,
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     here = torch.device("cpu")
-    assert machine.precision("auto", here) == ("bfloat16" if avx512 or amx else "float32")
-    assert machine.precision("float32", here) == "float32"
+    assert hardware.precision("auto", here) == ("bfloat16" if avx512 or amx else "float32")
+    assert hardware.precision("float32", here) == "float32"
     with pytest.raises(BadInput, match="unknown precision 'half': choose from auto, float32, bfloat16"):
-        machine.precision("half", here)
+        hardware.precision("half", here)
     if avx512 or amx:
-        assert machine.precision("bfloat16", here) == "bfloat16"
+        assert hardware.precision("bfloat16", here) == "bfloat16"
     else:
-        with pytest.raises(BadInput, match=re.escape(f"{machine.processor(here)} only imitates bfloat16")):
-            machine.precision("bfloat16", here)
+        with pytest.raises(BadInput, match=re.escape(f"{hardware.processor(here)} only imitates bfloat16")):
+            hardware.precision("bfloat16", here)
 
 
 def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png_folder, tmp_path):
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     source = {"name": f"folder:{png_folder}", "images": 0}
-    run = jobs.train(shape, Recipe(1, batch_size=6, precision="bfloat16"), source, 0)
-    assert run.key != jobs.train(shape, Recipe(1, batch_size=6), source, 0).key
+    run = execution.train(shape, Recipe(1, batch_size=6, precision="bfloat16"), source, 0)
+    assert run.key != execution.train(shape, Recipe(1, batch_size=6), source, 0).key
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
     with pytest.raises(BadInput, match=r"^[^\n]* only imitates bfloat16, ten times slower: use float32$"):
-        jobs.execute(run, tmp_path, "cpu")
+        execution.execute(run, tmp_path, "cpu")
     assert not (tmp_path / "runs" / run.key).exists()
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: True)
-    jobs.execute(run, tmp_path, "cpu")
+    execution.execute(run, tmp_path, "cpu")
     assert runs.result(run, tmp_path)["run"]["recipe"]["precision"] == "bfloat16"

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from horticulture import architecture, families, profiles
-from horticulture.architecture import Architecture
+from horticulture import architecture
+from horticulture.architecture import Architecture, families, profiles
 from horticulture.errors import BadInput
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from horticulture import architecture, figures
+from horticulture import architecture
+from horticulture.analysis import figures
 from horticulture.errors import BadInput
 
 

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, jobs, ledger, networks, runs
+from horticulture import architecture, execution, networks, runs
 from horticulture.data import digits
 from horticulture.errors import BadInput
-from horticulture.jobs import having
-from horticulture.protocol import Protocol
+from horticulture.execution import loading
 from horticulture.runs import Member
+from horticulture.study import ledger
+from horticulture.study.config import Protocol
 from tests.conftest import clutter_parts
 
 BUDGETS = ["fine-tuned", "lr-rewound", "pruned-scratch", "scratch-b", "scratch-b-all", "weights-rewound"]
@@ -35,9 +36,9 @@ SLIM = replace(
 def little_clutter():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digits, "CLUTTER_PARTS", clutter_parts(96, 32, 48))
-        having._loaded.cache_clear()
+        loading._loaded.cache_clear()
         yield
-    having._loaded.cache_clear()
+    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +46,10 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
     """The study as notebooks make it: wholes, prunings, and every budget."""
     outputs = tmp_path_factory.mktemp("outputs")
     for taken in [*ASKED.prunings, *SLIM.prunings]:
-        jobs.execute(taken.run, outputs, "cpu")
+        execution.execute(taken.run, outputs, "cpu")
     members = [*ASKED.wholes, *ASKED.curves_of_prunings, *ledger.entries(ASKED, ASKED.found(outputs))]
     for member in members:
-        jobs.execute(member.run, outputs, "cpu")
+        execution.execute(member.run, outputs, "cpu")
     runs.record(outputs / "study", members)
     return outputs
 
@@ -126,9 +127,9 @@ def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
     for member in own:
         row = tuned[(tuned["longer"] == member.longer) & (tuned["round"] == member.round)].iloc[0]
         assert (row["run"], row["recipe"]) == (member.run.key, "as it is")
-        network = jobs.restore(member.run.start, outputs, member.round, "cpu")
+        network = execution.restore(member.run.start, outputs, member.round, "cpu")
         for part, name in (("test", "test_error"), ("validation", "val_error")):
-            assert row[name] == jobs.evaluate(network, ASKED.dataset, part)
+            assert row[name] == execution.evaluate(network, ASKED.dataset, part)
         assert row["params"] == network.architecture.params
         assert row["train_macs"] == member.before
     measured = rounds["test_error"].notna()
@@ -170,22 +171,22 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     found = {member.curve: member.run for member in ledger.entries(SLIM, [what])}
     for budget in ("pruned-scratch", "scratch-b"):
         assert found[budget].recipe["selections"] == expected
-    pruned = jobs.load(what.taken.run, outputs)
+    pruned = execution.load(what.taken.run, outputs)
     assert networks.selections(pruned) == expected
-    jobs.execute(found["pruned-scratch"], outputs, "cpu")
-    made = jobs.load(found["pruned-scratch"], outputs)
+    execution.execute(found["pruned-scratch"], outputs, "cpu")
+    made = execution.load(found["pruned-scratch"], outputs)
     assert networks.selections(made) == expected
 
     assert "selections" not in found["reselected"].recipe
-    jobs.execute(found["reselected"], outputs, "cpu")
-    even = networks.selections(jobs.load(found["reselected"], outputs))
+    execution.execute(found["reselected"], outputs, "cpu")
+    even = networks.selections(execution.load(found["reselected"], outputs))
     assert even == [
         [i * most // width for i in range(width)] if most else []
         for width, most in zip(what.shape.widths, whole.most, strict=True)
     ]
     assert even != expected
     assert found["reselected"].key != found["pruned-scratch"].key
-    first, other = (having.initial(found[name], 0) for name in ("pruned-scratch", "reselected"))
+    first, other = (loading.initial(found[name], 0) for name in ("pruned-scratch", "reselected"))
     weights = dict(other.named_parameters())  # only the choice differs
     assert all(torch.equal(weight, weights[name]) for name, weight in first.named_parameters())
 
@@ -212,7 +213,7 @@ def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
         assert 100 * kept.wrong.sum() / 48 == found["metrics"]["test_error"]
         assert (kept.wrong.dtype, kept.wrong.shape) == (bool, (48,))
         assert kept.source.tolist() == ASKED.dataset.test.sources.tolist()
-        network = jobs.load(member.run, outputs)
+        network = execution.load(member.run, outputs)
         with torch.no_grad():
             logits = network.eval()(ASKED.dataset.normalise(ASKED.dataset.test.pixels))
         wrong = logits.argmax(dim=1) != ASKED.dataset.test.labels

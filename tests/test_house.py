@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,68 +16,14 @@ import horticulture
 LIBRARY = Path(horticulture.__file__).parent
 NOTEBOOKS = sorted((LIBRARY.parents[1] / "notebooks").glob("*.ipynb"))
 
-# Every room imports only from rooms before it.
-ROOMS = [
-    "errors",
-    "custom",
-    "architecture",
-    "families",
-    "profiles",
-    "budgets",
-    "networks",
-    "surgery",
-    "data",
-    "rules",
-    "penalties",
-    "evaluation",
-    "training",
-    "sparsity",
-    "huffman",
-    "compression",
-    "saliency",
-    "choosing",
-    "pruning",
-    "oracle",
-    "machine",
-    "latency",
-    "store",
-    "runs",
-    "progress",
-    "evidence",
-    "results",
-    "checkpoints",
-    "jobs",
-    "pruned",
-    "protocol",
-    "ledger",
-    "pool",
-    "cluster",
-    "session",
-    "engine",
-    "study",
-    "figures",
-    "widgets",
-    "cli",
-]
-# A laptop without torch can plan, collect and draw.
-NO_TORCH = (
-    "custom",
-    "errors",
-    "store",
-    "architecture",
-    "families",
-    "huffman",
-    "profiles",
-    "budgets",
-    "runs",
-    "progress",
-    "evidence",
-    "results",
-    "engine",
-    "study",
-    "figures",
-    "widgets",
+# Every room imports only from rooms before it: without a circle and without an exception.
+ROOMS = (
+    *("errors", "progress", "architecture", "data", "networks", "runs"),
+    *("training", "analysis", "pruning", "execution", "study", "cli"),
 )
+# A laptop without torch can plan, collect and draw, and a command answers before torch could be loaded.
+NO_TORCH = ("errors", "progress", "architecture", "runs", "analysis", "cli")
+NO_TORCH_EITHER = ("study/budgets.py", "study/papermill_engine.py", "study/runner.py")
 LONGEST = 320  # lines
 BARRED = """
 import sys
@@ -87,94 +34,84 @@ class Barrier:
 sys.meta_path.insert(0, Barrier())
 """
 
+BESIDE = ("__init__", "__main__")  # the only files beside the rooms
 MODULES = {
-    path: path.relative_to(LIBRARY) for path in sorted(LIBRARY.rglob("*.py")) if path.parent != LIBRARY
+    path: path.relative_to(LIBRARY)
+    for path in sorted(LIBRARY.rglob("*.py"))
+    if path.parent != LIBRARY or path.stem not in BESIDE
 }
-MODULES |= {
-    path: path.relative_to(LIBRARY) for path in sorted(LIBRARY.glob("*.py")) if path.stem != "__init__"
-}
+NAMES = {".".join(("horticulture", *there.with_suffix("").parts)): path for path, there in MODULES.items()}
+NAMES = {name.removesuffix(".__init__"): path for name, path in NAMES.items()}
 each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(MODULES[path]))
 
 
 def room(path: Path) -> str:
-    """`networks/parts.py` is in the room `networks`."""
+    """`networks/layers.py` is in the room `networks`."""
     return MODULES[path].with_suffix("").parts[0]
 
 
-def imports(path: Path) -> set[tuple[str, str, str]]:
-    """Every import anywhere in a module: the module, the function or class it stands in, the dotted name."""
-    found: set[tuple[str, str, str]] = set()
-    for top in ast.parse(path.read_text()).body:
-        names: set[str] = set()
-        for node in ast.walk(top):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path}: relative imports hide the room"
-                if node.module == "horticulture":
-                    names |= {f"horticulture.{alias.name}" for alias in node.names}
-                else:
-                    names.add(node.module or "")
-        found |= {(str(MODULES[path]), getattr(top, "name", ""), name) for name in names}
+def imported(path: Path, whole: bool = True) -> set[str]:
+    """Every module that this one imports, by its dotted name; not `whole`: none that a function imports."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if whole else tree.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the room"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in NAMES else node.module or "")
     return found
-
-
-def imported(path: Path) -> set[str]:
-    """Every module that this one imports, by its dotted name."""
-    return {name for module, within, name in imports(path)}
 
 
 def rooms_entered(path: Path) -> set[str]:
     return {name.split(".")[1] for name in imported(path) if name.startswith("horticulture.")}
 
 
-def test_every_module_has_its_room():
-    assert {room(path) for path in MODULES} <= set(ROOMS)
-    assert len(ROOMS) == len(set(ROOMS))
+def test_the_rooms_are_those_of_the_folder():
+    assert {room(path) for path in MODULES} == set(ROOMS)
 
 
 @each_module
 def test_a_room_imports_only_from_rooms_above_it(path):
-    above = ROOMS[: ROOMS.index(room(path)) + 1]  # and from itself
-    assert rooms_entered(path) <= set(above)
+    assert rooms_entered(path) <= set(ROOMS[: ROOMS.index(room(path)) + 1])  # and from itself
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_the_files_of_a_room_have_an_order_too(name):
+    """Who imports whom within a room, its own front door included, never comes back to where it began."""
+    inside = {one for one, path in NAMES.items() if room(path) == name}
+    graph = {one: imported(NAMES[one]) & inside for one in inside}
+    TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_the_guide_for_developers_lists_every_room_in_order():
     text = (LIBRARY.parents[1] / "CONTRIBUTING.md").read_text()
-    rows = re.findall(r"^\| (`.*`) \| .* \| (yes|no) \|$", text, re.MULTILINE)
-    listed = [(name, torch) for names, torch in rows for name in re.findall(r"`(\w+)/?`", names)]
-    assert [name for name, _ in listed] == ROOMS
-    assert {name for name, torch in listed if torch == "no"} == {*NO_TORCH, "cli"}
+    rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \| .* \| (yes|no) \|$", text, re.MULTILINE)
+    assert tuple(name for name, _ in rows) == ROOMS
+    assert {name for name, torch in rows if torch == "no"} == set(NO_TORCH)
 
 
-def test_the_engine_knows_no_store_and_the_store_no_engine():
-    engine = set(ROOMS[ROOMS.index("networks") : ROOMS.index("machine")])
-    store = {"store", "runs", "progress", "evidence", "results", "study", "figures", "widgets"}
-    both = {"checkpoints", "jobs", "pruned", "protocol", "ledger", "pool", "cluster", "session"}
-    assert engine | store | both <= set(ROOMS)
-    for path in MODULES:
-        here = room(path)
-        forbidden = store | both if here in engine else engine | both if here in store else set()
-        assert not rooms_entered(path) & forbidden, path
+def needs_no_torch(path: Path) -> bool:
+    return room(path) in NO_TORCH or str(MODULES[path]) in NO_TORCH_EITHER
 
 
-@pytest.mark.parametrize("name", NO_TORCH)
-def test_a_room_needs_no_torch_even_through_others(name):
-    waiting, seen = {name}, set()
+@pytest.mark.parametrize("path", list(filter(needs_no_torch, MODULES)), ids=lambda path: str(MODULES[path]))
+def test_a_module_needs_no_torch_even_through_others(path):
+    waiting, seen = {path}, set()
     while waiting:
         here = waiting.pop()
         seen.add(here)
-        paths = [path for path in MODULES if room(path) == here]
-        for path in paths:
-            roots = {module.split(".")[0] for module in imported(path)}
-            assert not roots & {"torch", "torchvision", "safetensors"}, f"{name} needs torch through {here}"
-            waiting |= rooms_entered(path) - seen
+        found = imported(here, whole=False)
+        roots = {name.split(".")[0] for name in found}
+        assert not roots & {"torch", "torchvision", "safetensors"}, f"{path} needs torch through {here}"
+        doors = {name.rpartition(".")[0] for name in found}  # the package of a module is entered first
+        waiting |= {NAMES[name] for name in found | doors if name in NAMES} - seen
 
 
-def test_those_rooms_can_be_entered_where_there_is_no_torch():
-    there = [
-        f"horticulture.{name}" for name in (*NO_TORCH, "cli") if any(room(path) == name for path in MODULES)
-    ]
+def test_those_modules_can_be_entered_where_there_is_no_torch():
+    there = [name for name, path in NAMES.items() if needs_no_torch(path)]
     code = f"{BARRED}\nimport papermill, {', '.join(there)}"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

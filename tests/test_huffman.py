@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from horticulture import huffman
+from horticulture.pruning import huffman
 
 
 def test_a_code_by_hand():

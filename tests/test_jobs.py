@@ -10,20 +10,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from horticulture import architecture, data, jobs, ledger, pruning, runs, saliency, training
+from horticulture import architecture, data, execution, pruning, runs, training
 from horticulture.architecture import Architecture
 from horticulture.data import digits
 from horticulture.errors import BadInput
-from horticulture.jobs import having, making
-from horticulture.pruning import Plan
+from horticulture.execution import executor, loading
+from horticulture.pruning import Plan, saliency
 from horticulture.runs import Run
+from horticulture.study import ledger
 from horticulture.training import Recipe
 from tests.conftest import clutter_parts
 
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 CLUTTER = {"name": "clutter", "images": 256}
-BASE = jobs.train(SHAPE, Recipe(epochs=1, batch_size=60, precision="float32"), CLUTTER, seed=3)
-CUT = jobs.prune(BASE, Plan(rounds=3, steps=2, batch_size=32, precision="float32"))
+BASE = execution.train(SHAPE, Recipe(epochs=1, batch_size=60, precision="float32"), CLUTTER, seed=3)
+CUT = execution.prune(BASE, Plan(rounds=3, steps=2, batch_size=32, precision="float32"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,16 +36,16 @@ def little_clutter():
             "CLUTTER_PARTS",
             clutter_parts(512, 96, 160),
         )
-        having._loaded.cache_clear()
+        loading._loaded.cache_clear()
         yield
-    having._loaded.cache_clear()
+    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
 def outputs(little_clutter, tmp_path_factory) -> Path:
     """A pruning, and with it the training that it starts from."""
     outputs = tmp_path_factory.mktemp("outputs")
-    jobs.execute(CUT, outputs, "cpu")
+    execution.execute(CUT, outputs, "cpu")
     return outputs
 
 
@@ -70,8 +71,8 @@ def test_a_finished_run_is_never_made_again(outputs):
     def report(share: float, note: str) -> None:
         raise AssertionError("work was done")
 
-    assert jobs.execute(CUT, outputs, "cpu", report) == first
-    assert jobs.execute(BASE, outputs, "cpu", report) == runs.result(BASE, outputs)
+    assert execution.execute(CUT, outputs, "cpu", report) == first
+    assert execution.execute(BASE, outputs, "cpu", report) == runs.result(BASE, outputs)
     assert {
         path: path.stat().st_mtime_ns for path in (outputs / "runs").rglob("*") if path.is_file()
     } == before
@@ -91,7 +92,7 @@ def test_a_result_says_what_fixed_it_and_where_it_was_made(outputs):
 @pytest.mark.parametrize("run", [BASE, CUT], ids=lambda run: run.kind)
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_a_loaded_network_has_the_recorded_error(outputs, run, part):
-    network = jobs.load(run, outputs).eval()
+    network = execution.load(run, outputs).eval()
     images = data.load("clutter", images=256)
     chosen = getattr(images, part)
     with torch.no_grad():
@@ -100,7 +101,7 @@ def test_a_loaded_network_has_the_recorded_error(outputs, run, part):
     assert recorded == pytest.approx(
         100 * wrong / len(chosen), abs=200 / len(chosen)
     )  # two ties may fall otherwise
-    assert recorded == jobs.evaluate(network, images, part, "float32")
+    assert recorded == execution.evaluate(network, images, part, "float32")
 
 
 def test_the_forward_macs_of_all_training_by_hand(outputs):
@@ -118,11 +119,11 @@ def test_the_forward_macs_of_all_training_by_hand(outputs):
     assert len(removed) == 4
     assert metrics(CUT, outputs)["train_macs"] == spent
     assert metrics(CUT, outputs)["params"] == shape.params
-    assert jobs.load(CUT, outputs).architecture == shape
+    assert execution.load(CUT, outputs).architecture == shape
 
 
 def test_what_is_recorded_is_what_the_engine_gives(outputs):
-    network = jobs.load(BASE, outputs)
+    network = execution.load(BASE, outputs)
     images = data.load("clutter", images=256)
     history = list(pruning.Pruning(network, images, Plan(**CUT.recipe), CUT.seed))
     removed = runs.removals(CUT, outputs)
@@ -135,7 +136,7 @@ def test_what_is_recorded_is_what_the_engine_gives(outputs):
 
 
 def test_the_same_run_in_two_folders_has_the_same_bits(outputs, tmp_path):
-    jobs.execute(CUT, tmp_path, "cpu")
+    execution.execute(CUT, tmp_path, "cpu")
     for run in (BASE, CUT):
         here, there = (load_file(runs.folder(run, o) / "weights.safetensors") for o in (outputs, tmp_path))
         assert here.keys() == there.keys()
@@ -153,65 +154,68 @@ def test_a_run_that_was_cut_off_is_made_again(outputs, tmp_path):
     (folder / "run.json").unlink()
     (folder / "weights.safetensors").write_bytes(b"half of the wei")
     with pytest.raises(BadInput, match="is not finished"):
-        jobs.load(BASE, tmp_path / "outputs")
-    found = jobs.execute(BASE, tmp_path / "outputs", "cpu")["metrics"]
+        execution.load(BASE, tmp_path / "outputs")
+    found = execution.execute(BASE, tmp_path / "outputs", "cpu")["metrics"]
     assert {**found, "seconds": 0} == {**expected, "seconds": 0}
-    jobs.load(BASE, tmp_path / "outputs")
+    execution.load(BASE, tmp_path / "outputs")
 
 
 def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
     told = []
-    jobs.execute(
-        jobs.prune(tiny(png_folder), Plan(rounds=2, steps=1, batch_size=4)), tmp_path, "cpu", told_to(told)
+    execution.execute(
+        execution.prune(tiny(png_folder), Plan(rounds=2, steps=1, batch_size=4)),
+        tmp_path,
+        "cpu",
+        told_to(told),
     )
     assert told == [0.5, 1.0, 0.0, 0.5, 1.0]  # two epochs, then rounds 0, 1 and 2
 
 
-def told_to(told: list) -> making.Report:
+def told_to(told: list) -> executor.Report:
     return lambda share, note: told.append(share)
 
 
 def tiny(folder: Path, **recipe) -> Run:
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     settings = Recipe(**{"epochs": 2, "batch_size": 6, "precision": "float32", **recipe})
-    return jobs.train(shape, settings, {"name": f"folder:{folder}", "images": 0}, seed=0)
+    return execution.train(shape, settings, {"name": f"folder:{folder}", "images": 0}, seed=0)
 
 
 def test_a_training_that_diverges_leaves_no_result(png_folder, tmp_path):
     run = tiny(png_folder, lr=1e30)
     with pytest.raises(FloatingPointError, match="learning rate"):
-        jobs.execute(run, tmp_path, "cpu")
+        execution.execute(run, tmp_path, "cpu")
     assert runs.result(run, tmp_path) is None
 
 
 def test_more_rounds_than_channels_are_refused_when_they_are_asked_for():
     with pytest.raises(BadInput, match="rounds=113, but the network has 112 channels"):
-        jobs.prune(BASE, Plan(rounds=113))
+        execution.prune(BASE, Plan(rounds=113))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:x", "cuda:99", ""])
 def test_a_device_that_is_not_here_is_refused(device, tmp_path):
     with pytest.raises(BadInput, match=rf"no device '{device}' here"):
-        jobs.execute(BASE, tmp_path, device)
+        execution.execute(BASE, tmp_path, device)
     assert runs.result(BASE, tmp_path) is None
 
 
 def test_an_unknown_kind_of_run_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"unknown kind of run 'prunes': choose from train, prune"):
-        jobs.execute(replace(BASE, kind="prunes"), tmp_path, "cpu")
+        execution.execute(replace(BASE, kind="prunes"), tmp_path, "cpu")
 
 
 def test_a_data_set_is_read_once_and_cut_to_size(monkeypatch):
     reads = []
     load = data.load
     monkeypatch.setattr(data, "load", lambda name, **settings: reads.append(name) or load(name, **settings))
-    having._loaded.cache_clear()
-    few, whole = jobs.dataset("clutter", 100), jobs.dataset("clutter")
+    loading._loaded.cache_clear()
+    few, whole = execution.dataset("clutter", 100), execution.dataset("clutter")
     assert reads == ["clutter"]
     assert (len(few.train), len(whole.train)) == (100, 512)
     assert few.normalise(few.train.pixels).mean().item() == pytest.approx(0, abs=1e-5)
     with pytest.raises(BadInput, match="images must be 0"):
-        jobs.dataset("clutter", -1)
+        execution.dataset("clutter", -1)
 
 
 # --- a study's parameters --------------------------------------------------------------------------------
@@ -266,9 +270,11 @@ def test_a_depth_is_refused_only_where_there_is_none():
 def begins_with(shape: Architecture, folder: Path, outputs: Path, seed: int = 0) -> dict[str, torch.Tensor]:
     """The weights at the beginning of a real training: its steps are so small that they leave them alone."""
     recipe = Recipe(epochs=1, batch_size=6, lr=1e-30, precision="float32")
-    run = jobs.train(shape, recipe, {"name": f"folder:{folder}", "images": 0}, seed)
-    jobs.execute(run, outputs, "cpu")
-    return {name: weight for name, weight in jobs.load(run, outputs).state_dict().items() if weight.dim() > 1}
+    run = execution.train(shape, recipe, {"name": f"folder:{folder}", "images": 0}, seed)
+    execution.execute(run, outputs, "cpu")
+    return {
+        name: weight for name, weight in execution.load(run, outputs).state_dict().items() if weight.dim() > 1
+    }
 
 
 def test_a_pruned_shape_does_not_begin_with_the_whole_networks_weights(png_folder, tmp_path):
@@ -286,7 +292,7 @@ def test_the_base_itself_begins_with_the_same_weights_every_time(png_folder, tmp
     whole = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     first, again = (begins_with(whole, png_folder, tmp_path / place) for place in ("here", "there"))
     other = begins_with(whole, png_folder, tmp_path / "here", seed=1)
-    described = having.initial(tiny(png_folder), 0).state_dict()  # what is rewound to
+    described = loading.initial(tiny(png_folder), 0).state_dict()  # what is rewound to
     for name, weight in first.items():
         assert torch.equal(weight, again[name])
         assert torch.equal(weight, described[name])
@@ -302,25 +308,25 @@ def test_the_weights_are_saved_whole_or_not_at_all(outputs, monkeypatch):
         Path(path).write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(having, "save_file", fail)
+    monkeypatch.setattr(loading, "save_file", fail)
     with pytest.raises(OSError, match="disk full"):
-        having.save(jobs.load(BASE, outputs), folder)
+        loading.save(execution.load(BASE, outputs), folder)
     assert (folder / "weights.safetensors").read_bytes() == before
     (folder / "weights.tmp").unlink()
 
 
 def test_data_that_changed_since_it_was_described_is_refused(tmp_path):
-    described = replace(BASE, data={**jobs.source("clutter", 256), "digest": "000000000000"})
+    described = replace(BASE, data={**execution.source("clutter", 256), "digest": "000000000000"})
     with pytest.raises(BadInput, match="clutter has changed since train"):
-        jobs.execute(described, tmp_path, "cpu")
+        execution.execute(described, tmp_path, "cpu")
 
 
 def test_a_digest_is_of_every_pixel_and_label():
-    whole = jobs.dataset("clutter")
+    whole = execution.dataset("clutter")
     pixels = whole.test.pixels.clone()
     pixels[-1, 0, 0, 0] ^= 1
     changed = replace(whole, test=data.Images(pixels, whole.test.labels))
-    assert jobs.source("clutter")["digest"] == whole.digest != changed.digest
+    assert execution.source("clutter")["digest"] == whole.digest != changed.digest
 
 
 def test_a_rate_of_one_is_the_same_recipe_however_it_is_written():
@@ -344,31 +350,33 @@ def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
     keys = []
     for power in (1, 2, 1):
         monkeypatch.setitem(saliency.CRITERIA, "mine", by_size(power))
-        run = jobs.prune(BASE, Plan(rounds=1, criterion="mine"))
+        run = execution.prune(BASE, Plan(rounds=1, criterion="mine"))
         assert set(run.recipe["code"]) <= set("0123456789abcdef")
-        assert jobs.plan(run) == Plan(rounds=1, criterion="mine")  # the code is no field of it
+        assert execution.plan(run) == Plan(rounds=1, criterion="mine")  # the code is no field of it
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
     monkeypatch.setitem(saliency.CRITERIA, "l1", by_size(2))  # one of ours, replaced
-    assert jobs.prune(BASE, Plan(rounds=1, criterion="l1")).recipe["code"]
+    assert execution.prune(BASE, Plan(rounds=1, criterion="l1")).recipe["code"]
 
 
 def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
     recipe = Recipe(epochs=1, batch_size=60)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: 1 - done)
-    one = jobs.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
+    one = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: (1 - done) ** 2)
-    two = jobs.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
+    two = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
     assert one.recipe["code"] != two.recipe["code"]
     assert one.key != two.key
-    assert jobs.tune(CUT, 3, SHAPE, replace(recipe, schedule="mine")).recipe["code"] == two.recipe["code"]
+    assert (
+        execution.tune(CUT, 3, SHAPE, replace(recipe, schedule="mine")).recipe["code"] == two.recipe["code"]
+    )
 
 
 def test_of_what_is_ours_no_code_is_in_the_description():
     for name, criterion in saliency.CRITERIA.items():
         penalty = {"penalty": criterion.penalty, "strength": 0.1} if criterion.penalty != "none" else {}
-        base = jobs.train(SHAPE, Recipe(epochs=1, batch_size=60, **penalty), CLUTTER, 0)
+        base = execution.train(SHAPE, Recipe(epochs=1, batch_size=60, **penalty), CLUTTER, 0)
         assert "code" not in base.recipe
-        assert "code" not in jobs.prune(base, Plan(rounds=1, criterion=name, ratio=0.1)).recipe
+        assert "code" not in execution.prune(base, Plan(rounds=1, criterion=name, ratio=0.1)).recipe
     for schedule in training.SCHEDULES:
-        assert "code" not in jobs.train(SHAPE, Recipe(epochs=1, schedule=schedule), CLUTTER, 0).recipe
+        assert "code" not in execution.train(SHAPE, Recipe(epochs=1, schedule=schedule), CLUTTER, 0).recipe

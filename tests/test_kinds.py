@@ -10,27 +10,14 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from horticulture import (
-    architecture,
-    compression,
-    data,
-    evaluation,
-    jobs,
-    networks,
-    oracle,
-    penalties,
-    runs,
-    saliency,
-    sparsity,
-    training,
-)
+from horticulture import architecture, data, execution, networks, runs, training
 from horticulture.data import digits
 from horticulture.errors import BadInput
-from horticulture.jobs import Judging, having
+from horticulture.execution import Judging, loading
 from horticulture.networks import Network
-from horticulture.pruning import Plan
+from horticulture.pruning import Plan, compression, oracle, saliency, unstructured
 from horticulture.runs import Member, Run
-from horticulture.training import Recipe
+from horticulture.training import Recipe, evaluation, penalties
 from tests.conftest import clutter_parts
 
 CLUTTER = {"name": "clutter", "images": 96}
@@ -40,15 +27,15 @@ DEEPER = architecture.named("preresnet-20-4", image=(1, 16, 16), classes=10)
 LISTENING = ("fisher", "taylor", "l1", "random")
 
 # The strengths are such that after six steps some factors are 0 and others are not.
-BASE = jobs.train(WRN, Recipe(2, **COMMON), CLUTTER, 3)
-BLOCKS = jobs.train(DEEPER, Recipe(2, **COMMON, penalty="blocks", strength=0.9065), CLUTTER, 3)
-GROUPS = jobs.train(WRN, Recipe(2, **COMMON, penalty="groups", strength=0.905), CLUTTER, 3)
-SLIM = jobs.train(WRN, Recipe(2, **COMMON, penalty="slimming", strength=0.1), CLUTTER, 3)
+BASE = execution.train(WRN, Recipe(2, **COMMON), CLUTTER, 3)
+BLOCKS = execution.train(DEEPER, Recipe(2, **COMMON, penalty="blocks", strength=0.9065), CLUTTER, 3)
+GROUPS = execution.train(WRN, Recipe(2, **COMMON, penalty="groups", strength=0.905), CLUTTER, 3)
+SLIM = execution.train(WRN, Recipe(2, **COMMON, penalty="slimming", strength=0.1), CLUTTER, 3)
 PLAN = {"rounds": 1, "steps": 1, "lr": 0.01, "batch_size": 32, "precision": "float32"}
-SPARSE = jobs.prune(BASE, Plan(**PLAN, criterion="magnitude", ratio=0.8))
-TUNED = jobs.tune(SPARSE, 1, WRN, Recipe(3, **COMMON), "kept")
-PACKED = jobs.compress(TUNED, Recipe(1, **COMMON), bits=3)
-JUDGED = jobs.judge(BASE, Judging(LISTENING, channels=20, steps=2, batch_size=32, precision="float32"))
+SPARSE = execution.prune(BASE, Plan(**PLAN, criterion="magnitude", ratio=0.8))
+TUNED = execution.tune(SPARSE, 1, WRN, Recipe(3, **COMMON), "kept")
+PACKED = execution.compress(TUNED, Recipe(1, **COMMON), bits=3)
+JUDGED = execution.judge(BASE, Judging(LISTENING, channels=20, steps=2, batch_size=32, precision="float32"))
 EVERY = (BASE, BLOCKS, GROUPS, SLIM, SPARSE, TUNED, PACKED, JUDGED)
 
 
@@ -60,9 +47,9 @@ def little_clutter():
             "CLUTTER_PARTS",
             clutter_parts(96, 64, 48),
         )
-        having._loaded.cache_clear()
+        loading._loaded.cache_clear()
         yield
-    having._loaded.cache_clear()
+    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +61,7 @@ def images(little_clutter) -> data.Dataset:
 def outputs(little_clutter, tmp_path_factory) -> Path:
     outputs = tmp_path_factory.mktemp("outputs")
     for run in EVERY:
-        jobs.execute(run, outputs, "cpu")
+        execution.execute(run, outputs, "cpu")
     return outputs
 
 
@@ -95,7 +82,7 @@ def logits(network: Network, images: data.Dataset) -> Tensor:
 @pytest.mark.parametrize("run", [BLOCKS, GROUPS, SLIM], ids=lambda run: run.recipe["penalty"])
 def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, images, run):
     recipe = Recipe(**run.recipe)
-    generator = having.draws(run.architecture, run.seed)
+    generator = loading.draws(run.architecture, run.seed)
     network = networks.build(run.architecture, generator).on(torch.device("cpu"))
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
         list(training.Training(network, images, recipe, generator, rule=penalty))
@@ -104,11 +91,11 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
         expected = logits(network, images)  # the factors are still at work
         state = penalty.state()
     plain = logits(network, images)  # and now they are not
-    saved = jobs.load(run, outputs)
+    saved = execution.load(run, outputs)
     found = logits(saved, images)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(found, running, rtol=1e-2, atol=1e-3)  # it was measured as it was saved
-    assert jobs.evaluate(saved, images, "test") == metrics(run, outputs)["test_error"]
+    assert execution.evaluate(saved, images, "test") == metrics(run, outputs)["test_error"]
     factors = metrics(run, outputs).get("factors")
     if run is SLIM:
         assert factors is None
@@ -123,8 +110,8 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
 
 def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outputs, images):
     for run, criterion in ((BLOCKS, "blocks"), (GROUPS, "groups")):
-        pruned = jobs.prune(run, Plan(**{**PLAN, "lr": 1e-30}, criterion=criterion, measure="zeros"))
-        jobs.execute(pruned, outputs, "cpu")
+        pruned = execution.prune(run, Plan(**{**PLAN, "lr": 1e-30}, criterion=criterion, measure="zeros"))
+        execution.execute(pruned, outputs, "cpu")
         factors = metrics(run, outputs)["factors"]
         widths = list(run.architecture.widths)
         if run is BLOCKS:
@@ -133,10 +120,10 @@ def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outpu
                     widths[group] *= factor > 0
         else:
             widths = [sum(factor > 0 for factor in group) for group in factors]
-        smaller = jobs.load(pruned, outputs)
+        smaller = execution.load(pruned, outputs)
         assert smaller.architecture.widths == tuple(widths)
         assert sum(widths) < sum(run.architecture.widths)
-        whole = jobs.load(run, outputs)
+        whole = execution.load(run, outputs)
         # tuned at a rate of nothing, and its statistics are those of the same images
         torch.testing.assert_close(logits(smaller, images), logits(whole, images), rtol=1e-3, atol=1e-4)
         removed = runs.removals(pruned, outputs)
@@ -147,10 +134,10 @@ def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outpu
 def test_a_criterion_that_is_told_needs_a_base_that_tells():
     for criterion in ("blocks", "groups", "slimming"):
         with pytest.raises(BadInput, match=f"{criterion} needs a network trained with the penalty"):
-            jobs.prune(BASE, Plan(**PLAN, criterion=criterion, ratio=0.1))
+            execution.prune(BASE, Plan(**PLAN, criterion=criterion, ratio=0.1))
     vgg = architecture.named("vgg-8-8", image=(1, 16, 16), classes=10)
     with pytest.raises(BadInput, match="no blocks to penalise"):
-        jobs.train(vgg, Recipe(1, penalty="blocks", strength=1.0), CLUTTER, 0)
+        execution.train(vgg, Recipe(1, penalty="blocks", strength=1.0), CLUTTER, 0)
 
 
 @pytest.mark.parametrize(("run", "epochs"), [(BASE, 2), (BLOCKS, 2), (TUNED, 3), (PACKED, 1)], ids=str)
@@ -176,14 +163,14 @@ def gone(network: Network) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("run", [TUNED, PACKED], ids=lambda run: run.kind)
 def test_what_was_removed_stays_removed(outputs, run):
-    first, network = gone(jobs.load(SPARSE, outputs)), jobs.load(run, outputs)
+    first, network = gone(execution.load(SPARSE, outputs)), execution.load(run, outputs)
     found = gone(network)
     assert first.keys() == found.keys()
     assert all(torch.equal(found[name], mask) for name, mask in first.items())
     removed = sum(int(mask.sum()) for mask in found.values())
     assert removed == round(0.8 * sum(mask.numel() for mask in found.values()))
     assert metrics(run, outputs)["params"] == WRN.params - removed
-    before = dict(jobs.load(SPARSE, outputs).named_parameters())
+    before = dict(execution.load(SPARSE, outputs).named_parameters())
     assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters())
 
 
@@ -195,14 +182,14 @@ def test_a_compressed_network_is_what_its_file_says(outputs, images):
     assert stages == sorted(stages, reverse=True)
     other = networks.build(WRN, torch.Generator().manual_seed(99))
     compression.decode(packed, other)
-    saved = jobs.load(PACKED, outputs)
+    saved = execution.load(PACKED, outputs)
     assert all(torch.equal(t, saved.state_dict()[name]) for name, t in other.state_dict().items())
     distinct = [
         len(weight[weight != 0].unique()) for name, weight in saved.named_parameters() if weight.dim() == 4
     ]
     assert max(distinct) <= 2**3
     assert min(distinct) > 1
-    assert jobs.evaluate(saved, images, "test", "float32") == metrics(PACKED, outputs)["test_error"]
+    assert execution.evaluate(saved, images, "test", "float32") == metrics(PACKED, outputs)["test_error"]
     wrong = (logits(saved, images).argmax(dim=1) != images.test.labels).float().mean().item()
     assert metrics(PACKED, outputs)["test_error"] == pytest.approx(100 * wrong, abs=1e-4)
 
@@ -210,14 +197,14 @@ def test_a_compressed_network_is_what_its_file_says(outputs, images):
 @pytest.mark.parametrize("bits", [0, 17])
 def test_codes_of_so_many_bits_are_refused(bits):
     with pytest.raises(BadInput, match="bits must be 1 to 16"):
-        jobs.compress(TUNED, Recipe(1), bits)
+        execution.compress(TUNED, Recipe(1), bits)
     with pytest.raises(BadInput, match="bits must be 1 to 16"):
-        jobs.compress(TUNED, Recipe(1), 4, index_bits=bits)
+        execution.compress(TUNED, Recipe(1), 4, index_bits=bits)
 
 
 def test_weights_to_begin_with_are_refused_by_name():
     with pytest.raises(BadInput, match="'keep': choose from kept, rewound, sliced, random, fresh"):
-        jobs.tune(SPARSE, 1, WRN, Recipe(1), "keep")
+        execution.tune(SPARSE, 1, WRN, Recipe(1), "keep")
 
 
 # --- judge -----------------------------------------------------------------------------------------------
@@ -238,14 +225,14 @@ def losses(network: Network, images: data.Dataset) -> Tensor:
 def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, images):
     frame = pd.read_csv(runs.folder(JUDGED, outputs) / "judged.csv")
     assert list(frame.columns) == ["group", "channel", "rise", "even", "odd", *LISTENING]
-    network = jobs.load(BASE, outputs)
+    network = execution.load(BASE, outputs)
     places = list(zip(frame["group"], frame["channel"], strict=True))
     assert places == oracle.sample(network, 20, JUDGED.seed)
     before = losses(network, images)
     count = len(images.validation)
     halves = torch.arange(count) % 2 == 0, torch.arange(count) % 2 == 1
     for (group, channel), row in zip(places, frame.itertuples(), strict=True):
-        silenced = jobs.load(BASE, outputs)
+        silenced = execution.load(BASE, outputs)
         silenced.groups[group].norm.weight.data[channel] = 0
         silenced.groups[group].norm.bias.data[channel] = 0
         rises = losses(silenced, images) - before
@@ -301,7 +288,9 @@ def test_each_kind_has_its_row(outputs):
     ]
     runs.record(outputs / "study", members)
     frame = runs.collect(outputs / "study")
-    left = WRN.params - round(0.8 * sum(w.numel() for w in sparsity.weights(networks.build(WRN)).values()))
+    left = WRN.params - round(
+        0.8 * sum(w.numel() for w in unstructured.weights(networks.build(WRN)).values())
+    )
     found = {(row.curve, row.criterion): row for row in frame[frame["round"].fillna(1) != 0].itertuples()}
     assert found.keys() == {(member.curve, member.criterion) for member in members}
     for (curve, _), row in found.items():
@@ -335,7 +324,7 @@ def test_a_damaged_file_is_noticed_and_made_again(outputs, tmp_path, run, name):
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside in {run.key}.damaged-1"):
-        jobs.execute(run, other, "cpu")
+        execution.execute(run, other, "cpu")
     again, first = metrics(run, other), metrics(run, outputs)
     assert {**again, "seconds": 0} == {**first, "seconds": 0}
     assert (other / "runs" / f"{run.key}.damaged-1" / name).exists()

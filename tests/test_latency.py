@@ -2,7 +2,8 @@
 
 import torch
 
-from horticulture import architecture, latency
+from horticulture import architecture
+from horticulture.networks import latency
 
 WHOLE = architecture.named("wrn-10-1", image=(1, 8, 8), classes=10)
 

@@ -9,13 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from horticulture import architecture, jobs, ledger, networks, profiles, runs, sparsity
+from horticulture import architecture, execution, networks, runs
+from horticulture.architecture import profiles
 from horticulture.data import digits
 from horticulture.errors import BadInput
-from horticulture.jobs import beginnings, having
+from horticulture.execution import initialization, loading
 from horticulture.networks import Network
-from horticulture.protocol import Found, Protocol
+from horticulture.pruning import unstructured
 from horticulture.runs import Run
+from horticulture.study import ledger
+from horticulture.study.config import Found, Protocol
 from horticulture.training import Recipe
 from tests.conftest import clutter_parts
 
@@ -38,9 +41,9 @@ def little_clutter():
             "CLUTTER_PARTS",
             clutter_parts(96, 32, 32),
         )
-        having._loaded.cache_clear()
+        loading._loaded.cache_clear()
         yield
-    having._loaded.cache_clear()
+    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
     """All prunings."""
     outputs = tmp_path_factory.mktemp("outputs")
     for taken in [*ASKED.prunings, *replace(ASKED, criterion="l1,fisher").guides]:
-        jobs.execute(taken.run, outputs, "cpu")
+        execution.execute(taken.run, outputs, "cpu")
     return outputs
 
 
@@ -75,19 +78,19 @@ def sparse(found) -> Found:
 def test_to_train_on_is_by_the_low_rate_or_by_the_whole_schedule(cut):
     asked = replace(ASKED, tune_epochs=7)
     low, rewound = ledger.fine_tuned(asked, cut), ledger.lr_rewound(asked, cut)
-    assert low == jobs.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.01, "constant", 32), "kept")
-    assert rewound == jobs.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.05, "cosine", 32), "kept")
+    assert low == execution.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.01, "constant", 32), "kept")
+    assert rewound == execution.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.05, "cosine", 32), "kept")
     random = ledger.random_channels(asked, cut)
-    assert random == jobs.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.01, "constant", 32), "random")
+    assert random == execution.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.01, "constant", 32), "random")
 
 
 def test_from_scratch_is_the_shape_alone(cut):
     asked = replace(ASKED, epochs=5)
     run = ledger.scratch_e(asked, cut)
-    assert run == jobs.train(cut.shape, Recipe(5, 0.05, "cosine", 32), ASKED.source, 1)
+    assert run == execution.train(cut.shape, Recipe(5, 0.05, "cosine", 32), ASKED.source, 1)
     assert run.start is None
     for budget, weights in ((ledger.weights_rewound, "rewound"), (ledger.sliced, "sliced")):
-        expected = jobs.tune(cut.taken.run, 1, cut.shape, Recipe(5, 0.05, "cosine", 32), weights)
+        expected = execution.tune(cut.taken.run, 1, cut.shape, Recipe(5, 0.05, "cosine", 32), weights)
         assert budget(asked, cut) == expected
 
 
@@ -112,7 +115,7 @@ def test_to_shuffle_is_to_deal_the_same_widths_out_anew(outputs):
             of_stage = slice(stage, stage + 2)
             assert sorted(run.architecture.widths[of_stage]) == sorted(what.shape.widths[of_stage])
         assert run.architecture == profiles.shuffled(what.shape, asked.whole, what.taken.run.seed)
-        assert run == jobs.train(run.architecture, asked.recipe, asked.source, what.taken.run.seed)
+        assert run == execution.train(run.architecture, asked.recipe, asked.source, what.taken.run.seed)
         assert run.architecture != what.shape  # or its run would be that of another curve
 
 
@@ -182,18 +185,20 @@ def same(network: Network, expected: dict[str, Tensor]) -> bool:
 
 
 def initial(seed: int) -> Network:
-    return networks.build(WHOLE, having.draws(WHOLE, seed))
+    return networks.build(WHOLE, loading.draws(WHOLE, seed))
 
 
-def begun(run: Run, outputs: Path) -> tuple[Network, sparsity.Masked | None]:
-    return beginnings.begin(run, outputs)
+def begun(run: Run, outputs: Path) -> tuple[Network, unstructured.Masked | None]:
+    return initialization.begin(run, outputs)
 
 
 def test_kept_weights_are_those_of_the_pruning(cut, outputs):
     network, mask = begun(ledger.fine_tuned(ASKED, cut), outputs)
     assert mask is None
-    assert same(network, dict(jobs.load(cut.taken.run, outputs).state_dict()))
-    assert not same(network, at(jobs.load(cut.taken.base, outputs), surviving(cut, outputs)))  # tuned since
+    assert same(network, dict(execution.load(cut.taken.run, outputs).state_dict()))
+    assert not same(
+        network, at(execution.load(cut.taken.base, outputs), surviving(cut, outputs))
+    )  # tuned since
 
 
 def test_rewound_weights_are_those_that_the_survivors_had_at_first(cut, outputs):
@@ -222,7 +227,7 @@ def test_a_slice_has_the_spread_of_the_wide_network_and_nothing_of_its_weights(c
 
 def test_random_channels_are_trained_ones(cut, outputs):
     network, _ = begun(ledger.random_channels(ASKED, cut), outputs)
-    base = jobs.load(cut.taken.base, outputs)
+    base = execution.load(cut.taken.base, outputs)
     drawn = []
     for found, whole in zip(network.groups, base.groups, strict=True):
         alike = (found.producer.weight[:, None] == whole.producer.weight[None]).flatten(2).all(dim=2)
@@ -239,15 +244,15 @@ def test_random_channels_are_trained_ones(cut, outputs):
 @pytest.mark.parametrize("budget", ["fine-tuned", "lr-rewound", "weights-rewound", "pruned-scratch"])
 def test_a_mask_stays_whatever_weights_there_are(sparse, outputs, budget):
     network, mask = begun(ledger.BUDGETS[budget](ASKED, sparse), outputs)
-    pruned = jobs.load(sparse.taken.run, outputs)
-    gone = {name: weight == 0 for name, weight in sparsity.weights(pruned).items()}
+    pruned = execution.load(sparse.taken.run, outputs)
+    gone = {name: weight == 0 for name, weight in unstructured.weights(pruned).items()}
     assert sum(int(each.sum()) for each in gone.values()) == round(
         0.6 * sum(e.numel() for e in gone.values())
     )
     assert mask is not None
     assert all(torch.equal(~mask.masks[name], each) for name, each in gone.items())
     source = {"weights-rewound": initial(1), "pruned-scratch": None}.get(budget, pruned)
-    for name, weight in sparsity.weights(network).items():
+    for name, weight in unstructured.weights(network).items():
         assert torch.equal(weight == 0, gone[name])
         if source is not None:
             assert torch.equal(weight, source.state_dict()[name].masked_fill(gone[name], 0))
@@ -264,7 +269,7 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
     members = [*ledger.entries(ASKED, [cut, sparse]), cut.taken.member(), sparse.taken.member()]
     members.append(runs.Member("whole", cut.taken.base))
     for member in members:
-        jobs.execute(member.run, outputs, "cpu")
+        execution.execute(member.run, outputs, "cpu")
     runs.record(outputs / "study", members)
     frame = runs.collect(outputs / "study")
     assert list(frame.columns) == runs.RESULT_COLUMNS
@@ -284,16 +289,16 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
         assert (row["ratio"] == 0.6) == (member.curve != "whole")
         assert row["test_error"] == metrics["test_error"]
         assert pd.notna(row["bytes"]) == (member.curve == "sparse-compressed")
-        network = jobs.load(member.run, outputs)
-        assert jobs.evaluate(network, ASKED.dataset, "test") == row["test_error"]
-        masks = sparsity.nonzero(network)
+        network = execution.load(member.run, outputs)
+        assert execution.evaluate(network, ASKED.dataset, "test") == row["test_error"]
+        masks = unstructured.nonzero(network)
         removed = sum(int((~mask).sum()) for mask in masks.values())
         assert row["params"] == WHOLE.params - removed if "sparse" in member.curve else cut.shape.params
         if "sparse" in member.curve:
             size = sum(mask.numel() for mask in masks.values())
             assert removed == round(0.6 * size)
-            pruned = jobs.load(sparse.taken.run, outputs)
-            assert all(torch.equal(mask, masks[name]) for name, mask in sparsity.nonzero(pruned).items())
+            pruned = execution.load(sparse.taken.run, outputs)
+            assert all(torch.equal(mask, masks[name]) for name, mask in unstructured.nonzero(pruned).items())
     (whole,) = frame[frame["curve"] == "whole"].to_dict("records")
     assert (whole["params"], whole["train_macs"]) == (WHOLE.params, 96 * WHOLE.macs)
     tuned = frame[frame["curve"] == "pruned-tuned"].set_index(["criterion", "round"])
@@ -301,7 +306,7 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
     assert tuned.loc[("l1", 1), "params"] == cut.shape.params
     assert tuned.loc[("magnitude", 1), "macs"] == WHOLE.macs
     removed = WHOLE.params - tuned.loc[("magnitude", 1), "params"]
-    assert removed == round(0.6 * sum(w.numel() for w in sparsity.weights(initial(0)).values()))
+    assert removed == round(0.6 * sum(w.numel() for w in unstructured.weights(initial(0)).values()))
     assert (tuned["ratio"] == 0.6).all()
     shapes = runs.architectures(outputs / "study")
     assert set(frame["architecture"]) <= set(shapes)
@@ -318,7 +323,7 @@ def test_those_that_follow_nobody_are_trained_as_the_whole(outputs):
         assert [member.run.seed for member in members] == [0, 1, 0, 1]
         for member, size in zip(members, (0.4, 0.4, 0.7, 0.7), strict=True):
             shape = family(whole, params=round(size * whole.params))
-            run = jobs.train(shape, ASKED.recipe, ASKED.source, member.run.seed)
+            run = execution.train(shape, ASKED.recipe, ASKED.source, member.run.seed)
             assert member == runs.Member(curve, run, whole_macs=96 * whole.macs)
     members = ledger.scaled(replace(ASKED, curves=["uniform"]), outputs)
     for member in members:

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from horticulture import architecture, networks, surgery
+from horticulture import architecture, networks
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
-from horticulture.networks.parts import Convolution, Selection
+from horticulture.networks.layers import Convolution, Selection
+from horticulture.pruning import surgery
 from tests.conftest import SMALL, cut_at_random, small
 
 

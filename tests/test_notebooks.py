@@ -10,10 +10,11 @@ import nbformat
 import pandas as pd
 import pytest
 
-from horticulture import runs, study
+from horticulture import runs
+from horticulture.study import runner
 
 BIN = Path(sys.executable).parent
-SMOKE = study.read("smoke")
+SMOKE = runner.read("smoke")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def outputs(tmp_path_factory):
     assert "Fisher-pruned, tuned each round" in done.stdout
     assert str(outputs / "smoke" / "figures" / "error_vs_params.png") in done.stdout
     assert [line.split()[0] for line in done.stderr.splitlines() if " took " in line] == [
-        path.stem for path in study.notebooks()
+        path.stem for path in runner.notebooks()
     ]
     return outputs
 
@@ -44,8 +45,8 @@ def command(*arguments, cwd):
 
 
 def test_every_notebook_ran_to_its_last_cell(outputs):
-    for path in study.notebooks():
-        assert study.finished(outputs / "smoke" / "notebooks" / path.name), path.name
+    for path in runner.notebooks():
+        assert runner.finished(outputs / "smoke" / "notebooks" / path.name), path.name
         assert (outputs / "smoke" / "notebooks" / f"{path.stem}.html").stat().st_size > 10_000
 
 
@@ -105,7 +106,7 @@ def test_ordinary_papermill_runs_one_notebook_with_another_criterion(outputs, tm
     arguments = {**SMOKE.parameters, "criterion": "l1", "study": "mine", "outputs": str(outputs)}
     settings = tmp_path / "settings.yaml"
     settings.write_text(json.dumps({name: arguments[name] for name in arguments if name in mine()}))
-    source = next(path for path in study.notebooks() if path.stem == "02_prune")
+    source = next(path for path in runner.notebooks() if path.stem == "02_prune")
     done = subprocess.run(
         [BIN / "papermill", source, book, "-f", settings, "-p", "criterion", "l1"],
         cwd=tmp_path,
@@ -114,7 +115,7 @@ def test_ordinary_papermill_runs_one_notebook_with_another_criterion(outputs, tm
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert study.finished(book)
+    assert runner.finished(book)
     found = runs.collect(outputs / "mine")
     assert found.groupby("curve")["criterion"].unique().map(list).to_dict() == {
         "whole": [""],
@@ -129,4 +130,4 @@ def test_ordinary_papermill_runs_one_notebook_with_another_criterion(outputs, tm
 
 
 def mine():
-    return study.declared(next(path for path in study.notebooks() if path.stem == "02_prune"))
+    return runner.declared(next(path for path in runner.notebooks() if path.stem == "02_prune"))

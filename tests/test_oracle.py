@@ -8,10 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import data, evaluation, networks, oracle, saliency, surgery
+from horticulture import data, networks
 from horticulture.data import Dataset
 from horticulture.errors import BadInput
 from horticulture.networks import Network
+from horticulture.pruning import oracle, saliency, surgery
+from horticulture.training import evaluation
 from tests.conftest import SMALL, drawn, small
 
 FLOAT = torch.float32

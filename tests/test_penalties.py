@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from horticulture import architecture, evaluation, networks, penalties, training
+from horticulture import architecture, networks, training
 from horticulture.errors import BadInput
+from horticulture.training import evaluation, penalties
 from tests.conftest import small
 
 SMALL = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)

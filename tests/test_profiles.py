@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from horticulture import architecture, families, profiles
-from horticulture.architecture import Architecture
+from horticulture import architecture
+from horticulture.architecture import Architecture, families, profiles
 from horticulture.errors import BadInput
 
 SIX = Architecture("wide_resnet", 16, 2, (1, 8, 8), (4, 4, 4, 4), (10, 10, 20, 20, 40, 40))

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from horticulture import architecture, jobs, ledger, protocol, runs, sparsity
+from horticulture import architecture, execution, runs
 from horticulture.data import digits
 from horticulture.errors import BadInput
-from horticulture.jobs import having
-from horticulture.protocol import Protocol
-from horticulture.pruning import Plan
+from horticulture.execution import loading
+from horticulture.pruning import Plan, unstructured
+from horticulture.study import config, ledger
+from horticulture.study.config import Protocol
 from horticulture.training import Recipe
 from tests.conftest import clutter_parts
 
@@ -32,9 +33,9 @@ def little_clutter():
             "CLUTTER_PARTS",
             clutter_parts(96, 32, 32),
         )
-        having._loaded.cache_clear()
+        loading._loaded.cache_clear()
         yield
-    having._loaded.cache_clear()
+    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
     """All prunings of the two protocols."""
     outputs = tmp_path_factory.mktemp("outputs")
     for taken in [*BY_RATIO.prunings, *BY_CHANNEL.prunings]:
-        jobs.execute(taken.run, outputs, "cpu")
+        execution.execute(taken.run, outputs, "cpu")
     return outputs
 
 
@@ -61,7 +62,7 @@ def test_it_takes_its_parameters_from_all_there_are():
 def test_a_base_is_a_training_from_scratch():
     asked = replace(ASKED, seeds=[3, 5], epochs=7)
     assert [base.seed for base in asked.bases] == [3, 5]
-    assert asked.bases[1] == jobs.train(WHOLE, Recipe(7, 0.05, "constant", 32), asked.source, 5)
+    assert asked.bases[1] == execution.train(WHOLE, Recipe(7, 0.05, "constant", 32), asked.source, 5)
 
 
 def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
@@ -144,7 +145,7 @@ def test_of_a_pruning_by_ratio_the_last_round_is_looked_at(outputs):
     ]
     for what in found[:4]:
         assert sum(what.shape.widths) == 56  # of 112
-        assert what.shape == jobs.load(what.taken.run, outputs).architecture
+        assert what.shape == execution.load(what.taken.run, outputs).architecture
         assert what.macs == what.shape.macs
 
 
@@ -152,8 +153,8 @@ def test_of_single_weights_the_shape_is_whole_and_the_macs_are_those_left(output
     for what in BY_RATIO.found(outputs)[4:]:
         assert what.taken.sparse
         assert what.shape == WHOLE
-        network = jobs.load(what.taken.run, outputs)
-        masks = sparsity.nonzero(network)
+        network = execution.load(what.taken.run, outputs)
+        masks = unstructured.nonzero(network)
         gone = sum(int((~mask).sum()) for mask in masks.values())
         assert gone == round(0.5 * sum(mask.numel() for mask in masks.values()))
         places = [256] * 3 + [64] * 3 + [16] * 3  # of a 16 x 16 image in the stem and the three blocks
@@ -182,7 +183,7 @@ def test_each_network_is_looked_at_once(outputs):
 def test_what_went_at_one_stroke_is_looked_at_without_any_size(outputs):
     """All that scores nothing goes, and here that is nothing: the round has no channel, and is a round."""
     asked = replace(ASKED, criterion="slimming", measure="zeros")
-    jobs.execute(asked.prunings[0].run, outputs, "cpu")
+    execution.execute(asked.prunings[0].run, outputs, "cpu")
     (what,) = asked.found(outputs)
     assert (what.round, what.shape, what.taken.ratio) == (1, WHOLE, 0.0)
     assert what.taken.label == "slimming"
@@ -223,13 +224,13 @@ def test_a_place_in_the_study_says_how_it_was_found(outputs):
 def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
     asked = replace(BY_RATIO, longer=[1], criterion="l1,magnitude", seeds=[0, 1], ratios=[0.5, 0.25])
     for taken in asked.prunings:
-        jobs.execute(taken.run, outputs, "cpu")
-    found = protocol.ends(asked, outputs)
+        execution.execute(taken.run, outputs, "cpu")
+    found = config.ends(asked, outputs)
     assert list(found) == ["l1 −50 %", "l1 −25 %"]  # where single weights went there is no shape to see
-    loaded = [jobs.load(taken.run, outputs).architecture for taken in asked.prunings if not taken.sparse]
+    loaded = [execution.load(taken.run, outputs).architecture for taken in asked.prunings if not taken.sparse]
     assert [*found["l1 −50 %"], *found["l1 −25 %"]] == loaded
     assert [sum(shape.widths) for shape in loaded] == [56, 56, 84, 84]
-    (alone,) = protocol.ends(BY_CHANNEL, outputs).values()
+    (alone,) = config.ends(BY_CHANNEL, outputs).values()
     assert [sum(shape.widths) for shape in alone] == [108]
 
 
@@ -237,16 +238,16 @@ def test_the_moments_of_a_pruning_are_in_the_order_in_which_it_shrinks(outputs, 
     run = BY_CHANNEL.prunings[0].run
     removed = runs.removals(run, outputs)
     at = {round_: runs.architecture_at(run, removed, round_) for round_ in range(5)}
-    shown = protocol.moments(BY_CHANNEL, outputs)
+    shown = config.moments(BY_CHANNEL, outputs)
     assert shown == {"whole": WHOLE, **{f"fisher, round {n}": at[n] for n in (1, 2, 3, 4)}}
     assert list(shown) == ["whole", *(f"fisher, round {n}" for n in (1, 2, 3, 4))]
-    monkeypatch.setattr(protocol, "MOMENTS", 2)
-    assert list(protocol.moments(BY_CHANNEL, outputs)) == ["whole", "fisher, round 2", "fisher, round 4"]
+    monkeypatch.setattr(config, "MOMENTS", 2)
+    assert list(config.moments(BY_CHANNEL, outputs)) == ["whole", "fisher, round 2", "fisher, round 4"]
 
 
 def test_what_went_at_one_stroke_has_one_moment_of_the_first_seed(outputs):
     asked = replace(BY_RATIO, seeds=[0, 1])  # the second has not been made
-    shown = protocol.moments(asked, outputs)
+    shown = config.moments(asked, outputs)
     names = [f"{name} −50 %{longer}" for name in ("fisher", "slimming") for longer in ("", ", trained × 2")]
     assert list(shown) == ["whole", *names]
     assert [sum(shape.widths) for shape in shown.values()] == [112, 56, 56, 56, 56]

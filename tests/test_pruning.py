@@ -6,18 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from horticulture import (
-    architecture,
-    data,
-    evaluation,
-    networks,
-    penalties,
-    pruning,
-    saliency,
-    sparsity,
-)
+from horticulture import architecture, data, networks, pruning
 from horticulture.errors import BadInput
-from horticulture.pruning import Choice, Plan
+from horticulture.pruning import Choice, Plan, saliency, unstructured
+from horticulture.training import evaluation, penalties
 from tests.conftest import SMALL, small
 
 # Those by which one channel can go a round, in a network that had no training of a special kind.
@@ -185,7 +177,7 @@ def test_single_weights_go_in_equal_parts_and_none_comes_back(network, tiny, ima
     plan = replace(PLAN, criterion="magnitude", ratio=0.6, lr=0.05)
     before: dict[str, torch.Tensor] = {}
     for removal in pruning.Pruning(network, images, plan, seed=0):
-        zeros = {name: weight == 0 for name, weight in sparsity.weights(network).items()}
+        zeros = {name: weight == 0 for name, weight in unstructured.weights(network).items()}
         gone = round(weights * 0.6 * removal.round / 3)
         assert sum(int(zero.sum()) for zero in zeros.values()) == gone
         assert removal.params == tiny.params - gone

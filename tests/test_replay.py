@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, cluster, evaluation, jobs, machine, runs
+from horticulture import architecture, execution, runs
 from horticulture.errors import BadInput
-from horticulture.jobs import having
+from horticulture.execution import cluster, loading
 from horticulture.pruning import Plan
-from horticulture.training import Recipe
+from horticulture.training import Recipe, evaluation, hardware
 
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 RECIPE = Recipe(epochs=1, lr=0.05, batch_size=32)
@@ -22,9 +22,11 @@ ROUNDS = 40  # every second state is kept
 
 @pytest.fixture(scope="module")
 def run():
-    base = jobs.train(SHAPE, RECIPE, jobs.source("clutter", 128), 0)  # as it is: workers see no other
+    base = execution.train(
+        SHAPE, RECIPE, execution.source("clutter", 128), 0
+    )  # as it is: workers see no other
     plan = Plan(rounds=ROUNDS, steps=2, lr=0.02, batch_size=32, criterion="taylor", evaluate_every=20)
-    return jobs.prune(base, plan)
+    return execution.prune(base, plan)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,8 @@ def outputs(run, tmp_path_factory):
     made = {}
     for threads in (1, 2):
         made[threads] = tmp_path_factory.mktemp("outputs")
-        jobs.execute(run.start, made[threads], "cpu", threads=1)
-        assert jobs.execute(run, made[threads], "cpu", threads=threads)["about"]["threads"] == threads
+        execution.execute(run.start, made[threads], "cpu", threads=1)
+        assert execution.execute(run, made[threads], "cpu", threads=threads)["about"]["threads"] == threads
     return made
 
 
@@ -52,8 +54,8 @@ def test_the_number_of_threads_decides_the_last_bits(run, outputs):
 @pytest.mark.parametrize("made", [1, 2])
 @pytest.mark.parametrize("round_", [0, 7, 19, 33, ROUNDS])
 def test_a_replay_with_other_threads_follows_the_record(run, outputs, made, round_):
-    with machine.threads(3 - made):
-        found = jobs.restore(run, outputs[made], round_, "cpu", settled=False)
+    with hardware.threads(3 - made):
+        found = execution.restore(run, outputs[made], round_, "cpu", settled=False)
         assert torch.get_num_threads() == 3 - made
     recorded = row(run, outputs[made], round_)
     assert found.architecture == runs.architecture_at(run, runs.removals(run, outputs[made]), round_)
@@ -68,7 +70,7 @@ def test_a_replay_with_other_threads_follows_the_record(run, outputs, made, roun
 def test_so_does_a_budget_in_a_worker(run, outputs, made):
     """Two workers, a thread each: what they begin with is the network of that round, to the last bit."""
     cluster.stop()
-    wanted = [jobs.tune(run, at, SHAPE, replace(RECIPE, epochs=0), "kept") for at in (7, 19)]
+    wanted = [execution.tune(run, at, SHAPE, replace(RECIPE, epochs=0), "kept") for at in (7, 19)]
     wanted = [
         replace(tune, architecture=runs.architecture_at(run, runs.removals(run, outputs[made]), at))
         for tune, at in zip(wanted, (7, 19), strict=True)
@@ -76,14 +78,14 @@ def test_so_does_a_budget_in_a_worker(run, outputs, made):
     cluster.map(wanted, outputs[made], workers=2, device="cpu")
     cluster.stop()
     for tune, at in zip(wanted, (7, 19), strict=True):
-        found = jobs.load(tune, outputs[made])
-        expected = jobs.restore(run, outputs[made], at, "cpu", settled=False)
+        found = execution.load(tune, outputs[made])
+        expected = execution.restore(run, outputs[made], at, "cpu", settled=False)
         assert found.architecture == expected.architecture
         weights = dict(expected.named_parameters())
         assert all(torch.equal(weight, weights[name]) for name, weight in found.named_parameters())
         metrics = runs.result(tune, outputs[made])["metrics"]
-        measured = jobs.restore(run, outputs[made], at, "cpu")
-        error = jobs.evaluate(measured, jobs.dataset("clutter", 128), "test")
+        measured = execution.restore(run, outputs[made], at, "cpu")
+        error = execution.evaluate(measured, execution.dataset("clutter", 128), "test")
         assert metrics["test_error"] == pytest.approx(error, abs=0.2)  # a tie may fall otherwise
         assert metrics["train_macs"] == 0
 
@@ -107,18 +109,18 @@ def alter(run, outputs, column, value, round_=7):
 def test_other_weights_than_were_recorded_are_refused(run, copied):
     alter(run, copied, "digest", "0123456789ab")
     with pytest.raises(BadInput, match=rf"^{run.kind} {run.key}[^\n]* round 7 has other weights [^\n]*$"):
-        jobs.restore(run, copied, 7, "cpu")
-    jobs.restore(run, copied, 8, "cpu")  # of which nothing was altered
+        execution.restore(run, copied, 7, "cpu")
+    execution.restore(run, copied, 8, "cpu")  # of which nothing was altered
 
 
 def test_another_shape_than_was_recorded_is_refused(run, copied):
     alter(run, copied, "architecture", "0123456789ab")
     with pytest.raises(BadInput, match=r"^[^\n]*round 7[^\n]*$"):
-        jobs.restore(run, copied, 7, "cpu")
+        execution.restore(run, copied, 7, "cpu")
 
 
 def test_what_was_made_on_another_device_is_restored_with_a_warning(run, copied, recwarn):
-    jobs.restore(run, copied, 7, "cpu")
+    execution.restore(run, copied, 7, "cpu")
     assert not recwarn.list
     path = runs.folder(run, copied) / "run.json"
     found = json.loads(path.read_text())
@@ -126,21 +128,21 @@ def test_what_was_made_on_another_device_is_restored_with_a_warning(run, copied,
     path.write_text(json.dumps(found))
     alter(run, copied, "digest", "0123456789ab")
     with pytest.warns(UserWarning, match=r"made on an abacus .* same widths, but not the same weights"):
-        network = jobs.restore(run, copied, 7, "cpu")
+        network = execution.restore(run, copied, 7, "cpu")
     assert network.architecture.id == row(run, copied, 7)["architecture"]
 
 
 def test_without_a_kept_state_there_is_no_replay(run, copied):
     shutil.rmtree(runs.folder(run, copied) / "rounds")
     with pytest.raises(BadInput, match=r"no state is kept before round 7: delete .* to make it again"):
-        jobs.restore(run, copied, 7, "cpu")
+        execution.restore(run, copied, 7, "cpu")
 
 
 def test_about_sixteen_states_are_kept(run, outputs):
     """Each with its threads: a replay needs them."""
     paths = sorted((runs.folder(run, outputs[2]) / "rounds").glob("round-*"))
     assert [int(path.stem.split("-")[1]) for path in paths] == list(range(0, ROUNDS + 1, 2))
-    kept = having.checkpoints.Kept(paths[0].parent)
+    kept = loading.checkpoints.Kept(paths[0].parent)
     assert {kept.before(at)[1].numbers["threads"] for at in (0, 20, ROUNDS)} == {2}
 
 
@@ -150,7 +152,7 @@ def test_about_sixteen_states_are_kept(run, outputs):
 def test_only_every_so_many_rounds_are_measured_and_the_last(run, outputs, tmp_path):
     uneven = replace(run, recipe={**run.recipe, "rounds": 7, "evaluate_every": 3})
     shutil.copytree(outputs[1] / "runs" / run.start.key, tmp_path / "runs" / run.start.key)
-    jobs.execute(uneven, tmp_path, "cpu")
+    execution.execute(uneven, tmp_path, "cpu")
     removed = runs.removals(uneven, tmp_path)
     for name in ("val_error", "test_error"):
         assert removed.loc[removed[name].notna(), "round"].tolist() == [0, 3, 6, 7]
@@ -162,7 +164,7 @@ def test_only_every_so_many_rounds_are_measured_and_the_last(run, outputs, tmp_p
     assert frame["round"].tolist() == list(range(8))
     assert [math.isnan(error) for error in frame["test_error"]] == [r not in (0, 3, 6, 7) for r in range(8)]
     every = replace(uneven, recipe={**uneven.recipe, "evaluate_every": 1})
-    jobs.execute(every, tmp_path, "cpu")
+    execution.execute(every, tmp_path, "cpu")
     whole = runs.removals(every, tmp_path)  # to measure changes nothing
     pd.testing.assert_series_equal(whole["digest"], removed["digest"])
     due = removed["test_error"].notna()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from horticulture import evidence, results
+from horticulture.analysis import statistics, tables
 from horticulture.errors import BadInput
 
 COLUMNS = ["curve", "criterion", "seed", "round", "params", "test_error"]
@@ -58,31 +58,31 @@ def three():
 
 
 def test_sizes_are_those_that_were_wanted(study):
-    assert results.sizes(study) == [0.2, 0.5]
+    assert tables.sizes(study) == [0.2, 0.5]
     two = together(study, study.assign(seed=1, params=study["params"] + 4))  # another seed, the same sizes
-    assert results.sizes(two) == pytest.approx([0.202 / 1.004, 0.502 / 1.004])
+    assert tables.sizes(two) == pytest.approx([0.202 / 1.004, 0.502 / 1.004])
 
 
 def test_sizes_of_one_curve_stay_apart_however_near():
     shapes = frame([("pruned-scratch", "l1", s, r, 1000 - r, 5.0) for s in (0, 1) for r in (50, 100, 150)])
-    assert results.sizes(together(frame([("whole", "", 0, None, 1000, 4.0)]), shapes)) == [0.85, 0.9, 0.95]
+    assert tables.sizes(together(frame([("whole", "", 0, None, 1000, 4.0)]), shapes)) == [0.85, 0.9, 0.95]
 
 
 def test_rounds_that_were_taken_are_found_by_their_round_or_by_their_own_run(study):
     rounds = study[study["curve"] == "pruned-tuned"]
-    assert study.loc[results.taken(study), "round"].tolist() == [5, 8]
-    assert not results.taken(rounds).any()
+    assert study.loc[tables.taken(study), "round"].tolist() == [5, 8]
+    assert not tables.taken(rounds).any()
     own = rounds.assign(run=["own" if r == 3 else "pruning" for r in rounds["round"]])
-    assert own.loc[results.taken(own), "round"].tolist() == [3]
+    assert own.loc[tables.taken(own), "round"].tolist() == [3]
     own.loc[own["round"] == 3, "test_error"] = math.nan
-    assert not results.taken(own).any()
+    assert not tables.taken(own).any()
 
 
 # --- tables ------------------------------------------------------------------------------------------------
 
 
 def test_table_has_a_row_a_curve_and_a_column_a_size(study):
-    table = results.table(study)
+    table = tables.table(study)
     assert list(table.columns) == ["20 %", "50 %", "100 %"]
     names = ["unpruned", "Fisher-pruned, tuned each round", "Fisher shape from scratch (Scratch-E)"]
     assert list(table.index) == [*names, "narrower from scratch"]
@@ -95,16 +95,16 @@ def test_table_has_a_row_a_curve_and_a_column_a_size(study):
 def test_a_round_that_was_not_measured_leaves_a_table_and_verdicts_whole(study):
     lacking = study.copy()
     lacking.loc[(study["curve"] == "pruned-tuned") & ~study["round"].isin([0, 5]), "test_error"] = math.nan
-    row = results.table(lacking).loc["Fisher-pruned, tuned each round"]
+    row = tables.table(lacking).loc["Fisher-pruned, tuned each round"]
     assert row["50 %"] == 15.0
     assert pd.isna(row["20 %"])
-    found = results.verdicts(lacking, 1.0).set_index(["curve", "against"])
+    found = tables.verdicts(lacking, 1.0).set_index(["curve", "against"])
     assert found.loc[[("pruned-scratch", "pruned-tuned")], "size"].tolist() == [0.5]
 
 
 def test_table_takes_one_network_a_seed_and_says_how_long_it_was_trained(three):
     longer = seeded("pruned-scratch", 200, [11.0, 12.0, 16.0], round_=8, longer=2.0)
-    table = results.table(together(three, longer))
+    table = tables.table(together(three, longer))
     assert table.loc["Fisher shape from scratch (Scratch-E), twice as long", "20 %"] == 13.0
     assert table.loc["Fisher shape from scratch (Scratch-E)", "20 %"] == 25.3
 
@@ -121,12 +121,12 @@ def shared():
 
 def test_pruning_by_ratio_does_not_enter_the_table_by_rounds(study, shared):
     both = together(study, shared)
-    pd.testing.assert_frame_equal(results.table(both), results.table(study))
-    assert not (results.verdicts(shared, 1.0)["against"] == "pruned-tuned").any()
+    pd.testing.assert_frame_equal(tables.table(both), tables.table(study))
+    assert not (tables.verdicts(shared, 1.0)["against"] == "pruned-tuned").any()
 
 
 def test_a_table_by_budget_has_means_and_deviations(study, shared):
-    table = results.by_budget(together(study, shared))
+    table = tables.by_budget(together(study, shared))
     assert list(table.columns) == ["shape from scratch (Scratch-E)", "pruned, fine-tuned"]
     assert table.loc[("l1", 0.5)].tolist() == ["10.0 ± 1.4", "13.0 ± 1.4"]
     assert table.loc[("magnitude", 0.5), "pruned, fine-tuned"] == "8.0"
@@ -137,41 +137,41 @@ def test_a_budget_that_is_the_same_run_has_no_number_of_its_own(shared):
     shared["run"] = [f"run {i}" for i in shared.index]
     scratch = shared[shared["curve"] == "pruned-scratch"]
     both = together(shared, scratch.assign(curve="scratch-b"))
-    assert results.by_budget(both).loc[("l1", 0.5)].iloc[-1] == "= Scratch-E"
-    assert len(results.duplicates(both)) == 1
+    assert tables.by_budget(both).loc[("l1", 0.5)].iloc[-1] == "= Scratch-E"
+    assert len(tables.duplicates(both)) == 1
     half = both.copy()
     half.loc[(both["curve"] == "scratch-b") & (both["seed"] == 1), "run"] = "another"
-    assert results.by_budget(half).loc[("l1", 0.5)].iloc[-1] == "10.0 ± 1.4"
-    assert "the same runs with some seeds everywhere" in results.duplicates(half)[0]
+    assert tables.by_budget(half).loc[("l1", 0.5)].iloc[-1] == "10.0 ± 1.4"
+    assert "the same runs with some seeds everywhere" in tables.duplicates(half)[0]
 
 
 def test_what_a_budget_spent_stands_beside_it(shared):
-    assert results.spent(shared).empty
+    assert tables.spent(shared).empty
     scratch = shared[shared["curve"] == "pruned-scratch"].assign(compute_share=[0.4, 0.5])
     both = together(scratch, scratch.assign(curve="scratch-b", compute_share=[0.8, 0.9]))
-    assert results.spent(both).loc[("l1", "−50 %"), ["Scratch-E", "Scratch-B"]].tolist() == [0.45, 0.85]
+    assert tables.spent(both).loc[("l1", "−50 %"), ["Scratch-E", "Scratch-B"]].tolist() == [0.45, 0.85]
 
 
 def test_against_size_one_budget_stands_for_all(study, shared):
     sparse = frame([("sparse-pruned-scratch", "magnitude", 0, 1, 500, 9.5)], ratio=0.5)
-    found = results.by_size(together(study, shared, sparse))
+    found = tables.by_size(together(study, shared, sparse))
     assert found["curve"].value_counts().to_dict() == {
         **study["curve"].value_counts().to_dict(),  # the rounds of a pruning by ratio are no curve
         "pruned-scratch": 2 + 2,
         "sparse-pruned-scratch": 1,
     }
-    pd.testing.assert_frame_equal(results.by_size(study), study)
+    pd.testing.assert_frame_equal(tables.by_size(study), study)
 
 
 def test_only_tables_that_say_something_are_shown(study, shared):
-    by_size, by_budget = results.table(study), results.by_budget(shared)
-    assert results.by_budget(study).empty
+    by_size, by_budget = tables.table(study), tables.by_budget(shared)
+    assert tables.by_budget(study).empty
     for frames, wanted in (
         ([study], [by_size]),
         ([shared], [by_budget]),
         ([study, shared], [by_size, by_budget]),
     ):
-        found = results.tables(together(*frames))
+        found = tables.tables(together(*frames))
         assert len(found) == len(wanted)
         for table, other in zip(found, wanted, strict=True):
             pd.testing.assert_frame_equal(table, other)
@@ -183,7 +183,7 @@ def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
     study["precision"] = "float32"
     copycat = study[(study["curve"] == "pruned-scratch") & (study["params"] == 500)].assign(curve="copycat")
     other = copycat.assign(params=195, run="other")
-    found = results.notes(together(study, copycat, other))
+    found = tables.notes(together(study, copycat, other))
     assert found == [
         "Copycat from scratch and shape from scratch (Scratch-E) are the same runs at 50 %: "
         "drawn and counted once.",
@@ -191,20 +191,20 @@ def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
         "Results from two kinds of processor: EPYC, Xeon.",
         "Everything was computed in float32.",
     ]
-    assert results.notes(study.drop(columns=["device", "precision"])) == []
+    assert tables.notes(study.drop(columns=["device", "precision"])) == []
 
 
 def test_uniform_is_bottleneck_everywhere_on_some_networks(study):
     width = study[study["curve"] == "width"].assign(run=["a", "b"])
     both = together(study, width.assign(curve="bottleneck"), width.assign(curve="uniform"))
-    (said,) = results.duplicates(both)
+    (said,) = tables.duplicates(both)
     assert said.startswith("Uniform from scratch and bottleneck from scratch are the same runs everywhere")
-    assert "uniform" not in set(results.verdicts(both, 1.0)["curve"])
+    assert "uniform" not in set(tables.verdicts(both, 1.0)["curve"])
 
 
 def test_the_lowest_mean_of_each_size_and_what_longer_training_did(three):
     longer = seeded("whole", 1000, [9.0, 19.0, 26.0], "", longer=2.0)
-    changed, small, large = results.best(together(three, longer))
+    changed, small, large = tables.best(together(three, longer))
     assert (
         changed == "Trained twice as long, test errors went from and to: unpruned at 100 %: 20.0 to 18.0 %."
     )
@@ -221,8 +221,8 @@ def row(found, curve, against, size):
 
 
 def test_verdicts_by_hand(three):
-    found = results.verdicts(three, margin=1.0)
-    assert list(found.columns) == results.VERDICT_COLUMNS
+    found = tables.verdicts(three, margin=1.0)
+    assert list(found.columns) == tables.VERDICT_COLUMNS
     large = row(found, "pruned-scratch", "pruned-tuned", 0.5)
     half = 4.3027 * 0.1 / math.sqrt(3)
     assert (large["difference"], large["n"], large["test"]) == (pytest.approx(-2), 3, "paired")
@@ -238,7 +238,7 @@ def test_verdicts_by_hand(three):
 
 
 def test_the_decisive_comparison_is_there_and_comes_early(three):
-    found = results.verdicts(three, margin=1.0)
+    found = tables.verdicts(three, margin=1.0)
     pairs = list(dict.fromkeys(zip(found["curve"], found["against"], strict=True)))
     assert pairs[:2] == [("pruned-scratch", "pruned-tuned"), ("pruned-scratch", "lr-rewound")]
     assert set(pairs[2:]) == {
@@ -251,7 +251,7 @@ def test_the_decisive_comparison_is_there_and_comes_early(three):
 
 
 def test_sides_are_paired_only_where_they_share_something(three):
-    found = results.verdicts(three, 1.0).drop_duplicates(["curve", "against"])
+    found = tables.verdicts(three, 1.0).drop_duplicates(["curve", "against"])
     tests = found.set_index(["curve", "against"])["test"].to_dict()
     assert tests == {
         ("pruned-scratch", "pruned-tuned"): "paired",
@@ -260,8 +260,8 @@ def test_sides_are_paired_only_where_they_share_something(three):
         ("lr-rewound", "whole"): "paired",  # its weights
         **{("width", other): "welch" for other in ("pruned-scratch", "pruned-tuned", "lr-rewound")},
     }
-    one = row(results.verdicts(three, 1.0), "width", "pruned-scratch", 0.5)
-    apart = evidence.welch([14.0, 16, 18], [10.0, 20.1, 29.9])
+    one = row(tables.verdicts(three, 1.0), "width", "pruned-scratch", 0.5)
+    apart = statistics.welch([14.0, 16, 18], [10.0, 20.1, 29.9])
     assert one[["difference", "low", "high", "p"]].tolist() == pytest.approx([*apart[:3], apart.p])
 
 
@@ -273,13 +273,13 @@ def test_of_many_cases_fewer_hold_than_each_for_itself():
         scratch = [18.0, 18.5, 17.0]  # t = 4.91, p = 0.039
         frames.append(seeded("pruned-tuned", 8000 * n, tuned, round_=100 - n))
         frames.append(seeded("pruned-scratch", 8000 * n, scratch, round_=100 - n))
-    found = results.verdicts(together(*frames), margin=1.0)
+    found = tables.verdicts(together(*frames), margin=1.0)
     found = found[found["against"] == "pruned-tuned"]
     assert len(found) == 10
     assert set(found["verdict_alone"]) == {"better"}
     assert set(found["verdict"]) == {UNTOLD}
     assert (found["seeds_needed"] > 3).all()
-    said = results.sentence(found, "pruned-scratch", "pruned-tuned")
+    said = tables.sentence(found, "pruned-scratch", "pruned-tuned")
     assert "better in 0 of 10 cases (each for itself: 10)" in said
     assert "in 10 (0) the seeds cannot tell" in said
     assert "shape from scratch (Scratch-E) in 10 (by 2.2 to 2.2 points)" in said
@@ -292,7 +292,7 @@ def test_sizes_are_matched_by_size_and_never_by_rank(study):
         + [("pruned-tuned", "fisher", 1, r, 1000 - 100 * r, 11.0 + r) for r in range(10)]
         + [("pruned-scratch", "fisher", 1, 5, 500, 12.0)]
     )
-    found = results.verdicts(together(study, other), margin=1.0)
+    found = tables.verdicts(together(study, other), margin=1.0)
     found = found[found["against"] == "pruned-tuned"].set_index(["curve", "size"])
     assert found.loc[("pruned-scratch", 0.5), ["difference", "n"]].tolist() == [-4.0, 2]  # 11 - 15, 12 - 16
     assert found.loc[("pruned-scratch", 0.2), ["difference", "n"]].tolist() == [-6.0, 1]
@@ -300,19 +300,19 @@ def test_sizes_are_matched_by_size_and_never_by_rank(study):
 
 def test_what_misses_its_size_is_marked(three):
     off = seeded("bottleneck", 487, [14.0, 16.0, 18.0], "")
-    found = results.verdicts(together(three, off), 1.0)
+    found = tables.verdicts(together(three, off), 1.0)
     assert row(found, "bottleneck", "pruned-scratch", 0.5)["size_miss"] == pytest.approx(-2.6)
     assert math.isnan(row(found, "width", "pruned-scratch", 0.5)["size_miss"])  # 0.2 %
 
 
 def test_a_run_is_never_compared_with_itself(three):
     shape = three[(three["curve"] == "pruned-scratch") & (three["params"] == 500)]
-    found = results.verdicts(together(three, shape.assign(curve="copycat")), 1.0)
-    pd.testing.assert_frame_equal(found, results.verdicts(three, 1.0))
+    found = tables.verdicts(together(three, shape.assign(curve="copycat")), 1.0)
+    pd.testing.assert_frame_equal(found, tables.verdicts(three, 1.0))
 
 
 def test_families_meet_what_a_ratio_left_at_its_size():
-    found = results.verdicts(
+    found = tables.verdicts(
         together(
             seeded("whole", 1000, [5.0, 5, 5], ""),
             seeded("pruned-scratch", 500, [9.0, 9.1, 9.2], "l1", 1, ratio=0.3),
@@ -328,7 +328,7 @@ def test_families_meet_what_a_ratio_left_at_its_size():
 
 def test_a_seed_that_one_side_lacks_is_left_out_of_pairs(three):
     lacking = three.drop(three[(three["curve"] == "lr-rewound") & (three["seed"] == 1)].index)
-    found = results.verdicts(lacking, margin=1.0)
+    found = tables.verdicts(lacking, margin=1.0)
     assert set(found.loc[found["against"] == "lr-rewound", "n"]) == {2}
     assert set(found.loc[found["against"] == "pruned-tuned", "n"]) == {3}
 
@@ -336,11 +336,11 @@ def test_a_seed_that_one_side_lacks_is_left_out_of_pairs(three):
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
     few = three[three["seed"] < seeds]
-    found = results.verdicts(few, margin=1.0)
-    assert len(found) == len(results.verdicts(three, margin=1.0))
+    found = tables.verdicts(few, margin=1.0)
+    assert len(found) == len(tables.verdicts(three, margin=1.0))
     assert set(found["verdict"]) == set(found["verdict_alone"]) == {UNTOLD}
     assert found[["low", "high", "p", "p_adjusted", "seeds_needed"]].isna().all(axis=None)
-    said = results.sentence(found, "pruned-scratch", "pruned-tuned")
+    said = tables.sentence(found, "pruned-scratch", "pruned-tuned")
     assert said.startswith(
         "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: Lower mean error: "
         "shape from scratch (Scratch-E) at 50 %"
@@ -354,19 +354,19 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
     draw = np.random.default_rng(0)
     source = np.repeat(np.arange(40), 5)
     answers = {run: (draw.random(200) < 0.2, source) for run in three["run"]}
-    found = results.verdicts(three, 1.0, answers)
+    found = tables.verdicts(three, 1.0, answers)
     one = row(found, "pruned-scratch", "pruned-tuned", 0.5)
     sides = [
         np.mean([answers[f"{curve}-500-{seed}-1"][0] for seed in range(3)], axis=0)
         for curve in ("pruned-scratch", "pruned-tuned")
     ]
-    assert one["test_error_se"] == pytest.approx(evidence.clustered_difference(*sides, source)[1])
-    assert "standard error" in results.sentence(found, "pruned-scratch", "pruned-tuned")
-    first = results.conclusions(three, 1.0, answers).splitlines()[0]
+    assert one["test_error_se"] == pytest.approx(statistics.clustered_difference(*sides, source)[1])
+    assert "standard error" in tables.sentence(found, "pruned-scratch", "pruned-tuned")
+    first = tables.conclusions(three, 1.0, answers).splitlines()[0]
     assert first.startswith("- The test set has 200 images drawn from 40 originals: an error of")
     del answers["pruned-scratch-500-1-1"]
     assert math.isnan(
-        row(results.verdicts(three, 1.0, answers), "pruned-scratch", "whole", 0.5)["test_error_se"]
+        row(tables.verdicts(three, 1.0, answers), "pruned-scratch", "whole", 0.5)["test_error_se"]
     )
 
 
@@ -374,17 +374,17 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
 
 
 def test_a_sentence_counts_the_verdicts_and_names_the_sizes_that_each_side_won(three):
-    found = results.verdicts(three, margin=1.0)
-    assert results.sentence(found, "pruned-scratch", "pruned-tuned") == (
+    found = tables.verdicts(three, margin=1.0)
+    assert tables.sentence(found, "pruned-scratch", "pruned-tuned") == (
         "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: better in 1 of 2 cases "
         "(each for itself: 1), equal within 1.0 points in 1 (1), worse in 0 (0). "
         "Lower mean error: shape from scratch (Scratch-E) at 50 % (−2.0); "
         "pruned, tuned each round at 20 % (+0.3). 3 seeds a case."
     )
-    rewound = results.sentence(found, "pruned-scratch", "lr-rewound")
+    rewound = tables.sentence(found, "pruned-scratch", "lr-rewound")
     assert "in 1 (1) the seeds cannot tell" in rewound
     assert "would tell what these cannot" in rewound
-    assert "same whole networks" in results.sentence(found, "pruned-scratch", "whole")
+    assert "same whole networks" in tables.sentence(found, "pruned-scratch", "whole")
 
 
 def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
@@ -395,51 +395,51 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
             seeded("pruned-scratch", 500, scratch, round_=5, longer=2.0),
         )
 
-    other = results.verdicts(twice([11.0, 21.1, 30.9]), 1.0)
-    said = results.sentence(other, "pruned-scratch", "pruned-tuned")
+    other = tables.verdicts(twice([11.0, 21.1, 30.9]), 1.0)
+    said = tables.sentence(other, "pruned-scratch", "pruned-tuned")
     assert "better in 0 of 2 cases (each for itself: 0)" in said
     assert "in 1 (1) it depends on the length of training" in said
     assert (
         "Which mean is lower depends on the length of training at 50 % (−2.0, trained twice as long +2.0)."
         in said
     )
-    same = results.verdicts(twice([7.0, 17.1, 26.9]), 1.0)
-    said = results.sentence(same, "pruned-scratch", "pruned-tuned")
+    same = tables.verdicts(twice([7.0, 17.1, 26.9]), 1.0)
+    said = tables.sentence(same, "pruned-scratch", "pruned-tuned")
     assert "better in 1 of 2 cases (each for itself: 1)" in said
     assert "depends" not in said
     assert "at 50 % (−2.0, trained twice as long −2.0)" in said
 
 
 def test_conclusions_are_a_list_of_all_pairs(three, study):
-    said = results.conclusions(three, margin=1.0).splitlines()
-    pairs = results.verdicts(three, 1.0)[["curve", "against"]].drop_duplicates()
+    said = tables.conclusions(three, margin=1.0).splitlines()
+    pairs = tables.verdicts(three, 1.0)[["curve", "against"]].drop_duplicates()
     assert len(said) == len(pairs)
     assert all(line.startswith("- **") for line in said)
-    assert "inf" not in results.conclusions(study, margin=1.0)
-    nothing = results.conclusions(study[study["curve"].isin(["whole", "pruned-tuned"])], margin=1.0)
+    assert "inf" not in tables.conclusions(study, margin=1.0)
+    nothing = tables.conclusions(study[study["curve"].isin(["whole", "pruned-tuned"])], margin=1.0)
     assert nothing == "- No pruned shape was trained again: there is nothing to compare."
 
 
 def test_sentences_are_refused_where_there_is_nothing(three):
-    found = results.verdicts(three, margin=1.0)
+    found = tables.verdicts(three, margin=1.0)
     with pytest.raises(BadInput, match=r"guided against fine-tuned: there is .*, lr-rewound against whole"):
-        results.sentence(found, "guided")
+        tables.sentence(found, "guided")
     with pytest.raises(BadInput, match="none at all"):
-        results.sentence(found.iloc[:0], "guided")
+        tables.sentence(found.iloc[:0], "guided")
 
 
 def test_without_anything_to_compare_there_are_the_columns(three):
-    found = results.verdicts(three[three["curve"] == "whole"], 1.0)
+    found = tables.verdicts(three[three["curve"] == "whole"], 1.0)
     assert found.empty
-    assert list(found.columns) == results.VERDICT_COLUMNS
+    assert list(found.columns) == tables.VERDICT_COLUMNS
 
 
 def test_every_budget_and_family_has_a_name():
-    assert {*results.BUDGETS, *results.FAMILIES} <= set(results.NAMES)
-    names = [results.label(curve) for curve in results.NAMES]
+    assert {*tables.BUDGETS, *tables.FAMILIES} <= set(tables.NAMES)
+    names = [tables.label(curve) for curve in tables.NAMES]
     assert len(set(names)) == len(names)
     assert not [name for name in names if "{" in name or "  " in name or name[0] in " -,"]
-    assert [results.tag(curve) for curve in ("pruned-scratch", "scratch-b", "width")] == [
+    assert [tables.tag(curve) for curve in ("pruned-scratch", "scratch-b", "width")] == [
         "Scratch-E",
         "Scratch-B",
         "narrower from scratch",

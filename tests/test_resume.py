@@ -9,25 +9,13 @@ import pytest
 import torch
 
 import horticulture
-from horticulture import (
-    architecture,
-    checkpoints,
-    cluster,
-    data,
-    evaluation,
-    jobs,
-    networks,
-    penalties,
-    runs,
-    sparsity,
-    store,
-    training,
-)
+from horticulture import architecture, data, execution, networks, runs, training
 from horticulture.data import digits
 from horticulture.errors import BadInput
-from horticulture.jobs import having, kinds, making
-from horticulture.pruning import Plan, Pruning
-from horticulture.training import Recipe, Training
+from horticulture.execution import checkpoints, cluster, executor, loading, tasks
+from horticulture.pruning import Plan, Pruning, unstructured
+from horticulture.runs import files
+from horticulture.training import Recipe, Training, evaluation, penalties
 from tests import killed
 from tests.conftest import clutter_parts
 
@@ -61,9 +49,9 @@ def little_clutter():
             "CLUTTER_PARTS",
             clutter_parts(128, 64, 64),
         )
-        having._loaded.cache_clear()
+        loading._loaded.cache_clear()
         yield
-    having._loaded.cache_clear()
+    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +118,7 @@ def test_a_training_under_a_mask_put_down_ends_with_the_same_bits(images, tmp_pa
     def fresh(seed, share, each_step=lambda: None):
         generator = torch.Generator().manual_seed(seed)
         network = networks.build(SHAPE, generator)
-        masked = sparsity.Masked(network, sparsity.masks(network, share))
+        masked = unstructured.Masked(network, unstructured.masks(network, share))
         return Training(network, images, RECIPE, generator, each_step, masked)
 
     whole = fresh(1, 0.8)
@@ -142,7 +130,7 @@ def test_a_training_under_a_mask_put_down_ends_with_the_same_bits(images, tmp_pa
     second.restore(through_a_file(first.state(), tmp_path))
     assert seen + list(second) == expected
     same(second.network.state_dict(), whole.network.state_dict())
-    same(sparsity.nonzero(second.network), whole.rule.masks)
+    same(unstructured.nonzero(second.network), whole.rule.masks)
 
 
 @pytest.fixture(scope="module", params=PLANS)
@@ -177,14 +165,19 @@ def test_killed_at_random_moments_it_ends_as_if_left_alone():
 
 def chains():
     """Two ways from a training to its end, every run by a name."""
-    source, tuning = jobs.source("clutter"), replace(RECIPE, epochs=1, lr=0.02)
-    base = jobs.train(SHAPE, RECIPE, source, 0)
-    sparse = jobs.prune(base, replace(PLANS["single weights"], rounds=2))
-    tuned = jobs.tune(sparse, 2, SHAPE, tuning)
-    whole = {"base": base, "sparse": sparse, "tuned": tuned, "compressed": jobs.compress(tuned, tuning, 3)}
-    fresh = jobs.tune(sparse, 2, SHAPE, tuning, "fresh")
-    blocks = jobs.train(SHAPE, PENALISED["blocks"], source, 0)
-    stroke = jobs.prune(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
+    source, tuning = execution.source("clutter"), replace(RECIPE, epochs=1, lr=0.02)
+    base = execution.train(SHAPE, RECIPE, source, 0)
+    sparse = execution.prune(base, replace(PLANS["single weights"], rounds=2))
+    tuned = execution.tune(sparse, 2, SHAPE, tuning)
+    whole = {
+        "base": base,
+        "sparse": sparse,
+        "tuned": tuned,
+        "compressed": execution.compress(tuned, tuning, 3),
+    }
+    fresh = execution.tune(sparse, 2, SHAPE, tuning, "fresh")
+    blocks = execution.train(SHAPE, PENALISED["blocks"], source, 0)
+    stroke = execution.prune(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
     return {**whole, "fresh": fresh, "blocks": blocks, "stroke": stroke}
 
 
@@ -193,7 +186,7 @@ def alone(little_clutter, tmp_path_factory):
     """All of them made without an interruption."""
     outputs = tmp_path_factory.mktemp("alone")
     for run in chains().values():
-        jobs.execute(run, outputs, "cpu")
+        execution.execute(run, outputs, "cpu")
     return outputs
 
 
@@ -205,15 +198,15 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
     shutil.rmtree(runs.folder(run, outputs))
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
     with monkeypatch.context() as patch:
-        put_down, each_step = interrupt(after), making.Work.each_step
-        patch.setattr(making.Work, "each_step", lambda work, state: (each_step(work, state), put_down()))
+        put_down, each_step = interrupt(after), executor.Work.each_step
+        patch.setattr(executor.Work, "each_step", lambda work, state: (each_step(work, state), put_down()))
         with pytest.raises(PutDown):
-            jobs.execute(run, outputs, "cpu")
+            execution.execute(run, outputs, "cpu")
     assert runs.result(run, outputs) is None
     taken_up = []
-    report = making.Work.taken_up
-    monkeypatch.setattr(making.Work, "taken_up", lambda work: taken_up.append(report(work)) or taken_up[-1])
-    jobs.execute(run, outputs, "cpu")
+    report = executor.Work.taken_up
+    monkeypatch.setattr(executor.Work, "taken_up", lambda work: taken_up.append(report(work)) or taken_up[-1])
+    execution.execute(run, outputs, "cpu")
     assert taken_up[0] is not None  # it did not begin anew
     mine, theirs = (killed.results(place) for place in (outputs, alone))
     assert mine == theirs
@@ -231,11 +224,11 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
 def made(little_clutter, tmp_path_factory):
     """A finished pruning, a state kept every second round."""
     outputs = tmp_path_factory.mktemp("outputs")
-    base = jobs.train(SHAPE, RECIPE, jobs.source("clutter"), 0)
-    run = jobs.prune(base, PLAN)
+    base = execution.train(SHAPE, RECIPE, execution.source("clutter"), 0)
+    run = execution.prune(base, PLAN)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kinds, "KEPT", 2)
-        jobs.execute(run, outputs, "cpu")
+        patch.setattr(tasks, "KEPT", 2)
+        execution.execute(run, outputs, "cpu")
     return run, outputs
 
 
@@ -244,36 +237,36 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
     run, outputs = made
     expected = {}
     assert run.start is not None
-    for removal in (under_way := Pruning(jobs.load(run.start, outputs), images, PLAN, run.seed)):
+    for removal in (under_way := Pruning(execution.load(run.start, outputs), images, PLAN, run.seed)):
         if removal.round == round_:
             expected = {name: tensor.clone() for name, tensor in under_way.network.state_dict().items()}
             break
-    found = jobs.restore(run, outputs, round_, "cpu", settled=False)
+    found = execution.restore(run, outputs, round_, "cpu", settled=False)
     same(found.state_dict(), expected)
     row = runs.removals(run, outputs).set_index("round").loc[round_]
     assert evaluation.digest(found) == row["digest"]
     assert found.architecture.id == row["architecture"]
-    measured = jobs.restore(run, outputs, round_, "cpu")
+    measured = execution.restore(run, outputs, round_, "cpu")
     assert evaluation.digest(measured) != row["digest"]  # its norms have other statistics
-    assert jobs.evaluate(measured, images, "test") == row["test_error"]
-    assert jobs.evaluate(measured, images, "validation") == row["val_error"]
+    assert execution.evaluate(measured, images, "test") == row["test_error"]
+    assert execution.evaluate(measured, images, "validation") == row["val_error"]
 
 
 def test_a_round_of_a_sparse_pruning_is_had_back_with_its_mask(alone, images):
     run = chains()["sparse"]
-    under_way = Pruning(jobs.load(run.start, alone), images, Plan(**run.recipe), run.seed)
+    under_way = Pruning(execution.load(run.start, alone), images, Plan(**run.recipe), run.seed)
     for removal in under_way:
-        found = jobs.restore(run, alone, removal.round, "cpu", settled=False)
+        found = execution.restore(run, alone, removal.round, "cpu", settled=False)
         same(found.state_dict(), under_way.network.state_dict())
-        assert sparsity.left(sparsity.nonzero(found), found) == removal.params
+        assert unstructured.left(unstructured.nonzero(found), found) == removal.params
 
 
 def test_a_round_that_never_was_is_refused(made):
     run, outputs = made
     with pytest.raises(BadInput, match=r"no round 5: .* has rounds 0 to 4"):
-        jobs.restore(run, outputs, 5)
+        execution.restore(run, outputs, 5)
     with pytest.raises(BadInput, match="no round 0"):
-        jobs.restore(run.start, outputs, 0)
+        execution.restore(run.start, outputs, 0)
 
 
 # --- damage ----------------------------------------------------------------------------------------------
@@ -287,7 +280,7 @@ def test_a_truncated_file_is_noticed_named_set_aside_and_made_again(made, tmp_pa
     path = runs.folder(run, outputs) / name
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside in {run.key}.damaged-1"):
-        again = jobs.execute(run, outputs, "cpu")
+        again = execution.execute(run, outputs, "cpu")
     assert (outputs / "runs" / f"{run.key}.damaged-1" / name).exists()
     first = runs.result(run, whole)
     assert first is not None
@@ -333,8 +326,8 @@ def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):
     other = replace(run, seed=99)
     lock = outputs / "runs" / ".locks" / other.key
     found = []
-    with store.locked(lock):
-        waiting = threading.Thread(target=lambda: found.append(jobs.execute(other, outputs, "cpu")))
+    with files.locked(lock):
+        waiting = threading.Thread(target=lambda: found.append(execution.execute(other, outputs, "cpu")))
         waiting.start()
         waiting.join(timeout=0.5)
         assert waiting.is_alive()

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 import horticulture
-from horticulture import runs, store
+from horticulture import runs
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
 from horticulture.pruning import Plan
-from horticulture.runs import Member, Run
+from horticulture.runs import Member, Run, files
 from horticulture.training import Recipe
 
 SHAPE = Architecture("wide_resnet", 10, 10, (1, 16, 16), (16, 16, 32, 64), (16, 32, 64))
@@ -193,10 +193,10 @@ def test_a_file_that_could_not_be_written_is_as_it_was(tmp_path, monkeypatch, fa
             else:
                 patch.setattr(Path, "write_text", fail)
             with pytest.raises(OSError, match="disk full"):
-                store.write_json(path, {"whole": False})
+                files.write_json(path, {"whole": False})
         assert list(path.parent.glob("*.json")) == before
-        store.write_json(path, {"whole": True})
-        assert store.read_json(path) == {"whole": True}
+        files.write_json(path, {"whole": True})
+        assert files.read_json(path) == {"whole": True}
 
 
 def test_removals_come_back_as_they_were_written(tmp_path):

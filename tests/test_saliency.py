@@ -4,8 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import choosing, evaluation, networks, saliency, surgery, training
+from horticulture import networks, training
 from horticulture.errors import BadInput
+from horticulture.pruning import saliency, selection, surgery
+from horticulture.training import evaluation
 from tests.conftest import small
 
 # What a probe can score in any network: the others are told, or are of single weights.
@@ -256,7 +258,7 @@ def test_what_is_left_of_a_vanished_branch_matters_nothing(criterion, generator)
 
 def test_what_is_compared_within_layers_is_what_the_paper_compares_there():
     assert [name for name, found in saliency.CRITERIA.items() if found.scope == "layer"] == ["l1"]
-    assert all(found.scope in choosing.SCOPES for found in saliency.CRITERIA.values())
+    assert all(found.scope in selection.SCOPES for found in saliency.CRITERIA.values())
     assert "uniform" not in saliency.CRITERIA
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from horticulture import cluster, evaluation, machine, runs, session
+from horticulture import runs
 from horticulture.errors import BadInput
-from horticulture.protocol import Protocol
+from horticulture.execution import cluster
+from horticulture.study import session
+from horticulture.study.config import Protocol
+from horticulture.training import evaluation, hardware
 
 
 @pytest.fixture
@@ -114,7 +117,7 @@ def test_auto_is_settled_once_a_study(parameters, tmp_path, monkeypatch, native)
 
 def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
-    name = machine.processor(torch.device("cpu"))
+    name = hardware.processor(torch.device("cpu"))
     with pytest.raises(BadInput, match=re.escape(f"{name} only imitates bfloat16")):
         session.settle({**parameters, "precision": "bfloat16"})
     assert not (tmp_path / "trial").exists()

@@ -8,9 +8,10 @@ from dataclasses import fields
 import nbformat
 import pytest
 
-from horticulture import cli, study
+from horticulture import cli
 from horticulture.errors import BadInput
-from horticulture.protocol import Protocol
+from horticulture.study import runner
+from horticulture.study.config import Protocol
 from tests.test_cluster import gone
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -32,9 +33,9 @@ def run(tmp_path, monkeypatch):
         paths = [
             notebook(tmp_path / "01_one.ipynb", 'study: str = ""\noutputs: str = ""\nn: int = 1', *sources)
         ]
-        monkeypatch.setattr(study, "notebooks", lambda: paths)
-        wanted = study.Study("tiny", "", parameters or {}, {})
-        return study.run(wanted, study.settle(wanted, {}), tmp_path / "outputs")
+        monkeypatch.setattr(runner, "notebooks", lambda: paths)
+        wanted = runner.Study("tiny", "", parameters or {}, {})
+        return runner.run(wanted, runner.settle(wanted, {}), tmp_path / "outputs")
 
     return go
 
@@ -43,45 +44,45 @@ def run(tmp_path, monkeypatch):
 
 
 def test_every_study_of_the_checkout_settles():
-    for name in study.studies():
-        chosen = study.read(name)
+    for name in runner.studies():
+        chosen = runner.read(name)
         assert chosen.about
-        assert list(chosen.seconds) == [path.stem for path in study.notebooks()]
+        assert list(chosen.seconds) == [path.stem for path in runner.notebooks()]
         for part in chosen.each():
-            settled = study.settle(part, {})
+            settled = runner.settle(part, {})
             assert {given: settled[given] for given in part.parameters} == part.parameters
 
 
 def test_one_parameter_means_the_same_in_every_notebook():
     seen = {}
-    for path in study.notebooks():
-        for name, about in study.declared(path).items():
+    for path in runner.notebooks():
+        for name, about in runner.declared(path).items():
             assert seen.setdefault(name, about) == about, f"{name} in {path.name}"
 
 
 def test_a_protocol_asks_for_nothing_that_no_notebook_has():
-    known = {name for path in study.notebooks() for name in study.declared(path)}
+    known = {name for path in runner.notebooks() for name in runner.declared(path)}
     assert {field.name for field in fields(Protocol)} <= known
 
 
-@pytest.mark.parametrize("path", study.notebooks(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", runner.notebooks(), ids=lambda path: path.stem)
 def test_a_notebook_uses_every_parameter_that_it_has(path):
     cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
     code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", []))
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     assert "session.settle(globals()" in code
-    assert set(study.declared(path)) - used <= {field.name for field in fields(Protocol)}
+    assert set(runner.declared(path)) - used <= {field.name for field in fields(Protocol)}
 
 
 def test_defaults_are_the_quick_study():
-    quick = study.read("quick")
-    defaults = study.settle(study.Study("quick", "", {}, {}), {})
+    quick = runner.read("quick")
+    defaults = runner.settle(runner.Study("quick", "", {}, {}), {})
     assert {name: defaults[name] for name in quick.parameters} == quick.parameters
 
 
 def test_overrides_win_and_take_the_declared_type():
-    settled = study.settle(
-        study.read("smoke"), study.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
+    settled = runner.settle(
+        runner.read("smoke"), runner.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
     )
     assert settled["seeds"] == [0, 1]
     assert settled["lr"] == 1.0
@@ -106,12 +107,12 @@ def test_overrides_win_and_take_the_declared_type():
 )
 def test_bad_parameters_are_refused_by_name(assignment, said):
     with pytest.raises(BadInput, match=said):
-        study.settle(study.read("quick"), study.parse([assignment]))
+        runner.settle(runner.read("quick"), runner.parse([assignment]))
 
 
 def test_a_parameter_can_be_a_table():
-    assert study.settle(study.read("smoke"), {})["strengths"].keys() == {"slimming", "blocks", "groups"}
-    settled = study.settle(study.read("smoke"), study.parse(["strengths={slimming: 0.001, blocks: 2}"]))
+    assert runner.settle(runner.read("smoke"), {})["strengths"].keys() == {"slimming", "blocks", "groups"}
+    settled = runner.settle(runner.read("smoke"), runner.parse(["strengths={slimming: 0.001, blocks: 2}"]))
     assert settled["strengths"] == {"slimming": 0.001, "blocks": 2}
 
 
@@ -129,25 +130,25 @@ parts:
 
 def test_a_study_in_parts_is_a_study_for_each(tmp_path):
     (tmp_path / "both.yaml").write_text(PARTS)
-    both = study.read(str(tmp_path / "both.yaml"))
+    both = runner.read(str(tmp_path / "both.yaml"))
     vgg, long = both.each()
     common = {"about": "Two networks.", "seconds": {"01_train": 7}}
     strengths = {"slimming": 0.1}
-    assert vgg == study.Study(
+    assert vgg == runner.Study(
         "both-vgg",
         parameters={"seeds": [0, 1], "epochs": 3, "strengths": strengths, "network": "vgg-8-8"},
         **common,
     )
-    assert long == study.Study(  # what a part says of a table replaces it
+    assert long == runner.Study(  # what a part says of a table replaces it
         "both-long", parameters={"seeds": [0, 1], "epochs": 9, "strengths": {"blocks": 0.2}}, **common
     )
     assert vgg.each() == [vgg]
-    assert study.settle(long, study.parse(["epochs=2"]))["epochs"] == 2  # for all parts alike
+    assert runner.settle(long, runner.parse(["epochs=2"]))["epochs"] == 2  # for all parts alike
     assert both.parameters["epochs"] == 3
 
 
 def test_a_study_without_parts_is_its_only_part():
-    smoke = study.read("smoke")
+    smoke = runner.read("smoke")
     assert smoke.each() == [smoke]
 
 
@@ -155,20 +156,20 @@ def test_a_study_without_parts_is_its_only_part():
 def test_malformed_parts_are_refused(tmp_path, parts):
     (tmp_path / "bad.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
     with pytest.raises(BadInput, match=r"bad.yaml: parts must hold parameters by the name of the part"):
-        study.read(str(tmp_path / "bad.yaml"))
+        runner.read(str(tmp_path / "bad.yaml"))
 
 
 def test_unknown_and_malformed_studies_are_refused(tmp_path):
     with pytest.raises(BadInput, match=r"unknown study 'quik'.*did you mean 'quick'"):
-        study.read("quik")
+        runner.read("quik")
     with pytest.raises(BadInput, match="no study file"):
-        study.read(str(tmp_path / "none.yaml"))
+        runner.read(str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("parameters: [")
     with pytest.raises(BadInput, match="is not YAML"):
-        study.read(str(tmp_path / "bad.yaml"))
+        runner.read(str(tmp_path / "bad.yaml"))
     (tmp_path / "odd.yaml").write_text("rounds: 3")
     with pytest.raises(BadInput, match="must hold"):
-        study.read(str(tmp_path / "odd.yaml"))
+        runner.read(str(tmp_path / "odd.yaml"))
 
 
 # --- running ---------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def test_unknown_and_malformed_studies_are_refused(tmp_path):
 
 def test_a_widget_cell_cannot_stall_and_progress_is_heard(run, capsys, monkeypatch):
     heard = []
-    monkeypatch.setattr(study._Terminal, "hear", lambda self, line, share: heard.append((line, share)))
+    monkeypatch.setattr(runner._Terminal, "hear", lambda self, line, share: heard.append((line, share)))
     folder = run(
         "import ipywidgets\nfor i in range(5):\n    with ipywidgets.Output():\n        print(i)\n"
         "ipywidgets.interact(lambda k: k, k=(0, 5));",
@@ -186,7 +187,7 @@ def test_a_widget_cell_cannot_stall_and_progress_is_heard(run, capsys, monkeypat
         parameters={"n": 7},
     )
     target = folder / "notebooks" / "01_one.ipynb"
-    assert study.finished(target)
+    assert runner.finished(target)
     cells = nbformat.read(target, 4).cells
     assert cells[-1].outputs[0].text == "n is 7 in tiny\n"
     assert heard[-1][1] == 1.0
@@ -211,16 +212,16 @@ def test_what_notebooks_have_fixed_stays_when_the_study_is_run_again(run, tmp_pa
 
 def test_a_failing_cell_is_named_and_its_copy_kept(run):
     with pytest.raises(
-        study.NotebookFailed,
+        runner.NotebookFailed,
         match=r"01_one failed in cell 4: ValueError: no such bird \(see .*01_one.ipynb\)",
     ):
         run("x = 1", "raise ValueError('no such bird')", "print('never')")
 
 
 def test_a_killed_kernel_is_noticed(run, tmp_path):
-    with pytest.raises(study.NotebookFailed, match="kernel died"):
+    with pytest.raises(runner.NotebookFailed, match="kernel died"):
         run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "print('never')")
-    assert not study.finished(tmp_path / "outputs" / "tiny" / "notebooks" / "01_one.ipynb")
+    assert not runner.finished(tmp_path / "outputs" / "tiny" / "notebooks" / "01_one.ipynb")
 
 
 # --- pages -----------------------------------------------------------------------------------------------
@@ -234,10 +235,10 @@ def pages(monkeypatch, tmp_path):
         paths = [
             notebook(tmp_path / f"0{n}_x.ipynb", 'study: str = ""\noutputs: str = ""') for n in (1, 2, 3)
         ]
-        monkeypatch.setattr(study, "notebooks", lambda: paths)
-        monkeypatch.setattr(study, "_execute", lambda book, target, *_: execute(target.stem))
-        monkeypatch.setattr(study, "to_html", lambda target: to_html(target.stem))
-        return study.run(study.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
+        monkeypatch.setattr(runner, "notebooks", lambda: paths)
+        monkeypatch.setattr(runner, "_execute", lambda book, target, *_: execute(target.stem))
+        monkeypatch.setattr(runner, "to_html", lambda target: to_html(target.stem))
+        return runner.run(runner.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
 
     return go
 
@@ -262,7 +263,7 @@ def test_a_page_that_cannot_be_made_stops_nothing_and_is_said_in_one_line(pages)
             raise OSError("no space\nat all")
         made.append(stem)
 
-    with pytest.raises(study.NotebookFailed) as caught:
+    with pytest.raises(runner.NotebookFailed) as caught:
         pages(to_html, executed.append)
     assert executed == ["01_x", "02_x", "03_x"]
     assert sorted(made) == ["02_x", "03_x"]
@@ -277,9 +278,9 @@ def test_a_failing_notebook_is_what_is_raised_and_the_page_is_said_beside_it(pag
 
     def execute(stem):
         if stem == "02_x":
-            raise study.NotebookFailed("02_x failed")
+            raise runner.NotebookFailed("02_x failed")
 
-    with pytest.raises(study.NotebookFailed, match="02_x failed"):
+    with pytest.raises(runner.NotebookFailed, match="02_x failed"):
         pages(to_html, execute)
     assert capsys.readouterr().err.splitlines()[-1].endswith("01_x.ipynb (OSError: no space)")
 
@@ -303,7 +304,7 @@ def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, c
 
 def test_a_page_is_whole_or_not_there(tmp_path, monkeypatch):
     book = notebook(tmp_path / "01_one.ipynb", "1")
-    page = study.to_html(book)
+    page = runner.to_html(book)
     assert page.read_text().rstrip().endswith("</html>")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["01_one.html", "01_one.ipynb"]
 
@@ -322,7 +323,7 @@ def test_finished_means_every_cell(tmp_path):
 
     def verdict():
         nbformat.write(book, tmp_path / "book.ipynb")
-        return study.finished(tmp_path / "book.ipynb")
+        return runner.finished(tmp_path / "book.ipynb")
 
     assert verdict()
     book.cells[1].execution_count = None  # a kernel killed before the last cell
@@ -338,13 +339,13 @@ def test_finished_means_every_cell(tmp_path):
 def test_a_kernel_leaves_no_worker_behind(run):
     """Under papermill; also one that was killed."""
     code = (
-        "from horticulture import cluster, pool\ncluster.start(2, 'cpu')\n"
+        "from horticulture.execution import cluster, pool\ncluster.start(2, 'cpu')\n"
         "print(*[process.pid for process in pool._kept.processes])"
     )
     numbers = []
     target = run(code) / "notebooks" / "01_one.ipynb"
     numbers += nbformat.read(target, 4).cells[-1].outputs[0].text.split()
-    with pytest.raises(study.NotebookFailed, match="kernel died"):
+    with pytest.raises(runner.NotebookFailed, match="kernel died"):
         run(code, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     numbers += nbformat.read(target, 4).cells[-2].outputs[0].text.split()
     assert len(set(numbers)) == 4

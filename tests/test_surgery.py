@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from horticulture import networks, surgery, training
+from horticulture import networks, training
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
+from horticulture.pruning import surgery
 from tests.conftest import small
 
 LR, MOMENTUM, DECAY = 0.05, 0.9, 5e-3

@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from horticulture import architecture, data, evaluation, networks, training
+from horticulture import architecture, data, networks, training
 from horticulture.data import Batches
 from horticulture.errors import BadInput
-from horticulture.training import Recipe
+from horticulture.training import Recipe, evaluation, trainer
 
 PLAIN = Recipe(epochs=2, batch_size=10, precision="float32")
 POINTS = {
@@ -42,7 +42,7 @@ def test_a_fit_steps_at_the_middle_of_each_share_of_the_schedule(tiny, images, g
         rates.append(optimizer.param_groups[0]["lr"])
         return torch.zeros(())
 
-    monkeypatch.setattr(training, "step", note)
+    monkeypatch.setattr(trainer, "step", note)
     recipe = replace(PLAIN, schedule="one-cycle", lr=0.8, batch_size=20)  # two steps an epoch, four in all
     list(training.Training(networks.build(tiny), images, recipe, generator))
     # at 1/8, 3/8, 5/8 and 7/8: half way up, then 5/6, 3/6 and 1/6 of the way down
@@ -186,7 +186,7 @@ def test_a_bad_recipe_is_refused(change, said):
 
 
 def test_of_no_epochs_nothing_is_trained(tiny, images, generator):
-    """What is measured as it is has a recipe, too: `jobs.train` refuses it, `jobs.tune` does not."""
+    """What is measured as it is has a recipe, too, which `execution.tune` takes and `train` refuses."""
     assert str(replace(PLAIN, epochs=0)) == "as it is"
     assert list(training.Training(networks.build(tiny), images, replace(PLAIN, epochs=0), generator)) == []
 

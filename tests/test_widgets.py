@@ -8,7 +8,8 @@ import ipywidgets
 import pandas as pd
 import pytest
 
-from horticulture import architecture, runs, widgets
+from horticulture import architecture, runs
+from horticulture.analysis import widgets
 
 PNG = "iVBORw0KGgo"
 

@@ -4,8 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from horticulture import results, runs, study
+from horticulture import runs
+from horticulture.analysis import tables
 from horticulture.errors import BadInput
+from horticulture.study import runner
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BadInput as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 2
-    except study.NotebookFailed as error:
+    except runner.NotebookFailed as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # a full disk, a folder without write permission
@@ -28,26 +30,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    overrides = study.parse(options.parameters)
+    overrides = runner.parse(options.parameters)
     if options.cluster:
         overrides["cluster"] = options.cluster
-    parts = [(part, study.settle(part, overrides)) for part in study.read(options.study).each()]
+    parts = [(part, runner.settle(part, overrides)) for part in runner.read(options.study).each()]
     outputs = runs.outputs_folder(options.outputs)
 
-    from horticulture import ledger, session  # the rest of this command needs no torch
+    from horticulture.study import ledger, session  # the rest of this command needs no torch
 
     for part, parameters in parts:
         ledger.check(parameters)
-        if not study.notebooks()[0].name.startswith(options.first):  # the first notebook may begin anew
+        if not runner.notebooks()[0].name.startswith(options.first):  # the first notebook may begin anew
             session.check(parameters, outputs / part.name)
     for part, parameters in parts:
-        _print(study.run(part, parameters, outputs, options.first))
+        _print(runner.run(part, parameters, outputs, options.first))
     return 0
 
 
 def _studies(options: argparse.Namespace) -> int:
-    for name in study.studies():
-        print(f"{name:<24} {study.read(name).about.strip()}")
+    for name in runner.studies():
+        print(f"{name:<24} {runner.read(name).about.strip()}")
     return 0
 
 
@@ -63,10 +65,10 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parts(name: str) -> list[study.Study]:
+def _parts(name: str) -> list[runner.Study]:
     """The parts of a study; one that has no file any more, or is itself a part, has one."""
-    known = name in study.studies()
-    return study.read(name).each() if known else [study.Study(name, "", {}, {})]
+    known = name in runner.studies()
+    return runner.read(name).each() if known else [runner.Study(name, "", {}, {})]
 
 
 def _download(options: argparse.Namespace) -> int:
@@ -79,13 +81,13 @@ def _download(options: argparse.Namespace) -> int:
 def _print(folder: Path) -> None:
     """The tables, what is to be known about them, and where the pictures are."""
     found = runs.collect(folder)
-    print(results.table(found).to_string(na_rep=""))
-    by_budget, spent = results.by_budget(found), results.spent(found)
+    print(tables.table(found).to_string(na_rep=""))
+    by_budget, spent = tables.by_budget(found), tables.spent(found)
     if len(by_budget):
         print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
     if len(spent):
         print(f"\ncompute of a training / the whole network's\n{spent.to_string(na_rep='')}")
-    for note in results.notes(found):
+    for note in tables.notes(found):
         print(note)
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)

@@ -15,17 +15,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from horticulture import (
-    checkpoints,
-    evaluation,
-    families,
-    latency,
-    machine,
-    pruning,
-    store,
-    surgery,
-    training,
-)
+from horticulture import pruning, training
+from horticulture.architecture import families
+from horticulture.execution import checkpoints
+from horticulture.networks import latency
+from horticulture.pruning import surgery
+from horticulture.runs import files
+from horticulture.training import evaluation, hardware
 from tests.benchmarks import published
 from tests.benchmarks.parts import (
     BATCH,
@@ -57,7 +53,7 @@ class Table:
     def write(self, path: Path) -> None:
         """Keep it, with the machine."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        about = {"machine": machine.device_name(DEVICE), "torch": torch.__version__}
+        about = {"machine": hardware.device_name(DEVICE), "torch": torch.__version__}
         pd.DataFrame(self.rows).assign(**about).to_csv(path, index=False)
         print(f"{about['machine']}, torch {about['torch']}; written to {path}")
 
@@ -65,7 +61,7 @@ class Table:
 def main() -> None:
     """Measure and print."""
     table, images = Table(), dataset()
-    chosen = machine.precision("auto", DEVICE)
+    chosen = hardware.precision("auto", DEVICE)
     for precision in dict.fromkeys(["float32", chosen]):
         _steps(table, images, precision)
     _removals(table, Tuning(thinned(0), images, True, chosen))
@@ -226,7 +222,7 @@ def _keeping(table: Table) -> None:
     """Row h: what a run of 1,300 rounds leaves on disk, and whether late rounds cost more than early ones."""
     row = {"run": "0" * 12, "round": 0, "saliency": 1e-5, "params": 2_000_000, "val_error": 5.0}
     with tempfile.TemporaryDirectory() as folder:
-        rows, times = store.Rows(Path(folder) / "rows.jsonl"), []
+        rows, times = files.Rows(Path(folder) / "rows.jsonl"), []
         for _ in range(20 * ROUNDS):
             began = time.perf_counter()
             rows.append(row)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import torch
 
-from horticulture import architecture, data, evaluation, networks, saliency, surgery, training
+from horticulture import architecture, data, networks, training
+from horticulture.pruning import saliency, surgery
+from horticulture.training import evaluation
 
 BATCH, REPEATS = 128, 5
 FRACTIONS = (0.25, 0.5, 0.75, 0.9)  # of the channels removed

@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from horticulture import data, networks, saliency, training
+from horticulture import data, networks, training
 from horticulture.architecture import Architecture
+from horticulture.pruning import saliency
 
 
 class Masked(nn.Module):

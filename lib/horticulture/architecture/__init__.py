@@ -2,7 +2,7 @@
 
 Nothing here knows torch. A variant of an architecture is another `Architecture`, made by a function
 (see `families`); a network is built from one by `networks.build`. What a family of networks must say of
-itself stands in `shape.Family`; each is a module beside this one and a line in the tables below.
+itself stands in `family.Family`; each is a module beside this one and a line in the tables below.
 
 Counting: a multiply-accumulate counts 1. Convolutions and linear layers are counted, for one image;
 normalisation, activations, additions and pooling are not. Parameters are all trainable numbers.
@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from horticulture.architecture import densenet, densenet_bc, preresnet, resnet, vgg, wide_resnet
+from horticulture.architecture.family import Family, Shape, Widths
 from horticulture.architecture.layer import Layer
-from horticulture.architecture.shape import Family, Shape, Widths
 from horticulture.errors import BadInput, choose
 
 __all__ = ["FAMILIES", "NAMES", "Architecture", "Layer", "named"]

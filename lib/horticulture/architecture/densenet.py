@@ -8,8 +8,7 @@ classifier reads. Each keeps a channel: a layer that reads nothing would still a
 
 from collections.abc import Iterator
 
-from horticulture.architecture.layer import Layer
-from horticulture.architecture.shape import (
+from horticulture.architecture.family import (
     Shape,
     Widths,
     counted,
@@ -19,6 +18,7 @@ from horticulture.architecture.shape import (
     shares,
     stage_length,
 )
+from horticulture.architecture.layer import Layer
 
 LEAST_SIZE = 4  # pixels: two mean pools
 

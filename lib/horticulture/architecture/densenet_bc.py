@@ -7,8 +7,7 @@ layer, 4 times the growth rate. Each keeps a channel, so that a layer always has
 from collections.abc import Iterator
 
 from horticulture.architecture.densenet import LEAST_SIZE
-from horticulture.architecture.layer import Layer
-from horticulture.architecture.shape import (
+from horticulture.architecture.family import (
     Shape,
     Widths,
     counted,
@@ -18,6 +17,7 @@ from horticulture.architecture.shape import (
     seen,
     stage_length,
 )
+from horticulture.architecture.layer import Layer
 from horticulture.architecture.vgg import blocks, least, most
 
 __all__ = ["blocks", "check", "groups", "layers", "least", "most", "narrower", "shallower", "standard"]

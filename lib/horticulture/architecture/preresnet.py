@@ -8,8 +8,8 @@ what is left of the others still counts as parameters, but no image goes through
 
 from collections.abc import Iterator
 
+from horticulture.architecture.family import Shape, Widths, counted, in_stages, scaled, shares, stage_length
 from horticulture.architecture.layer import Layer, halved
-from horticulture.architecture.shape import Shape, Widths, counted, in_stages, scaled, shares, stage_length
 
 EXPANSION = 4  # trunk channels for every channel inside a block
 

@@ -7,8 +7,16 @@ is what lies between the two convolutions of a block; without it the block is it
 
 from collections.abc import Iterator
 
+from horticulture.architecture.family import (
+    Shape,
+    Widths,
+    counted,
+    cut_short,
+    in_stages,
+    scaled,
+    stage_length,
+)
 from horticulture.architecture.layer import Layer, halved
-from horticulture.architecture.shape import Shape, Widths, counted, cut_short, in_stages, scaled, stage_length
 from horticulture.architecture.wide_resnet import blocks, least, most
 from horticulture.errors import BadInput
 

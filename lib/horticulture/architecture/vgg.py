@@ -6,8 +6,8 @@ linear layer. There is no trunk: every convolution is a group, read by the next,
 
 from collections.abc import Iterator
 
+from horticulture.architecture.family import Shape, Widths, counted, scaled, seen
 from horticulture.architecture.layer import Layer
-from horticulture.architecture.shape import Shape, Widths, counted, scaled, seen
 from horticulture.errors import BadInput
 
 # The paper's depths count three linear layers, of which one is left; 8 is a small one of this house.

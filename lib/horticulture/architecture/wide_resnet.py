@@ -6,8 +6,16 @@ without it the block is its shortcut.
 
 from collections.abc import Iterator
 
+from horticulture.architecture.family import (
+    Shape,
+    Widths,
+    counted,
+    cut_short,
+    in_stages,
+    scaled,
+    stage_length,
+)
 from horticulture.architecture.layer import Layer, halved
-from horticulture.architecture.shape import Shape, Widths, counted, cut_short, in_stages, scaled, stage_length
 
 
 def length(depth: int) -> int:

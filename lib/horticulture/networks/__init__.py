@@ -12,7 +12,7 @@ from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
 from horticulture.networks.densenet import DenseNet
 from horticulture.networks.densenet_bc import DenseNetBC
-from horticulture.networks.parts import Group, Network, initialise
+from horticulture.networks.layers import Group, Network, initialise
 from horticulture.networks.preresnet import PreResNet
 from horticulture.networks.resnet import ResNet
 from horticulture.networks.vgg import VGG

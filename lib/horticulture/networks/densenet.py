@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, densenet
-from horticulture.networks.parts import Convolution, Intake, Network, pooled
+from horticulture.networks.layers import Convolution, Intake, Network, pooled
 
 
 class Dense(nn.Module):

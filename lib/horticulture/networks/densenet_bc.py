@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, densenet_bc
-from horticulture.networks.parts import Convolution, Group, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, pooled
 
 
 class Dense(nn.Module):

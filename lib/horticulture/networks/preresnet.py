@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, preresnet
-from horticulture.networks.parts import Convolution, Group, Intake, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Intake, Network, pooled
 
 
 class Block(nn.Module):

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, resnet
-from horticulture.networks.parts import Convolution, Group, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, pooled
 
 
 class Block(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, vgg
-from horticulture.networks.parts import Convolution, Group, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, pooled
 
 
 class Unit(nn.Module):

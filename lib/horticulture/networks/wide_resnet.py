@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, wide_resnet
-from horticulture.networks.parts import Convolution, Group, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, pooled
 
 
 class Block(nn.Module):

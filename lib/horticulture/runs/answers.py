@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from horticulture.errors import BadInput
-from horticulture.store import Damaged
+from horticulture.runs.files import Damaged
 
 ANSWERS = "answers.npz"
 

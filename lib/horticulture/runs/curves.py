@@ -9,9 +9,9 @@ import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
+from horticulture.runs.files import Damaged, read_json, write_json
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals
 from horticulture.runs.run import Run, result
-from horticulture.store import Damaged, read_json, write_json
 
 RESULT_COLUMNS = [
     *("study", "curve", "criterion", "family", "architecture", "params", "macs", "seed", "round", "longer"),

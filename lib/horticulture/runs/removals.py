@@ -6,8 +6,8 @@ import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.errors import BadInput
+from horticulture.runs.files import Damaged
 from horticulture.runs.run import Run, folder
-from horticulture.store import Damaged
 
 REMOVAL_COLUMNS = [
     *("run", "round", "group", "channel", "saliency", "params", "macs", "val_error", "test_error"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture.architecture import Architecture
-from horticulture.store import Damaged, file_digest, read_json, write_json
+from horticulture.runs.files import Damaged, file_digest, read_json, write_json
 
 # Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and plans
 # what a share is of, so every description says more than it did.
@@ -23,8 +23,8 @@ VERSION = 3
 class Run:
     """One training or one pruning.
 
-    kind: a name in `jobs.KINDS`. recipe: `training.Recipe` or `pruning.Plan` as plain data. data: what
-    `jobs.source` says. start: the run whose network this one begins with.
+    kind: a name in `execution.KINDS`. recipe: `training.Recipe` or `pruning.Plan` as plain data. data: what
+    `execution.source` says. start: the run whose network this one begins with.
     """
 
     kind: str

@@ -1,0 +1,1 @@
+"""From frames alone: tables, statistics, figures, widgets. No torch here."""

@@ -1,0 +1,169 @@
+"""Tables of a study: test error by curve and size, and by budget; what budgets really spent; notes."""
+
+import numpy as np
+import pandas as pd
+
+from horticulture.analysis.tables.cells import (
+    CASE,
+    MISSED,
+    again,
+    capital,
+    case,
+    cells,
+    complete,
+    duplicates,
+    listed,
+    sizes,
+    times,
+)
+from horticulture.analysis.tables.names import label, plain, tag
+
+SPENDING = ("pruned-scratch", "scratch-b", "scratch-b-all")
+COUNTED = {2: "two", 3: "three", 4: "four"}
+
+
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """Test error (%) by curve and size, a mean over seeds; sizes in percent of the whole network.
+
+    Every curve has one network a seed at a size, the pruned and tuned one too: the network of the round that
+    was taken there. Networks that were pruned by a ratio have a table of their own: `by_budget`.
+    """
+    results = complete(results)
+    results = results[results["ratio"].isna()]
+    found, columns = cells(results, tuned=True), [*sizes(results), 1.0]
+    rows = {}
+    for (curve, criterion, longer), one in found.groupby(["curve", "criterion", "longer"], sort=False):
+        at = one.groupby("size")["test_error"].mean()
+        rows[row_name(str(curve), str(criterion), longer)] = [at.get(size, np.nan) for size in columns]
+    heads = [f"{100 * size:.0f} %" for size in columns]
+    heads = heads if len(set(heads)) == len(heads) else [f"{100 * size:.1f} %" for size in columns]
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=heads, dtype=float)
+    return frame.round(1).rename_axis("test error (%) at parameters left")
+
+
+def row_name(curve: str, criterion: str = "", longer: float = 1.0) -> str:
+    """A curve's name, with the criterion it does not hold by itself, and how long it was trained."""
+    name = label(curve, criterion)
+    if criterion and criterion.lower() not in name.lower():
+        name = f"{name} ({criterion})"
+    return name if longer == 1 else f"{name}, {times(longer)} as long"
+
+
+def by_budget(results: pd.DataFrame) -> pd.DataFrame:
+    """Test error (%) of what was pruned by a ratio: a row a criterion and ratio, a column a budget.
+
+    Mean and standard deviation over seeds (`9.1 ± 0.3`), as in the tables of Liu et al. (2019). A budget that
+    comes to the same runs as another has no number of its own (`= Scratch-E`).
+    """
+    found = cells(results)
+    found = found[found["ratio"].notna()]
+    found = found.assign(again=again(found))
+    index = ["criterion", "ratio", *(["longer"] if found["longer"].nunique() > 1 else [])]
+    order = found["curve"].unique()
+    if found.empty:
+        return pd.DataFrame()
+    said = {place: _cell(one) for place, one in found.groupby([*index, "curve"], sort=False, dropna=False)}
+    frame = pd.Series(said, dtype=object).rename_axis([*index, "curve"]).unstack("curve")
+    rows = found.set_index(index).index.unique()
+    return frame.reindex(index=rows, columns=order).rename(columns=label).rename_axis(columns=None)
+
+
+def _cell(one: pd.DataFrame) -> str:
+    others = set(one["again"])
+    if len(others) == 1 and "" not in others:
+        return f"= {tag(others.pop())}"
+    errors = one["test_error"]
+    return f"{errors.mean():.1f} ± {errors.std():.1f}" if len(errors) > 1 else f"{errors.mean():.1f}"
+
+
+def spent(results: pd.DataFrame) -> pd.DataFrame:
+    """What training from scratch by each budget really took, as a share of the whole network's training.
+
+    A row a criterion and case, a column a budget, a mean over seeds; forward multiply-accumulates, the search
+    for the shape not counted. Empty where no network was trained for more epochs.
+    """
+    found = cells(results)
+    found = found[found["curve"].isin(SPENDING) & found["compute_share"].notna()]
+    found = found.sort_values(["size", "longer"], kind="stable")
+    if not found["curve"].isin(SPENDING[1:]).any():
+        return pd.DataFrame()
+    places = [case(("", *one[1:])) for one in found[CASE].itertuples(index=False)]
+    found = found.assign(case=places)
+    means = found.groupby(["criterion", "case", "curve"], sort=False)["compute_share"].mean().round(2)
+    frame = means.unstack("curve").reindex(found.set_index(["criterion", "case"]).index.unique())
+    order = [curve for curve in SPENDING if curve in frame]
+    return frame[order].rename(columns=tag).rename_axis(columns="compute / the whole network's")
+
+
+def by_size(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a picture against size is about: of what a ratio left only Scratch-E.
+
+    The other budgets have their own picture, `figures.budgets`.
+    """
+    other = results["ratio"].notna() & (results["curve"].map(plain) != "pruned-scratch")
+    return results[~other]
+
+
+def tables(results: pd.DataFrame) -> list[pd.DataFrame]:
+    """Those of the tables, by size, by budget and of what was spent, that have anything to say."""
+    return [found for found in (table(results), by_budget(results), spent(results)) if len(found)]
+
+
+def notes(results: pd.DataFrame) -> list[str]:
+    """What a reader of the tables should know, a sentence each: same runs, missed sizes, machines."""
+    found = complete(results)
+    said = [*duplicates(results), *_missed(results)]
+    for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
+        kinds = list(found[column].dropna().replace("", np.nan).dropna().unique()) if column in found else []
+        if len(kinds) > 1:
+            count = COUNTED.get(len(kinds), str(len(kinds)))
+            said.append(f"Results from {count} {word}: {', '.join(map(str, kinds))}.")
+        elif kinds and column == "precision":
+            said.append(f"Everything was computed in {kinds[0]}.")
+    return said
+
+
+def _missed(results: pd.DataFrame) -> list[str]:
+    found = cells(results)
+    of_size = found.groupby(["curve", "size"], sort=False)["missed"].mean()
+    of_size = of_size[of_size.abs() > MISSED]
+    said = []
+    for curve, one in of_size.groupby("curve", sort=False):
+        where = [f"{100 * miss:+.1f} % parameters at {100 * size:.0f} %" for (_, size), miss in one.items()]
+        named = capital(label(str(curve)))
+        said.append(f"{named} is not quite of the pruned shapes' size: {listed(where).replace('-', '−')}.")
+    return said
+
+
+def best(results: pd.DataFrame) -> list[str]:
+    """A sentence a size: which curve has the lowest mean test error there, and what the others have.
+
+    Pruned and tuned networks included; means of the table, no test: `words.sentence` says what the seeds can
+    tell. First what longer training did to each network that had it.
+    """
+    results = complete(results)
+    found = cells(results[results["ratio"].isna()])
+    found = found[again(found) == ""]
+    usual = found["longer"].min()
+    means = found.groupby(["size", "longer", "curve", "criterion"])["test_error"].mean().sort_values()
+    said = []
+    changes = [
+        f"{row_name(curve, criterion)} at {100 * size:.0f} %: {means[size, usual, curve, criterion]:.1f} to "
+        f"{error:.1f} %"
+        for (size, longer, curve, criterion), error in means.items()
+        if longer > usual and (size, usual, curve, criterion) in means.index
+    ]
+    if changes:
+        much = listed(times(longer) for longer in sorted(found["longer"].unique()) if longer > usual)
+        said.append(f"Trained {much} as long, test errors went from and to: {'; '.join(changes)}.")
+    usually = means.xs(usual, level="longer").drop("whole", level="curve", errors="ignore")
+    for size, one in usually.groupby("size"):
+        named = [(row_name(curve, criterion), error) for (_, curve, criterion), error in one.items()]
+        if len(named) > 1:
+            (first, lowest), *others = named
+            then = ", ".join(f"{name} {error:.1f}" for name, error in others)
+            said.append(
+                f"At {100 * size:.0f} % of the parameters the lowest mean is that of **{first}**, "
+                f"{lowest:.1f} %; then {then}."
+            )
+    return said

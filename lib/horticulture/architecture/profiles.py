@@ -1,0 +1,201 @@
+"""Profiles: what pruning made of each part of a network, and architectures made after one.
+
+A *share* is the part of a group's channels that is left; a *profile* gives a share for every stage. Liu
+et al. (2019, section 5) ask with these whether the shape that pruning finds is worth anything: networks
+*guided* by the profile of pruned ones, against *uniform* and *shuffled* ones of the same size.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from horticulture.architecture import Architecture
+from horticulture.architecture.families import possible, sized
+from horticulture.errors import BadInput, choose
+
+
+class OnlyOneWay(BadInput):
+    """What cannot be dealt, or chosen, anew: the outcome would always be the same."""
+
+
+def shares(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
+    """What is left of every group, 0 to 1. Raises BadInput if the two have other groups."""
+    _same_groups([pruned], whole)
+    return tuple(left / max(1, full) for left, full in zip(pruned.widths, whole.widths, strict=True))
+
+
+def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tuple[float, ...]:
+    """What several pruned networks have left of every stage on average: the profile for `guided`.
+
+    The channels left over the channels there were, so that a wide group counts for more than a narrow one.
+    Raises BadInput if there is no network, or one with other groups than the whole.
+    """
+    _same_groups(architectures, whole)
+    left = np.mean([one.widths for one in architectures], axis=0)
+    places = [np.flatnonzero(np.array(_stages(whole)) == stage) for stage in _distinct(_stages(whole))]
+    full = np.array(whole.widths)
+    return tuple(float(left[place].sum() / max(1, full[place].sum())) for place in places)
+
+
+def guided(
+    whole: Architecture,
+    profile: Sequence[float],
+    *,
+    params: int | None = None,
+    macs: int | None = None,
+    scale: float | None = None,
+) -> Architecture:
+    """`whole` with the same share in all groups of a stage: the profile's, scaled to the wanted size.
+
+    No group vanishes. `whole` may be deeper, wider or of another family than the networks the profile
+    was read off (*transferred* guided pruning), as long as it has as many stages; else BadInput.
+    """
+    stages = _stages(whole)
+    order = _distinct(stages)
+    if len(profile) != len(order):
+        raise BadInput(f"a profile of {len(profile)} stages does not fit a network of {len(order)}")
+    shape = [profile[order.index(stage)] * n for stage, n in zip(stages, whole.widths, strict=True)]
+    return sized(
+        lambda factor: possible(whole, (max(1, round(factor * n)) for n in shape)),
+        params,
+        macs,
+        scale,
+        shape,
+    )
+
+
+def uniform(
+    whole: Architecture,
+    *,
+    params: int | None = None,
+    macs: int | None = None,
+    scale: float | None = None,
+) -> Architecture:
+    """`whole` with one share in all groups: what `guided` makes of a profile that says nothing."""
+    return guided(whole, [1.0] * len(_distinct(_stages(whole))), params=params, macs=macs, scale=scale)
+
+
+def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architecture:
+    """The same widths dealt out anew among blocks of the same full widths: does the place matter?
+
+    A block moves as one (all groups `stage.block`, and most have one): one that has left stays whole in its
+    leaving, and no group becomes wider than it was in `whole`. The widths are never those that came in.
+    Raises BadInput if the two have other groups, OnlyOneWay where nothing dealt anew is another network.
+    """
+    _same_groups([pruned], whole)
+    blocks: dict[str, list[int]] = {}
+    for group, name in enumerate(whole.groups):
+        blocks.setdefault(".".join(name.split(".")[:2]), []).append(group)
+    of_a_size: dict[tuple[int, ...], list[list[int]]] = {}
+    for block in blocks.values():
+        of_a_size.setdefault(tuple(whole.widths[group] for group in block), []).append(block)
+    left = [{tuple(pruned.widths[group] for group in block) for block in same} for same in of_a_size.values()]
+    if all(len(widths) == 1 for widths in left):
+        raise OnlyOneWay("blocks of one full width have one width left: no shuffling gives another network")
+    draw = np.random.default_rng(seed)
+    widths = pruned.widths
+    while widths == pruned.widths:  # drawing again leaves all other outcomes as likely as each other
+        widths = _dealt(pruned.widths, list(of_a_size.values()), draw)
+    return pruned.with_widths(widths)
+
+
+def alike(architectures: Sequence[Architecture], whole: Architecture) -> float:
+    """How alike several prunings of one network came out, 0 to 1 (all the same).
+
+    1 minus the mean, over pairs of networks and over groups weighted by their full width, of the
+    difference in share: 0.9 means that two of them differ in the width of a group by 10 % of its channels.
+    Where little was removed everything is alike; what random removals give is the number to compare with.
+    Raises BadInput for fewer than two networks, or for other groups than the whole's.
+    """
+    _same_groups(architectures, whole)
+    if len(architectures) < 2:
+        raise BadInput("one architecture alone is like nothing: give two or more")
+    pairs = combinations([np.array(one.widths) for one in architectures], 2)
+    apart = np.mean([np.abs(a - b).sum() for a, b in pairs])
+    return float(1 - apart / max(1, sum(whole.widths)))
+
+
+def spread(architectures: Sequence[Architecture], whole: Architecture) -> pd.DataFrame:
+    """Mean and standard deviation (NaN for one network) of the width by group.
+
+    Returns columns group, whole, mean, std, in the order of the groups.
+    """
+    _same_groups(architectures, whole)
+    widths = pd.DataFrame([one.widths for one in architectures])
+    return pd.DataFrame(
+        {"group": whole.groups, "whole": whole.widths, "mean": widths.mean(), "std": widths.std()}
+    )
+
+
+# --- Li et al. (2017), Pruning filters for efficient ConvNets ---------------------------------------------
+
+
+def _first_convolutions(blocks: int, stages: tuple[float, float, float], skip: set[int]) -> tuple[float, ...]:
+    """Shares for a ResNet with three stages of `blocks`, where layers in `skip` are left alone.
+
+    Layers are numbered as in the published code: the stem is 1, the two convolutions of block i (from 0) are
+    2i + 2 and 2i + 3, and shortcuts have none. Only the first of a block, an even number, loses filters.
+    """
+    layers = range(2, 6 * blocks + 1, 2)
+    return tuple(0.0 if layer in skip else stages[i // blocks] for i, layer in enumerate(layers))
+
+
+# The share removed from every group. The published code keeps `int((1 - share) * width)` filters.
+PRESETS: dict[str, tuple[float, ...]] = {
+    "vgg-16-a": (0.5, *[0.0] * 6, *[0.5] * 6),  # of 13 convolutions the first and the last six
+    "resnet-56-a": _first_convolutions(9, (0.1, 0.1, 0.1), {16, 20, 38, 54}),
+    "resnet-56-b": _first_convolutions(9, (0.6, 0.3, 0.1), {16, 18, 20, 34, 38, 54}),
+    "resnet-110-a": _first_convolutions(18, (0.5, 0.0, 0.0), {36}),
+    "resnet-110-b": _first_convolutions(18, (0.5, 0.4, 0.3), {36, 38, 74}),
+}
+
+
+def preset(name: str, whole: Architecture) -> tuple[float, ...]:
+    """The share that Li et al. (2017) remove from every group, as Liu et al. (2019) use them.
+
+    Raises BadInput for a name that is not in `PRESETS`, and for a network with another number of groups.
+    """
+    removed = PRESETS[choose(name, PRESETS, "preset")]
+    if len(removed) != len(whole.groups):
+        raise BadInput(
+            f"the preset {name} is for {len(removed)} groups, and this {whole.family} of depth {whole.depth} "
+            f"has {len(whole.groups)}"
+        )
+    return removed
+
+
+# --- parts ------------------------------------------------------------------------------------------------
+
+
+def _dealt(
+    widths: tuple[int, ...], exchangeable: list[list[list[int]]], draw: np.random.Generator
+) -> tuple[int, ...]:
+    """The widths of blocks, which are places of groups, dealt anew among those that are exchangeable."""
+    found = list(widths)
+    for blocks in exchangeable:
+        for to, come in zip(blocks, draw.permutation(len(blocks)), strict=True):
+            for group, source in zip(to, blocks[come], strict=True):
+                found[group] = widths[source]
+    return tuple(found)
+
+
+def _stages(a: Architecture) -> list[str]:
+    """The stage of every group: what stands before the first dot of its name."""
+    return [name.split(".")[0] for name in a.groups]
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _same_groups(architectures: Sequence[Architecture], whole: Architecture) -> None:
+    if not architectures:
+        raise BadInput("no architecture was given")
+    for one in architectures:
+        if one.groups != whole.groups:
+            raise BadInput(
+                f"{one.family} of depth {one.depth} was not pruned from {whole.family} of depth "
+                f"{whole.depth}: {len(one.groups)} groups, not {len(whole.groups)}"
+            )

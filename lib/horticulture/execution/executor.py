@@ -1,0 +1,72 @@
+"""Making a run: once, whole, and going on where an earlier process was stopped."""
+
+import warnings
+from pathlib import Path
+
+from horticulture import runs
+from horticulture.errors import choose
+from horticulture.execution.loading import WEIGHTS
+from horticulture.execution.tasks import KINDS
+from horticulture.execution.work import Report, Work
+from horticulture.runs import Run, files
+from horticulture.training import hardware
+
+# What a result vouches for, where it is there.
+FILES = (WEIGHTS, runs.ANSWERS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
+
+
+def execute(
+    run: Run,
+    outputs: Path,
+    device: str = "auto",
+    report: Report = lambda *_: None,
+    threads: int | None = None,
+) -> dict:
+    """Make a run, and first the one it starts from, unless they are there. Returns the result.
+
+    threads: with which it is made if it begins here (None: as many as torch has now). One that was begun
+    goes on with as many as it began with.
+
+    A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
+    for the other. Raises FloatingPointError when a loss is not finite; what was finished before stays.
+    """
+    found = made(run, outputs)
+    if found is not None:
+        return found
+    make = KINDS[choose(run.kind, KINDS, "kind of run")]
+    if run.start is not None:
+        execute(run.start, outputs, device, report, threads)
+    where = hardware.place(device)
+    hardware.precision(run.recipe["precision"], where)  # refuses what would only be imitated
+    with files.locked(outputs / "runs" / ".locks" / run.key):
+        found = made(run, outputs)  # another process may have made it while we waited
+        if found is not None:
+            return found
+        runs.folder(run, outputs).mkdir(exist_ok=True)
+        work = Work(run, outputs, where, report)
+        with hardware.threads(work.threads or threads):
+            try:
+                metrics = make(work)
+            except files.Damaged as error:  # what an earlier process left: begin again
+                _aside(run, outputs, error)
+                runs.folder(run, outputs).mkdir()
+                metrics = make(work := Work(run, outputs, where, report))
+            metrics["seconds"] = work.clock()
+            found = runs.finish(run, outputs, metrics, hardware.about(where), FILES)
+        work.keeper.clear()
+        work.rows.clear()
+        return found
+
+
+def made(run: Run, outputs: Path) -> dict | None:
+    """The result if there is one and its files are what they were; what is damaged is set aside."""
+    try:
+        return runs.verified(run, outputs)
+    except files.Damaged as error:
+        _aside(run, outputs, error)
+        return None
+
+
+def _aside(run: Run, outputs: Path, error: files.Damaged) -> None:
+    aside = runs.set_aside(run, outputs)
+    warnings.warn(f"{error.path} is damaged: set aside in {aside.name}, and made again", stacklevel=4)

@@ -1,0 +1,139 @@
+"""Worker processes on this machine, kept from one piece of work to the next until this process ends.
+
+They never outlive it, however it ends, and nobody waits for them then.
+"""
+
+import atexit
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+
+class Workers:
+    """Processes that wait for work, each with a thread here that hands it one piece after another."""
+
+    def __init__(self) -> None:
+        self.processes: list[BaseProcess] = []
+        self._tasks: queue.SimpleQueue = queue.SimpleQueue()
+
+    def grow(self, count: int) -> None:
+        """Have at least so many processes; they get ready by themselves."""
+        spawn = multiprocessing.get_context("spawn")  # a forked torch can hang
+        while len(self.processes) < count:
+            here, there = spawn.Pipe()
+            process = spawn.Process(target=_serve, args=(there,), daemon=True)
+            process.start()
+            there.close()
+            self.processes.append(process)
+            threading.Thread(target=self._hand_over, args=(here,), daemon=True).start()
+
+    def submit(self, work: Callable, *arguments: Any) -> Future:
+        """Have `work(*arguments)` done by the next process that is free."""
+        future: Future = Future()
+        self._tasks.put((future, work, arguments))
+        return future
+
+    def whole(self) -> bool:
+        """Whether every process is there."""
+        return all(process.is_alive() for process in self.processes)
+
+    def stop(self) -> None:
+        """End the processes, whatever they are at."""
+        for process in self.processes:
+            process.terminate()
+            self._tasks.put(None)
+        for process in self.processes:
+            process.join(timeout=3)
+            process.kill()
+
+    def _hand_over(self, pipe: Connection) -> None:
+        while (task := self._tasks.get()) is not None:
+            future, work, arguments = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                pipe.send((work, arguments))
+                error = pipe.recv()
+            except (EOFError, OSError):
+                told = "a worker process died, perhaps for want of memory: run again to go on"
+                future.set_exception(RuntimeError(told))
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+
+_kept: Workers | None = None
+
+
+def ready(allowed: int, count: int) -> Callable[..., Future]:
+    """What gives work to the processes: those that are there, unless one died or more are than `allowed`.
+
+    There are `count` of them at least; they get ready while this process goes on.
+    """
+    global _kept
+    if _kept and (not _kept.whole() or len(_kept.processes) > allowed):
+        stop()
+    _kept = _kept or Workers()
+    _kept.grow(count)
+    return _kept.submit
+
+
+def stop() -> None:
+    """End the worker processes, if there are any. `ready` starts new ones."""
+    global _kept
+    if _kept:
+        _kept.stop()
+    _kept = None
+
+
+atexit.register(stop)
+
+
+def _serve(pipe: Connection) -> None:
+    """What a worker does: get ready, then one piece of work after another."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us, or wants us again
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
+    import horticulture.execution  # noqa: F401  the seconds that nobody shall wait for
+
+    torch.set_num_threads(1)
+    while True:
+        try:
+            work, arguments = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            work(*arguments)
+            error = None
+        except Exception as raised:
+            error = _portable(raised)
+        pipe.send(error)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent
+    wait([parent.sentinel])
+    os._exit(1)  # it was killed, perhaps: nobody waits for this
+
+
+def _portable(error: Exception) -> Exception:
+    """An error as it can be sent to another process, with where it was raised."""
+    error.add_note(f"in a worker process:\n{''.join(traceback.format_exception(error))}")
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,0 +1,112 @@
+"""Descriptions of runs: what fixes each, as plain data."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from horticulture import pruning, training
+from horticulture.architecture import Architecture
+from horticulture.errors import BadInput, choose
+from horticulture.execution import initialization
+from horticulture.execution.loading import dataset
+from horticulture.pruning import Plan, saliency
+from horticulture.runs import Run, code
+from horticulture.training import Recipe, penalties, positive
+from horticulture.training.evaluation import check_measurement
+
+# What came with the package: the code of anything else stands in the description of a run that uses it.
+OURS: dict[str, dict[str, Any]] = {
+    "criterion": dict(saliency.CRITERIA),
+    "schedule": dict(training.SCHEDULES),
+    "penalty": dict(penalties.PENALTIES),
+}
+
+
+def source(name: str, images: int = 0, image_size: int = 0) -> dict:
+    """What a run's description says of its data: where it is, what it is, and how much of it is used."""
+    digest = dataset(name, image_size=image_size).digest
+    return {"name": name, "images": images, "image_size": image_size, "digest": digest}
+
+
+def train(
+    shape: Architecture,
+    recipe: Recipe,
+    source: dict,
+    seed: int,
+    selections: Sequence[Sequence[int]] | None = None,
+) -> Run:
+    """The description of a training from scratch. source: from `source`.
+
+    selections: which channels of its trunk each group selects, where groups do (see `networks.build`).
+    """
+    if recipe.epochs < 1:
+        raise BadInput(f"epochs must be positive, not {recipe.epochs}")
+    if recipe.penalty == "blocks" and not shape.blocks:
+        raise BadInput(f"a network of the family {shape.family} has no blocks to penalise: use groups")
+    told = {**recipe.to_json(), **_code(recipe)}
+    if selections is not None:
+        told["selections"] = [list(channels) for channels in selections]
+    return Run("train", shape, told, source, seed)
+
+
+def _code(recipe: Recipe) -> dict:
+    schedule = code.extra(recipe.schedule, training.SCHEDULES, OURS["schedule"])
+    penalty = code.extra(recipe.penalty, penalties.PENALTIES, OURS["penalty"])
+    found = "".join(part["code"] for part in (schedule, penalty) if part)
+    return {"code": found} if found else {}
+
+
+def prune(start: Run, plan: Plan) -> Run:
+    """The description of a pruning of what another run trained. Raises BadInput if it cannot be done."""
+    pruning.check(plan, start.architecture)
+    needed = saliency.CRITERIA[plan.criterion].penalty
+    if start.recipe["penalty"] != needed and needed != "none":
+        raise BadInput(f"{plan.criterion} needs a network trained with the penalty {needed}")
+    told = {**plan.to_json(), **code.extra(plan.criterion, saliency.CRITERIA, OURS["criterion"])}
+    return Run("prune", start.architecture, told, start.data, start.seed, start)
+
+
+def tune(pruned: Run, round_: int, shape: Architecture, recipe: Recipe, weights: str = "kept") -> Run:
+    """The description of training on after a round of a pruning, which left the architecture `shape`.
+
+    weights: what it begins with, a name in `initialization.WEIGHTS`.
+    """
+    choose(weights, initialization.WEIGHTS, "weights to begin with")
+    told = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
+    return Run("tune", shape, told, pruned.data, pruned.seed, pruned)
+
+
+def compress(tuned: Run, recipe: Recipe, bits: int, index_bits: int = 5) -> Run:
+    """The description of sharing, training and writing short the weights of a sparse network."""
+    if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
+        raise BadInput(f"bits must be 1 to 16, not {bits!r} and {index_bits!r}")
+    told = {**recipe.to_json(), "bits": bits, "index_bits": index_bits}
+    return Run("compress", tuned.architecture, told, tuned.data, tuned.seed, tuned)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How criteria are judged: by what the absence of channels does to the loss on validation images."""
+
+    criteria: tuple[str, ...]
+    channels: int = 64  # sampled, from all groups alike
+    steps: int = 8  # of listening, by those criteria that listen
+    batch_size: int = 128
+    images: int = 0  # on which the loss is measured, held out from training (0: all that there are)
+    precision: str = "float32"
+    norms: str = "estimated"  # as in a `training.Recipe`
+    norm_images: int = 512
+
+    def __post_init__(self) -> None:
+        for name in self.criteria:
+            found = saliency.CRITERIA[choose(name, saliency.CRITERIA, "criterion")]
+            if found.unit != "channel" or found.told:
+                raise BadInput(f"{name} cannot be judged channel by channel")
+        check_measurement(self)
+        positive(self, "channels", "steps", "batch_size")
+
+
+def judge(base: Run, judging: Judging) -> Run:
+    """The description of judging criteria on what another run trained."""
+    told = {**asdict(judging), "criteria": list(judging.criteria)}
+    return Run("judge", base.architecture, told, base.data, base.seed, base)

@@ -1,0 +1,177 @@
+"""The work of each kind of run: from a description to files and metrics."""
+
+import os
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+
+from horticulture import networks, runs, training
+from horticulture.execution import checkpoints, loading
+from horticulture.execution.initialization import begin
+from horticulture.execution.work import Work
+from horticulture.networks import Network
+from horticulture.pruning import Removal, compression, oracle, saliency, unstructured
+from horticulture.training import evaluation, penalties
+from horticulture.training.callbacks import Rule
+
+KEPT = 16  # states of a pruning, about, that are kept for good: from one to the next any round is replayed
+
+
+def _train(work: Work) -> dict:
+    """From scratch, with the penalty that the recipe says."""
+    run, recipe = work.run, loading.recipe(work.run)
+    generator = loading.draws(run.architecture, run.seed)
+    network = loading.initial(run, run.seed, generator).on(work.device)
+    with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
+        metrics = _fit(work, network, generator, penalty)
+        factors = penalty.absorb()
+    if factors:
+        metrics["factors"] = factors
+    return {**metrics, **_ended(work, network)}
+
+
+def _tune(work: Work) -> dict:
+    """On from a round of a pruning, with one or another kind of weights."""
+    network, masked = begin(work.run, work.outputs, str(work.device))
+    generator = torch.Generator().manual_seed(work.run.seed)
+    if work.run.recipe["epochs"]:
+        metrics = _fit(work, network, generator, masked or Rule())
+    else:
+        metrics = {"recipe": runs.AS_IT_IS, "train_macs": 0}
+        network.on(work.device)
+    if masked:
+        metrics["params"] = unstructured.left(masked.masks, network)
+    return {**metrics, **_ended(work, network)}
+
+
+def _compress(work: Work) -> dict:
+    """Deep Compression's second and third stage: shared weights, trained so, then written short."""
+    run = work.run
+    assert run.start is not None
+    network = loading.load(run.start, work.outputs)
+    masks = unstructured.nonzero(network)
+    sharing = compression.Sharing(network, compression.share_weights(network, masks, run.recipe["bits"]))
+    metrics = _fit(work, network, torch.Generator().manual_seed(run.seed), sharing)
+    loading.settle(network, work.dataset, loading.recipe(run))
+    packed = compression.encode(network, sharing.shared, run.recipe["index_bits"])
+    temporary = work.folder / "packed.tmp"
+    temporary.write_bytes(packed)
+    os.replace(temporary, work.folder / "network.hortpack")
+    again = networks.build(run.architecture).on(work.device)
+    compression.decode(packed, again)  # what is evaluated is what was written
+    tuned = runs.result(run.start, work.outputs) or {}
+    metrics["train_macs"] += tuned["metrics"]["train_macs"]
+    sizes = {"bytes": len(packed), "stages": compression.sizes(packed)}
+    metrics |= {**sizes, "params": unstructured.left(masks, network)}
+    return {**metrics, **_ended(work, again, settled=True)}
+
+
+def _fit(work: Work, network: Network, generator: torch.Generator, rule: Rule) -> dict:
+    """Train by the run's recipe under a rule, an epoch's row at a time; returns what it cost."""
+    run, recipe, state = work.run, loading.recipe(work.run), work.taken_up()
+    under_way = training.Training(
+        network, work.dataset, recipe, generator, lambda: work.each_step(under_way.state), rule
+    )
+    if state:
+        under_way.restore(state)
+    work.rows.cut(under_way.step // under_way.batches.steps_per_epoch)
+    for epoch in under_way:
+        work.rows.append({**epoch._asdict(), "seconds": work.clock()})
+        note = f"epoch {epoch.epoch}/{recipe.epochs}, loss {epoch.loss:.2f}"
+        work.report(epoch.epoch / recipe.epochs, note)
+    work.rows.to_csv(work.folder / "epochs.csv")
+    macs = run.architecture.macs * under_way.steps * recipe.batch_size
+    return {"recipe": str(recipe), "train_macs": macs}
+
+
+def _ended(work: Work, network: Network, settled: bool = False) -> dict:
+    """Say what the network is worth, and keep it as it was measured, with what it got wrong."""
+    run, images = work.run, work.dataset
+    if not settled:
+        loading.settle(network, images, loading.plan(run) if run.kind == "prune" else loading.recipe(run))
+    loading.save(network, work.folder)
+    dtype = evaluation.PRECISIONS[run.recipe["precision"]]
+    val, test = (
+        evaluation.evaluate(network, images, part, dtype) for part in (images.validation, images.test)
+    )
+    source = images.test.sources.cpu().numpy()
+    runs.write_answers(work.folder, runs.Answers(test.wrong.numpy(), source))
+    return {"val_error": val.error, "test_error": test.error}
+
+
+def _prune(work: Work) -> dict:
+    """Round after round; a row for everything that goes, and a state for good now and then."""
+    run, plan = work.run, loading.plan(work.run)
+    assert run.start is not None
+    under_way = loading.taking_apart(run, work.outputs, work.dataset, work.taken_up())
+    under_way.each_step = lambda: work.each_step(under_way.state)
+    kept, every = checkpoints.Kept(work.folder / "rounds"), max(1, plan.rounds // KEPT)
+    rows = work.rows.cut_from(under_way.round)
+    start = runs.result(run.start, work.outputs) or {}
+    macs = rows[-1]["train_macs"] if rows else start["metrics"]["train_macs"]
+    for removal in under_way:
+        macs += removal.architecture.macs * plan.steps * plan.batch_size
+        for row in _rows(removal):
+            row |= {"run": run.key, "train_macs": macs, "seconds": work.clock()}
+            work.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
+        if removal.round % every == 0:
+            kept.keep(removal.round, work.stamped(under_way.state()))
+        note = f"{removal.params:,} parameters, loss {removal.loss:.2f}"
+        work.report(removal.round / plan.rounds, f"round {removal.round}/{plan.rounds}, {note}")
+    work.rows.to_csv(work.folder / "removals.csv")
+    last = work.rows.last() or {}
+    metrics = {"recipe": str(plan), **{name: last[name] for name in ("train_macs", "params", "macs")}}
+    metrics |= _ended(work, under_way.network)
+    if under_way.masked:
+        metrics["nonzero_macs"] = unstructured.macs(under_way.network, under_way.masked.masks)
+    return metrics
+
+
+def _rows(removal: Removal) -> list[dict]:
+    """A row for each channel that went; one, without a channel, for a round in which none did."""
+    shape = removal.architecture
+    common = {**removal._asdict(), "params": removal.params, "macs": shape.macs, "architecture": shape.id}
+    gone = removal.gone or ((-1, -1, None),)
+    return [{**common, "group": g, "channel": c, "saliency": s} for g, c, s in gone]
+
+
+def _judge(work: Work) -> dict:
+    """The true change of the loss without each of some channels, beside what every criterion says."""
+    run, told = work.run, work.run.recipe
+    assert run.start is not None
+    network = loading.load(run.start, work.outputs).on(work.device)
+    dtype = evaluation.PRECISIONS[told["precision"]]
+    listened = oracle.scores(
+        network, work.dataset, told["criteria"], told["steps"], told["batch_size"], run.seed, dtype
+    )
+    channels = oracle.sample(network, told["channels"], run.seed)
+    rows = []
+    count = told["norm_images"] if told["norms"] == "estimated" else 0
+    rises = oracle.rises(network, work.dataset, channels, dtype, norm_images=count, images=told["images"])
+    for number, found in enumerate(rises):
+        group, channel = channels[number]
+        said = {name: float(scores[group][channel]) for name, scores in listened.items()}
+        rows.append({"group": group, "channel": channel, **found._asdict(), **said})
+        work.report((number + 1) / len(channels), f"channel {number + 1} of {len(channels)} left out")
+    frame = pd.DataFrame(rows)
+    frame.to_csv(work.folder / "judged.csv", index=False)
+    scopes = {name: saliency.CRITERIA[name].scope for name in told["criteria"]}
+    truth, groups = frame["rise"].tolist(), frame["group"].tolist()
+    halves = frame["even"].tolist(), frame["odd"].tolist()
+    return {
+        "correlations": {
+            name: oracle.agreement(frame[name].tolist(), truth, groups, scope)
+            for name, scope in scopes.items()
+        },
+        "ceilings": {name: oracle.ceiling(*halves, groups, scope) for name, scope in scopes.items()},
+    }
+
+
+KINDS: dict[str, Callable[[Work], dict]] = {
+    "train": _train,
+    "prune": _prune,
+    "tune": _tune,
+    "compress": _compress,
+    "judge": _judge,
+}

@@ -1,0 +1,290 @@
+"""Deep Compression (Han, Mao and Dally, 2016): few distinct weights in a layer, trained so, written short.
+
+Three stages: prune (`unstructured`), share weights, Huffman coding. A convolution becomes a codebook and a
+number for every weight; norms and classifier stay what they are. `encode` and `decode` turn a network into
+bytes and back without loss.
+"""
+
+import hashlib
+import io
+import json
+import math
+import struct
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from horticulture.errors import BadInput
+from horticulture.pruning import huffman
+from horticulture.pruning.unstructured import beside, pairs, weights
+from horticulture.training.callbacks import Rule
+
+ROUNDS = 1000  # of Lloyd's algorithm at most; a round costs next to nothing
+MAGIC, VERSION = b"hortpack", 2
+PREFIX = struct.Struct("<8sH32s")  # magic, version, SHA-256 of all that follows
+HEADER = struct.Struct("<I")  # bytes of the header, which is JSON, deflated
+
+
+class Layer(NamedTuple):
+    """A layer of shared weights: `codebook[codes]` are its weights.
+
+    codes: int32 of the weight's shape, 0 for what is removed. codebook: float32, its entry 0 is zero and
+    stays so, the others are the centroids.
+    """
+
+    codes: Tensor
+    codebook: Tensor
+
+
+Shared = dict[str, Layer]  # by the weight's name in state_dict
+
+
+def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lloyd's algorithm on a line until it stands still, or `ROUNDS` times.
+
+    values: (n,) float64. The centroids begin at equal distances from the smallest value to the largest: the
+    best of the three starts in the paper (section 3.2), since it leaves some for the few large weights.
+    Returns the centroids that have any values, rising, at most `count`, and for every value the number of
+    its centroid; one half way between two belongs to the lower. A centroid that loses all its values waits
+    where it is, and is left out at the end if none come back.
+
+    Own code, since on a line clusters are intervals: the values are sorted once, then a round looks up
+    k - 1 borders and takes differences of one cumulative sum. scikit-learn's KMeans measures n x k
+    distances in every round and moves empty clusters elsewhere; where none is empty both agree.
+    """
+    if not len(values):
+        return values, np.zeros(0, dtype=np.int64)
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    centroids, edges = np.linspace(ordered[0], ordered[-1], count), np.zeros(0, dtype=np.int64)
+    for _ in range(ROUNDS):
+        borders = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2, side="right")
+        moved = np.concatenate([[0], borders, [len(ordered)]])
+        if np.array_equal(moved, edges):
+            break
+        edges = moved
+        used = edges[1:] > edges[:-1]
+        first, end = edges[:-1][used], edges[1:][used]
+        means = (sums[end] - sums[first]) / (end - first)
+        # Rounding must not carry a mean out of its cluster, or centroids could change places.
+        centroids[used] = np.clip(means, ordered[first], ordered[end - 1])
+    numbers = np.empty(len(values), dtype=np.int64)
+    numbers[order] = np.repeat(np.arange(len(first)), end - first)
+    return centroids[used], numbers
+
+
+@torch.no_grad()
+def share_weights(network: nn.Module, masks: dict[str, Tensor], bits: int) -> Shared:
+    """At most 2**bits values for the surviving weights of each layer, by k-means. Changes nothing yet.
+
+    Raises BadInput for bits outside 1 to 16.
+    """
+    if not 1 <= bits <= 16:
+        raise BadInput(f"bits must be 1 to 16, not {bits!r}")
+    shared = {}
+    for name, weight, mask in pairs(network, masks):
+        kept = mask.flatten()
+        values = weight.flatten()[kept].double().cpu().numpy()
+        centroids, numbers = k_means(values, 2**bits)
+        codes = torch.zeros(len(kept), dtype=torch.int32, device=weight.device)
+        codes[kept] = torch.from_numpy(numbers + 1).to(codes)
+        codebook = torch.from_numpy(np.concatenate([[0.0], centroids])).float()
+        shared[name] = Layer(codes.reshape(weight.shape), codebook.to(weight.device))
+    return shared
+
+
+class Sharing(Rule):
+    """Trains a network whose weights are shared: centroids move, and their weights with them.
+
+    A centroid's gradient is the sum of its weights' gradients (section 3.3), and it takes a plain step of
+    gradient descent at the step's learning rate: unlike all other parameters, which the optimizer moves,
+    without momentum and weight decay. Removed weights stay zero.
+    """
+
+    def __init__(self, network: nn.Module, shared: Shared) -> None:
+        self._weights = weights(network)
+        codes = {name: layer.codes for name, layer in shared.items()}
+        self._codes = {name: tensor for name, _, tensor in pairs(network, codes)}
+        self._codebooks = {name: layer.codebook.clone() for name, layer in shared.items()}
+        self.after_step()
+
+    @property
+    def shared(self) -> Shared:
+        """The layers as they are now."""
+        return {name: Layer(codes, self._codebooks[name]) for name, codes in self._codes.items()}
+
+    @torch.no_grad()
+    def before_step(self, lr: float) -> None:
+        """Move the centroids."""
+        self._follow()
+        for name, weight in self._weights.items():
+            if weight.grad is None:
+                continue
+            codebook = self._codebooks[name]
+            gradient = torch.zeros_like(codebook)
+            gradient.index_add_(0, self._codes[name].flatten(), weight.grad.flatten().to(codebook.dtype))
+            codebook[1:] -= lr * gradient[1:]
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Every weight is its centroid again, wherever the optimizer has moved it."""
+        self._follow()
+        for name, weight in self._weights.items():
+            weight.copy_(self._codebooks[name][self._codes[name]])
+
+    def state(self) -> dict[str, Tensor]:
+        """Codes and codebooks, as `codes.NAME` and `codebook.NAME`."""
+        return {
+            f"{part}.{name}": tensor
+            for name, layer in self.shared.items()
+            for part, tensor in layer._asdict().items()
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`: the weights are those of the codebooks at once."""
+        self._codes = {name: tensors[f"codes.{name}"] for name in self._weights}
+        self._codebooks = {name: tensors[f"codebook.{name}"].clone() for name in self._weights}
+        self.after_step()
+
+    def _follow(self) -> None:
+        """To where the network is: a training may have moved it."""
+        for name, weight in self._weights.items():
+            self._codes[name] = beside(self._codes[name], weight)
+            self._codebooks[name] = self._codebooks[name].to(weight.device)
+
+
+def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Entries for what is not zero in a layer's codes: the zeros before each, and the codes themselves.
+
+    A gap that index_bits cannot say is bridged with fillers: entries of code 0 after as many zeros as can
+    be said (Han et al., figure 2; there the distance is written, which is one more than the zeros).
+    """
+    span = 2**index_bits
+    places = np.flatnonzero(codes)
+    zeros = np.diff(places, prepend=-1) - 1
+    own = np.cumsum(zeros // span + 1) - 1  # the entries that are no fillers
+    entries = int(own[-1]) + 1 if len(own) else 0
+    gaps, found = np.full(entries, span - 1), np.zeros(entries, dtype=np.int64)
+    gaps[own], found[own] = zeros % span, codes[places]
+    return gaps, found
+
+
+def _coded(symbols: np.ndarray, alphabet: int) -> list[bytes]:
+    """A table of code lengths, a byte a symbol, and the codes: none where there is only one symbol."""
+    lengths = huffman.lengths(np.bincount(symbols, minlength=alphabet))
+    return [lengths.tobytes(), huffman.pack(symbols, lengths)]
+
+
+def _uncoded(coded: list[bytes], count: int) -> np.ndarray:
+    """The inverse of `_coded`."""
+    table, stream = coded
+    return huffman.unpack(stream, np.frombuffer(table, dtype=np.uint8), count)
+
+
+def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
+    """A network of shared weights in few bytes.
+
+    Each convolution: codebook (float32), relative indices and codes, the two Huffman-coded with tables of
+    their own. All other parameters and buffers as they are. A header says what is there, a digest that
+    it is whole. Raises BadInput if the network's weights are not those of `shared`, and for index_bits
+    outside 1 to 16.
+    """
+    if not 1 <= index_bits <= 16:
+        raise BadInput(f"index_bits must be 1 to 16, not {index_bits!r}")
+    layers, rest, parts = [], [], []
+    for name, weight, codes in pairs(network, {name: layer.codes for name, layer in shared.items()}):
+        codebook = shared[name].codebook.to(weight.device)
+        if not torch.equal(weight, codebook[codes].to(weight.dtype)):
+            raise BadInput(f"{name} has other weights than its codebook: train it with Sharing")
+        gaps, found = relative(codes.flatten().cpu().numpy(), index_bits)
+        centroids = codebook[1:].cpu().numpy().astype("<f4")
+        coded = [centroids.tobytes(), *_coded(gaps, 2**index_bits), *_coded(found, len(codebook))]
+        layers.append(
+            {
+                "name": name,
+                "shape": list(weight.shape),
+                "centroids": len(centroids),
+                "entries": len(found),
+                "fillers": int((found == 0).sum()),
+                "bytes": [len(part) for part in coded],
+            }
+        )
+        parts += coded
+    for name, tensor in network.state_dict().items():
+        if name not in shared:
+            array = tensor.cpu().numpy()
+            array = array.astype(array.dtype.newbyteorder("<"))
+            rest.append({"name": name, "shape": list(array.shape), "dtype": array.dtype.str})
+            parts.append(array.tobytes())
+    header = json.dumps({"index_bits": index_bits, "layers": layers, "rest": rest}, separators=(",", ":"))
+    deflated = zlib.compress(header.encode(), 9)  # hundreds of names are much alike
+    content = b"".join([HEADER.pack(len(deflated)), deflated, *parts])
+    return PREFIX.pack(MAGIC, VERSION, hashlib.sha256(content).digest()) + content
+
+
+def decode(data: bytes, network: nn.Module) -> None:
+    """Fill a network of the same architecture with what `encode` wrote: parameters and buffers, bit for bit.
+
+    Raises BadInput, and leaves the network alone, if the data are damaged or of another architecture.
+    """
+    header, body = _opened(data)
+    found = {}
+    for layer in header["layers"]:
+        centroids, *coded = (body.read(length) for length in layer["bytes"])
+        gaps, codes = _uncoded(coded[:2], layer["entries"]), _uncoded(coded[2:], layer["entries"])
+        codebook = np.concatenate([np.zeros(1, dtype=np.float32), np.frombuffer(centroids, dtype="<f4")])
+        flat = np.zeros(math.prod(layer["shape"]), dtype=np.float32)
+        flat[np.cumsum(gaps + 1) - 1] = codebook[codes]
+        found[layer["name"]] = flat.reshape(layer["shape"])
+    for tensor in header["rest"]:
+        dtype = np.dtype(tensor["dtype"])
+        raw = np.frombuffer(body.read(dtype.itemsize * math.prod(tensor["shape"])), dtype)
+        found[tensor["name"]] = raw.reshape(tensor["shape"])
+    own = network.state_dict()
+    if odd := sorted(own.keys() ^ found.keys()):
+        raise BadInput(f"these data are of another architecture: {odd[0]} is only in one of the two")
+    for name, array in found.items():
+        if array.shape != own[name].shape:
+            shape = tuple(own[name].shape)
+            raise BadInput(f"{name} is {array.shape} in these data and {shape} in the network")
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in found.items()})
+
+
+def _opened(data: bytes) -> tuple[dict, io.BytesIO]:
+    """The header, and all that comes after it."""
+    if len(data) < PREFIX.size or not data.startswith(MAGIC):
+        raise BadInput("these data are no compressed network, or cut short")
+    _, version, digest = PREFIX.unpack_from(data)
+    if version != VERSION:
+        raise BadInput(f"these data are of version {version}; only {VERSION} can be read")
+    body = io.BytesIO(data[PREFIX.size :])
+    if hashlib.sha256(body.getbuffer()).digest() != digest:
+        raise BadInput("these data are damaged: they are not what was written")
+    (length,) = HEADER.unpack(body.read(HEADER.size))
+    return json.loads(zlib.decompress(body.read(length))), body
+
+
+def sizes(data: bytes) -> dict[str, int]:
+    """Bytes after each stage of the paper, of what `encode` wrote; "huffman" is all there really is.
+
+    dense: all tensors as they are. pruned: float32 and a relative index for each entry, fillers included.
+    shared: code, index and codebook; where there are fillers, their zero is one value more to tell apart.
+    The first three without any header.
+    """
+    header, _ = _opened(data)
+    rest = sum(np.dtype(each["dtype"]).itemsize * math.prod(each["shape"]) for each in header["rest"])
+    found = {"dense": rest, "pruned": rest, "shared": rest}
+    for layer in header["layers"]:
+        width = (layer["centroids"] + bool(layer["fillers"]) - 1).bit_length() if layer["entries"] else 0
+        found["dense"] += 4 * math.prod(layer["shape"])
+        found["pruned"] += _bytes(layer["entries"] * (32 + header["index_bits"]))
+        found["shared"] += _bytes(layer["entries"] * (width + header["index_bits"])) + 4 * layer["centroids"]
+    return {**found, "huffman": len(data)}
+
+
+def _bytes(bits: int) -> int:
+    return -(-bits // 8)

@@ -1,0 +1,179 @@
+"""How good is a saliency? The true change of the loss without a channel, to hold every criterion against."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from horticulture.data import Batches, Dataset, Images
+from horticulture.errors import BadInput, choose
+from horticulture.networks import Network
+from horticulture.pruning import saliency
+from horticulture.training import evaluation
+
+LEAST = 3  # channels that are ranked against each other
+
+
+def sample(network: Network, count: int, seed: int) -> list[tuple[int, int]]:
+    """(group, channel) of `count` channels drawn from all of the network, or of all if there are fewer."""
+    every = [(number, c) for number, group in enumerate(network.groups) for c in range(group.width)]
+    draw = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))
+    return [every[place] for place in sorted(draw[:count].tolist())]
+
+
+class Rise(NamedTuple):
+    """By how much the loss rises without a channel: on all images, and on two halves of them."""
+
+    rise: float
+    even: float  # on the first, third, ... image
+    odd: float
+
+
+def rises(
+    network: Network,
+    dataset: Dataset,
+    channels: Sequence[tuple[int, int]],
+    dtype: torch.dtype,
+    *,
+    norm_images: int,
+    part: str = "validation",
+    images: int = 0,
+) -> Iterator[Rise]:
+    """By how much the loss rises when each channel alone is silenced; the network is left as it was.
+
+    Silenced: its norm gives 0, as if it had been cut out (for the last channel of a group see `surgery`). The
+    norms' running statistics belong to the network with that channel, so with and without it they are
+    estimated anew from the first `norm_images` training images (0: they stay as they are). The loss is
+    measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented.
+    Raises BadInput for another part or fewer than two images.
+    """
+    halves = _halves(dataset, part, images)
+
+    def losses() -> list[float]:
+        settled = evaluation.settled(network, dataset, norm_images, dtype) if norm_images else nullcontext()
+        with settled:
+            return [evaluation.evaluate(network, dataset, half, dtype).loss for half in halves]
+
+    before = losses()
+    for group, channel in channels:
+        norm = network.groups[group].norm
+        scale, shift = norm.weight.detach().clone(), norm.bias.detach().clone()
+        try:
+            with torch.no_grad():
+                norm.weight[channel] = norm.bias[channel] = 0
+            even, odd = (now - then for now, then in zip(losses(), before, strict=True))
+        finally:
+            with torch.no_grad():
+                norm.weight.copy_(scale)
+                norm.bias.copy_(shift)
+        count = [len(half) for half in halves]
+        rise = (count[0] * even + count[1] * odd) / sum(count)
+        yield Rise(rise, even, odd)  # whoever asks for no more has the network as it was
+
+
+def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
+    found: Images = getattr(dataset, choose(part, ["validation", "train"], "part"))
+    if images == 1 or images < 0 or len(found) < 2:
+        raise BadInput(f"two halves need two images at least: images={images} of {len(found)} in {part}")
+    some = found.first(images)
+    return (
+        Images(some.pixels[::2], some.labels[::2]),
+        Images(some.pixels[1::2], some.labels[1::2]),
+    )
+
+
+def agreement(
+    scores: Sequence[float], rises: Sequence[float], groups: Sequence[int], scope: str = "global"
+) -> float:
+    """How well a criterion ranks channels by what their removal costs: Spearman's correlation, -1 to 1.
+
+    scores, rises, groups: a number for each sampled channel. A criterion of the scope "global" ranks all of
+    them. Any other ranks within each group: the mean over the groups with three channels or more, weighted
+    by their number. A criterion that says the same of all channels has 0; not a number where nothing can be
+    ranked: too few channels, or all with the same rise.
+    """
+    where = np.zeros(len(groups), dtype=int) if scope == "global" else np.asarray(groups)
+    found: list[float] = []
+    weights: list[int] = []
+    for group in np.unique(where):
+        here = where == group
+        if here.sum() >= LEAST and len(np.unique(np.asarray(rises)[here])) > 1:
+            found.append(_spearman(np.asarray(scores)[here], np.asarray(rises)[here]))
+            weights.append(int(here.sum()))
+    return float(np.average(found, weights=weights)) if found else float("nan")
+
+
+def ceiling(
+    even: Sequence[float],
+    odd: Sequence[float],
+    groups: Sequence[int] | None = None,
+    scope: str = "global",
+) -> float:
+    """The agreement that a perfect criterion would reach with the measured rises, 0 to 1.
+
+    even, odd: the rises on the two halves; groups (for the scope "global" not needed) and scope as for
+    `agreement`, which may also give what is not a number. Each half is the truth and noise of its own, of
+    variances T and E. So the halves correlate by r = T / (T + E), and in their mean, where the noise has half
+    the variance, the truth has the share R = T / (T + E / 2) = 2 r / (1 + r) (Spearman and Brown, 1910). The
+    truth itself correlates with that mean by T / sqrt(T (T + E / 2)) = sqrt(R). For ranks this holds
+    approximately, and too high is what it gives if images of the two halves show one and the same object.
+    Halves that do not agree (r of 0 or less) tell nothing: 0. Raises BadInput without groups where they are
+    needed.
+    """
+    if groups is None and scope != "global":
+        raise BadInput(f"the scope {scope} compares within groups: say which group each channel is of")
+    half = agreement(even, odd, [0] * len(even) if groups is None else groups, scope)
+    if half <= 0:
+        return 0.0
+    return math.sqrt(2 * half / (1 + half))  # not a number stays so
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """The correlation of the ranks, equal ones at their mean; 0 where one of the two is constant."""
+    from scipy.stats import rankdata  # takes a second: every worker would pay it
+
+    ranks = rankdata(a), rankdata(b)
+    if min(np.ptp(rank) for rank in ranks) == 0:
+        return 0.0
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def scores(
+    network: Network,
+    dataset: Dataset,
+    criteria: Sequence[str],
+    steps: int,
+    batch_size: int,
+    seed: int,
+    dtype: torch.dtype,
+) -> dict[str, list[Tensor]]:
+    """Every criterion's scores, one tensor a group, from the same training batches.
+
+    As in fine-tuning, but no weight moves, so that all criteria and the true rises are about one network. It
+    is left as it was.
+    """
+    batches = Batches(dataset, batch_size, torch.Generator().manual_seed(seed))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    was_training = network.training
+    network.train()
+    with ExitStack() as stack:
+        probes = {
+            name: stack.enter_context(saliency.Probe(network, name, torch.Generator().manual_seed(seed)))
+            for name in criteria
+        }
+        for _ in range(steps):
+            x, y = next(batches)
+            network.zero_grad()
+            with evaluation.autocast(dtype, x.device):
+                loss = F.cross_entropy(network(x), y)
+            loss.backward()
+        found = {name: probe.scores() for name, probe in probes.items()}
+    network.zero_grad()
+    network.load_state_dict(before)  # the norms have seen batches
+    network.train(was_training)
+    return found

@@ -1,0 +1,185 @@
+"""Pruning weight by weight: masks by magnitude, what keeps them during training, a fresh start under them.
+
+Han et al. (2015); what may go and how the rest is initialised afresh as in Liu et al. (2019). Nothing gets
+smaller here: removed weights are zeros in tensors of the old shape. `compression` writes them small.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from horticulture.errors import BadInput, choose
+from horticulture.networks.layers import Network, initialise
+from horticulture.training.callbacks import Rule
+
+SCOPES = ("global", "layer")
+
+
+def weights(network: nn.Module) -> dict[str, nn.Parameter]:
+    """What may be pruned, by its name in `state_dict`: the weights of convolutions (Liu et al., 2019).
+
+    The classifier and the norms stay whole. Layers that have lost all their channels are left out.
+    """
+    return {
+        f"{name}.weight": module.get_parameter("weight")
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and module.weight.numel()
+    }
+
+
+def pairs(network: nn.Module, masks: dict[str, Tensor]) -> list[tuple[str, nn.Parameter, Tensor]]:
+    """Name, weight and what belongs to it, a tensor of its shape (a mask), for everything in `weights`.
+
+    Raises BadInput if a name or a shape is not the network's.
+    """
+    found = weights(network)
+    if odd := sorted(found.keys() ^ masks.keys()):
+        raise BadInput(f"these are not of this network: {odd[0]} is only in one of the two")
+    for name, weight in found.items():
+        if masks[name].shape != weight.shape:
+            raise BadInput(f"{name} is {tuple(weight.shape)} in the network, not {tuple(masks[name].shape)}")
+    return [(name, weight, masks[name].to(weight.device)) for name, weight in found.items()]
+
+
+@torch.no_grad()
+def masks(
+    network: nn.Module, share: float, scope: str = "global", before: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Which weights stay when that share goes, the smallest first: bool tensors of the weights' shapes.
+
+    share: of all weights that may go (scope "global") or of each layer's ("layer"). Exactly
+    `round(share * number)` are removed. Where only some of equal ones go, they are taken at equal distances
+    among these, from the first layer to the last.
+    before: masks of an earlier step. What they removed stays removed, and counts.
+    Raises BadInput for a share outside [0, 1) or below what is removed already, and an unknown scope.
+    """
+    choose(scope, SCOPES, "scope")
+    if not 0 <= share < 1:
+        raise BadInput(f"share must be at least 0 and below 1, not {share!r}")
+    found = weights(network)
+    sizes = {name: weight.abs().flatten() for name, weight in found.items()}
+    if before is not None:
+        for name, _, mask in pairs(network, before):
+            sizes[name][~mask.flatten()] = -1  # smaller than any: goes first again
+    if scope == "layer":
+        kept = [_largest(size, share, name) for name, size in sizes.items()]
+    else:
+        whole = _largest(torch.cat(list(sizes.values())), share, "the network")
+        kept = list(whole.split([weight.numel() for weight in found.values()]))
+    return {name: mask.reshape(found[name].shape) for name, mask in zip(found, kept, strict=True)}
+
+
+def _largest(sizes: Tensor, share: float, where: str) -> Tensor:
+    """True for all but the smallest. Counted, not compared with a threshold, which ties would miss."""
+    count, gone = round(share * len(sizes)), int((sizes < 0).sum())
+    if gone > count:
+        raise BadInput(f"share {share!r} of {where} is {count} weights, but {gone} are removed already")
+    kept = torch.ones_like(sizes, dtype=torch.bool)
+    if count == 0:
+        return kept
+    rising, order = sizes.sort(stable=True)
+    cut = rising[count - 1 : count]
+    first, end = (int(torch.searchsorted(rising, cut, right=right)) for right in (False, True))
+    equal, some = order[first:end], count - first
+    kept[order[:first]] = False
+    kept[equal[(2 * torch.arange(some, device=sizes.device) + 1) * len(equal) // (2 * some)]] = False
+    return kept
+
+
+def nonzero(network: nn.Module) -> dict[str, Tensor]:
+    """The masks of a network that was pruned: what is not zero stays."""
+    return {name: weight.detach() != 0 for name, weight in weights(network).items()}
+
+
+@torch.no_grad()
+def macs(network: Network, masks: dict[str, Tensor]) -> int:
+    """Multiply-accumulates of one forward pass of one image with weights that are left, and the classifier.
+
+    What hardware would do that skips every zero: a bound on the work, not a time.
+    """
+    found: list[int] = []
+    image = torch.zeros(1, *network.architecture.image, device=next(network.parameters()).device)
+
+    def count(mask: Tensor | None) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            positions = output[0, 0].numel() if mask is not None else 1
+            kept = mask if mask is not None else torch.ones_like(module.get_parameter("weight"))
+            found.append(positions * int(kept.sum()))
+
+        return hook
+
+    was_training, hooks = network.training, []
+    for name, module in network.named_modules():
+        mask = masks.get(f"{name}.weight")
+        if mask is not None or isinstance(module, nn.Linear):
+            hooks.append(module.register_forward_hook(count(mask)))
+    network.eval()(image)
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return sum(found)
+
+
+def left(masks: dict[str, Tensor], network: nn.Module) -> int:
+    """Trainable parameters that are not removed, those that cannot be (norms, classifier) included."""
+    removed = sum(int((~mask).sum()) for _, _, mask in pairs(network, masks))
+    return sum(parameter.numel() for parameter in network.parameters()) - removed
+
+
+@torch.no_grad()
+def fresh(network: nn.Module, masks: dict[str, Tensor], generator: torch.Generator | None = None) -> None:
+    """Initialise the network anew under its masks, in place, on the CPU (Liu et al., 2019, published code).
+
+    Surviving weights are drawn from N(0, 2 / n) with n = survivors of the layer / its input channels:
+    the variance is that of a whole layer with as many weights. All else as a new network has it.
+    """
+    found = pairs(network, masks)
+    initialise(network, generator)
+    for _, weight, mask in found:
+        # They are N(0, 2 / (k k outputs)) now, and k k outputs = all weights / input channels.
+        weight.mul_(math.sqrt(weight.numel() / max(int(mask.sum()), 1))).masked_fill_(~mask, 0)
+
+
+class Masked(Rule):
+    """Keeps removed weights at zero, from now on and after every step, whatever momentum and decay do.
+
+    What the optimizer remembers of a removed weight moves that weight alone, so it needs no mask.
+    """
+
+    def __init__(self, network: nn.Module, masks: dict[str, Tensor]) -> None:
+        self._weights = weights(network)
+        self._removed = {name: ~mask for name, _, mask in pairs(network, masks)}
+        self.after_step()
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """True for the weights that stay."""
+        return {name: ~removed for name, removed in self._removed.items()}
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Zero again what the step moved."""
+        for name, weight in self._weights.items():
+            self._removed[name] = beside(self._removed[name], weight)
+            weight.masked_fill_(self._removed[name], 0)
+
+    def state(self) -> dict[str, Tensor]:
+        """The masks, as `mask.NAME`."""
+        return {f"mask.{name}": mask for name, mask in self.masks.items()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`: other masks, which hold at once."""
+        self._removed = {name: ~tensors[f"mask.{name}"] for name in self._weights}
+        self.after_step()
+
+
+def beside(tensor: Tensor, weight: Tensor) -> Tensor:
+    """A tensor of the weight's shape, on its device and in its order in memory, where both are fast.
+
+    A training may move its network after a rule was made for it; then this copies, once.
+    """
+    if tensor.device == weight.device and tensor.stride() == weight.stride():
+        return tensor
+    return torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)

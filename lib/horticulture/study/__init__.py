@@ -1,0 +1,1 @@
+"""A study: its parameters become runs, and the notebooks run through papermill."""

@@ -1,0 +1,270 @@
+"""What a study asks for: from the notebooks' parameters to runs.
+
+A `Protocol` holds the parameters under the names that the notebooks give them.
+What it asks for are descriptions: nothing is computed here but architectures.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from horticulture import architecture, execution, runs
+from horticulture.architecture import Architecture
+from horticulture.data import Dataset
+from horticulture.errors import BadInput, choose
+from horticulture.pruning import Plan, saliency, selection
+from horticulture.runs import Member, Run
+from horticulture.study.pruned import Found, Taken, found
+from horticulture.training import Recipe
+
+LENGTHS = ("epochs", "steps", "tune_epochs")  # what becomes longer in a longer study
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The parameters of a study, and the runs that follow from them. Raises BadInput for what cannot be."""
+
+    data: str
+    images: int
+    network: str
+    seeds: list[int]
+    epochs: int
+    lr: float
+    schedule: str
+    batch_size: int
+    weight_decay: float = 5e-4
+    image_size: int = 0
+    precision: str = "float32"
+    norms: str = "estimated"
+    norm_images: int = 512
+    longer: list[float] = field(default_factory=lambda: [1.0])
+    longer_sizes: list[float] = field(default_factory=list)
+    strengths: dict[str, float] = field(default_factory=dict)
+    criterion: str = "fisher"
+    ratios: list[float] = field(default_factory=list)
+    measure: str = "channels"
+    scope: str = ""
+    floor: float = 0.0
+    rounds: int = 1
+    steps: int = 1
+    evaluate_every: int = 1
+    tune_lr: float = 0.01
+    tune_epochs: int = 1
+    sizes: list[float] = field(default_factory=list)
+    budgets: list[str] = field(default_factory=list)
+    cap: float = 2.0
+    bits: int = 5
+    curves: list[str] = field(default_factory=list)
+    copied: float = 0.5
+    guide_network: str = ""
+    guide_data: str = ""
+
+    @staticmethod
+    def of(parameters: dict[str, Any]) -> "Protocol":
+        """From all parameters of a study, of which those that say where and how to show do not matter."""
+        known = [found.name for found in fields(Protocol)]
+        return Protocol(**{name: parameters[name] for name in known if name in parameters})
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set, on the CPU."""
+        return execution.dataset(self.data, self.images, image_size=self.image_size)
+
+    @cached_property
+    def source(self) -> dict:
+        """What runs say of the data."""
+        return execution.source(self.data, self.images, self.image_size)
+
+    @cached_property
+    def whole(self) -> Architecture:
+        """The whole network's architecture."""
+        images = self.dataset
+        return architecture.named(self.network, image=images.image, classes=len(images.classes))
+
+    @property
+    def criteria(self) -> list[str]:
+        """The criteria, of which `criterion` may name several with commas between."""
+        return [name.strip() for name in self.criterion.split(",")]
+
+    # --- training the whole network ----------------------------------------------------------------------
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of every training from scratch."""
+        return self._recipe(self.epochs, self.lr, self.schedule)
+
+    @property
+    def bases(self) -> list[Run]:
+        """The whole network, trained: one for each seed."""
+        return [self.base(seed) for seed in self.seeds]
+
+    @property
+    def wholes(self) -> list[Member]:
+        """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
+        penalties = {name: saliency.CRITERIA[_criterion(name)].penalty for name in self.criteria}
+        found: dict[str, Member] = {}
+        for longer in dict.fromkeys([1.0, *map(float, self.longer)]):
+            own = self.at(longer)
+            ways = {"": "none", **{name: penalty for name, penalty in penalties.items() if penalty != "none"}}
+            for criterion, penalty in ways.items():
+                for seed in self.seeds:
+                    base = own.base(seed, penalty)
+                    about: dict[str, Any] = {"longer": longer, "whole_macs": own.whole_macs}
+                    found.setdefault(base.key, Member("whole", base, criterion, **about))
+        return list(found.values())
+
+    def at(self, longer: float) -> "Protocol":
+        """The same study with all its training so many times as long: before, between and after removals."""
+        if longer == 1:
+            return self
+        times = {name: max(1, round(longer * getattr(self, name))) for name in LENGTHS}
+        return replace(self, **times, sizes=self.longer_sizes or self.sizes)
+
+    @cached_property
+    def whole_macs(self) -> int:
+        """Forward multiply-accumulates of the whole network's training."""
+        steps = self.epochs * (len(self.dataset.train) // self.batch_size)
+        return self.whole.macs * steps * self.batch_size
+
+    def base(self, seed: int, penalty: str = "none") -> Run:
+        """The whole network, trained, perhaps with a penalty."""
+        strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
+        if penalty != "none" and not (isinstance(strength, int | float) and strength > 0):
+            raise BadInput(
+                f"strengths must say how strong the penalty {penalty} is, above 0: {self.strengths}"
+            )
+        recipe = replace(self.recipe, penalty=penalty, strength=strength)
+        return execution.train(self.whole, recipe, self.source, seed)
+
+    def tuning(self, lr: float, schedule: str) -> Recipe:
+        """Of a training that goes on with weights that are there. Raises BadInput if that were nothing."""
+        if self.tune_epochs < 1:
+            raise BadInput(f"tune_epochs must be positive, not {self.tune_epochs!r}")
+        return self._recipe(self.tune_epochs, lr, schedule)
+
+    def _recipe(self, epochs: int, lr: float, schedule: str) -> Recipe:
+        return Recipe(epochs, lr, schedule, **self._common)
+
+    @property
+    def _common(self) -> dict[str, Any]:
+        """What every training and every pruning of the study has."""
+        return {
+            "batch_size": self.batch_size,
+            "weight_decay": self.weight_decay,
+            "precision": self.precision,
+            "norms": self.norms,
+            "norm_images": self.norm_images,
+        }
+
+    # --- taking it apart ---------------------------------------------------------------------------------
+
+    def plan(self, criterion: str, ratio: float = 0.0) -> Plan:
+        """How one of the criteria takes the network apart."""
+        unit = saliency.CRITERIA[_criterion(criterion)].unit
+        scopes = {"weight": selection.SCOPES, "block": ()}  # presets are of channels; a block is a block
+        return Plan(
+            rounds=self.rounds,
+            criterion=criterion,
+            ratio=ratio,
+            measure=self.measure,
+            scope=self.scope if self.scope in scopes.get(unit, [self.scope]) else "",
+            floor=self.floor if unit == "channel" else 0.0,
+            steps=self.steps,
+            lr=self.tune_lr,
+            evaluate_every=self.evaluate_every,
+            **self._common,
+        )
+
+    @property
+    def prunings(self) -> list[Taken]:
+        """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
+        found = []
+        for name in self.criteria:
+            penalty = saliency.CRITERIA[_criterion(name)].penalty
+            for longer in self.longer:
+                own = self.at(longer)
+                for ratio in self.ratios or [0.0]:
+                    for seed in self.seeds:
+                        base = own.base(seed, penalty)
+                        run = execution.prune(base, own.plan(name, ratio))
+                        found.append(Taken(name, base, run, float(longer), own.whole_macs))
+        return found
+
+    @property
+    def curves_of_prunings(self) -> list[Member]:
+        """The prunings that are drawn round by round: a longer one is drawn at `longer_sizes` only."""
+        return [taken.member() for taken in self.prunings if taken.longer == 1 or not self.longer_sizes]
+
+    def found(self, outputs: Path) -> list[Found]:
+        """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
+        chosen = []
+        for taken in self.prunings:
+            rounds = [self.rounds]
+            if taken.one_by_one:
+                removed, sizes = runs.removals(taken.run, outputs), self.at(taken.longer).sizes
+                near = [runs.round_nearest(removed, size * self.whole.params) for size in sizes]
+                rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
+            chosen += [found(taken, round_, outputs) for round_ in rounds]
+        return chosen
+
+    # --- the same at other sizes -------------------------------------------------------------------------
+
+    @property
+    def guide(self) -> "Protocol | None":
+        """The same protocol on the network and the data that the transferred profile comes from."""
+        if not self.guide_network:
+            return None
+        return replace(self, network=self.guide_network, data=self.guide_data or self.data, guide_network="")
+
+    @property
+    def guides(self) -> list[Taken]:
+        """The prunings whose profiles are carried over to this network."""
+        return self.guide.prunings if self.guide else []
+
+    def check(self) -> None:
+        """Refuse, before anything runs, what would fail later. Raises BadInput."""
+        for size in [*self.sizes, *self.longer_sizes, self.copied]:
+            if not (isinstance(size, int | float) and 0 < size <= 1):
+                raise BadInput(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
+        for seed in self.seeds:
+            if not isinstance(seed, int):
+                raise BadInput(f"seeds are whole numbers, not {seed!r}")
+        for times in self.longer:
+            if not (isinstance(times, int | float) and times > 0):
+                raise BadInput(f"longer are multiples of the epochs, above 0, not {times!r}")
+        if self.cap < 0:
+            raise BadInput(f"cap must be 0 (no limit) or more, not {self.cap!r}")
+        for taken in [*self.prunings, *self.guides]:  # describing them checks them
+            execution.compress(taken.base, self.tuning(self.tune_lr, "constant"), self.bits)
+
+
+def _criterion(name: str) -> str:
+    return choose(name, saliency.CRITERIA, "criterion")
+
+
+# --- what there is to look at ----------------------------------------------------------------------------
+
+MOMENTS = 24  # of a pruning that goes channel by channel
+
+
+def ends(asked: Protocol, outputs: Path) -> dict[str, list[Architecture]]:
+    """What each way of pruning channels left in the end: one architecture a seed, by label."""
+    found_: dict[str, list[Architecture]] = {}
+    for taken in asked.prunings:
+        if not taken.sparse:
+            shape = found(taken, taken.run.recipe["rounds"], outputs).shape
+            found_.setdefault(taken.label, []).append(shape)
+    return found_
+
+
+def moments(asked: Protocol, outputs: Path) -> dict[str, Architecture]:
+    """The first seed's networks in the order in which they shrink, by label: some rounds of each pruning."""
+    shown = {"whole": asked.whole}
+    for taken in asked.prunings:
+        if taken.run.seed == asked.seeds[0] and not taken.sparse:
+            removed, rounds = runs.removals(taken.run, outputs), taken.run.recipe["rounds"]
+            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds][1:]):
+                label = f"{taken.label}, round {round_}" if rounds > 1 else taken.label
+                shown[label] = runs.architecture_at(taken.run, removed, round_)
+    return shown

@@ -1,0 +1,92 @@
+"""Networks that are taken apart, and those that were found on the way."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from horticulture import execution, runs
+from horticulture.architecture import Architecture
+from horticulture.pruning import saliency, selection
+from horticulture.runs import Member, Run
+
+
+class Taken(NamedTuple):
+    """A network that is taken apart: by which criterion, and from which base.
+
+    `longer`: how many times the study's epochs and steps all of it was trained. `whole_macs`: what the
+    training of its base took.
+    """
+
+    criterion: str
+    base: Run
+    run: Run  # the pruning
+    longer: float
+    whole_macs: int
+
+    def member(self, curve: str = "pruned-tuned", run: Run | None = None, **more: Any) -> Member:
+        """The place in the study of the pruning, a network for every round, or of a run that follows it."""
+        about: dict[str, Any] = {"ratio": self.ratio, "longer": self.longer, "whole_macs": self.whole_macs}
+        return Member(curve, run or self.run, self.criterion, **about, **more)
+
+    @property
+    def label(self) -> str:
+        """For people: the criterion, the share that goes, and how much longer it was trained."""
+        went = f" −{100 * self.ratio:.0f} %" if self.ratio else ""
+        return self.criterion + went + (f", trained × {self.longer:g}" if self.longer != 1 else "")
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether a round takes one channel."""
+        return execution.plan(self.run).one_at_a_time()
+
+    @property
+    def ratio(self) -> float | None:
+        """The share that goes: none where channels go one by one, 0 where it is for the network to say."""
+        plan = execution.plan(self.run)
+        if plan.one_at_a_time():
+            return None
+        return plan.ratio or selection.share(plan.scope, self.run.architecture)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether single weights went, so that the shape is that of the whole network."""
+        return saliency.CRITERIA[self.run.recipe["criterion"]].unit == "weight"
+
+
+class Found(NamedTuple):
+    """A network that a pruning found: its shape, and what it cost in MACs to find it.
+
+    `selections`: where its groups select channels of a trunk, which ones each has kept.
+    """
+
+    taken: Taken
+    round: int
+    shape: Architecture
+    macs: int  # of one image; with single weights gone, those of the weights that are left
+    cost: int
+    selections: list[list[int]] | None = None
+
+    def member(self, curve: str, run: Run) -> Member:
+        """A run's place in the study: trained for this shape, or from these weights."""
+        name = f"sparse-{curve}" if self.taken.sparse else curve
+        return self.taken.member(name, run, round=self.round, before=self.cost)
+
+
+def found(taken: Taken, round_: int, outputs: Path) -> Found:
+    """What a finished pruning had after a round."""
+    removed = runs.removals(taken.run, outputs)
+    cost = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
+    shape = runs.architecture_at(taken.run, removed, round_)
+    metrics = (runs.result(taken.run, outputs) or {})["metrics"]
+    kept = _selections(taken.run, removed, round_) if not taken.sparse else None
+    return Found(taken, round_, shape, metrics.get("nonzero_macs", shape.macs), cost, kept)
+
+
+def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]] | None:
+    """Where in its trunk the channels stand that each selecting group kept; None if no group selects."""
+    whole = run.architecture
+    if all(most is None for most in whole.most):
+        return None
+    left = zip(runs.remaining(run, removed, round_), whole.widths, whole.most, strict=True)
+    return [[c * most // width for c in kept] if most is not None else [] for kept, width, most in left]

@@ -1,0 +1,35 @@
+"""Training a network by a recipe, and measuring it."""
+
+from horticulture.training.trainer import (
+    LOOKS,
+    SCHEDULES,
+    Epoch,
+    Recipe,
+    State,
+    Training,
+    finite,
+    plain,
+    positive,
+    restore_rule,
+    restore_tensors,
+    sgd,
+    step,
+    tensors_of,
+)
+
+__all__ = [
+    "LOOKS",
+    "SCHEDULES",
+    "Epoch",
+    "Recipe",
+    "State",
+    "Training",
+    "finite",
+    "plain",
+    "positive",
+    "restore_rule",
+    "restore_tensors",
+    "sgd",
+    "step",
+    "tensors_of",
+]

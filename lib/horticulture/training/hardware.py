@@ -1,0 +1,80 @@
+"""Where to compute, and what that place calls itself."""
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from horticulture.errors import BadInput, choose
+from horticulture.training import evaluation
+
+
+def place(device: str) -> torch.device:
+    """`auto` is the GPU if there is one. Raises BadInput for a device that is not here."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BadInput(f"no device {device!r} here ({str(error).splitlines()[0]})") from error
+    return torch.device(device)
+
+
+def precision(wanted: str, device: torch.device) -> str:
+    """A name in `evaluation.PRECISIONS`: `auto` is bfloat16 only where the hardware multiplies it.
+
+    Raises BadInput where it would only be imitated.
+    """
+    native = evaluation.has_bfloat16(device)
+    if wanted == "auto":
+        return "bfloat16" if native else "float32"
+    if wanted == "bfloat16" and not native:
+        raise BadInput(f"{processor(device)} only imitates bfloat16, ten times slower: use float32")
+    return choose(wanted, ["auto", *evaluation.PRECISIONS], "precision")
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads (None: as many as now), which decide the last bits of every sum."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def about(device: torch.device) -> dict:
+    """What a result says of where it was made."""
+    return {
+        "device": processor(device),
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in ("horticulture", "torch", "numpy")},
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def same_bits(found: dict, device: torch.device) -> bool:
+    """Whether this place, with as many threads, computes what the one of a result (`about`) did."""
+    here = about(device)
+    return found["device"] == here["device"] and found["versions"]["torch"] == here["versions"]["torch"]
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself and how many threads it uses, for captions."""
+    name = processor(device)
+    return name if device.type == "cuda" else f"{name}, {torch.get_num_threads()} threads"
+
+
+def processor(device: torch.device) -> str:
+    """What the device calls itself."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,243 @@
+"""Penalties: what a training may carry so that channels or whole blocks say by themselves that they can go.
+
+A penalty is a rule of a training: it acts between the gradient and the step. Two methods put factors
+into the network; at the end `absorb` multiplies them into the weights, and the plain network goes on.
+
+    with penalties.make(network, "blocks", 0.01) as penalty:
+        ...  # steps of training with `rule=penalty`
+        factors = penalty.absorb()
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from horticulture.architecture import Architecture
+from horticulture.errors import BadInput, choose
+from horticulture.networks import Network
+from horticulture.training.callbacks import Rule
+
+MOMENTUM = 0.9  # of the factors, as published
+
+Factors = list[float] | list[list[float]]  # one a block, or a list a group with one a channel
+
+
+class Penalty(Rule):
+    """A rule that may have hooks in the network. Close it, or use it as a context. This one does nothing."""
+
+    def absorb(self) -> Factors:
+        """Leave the network plain, computing the same; returns the factors that it had (none: empty)."""
+        return []
+
+    def close(self) -> None:
+        """Take the hooks out of the network."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Slimming(Penalty):
+    """Network slimming (Liu et al., 2017): strength * sum |gamma| over the norms of all groups.
+
+    gamma is the norm's scale of a channel. As published the loss itself stays as it is and its subgradient
+    is added: strength * sign(gamma), which is 0 at 0. Norms whose channels cannot go are not penalised.
+    """
+
+    def __init__(self, network: Network, strength: float) -> None:
+        self.network, self.strength = network, strength
+
+    @torch.no_grad()
+    def before_step(self, lr: float) -> None:
+        """Add the penalty's subgradient to the gradient of the loss."""
+        for group in self.network.groups:
+            gamma = group.norm.weight
+            if gamma.grad is not None:  # of a vanished group nothing is computed
+                gamma.grad.add_(gamma.sign(), alpha=self.strength)
+
+
+class Structure(NamedTuple):
+    """What can go as a whole: whose output is scaled, by which of the factors, and what can absorb them.
+
+    `place`: a number (one factor for the whole output) or a slice (one factor a channel).
+    `absorbers`: modules in whose weights the factors can be multiplied instead, along the inputs.
+    """
+
+    output: nn.Module
+    place: int | slice
+    absorbers: tuple[nn.Module, ...]
+
+
+class SparseStructures(Penalty):
+    """Sparse structure selection (Huang and Wang, 2018): a factor a structure, strength * sum |factor|.
+
+    The factors begin at 1, know no weight decay, and are moved by `proximal_step` at the learning rate of
+    the step, to exactly 0 where a structure can go. The other weights are left to the training's own
+    optimizer (published: Nesterov's). The network must be on its device already.
+    """
+
+    def __init__(
+        self, network: Network, strength: float, structures: Sequence[Structure], count: int
+    ) -> None:
+        self.strength, self.structures = strength, structures
+        like = next(network.parameters())
+        self.factors = torch.ones(count, dtype=like.dtype, device=like.device, requires_grad=True)
+        # The optimizer does not know the factors: their gradient is added up here and emptied after use.
+        self.factors.grad = torch.zeros_like(self.factors)
+        self.velocity = torch.zeros_like(self.factors, requires_grad=False)
+        self._hooks = [each.output.register_forward_hook(self._scale(each.place)) for each in structures]
+
+    def _scale(self, place: int | slice) -> Callable[..., Tensor]:
+        def hook(module: object, inputs: object, output: Tensor) -> Tensor:
+            # In the output's own type: a float32 factor would turn a bfloat16 network into a float32 one.
+            return output * along_channels(self.factors[place], output).to(output.dtype)
+
+        return hook
+
+    @torch.no_grad()
+    def before_step(self, lr: float) -> None:
+        """Move the factors. Where a block has vanished its gradient is 0 and its factor of no effect."""
+        gradient = self.factors.grad
+        assert gradient is not None
+        factors, velocity = proximal_step(self.factors, self.velocity, gradient, lr, self.strength)
+        self.factors.copy_(factors)
+        self.velocity.copy_(velocity)
+        gradient.zero_()
+
+    def state(self) -> dict[str, Tensor]:
+        """The factors and their velocity."""
+        return {"factors": self.factors.detach(), "velocity": self.velocity}
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`, for a network of the same shape."""
+        self.factors.copy_(tensors["factors"])
+        self.velocity.copy_(tensors["velocity"])
+
+    @torch.no_grad()
+    def absorb(self) -> Factors:
+        """Multiply the factors into the weights and close. Once, when the training is over."""
+        for structure in self.structures:
+            for module in structure.absorbers:
+                weight = module.get_parameter("weight")
+                weight.mul_(along_channels(self.factors[structure.place], weight))
+                if isinstance(module, nn.BatchNorm2d):  # a branch that ends in a norm
+                    module.bias.mul_(self.factors[structure.place])
+        self.close()
+        return [self.factors[structure.place].tolist() for structure in self.structures]
+
+    def close(self) -> None:
+        """Take the hooks out of the network."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+
+
+def along_channels(factors: Tensor, like: Tensor) -> Tensor:
+    """One factor, or one a channel, shaped to multiply dimension 1 of a tensor such as `like`.
+
+    That dimension holds the channels of an output and the inputs of a weight.
+    """
+    return factors.reshape(-1, *[1] * (like.dim() - 2))
+
+
+def proximal_step(
+    factors: Tensor, velocity: Tensor, gradient: Tensor, lr: float, strength: float
+) -> tuple[Tensor, Tensor]:
+    """One step of accelerated proximal gradient: the factors and their velocity after it.
+
+    Huang and Wang (2018), equations 10 to 12, and as in their code never below 0:
+    z = soft(factors - lr gradient, lr strength); velocity = z - factors + 0.9 velocity;
+    factors = max(z + 0.9 velocity, 0), with soft(x, a) = sign(x) max(|x| - a, 0).
+    The gradient is that of the loss without the penalty, at these factors.
+    """
+    z = F.softshrink(factors - lr * gradient, lr * strength)
+    velocity = z - factors + MOMENTUM * velocity
+    return (z + MOMENTUM * velocity).clamp(min=0), velocity
+
+
+def blocks(network: Network, strength: float) -> SparseStructures:
+    """One factor a residual block, on what it adds to its trunk.
+
+    Raises BadInput if the network has no residual blocks that can leave as a whole.
+    """
+    if not network.architecture.blocks:
+        family = network.architecture.family
+        raise BadInput(
+            f"a network of the family {family} has no blocks that can leave as a whole: use groups"
+        )
+    structures = [Structure(branch, number, (branch,)) for number, branch in enumerate(network.branches)]
+    return SparseStructures(network, strength, structures, len(structures))
+
+
+def groups(network: Network, strength: float) -> SparseStructures:
+    """One factor a channel of every group, after its activation: here the channel is the structure.
+
+    Published for the neurons of VGG and for the groups of convolutions in ResNeXt.
+    """
+    structures, count = [], 0
+    for group in network.groups:
+        place = slice(count, count + group.width)
+        structures.append(Structure(group.gate, place, tuple(group.consumers)))
+        count = place.stop
+    return SparseStructures(network, strength, structures, count)
+
+
+class Kind(NamedTuple):
+    """A penalty for the tables: what it does, and how it is made for a network with a strength."""
+
+    about: str
+    make: Callable[[Network, float], Penalty]
+
+
+PENALTIES: dict[str, Kind] = {
+    "none": Kind("the loss alone", lambda network, strength: Penalty()),
+    "slimming": Kind("pull the scale of every channel's norm to zero", Slimming),
+    "blocks": Kind("a factor on every residual block, pulled to exactly zero", blocks),
+    "groups": Kind("a factor on every channel, pulled to exactly zero", groups),
+}
+
+
+def make(network: Network, name: str, strength: float) -> Penalty:
+    """The penalty of that name for a network on its device; "none" asks for no strength.
+
+    Published strengths: slimming 1e-4 (VGG) and 1e-5 (ResNet-164, DenseNet-40); blocks 0.01 (ResNet-50).
+    Raises BadInput for an unknown name, a strength below zero, and blocks where a network has none.
+    """
+    kind = PENALTIES[choose(name, PENALTIES, "penalty")]
+    if name != "none" and not 0 <= strength < math.inf:
+        raise BadInput(f"the strength of a penalty must be 0 or more, not {strength!r}")
+    return kind.make(network, strength)
+
+
+def scores(architecture: Architecture, name: str, factors: Factors) -> list[Tensor]:
+    """(channel,) for every group: how much its channels count by the factors that `absorb` gave.
+
+    architecture: that of the network when it was trained with the penalty `name`, "blocks" or "groups".
+    The factor of a block counts for all channels of all its groups; those of groups in no block are
+    infinite, for they never go. Raises BadInput if there are not as many factors as structures.
+    """
+    widths = architecture.widths
+    if choose(name, ("blocks", "groups"), "penalty with factors") == "blocks":
+        _same(len(factors), len(architecture.blocks), "blocks")
+        found = [torch.full((width,), math.inf) for width in widths]
+        for factor, members in zip(torch.tensor(factors), architecture.blocks, strict=True):
+            for group in members:
+                found[group].fill_(factor)
+        return found
+    _same(len(factors), len(widths), "groups")
+    found = [torch.tensor(channels, dtype=torch.float32) for channels in factors]
+    for name, channels, width in zip(architecture.groups, found, widths, strict=True):
+        _same(len(channels), width, f"channels of group {name}")
+    return found
+
+
+def _same(factors: int, structures: int, what: str) -> None:
+    if factors != structures:
+        raise BadInput(f"{factors} factors for {structures} {what}: they are those of another network")
