@@ -2,6 +2,7 @@
 
     make bench
 
+It is written to outputs/bench/bench.csv; the README shows a copy in outputs/reference/measured/.
 Each ratio is measured side by side in one process: the things compared take turns, and medians count.
 """
 

@@ -129,7 +129,7 @@ class Epoch(NamedTuple):
     images: int  # seen since the training began
 
 
-LOOKS = 5  # at the validation images, at most, in one training; the last is at its end
+LOOKS = 3  # at the validation images, at most, in one training; the last is at its end
 
 
 class State(NamedTuple):
