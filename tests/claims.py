@@ -3,7 +3,8 @@
     python -m tests.claims          # says which numbers in README.md are not what the results say
     python -m tests.claims --write  # writes them
 
-A number stands in the README between two comments that nobody sees: `<!--NAME-->9.3<!---->`.
+A number stands in the README between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What was
+measured and is no study's result is kept in outputs/reference/measured/. Any other number is one of `PLAIN`.
 """
 
 import re
@@ -13,13 +14,31 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from horticulture import runs
+from horticulture.data import digits
+from horticulture.training import Recipe
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "outputs" / "reference"
 README = ROOT / "README.md"
 MARKED = re.compile(r"<!--([\w.-]+)-->(.*?)<!---->", re.DOTALL)
+UNREAD = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->", re.DOTALL)
+NUMBER = re.compile(r"(?<![\w-])\d[\d.,:]*")
+PLAIN = (  # what is no result: names, years, what a table's rows and columns are about
+    *("Python 3.11", "6 GB", "(2018)", "(2019)", "notebook 02", "notebook 05", "torch 2.15", "torch 2.11"),
+    *("12 % of the parameters", "20 %, trained twice", "20 %", "40 %", "batch 128", "batch 256", "32 x 32"),
+    *(
+        "16 x 16",
+        "16 channels in the first",
+        "counts 1)",
+        "(0: all that scored zero)",
+        "Errors are empty in rounds",
+    ),
+    *("round 0", "25 / 50 / 75 / 90 %", "25 %", "75 %", "1,300 rounds", "100 rounds", "26,000"),
+    *("multiple of 16", "32 to 31", "1 process | 4 | 8 | 15", "a scale of 1", "slimming: 0.5"),
+)
 
 
 @cache
@@ -73,12 +92,61 @@ def seeds(curve: str, against: str, study: str) -> str:
     return f"{needed.min():.0f} to {needed.max():.0f}"
 
 
+def seen(study: str) -> float:
+    """How many images all rounds of a pruning see, over those of its base training."""
+    told = parameters(study)["parameters"]
+    batch = told.get("batch_size", 64)
+    per_epoch = told["images"] // batch * batch
+    return (told["rounds"] + 1) * told["steps"] * batch / (told["epochs"] * per_epoch)
+
+
 def standard_error(study: str) -> str:
     """That the test set leaves in a difference of two networks: points, the median of all comparisons."""
     return f"{verdicts(study)['test_error_se'].median():.1f}"
 
 
+@cache
+def parameters(study: str) -> dict:
+    """A study's file."""
+    return yaml.safe_load((ROOT / "notebooks" / "studies" / f"{study}.yaml").read_text())
+
+
+def minutes(study: str) -> str:
+    """What a study takes, by the seconds that its file says of each notebook."""
+    found = parameters(study)
+    seconds = sum(found["seconds"].values()) * len(found.get("parts", [study]))
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+@cache
+def measured(name: str) -> pd.DataFrame:
+    """A table of what was measured and is no study's result."""
+    return pd.read_csv(REFERENCE / "measured" / f"{name}.csv")
+
+
+def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
+    """One row of the benchmarks, by how its name begins."""
+
+    def say() -> str:
+        found = measured("bench")
+        (value,) = found.loc[found["what"].str.startswith(what), "value"]
+        return form.format(value)
+
+    return say
+
+
+def gpu(what: str, processes: int) -> Callable[[], str]:
+    """Steps a second on a GPU, all processes together."""
+
+    def say() -> str:
+        found = measured("gpu").set_index(["what", "processes"])["value"]
+        return f"{found[what, processes]:,}"
+
+    return say
+
+
 VGG = "rethinking-quick-vgg"
+SMALL, LARGE = "WRN-16-1, batch 128, 16 x 16, bfloat16", "WRN-40-2, batch 256, 32 x 32, bfloat16"
 CLAIMS: dict[str, Callable[[], str]] = {
     "whole": lambda: error("whole"),
     "whole.longer": lambda: error("whole", longer=2.0),
@@ -88,6 +156,41 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for curve in ("pruned-tuned", "pruned-scratch", "width", "bottleneck")
         for size in (12, 20, 40)
     },
+    "quick.minutes": lambda: minutes("quick"),
+    "rethinking.minutes": lambda: minutes("rethinking-quick"),
+    "quick.images": lambda: f"{parameters('quick')['parameters']['images']:,}",
+    "quick.epochs": lambda: f"{parameters('quick')['parameters']['epochs']}",
+    "quick.seen": lambda: f"{seen('quick'):.1f}",
+    "test.images": lambda: f"{digits.CLUTTER_PARTS['test'][0]:,}",
+    "test.digits": lambda: f"{digits.CLUTTER_PARTS['test'][1]:,}",
+    "norm.images": lambda: str(Recipe(epochs=1).norm_images),
+    **{
+        f"bench.{name}.{precision}": bench(f"{what}, {precision}", form)
+        for precision in ("float32", "bfloat16")
+        for name, what, form in (
+            ("fisher", "a. step with Fisher / plain step", "{:.2f}"),
+            *((f"removed.{of}", f"b. step at {of}% removed / whole", "{:.2f}") for of in (25, 50, 75, 90)),
+            ("random", "b. step at 25% removed at random / whole", "{:.2f}"),
+            ("beside", "b. share of a step that is not convolution", "{:.0%}"),
+        )
+    },
+    "bench.removal": bench("c. one removal / one fine-tuning step, whole", "{:.4f}"),
+    "bench.sweep": bench("d. our sweep of 1,300 rounds / the published one"),
+    "bench.floor": bench("d. its floor"),
+    **{
+        f"bench.memory.{name}": bench(f"g. peak memory of fine-tuning, {way}", "{:.0f}")
+        for name, way in (("published", "the published"), ("whole", "ours, whole"), ("pruned", "ours, 75%"))
+    },
+    "bench.disk": bench("h. a run of 1,300 rounds on disk", "{:.0f}"),
+    "bench.late": bench("h. keeping a round after 26,000", "{:.1f}"),
+    "bench.machine": lambda: measured("bench")["machine"].iloc[0],
+    **{
+        f"gpu.{name}.{count}": gpu(what, count)
+        for name, what in (("small", SMALL), ("large", LARGE))
+        for count in (1, 4, 8, 15)
+    },
+    "gpu.small.graph": gpu(f"{SMALL}, one CUDA graph", 1),
+    "gpu.large.graph": gpu(f"{LARGE}, one CUDA graph", 1),
     "tuned.cases": lambda: cases("pruned-scratch", "pruned-tuned", "quick"),
     "tuned.better": lambda: counted("pruned-scratch", "pruned-tuned", "quick")("better"),
     "tuned.worse": lambda: counted("pruned-scratch", "pruned-tuned", "quick")("worse"),
@@ -119,6 +222,14 @@ def wrong(text: str) -> list[str]:
     return found
 
 
+def unmarked(text: str) -> list[str]:
+    """Numbers in the prose that nothing computes, each with what stands around it."""
+    left = UNREAD.sub(" ", text)
+    for phrase in PLAIN:
+        left = left.replace(phrase, " ")
+    return [left[max(0, one.start() - 20) : one.end() + 20].strip() for one in NUMBER.finditer(left)]
+
+
 def written(text: str) -> str:
     """The text with the numbers that the results say."""
     return MARKED.sub(lambda found: f"<!--{found[1]}-->{CLAIMS[found[1]]()}<!---->", text)
@@ -129,6 +240,6 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
         README.write_text(written(content))
     else:
-        problems = wrong(content)
+        problems = [*wrong(content), *(f"nothing computes {one!r}" for one in unmarked(content))]
         print("\n".join(problems) or f"all {len(MARKED.findall(content))} numbers are what the results say")
         sys.exit(bool(problems))

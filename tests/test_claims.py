@@ -1,6 +1,18 @@
 """The numbers in the prose are those of the committed results."""
 
+import json
+import re
+
+import pytest
+
 from tests import claims
+
+NOTEBOOKS = sorted((claims.ROOT / "notebooks").glob("*.ipynb"))
+# a list's or a section's number, a formula, another notebook, a year, a size
+NAMED = re.compile(
+    r"^\d\. |^# \d|\$\$.*?\$\$|\$.*?\$|\[\d · \w|\b0[1-5]\b|20\d\d|8 x 8|1024|to 0 \(all\)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def test_every_number_of_the_readme_is_what_the_results_say():
@@ -16,3 +28,17 @@ def test_a_wrong_number_and_an_unknown_name_are_noticed():
     assert claims.wrong(altered)[0].startswith(f"{name}: '99.9' is written")
     assert claims.wrong("<!--nobody-->1<!---->") == ["nobody: nothing computes it"]
     assert claims.written(altered) == text
+
+
+def test_no_other_number_stands_in_the_prose():
+    assert claims.unmarked(claims.README.read_text()) == []
+    (found,) = claims.unmarked("In `quick`, `2` of 40 % and the 16 minutes")
+    assert "16 minutes" in found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_a_notebook_says_in_numbers_it_computes(path):
+    """Its prose has years, sections and sizes of images; results come out of cells."""
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "markdown"]
+    for text in ("".join(cell["source"]) for cell in cells):
+        assert claims.unmarked(NAMED.sub("", text)) == []
