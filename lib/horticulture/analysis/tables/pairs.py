@@ -17,7 +17,7 @@ VERDICT_COLUMNS = [
     *("criterion", "ratio", "size", "longer", "curve", "against", "test", "difference", "low", "high", "n"),
     *("p", "p_adjusted", "margin", "verdict", "verdict_alone", "seeds_needed", "test_error_se", "size_miss"),
 ]
-# What comes out of one pruning, seed by seed; and what has weights of the whole network.
+# What comes out of one pruning, seed by seed; and what has weights of the network that was pruned.
 OF_PRUNING = {*BUDGETS, "pruned-tuned", "copycat"}
 OF_WHOLE = {"fine-tuned", "lr-rewound", "weights-rewound", "compressed", "random-channels", "pruned-tuned"}
 
@@ -49,7 +49,8 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
     (n,) which test images it got wrong, and (n,) of which source each image is.
     Returns a row a pair and case (criterion, ratio or size, length of training). `difference` in points
     (negative: `curve` has the lower error), `low` and `high` of its 95 % interval, `test`: paired by seed
-    where both sides come from one pruning or share weights, else Welch's. `verdict` holds beside all other
+    where both sides come from one pruning or share weights, else Welch's, as for the plain whole network and
+    what was pruned after a training with a penalty. `verdict` holds beside all other
     cases of the pair (Holm: `statistics.family`), `verdict_alone` for itself. `seeds_needed`: about how many
     a case would tell, if difference and spread stay. `test_error_se`: what another test set would change,
     clustered by source (points). `size_miss`: by how many percent the sizes differ, if it is more than one.
@@ -58,6 +59,7 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
     """
     found = cells(results)
     found = found.assign(again=again(found)).sort_values(["size", "longer"], kind="stable")
+    penalised = set(found.loc[found["curve"] == "whole", "criterion"]) - {""}
     by_curve = {curve: list(_split(one)) for curve, one in found.groupby("curve", sort=False)}
     rows: list[dict] = []
     for curve, against in pairs():
@@ -66,7 +68,7 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
             for mine in by_curve.get(curve, [])
             for other in _partners(mine, by_curve.get(against, []))
         ]
-        rows += _family(compared, margin, answers or {})
+        rows += _family(compared, margin, answers or {}, penalised)
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
@@ -103,11 +105,13 @@ def _partners(mine: pd.DataFrame, others: list[pd.DataFrame]) -> Iterator[pd.Dat
         yield min(found, key=lambda one: one[0])[1]
 
 
-def _family(compared: list[tuple[pd.DataFrame, pd.DataFrame]], margin: float, answers: Answers) -> list[dict]:
-    """The rows of one pair of curves: a family of tests."""
+def _family(
+    compared: list[tuple[pd.DataFrame, pd.DataFrame]], margin: float, answers: Answers, penalised: set[str]
+) -> list[dict]:
+    """The rows of one pair of curves: a family of tests. penalised: criteria with a whole network each."""
     tested = []
     for mine, other in compared:
-        a, b, test = _sides(mine, other)
+        a, b, test = _sides(mine, other, penalised)
         if len(a) and len(b):
             tested.append((a, b, test, _TESTS[test](a["test_error"].to_numpy(), b["test_error"].to_numpy())))
     differences = [one[3] for one in tested]
@@ -134,15 +138,20 @@ def _family(compared: list[tuple[pd.DataFrame, pd.DataFrame]], margin: float, an
     return rows
 
 
-def _sides(mine: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def _sides(
+    mine: pd.DataFrame, other: pd.DataFrame, penalised: set[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Both sides by seed, without what is one run on both, and how they are to be compared."""
     a, b = mine.set_index("seed").sort_index(), other.set_index("seed").sort_index()
     both = a.index.intersection(b.index)
     same = [seed for seed in both if a.at[seed, "run"] == b.at[seed, "run"]]
     a, b, both = a.drop(same), b.drop(same), both.drop(same)
     curves = {str(mine["curve"].iloc[0]), str(other["curve"].iloc[0])}
-    criteria = set(mine["criterion"]) | set(other["criterion"])
-    shared = (curves <= OF_PRUNING and len(criteria) == 1) or ("whole" in curves and bool(curves & OF_WHOLE))
+    (found,), (base,) = set(mine["criterion"]), set(other["criterion"])
+    if "whole" in curves:
+        shared = bool(curves & OF_WHOLE) and base == (found if found.split(" (")[0] in penalised else "")
+    else:
+        shared = curves <= OF_PRUNING and found == base
     return (a.loc[both], b.loc[both], "paired") if shared else (a, b, "welch")
 
 
