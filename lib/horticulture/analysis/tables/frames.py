@@ -99,7 +99,9 @@ def _cell(one: pd.DataFrame) -> str:
 def ordered(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
     """The results with the criteria in a study's order; what has none of them comes first."""
     place = {name: i for i, name in enumerate(criteria)}
-    return results.sort_values("criterion", kind="stable", key=lambda column: column.map(place).fillna(-1))
+    return results.sort_values(
+        "criterion", kind="stable", ignore_index=True, key=lambda column: column.map(place).fillna(-1)
+    )
 
 
 def by_size(results: pd.DataFrame) -> pd.DataFrame:
