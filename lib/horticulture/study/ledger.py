@@ -36,7 +36,7 @@ def scratch_e(asked: Protocol, what: Found) -> Run:
 
 
 def scratch_b(asked: Protocol, what: Found, tuning_epochs: int = 0) -> Run:
-    """From scratch, for the epochs that the whole network's compute buys, at most `cap` times its own if set."""
+    """From scratch, for the epochs that the whole network's compute buys, within `cap` (0: no limit)."""
     epochs = budgets.scratch_b(
         asked.epochs, asked.whole.macs, what.macs, cap=asked.cap, tuning_epochs=tuning_epochs
     )
