@@ -100,9 +100,9 @@ def seen(study: str) -> float:
     return (told["rounds"] + 1) * told["steps"] * batch / (told["epochs"] * per_epoch)
 
 
-def standard_error(study: str) -> str:
+def standard_error(study: str, column: str = "test_error_se") -> str:
     """That the test set leaves in a difference of two networks: points, the median of all comparisons."""
-    return f"{verdicts(study)['test_error_se'].median():.1f}"
+    return f"{verdicts(study)[column].median():.1f}"
 
 
 @cache
@@ -151,6 +151,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "whole": lambda: error("whole"),
     "whole.longer": lambda: error("whole", longer=2.0),
     "se": lambda: standard_error("quick"),
+    "se.one": lambda: standard_error("quick", "test_error_se_one"),
     **{
         f"{curve}.{size}": lambda curve=curve, size=size: error(curve, size / 100)  # type: ignore[misc]
         for curve in ("pruned-tuned", "pruned-scratch", "width", "bottleneck")

@@ -71,9 +71,11 @@ def test_curves_can_be_told_apart_without_colour():
     ]
 
 
-def test_colours_are_those_of_okabe_and_ito():
+def test_colours_are_those_of_okabe_and_ito_and_no_two_budgets_of_the_round_markers_share_one():
     palette = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
-    assert {look.color for look in figures.CURVES.values()} <= palette | {"#999999"}
+    assert {look.color for look in figures.CURVES.values()} <= palette | {"#999999", "#882255"}
+    budgets = ("pruned-scratch", "scratch-b", "scratch-b-all", "fine-tuned", "lr-rewound", "weights-rewound")
+    assert len({figures.CURVES[name].color for name in budgets}) == len(budgets)
 
 
 def test_widths_are_drawn_as_they_are():
@@ -203,13 +205,26 @@ def test_against_all_training_every_network_is_a_point(study):
     way, whole, scratch = (lines[name] for name in names)
     assert list(way.get_xdata()) == list(range(50, 60))
     assert list(way.get_ydata()) == [10.0 + 9 * r for r in range(10)]
-    assert (way.get_color(), way.get_markersize()) == ("#999999", 7)
+    assert (way.get_color(), way.get_markersize()) == (figures.CURVES["pruned-tuned"].color, 7)
     many = figures.against_training(pd.concat([study] * 11))
     assert [line.get_markersize() for line in many.lines if line.get_label() == names[0]] == [3]
     assert (list(scratch.get_xdata()), list(scratch.get_ydata())) == ([80, 80], [12, 13])
     assert {line.get_linestyle() for line in ax.lines} == {"None"}  # nothing lies between two networks
     assert whole.get_markersize() > scratch.get_markersize()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(lines)
+
+
+def test_against_all_training_what_was_trained_longer_is_hollow_tuned_networks_too(lengths):
+    ax = figures.against_training(lengths.assign(train_macs=lengths["params"], ratio=np.nan))
+    for curve, errors in (("pruned-tuned", (14.0, 15.0)), ("pruned-scratch", (12.0, 13.0))):
+        (twice,) = [line for line in ax.lines if list(line.get_ydata()) == list(errors)]
+        assert twice.get_markerfacecolor() == "white"
+        assert twice.get_markeredgecolor() == figures.CURVES[curve].color
+    (once,) = [line for line in ax.lines if line.get_label() == "pruned, tuned each round"]
+    assert once.get_markerfacecolor() == figures.CURVES["pruned-tuned"].color
+    only = lengths[(lengths["longer"] == 1) | (lengths["curve"] == "pruned-tuned")]
+    legend = figures.against_training(only.assign(train_macs=1.0)).get_legend().get_texts()
+    assert legend[-1].get_text() == "hollow: trained twice as long"
 
 
 def test_what_a_pruning_passed_through_does_not_flatten_what_was_trained(study):
@@ -236,6 +251,29 @@ def test_a_study_has_the_pictures_that_its_results_call_for(study):
     assert [name for name, _ in figures.of_study(without)] == ["budgets", "error_vs_training"]
 
 
+def test_what_was_trained_longer_is_held_against_the_whole_that_was(study):
+    study = study.assign(longer=1.0)
+    twice = study[(study["curve"] == "whole") | study["ratio"].notna()].assign(longer=2.0)
+    twice["test_error"] -= 3
+    slimmed = study[study["curve"] == "whole"].assign(criterion="slimming", test_error=1.0)
+    both = pd.concat([study, twice, slimmed], ignore_index=True)
+    ax = dict(figures.of_study(both))["budgets"].axes[0]
+    ends, cases = ax.get_xlim(), [text.get_text() for text in ax.get_xticklabels()]
+    assert len(cases) == 4
+    lines = [line for line in ax.lines if line.get_color() == "#000000"]
+    assert ends == (-0.5, 3.5)
+    assert {(round(4 * line.get_xdata()[0]), line.get_ydata()[0]) for line in lines} == {
+        (i, 7.5 if "twice" in case else 10.5) for i, case in enumerate(cases)
+    }
+    assert all(line.get_xdata()[1] - line.get_xdata()[0] == 0.25 for line in lines)
+    assert [line.get_label() for line in lines].count("unpruned") == 1
+    three = {1.0: [10.0, 10.2, 10.4], 2.0: [8.0, 8.1, 8.2]}
+    lengths = pd.concat([retrained().assign(longer=longer) for longer in three], ignore_index=True)
+    bands = figures.budgets(lengths[lengths["ratio"] == 0.3], three).patches
+    assert sorted({round(band.get_y() + band.get_height() / 2, 6) for band in bands}) == [8.1, 10.2]
+    assert len(bands) == 4
+
+
 def test_bytes_on_disk_are_means_over_the_seeds(study):
     ax = figures.bytes_on_disk(study.dropna(subset=["bytes"]), 1000)
     assert [bar.get_height() for bar in ax.patches] == [4000, 200]
@@ -260,7 +298,7 @@ def retrained(seeds=3):
 
 
 def test_budgets_show_every_seed_the_means_and_their_intervals():
-    ax = figures.budgets(retrained(), [9.0, 9.2, 9.4])
+    ax = figures.budgets(retrained(), {1.0: [9.0, 9.2, 9.4]})
     faint = [line for line in ax.lines if line.get_alpha() == 0.5]
     assert sum(len(line.get_ydata()) for line in faint) == 4 * 4 * 3
     means = {bars.get_label(): bars for bars in ax.containers}
@@ -288,20 +326,20 @@ def test_budgets_show_every_seed_the_means_and_their_intervals():
 
 
 def test_curves_of_one_case_stand_side_by_side_and_within_it():
-    ax = figures.budgets(retrained(), [9.0])
+    ax = figures.budgets(retrained(), {1.0: [9.0]})
     places = np.array([bars.lines[0].get_xdata().astype(float) for bars in ax.containers])
     assert len(set(places.ravel().round(6))) == places.size
     np.testing.assert_array_equal(places.round(), [[0, 1, 2, 3]] * 4)
 
 
 def test_one_seed_has_no_interval_and_two_do_not_flatten_the_rest():
-    ax = figures.budgets(retrained(seeds=1), [9.0])
+    ax = figures.budgets(retrained(seeds=1), {1.0: [9.0]})
     segments = [line for bars in ax.containers for line in bars.lines[2][0].get_segments()]
     assert not any(len(segment) for segment in segments)
     assert not ax.patches  # no band
     frame = retrained(seeds=2)
     frame.loc[frame["seed"] == 1, "test_error"] += 2  # an interval of about 14 points on each side
-    low, high = figures.budgets(frame, [9.0, 9.1]).get_ylim()
+    low, high = figures.budgets(frame, {1.0: [9.0, 9.1]}).get_ylim()
     assert 3 < low < frame["test_error"].min()
     assert frame["test_error"].max() < high < 20
 
@@ -309,13 +347,13 @@ def test_one_seed_has_no_interval_and_two_do_not_flatten_the_rest():
 def test_a_case_without_one_of_the_curves_is_drawn_all_the_same():
     frame = retrained()
     frame = frame[(frame["curve"] != "lr-rewound") | (frame["criterion"] == "l1")]
-    bars = {bars.get_label(): bars for bars in figures.budgets(frame, [9.0]).containers}
+    bars = {bars.get_label(): bars for bars in figures.budgets(frame, {1.0: [9.0]}).containers}
     assert len(bars["pruned, learning rate rewound"].lines[0].get_xdata()) == 2
 
 
 def test_an_unknown_curve_is_refused():
     with pytest.raises(BadInput, match="did you mean 'lr-rewound'"):
-        figures.budgets(retrained().replace("lr-rewound", "lr-rewind"), [9.0])
+        figures.budgets(retrained().replace("lr-rewound", "lr-rewind"), {1.0: [9.0]})
 
 
 def test_consistency_draws_means_and_spreads():
@@ -464,6 +502,8 @@ def test_what_was_trained_longer_is_hollow_with_an_arrow_from_what_was_not(lengt
             figures.CURVES[curve].color,
         )
         assert at(ax, x, once)[0].get_markerfacecolor() == figures.CURVES[curve].color
+    bends = [arrow.arrow_patch.get_connectionstyle().rad for arrow in ax.texts if arrow.xyann[0] == 500]
+    assert len(set(bends)) == len(bends) == 2  # arrows of one size do not lie on each other
     arrows = {(tuple(arrow.xyann), tuple(arrow.xy)) for arrow in ax.texts}
     assert arrows == {((x, once), (x, twice)) for x, once, twice in means.values()}
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -478,6 +518,33 @@ def test_rounds_that_were_not_measured_are_left_out_and_those_taken_stand_out(le
     (mean,) = at(ax, 500, 15.5)
     assert (mean.get_markeredgecolor(), mean.get_color()) == ("#000000", figures.CURVES["pruned-tuned"].color)
     assert mean.get_markersize() > way.get_markersize()
+    for seed in (14.0, 15.0):  # of those that were trained longer, which are no rounds of this way
+        (dot,) = [
+            line for line in at(ax, 500, seed) if line.get_color() == way.get_color() and line is not way
+        ]
+        assert (dot.get_alpha(), dot.get_markerfacecolor()) == (0.35, "white")
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "outlined: means of the rounds whose networks were trained again" in legend
+
+
+def test_whole_networks_with_a_penalty_have_names_and_colours_of_their_own():
+    frame = by(["slimming"])
+    frame = pd.concat([frame, frame[:1].assign(criterion="slimming", test_error=11.0)], ignore_index=True)
+    looks = drawn(figures.error_against(frame, "params", "vgg-16"))
+    plain, own = looks["unpruned VGG-16"], looks["unpruned VGG-16 (slimming)"]
+    assert plain[2] == own[2] == "*"
+    assert plain[0] != own[0]
+
+
+def test_a_criterion_may_say_more_than_its_name():
+    named = "l1 (global)"
+    ax = figures.error_against(by(["l1", named]), "params", "wrn-40-2")
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "L1 (global)-pruned WRN-40-2, tuned each round" in legend
+    assert "L1 (global) shape from scratch (Scratch-E)" in legend
+    ax = figures.budgets(retrained().replace("slimming", named), {1.0: [9.0]})
+    assert [text.get_text() for text in ax.get_xticklabels()][2:] == [f"{named}\n−30 %", f"{named}\n−70 %"]
+    assert figures.label("whole", named) == "unpruned, l1 (global)"
 
 
 def test_one_run_in_two_curves_is_drawn_once(lengths):
@@ -502,7 +569,7 @@ def test_a_missed_size_is_said_quietly(lengths):
 
 
 def test_two_seeds_are_two_dots_without_a_mean_or_an_interval():
-    ax = figures.budgets(retrained(seeds=2), [9.0, 9.2])
+    ax = figures.budgets(retrained(seeds=2), {1.0: [9.0, 9.2]})
     for bars in ax.containers:
         assert len(bars.lines[0].get_xdata()) == 4 * 2
         assert not any(len(segment) for segment in bars.lines[2][0].get_segments())
@@ -515,20 +582,24 @@ def test_budgets_that_came_to_the_same_run_are_drawn_once_and_longer_ones_apart(
     frame["run"] = [f"{row.curve.removeprefix('sparse-')}{row.Index}" for row in frame.itertuples()]
     twin = frame[frame["curve"] == "pruned-scratch"].assign(curve="scratch-b-all")
     twice = frame[frame["curve"] == "fine-tuned"].assign(longer=2.0, run=lambda one: one["run"] + "+")
-    ax = figures.budgets(pd.concat([frame, twin, twice], ignore_index=True), [9.0, 9.2, 9.4])
+    ax = figures.budgets(pd.concat([frame, twin, twice], ignore_index=True), {1.0: [9.0, 9.2, 9.4]})
     assert len(ax.containers) == 4
     ticks = [text.get_text() for text in ax.get_xticklabels()]
     assert len(ticks) == 8
     assert ticks[-1].endswith("twice as long")
 
 
-def test_the_best_agreement_that_the_images_allow_is_a_line():
-    rows = [("l1", 0, 0.3, 0.8), ("l1", 1, 0.4, 0.9), ("fisher", 0, 0.7, 0.8), ("fisher", 1, 0.7, 0.9)]
+def test_each_criterion_has_the_best_agreement_that_the_images_allow_it():
+    rows = [("l1", 0, 0.3, 0.6), ("l1", 1, 0.4, 0.7), ("fisher", 0, 0.7, 0.8), ("fisher", 1, 0.7, 0.9)]
+    rows += [("random", seed, 0.0, np.nan) for seed in (0, 1)]
     frame = pd.DataFrame(rows, columns=["criterion", "seed", "correlation", "ceiling"])
     ax = figures.agreement(frame)
-    line = next(line for line in ax.lines if line.get_label() == "best possible with this many images")
-    np.testing.assert_allclose(line.get_xdata(), 0.85)
-    assert line.get_linestyle() == "--"
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["random", "l1", "fisher"]
+    ticks = np.array(ax.collections[0].get_segments()[-2:])
+    np.testing.assert_allclose(ticks[:, :, 0], [[0.65] * 2, [0.85] * 2])
+    assert [round(ends.mean()) for ends in ticks[:, :, 1]] == [1, 2]
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["best possible with this many images"]
     assert figures.agreement(frame.drop(columns="ceiling")).get_legend() is None
 
 

@@ -82,11 +82,9 @@ def _print(folder: Path) -> None:
     """The tables, what is to be known about them, and where the pictures are."""
     found = runs.collect(folder)
     print(tables.table(found).to_string(na_rep=""))
-    by_budget, spent = tables.by_budget(found), tables.spent(found)
+    by_budget = tables.by_budget(found)
     if len(by_budget):
         print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
-    if len(spent):
-        print(f"\ncompute of a training / the whole network's\n{spent.to_string(na_rep='')}")
     for note in tables.notes(found):
         print(note)
     for path in sorted((folder / "figures").glob("*.png")):

@@ -36,7 +36,7 @@ def scratch_e(asked: Protocol, what: Found) -> Run:
 
 
 def scratch_b(asked: Protocol, what: Found, tuning_epochs: int = 0) -> Run:
-    """From scratch, for the compute of the whole network's training, capped."""
+    """From scratch, for the epochs that the whole network's compute buys, within `cap` (0: no limit)."""
     epochs = budgets.scratch_b(
         asked.epochs, asked.whole.macs, what.macs, cap=asked.cap, tuning_epochs=tuning_epochs
     )
@@ -44,7 +44,7 @@ def scratch_b(asked: Protocol, what: Found, tuning_epochs: int = 0) -> Run:
 
 
 def scratch_b_all(asked: Protocol, what: Found) -> Run:
-    """From scratch, for the compute of the whole network's training, capped, and of the fine-tuning."""
+    """From scratch, as scratch-b, and the epochs of the fine-tuning on top."""
     return scratch_b(asked, what, asked.tune_epochs)
 
 

@@ -1,6 +1,6 @@
 """What several seeds say: every one as a point, their mean with its interval, and ranks against the truth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,19 +10,26 @@ from matplotlib.ticker import MaxNLocator
 
 from horticulture.analysis.figures.style import BLACK, BLUE, CURVES, GREY
 from horticulture.analysis.statistics import FEWEST, interval
-from horticulture.analysis.tables import again, complete, times
+from horticulture.analysis.tables import MORE_EPOCHS, again, complete, label, times
 from horticulture.errors import choose
 
 
-def budgets(results: pd.DataFrame, whole_error: Sequence[float], ax: Axes | None = None) -> Axes:
+def budgets(
+    results: pd.DataFrame,
+    whole_errors: Mapping[float, Sequence[float]],
+    ax: Axes | None = None,
+    *,
+    epochs: str = MORE_EPOCHS,
+) -> Axes:
     """Test error of the same pruned shapes, trained again in several ways (the tables of Liu et al., 2019).
 
-    results: columns criterion, ratio (share removed), curve, seed, test_error (%); whole_error: test
-    errors of the whole network, one a seed. Cases and curves keep the order of the frame; what was trained
-    longer is a case of its own, rows without an error are left out, and what is one run in two curves is
-    drawn in the first. Every seed is a small point; the large ones beside them are means with their 95 %
-    intervals, the line and its band those of the whole network. Of one seed or two there are only the points,
-    large. An interval much wider than the points lie apart is cut off by the axis.
+    results: columns criterion, ratio (share removed), curve, seed, test_error (%); whole_errors: for each
+    length of training the test errors of the whole network, one a seed. Cases and curves keep the order of
+    the frame; what was trained longer is a case of its own, rows without an error are left out, and what is
+    one run in two curves is drawn in the first. Every seed is a small point; the large ones beside them are
+    means with their 95 % intervals, the line and its band those of the whole network that was trained as
+    long. Of one seed or two there are only the points, large. An interval much wider than the points lie
+    apart is cut off by the axis. epochs: what Scratch-B's are, as `tables.scratch_b` says.
     Raises BadInput for a curve that has no look.
     """
     for curve in results["curve"].unique():
@@ -32,10 +39,16 @@ def budgets(results: pd.DataFrame, whole_error: Sequence[float], ax: Axes | None
     curves = results.groupby("curve", sort=False)
     cases = list(results.groupby(["criterion", "ratio", "longer"], sort=False).groups)
     ax = ax or plt.subplots(figsize=(max(5.5, 1.5 + 1.3 * len(cases)), 4.2))[1]
-    shown = interval(whole_error)
-    ax.axhline(shown.mean, color=BLACK, linewidth=1, zorder=1, label="unpruned")
-    if shown.n >= FEWEST:
-        ax.axhspan(shown.low, shown.high, color=BLACK, alpha=0.08, linewidth=0, zorder=0)
+    points = results["test_error"].to_list()
+    for i, (*_, longer) in enumerate(cases):
+        if not len(errors := whole_errors.get(longer, ())):
+            continue
+        points += errors
+        shown, across = interval(errors), {"xmin": i / len(cases), "xmax": (i + 1) / len(cases)}
+        name = None if ax.lines else label("whole")
+        ax.axhline(shown.mean, **across, color=BLACK, linewidth=1, zorder=1, label=name)
+        if shown.n >= FEWEST:
+            ax.axhspan(shown.low, shown.high, **across, color=BLACK, alpha=0.08, linewidth=0, zorder=0)
     for i, (curve, found) in enumerate(curves):
         look = CURVES[str(curve)]
         slot = 0.8 / len(curves)
@@ -58,13 +71,13 @@ def budgets(results: pd.DataFrame, whole_error: Sequence[float], ax: Axes | None
             elinewidth=1.4,
             capsize=3,
             zorder=3,
-            label=look.label,
+            label=label(str(curve), epochs=epochs),
             **look.style,
         )
-    points = pd.concat([results["test_error"], pd.Series(whole_error)])
-    room = max(0.5, points.max() - points.min())
+    least, most = min(points), max(points)
+    room = max(0.5, most - least)
     low, high = ax.get_ylim()
-    ax.set_ylim(max(0, low, points.min() - room / 2), min(high, points.max() + room / 2))
+    ax.set_ylim(max(0, low, least - room / 2), min(high, most + room / 2))
     ax.set_xlim(-0.5, len(cases) - 0.5)
     ax.set_xticks(range(len(cases)), [_case(*case) for case in cases])
     for edge in np.arange(0.5, len(cases) - 1):
@@ -85,8 +98,9 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """How well each criterion ranks channels by what their removal costs: a point a seed, a bar at the mean.
 
     correlations: columns criterion, seed, correlation (Spearman's, with the true change of the loss), and
-    `ceiling` where it is known: what a perfect criterion would reach, because the true change is itself
-    measured on so many images only; its mean over seeds is a dashed line. The best criterion is at the top.
+    `ceiling` where it is known: what a perfect criterion would reach among the channels that this one
+    compares, because the true change is itself measured on so many images only; its mean over seeds is a
+    dashed tick. The best criterion is at the top.
     """
     means = correlations.groupby("criterion")["correlation"].mean().sort_values()
     ax = ax or plt.subplots(figsize=(6, 0.45 * len(means) + 1.2))[1]
@@ -96,9 +110,9 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot([mean, mean], [place - 0.3, place + 0.3], color=BLACK, linewidth=2)
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
     if "ceiling" in correlations and correlations["ceiling"].notna().any():
-        best = correlations.drop_duplicates("seed")["ceiling"].mean()
-        said = "best possible with this many images"
-        ax.axvline(best, color=BLACK, linewidth=1, linestyle="--", zorder=1, label=said)
+        best = correlations.groupby("criterion")["ceiling"].mean()[means.index]
+        said, places = "best possible with this many images", np.arange(len(means))
+        ax.vlines(best, places - 0.45, places + 0.45, BLACK, linestyles="--", linewidth=1.2, label=said)
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", borderpad=0)
     ax.set_xlim(min(-0.1, correlations["correlation"].min() - 0.05), 1)
     ax.set_ylim(-0.6, len(means) - 0.4)

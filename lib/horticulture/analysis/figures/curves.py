@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
 from horticulture.analysis.figures.style import BLACK, COLORS, CURVES, GREY, HOLLOW, Look, magnitude
-from horticulture.analysis.tables import again, cells, complete, label, listed, times
+from horticulture.analysis.tables import again, cells, complete, label, listed, scratch_b, times
 
 LINES = ["-", "--", ":", "-."]  # one a criterion
 FEW = 3  # rounds of a pruning that are drawn as points, without a line between them
@@ -31,25 +31,26 @@ def error_against(
 
     results: columns curve, criterion, seed, params, `cost` and `error`, and where there are any longer, run,
     round and ratio; rows without an error are left out. Of a pruning every round that was measured is a dot,
-    and those that were taken out to be trained again are outlined means. What was trained longer than the
-    rest is hollow, with an arrow from what was not. What is one run in two curves is drawn in the first.
+    and of those that were taken out to be trained again the means are outlined. What was trained longer than
+    the rest is hollow, with an arrow from what was not. What is one run in two curves is drawn in the first.
     The axis ends a little above the worst of these, so that the last ruins of a pruning do not flatten
-    everything else. A curve has a colour; where there are many criteria they have it.
+    everything else. A curve has a colour; where there are many criteria they have it, and whole networks
+    that were trained with a criterion's penalty always have it.
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     criteria = list(dict.fromkeys(results.loc[results["criterion"] != "", "criterion"]))
     found = complete(results)
     found = found.assign(test_error=found[error]).dropna(subset=[cost, "test_error"])
     marks = cells(found)
-    marks = marks.assign(double=again(marks) != "")
+    marks, epochs = marks.assign(double=again(marks) != ""), scratch_b(found)
     for curve, look in CURVES.items():
         for criterion, one in found[found["curve"] == curve].groupby("criterion"):
             line = LINES[criteria.index(criterion) % len(LINES)] if criterion else "-"
-            if criterion and len(criteria) > MANY:
+            if criterion and (len(criteria) > MANY or curve == "whole"):
                 look = look._replace(color=COLORS[criteria.index(criterion) % len(COLORS)])
                 line = LINES[criteria.index(criterion) // len(COLORS)]
             mine = marks[(marks["named"] == curve) & (marks["criterion"] == criterion)]
-            name = label(curve, str(criterion), network)
+            name = label(curve, str(criterion), network, epochs)
             if curve == "pruned-tuned":
                 _rounds(one[one["longer"] == found["longer"].min()], cost, look, line, name, ax)
                 _means(mine, cost, look._replace(marker="o"), "", None, ax)
@@ -91,17 +92,21 @@ def _means(marks: pd.DataFrame, cost: str, look: Look, line: str, name: str | No
         alike = usual[(usual["ratio"] == one["ratio"]) | (usual["ratio"].isna() & pd.isna(one["ratio"]))]
         if len(alike):
             near = alike.loc[(alike["size"] - one["size"]).abs().fillna(0).idxmin()]
-            arrow = {"arrowstyle": "->", "color": look.color, "linewidth": 0.8, "shrinkA": 4, "shrinkB": 4}
             to, start = ((row[cost], row["test_error"]) for row in (one, near))
+            beside = sum(abs(other.get_position()[0] / start[0] - 1) < 0.1 for other in ax.texts)
+            bent = f"arc3,rad={0.1 * (beside + 1) * (-1) ** beside}"  # each its own way
+            arrow = {"arrowstyle": "->", "color": look.color, "linewidth": 0.8, "shrinkA": 4, "shrinkB": 4}
+            arrow |= {"connectionstyle": bent}
             ax.annotate("", xy=to, xytext=start, arrowprops=arrow, zorder=2)
         above: dict[str, Any] = {**style, **HOLLOW, "markeredgecolor": look.color, "zorder": 6}
         ax.plot([one[cost]], [one["test_error"]], linestyle="", **above)
-    if marks["seed"].nunique() > 1 and not outlined:
-        seeds = marks[~marks["double"]]
-        for longer, some in seeds.groupby("longer"):
+    if marks["seed"].nunique() > 1:
+        for longer, some in marks[~marks["double"]].groupby("longer"):
             hollow = HOLLOW if longer > usual["longer"].min() else {}
+            if outlined and not hollow:  # they are dots already, as rounds
+                continue
             faint: dict[str, Any] = {**look.style, **hollow, "alpha": 0.35, "markersize": 6 if star else 4}
-            ax.plot(some[cost], some["test_error"], linestyle="", **faint)
+            ax.plot(some[cost], some["test_error"], linestyle="", zorder=7 if hollow else 2, **faint)
 
 
 def _rounds(rounds: pd.DataFrame, cost: str, look: Look, line: str, name: str, ax: Axes) -> None:
@@ -128,7 +133,7 @@ def _legend(ax: Axes, marks: pd.DataFrame, outlines: bool = False) -> None:
     mark: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 6.5}
     if (marks["curve"] == "pruned-tuned").any() and outlines:
         handles.append(Line2D([], [], **mark, markeredgecolor=BLACK, markeredgewidth=0.9))
-        labels.append("outlined: the rounds that were trained again")
+        labels.append("outlined: means of the rounds whose networks were trained again")
     longer = sorted(marks["longer"].unique())[1:]
     if longer:
         handles.append(Line2D([], [], **{**mark, **HOLLOW}))
@@ -150,34 +155,38 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     results: columns curve, criterion, ratio, params, train_macs, test_error, and where there are any longer,
     run and round; a point for every network that was trained, by curve, hollow if longer than the rest. What
-    a pruning passed through on its way is drawn small and grey; rows without an error are left out.
+    a pruning passed through on its way is drawn small; rows without an error are left out.
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     results = complete(results).dropna(subset=["test_error"])
-    on_the_way = results[results["curve"] == "pruned-tuned"]
-    if len(on_the_way):
-        style: dict[str, Any] = {"linestyle": "", "color": GREY, "label": CURVES["pruned-tuned"].label}
-        ax.plot(
-            on_the_way["train_macs"],
-            on_the_way["test_error"],
-            marker=".",
-            markersize=3 if len(on_the_way) > 100 else 7,
-            **style,
-        )
+    results, epochs = results.assign(double=again(results) != ""), scratch_b(results)
     trained = results[results["curve"] != "pruned-tuned"]
-    trained = trained.assign(double=again(trained) != "")
+    way = 3 if len(results) - len(trained) > 100 else 7
     for curve, look in CURVES.items():
-        one = trained[(trained["curve"] == curve) & ~trained["double"]]
+        one = results[(results["curve"] == curve) & ~results["double"]]
+        size = {"whole": 15, "pruned-tuned": way}.get(curve, 6)
         for longer, some in one.groupby("longer"):
-            hollow = HOLLOW if longer > trained["longer"].min() else {}
-            style = {**look.style, **hollow, "linestyle": "", "label": None if hollow else look.label}
-            size = 15 if curve == "whole" else 6
-            ax.plot(some["train_macs"], some["test_error"], markersize=size, alpha=0.75, **style)
+            hollow = HOLLOW if longer > results["longer"].min() else {}
+            name = None if hollow else label(curve, epochs=epochs)
+            style: dict[str, Any] = {
+                **look.style,
+                **hollow,
+                "linestyle": "",
+                "markersize": size,
+                "label": name,
+            }
+            ax.plot(
+                some["train_macs"],
+                some["test_error"],
+                alpha=0.75,
+                zorder=2.5 if curve == "whole" else 2,
+                **style,
+            )
     top, bottom = trained["test_error"].quantile(0.95), trained["test_error"].min()
     ax.set_ylim(max(0, bottom - 0.12 * (top - bottom)), top + 0.25 * (top - bottom) + 0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel(AXES["train_macs"])
     ax.set_ylabel("test error (%)")
     ax.xaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: magnitude(value)))
-    _legend(ax, trained.assign(size=1.0, missed=0.0))
+    _legend(ax, results.assign(size=1.0, missed=0.0))
     return ax

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from horticulture.analysis.figures.comparisons import budgets
 from horticulture.analysis.figures.curves import against_training
 from horticulture.analysis.figures.style import BLUE, CURVES, magnitude
-from horticulture.analysis.tables import complete
+from horticulture.analysis.tables import complete, scratch_b
 
 
 def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -22,12 +22,13 @@ def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """
     results = complete(results)
     plain = (results["curve"] == "whole") & (results["criterion"] == "")
-    whole = results.loc[plain & (results["longer"] == results["longer"].min()), "test_error"].dropna()
+    whole = results[plain].dropna(subset=["test_error"]).groupby("longer")["test_error"]
     again = results[results["ratio"].notna() & results["curve"].isin(CURVES)]
     again = again[(again["curve"] != "pruned-tuned") & again["test_error"].notna()]
     if len(again):
         plain = again.assign(curve=again["curve"].str.removeprefix("sparse-"))
-        yield "budgets", _figure(budgets(plain, list(whole)))
+        errors = {longer: list(one) for longer, one in whole}
+        yield "budgets", _figure(budgets(plain, errors, epochs=scratch_b(results)))
     yield "error_vs_training", _figure(against_training(results))
     packed = results.dropna(subset=["bytes"])
     if len(packed):

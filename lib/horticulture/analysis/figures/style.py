@@ -1,7 +1,8 @@
 """What all figures share: how a curve looks and is called, style, numbers, files.
 
-Colours are those of Okabe and Ito, which colour-blind people can tell apart; every curve has a marker of
-its own, for print. Networks with single weights removed are half filled, what was trained longer is hollow.
+Colours are those of Okabe and Ito, and Tol's wine, which colour-blind people can tell apart; every curve has
+a marker of its own, for print. Networks with single weights removed are half filled, what was trained longer
+is hollow.
 """
 
 from pathlib import Path
@@ -30,8 +31,8 @@ class Look(NamedTuple):
 HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}
 HALF = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgewidth": 1.2}
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
-COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY, "#882255")  # one a criterion
+BLUE, VERMILION, PURPLE, GREY, WINE = "#0072B2", "#D55E00", "#CC79A7", "#999999", "#882255"
+COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY, WINE)  # one a criterion
 
 _MARKS: dict[str, tuple[str, str | tuple[int, int, int]]] = {
     "whole": (BLACK, "*"),
@@ -46,7 +47,7 @@ _MARKS: dict[str, tuple[str, str | tuple[int, int, int]]] = {
     "lr-rewound": (ORANGE, ">"),
     "weights-rewound": (PURPLE, "<"),
     "scratch-b": (SKY, "X"),
-    "scratch-b-all": (BLUE, "8"),
+    "scratch-b-all": (WINE, "8"),
     # what the weights, and what the places, are worth
     "sliced": (GREEN, "d"),
     "random-channels": (GREY, (4, 1, 0)),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from horticulture.analysis.tables.names import NAMES, label, plain
+from horticulture.analysis.tables.names import MORE_EPOCHS, NAMES, label, plain
 
 NEAR = 0.1  # how far (of a size) a network may lie from a size and still stand for it
 MISSED = 0.01  # how far before it is said
@@ -132,6 +132,30 @@ def _nearest(share: float, wanted: np.ndarray) -> float:
     return float(size) if abs(share / size - 1) <= NEAR else np.nan
 
 
+def scratch_b(results: pd.DataFrame) -> str:
+    """How many epochs Scratch-B took, in words, from what was spent: a cap's, or what the compute bought.
+
+    A cap is what kept the compute of the whole network's training from buying one epoch more. Networks
+    without single weights do not count: their compute is that of all weights. `MORE_EPOCHS` where the
+    results do not say.
+    """
+    found = complete(results)
+    if "epochs" not in found:
+        return MORE_EPOCHS
+
+    def of(*curves: str) -> pd.Series:
+        return found["longer"].map(found[found["curve"].isin(curves)].groupby("longer")["epochs"].max())
+
+    with_tuning = found["curve"] == "scratch-b-all"
+    epochs = found["epochs"] - of("fine-tuned", "lr-rewound").where(with_tuning, 0)
+    taken_times = (epochs / of("whole"))[with_tuning | (found["curve"] == "scratch-b")].dropna()
+    share = (found["compute_share"] / found["epochs"])[taken_times.index].dropna()  # of one epoch
+    capped = share.index[(epochs[share.index] + 1) * share <= 1]
+    if len(capped):
+        return f"at most {times(round(taken_times[capped].max(), 2))} the epochs"
+    return "same compute" if len(share) else MORE_EPOCHS
+
+
 # --- the same network under two names ----------------------------------------------------------------------
 
 
@@ -141,11 +165,9 @@ def again(found: pd.DataFrame) -> pd.Series:
     found: as `cells` gives them. Curves come in the order of `names.NAMES`. Another length of training is
     another case, even where a longer budget of the shorter one is the same run.
     """
-    order = list(NAMES)
     known: dict[tuple, str] = {}
     said = pd.Series("", index=found.index, dtype=object)
-    rank = found["curve"].map(lambda curve: order.index(curve) if curve in order else len(order))
-    for i in rank.sort_values(kind="stable").index:
+    for i in in_order(found).index:
         key = (found.at[i, "run"], found.at[i, "longer"], found.at[i, "seed"])
         if found.at[i, "curve"] in ("whole", "pruned-tuned"):
             continue
@@ -154,10 +176,17 @@ def again(found: pd.DataFrame) -> pd.Series:
     return said
 
 
+def in_order(found: pd.DataFrame) -> pd.DataFrame:
+    """Cells by curve in the order of `names.NAMES`, otherwise as they were."""
+    order = list(NAMES)
+    rank = found["curve"].map(lambda curve: order.index(curve) if curve in order else len(order))
+    return found.loc[rank.sort_values(kind="stable").index]
+
+
 def duplicates(results: pd.DataFrame) -> list[str]:
     """A sentence for every curve of which some networks, or all, are those of another curve."""
     found = cells(results)
-    found = found.assign(again=again(found))
+    found, epochs = found.assign(again=again(found)), scratch_b(results)
     said = []
     for (curve, other), same in found[found["again"] != ""].groupby(["curve", "again"], sort=False):
         mine = found[found["curve"] == curve].groupby(CASE, sort=False, dropna=False)
@@ -166,10 +195,8 @@ def duplicates(results: pd.DataFrame) -> list[str]:
         where = "everywhere" if len(shared) == len(seeds) else f"at {listed(shared)}"
         if len(same) < sum(len(here) for _, here in seeds if here.any()):
             where = f"with some seeds {where}"
-        said.append(
-            f"{capital(label(str(curve)))} and {label(str(other))} are the same runs {where}: "
-            "drawn and counted once."
-        )
+        named, first = (label(str(name), epochs=epochs) for name in (curve, other))
+        said.append(f"{capital(named)} and {first} are the same runs {where}: drawn and counted once.")
     return said
 
 

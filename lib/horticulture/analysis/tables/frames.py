@@ -1,22 +1,24 @@
-"""Tables of a study: test error by curve and size, and by budget; what budgets really spent; notes."""
+"""Tables of a study: test error by curve and size, and by budget, with what budgets really spent; notes."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from horticulture.analysis.tables.cells import (
-    CASE,
     MISSED,
     again,
     capital,
-    case,
     cells,
     complete,
     duplicates,
+    in_order,
     listed,
+    scratch_b,
     sizes,
     times,
 )
-from horticulture.analysis.tables.names import label, plain, tag
+from horticulture.analysis.tables.names import MORE_EPOCHS, label, plain, tag
 
 SPENDING = ("pruned-scratch", "scratch-b", "scratch-b-all")
 COUNTED = {2: "two", 3: "three", 4: "four"}
@@ -26,34 +28,50 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
     """Test error (%) by curve and size, a mean over seeds; sizes in percent of the whole network.
 
     Every curve has one network a seed at a size, the pruned and tuned one too: the network of the round that
-    was taken there. Networks that were pruned by a ratio have a table of their own: `by_budget`.
+    was taken there. Networks that were pruned by a ratio have a table of their own: `by_budget`. Where there
+    is Scratch-B, it and its like also say what they spent: `18.4 (0.57 of the compute)`.
     """
-    results = complete(results)
+    epochs, results = scratch_b(results), complete(results)
     results = results[results["ratio"].isna()]
-    found, columns = cells(results, tuned=True), [*sizes(results), 1.0]
-    rows = {}
+    found, columns = in_order(cells(results, tuned=True)), [*sizes(results), 1.0]
+    with_shares, rows = found["curve"].isin(SPENDING[1:]).any(), {}
     for (curve, criterion, longer), one in found.groupby(["curve", "criterion", "longer"], sort=False):
-        at = one.groupby("size")["test_error"].mean()
-        rows[row_name(str(curve), str(criterion), longer)] = [at.get(size, np.nan) for size in columns]
+        at = {size: _error(here, with_shares) for size, here in one.groupby("size")}
+        name = row_name(str(curve), str(criterion), longer, epochs)
+        rows[name] = [at.get(size, np.nan) for size in columns]
     heads = [f"{100 * size:.0f} %" for size in columns]
     heads = heads if len(set(heads)) == len(heads) else [f"{100 * size:.1f} %" for size in columns]
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=heads, dtype=float)
-    return frame.round(1).rename_axis("test error (%) at parameters left")
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=heads)
+    return frame.rename_axis("test error (%) at parameters left")
 
 
-def row_name(curve: str, criterion: str = "", longer: float = 1.0) -> str:
-    """A curve's name, with the criterion it does not hold by itself, and how long it was trained."""
-    name = label(curve, criterion)
-    if criterion and criterion.lower() not in name.lower():
-        name = f"{name} ({criterion})"
+def _error(one: pd.DataFrame, with_shares: bool) -> float | str:
+    share = _share(one) if with_shares else ""
+    mean = round(float(one["test_error"].mean()), 1)
+    return f"{mean:.1f}{share}" if share else mean
+
+
+def _share(one: pd.DataFrame) -> str:
+    """What training these networks from scratch took of the whole network's compute, their mean."""
+    share = one["compute_share"].mean()
+    if one["curve"].iloc[0] not in SPENDING or pd.isna(share):
+        return ""
+    return f" ({share:.2f} of the compute)"
+
+
+def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str = MORE_EPOCHS) -> str:
+    """A curve's name with its criterion, and how long it was trained."""
+    name = label(curve, criterion, epochs=epochs)
     return name if longer == 1 else f"{name}, {times(longer)} as long"
 
 
 def by_budget(results: pd.DataFrame) -> pd.DataFrame:
     """Test error (%) of what was pruned by a ratio: a row a criterion and ratio, a column a budget.
 
-    Mean and standard deviation over seeds (`9.1 ± 0.3`), as in the tables of Liu et al. (2019). A budget that
-    comes to the same runs as another has no number of its own (`= Scratch-E`).
+    Mean and standard deviation over seeds, as in the tables of Liu et al. (2019), and of the whole network's
+    training compute the share that training from scratch really took, the search for the shape not counted:
+    `9.1 ± 0.3 (0.57 of the compute)`. A budget that comes to the same runs as another has no number of its
+    own (`= Scratch-E`). Criteria keep the order of the results.
     """
     found = cells(results)
     found = found[found["ratio"].notna()]
@@ -65,7 +83,8 @@ def by_budget(results: pd.DataFrame) -> pd.DataFrame:
     said = {place: _cell(one) for place, one in found.groupby([*index, "curve"], sort=False, dropna=False)}
     frame = pd.Series(said, dtype=object).rename_axis([*index, "curve"]).unstack("curve")
     rows = found.set_index(index).index.unique()
-    return frame.reindex(index=rows, columns=order).rename(columns=label).rename_axis(columns=None)
+    heads = [label(curve, epochs=scratch_b(results)) for curve in order]
+    return frame.reindex(index=rows, columns=order).set_axis(heads, axis=1)
 
 
 def _cell(one: pd.DataFrame) -> str:
@@ -73,26 +92,16 @@ def _cell(one: pd.DataFrame) -> str:
     if len(others) == 1 and "" not in others:
         return f"= {tag(others.pop())}"
     errors = one["test_error"]
-    return f"{errors.mean():.1f} ± {errors.std():.1f}" if len(errors) > 1 else f"{errors.mean():.1f}"
+    mean = f"{errors.mean():.1f} ± {errors.std():.1f}" if len(errors) > 1 else f"{errors.mean():.1f}"
+    return mean + _share(one)
 
 
-def spent(results: pd.DataFrame) -> pd.DataFrame:
-    """What training from scratch by each budget really took, as a share of the whole network's training.
-
-    A row a criterion and case, a column a budget, a mean over seeds; forward multiply-accumulates, the search
-    for the shape not counted. Empty where no network was trained for more epochs.
-    """
-    found = cells(results)
-    found = found[found["curve"].isin(SPENDING) & found["compute_share"].notna()]
-    found = found.sort_values(["size", "longer"], kind="stable")
-    if not found["curve"].isin(SPENDING[1:]).any():
-        return pd.DataFrame()
-    places = [case(("", *one[1:])) for one in found[CASE].itertuples(index=False)]
-    found = found.assign(case=places)
-    means = found.groupby(["criterion", "case", "curve"], sort=False)["compute_share"].mean().round(2)
-    frame = means.unstack("curve").reindex(found.set_index(["criterion", "case"]).index.unique())
-    order = [curve for curve in SPENDING if curve in frame]
-    return frame[order].rename(columns=tag).rename_axis(columns="compute / the whole network's")
+def ordered(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
+    """The results with the criteria in a study's order; what has none of them comes first."""
+    place = {name: i for i, name in enumerate(criteria)}
+    return results.sort_values(
+        "criterion", kind="stable", ignore_index=True, key=lambda column: column.map(place).fillna(-1)
+    )
 
 
 def by_size(results: pd.DataFrame) -> pd.DataFrame:
@@ -105,8 +114,8 @@ def by_size(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def tables(results: pd.DataFrame) -> list[pd.DataFrame]:
-    """Those of the tables, by size, by budget and of what was spent, that have anything to say."""
-    return [found for found in (table(results), by_budget(results), spent(results)) if len(found)]
+    """Those of the tables, by size and by budget, that have anything to say."""
+    return [found for found in (table(results), by_budget(results)) if len(found)]
 
 
 def notes(results: pd.DataFrame) -> list[str]:
@@ -130,7 +139,7 @@ def _missed(results: pd.DataFrame) -> list[str]:
     said = []
     for curve, one in of_size.groupby("curve", sort=False):
         where = [f"{100 * miss:+.1f} % parameters at {100 * size:.0f} %" for (_, size), miss in one.items()]
-        named = capital(label(str(curve)))
+        named = capital(label(str(curve), epochs=scratch_b(results)))
         said.append(f"{named} is not quite of the pruned shapes' size: {listed(where).replace('-', '−')}.")
     return said
 
@@ -141,15 +150,15 @@ def best(results: pd.DataFrame) -> list[str]:
     Pruned and tuned networks included; means of the table, no test: `words.sentence` says what the seeds can
     tell. First what longer training did to each network that had it.
     """
-    results = complete(results)
+    epochs, results = scratch_b(results), complete(results)
     found = cells(results[results["ratio"].isna()])
     found = found[again(found) == ""]
     usual = found["longer"].min()
     means = found.groupby(["size", "longer", "curve", "criterion"])["test_error"].mean().sort_values()
     said = []
     changes = [
-        f"{row_name(curve, criterion)} at {100 * size:.0f} %: {means[size, usual, curve, criterion]:.1f} to "
-        f"{error:.1f} %"
+        f"{row_name(curve, criterion, epochs=epochs)} at {100 * size:.0f} %: "
+        f"{means[size, usual, curve, criterion]:.1f} to {error:.1f} %"
         for (size, longer, curve, criterion), error in means.items()
         if longer > usual and (size, usual, curve, criterion) in means.index
     ]
@@ -158,7 +167,9 @@ def best(results: pd.DataFrame) -> list[str]:
         said.append(f"Trained {much} as long, test errors went from and to: {'; '.join(changes)}.")
     usually = means.xs(usual, level="longer").drop("whole", level="curve", errors="ignore")
     for size, one in usually.groupby("size"):
-        named = [(row_name(curve, criterion), error) for (_, curve, criterion), error in one.items()]
+        named = [
+            (row_name(curve, criterion, epochs=epochs), error) for (_, curve, criterion), error in one.items()
+        ]
         if len(named) > 1:
             (first, lowest), *others = named
             then = ", ".join(f"{name} {error:.1f}" for name, error in others)

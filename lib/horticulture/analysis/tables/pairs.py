@@ -15,9 +15,19 @@ Answers = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 VERDICT_COLUMNS = [
     *("criterion", "ratio", "size", "longer", "curve", "against", "test", "difference", "low", "high", "n"),
-    *("p", "p_adjusted", "margin", "verdict", "verdict_alone", "seeds_needed", "test_error_se", "size_miss"),
+    *(
+        "p",
+        "p_adjusted",
+        "margin",
+        "verdict",
+        "verdict_alone",
+        "seeds_needed",
+        "test_error_se",
+        "test_error_se_one",
+        "size_miss",
+    ),
 ]
-# What comes out of one pruning, seed by seed; and what has weights of the whole network.
+# What comes out of one pruning, seed by seed; and what has weights of the network that was pruned.
 OF_PRUNING = {*BUDGETS, "pruned-tuned", "copycat"}
 OF_WHOLE = {"fine-tuned", "lr-rewound", "weights-rewound", "compressed", "random-channels", "pruned-tuned"}
 
@@ -49,15 +59,18 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
     (n,) which test images it got wrong, and (n,) of which source each image is.
     Returns a row a pair and case (criterion, ratio or size, length of training). `difference` in points
     (negative: `curve` has the lower error), `low` and `high` of its 95 % interval, `test`: paired by seed
-    where both sides come from one pruning or share weights, else Welch's. `verdict` holds beside all other
+    where both sides come from one pruning or share weights, else Welch's, as for the plain whole network and
+    what was pruned after a training with a penalty. `verdict` holds beside all other
     cases of the pair (Holm: `statistics.family`), `verdict_alone` for itself. `seeds_needed`: about how many
     a case would tell, if difference and spread stay. `test_error_se`: what another test set would change,
-    clustered by source (points). `size_miss`: by how many percent the sizes differ, if it is more than one.
+    clustered by source (points); `test_error_se_one`: the same between one network of either side.
+    `size_miss`: by how many percent the sizes differ, if it is more than one.
     Fewer than three seeds: differences, and no interval, p-value or verdict. Networks are matched by size,
     and one that stands in two curves is compared once.
     """
     found = cells(results)
     found = found.assign(again=again(found)).sort_values(["size", "longer"], kind="stable")
+    penalised = set(found.loc[found["curve"] == "whole", "criterion"]) - {""}
     by_curve = {curve: list(_split(one)) for curve, one in found.groupby("curve", sort=False)}
     rows: list[dict] = []
     for curve, against in pairs():
@@ -66,7 +79,7 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
             for mine in by_curve.get(curve, [])
             for other in _partners(mine, by_curve.get(against, []))
         ]
-        rows += _family(compared, margin, answers or {})
+        rows += _family(compared, margin, answers or {}, penalised)
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
@@ -103,11 +116,13 @@ def _partners(mine: pd.DataFrame, others: list[pd.DataFrame]) -> Iterator[pd.Dat
         yield min(found, key=lambda one: one[0])[1]
 
 
-def _family(compared: list[tuple[pd.DataFrame, pd.DataFrame]], margin: float, answers: Answers) -> list[dict]:
-    """The rows of one pair of curves: a family of tests."""
+def _family(
+    compared: list[tuple[pd.DataFrame, pd.DataFrame]], margin: float, answers: Answers, penalised: set[str]
+) -> list[dict]:
+    """The rows of one pair of curves: a family of tests. penalised: criteria with a whole network each."""
     tested = []
     for mine, other in compared:
-        a, b, test = _sides(mine, other)
+        a, b, test = _sides(mine, other, penalised)
         if len(a) and len(b):
             tested.append((a, b, test, _TESTS[test](a["test_error"].to_numpy(), b["test_error"].to_numpy())))
     differences = [one[3] for one in tested]
@@ -129,20 +144,26 @@ def _family(compared: list[tuple[pd.DataFrame, pd.DataFrame]], margin: float, an
             | {"low": apart.low, "high": apart.high, "n": apart.n, "p": apart.p, "p_adjusted": p}
             | {"margin": margin, "verdict": verdict, "verdict_alone": statistics.equivalence(apart, margin)}
             | {"seeds_needed": _needed(a, b, test, apart, margin, len(tested))}
-            | {"test_error_se": _clustered(a, b, answers), "size_miss": miss if missed else np.nan}
+            | dict(zip(("test_error_se", "test_error_se_one"), _clustered(a, b, answers), strict=True))
+            | {"size_miss": miss if missed else np.nan}
         )
     return rows
 
 
-def _sides(mine: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def _sides(
+    mine: pd.DataFrame, other: pd.DataFrame, penalised: set[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Both sides by seed, without what is one run on both, and how they are to be compared."""
     a, b = mine.set_index("seed").sort_index(), other.set_index("seed").sort_index()
     both = a.index.intersection(b.index)
     same = [seed for seed in both if a.at[seed, "run"] == b.at[seed, "run"]]
     a, b, both = a.drop(same), b.drop(same), both.drop(same)
     curves = {str(mine["curve"].iloc[0]), str(other["curve"].iloc[0])}
-    criteria = set(mine["criterion"]) | set(other["criterion"])
-    shared = (curves <= OF_PRUNING and len(criteria) == 1) or ("whole" in curves and bool(curves & OF_WHOLE))
+    (found,), (base,) = set(mine["criterion"]), set(other["criterion"])
+    if "whole" in curves:
+        shared = bool(curves & OF_WHOLE) and base == (found if found.split(" (")[0] in penalised else "")
+    else:
+        shared = curves <= OF_PRUNING and found == base
     return (a.loc[both], b.loc[both], "paired") if shared else (a, b, "welch")
 
 
@@ -163,14 +184,22 @@ def _needed(
     return statistics.needed_welch(float(one.std()), float(two.std()), distance, level)
 
 
-def _clustered(a: pd.DataFrame, b: pd.DataFrame, answers: Answers) -> float:
-    """Standard error of the mean difference, of the test images alone: the seeds answer the same ones."""
+def _clustered(a: pd.DataFrame, b: pd.DataFrame, answers: Answers) -> tuple[float, float]:
+    """What the test images alone leave open, which all seeds answer: two standard errors.
+
+    Of the difference of the means, and of that of two single networks, the median of all pairs.
+    """
     sides = [[answers.get(run) for run in one["run"]] for one in (a, b)]
     if any(one is None for side in sides for one in side):
-        return np.nan
+        return np.nan, np.nan
     told = [[one for one in side if one is not None] for side in sides]
     source = told[0][0][1]
     if any(not np.array_equal(of, source) for side in told for _, of in side):
-        return np.nan  # other test images: nothing is shared to be clustered by
-    means = [np.mean([np.asarray(wrong, dtype=float) for wrong, _ in side], axis=0) for side in told]
-    return statistics.clustered_difference(means[0], means[1], source)[1]
+        return np.nan, np.nan  # other test images: nothing is shared to be clustered by
+    ours, theirs = ([np.asarray(wrong, dtype=float) for wrong, _ in side] for side in told)
+
+    def error(one: np.ndarray, other: np.ndarray) -> float:
+        return statistics.clustered_difference(one, other, source)[1]
+
+    single = [error(one, other) for one, other in itertools.product(ours, theirs)]
+    return error(np.mean(ours, axis=0), np.mean(theirs, axis=0)), float(np.median(single))

@@ -3,14 +3,15 @@
 import pandas as pd
 
 from horticulture.analysis import statistics
-from horticulture.analysis.tables.cells import capital, case, complete, listed, times
-from horticulture.analysis.tables.names import label
+from horticulture.analysis.tables.cells import capital, case, complete, listed, scratch_b, times
+from horticulture.analysis.tables.names import MORE_EPOCHS, aside, label
 from horticulture.analysis.tables.pairs import Answers, verdicts
 from horticulture.errors import BadInput
 
 FEW = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
 DEPENDS = "depends on the length of training"
+ONCE = "holds at one length of training only"
 
 
 def conclusions(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> str:
@@ -20,19 +21,23 @@ def conclusions(results: pd.DataFrame, margin: float, answers: Answers | None = 
     """
     compared = verdicts(results, margin, answers)
     pairs = compared[["curve", "against"]].drop_duplicates().itertuples(index=False)
-    said = [sentence(compared, curve, against) for curve, against in pairs]
+    said = [sentence(compared, curve, against, scratch_b(results)) for curve, against in pairs]
     if not said:
         return "- No pruned shape was trained again: there is nothing to compare."
     return "\n".join(f"- {one}" for one in [*_test_set(results, answers or {}), *said])
 
 
-def sentence(verdicts: pd.DataFrame, curve: str, against: str = "fine-tuned") -> str:
+def sentence(
+    verdicts: pd.DataFrame, curve: str, against: str = "fine-tuned", epochs: str = MORE_EPOCHS
+) -> str:
     """What the verdicts say of one pair of curves, and no more.
 
     How often better, equal, worse beside all cases of the pair, and in brackets each for itself; at which
     cases which side has the lower mean; how many seeds there were and would tell. A case that was also
-    trained longer counts as what it is at both lengths, else it depends on the length.
-    verdicts: as `tables.verdicts` returns them. Raises BadInput if there is none on this pair of curves.
+    trained longer counts as what it is at both lengths. Where the lower mean changes sides, or two verdicts
+    differ, it depends on the length; where only one length has a verdict, it holds at one length only.
+    verdicts: as `tables.verdicts` returns them. epochs: as `cells.scratch_b` says. Raises BadInput if there
+    is no verdict on this pair of curves.
     """
     found = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
     if found.empty:
@@ -43,16 +48,17 @@ def sentence(verdicts: pd.DataFrame, curve: str, against: str = "fine-tuned") ->
     by_case = [one for _, one in found.groupby(_cases(found), sort=False)]
     told = found["n"].max() >= statistics.FEWEST
     parts = [_counts(by_case, found["margin"].iloc[0])] if told else []
-    parts += [_ahead(by_case, curve, against), _seeds(found)]
+    named, other = label(curve, epochs=epochs), label(against, epochs=epochs)
+    parts += [_ahead(by_case, named, other), _seeds(found)]
     errors = found["test_error_se"].dropna()
     if len(errors):
         parts.append(
-            f"The test images alone give a difference a standard error of {errors.median():.1f} points."
+            f"The test images alone give a difference a standard error of {errors.median():.1f} points "
+            f"(between two single networks {found['test_error_se_one'].median():.1f})."
         )
     if against == "whole" and len(by_case) > 1:
         parts.append("All cases are held against the same whole networks, so they are not independent.")
-    head = f"**{capital(label(curve))}** against **{label(against)}**"
-    return f"{head}: {' '.join(parts)}"
+    return f"**{capital(named)}** against **{other}**: {' '.join(parts)}"
 
 
 def _cases(found: pd.DataFrame) -> pd.Series:
@@ -61,7 +67,7 @@ def _cases(found: pd.DataFrame) -> pd.Series:
     return pd.Series(
         [
             case((one.criterion, one.ratio, one.size, 1.0))
-            + (f" ({one.criterion})" if several and pd.isna(one.ratio) and one.criterion else "")
+            + (aside(one.criterion) if several and pd.isna(one.ratio) else "")
             for one in found[["criterion", "ratio", "size"]].itertuples(index=False, name="One")
         ],
         found.index,
@@ -70,15 +76,23 @@ def _cases(found: pd.DataFrame) -> pd.Series:
 
 def _holds(one: pd.DataFrame, column: str) -> str:
     """The verdict on a case if it is the same at every length of training."""
-    return one[column].iloc[0] if one[column].nunique() == 1 else DEPENDS
+    if one[column].nunique() == 1:
+        return str(one[column].iloc[0])
+    differ = len(set(one[column]) - {statistics.UNDECIDED}) > 1
+    return DEPENDS if differ or len(_signs(one)) > 1 else ONCE
+
+
+def _signs(one: pd.DataFrame) -> set[int]:
+    """Which side has the lower mean at each length of training: -1 the first, 0 neither, to a tenth."""
+    return {(d > 0) - (d < 0) for d in one["difference"].round(1)}
 
 
 def _counts(by_case: list[pd.DataFrame], margin: float) -> str:
-    kinds = (*statistics.VERDICTS, DEPENDS)
+    kinds = (*statistics.VERDICTS, DEPENDS, ONCE)
     together = [_holds(one, "verdict") for one in by_case]
     alone = [_holds(one, "verdict_alone") for one in by_case]
-    better, equal, worse, undecided, depends = (together.count(kind) for kind in kinds)
-    b, e, w, u, d = (alone.count(kind) for kind in kinds)
+    better, equal, worse, undecided, depends, once = (together.count(kind) for kind in kinds)
+    b, e, w, u, d, o = (alone.count(kind) for kind in kinds)
     cases = "1 case" if len(by_case) == 1 else f"{len(by_case)} cases"
     said = (
         f"better in {better} of {cases} (each for itself: {b}), "
@@ -88,22 +102,24 @@ def _counts(by_case: list[pd.DataFrame], margin: float) -> str:
         said += f"; in {undecided} ({u}) the seeds cannot tell"
     if depends or d:
         said += f"; in {depends} ({d}) it {DEPENDS}"
+    if once or o:
+        said += f"; in {once} ({o}) it {ONCE}"
     return f"{said}."
 
 
-def _ahead(by_case: list[pd.DataFrame], curve: str, against: str) -> str:
-    """Where which side has the lower mean error, and by how much."""
+def _ahead(by_case: list[pd.DataFrame], first: str, second: str) -> str:
+    """Where which side, by name, has the lower mean error, and by how much."""
     sides: dict[str, list[pd.DataFrame]] = {"first": [], "second": [], "level": [], "depends": []}
     for one in by_case:
-        signs = {(d > 0) - (d < 0) for d in one["difference"].round(1)}
+        signs = _signs(one)
         side = {-1: "first", 1: "second", 0: "level"}[signs.pop()] if len(signs) == 1 else "depends"
         sides[side].append(one)
     few = len(by_case) <= FEW
-    names = {"first": label(curve), "second": label(against)}
+    names = {"first": first, "second": second}
     said = [f"{names[side]} {_where(sides[side], few)}" for side in ("first", "second") if sides[side]]
     parts = [f"Lower mean error: {'; '.join(said)}."] if said else []
     if sides["level"]:
-        parts.append(f"Level {_where(sides['level'], few)}.")
+        parts.append(f"Level {_where(sides['level'], few)}." if few else f"Level in {len(sides['level'])}.")
     if sides["depends"]:
         parts.append(f"Which mean is lower {DEPENDS} {_where(sides['depends'], few)}.")
     return " ".join(parts)
@@ -111,8 +127,9 @@ def _ahead(by_case: list[pd.DataFrame], curve: str, against: str) -> str:
 
 def _where(found: list[pd.DataFrame], few: bool) -> str:
     if not few:
-        sizes = [abs(d) for one in found for d in one["difference"]]
-        return f"in {len(found)} (by {min(sizes):.1f} to {max(sizes):.1f} points)"
+        apart = [abs(d) for one in found for d in one["difference"].round(1)]
+        low, high = f"{min(apart):.1f}", f"{max(apart):.1f}"
+        return f"in {len(found)} (by {low if low == high else f'{low} to {high}'} points)"
     return f"at {listed(f'{_cases(one).iloc[0]} ({_apart(one)})' for one in found)}"
 
 
