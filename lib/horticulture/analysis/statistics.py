@@ -209,29 +209,6 @@ def clustered_difference(
     squared are the sources' sums (Liang & Zeger, 1986, with the factor k / (k - 1) for k sources).
     Raises BadInput if the lengths differ, or if there are fewer than two sources.
     """
-    apart, number = _by_source(wrong_a, wrong_b, source)
-    mean = float(apart.mean())
-    sums = np.bincount(number, weights=apart - mean)
-    k = sums.size
-    error = math.sqrt(k / (k - 1) * float((sums**2).sum())) / apart.size
-    return 100 * mean, 100 * error
-
-
-def bootstrap_difference(
-    wrong_a: Values, wrong_b: Values, source: Sequence | np.ndarray, draws: int, seed: int
-) -> tuple[float, float]:
-    """As `clustered_difference`, by drawing sources with all their images again and again."""
-    apart, number = _by_source(wrong_a, wrong_b, source)
-    sums, counts = np.bincount(number, weights=apart), np.bincount(number)
-    drawn = np.random.default_rng(seed).integers(sums.size, size=(draws, sums.size))
-    rates = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return 100 * float(apart.mean()), 100 * float(rates.std(ddof=1))
-
-
-def _by_source(
-    wrong_a: Values, wrong_b: Values, source: Sequence | np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) the difference on every image, and the number of its source from 0 on."""
     a, b, of = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
     if not a.shape == b.shape == of.shape:
         raise BadInput(
@@ -240,7 +217,12 @@ def _by_source(
     number = np.unique(of, return_inverse=True)[1]
     if number.size == 0 or number.max() < 1:
         raise BadInput("a standard error over sources needs two sources or more")
-    return a - b, number
+    apart = a - b
+    mean = float(apart.mean())
+    sums = np.bincount(number, weights=apart - mean)
+    k = sums.size
+    error = math.sqrt(k / (k - 1) * float((sums**2).sum())) / apart.size
+    return 100 * mean, 100 * error
 
 
 # --- what all of them need ---------------------------------------------------------------------------------
