@@ -481,6 +481,21 @@ def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path, capsys):
     assert "(fine-tuned, guided, pruned-scratch, pruned-tuned), its runs stay" in line
 
 
+def test_prunings_that_were_tuned_otherwise_are_named(tmp_path, capsys):
+    """By another criterion they stay where they are, but a picture of both would compare the tuning."""
+    beside = [
+        Member("pruned-tuned", pruned_with(2), "random"),
+        Member("pruned-tuned", pruned_with(5), "taylor"),
+    ]
+    longer = Member("pruned-tuned", pruned_with(4), "fisher", longer=2)
+    runs.record(tmp_path / "trial", beside)
+    assert capsys.readouterr().out == ""  # all at once: as they were asked for
+    runs.record(tmp_path / "trial", [Member("pruned-tuned", pruned_with(2, seed=1), "fisher"), longer])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("trial has prunings by taylor that were tuned by other steps")
+    assert len(runs.recorded(tmp_path / "trial")) == 4
+
+
 def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path, capsys):
     """As in a study whose curves were mixed already, or whose file of the pruning is damaged."""
     old, new = pruned_with(2), Member("pruned-tuned", pruned_with(3), "fisher")

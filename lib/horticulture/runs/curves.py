@@ -61,7 +61,10 @@ def record(study: Path, members: Iterable[Member]) -> None:
 
 
 def _drop_replaced(study: Path, members: list[Member]) -> None:
-    """Take off the curves what was found by prunings that these members do not have any more."""
+    """Take off the curves what was found by prunings that these members do not have any more, and say so.
+
+    Say also where prunings by other criteria, which stay, cannot be compared with these.
+    """
     prunings = [member for member in members if member.run.kind == "prune"]
     if not prunings:
         return
@@ -80,6 +83,19 @@ def _drop_replaced(study: Path, members: list[Member]) -> None:
         and (member.run.kind == "prune" or member.longer in lengths)  # not every longer pruning is a curve
     }
 
+    tuned = {_tuning(member) for member in prunings}
+    others = {
+        member.criterion
+        for member in chain(*files.values())
+        if member.run.kind == "prune" and member.criterion not in criteria and member.longer in lengths
+        if _tuning(member) not in tuned
+    }
+    if others:
+        print(
+            f"{study.name} has prunings by {', '.join(sorted(others))} that were tuned by other steps or "
+            "another rate than these: prune by all criteria alike, or give these a study of their own"
+        )
+
     def stays(one: Member) -> bool:
         return one.curve == "whole" or (one.criterion, one.run.seed) not in gone
 
@@ -96,6 +112,11 @@ def _drop_replaced(study: Path, members: list[Member]) -> None:
         f"{study.name} has other prunings by {by} now: what the earlier ones found goes from its curves "
         f"({', '.join(sorted(lost))}), its runs stay"
     )
+
+
+def _tuning(member: Member) -> tuple[float, int, float]:
+    """How the network was tuned between the rounds of a pruning."""
+    return member.longer, member.run.recipe["steps"], member.run.recipe["lr"]
 
 
 def _pruning(run: Run | None) -> Run | None:
