@@ -191,6 +191,22 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     assert all(torch.equal(weight, weights[name]) for name, weight in first.named_parameters())
 
 
+def test_channels_that_are_selected_evenly_need_no_saying(outputs, capsys):
+    """One run has one name: its key says nothing of a choice that would be made anyway."""
+    (what,) = SLIM.found(outputs)
+    even = [
+        [i * most // width for i in range(width)] if most else []
+        for width, most in zip(what.shape.widths, what.shape.most, strict=True)
+    ]
+    for spread in (what._replace(selections=even), what._replace(selections=None)):
+        assert ledger.scratch_e(SLIM, spread) == ledger.reselected(SLIM, what)
+        left = ledger.entries(replace(SLIM, budgets=["pruned-scratch", "reselected"]), [spread])
+        assert [member.curve for member in left] == ["pruned-scratch"]
+        assert "reselected is left out for slimming −40 %, seed 0: no group" in capsys.readouterr().out
+    network = networks.build(what.shape)
+    assert networks.selections(network) == even
+
+
 def test_where_nothing_is_selected_there_is_nothing_to_select_anew(outputs, capsys):
     once, *_ = ASKED.found(outputs)
     assert once.selections is None

@@ -359,6 +359,21 @@ def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
     assert execution.prune(BASE, Plan(rounds=1, criterion="l1")).recipe["code"]
 
 
+def test_an_edited_criterion_is_judged_anew(monkeypatch):
+    ours = execution.judge(BASE, execution.Judging(("fisher", "l1")))
+    keys = []
+    for power in (1, 2, 1):
+        monkeypatch.setitem(saliency.CRITERIA, "mine", by_size(power))
+        run = execution.judge(BASE, execution.Judging(("fisher", "l1", "mine")))
+        assert list(run.recipe["codes"]) == ["mine"]
+        keys.append(run.key)
+    assert keys[0] == keys[2] != keys[1]
+    assert execution.judge(BASE, execution.Judging(("fisher", "l1"))) == ours
+    assert "codes" not in ours.recipe
+    monkeypatch.setitem(saliency.CRITERIA, "l1", by_size(2))
+    assert list(execution.judge(BASE, execution.Judging(("fisher", "l1"))).recipe["codes"]) == ["l1"]
+
+
 def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
     recipe = Recipe(epochs=1, batch_size=60)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: 1 - done)
@@ -367,9 +382,9 @@ def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
     two = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
     assert one.recipe["code"] != two.recipe["code"]
     assert one.key != two.key
-    assert (
-        execution.tune(CUT, 3, SHAPE, replace(recipe, schedule="mine")).recipe["code"] == two.recipe["code"]
-    )
+    mine, code = replace(recipe, schedule="mine"), two.recipe["code"]
+    assert execution.tune(CUT, 3, SHAPE, mine).recipe["code"] == code
+    assert execution.compress(BASE, mine, 4).recipe["code"] == code
 
 
 def test_of_what_is_ours_no_code_is_in_the_description():

@@ -224,7 +224,7 @@ def losses(network: Network, images: data.Dataset) -> Tensor:
 
 def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, images):
     frame = pd.read_csv(runs.folder(JUDGED, outputs) / "judged.csv")
-    assert list(frame.columns) == ["group", "channel", "rise", "even", "odd", *LISTENING]
+    assert list(frame.columns) == ["group", "channel", "rise", "first", "second", *LISTENING]
     network = execution.load(BASE, outputs)
     places = list(zip(frame["group"], frame["channel"], strict=True))
     assert places == oracle.sample(network, 20, JUDGED.seed)
@@ -238,7 +238,7 @@ def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, imag
         rises = losses(silenced, images) - before
         assert row.rise == pytest.approx(rises.mean().item(), abs=2e-6)
         found = [rises[half].mean().item() for half in halves]
-        assert (row.even, row.odd) == (pytest.approx(found[0], abs=2e-6), pytest.approx(found[1], abs=2e-6))
+        assert [row.first, row.second] == pytest.approx(found, abs=2e-6)
     size = [saliency.l1(group.producer.weight.detach()) for group in network.groups]
     assert frame["l1"].tolist() == pytest.approx([size[g][c].item() for g, c in places], rel=1e-6)
 
@@ -260,7 +260,7 @@ def test_the_correlations_are_spearmans_of_what_is_compared(outputs):
     for name in LISTENING:
         scope = "layer" if name == "l1" else "global"
         assert found[name] == pytest.approx(spearman(frame, "rise", name, scope))
-        half = spearman(frame, "even", "odd", scope)
+        half = spearman(frame, "first", "second", scope)
         assert ceilings[name] == pytest.approx(math.sqrt(2 * half / (1 + half)) if half > 0 else 0)
     assert len(set(found.values())) == len(LISTENING)
     assert ceilings["l1"] != ceilings["fisher"] == ceilings["random"]

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,10 +173,31 @@ def test_the_loss_is_that_of_the_validation_images(images, tiny):
     )
 
 
+@pytest.mark.parametrize("count", [0, 9])
+def test_no_source_is_in_both_halves(images, tiny, monkeypatch, count):
+    """Images of one thing err together: in both halves they would agree by their noise."""
+    sources = torch.tensor([7, 7, 2, 7, 5, 2, 2, 2, 9, 5, 9, 9])
+    validation = data.Images(images.validation.pixels, images.validation.labels, sources)
+    dataset = replace(images, validation=validation)
+    seen: list[data.Images] = []
+    measure = evaluation.evaluate
+    monkeypatch.setattr(
+        evaluation, "evaluate", lambda n, d, half, t: seen.append(half) or measure(n, d, half, t)
+    )
+    next(oracle.rises(networks.build(tiny), dataset, [(0, 0)], FLOAT, norm_images=0, images=count))
+    first, second = seen[:2]
+    assert [set(half.sources.tolist()) for half in (first, second)] == [{7, 5}, {2, 9}]
+    where = sources[: count or None]
+    for half, names in ((first, (7, 5)), (second, (2, 9))):
+        mine = torch.isin(where, torch.tensor(names))
+        assert torch.equal(half.pixels, validation.pixels[: len(where)][mine])
+        assert torch.equal(half.labels, validation.labels[: len(where)][mine])
+
+
 @pytest.mark.parametrize(
     ("part", "count"), [("validation", 0), ("validation", 7), ("train", 0), ("train", 20)]
 )
-def test_the_halves_are_every_other_image(images, tiny, part, count):
+def test_where_every_image_is_its_own_source_the_halves_are_every_other_image(images, tiny, part, count):
     network = worn_like(tiny)
     (found,) = oracle.rises(network, images, [(1, 2)], FLOAT, norm_images=0, part=part, images=count)
     whole = getattr(images, part).first(count)
@@ -204,7 +226,8 @@ def worn_like(architecture) -> Network:
 def test_images_that_cannot_be_halved_are_refused(images, tiny):
     network = networks.build(tiny)
     for wrong, said in (
-        ({"images": 1}, "two images at least: images=1 of 12"),
+        ({"images": 1}, "images of two sources at least: images=1 of 12"),
+        ({"images": -2}, "images of two sources at least: images=-2 of 12"),
         ({"part": "tset"}, "unknown part 'tset': choose from validation, train"),
     ):
         with pytest.raises(BadInput, match=said):
@@ -254,22 +277,22 @@ def test_what_says_nothing_agrees_with_nothing():
 
 def test_the_ceiling_by_hand():
     """The halves agree by 0.8: the mean's reliability is 1.6 / 1.8."""
-    even, odd = [0.1, 0.2, 0.3, 0.4], [1.0, 30.0, 2.0, 400.0]
-    assert oracle.ceiling(even, odd) == pytest.approx(math.sqrt(1.6 / 1.8))
-    assert oracle.ceiling(even, even) == pytest.approx(1)
-    assert oracle.ceiling(even, even[::-1]) == 0
+    first, second = [0.1, 0.2, 0.3, 0.4], [1.0, 30.0, 2.0, 400.0]
+    assert oracle.ceiling(first, second) == pytest.approx(math.sqrt(1.6 / 1.8))
+    assert oracle.ceiling(first, first) == pytest.approx(1)
+    assert oracle.ceiling(first, first[::-1]) == 0
     assert math.isnan(oracle.ceiling([1, 2], [1, 2]))
     groups = [0, 0, 0, 1, 1, 1]  # perfect in one layer, by 0.5 in the other
     found = oracle.ceiling([1, 2, 3, 11, 12, 13], [1, 2, 3, 12, 11, 13], groups, "layer")
     assert found == pytest.approx(math.sqrt(1.5 / 1.75))
     with pytest.raises(BadInput, match="say which group"):
-        oracle.ceiling(even, odd, scope="layer")
+        oracle.ceiling(first, second, scope="layer")
 
 
 @pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])
 def test_the_ceiling_is_what_the_truth_reaches(noise):
     draw = np.random.default_rng(0)
     truth = draw.normal(size=4000)
-    even, odd = (truth + noise * draw.normal(size=4000) for _ in range(2))
-    reached = oracle.agreement(truth, (even + odd) / 2, [0] * 4000)
-    assert oracle.ceiling(even, odd) == pytest.approx(reached, abs=0.03)
+    first, second = (truth + noise * draw.normal(size=4000) for _ in range(2))
+    reached = oracle.agreement(truth, (first + second) / 2, [0] * 4000)
+    assert oracle.ceiling(first, second) == pytest.approx(reached, abs=0.03)

@@ -108,6 +108,29 @@ def test_a_plan_says_of_weights_only_what_weights_know():
     assert preset.run.recipe["scope"] == "global"  # presets are of channels
 
 
+def test_a_scope_that_is_not_the_criterions_own_is_part_of_its_name():
+    """Else a study of `l1` compared globally would be told as one of `l1`, in tables, figures and recipes."""
+    every = replace(BY_RATIO, longer=[1], criterion="l1,fisher,slimming,blocks,magnitude")
+    named = {
+        "": ["l1", "fisher", "slimming", "blocks", "magnitude"],
+        "global": ["l1 (global)", "fisher", "slimming", "blocks", "magnitude"],
+        "layer": ["l1", "fisher (layer)", "slimming (layer)", "blocks", "magnitude (layer)"],
+        "vgg-16-a": ["l1 (vgg-16-a)", "fisher (vgg-16-a)", "slimming (vgg-16-a)", "blocks", "magnitude"],
+    }
+    for scope, names in named.items():
+        asked = replace(every, scope=scope)
+        assert [asked.called(name) for name in every.criteria] == names
+        penalised = [member.criterion for member in asked.wholes if member.criterion]
+        assert penalised == [name for name in names if name[:6] in ("slimmi", "blocks")]
+        if scope != "vgg-16-a":  # which this network does not have
+            assert [taken.member().criterion for taken in asked.prunings] == names
+    assert next(t.label for t in replace(every, scope="global").prunings) == "l1 (global) −50 %"
+
+    said = str(Plan(1, "l1", 0.5))
+    assert said == str(Plan(1, "l1", 0.5, scope="layer")) == str(Plan(1, "fisher", 0.5))
+    assert str(Plan(1, "l1", 0.5, scope="global")) == said.replace("channels, ", "channels, scope global, ")
+
+
 def test_what_two_studies_ask_for_is_one_run():
     other = replace(
         BY_RATIO, budgets=["fine-tuned"], sizes=[0.1], criterion="magnitude,fisher", curves=["width"]
@@ -123,7 +146,7 @@ def test_what_two_studies_ask_for_is_one_run():
         ({"ratios": [0.3], "rounds": 5}, 0.3, "fisher −30 %"),
         ({"ratios": [0.3], "longer": [2]}, 0.3, "fisher −30 %, trained × 2"),
         # of 64, 64, 128, 128, three 256 and six 512 half of the first and of the last six
-        ({"network": "vgg-16", "scope": "vgg-16-a"}, (32 + 6 * 256) / 4224, "fisher −37 %"),
+        ({"network": "vgg-16", "scope": "vgg-16-a"}, (32 + 6 * 256) / 4224, "fisher (vgg-16-a) −37 %"),
         ({"measure": "zeros"}, 0.0, "fisher"),
     ],
     ids=str,

@@ -434,3 +434,84 @@ def test_measured_rounds_stay_when_their_pruning_is_recorded_again(tmp_path):
     runs.record(tmp_path, [Member("pruned-tuned", measured, "fisher", 1)])
     runs.record(tmp_path, [Member("pruned-tuned", pruned, "fisher")])
     assert {member.run.kind for member in runs.recorded(tmp_path)} == {"prune", "tune"}
+
+
+def pruned_with(steps: int, seed: int = 0) -> Run:
+    return replace(PRUNE, recipe=Plan(rounds=3, steps=steps).to_json(), seed=seed)
+
+
+def found_by(pruning: Run, longer: float = 1.0) -> list[Member]:
+    """A measured round, one trained on, one anew, and a family that follows: all that a pruning leads to."""
+    at = {**Recipe(epochs=0).to_json(), "round": 1, "weights": "kept"}
+    measured = Run("tune", SHAPE, at, pruning.data, pruning.seed, pruning)
+    tuned = replace(measured, recipe={**at, "epochs": 2})
+    scratch = replace(TRAIN, architecture=SHAPE.with_widths((16, 31, 64)), seed=pruning.seed)
+    runs_ = {"pruned-tuned": measured, "fine-tuned": tuned, "pruned-scratch": scratch, "guided": scratch}
+    return [Member(curve, run, "fisher", 1, longer=longer) for curve, run in runs_.items()]
+
+
+def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path, capsys):
+    """Of seed 0 the steps of the pruning change: at every length, for what it found is of another recipe."""
+    study = tmp_path / "trial"
+    old, other, new = pruned_with(2), pruned_with(2, seed=1), pruned_with(3)
+    beside = [
+        Member("whole", TRAIN),
+        Member("whole", TRAIN, "fisher"),
+        Member("width", TRAIN),
+        Member("guided", TRAIN, "l1"),
+    ]
+    stay = [*beside, Member("pruned-tuned", other, "fisher"), *found_by(other)]
+    longer = found_by(pruned_with(4), longer=2)  # whose pruning is no curve
+    runs.record(study, [*stay, Member("pruned-tuned", old, "fisher"), *found_by(old), *longer])
+    everything = len(runs.recorded(study))
+    now = [Member("pruned-tuned", run, "fisher") for run in (old, other, pruned_with(2, seed=2))]
+    runs.record(study, now)  # one seed more
+    assert len(runs.recorded(study)) == everything + 1
+    assert capsys.readouterr().out == ""
+
+    now = [Member("pruned-tuned", run, "fisher") for run in (new, other)]
+    runs.record(study, now)
+
+    def named(members: list[Member]) -> list[tuple]:
+        return sorted((m.curve, m.criterion, m.longer, m.run.key) for m in members)
+
+    assert named(runs.recorded(study)) == named([*stay, now[0]])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("trial has other prunings by fisher now")
+    assert "(fine-tuned, guided, pruned-scratch, pruned-tuned), its runs stay" in line
+
+
+def test_prunings_that_were_tuned_otherwise_are_named(tmp_path, capsys):
+    """By another criterion they stay where they are, but a picture of both would compare the tuning."""
+    beside = [
+        Member("pruned-tuned", pruned_with(2), "random"),
+        Member("pruned-tuned", pruned_with(5), "taylor"),
+    ]
+    longer = Member("pruned-tuned", pruned_with(4), "fisher", longer=2)
+    runs.record(tmp_path / "trial", beside)
+    assert capsys.readouterr().out == ""  # all at once: as they were asked for
+    runs.record(tmp_path / "trial", [Member("pruned-tuned", pruned_with(2, seed=1), "fisher"), longer])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("trial has prunings by taylor that were tuned by other steps")
+    assert len(runs.recorded(tmp_path / "trial")) == 4
+
+
+def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path, capsys):
+    """As in a study whose curves were mixed already, or whose file of the pruning is damaged."""
+    old, new = pruned_with(2), Member("pruned-tuned", pruned_with(3), "fisher")
+    runs.record(tmp_path, found_by(old))
+    (tmp_path / "curves" / "pruned-tuned-fisher.json").write_text("[{")
+    runs.record(tmp_path, [new])
+    assert runs.recorded(tmp_path) == [new]
+    assert "its runs stay" in capsys.readouterr().out
+
+
+def test_a_round_measured_of_another_pruning_takes_no_row_of_this_one(study, tmp_path):
+    """It counts for the pruning that it goes on from, not for any of the same criterion and seed."""
+    for pruning, rounds_ in ((PRUNE, [0, 2, 3]), (pruned_with(7), [0, 1, 2, 3])):
+        member = found_by(pruning)[0]
+        runs.finish(member.run, tmp_path, {"recipe": runs.AS_IT_IS, "train_macs": 0}, {"device": "here"})
+        runs.record(study, [member._replace(whole_macs=1)])
+        tuned = runs.collect(study).query("curve == 'pruned-tuned'")
+        assert sorted(tuned.loc[tuned["run"] == PRUNE.key, "round"]) == rounds_
+        assert tuned.loc[tuned["run"] == member.run.key, "round"].tolist() == [1]

@@ -37,16 +37,23 @@ def train(
 ) -> Run:
     """The description of a training from scratch. source: from `source`.
 
-    selections: which channels of its trunk each group selects, where groups do (see `networks.build`).
+    selections: which channels of its trunk each group selects, where groups do (see `networks.build`). Those
+    that it would select anyway are not described.
     """
     if recipe.epochs < 1:
         raise BadInput(f"epochs must be positive, not {recipe.epochs}")
     if recipe.penalty == "blocks" and not shape.blocks:
         raise BadInput(f"a network of the family {shape.family} has no blocks to penalise: use groups")
     told = {**recipe.to_json(), **_code(recipe)}
-    if selections is not None:
-        told["selections"] = [list(channels) for channels in selections]
+    if selections is not None and (given := [list(channels) for channels in selections]) != _even(shape):
+        told["selections"] = given
     return Run("train", shape, told, source, seed)
+
+
+def _even(shape: Architecture) -> list[list[int]]:
+    """What each group selects without being told: see `networks.layers.Selection`."""
+    groups = zip(shape.widths, shape.most, strict=True)
+    return [[c * most // width for c in range(width)] if most is not None else [] for width, most in groups]
 
 
 def _code(recipe: Recipe) -> dict:
@@ -80,7 +87,7 @@ def compress(tuned: Run, recipe: Recipe, bits: int, index_bits: int = 5) -> Run:
     """The description of sharing, training and writing short the weights of a sparse network."""
     if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
         raise BadInput(f"bits must be 1 to 16, not {bits!r} and {index_bits!r}")
-    told = {**recipe.to_json(), "bits": bits, "index_bits": index_bits}
+    told = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
     return Run("compress", tuned.architecture, told, tuned.data, tuned.seed, tuned)
 
 
@@ -109,4 +116,7 @@ class Judging:
 def judge(base: Run, judging: Judging) -> Run:
     """The description of judging criteria on what another run trained."""
     told = {**asdict(judging), "criteria": list(judging.criteria)}
+    codes = {name: code.extra(name, saliency.CRITERIA, OURS["criterion"]) for name in judging.criteria}
+    if not_ours := {name: extra["code"] for name, extra in codes.items() if extra}:
+        told["codes"] = not_ours
     return Run("judge", base.architecture, told, base.data, base.seed, base)

@@ -158,7 +158,7 @@ def _judge(work: Work) -> dict:
     frame.to_csv(work.folder / "judged.csv", index=False)
     scopes = {name: saliency.CRITERIA[name].scope for name in told["criteria"]}
     truth, groups = frame["rise"].tolist(), frame["group"].tolist()
-    halves = frame["even"].tolist(), frame["odd"].tolist()
+    halves = frame["first"].tolist(), frame["second"].tolist()
     return {
         "correlations": {
             name: oracle.agreement(frame[name].tolist(), truth, groups, scope)

@@ -27,11 +27,11 @@ def sample(network: Network, count: int, seed: int) -> list[tuple[int, int]]:
 
 
 class Rise(NamedTuple):
-    """By how much the loss rises without a channel: on all images, and on two halves of them."""
+    """By how much the loss rises without a channel: on all images, and on each of two halves."""
 
     rise: float
-    even: float  # on the first, third, ... image
-    odd: float
+    first: float
+    second: float
 
 
 def rises(
@@ -49,8 +49,9 @@ def rises(
     Silenced: its norm gives 0, as if it had been cut out (for the last channel of a group see `surgery`). The
     norms' running statistics belong to the network with that channel, so with and without it they are
     estimated anew from the first `norm_images` training images (0: they stay as they are). The loss is
-    measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented.
-    Raises BadInput for another part or fewer than two images.
+    measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented. Of these
+    every other source belongs to the second half, with all its images. Raises BadInput for another part, or
+    for fewer than two sources.
     """
     halves = _halves(dataset, part, images)
 
@@ -66,25 +67,27 @@ def rises(
         try:
             with torch.no_grad():
                 norm.weight[channel] = norm.bias[channel] = 0
-            even, odd = (now - then for now, then in zip(losses(), before, strict=True))
+            first, second = (now - then for now, then in zip(losses(), before, strict=True))
         finally:
             with torch.no_grad():
                 norm.weight.copy_(scale)
                 norm.bias.copy_(shift)
         count = [len(half) for half in halves]
-        rise = (count[0] * even + count[1] * odd) / sum(count)
-        yield Rise(rise, even, odd)  # whoever asks for no more has the network as it was
+        rise = (count[0] * first + count[1] * second) / sum(count)
+        yield Rise(rise, first, second)  # whoever asks for no more has the network as it was
 
 
 def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
     found: Images = getattr(dataset, choose(part, ["validation", "train"], "part"))
-    if images == 1 or images < 0 or len(found) < 2:
-        raise BadInput(f"two halves need two images at least: images={images} of {len(found)} in {part}")
-    some = found.first(images)
-    return (
-        Images(some.pixels[::2], some.labels[::2]),
-        Images(some.pixels[1::2], some.labels[1::2]),
-    )
+    some = found.first(max(0, images))
+    order: dict[int, int] = {}  # of the sources, as they come
+    places = [order.setdefault(source, len(order)) for source in some.sources.tolist()]
+    if images < 0 or len(order) < 2:
+        said = f"images={images} of {len(found)} in {part}"
+        raise BadInput(f"two halves need images of two sources at least: {said}")
+    odd = torch.tensor(places, device=some.labels.device) % 2 == 1
+    first, second = (Images(some.pixels[h], some.labels[h], some.sources[h]) for h in (~odd, odd))
+    return first, second
 
 
 def agreement(
@@ -109,25 +112,25 @@ def agreement(
 
 
 def ceiling(
-    even: Sequence[float],
-    odd: Sequence[float],
+    first: Sequence[float],
+    second: Sequence[float],
     groups: Sequence[int] | None = None,
     scope: str = "global",
 ) -> float:
     """The agreement that a perfect criterion would reach with the measured rises, 0 to 1.
 
-    even, odd: the rises on the two halves; groups (for the scope "global" not needed) and scope as for
+    first, second: the rises on the two halves; groups (for the scope "global" not needed) and scope as for
     `agreement`, which may also give what is not a number. Each half is the truth and noise of its own, of
     variances T and E. So the halves correlate by r = T / (T + E), and in their mean, where the noise has half
     the variance, the truth has the share R = T / (T + E / 2) = 2 r / (1 + r) (Spearman and Brown, 1910). The
     truth itself correlates with that mean by T / sqrt(T (T + E / 2)) = sqrt(R). For ranks this holds
-    approximately, and too high is what it gives if images of the two halves show one and the same object.
-    Halves that do not agree (r of 0 or less) tell nothing: 0. Raises BadInput without groups where they are
-    needed.
+    approximately. It takes halves whose noise is independent, which is why `rises` has all images of a source
+    in one of them. Halves that do not agree (r of 0 or less) tell nothing: 0. Raises BadInput without groups
+    where they are needed.
     """
     if groups is None and scope != "global":
         raise BadInput(f"the scope {scope} compares within groups: say which group each channel is of")
-    half = agreement(even, odd, [0] * len(even) if groups is None else groups, scope)
+    half = agreement(first, second, [0] * len(first) if groups is None else groups, scope)
     if half <= 0:
         return 0.0
     return math.sqrt(2 * half / (1 + half))  # not a number stays so

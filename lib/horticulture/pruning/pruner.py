@@ -70,8 +70,10 @@ class Plan:
             raise BadInput(f"{self.criterion} is told once by the training: one round, not {self.rounds}")
 
     def __str__(self) -> str:
-        single = saliency.CRITERIA[self.criterion].unit == "weight"
+        criterion = saliency.CRITERIA[self.criterion]
+        single = criterion.unit == "weight"
         what = f"{self.ratio:.0%} of {'weights' if single else self.measure}, " if self.ratio else ""
+        what += f"scope {self.scope}, " if self.scope != criterion.scope else ""
         return f"{what}{self.steps} steps a round, constant {self.lr:g}, batch {self.batch_size}"
 
     def to_json(self) -> dict:

@@ -98,6 +98,12 @@ class Criterion:
     unit: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
 
 
+def called(criterion: str, scope: str) -> str:
+    """What a criterion is called where its scores are compared so: `l1 (global)` if it is not its own way."""
+    own = CRITERIA[choose(criterion, CRITERIA, "criterion")].scope
+    return criterion if scope in ("", own) else f"{criterion} ({scope})"
+
+
 CRITERIA: dict[str, Criterion] = {
     "fisher": Criterion("expected rise of the loss, second order", examples=fisher_of),
     "taylor": Criterion("change of the loss, first order", examples=taylor_of, layer=per_layer),

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,30 +46,108 @@ class Member(NamedTuple):
 def record(study: Path, members: Iterable[Member]) -> None:
     """Say which runs make a study's curves; what was said of the same curve and criterion is replaced.
 
-    Rounds of a pruning that were measured by runs of their own stand beside the pruning, and stay with it.
+    Rounds of a pruning that were measured by runs of their own stand beside the pruning. Where a pruning is
+    not among its criterion's any more, all that this criterion found with that seed goes from the curves: the
+    measured rounds, what was trained on or anew, the families that follow, at every length.
     """
-    curves: dict[str, list[dict]] = {}
+    members = list(members)
+    _drop_replaced(study, members)
+    curves: dict[str, list[Member]] = {}
     for member in members:
-        entry = {**member._asdict(), "run": member.run.to_json()}
-        measured = member.curve == "pruned-tuned" and member.run.kind != "prune"
-        parts = (member.curve, member.criterion, "measured" if measured else "")
-        curves.setdefault("-".join(filter(None, parts)), []).append(entry)
-    for name, entries in curves.items():
-        write_json(study / "curves" / f"{name}.json", entries)
+        parts = (member.curve, member.criterion, "measured" if _measures(member) else "")
+        curves.setdefault("-".join(filter(None, parts)), []).append(member)
+    for name, its in curves.items():
+        _write(study / "curves" / f"{name}.json", its)
+
+
+def _drop_replaced(study: Path, members: list[Member]) -> None:
+    """Take off the curves what was found by prunings that these members do not have any more, and say so.
+
+    Say also where prunings by other criteria, which stay, cannot be compared with these.
+    """
+    prunings = [member for member in members if member.run.kind == "prune"]
+    if not prunings:
+        return
+    keys, lengths = {member.run.key for member in prunings}, {member.longer for member in prunings}
+    criteria = {member.criterion for member in prunings}
+    files: dict[Path, list[Member]] = {}
+    for path in (study / "curves").glob("*.json"):
+        with suppress(Damaged):  # it is written anew
+            files[path] = _read(path)
+    gone = {
+        (member.criterion, member.run.seed)
+        for member in chain(*files.values())
+        if member.criterion in criteria
+        and (pruning := _pruning(member.run)) is not None
+        and pruning.key not in keys
+        and (member.run.kind == "prune" or member.longer in lengths)  # not every longer pruning is a curve
+    }
+
+    tuned = {_tuning(member) for member in prunings}
+    others = {
+        member.criterion
+        for member in chain(*files.values())
+        if member.run.kind == "prune" and member.criterion not in criteria and member.longer in lengths
+        if _tuning(member) not in tuned
+    }
+    if others:
+        print(
+            f"{study.name} has prunings by {', '.join(sorted(others))} that were tuned by other steps or "
+            "another rate than these: prune by all criteria alike, or give these a study of their own"
+        )
+
+    def stays(one: Member) -> bool:
+        return one.curve == "whole" or (one.criterion, one.run.seed) not in gone
+
+    lost = {one.curve for one in chain(*files.values()) if not stays(one) and one.run.kind != "prune"}
+    if not lost:
+        return
+    for path, its in files.items():
+        if left := [one for one in its if stays(one)]:
+            _write(path, left)
+        else:
+            path.unlink()
+    by = ", ".join(sorted({criterion for criterion, _ in gone}))
+    print(
+        f"{study.name} has other prunings by {by} now: what the earlier ones found goes from its curves "
+        f"({', '.join(sorted(lost))}), its runs stay"
+    )
+
+
+def _tuning(member: Member) -> tuple[float, int, float]:
+    """How the network was tuned between the rounds of a pruning."""
+    return member.longer, member.run.recipe["steps"], member.run.recipe["lr"]
+
+
+def _pruning(run: Run | None) -> Run | None:
+    """The pruning that a run is, or goes on from."""
+    while run is not None and run.kind != "prune":
+        run = run.start
+    return run
+
+
+def _measures(member: Member) -> bool:
+    """Whether the run measures a round of a pruning."""
+    return member.curve == "pruned-tuned" and member.run.kind != "prune"
+
+
+def _write(path: Path, members: list[Member]) -> None:
+    write_json(path, [{**member._asdict(), "run": member.run.to_json()} for member in members])
+
+
+def _read(path: Path) -> list[Member]:
+    return [Member(**{**entry, "run": Run.from_json(entry["run"])}) for entry in read_json(path)]
 
 
 def recorded(study: str | Path) -> list[Member]:
     """Every member of every curve of a study."""
-    return [
-        Member(**{**entry, "run": Run.from_json(entry["run"])})
-        for path in sorted((Path(study) / "curves").glob("*.json"))
-        for entry in read_json(path)
-    ]
+    return [member for path in sorted((Path(study) / "curves").glob("*.json")) for member in _read(path)]
 
 
 def collect(study: str | Path) -> pd.DataFrame:
     """The results of a study: one row for every network that was evaluated, columns as in the README.
 
+    A round of a pruning that a run of its own has measured keeps that run's row, not the pruning's.
     study: a study's folder, such as `outputs/quick`. Raises BadInput if there are no results there, or
     if a file is damaged.
     """
@@ -75,17 +155,16 @@ def collect(study: str | Path) -> pd.DataFrame:
     members = recorded(study)
     if not members:
         return _read_results(study / "results.csv")
-    rows = [row for member in members for row in _rows(study, member)]
-    return _measured_once(pd.DataFrame(rows, columns=RESULT_COLUMNS).astype(TYPES))
-
-
-def _measured_once(results: pd.DataFrame) -> pd.DataFrame:
-    """A round of a pruning that a run of its own has measured keeps that run's row, not the pruning's."""
-    place = ["criterion", "longer", "seed", "round"]
-    tuned = results[(results["curve"] == "pruned-tuned") & results["ratio"].isna()]
-    own = tuned[tuned["recipe"] == AS_IT_IS]
-    twice = tuned.set_index(place).index.isin(own.set_index(place).index)
-    return results.drop(index=tuned.index[twice].difference(own.index)).reset_index(drop=True)
+    measured = {
+        (member.run.start.key, member.round) for member in members if _measures(member) and member.run.start
+    }
+    rows = [
+        row
+        for member in members
+        for row in _rows(study, member)
+        if (member.run.key, row["round"]) not in measured
+    ]
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype(TYPES)
 
 
 def collect_removals(study: str | Path) -> pd.DataFrame:

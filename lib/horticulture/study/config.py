@@ -102,7 +102,7 @@ class Protocol:
     @property
     def wholes(self) -> list[Member]:
         """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
-        penalties = {name: saliency.CRITERIA[_criterion(name)].penalty for name in self.criteria}
+        penalties = {self.called(name): saliency.CRITERIA[name].penalty for name in self.criteria}
         found: dict[str, Member] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.longer)]):
             own = self.at(longer)
@@ -159,16 +159,25 @@ class Protocol:
 
     # --- taking it apart ---------------------------------------------------------------------------------
 
+    def called(self, criterion: str) -> str:
+        """The name of a criterion in the results: with the scope, where that is not the criterion's own."""
+        return saliency.called(criterion, self._scope(criterion))
+
+    def _scope(self, criterion: str) -> str:
+        """What the study says of it, where that can be: presets are of channels, and a block is a block."""
+        scopes = {"weight": selection.SCOPES, "block": ()}
+        unit = saliency.CRITERIA[_criterion(criterion)].unit
+        return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
+
     def plan(self, criterion: str, ratio: float = 0.0) -> Plan:
         """How one of the criteria takes the network apart."""
         unit = saliency.CRITERIA[_criterion(criterion)].unit
-        scopes = {"weight": selection.SCOPES, "block": ()}  # presets are of channels; a block is a block
         return Plan(
             rounds=self.rounds,
             criterion=criterion,
             ratio=ratio,
             measure=self.measure,
-            scope=self.scope if self.scope in scopes.get(unit, [self.scope]) else "",
+            scope=self._scope(criterion),
             floor=self.floor if unit == "channel" else 0.0,
             steps=self.steps,
             lr=self.tune_lr,
@@ -188,7 +197,7 @@ class Protocol:
                     for seed in self.seeds:
                         base = own.base(seed, penalty)
                         run = execution.prune(base, own.plan(name, ratio))
-                        found.append(Taken(name, base, run, float(longer), own.whole_macs))
+                        found.append(Taken(self.called(name), base, run, float(longer), own.whole_macs))
         return found
 
     @property

@@ -66,11 +66,12 @@ def random_channels(asked: Protocol, what: Found) -> Run:
 def reselected(asked: Protocol, what: Found) -> Run:
     """From scratch for as many epochs, but selecting channels spread evenly over each trunk.
 
-    Raises OnlyOneWay where no group selects any: that is `scratch_e`.
+    Raises OnlyOneWay where no group selects any, or all select evenly already: that is `scratch_e`.
     """
-    if what.selections is None:
-        raise profiles.OnlyOneWay("no group of this network selects channels of a trunk")
-    return _scratch(asked, what._replace(selections=None), asked.recipe)
+    run = _scratch(asked, what._replace(selections=None), asked.recipe)
+    if run == scratch_e(asked, what):
+        raise profiles.OnlyOneWay("no group of this network selects channels, other than evenly")
+    return run
 
 
 def shuffled(asked: Protocol, what: Found) -> Run:

@@ -12,7 +12,7 @@ from horticulture.runs import Member, Run
 
 
 class Taken(NamedTuple):
-    """A network that is taken apart: by which criterion, and from which base.
+    """A network that is taken apart: by which criterion (`Protocol.called`), and from which base.
 
     `longer`: how many times the study's epochs and steps all of it was trained. `whole_macs`: what the
     training of its base took.
