@@ -63,6 +63,10 @@ def _run(options: argparse.Namespace) -> int:
         print(
             f"{study.name} with other parameters: its results go to {named.name} (--name calls it otherwise)"
         )
+    if options.dry_run:
+        for part, settled in parts:
+            print(part.name, *forecast.describe(settled, outputs), sep="\n")
+        return 0
     for part, settled in parts:
         _print(runner.run(part, settled, outputs, options.first))
     return 0
@@ -93,6 +97,31 @@ def _folders(name: str, outputs: Path) -> list[Path]:
         return [outputs / part.name for part in parameters.read(name).each()]
     parts = sorted(path.parent for path in outputs.glob(f"{glob.escape(name)}-*/results.csv"))
     return [outputs / name] if (outputs / name).is_dir() else parts
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from horticulture import runs
+    from horticulture.study import housekeeping
+
+    outputs = runs.outputs_folder(options.outputs)
+    found = housekeeping.unused(outputs)
+    old = [one for one in found if not one.recent]
+    for one in old:
+        print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.about}")
+    if len(old) < len(found):
+        print(f"{len(found) - len(old)} more were changed within the last hour and stay")
+    if not old:
+        print(f"nothing to remove: studies refer to every other run in {outputs}")
+        return 0
+    print(
+        f"{sum(one.size for one in old) / 1e6:>10,.1f} MB in {len(old)} runs that no study refers to any more"
+    )
+    if not options.yes and (not sys.stdin.isatty() or input("remove them? [y/N] ").strip().lower() != "y"):
+        print("nothing was removed (--yes removes without asking)")
+        return 0
+    housekeeping.remove(old)
+    print("removed")
+    return 0
 
 
 def _download(options: argparse.Namespace) -> int:
@@ -137,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--name", metavar="NAME", default="", help="a study of your own, called so")
     command.add_argument("--from", dest="first", metavar="N", default="01", help="begin with that notebook")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results go (default: outputs)")
+    command.add_argument(
+        "--dry-run", action="store_true", help="only say what it would take: runs, hours, disk"
+    )
     command.add_argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
     command.set_defaults(command=_run)
 
@@ -147,6 +179,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("study", metavar="STUDY", help="as for run, or as it was called with --name")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.set_defaults(command=_show)
+
+    command = commands.add_parser("clean", help="remove runs that no study refers to any more")
+    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
+    command.add_argument("--yes", action="store_true", help="without asking")
+    command.set_defaults(command=_clean)
 
     command = commands.add_parser("download", help="fetch a data set")
     command.add_argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")
