@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
     def submit(work, description, *rest) -> Future:
         future: Future = Future()
         handed.append(Run.from_json(description).key)
-        future.set_result(work(description, *rest))
+        future.set_result(work(description, *rest[:-1], lambda said: None))
         return future
 
     monkeypatch.setattr(pool, "ready", lambda allowed, count: submit)
@@ -103,7 +104,7 @@ def stand(monkeypatch):
     def processes(allowed, count):
         stand.processes.append((allowed, count))
 
-        def submit(work, description, outputs, device, threads):
+        def submit(work, description, outputs, device, threads, say):
             stand.elsewhere.append((Run.from_json(description).key, threads))
             future: Future = Future()
             future.set_result(None)
@@ -213,7 +214,7 @@ def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     stand.go([train(1), tuned, train(2)], tmp_path, workers=2)
     assert stand.here == [(pruned.key, 4), (tuned.key, 4)]
     assert stand.elsewhere == [(train(1).key, 2), (train(2).key, 2)]
-    assert "in this process, which has its code: half of it" in stand.notes
+    assert "0/3 finished; in this process, which has its code: half of it" in stand.notes
     with pytest.raises(BadInput, match=rf"prune {pruned.key} .* needs code of this process, .* a cluster"):
         cluster.map([train(1), tuned], tmp_path, device="cpu", address="tcp://127.0.0.1:9")
 
@@ -279,31 +280,56 @@ def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(train, t
         assert frames[0].shape == frames[1].shape
         assert frames[0]["loss"].tolist() == pytest.approx(frames[1]["loss"].tolist(), rel=1e-3)
     assert there["about"]["threads"] == max(1, cluster.processors() // 2)
-    assert not list((tmp_path / "processes").rglob("share.json"))
 
 
-def test_a_worker_writes_down_how_far_it_is(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "POLL", -1.0)  # at every step
-    run, seen = train(0), []
-    assert cluster._share(run, tmp_path) == 0
+def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, workers):
+    """Its epoch and its error, before it is finished; and a share that was there is no pace."""
+    monkeypatch.setattr(cluster, "POLL", 0.01)
+    seen = []
+    update = cluster.Progress.update
+    monkeypatch.setattr(
+        cluster.Progress, "update", lambda self, *said: (seen.append(said), update(self, *said))
+    )
+    shape, recipe = train(0).architecture, Recipe(epochs=200, batch_size=6, precision="float32")
+    wanted = [execution.train(shape, recipe, train(0).data, seed) for seed in (0, 1)]
+    cluster.map(wanted, tmp_path, workers=2, device="cpu")
+    both = [said for said in seen if len(said) > 1 and said[1].count("epoch ") == 2]
+    assert both
+    assert any(
+        re.fullmatch(r"0/2 finished(; epoch \d+/200, error \d+\.\d %){2}", note) for _, note, *_ in both
+    )
+    shares = [done for done, *_ in seen]
+    assert all(0 <= done <= 2 for done in shares)
+    assert len({round(done, 2) for done in shares}) > 5
+    assert not list(tmp_path.rglob("share.json"))
 
-    def execute(run, outputs, device, report, threads):
-        assert threads == 3
-        for share in (0.25, 0.75):
-            report(share, "")
-            seen.append(cluster._share(run, outputs))
 
-    monkeypatch.setattr(execution, "execute", execute)
-    cluster._work(run.to_json(), str(tmp_path), "cpu", 3)
-    assert seen == [0.25, 0.75]
-    assert cluster._share(run, tmp_path) == 0
-    runs.folder(run, tmp_path).joinpath("share.json").write_text("0.")  # being written just now
-    assert cluster._share(run, tmp_path) == 0
-    runs.folder(run, tmp_path).joinpath("share.json").write_text("")
-    assert cluster._share(run, tmp_path) == 0
+def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
+    """`found` is what its first report says; the rest is what this process has made."""
+    progress = cluster.Progress("runs", 2)
+    board = cluster._Board(progress, 2)
+    board.hear(("a", 0.75, "epoch 3/4"))
+    board.hear(("b", 0.0, "epoch 0/4"))
+    assert (progress.done, progress.found) == (0.75, 0.75)
+    board.hear(("a", 0.85, "epoch 4/4"))
+    assert (progress.done, progress.found, progress.note) == (
+        0.85,
+        0.75,
+        "0/2 finished; epoch 4/4; epoch 0/4",
+    )
+    board.finish(replace(train(0), seed=5))
+    assert progress.note.startswith("1/2 finished")
 
 
-def test_a_dask_cluster_makes_the_same_runs(train, tmp_path):
+def test_of_many_runs_the_first_few_are_shown():
+    progress = cluster.Progress("runs", 9)
+    board = cluster._Board(progress, 9)
+    for number in range(9):
+        board.hear((f"{number}", 0.5, f"epoch {number}"))
+    assert progress.note == "0/9 finished; epoch 0; epoch 1; epoch 2; epoch 3; 5 more"
+
+
+def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
     first, second = train(0), train(1)
     wanted = execution.prune(first, Plan(rounds=1, steps=1, batch_size=4))
@@ -316,12 +342,17 @@ def test_a_dask_cluster_makes_the_same_runs(train, tmp_path):
         dashboard_address=None,
     ) as machines:
         address = machines.scheduler_address
+        seen = []
+        hear = cluster._Board.hear
+        monkeypatch.setattr(
+            cluster._Board, "hear", lambda self, said: (seen.append(said[0]), hear(self, said))
+        )
         found = cluster.map([wanted, second], tmp_path, device="cpu", address=address)
+        assert {first.key, second.key, wanted.key} == set(seen)
         assert [result["key"] for result in found] == [wanted.key, second.key]
         with pytest.raises(FloatingPointError, match="learning rate"):
             cluster.map([train(3, lr=1e30)], tmp_path, device="cpu", address=address)
     assert runs.result(first, tmp_path) is not None
-    assert "share.json" not in files(second, tmp_path)
 
 
 @pytest.mark.parametrize("address", ["nonsense://nowhere", "tcp://127.0.0.1:9"])

@@ -23,7 +23,9 @@ ROOMS = (
 )
 # A laptop without torch can plan, collect and draw, and a command answers before torch could be loaded.
 NO_TORCH = ("errors", "progress", "architecture", "runs", "analysis", "cli")
-NO_TORCH_EITHER = ("study/budgets.py", "study/papermill_engine.py", "study/runner.py")
+NO_TORCH_EITHER = tuple(
+    f"study/{name}.py" for name in ("budgets", "papermill_engine", "parameters", "runner")
+)
 LONGEST = 320  # lines
 BARRED = """
 import sys

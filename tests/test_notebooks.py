@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from horticulture import runs
-from horticulture.study import runner
+from horticulture.study import parameters, runner
 
 BIN = Path(sys.executable).parent
-SMOKE = runner.read("smoke")
+SMOKE = parameters.read("smoke")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def outputs(tmp_path_factory):
     assert "Fisher-pruned, tuned each round" in done.stdout
     assert str(outputs / "smoke" / "figures" / "error_vs_params.png") in done.stdout
     assert [line.split()[0] for line in done.stderr.splitlines() if " took " in line] == [
-        path.stem for path in runner.notebooks()
+        path.stem for path in parameters.notebooks()
     ]
     return outputs
 
@@ -45,7 +45,7 @@ def command(*arguments, cwd):
 
 
 def test_every_notebook_ran_to_its_last_cell(outputs):
-    for path in runner.notebooks():
+    for path in parameters.notebooks():
         assert runner.finished(outputs / "smoke" / "notebooks" / path.name), path.name
         assert (outputs / "smoke" / "notebooks" / f"{path.stem}.html").stat().st_size > 10_000
 
@@ -106,7 +106,7 @@ def test_ordinary_papermill_runs_one_notebook_with_another_criterion(outputs, tm
     arguments = {**SMOKE.parameters, "criterion": "l1", "study": "mine", "outputs": str(outputs)}
     settings = tmp_path / "settings.yaml"
     settings.write_text(json.dumps({name: arguments[name] for name in arguments if name in mine()}))
-    source = next(path for path in runner.notebooks() if path.stem == "02_prune")
+    source = next(path for path in parameters.notebooks() if path.stem == "02_prune")
     done = subprocess.run(
         [BIN / "papermill", source, book, "-f", settings, "-p", "criterion", "l1"],
         cwd=tmp_path,
@@ -130,4 +130,4 @@ def test_ordinary_papermill_runs_one_notebook_with_another_criterion(outputs, tm
 
 
 def mine():
-    return runner.declared(next(path for path in runner.notebooks() if path.stem == "02_prune"))
+    return parameters.declared(next(path for path in parameters.notebooks() if path.stem == "02_prune"))

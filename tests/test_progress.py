@@ -23,6 +23,31 @@ def test_time_left_follows_from_the_share_done(monkeypatch):
     assert bar.line(finished=True) == "pruning   25%  1:00 elapsed  round 50/200"
 
 
+def test_what_was_there_when_it_was_taken_up_says_nothing_of_the_time_left(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    bar = Progress("pruning", total=200)
+    bar.update(150, "going on", found=150)
+    assert bar.line() == "pruning   75%  0:00 elapsed  going on"
+    now[0] += 60
+    bar.update(160, "round 160/200", found=150)
+    assert bar.line() == "pruning   80%  1:00 elapsed, 4:00 left  round 160/200"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+def test_a_row_fits_the_terminal(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    short, long = (
+        progress.row(0.5, "pruning   50%"),
+        progress.row(0.5, "pruning   50%  " + "note " * 40, "02_prune"),
+    )
+    assert len(long) == width - 1
+    assert long.endswith("…")
+    assert "pruning   50%" in short
+    assert len(short) < width
+    assert ("█" in short) == (width > 20)
+
+
 def test_a_log_gets_a_line_every_half_minute_and_not_thousands(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])

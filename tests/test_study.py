@@ -2,7 +2,12 @@
 
 import ast
 import json
+import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import fields
 
 import nbformat
@@ -10,7 +15,7 @@ import pytest
 
 from horticulture import cli
 from horticulture.errors import BadInput
-from horticulture.study import runner
+from horticulture.study import parameters, runner
 from horticulture.study.config import Protocol
 from tests.test_cluster import gone
 
@@ -29,13 +34,13 @@ def notebook(path, *sources):
 def run(tmp_path, monkeypatch):
     """Run a study of notebooks with these cells; returns the folder."""
 
-    def go(*sources, parameters=None):
+    def go(*sources, given=None):
         paths = [
             notebook(tmp_path / "01_one.ipynb", 'study: str = ""\noutputs: str = ""\nn: int = 1', *sources)
         ]
-        monkeypatch.setattr(runner, "notebooks", lambda: paths)
-        wanted = runner.Study("tiny", "", parameters or {}, {})
-        return runner.run(wanted, runner.settle(wanted, {}), tmp_path / "outputs")
+        monkeypatch.setattr(parameters, "notebooks", lambda: paths)
+        wanted = parameters.Study("tiny", "", given or {}, {})
+        return runner.run(wanted, parameters.settle(wanted, {}), tmp_path / "outputs")
 
     return go
 
@@ -44,45 +49,45 @@ def run(tmp_path, monkeypatch):
 
 
 def test_every_study_of_the_checkout_settles():
-    for name in runner.studies():
-        chosen = runner.read(name)
+    for name in parameters.studies():
+        chosen = parameters.read(name)
         assert chosen.about
-        assert list(chosen.seconds) == [path.stem for path in runner.notebooks()]
+        assert list(chosen.seconds) == [path.stem for path in parameters.notebooks()]
         for part in chosen.each():
-            settled = runner.settle(part, {})
+            settled = parameters.settle(part, {})
             assert {given: settled[given] for given in part.parameters} == part.parameters
 
 
 def test_one_parameter_means_the_same_in_every_notebook():
     seen = {}
-    for path in runner.notebooks():
-        for name, about in runner.declared(path).items():
+    for path in parameters.notebooks():
+        for name, about in parameters.declared(path).items():
             assert seen.setdefault(name, about) == about, f"{name} in {path.name}"
 
 
 def test_a_protocol_asks_for_nothing_that_no_notebook_has():
-    known = {name for path in runner.notebooks() for name in runner.declared(path)}
+    known = {name for path in parameters.notebooks() for name in parameters.declared(path)}
     assert {field.name for field in fields(Protocol)} <= known
 
 
-@pytest.mark.parametrize("path", runner.notebooks(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
 def test_a_notebook_uses_every_parameter_that_it_has(path):
     cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
     code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", []))
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     assert "session.settle(globals()" in code
-    assert set(runner.declared(path)) - used <= {field.name for field in fields(Protocol)}
+    assert set(parameters.declared(path)) - used <= {field.name for field in fields(Protocol)}
 
 
 def test_defaults_are_the_quick_study():
-    quick = runner.read("quick")
-    defaults = runner.settle(runner.Study("quick", "", {}, {}), {})
+    quick = parameters.read("quick")
+    defaults = parameters.settle(parameters.Study("quick", "", {}, {}), {})
     assert {name: defaults[name] for name in quick.parameters} == quick.parameters
 
 
 def test_overrides_win_and_take_the_declared_type():
-    settled = runner.settle(
-        runner.read("smoke"), runner.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
+    settled = parameters.settle(
+        parameters.read("smoke"), parameters.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
     )
     assert settled["seeds"] == [0, 1]
     assert settled["lr"] == 1.0
@@ -95,24 +100,94 @@ def test_overrides_win_and_take_the_declared_type():
     ("assignment", "said"),
     [
         ("criteron=l1", "did you mean 'criterion'"),
-        ("rounds=many", "rounds must be of type int, not 'many'"),
-        ("rounds=1.5", "rounds must be of type int, not 1.5"),
-        ("rounds=true", "rounds must be of type int, not True"),
-        ("seeds=3", "seeds must be of type list, not 3"),
+        ("rounds=many", "rounds must be of type int, such as 192, not 'many'"),
+        ("rounds=1.5", "rounds must be of type int, such as 192, not 1.5"),
+        ("rounds=true", "rounds must be of type int, such as 192, not True"),
         ("rounds", "say NAME=VALUE"),
-        ("strengths=[0.001]", r"strengths must be of type dict, not \[0.001\]"),
-        ("strengths=slimming", "strengths must be of type dict, not 'slimming'"),
-        ("strengths={slimming: 0.001", "strengths must be of type dict, not '{slimming: 0.001'"),
+        ("study=mine", "study is no parameter of a study .* use --name NAME"),
+        ("outputs=/tmp", "outputs is no parameter of a study .* use --outputs PATH"),
+        ("device=mps", "device 'mps' is not supported"),
+        ("strengths=[0.001]", r"strengths must be of type dict, such as {'slimming': .*}, not \[0.001\]"),
+        ("strengths=slimming", "strengths must be of type dict, such as .*, not 'slimming'"),
+        ("strengths={slimming: 0.001", "strengths must be of type dict, such as .*, not '{slimming: 0.001'"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(assignment, said):
     with pytest.raises(BadInput, match=said):
-        runner.settle(runner.read("quick"), runner.parse([assignment]))
+        parameters.settle(parameters.read("quick"), parameters.parse([assignment]))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("lr=1e-1", 0.1),
+        ("lr=2E3", 2000.0),
+        ("seeds=0,1,2", [0, 1, 2]),
+        ("seeds=[0, 1, 2]", [0, 1, 2]),
+        ("seeds=3", [3]),
+        ("ratios=", []),
+        ("sizes=0.5, 1e-1", [0.5, 0.1]),
+        ("curves=width", ["width"]),
+        ("curves=width,uniform", ["width", "uniform"]),
+        ("rounds=all", "all"),
+        ("criterion=l1,taylor", "l1,taylor"),
+    ],
+)
+def test_a_value_is_read_as_a_person_writes_it(assignment, value):
+    settled = parameters.settle(parameters.read("quick"), parameters.parse([assignment]))
+    assert settled[assignment.partition("=")[0]] == value
+
+
+def test_numbers_mean_the_same_in_a_study_file(tmp_path):
+    (tmp_path / "own.yaml").write_text("parameters: { lr: 1e-1, rounds: all }")
+    settled = parameters.settle(parameters.read(str(tmp_path / "own.yaml")), {})
+    assert (settled["lr"], settled["rounds"]) == (0.1, "all")
+
+
+@pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
+def test_parameters_are_those_that_papermill_finds(path):
+    import papermill
+
+    declared, found = parameters.declared(path), papermill.inspect_notebook(str(path))
+    assert list(declared) == list(found)
+    for name, about in found.items():
+        mine = declared[name]
+        assert mine["type"] == about["inferred_type_name"]
+        assert mine["default"] == ast.literal_eval(about["default"])
+        assert mine["help"] if not about["help"] else mine["help"] == about["help"]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "name"),
+    [
+        ([], "quick"),
+        (["workers=4", "device=cpu"], "quick"),  # where it is computed changes nothing
+        (["seeds=0,1,2", "lr=2e-1"], "quick"),  # as its file says
+        (["criterion=l1"], "quick-criterion-l1"),
+        (["seeds=[0,1]", "lr=1e-1"], "quick-seeds-0-1-lr-0.1"),
+        (["data=folder:/a b/c"], "quick-data-folder-a-b-c"),
+    ],
+)
+def test_a_study_with_other_parameters_has_a_name_of_its_own(assignments, name):
+    assert parameters.named(parameters.read("quick"), "", parameters.parse(assignments)).name == name
+
+
+def test_a_long_name_is_cut_and_still_its_own():
+    long = [f"strengths={{slimming: 0.{n}, blocks: 0.00001, groups: 0.00000001}}" for n in (1, 2)]
+    names = [parameters.named(parameters.read("quick"), "", parameters.parse([one])).name for one in long]
+    assert len(set(names)) == 2
+    assert all(len(name) <= parameters.LONGEST + 7 for name in names)
 
 
 def test_a_parameter_can_be_a_table():
-    assert runner.settle(runner.read("smoke"), {})["strengths"].keys() == {"slimming", "blocks", "groups"}
-    settled = runner.settle(runner.read("smoke"), runner.parse(["strengths={slimming: 0.001, blocks: 2}"]))
+    assert parameters.settle(parameters.read("smoke"), {})["strengths"].keys() == {
+        "slimming",
+        "blocks",
+        "groups",
+    }
+    settled = parameters.settle(
+        parameters.read("smoke"), parameters.parse(["strengths={slimming: 0.001, blocks: 2}"])
+    )
     assert settled["strengths"] == {"slimming": 0.001, "blocks": 2}
 
 
@@ -130,25 +205,25 @@ parts:
 
 def test_a_study_in_parts_is_a_study_for_each(tmp_path):
     (tmp_path / "both.yaml").write_text(PARTS)
-    both = runner.read(str(tmp_path / "both.yaml"))
+    both = parameters.read(str(tmp_path / "both.yaml"))
     vgg, long = both.each()
     common = {"about": "Two networks.", "seconds": {"01_train": 7}}
     strengths = {"slimming": 0.1}
-    assert vgg == runner.Study(
+    assert vgg == parameters.Study(
         "both-vgg",
         parameters={"seeds": [0, 1], "epochs": 3, "strengths": strengths, "network": "vgg-8-8"},
         **common,
     )
-    assert long == runner.Study(  # what a part says of a table replaces it
+    assert long == parameters.Study(  # what a part says of a table replaces it
         "both-long", parameters={"seeds": [0, 1], "epochs": 9, "strengths": {"blocks": 0.2}}, **common
     )
     assert vgg.each() == [vgg]
-    assert runner.settle(long, runner.parse(["epochs=2"]))["epochs"] == 2  # for all parts alike
+    assert parameters.settle(long, parameters.parse(["epochs=2"]))["epochs"] == 2  # for all parts alike
     assert both.parameters["epochs"] == 3
 
 
 def test_a_study_without_parts_is_its_only_part():
-    smoke = runner.read("smoke")
+    smoke = parameters.read("smoke")
     assert smoke.each() == [smoke]
 
 
@@ -156,20 +231,20 @@ def test_a_study_without_parts_is_its_only_part():
 def test_malformed_parts_are_refused(tmp_path, parts):
     (tmp_path / "bad.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
     with pytest.raises(BadInput, match=r"bad.yaml: parts must hold parameters by the name of the part"):
-        runner.read(str(tmp_path / "bad.yaml"))
+        parameters.read(str(tmp_path / "bad.yaml"))
 
 
 def test_unknown_and_malformed_studies_are_refused(tmp_path):
     with pytest.raises(BadInput, match=r"unknown study 'quik'.*did you mean 'quick'"):
-        runner.read("quik")
+        parameters.read("quik")
     with pytest.raises(BadInput, match="no study file"):
-        runner.read(str(tmp_path / "none.yaml"))
+        parameters.read(str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("parameters: [")
     with pytest.raises(BadInput, match="is not YAML"):
-        runner.read(str(tmp_path / "bad.yaml"))
+        parameters.read(str(tmp_path / "bad.yaml"))
     (tmp_path / "odd.yaml").write_text("rounds: 3")
     with pytest.raises(BadInput, match="must hold"):
-        runner.read(str(tmp_path / "odd.yaml"))
+        parameters.read(str(tmp_path / "odd.yaml"))
 
 
 # --- running ---------------------------------------------------------------------------------------------
@@ -177,20 +252,20 @@ def test_unknown_and_malformed_studies_are_refused(tmp_path):
 
 def test_a_widget_cell_cannot_stall_and_progress_is_heard(run, capsys, monkeypatch):
     heard = []
-    monkeypatch.setattr(runner._Terminal, "hear", lambda self, line, share: heard.append((line, share)))
+    monkeypatch.setattr(runner._Terminal, "hear", lambda self, *said: heard.append(said))
     folder = run(
         "import ipywidgets\nfor i in range(5):\n    with ipywidgets.Output():\n        print(i)\n"
         "ipywidgets.interact(lambda k: k, k=(0, 5));",
         "from horticulture.progress import Progress\n"
         "with Progress('counting', 4) as p:\n    p.update(4, 'all of it')",
         "print('n is', n, 'in', study)",
-        parameters={"n": 7},
+        given={"n": 7},
     )
     target = folder / "notebooks" / "01_one.ipynb"
     assert runner.finished(target)
     cells = nbformat.read(target, 4).cells
     assert cells[-1].outputs[0].text == "n is 7 in tiny\n"
-    assert heard[-1][1] == 1.0
+    assert heard[-1][1:] == (1.0, 0.0)
     assert "counting  100%" in heard[-1][0]
     shown = [o for o in cells[-2].outputs if o.output_type == "display_data"]
     assert len(shown) == 1  # one line is left, whatever was shown on the way
@@ -235,10 +310,10 @@ def pages(monkeypatch, tmp_path):
         paths = [
             notebook(tmp_path / f"0{n}_x.ipynb", 'study: str = ""\noutputs: str = ""') for n in (1, 2, 3)
         ]
-        monkeypatch.setattr(runner, "notebooks", lambda: paths)
+        monkeypatch.setattr(parameters, "notebooks", lambda: paths)
         monkeypatch.setattr(runner, "_execute", lambda book, target, *_: execute(target.stem))
         monkeypatch.setattr(runner, "to_html", lambda target: to_html(target.stem))
-        return runner.run(runner.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
+        return runner.run(parameters.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
 
     return go
 
@@ -300,6 +375,86 @@ def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, c
         wait.set()
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line == "horticulture: stopped; the same command goes on from the last finished run"
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from horticulture import cli
+from horticulture.study import parameters, runner
+
+place = Path(sys.argv[1])
+parameters.notebooks = lambda: [place / "01_one.ipynb"]
+cli._run = lambda options: runner.run(parameters.Study("tiny", "", {}, {}), {}, place / "outputs")
+sys.exit(cli.main(["run", "tiny"]))
+"""
+
+
+def test_an_interruption_of_a_cell_is_one_line(tmp_path):
+    """Without the cell's traceback, which asyncio would show."""
+    began = tmp_path / "began"
+    wait = f"import pathlib, time\npathlib.Path({str(began)!r}).touch()\ntime.sleep(300)"
+    notebook(tmp_path / "01_one.ipynb", 'study: str = ""\noutputs: str = ""', wait)
+    script = tmp_path / "interrupted.py"
+    script.write_text(INTERRUPTED)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not began.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert said == "horticulture: stopped; the same command goes on from the last finished run\n"
+    assert process.returncode == 130
+
+
+# --- the line in the terminal ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """The line of a study of three notebooks, expected to take 10, 20 and 30 seconds; and a clock to set."""
+    now = [0.0]
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    return runner._Terminal({"01_train": 10.0, "02_prune": 20.0, "03_retrain_from_scratch": 30.0}), now
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_longer_than_the_terminal(terminal, monkeypatch, capsys, width):
+    line, now = terminal
+    line.live = True
+    monkeypatch.setenv("COLUMNS", str(width))
+    line.begin("03_retrain_from_scratch")
+    for share in (0.0, 0.5, 1.0):
+        now[0] += 10
+        note = "0:21 elapsed, 0:19 left  " + "epoch 3/7; " * 9
+        line.hear(f"training pruned shapes  {share:4.0%}  {note}", share, 0.0)
+    line.end(finished=True)
+    rows = [row.replace("\x1b[K", "") for row in re.split("[\r\n]+", capsys.readouterr().err)]
+    assert max(map(len, rows)) < width
+    assert max(map(len, rows)) > 0.9 * width - 10
+    assert any("50%" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ([(0.5, 0.0), (1.0, 0.0)], "1:40"),  # twice as long as expected
+        ([], "0:50"),  # all was there: the pace says nothing
+        ([(0.9, 0.8), (1.0, 0.8)], "0:50"),  # most was there
+    ],
+)
+def test_time_left_follows_from_what_was_really_made(terminal, capsys, said, left):
+    line, now = terminal
+    line.begin("01_train")
+    now[0] += 20
+    for share, found in said:
+        line.hear("training", share, found)
+    line.end(finished=True)
+    assert f"01_train                 took 0:20, about {left} left for 02, 03\n" == capsys.readouterr().err
 
 
 def test_a_page_is_whole_or_not_there(tmp_path, monkeypatch):

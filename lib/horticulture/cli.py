@@ -1,13 +1,25 @@
 """The `horticulture` command, thin over the rest. Exit codes: 1 a notebook failed, 2 bad input."""
 
 import argparse
+import glob
 import sys
 from pathlib import Path
+from typing import Any
 
-from horticulture import runs
-from horticulture.analysis import tables
-from horticulture.errors import BadInput
-from horticulture.study import runner
+from horticulture.errors import BadInput, NotebookFailed
+from horticulture.study import parameters
+
+# What takes seconds to load, pandas and torch among it, is imported in the functions that need it.
+
+STOPPED = "horticulture: stopped; the same command goes on from the last finished run"
+EXAMPLES = """examples:
+  horticulture run quick                                  the study that the README shows
+  horticulture run quick --dry-run                        what it would take, in hours and disk
+  horticulture run quick -p criterion=l1,taylor           other criteria, in a study of their own
+  horticulture run quick --name mine -p seeds=0,1,2,3,4   the same with five seeds, called mine
+  horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4   on from the fourth notebook
+  horticulture run mine.yaml -p rounds=all -p lr=1e-1     a study file of your own, with changes
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,45 +30,59 @@ def main(arguments: list[str] | None = None) -> int:
     except BadInput as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 2
-    except runner.NotebookFailed as error:
+    except NotebookFailed as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # a full disk, a folder without write permission
         print(f"horticulture: {error}; what was finished before is whole", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nhorticulture: stopped; the same command goes on from the last finished run", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return 130
 
 
 def _run(options: argparse.Namespace) -> int:
-    overrides = runner.parse(options.parameters)
+    overrides: dict[str, Any] = parameters.parse(options.parameters)
     if options.cluster:
         overrides["cluster"] = options.cluster
-    parts = [(part, runner.settle(part, overrides)) for part in runner.read(options.study).each()]
+    study = parameters.read(options.study)
+    named = parameters.named(study, options.name, overrides)
+    parts = [(part, parameters.settle(part, overrides)) for part in named.each()]
+    _, anew = parameters.beginning(options.first)
+
+    from horticulture import runs
+    from horticulture.study import forecast, ledger, runner, session
+
     outputs = runs.outputs_folder(options.outputs)
-
-    from horticulture.study import ledger, session  # the rest of this command needs no torch
-
-    for part, parameters in parts:
-        ledger.check(parameters)
-        if not runner.notebooks()[0].name.startswith(options.first):  # the first notebook may begin anew
-            session.check(parameters, outputs / part.name)
-    for part, parameters in parts:
-        _print(runner.run(part, parameters, outputs, options.first))
+    for part, settled in parts:
+        forecast.count_rounds(settled)
+        ledger.check(settled)
+        if not anew:  # the first notebook may begin anew
+            session.check(settled, outputs / part.name)
+    if named.name != study.name and not options.name:
+        print(
+            f"{study.name} with other parameters: its results go to {named.name} (--name calls it otherwise)"
+        )
+    if options.dry_run:
+        for part, settled in parts:
+            print(part.name, *forecast.describe(settled, outputs), sep="\n")
+        return 0
+    for part, settled in parts:
+        _print(runner.run(part, settled, outputs, options.first))
     return 0
 
 
 def _studies(options: argparse.Namespace) -> int:
-    for name in runner.studies():
-        print(f"{name:<24} {runner.read(name).about.strip()}")
+    for name in parameters.studies():
+        print(f"{name:<24} {parameters.read(name).about.strip()}")
     return 0
 
 
 def _show(options: argparse.Namespace) -> int:
+    from horticulture import runs
+
     outputs = runs.outputs_folder(options.outputs)
-    folders = [outputs / part.name for part in _parts(options.study)]
-    folders = [folder for folder in folders if folder.is_dir()]
+    folders = [folder for folder in _folders(options.study, outputs) if folder.is_dir()]
     if not folders:
         there = [path.parent.name for path in outputs.glob("*/results.csv")]
         raise BadInput(f"no study {options.study!r} in {outputs}: there is {', '.join(there) or 'none yet'}")
@@ -65,10 +91,37 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parts(name: str) -> list[runner.Study]:
-    """The parts of a study; one that has no file any more, or is itself a part, has one."""
-    known = name in runner.studies()
-    return runner.read(name).each() if known else [runner.Study(name, "", {}, {})]
+def _folders(name: str, outputs: Path) -> list[Path]:
+    """Of a study, or of its parts: by its file, or as it was called when it was run."""
+    if parameters.is_file(name) or name in parameters.studies():
+        return [outputs / part.name for part in parameters.read(name).each()]
+    parts = sorted(path.parent for path in outputs.glob(f"{glob.escape(name)}-*/results.csv"))
+    return [outputs / name] if (outputs / name).is_dir() else parts
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from horticulture import runs
+    from horticulture.study import housekeeping
+
+    outputs = runs.outputs_folder(options.outputs)
+    found = housekeeping.unused(outputs)
+    old = [one for one in found if not one.recent]
+    for one in old:
+        print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.about}")
+    if len(old) < len(found):
+        print(f"{len(found) - len(old)} more were changed within the last hour and stay")
+    if not old:
+        print(f"nothing to remove: studies refer to every other run in {outputs}")
+        return 0
+    print(
+        f"{sum(one.size for one in old) / 1e6:>10,.1f} MB in {len(old)} runs that no study refers to any more"
+    )
+    if not options.yes and (not sys.stdin.isatty() or input("remove them? [y/N] ").strip().lower() != "y"):
+        print("nothing was removed (--yes removes without asking)")
+        return 0
+    housekeeping.remove(old)
+    print("removed")
+    return 0
 
 
 def _download(options: argparse.Namespace) -> int:
@@ -80,6 +133,9 @@ def _download(options: argparse.Namespace) -> int:
 
 def _print(folder: Path) -> None:
     """The tables, what is to be known about them, and where the pictures are."""
+    from horticulture import runs
+    from horticulture.analysis import tables
+
     found = runs.collect(folder)
     print(tables.table(found).to_string(na_rep=""))
     by_budget = tables.by_budget(found)
@@ -95,13 +151,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="horticulture", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("run", help="run a study, or go on with it")
+    command = commands.add_parser(
+        "run",
+        help="run a study, or go on with it",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.add_argument("study", metavar="STUDY", help="a name from `horticulture studies`, or a YAML file")
     command.add_argument(
         "-p", dest="parameters", metavar="NAME=VALUE", action="append", default=[], help="change a parameter"
     )
-    command.add_argument("--from", dest="first", metavar="NN", default="01", help="begin with that notebook")
+    command.add_argument("--name", metavar="NAME", default="", help="a study of your own, called so")
+    command.add_argument("--from", dest="first", metavar="N", default="01", help="begin with that notebook")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results go (default: outputs)")
+    command.add_argument(
+        "--dry-run", action="store_true", help="only say what it would take: runs, hours, disk"
+    )
     command.add_argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
     command.set_defaults(command=_run)
 
@@ -109,9 +174,14 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_studies)
 
     command = commands.add_parser("show", help="the table and the figures of a study")
-    command.add_argument("study", metavar="STUDY")
-    command.add_argument("--outputs", metavar="PATH", default="")
+    command.add_argument("study", metavar="STUDY", help="as for run, or as it was called with --name")
+    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.set_defaults(command=_show)
+
+    command = commands.add_parser("clean", help="remove runs that no study refers to any more")
+    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
+    command.add_argument("--yes", action="store_true", help="without asking")
+    command.set_defaults(command=_clean)
 
     command = commands.add_parser("download", help="fetch a data set")
     command.add_argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")

@@ -1,4 +1,4 @@
-"""Refusing bad input early, in one line that names the offender and the choices."""
+"""What is said to a person in one line: bad input, with the offender and the choices; a failed notebook."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class BadInput(ValueError):
     """What a person asked for cannot be done; the message says what was wrong and what would be right."""
+
+
+class NotebookFailed(Exception):
+    """A notebook did not finish; the message says which, in which cell, and where its executed copy is."""
 
 
 def choose(value: str, choices: Iterable[str], what: str) -> str:

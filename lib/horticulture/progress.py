@@ -5,6 +5,8 @@ not thousands, and it needs no widget (an Output widget can stall a headless exe
 runner of a study listens for `MIME` and shows the same line in the terminal.
 """
 
+import os
+import shutil
 import sys
 import time
 from typing import Any
@@ -18,7 +20,7 @@ class Progress:
 
     def __init__(self, what: str, total: float) -> None:
         self.what, self.total = what, total
-        self.done, self.note = 0.0, ""
+        self.done, self.found, self.note = 0.0, 0.0, ""
         self._began = time.monotonic()
         self._shown = -1e9
         self._handle: Any = None
@@ -31,9 +33,12 @@ class Progress:
     def __exit__(self, kind: object, *_: object) -> None:
         self._show(finished=True)
 
-    def update(self, done: float, note: str = "") -> None:
-        """Say how much of `total` is done; cheap enough to call at every step."""
-        self.done, self.note = done, note
+    def update(self, done: float, note: str = "", found: float = 0.0) -> None:
+        """Say how much of `total` is done; cheap enough to call at every step.
+
+        found: how much of it an earlier process had done, which says nothing of the time that is left.
+        """
+        self.done, self.note, self.found = done, note, found
         if time.monotonic() - self._shown >= EVERY[self._place]:
             self._show()
 
@@ -42,8 +47,8 @@ class Progress:
         elapsed = time.monotonic() - self._began
         share = self.done / self.total if self.total else 1.0
         parts = [self.what, f"{share:4.0%}", f"{clock(elapsed)} elapsed"]
-        if not finished and self.done:
-            parts[-1] += f", {clock(elapsed / share - elapsed)} left"
+        if not finished and self.done > self.found:
+            parts[-1] += f", {clock(elapsed * (self.total - self.done) / (self.done - self.found))} left"
         return "  ".join(parts + ([self.note] if self.note else []))
 
     def _show(self, finished: bool = False) -> None:
@@ -54,7 +59,7 @@ class Progress:
             data = {
                 "text/plain": line,
                 "text/html": f"<pre style='margin:0'>{bar(share)} {line}</pre>",
-                MIME: {"line": line, "share": share},
+                MIME: {"line": line, "share": share, "found": self.found / (self.total or 1)},
             }
             if self._handle is None:
                 from IPython.display import display
@@ -63,7 +68,7 @@ class Progress:
             else:
                 self._handle.update(data, raw=True)
         elif self._place == "terminal":
-            sys.stderr.write(f"\r\x1b[K{bar(min(1.0, self.done / (self.total or 1)))} {line}")
+            sys.stderr.write(f"\r\x1b[K{row(min(1.0, self.done / (self.total or 1)), line)}")
             sys.stderr.write("\n" if finished else "")
             sys.stderr.flush()
         else:
@@ -74,6 +79,26 @@ def bar(share: float, width: int = 20) -> str:
     """A bar of `width` characters."""
     full = round(width * min(1.0, max(0.0, share)))
     return "█" * full + "░" * (width - full)
+
+
+def row(share: float, line: str, name: str = "") -> str:
+    """A name, a bar and a line in one row of the terminal: in a narrow one the bar goes, then the end."""
+    room = columns() - len(name) - len(line) - 3
+    return cut(" ".join(filter(None, [name, bar(share, min(20, room)) if room >= 5 else "", line])))
+
+
+def cut(text: str) -> str:
+    """As much of a text as one row of the terminal holds: a longer one could not be written over."""
+    most = columns() - 1
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def columns() -> int:
+    """The width of the terminal now."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or shutil.get_terminal_size().columns
+    except (OSError, ValueError):  # it is not written to a terminal
+        return shutil.get_terminal_size().columns
 
 
 def clock(seconds: float) -> str:

@@ -16,7 +16,7 @@ from horticulture import runs
 from horticulture.errors import BadInput
 from horticulture.execution import pool
 from horticulture.progress import Progress
-from horticulture.runs import Run, files
+from horticulture.runs import Run
 
 # What needs torch is imported inside the functions: that takes seconds, and `start` is to come before it.
 
@@ -25,6 +25,8 @@ __all__ = ["cost", "map", "processors", "start", "stop"]
 Submit = Callable[..., Future]
 stop = pool.stop
 POLL = 0.5  # seconds between two looks at how far the workers are
+SHOWN = 4  # runs under way of which a line of progress tells
+TOPIC = "horticulture"  # under which the workers of a Dask cluster say how far they are
 FIRST = 4  # processes that are started before it is known how many runs there will be
 ALL = 50_000  # images, where a run takes all and nobody has counted them
 GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them is there if there may be a GPU
@@ -138,29 +140,66 @@ def _make(
     from horticulture import execution
 
     longest_first = sorted(todo, key=cost, reverse=True)
+    board = _Board(progress, len(todo))
     if address:
         with _dask(address) as submit:
-            _elsewhere(submit, longest_first, outputs, device, None, progress, 0)
+            _elsewhere(submit, longest_first, outputs, device, None, board, _say_to_scheduler)
         return
     threads = max(1, processors() // min(allowed, asked))
     others = [run for run in longest_first if not _own_code(run)]
     others = others if min(allowed, len(others)) > 1 else []
     away = {run.key for run in others}
-    here = [run for run in todo if run.key not in away]
-    for number, run in enumerate(here):
+    for run in todo:
+        if run.key in away:
+            continue
         alone = _own_code(run)  # beside nothing else, however many were asked for
 
-        def tell(share: float, note: str, before: int = number, alone: bool = alone) -> None:
-            progress.update(before + share, f"in this process, which has its code: {note}" if alone else note)
+        def tell(share: float, note: str, key: str = run.key, alone: bool = alone) -> None:
+            board.hear((key, share, f"in this process, which has its code: {note}" if alone else note))
 
         execution.execute(run, outputs, device, tell, threads=processors() if alone else threads)
+        board.finish(run)
     if others:
         submit = pool.ready(allowed, min(allowed, len(others)))
         try:
-            _elsewhere(submit, others, outputs, device, threads, progress, len(here))
+            _elsewhere(submit, others, outputs, device, threads, board, pool.report)
         except (KeyboardInterrupt, SystemExit):  # nobody waits for what they are at
             pool.stop()
             raise
+
+
+Said = tuple[str, float, str]  # a run's key, the share of it that is done, and what is known now
+
+
+class _Board:
+    """How far runs are, in one line of progress."""
+
+    def __init__(self, progress: Progress, count: int) -> None:
+        self.progress, self.count, self.finished = progress, count, 0
+        self._share: dict[str, float] = {}
+        self._found: dict[str, float] = {}  # the share at which each was taken up
+        self._note: dict[str, str] = {}  # of those under way
+
+    def hear(self, said: Said) -> None:
+        """What a run says of itself; first, when it is taken up."""
+        key, self._share[said[0]], self._note[said[0]] = said
+        self._found.setdefault(key, said[1])
+        self.show()
+
+    def finish(self, run: Run) -> None:
+        """It is made."""
+        self.finished += 1
+        self._share[run.key] = 1.0
+        self._note.pop(run.key, None)
+        self.show()
+
+    def show(self) -> None:
+        """Say how far all of them are together, and what the first few know."""
+        notes = list(self._note.values())
+        more = [f"{len(notes) - SHOWN} more"] if len(notes) > SHOWN else []
+        count = [f"{self.finished}/{self.count} finished"] if self.count > 1 else []
+        note = "; ".join([*count, *notes[:SHOWN], *more])
+        self.progress.update(sum(self._share.values()), note, sum(self._found.values()))
 
 
 def _elsewhere(
@@ -169,53 +208,44 @@ def _elsewhere(
     outputs: Path,
     device: str,
     threads: int | None,
-    progress: Progress,
-    before: int,
+    board: _Board,
+    say: Callable[[Said], None],
 ) -> None:
-    """Submit all, watch them by the shares that they write down, and raise the first error."""
-    futures = {submit(_work, run.to_json(), str(outputs), device, threads): run for run in todo}
-    waiting = set(futures)
+    """Submit all, show what they say of themselves, and raise the first error. say: how a worker does."""
+    futures = {submit(_work, run.to_json(), str(outputs), device, threads, say): run for run in todo}
+    keys, waiting = {run.key for run in todo}, set(futures)
     try:
         while waiting:
             done, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
+            while not pool.reports.empty():
+                said = pool.reports.get()
+                if said[0] in keys:  # and not of one that went on after an earlier call had failed
+                    board.hear(said)
             for future in done:
                 future.result()
-            under_way = [_share(futures[future], outputs) for future in waiting]
-            finished = len(todo) - len(waiting)
-            progress.update(before + finished + sum(under_way), f"{finished}/{len(todo)} finished")
+                board.finish(futures[future])
+                keys.discard(futures[future].key)
+            board.show()
     except Exception:
         wait([future for future in waiting if not future.cancel()])
         raise
 
 
-def _work(description: dict, outputs: str, device: str, threads: int | None) -> None:
-    """Make one run in a worker, and write down now and then how far it is."""
+def _work(
+    description: dict, outputs: str, device: str, threads: int | None, say: Callable[[Said], None]
+) -> None:
+    """Make one run in a worker, and say now and then how far it is."""
     from horticulture import execution
 
-    run, last = Run.from_json(description), 0.0
-    path = _share_file(run, Path(outputs))
+    run, last = Run.from_json(description), -POLL
 
-    def report(share: float, _: str) -> None:
+    def report(share: float, note: str) -> None:
         nonlocal last
-        if time.monotonic() - last > POLL:
+        if time.monotonic() - last >= POLL:
             last = time.monotonic()
-            files.write_json(path, share)
+            say((run.key, share, note))
 
-    try:
-        execution.execute(run, Path(outputs), device, report, threads=threads)
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _share_file(run: Run, outputs: Path) -> Path:
-    return runs.folder(run, outputs) / "share.json"
-
-
-def _share(run: Run, outputs: Path) -> float:
-    try:
-        return float(_share_file(run, outputs).read_text())
-    except (FileNotFoundError, ValueError):
-        return 0.0
+    execution.execute(run, Path(outputs), device, report, threads=threads)
 
 
 # --- a cluster -------------------------------------------------------------------------------------------
@@ -249,7 +279,15 @@ def _precision(wanted: str, device: str) -> str:
 def _dask(address: str) -> Iterator[Submit]:
     """A running Dask cluster to submit to."""
     with _client(address) as client, client.get_executor(pure=False) as executor:
+        client.subscribe_topic(TOPIC, lambda event: pool.reports.put(event[1]))
         yield executor.submit
+
+
+def _say_to_scheduler(said: Said) -> None:
+    """In a worker of a Dask cluster: say something to whoever follows."""
+    from distributed import get_worker
+
+    get_worker().log_event(TOPIC, said)
 
 
 def _client(address: str) -> Any:

@@ -1,6 +1,7 @@
 """Worker processes on this machine, kept from one piece of work to the next until this process ends.
 
-They never outlive it, however it ends, and nobody waits for them then.
+They never outlive it, however it ends, and nobody waits for them then. What they say of their work while they
+are at it comes, by the pipe on which each gets its work, into one queue here.
 """
 
 import atexit
@@ -16,6 +17,15 @@ from concurrent.futures import Future
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+reports: queue.SimpleQueue[Any] = queue.SimpleQueue()  # what workers say with `report`, in order
+_to_parent: Connection | None = None  # in a worker
+
+
+def report(said: Any) -> None:
+    """In a worker: say something to the process that gave it its work."""
+    assert _to_parent
+    _to_parent.send((False, said))
 
 
 class Workers:
@@ -62,15 +72,18 @@ class Workers:
                 continue
             try:
                 pipe.send((work, arguments))
-                error = pipe.recv()
+                ended, said = pipe.recv()
+                while not ended:
+                    reports.put(said)
+                    ended, said = pipe.recv()
             except (EOFError, OSError):
                 told = "a worker process died, perhaps for want of memory: run again to go on"
                 future.set_exception(RuntimeError(told))
                 return
-            if error is None:
+            if said is None:
                 future.set_result(None)
             else:
-                future.set_exception(error)
+                future.set_exception(said)
 
 
 _kept: Workers | None = None
@@ -102,6 +115,8 @@ atexit.register(stop)
 
 def _serve(pipe: Connection) -> None:
     """What a worker does: get ready, then one piece of work after another."""
+    global _to_parent
+    _to_parent = pipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us, or wants us again
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
@@ -119,7 +134,7 @@ def _serve(pipe: Connection) -> None:
             error = None
         except Exception as raised:
             error = _portable(raised)
-        pipe.send(error)
+        pipe.send((True, error))
 
 
 def _end_with_parent() -> None:

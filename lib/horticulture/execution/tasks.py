@@ -1,5 +1,6 @@
 """The work of each kind of run: from a description to files and metrics."""
 
+import math
 import os
 from collections.abc import Callable
 
@@ -70,16 +71,24 @@ def _compress(work: Work) -> dict:
 def _fit(work: Work, network: Network, generator: torch.Generator, rule: Rule) -> dict:
     """Train by the run's recipe under a rule, an epoch's row at a time; returns what it cost."""
     run, recipe, state = work.run, loading.recipe(work.run), work.taken_up()
-    under_way = training.Training(
-        network, work.dataset, recipe, generator, lambda: work.each_step(under_way.state), rule
-    )
+    error = ""
+
+    def tell() -> None:
+        number = -(-under_way.step // under_way.batches.steps_per_epoch)
+        work.report(under_way.step / under_way.steps, f"epoch {number}/{recipe.epochs}{error}")
+
+    def each_step() -> None:
+        tell()
+        work.each_step(under_way.state)
+
+    under_way = training.Training(network, work.dataset, recipe, generator, each_step, rule)
     if state:
         under_way.restore(state)
     work.rows.cut(under_way.step // under_way.batches.steps_per_epoch)
+    tell()
     for epoch in under_way:
         work.rows.append({**epoch._asdict(), "seconds": work.clock()})
-        note = f"epoch {epoch.epoch}/{recipe.epochs}, loss {epoch.loss:.2f}"
-        work.report(epoch.epoch / recipe.epochs, note)
+        error = error if math.isnan(epoch.val_error) else f", error {epoch.val_error:.1f} %"
     work.rows.to_csv(work.folder / "epochs.csv")
     macs = run.architecture.macs * under_way.steps * recipe.batch_size
     return {"recipe": str(recipe), "train_macs": macs}
@@ -105,7 +114,18 @@ def _prune(work: Work) -> dict:
     run, plan = work.run, loading.plan(work.run)
     assert run.start is not None
     under_way = loading.taking_apart(run, work.outputs, work.dataset, work.taken_up())
-    under_way.each_step = lambda: work.each_step(under_way.state)
+    left, error = "", ""
+
+    def tell() -> None:
+        done = (under_way.round + under_way.step / plan.steps) / (plan.rounds + 1)
+        work.report(min(1.0, done), f"round {min(under_way.round, plan.rounds)}/{plan.rounds}{left}{error}")
+
+    def each_step() -> None:
+        tell()
+        work.each_step(under_way.state)
+
+    under_way.each_step = each_step
+    tell()
     kept, every = checkpoints.Kept(work.folder / "rounds"), max(1, plan.rounds // KEPT)
     rows = work.rows.cut_from(under_way.round)
     start = runs.result(run.start, work.outputs) or {}
@@ -117,8 +137,8 @@ def _prune(work: Work) -> dict:
             work.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
         if removal.round % every == 0:
             kept.keep(removal.round, work.stamped(under_way.state()))
-        note = f"{removal.params:,} parameters, loss {removal.loss:.2f}"
-        work.report(removal.round / plan.rounds, f"round {removal.round}/{plan.rounds}, {note}")
+        left = f", {removal.params:,} parameters"
+        error = error if math.isnan(removal.val_error) else f", error {removal.val_error:.1f} %"
     work.rows.to_csv(work.folder / "removals.csv")
     last = work.rows.last() or {}
     metrics = {"recipe": str(plan), **{name: last[name] for name in ("train_macs", "params", "macs")}}
@@ -146,7 +166,8 @@ def _judge(work: Work) -> dict:
         network, work.dataset, told["criteria"], told["steps"], told["batch_size"], run.seed, dtype
     )
     channels = oracle.sample(network, told["channels"], run.seed)
-    rows = []
+    rows: list[dict] = []
+    work.report(0.0, f"{len(channels)} channels are left out, one at a time")
     count = told["norm_images"] if told["norms"] == "estimated" else 0
     rises = oracle.rises(network, work.dataset, channels, dtype, norm_images=count, images=told["images"])
     for number, found in enumerate(rises):

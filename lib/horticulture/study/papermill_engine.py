@@ -9,7 +9,7 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
-from jupyter_core.utils import run_sync
+from jupyter_core.utils import ensure_event_loop, run_sync
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.log import logger
@@ -26,7 +26,7 @@ class _Client(PapermillNotebookClient):
     and without a timeout that wait never ends (jupyter/nbclient issue 312).
     """
 
-    listen: Callable[[str, float], None] | None = None
+    listen: Callable[[str, float, float], None] | None = None
 
     async def async_start_new_kernel_client(self) -> Any:
         client = await super().async_start_new_kernel_client()
@@ -47,11 +47,19 @@ class _Client(PapermillNotebookClient):
 
     start_new_kernel_client = run_sync(async_start_new_kernel_client)
 
+    def papermill_execute_cells(self) -> None:
+        """As papermill does; but when it is interrupted, say nothing of the cell that it leaves behind."""
+        try:
+            super().papermill_execute_cells()
+        except KeyboardInterrupt:
+            ensure_event_loop().set_exception_handler(lambda *_: None)
+            raise
+
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         """Pass progress on to whoever listens, then do as nbclient does."""
         said = msg["content"].get("data", {}).get(MIME) if "data" in msg["content"] else None
         if said and self.listen:
-            self.listen(said["line"], said["share"])
+            self.listen(said["line"], said["share"], said["found"])
         return super().process_message(msg, cell, cell_index)
 
 

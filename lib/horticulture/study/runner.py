@@ -1,152 +1,27 @@
-"""A study: a file of parameters for the five notebooks, run through papermill, and what they produced.
+"""Running the notebooks of a study through papermill, in order.
 
-papermill alone lets a misspelt parameter pass with a log line, reports nothing of a killed kernel, and
-can wait for ever on a widget. This room knows that: parameters are checked before anything starts, a
-notebook is finished only if every cell is, and the engine cannot stall.
+papermill alone reports nothing of a killed kernel, and can wait for ever on a widget. This module knows
+that: a notebook is finished only if every cell is, and the engine cannot stall.
 """
 
-import ast
-import contextlib
 import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
-import yaml
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from horticulture.errors import BadInput, choose
-from horticulture.progress import bar, clock
+from horticulture.errors import NotebookFailed
+from horticulture.progress import bar, clock, columns, cut, row
 from horticulture.runs import files
+from horticulture.study.parameters import Study, beginning, declared
 
-TYPES: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (float, int),
-    "str": (str,),
-    "bool": (bool,),
-    "list": (list,),
-    "dict": (dict,),
-}
 HEADLESS = "HORTICULTURE_HEADLESS"
-
-
-class NotebookFailed(Exception):
-    """A notebook did not finish; the message says which, in which cell, and where its executed copy is."""
-
-
-@dataclass(frozen=True)
-class Study:
-    """What a study file says. seconds: what each notebook took on two cores, to estimate the time left.
-
-    A study in parts goes through the notebooks once for each: `parts` has what is different in it.
-    """
-
-    name: str
-    about: str
-    parameters: dict[str, Any]
-    seconds: dict[str, float]
-    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def each(self) -> list["Study"]:
-        """The study itself, or one for each of its parts, called `STUDY-PART`."""
-        if not self.parts:
-            return [self]
-        return [
-            replace(self, name=f"{self.name}-{part}", parameters=self.parameters | different, parts={})
-            for part, different in self.parts.items()
-        ]
-
-
-def notebooks() -> list[Path]:
-    """The ordered notebooks of the checkout. Raises BadInput if the package is not in one."""
-    found = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    if not found:
-        raise BadInput(
-            "the notebooks are not beside the package: install it from a checkout, pip install -e ."
-        )
-    return found
-
-
-def studies() -> dict[str, Path]:
-    """The study files of the checkout, by name."""
-    folder = Path(__file__).parents[3] / "notebooks" / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def read(name: str) -> Study:
-    """A study by its name or the path of its file. Raises BadInput if there is none or it is malformed."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else studies()[choose(name, studies(), "study")]
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise BadInput(f"no study file {path}") from error
-    except yaml.YAMLError as error:
-        raise BadInput(f"study file {path} is not YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
-        raise BadInput(f"study file {path} must hold `about`, `seconds` and `parameters`")
-    parts = content.get("parts") or {}
-    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
-        raise BadInput(f"study file {path}: parts must hold parameters by the name of the part")
-    about, seconds = content.get("about", ""), content.get("seconds") or {}
-    return Study(path.stem, about, content["parameters"], seconds, parts)
-
-
-# --- parameters ------------------------------------------------------------------------------------------
-
-
-def declared(notebook: Path) -> dict[str, dict]:
-    """The parameters of a notebook: name -> {"type", "default", "help"}, from its `parameters` cell."""
-    return {
-        name: {
-            "type": found["inferred_type_name"],
-            "default": ast.literal_eval(found["default"]),
-            "help": found["help"],
-        }
-        for name, found in papermill.inspect_notebook(str(notebook)).items()
-    }
-
-
-def parse(assignments: list[str]) -> dict[str, str]:
-    """`["seeds=[0, 1]", "data=clutter"]` -> {"seeds": "[0, 1]", "data": "clutter"}."""
-    split = [assignment.partition("=") for assignment in assignments]
-    for name, equals, _ in split:
-        if not equals:
-            raise BadInput(f"-p {name!r}: say NAME=VALUE")
-    return {name.strip(): value for name, _, value in split}
-
-
-def settle(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
-    """All parameters of all notebooks: defaults, then the study's, then the overrides.
-
-    An override given as text is read as the type that the notebooks declare. Raises BadInput for a name
-    that no notebook has, or a value of the wrong type.
-    """
-    known = {name: about for notebook in notebooks() for name, about in declared(notebook).items()}
-    settled = {name: about["default"] for name, about in known.items()}
-    for source, given in ((f"study {study.name}", study.parameters), ("-p", overrides)):
-        for name, value in given.items():
-            choose(name, known, f"parameter ({source})")
-            settled[name] = _typed(name, value, known[name]["type"])
-    return settled
-
-
-def _typed(name: str, value: Any, kind: str) -> Any:
-    if isinstance(value, str) and kind != "str":
-        with contextlib.suppress(yaml.YAMLError):  # what stays text is refused below
-            value = yaml.safe_load(value)
-    wanted = TYPES[kind]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise BadInput(f"parameter {name} must be of type {kind}, not {value!r}")
-    return float(value) if isinstance(value, int) and kind == "float" else value
-
-
-# --- running ---------------------------------------------------------------------------------------------
 
 
 def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "01") -> Path:
@@ -156,20 +31,15 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     `outputs/runs`, are kept and not made again. Raises NotebookFailed at the first that does not finish, and
     at the end if a page to read could not be made of one.
     """
-    every = notebooks()
-    names = [path.stem for path in every]
-    start = next((i for i, name in enumerate(names) if name.startswith(first)), None)
-    if start is None:
-        raise BadInput(f"no notebook begins with {first!r}: choose from {', '.join(names)}")
-    folder = outputs / study.name
-    if start == 0:
+    folder, chosen, anew = outputs / study.name, *beginning(first)
+    if anew:
         for path in (folder / "curves").glob("*.json"):
             path.unlink()
-    about = _fixed(folder / "study.json", anew=start == 0)
+    about = _fixed(folder / "study.json", anew)
     files.write_json(folder / "study.json", {"study": study.name, "parameters": parameters, **about})
-    terminal = _Terminal({name: study.seconds.get(name, 60.0) for name in names[start:]})
+    terminal = _Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
     with _Pages() as pages:
-        for notebook in every[start:]:
+        for notebook in chosen:
             mine = {name: value for name, value in parameters.items() if name in declared(notebook)}
             places = {"study": study.name, "outputs": str(outputs)}
             target = folder / "notebooks" / notebook.name
@@ -194,6 +64,7 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
     before = os.environ.get(HEADLESS)
     os.environ[HEADLESS] = "1"
     terminal.begin(notebook.stem)
+    done = False
     try:
         papermill.execute_notebook(
             str(notebook),
@@ -205,6 +76,7 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
             progress_bar=False,
             listen=terminal.hear,
         )
+        done = finished(target)
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise NotebookFailed(
@@ -215,12 +87,12 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
             f"{notebook.stem}: its kernel died, perhaps for want of memory (see {target})"
         ) from error
     finally:
-        terminal.end()
+        terminal.end(done)
         if before is None:
             del os.environ[HEADLESS]
         else:
             os.environ[HEADLESS] = before
-    if not finished(target):
+    if not done:
         raise NotebookFailed(f"{notebook.stem} did not run to its last cell (see {target})")
 
 
@@ -290,30 +162,48 @@ class _Terminal:
 
     def __init__(self, expected: dict[str, float]) -> None:
         self.expected = expected
-        self.took: dict[str, float] = {}
+        self.rest = list(expected)  # the notebooks that are still to come
+        self.took: dict[str, float] = {}  # seconds, of those in which everything was made
         self.live = sys.stderr.isatty()
         self.name, self._began, self._shown = "", 0.0, 0.0
+        self._made = self._found = 0.0
 
     def begin(self, name: str) -> None:
         self.name, self._began, self._shown = name, time.monotonic(), time.monotonic()
+        self._made = self._found = 0.0
         if self.live:
-            self._write("starting", end="")
+            self._write("starting")
 
-    def hear(self, line: str, share: float) -> None:
-        """What a `Progress` in the notebook says."""
+    def hear(self, line: str, share: float, found: float) -> None:
+        """What a `Progress` in the notebook says. found: the share that an earlier process had made."""
+        self._made, self._found = max(self._made, share - found), max(self._found, found)
         now = time.monotonic()
         if now - self._shown >= (0.2 if self.live else 30):
             self._shown = now
-            self._write(f"{bar(share)} {line}", end="" if self.live else "\n")
+            self._write(line, share)
 
-    def end(self) -> None:
-        self.took[self.name] = time.monotonic() - self._began
-        rest = [name for name in self.expected if name not in self.took]
-        pace = sum(self.took.values()) / sum(self.expected[name] for name in self.took)
-        left = pace * sum(self.expected[name] for name in rest)
-        note = f", about {clock(left)} left for {', '.join(name[:2] for name in rest)}" if rest else ""
-        self._write(f"took {clock(self.took[self.name])}{note}", end="\n")
+    def end(self, finished: bool) -> None:
+        """What it took, and how long the rest will, at the pace of those that found nothing made."""
+        if not finished:  # whatever stopped it is said in a line of its own
+            self._write("")
+            return
+        seconds = time.monotonic() - self._began
+        self.rest.remove(self.name)
+        if self._made and not self._found:
+            self.took[self.name] = seconds
+        expected = sum(self.expected[name] for name in self.took)
+        pace = sum(self.took.values()) / expected if expected else 1.0
+        left = pace * sum(self.expected[name] for name in self.rest)
+        note = f", about {clock(left)} left for {', '.join(name[:2] for name in self.rest)}"
+        self._write(f"took {clock(seconds)}{note if self.rest else ''}")
+        if self.live:
+            print(file=sys.stderr)
 
-    def _write(self, text: str, end: str) -> None:
-        sys.stderr.write(("\r\x1b[K" if self.live else "") + f"{self.name:<24} {text}{end}")
-        sys.stderr.flush()
+    def _write(self, text: str, share: float | None = None) -> None:
+        if self.live:
+            name = self.name if columns() >= 80 else self.name[:2]
+            shown = row(share, text, name) if share is not None else cut(f"{name} {text}")
+            print(f"\r\x1b[K{shown if text else ''}", end="", file=sys.stderr, flush=True)
+        elif text:
+            bars = f"{bar(share)} " if share is not None else ""
+            print(f"{self.name:<24} {bars}{text}", file=sys.stderr, flush=True)

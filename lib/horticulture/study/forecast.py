@@ -1,0 +1,170 @@
+"""What a study will take: its rounds, its runs, hours and disk, said before anything is trained."""
+
+import contextlib
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from horticulture import execution, networks, runs, training
+from horticulture.architecture import Architecture, profiles
+from horticulture.errors import BadInput
+from horticulture.execution import cluster
+from horticulture.progress import clock
+from horticulture.pruning import saliency, selection
+from horticulture.runs import Run
+from horticulture.study import ledger
+from horticulture.study.config import Protocol
+from horticulture.study.parameters import ALL
+from horticulture.study.pruned import Found, Taken
+from horticulture.training import hardware
+
+STEPS = 3  # that are timed, of each of two networks
+KEPT = 17  # states of a pruning that are kept, at most
+FORWARD = 1 / 3  # what a forward pass takes of a step
+
+
+def count_rounds(settled: dict[str, Any]) -> None:
+    """Put a number in the place of `rounds: all`: as many as there are channels that can be removed.
+
+    Raises BadInput where a round is not one channel.
+    """
+    if settled["rounds"] != ALL:
+        return
+    config = Protocol.of({**settled, "rounds": 1, "precision": "float32"})
+    counts = []
+    for criterion in config.criteria:
+        plan = config.plan(criterion)
+        if config.ratios or not plan.one_at_a_time():
+            raise BadInput(
+                "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
+            )
+        blocks = saliency.CRITERIA[criterion].unit == "block"
+        least = selection.smallest(config.whole, plan.floor, blocks)
+        counts.append(sum(config.whole.widths) - sum(least.widths))
+    settled["rounds"] = min(counts)
+
+
+def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
+    """Lines for a person: the runs of a study by step, those that are there, the hours and the disk.
+
+    A few steps of training are timed for it. Shapes that a pruning has still to find are taken to be
+    uniformly narrower ones. Nothing is written.
+    """
+    device = hardware.place(settled["device"])
+    workers = settled["workers"] or (cluster.processors() if device.type == "cpu" else 1)
+    precision = hardware.precision(settled["precision"], device)
+    config = Protocol.of({**settled, "precision": precision})
+    pace = Pace.measured(config, str(device), max(1, cluster.processors() // workers))
+    lines, total, size = [f"{'':<20} {'runs':>5} {'there':>6} {'time':>8}"], 0.0, 0.0
+    for what, wanted in steps(config, outputs).items():
+        todo = [run for run in wanted if runs.result(run, outputs) is None]
+        seconds = sum(pace.seconds(run, config) for run in todo) / min(workers, max(1, len(todo)))
+        total, size = total + seconds, size + sum(_bytes(run) for run in todo)
+        lines.append(f"{what:<20} {len(wanted):>5} {len(wanted) - len(todo):>6} {clock(seconds):>8}")
+    step = f"a step of the whole network took {1000 * pace.step(config.whole):.0f} ms"
+    end = f"about {total / 3600:.2f} hours with {workers} processes, and {size / 1e6:,.0f} MB ({step})"
+    return [*lines, end]
+
+
+def steps(config: Protocol, outputs: Path) -> dict[str, list[Run]]:
+    """The runs of a study, each once, by what they are for."""
+    prunings = [*config.prunings, *config.guides]
+    try:
+        found = config.found(outputs)
+    except BadInput:  # not all are pruned yet
+        found = [stand_in for taken in config.prunings for stand_in in _stand_ins(config, taken)]
+    with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
+        entries = [member.run for member in ledger.entries(config, found)]
+    wanted = {
+        "the whole network": [*(m.run for m in config.wholes), *(taken.base for taken in prunings)],
+        "pruning": [taken.run for taken in prunings],
+        "pruned shapes": entries,
+        "families": _families(config, outputs),
+    }
+    return {what: list({run.key: run for run in asked}.values()) for what, asked in wanted.items()}
+
+
+def _families(config: Protocol, outputs: Path) -> list[Run]:
+    alone = [curve for curve in config.curves if curve in ledger.ALONE]
+    try:
+        return [member.run for member in ledger.scaled(config, outputs)]
+    except BadInput:
+        made = [member.run for member in ledger.scaled(replace(config, curves=alone), outputs)]
+    shapes = [_narrower(config.whole, size) for size in config.sizes]
+    following = (len(config.curves) - len(alone)) * len(config.criteria)
+    seeds = [seed + 1000 * n for n in range(1, following + 1) for seed in config.seeds]  # runs of their own
+    return made + [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
+
+
+def _stand_ins(config: Protocol, taken: Taken) -> list[Found]:
+    """What a pruning will find, about."""
+    own, rounds = config.at(taken.longer), taken.run.recipe["rounds"]
+    sizes = own.sizes if taken.one_by_one else [1.0 if taken.sparse else (1 - (taken.ratio or 0.0)) ** 2]
+    shapes = [_narrower(config.whole, size) for size in sizes]
+    return [Found(taken, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
+
+
+def _narrower(whole: Architecture, size: float) -> Architecture:
+    try:
+        return profiles.uniform(whole, params=round(size * whole.params)) if size < 1 else whole
+    except BadInput:
+        return whole
+
+
+class Pace(NamedTuple):
+    """How long a step of training takes: so many seconds, and so many more for each multiply-accumulate."""
+
+    fixed: float
+    per_mac: float
+
+    @staticmethod
+    def measured(config: Protocol, device: str, threads: int) -> "Pace":
+        """From a few steps of the whole network and of one of a quarter of its parameters."""
+        shapes = config.whole, _narrower(config.whole, 0.25)
+        with hardware.threads(threads):
+            large, small = (_step_seconds(config, shape, device) for shape in shapes)
+        apart = shapes[0].macs - shapes[1].macs
+        slope = (large - small) / apart if apart else 0.0
+        if not 0 < slope * shapes[0].macs < large:
+            return Pace(0.0, large / shapes[0].macs)
+        return Pace(large - slope * shapes[0].macs, slope)
+
+    def step(self, shape: Architecture, share: float = 1.0) -> float:
+        """Of a network of that shape, or of one that has a share of its multiply-accumulates."""
+        return self.fixed + self.per_mac * shape.macs * share
+
+    def seconds(self, run: Run, config: Protocol) -> float:
+        """A run, with its evaluations."""
+        images, batch = config.dataset, run.recipe["batch_size"]
+        looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
+        if run.kind != "prune":
+            count = run.recipe["epochs"] * (len(images.train) // batch)
+            return self.step(run.architecture) * (count + 2 * looked_at)
+        rounds = run.recipe["rounds"]
+        gone = run.recipe["ratio"] or rounds / sum(run.architecture.widths)
+        between = (1 + max(0.0, 1 - gone) ** 2) / 2  # what is left of the whole network's, on average
+        count = (rounds + 1) * run.recipe["steps"] + (rounds / run.recipe["evaluate_every"] + 1) * looked_at
+        return self.step(run.architecture, between) * count
+
+
+def _step_seconds(config: Protocol, shape: Architecture, device: str) -> float:
+    images = execution.dataset(config.data, config.images, device, config.image_size)
+    network = networks.build(shape).on(images.train.labels.device).train()
+    under_way = training.Training(network, images, config.recipe, torch.Generator().manual_seed(0))
+    begun = 0.0
+    for n in range(2 + STEPS):
+        if n == 2:  # the first are slower
+            begun = time.perf_counter()
+        loss = training.step(network, under_way.optimizer, *next(under_way.batches), under_way.dtype)
+        loss.item()  # wait for it
+    return (time.perf_counter() - begun) / STEPS
+
+
+def _bytes(run: Run) -> float:
+    """What a run leaves on disk, about."""
+    states = min(KEPT, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
+    return run.architecture.params * 4 * (1 + 2 * states) + 20_000

@@ -1,0 +1,93 @@
+"""Which runs no study refers to any more: what may go when the disk is full."""
+
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from horticulture import runs
+from horticulture.errors import BadInput
+from horticulture.runs import Run, files
+from horticulture.study import forecast
+from horticulture.study.config import Protocol
+
+RECENT = 3600.0  # seconds: what has changed since may be of a study that is under way
+
+
+class Unused(NamedTuple):
+    """The folder of a run that no study under the same outputs refers to."""
+
+    folder: Path
+    about: str  # what the run was
+    size: int  # bytes
+    recent: bool  # changed a short while ago
+
+
+def unused(outputs: Path) -> list[Unused]:
+    """Every such folder, damaged runs that were set aside among them; the largest first.
+
+    A study refers to the runs of its curves, to those that its parameters ask for, and to whatever these
+    start from; criteria that were compared on a network stay as long as that. Raises BadInput if a study
+    cannot be read, for then nobody knows what it needs.
+    """
+    needed: set[str] = set()
+    for path in sorted(outputs.glob("*/study.json")):
+        needed |= _needed(path.parent, outputs)
+    for path in outputs.glob("*/curves"):  # of a study without a file
+        needed |= _keys(member.run for member in runs.recorded(path.parent))
+    folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
+    about = {path: _description(path) for path in folders}
+    found = []
+    for path, run in about.items():
+        judged = run is not None and run.kind == "judge" and run.start is not None and run.start.key in needed
+        if path.name in needed or judged:
+            continue
+        inside = [file.stat() for file in path.rglob("*") if file.is_file()]
+        changed = max((stat.st_mtime for stat in inside), default=0.0)
+        said = str(run) if run else "not finished"
+        size = sum(stat.st_size for stat in inside)
+        found.append(Unused(path, said, size, time.time() - changed < RECENT))
+    return sorted(found, key=lambda one: -one.size)
+
+
+def remove(folders: Iterable[Unused]) -> None:
+    """Remove them, each altogether or not at all: one that is cut short could not be taken for a run."""
+    for one in folders:
+        (one.folder / "run.json").unlink(missing_ok=True)  # first: without it there is no result
+        shutil.rmtree(one.folder)
+
+
+def _needed(study: Path, outputs: Path) -> set[str]:
+    """The keys of what a study refers to."""
+    needed = _keys(member.run for member in runs.recorded(study))
+    try:
+        said = files.read_json(study / "study.json")
+        parameters = said.get("parameters")
+        if parameters:
+            settled = {**parameters, **said.get("base", {})}
+            if settled["precision"] == "auto":  # it was never begun
+                return needed
+            for wanted in forecast.steps(Protocol.of(settled), outputs).values():
+                needed |= _keys(wanted)
+    except (BadInput, AttributeError, KeyError, TypeError) as error:
+        raise BadInput(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
+    return needed
+
+
+def _keys(wanted: Iterable[Run]) -> set[str]:
+    """Of runs, and of all that they start from."""
+    keys: set[str] = set()
+    for one in wanted:
+        run: Run | None = one
+        while run is not None and run.key not in keys:
+            keys.add(run.key)
+            run = run.start
+    return keys
+
+
+def _description(folder: Path) -> Run | None:
+    try:
+        return Run.from_json(files.read_json(folder / "run.json")["run"])
+    except (OSError, BadInput, KeyError, TypeError):
+        return None

@@ -1,0 +1,219 @@
+"""Study files and the parameters of the notebooks: read, checked and typed before anything starts.
+
+Neither papermill nor torch is loaded here: the command answers at once.
+"""
+
+import ast
+import contextlib
+import hashlib
+import io
+import json
+import re
+import tokenize
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from horticulture.errors import BadInput, choose
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "str": (str,),
+    "bool": (bool,),
+    "list": (list,),
+    "dict": (dict,),
+}
+PLACE = ("device", "workers", "cluster")  # where a study is computed: no part of its result
+OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH"}  # parameters that the command itself gives
+ALL = "all"  # as `rounds`: until nothing more can be removed
+RESERVED = ("runs", "reference")  # folders under outputs that are no studies
+LONGEST = 60  # characters of a name that is made here
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-1 is a number, as everywhere else."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study file says. seconds: what each notebook took on two cores, to estimate the time left.
+
+    A study in parts goes through the notebooks once for each: `parts` has what is different in it.
+    """
+
+    name: str
+    about: str
+    parameters: dict[str, Any]
+    seconds: dict[str, float]
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def each(self) -> list["Study"]:
+        """The study itself, or one for each of its parts, called `STUDY-PART`."""
+        if not self.parts:
+            return [self]
+        return [
+            replace(self, name=f"{self.name}-{part}", parameters=self.parameters | different, parts={})
+            for part, different in self.parts.items()
+        ]
+
+
+def notebooks() -> list[Path]:
+    """The ordered notebooks of the checkout. Raises BadInput if the package is not in one."""
+    found = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise BadInput(
+            "the notebooks are not beside the package: install it from a checkout, pip install -e ."
+        )
+    return found
+
+
+def beginning(first: str) -> tuple[list[Path], bool]:
+    """The notebooks from the one that `first` names (`4`, `04`, `04_scale`), and whether those are all."""
+    every = notebooks()
+    wanted = first.zfill(2)
+    start = next((i for i, path in enumerate(every) if path.stem.startswith(wanted)), None)
+    if start is None:
+        names = ", ".join(path.stem for path in every)
+        raise BadInput(f"no notebook begins with {first!r}: choose from {names}")
+    return every[start:], start == 0
+
+
+def studies() -> dict[str, Path]:
+    """The study files of the checkout, by name."""
+    folder = Path(__file__).parents[3] / "notebooks" / "studies"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def is_file(name: str) -> bool:
+    """Whether a study is named by the path of its file."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def read(name: str) -> Study:
+    """A study by its name or the path of its file. Raises BadInput if there is none or it is malformed."""
+    path = Path(name) if is_file(name) else studies()[choose(name, studies(), "study")]
+    try:
+        content = yaml.load(path.read_text(), _Loader)
+    except FileNotFoundError as error:
+        raise BadInput(f"no study file {path}") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"study file {path} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
+        raise BadInput(f"study file {path} must hold `about`, `seconds` and `parameters`")
+    parts = content.get("parts") or {}
+    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
+        raise BadInput(f"study file {path}: parts must hold parameters by the name of the part")
+    about, seconds = content.get("about", ""), content.get("seconds") or {}
+    return Study(path.stem, about, content["parameters"], seconds, parts)
+
+
+# --- parameters ------------------------------------------------------------------------------------------
+
+
+@cache
+def declared(notebook: Path) -> dict[str, dict]:
+    """The parameters of a notebook: name -> {"type", "default", "help"}, from its `parameters` cell."""
+    cells = json.loads(notebook.read_text())["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    source = "".join(tagged[0]["source"]) if tagged else ""
+    comments = {
+        token.start[0]: token.string.removeprefix("#").strip()
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    return {
+        ast.unparse(line.target): {
+            "type": ast.unparse(line.annotation),
+            "default": ast.literal_eval(line.value),
+            "help": " ".join(comments[n] for n in _lines(line) if n in comments),
+        }
+        for line in ast.parse(source).body
+        if isinstance(line, ast.AnnAssign) and line.value
+    }
+
+
+def _lines(node: ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+
+
+def parse(assignments: list[str]) -> dict[str, str]:
+    """`["seeds=[0, 1]", "data=clutter"]` -> {"seeds": "[0, 1]", "data": "clutter"}."""
+    split = [assignment.partition("=") for assignment in assignments]
+    for name, equals, _ in split:
+        if not equals:
+            raise BadInput(f"-p {name!r}: say NAME=VALUE")
+    return {name.strip(): value for name, _, value in split}
+
+
+def settle(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
+    """All parameters of all notebooks: defaults, then the study's, then the overrides.
+
+    An override given as text is read as the type that the notebooks declare. Raises BadInput for a name
+    that no notebook has, or a value of the wrong type.
+    """
+    known = {name: about for notebook in notebooks() for name, about in declared(notebook).items()}
+    settled = {name: about["default"] for name, about in known.items()}
+    for source, given in ((f"study {study.name}", study.parameters), ("-p", overrides)):
+        for name, value in given.items():
+            choose(name, known, f"parameter ({source})")
+            if name in OPTIONS:
+                raise BadInput(f"{name} is no parameter of a study ({source}): use {OPTIONS[name]}")
+            settled[name] = _typed(name, value, known[name])
+    if settled.get("device") == "mps":
+        raise BadInput("device 'mps' is not supported: nothing here was ever tried on it; use cpu or auto")
+    return settled
+
+
+def _typed(name: str, value: Any, about: dict[str, Any]) -> Any:
+    kind = about["type"]
+    if name == "rounds" and value == ALL:
+        return value
+    if isinstance(value, str) and kind != "str":
+        text = f"[{value}]" if kind == "list" and not value.strip().startswith("[") else value
+        with contextlib.suppress(yaml.YAMLError):  # what stays text is refused below
+            value = yaml.load(text, _Loader)
+    wanted = TYPES[kind]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise BadInput(f"parameter {name} must be of type {kind}, such as {about['default']}, not {value!r}")
+    return float(value) if isinstance(value, int) and kind == "float" else value
+
+
+def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
+    """What the overrides make different from the study's file, as far as results depend on it."""
+    found: dict[str, Any] = {}
+    for part in study.each():
+        own, settled = settle(part, {}), settle(part, overrides)
+        found |= {
+            name: settled[name] for name in overrides if name not in PLACE and settled[name] != own[name]
+        }
+    return found
+
+
+def named(study: Study, name: str, overrides: dict[str, Any]) -> Study:
+    """The study under the name that its results go by.
+
+    That is `name` if there is one. Without, a study whose parameters are not those of its file is called
+    after what differs, so that it neither overwrites the figures of the other nor mixes with them; the same
+    parameters always give the same name. Raises BadInput for a name that cannot be a folder of its own.
+    """
+    if not name:
+        said = "".join(f" {key} {value}" for key, value in changes(study, overrides).items())
+        made = study.name + re.sub(r"[^\w.]+", "-", said).rstrip("-")
+        if len(made) > LONGEST:
+            made = f"{made[:LONGEST]}-{hashlib.sha256(said.encode()).hexdigest()[:6]}"
+        return replace(study, name=made)
+    if not re.fullmatch(r"\w[\w.=+-]*", name) or name in RESERVED:
+        raise BadInput(f"--name {name!r}: a study needs the name of a folder, of letters and digits")
+    others = {part.name for other in studies() if other != study.name for part in read(other).each()}
+    if name in others | (set(studies()) - {study.name}):
+        raise BadInput(f"--name {name!r}: there is a study of that name, choose another")
+    return replace(study, name=name)
