@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test check claims lab bench clean
+.PHONY: study test check coverage claims lab bench clean
 
 study: .venv/installed
 	$(BIN)/horticulture run quick
@@ -16,6 +16,10 @@ check: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.strip --check
+
+coverage: .venv/tested
+	$(BIN)/python -m pytest --cov=horticulture
 
 claims: .venv/tested
 	$(BIN)/python -m tests.claims
@@ -29,13 +33,23 @@ bench: .venv/tested
 clean:
 	rm -rf .venv
 
+# $(call install,WHAT): by uv, from the index that pip is set up for; by pip where uv is not to be had or fails.
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+define install
+@index=$$($(PIP) config list | sed -n "s/^[^=]*[.]index-url='\(.*\)'/\1/p" | head -n 1); \
+	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	$(PIP) install --quiet --constraint constraints.txt uv && \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '$(1)' || \
+	{ echo "uv could not: pip does it, and takes some minutes"; \
+	$(PIP) install --quiet --constraint constraints.txt --editable '$(1)'; }
+@touch $@
+endef
+
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	@echo "installing into .venv: a few minutes, mostly for torch"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
-	@touch $@
+	@echo "installing into .venv: a minute or a few, mostly for torch"
+	$(call install,.)
 
 .venv/tested: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
-	@touch $@
+	$(call install,.[test])

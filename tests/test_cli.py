@@ -2,6 +2,7 @@
 
 import errno
 import json
+import runpy
 import subprocess
 import sys
 
@@ -240,6 +241,14 @@ def test_studies_lists_them_all(capsys):
     assert cli.main(["studies"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in parameters.studies())
+
+
+def test_python_m_horticulture_is_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["horticulture", "studies"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("horticulture", run_name="__main__")
+    assert ended.value.code == 0
+    assert "quick" in capsys.readouterr().out
 
 
 def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ import torch
 
 from horticulture import architecture, execution, runs
 from horticulture.errors import BadInput
-from horticulture.execution import cluster, pool
+from horticulture.execution import cluster, limits, pool
 from horticulture.pruning import Plan
 from horticulture.runs import Run
 from horticulture.training import Recipe, hardware
@@ -219,14 +219,6 @@ def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
         cluster.map([train(1), tuned], tmp_path, device="cpu", address="tcp://127.0.0.1:9")
 
 
-def test_processors_are_those_that_one_may_use(monkeypatch):
-    monkeypatch.setattr(cluster.os, "sched_getaffinity", lambda process: {3, 7, 8}, raising=False)
-    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 64)
-    assert cluster.processors() == 3
-    monkeypatch.delattr(cluster.os, "sched_getaffinity")
-    assert cluster.processors() == 64
-
-
 def test_nothing_asked_is_nothing_made(made, tmp_path):
     assert cluster.map([], tmp_path, device="cpu") == []
     assert made == []
@@ -279,7 +271,7 @@ def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(train, t
         frames = [pd.read_csv(runs.folder(run, tmp_path / o) / "epochs.csv") for o in ("here", "processes")]
         assert frames[0].shape == frames[1].shape
         assert frames[0]["loss"].tolist() == pytest.approx(frames[1]["loss"].tolist(), rel=1e-3)
-    assert there["about"]["threads"] == max(1, cluster.processors() // 2)
+    assert there["about"]["threads"] == max(1, limits.processors() // 2)
 
 
 def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, workers):
@@ -472,7 +464,7 @@ def test_starting_ahead_needs_no_torch_here():
 
 PARENT = """
 import sys, time
-from horticulture.execution import cluster, pool
+from horticulture.execution import cluster, limits, pool
 
 if __name__ == "__main__":
     cluster.start(2, "cpu")
@@ -543,7 +535,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(cluster.processors() < 2, reason="with one processor every run has one thread")
+@pytest.mark.skipif(limits.processors() < 2, reason="with one processor every run has one thread")
 def test_a_study_of_two_workers_killed_when_one_run_is_finished_ends_with_the_same_bits(tmp_path):
     """The run that is left has one thread, as it would have had beside the other."""
     script = tmp_path / "study.py"

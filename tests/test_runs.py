@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,6 +200,34 @@ def test_a_file_that_could_not_be_written_is_as_it_was(tmp_path, monkeypatch, fa
         assert list(path.parent.glob("*.json")) == before
         files.write_json(path, {"whole": True})
         assert files.read_json(path) == {"whole": True}
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from horticulture.runs import files
+
+with files.locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_keeps_others_out_and_goes_with_its_process_even_if_that_is_killed(tmp_path):
+    path, entered = tmp_path / "locks" / "key", threading.Event()
+
+    def enter():
+        with files.locked(path):
+            entered.set()
+
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        threading.Thread(target=enter, daemon=True).start()
+        assert not entered.wait(0.3)
+        holder.kill()
+        assert entered.wait(10)
+    with files.locked(path):  # and it can be taken again
+        pass
 
 
 def test_removals_come_back_as_they_were_written(tmp_path):

@@ -1,7 +1,12 @@
 """A study of pruning: is a pruned network worth its weights, or only its shape?"""
 
+import os
 from importlib import import_module
 from typing import Any
+
+# Threads that wait are to sleep and not to spin, which on a busy machine makes a step several times as long.
+# OpenMP reads this when torch is loaded; kernels and workers inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHORT = {"families": "horticulture.architecture.families", "saliency": "horticulture.pruning.saliency"}
 

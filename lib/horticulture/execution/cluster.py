@@ -15,12 +15,13 @@ from typing import Any
 from horticulture import runs
 from horticulture.errors import BadInput
 from horticulture.execution import pool
+from horticulture.execution.limits import processors
 from horticulture.progress import Progress
 from horticulture.runs import Run
 
 # What needs torch is imported inside the functions: that takes seconds, and `start` is to come before it.
 
-__all__ = ["cost", "map", "processors", "start", "stop"]
+__all__ = ["cost", "map", "start", "stop"]
 
 Submit = Callable[..., Future]
 stop = pool.stop
@@ -82,13 +83,6 @@ def map(
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
     return [runs.result(run, outputs) or {} for run in wanted]
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def cost(run: Run) -> int:

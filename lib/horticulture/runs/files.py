@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from horticulture.errors import BadInput
-
-try:
-    import fcntl
-except ImportError:  # Windows: no locks, so two processes may make the same run twice; the results stay whole
-    fcntl = None  # type: ignore[assignment]
 
 
 class Damaged(BadInput):
@@ -51,11 +47,9 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with the process, however it dies. The file stays."""
+    """One process at a time; the lock goes with the process, however it dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(path):
         yield
 
 

@@ -1,0 +1,46 @@
+"""How much of this machine a process may use."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def processors(root: Path = Path("/")) -> int:
+    """How many processors this process may use: by its affinity, and by the limit of its container.
+
+    A limit of one and a half counts as two. root: where `proc` and `sys` are.
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([there, *(max(1, math.ceil(share)) for share in _limits(root))])
+
+
+def _limits(root: Path) -> Iterator[float]:
+    """The limits of the control groups (of either version) that this process is in, in processors."""
+    for group in _groups(root):
+        try:
+            if (group / "cpu.max").exists():
+                quota, period = (group / "cpu.max").read_text().split()
+            else:
+                quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            if quota != "max" and int(quota) > 0:  # "max" or -1: no limit
+                yield int(quota) / int(period)
+        except (OSError, ValueError, ZeroDivisionError):  # no limit that could be read
+            continue
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """The folders of this process's group and of those that it is in.
+
+    Inside a container the path is often the one outside, and the group is the mounted folder itself.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            mounted = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+            parts = Path(path.strip("/")).parts
+            yield from (mounted.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
