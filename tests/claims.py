@@ -18,7 +18,7 @@ import yaml
 
 from horticulture import runs
 from horticulture.data import digits
-from horticulture.training import Recipe
+from horticulture.training import TrainingRecipe
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "outputs" / "reference"
@@ -202,7 +202,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "quick.seen": lambda: f"{seen('quick'):.1f}",
     "test.images": lambda: f"{digits.CLUTTER_PARTS['test'][0]:,}",
     "test.digits": lambda: f"{digits.CLUTTER_PARTS['test'][1]:,}",
-    "norm.images": lambda: str(Recipe(epochs=1).norm_images),
+    "norm.images": lambda: str(TrainingRecipe(epochs=1).norm_images),
     **{
         f"bench.{name}.{precision}": bench(f"{what}, {precision}", form)
         for precision in ("float32", "bfloat16")

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from horticulture import architecture, networks
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from tests.conftest import cut_at_random, small
 
 
@@ -251,7 +251,7 @@ def test_ids_tell_every_field_apart():
     ],
 )
 def test_a_bad_name_is_refused_with_the_choices(name, said):
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(InputError) as refusal:
         cifar(name)
     assert all(word in str(refusal.value) for word in said)
 
@@ -274,7 +274,7 @@ def test_a_bad_name_is_refused_with_the_choices(name, said):
     ],
 )
 def test_a_bad_shape_is_refused_by_its_name(tiny, change, said):
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(InputError) as refusal:
         replace(tiny, **change)
     assert all(word in str(refusal.value) for word in said)
 
@@ -296,11 +296,11 @@ def test_a_bad_shape_is_refused_by_its_name(tiny, change, said):
     ],
 )
 def test_a_shape_that_no_network_has_is_refused_by_the_group(family, change, said):
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(InputError) as refusal:
         replace(small(family), **change)
     assert all(word in str(refusal.value) for word in said)
 
 
 def test_a_channel_too_many_cannot_go(tiny):
-    with pytest.raises(BadInput, match="-1"):
+    with pytest.raises(InputError, match="-1"):
         tiny.with_widths((0, 1, 1)).without_channel(0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.study import budgets
 
 VGG_16 = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
@@ -49,5 +49,5 @@ def test_fine_tuning_counts_where_it_is_asked_for():
 )
 def test_a_budget_of_nothing_is_refused(wrong):
     right = {"epochs": 5, "whole_macs": 7, "pruned_macs": 3, "cap": 2.0, "tuning_epochs": 0}
-    with pytest.raises(BadInput, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
         budgets.scratch_b(**(right | wrong))

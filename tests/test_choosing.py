@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from horticulture import architecture, pruning
 from horticulture.architecture import Architecture, profiles
-from horticulture.errors import BadInput
-from horticulture.pruning import Plan, selection
-from horticulture.pruning.selection import Aim, Choice, chosen
+from horticulture.errors import InputError
+from horticulture.pruning import PruningRecipe, selection
+from horticulture.pruning.selection import PruningTarget, ScoredChannel, select_channels
 from tests.conftest import SMALL, small
 
 TWO = Architecture("wide_resnet", 10, 3, (2, 8, 8), (3, 4, 5, 6), (4, 6, 0))  # the third group is gone
@@ -23,11 +23,11 @@ def scores(*groups) -> list[torch.Tensor]:
     return [torch.tensor(group) for group in groups]
 
 
-def places(choices: list[Choice]) -> list[tuple[int, int]]:
+def places(choices: list[ScoredChannel]) -> list[tuple[int, int]]:
     return [(choice.group, choice.channel) for choice in choices]
 
 
-def cut(shape: Architecture, choices: list[Choice]) -> Architecture:
+def cut(shape: Architecture, choices: list[ScoredChannel]) -> Architecture:
     widths = list(shape.widths)
     for choice in choices:
         widths[choice.group] -= 1
@@ -38,20 +38,25 @@ def cut(shape: Architecture, choices: list[Choice]) -> Architecture:
 
 
 def test_a_share_of_all_channels_goes_the_lowest_first():
-    found = chosen(scores(FIRST, SECOND, ()), TWO, TWO, Aim(0.4))
-    assert found == [Choice(1, 2, 0.5), Choice(0, 1, 1.0), Choice(0, 0, 2.0), Choice(1, 1, 2.0)]
+    found = select_channels(scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(0.4))
+    assert found == [
+        ScoredChannel(1, 2, 0.5),
+        ScoredChannel(0, 1, 1.0),
+        ScoredChannel(0, 0, 2.0),
+        ScoredChannel(1, 1, 2.0),
+    ]
 
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (0.14, 1), (0.16, 2), (0.3, 3), (0.96, 10)])
 def test_it_is_exactly_the_share_rounded(share, count):
-    assert len(chosen(scores(FIRST, SECOND, ()), TWO, TWO, Aim(share))) == count
+    assert len(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(share))) == count
 
 
 def test_equals_go_from_all_groups_in_proportion():
     """Four and six equals stand at 1/8, 3/8, 5/8, 7/8 and at 1/12, 3/12 and so on to 11/12."""
     order = [(1, 0), (0, 0), (1, 1), (0, 1), (1, 2), (1, 3), (0, 2), (1, 4), (0, 3), (1, 5)]
     for count in range(11):
-        found = chosen(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, Aim(count / 10))
+        found = select_channels(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, PruningTarget(count / 10))
         assert places(found) == order[:count]
 
 
@@ -60,17 +65,21 @@ def test_equals_are_counted_by_saliency():
     low = scores([1.0, 0.0, 1.0, 0.0], [0.0] + [1.0] * 5, ())
     order = [(0, 1), (1, 0), (0, 3), (1, 1), (0, 0), (1, 2), (1, 3), (1, 4), (0, 2), (1, 5)]
     for count in range(11):
-        assert places(chosen(low, TWO, TWO, Aim(count / 10))) == order[:count]
+        assert places(select_channels(low, TWO, TWO, PruningTarget(count / 10))) == order[:count]
 
 
 def test_the_lowest_is_what_goes_first():
     low = scores([1.0] * 4, [1.0] * 6, ())
-    assert selection.lowest(low) == chosen(low, TWO, TWO, Aim(0.0, one=True))[0] == Choice(1, 0, 1.0)
+    assert (
+        selection.lowest_channel(low)
+        == select_channels(low, TWO, TWO, PruningTarget(0.0, one=True))[0]
+        == ScoredChannel(1, 0, 1.0)
+    )
 
 
 def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
     """The same share of each: of 6 channels three go while two of 4 do, whatever they score."""
-    plan = Plan(rounds=10, criterion="l1")
+    plan = PruningRecipe(rounds=10, criterion="l1")
     shape, order = TWO, []
     for round_ in range(1, 11):
         low = [torch.arange(width) + 100.0 * group for group, width in enumerate(shape.widths)]
@@ -85,56 +94,65 @@ def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
 
 def test_what_is_gone_already_counts():
     left = TWO.with_widths((2, 5, 0))  # three channels of ten are gone
-    found = chosen(scores([2.0, 3.0], [1.0, 9.0, 9.0, 0.5, 9.0], ()), left, TWO, Aim(0.5))
+    found = select_channels(scores([2.0, 3.0], [1.0, 9.0, 9.0, 0.5, 9.0], ()), left, TWO, PruningTarget(0.5))
     assert places(found) == [(1, 3), (1, 0)]
-    assert chosen(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, Aim(0.3)) == []
-    assert chosen(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, Aim(0.1)) == []
+    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, PruningTarget(0.3)) == []
+    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, PruningTarget(0.1)) == []
 
 
 def test_one_channel_a_round_whatever_the_share():
-    assert places(chosen(scores(FIRST, SECOND, ()), TWO, TWO, Aim(0.0, one=True))) == [(1, 2)]
-    with pytest.raises(BadInput, match="cannot go: only 0 channels more can"):
-        chosen(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, Aim(0.0, one=True))
+    assert places(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(0.0, one=True))) == [
+        (1, 2)
+    ]
+    with pytest.raises(InputError, match="cannot go: only 0 channels more can"):
+        select_channels(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, PruningTarget(0.0, one=True))
 
 
 def test_in_place_of_what_the_floor_holds_others_go():
     low = scores((0.0, 0.1, 0.2, 0.3), (5.0, 6.0, 7.0, 8.0, 9.0, 4.0), ())
-    assert places(chosen(low, TWO, TWO, Aim(0.4))) == [(0, 0), (0, 1), (0, 2), (0, 3)]
-    held = chosen(low, TWO, TWO, Aim(0.4, floor=0.3))  # 1.2 and 1.8 channels: two of each group stay
+    assert places(select_channels(low, TWO, TWO, PruningTarget(0.4))) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    held = select_channels(
+        low, TWO, TWO, PruningTarget(0.4, floor=0.3)
+    )  # 1.2 and 1.8 channels: two of each group stay
     assert places(held) == [(0, 0), (0, 1), (1, 5), (1, 0)]
-    assert len(chosen(low, TWO, TWO, Aim(0.6, floor=0.3))) == 6
-    with pytest.raises(BadInput, match=r"70% of the channels cannot go: only 6 channels more.*floor 0.3"):
-        chosen(low, TWO, TWO, Aim(0.7, floor=0.3))
+    assert len(select_channels(low, TWO, TWO, PruningTarget(0.6, floor=0.3))) == 6
+    with pytest.raises(InputError, match=r"70% of the channels cannot go: only 6 channels more.*floor 0.3"):
+        select_channels(low, TWO, TWO, PruningTarget(0.7, floor=0.3))
 
 
 def test_the_floor_is_of_the_full_width():
     left = TWO.with_widths((2, 6, 0))
-    found = chosen(scores((0.0, 0.0), SECOND, ()), left, TWO, Aim(0.4, floor=0.5))
+    found = select_channels(scores((0.0, 0.0), SECOND, ()), left, TWO, PruningTarget(0.4, floor=0.5))
     assert places(found) == [(1, 2), (1, 1)]  # of the first group half is gone
 
 
 def test_a_network_keeps_what_it_needs():
     vgg = small("vgg").with_widths((2, 1, 2, 1, 1))
     low = scores((3.0, 4.0), (0.0,), (1.0, 2.0), (0.0,), (0.0,))
-    assert selection.smallest(vgg).widths == (1,) * 5
-    assert places(chosen(low, vgg, vgg, Aim(2 / 7))) == [(2, 0), (0, 0)]
-    with pytest.raises(BadInput, match="only 2 channels more can"):
-        chosen(low, vgg, vgg, Aim(3 / 7))
-    assert selection.smallest(TWO).widths == (0, 0, 0)
-    assert selection.smallest(TWO, 0.3).widths == (2, 2, 0)
-    assert selection.smallest(TWO, 0.5).widths == (2, 3, 0)
-    assert selection.smallest(TWO.with_widths((100, 7, 0)), 0.55).widths == (55, 4, 0)
+    assert selection.minimal_architecture(vgg).widths == (1,) * 5
+    assert places(select_channels(low, vgg, vgg, PruningTarget(2 / 7))) == [(2, 0), (0, 0)]
+    with pytest.raises(InputError, match="only 2 channels more can"):
+        select_channels(low, vgg, vgg, PruningTarget(3 / 7))
+    assert selection.minimal_architecture(TWO).widths == (0, 0, 0)
+    assert selection.minimal_architecture(TWO, 0.3).widths == (2, 2, 0)
+    assert selection.minimal_architecture(TWO, 0.5).widths == (2, 3, 0)
+    assert selection.minimal_architecture(TWO.with_widths((100, 7, 0)), 0.55).widths == (55, 4, 0)
     preresnet = small("preresnet")
-    assert selection.smallest(preresnet, whole_blocks=True).widths == (0,) * 9 + preresnet.widths[-1:]
+    assert (
+        selection.minimal_architecture(preresnet, whole_blocks=True).widths
+        == (0,) * 9 + preresnet.widths[-1:]
+    )
 
 
 def test_all_that_scores_nothing_goes():
-    aim = Aim(0.0, measure="zeros")
-    found = chosen(scores((0.0, 1e-30, 0.0, 1.0), (2.0, 0.0, 1.0, 1.0, -0.0, 1.0), ()), TWO, TWO, aim)
+    aim = PruningTarget(0.0, measure="zeros")
+    found = select_channels(
+        scores((0.0, 1e-30, 0.0, 1.0), (2.0, 0.0, 1.0, 1.0, -0.0, 1.0), ()), TWO, TWO, aim
+    )
     assert sorted(places(found)) == [(0, 0), (0, 2), (1, 1), (1, 4)]
-    assert chosen(scores(FIRST, SECOND, ()), TWO, TWO, aim) == []
-    held = Aim(0.0, measure="zeros", floor=0.5)
-    assert places(chosen(scores([0.0] * 4, SECOND, ()), TWO, TWO, held)) == [(0, 0), (0, 1)]
+    assert select_channels(scores(FIRST, SECOND, ()), TWO, TWO, aim) == []
+    held = PruningTarget(0.0, measure="zeros", floor=0.5)
+    assert places(select_channels(scores([0.0] * 4, SECOND, ()), TWO, TWO, held)) == [(0, 0), (0, 1)]
 
 
 # --- a share of the cost ---------------------------------------------------------------------------------
@@ -148,22 +166,29 @@ def test_the_fewest_channels_that_bring_the_cost_down(family, measure, share, sc
     whole = small(family)
     draw = torch.Generator().manual_seed(1)
     low = [torch.rand(width, generator=draw) for width in whole.widths]
-    aim = Aim(share, measure=measure, scope=scope)
-    found = chosen(low, whole, whole, aim)
+    aim = PruningTarget(share, measure=measure, scope=scope)
+    found = select_channels(low, whole, whole, aim)
     costs = [getattr(cut(whole, found[:count]), measure) for count in range(len(found) + 1)]
     wanted = (1 - share) * getattr(whole, measure)
     assert [cost <= wanted for cost in costs] == [False] * len(found) + [True]
     if scope == "global":  # what goes first for a share of the channels
-        longer = chosen(low, whole, whole, Aim(0.85))
+        longer = select_channels(low, whole, whole, PruningTarget(0.85))
         assert longer[: len(found)] == found
 
 
 @pytest.mark.parametrize("measure", ["params", "macs"])
 def test_a_cost_that_cannot_be_reached_is_refused(measure):
     least = getattr(TWO.with_widths((0, 0, 0)), measure) / getattr(TWO, measure)
-    assert len(chosen(scores(FIRST, SECOND, ()), TWO, TWO, Aim(1 - least - 1e-9, measure=measure))) == 10
-    with pytest.raises(BadInput, match=f"of the {measure} cannot go"):
-        chosen(scores(FIRST, SECOND, ()), TWO, TWO, Aim(1 - least + 0.01, measure=measure))
+    assert (
+        len(
+            select_channels(
+                scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(1 - least - 1e-9, measure=measure)
+            )
+        )
+        == 10
+    )
+    with pytest.raises(InputError, match=f"of the {measure} cannot go"):
+        select_channels(scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(1 - least + 0.01, measure=measure))
 
 
 # --- the same share of every group, and the shares that were published -----------------------------------
@@ -178,7 +203,7 @@ def test_every_group_loses_its_share():
         (0.1, set(), {2}),
         (0.05, set(), set()),
     ):
-        found = places(chosen(low, TWO, TWO, Aim(share, scope="layer")))
+        found = places(select_channels(low, TWO, TWO, PruningTarget(share, scope="layer")))
         assert {channel for group, channel in found if group == 0} == first
         assert {channel for group, channel in found if group == 1} == second
 
@@ -187,17 +212,17 @@ def test_nothing_goes_in_place_of_what_stays_by_force():
     """A group of one channel would lose it, half rounded up, but must keep it: no other loses more."""
     vgg = small("vgg").with_widths((1, 4, 4, 4, 4))
     low = [torch.arange(width).float() for width in vgg.widths]
-    found = chosen(low, vgg, vgg, Aim(0.5, scope="layer"))
+    found = select_channels(low, vgg, vgg, PruningTarget(0.5, scope="layer"))
     assert cut(vgg, found).widths == (1, 2, 2, 2, 2)
     resnet = architecture.named("resnet-56", image=(3, 32, 32), classes=10)
     low = [torch.arange(width).float() for width in resnet.widths]
-    aim = Aim(0.0, progress=0.5, scope="resnet-56-b", floor=0.9)
+    aim = PruningTarget(0.0, progress=0.5, scope="resnet-56-b", floor=0.9)
     kept = [math.ceil(0.9 * width) for width in resnet.widths]
     goal = [
         width - min(math.floor((width - int((1 - share) * width)) / 2 + 0.5), width - least)
         for width, share, least in zip(resnet.widths, profiles.PRESETS["resnet-56-b"], kept, strict=True)
     ]
-    assert cut(resnet, chosen(low, resnet, resnet, aim)).widths == tuple(goal)
+    assert cut(resnet, select_channels(low, resnet, resnet, aim)).widths == tuple(goal)
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
@@ -206,7 +231,7 @@ def test_several_rounds_add_up_to_one(scope, rounds):
     whole = small("preresnet")
     draw = torch.Generator().manual_seed(2)
     low = [torch.rand(width, generator=draw) for width in whole.widths]
-    plan = Plan(rounds=rounds, ratio=0.6, scope=scope, criterion="l1")
+    plan = PruningRecipe(rounds=rounds, ratio=0.6, scope=scope, criterion="l1")
     shape, numbers, gone = whole, [list(range(width)) for width in whole.widths], set()
     for round_ in range(1, rounds + 1):
         left = [score[number] for score, number in zip(low, numbers, strict=True)]
@@ -218,7 +243,7 @@ def test_several_rounds_add_up_to_one(scope, rounds):
         gone |= set(went)
         if scope == "global":
             assert len(gone) == round(0.6 * round_ / rounds * sum(whole.widths))
-    assert gone == set(places(chosen(low, whole, whole, Aim(0.6, scope=scope))))
+    assert gone == set(places(select_channels(low, whole, whole, PruningTarget(0.6, scope=scope))))
     if scope == "layer":
         due = [min(math.floor(0.6 * n + 0.5), n - k) for n, k in zip(whole.widths, whole.least, strict=True)]
         assert [len([place for place in gone if place[0] == group]) for group in range(len(due))] == due
@@ -244,7 +269,7 @@ PUBLISHED = {
 def test_the_published_networks_come_out(name, rounds):
     network, widths = PUBLISHED[name]
     whole = architecture.named(network, image=(3, 32, 32), classes=10)
-    plan = Plan(rounds=rounds, criterion="l1", scope=name)
+    plan = PruningRecipe(rounds=rounds, criterion="l1", scope=name)
     pruning.check(plan, whole)
     shape = whole
     for round_ in range(1, rounds + 1):
@@ -259,7 +284,7 @@ def test_the_published_networks_come_out(name, rounds):
 
 # --- whole blocks ----------------------------------------------------------------------------------------
 
-BLOCKS = Aim(0.0, whole_blocks=True)
+BLOCKS = PruningTarget(0.0, whole_blocks=True)
 
 
 def of_blocks(whole: Architecture, factors: list[float]) -> list[torch.Tensor]:
@@ -276,22 +301,26 @@ def test_a_block_goes_as_a_whole_or_not_at_all():
     low = of_blocks(whole, [0.5, 0.0, 0.25])
     sizes = [sum(whole.widths[group] for group in block) for block in whole.blocks]
     for count, gone in ((1, [1]), (sizes[1], [1]), (sizes[1] + 1, [1, 2]), (sizes[1] + sizes[2], [1, 2])):
-        found = chosen(low, whole, whole, Aim(count / sum(whole.widths), whole_blocks=True))
+        found = select_channels(
+            low, whole, whole, PruningTarget(count / sum(whole.widths), whole_blocks=True)
+        )
         widths = list(whole.widths)
         for block in gone:
             for group in whole.blocks[block]:
                 widths[group] = 0
         assert cut(whole, found).widths == tuple(widths)
-    assert chosen(low, whole, whole, BLOCKS) == []
-    zeros = chosen(low, whole, whole, Aim(0.0, measure="zeros", whole_blocks=True))
+    assert select_channels(low, whole, whole, BLOCKS) == []
+    zeros = select_channels(low, whole, whole, PruningTarget(0.0, measure="zeros", whole_blocks=True))
     assert {choice.group for choice in zeros} == set(whole.blocks[1])
-    one = chosen(low, whole, whole, Aim(0.0, one=True, whole_blocks=True))
+    one = select_channels(low, whole, whole, PruningTarget(0.0, one=True, whole_blocks=True))
     assert one == zeros
 
 
 def test_of_equal_blocks_the_first_goes_alone():
     whole = small("preresnet")
-    found = chosen(of_blocks(whole, [0.0, 0.0, 0.0]), whole, whole, Aim(0.01, whole_blocks=True))
+    found = select_channels(
+        of_blocks(whole, [0.0, 0.0, 0.0]), whole, whole, PruningTarget(0.01, whole_blocks=True)
+    )
     assert {choice.group for choice in found} == set(whole.blocks[0])
     assert len(found) == sum(whole.widths[group] for group in whole.blocks[0])
 
@@ -300,19 +329,23 @@ def test_what_is_infinite_never_goes_with_blocks_and_is_refused_otherwise():
     whole = small("preresnet")
     low = of_blocks(whole, [1.0, 2.0, 3.0])
     everything = sum(whole.widths) - whole.widths[-1]
-    found = chosen(low, whole, whole, Aim(everything / sum(whole.widths), whole_blocks=True))
+    found = select_channels(
+        low, whole, whole, PruningTarget(everything / sum(whole.widths), whole_blocks=True)
+    )
     assert cut(whole, found).widths == (0,) * 9 + whole.widths[-1:]
-    with pytest.raises(BadInput, match=f"only {everything} channels more can"):
-        chosen(low, whole, whole, Aim((everything + 1) / sum(whole.widths), whole_blocks=True))
+    with pytest.raises(InputError, match=f"only {everything} channels more can"):
+        select_channels(
+            low, whole, whole, PruningTarget((everything + 1) / sum(whole.widths), whole_blocks=True)
+        )
     with pytest.raises(FloatingPointError, match="not finite"):
-        chosen(low, whole, whole, Aim(0.1))
+        select_channels(low, whole, whole, PruningTarget(0.1))
 
 
 @pytest.mark.parametrize("whole_blocks", [False, True])
 def test_what_is_not_a_number_is_refused(whole_blocks):
     low = scores((1.0, math.nan, 1.0, 1.0), SECOND, ())
     with pytest.raises(FloatingPointError, match="not finite"):
-        chosen(low, TWO, TWO, Aim(0.1, whole_blocks=whole_blocks))
+        select_channels(low, TWO, TWO, PruningTarget(0.1, whole_blocks=whole_blocks))
 
 
 # --- refused before anything ------------------------------------------------------------------------------
@@ -341,8 +374,8 @@ def test_what_is_not_a_number_is_refused(whole_blocks):
 )
 def test_an_aim_that_cannot_be_met_is_refused_before_anything(network, plan, said):
     whole = architecture.named(network, image=(1, 16, 16), classes=10)
-    with pytest.raises(BadInput, match=said):
-        pruning.check(Plan(**{"rounds": 1, **plan}), whole)
+    with pytest.raises(InputError, match=said):
+        pruning.check(PruningRecipe(**{"rounds": 1, **plan}), whole)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +390,9 @@ def test_an_aim_that_cannot_be_met_is_refused_before_anything(network, plan, sai
     ],
 )
 def test_an_aim_that_can_be_met_is_not_refused(network, plan):
-    pruning.check(Plan(**{"rounds": 1, **plan}), architecture.named(network, image=(1, 16, 16), classes=10))
+    pruning.check(
+        PruningRecipe(**{"rounds": 1, **plan}), architecture.named(network, image=(1, 16, 16), classes=10)
+    )
 
 
 NAMES = ("wrn-40-2", "vgg-16", "vgg-19", "resnet-56", "resnet-110", "preresnet-110", "preresnet-164")
@@ -369,9 +404,9 @@ def test_every_network_of_the_papers_can_lose_half(name):
     whole = architecture.named(name, image=(3, 32, 32), classes=10)
     for scope in selection.SCOPES:
         for measure in selection.MEASURES:
-            pruning.check(Plan(rounds=1, ratio=0.5, measure=measure, scope=scope), whole)
+            pruning.check(PruningRecipe(rounds=1, ratio=0.5, measure=measure, scope=scope), whole)
     if whole.blocks:
-        pruning.check(Plan(rounds=1, criterion="blocks", ratio=0.5), whole)
+        pruning.check(PruningRecipe(rounds=1, criterion="blocks", ratio=0.5), whole)
 
 
 @pytest.mark.parametrize(
@@ -388,7 +423,7 @@ def test_every_network_of_the_papers_can_lose_half(name):
 def test_the_published_ratios_can_be_reached(name, ratio, floor):
     """Network slimming (Liu et al., 2017), with random scales in place of trained ones."""
     whole = architecture.named(name, image=(3, 32, 32), classes=10)
-    plan = Plan(rounds=1, criterion="slimming", ratio=ratio, floor=floor)
+    plan = PruningRecipe(rounds=1, criterion="slimming", ratio=ratio, floor=floor)
     pruning.check(plan, whole)
     draw = torch.Generator().manual_seed(0)
     low = [torch.rand(1, generator=draw) * torch.rand(n, generator=draw) for n in whole.widths]
@@ -436,10 +471,10 @@ def test_one_after_the_other_the_lowest_that_may_go(found, percent, tenths):
             widths[group] -= 1
             expected.append((group, place, value))
     if len(expected) < count:
-        with pytest.raises(BadInput, match=f"only {len(expected)} channels more can"):
-            chosen(low, shape, whole, Aim(share, floor=floor))
+        with pytest.raises(InputError, match=f"only {len(expected)} channels more can"):
+            select_channels(low, shape, whole, PruningTarget(share, floor=floor))
     else:
-        assert chosen(low, shape, whole, Aim(share, floor=floor)) == expected
+        assert select_channels(low, shape, whole, PruningTarget(share, floor=floor)) == expected
 
 
 @given(rounds(), st.integers(0, 99), st.integers(0, 9))
@@ -447,8 +482,8 @@ def test_by_layer_no_group_loses_more_than_its_share(found, percent, tenths):
     _, whole, _ = found
     share = Fraction(percent, 100)
     low = [torch.arange(width).float() for width in whole.widths]
-    aim = Aim(float(share), scope="layer", floor=tenths / 10)
-    left = cut(whole, chosen(low, whole, whole, aim)).widths
+    aim = PruningTarget(float(share), scope="layer", floor=tenths / 10)
+    left = cut(whole, select_channels(low, whole, whole, aim)).widths
     for width, full, least in zip(left, whole.widths, whole.least, strict=True):
         due = math.floor(share * full + Fraction(1, 2))
         assert width == max(least, math.ceil(Fraction(tenths, 10) * full), full - due)

@@ -176,7 +176,7 @@ def test_a_study_of_which_one_part_would_fail_does_not_begin(capsys, tmp_path):
 
 
 def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
-    names = [part.name for part in parameters.read("rethinking-quick").each()]
+    names = [part.name for part in parameters.read("rethinking-quick").expand_parts()]
     rows = {
         names[0]: [("whole", "", 1000, 11.5, None), ("pruned-scratch", "l1", 500, 12.5, 0.5)],
         names[2]: [("whole", "", 1000, 13.5, None), ("width", "", 500, 14.5, None)],
@@ -218,7 +218,7 @@ def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch
 def test_a_study_of_the_checkout_is_not_refused(started, tmp_path, name):
     done, shown = started
     assert cli.main(["run", name, "--outputs", str(tmp_path)]) == 0
-    parts = parameters.read(name).each()
+    parts = parameters.read(name).expand_parts()
     assert len(done) == len(parts) * len(parameters.notebooks())
     assert shown == [part.name for part in parts]
 
@@ -257,9 +257,9 @@ def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch,
     files.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
     files.write_json(tmp_path / "runs" / "abc" / "run.json", {})
     chosen = parameters.read("smoke")
-    runner.run(chosen, parameters.settle(chosen, {}), tmp_path, first="3")
+    runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path, first="3")
     assert (tmp_path / "smoke" / "curves" / "old.json").exists()
-    runner.run(chosen, parameters.settle(chosen, {}), tmp_path)
+    runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path)
     assert not (tmp_path / "smoke" / "curves" / "old.json").exists()
     assert (tmp_path / "runs" / "abc" / "run.json").exists()
 

@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from horticulture import architecture, execution, runs
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import cluster, limits, pool
-from horticulture.pruning import Plan
+from horticulture.pruning import PruningRecipe
 from horticulture.runs import Run
-from horticulture.training import Recipe, hardware
+from horticulture.training import TrainingRecipe, hardware
 from tests import killed
 
 
@@ -30,7 +30,7 @@ def train(png_folder):
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
 
     def describe(seed: int, lr: float = 0.1) -> Run:
-        recipe = Recipe(epochs=1, batch_size=6, lr=lr, precision="float32")
+        recipe = TrainingRecipe(epochs=1, batch_size=6, lr=lr, precision="float32")
         return execution.train(shape, recipe, {"name": f"folder:{png_folder}", "images": 0}, seed)
 
     return describe
@@ -57,10 +57,10 @@ def files(run: Run, outputs: Path) -> list[str]:
 
 def test_each_run_is_made_once_and_returned_in_the_order_asked(train, made, tmp_path):
     first, second = train(0), train(1)
-    found = cluster.map([second, first, second], tmp_path, workers=1, device="cpu")
+    found = cluster.execute_all([second, first, second], tmp_path, workers=1, device="cpu")
     assert [result["key"] for result in found] == [second.key, first.key, second.key]
     assert made == [second.key, first.key]
-    again = cluster.map([first, train(2), second], tmp_path, workers=1, device="cpu")
+    again = cluster.execute_all([first, train(2), second], tmp_path, workers=1, device="cpu")
     assert [result["key"] for result in again] == [first.key, train(2).key, second.key]
     assert made[2:] == [train(2).key]
     assert again[0] == found[1]
@@ -79,9 +79,10 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
     monkeypatch.setattr(pool, "ready", lambda allowed, count: submit)
     base, other = train(0), train(1)
     wanted = [
-        execution.prune(base, Plan(rounds=1, steps=1, batch_size=4, criterion=c)) for c in ("l1", "fisher")
+        execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
+        for c in ("l1", "fisher")
     ]
-    cluster.map([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
+    cluster.execute_all([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
     assert sorted(handed) == sorted(run.key for run in (*wanted, other))
     assert runs.result(base, tmp_path) is not None
 
@@ -97,7 +98,7 @@ def stand(monkeypatch):
         def go(self, runs, outputs, place="cpu", **how):
             monkeypatch.setattr(hardware, "place", lambda device: torch.device(place))
             monkeypatch.setattr(cluster, "processors", lambda: 4)
-            cluster.map(runs, outputs, device="auto", **how)
+            cluster.execute_all(runs, outputs, device="auto", **how)
 
     stand = Stand()
 
@@ -154,7 +155,7 @@ def test_threads_follow_from_what_is_asked_and_not_from_what_is_left(
     wanted = [train(0), train(1)]
     for run in wanted[: 1 if left else 0]:
         runs.folder(run, tmp_path).mkdir(parents=True)
-        runs.finish(run, tmp_path, {}, {})
+        runs.write_result(run, tmp_path, {}, {})
     stand.go([*wanted, wanted[0]], tmp_path, workers=workers)  # twice the same is one
     assert {found for _, found in stand.here + stand.elsewhere} == {threads}
     assert len(stand.here + stand.elsewhere) == 2 - left
@@ -162,12 +163,12 @@ def test_threads_follow_from_what_is_asked_and_not_from_what_is_left(
 
 @pytest.mark.parametrize("left", [0, 1])
 def test_so_do_those_of_what_runs_start_from(train, stand, tmp_path, left):
-    plan = Plan(rounds=1, steps=1, batch_size=4)
+    plan = PruningRecipe(rounds=1, steps=1, batch_size=4)
     bases = [train(0), train(1)]
     wanted = [execution.prune(base, replace(plan, criterion=c)) for base in bases for c in ("l1", "fisher")]
     for run in bases[: 1 if left else 0]:
         runs.folder(run, tmp_path).mkdir(parents=True)
-        runs.finish(run, tmp_path, {}, {})
+        runs.write_result(run, tmp_path, {}, {})
     stand.go(wanted, tmp_path)
     made = dict(stand.here + stand.elsewhere)
     assert {made[base.key] for base in bases if base.key in made} == {2}  # four processors, two bases
@@ -176,9 +177,9 @@ def test_so_do_those_of_what_runs_start_from(train, stand, tmp_path, left):
 
 def test_what_nothing_that_is_left_starts_from_is_not_made_again(train, stand, tmp_path):
     base = train(0)
-    finished = execution.prune(base, Plan(rounds=1, steps=1, batch_size=4))
+    finished = execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4))
     runs.folder(finished, tmp_path).mkdir(parents=True)
-    runs.finish(finished, tmp_path, {}, {})
+    runs.write_result(finished, tmp_path, {}, {})
     stand.go([finished, train(1)], tmp_path)
     assert [key for key, _ in stand.here + stand.elsewhere] == [train(1).key]
 
@@ -188,13 +189,13 @@ def test_the_longest_begin_first(train, stand, tmp_path):
     base = replace(train(0), data={"name": "x", "images": 20})
     whole, once = base.architecture.macs, base.recipe
     twice = replace(base, recipe={**once, "epochs": 2})
-    pruned = execution.prune(base, Plan(rounds=3, steps=5, batch_size=4))
+    pruned = execution.prune(base, PruningRecipe(rounds=3, steps=5, batch_size=4))
     small = base.architecture.with_widths((1, 0, 2))
     narrow = replace(base, architecture=small, recipe={**once, "epochs": 3})
     assert [cluster.cost(run) for run in (base, twice, pruned)] == [20 * whole, 40 * whole, 60 * whole]
     assert cluster.cost(narrow) == 60 * small.macs
     runs.folder(base, tmp_path).mkdir(parents=True)
-    runs.finish(base, tmp_path, {}, {})
+    runs.write_result(base, tmp_path, {}, {})
     wanted = [narrow, base, pruned, twice]
     stand.go(wanted, tmp_path, workers=2)
     narrow_is_longer = cluster.cost(narrow) > cluster.cost(twice)
@@ -205,31 +206,32 @@ def test_the_longest_begin_first(train, stand, tmp_path):
 def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     """Also if it stands in what the run starts from; with all processors, for nothing runs beside it."""
     base = train(0)
-    pruned = execution.prune(base, Plan(rounds=1, steps=1, batch_size=4))
+    pruned = execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4))
     pruned = replace(pruned, recipe={**pruned.recipe, "code": "a digest"})
-    tuned = execution.tune(pruned, 1, base.architecture, Recipe(epochs=1, batch_size=6))
+    tuned = execution.finetune(pruned, 1, base.architecture, TrainingRecipe(epochs=1, batch_size=6))
     for run in (base, pruned):
         runs.folder(run, tmp_path).mkdir(parents=True)
-    runs.finish(base, tmp_path, {}, {})
+    runs.write_result(base, tmp_path, {}, {})
     stand.go([train(1), tuned, train(2)], tmp_path, workers=2)
     assert stand.here == [(pruned.key, 4), (tuned.key, 4)]
     assert stand.elsewhere == [(train(1).key, 2), (train(2).key, 2)]
     assert "0/3 finished; in this process, which has its code: half of it" in stand.notes
-    with pytest.raises(BadInput, match=rf"prune {pruned.key} .* needs code of this process, .* a cluster"):
-        cluster.map([train(1), tuned], tmp_path, device="cpu", address="tcp://127.0.0.1:9")
+    with pytest.raises(InputError, match=rf"prune {pruned.key} .* needs code of this process, .* a cluster"):
+        cluster.execute_all([train(1), tuned], tmp_path, device="cpu", address="tcp://127.0.0.1:9")
 
 
 def test_nothing_asked_is_nothing_made(made, tmp_path):
-    assert cluster.map([], tmp_path, device="cpu") == []
+    assert cluster.execute_all([], tmp_path, device="cpu") == []
     assert made == []
 
 
 def test_what_several_prunings_start_from_is_made_once_and_first(train, made, tmp_path):
     base = train(0)
     wanted = [
-        execution.prune(base, Plan(rounds=1, steps=1, batch_size=4, criterion=c)) for c in ("fisher", "l1")
+        execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
+        for c in ("fisher", "l1")
     ]
-    found = cluster.map(wanted, tmp_path, workers=1, device="cpu")
+    found = cluster.execute_all(wanted, tmp_path, workers=1, device="cpu")
     assert made == [base.key, *(run.key for run in wanted)]
     assert [result["key"] for result in found] == made[1:]
 
@@ -237,11 +239,11 @@ def test_what_several_prunings_start_from_is_made_once_and_first(train, made, tm
 def test_a_run_that_fails_raises_and_leaves_the_others(train, made, tmp_path):
     good, bad, later = train(0), train(0, lr=1e30), train(1)
     with pytest.raises(FloatingPointError, match="learning rate"):
-        cluster.map([good, bad, later], tmp_path, workers=1, device="cpu")
+        cluster.execute_all([good, bad, later], tmp_path, workers=1, device="cpu")
     assert runs.result(good, tmp_path) is not None
     assert runs.result(bad, tmp_path) is None
     made.clear()
-    cluster.map([good, later], tmp_path, workers=1, device="cpu")
+    cluster.execute_all([good, later], tmp_path, workers=1, device="cpu")
     assert made == [later.key]
 
 
@@ -256,11 +258,11 @@ def workers():
 def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(train, tmp_path, workers):
     good, bad = [train(0), train(1)], train(0, lr=1e30)
     with pytest.raises(FloatingPointError, match="learning rate"):
-        cluster.map([good[0], bad, good[1]], tmp_path / "processes", workers=2, device="cpu")
+        cluster.execute_all([good[0], bad, good[1]], tmp_path / "processes", workers=2, device="cpu")
     assert runs.result(bad, tmp_path / "processes") is None
     finished = [run for run in good if runs.result(run, tmp_path / "processes") is not None]
     assert good[0] in finished  # it was under way when the other failed
-    cluster.map(finished, tmp_path / "here", workers=1, device="cpu")
+    cluster.execute_all(finished, tmp_path / "here", workers=1, device="cpu")
     for run in finished:
         assert files(run, tmp_path / "processes") == files(run, tmp_path / "here")
         here, there = (runs.result(run, tmp_path / place) for place in ("here", "processes"))
@@ -282,9 +284,9 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
     monkeypatch.setattr(
         cluster.Progress, "update", lambda self, *said: (seen.append(said), update(self, *said))
     )
-    shape, recipe = train(0).architecture, Recipe(epochs=200, batch_size=6, precision="float32")
+    shape, recipe = train(0).architecture, TrainingRecipe(epochs=200, batch_size=6, precision="float32")
     wanted = [execution.train(shape, recipe, train(0).data, seed) for seed in (0, 1)]
-    cluster.map(wanted, tmp_path, workers=2, device="cpu")
+    cluster.execute_all(wanted, tmp_path, workers=2, device="cpu")
     both = [said for said in seen if len(said) > 1 and said[1].count("epoch ") == 2]
     assert both
     assert any(
@@ -324,7 +326,7 @@ def test_of_many_runs_the_first_few_are_shown():
 def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
     first, second = train(0), train(1)
-    wanted = execution.prune(first, Plan(rounds=1, steps=1, batch_size=4))
+    wanted = execution.prune(first, PruningRecipe(rounds=1, steps=1, batch_size=4))
     with distributed.LocalCluster(
         n_workers=1,
         threads_per_worker=1,
@@ -339,11 +341,11 @@ def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):
         monkeypatch.setattr(
             cluster._Board, "hear", lambda self, said: (seen.append(said[0]), hear(self, said))
         )
-        found = cluster.map([wanted, second], tmp_path, device="cpu", address=address)
+        found = cluster.execute_all([wanted, second], tmp_path, device="cpu", address=address)
         assert {first.key, second.key, wanted.key} == set(seen)
         assert [result["key"] for result in found] == [wanted.key, second.key]
         with pytest.raises(FloatingPointError, match="learning rate"):
-            cluster.map([train(3, lr=1e30)], tmp_path, device="cpu", address=address)
+            cluster.execute_all([train(3, lr=1e30)], tmp_path, device="cpu", address=address)
     assert runs.result(first, tmp_path) is not None
 
 
@@ -352,14 +354,14 @@ def test_a_cluster_that_does_not_answer_is_refused_by_its_address(train, tmp_pat
     distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
     client = distributed.Client
     monkeypatch.setattr(distributed, "Client", lambda at, timeout, **k: client(at, timeout=0.3, **k))
-    with pytest.raises(BadInput, match=rf"no Dask scheduler answers at '{address}'"):
-        cluster.map([train(0)], tmp_path, device="cpu", address=address)
+    with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
+        cluster.execute_all([train(0)], tmp_path, device="cpu", address=address)
     assert runs.result(train(0), tmp_path) is None
 
 
 def test_an_unknown_device_is_refused_before_any_work(train, made, tmp_path):
-    with pytest.raises(BadInput, match="no device 'gpu'"):
-        cluster.map([train(0)], tmp_path, device="gpu")
+    with pytest.raises(InputError, match="no device 'gpu'"):
+        cluster.execute_all([train(0)], tmp_path, device="gpu")
     assert made == []
 
 
@@ -395,13 +397,13 @@ def test_processes_are_kept_and_replaced_when_they_are_broken(train, tmp_path, w
     assert time.monotonic() - began < 1  # torch alone takes longer
     first = pids()
     cluster.start(2, "cpu")
-    cluster.map([train(0), train(1)], tmp_path, workers=2, device="cpu")
-    cluster.map([train(2), train(3)], tmp_path, workers=2, device="cpu")
+    cluster.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
+    cluster.execute_all([train(2), train(3)], tmp_path, workers=2, device="cpu")
     assert pids() == first
     os.kill(first[0], signal.SIGKILL)
     assert pool._kept
     pool._kept.processes[0].join(10)  # with all its threads
-    cluster.map([train(4), train(5)], tmp_path, workers=2, device="cpu")
+    cluster.execute_all([train(4), train(5)], tmp_path, workers=2, device="cpu")
     assert len(pids()) == 2
     assert not set(pids()) & set(first)
     assert gone(first)
@@ -414,7 +416,7 @@ def test_a_worker_that_dies_at_work_is_said_and_the_next_call_has_new_ones(train
     futures = [submit(os._exit, 3), submit(time.sleep, 0)]
     with pytest.raises(RuntimeError, match="a worker process died, perhaps for want of memory"):
         futures[0].result(timeout=60)
-    cluster.map([train(0), train(1)], tmp_path, workers=2, device="cpu")
+    cluster.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
     assert runs.result(train(1), tmp_path) is not None
 
 

@@ -11,7 +11,7 @@ from sklearn.cluster import KMeans
 from torch import nn
 
 from horticulture import architecture, networks, training
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.pruning import compression, unstructured
 
 
@@ -41,8 +41,8 @@ def network(generator):
 
 
 def compressed(network: nn.Module, share: float = 0.8, bits: int = 4) -> compression.Shared:
-    shared = compression.share_weights(network, unstructured.masks(network, share), bits)
-    return compression.Sharing(network, shared).shared
+    shared = compression.share_weights(network, unstructured.magnitude_masks(network, share), bits)
+    return compression.WeightSharingCallback(network, shared).shared
 
 
 # --- k-means ---------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_a_step_of_trained_sharing_by_hand():
     assert shared["0.weight"].codes.flatten().tolist() == [1, 2, 0, 1, 2]
     assert network[0].weight.flatten().tolist() == pytest.approx([1, 5, 0.1, 2, 6])  # nothing changed yet
 
-    rule = compression.Sharing(network, shared)
+    rule = compression.WeightSharingCallback(network, shared)
     assert network[0].weight.flatten().tolist() == [1.5, 5.5, 0, 1.5, 5.5]
     network[0].weight.grad = torch.tensor([1.0, 2.0, 9.0, -3.0, 0.5]).reshape(-1, 1, 1, 1)
     rule.before_step(lr=0.5)
@@ -107,8 +107,8 @@ def test_a_step_of_trained_sharing_by_hand():
 
 
 def test_steps_move_centroids_by_summed_gradients_and_all_else_as_usual(network, generator):
-    rule = compression.Sharing(network, compressed(network))
-    network.on(torch.device("cpu"))
+    rule = compression.WeightSharingCallback(network, compressed(network))
+    network.to_device(torch.device("cpu"))
     optimizer = training.sgd(network, lr=0.1, momentum=0.9, weight_decay=0.01)
     x, y = torch.randn(8, 1, 16, 16, generator=generator), torch.arange(8)
     velocity = torch.zeros_like(network.classifier.weight)
@@ -128,11 +128,14 @@ def test_steps_move_centroids_by_summed_gradients_and_all_else_as_usual(network,
 
 def test_sharing_can_be_put_down_and_taken_up(network):
     shared = compressed(network)
-    state = {name: tensor.clone() for name, tensor in compression.Sharing(network, shared).state().items()}
+    state = {
+        name: tensor.clone()
+        for name, tensor in compression.WeightSharingCallback(network, shared).state_dict().items()
+    }
     before = bits_of(network)
-    again = compression.Sharing(network, compressed(network, share=0.5, bits=2))
+    again = compression.WeightSharingCallback(network, compressed(network, share=0.5, bits=2))
     assert bits_of(network) != before
-    again.restore(state)
+    again.load_state_dict(state)
     assert bits_of(network) == before
     network.stem.weight.grad = torch.ones_like(network.stem.weight)
     again.before_step(lr=1)
@@ -143,9 +146,9 @@ def test_sharing_can_be_put_down_and_taken_up(network):
 
 @pytest.mark.parametrize("bits", [0, 17])
 def test_impossible_bits_are_refused(network, bits):
-    with pytest.raises(BadInput, match=f"bits must be 1 to 16, not {bits}"):
-        compression.share_weights(network, unstructured.masks(network, 0.5), bits)
-    with pytest.raises(BadInput, match=f"index_bits must be 1 to 16, not {bits}"):
+    with pytest.raises(InputError, match=f"bits must be 1 to 16, not {bits}"):
+        compression.share_weights(network, unstructured.magnitude_masks(network, 0.5), bits)
+    with pytest.raises(InputError, match=f"index_bits must be 1 to 16, not {bits}"):
         compression.encode(network, compressed(network), index_bits=bits)
 
 
@@ -192,10 +195,10 @@ def test_a_network_comes_back_bit_for_bit(network, share, bits, index_bits, orde
 
 def test_layers_with_no_weights_or_channels_left_come_back_too(tiny, generator):
     network = networks.build(tiny.with_widths((3, 0, 5)))
-    masks = unstructured.masks(network, 0.5)
+    masks = unstructured.magnitude_masks(network, 0.5)
     masks["stem.weight"][:] = False
     shared = compression.share_weights(network, masks, 3)
-    compression.Sharing(network, shared)
+    compression.WeightSharingCallback(network, shared)
     assert len(shared["stem.weight"].codebook) == 1
     other = networks.build(network.architecture, generator)
     compression.decode(compression.encode(network, shared), other)
@@ -203,8 +206,8 @@ def test_layers_with_no_weights_or_channels_left_come_back_too(tiny, generator):
 
 
 def test_other_weights_than_the_codebooks_are_not_written(network):
-    shared = compression.share_weights(network, unstructured.masks(network, 0.8), 4)
-    with pytest.raises(BadInput, match=r"stem\.weight has other weights than its codebook"):
+    shared = compression.share_weights(network, unstructured.magnitude_masks(network, 0.8), 4)
+    with pytest.raises(InputError, match=r"stem\.weight has other weights than its codebook"):
         compression.encode(network, shared)
 
 
@@ -215,12 +218,12 @@ def test_data_cut_short_or_altered_are_refused():
     broken = [data[:length] for length in range(len(data))] + [data + b"\0"]
     broken += [data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :] for place in range(len(data))]
     for each in broken:
-        with pytest.raises(BadInput, match="these data are"):
+        with pytest.raises(InputError, match="these data are"):
             compression.decode(each, network)
-        with pytest.raises(BadInput, match="these data are"):
+        with pytest.raises(InputError, match="these data are"):
             compression.sizes(each)
     assert bits_of(network) == before
-    with pytest.raises(BadInput, match="version 258; only 2"):
+    with pytest.raises(InputError, match="version 258; only 2"):
         compression.decode(data[:8] + b"\2\1" + data[10:], network)
 
 
@@ -236,7 +239,7 @@ def test_another_architecture_is_refused_and_left_alone(network, change, said):
     data = compression.encode(network, compressed(network))
     other = networks.build(replace(network.architecture, **change))
     before = bits_of(other)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         compression.decode(data, other)
     assert bits_of(other) == before
 
@@ -244,7 +247,7 @@ def test_another_architecture_is_refused_and_left_alone(network, change, said):
 def test_sizes_by_hand():
     network = layer([1.0, 5.0, *[0.1] * 11, 2.0, 6.0, 6.0])
     masks = kept(network, [1, 1, *[0] * 11, 1, 1, 1])
-    shared = compression.Sharing(network, compression.share_weights(network, masks, 1)).shared
+    shared = compression.WeightSharingCallback(network, compression.share_weights(network, masks, 1)).shared
     data = compression.encode(network, shared, index_bits=5)
     # 5 entries: 5 x 37 bits; 5 x (1 + 5) bits and two centroids
     assert compression.sizes(data) == {"dense": 64, "pruned": 24, "shared": 4 + 8, "huffman": len(data)}
@@ -256,7 +259,7 @@ def test_sizes_by_hand():
 def test_a_stream_of_one_symbol_takes_no_bytes():
     """Nothing removed: every gap is 0. One centroid: every code is 1. There are only the two tables."""
     network = layer([2.0] * 4000)
-    shared = compression.share_weights(network, unstructured.masks(network, 0), 1)
+    shared = compression.share_weights(network, unstructured.magnitude_masks(network, 0), 1)
     data = compression.encode(network, shared, index_bits=3)
     header, body = compression._opened(data)
     assert header["layers"][0]["bytes"] == [4, 2**3, 0, 2, 0]

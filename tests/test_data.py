@@ -11,7 +11,7 @@ from PIL import Image
 
 from horticulture import data
 from horticulture.data import Batches, Dataset, Images, digits, files
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 DOWNLOADED = ("cifar10", "cifar100", "svhn")
 
@@ -113,7 +113,7 @@ def test_more_images_of_a_part_begin_with_the_same_ones(clutter, monkeypatch):
 def test_clutter_has_one_size(clutter):
     assert data.load("clutter", image_size=16).digest == clutter.digest
     for size in (8, 32, -1):
-        with pytest.raises(BadInput, match=rf"image_size must be 0 or 16, not {size}"):
+        with pytest.raises(InputError, match=rf"image_size must be 0 or 16, not {size}"):
             data.load("clutter", image_size=size)
 
 
@@ -166,9 +166,11 @@ def test_images_of_the_size_asked_for_are_left_alone(generator):
 @pytest.mark.parametrize("size", [5, 24, -2])
 def test_a_size_that_does_not_divide_is_refused_with_those_that_do(size):
     pixels = torch.zeros(1, 1, 12, 12, dtype=torch.uint8)
-    with pytest.raises(BadInput, match=rf"image_size {size} .*12 x 12: choose from 1, 2, 3, 4, 6, 12, or 0"):
+    with pytest.raises(
+        InputError, match=rf"image_size {size} .*12 x 12: choose from 1, 2, 3, 4, 6, 12, or 0"
+    ):
         data.reduced(pixels, size)
-    with pytest.raises(BadInput, match="only square images are reduced, and these are 12 x 6"):
+    with pytest.raises(InputError, match="only square images are reduced, and these are 12 x 6"):
         data.reduced(pixels[:, :, :6], 6)
 
 
@@ -184,7 +186,7 @@ def test_a_folder_of_smaller_images(png_folder):
         assert (mine.pixels[:, 2, 0, 0] == 64).all()  # 255 / 4 in the marked corner
     same = data.load(f"folder:{png_folder}", image_size=8)
     assert (same.digest, same.pad) == (whole.digest, 4)
-    with pytest.raises(BadInput, match="image_size 3 of images of 8 x 8"):
+    with pytest.raises(InputError, match="image_size 3 of images of 8 x 8"):
         data.load(f"folder:{png_folder}", image_size=3)
 
 
@@ -285,10 +287,10 @@ def test_a_stream_goes_on_where_another_stood(images, taken):
     first = Batches(images, 10, torch.Generator().manual_seed(1))
     for _ in range(taken):
         next(first)
-    state = first.state()
+    state = first.state_dict()
     expected = [next(first) for _ in range(9)]
     second = Batches(images, 10, torch.Generator().manual_seed(99))
-    second.restore(state)
+    second.load_state_dict(state)
     for (x, y), (found, label) in zip(expected, (next(second) for _ in range(9)), strict=True):
         assert torch.equal(label, y)
         assert torch.equal(found, x)
@@ -296,7 +298,7 @@ def test_a_stream_goes_on_where_another_stood(images, taken):
 
 @pytest.mark.parametrize("batch_size", [0, -1, 41])
 def test_a_batch_size_that_cannot_be_is_refused(images, generator, batch_size):
-    with pytest.raises(BadInput, match=rf"batch_size {batch_size} with 40 training images"):
+    with pytest.raises(InputError, match=rf"batch_size {batch_size} with 40 training images"):
         Batches(images, batch_size, generator)
 
 
@@ -332,7 +334,7 @@ def test_what_is_no_image_folder_is_refused_by_its_name(tmp_path, png_folder, ke
         (root / "train").mkdir(parents=True)
     elif kept == "no images":
         (root / "train" / "ash").mkdir(parents=True)
-    with pytest.raises(BadInput, match=r"pictures.*(train|test)/<class>/<image>"):
+    with pytest.raises(InputError, match=r"pictures.*(train|test)/<class>/<image>"):
         data.load(f"folder:{root}")
 
 
@@ -344,7 +346,7 @@ def painted(path, size: tuple[int, int] = (8, 8)) -> None:
 def test_images_of_different_sizes_are_refused(tmp_path):
     painted(tmp_path / "train" / "a" / "1.png")
     painted(tmp_path / "train" / "a" / "2.png", (9, 8))
-    with pytest.raises(BadInput, match=r"different sizes: 8 x 8 and 9 x 8 in .*2.png"):
+    with pytest.raises(InputError, match=r"different sizes: 8 x 8 and 9 x 8 in .*2.png"):
         data.load(f"folder:{tmp_path}")
 
 
@@ -352,21 +354,21 @@ def test_training_and_test_images_of_different_sizes_are_refused(tmp_path):
     for number in (1, 2):
         painted(tmp_path / "train" / "a" / f"{number}.png")
     painted(tmp_path / "test" / "a" / "1.png", (9, 8))
-    with pytest.raises(BadInput, match=rf"{tmp_path}.*different sizes"):
+    with pytest.raises(InputError, match=rf"{tmp_path}.*different sizes"):
         data.load(f"folder:{tmp_path}")
 
 
 def test_classes_that_differ_between_the_parts_are_refused(tmp_path):
     painted(tmp_path / "train" / "a" / "1.png")
     painted(tmp_path / "test" / "b" / "1.png")
-    with pytest.raises(BadInput, match=r"train has classes \['a'\], test has \['b'\]"):
+    with pytest.raises(InputError, match=r"train has classes \['a'\], test has \['b'\]"):
         data.load(f"folder:{tmp_path}")
 
 
 def test_a_damaged_image_is_refused_by_its_name(tmp_path):
     painted(tmp_path / "train" / "a" / "1.png")
     (tmp_path / "train" / "a" / "2.png").write_text("no picture")
-    with pytest.raises(BadInput, match=r"2\.png"):
+    with pytest.raises(InputError, match=r"2\.png"):
         data.load(f"folder:{tmp_path}")
 
 
@@ -374,12 +376,12 @@ def test_a_damaged_image_is_refused_by_its_name(tmp_path):
 
 
 def test_an_unknown_name_is_refused_with_the_choices():
-    with pytest.raises(BadInput, match=r"'cifar'.*clutter, cifar10.*folder:PATH.*did you mean"):
+    with pytest.raises(InputError, match=r"'cifar'.*clutter, cifar10.*folder:PATH.*did you mean"):
         data.load("cifar")
 
 
 def test_a_negative_number_of_images_is_refused():
-    with pytest.raises(BadInput, match="images must be 0"):
+    with pytest.raises(InputError, match="images must be 0"):
         data.load("clutter", images=-1)
 
 
@@ -387,7 +389,7 @@ def test_a_negative_number_of_images_is_refused():
 def test_a_data_set_that_was_not_downloaded_is_refused_with_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
     with pytest.raises(
-        BadInput, match=rf"'{name}' is not in {tmp_path}.*horticulture download {name}.*clutter"
+        InputError, match=rf"'{name}' is not in {tmp_path}.*horticulture download {name}.*clutter"
     ):
         data.load(name)
     assert list(tmp_path.iterdir()) == []
@@ -428,7 +430,7 @@ def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, m
 
 
 def test_only_torchvisions_data_sets_can_be_downloaded():
-    with pytest.raises(BadInput, match=r"data set to download 'clutter'.*cifar10, cifar100, svhn"):
+    with pytest.raises(InputError, match=r"data set to download 'clutter'.*cifar10, cifar100, svhn"):
         data.download("clutter")
 
 

@@ -11,19 +11,19 @@ import torch
 from safetensors.torch import load_file
 
 from horticulture import architecture, data, execution, networks, runs
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import loading
-from horticulture.pruning import Plan, Pruning
-from horticulture.training import Recipe, Training, evaluation, hardware
+from horticulture.pruning import Pruner, PruningRecipe
+from horticulture.training import Trainer, TrainingRecipe, evaluation, hardware
 
-RECIPE = Recipe(epochs=2, batch_size=10)
+RECIPE = TrainingRecipe(epochs=2, batch_size=10)
 
 
 @pytest.fixture
 def network(tiny, images, generator):
     """Trained a little, so that its running statistics are of several sets of weights."""
     network = networks.build(tiny, generator)
-    list(Training(network, images, RECIPE, generator))
+    list(Trainer(network, images, RECIPE, generator))
     return network
 
 
@@ -126,17 +126,17 @@ def trained(clutter):
     """The whole network, after 96 steps."""
     draw = torch.Generator().manual_seed(0)
     network = networks.build(architecture.named("wrn-10-1", image=(1, 16, 16), classes=10), draw)
-    list(Training(network, clutter, Recipe(6, 0.1, "one-cycle", 32), draw))
+    list(Trainer(network, clutter, TrainingRecipe(6, 0.1, "one-cycle", 32), draw))
     return network
 
 
 def test_statistics_that_lag_make_a_pruned_network_look_worse_than_it_is(trained, clutter):
     """The very same weights, after a cut and a few steps: the running averages are still of the whole."""
-    plan = Plan(rounds=1, ratio=0.7, steps=3, lr=0.01, batch_size=32)
+    plan = PruningRecipe(rounds=1, ratio=0.7, steps=3, lr=0.01, batch_size=32)
     ends = {}
     for norms in evaluation.NORMS:
         network = copy.deepcopy(trained)
-        *_, ends[norms] = Pruning(network, clutter, replace(plan, norms=norms), seed=0)
+        *_, ends[norms] = Pruner(network, clutter, replace(plan, norms=norms), seed=0)
     estimated, running = ends["estimated"], ends["running"]
     assert (estimated.digest, estimated.gone, estimated.loss) == (running.digest, running.gone, running.loss)
     assert estimated.val_error < running.val_error - 2
@@ -151,10 +151,10 @@ def test_running_statistics_are_those_of_plain_evaluation(tiny, images, tmp_path
     draw = torch.Generator().manual_seed(1)
     network = networks.build(tiny, draw)
     recipe = replace(RECIPE, norms="running")
-    *_, last = Training(network, images, recipe, draw)
+    *_, last = Trainer(network, images, recipe, draw)
     assert last.val_error == plain_error(network, images, images.validation)
-    plan = Plan(rounds=2, steps=2, batch_size=10, lr=0.01, norms="running")
-    for removal in Pruning(network, images, plan, seed=0):
+    plan = PruningRecipe(rounds=2, steps=2, batch_size=10, lr=0.01, norms="running")
+    for removal in Pruner(network, images, plan, seed=0):
         assert removal.val_error == plain_error(network, images, images.validation)
         assert removal.test_error == plain_error(network, images, images.test)
 
@@ -162,13 +162,13 @@ def test_running_statistics_are_those_of_plain_evaluation(tiny, images, tmp_path
     source = {"name": f"folder:{png_folder}", "images": 0}
     kept = {}
     for norms in evaluation.NORMS:
-        run = execution.train(shape, Recipe(2, batch_size=6, norms=norms), source, 0)
+        run = execution.train(shape, TrainingRecipe(2, batch_size=6, norms=norms), source, 0)
         execution.execute(run, tmp_path, "cpu")
         kept[norms] = load_file(runs.folder(run, tmp_path) / "weights.safetensors")
-    draw = loading.draws(shape, 0)
+    draw = loading.init_generator(shape, 0)
     by_hand = networks.build(shape, draw)
     folder = loading.images_of(run, "cpu")
-    list(Training(by_hand, folder, Recipe(2, batch_size=6), draw))
+    list(Trainer(by_hand, folder, TrainingRecipe(2, batch_size=6), draw))
     assert same(kept["running"], dict(by_hand.state_dict()))
     evaluation.estimate_norms(by_hand, folder, 512)
     assert same(kept["estimated"], dict(by_hand.state_dict()))
@@ -215,22 +215,22 @@ def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch,
     here = torch.device("cpu")
     assert hardware.precision("auto", here) == ("bfloat16" if avx512 or amx else "float32")
     assert hardware.precision("float32", here) == "float32"
-    with pytest.raises(BadInput, match="unknown precision 'half': choose from auto, float32, bfloat16"):
+    with pytest.raises(InputError, match="unknown precision 'half': choose from auto, float32, bfloat16"):
         hardware.precision("half", here)
     if avx512 or amx:
         assert hardware.precision("bfloat16", here) == "bfloat16"
     else:
-        with pytest.raises(BadInput, match=re.escape(f"{hardware.processor(here)} only imitates bfloat16")):
+        with pytest.raises(InputError, match=re.escape(f"{hardware.processor(here)} only imitates bfloat16")):
             hardware.precision("bfloat16", here)
 
 
 def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png_folder, tmp_path):
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     source = {"name": f"folder:{png_folder}", "images": 0}
-    run = execution.train(shape, Recipe(1, batch_size=6, precision="bfloat16"), source, 0)
-    assert run.key != execution.train(shape, Recipe(1, batch_size=6), source, 0).key
+    run = execution.train(shape, TrainingRecipe(1, batch_size=6, precision="bfloat16"), source, 0)
+    assert run.key != execution.train(shape, TrainingRecipe(1, batch_size=6), source, 0).key
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
-    with pytest.raises(BadInput, match=r"^[^\n]* only imitates bfloat16, ten times slower: use float32$"):
+    with pytest.raises(InputError, match=r"^[^\n]* only imitates bfloat16, ten times slower: use float32$"):
         execution.execute(run, tmp_path, "cpu")
     assert not (tmp_path / "runs" / run.key).exists()
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: True)

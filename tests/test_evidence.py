@@ -8,50 +8,50 @@ from scipy import stats
 
 from horticulture.analysis import statistics
 from horticulture.analysis.statistics import Interval
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 
 def test_an_interval_by_hand():
     # mean 2, standard deviation 1, and 4.303 is what tables give for 95 % and two degrees of freedom
-    found = statistics.interval([1, 2, 3])
+    found = statistics.confidence_interval([1, 2, 3])
     assert found.mean == 2
     assert found.high - found.mean == pytest.approx(4.303 / math.sqrt(3), rel=1e-4)
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
     assert found.n == 3
-    ninety = statistics.interval([1, 2, 3], level=0.9)
+    ninety = statistics.confidence_interval([1, 2, 3], level=0.9)
     assert ninety.high == pytest.approx(2 + 2.920 / math.sqrt(3), rel=1e-4)
 
 
 @pytest.mark.parametrize("values", [[7.5], [7.0, 8.0]])
 def test_one_value_or_two_have_a_mean_and_no_interval(values):
-    found = statistics.interval(values)
+    found = statistics.confidence_interval(values)
     assert (found.mean, found.n) == (7.5, len(values))
     assert math.isnan(found.low)
     assert math.isnan(found.high)
 
 
 def test_equal_values_leave_no_doubt_rather_than_no_number():
-    assert statistics.interval([4.0, 4.0, 4.0]) == Interval(4, 4, 4, 3)
-    apart = statistics.paired([5.0, 6.0, 7.0], [4.0, 5.0, 6.0])
+    assert statistics.confidence_interval([4.0, 4.0, 4.0]) == Interval(4, 4, 4, 3)
+    apart = statistics.paired_difference([5.0, 6.0, 7.0], [4.0, 5.0, 6.0])
     assert (apart.mean, apart.error, apart.p) == (1, 0, 0)
     assert (apart.p_equal(0.5), apart.p_equal(2)) == (1, 0)
-    assert statistics.paired([5.0, 6.0, 7.0], [5.0, 6.0, 7.0]).p == 1
+    assert statistics.paired_difference([5.0, 6.0, 7.0], [5.0, 6.0, 7.0]).p == 1
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
 def test_values_that_have_no_mean_are_refused(values):
-    with pytest.raises(BadInput, match="finite"):
-        statistics.interval(values)
+    with pytest.raises(InputError, match="finite"):
+        statistics.confidence_interval(values)
 
 
 def test_pairs_cancel_what_a_seed_does_to_both():
     a, b = [11.0, 21.0, 32.0], [10.0, 20.0, 30.0]
-    found = statistics.paired(a, b)
-    assert found[:4] == statistics.interval([1, 1, 2])
+    found = statistics.paired_difference(a, b)
+    assert found[:4] == statistics.confidence_interval([1, 1, 2])
     assert found.low > -0.2  # apart, the seeds drown the difference
-    assert statistics.interval(a).low < statistics.interval(b).high
-    with pytest.raises(BadInput, match="2 and 3"):
-        statistics.paired([1, 2], [1, 2, 3])
+    assert statistics.confidence_interval(a).low < statistics.confidence_interval(b).high
+    with pytest.raises(InputError, match="2 and 3"):
+        statistics.paired_difference([1, 2], [1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -70,23 +70,28 @@ def test_pairs_cancel_what_a_seed_does_to_both():
     ],
 )
 def test_a_verdict_is_read_off_the_interval(low, high, verdict):
-    assert statistics.equivalence(Interval((low + high) / 2, low, high, 3), margin=1.0) == verdict
+    assert statistics.equivalence_verdict(Interval((low + high) / 2, low, high, 3), margin=1.0) == verdict
     assert verdict in statistics.VERDICTS
 
 
 def test_one_seed_or_two_carry_no_verdict():
-    assert statistics.equivalence(statistics.interval([-50]), margin=1.0) == "not enough seeds to tell"
-    two = statistics.paired([1.0, 1.1], [9.0, 9.2])  # eight points apart, and nobody knows how surely
-    assert statistics.equivalence(two, margin=1.0) == "not enough seeds to tell"
-    assert statistics.equivalence(Interval(0, 0, 0, 2), margin=1.0) == "not enough seeds to tell"
-    assert statistics.equivalence(Interval(0, 0, 0, 1), margin=1.0) == "not enough seeds to tell"
+    assert (
+        statistics.equivalence_verdict(statistics.confidence_interval([-50]), margin=1.0)
+        == "not enough seeds to tell"
+    )
+    two = statistics.paired_difference(
+        [1.0, 1.1], [9.0, 9.2]
+    )  # eight points apart, and nobody knows how surely
+    assert statistics.equivalence_verdict(two, margin=1.0) == "not enough seeds to tell"
+    assert statistics.equivalence_verdict(Interval(0, 0, 0, 2), margin=1.0) == "not enough seeds to tell"
+    assert statistics.equivalence_verdict(Interval(0, 0, 0, 1), margin=1.0) == "not enough seeds to tell"
 
 
 @pytest.mark.parametrize("margin", [0, -1.0, math.nan])
 def test_a_margin_is_positive(margin):
-    with pytest.raises(BadInput, match="margin"):
-        statistics.equivalence(Interval(0, -1, 1, 3), margin)
-    with pytest.raises(BadInput, match="margin"):
+    with pytest.raises(InputError, match="margin"):
+        statistics.equivalence_verdict(Interval(0, -1, 1, 3), margin)
+    with pytest.raises(InputError, match="margin"):
         statistics.needed(1.0, margin)
 
 
@@ -103,7 +108,7 @@ def test_three_seeds_are_too_few_for_a_bootstrap():
     """Of many studies with three seeds: how many intervals hold the true mean, which is 0 here?"""
     draw = np.random.default_rng(0)
     studies = draw.normal(size=(4_000, 3))
-    student = [statistics.interval(study) for study in studies]
+    student = [statistics.confidence_interval(study) for study in studies]
     assert np.mean([one.low < 0 < one.high for one in student]) == pytest.approx(0.95, abs=0.012)
     again = draw.integers(3, size=(1_000, 3))  # resamples, as seaborn draws them
     means = studies[:, again].mean(axis=2)
@@ -116,15 +121,15 @@ def test_three_seeds_are_too_few_for_a_bootstrap():
 
 def test_a_paired_p_value_is_that_of_students_test():
     a, b = [11.0, 21.0, 32.0, 40.0], [10.5, 20.0, 30.0, 41.0]
-    found = statistics.paired(a, b)
+    found = statistics.paired_difference(a, b)
     assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
     # mean 4 / 3, standard error 1 / 3: t = 4, and with two degrees of freedom p = 1 - t / sqrt(t^2 + 2)
-    assert statistics.paired([1, 1, 2], [0, 0, 0]).p == pytest.approx(1 - 4 / math.sqrt(18))
+    assert statistics.paired_difference([1, 1, 2], [0, 0, 0]).p == pytest.approx(1 - 4 / math.sqrt(18))
 
 
 def test_welch_by_hand_and_by_scipy():
     a, b = [10.0, 12.0, 14.0], [9.0, 9.5, 10.0, 10.5]
-    found = statistics.welch(a, b)
+    found = statistics.welch_difference(a, b)
     # variances 4 and 5 / 12, so squared errors 4 / 3 and 5 / 48
     error = math.sqrt(4 / 3 + 5 / 48)
     df = (4 / 3 + 5 / 48) ** 2 / ((4 / 3) ** 2 / 2 + (5 / 48) ** 2 / 3)
@@ -133,14 +138,14 @@ def test_welch_by_hand_and_by_scipy():
     other = stats.ttest_ind(a, b, equal_var=False)
     assert found.p == pytest.approx(other.pvalue)
     assert found[1:3] == pytest.approx(tuple(other.confidence_interval(0.95)))
-    assert statistics.welch([1.0, 1, 1], [1.0, 1, 1]).p == 1
+    assert statistics.welch_difference([1.0, 1, 1], [1.0, 1, 1]).p == 1
 
 
 def test_two_seeds_have_no_p_value():
     for found in (
-        statistics.paired([1, 2], [3, 5]),
-        statistics.welch([1, 2], [3, 5, 4]),
-        statistics.welch([1], [3]),
+        statistics.paired_difference([1, 2], [3, 5]),
+        statistics.welch_difference([1, 2], [3, 5, 4]),
+        statistics.welch_difference([1], [3]),
     ):
         assert found.mean < 0
         assert all(math.isnan(x) for x in (found.low, found.high, found.p, found.p_equal(1.0)))
@@ -151,8 +156,8 @@ def test_interval_and_p_values_tell_the_same():
     for n in (3, 5):
         for shift in (0.0, 0.5, 2.0):
             a, b = draw.normal(shift, 0.3, n), draw.normal(0, 0.5, n)
-            for one in (statistics.paired(a, b), statistics.welch(a, b)):
-                assert statistics.family([one], margin=1.0) == [statistics.equivalence(one, 1.0)]
+            for one in (statistics.paired_difference(a, b), statistics.welch_difference(a, b)):
+                assert statistics.family([one], margin=1.0) == [statistics.equivalence_verdict(one, 1.0)]
                 assert (one.p < 0.05) == (one.low > 0 or one.high < 0)
                 assert (one.p_equal(1.0) < 0.025) == (one.low > -1 and one.high < 1)
 
@@ -174,14 +179,14 @@ def test_a_test_that_could_not_be_made_does_not_count():
 
 def test_many_cases_take_more_than_one():
     """Each alone is better at 5 %; of ten, none is any more."""
-    one = statistics.paired([9.0, 9.0, 8.0, 9.0], [10, 10, 10, 10])
-    assert statistics.equivalence(one, margin=1.0) == "better"
+    one = statistics.paired_difference([9.0, 9.0, 8.0, 9.0], [10, 10, 10, 10])
+    assert statistics.equivalence_verdict(one, margin=1.0) == "better"
     assert statistics.family([one] * 2, margin=1.0) == ["better"] * 2
     assert statistics.family([one] * 10, margin=1.0) == ["not enough seeds to tell"] * 10
-    equal = statistics.paired([0.1, -0.1, 0.2, 0.0], [0, 0, 0, 0])
+    equal = statistics.paired_difference([0.1, -0.1, 0.2, 0.0], [0, 0, 0, 0])
     assert statistics.family([one, equal], margin=1.0)[1] == "equal"
-    spread = statistics.paired([0.9, -0.5, 0.2, 0.0], [0, 0, 0, 0])
-    assert statistics.equivalence(spread, 1.2) == "equal"
+    spread = statistics.paired_difference([0.9, -0.5, 0.2, 0.0], [0, 0, 0, 0])
+    assert statistics.equivalence_verdict(spread, 1.2) == "equal"
     assert statistics.family([spread] * 10, margin=1.2) == ["not enough seeds to tell"] * 10
 
 
@@ -190,7 +195,7 @@ def test_null_studies_are_seldom_told_apart():
     draw = np.random.default_rng(1)
     wrong = alone = 0
     for _ in range(400):
-        tests = [statistics.welch(draw.normal(size=4), draw.normal(size=4)) for _ in range(10)]
+        tests = [statistics.welch_difference(draw.normal(size=4), draw.normal(size=4)) for _ in range(10)]
         wrong += any(p < 0.05 for p in statistics.holm([one.p for one in tests]))
         alone += any(one.p < 0.05 for one in tests)
     assert wrong / 400 < 0.08
@@ -203,7 +208,7 @@ def test_how_many_seeds_two_sides_take():
     assert statistics.needed_welch(1, 1, margin=1.0) == 9
     assert statistics.needed_welch(0, 0, margin=1.0) == 3
     assert statistics.needed_welch(1, 0, margin=1.0) == statistics.needed(1, 1.0)  # one side has no doubt
-    with pytest.raises(BadInput, match="spread"):
+    with pytest.raises(InputError, match="spread"):
         statistics.needed_welch(1, -1, 1.0)
 
 
@@ -244,7 +249,7 @@ def test_the_clustered_error_is_that_of_the_bootstrap():
 
 
 def test_answers_that_do_not_belong_together_are_refused():
-    with pytest.raises(BadInput, match="2 and 3 of 3"):
+    with pytest.raises(InputError, match="2 and 3 of 3"):
         statistics.clustered_difference([1, 0], [1, 0, 1], [0, 1, 2])
-    with pytest.raises(BadInput, match="two sources"):
+    with pytest.raises(InputError, match="two sources"):
         statistics.clustered_difference([1, 0], [1, 0], [4, 4])

@@ -6,7 +6,7 @@ import pytest
 
 from horticulture import architecture
 from horticulture.architecture import Architecture, families, profiles
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 
 def cifar(name: str) -> Architecture:
@@ -187,7 +187,7 @@ def test_a_member_of_any_family_comes_near_the_size_that_is_wanted(name, family,
     wanted = round(share * whole.params)
     least = families.FAMILIES[family](whole, scale=1e-9).params
     if least > wanted:
-        with pytest.raises(BadInput, match=f"as small as {wanted:,}: the least has {least:,}"):
+        with pytest.raises(InputError, match=f"as small as {wanted:,}: the least has {least:,}"):
             families.FAMILIES[family](whole, params=wanted)
     else:
         near = 0.1 if name.startswith("densenet") and family == "width" else 0.01  # few growth rates
@@ -217,9 +217,9 @@ def test_every_smaller_depth_is_the_network_of_that_name(whole, depths):
 def test_a_depth_that_there_is_not_is_refused():
     for least in ("vgg-8-8", "wrn-10-1", "densenet-7-4"):
         for wish in ({"params": 100}, {"scale": 0.5}):
-            with pytest.raises(BadInput, match="shallower than"):
+            with pytest.raises(InputError, match="shallower than"):
                 families.depth(cifar(least), **wish)
-    with pytest.raises(BadInput, match="at most 1, not 2"):
+    with pytest.raises(InputError, match="at most 1, not 2"):
         families.depth(cifar("vgg-11-8"), scale=2.0)
 
 
@@ -241,19 +241,19 @@ def test_no_member_has_more_or_less_in_a_group_than_it_can(name):
 )
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_a_family_takes_exactly_one_wish(family, wishes):
-    with pytest.raises(BadInput, match="exactly one of params, macs and scale"):
+    with pytest.raises(InputError, match="exactly one of params, macs and scale"):
         families.FAMILIES[family](cifar("wrn-16-1"), **wishes)
 
 
 @pytest.mark.parametrize("scale", [0, -1.0])
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_a_scale_is_positive(family, scale):
-    with pytest.raises(BadInput, match="scale must be positive"):
+    with pytest.raises(InputError, match="scale must be positive"):
         families.FAMILIES[family](cifar("wrn-16-1"), scale=scale)
 
 
 def test_a_size_that_no_member_has_is_refused():
-    with pytest.raises(BadInput, match="15,194"):  # all groups gone, and still larger than that
+    with pytest.raises(InputError, match="15,194"):  # all groups gone, and still larger than that
         families.bottleneck(cifar("wrn-40-2"), params=15_000)
-    with pytest.raises(BadInput, match="as large as 20,000"):
+    with pytest.raises(InputError, match="as large as 20,000"):
         families.copycat(cifar("wrn-40-2").with_widths((0,) * 18), params=20_000)

@@ -11,7 +11,7 @@ import pytest
 
 from horticulture import architecture
 from horticulture.analysis import figures
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -352,7 +352,7 @@ def test_a_case_without_one_of_the_curves_is_drawn_all_the_same():
 
 
 def test_an_unknown_curve_is_refused():
-    with pytest.raises(BadInput, match="did you mean 'lr-rewound'"):
+    with pytest.raises(InputError, match="did you mean 'lr-rewound'"):
         figures.budgets(retrained().replace("lr-rewound", "lr-rewind"), {1.0: [9.0]})
 
 

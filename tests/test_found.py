@@ -10,18 +10,25 @@ import torch
 
 from horticulture import architecture, execution, networks, runs
 from horticulture.data import digits
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import loading
-from horticulture.runs import Member
+from horticulture.runs import CurvePoint
 from horticulture.study import ledger
-from horticulture.study.config import Protocol
+from horticulture.study.config import StudyConfig
 from tests.conftest import clutter_parts
 
 BUDGETS = ["fine-tuned", "lr-rewound", "pruned-scratch", "scratch-b", "scratch-b-all", "weights-rewound"]
 # A channel of this network is about half a percent of its parameters.
-ASKED = Protocol(
+ASKED = StudyConfig(
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0], "epochs": 3, "lr": 0.05},
-    **{"schedule": "constant", "batch_size": 32, "longer": [1, 2], "rounds": 7, "steps": 2, "tune_epochs": 2},
+    **{
+        "schedule": "constant",
+        "batch_size": 32,
+        "longer": [1, 2],
+        "rounds": 7,
+        "steps": 2,
+        "finetune_epochs": 2,
+    },
     **{"evaluate_every": 4, "sizes": [0.985, 0.5], "longer_sizes": [0.985], "budgets": BUDGETS, "cap": 0.0},
 )
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
@@ -47,10 +54,10 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
     outputs = tmp_path_factory.mktemp("outputs")
     for taken in [*ASKED.prunings, *SLIM.prunings]:
         execution.execute(taken.run, outputs, "cpu")
-    members = [*ASKED.wholes, *ASKED.curves_of_prunings, *ledger.entries(ASKED, ASKED.found(outputs))]
+    members = [*ASKED.wholes, *ASKED.curves_of_prunings, *ledger.budget_points(ASKED, ASKED.found(outputs))]
     for member in members:
         execution.execute(member.run, outputs, "cpu")
-    runs.record(outputs / "study", members)
+    runs.record_curves(outputs / "study", members)
     return outputs
 
 
@@ -64,7 +71,7 @@ def results(outputs) -> pd.DataFrame:
 
 def test_a_longer_study_is_longer_before_between_and_after_the_removals():
     longer = ASKED.at(2.5)
-    assert (longer.epochs, longer.steps, longer.tune_epochs) == (8, 5, 5)  # round(7.5), 2.5 * 2, 2.5 * 2
+    assert (longer.epochs, longer.steps, longer.finetune_epochs) == (8, 5, 5)  # round(7.5), 2.5 * 2, 2.5 * 2
     assert longer.sizes == ASKED.longer_sizes
     assert ASKED.at(1) is ASKED
     assert ASKED.at(0.1).epochs == ASKED.at(0.1).steps == 1
@@ -96,7 +103,7 @@ def test_budgets_follow_the_base_that_was_pruned(outputs):
     assert (once.taken.longer, twice.taken.longer) == (1, 2)
     assert [what.taken.base.recipe["epochs"] for what in (once, twice)] == [3, 6]
     for what, times in ((once, 1), (twice, 2)):
-        found = {member.curve: member for member in ledger.entries(ASKED, [what])}
+        found = {member.curve: member for member in ledger.budget_points(ASKED, [what])}
         bought = math.floor(3 * times * WHOLE.macs / what.macs)
         epochs = {
             **{"pruned-tuned": 0, "fine-tuned": 2 * times, "lr-rewound": 2 * times},
@@ -122,7 +129,7 @@ def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
     assert not tuned.duplicated(["longer", "round"]).any()
     rounds = tuned[tuned["longer"] == 1].set_index("round")
     assert sorted(rounds.index) == list(range(8))
-    own = [member for member in runs.recorded(outputs / "study") if member.run.recipe.get("epochs") == 0]
+    own = [member for member in runs.read_curves(outputs / "study") if member.run.recipe.get("epochs") == 0]
     assert {(m.longer, m.round) for m in own} == {(1, once.round), (1, 7), (2, twice.round)}
     for member in own:
         row = tuned[(tuned["longer"] == member.longer) & (tuned["round"] == member.round)].iloc[0]
@@ -168,7 +175,7 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     left = [[c for c in range(n) if (g, c) not in gone] for g, n in enumerate(whole.widths)]
     expected = [kept if most else [] for kept, most in zip(left, whole.most, strict=True)]
     assert sum(map(bool, expected)) == 4  # one a block, and that before the classifier
-    found = {member.curve: member.run for member in ledger.entries(SLIM, [what])}
+    found = {member.curve: member.run for member in ledger.budget_points(SLIM, [what])}
     for budget in ("pruned-scratch", "scratch-b"):
         assert found[budget].recipe["selections"] == expected
     pruned = execution.load(what.taken.run, outputs)
@@ -200,7 +207,7 @@ def test_channels_that_are_selected_evenly_need_no_saying(outputs, capsys):
     ]
     for spread in (what._replace(selections=even), what._replace(selections=None)):
         assert ledger.scratch_e(SLIM, spread) == ledger.reselected(SLIM, what)
-        left = ledger.entries(replace(SLIM, budgets=["pruned-scratch", "reselected"]), [spread])
+        left = ledger.budget_points(replace(SLIM, budgets=["pruned-scratch", "reselected"]), [spread])
         assert [member.curve for member in left] == ["pruned-scratch"]
         assert "reselected is left out for slimming −40 %, seed 0: no group" in capsys.readouterr().out
     network = networks.build(what.shape)
@@ -210,9 +217,9 @@ def test_channels_that_are_selected_evenly_need_no_saying(outputs, capsys):
 def test_where_nothing_is_selected_there_is_nothing_to_select_anew(outputs, capsys):
     once, *_ = ASKED.found(outputs)
     assert once.selections is None
-    with pytest.raises(BadInput, match="no group of this network selects channels"):
+    with pytest.raises(InputError, match="no group of this network selects channels"):
         ledger.reselected(ASKED, once)
-    found = ledger.entries(replace(ASKED, budgets=["reselected"]), [once])
+    found = ledger.budget_points(replace(ASKED, budgets=["reselected"]), [once])
     assert [member.curve for member in found] == ["pruned-tuned"]
     assert "reselected is left out for fisher, seed 0: no group" in capsys.readouterr().out
 
@@ -221,7 +228,7 @@ def test_where_nothing_is_selected_there_is_nothing_to_select_anew(outputs, caps
 
 
 def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
-    members: list[Member] = runs.recorded(outputs / "study")
+    members: list[CurvePoint] = runs.read_curves(outputs / "study")
     seen = set()
     for member in members:
         found = runs.result(member.run, outputs)
@@ -241,13 +248,13 @@ def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
 
 
 def test_answers_are_among_what_a_result_vouches_for(outputs, tmp_path):
-    run = ASKED.bases[0]
+    run = ASKED.baselines[0]
     path = runs.folder(run, outputs) / "answers.npz"
     assert "answers.npz" in runs.result(run, outputs)["files"]
-    with pytest.raises(BadInput, match="the run 000000000000 kept no answers"):
+    with pytest.raises(InputError, match="the run 000000000000 kept no answers"):
         runs.answers("000000000000", outputs)
     other = tmp_path / "runs" / run.key
     other.mkdir(parents=True)
     (other / "answers.npz").write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(BadInput, match=rf"{other / 'answers.npz'} is damaged"):
+    with pytest.raises(InputError, match=rf"{other / 'answers.npz'} is damaged"):
         runs.answers(run.key, tmp_path)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from horticulture import cli, runs
-from horticulture.runs import Member, Run, files
+from horticulture.runs import CurvePoint, Run, files
 from horticulture.study import parameters, runner
-from horticulture.study.config import Protocol
+from horticulture.study.config import StudyConfig
 
-SMOKE = parameters.settle(parameters.read("smoke"), {})
+SMOKE = parameters.resolve_parameters(parameters.read("smoke"), {})
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def finish(run: Run, outputs, age: float = 7200.0) -> None:
     """As if it had been made so many seconds ago."""
     folder = runs.folder(run, outputs)
     folder.mkdir(parents=True)
-    runs.finish(run, outputs, {}, {})
+    runs.write_result(run, outputs, {}, {})
     (folder / "weights.safetensors").write_bytes(b"x" * 2_000_000)
     for path in folder.iterdir():
         os.utime(path, (time.time() - age,) * 2)
@@ -57,7 +57,7 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
 
 
 def test_a_dry_run_counts_what_is_there(tmp_path, capsys):
-    finish(Protocol.of(SMOKE).bases[0], tmp_path)
+    finish(StudyConfig.of(SMOKE).baselines[0], tmp_path)
     assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]) == 0
     line = capsys.readouterr().out.splitlines()[2]
     assert line.split() == ["the", "whole", "network", "1", "1", "0:00"]
@@ -67,7 +67,7 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
     assert cli.main(["run", "rethinking-quick", "--dry-run", "--outputs", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert [line for line in said.splitlines() if line.startswith("rethinking")] == [
-        part.name for part in parameters.read("rethinking-quick").each()
+        part.name for part in parameters.read("rethinking-quick").expand_parts()
     ]
     assert said.count("about ") == 3
 
@@ -78,10 +78,10 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
 @pytest.fixture
 def outputs(tmp_path):
     """A study whose curve has one network, and whose parameters ask for a pruning; and runs of no study."""
-    config = Protocol.of(SMOKE)
-    (base,), (taken,) = config.bases, config.prunings
+    config = StudyConfig.of(SMOKE)
+    (base,), (taken,) = config.baselines, config.prunings
     curve = replace(base, seed=7)  # only the curves speak of it
-    runs.record(tmp_path / "mine", [Member("width", curve)])
+    runs.record_curves(tmp_path / "mine", [CurvePoint("width", curve)])
     files.write_json(tmp_path / "mine" / "study.json", {"study": "mine", "parameters": SMOKE})
     judged = replace(base, kind="judge", start=base)
     unused = [replace(base, seed=8), replace(judged, start=replace(base, seed=9))]
@@ -119,7 +119,7 @@ def test_clean_asks_first(outputs, monkeypatch, terminal, answer, removed):
 
 def test_what_has_changed_lately_stays_for_a_study_may_be_at_it(outputs, capsys):
     folder, unused = outputs
-    new = replace(Protocol.of(SMOKE).bases[0], seed=10)
+    new = replace(StudyConfig.of(SMOKE).baselines[0], seed=10)
     finish(new, folder, age=60)
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert new.key in there(folder)

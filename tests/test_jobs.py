@@ -13,18 +13,18 @@ from safetensors.torch import load_file
 from horticulture import architecture, data, execution, pruning, runs, training
 from horticulture.architecture import Architecture
 from horticulture.data import digits
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import executor, loading
-from horticulture.pruning import Plan, saliency
+from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run
 from horticulture.study import ledger
-from horticulture.training import Recipe
+from horticulture.training import TrainingRecipe
 from tests.conftest import clutter_parts
 
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 CLUTTER = {"name": "clutter", "images": 256}
-BASE = execution.train(SHAPE, Recipe(epochs=1, batch_size=60, precision="float32"), CLUTTER, seed=3)
-CUT = execution.prune(BASE, Plan(rounds=3, steps=2, batch_size=32, precision="float32"))
+BASE = execution.train(SHAPE, TrainingRecipe(epochs=1, batch_size=60, precision="float32"), CLUTTER, seed=3)
+CUT = execution.prune(BASE, PruningRecipe(rounds=3, steps=2, batch_size=32, precision="float32"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -125,7 +125,7 @@ def test_the_forward_macs_of_all_training_by_hand(outputs):
 def test_what_is_recorded_is_what_the_engine_gives(outputs):
     network = execution.load(BASE, outputs)
     images = data.load("clutter", images=256)
-    history = list(pruning.Pruning(network, images, Plan(**CUT.recipe), CUT.seed))
+    history = list(pruning.Pruner(network, images, PruningRecipe(**CUT.recipe), CUT.seed))
     removed = runs.removals(CUT, outputs)
     for name in ("round", "loss", "val_error", "test_error"):
         assert removed[name].tolist() == pytest.approx([getattr(removal, name) for removal in history]), name
@@ -153,7 +153,7 @@ def test_a_run_that_was_cut_off_is_made_again(outputs, tmp_path):
     folder = runs.folder(BASE, tmp_path / "outputs")
     (folder / "run.json").unlink()
     (folder / "weights.safetensors").write_bytes(b"half of the wei")
-    with pytest.raises(BadInput, match="is not finished"):
+    with pytest.raises(InputError, match="is not finished"):
         execution.load(BASE, tmp_path / "outputs")
     found = execution.execute(BASE, tmp_path / "outputs", "cpu")["metrics"]
     assert {**found, "seconds": 0} == {**expected, "seconds": 0}
@@ -163,7 +163,7 @@ def test_a_run_that_was_cut_off_is_made_again(outputs, tmp_path):
 def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
     told = []
     execution.execute(
-        execution.prune(tiny(png_folder), Plan(rounds=2, steps=1, batch_size=4)),
+        execution.prune(tiny(png_folder), PruningRecipe(rounds=2, steps=1, batch_size=4)),
         tmp_path,
         "cpu",
         told_to(told),
@@ -177,7 +177,7 @@ def told_to(told: list) -> executor.Report:
 
 def tiny(folder: Path, **recipe) -> Run:
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
-    settings = Recipe(**{"epochs": 2, "batch_size": 6, "precision": "float32", **recipe})
+    settings = TrainingRecipe(**{"epochs": 2, "batch_size": 6, "precision": "float32", **recipe})
     return execution.train(shape, settings, {"name": f"folder:{folder}", "images": 0}, seed=0)
 
 
@@ -189,19 +189,19 @@ def test_a_training_that_diverges_leaves_no_result(png_folder, tmp_path):
 
 
 def test_more_rounds_than_channels_are_refused_when_they_are_asked_for():
-    with pytest.raises(BadInput, match="rounds=113, but the network has 112 channels"):
-        execution.prune(BASE, Plan(rounds=113))
+    with pytest.raises(InputError, match="rounds=113, but the network has 112 channels"):
+        execution.prune(BASE, PruningRecipe(rounds=113))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:x", "cuda:99", ""])
 def test_a_device_that_is_not_here_is_refused(device, tmp_path):
-    with pytest.raises(BadInput, match=rf"no device '{device}' here"):
+    with pytest.raises(InputError, match=rf"no device '{device}' here"):
         execution.execute(BASE, tmp_path, device)
     assert runs.result(BASE, tmp_path) is None
 
 
 def test_an_unknown_kind_of_run_is_refused(tmp_path):
-    with pytest.raises(BadInput, match=r"unknown kind of run 'prunes': choose from train, prune"):
+    with pytest.raises(InputError, match=r"unknown kind of run 'prunes': choose from train, prune"):
         execution.execute(replace(BASE, kind="prunes"), tmp_path, "cpu")
 
 
@@ -214,7 +214,7 @@ def test_a_data_set_is_read_once_and_cut_to_size(monkeypatch):
     assert reads == ["clutter"]
     assert (len(few.train), len(whole.train)) == (100, 512)
     assert few.normalise(few.train.pixels).mean().item() == pytest.approx(0, abs=1e-5)
-    with pytest.raises(BadInput, match="images must be 0"):
+    with pytest.raises(InputError, match="images must be 0"):
         execution.dataset("clutter", -1)
 
 
@@ -223,8 +223,8 @@ def test_a_data_set_is_read_once_and_cut_to_size(monkeypatch):
 PARAMETERS = {
     **{"data": "clutter", "images": 256, "network": "wrn-10-1", "device": "auto", "seeds": [0, 1]},
     **{"epochs": 2, "lr": 0.1, "schedule": "one-cycle", "batch_size": 128},
-    **{"rounds": 100, "criterion": "fisher", "steps": 10, "tune_lr": 0.001},
-    **{"curves": ["width", "uniform"], "sizes": [0.1, 1], "copied": 0.5},
+    **{"rounds": 100, "criterion": "fisher", "steps": 10, "finetune_lr": 0.001},
+    **{"curves": ["width", "uniform"], "sizes": [0.1, 1], "copycat_size": 0.5},
 }
 
 
@@ -238,7 +238,7 @@ PARAMETERS = {
         ({"schedule": "linear"}, "unknown schedule 'linear'"),
         ({"rounds": 113}, "rounds=113.*112 channels"),
         ({"criterion": "fischer"}, "did you mean 'fisher'"),
-        ({"tune_lr": 0}, "lr must be positive"),
+        ({"finetune_lr": 0}, "lr must be positive"),
         ({"curves": ["with"]}, "did you mean 'width'"),
         ({"curves": ["width", "depth"]}, "no wide_resnet shallower than 10"),
         ({"sizes": [1, 1e-4]}, "no member of the family is as small as 8:"),
@@ -247,14 +247,14 @@ PARAMETERS = {
             "a profile of 5 stages does not fit a network of 3",
         ),
         ({"sizes": [0.5, 50]}, "not 50"),
-        ({"copied": 0}, "not 0"),
+        ({"copycat_size": 0}, "not 0"),
         ({"seeds": ["zero"]}, "not 'zero'"),
         ({"device": "gpu"}, "no device 'gpu'"),
     ],
 )
 def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said):
     ledger.check(PARAMETERS)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         ledger.check({**PARAMETERS, **change})
 
 
@@ -269,7 +269,7 @@ def test_a_depth_is_refused_only_where_there_is_none():
 
 def begins_with(shape: Architecture, folder: Path, outputs: Path, seed: int = 0) -> dict[str, torch.Tensor]:
     """The weights at the beginning of a real training: its steps are so small that they leave them alone."""
-    recipe = Recipe(epochs=1, batch_size=6, lr=1e-30, precision="float32")
+    recipe = TrainingRecipe(epochs=1, batch_size=6, lr=1e-30, precision="float32")
     run = execution.train(shape, recipe, {"name": f"folder:{folder}", "images": 0}, seed)
     execution.execute(run, outputs, "cpu")
     return {
@@ -317,7 +317,7 @@ def test_the_weights_are_saved_whole_or_not_at_all(outputs, monkeypatch):
 
 def test_data_that_changed_since_it_was_described_is_refused(tmp_path):
     described = replace(BASE, data={**execution.source("clutter", 256), "digest": "000000000000"})
-    with pytest.raises(BadInput, match="clutter has changed since train"):
+    with pytest.raises(InputError, match="clutter has changed since train"):
         execution.execute(described, tmp_path, "cpu")
 
 
@@ -330,7 +330,9 @@ def test_a_digest_is_of_every_pixel_and_label():
 
 
 def test_a_rate_of_one_is_the_same_recipe_however_it_is_written():
-    assert json.dumps(Recipe(epochs=1, lr=1).to_json()) == json.dumps(Recipe(epochs=1, lr=1.0).to_json())
+    assert json.dumps(TrainingRecipe(epochs=1, lr=1).to_json()) == json.dumps(
+        TrainingRecipe(epochs=1, lr=1.0).to_json()
+    )
 
 
 # --- code that is not ours -------------------------------------------------------------------------------
@@ -342,7 +344,7 @@ def by_size(power: int):
     def score(group) -> torch.Tensor:
         return group.filters().detach().abs().pow(power).sum(dim=(1, 2, 3))
 
-    return saliency.Criterion("The size of the filters.", group=score)
+    return saliency.Criterion("The size of the filters.", from_weights=score)
 
 
 def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
@@ -350,32 +352,34 @@ def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
     keys = []
     for power in (1, 2, 1):
         monkeypatch.setitem(saliency.CRITERIA, "mine", by_size(power))
-        run = execution.prune(BASE, Plan(rounds=1, criterion="mine"))
+        run = execution.prune(BASE, PruningRecipe(rounds=1, criterion="mine"))
         assert set(run.recipe["code"]) <= set("0123456789abcdef")
-        assert execution.plan(run) == Plan(rounds=1, criterion="mine")  # the code is no field of it
+        assert execution.plan(run) == PruningRecipe(rounds=1, criterion="mine")  # the code is no field of it
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
     monkeypatch.setitem(saliency.CRITERIA, "l1", by_size(2))  # one of ours, replaced
-    assert execution.prune(BASE, Plan(rounds=1, criterion="l1")).recipe["code"]
+    assert execution.prune(BASE, PruningRecipe(rounds=1, criterion="l1")).recipe["code"]
 
 
 def test_an_edited_criterion_is_judged_anew(monkeypatch):
-    ours = execution.judge(BASE, execution.Judging(("fisher", "l1")))
+    ours = execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1")))
     keys = []
     for power in (1, 2, 1):
         monkeypatch.setitem(saliency.CRITERIA, "mine", by_size(power))
-        run = execution.judge(BASE, execution.Judging(("fisher", "l1", "mine")))
+        run = execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1", "mine")))
         assert list(run.recipe["codes"]) == ["mine"]
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
-    assert execution.judge(BASE, execution.Judging(("fisher", "l1"))) == ours
+    assert execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1"))) == ours
     assert "codes" not in ours.recipe
     monkeypatch.setitem(saliency.CRITERIA, "l1", by_size(2))
-    assert list(execution.judge(BASE, execution.Judging(("fisher", "l1"))).recipe["codes"]) == ["l1"]
+    assert list(
+        execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1"))).recipe["codes"]
+    ) == ["l1"]
 
 
 def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
-    recipe = Recipe(epochs=1, batch_size=60)
+    recipe = TrainingRecipe(epochs=1, batch_size=60)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: 1 - done)
     one = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: (1 - done) ** 2)
@@ -383,15 +387,18 @@ def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
     assert one.recipe["code"] != two.recipe["code"]
     assert one.key != two.key
     mine, code = replace(recipe, schedule="mine"), two.recipe["code"]
-    assert execution.tune(CUT, 3, SHAPE, mine).recipe["code"] == code
+    assert execution.finetune(CUT, 3, SHAPE, mine).recipe["code"] == code
     assert execution.compress(BASE, mine, 4).recipe["code"] == code
 
 
 def test_of_what_is_ours_no_code_is_in_the_description():
     for name, criterion in saliency.CRITERIA.items():
         penalty = {"penalty": criterion.penalty, "strength": 0.1} if criterion.penalty != "none" else {}
-        base = execution.train(SHAPE, Recipe(epochs=1, batch_size=60, **penalty), CLUTTER, 0)
+        base = execution.train(SHAPE, TrainingRecipe(epochs=1, batch_size=60, **penalty), CLUTTER, 0)
         assert "code" not in base.recipe
-        assert "code" not in execution.prune(base, Plan(rounds=1, criterion=name, ratio=0.1)).recipe
+        assert "code" not in execution.prune(base, PruningRecipe(rounds=1, criterion=name, ratio=0.1)).recipe
     for schedule in training.SCHEDULES:
-        assert "code" not in execution.train(SHAPE, Recipe(epochs=1, schedule=schedule), CLUTTER, 0).recipe
+        assert (
+            "code"
+            not in execution.train(SHAPE, TrainingRecipe(epochs=1, schedule=schedule), CLUTTER, 0).recipe
+        )

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from horticulture import architecture, data, execution, networks, runs, training
 from horticulture.data import digits
-from horticulture.errors import BadInput
-from horticulture.execution import Judging, loading
+from horticulture.errors import InputError
+from horticulture.execution import OracleConfig, loading
 from horticulture.networks import Network
-from horticulture.pruning import Plan, compression, oracle, saliency, unstructured
-from horticulture.runs import Member, Run
-from horticulture.training import Recipe, evaluation, penalties
+from horticulture.pruning import PruningRecipe, compression, oracle, saliency, unstructured
+from horticulture.runs import CurvePoint, Run
+from horticulture.training import TrainingRecipe, evaluation, penalties
 from tests.conftest import clutter_parts
 
 CLUTTER = {"name": "clutter", "images": 96}
@@ -27,15 +27,17 @@ DEEPER = architecture.named("preresnet-20-4", image=(1, 16, 16), classes=10)
 LISTENING = ("fisher", "taylor", "l1", "random")
 
 # The strengths are such that after six steps some factors are 0 and others are not.
-BASE = execution.train(WRN, Recipe(2, **COMMON), CLUTTER, 3)
-BLOCKS = execution.train(DEEPER, Recipe(2, **COMMON, penalty="blocks", strength=0.9065), CLUTTER, 3)
-GROUPS = execution.train(WRN, Recipe(2, **COMMON, penalty="groups", strength=0.905), CLUTTER, 3)
-SLIM = execution.train(WRN, Recipe(2, **COMMON, penalty="slimming", strength=0.1), CLUTTER, 3)
+BASE = execution.train(WRN, TrainingRecipe(2, **COMMON), CLUTTER, 3)
+BLOCKS = execution.train(DEEPER, TrainingRecipe(2, **COMMON, penalty="blocks", strength=0.9065), CLUTTER, 3)
+GROUPS = execution.train(WRN, TrainingRecipe(2, **COMMON, penalty="groups", strength=0.905), CLUTTER, 3)
+SLIM = execution.train(WRN, TrainingRecipe(2, **COMMON, penalty="slimming", strength=0.1), CLUTTER, 3)
 PLAN = {"rounds": 1, "steps": 1, "lr": 0.01, "batch_size": 32, "precision": "float32"}
-SPARSE = execution.prune(BASE, Plan(**PLAN, criterion="magnitude", ratio=0.8))
-TUNED = execution.tune(SPARSE, 1, WRN, Recipe(3, **COMMON), "kept")
-PACKED = execution.compress(TUNED, Recipe(1, **COMMON), bits=3)
-JUDGED = execution.judge(BASE, Judging(LISTENING, channels=20, steps=2, batch_size=32, precision="float32"))
+SPARSE = execution.prune(BASE, PruningRecipe(**PLAN, criterion="magnitude", ratio=0.8))
+TUNED = execution.finetune(SPARSE, 1, WRN, TrainingRecipe(3, **COMMON), "kept")
+PACKED = execution.compress(TUNED, TrainingRecipe(1, **COMMON), bits=3)
+JUDGED = execution.compare_criteria(
+    BASE, OracleConfig(LISTENING, channels=20, steps=2, batch_size=32, precision="float32")
+)
 EVERY = (BASE, BLOCKS, GROUPS, SLIM, SPARSE, TUNED, PACKED, JUDGED)
 
 
@@ -81,15 +83,15 @@ def logits(network: Network, images: data.Dataset) -> Tensor:
 
 @pytest.mark.parametrize("run", [BLOCKS, GROUPS, SLIM], ids=lambda run: run.recipe["penalty"])
 def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, images, run):
-    recipe = Recipe(**run.recipe)
-    generator = loading.draws(run.architecture, run.seed)
-    network = networks.build(run.architecture, generator).on(torch.device("cpu"))
+    recipe = TrainingRecipe(**run.recipe)
+    generator = loading.init_generator(run.architecture, run.seed)
+    network = networks.build(run.architecture, generator).to_device(torch.device("cpu"))
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
-        list(training.Training(network, images, recipe, generator, rule=penalty))
+        list(training.Trainer(network, images, recipe, generator, rule=penalty))
         running = logits(network, images)
         evaluation.estimate_norms(network, images, 512)
         expected = logits(network, images)  # the factors are still at work
-        state = penalty.state()
+        state = penalty.state_dict()
     plain = logits(network, images)  # and now they are not
     saved = execution.load(run, outputs)
     found = logits(saved, images)
@@ -110,7 +112,9 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
 
 def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outputs, images):
     for run, criterion in ((BLOCKS, "blocks"), (GROUPS, "groups")):
-        pruned = execution.prune(run, Plan(**{**PLAN, "lr": 1e-30}, criterion=criterion, measure="zeros"))
+        pruned = execution.prune(
+            run, PruningRecipe(**{**PLAN, "lr": 1e-30}, criterion=criterion, measure="zeros")
+        )
         execution.execute(pruned, outputs, "cpu")
         factors = metrics(run, outputs)["factors"]
         widths = list(run.architecture.widths)
@@ -133,11 +137,11 @@ def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outpu
 
 def test_a_criterion_that_is_told_needs_a_base_that_tells():
     for criterion in ("blocks", "groups", "slimming"):
-        with pytest.raises(BadInput, match=f"{criterion} needs a network trained with the penalty"):
-            execution.prune(BASE, Plan(**PLAN, criterion=criterion, ratio=0.1))
+        with pytest.raises(InputError, match=f"{criterion} needs a network trained with the penalty"):
+            execution.prune(BASE, PruningRecipe(**PLAN, criterion=criterion, ratio=0.1))
     vgg = architecture.named("vgg-8-8", image=(1, 16, 16), classes=10)
-    with pytest.raises(BadInput, match="no blocks to penalise"):
-        execution.train(vgg, Recipe(1, penalty="blocks", strength=1.0), CLUTTER, 0)
+    with pytest.raises(InputError, match="no blocks to penalise"):
+        execution.train(vgg, TrainingRecipe(1, penalty="blocks", strength=1.0), CLUTTER, 0)
 
 
 @pytest.mark.parametrize(("run", "epochs"), [(BASE, 2), (BLOCKS, 2), (TUNED, 3), (PACKED, 1)], ids=str)
@@ -196,15 +200,15 @@ def test_a_compressed_network_is_what_its_file_says(outputs, images):
 
 @pytest.mark.parametrize("bits", [0, 17])
 def test_codes_of_so_many_bits_are_refused(bits):
-    with pytest.raises(BadInput, match="bits must be 1 to 16"):
-        execution.compress(TUNED, Recipe(1), bits)
-    with pytest.raises(BadInput, match="bits must be 1 to 16"):
-        execution.compress(TUNED, Recipe(1), 4, index_bits=bits)
+    with pytest.raises(InputError, match="bits must be 1 to 16"):
+        execution.compress(TUNED, TrainingRecipe(1), bits)
+    with pytest.raises(InputError, match="bits must be 1 to 16"):
+        execution.compress(TUNED, TrainingRecipe(1), 4, index_bits=bits)
 
 
 def test_weights_to_begin_with_are_refused_by_name():
-    with pytest.raises(BadInput, match="'keep': choose from kept, rewound, sliced, random, fresh"):
-        execution.tune(SPARSE, 1, WRN, Recipe(1), "keep")
+    with pytest.raises(InputError, match="'keep': choose from kept, rewound, sliced, random, fresh"):
+        execution.finetune(SPARSE, 1, WRN, TrainingRecipe(1), "keep")
 
 
 # --- judge -----------------------------------------------------------------------------------------------
@@ -227,7 +231,7 @@ def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, imag
     assert list(frame.columns) == ["group", "channel", "rise", "first", "second", *LISTENING]
     network = execution.load(BASE, outputs)
     places = list(zip(frame["group"], frame["channel"], strict=True))
-    assert places == oracle.sample(network, 20, JUDGED.seed)
+    assert places == oracle.sample_channels(network, 20, JUDGED.seed)
     before = losses(network, images)
     count = len(images.validation)
     halves = torch.arange(count) % 2 == 0, torch.arange(count) % 2 == 1
@@ -268,12 +272,12 @@ def test_the_correlations_are_spearmans_of_what_is_compared(outputs):
 
 @pytest.mark.parametrize("name", ["blocks", "groups", "magnitude"])
 def test_what_cannot_be_judged_channel_by_channel_is_refused(name):
-    with pytest.raises(BadInput, match=f"{name} cannot be judged"):
-        Judging(("fisher", name))
-    with pytest.raises(BadInput, match="unknown criterion 'fischer'"):
-        Judging(("fischer",))
-    with pytest.raises(BadInput, match="channels must be positive"):
-        Judging(("fisher",), channels=0)
+    with pytest.raises(InputError, match=f"{name} cannot be judged"):
+        OracleConfig(("fisher", name))
+    with pytest.raises(InputError, match="unknown criterion 'fischer'"):
+        OracleConfig(("fischer",))
+    with pytest.raises(InputError, match="channels must be positive"):
+        OracleConfig(("fisher",), channels=0)
 
 
 # --- rows and files --------------------------------------------------------------------------------------
@@ -281,12 +285,12 @@ def test_what_cannot_be_judged_channel_by_channel_is_refused(name):
 
 def test_each_kind_has_its_row(outputs):
     members = [
-        *(Member("whole", run, run.recipe["penalty"]) for run in (BASE, BLOCKS, GROUPS, SLIM)),
-        Member("pruned-tuned", SPARSE, "magnitude", ratio=0.8),
-        Member("sparse-fine-tuned", TUNED, "magnitude", 1, 1000, 0.8),
-        Member("sparse-compressed", PACKED, "magnitude", 1, 1000, 0.8),
+        *(CurvePoint("whole", run, run.recipe["penalty"]) for run in (BASE, BLOCKS, GROUPS, SLIM)),
+        CurvePoint("pruned-tuned", SPARSE, "magnitude", ratio=0.8),
+        CurvePoint("sparse-fine-tuned", TUNED, "magnitude", 1, 1000, 0.8),
+        CurvePoint("sparse-compressed", PACKED, "magnitude", 1, 1000, 0.8),
     ]
-    runs.record(outputs / "study", members)
+    runs.record_curves(outputs / "study", members)
     frame = runs.collect(outputs / "study")
     left = WRN.params - round(
         0.8 * sum(w.numel() for w in unstructured.weights(networks.build(WRN)).values())

@@ -12,21 +12,21 @@ from torch import Tensor
 from horticulture import architecture, execution, networks, runs
 from horticulture.architecture import profiles
 from horticulture.data import digits
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import initialization, loading
 from horticulture.networks import Network
 from horticulture.pruning import unstructured
 from horticulture.runs import Run
 from horticulture.study import ledger
-from horticulture.study.config import Found, Protocol
-from horticulture.training import Recipe
+from horticulture.study.config import PrunedNetwork, StudyConfig
+from horticulture.training import TrainingRecipe
 from tests.conftest import clutter_parts
 
-ASKED = Protocol(
+ASKED = StudyConfig(
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
     **{"schedule": "cosine", "batch_size": 32, "criterion": "l1,magnitude", "ratios": [0.3, 0.6]},
-    **{"floor": 0.1, "steps": 1, "tune_lr": 0.01, "tune_epochs": 2, "budgets": list(ledger.BUDGETS)},
-    **{"sizes": [0.4, 0.7], "copied": 0.5, "curves": [*ledger.ALONE, *ledger.FOLLOWING]},
+    **{"floor": 0.1, "steps": 1, "finetune_lr": 0.01, "finetune_epochs": 2, "budgets": list(ledger.BUDGETS)},
+    **{"sizes": [0.4, 0.7], "copycat_size": 0.5, "curves": [*ledger.PRUNING_FREE, *ledger.FROM_PRUNING]},
     **{"guide_network": "wrn-16-1"},
 )
 ALL = list(ledger.BUDGETS)
@@ -56,19 +56,19 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(outputs) -> dict[tuple[str, float, int], Found]:
+def found(outputs) -> dict[tuple[str, float, int], PrunedNetwork]:
     """By criterion, ratio and seed."""
     every = ASKED.found(outputs)
     return {(what.taken.criterion, what.taken.ratio, what.taken.run.seed): what for what in every}
 
 
 @pytest.fixture(scope="module")
-def cut(found) -> Found:
+def cut(found) -> PrunedNetwork:
     return found["l1", 0.6, 1]
 
 
 @pytest.fixture(scope="module")
-def sparse(found) -> Found:
+def sparse(found) -> PrunedNetwork:
     return found["magnitude", 0.6, 1]
 
 
@@ -76,26 +76,34 @@ def sparse(found) -> Found:
 
 
 def test_to_train_on_is_by_the_low_rate_or_by_the_whole_schedule(cut):
-    asked = replace(ASKED, tune_epochs=7)
+    asked = replace(ASKED, finetune_epochs=7)
     low, rewound = ledger.fine_tuned(asked, cut), ledger.lr_rewound(asked, cut)
-    assert low == execution.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.01, "constant", 32), "kept")
-    assert rewound == execution.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.05, "cosine", 32), "kept")
+    assert low == execution.finetune(
+        cut.taken.run, 1, cut.shape, TrainingRecipe(7, 0.01, "constant", 32), "kept"
+    )
+    assert rewound == execution.finetune(
+        cut.taken.run, 1, cut.shape, TrainingRecipe(7, 0.05, "cosine", 32), "kept"
+    )
     random = ledger.random_channels(asked, cut)
-    assert random == execution.tune(cut.taken.run, 1, cut.shape, Recipe(7, 0.01, "constant", 32), "random")
+    assert random == execution.finetune(
+        cut.taken.run, 1, cut.shape, TrainingRecipe(7, 0.01, "constant", 32), "random"
+    )
 
 
 def test_from_scratch_is_the_shape_alone(cut):
     asked = replace(ASKED, epochs=5)
     run = ledger.scratch_e(asked, cut)
-    assert run == execution.train(cut.shape, Recipe(5, 0.05, "cosine", 32), ASKED.source, 1)
+    assert run == execution.train(cut.shape, TrainingRecipe(5, 0.05, "cosine", 32), ASKED.source, 1)
     assert run.start is None
     for budget, weights in ((ledger.weights_rewound, "rewound"), (ledger.sliced, "sliced")):
-        expected = execution.tune(cut.taken.run, 1, cut.shape, Recipe(5, 0.05, "cosine", 32), weights)
+        expected = execution.finetune(
+            cut.taken.run, 1, cut.shape, TrainingRecipe(5, 0.05, "cosine", 32), weights
+        )
         assert budget(asked, cut) == expected
 
 
 def test_the_epochs_that_the_same_compute_buys(cut, sparse, found):
-    asked = replace(ASKED, epochs=10, tune_epochs=3)
+    asked = replace(ASKED, epochs=10, finetune_epochs=3)
     for what in (cut, sparse, found["l1", 0.3, 0]):
         bought = math.floor(10 * WHOLE.macs / what.macs)
         for cap, epochs in ((0.0, bought), (2.0, min(20, bought)), (1.25, min(12, bought))):
@@ -129,16 +137,16 @@ def test_what_is_compressed_is_the_fine_tuned_network(sparse):
 def test_a_shape_that_is_asked_for_twice_is_one_run(cut, found):
     asked = replace(ASKED, cap=1.0)
     assert ledger.scratch_b(asked, cut).key == ledger.scratch_e(asked, cut).key
-    same = replace(ASKED, tune_epochs=1, tune_lr=0.05, schedule="constant")
+    same = replace(ASKED, finetune_epochs=1, finetune_lr=0.05, schedule="constant")
     assert ledger.fine_tuned(same, cut).key == ledger.lr_rewound(same, cut).key
     other = cut._replace(taken=cut.taken._replace(criterion="fisher"))
     assert ledger.scratch_e(ASKED, other).key == ledger.scratch_e(ASKED, cut).key
     assert ledger.scratch_e(ASKED, found["l1", 0.3, 1]).key != ledger.scratch_e(ASKED, cut).key
-    assert len({member.run.key for member in ledger.entries(ASKED, [cut])}) == 8  # scratch-b is shorter
+    assert len({member.run.key for member in ledger.budget_points(ASKED, [cut])}) == 8  # scratch-b is shorter
 
 
 def test_what_says_nothing_is_left_out_and_the_rest_is_named(cut, sparse, capsys):
-    channels, weights = ledger.entries(ASKED, [cut]), ledger.entries(ASKED, [sparse])
+    channels, weights = ledger.budget_points(ASKED, [cut]), ledger.budget_points(ASKED, [sparse])
     # each stage of a WRN-10 has one block, and none of its groups selects channels: nothing to deal anew
     told = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in told] == [
@@ -154,14 +162,14 @@ def test_what_says_nothing_is_left_out_and_the_rest_is_named(cut, sparse, capsys
     fresh = {member.curve: member.run.recipe.get("weights") for member in weights}
     assert fresh["sparse-pruned-scratch"] == fresh["sparse-scratch-b"] == "fresh"
     assert fresh["sparse-weights-rewound"] == "rewound"
-    with pytest.raises(BadInput, match="unknown budget 'scratch': choose from fine-tuned"):
-        ledger.entries(replace(ASKED, budgets=["scratch"]), [cut])
+    with pytest.raises(InputError, match="unknown budget 'scratch': choose from fine-tuned"):
+        ledger.budget_points(replace(ASKED, budgets=["scratch"]), [cut])
 
 
 # --- what a training begins with -------------------------------------------------------------------------
 
 
-def surviving(what: Found, outputs: Path) -> list[list[int]]:
+def surviving(what: PrunedNetwork, outputs: Path) -> list[list[int]]:
     """By group the channels that are not in the table of removals."""
     table = pd.read_csv(runs.folder(what.taken.run, outputs) / "removals.csv")
     gone = {(row.group, row.channel) for row in table.itertuples()}
@@ -185,11 +193,11 @@ def same(network: Network, expected: dict[str, Tensor]) -> bool:
 
 
 def initial(seed: int) -> Network:
-    return networks.build(WHOLE, loading.draws(WHOLE, seed))
+    return networks.build(WHOLE, loading.init_generator(WHOLE, seed))
 
 
-def begun(run: Run, outputs: Path) -> tuple[Network, unstructured.Masked | None]:
-    return initialization.begin(run, outputs)
+def begun(run: Run, outputs: Path) -> tuple[Network, unstructured.MaskCallback | None]:
+    return initialization.starting_network(run, outputs)
 
 
 def test_kept_weights_are_those_of_the_pruning(cut, outputs):
@@ -266,11 +274,11 @@ def test_a_mask_stays_whatever_weights_there_are(sparse, outputs, budget):
 
 
 def test_every_budget_can_be_spent(cut, sparse, outputs):
-    members = [*ledger.entries(ASKED, [cut, sparse]), cut.taken.member(), sparse.taken.member()]
-    members.append(runs.Member("whole", cut.taken.base))
+    members = [*ledger.budget_points(ASKED, [cut, sparse]), cut.taken.member(), sparse.taken.member()]
+    members.append(runs.CurvePoint("whole", cut.taken.base))
     for member in members:
         execution.execute(member.run, outputs, "cpu")
-    runs.record(outputs / "study", members)
+    runs.record_curves(outputs / "study", members)
     frame = runs.collect(outputs / "study")
     assert list(frame.columns) == runs.RESULT_COLUMNS
     assert set(frame["curve"]) == {member.curve for member in members}
@@ -291,14 +299,16 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
         assert pd.notna(row["bytes"]) == (member.curve == "sparse-compressed")
         network = execution.load(member.run, outputs)
         assert execution.evaluate(network, ASKED.dataset, "test") == row["test_error"]
-        masks = unstructured.nonzero(network)
+        masks = unstructured.current_masks(network)
         removed = sum(int((~mask).sum()) for mask in masks.values())
         assert row["params"] == WHOLE.params - removed if "sparse" in member.curve else cut.shape.params
         if "sparse" in member.curve:
             size = sum(mask.numel() for mask in masks.values())
             assert removed == round(0.6 * size)
             pruned = execution.load(sparse.taken.run, outputs)
-            assert all(torch.equal(mask, masks[name]) for name, mask in unstructured.nonzero(pruned).items())
+            assert all(
+                torch.equal(mask, masks[name]) for name, mask in unstructured.current_masks(pruned).items()
+            )
     (whole,) = frame[frame["curve"] == "whole"].to_dict("records")
     assert (whole["params"], whole["train_macs"]) == (WHOLE.params, 96 * WHOLE.macs)
     tuned = frame[frame["curve"] == "pruned-tuned"].set_index(["criterion", "round"])
@@ -318,39 +328,39 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
 
 def test_those_that_follow_nobody_are_trained_as_the_whole(outputs):
     whole = architecture.named("wrn-16-1", image=(1, 16, 16), classes=10)
-    for curve, family in ledger.ALONE.items():
-        members = ledger.scaled(replace(ASKED, network="wrn-16-1", curves=[curve]), outputs)
+    for curve, family in ledger.PRUNING_FREE.items():
+        members = ledger.family_points(replace(ASKED, network="wrn-16-1", curves=[curve]), outputs)
         assert [member.run.seed for member in members] == [0, 1, 0, 1]
         for member, size in zip(members, (0.4, 0.4, 0.7, 0.7), strict=True):
             shape = family(whole, params=round(size * whole.params))
             run = execution.train(shape, ASKED.recipe, ASKED.source, member.run.seed)
-            assert member == runs.Member(curve, run, whole_macs=96 * whole.macs)
-    members = ledger.scaled(replace(ASKED, curves=["uniform"]), outputs)
+            assert member == runs.CurvePoint(curve, run, whole_macs=96 * whole.macs)
+    members = ledger.family_points(replace(ASKED, curves=["uniform"]), outputs)
     for member in members:
         shares = [width / n for width, n in zip(member.run.architecture.widths, WHOLE.widths, strict=True)]
         assert max(shares) - min(shares) <= 1 / 16  # a channel of the narrowest group
 
 
-def nearest(found: dict, seed: int) -> Found:
+def nearest(found: dict, seed: int) -> PrunedNetwork:
     """Of the two prunings of channels, and the whole network that both began with, that nearest to a half."""
     both = [found["l1", ratio, seed] for ratio in (0.3, 0.6)]
     return min(both, key=lambda what: abs(what.shape.params - 0.5 * WHOLE.params))
 
 
 def test_a_model_is_the_pruned_network_nearest_in_size(found, outputs):
-    models = ledger.models(ASKED, outputs)
+    models = ledger.templates(ASKED, outputs)
     assert list(models) == [("l1", 0), ("l1", 1)]  # where single weights went there is no shape to follow
     for (_, seed), model in models.items():
         assert model.mine == nearest(found, seed)
         assert model.every == [nearest(found, 0), nearest(found, 1)]
         assert model.whole == WHOLE
-    large = ledger.models(replace(ASKED, copied=1.0), outputs)
+    large = ledger.templates(replace(ASKED, copycat_size=1.0), outputs)
     assert [model.mine.round for model in large.values()] == [0, 0]
     assert large["l1", 0].mine.shape == WHOLE
 
 
 def test_a_copycat_follows_its_own_seed(found, outputs):
-    members = ledger.scaled(replace(ASKED, curves=["copycat"]), outputs)
+    members = ledger.family_points(replace(ASKED, curves=["copycat"]), outputs)
     assert [member.run.seed for member in members] == [0, 1, 0, 1]
     for member, size in zip(members, (0.4, 0.4, 0.7, 0.7), strict=True):
         model = nearest(found, member.run.seed)
@@ -358,7 +368,7 @@ def test_a_copycat_follows_its_own_seed(found, outputs):
         factors = [w / n for w, n in zip(widths, model.shape.widths, strict=True)]
         assert max(factors) - min(factors) < 1.5 / min(model.shape.widths)
         assert member.run.architecture.params == pytest.approx(size * WHOLE.params, rel=0.03)
-        assert member == runs.Member(
+        assert member == runs.CurvePoint(
             "copycat", member.run, "l1", model.round, model.cost, whole_macs=96 * WHOLE.macs
         )
 
@@ -366,7 +376,7 @@ def test_a_copycat_follows_its_own_seed(found, outputs):
 def test_a_guided_network_follows_all_seeds_by_stage(found, outputs):
     models = [nearest(found, seed) for seed in (0, 1)]
     mean = [(one + two) / 2 for one, two in zip(*(model.shape.widths for model in models), strict=True)]
-    for member in ledger.scaled(replace(ASKED, curves=["guided"]), outputs):
+    for member in ledger.family_points(replace(ASKED, curves=["guided"]), outputs):
         factors = [width / n for width, n in zip(member.run.architecture.widths, mean, strict=True)]
         assert max(factors) - min(factors) < 1.5 / min(mean)
         assert member.before == models[0].cost + models[1].cost
@@ -377,13 +387,13 @@ def test_a_transferred_network_follows_another_network(outputs):
     asked = replace(ASKED, criterion="l1", curves=["transferred"])
     guide = architecture.named("wrn-16-1", image=(1, 16, 16), classes=10)
     assert {taken.base.architecture for taken in asked.guides} == {guide}
-    models = ledger.models(asked.guide, outputs)
+    models = ledger.templates(asked.guide, outputs)
     shares = [
         sum(w for model in models.values() for w in model.mine.shape.widths[at : at + 2])
         / (2 * sum(guide.widths[at : at + 2]))
         for at in (0, 2, 4)
     ]
-    members = ledger.scaled(asked, outputs)
+    members = ledger.family_points(asked, outputs)
     assert [member.run.seed for member in members] == [0, 1, 0, 1]
     for member in members:
         assert member.run.architecture.groups == WHOLE.groups
@@ -402,7 +412,7 @@ def test_a_transferred_network_follows_another_network(outputs):
 def test_without_a_guide_nothing_is_transferred(outputs):
     asked = replace(ASKED, guide_network="", curves=["transferred"])
     assert asked.guides == []
-    with pytest.raises(BadInput, match="transferred needs guide_network"):
-        ledger.scaled(asked, outputs)
-    with pytest.raises(BadInput, match="unknown curve 'with': choose from width"):
-        ledger.scaled(replace(ASKED, curves=["with"]), outputs)
+    with pytest.raises(InputError, match="transferred needs guide_network"):
+        ledger.family_points(asked, outputs)
+    with pytest.raises(InputError, match="unknown curve 'with': choose from width"):
+        ledger.family_points(replace(ASKED, curves=["with"]), outputs)

@@ -12,8 +12,8 @@ from torch import nn
 
 from horticulture import architecture, networks
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
-from horticulture.networks.layers import Convolution, Selection
+from horticulture.errors import InputError
+from horticulture.networks.layers import ChannelSelection, Convolution
 from horticulture.pruning import surgery
 from tests.conftest import SMALL, cut_at_random, small
 
@@ -246,7 +246,7 @@ def test_a_block_that_left_is_one_whose_branch_gives_nothing(family, generator):
         silent, cut = copy.deepcopy(network), copy.deepcopy(network)
         silent.branches[number].register_forward_hook(lambda module, inputs, output: 0 * output)
         for group in groups:
-            surgery.keep(cut.groups[group], [])
+            surgery.keep_channels(cut.groups[group], [])
         assert [cut.architecture.widths[group] for group in groups] == [0] * len(groups)
         torch.testing.assert_close(cut(x), silent(x))
         assert not torch.equal(cut(x), network(x))
@@ -254,9 +254,9 @@ def test_a_block_that_left_is_one_whose_branch_gives_nothing(family, generator):
 
 @pytest.mark.parametrize("inputs", range(1, 9))
 def test_a_fresh_selection_is_spread_evenly(inputs):
-    assert Selection(inputs, inputs).index.tolist() == list(range(inputs))
+    assert ChannelSelection(inputs, inputs).index.tolist() == list(range(inputs))
     for width in range(1, inputs + 1):
-        index = Selection(inputs, width).index.tolist()
+        index = ChannelSelection(inputs, width).index.tolist()
         steps = [b - a for a, b in itertools.pairwise([*index, inputs])]
         assert index[0] == 0
         assert min(steps) >= 1
@@ -264,8 +264,8 @@ def test_a_fresh_selection_is_spread_evenly(inputs):
 
 
 def test_a_selection_by_hand():
-    assert Selection(6, 4).index.tolist() == [0, 1, 3, 4]
-    assert Selection(4, 0).index.tolist() == []
+    assert ChannelSelection(6, 4).index.tolist() == [0, 1, 3, 4]
+    assert ChannelSelection(4, 0).index.tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_selection_by_hand():
 )
 def test_a_selection_gives_each_gradient_back_to_its_channel(layout, generator):
     x = torch.randn(2, 6, 3, 5, generator=generator).contiguous(memory_format=layout).requires_grad_()
-    selection = Selection(6, 4)
+    selection = ChannelSelection(6, 4)
     found = selection(x)
     assert torch.equal(found, torch.stack([x[:, c] for c in (0, 1, 3, 4)], dim=1))
     pull = torch.randn(found.shape, generator=generator)
@@ -289,7 +289,7 @@ def test_a_selection_is_part_of_what_is_saved(generator):
     network = networks.build(a, generator).eval()
     for group in network.groups:
         if group.selection is not None:
-            surgery.keep(group, [1, 2, group.width - 1])
+            surgery.keep_channels(group, [1, 2, group.width - 1])
     again = networks.build(network.architecture)
     index = [group.selection.index.tolist() for group in network.groups if group.selection]
     assert index == [[1, 2, 3], [1, 2, 15], [1, 2, 31], [1, 2, 63]]
@@ -304,7 +304,9 @@ def test_a_network_may_select_what_another_does(family, generator):
     network = networks.build(small(family), generator)
     draw = torch.Generator().manual_seed(3)
     for group in network.groups:
-        surgery.keep(group, sorted(torch.randperm(group.width, generator=draw)[: group.width // 2].tolist()))
+        surgery.keep_channels(
+            group, sorted(torch.randperm(group.width, generator=draw)[: group.width // 2].tolist())
+        )
     found = networks.selections(network)
     again = networks.build(network.architecture, torch.Generator().manual_seed(5), found)
     assert networks.selections(again) == found
@@ -345,9 +347,9 @@ def test_selections_that_do_not_fit_are_refused(first, said):
     whole = architecture.named("densenet-7-3", image=(1, 8, 8), classes=2)
     a = whole.with_widths((3, *whole.widths[1:]))
     rest = [list(range(n)) for n in a.widths[1:]]
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         networks.build(a, selections=[first, *rest])
-    with pytest.raises(BadInput, match="for 5 groups, and there are 6"):
+    with pytest.raises(InputError, match="for 5 groups, and there are 6"):
         networks.build(a, selections=rest)
 
 

@@ -130,4 +130,6 @@ def test_ordinary_papermill_runs_one_notebook_with_another_criterion(outputs, tm
 
 
 def mine():
-    return parameters.declared(next(path for path in parameters.notebooks() if path.stem == "02_prune"))
+    return parameters.notebook_parameters(
+        next(path for path in parameters.notebooks() if path.stem == "02_prune")
+    )

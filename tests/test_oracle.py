@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from horticulture import data, networks
 from horticulture.data import Dataset
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.networks import Network
 from horticulture.pruning import oracle, saliency, surgery
 from horticulture.training import evaluation
@@ -59,8 +59,10 @@ def large(images) -> Dataset:
 def test_the_rise_is_that_of_the_network_really_cut(large, family, mode, norm_images):
     network = worn(family, large).train(mode)
     before = bits(network)
-    channels = oracle.sample(network, 12, seed=3)
-    found = [one.rise for one in oracle.rises(network, large, channels, FLOAT, norm_images=norm_images)]
+    channels = oracle.sample_channels(network, 12, seed=3)
+    found = [
+        one.rise for one in oracle.loss_increases(network, large, channels, FLOAT, norm_images=norm_images)
+    ]
     assert unchanged(network, before)
     assert network.training == mode
 
@@ -78,7 +80,7 @@ def test_the_rise_is_that_of_the_network_really_cut(large, family, mode, norm_im
     whole = loss(copy.deepcopy(network))
     for (group, channel), rise in zip(channels, found, strict=True):
         smaller = copy.deepcopy(network)
-        surgery.remove(smaller, group, channel)
+        surgery.remove_channel(smaller, group, channel)
         assert smaller.architecture.widths[group] == network.architecture.widths[group] - 1
         assert rise == pytest.approx(loss(smaller) - whole, abs=2e-6)
     assert len({round(rise, 6) for rise in found}) > 6  # they are not all alike
@@ -88,7 +90,7 @@ def test_the_rise_is_that_of_the_network_really_cut(large, family, mode, norm_im
 def test_whoever_stops_after_one_has_the_network_as_it_was(images, tiny):
     network = networks.build(tiny)
     before = bits(network)
-    next(oracle.rises(network, images, [(0, 1), (1, 1)], FLOAT, norm_images=10))
+    next(oracle.loss_increases(network, images, [(0, 1), (1, 1)], FLOAT, norm_images=10))
     assert unchanged(network, before)
 
 
@@ -100,7 +102,7 @@ def test_listening_leaves_the_network_as_it_was(images, tiny, mode):
     assert unchanged(network, before)
     assert network.training == mode
     assert all(parameter.grad is None for parameter in network.parameters())
-    assert not any(group.gate._forward_hooks for group in network.groups)
+    assert not any(group.activation._forward_hooks for group in network.groups)
     assert [[len(score) for score in found[name]] for name in LISTENING] == [[3, 4, 5]] * len(LISTENING)
 
 
@@ -114,7 +116,7 @@ def test_the_scores_are_those_of_the_pure_functions(images, tiny):
         x, y = next(batches)
         kept: list[torch.Tensor] = []
         hooks = [
-            group.gate.register_forward_hook(lambda m, i, o, kept=kept: kept.append(o))
+            group.activation.register_forward_hook(lambda m, i, o, kept=kept: kept.append(o))
             for group in network.groups
         ]
         logits = network.train()(x)
@@ -149,12 +151,12 @@ def test_what_was_heard_depends_on_the_seed_alone(images, tiny):
 def test_a_sample_is_drawn_once_each_and_the_same_again(tiny):
     network = networks.build(tiny)
     every = [(group, channel) for group, width in enumerate((3, 4, 5)) for channel in range(width)]
-    found = oracle.sample(network, 7, seed=1)
-    assert found == oracle.sample(network, 7, seed=1)
+    found = oracle.sample_channels(network, 7, seed=1)
+    assert found == oracle.sample_channels(network, 7, seed=1)
     assert len(set(found)) == 7
     assert set(found) < set(every)
-    assert oracle.sample(network, 12, seed=1) == oracle.sample(network, 99, seed=2) == every
-    drawn_with = [tuple(oracle.sample(network, 2, seed)) for seed in range(200)]
+    assert oracle.sample_channels(network, 12, seed=1) == oracle.sample_channels(network, 99, seed=2) == every
+    drawn_with = [tuple(oracle.sample_channels(network, 2, seed)) for seed in range(200)]
     assert {place for pair in drawn_with for place in pair} == set(every)
     assert len(set(drawn_with)) > 50  # of 66
 
@@ -163,11 +165,12 @@ def test_the_loss_is_that_of_the_validation_images(images, tiny):
     network = networks.build(tiny, torch.Generator().manual_seed(0))
     other = Dataset("other", images.classes, images.train, images.validation, drawn(12, 9), pad=1, flip=True)
     one, two = (
-        list(oracle.rises(network, some, [(0, 0)], FLOAT, norm_images=10)) for some in (images, other)
+        list(oracle.loss_increases(network, some, [(0, 0)], FLOAT, norm_images=10))
+        for some in (images, other)
     )
     assert one == two
     moved = Dataset("moved", images.classes, images.train, drawn(12, 9), images.test, pad=1, flip=True)
-    assert list(oracle.rises(network, moved, [(0, 0)], FLOAT, norm_images=10)) != one
+    assert list(oracle.loss_increases(network, moved, [(0, 0)], FLOAT, norm_images=10)) != one
     assert evaluation.evaluate(network, images, images.validation).loss != pytest.approx(
         evaluation.evaluate(network, moved, moved.validation).loss
     )
@@ -184,7 +187,7 @@ def test_no_source_is_in_both_halves(images, tiny, monkeypatch, count):
     monkeypatch.setattr(
         evaluation, "evaluate", lambda n, d, half, t: seen.append(half) or measure(n, d, half, t)
     )
-    next(oracle.rises(networks.build(tiny), dataset, [(0, 0)], FLOAT, norm_images=0, images=count))
+    next(oracle.loss_increases(networks.build(tiny), dataset, [(0, 0)], FLOAT, norm_images=0, images=count))
     first, second = seen[:2]
     assert [set(half.sources.tolist()) for half in (first, second)] == [{7, 5}, {2, 9}]
     where = sources[: count or None]
@@ -199,7 +202,7 @@ def test_no_source_is_in_both_halves(images, tiny, monkeypatch, count):
 )
 def test_where_every_image_is_its_own_source_the_halves_are_every_other_image(images, tiny, part, count):
     network = worn_like(tiny)
-    (found,) = oracle.rises(network, images, [(1, 2)], FLOAT, norm_images=0, part=part, images=count)
+    (found,) = oracle.loss_increases(network, images, [(1, 2)], FLOAT, norm_images=0, part=part, images=count)
     whole = getattr(images, part).first(count)
 
     def loss(which: slice) -> float:
@@ -230,8 +233,8 @@ def test_images_that_cannot_be_halved_are_refused(images, tiny):
         ({"images": -2}, "images of two sources at least: images=-2 of 12"),
         ({"part": "tset"}, "unknown part 'tset': choose from validation, train"),
     ):
-        with pytest.raises(BadInput, match=said):
-            next(oracle.rises(network, images, [(0, 0)], FLOAT, norm_images=0, **wrong))
+        with pytest.raises(InputError, match=said):
+            next(oracle.loss_increases(network, images, [(0, 0)], FLOAT, norm_images=0, **wrong))
 
 
 # --- agreement, by hand ----------------------------------------------------------------------------------
@@ -285,7 +288,7 @@ def test_the_ceiling_by_hand():
     groups = [0, 0, 0, 1, 1, 1]  # perfect in one layer, by 0.5 in the other
     found = oracle.ceiling([1, 2, 3, 11, 12, 13], [1, 2, 3, 12, 11, 13], groups, "layer")
     assert found == pytest.approx(math.sqrt(1.5 / 1.75))
-    with pytest.raises(BadInput, match="say which group"):
+    with pytest.raises(InputError, match="say which group"):
         oracle.ceiling(first, second, scope="layer")
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture import architecture, networks, training
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.training import evaluation, penalties
 from tests.conftest import small
 
@@ -125,7 +125,7 @@ def test_a_step_moves_the_factors_by_their_gradient_and_the_weights_as_ever(name
     torch.testing.assert_close(loss, training.step(plain, its_optimizer, x, y))
     torch.testing.assert_close(dict(network.state_dict()), dict(plain.state_dict()))
     # z = 1 - 0.1 slope - 0.05, then 0.9 of the way on again
-    torch.testing.assert_close(penalty.state()["factors"], 1 - 1.9 * (0.1 * slope + 0.05))
+    torch.testing.assert_close(penalty.state_dict()["factors"], 1 - 1.9 * (0.1 * slope + 0.05))
 
 
 @each_factored
@@ -133,10 +133,10 @@ def test_a_gradient_is_used_once(name, tiny, generator):
     network, optimizer = begun(tiny)
     penalty = penalties.make(network, name, 0)
     training.step(network, optimizer, *batch(tiny, generator), rule=penalty)
-    after = penalty.state()["factors"].clone()
+    after = penalty.state_dict()["factors"].clone()
     assert (after != 1).all()
     penalty.before_step(lr=0.1)  # no pass since: the velocity alone, (after - 1) / 1.9, moves on
-    torch.testing.assert_close(penalty.state()["factors"], after + 0.9 * 0.9 * (after - 1) / 1.9)
+    torch.testing.assert_close(penalty.state_dict()["factors"], after + 0.9 * 0.9 * (after - 1) / 1.9)
 
 
 @each_factored
@@ -146,7 +146,7 @@ def test_with_no_penalty_and_no_pull_a_factor_stays_for_it_knows_no_decay(name, 
     for branch in network.branches:
         branch.weight.data.zero_()  # nothing is added to the trunk: no gradient either
     training.step(network, optimizer, *batch(tiny, torch.Generator().manual_seed(0)), rule=penalty)
-    assert (penalty.state()["factors"] == 1).all()
+    assert (penalty.state_dict()["factors"] == 1).all()
 
 
 @each_factored
@@ -157,11 +157,11 @@ def test_a_strong_penalty_makes_every_factor_exactly_zero_and_none_negative(name
     seen = []
     for _ in range(6):
         training.step(network, optimizer, *batch(SMALL, draw), rule=penalty)
-        seen.append(penalty.state()["factors"].clone())
+        seen.append(penalty.state_dict()["factors"].clone())
     assert (torch.stack(seen) >= 0).all()
     assert (seen[0] > 0).any()
     assert (seen[-1] == 0).all()
-    penalty.absorb()
+    penalty.fold_into_weights()
     assert not any(branch.weight.any() for branch in network.branches)
 
 
@@ -169,12 +169,12 @@ def test_a_strong_penalty_makes_every_factor_exactly_zero_and_none_negative(name
 @pytest.mark.parametrize("mode", [True, False], ids=["training", "evaluating"])
 def test_absorbed_the_plain_network_computes_the_same(name, mode):
     network, penalty, x = trained(SMALL, name, 0.05)
-    kept = penalty.state()["factors"].clone()
+    kept = penalty.state_dict()["factors"].clone()
     assert (kept != 1).all()
     twin = copy.deepcopy(network)  # under the same factors; for batch statistics move in training mode
     with torch.no_grad():
         expected = twin.train(mode)(x)
-    factors = penalty.absorb()
+    factors = penalty.fold_into_weights()
     assert not any(module._forward_hooks for module in network.modules())
     with torch.no_grad():
         torch.testing.assert_close(network.train(mode)(x), expected, rtol=1e-5, atol=1e-5)
@@ -195,8 +195,8 @@ def test_factors_are_heard_in_evaluation_and_no_more_once_closed(name, tiny, ima
 
     penalty = penalties.make(network, name, 0.1)
     assert as_before()  # all of them 1
-    half = {key: tensor / 2 for key, tensor in penalty.state().items()}
-    penalty.restore(half)
+    half = {key: tensor / 2 for key, tensor in penalty.state_dict().items()}
+    penalty.load_state_dict(half)
     scaled = evaluation.evaluate(network, images, images.test)
     assert scaled.loss != loss
     penalty.close()
@@ -216,11 +216,11 @@ def test_the_type_and_the_memory_format_of_what_is_scaled_are_kept(name, tiny, g
     def note(module, inputs, output):
         seen.append((output.dtype, output.is_contiguous(memory_format=torch.channels_last)))
 
-    for module in network.branches if name == "blocks" else [group.gate for group in network.groups]:
+    for module in network.branches if name == "blocks" else [group.activation for group in network.groups]:
         module.register_forward_hook(note)  # after the penalty's own
     training.step(network, optimizer, *batch(tiny, generator), torch.bfloat16, penalty)
     assert seen == [(torch.bfloat16, True)] * 3
-    assert penalty.state()["factors"].dtype == torch.float32
+    assert penalty.state_dict()["factors"].dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", penalties.PENALTIES)
@@ -234,18 +234,18 @@ def test_put_down_and_taken_up_again_it_ends_with_the_same_bits(name):
     its_penalty = penalties.make(whole, name, 0.01)
     steps(whole, optimizer, its_penalty, range(2))
     kept = {key: tensor.clone() for key, tensor in training.tensors_of(whole, optimizer).items()}
-    kept_by_penalty = {key: tensor.clone() for key, tensor in its_penalty.state().items()}
+    kept_by_penalty = {key: tensor.clone() for key, tensor in its_penalty.state_dict().items()}
     steps(whole, optimizer, its_penalty, range(2, 4))
 
     again, its_optimizer = begun(SMALL, seed=5)
     training.restore_tensors(again, its_optimizer, kept)
     penalty = penalties.make(again, name, 0.01)
-    penalty.restore(kept_by_penalty)
+    penalty.load_state_dict(kept_by_penalty)
     steps(again, its_optimizer, penalty, range(2, 4))
 
-    assert penalty.state().keys() == its_penalty.state().keys()
-    assert all(torch.equal(t, penalty.state()[key]) for key, t in its_penalty.state().items())
-    assert penalty.absorb() == its_penalty.absorb()
+    assert penalty.state_dict().keys() == its_penalty.state_dict().keys()
+    assert all(torch.equal(t, penalty.state_dict()[key]) for key, t in its_penalty.state_dict().items())
+    assert penalty.fold_into_weights() == its_penalty.fold_into_weights()
     assert all(torch.equal(t, whole.state_dict()[key]) for key, t in again.state_dict().items())
 
 
@@ -256,7 +256,7 @@ def test_vanished_groups_are_no_hindrance(name, widths, tiny):
     network, penalty, x = trained(shape, name, 0.01, steps=2)
     with torch.no_grad():
         expected = network.eval()(x)
-    factors = penalty.absorb()
+    factors = penalty.fold_into_weights()
     with torch.no_grad():
         torch.testing.assert_close(network(x), expected)
     if name in FACTORED:
@@ -294,14 +294,14 @@ def test_scores_of_groups_are_their_factors(tiny):
     ],
 )
 def test_factors_of_another_network_are_refused(name, factors, said, tiny):
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         penalties.scores(tiny, name, factors)
 
 
 @pytest.mark.parametrize("strength", [-1e-4, math.nan, math.inf])
 @pytest.mark.parametrize("name", ["slimming", "blocks", "groups"])
 def test_a_strength_below_zero_is_refused(name, strength, tiny):
-    with pytest.raises(BadInput, match=r"strength.*0 or more, not"):
+    with pytest.raises(InputError, match=r"strength.*0 or more, not"):
         penalties.make(networks.build(tiny), name, strength)
 
 
@@ -311,17 +311,17 @@ def test_no_penalty_ignores_its_strength_and_changes_nothing(tiny, generator):
     x, y = batch(tiny, generator)
     with penalties.make(network, "none", -1) as penalty:
         training.step(network, optimizer, x, y, rule=penalty)
-        assert penalty.absorb() == []
-        assert penalty.state() == {}
+        assert penalty.fold_into_weights() == []
+        assert penalty.state_dict() == {}
     training.step(plain, its_optimizer, x, y)
     assert all(torch.equal(t, plain.state_dict()[key]) for key, t in network.state_dict().items())
 
 
 def test_an_unknown_penalty_is_refused_with_the_choices(tiny):
-    with pytest.raises(BadInput, match=r"none, slimming, blocks, groups \(did you mean 'slimming'\?\)"):
+    with pytest.raises(InputError, match=r"none, slimming, blocks, groups \(did you mean 'slimming'\?\)"):
         penalties.make(networks.build(tiny), "sliming", 1e-4)
 
 
 def test_a_network_without_blocks_is_told_to_use_groups():
-    with pytest.raises(BadInput, match=r"vgg has no blocks.*use groups"):
+    with pytest.raises(InputError, match=r"vgg has no blocks.*use groups"):
         penalties.make(networks.build(small("vgg")), "blocks", 0.01)

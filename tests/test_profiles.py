@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from horticulture import architecture
 from horticulture.architecture import Architecture, families, profiles
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 SIX = Architecture("wide_resnet", 16, 2, (1, 8, 8), (4, 4, 4, 4), (10, 10, 20, 20, 40, 40))
 
@@ -57,7 +57,7 @@ def test_a_profile_goes_over_to_another_network_with_as_many_stages():
     profile = profiles.by_stage([SIX.with_widths((10, 10, 5, 15, 10, 10))], SIX)
     over = profiles.guided(cifar("wrn-22-1"), profile, scale=1.0)
     assert over.widths == (16, 16, 16, 16, 16, 16, 16, 16, 16)
-    with pytest.raises(BadInput, match="2 stages does not fit a network of 3"):
+    with pytest.raises(InputError, match="2 stages does not fit a network of 3"):
         profiles.guided(SIX, profile[:2], scale=1.0)
 
 
@@ -108,7 +108,7 @@ def test_shuffled_is_never_what_it_was(left, full, seed):
             dealt = [n for n, of in zip(found.widths, full, strict=True) if of == size]
             assert Counter(dealt) == Counter(widths)
     else:
-        with pytest.raises(BadInput, match="no shuffling gives another network"):
+        with pytest.raises(InputError, match="no shuffling gives another network"):
             profiles.shuffled(pruned, whole, seed)
 
 
@@ -124,27 +124,27 @@ def test_groups_of_one_block_stay_together(monkeypatch):
 def test_alike_by_hand():
     a, b = SIX.with_widths((5, 0, 20, 10, 10, 4)), SIX.with_widths((10, 0, 18, 10, 10, 11))
     # 5 + 2 + 7 channels of 140 are in one and not in the other
-    assert profiles.alike([a, b], SIX) == pytest.approx(1 - 14 / 140)
-    assert profiles.alike([a, a, b], SIX) == pytest.approx(1 - (0 + 14 + 14) / 3 / 140)
-    assert profiles.alike([a, a], SIX) == 1
-    assert profiles.alike([SIX, SIX.with_widths((0,) * 6)], SIX) == 0
-    with pytest.raises(BadInput, match="two or more"):
-        profiles.alike([a], SIX)
+    assert profiles.similarity([a, b], SIX) == pytest.approx(1 - 14 / 140)
+    assert profiles.similarity([a, a, b], SIX) == pytest.approx(1 - (0 + 14 + 14) / 3 / 140)
+    assert profiles.similarity([a, a], SIX) == 1
+    assert profiles.similarity([SIX, SIX.with_widths((0,) * 6)], SIX) == 0
+    with pytest.raises(InputError, match="two or more"):
+        profiles.similarity([a], SIX)
 
 
 def test_spread_by_hand():
-    found = profiles.spread([SIX, SIX.with_widths((6, 10, 0, 20, 40, 40))], SIX)
+    found = profiles.width_statistics([SIX, SIX.with_widths((6, 10, 0, 20, 40, 40))], SIX)
     assert list(found["group"]) == list(SIX.groups)
     assert list(found["whole"]) == list(SIX.widths)
     assert list(found["mean"]) == [8, 10, 10, 20, 40, 40]
     assert list(found["std"]) == pytest.approx([math.sqrt(8), 0, math.sqrt(200), 0, 0, 0])
 
 
-@pytest.mark.parametrize("of", [profiles.by_stage, profiles.alike, profiles.spread])
+@pytest.mark.parametrize("of", [profiles.by_stage, profiles.similarity, profiles.width_statistics])
 def test_other_networks_than_the_whole_are_refused(of):
-    with pytest.raises(BadInput, match="9 groups, not 6"):
+    with pytest.raises(InputError, match="9 groups, not 6"):
         of([SIX, cifar("wrn-22-2")], SIX)
-    with pytest.raises(BadInput, match="no architecture"):
+    with pytest.raises(InputError, match="no architecture"):
         of([], SIX)
 
 
@@ -180,8 +180,8 @@ def test_resnet_110_presets_are_the_published_networks():
 def test_a_preset_fits_its_network_alone():
     assert profiles.preset("resnet-56-a", cifar("wrn-58-1")) == profiles.PRESETS["resnet-56-a"]  # 27 blocks
     with pytest.raises(
-        BadInput, match="resnet-56-a is for 27 groups, and this wide_resnet of depth 40 has 18"
+        InputError, match="resnet-56-a is for 27 groups, and this wide_resnet of depth 40 has 18"
     ):
         profiles.preset("resnet-56-a", cifar("wrn-40-2"))
-    with pytest.raises(BadInput, match="did you mean 'resnet-56-a'"):
+    with pytest.raises(InputError, match="did you mean 'resnet-56-a'"):
         profiles.preset("resnet-56a", cifar("wrn-40-2"))

@@ -7,18 +7,18 @@ import pytest
 
 from horticulture import architecture, execution, runs
 from horticulture.data import digits
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import loading
-from horticulture.pruning import Plan, unstructured
+from horticulture.pruning import PruningRecipe, unstructured
 from horticulture.study import config, ledger
-from horticulture.study.config import Protocol
-from horticulture.training import Recipe
+from horticulture.study.config import StudyConfig
+from horticulture.training import TrainingRecipe
 from tests.conftest import clutter_parts
 
-ASKED = Protocol(
+ASKED = StudyConfig(
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0]},
     **{"epochs": 1, "lr": 0.05, "schedule": "constant", "batch_size": 32},
-    **{"strengths": {"slimming": 1e-3, "blocks": 0.1}, "steps": 2, "tune_lr": 0.01, "tune_epochs": 1},
+    **{"strengths": {"slimming": 1e-3, "blocks": 0.1}, "steps": 2, "finetune_lr": 0.01, "finetune_epochs": 1},
 )
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 BY_RATIO = replace(ASKED, criterion="fisher, slimming,magnitude", ratios=[0.5], longer=[1, 2])
@@ -52,7 +52,7 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
 
 def test_it_takes_its_parameters_from_all_there_are():
     parameters = {"outputs": "/elsewhere", "workers": 3, "device": "cpu", "pd": pytest, "margin": 1.0}
-    found = Protocol.of({**vars(BY_RATIO), **parameters})
+    found = StudyConfig.of({**vars(BY_RATIO), **parameters})
     assert found == BY_RATIO
     assert found.whole == WHOLE
     assert found.source == {"name": "clutter", "images": 96, "image_size": 0, "digest": found.dataset.digest}
@@ -62,7 +62,7 @@ def test_it_takes_its_parameters_from_all_there_are():
 def test_a_base_is_a_training_from_scratch():
     asked = replace(ASKED, seeds=[3, 5], epochs=7)
     assert [base.seed for base in asked.bases] == [3, 5]
-    assert asked.bases[1] == execution.train(WHOLE, Recipe(7, 0.05, "constant", 32), asked.source, 5)
+    assert asked.bases[1] == execution.train(WHOLE, TrainingRecipe(7, 0.05, "constant", 32), asked.source, 5)
 
 
 def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
@@ -94,16 +94,16 @@ def test_a_base_carries_the_penalty_that_its_criterion_needs():
 )
 def test_a_penalty_without_a_strength_is_refused(strengths):
     asked = replace(BY_RATIO, strengths=strengths)
-    with pytest.raises(BadInput, match="how strong the penalty slimming is, above 0"):
+    with pytest.raises(InputError, match="how strong the penalty slimming is, above 0"):
         asked.check()
     replace(asked, criterion="fisher").check()
 
 
 def test_a_plan_says_of_weights_only_what_weights_know():
     asked = replace(BY_RATIO, measure="params", scope="layer", floor=0.2, rounds=3, criterion="l1,magnitude")
-    channels, weights = (Plan(**taken.run.recipe) for taken in asked.prunings[::2])
-    assert channels == Plan(3, "l1", 0.5, "params", "layer", 0.2, steps=2, lr=0.01, batch_size=32)
-    assert weights == Plan(3, "magnitude", 0.5, "params", "layer", steps=2, lr=0.01, batch_size=32)
+    channels, weights = (PruningRecipe(**taken.run.recipe) for taken in asked.prunings[::2])
+    assert channels == PruningRecipe(3, "l1", 0.5, "params", "layer", 0.2, steps=2, lr=0.01, batch_size=32)
+    assert weights == PruningRecipe(3, "magnitude", 0.5, "params", "layer", steps=2, lr=0.01, batch_size=32)
     preset = replace(asked, scope="vgg-16-a", criterion="magnitude").prunings[0]
     assert preset.run.recipe["scope"] == "global"  # presets are of channels
 
@@ -126,9 +126,11 @@ def test_a_scope_that_is_not_the_criterions_own_is_part_of_its_name():
             assert [taken.member().criterion for taken in asked.prunings] == names
     assert next(t.label for t in replace(every, scope="global").prunings) == "l1 (global) −50 %"
 
-    said = str(Plan(1, "l1", 0.5))
-    assert said == str(Plan(1, "l1", 0.5, scope="layer")) == str(Plan(1, "fisher", 0.5))
-    assert str(Plan(1, "l1", 0.5, scope="global")) == said.replace("channels, ", "channels, scope global, ")
+    said = str(PruningRecipe(1, "l1", 0.5))
+    assert said == str(PruningRecipe(1, "l1", 0.5, scope="layer")) == str(PruningRecipe(1, "fisher", 0.5))
+    assert str(PruningRecipe(1, "l1", 0.5, scope="global")) == said.replace(
+        "channels, ", "channels, scope global, "
+    )
 
 
 def test_what_two_studies_ask_for_is_one_run():
@@ -177,7 +179,7 @@ def test_of_single_weights_the_shape_is_whole_and_the_macs_are_those_left(output
         assert what.taken.sparse
         assert what.shape == WHOLE
         network = execution.load(what.taken.run, outputs)
-        masks = unstructured.nonzero(network)
+        masks = unstructured.current_masks(network)
         gone = sum(int((~mask).sum()) for mask in masks.values())
         assert gone == round(0.5 * sum(mask.numel() for mask in masks.values()))
         places = [256] * 3 + [64] * 3 + [16] * 3  # of a 16 x 16 image in the stem and the three blocks
@@ -212,7 +214,7 @@ def test_what_went_at_one_stroke_is_looked_at_without_any_size(outputs):
     assert what.taken.label == "slimming"
     removed = runs.removals(what.taken.run, outputs)
     assert removed[["round", "group", "channel"]].to_numpy().tolist() == [[0, -1, -1], [1, -1, -1]]
-    runs.record(outputs / "zeros", [what.taken.member()])
+    runs.record_curves(outputs / "zeros", [what.taken.member()])
     assert runs.architectures(outputs / "zeros") == {WHOLE.id: WHOLE}
 
 
@@ -233,7 +235,7 @@ def test_a_place_in_the_study_says_how_it_was_found(outputs):
     channels, *_, weights = BY_RATIO.found(outputs)
     run = channels.taken.run
     member = channels.member("fine-tuned", run)
-    assert member == runs.Member("fine-tuned", run, "fisher", 1, channels.cost, 0.5, 1.0, 96 * WHOLE.macs)
+    assert member == runs.CurvePoint("fine-tuned", run, "fisher", 1, channels.cost, 0.5, 1.0, 96 * WHOLE.macs)
     assert weights.member("fine-tuned", run).curve == "sparse-fine-tuned"
     by_channel = BY_CHANNEL.found(outputs)[-1].member("fine-tuned", run)
     assert (by_channel.ratio, by_channel.round) == (None, 4)
@@ -248,12 +250,12 @@ def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
     asked = replace(BY_RATIO, longer=[1], criterion="l1,magnitude", seeds=[0, 1], ratios=[0.5, 0.25])
     for taken in asked.prunings:
         execution.execute(taken.run, outputs, "cpu")
-    found = config.ends(asked, outputs)
+    found = config.final_architectures(asked, outputs)
     assert list(found) == ["l1 −50 %", "l1 −25 %"]  # where single weights went there is no shape to see
     loaded = [execution.load(taken.run, outputs).architecture for taken in asked.prunings if not taken.sparse]
     assert [*found["l1 −50 %"], *found["l1 −25 %"]] == loaded
     assert [sum(shape.widths) for shape in loaded] == [56, 56, 84, 84]
-    (alone,) = config.ends(BY_CHANNEL, outputs).values()
+    (alone,) = config.final_architectures(BY_CHANNEL, outputs).values()
     assert [sum(shape.widths) for shape in alone] == [108]
 
 
@@ -261,16 +263,16 @@ def test_the_moments_of_a_pruning_are_in_the_order_in_which_it_shrinks(outputs, 
     run = BY_CHANNEL.prunings[0].run
     removed = runs.removals(run, outputs)
     at = {round_: runs.architecture_at(run, removed, round_) for round_ in range(5)}
-    shown = config.moments(BY_CHANNEL, outputs)
+    shown = config.snapshots(BY_CHANNEL, outputs)
     assert shown == {"whole": WHOLE, **{f"fisher, round {n}": at[n] for n in (1, 2, 3, 4)}}
     assert list(shown) == ["whole", *(f"fisher, round {n}" for n in (1, 2, 3, 4))]
     monkeypatch.setattr(config, "MOMENTS", 2)
-    assert list(config.moments(BY_CHANNEL, outputs)) == ["whole", "fisher, round 2", "fisher, round 4"]
+    assert list(config.snapshots(BY_CHANNEL, outputs)) == ["whole", "fisher, round 2", "fisher, round 4"]
 
 
 def test_what_went_at_one_stroke_has_one_moment_of_the_first_seed(outputs):
     asked = replace(BY_RATIO, seeds=[0, 1])  # the second has not been made
-    shown = config.moments(asked, outputs)
+    shown = config.snapshots(asked, outputs)
     names = [f"{name} −50 %{longer}" for name in ("fisher", "slimming") for longer in ("", ", trained × 2")]
     assert list(shown) == ["whole", *names]
     assert [sum(shape.widths) for shape in shown.values()] == [112, 56, 56, 56, 56]
@@ -302,7 +304,7 @@ PARAMETERS = {
         ({"data": "clutterr"}, "did you mean 'clutter'"),
         ({"sizes": [0.5, 1.5]}, "sizes are shares.*not 1.5"),
         ({"sizes": ["half"]}, "not 'half'"),
-        ({"copied": 0}, "not 0"),
+        ({"copycat_size": 0}, "not 0"),
         ({"seeds": [0, 0.5]}, "seeds are whole numbers, not 0.5"),
         ({"ratios": [0.5, "1e-1"]}, "ratio must be at least 0 and below 1, not '1e-1'"),
         ({"ratios": [1.0]}, "ratio must be at least 0 and below 1, not 1.0"),
@@ -317,9 +319,9 @@ PARAMETERS = {
             "vgg has no blocks",
         ),
         ({"schedule": "linear"}, "unknown schedule 'linear'"),
-        ({"tune_lr": 0}, "lr must be positive"),
+        ({"finetune_lr": 0}, "lr must be positive"),
         ({"epochs": 0}, "epochs must be positive, not 0"),
-        ({"tune_epochs": 0}, "tune_epochs must be positive, not 0"),
+        ({"finetune_epochs": 0}, "finetune_epochs must be positive, not 0"),
         ({"precision": "half"}, "unknown precision 'half': choose from float32, bfloat16"),
         ({"norms": "stale"}, "unknown norms 'stale': choose from estimated, running"),
         ({"evaluate_every": 0}, "evaluate_every must be positive, not 0"),
@@ -334,5 +336,5 @@ PARAMETERS = {
 )
 def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said):
     ledger.check(PARAMETERS)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         ledger.check({**PARAMETERS, **change})

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from horticulture import architecture, data, networks, pruning
-from horticulture.errors import BadInput
-from horticulture.pruning import Choice, Plan, saliency, unstructured
+from horticulture.errors import InputError
+from horticulture.pruning import PruningRecipe, ScoredChannel, saliency, unstructured
 from horticulture.training import evaluation, penalties
 from tests.conftest import SMALL, small
 
 # Those by which one channel can go a round, in a network that had no training of a special kind.
 BY_CHANNEL = [name for name, found in saliency.CRITERIA.items() if found.unit == "channel" and not found.told]
-PLAN = Plan(rounds=3, steps=2, batch_size=10, lr=0.01, precision="float32")
+PLAN = PruningRecipe(rounds=3, steps=2, batch_size=10, lr=0.01, precision="float32")
 
 
 @pytest.fixture
@@ -25,21 +25,25 @@ def network(tiny):
 def test_of_equals_the_lowest_is_the_first_of_the_group_with_the_fewest_of_them():
     """Alone among its equals a channel stands at 1/2, of two the first at 1/4, of nine at 1/18."""
     scores = [torch.tensor([3.0, 1.0]), torch.tensor([]), torch.tensor([2.0, 0.5, 0.5]), torch.tensor([0.5])]
-    assert pruning.lowest(scores) == Choice(2, 1, 0.5)
-    assert pruning.lowest([torch.zeros(0), torch.zeros(2), torch.zeros(9)]) == Choice(2, 0, 0.0)
-    assert pruning.lowest([torch.tensor([4.0]), torch.tensor([5.0, -1.0])]) == Choice(1, 1, -1.0)
+    assert pruning.lowest_channel(scores) == ScoredChannel(2, 1, 0.5)
+    assert pruning.lowest_channel([torch.zeros(0), torch.zeros(2), torch.zeros(9)]) == ScoredChannel(
+        2, 0, 0.0
+    )
+    assert pruning.lowest_channel([torch.tensor([4.0]), torch.tensor([5.0, -1.0])]) == ScoredChannel(
+        1, 1, -1.0
+    )
 
 
 def test_a_group_at_its_least_loses_no_channel():
     scores = [torch.tensor([0.0]), torch.tensor([2.0, 1.0]), torch.tensor([1.0, 1.5])]
-    assert pruning.lowest(scores) == Choice(0, 0, 0.0)
-    assert pruning.lowest(scores, (0, 0, 0)) == Choice(0, 0, 0.0)
-    assert pruning.lowest(scores, (1, 1, 1)) == Choice(1, 1, 1.0)
-    assert pruning.lowest(scores, (1, 2, 1)) == Choice(2, 0, 1.0)
-    with pytest.raises(BadInput, match="no channel is left to remove"):
-        pruning.lowest(scores, (1, 2, 2))
+    assert pruning.lowest_channel(scores) == ScoredChannel(0, 0, 0.0)
+    assert pruning.lowest_channel(scores, (0, 0, 0)) == ScoredChannel(0, 0, 0.0)
+    assert pruning.lowest_channel(scores, (1, 1, 1)) == ScoredChannel(1, 1, 1.0)
+    assert pruning.lowest_channel(scores, (1, 2, 1)) == ScoredChannel(2, 0, 1.0)
+    with pytest.raises(InputError, match="no channel is left to remove"):
+        pruning.lowest_channel(scores, (1, 2, 2))
     with pytest.raises(FloatingPointError, match="not finite"):
-        pruning.lowest([torch.tensor([torch.nan]), torch.ones(2)], (1, 1))
+        pruning.lowest_channel([torch.tensor([torch.nan]), torch.ones(2)], (1, 1))
 
 
 @pytest.mark.parametrize("family", ["vgg", "preresnet"])
@@ -49,25 +53,27 @@ def test_no_group_goes_below_its_least(family):
     a = architecture.named(SMALL[family], image=clutter.image, classes=10).with_widths(few)
     network = networks.build(a, torch.Generator().manual_seed(0))
     spare = sum(few) - sum(a.least)
-    with pytest.raises(BadInput, match=f"rounds={spare + 1}, but the network has {spare} channels to remove"):
-        pruning.Pruning(network, clutter, replace(PLAN, rounds=spare + 1), 0)
-    for removal in pruning.Pruning(network, clutter, replace(PLAN, rounds=spare, evaluate_every=99), 0):
+    with pytest.raises(
+        InputError, match=f"rounds={spare + 1}, but the network has {spare} channels to remove"
+    ):
+        pruning.Pruner(network, clutter, replace(PLAN, rounds=spare + 1), 0)
+    for removal in pruning.Pruner(network, clutter, replace(PLAN, rounds=spare, evaluate_every=99), 0):
         assert all(n >= least for n, least in zip(removal.architecture.widths, a.least, strict=True))
     assert network.architecture.widths == a.least
 
 
 def test_no_channel_and_no_number_are_refused():
-    with pytest.raises(BadInput, match="no channel is left"):
-        pruning.lowest([torch.zeros(0), torch.zeros(0)])
+    with pytest.raises(InputError, match="no channel is left"):
+        pruning.lowest_channel([torch.zeros(0), torch.zeros(0)])
     for bad in (torch.nan, torch.inf):
         with pytest.raises(FloatingPointError, match="not finite"):
-            pruning.lowest([torch.tensor([1.0, bad])])
+            pruning.lowest_channel([torch.tensor([1.0, bad])])
 
 
 @pytest.mark.parametrize("criterion", BY_CHANNEL)
 def test_one_channel_goes_each_round(network, tiny, images, criterion):
     history = []
-    for removal in pruning.Pruning(network, images, replace(PLAN, criterion=criterion), seed=0):
+    for removal in pruning.Pruner(network, images, replace(PLAN, criterion=criterion), seed=0):
         assert removal.architecture == network.architecture
         history.append(removal)
     assert [removal.round for removal in history] == [0, 1, 2, 3]
@@ -92,7 +98,7 @@ def test_channel_numbers_are_those_of_the_whole_network(network, images, criteri
     whole = [group.producer.weight.detach().clone() for group in network.groups]
     gone: set[tuple[int, int]] = set()
     plan = replace(PLAN, rounds=rounds, ratio=ratio, lr=1e-12, criterion=criterion, steps=1)
-    for removal in pruning.Pruning(network, images, plan, seed=1):
+    for removal in pruning.Pruner(network, images, plan, seed=1):
         gone |= {(choice.group, choice.channel) for choice in removal.gone}
         missing = set()
         for number, (group, before) in enumerate(zip(network.groups, whole, strict=True)):
@@ -111,13 +117,13 @@ def test_a_round_removes_what_its_criterion_says(network, images):
         for number, group in enumerate(network.groups)
         for channel, norm in enumerate(group.producer.weight.detach().abs().sum(dim=(1, 2, 3)))
     }
-    gone = [choice for removal in pruning.Pruning(network, images, plan, seed=0) for choice in removal.gone]
+    gone = [choice for removal in pruning.Pruner(network, images, plan, seed=0) for choice in removal.gone]
     assert [(choice.group, choice.channel) for choice in gone] == sorted(norms, key=norms.__getitem__)
     assert [choice.saliency for choice in gone] == pytest.approx(sorted(norms.values()), rel=1e-4)
 
 
 def test_a_network_can_be_pruned_to_no_channels_at_all(network, images):
-    history = list(pruning.Pruning(network, images, replace(PLAN, rounds=12), seed=0))
+    history = list(pruning.Pruner(network, images, replace(PLAN, rounds=12), seed=0))
     assert network.architecture.widths == (0, 0, 0)
     assert history[-1].architecture.widths == (0, 0, 0)
     assert all(group.width == 0 for group in network.groups)
@@ -128,7 +134,7 @@ def test_a_network_can_be_pruned_to_no_channels_at_all(network, images):
 def test_fine_tuning_goes_on_after_the_removals(network, images):
     before = network.stem.weight.detach().clone()
     losses = [
-        r.loss for r in pruning.Pruning(network, images, replace(PLAN, rounds=6, steps=8, lr=0.05), seed=0)
+        r.loss for r in pruning.Pruner(network, images, replace(PLAN, rounds=6, steps=8, lr=0.05), seed=0)
     ]
     assert not torch.equal(before, network.stem.weight)
     assert losses[-1] < losses[0] - 0.1
@@ -136,8 +142,8 @@ def test_fine_tuning_goes_on_after_the_removals(network, images):
 
 def test_more_rounds_than_channels_are_refused_before_any_work(network, images):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    with pytest.raises(BadInput, match="rounds=13, but the network has 12 channels"):
-        next(iter(pruning.Pruning(network, images, replace(PLAN, rounds=13), seed=0)))
+    with pytest.raises(InputError, match="rounds=13, but the network has 12 channels"):
+        next(iter(pruning.Pruner(network, images, replace(PLAN, rounds=13), seed=0)))
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
@@ -147,7 +153,7 @@ def test_the_same_seed_gives_the_same_history(tiny, images, criterion):
 
     def history(seed: int) -> list:
         network = networks.build(tiny, torch.Generator().manual_seed(0))
-        return list(pruning.Pruning(network, images, plan, seed))
+        return list(pruning.Pruner(network, images, plan, seed))
 
     assert history(3) == history(3)
     assert history(3) != history(4)
@@ -159,9 +165,9 @@ def test_the_same_seed_gives_the_same_history(tiny, images, criterion):
 def test_a_ratio_goes_in_equal_parts_and_the_same_ones_as_one_by_one(tiny, images):
     """At a rate of nearly nothing l1 does not change, so it does not matter when a channel goes."""
 
-    def history(plan: Plan) -> list:
+    def history(plan: PruningRecipe) -> list:
         network = networks.build(tiny, torch.Generator().manual_seed(0))
-        return list(pruning.Pruning(network, images, plan, seed=0))
+        return list(pruning.Pruner(network, images, plan, seed=0))
 
     plan = replace(PLAN, criterion="l1", lr=1e-12, steps=1)
     shared, single = history(replace(plan, rounds=3, ratio=0.5)), history(replace(plan, rounds=6))
@@ -176,7 +182,7 @@ def test_single_weights_go_in_equal_parts_and_none_comes_back(network, tiny, ima
     weights = sum(conv.weight.numel() for conv in network.modules() if isinstance(conv, torch.nn.Conv2d))
     plan = replace(PLAN, criterion="magnitude", ratio=0.6, lr=0.05)
     before: dict[str, torch.Tensor] = {}
-    for removal in pruning.Pruning(network, images, plan, seed=0):
+    for removal in pruning.Pruner(network, images, plan, seed=0):
         zeros = {name: weight == 0 for name, weight in unstructured.weights(network).items()}
         gone = round(weights * 0.6 * removal.round / 3)
         assert sum(int(zero.sum()) for zero in zeros.values()) == gone
@@ -190,10 +196,10 @@ def test_single_weights_go_in_equal_parts_and_none_comes_back(network, tiny, ima
 def test_a_block_goes_as_a_whole_when_its_factor_is_zero(network, tiny, images):
     told = penalties.scores(tiny, "blocks", [0.5, 0.0, 0.25])
     plan = replace(PLAN, criterion="blocks", rounds=1, measure="zeros")
-    before, after = pruning.Pruning(network, images, plan, seed=0, told=told)
+    before, after = pruning.Pruner(network, images, plan, seed=0, told=told)
     assert before.architecture == tiny
     assert after.architecture.widths == (3, 0, 5)
-    assert after.gone == tuple(Choice(1, channel, 0.0) for channel in range(4))
+    assert after.gone == tuple(ScoredChannel(1, channel, 0.0) for channel in range(4))
 
 
 def test_channels_go_by_the_factors_that_their_training_gave(network, tiny, images):
@@ -201,32 +207,32 @@ def test_channels_go_by_the_factors_that_their_training_gave(network, tiny, imag
         tiny, "groups", [[0.5, 0.0, 1.0], [1.0, 0.25, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0, 1.0]]
     )
     plan = replace(PLAN, criterion="groups", rounds=1)
-    _, zeros = pruning.Pruning(network, images, replace(plan, measure="zeros"), seed=0, told=told)
-    assert zeros.gone == (Choice(0, 1, 0.0), Choice(2, 0, 0.0))
+    _, zeros = pruning.Pruner(network, images, replace(plan, measure="zeros"), seed=0, told=told)
+    assert zeros.gone == (ScoredChannel(0, 1, 0.0), ScoredChannel(2, 0, 0.0))
     again = networks.build(tiny)
-    _, third = pruning.Pruning(again, images, replace(plan, ratio=1 / 3), seed=0, told=told)
-    assert third.gone == (*zeros.gone, Choice(1, 1, 0.25), Choice(0, 0, 0.5))
+    _, third = pruning.Pruner(again, images, replace(plan, ratio=1 / 3), seed=0, told=told)
+    assert third.gone == (*zeros.gone, ScoredChannel(1, 1, 0.25), ScoredChannel(0, 0, 0.5))
 
 
 @pytest.mark.parametrize("criterion", ["blocks", "groups"])
 def test_without_the_factors_of_a_training_nothing_is_done(network, images, criterion):
-    with pytest.raises(BadInput, match=rf"{criterion} needs a network trained with the penalty {criterion}"):
-        pruning.Pruning(
-            network, images, replace(PLAN, criterion=criterion, rounds=1, measure="zeros"), seed=0
-        )
+    with pytest.raises(
+        InputError, match=rf"{criterion} needs a network trained with the penalty {criterion}"
+    ):
+        pruning.Pruner(network, images, replace(PLAN, criterion=criterion, rounds=1, measure="zeros"), seed=0)
 
 
 def test_blocks_cannot_go_where_there_are_none(images):
     network = networks.build(small("vgg"))
-    with pytest.raises(BadInput, match="vgg has no blocks that can leave as a whole"):
-        pruning.Pruning(
+    with pytest.raises(InputError, match="vgg has no blocks that can leave as a whole"):
+        pruning.Pruner(
             network, images, replace(PLAN, criterion="blocks", rounds=1, ratio=0.5), seed=0, told=[]
         )
 
 
 def test_a_loss_that_is_not_finite_ends_the_pruning(network, images):
     with pytest.raises(FloatingPointError, match="learning rate"):
-        list(pruning.Pruning(network, images, replace(PLAN, lr=1e30), seed=0))
+        list(pruning.Pruner(network, images, replace(PLAN, lr=1e30), seed=0))
 
 
 @pytest.mark.parametrize(
@@ -252,14 +258,14 @@ def test_a_loss_that_is_not_finite_ends_the_pruning(network, images):
     ],
 )
 def test_a_bad_plan_is_refused(change, said):
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         replace(PLAN, **change)
 
 
 def test_the_defaults_are_the_published_ones():
     published = {"steps": 100, "lr": 8e-4, "batch_size": 128, "momentum": 0.9, "weight_decay": 5e-4}
-    assert Plan(rounds=1) == Plan(1, "fisher", 0.0, "channels", "global", 0.0, **published)
-    told = Plan(rounds=1).to_json()
+    assert PruningRecipe(rounds=1) == PruningRecipe(1, "fisher", 0.0, "channels", "global", 0.0, **published)
+    told = PruningRecipe(rounds=1).to_json()
     assert {name: told[name] for name in ("precision", "norms", "norm_images", "evaluate_every")} == {
         "precision": "float32",
         "norms": "estimated",
@@ -273,5 +279,9 @@ def test_the_defaults_are_the_published_ones():
 )
 def test_a_scope_that_is_not_said_is_the_criterions_own(criterion, scope):
     """And stands in the description: with another default later it is another run."""
-    assert Plan(rounds=1, criterion=criterion).to_json()["scope"] == scope
-    assert Plan(1, criterion) == Plan(1, criterion, scope=scope) != Plan(1, criterion, scope="vgg-16-a")
+    assert PruningRecipe(rounds=1, criterion=criterion).to_json()["scope"] == scope
+    assert (
+        PruningRecipe(1, criterion)
+        == PruningRecipe(1, criterion, scope=scope)
+        != PruningRecipe(1, criterion, scope="vgg-16-a")
+    )

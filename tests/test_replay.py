@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from horticulture import architecture, execution, runs
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import cluster, loading
-from horticulture.pruning import Plan
-from horticulture.training import Recipe, evaluation, hardware
+from horticulture.pruning import PruningRecipe
+from horticulture.training import TrainingRecipe, evaluation, hardware
 
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-RECIPE = Recipe(epochs=1, lr=0.05, batch_size=32)
+RECIPE = TrainingRecipe(epochs=1, lr=0.05, batch_size=32)
 ROUNDS = 40  # every second state is kept
 
 
@@ -25,7 +25,9 @@ def run():
     base = execution.train(
         SHAPE, RECIPE, execution.source("clutter", 128), 0
     )  # as it is: workers see no other
-    plan = Plan(rounds=ROUNDS, steps=2, lr=0.02, batch_size=32, criterion="taylor", evaluate_every=20)
+    plan = PruningRecipe(
+        rounds=ROUNDS, steps=2, lr=0.02, batch_size=32, criterion="taylor", evaluate_every=20
+    )
     return execution.prune(base, plan)
 
 
@@ -70,12 +72,12 @@ def test_a_replay_with_other_threads_follows_the_record(run, outputs, made, roun
 def test_so_does_a_budget_in_a_worker(run, outputs, made):
     """Two workers, a thread each: what they begin with is the network of that round, to the last bit."""
     cluster.stop()
-    wanted = [execution.tune(run, at, SHAPE, replace(RECIPE, epochs=0), "kept") for at in (7, 19)]
+    wanted = [execution.finetune(run, at, SHAPE, replace(RECIPE, epochs=0), "kept") for at in (7, 19)]
     wanted = [
         replace(tune, architecture=runs.architecture_at(run, runs.removals(run, outputs[made]), at))
         for tune, at in zip(wanted, (7, 19), strict=True)
     ]
-    cluster.map(wanted, outputs[made], workers=2, device="cpu")
+    cluster.execute_all(wanted, outputs[made], workers=2, device="cpu")
     cluster.stop()
     for tune, at in zip(wanted, (7, 19), strict=True):
         found = execution.load(tune, outputs[made])
@@ -108,14 +110,14 @@ def alter(run, outputs, column, value, round_=7):
 
 def test_other_weights_than_were_recorded_are_refused(run, copied):
     alter(run, copied, "digest", "0123456789ab")
-    with pytest.raises(BadInput, match=rf"^{run.kind} {run.key}[^\n]* round 7 has other weights [^\n]*$"):
+    with pytest.raises(InputError, match=rf"^{run.kind} {run.key}[^\n]* round 7 has other weights [^\n]*$"):
         execution.restore(run, copied, 7, "cpu")
     execution.restore(run, copied, 8, "cpu")  # of which nothing was altered
 
 
 def test_another_shape_than_was_recorded_is_refused(run, copied):
     alter(run, copied, "architecture", "0123456789ab")
-    with pytest.raises(BadInput, match=r"^[^\n]*round 7[^\n]*$"):
+    with pytest.raises(InputError, match=r"^[^\n]*round 7[^\n]*$"):
         execution.restore(run, copied, 7, "cpu")
 
 
@@ -134,7 +136,7 @@ def test_what_was_made_on_another_device_is_restored_with_a_warning(run, copied,
 
 def test_without_a_kept_state_there_is_no_replay(run, copied):
     shutil.rmtree(runs.folder(run, copied) / "rounds")
-    with pytest.raises(BadInput, match=r"no state is kept before round 7: delete .* to make it again"):
+    with pytest.raises(InputError, match=r"no state is kept before round 7: delete .* to make it again"):
         execution.restore(run, copied, 7, "cpu")
 
 
@@ -142,7 +144,7 @@ def test_about_sixteen_states_are_kept(run, outputs):
     """Each with its threads: a replay needs them."""
     paths = sorted((runs.folder(run, outputs[2]) / "rounds").glob("round-*"))
     assert [int(path.stem.split("-")[1]) for path in paths] == list(range(0, ROUNDS + 1, 2))
-    kept = loading.checkpoints.Kept(paths[0].parent)
+    kept = loading.checkpoints.RoundCheckpoints(paths[0].parent)
     assert {kept.before(at)[1].numbers["threads"] for at in (0, 20, ROUNDS)} == {2}
 
 
@@ -159,7 +161,7 @@ def test_only_every_so_many_rounds_are_measured_and_the_last(run, outputs, tmp_p
     assert removed.drop(columns=["val_error", "test_error", "saliency"]).notna().all(axis=None)
     text = (runs.folder(uneven, tmp_path) / "removals.csv").read_text().splitlines()[2]
     assert ",," in text  # an empty cell, not the word nan
-    runs.record(tmp_path / "study", [runs.Member("pruned-tuned", uneven, "taylor")])
+    runs.record_curves(tmp_path / "study", [runs.CurvePoint("pruned-tuned", uneven, "taylor")])
     frame = runs.collect(tmp_path / "study")
     assert frame["round"].tolist() == list(range(8))
     assert [math.isnan(error) for error in frame["test_error"]] == [r not in (0, 3, 6, 7) for r in range(8)]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from horticulture.analysis import statistics, tables
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 COLUMNS = ["curve", "criterion", "seed", "round", "params", "test_error"]
 UNTOLD = "not enough seeds to tell"
@@ -82,10 +82,10 @@ def test_rounds_that_were_taken_are_found_by_their_round_or_by_their_own_run(stu
 
 
 def test_table_has_a_row_a_curve_and_a_column_a_size(study):
-    table = tables.table(study)
+    table = tables.error_by_size(study)
     assert list(table.columns) == ["20 %", "50 %", "100 %"]
     names = ["unpruned", "Fisher-pruned, tuned each round", "Fisher shape from scratch (Scratch-E)"]
-    shuffled = tables.table(study.iloc[::-1])
+    shuffled = tables.error_by_size(study.iloc[::-1])
     assert list(shuffled.index) == list(table.index)  # whatever the order of the rows
     assert list(table.index) == [*names, "narrower from scratch"]
     assert table.loc["narrower from scratch", "20 %"] == 14.0
@@ -97,7 +97,7 @@ def test_table_has_a_row_a_curve_and_a_column_a_size(study):
 def test_a_round_that_was_not_measured_leaves_a_table_and_verdicts_whole(study):
     lacking = study.copy()
     lacking.loc[(study["curve"] == "pruned-tuned") & ~study["round"].isin([0, 5]), "test_error"] = math.nan
-    row = tables.table(lacking).loc["Fisher-pruned, tuned each round"]
+    row = tables.error_by_size(lacking).loc["Fisher-pruned, tuned each round"]
     assert row["50 %"] == 15.0
     assert pd.isna(row["20 %"])
     found = tables.verdicts(lacking, 1.0).set_index(["curve", "against"])
@@ -106,7 +106,7 @@ def test_a_round_that_was_not_measured_leaves_a_table_and_verdicts_whole(study):
 
 def test_table_takes_one_network_a_seed_and_says_how_long_it_was_trained(three):
     longer = seeded("pruned-scratch", 200, [11.0, 12.0, 16.0], round_=8, longer=2.0)
-    table = tables.table(together(three, longer))
+    table = tables.error_by_size(together(three, longer))
     assert table.loc["Fisher shape from scratch (Scratch-E), twice as long", "20 %"] == 13.0
     assert table.loc["Fisher shape from scratch (Scratch-E)", "20 %"] == 25.3
 
@@ -123,7 +123,7 @@ def shared():
 
 def test_pruning_by_ratio_does_not_enter_the_table_by_rounds(study, shared):
     both = together(study, shared)
-    pd.testing.assert_frame_equal(tables.table(both), tables.table(study))
+    pd.testing.assert_frame_equal(tables.error_by_size(both), tables.error_by_size(study))
     assert not (tables.verdicts(shared, 1.0)["against"] == "pruned-tuned").any()
 
 
@@ -157,7 +157,7 @@ def test_what_a_budget_spent_stands_beside_its_error(shared, three):
         "10.0 ± 1.4 (0.85 of the compute)",
     ]
     longer = seeded("scratch-b", 500, [8.0, 18.0, 28.0], round_=5, compute_share=0.9)
-    table = tables.table(together(three.assign(compute_share=0.3), longer))["50 %"]
+    table = tables.error_by_size(together(three.assign(compute_share=0.3), longer))["50 %"]
     assert table["Fisher shape from scratch, more epochs (Scratch-B)"] == "18.0 (0.90 of the compute)"
     assert table["Fisher shape from scratch (Scratch-E)"] == "20.0 (0.30 of the compute)"
     assert table["Fisher-pruned, tuned each round"] == 22.0
@@ -182,7 +182,7 @@ def test_scratch_b_is_called_what_it_came_to():
     capped = spending([0.6, 0.9], [8, 6])
     (name,) = [name for name in tables.by_budget(capped) if "Scratch-B" in name]
     assert name == "shape from scratch, at most twice the epochs (Scratch-B)"
-    assert f"**{name[0].upper()}{name[1:]}** against" in tables.conclusions(capped, 1.0)
+    assert f"**{name[0].upper()}{name[1:]}** against" in tables.summarize(capped, 1.0)
 
 
 def test_criteria_keep_the_order_of_the_study(shared):
@@ -206,7 +206,7 @@ def test_against_size_one_budget_stands_for_all(study, shared):
 
 
 def test_only_tables_that_say_something_are_shown(study, shared):
-    by_size, by_budget = tables.table(study), tables.by_budget(shared)
+    by_size, by_budget = tables.error_by_size(study), tables.by_budget(shared)
     assert tables.by_budget(study).empty
     for frames, wanted in (
         ([study], [by_size]),
@@ -303,7 +303,7 @@ def test_sides_are_paired_only_where_they_share_something(three):
         **{("width", other): "welch" for other in ("pruned-scratch", "pruned-tuned", "lr-rewound")},
     }
     one = row(tables.verdicts(three, 1.0), "width", "pruned-scratch", 0.5)
-    apart = statistics.welch([14.0, 16, 18], [10.0, 20.1, 29.9])
+    apart = statistics.welch_difference([14.0, 16, 18], [10.0, 20.1, 29.9])
     assert one[["difference", "low", "high", "p"]].tolist() == pytest.approx([*apart[:3], apart.p])
 
 
@@ -340,12 +340,12 @@ def test_of_many_cases_fewer_hold_than_each_for_itself():
     assert set(found["verdict_alone"]) == {"better"}
     assert set(found["verdict"]) == {UNTOLD}
     assert (found["seeds_needed"] > 3).all()
-    said = tables.sentence(found, "pruned-scratch", "pruned-tuned")
+    said = tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned")
     assert "better in 0 of 10 cases (each for itself: 10)" in said
     assert "in 10 (0) the seeds cannot tell" in said
     assert "shape from scratch (Scratch-E) in 10 (by 2.2 points)" in said
     level = found.assign(difference=[0.0] * 9 + [0.5])
-    assert "Level in 9." in tables.sentence(level, "pruned-scratch", "pruned-tuned")
+    assert "Level in 9." in tables.describe_verdicts(level, "pruned-scratch", "pruned-tuned")
 
 
 def test_sizes_are_matched_by_size_and_never_by_rank(study):
@@ -403,7 +403,7 @@ def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
     assert len(found) == len(tables.verdicts(three, margin=1.0))
     assert set(found["verdict"]) == set(found["verdict_alone"]) == {UNTOLD}
     assert found[["low", "high", "p", "p_adjusted", "seeds_needed"]].isna().all(axis=None)
-    said = tables.sentence(found, "pruned-scratch", "pruned-tuned")
+    said = tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned")
     assert said.startswith(
         "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: Lower mean error: "
         "shape from scratch (Scratch-E) at 50 %"
@@ -434,8 +434,8 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
     assert len(single) == 9
     assert one["test_error_se_one"] == pytest.approx(np.median(single))
     assert one["test_error_se_one"] > 1.4 * one["test_error_se"]  # of three independent ones: 1.7
-    assert "standard error" in tables.sentence(found, "pruned-scratch", "pruned-tuned")
-    first = tables.conclusions(three, 1.0, answers).splitlines()[0]
+    assert "standard error" in tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned")
+    first = tables.summarize(three, 1.0, answers).splitlines()[0]
     assert first.startswith("- The test set has 200 images drawn from 40 originals: an error of")
     del answers["pruned-scratch-500-1-1"]
     assert math.isnan(
@@ -448,16 +448,16 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
 
 def test_a_sentence_counts_the_verdicts_and_names_the_sizes_that_each_side_won(three):
     found = tables.verdicts(three, margin=1.0)
-    assert tables.sentence(found, "pruned-scratch", "pruned-tuned") == (
+    assert tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned") == (
         "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: better in 1 of 2 cases "
         "(each for itself: 1), equal within 1.0 points in 1 (1), worse in 0 (0). "
         "Lower mean error: shape from scratch (Scratch-E) at 50 % (−2.0); "
         "pruned, tuned each round at 20 % (+0.3). 3 seeds a case."
     )
-    rewound = tables.sentence(found, "pruned-scratch", "lr-rewound")
+    rewound = tables.describe_verdicts(found, "pruned-scratch", "lr-rewound")
     assert "in 1 (1) the seeds cannot tell" in rewound
     assert "would tell what these cannot" in rewound
-    assert "same whole networks" in tables.sentence(found, "pruned-scratch", "whole")
+    assert "same whole networks" in tables.describe_verdicts(found, "pruned-scratch", "whole")
 
 
 def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
@@ -469,7 +469,7 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
         )
 
     other = tables.verdicts(twice([11.0, 21.1, 30.9]), 1.0)
-    said = tables.sentence(other, "pruned-scratch", "pruned-tuned")
+    said = tables.describe_verdicts(other, "pruned-scratch", "pruned-tuned")
     assert "better in 0 of 2 cases (each for itself: 0)" in said
     assert "in 1 (1) it depends on the length of training" in said
     assert (
@@ -478,34 +478,36 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
     )
     # by 2.0 at one length, and by about as much but who knows at the other: no contradiction
     once = tables.verdicts(twice([9.0, 16.0, 26.0]), 1.0)
-    said = tables.sentence(once, "pruned-scratch", "pruned-tuned")
+    said = tables.describe_verdicts(once, "pruned-scratch", "pruned-tuned")
     assert "in 1 (1) it holds at one length of training only" in said
     assert "depends" not in said
     equal = tables.verdicts(twice([8.9, 18.8, 28.9]), 1.0)  # better at one, equal at the other
-    assert "in 1 (1) it depends on the length" in tables.sentence(equal, "pruned-scratch", "pruned-tuned")
+    assert "in 1 (1) it depends on the length" in tables.describe_verdicts(
+        equal, "pruned-scratch", "pruned-tuned"
+    )
     same = tables.verdicts(twice([7.0, 17.1, 26.9]), 1.0)
-    said = tables.sentence(same, "pruned-scratch", "pruned-tuned")
+    said = tables.describe_verdicts(same, "pruned-scratch", "pruned-tuned")
     assert "better in 1 of 2 cases (each for itself: 1)" in said
     assert "depends" not in said
     assert "at 50 % (−2.0, trained twice as long −2.0)" in said
 
 
 def test_conclusions_are_a_list_of_all_pairs(three, study):
-    said = tables.conclusions(three, margin=1.0).splitlines()
+    said = tables.summarize(three, margin=1.0).splitlines()
     pairs = tables.verdicts(three, 1.0)[["curve", "against"]].drop_duplicates()
     assert len(said) == len(pairs)
     assert all(line.startswith("- **") for line in said)
-    assert "inf" not in tables.conclusions(study, margin=1.0)
-    nothing = tables.conclusions(study[study["curve"].isin(["whole", "pruned-tuned"])], margin=1.0)
+    assert "inf" not in tables.summarize(study, margin=1.0)
+    nothing = tables.summarize(study[study["curve"].isin(["whole", "pruned-tuned"])], margin=1.0)
     assert nothing == "- No pruned shape was trained again: there is nothing to compare."
 
 
 def test_sentences_are_refused_where_there_is_nothing(three):
     found = tables.verdicts(three, margin=1.0)
-    with pytest.raises(BadInput, match=r"guided against fine-tuned: there is .*, lr-rewound against whole"):
-        tables.sentence(found, "guided")
-    with pytest.raises(BadInput, match="none at all"):
-        tables.sentence(found.iloc[:0], "guided")
+    with pytest.raises(InputError, match=r"guided against fine-tuned: there is .*, lr-rewound against whole"):
+        tables.describe_verdicts(found, "guided")
+    with pytest.raises(InputError, match="none at all"):
+        tables.describe_verdicts(found.iloc[:0], "guided")
 
 
 def test_without_anything_to_compare_there_are_the_columns(three):

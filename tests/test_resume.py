@@ -11,17 +11,17 @@ import torch
 import horticulture
 from horticulture import architecture, data, execution, networks, runs, training
 from horticulture.data import digits
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import checkpoints, cluster, executor, loading, tasks
-from horticulture.pruning import Plan, Pruning, unstructured
+from horticulture.pruning import Pruner, PruningRecipe, unstructured
 from horticulture.runs import files
-from horticulture.training import Recipe, Training, evaluation, penalties
+from horticulture.training import Trainer, TrainingRecipe, evaluation, penalties
 from tests import killed
 from tests.conftest import clutter_parts
 
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-RECIPE = Recipe(epochs=2, lr=0.05, batch_size=32, precision="float32")
-PLAN = Plan(rounds=4, steps=3, lr=0.02, batch_size=32, precision="float32")
+RECIPE = TrainingRecipe(epochs=2, lr=0.05, batch_size=32, precision="float32")
+PLAN = PruningRecipe(rounds=4, steps=3, lr=0.02, batch_size=32, precision="float32")
 PLANS = {
     "fisher": PLAN,
     "random": replace(PLAN, criterion="random"),
@@ -66,14 +66,14 @@ def same(one, other):
 
 
 def interrupt(after):
-    """A function for `each_step` that puts the work down after so many calls."""
+    """A function for `on_step` that puts the work down after so many calls."""
     calls = iter(range(after))
 
-    def each_step():
+    def on_step():
         if next(calls, None) is None:
             raise PutDown
 
-    return each_step
+    return on_step
 
 
 def gather(work, seen):
@@ -87,12 +87,12 @@ def through_a_file(state, folder):
     return checkpoints.read(checkpoints.write(folder, "state", state))
 
 
-def penalised(images, recipe, seed, each_step=lambda: None):
+def penalised(images, recipe, seed, on_step=lambda: None):
     """A training under the recipe's penalty."""
     generator = torch.Generator().manual_seed(seed)
     network = networks.build(SHAPE, generator)
     penalty = penalties.make(network, recipe.penalty, recipe.strength)
-    return Training(network, images, recipe, generator, each_step, penalty)
+    return Trainer(network, images, recipe, generator, on_step, penalty)
 
 
 @pytest.mark.parametrize("penalty", PENALISED)
@@ -105,21 +105,21 @@ def test_a_training_put_down_at_any_step_ends_with_the_same_bits(images, tmp_pat
     with pytest.raises(PutDown):
         gather(first, seen)
     second = penalised(images, recipe, 2)
-    second.restore(through_a_file(first.state(), tmp_path))
+    second.load_state_dict(through_a_file(first.state_dict(), tmp_path))
     assert seen + list(second) == expected
-    factors = whole.rule.absorb()
-    assert second.rule.absorb() == factors
+    factors = whole.rule.fold_into_weights()
+    assert second.rule.fold_into_weights() == factors
     assert bool(factors) == (penalty in ("blocks", "groups"))
     same(second.network.state_dict(), whole.network.state_dict())
 
 
 @pytest.mark.parametrize("after", [0, 2, 6])
 def test_a_training_under_a_mask_put_down_ends_with_the_same_bits(images, tmp_path, after):
-    def fresh(seed, share, each_step=lambda: None):
+    def fresh(seed, share, on_step=lambda: None):
         generator = torch.Generator().manual_seed(seed)
         network = networks.build(SHAPE, generator)
-        masked = unstructured.Masked(network, unstructured.masks(network, share))
-        return Training(network, images, RECIPE, generator, each_step, masked)
+        masked = unstructured.MaskCallback(network, unstructured.magnitude_masks(network, share))
+        return Trainer(network, images, RECIPE, generator, on_step, masked)
 
     whole = fresh(1, 0.8)
     expected = list(whole)
@@ -127,17 +127,17 @@ def test_a_training_under_a_mask_put_down_ends_with_the_same_bits(images, tmp_pa
     with pytest.raises(PutDown):
         gather(first, seen)
     second = fresh(2, 0.1)  # other weights and another mask: both are put right
-    second.restore(through_a_file(first.state(), tmp_path))
+    second.load_state_dict(through_a_file(first.state_dict(), tmp_path))
     assert seen + list(second) == expected
     same(second.network.state_dict(), whole.network.state_dict())
-    same(unstructured.nonzero(second.network), whole.rule.masks)
+    same(unstructured.current_masks(second.network), whole.rule.masks)
 
 
 @pytest.fixture(scope="module", params=PLANS)
 def pruned(request, images):
     """A plan, its pruning left alone, and what that said of its rounds."""
     plan = PLANS[request.param]
-    under_way = Pruning(networks.build(SHAPE, torch.Generator().manual_seed(1)), images, plan, 5)
+    under_way = Pruner(networks.build(SHAPE, torch.Generator().manual_seed(1)), images, plan, 5)
     return plan, under_way, list(under_way)
 
 
@@ -145,12 +145,12 @@ def pruned(request, images):
 def test_a_pruning_put_down_at_any_step_ends_with_the_same_bits(images, tmp_path, pruned, after):
     plan, whole, expected = pruned
     begun = networks.build(SHAPE, torch.Generator().manual_seed(1))
-    first, seen = Pruning(begun, images, plan, 5, interrupt(after)), []
+    first, seen = Pruner(begun, images, plan, 5, interrupt(after)), []
     with pytest.raises(PutDown):
         gather(first, seen)
-    state = through_a_file(first.state(), tmp_path)
+    state = through_a_file(first.state_dict(), tmp_path)
     shape = SHAPE.with_widths(tuple(state.numbers["widths"]))
-    second = Pruning(networks.build(shape), images, plan, 5, state=state)
+    second = Pruner(networks.build(shape), images, plan, 5, state=state)
     assert seen + list(second) == expected
     assert expected[-1].params < SHAPE.params
     same(second.network.state_dict(), whole.network.state_dict())
@@ -168,14 +168,14 @@ def chains():
     source, tuning = execution.source("clutter"), replace(RECIPE, epochs=1, lr=0.02)
     base = execution.train(SHAPE, RECIPE, source, 0)
     sparse = execution.prune(base, replace(PLANS["single weights"], rounds=2))
-    tuned = execution.tune(sparse, 2, SHAPE, tuning)
+    tuned = execution.finetune(sparse, 2, SHAPE, tuning)
     whole = {
         "base": base,
         "sparse": sparse,
         "tuned": tuned,
         "compressed": execution.compress(tuned, tuning, 3),
     }
-    fresh = execution.tune(sparse, 2, SHAPE, tuning, "fresh")
+    fresh = execution.finetune(sparse, 2, SHAPE, tuning, "fresh")
     blocks = execution.train(SHAPE, PENALISED["blocks"], source, 0)
     stroke = execution.prune(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
     return {**whole, "fresh": fresh, "blocks": blocks, "stroke": stroke}
@@ -198,14 +198,16 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
     shutil.rmtree(runs.folder(run, outputs))
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
     with monkeypatch.context() as patch:
-        put_down, each_step = interrupt(after), executor.Work.each_step
-        patch.setattr(executor.Work, "each_step", lambda work, state: (each_step(work, state), put_down()))
+        put_down, on_step = interrupt(after), executor.RunContext.on_step
+        patch.setattr(executor.RunContext, "on_step", lambda work, state: (on_step(work, state), put_down()))
         with pytest.raises(PutDown):
             execution.execute(run, outputs, "cpu")
     assert runs.result(run, outputs) is None
     taken_up = []
-    report = executor.Work.taken_up
-    monkeypatch.setattr(executor.Work, "taken_up", lambda work: taken_up.append(report(work)) or taken_up[-1])
+    report = executor.RunContext.resume
+    monkeypatch.setattr(
+        executor.RunContext, "taken_up", lambda work: taken_up.append(report(work)) or taken_up[-1]
+    )
     execution.execute(run, outputs, "cpu")
     assert taken_up[0] is not None  # it did not begin anew
     mine, theirs = (killed.results(place) for place in (outputs, alone))
@@ -237,7 +239,7 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
     run, outputs = made
     expected = {}
     assert run.start is not None
-    for removal in (under_way := Pruning(execution.load(run.start, outputs), images, PLAN, run.seed)):
+    for removal in (under_way := Pruner(execution.load(run.start, outputs), images, PLAN, run.seed)):
         if removal.round == round_:
             expected = {name: tensor.clone() for name, tensor in under_way.network.state_dict().items()}
             break
@@ -254,18 +256,18 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
 
 def test_a_round_of_a_sparse_pruning_is_had_back_with_its_mask(alone, images):
     run = chains()["sparse"]
-    under_way = Pruning(execution.load(run.start, alone), images, Plan(**run.recipe), run.seed)
+    under_way = Pruner(execution.load(run.start, alone), images, PruningRecipe(**run.recipe), run.seed)
     for removal in under_way:
         found = execution.restore(run, alone, removal.round, "cpu", settled=False)
         same(found.state_dict(), under_way.network.state_dict())
-        assert unstructured.left(unstructured.nonzero(found), found) == removal.params
+        assert unstructured.count_nonzero(unstructured.current_masks(found), found) == removal.params
 
 
 def test_a_round_that_never_was_is_refused(made):
     run, outputs = made
-    with pytest.raises(BadInput, match=r"no round 5: .* has rounds 0 to 4"):
+    with pytest.raises(InputError, match=r"no round 5: .* has rounds 0 to 4"):
         execution.restore(run, outputs, 5)
-    with pytest.raises(BadInput, match="no round 0"):
+    with pytest.raises(InputError, match="no round 0"):
         execution.restore(run.start, outputs, 0)
 
 
@@ -298,16 +300,16 @@ def test_a_notebook_too_has_a_damaged_run_made_again(made, tmp_path, name):
     path = runs.folder(run.start, outputs) / name
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside"):
-        cluster.map([run.start], outputs, device="cpu")
+        cluster.execute_all([run.start], outputs, device="cpu")
     weights = [runs.folder(run.start, place) / "weights.safetensors" for place in (whole, outputs)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
-    keeper = checkpoints.Keeper(tmp_path)
+    keeper = checkpoints.RollingCheckpoint(tmp_path)
     for step in range(3):
-        keeper.consider(lambda step=step: training.State({"x": torch.ones(step + 1)}, {"step": step}))
+        keeper.maybe_save(lambda step=step: training.Checkpoint({"x": torch.ones(step + 1)}, {"step": step}))
     older, newest = sorted(tmp_path.glob("at-*.safetensors"))  # two are there, not three
     newest.write_bytes(newest.read_bytes()[:-1] + b"\x07")
     with pytest.warns(UserWarning, match="is damaged: set aside"):
@@ -332,7 +334,7 @@ def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):
         waiting.join(timeout=0.5)
         assert waiting.is_alive()
         runs.folder(other, outputs).mkdir()
-        runs.finish(other, outputs, {"made by": "the first"}, {})
+        runs.write_result(other, outputs, {"made by": "the first"}, {})
     waiting.join(timeout=60)
     assert found[0]["metrics"] == {"made by": "the first"}
     assert (runs.folder(run, outputs) / "run.json").read_bytes() == before

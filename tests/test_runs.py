@@ -14,10 +14,10 @@ import pytest
 import horticulture
 from horticulture import runs
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
-from horticulture.pruning import Plan
-from horticulture.runs import Member, Run, files
-from horticulture.training import Recipe
+from horticulture.errors import InputError
+from horticulture.pruning import PruningRecipe
+from horticulture.runs import CurvePoint, Run, files
+from horticulture.training import TrainingRecipe
 
 SHAPE = Architecture("wide_resnet", 10, 10, (1, 16, 16), (16, 16, 32, 64), (16, 32, 64))
 TRAIN = Run(
@@ -74,7 +74,7 @@ def finish(run: Run, outputs: Path, *, train_macs: int = 1000, test_error: float
         "train_macs": train_macs,
         "seconds": 3.5,
     }
-    runs.finish(run, outputs, metrics, {"device": "an abacus"})
+    runs.write_result(run, outputs, metrics, {"device": "an abacus"})
 
 
 def rounds() -> pd.DataFrame:
@@ -121,8 +121,8 @@ def test_keys_are_frozen():
 
 
 def test_what_is_frozen_is_what_runs_are_described_by():
-    assert Recipe(**TRAIN.recipe).to_json() == TRAIN.recipe
-    assert Plan(**PRUNE.recipe).to_json() == PRUNE.recipe
+    assert TrainingRecipe(**TRAIN.recipe).to_json() == TRAIN.recipe
+    assert PruningRecipe(**PRUNE.recipe).to_json() == PRUNE.recipe
 
 
 def test_a_key_ignores_nothing_that_fixes_a_run():
@@ -178,7 +178,7 @@ def test_a_damaged_result_is_refused_by_its_path(tmp_path, content):
     path = runs.folder(TRAIN, tmp_path) / "run.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    with pytest.raises(BadInput, match=rf"{path} is damaged: run the study again"):
+    with pytest.raises(InputError, match=rf"{path} is damaged: run the study again"):
         runs.result(TRAIN, tmp_path)
 
 
@@ -231,7 +231,7 @@ def test_a_lock_keeps_others_out_and_goes_with_its_process_even_if_that_is_kille
 
 
 def test_removals_come_back_as_they_were_written(tmp_path):
-    with pytest.raises(BadInput, match=r"not been made yet.*removals\.csv"):
+    with pytest.raises(InputError, match=r"not been made yet.*removals\.csv"):
         runs.removals(PRUNE, tmp_path)
     finish_pruning(tmp_path, rounds())
     pd.testing.assert_frame_equal(runs.removals(PRUNE, tmp_path), rounds())
@@ -251,7 +251,7 @@ def test_damaged_removals_are_refused_by_their_path(tmp_path, damage):
         rounds()[:-1].to_csv(path, index=False)
     else:
         path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BadInput, match=rf"{path} is damaged"):
+    with pytest.raises(InputError, match=rf"{path} is damaged"):
         runs.removals(PRUNE, tmp_path)
 
 
@@ -260,7 +260,7 @@ def test_the_architecture_after_a_round_by_hand():
     for number, widths in enumerate(expected):
         assert runs.architecture_at(PRUNE, rounds(), number) == SHAPE.with_widths(widths)
     for number in (-1, 4):
-        with pytest.raises(BadInput, match=rf"no round {number}.*rounds 0 to 3"):
+        with pytest.raises(InputError, match=rf"no round {number}.*rounds 0 to 3"):
             runs.architecture_at(PRUNE, rounds(), number)
 
 
@@ -283,7 +283,7 @@ def test_a_round_may_take_several_channels_or_none(tmp_path):
     assert shapes == [(16, 32, 64), *[(16, 30, 64)] * 3]
     left = runs.remaining(PRUNE, removed, 3)
     assert left == [list(range(16)), [c for c in range(32) if c not in (0, 5)], list(range(64))]
-    runs.record(tmp_path / "trial", [Member("pruned-tuned", PRUNE, "l1", ratio=0.02)])
+    runs.record_curves(tmp_path / "trial", [CurvePoint("pruned-tuned", PRUNE, "l1", ratio=0.02)])
     frame = runs.collect(tmp_path / "trial")
     assert frame["round"].tolist() == [0, 1, 2, 3]  # a row for every network, however many channels went
     whole, last = SHAPE.params, SHAPE.params - 868
@@ -297,10 +297,12 @@ def test_a_round_may_take_several_channels_or_none(tmp_path):
 def test_the_size_that_a_run_measured_is_the_one_in_the_results(tmp_path):
     """A sparse network has the shape of the whole one, but not its parameters."""
     metrics = {"recipe": "", "val_error": 1.0, "test_error": 2.0, "train_macs": 3, "seconds": 4.0}
-    runs.finish(TRAIN, tmp_path, {**metrics, "params": 123, "bytes": 456}, {"device": "here"})
+    runs.write_result(TRAIN, tmp_path, {**metrics, "params": 123, "bytes": 456}, {"device": "here"})
     again = replace(TRAIN, seed=1)
-    runs.finish(again, tmp_path, metrics, {"device": "there"})
-    runs.record(tmp_path / "trial", [Member("compressed", TRAIN, "magnitude"), Member("width", again)])
+    runs.write_result(again, tmp_path, metrics, {"device": "there"})
+    runs.record_curves(
+        tmp_path / "trial", [CurvePoint("compressed", TRAIN, "magnitude"), CurvePoint("width", again)]
+    )
     frame = runs.collect(tmp_path / "trial").set_index("curve")
     assert frame["params"].to_dict() == {"compressed": 123, "width": SHAPE.params}
     assert frame.loc["compressed", "bytes"] == 456
@@ -332,26 +334,29 @@ def study(tmp_path) -> Path:
     finish(again, tmp_path, train_macs=90, test_error=11.0)
     finish_pruning(tmp_path, rounds())
     members = [
-        Member("whole", TRAIN),
-        Member("pruned-tuned", PRUNE, "fisher"),
-        Member("pruned-scratch", again, "fisher", round=2, before=700),
+        CurvePoint("whole", TRAIN),
+        CurvePoint("pruned-tuned", PRUNE, "fisher"),
+        CurvePoint("pruned-scratch", again, "fisher", round=2, before=700),
     ]
-    runs.record(tmp_path / "trial", members)
+    runs.record_curves(tmp_path / "trial", members)
     return tmp_path / "trial"
 
 
 def test_recorded_members_come_back(study):
-    found = {member.curve: member for member in runs.recorded(study)}
+    found = {member.curve: member for member in runs.read_curves(study)}
     assert set(found) == {"whole", "pruned-tuned", "pruned-scratch"}
-    assert found["whole"] == Member("whole", TRAIN)
-    assert found["pruned-tuned"] == Member("pruned-tuned", PRUNE, "fisher")
+    assert found["whole"] == CurvePoint("whole", TRAIN)
+    assert found["pruned-tuned"] == CurvePoint("pruned-tuned", PRUNE, "fisher")
     assert found["pruned-scratch"][2:] == ("fisher", 2, 700, None, 1.0, 0)
 
 
 def test_recording_replaces_the_same_curve_and_criterion_and_no_other(study):
     other = replace(TRAIN, seed=5)
-    runs.record(study, [Member("pruned-tuned", PRUNE, "l1"), Member("whole", other), Member("whole", TRAIN)])
-    found = [(member.curve, member.criterion, member.run.seed) for member in runs.recorded(study)]
+    runs.record_curves(
+        study,
+        [CurvePoint("pruned-tuned", PRUNE, "l1"), CurvePoint("whole", other), CurvePoint("whole", TRAIN)],
+    )
+    found = [(member.curve, member.criterion, member.run.seed) for member in runs.read_curves(study)]
     assert sorted(found) == [
         ("pruned-scratch", "fisher", 0),
         ("pruned-tuned", "fisher", 0),
@@ -389,7 +394,7 @@ def test_the_training_of_a_shape_includes_what_it_cost_to_find_it(study):
 
 def test_a_study_of_simple_families_alone_can_be_collected(tmp_path):
     finish(TRAIN, tmp_path)
-    runs.record(tmp_path / "small", [Member("width", TRAIN)])
+    runs.record_curves(tmp_path / "small", [CurvePoint("width", TRAIN)])
     frame = runs.collect(str(tmp_path / "small"))
     assert frame["round"].isna().all()
     assert frame["run"].tolist() == [TRAIN.key]
@@ -420,20 +425,20 @@ def test_results_that_were_published_without_their_runs_are_read_from_the_table(
 
 
 def test_results_that_are_not_there_are_refused(study, tmp_path):
-    with pytest.raises(BadInput, match=rf"no results in {tmp_path / 'nothing'}"):
+    with pytest.raises(InputError, match=rf"no results in {tmp_path / 'nothing'}"):
         runs.collect(tmp_path / "nothing")
     (tmp_path / "nothing").mkdir()
     (tmp_path / "nothing" / "results.csv").write_text("study,curve\n")
-    with pytest.raises(BadInput, match=r"results\.csv lacks the columns criterion, family"):
+    with pytest.raises(InputError, match=r"results\.csv lacks the columns criterion, family"):
         runs.collect(tmp_path / "nothing")
     (runs.folder(TRAIN, tmp_path) / "run.json").unlink()
-    with pytest.raises(BadInput, match=rf"{TRAIN.key}.*curve whole is not finished"):
+    with pytest.raises(InputError, match=rf"{TRAIN.key}.*curve whole is not finished"):
         runs.collect(study)
 
 
 def test_damaged_curves_are_refused_by_their_path(study):
     (study / "curves" / "whole.json").write_text("[{")
-    with pytest.raises(BadInput, match=r"whole\.json is damaged"):
+    with pytest.raises(InputError, match=r"whole\.json is damaged"):
         runs.collect(study)
 
 
@@ -458,27 +463,27 @@ def test_the_same_data_in_another_place_is_the_same_run():
 
 def test_measured_rounds_stay_when_their_pruning_is_recorded_again(tmp_path):
     """Every notebook records the prunings again; what the third one measured must not go by that."""
-    recipe = Recipe(epochs=0).to_json()
-    pruned = replace(PRUNE, recipe=Plan(rounds=3).to_json())
+    recipe = TrainingRecipe(epochs=0).to_json()
+    pruned = replace(PRUNE, recipe=PruningRecipe(rounds=3).to_json())
     measured = Run("tune", TRAIN.architecture, {**recipe, "round": 1, "weights": "kept"}, {}, 0, pruned)
-    runs.record(tmp_path, [Member("pruned-tuned", pruned, "fisher")])
-    runs.record(tmp_path, [Member("pruned-tuned", measured, "fisher", 1)])
-    runs.record(tmp_path, [Member("pruned-tuned", pruned, "fisher")])
-    assert {member.run.kind for member in runs.recorded(tmp_path)} == {"prune", "tune"}
+    runs.record_curves(tmp_path, [CurvePoint("pruned-tuned", pruned, "fisher")])
+    runs.record_curves(tmp_path, [CurvePoint("pruned-tuned", measured, "fisher", 1)])
+    runs.record_curves(tmp_path, [CurvePoint("pruned-tuned", pruned, "fisher")])
+    assert {member.run.kind for member in runs.read_curves(tmp_path)} == {"prune", "tune"}
 
 
 def pruned_with(steps: int, seed: int = 0) -> Run:
-    return replace(PRUNE, recipe=Plan(rounds=3, steps=steps).to_json(), seed=seed)
+    return replace(PRUNE, recipe=PruningRecipe(rounds=3, steps=steps).to_json(), seed=seed)
 
 
-def found_by(pruning: Run, longer: float = 1.0) -> list[Member]:
+def found_by(pruning: Run, longer: float = 1.0) -> list[CurvePoint]:
     """A measured round, one trained on, one anew, and a family that follows: all that a pruning leads to."""
-    at = {**Recipe(epochs=0).to_json(), "round": 1, "weights": "kept"}
+    at = {**TrainingRecipe(epochs=0).to_json(), "round": 1, "weights": "kept"}
     measured = Run("tune", SHAPE, at, pruning.data, pruning.seed, pruning)
     tuned = replace(measured, recipe={**at, "epochs": 2})
     scratch = replace(TRAIN, architecture=SHAPE.with_widths((16, 31, 64)), seed=pruning.seed)
     runs_ = {"pruned-tuned": measured, "fine-tuned": tuned, "pruned-scratch": scratch, "guided": scratch}
-    return [Member(curve, run, "fisher", 1, longer=longer) for curve, run in runs_.items()]
+    return [CurvePoint(curve, run, "fisher", 1, longer=longer) for curve, run in runs_.items()]
 
 
 def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path, capsys):
@@ -486,27 +491,27 @@ def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path, capsys):
     study = tmp_path / "trial"
     old, other, new = pruned_with(2), pruned_with(2, seed=1), pruned_with(3)
     beside = [
-        Member("whole", TRAIN),
-        Member("whole", TRAIN, "fisher"),
-        Member("width", TRAIN),
-        Member("guided", TRAIN, "l1"),
+        CurvePoint("whole", TRAIN),
+        CurvePoint("whole", TRAIN, "fisher"),
+        CurvePoint("width", TRAIN),
+        CurvePoint("guided", TRAIN, "l1"),
     ]
-    stay = [*beside, Member("pruned-tuned", other, "fisher"), *found_by(other)]
+    stay = [*beside, CurvePoint("pruned-tuned", other, "fisher"), *found_by(other)]
     longer = found_by(pruned_with(4), longer=2)  # whose pruning is no curve
-    runs.record(study, [*stay, Member("pruned-tuned", old, "fisher"), *found_by(old), *longer])
-    everything = len(runs.recorded(study))
-    now = [Member("pruned-tuned", run, "fisher") for run in (old, other, pruned_with(2, seed=2))]
-    runs.record(study, now)  # one seed more
-    assert len(runs.recorded(study)) == everything + 1
+    runs.record_curves(study, [*stay, CurvePoint("pruned-tuned", old, "fisher"), *found_by(old), *longer])
+    everything = len(runs.read_curves(study))
+    now = [CurvePoint("pruned-tuned", run, "fisher") for run in (old, other, pruned_with(2, seed=2))]
+    runs.record_curves(study, now)  # one seed more
+    assert len(runs.read_curves(study)) == everything + 1
     assert capsys.readouterr().out == ""
 
-    now = [Member("pruned-tuned", run, "fisher") for run in (new, other)]
-    runs.record(study, now)
+    now = [CurvePoint("pruned-tuned", run, "fisher") for run in (new, other)]
+    runs.record_curves(study, now)
 
-    def named(members: list[Member]) -> list[tuple]:
+    def named(members: list[CurvePoint]) -> list[tuple]:
         return sorted((m.curve, m.criterion, m.longer, m.run.key) for m in members)
 
-    assert named(runs.recorded(study)) == named([*stay, now[0]])
+    assert named(runs.read_curves(study)) == named([*stay, now[0]])
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("trial has other prunings by fisher now")
     assert "(fine-tuned, guided, pruned-scratch, pruned-tuned), its runs stay" in line
@@ -515,25 +520,27 @@ def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path, capsys):
 def test_prunings_that_were_tuned_otherwise_are_named(tmp_path, capsys):
     """By another criterion they stay where they are, but a picture of both would compare the tuning."""
     beside = [
-        Member("pruned-tuned", pruned_with(2), "random"),
-        Member("pruned-tuned", pruned_with(5), "taylor"),
+        CurvePoint("pruned-tuned", pruned_with(2), "random"),
+        CurvePoint("pruned-tuned", pruned_with(5), "taylor"),
     ]
-    longer = Member("pruned-tuned", pruned_with(4), "fisher", longer=2)
-    runs.record(tmp_path / "trial", beside)
+    longer = CurvePoint("pruned-tuned", pruned_with(4), "fisher", longer=2)
+    runs.record_curves(tmp_path / "trial", beside)
     assert capsys.readouterr().out == ""  # all at once: as they were asked for
-    runs.record(tmp_path / "trial", [Member("pruned-tuned", pruned_with(2, seed=1), "fisher"), longer])
+    runs.record_curves(
+        tmp_path / "trial", [CurvePoint("pruned-tuned", pruned_with(2, seed=1), "fisher"), longer]
+    )
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("trial has prunings by taylor that were tuned by other steps")
-    assert len(runs.recorded(tmp_path / "trial")) == 4
+    assert len(runs.read_curves(tmp_path / "trial")) == 4
 
 
 def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path, capsys):
     """As in a study whose curves were mixed already, or whose file of the pruning is damaged."""
-    old, new = pruned_with(2), Member("pruned-tuned", pruned_with(3), "fisher")
-    runs.record(tmp_path, found_by(old))
+    old, new = pruned_with(2), CurvePoint("pruned-tuned", pruned_with(3), "fisher")
+    runs.record_curves(tmp_path, found_by(old))
     (tmp_path / "curves" / "pruned-tuned-fisher.json").write_text("[{")
-    runs.record(tmp_path, [new])
-    assert runs.recorded(tmp_path) == [new]
+    runs.record_curves(tmp_path, [new])
+    assert runs.read_curves(tmp_path) == [new]
     assert "its runs stay" in capsys.readouterr().out
 
 
@@ -541,8 +548,10 @@ def test_a_round_measured_of_another_pruning_takes_no_row_of_this_one(study, tmp
     """It counts for the pruning that it goes on from, not for any of the same criterion and seed."""
     for pruning, rounds_ in ((PRUNE, [0, 2, 3]), (pruned_with(7), [0, 1, 2, 3])):
         member = found_by(pruning)[0]
-        runs.finish(member.run, tmp_path, {"recipe": runs.AS_IT_IS, "train_macs": 0}, {"device": "here"})
-        runs.record(study, [member._replace(whole_macs=1)])
+        runs.write_result(
+            member.run, tmp_path, {"recipe": runs.AS_IT_IS, "train_macs": 0}, {"device": "here"}
+        )
+        runs.record_curves(study, [member._replace(whole_macs=1)])
         tuned = runs.collect(study).query("curve == 'pruned-tuned'")
         assert sorted(tuned.loc[tuned["run"] == PRUNE.key, "round"]) == rounds_
         assert tuned.loc[tuned["run"] == member.run.key, "round"].tolist() == [1]

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from horticulture import networks, training
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.pruning import saliency, selection, surgery
 from horticulture.training import evaluation
 from tests.conftest import small
@@ -98,14 +98,14 @@ def one_by_one(network, xs: torch.Tensor, ys: torch.Tensor) -> list[torch.Tensor
 def network(tiny, images, generator):
     """Trained for some steps, then in evaluation mode, so that the examples of a batch do not meet."""
     network = networks.build(tiny, generator)
-    for _ in training.Training(
-        network, images, training.Recipe(epochs=2, batch_size=10, precision="float32"), generator
+    for _ in training.Trainer(
+        network, images, training.TrainingRecipe(epochs=2, batch_size=10, precision="float32"), generator
     ):
         pass
     return network.eval()
 
 
-def listen(network, images, sizes: tuple[int, ...], probe: saliency.Probe) -> None:
+def listen(network, images, sizes: tuple[int, ...], probe: saliency.SaliencyProbe) -> None:
     """Backward passes over the first training images, in batches of those sizes; no step is taken."""
     x, y = images.normalise(images.train.pixels), images.train.labels
     place = 0
@@ -118,7 +118,7 @@ def listen(network, images, sizes: tuple[int, ...], probe: saliency.Probe) -> No
 @pytest.mark.parametrize("sizes", [(8,), (4, 4), (2, 2, 2, 2)], ids=str)
 def test_a_probe_hears_each_examples_own_gradient_whatever_the_batch(network, images, generator, sizes):
     products = one_by_one(network, images.normalise(images.train.pixels[:8]), images.train.labels[:8])
-    with saliency.Probe(network, "fisher", generator) as probe:
+    with saliency.SaliencyProbe(network, "fisher", generator) as probe:
         listen(network, images, sizes, probe)
         scores = probe.scores()
     for found, product in zip(scores, products, strict=True):
@@ -127,7 +127,7 @@ def test_a_probe_hears_each_examples_own_gradient_whatever_the_batch(network, im
 
 def test_a_probe_takes_the_mean_over_steps_for_taylor_too(network, images, generator):
     products = one_by_one(network, images.normalise(images.train.pixels[:8]), images.train.labels[:8])
-    with saliency.Probe(network, "taylor", generator) as probe:
+    with saliency.SaliencyProbe(network, "taylor", generator) as probe:
         listen(network, images, (4, 4), probe)
         scores = probe.scores()
     for found, product, size in zip(
@@ -139,14 +139,14 @@ def test_a_probe_takes_the_mean_over_steps_for_taylor_too(network, images, gener
 
 @pytest.mark.parametrize("criterion", BY_ACTIVATION)
 def test_scores_begin_a_new_round(network, images, generator, criterion):
-    with saliency.Probe(network, criterion, generator) as probe:
+    with saliency.SaliencyProbe(network, criterion, generator) as probe:
         listen(network, images, (10, 10), probe)
         probe.scores()
         listen(network, images, (6,), probe)
         after = probe.scores()
         with pytest.raises(RuntimeError, match="no training step"):
             probe.scores()
-    with saliency.Probe(network, criterion, generator) as fresh:
+    with saliency.SaliencyProbe(network, criterion, generator) as fresh:
         listen(network, images, (6,), fresh)
         for found, expected in zip(after, fresh.scores(), strict=True):
             torch.testing.assert_close(found, expected)
@@ -158,17 +158,17 @@ def test_a_probe_leaves_no_hooks(network, images, generator, criterion):
         return sum(len(module._forward_hooks) + len(module._backward_hooks) for module in network.modules())
 
     assert hooks() == 0
-    with saliency.Probe(network, criterion, generator):
+    with saliency.SaliencyProbe(network, criterion, generator):
         assert hooks() == (3 if criterion in BY_ACTIVATION else 0)
     assert hooks() == 0
 
 
 def test_a_probe_does_not_hear_evaluations(network, images, generator):
-    with saliency.Probe(network, "fisher", generator) as probe:
+    with saliency.SaliencyProbe(network, "fisher", generator) as probe:
         listen(network, images, (8,), probe)
         evaluation.evaluate(network, images, images.test)
         after = probe.scores()
-    with saliency.Probe(network, "fisher", generator) as fresh:
+    with saliency.SaliencyProbe(network, "fisher", generator) as fresh:
         listen(network, images, (8,), fresh)
         for found, expected in zip(after, fresh.scores(), strict=True):
             assert torch.equal(found, expected)
@@ -179,7 +179,7 @@ def test_a_probe_changes_nothing_in_the_training(tiny, images):
     for criterion in BY_CHANNEL:
         network = networks.build(tiny, torch.Generator().manual_seed(1)).train()
         optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
-        with saliency.Probe(network, criterion, torch.Generator().manual_seed(2)) as probe:
+        with saliency.SaliencyProbe(network, criterion, torch.Generator().manual_seed(2)) as probe:
             for _ in range(3):
                 training.step(network, optimizer, images.normalise(images.train.pixels), images.train.labels)
                 probe.scores()
@@ -191,7 +191,7 @@ def test_a_probe_changes_nothing_in_the_training(tiny, images):
 def test_every_criterion_scores_every_channel_once(tiny, images, generator, criterion):
     network = networks.build(tiny.with_widths((3, 0, 5)), generator).train()
     optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
-    with saliency.Probe(network, criterion, generator) as probe:
+    with saliency.SaliencyProbe(network, criterion, generator) as probe:
         training.step(network, optimizer, images.normalise(images.train.pixels), images.train.labels)
         scores = probe.scores()
     assert [tuple(score.shape) for score in scores] == [(3,), (0,), (5,)]
@@ -213,9 +213,9 @@ def test_every_group_of_every_family_is_scored(family, criterion, generator):
     a = small(family)
     network = networks.build(a, generator).train()
     optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
-    with saliency.Probe(network, criterion, generator) as probe:
+    with saliency.SaliencyProbe(network, criterion, generator) as probe:
         for group in range(len(a.widths)):
-            surgery.remove(network, group, 1, optimizer)
+            surgery.remove_channel(network, group, 1, optimizer)
             training.step(network, optimizer, *drawn(a, generator))
             scores = probe.scores()
             assert tuple(len(score) for score in scores) == network.architecture.widths
@@ -232,7 +232,7 @@ def test_a_probe_hears_what_the_readers_see(family, criterion, generator):
         with torch.no_grad():
             for reader in group.consumers:
                 reader.weight[:, 2] = 0
-    with saliency.Probe(network, criterion, generator) as probe:
+    with saliency.SaliencyProbe(network, criterion, generator) as probe:
         x, y = drawn(small(family), generator)
         F.cross_entropy(network(x), y).backward()
         for score in probe.scores():
@@ -243,8 +243,8 @@ def test_a_probe_hears_what_the_readers_see(family, criterion, generator):
 @pytest.mark.parametrize("criterion", BY_ACTIVATION)
 def test_what_is_left_of_a_vanished_branch_matters_nothing(criterion, generator):
     network = networks.build(small("preresnet"), generator).train()
-    surgery.keep(network.groups[4], [])
-    with saliency.Probe(network, criterion, generator) as probe:
+    surgery.keep_channels(network.groups[4], [])
+    with saliency.SaliencyProbe(network, criterion, generator) as probe:
         with pytest.raises(RuntimeError, match="no training step"):
             probe.scores()
         x, y = drawn(small("preresnet"), generator)
@@ -271,7 +271,7 @@ def test_l1_of_a_selection_is_that_of_its_readers_by_hand(generator):
         first.consumers[0].weight[2, 3, 1, 1] = 0.5
         end.consumers[0].weight.zero_()
         end.consumers[0].weight[:, 5] = torch.tensor([1.0, -1.0, 0.25])
-    scores = saliency.Probe(network, "l1", generator).scores()
+    scores = saliency.SaliencyProbe(network, "l1", generator).scores()
     assert scores[0].tolist() == [0, 0, 0, 2.5, 0, 0, 0, 0]
     assert scores[-1][5] == 2.25
     assert scores[-1].count_nonzero() == 1
@@ -283,7 +283,7 @@ def test_a_silent_channel_is_the_lowest(network, images, generator, criterion):
     with torch.no_grad():
         for parameter in (group.producer.weight, group.norm.weight, group.norm.bias):
             parameter[2] = 0
-    with saliency.Probe(network, criterion, generator) as probe:
+    with saliency.SaliencyProbe(network, criterion, generator) as probe:
         listen(network.train(), images, (20,), probe)
         scores = probe.scores()
     assert scores[1][2] == 0
@@ -295,7 +295,7 @@ def test_slimming_takes_the_size_of_the_norms_scale_by_hand(tiny, generator):
     with torch.no_grad():
         network.groups[0].norm.weight.copy_(torch.tensor([0.5, -2.0, 0.0]))
         network.groups[0].norm.bias.fill_(9)
-    scores = saliency.Probe(network, "slimming", generator).scores()
+    scores = saliency.SaliencyProbe(network, "slimming", generator).scores()
     assert scores[0].tolist() == [0.5, 2.0, 0.0]
 
 
@@ -303,21 +303,24 @@ def test_slimming_takes_the_size_of_the_norms_scale_by_hand(tiny, generator):
 def test_scores_that_are_told_are_given_back(tiny, generator, criterion):
     network = networks.build(tiny, generator)
     told = [torch.rand(group.width, generator=generator) for group in network.groups]
-    with saliency.Probe(network, criterion, generator, told) as probe:
+    with saliency.SaliencyProbe(network, criterion, generator, told) as probe:
         assert sum(len(module._forward_hooks) for module in network.modules()) == 0
         assert all(torch.equal(a, b) for a, b in zip(probe.scores(), told, strict=True))
-    with pytest.raises(BadInput, match=rf"{criterion} needs a network trained with the penalty {criterion}"):
-        saliency.Probe(network, criterion, generator)
+    with pytest.raises(
+        InputError, match=rf"{criterion} needs a network trained with the penalty {criterion}"
+    ):
+        saliency.SaliencyProbe(network, criterion, generator)
 
 
 def test_random_scores_come_from_the_generator(network):
     first, again, other = (
-        saliency.Probe(network, "random", torch.Generator().manual_seed(seed)).scores() for seed in (5, 5, 6)
+        saliency.SaliencyProbe(network, "random", torch.Generator().manual_seed(seed)).scores()
+        for seed in (5, 5, 6)
     )
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
 
 
 def test_an_unknown_criterion_is_refused_with_the_choices(network, generator):
-    with pytest.raises(BadInput, match=r"'fischer'.*fisher, taylor, l1.*did you mean 'fisher'"):
-        saliency.Probe(network, "fischer", generator)
+    with pytest.raises(InputError, match=r"'fischer'.*fisher, taylor, l1.*did you mean 'fisher'"):
+        saliency.SaliencyProbe(network, "fischer", generator)

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from horticulture import runs
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import cluster
 from horticulture.study import session
-from horticulture.study.config import Protocol
+from horticulture.study.config import StudyConfig
 from horticulture.training import evaluation, hardware
 
 
@@ -35,7 +35,7 @@ def said(tmp_path: Path) -> dict:
 def test_whatever_notebook_comes_first_fixes_the_base(parameters, tmp_path):
     assert session.base_of(tmp_path / "trial") is None
     asked = session.settle(parameters)
-    assert asked == Protocol.of(parameters)
+    assert asked == StudyConfig.of(parameters)
     assert said(tmp_path)["base"] == {name: parameters[name] for name in session.BASE}
     assert session.base_of(tmp_path / "trial") == said(tmp_path)["base"]
     again = session.settle({**parameters, "steps": 9, "seeds": [1]})  # of these there may be several
@@ -48,7 +48,7 @@ def test_another_base_is_refused_by_name_with_the_remedy(parameters, tmp_path, n
     session.settle(parameters)
     before = (tmp_path / "trial" / "study.json").read_bytes()
     other = {**parameters, name: {"precision": "bfloat16"}.get(name, 7)}
-    with pytest.raises(BadInput) as error:
+    with pytest.raises(InputError) as error:
         session.settle(other)
     text = str(error.value)
     assert "\n" not in text
@@ -61,19 +61,19 @@ def test_another_base_is_refused_by_name_with_the_remedy(parameters, tmp_path, n
 
 def test_all_that_differs_is_named(parameters):
     session.settle(parameters)
-    with pytest.raises(BadInput, match=r"images=0 instead of 96, epochs=3 instead of 2"):
+    with pytest.raises(InputError, match=r"images=0 instead of 96, epochs=3 instead of 2"):
         session.settle({**parameters, "epochs": 3, "images": 0})
 
 
 def test_the_first_notebook_may_change_it_and_the_curves_go(parameters, tmp_path, capsys):
     study = tmp_path / "trial"
-    base = session.settle(parameters, first=True).bases[0]
+    base = session.settle(parameters, first=True).baselines[0]
     assert capsys.readouterr().out == ""
-    runs.record(study, [runs.Member("whole", base), runs.Member("width", base)])
+    runs.record_curves(study, [runs.CurvePoint("whole", base), runs.CurvePoint("width", base)])
     (study / "curves" / "note.txt").write_text("mine")
     kept = runs.folder(base, tmp_path)
     kept.mkdir(parents=True)
-    runs.finish(base, tmp_path, {}, {})
+    runs.write_result(base, tmp_path, {}, {})
     session.settle(parameters, first=True)  # the same once more
     assert len(list((study / "curves").glob("*.json"))) == 2
     asked = session.settle({**parameters, "epochs": 3}, first=True)
@@ -82,7 +82,7 @@ def test_the_first_notebook_may_change_it_and_the_curves_go(parameters, tmp_path
     assert runs.result(base, tmp_path) is not None
     told = capsys.readouterr().out
     assert told == "epochs=3 instead of 2: the curves of the study trial go, its runs stay\n"
-    with pytest.raises(BadInput, match="epochs=2 instead of 3"):
+    with pytest.raises(InputError, match="epochs=2 instead of 3"):
         session.settle(parameters)
 
 
@@ -108,17 +108,17 @@ def test_auto_is_settled_once_a_study(parameters, tmp_path, monkeypatch, native)
     assert first.precision == said(tmp_path)["base"]["precision"] == expected
     assert first.recipe.precision == first.plan("fisher").precision == expected
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: not native)
-    assert session.settle(auto).bases == first.bases
-    assert session.settle(auto, first=True).bases == first.bases
-    assert session.settle({**parameters, "precision": expected}).bases == first.bases
-    with pytest.raises(BadInput, match=f"instead of '{expected}'"):
+    assert session.settle(auto).baselines == first.baselines
+    assert session.settle(auto, first=True).baselines == first.baselines
+    assert session.settle({**parameters, "precision": expected}).baselines == first.baselines
+    with pytest.raises(InputError, match=f"instead of '{expected}'"):
         session.settle({**parameters, "precision": "float32" if native else "bfloat16"})
 
 
 def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
     name = hardware.processor(torch.device("cpu"))
-    with pytest.raises(BadInput, match=re.escape(f"{name} only imitates bfloat16")):
+    with pytest.raises(InputError, match=re.escape(f"{name} only imitates bfloat16")):
         session.settle({**parameters, "precision": "bfloat16"})
     assert not (tmp_path / "trial").exists()
 
@@ -138,8 +138,8 @@ def test_a_damaged_file_is_refused_by_its_path(parameters, tmp_path, content, ca
     path = tmp_path / "trial" / "study.json"
     path.parent.mkdir()
     path.write_text(content)
-    runs.record(path.parent, [runs.Member("whole", Protocol.of(parameters).bases[0])])
-    with pytest.raises(BadInput, match=rf"{path} is damaged"):
+    runs.record_curves(path.parent, [runs.CurvePoint("whole", StudyConfig.of(parameters).baselines[0])])
+    with pytest.raises(InputError, match=rf"{path} is damaged"):
         session.settle(parameters)
     assert path.read_text() == content
     session.settle(parameters, first=True)  # begins again

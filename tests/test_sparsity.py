@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from horticulture import architecture, networks, training
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.pruning import unstructured
 
 
@@ -47,26 +47,26 @@ def test_what_may_go_is_the_weights_of_convolutions(network):
     ],
 )
 def test_the_smallest_of_four_go_whatever_their_signs(share, kept):
-    assert listed(unstructured.masks(layers([2.0, -1.0, 3.0, -2.0]), share)) == [kept]
+    assert listed(unstructured.magnitude_masks(layers([2.0, -1.0, 3.0, -2.0]), share)) == [kept]
 
 
 def test_over_all_layers_or_in_each():
     network = layers([4.0, -3.0, 0.1, 0.2], [0.3, 5.0, 6.0, -7.0])
-    assert listed(unstructured.masks(network, 0.5, "global")) == [[1, 0, 0, 0], [0, 1, 1, 1]]
-    assert listed(unstructured.masks(network, 0.5, "layer")) == [[1, 1, 0, 0], [0, 0, 1, 1]]
+    assert listed(unstructured.magnitude_masks(network, 0.5, "global")) == [[1, 0, 0, 0], [0, 1, 1, 1]]
+    assert listed(unstructured.magnitude_masks(network, 0.5, "layer")) == [[1, 1, 0, 0], [0, 0, 1, 1]]
 
 
 @pytest.mark.parametrize("scope", unstructured.SCOPES)
 def test_equal_weights_go_at_equal_distances_and_the_number_is_exact(scope):
     """Three of ten: numbers 1/6, 3/6 and 5/6 of 10, rounded down."""
-    found = unstructured.masks(layers([1.0] * 10), 0.3, scope)
+    found = unstructured.magnitude_masks(layers([1.0] * 10), 0.3, scope)
     assert listed(found) == [[1, 0, 1, 1, 1, 0, 1, 1, 0, 1]]
 
 
 def test_equal_weights_go_from_every_layer():
     network = layers([1.0] * 4, [-1.0] * 8, [1.0, 9.0, 0.0, -1.0])
     for count in range(1, 15):  # the 0 goes first, then some of fourteen equals; the 9 stays
-        masks = listed(unstructured.masks(network, (count + 1) / 16))
+        masks = listed(unstructured.magnitude_masks(network, (count + 1) / 16))
         gone = [mask.count(0) for mask in masks]
         assert sum(gone) == count + 1
         assert masks[2][1:3] == [1, 0]
@@ -78,44 +78,46 @@ def test_equal_weights_go_from_every_layer():
 def test_position_is_that_in_the_tensor_not_in_memory(network, share):
     for weight in unstructured.weights(network).values():
         weight.data = weight.data.sign()  # ties everywhere
-    plain = unstructured.masks(network, share)
+    plain = unstructured.magnitude_masks(network, share)
     total = sum(mask.numel() for mask in plain.values())
     assert sum(int((~mask).sum()) for mask in plain.values()) == round(share * total)
-    other = unstructured.masks(network.to(memory_format=torch.channels_last), share)
+    other = unstructured.magnitude_masks(network.to(memory_format=torch.channels_last), share)
     assert all(torch.equal(mask, other[name]) for name, mask in plain.items())
 
 
 def test_what_an_earlier_step_removed_stays_removed_and_counts():
     network = layers([4.0, 1.0, 3.0, 2.0])
-    before = unstructured.masks(network, 0.25)
+    before = unstructured.magnitude_masks(network, 0.25)
     network[0].weight.data[1] = 9.0  # though it has grown
-    assert listed(unstructured.masks(network, 0.5, before=before)) == [[1, 0, 1, 0]]
-    assert listed(unstructured.masks(network, 0.25, before=before)) == [[1, 0, 1, 1]]
-    with pytest.raises(BadInput, match="is 0 weights, but 1 are removed already"):
-        unstructured.masks(network, 0, before=before)
+    assert listed(unstructured.magnitude_masks(network, 0.5, before=before)) == [[1, 0, 1, 0]]
+    assert listed(unstructured.magnitude_masks(network, 0.25, before=before)) == [[1, 0, 1, 1]]
+    with pytest.raises(InputError, match="is 0 weights, but 1 are removed already"):
+        unstructured.magnitude_masks(network, 0, before=before)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, math.nan])
 def test_a_share_that_is_none_is_refused(share):
-    with pytest.raises(BadInput, match=f"share must be at least 0 and below 1, not {share}"):
-        unstructured.masks(layers([1.0]), share)
+    with pytest.raises(InputError, match=f"share must be at least 0 and below 1, not {share}"):
+        unstructured.magnitude_masks(layers([1.0]), share)
 
 
 def test_an_unknown_scope_and_strange_masks_are_refused(network):
-    with pytest.raises(BadInput, match=r"scope 'layers'.*global, layer.*did you mean 'layer'"):
-        unstructured.masks(network, 0.5, "layers")
-    found = unstructured.masks(network, 0.5)
+    with pytest.raises(InputError, match=r"scope 'layers'.*global, layer.*did you mean 'layer'"):
+        unstructured.magnitude_masks(network, 0.5, "layers")
+    found = unstructured.magnitude_masks(network, 0.5)
     stem = found.pop("stem.weight")
-    with pytest.raises(BadInput, match=r"stem\.weight is only in one"):
-        unstructured.Masked(network, found)
-    with pytest.raises(BadInput, match=r"stem\.weight is \(16, 1, 3, 3\) in the network, not \(8, 1, 3, 3\)"):
-        unstructured.left({**found, "stem.weight": stem[:8]}, network)
+    with pytest.raises(InputError, match=r"stem\.weight is only in one"):
+        unstructured.MaskCallback(network, found)
+    with pytest.raises(
+        InputError, match=r"stem\.weight is \(16, 1, 3, 3\) in the network, not \(8, 1, 3, 3\)"
+    ):
+        unstructured.count_nonzero({**found, "stem.weight": stem[:8]}, network)
 
 
 def test_what_is_left_is_counted(network):
     weights = sum(weight.numel() for weight in unstructured.weights(network).values())
-    found = unstructured.masks(network, 0.8)
-    assert unstructured.left(found, network) == network.architecture.params - round(0.8 * weights)
+    found = unstructured.magnitude_masks(network, 0.8)
+    assert unstructured.count_nonzero(found, network) == network.architecture.params - round(0.8 * weights)
 
 
 def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, generator):
@@ -123,11 +125,11 @@ def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, gene
     optimizer = training.sgd(network, lr=0.1, momentum=0.9, weight_decay=0.01)
     x, y = images.normalise(images.train.pixels), images.train.labels
     training.step(network, optimizer, x, y)  # so that there is momentum on what is removed next
-    found = unstructured.masks(network, 0.7)
-    rule = unstructured.Masked(network, found)
+    found = unstructured.magnitude_masks(network, 0.7)
+    rule = unstructured.MaskCallback(network, found)
     begun = {name: weight.detach().clone() for name, weight in unstructured.weights(network).items()}
     assert all((begun[name][~mask] == 0).all() for name, mask in found.items())
-    network.on(torch.device("cpu"))  # as a training does, after the rule was made
+    network.to_device(torch.device("cpu"))  # as a training does, after the rule was made
     for _ in range(3):
         training.step(network, optimizer, x, y, rule=rule)
         for name, weight in unstructured.weights(network).items():
@@ -138,21 +140,21 @@ def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, gene
 
 
 def test_masks_can_be_put_down_and_taken_up(network):
-    first = unstructured.masks(network, 0.5)
-    state = unstructured.Masked(network, first).state()
-    again = unstructured.Masked(network, unstructured.masks(network, 0))
+    first = unstructured.magnitude_masks(network, 0.5)
+    state = unstructured.MaskCallback(network, first).state_dict()
+    again = unstructured.MaskCallback(network, unstructured.magnitude_masks(network, 0))
     network.stem.weight.data.fill_(1)
-    again.restore(state)
+    again.load_state_dict(state)
     assert all(torch.equal(mask, again.masks[name]) for name, mask in first.items())
     assert torch.equal(network.stem.weight.data, first["stem.weight"].float())
 
 
 def test_a_fresh_start_draws_from_the_variance_of_what_is_left():
     network = networks.build(architecture.named("wrn-10-4", image=(3, 16, 16), classes=10))
-    found = unstructured.masks(network, 0.9)
+    found = unstructured.magnitude_masks(network, 0.9)
     for parameter in network.parameters():
         parameter.data.fill_(7)
-    unstructured.fresh(network, found, torch.Generator().manual_seed(1))
+    unstructured.reinitialize(network, found, torch.Generator().manual_seed(1))
     for name, weight in unstructured.weights(network).items():
         assert (weight[~found[name]] == 0).all()
         drawn = weight[found[name]].detach()
@@ -165,13 +167,15 @@ def test_a_fresh_start_draws_from_the_variance_of_what_is_left():
 
 
 def test_a_fresh_start_without_removals_is_a_new_network(network):
-    unstructured.fresh(network, unstructured.masks(network, 0), torch.Generator().manual_seed(3))
+    unstructured.reinitialize(
+        network, unstructured.magnitude_masks(network, 0), torch.Generator().manual_seed(3)
+    )
     new = networks.build(network.architecture, torch.Generator().manual_seed(3))
     assert all(torch.equal(tensor, new.state_dict()[name]) for name, tensor in network.state_dict().items())
 
 
 def test_a_layer_with_nothing_left_starts_as_zeros(network):
-    found = unstructured.masks(network, 0)
+    found = unstructured.magnitude_masks(network, 0)
     found["stem.weight"][:] = False
-    unstructured.fresh(network, found)
+    unstructured.reinitialize(network, found)
     assert (network.stem.weight == 0).all()

@@ -14,9 +14,9 @@ import nbformat
 import pytest
 
 from horticulture import cli
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.study import parameters, runner
-from horticulture.study.config import Protocol
+from horticulture.study.config import StudyConfig
 from tests.test_cluster import gone
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -40,7 +40,7 @@ def run(tmp_path, monkeypatch):
         ]
         monkeypatch.setattr(parameters, "notebooks", lambda: paths)
         wanted = parameters.Study("tiny", "", given or {}, {})
-        return runner.run(wanted, parameters.settle(wanted, {}), tmp_path / "outputs")
+        return runner.run(wanted, parameters.resolve_parameters(wanted, {}), tmp_path / "outputs")
 
     return go
 
@@ -53,21 +53,21 @@ def test_every_study_of_the_checkout_settles():
         chosen = parameters.read(name)
         assert chosen.about
         assert list(chosen.seconds) == [path.stem for path in parameters.notebooks()]
-        for part in chosen.each():
-            settled = parameters.settle(part, {})
+        for part in chosen.expand_parts():
+            settled = parameters.resolve_parameters(part, {})
             assert {given: settled[given] for given in part.parameters} == part.parameters
 
 
 def test_one_parameter_means_the_same_in_every_notebook():
     seen = {}
     for path in parameters.notebooks():
-        for name, about in parameters.declared(path).items():
+        for name, about in parameters.notebook_parameters(path).items():
             assert seen.setdefault(name, about) == about, f"{name} in {path.name}"
 
 
 def test_a_protocol_asks_for_nothing_that_no_notebook_has():
-    known = {name for path in parameters.notebooks() for name in parameters.declared(path)}
-    assert {field.name for field in fields(Protocol)} <= known
+    known = {name for path in parameters.notebooks() for name in parameters.notebook_parameters(path)}
+    assert {field.name for field in fields(StudyConfig)} <= known
 
 
 @pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
@@ -76,17 +76,17 @@ def test_a_notebook_uses_every_parameter_that_it_has(path):
     code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", []))
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     assert "session.settle(globals()" in code
-    assert set(parameters.declared(path)) - used <= {field.name for field in fields(Protocol)}
+    assert set(parameters.notebook_parameters(path)) - used <= {field.name for field in fields(StudyConfig)}
 
 
 def test_defaults_are_the_quick_study():
     quick = parameters.read("quick")
-    defaults = parameters.settle(parameters.Study("quick", "", {}, {}), {})
+    defaults = parameters.resolve_parameters(parameters.Study("quick", "", {}, {}), {})
     assert {name: defaults[name] for name in quick.parameters} == quick.parameters
 
 
 def test_overrides_win_and_take_the_declared_type():
-    settled = parameters.settle(
+    settled = parameters.resolve_parameters(
         parameters.read("smoke"), parameters.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
     )
     assert settled["seeds"] == [0, 1]
@@ -113,8 +113,8 @@ def test_overrides_win_and_take_the_declared_type():
     ],
 )
 def test_bad_parameters_are_refused_by_name(assignment, said):
-    with pytest.raises(BadInput, match=said):
-        parameters.settle(parameters.read("quick"), parameters.parse([assignment]))
+    with pytest.raises(InputError, match=said):
+        parameters.resolve_parameters(parameters.read("quick"), parameters.parse([assignment]))
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,13 @@ def test_bad_parameters_are_refused_by_name(assignment, said):
     ],
 )
 def test_a_value_is_read_as_a_person_writes_it(assignment, value):
-    settled = parameters.settle(parameters.read("quick"), parameters.parse([assignment]))
+    settled = parameters.resolve_parameters(parameters.read("quick"), parameters.parse([assignment]))
     assert settled[assignment.partition("=")[0]] == value
 
 
 def test_numbers_mean_the_same_in_a_study_file(tmp_path):
     (tmp_path / "own.yaml").write_text("parameters: { lr: 1e-1, rounds: all }")
-    settled = parameters.settle(parameters.read(str(tmp_path / "own.yaml")), {})
+    settled = parameters.resolve_parameters(parameters.read(str(tmp_path / "own.yaml")), {})
     assert (settled["lr"], settled["rounds"]) == (0.1, "all")
 
 
@@ -148,7 +148,7 @@ def test_numbers_mean_the_same_in_a_study_file(tmp_path):
 def test_parameters_are_those_that_papermill_finds(path):
     import papermill
 
-    declared, found = parameters.declared(path), papermill.inspect_notebook(str(path))
+    declared, found = parameters.notebook_parameters(path), papermill.inspect_notebook(str(path))
     assert list(declared) == list(found)
     for name, about in found.items():
         mine = declared[name]
@@ -180,12 +180,12 @@ def test_a_long_name_is_cut_and_still_its_own():
 
 
 def test_a_parameter_can_be_a_table():
-    assert parameters.settle(parameters.read("smoke"), {})["strengths"].keys() == {
+    assert parameters.resolve_parameters(parameters.read("smoke"), {})["strengths"].keys() == {
         "slimming",
         "blocks",
         "groups",
     }
-    settled = parameters.settle(
+    settled = parameters.resolve_parameters(
         parameters.read("smoke"), parameters.parse(["strengths={slimming: 0.001, blocks: 2}"])
     )
     assert settled["strengths"] == {"slimming": 0.001, "blocks": 2}
@@ -206,7 +206,7 @@ parts:
 def test_a_study_in_parts_is_a_study_for_each(tmp_path):
     (tmp_path / "both.yaml").write_text(PARTS)
     both = parameters.read(str(tmp_path / "both.yaml"))
-    vgg, long = both.each()
+    vgg, long = both.expand_parts()
     common = {"about": "Two networks.", "seconds": {"01_train": 7}}
     strengths = {"slimming": 0.1}
     assert vgg == parameters.Study(
@@ -217,33 +217,35 @@ def test_a_study_in_parts_is_a_study_for_each(tmp_path):
     assert long == parameters.Study(  # what a part says of a table replaces it
         "both-long", parameters={"seeds": [0, 1], "epochs": 9, "strengths": {"blocks": 0.2}}, **common
     )
-    assert vgg.each() == [vgg]
-    assert parameters.settle(long, parameters.parse(["epochs=2"]))["epochs"] == 2  # for all parts alike
+    assert vgg.expand_parts() == [vgg]
+    assert (
+        parameters.resolve_parameters(long, parameters.parse(["epochs=2"]))["epochs"] == 2
+    )  # for all parts alike
     assert both.parameters["epochs"] == 3
 
 
 def test_a_study_without_parts_is_its_only_part():
     smoke = parameters.read("smoke")
-    assert smoke.each() == [smoke]
+    assert smoke.expand_parts() == [smoke]
 
 
 @pytest.mark.parametrize("parts", ["[vgg, resnet]", "vgg", "{ vgg: vgg-8-8 }", "{ vgg: }"])
 def test_malformed_parts_are_refused(tmp_path, parts):
     (tmp_path / "bad.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
-    with pytest.raises(BadInput, match=r"bad.yaml: parts must hold parameters by the name of the part"):
+    with pytest.raises(InputError, match=r"bad.yaml: parts must hold parameters by the name of the part"):
         parameters.read(str(tmp_path / "bad.yaml"))
 
 
 def test_unknown_and_malformed_studies_are_refused(tmp_path):
-    with pytest.raises(BadInput, match=r"unknown study 'quik'.*did you mean 'quick'"):
+    with pytest.raises(InputError, match=r"unknown study 'quik'.*did you mean 'quick'"):
         parameters.read("quik")
-    with pytest.raises(BadInput, match="no study file"):
+    with pytest.raises(InputError, match="no study file"):
         parameters.read(str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("parameters: [")
-    with pytest.raises(BadInput, match="is not YAML"):
+    with pytest.raises(InputError, match="is not YAML"):
         parameters.read(str(tmp_path / "bad.yaml"))
     (tmp_path / "odd.yaml").write_text("rounds: 3")
-    with pytest.raises(BadInput, match="must hold"):
+    with pytest.raises(InputError, match="must hold"):
         parameters.read(str(tmp_path / "odd.yaml"))
 
 
@@ -287,14 +289,14 @@ def test_what_notebooks_have_fixed_stays_when_the_study_is_run_again(run, tmp_pa
 
 def test_a_failing_cell_is_named_and_its_copy_kept(run):
     with pytest.raises(
-        runner.NotebookFailed,
+        runner.NotebookError,
         match=r"01_one failed in cell 4: ValueError: no such bird \(see .*01_one.ipynb\)",
     ):
         run("x = 1", "raise ValueError('no such bird')", "print('never')")
 
 
 def test_a_killed_kernel_is_noticed(run, tmp_path):
-    with pytest.raises(runner.NotebookFailed, match="kernel died"):
+    with pytest.raises(runner.NotebookError, match="kernel died"):
         run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "print('never')")
     assert not runner.finished(tmp_path / "outputs" / "tiny" / "notebooks" / "01_one.ipynb")
 
@@ -338,7 +340,7 @@ def test_a_page_that_cannot_be_made_stops_nothing_and_is_said_in_one_line(pages)
             raise OSError("no space\nat all")
         made.append(stem)
 
-    with pytest.raises(runner.NotebookFailed) as caught:
+    with pytest.raises(runner.NotebookError) as caught:
         pages(to_html, executed.append)
     assert executed == ["01_x", "02_x", "03_x"]
     assert sorted(made) == ["02_x", "03_x"]
@@ -353,9 +355,9 @@ def test_a_failing_notebook_is_what_is_raised_and_the_page_is_said_beside_it(pag
 
     def execute(stem):
         if stem == "02_x":
-            raise runner.NotebookFailed("02_x failed")
+            raise runner.NotebookError("02_x failed")
 
-    with pytest.raises(runner.NotebookFailed, match="02_x failed"):
+    with pytest.raises(runner.NotebookError, match="02_x failed"):
         pages(to_html, execute)
     assert capsys.readouterr().err.splitlines()[-1].endswith("01_x.ipynb (OSError: no space)")
 
@@ -500,7 +502,7 @@ def test_a_kernel_leaves_no_worker_behind(run):
     numbers = []
     target = run(code) / "notebooks" / "01_one.ipynb"
     numbers += nbformat.read(target, 4).cells[-1].outputs[0].text.split()
-    with pytest.raises(runner.NotebookFailed, match="kernel died"):
+    with pytest.raises(runner.NotebookError, match="kernel died"):
         run(code, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     numbers += nbformat.read(target, 4).cells[-2].outputs[0].text.split()
     assert len(set(numbers)) == 4

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 
 from horticulture import networks, training
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.pruning import surgery
 from tests.conftest import small
 
@@ -89,7 +89,7 @@ def test_a_cut_network_equals_the_silenced_one(cut):
     network, optimizer, draw, _ = trained(a, seed)
     silent, its_optimizer = copy.deepcopy((network, optimizer))
     silence(silent, its_optimizer, group, channel)
-    surgery.remove(network, group, channel, optimizer)
+    surgery.remove_channel(network, group, channel, optimizer)
     assert network.architecture == a.without_channel(group)
 
     x, y = batch(a, draw)
@@ -170,7 +170,7 @@ def test_a_cut_is_exact_in_every_group_of_every_family(family, narrow):
         channel, dims = (7 * group + 1) % width, places(network, group)
         assert len(dims) >= 6  # producer or selection, four of the norm, a reader
         silence_any(silent, its_optimizer, group, channel)
-        surgery.remove(network, group, channel, optimizer)
+        surgery.remove_channel(network, group, channel, optimizer)
         assert network.architecture == a.without_channel(group)
         for _ in range(2):
             x, y = batch(a, draw)
@@ -192,7 +192,7 @@ def test_a_network_trains_on_when_blocks_have_vanished(family):
     a = small(family)
     network, optimizer, draw, _ = trained(a, 0)
     for group in [block[-1] for block in a.blocks]:
-        surgery.keep(network.groups[group], [], optimizer)
+        surgery.keep_channels(network.groups[group], [], optimizer)
         before = network.classifier.weight.detach().clone()
         assert training.step(network, optimizer, *batch(a, draw)).isfinite()
         assert not torch.equal(before, network.classifier.weight)
@@ -216,7 +216,7 @@ def without_the_last(family: str, name: str, mode: bool):
     with torch.no_grad():
         norm.weight.zero_()
         norm.bias.zero_()
-    surgery.remove(network, group, 0, optimizer)
+    surgery.remove_channel(network, group, 0, optimizer)
     number = next(at for at, groups in enumerate(a.blocks) if group in groups)
     x = torch.randn(5, a.trunk[0 if number == 0 else number], 8, 8, generator=draw, dtype=torch.float64)
     return silent.train(mode).blocks[number], network.train(mode).blocks[number], x.relu()
@@ -255,8 +255,8 @@ def test_with_the_last_channel_of_a_preresnet_goes_what_does_not_depend_on_the_i
 @pytest.mark.parametrize("channels", [[1, 0], [0, 0], [-1, 1], [2, 4]], ids=str)
 def test_what_is_kept_is_there_and_in_order(tiny, channels):
     network = networks.build(tiny)
-    with pytest.raises(BadInput, match=r"some of 0 to 3, in order, in group 2\.1"):
-        surgery.keep(network.groups[1], channels)
+    with pytest.raises(InputError, match=r"some of 0 to 3, in order, in group 2\.1"):
+        surgery.keep_channels(network.groups[1], channels)
     assert network.architecture == tiny
 
 
@@ -265,7 +265,7 @@ def test_a_cut_takes_its_slice_of_everything_and_touches_nothing_else(tiny):
     weights = {name: t.clone() for name, t in network.state_dict().items()}
     buffers = momenta(network, optimizer)
     assert any(buffer.any() for buffer in buffers.values())
-    surgery.remove(network, 1, 2, optimizer)
+    surgery.remove_channel(network, 1, 2, optimizer)
     assert set(network.state_dict()) == set(weights)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, surviving(name, weights[name], 1, 2)), name
@@ -283,8 +283,8 @@ def test_weights_and_momentum_still_move_after_a_cut(tiny, alive):
     network, optimizer, draw, loss = trained(tiny, 2)
     if not alive:
         del loss
-    surgery.remove(network, 0, 1, optimizer)
-    surgery.remove(network, 2, 4, optimizer)
+    surgery.remove_channel(network, 0, 1, optimizer)
+    surgery.remove_channel(network, 2, 4, optimizer)
     x, y = batch(tiny, draw)
     # SGD by hand (Sutskever's form, as torch has it): v' = m v + (g + d w), w' = w - r v'
     parameters = dict(network.named_parameters())
@@ -311,7 +311,7 @@ def test_a_group_can_go_down_to_nothing(tiny, group, mode):
     a = Architecture("wide_resnet", 10, 3, (2, 8, 8), (4, 4, 5, 6), (3, 2, 2))
     network, optimizer, draw, _ = trained(a, 3)
     for left in reversed(range(a.widths[group])):
-        surgery.remove(network, group, 0, optimizer)
+        surgery.remove_channel(network, group, 0, optimizer)
         assert network.groups[group].width == left
         training.step(network, optimizer, *batch(a, draw))
     block = network.train(mode).blocks[group]
@@ -331,7 +331,7 @@ def test_a_group_can_go_down_to_nothing(tiny, group, mode):
 def test_what_is_saved_after_surgery_can_be_built_and_loaded(tiny):
     network, optimizer, draw, _ = trained(tiny, 4)
     for group, channel in ((2, 3), (0, 0), (0, 0), (0, 0), (1, 1)):
-        surgery.remove(network, group, channel, optimizer)
+        surgery.remove_channel(network, group, channel, optimizer)
     description = network.architecture.to_json()
     saved = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
     again = networks.build(Architecture.from_json(description)).double()
@@ -344,9 +344,9 @@ def test_what_is_saved_after_surgery_can_be_built_and_loaded(tiny):
 def test_several_channels_at_once_equal_one_after_the_other(tiny):
     network, optimizer, draw, _ = trained(tiny, 5)
     other, its_optimizer = copy.deepcopy((network, optimizer))
-    surgery.keep(network.groups[2], [0, 3], optimizer)
+    surgery.keep_channels(network.groups[2], [0, 3], optimizer)
     for channel in (4, 2, 1):
-        surgery.remove(other, 2, channel, its_optimizer)
+        surgery.remove_channel(other, 2, channel, its_optimizer)
     x, y = batch(tiny, draw)
     assert torch.equal(training.step(network, optimizer, x, y), training.step(other, its_optimizer, x, y))
     assert torch.equal(network(x), other(x))
@@ -354,7 +354,7 @@ def test_several_channels_at_once_equal_one_after_the_other(tiny):
 
 def test_surgery_needs_no_optimizer(tiny):
     network = networks.build(tiny)
-    surgery.remove(network, 0, 0)
+    surgery.remove_channel(network, 0, 0)
     assert network.architecture.widths == (2, 4, 5)
 
 
@@ -369,6 +369,6 @@ def test_surgery_needs_no_optimizer(tiny):
 )
 def test_a_channel_that_is_not_there_is_refused(tiny, group, channel, said):
     network = networks.build(tiny)
-    with pytest.raises(BadInput, match=said):
-        surgery.remove(network, group, channel)
+    with pytest.raises(InputError, match=said):
+        surgery.remove_channel(network, group, channel)
     assert network.architecture == tiny

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from horticulture import architecture, data, networks, training
 from horticulture.data import Batches
-from horticulture.errors import BadInput
-from horticulture.training import Recipe, evaluation, trainer
+from horticulture.errors import InputError
+from horticulture.training import TrainingRecipe, evaluation, trainer
 
-PLAIN = Recipe(epochs=2, batch_size=10, precision="float32")
+PLAIN = TrainingRecipe(epochs=2, batch_size=10, precision="float32")
 POINTS = {
     "steps": {0: 1, 0.29: 1, 0.3: 0.2, 0.59: 0.2, 0.6: 0.04, 0.8: 0.008, 1: 0.008},
     "tenths": {0: 1, 0.49: 1, 0.5: 0.1, 0.75: 0.01, 1: 0.01},
@@ -44,7 +44,7 @@ def test_a_fit_steps_at_the_middle_of_each_share_of_the_schedule(tiny, images, g
 
     monkeypatch.setattr(trainer, "step", note)
     recipe = replace(PLAIN, schedule="one-cycle", lr=0.8, batch_size=20)  # two steps an epoch, four in all
-    list(training.Training(networks.build(tiny), images, recipe, generator))
+    list(training.Trainer(networks.build(tiny), images, recipe, generator))
     # at 1/8, 3/8, 5/8 and 7/8: half way up, then 5/6, 3/6 and 1/6 of the way down
     assert rates == pytest.approx([0.8 * share for share in (1 / 2, 5 / 6, 3 / 6, 1 / 6)])
 
@@ -71,7 +71,7 @@ def test_two_steps_equal_gradient_descent_by_hand(tiny, images, generator):
 @pytest.mark.parametrize("mode", [True, False], ids=["training", "evaluating"])
 def test_an_evaluation_counts_wrong_answers_and_leaves_the_mode(tiny, images, generator, mode, copies):
     network = networks.build(tiny, generator)
-    for _ in training.Training(network, images, PLAIN, generator):  # so that some answers are right
+    for _ in training.Trainer(network, images, PLAIN, generator):  # so that some answers are right
         pass
     network.train(mode)
     part = data.Images(images.test.pixels.repeat(copies, 1, 1, 1), images.test.labels.repeat(copies))
@@ -93,15 +93,15 @@ def test_an_evaluation_counts_wrong_answers_and_leaves_the_mode(tiny, images, ge
 def test_a_network_can_be_trained_after_it_was_evaluated(tiny, images, generator):
     network = networks.build(tiny, generator)
     evaluation.evaluate(network, images, images.validation)  # caches statistics, where gradients are off
-    assert len(list(training.Training(network, images, PLAIN, generator))) == 2
+    assert len(list(training.Trainer(network, images, PLAIN, generator))) == 2
 
 
 def test_the_loss_falls_on_clutter_in_a_few_steps(generator):
     network = networks.build(architecture.named("wrn-10-1", image=(1, 16, 16), classes=10), generator)
     whole = data.load("clutter", images=512)
     small = replace(whole, validation=whole.validation.first(256))
-    recipe = Recipe(epochs=4, batch_size=32, schedule="one-cycle", precision="float32")
-    epochs = list(training.Training(network, small, recipe, generator))
+    recipe = TrainingRecipe(epochs=4, batch_size=32, schedule="one-cycle", precision="float32")
+    epochs = list(training.Trainer(network, small, recipe, generator))
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
     assert [epoch.images for epoch in epochs] == [512, 1024, 1536, 2048]
     assert epochs[-1].loss < epochs[0].loss - 0.1
@@ -115,14 +115,14 @@ def test_the_loss_falls_on_clutter_in_a_few_steps(generator):
 
 
 def test_the_last_images_of_an_epoch_are_left_out_and_not_counted(tiny, images, generator):
-    epochs = list(training.Training(networks.build(tiny), images, replace(PLAIN, batch_size=30), generator))
+    epochs = list(training.Trainer(networks.build(tiny), images, replace(PLAIN, batch_size=30), generator))
     assert [epoch.images for epoch in epochs] == [30, 60]
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(tiny, images, generator):
     network = networks.build(tiny, generator)
     with pytest.raises(FloatingPointError, match=r"epoch \d.*learning rate"):
-        list(training.Training(network, images, replace(PLAIN, lr=1e30), generator))
+        list(training.Trainer(network, images, replace(PLAIN, lr=1e30), generator))
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
@@ -138,7 +138,7 @@ def test_the_same_seed_gives_the_same_bits(tiny, images, wanted):
     for seed in (7, 7, 8):
         draw = torch.Generator().manual_seed(seed)
         network = networks.build(tiny, draw)
-        epochs = list(training.Training(network, images, replace(PLAIN, precision=wanted), draw))
+        epochs = list(training.Trainer(network, images, replace(PLAIN, precision=wanted), draw))
         ends.append((network.state_dict(), [epoch.loss for epoch in epochs]))
     assert ends[0][1] == ends[1][1] != ends[2][1]
     assert all(torch.equal(tensor, ends[1][0][name]) for name, tensor in ends[0][0].items())
@@ -148,7 +148,7 @@ def test_the_same_seed_gives_the_same_bits(tiny, images, wanted):
 def test_a_fit_is_its_steps_in_order(tiny, images):
     """The loop written out: the same stream, the same rates, the same network."""
     found = networks.build(tiny, torch.Generator().manual_seed(1))
-    list(training.Training(found, images, PLAIN, torch.Generator().manual_seed(2)))
+    list(training.Trainer(found, images, PLAIN, torch.Generator().manual_seed(2)))
     network = (
         networks.build(tiny, torch.Generator().manual_seed(1)).to(memory_format=torch.channels_last).train()
     )
@@ -181,15 +181,15 @@ def test_a_fit_is_its_steps_in_order(tiny, images):
     ],
 )
 def test_a_bad_recipe_is_refused(change, said):
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         replace(PLAIN, **change)
 
 
 def test_of_no_epochs_nothing_is_trained(tiny, images, generator):
-    """What is measured as it is has a recipe, too, which `execution.tune` takes and `train` refuses."""
+    """What is measured as it is has a recipe, too, which `execution.finetune` takes and `train` refuses."""
     assert str(replace(PLAIN, epochs=0)) == "as it is"
-    assert list(training.Training(networks.build(tiny), images, replace(PLAIN, epochs=0), generator)) == []
+    assert list(training.Trainer(networks.build(tiny), images, replace(PLAIN, epochs=0), generator)) == []
 
 
 def test_a_recipe_goes_through_plain_data_unchanged():
-    assert Recipe(**PLAIN.to_json()) == PLAIN
+    assert TrainingRecipe(**PLAIN.to_json()) == PLAIN

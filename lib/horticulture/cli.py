@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from horticulture.errors import BadInput, NotebookFailed
+from horticulture.errors import InputError, NotebookError
 from horticulture.study import parameters
 
 # What takes seconds to load, pandas and torch among it, is imported in the functions that need it.
@@ -27,10 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except BadInput as error:
+    except InputError as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 2
-    except NotebookFailed as error:
+    except NotebookError as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # a full disk, a folder without write permission
@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
         overrides["cluster"] = options.cluster
     study = parameters.read(options.study)
     named = parameters.named(study, options.name, overrides)
-    parts = [(part, parameters.settle(part, overrides)) for part in named.each()]
+    parts = [(part, parameters.resolve_parameters(part, overrides)) for part in named.expand_parts()]
     _, anew = parameters.beginning(options.first)
 
     from horticulture import runs
@@ -85,7 +85,9 @@ def _show(options: argparse.Namespace) -> int:
     folders = [folder for folder in _folders(options.study, outputs) if folder.is_dir()]
     if not folders:
         there = [path.parent.name for path in outputs.glob("*/results.csv")]
-        raise BadInput(f"no study {options.study!r} in {outputs}: there is {', '.join(there) or 'none yet'}")
+        raise InputError(
+            f"no study {options.study!r} in {outputs}: there is {', '.join(there) or 'none yet'}"
+        )
     for folder in folders:
         _print(folder)
     return 0
@@ -94,7 +96,7 @@ def _show(options: argparse.Namespace) -> int:
 def _folders(name: str, outputs: Path) -> list[Path]:
     """Of a study, or of its parts: by its file, or as it was called when it was run."""
     if parameters.is_file(name) or name in parameters.studies():
-        return [outputs / part.name for part in parameters.read(name).each()]
+        return [outputs / part.name for part in parameters.read(name).expand_parts()]
     parts = sorted(path.parent for path in outputs.glob(f"{glob.escape(name)}-*/results.csv"))
     return [outputs / name] if (outputs / name).is_dir() else parts
 
@@ -137,7 +139,7 @@ def _print(folder: Path) -> None:
     from horticulture.analysis import tables
 
     found = runs.collect(folder)
-    print(tables.table(found).to_string(na_rep=""))
+    print(tables.error_by_size(found).to_string(na_rep=""))
     by_budget = tables.by_budget(found)
     if len(by_budget):
         print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")

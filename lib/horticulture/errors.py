@@ -4,19 +4,19 @@ import difflib
 from collections.abc import Iterable
 
 
-class BadInput(ValueError):
+class InputError(ValueError):
     """What a person asked for cannot be done; the message says what was wrong and what would be right."""
 
 
-class NotebookFailed(Exception):
+class NotebookError(Exception):
     """A notebook did not finish; the message says which, in which cell, and where its executed copy is."""
 
 
-def choose(value: str, choices: Iterable[str], what: str) -> str:
-    """Return `value` if it is one of `choices`, else raise BadInput naming all of them."""
+def check_choice(value: str, choices: Iterable[str], what: str) -> str:
+    """Return `value` if it is one of `choices`, else raise InputError naming all of them."""
     choices = list(choices)
     if value in choices:
         return value
     near = difflib.get_close_matches(str(value), choices, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise BadInput(f"unknown {what} {value!r}: choose from {', '.join(choices)}{hint}")
+    raise InputError(f"unknown {what} {value!r}: choose from {', '.join(choices)}{hint}")

@@ -122,8 +122,8 @@ def _removals(table: Table, tuning: Tuning) -> None:
         scores, times = tuning.probe.scores(), []
         for _ in range(50):
             began = time.perf_counter()
-            gone = pruning.lowest(scores)
-            surgery.remove(tuning.network, gone.group, gone.channel, tuning.optimizer)
+            gone = pruning.lowest_channel(scores)
+            surgery.remove_channel(tuning.network, gone.group, gone.channel, tuning.optimizer)
             times.append(time.perf_counter() - began)
             here = scores[gone.group]
             scores[gone.group] = torch.cat([here[: gone.channel], here[gone.channel + 1 :]])
@@ -151,7 +151,7 @@ def _peer(table: Table) -> None:
         producer = theirs.groups[3].producer
         graph.get_pruning_group(producer, torch_pruning.prune_conv_out_channels, [0]).prune()
 
-    taken = alternate({"theirs": one, "ours": lambda: surgery.remove(ours, 3, 0, optimizer)}, 15)
+    taken = alternate({"theirs": one, "ours": lambda: surgery.remove_channel(ours, 3, 0, optimizer)}, 15)
     note = f"{1e3 * taken['theirs']:.2f} ms; without the optimizer's state, which ours carries along"
     table.row("g. a removal by Torch-Pruning / ours", taken["theirs"] / taken["ours"], note=note)
 
@@ -223,7 +223,7 @@ def _keeping(table: Table) -> None:
     """Row h: what a run of 1,300 rounds leaves on disk, and whether late rounds cost more than early ones."""
     row = {"run": "0" * 12, "round": 0, "saliency": 1e-5, "params": 2_000_000, "val_error": 5.0}
     with tempfile.TemporaryDirectory() as folder:
-        rows, times = files.Rows(Path(folder) / "rows.jsonl"), []
+        rows, times = files.JsonlTable(Path(folder) / "rows.jsonl"), []
         for _ in range(20 * ROUNDS):
             began = time.perf_counter()
             rows.append(row)
@@ -236,7 +236,7 @@ def _keeping(table: Table) -> None:
         for done in range(0, ROUNDS + 1, 100):
             tuning = Tuning(thinned(done / 1344), dataset(), False, "auto")
             tuning.step()
-            state = training.State(training.tensors_of(tuning.network, tuning.optimizer), {})
+            state = training.Checkpoint(training.tensors_of(tuning.network, tuning.optimizer), {})
             bytes_ += checkpoints.write(Path(folder), "round", state).stat().st_size
     table.row("h. a run of 1,300 rounds on disk, a state every 100", bytes_ / 1e6, "MB")
 

@@ -51,7 +51,7 @@ def thinned(fraction: float, evenly: bool = True) -> networks.Network:
         kept = list(range(round(group.width * (1 - fraction))))
         if not evenly:
             kept = (torch.rand(group.width, generator=draw) >= fraction).nonzero().flatten().tolist()
-        surgery.keep(group, kept)
+        surgery.keep_channels(group, kept)
     return network
 
 
@@ -61,11 +61,11 @@ class Tuning:
     def __init__(
         self, network: networks.Network, images: data.Dataset, listening: bool, precision: str
     ) -> None:
-        self.network = network.on(DEVICE).train()
+        self.network = network.to_device(DEVICE).train()
         self.optimizer = training.sgd(self.network, 8e-4, 0.9, 5e-4)
         self.batches = data.Batches(images, BATCH, torch.Generator().manual_seed(0))
         self.dtype = evaluation.PRECISIONS[precision]
-        self.probe = saliency.Probe(self.network, "fisher", torch.Generator())
+        self.probe = saliency.SaliencyProbe(self.network, "fisher", torch.Generator())
         if listening:
             self.probe.__enter__()
 

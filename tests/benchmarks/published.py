@@ -59,7 +59,7 @@ class Sweep:
         self.optimizer = training.sgd(self.network, 8e-4, 0.9, 5e-4)
         self.loader = DataLoader(Pictures(images), batch, shuffle=True, drop_last=True)
         self._batches = iter(self.loader)
-        self.probe = saliency.Probe(self.network, "fisher", torch.Generator())
+        self.probe = saliency.SaliencyProbe(self.network, "fisher", torch.Generator())
         self.probe.__enter__()
 
     def step(self) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 Values = Sequence[float] | np.ndarray
 
@@ -65,8 +65,8 @@ class Difference(NamedTuple):
         return float(stats.t.sf(distance / self.error, self.df))
 
 
-def interval(values: Values, level: float = LEVEL) -> Interval:
-    """Student's interval of the mean. Raises BadInput if there is no value, or one that is not finite."""
+def confidence_interval(values: Values, level: float = LEVEL) -> Interval:
+    """Student's interval of the mean. Raises InputError if there is no value, or one that is not finite."""
     found = _finite(values)
     n = found.size
     half = _half(float(found.std(ddof=1)), n, level) if n >= FEWEST else math.nan
@@ -74,23 +74,23 @@ def interval(values: Values, level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
-def paired(a: Values, b: Values, level: float = LEVEL) -> Difference:
+def paired_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
     """The mean of `a - b`, pair by pair: what two networks of one seed share drops out.
 
-    Raises BadInput if there are not as many of one as of the other, no value, or one that is not finite.
+    Raises InputError if there are not as many of one as of the other, no value, or one that is not finite.
     """
     if len(a) != len(b):
-        raise BadInput(f"pairs need as many values on both sides, not {len(a)} and {len(b)}")
+        raise InputError(f"pairs need as many values on both sides, not {len(a)} and {len(b)}")
     apart = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    mean, low, high, n = interval(apart, level)
+    mean, low, high, n = confidence_interval(apart, level)
     error = float(apart.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     return Difference(mean, low, high, n, error, n - 1)
 
 
-def welch(a: Values, b: Values, level: float = LEVEL) -> Difference:
+def welch_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
     """The mean of `a` less that of `b`, of two sides that share nothing, spreads unequal (Welch, 1947).
 
-    df is Satterthwaite's. Raises BadInput if a side has no value, or one that is not finite.
+    df is Satterthwaite's. Raises InputError if a side has no value, or one that is not finite.
     """
     first, second = _finite(a), _finite(b)
     n, mean = min(first.size, second.size), float(first.mean() - second.mean())
@@ -106,7 +106,7 @@ def welch(a: Values, b: Values, level: float = LEVEL) -> Difference:
 # --- verdicts ----------------------------------------------------------------------------------------------
 
 
-def equivalence(difference: Interval | Difference, margin: float) -> str:
+def equivalence_verdict(difference: Interval | Difference, margin: float) -> str:
     """The verdict on a difference in error (negative is better), one of `VERDICTS`.
 
     "equal" if the whole interval lies within the margin on both sides (Schuirmann's two one-sided
@@ -116,7 +116,7 @@ def equivalence(difference: Interval | Difference, margin: float) -> str:
 
     One interval of 95 % decides all of it, the one that is drawn. A difference is thus declared at the
     usual 5 %, and equality at 2.5 %: stricter than the customary 5 %, for which a 90 % interval would do.
-    Raises BadInput if the margin is not positive.
+    Raises InputError if the margin is not positive.
     """
     _positive(margin)
     if difference.n < FEWEST:
@@ -145,10 +145,11 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def family(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
-    """The verdicts of `equivalence` on all tests of one family together: each holds beside all the others.
+    """The verdicts of `equivalence_verdict` on all tests of one family together: each holds beside all the
+    others.
 
     Differences are adjusted by Holm on their two-sided p-values, equalities by Holm on the larger of their
-    two one-sided p-values, at half the level as there. Of one test alone this is `equivalence`.
+    two one-sided p-values, at half the level as there. Of one test alone this is `equivalence_verdict`.
     """
     apart = holm([one.p for one in differences])
     equal = holm([one.p_equal(margin) for one in differences])
@@ -186,7 +187,7 @@ def needed_welch(spread_a: float, spread_b: float, margin: float, level: float =
 
 def _until(spread: float, margin: float, half: Callable[[int], float], level: float) -> int:
     if not (margin > 0 and spread >= 0):
-        raise BadInput(f"a margin must be positive and a spread not negative, not {margin} and {spread}")
+        raise InputError(f"a margin must be positive and a spread not negative, not {margin} and {spread}")
     from scipy import stats  # a second: only where it is asked
 
     normal = stats.norm.ppf((1 + level) / 2)
@@ -207,16 +208,16 @@ def clustered_difference(
     wrong_a, wrong_b: (n,) for every image whether the network got it wrong, or the share of several that did.
     source: (n,) what an image was drawn from; images of one source are not independent, so what is summed and
     squared are the sources' sums (Liang & Zeger, 1986, with the factor k / (k - 1) for k sources).
-    Raises BadInput if the lengths differ, or if there are fewer than two sources.
+    Raises InputError if the lengths differ, or if there are fewer than two sources.
     """
     a, b, of = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
     if not a.shape == b.shape == of.shape:
-        raise BadInput(
+        raise InputError(
             f"both networks answer the same images, not {a.size} and {b.size} of {of.size} sources"
         )
     number = np.unique(of, return_inverse=True)[1]
     if number.size == 0 or number.max() < 1:
-        raise BadInput("a standard error over sources needs two sources or more")
+        raise InputError("a standard error over sources needs two sources or more")
     apart = a - b
     mean = float(apart.mean())
     sums = np.bincount(number, weights=apart - mean)
@@ -231,13 +232,13 @@ def clustered_difference(
 def _finite(values: Values) -> np.ndarray:
     found = np.asarray(values, dtype=float)
     if found.size == 0 or not np.isfinite(found).all():
-        raise BadInput(f"an interval needs one finite value or more, not {found.tolist()}")
+        raise InputError(f"an interval needs one finite value or more, not {found.tolist()}")
     return found
 
 
 def _positive(margin: float) -> float:
     if not margin > 0:
-        raise BadInput(f"a margin must be positive, in the unit of the difference, not {margin}")
+        raise InputError(f"a margin must be positive, in the unit of the difference, not {margin}")
     return margin
 
 

@@ -17,7 +17,7 @@ from functools import cached_property
 from horticulture.architecture import densenet, densenet_bc, preresnet, resnet, vgg, wide_resnet
 from horticulture.architecture.family import Family, Shape, Widths
 from horticulture.architecture.layer import Layer
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 
 __all__ = ["FAMILIES", "NAMES", "Architecture", "Layer", "named"]
 
@@ -48,25 +48,25 @@ class Architecture(Shape):
     `trunk` holds the widths that pruning leaves alone (for a Wide ResNet the stem and the three stages);
     `widths` holds one number a *group*, in forward order: channels made by one layer or selected from the
     trunk, normalised, and read by the next, so that any of them can go without a neighbour noticing.
-    Raises BadInput for numbers that do not fit each other, or that no network can have.
+    Raises InputError for numbers that do not fit each other, or that no network can have.
     """
 
     def __post_init__(self) -> None:
-        choose(self.family, FAMILIES, "network family")
+        check_choice(self.family, FAMILIES, "network family")
         for name in ("image", "trunk", "widths"):  # JSON gives lists
             object.__setattr__(self, name, tuple(int(n) for n in getattr(self, name)))
         if len(self.image) != 3 or min(self.image) < 1:
-            raise BadInput(f"image must be (channels, height, width), all positive, not {self.image}")
+            raise InputError(f"image must be (channels, height, width), all positive, not {self.image}")
         if self.classes < 2:
-            raise BadInput(f"classes must be at least 2, not {self.classes}")
+            raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
-            raise BadInput(f"widths below the least possible: trunk {self.trunk}")
+            raise InputError(f"widths below the least possible: trunk {self.trunk}")
         FAMILIES[self.family].check(self)
         for name, width, least, most in zip(self.groups, self.widths, self.least, self.most, strict=True):
             if width < least:
-                raise BadInput(f"group {name} has at least {least} channels, not {width}: {self.widths}")
+                raise InputError(f"group {name} has at least {least} channels, not {width}: {self.widths}")
             if most is not None and width > most:
-                raise BadInput(f"group {name} selects from {most} channels, not {width}: {self.widths}")
+                raise InputError(f"group {name} selects from {most} channels, not {width}: {self.widths}")
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -131,11 +131,11 @@ class Architecture(Shape):
 def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architecture:
     """The architecture that the field calls by that name, such as `wrn-40-2`.
 
-    image: (channels, height, width). Raises BadInput for a name that fits no pattern in `NAMES`.
+    image: (channels, height, width). Raises InputError for a name that fits no pattern in `NAMES`.
     """
     for pattern, family in NAMES.values():
         if match := re.fullmatch(pattern, str(name)):
             numbers = [int(number) for number in match.groups() if number is not None]
             trunk, widths = FAMILIES[family].standard(*numbers)
             return Architecture(family, numbers[0], classes, image, trunk, widths)
-    raise BadInput(f"unknown network {name!r}: choose from {', '.join(NAMES)}, such as wrn-40-2")
+    raise InputError(f"unknown network {name!r}: choose from {', '.join(NAMES)}, such as wrn-40-2")

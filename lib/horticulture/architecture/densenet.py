@@ -24,7 +24,7 @@ LEAST_SIZE = 4  # pixels: two mean pools
 
 
 def length(depth: int) -> int:
-    """Layers in each of the three stages. Raises BadInput if the depth is not 3n + 4."""
+    """Layers in each of the three stages. Raises InputError if the depth is not 3n + 4."""
     return stage_length(depth, 3, 4, "DenseNet")
 
 
@@ -41,7 +41,7 @@ def standard(depth: int, growth: int) -> tuple[Widths, Widths]:
 
 
 def check(a: Shape) -> None:
-    """Raise BadInput unless there are 2 trunk widths and a group a layer and stage, and images of 4 x 4."""
+    """Raise InputError unless there are 2 trunk widths and a group a layer and stage, and images of 4 x 4."""
     counted(a, "DenseNet", 2, 3 * length(a.depth) + 3)
     seen(a, "DenseNet", LEAST_SIZE)
 

@@ -26,7 +26,7 @@ BOTTLENECK = 4  # channels for every map that a layer adds
 
 
 def length(depth: int) -> int:
-    """Layers in each of the three stages. Raises BadInput if the depth is not 6n + 4."""
+    """Layers in each of the three stages. Raises InputError if the depth is not 6n + 4."""
     return stage_length(depth, 6, 4, "DenseNet-BC")
 
 
@@ -36,7 +36,7 @@ def standard(depth: int, growth: int) -> tuple[Widths, Widths]:
 
 
 def check(a: Shape) -> None:
-    """Raise BadInput unless there are 2 trunk widths and a group a layer, and images of 4 x 4."""
+    """Raise InputError unless there are 2 trunk widths and a group a layer, and images of 4 x 4."""
     counted(a, "DenseNet-BC", 2, 3 * length(a.depth))
     seen(a, "DenseNet-BC", LEAST_SIZE)
 

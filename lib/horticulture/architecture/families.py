@@ -11,7 +11,7 @@ from itertools import combinations
 
 from horticulture.architecture import FAMILIES as NETWORKS
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 CLOSE = 0.01  # a member this near to the wanted size is taken as it is
 
@@ -33,7 +33,7 @@ def width(
         trunk, widths = NETWORKS[whole.family].narrower(whole, factor)
         return replace(whole, trunk=trunk, widths=widths)
 
-    return sized(member, params, macs, scale)
+    return search_scale(member, params, macs, scale)
 
 
 def bottleneck(
@@ -47,8 +47,8 @@ def bottleneck(
 
     Both convolutions stay 3 x 3, as in the published code; it is not a 1-3-1 block.
     """
-    return sized(
-        lambda factor: possible(whole, (int(factor * n + 1e-9) for n in whole.widths)),
+    return search_scale(
+        lambda factor: clamp_widths(whole, (int(factor * n + 1e-9) for n in whole.widths)),
         params,
         macs,
         scale,
@@ -64,8 +64,8 @@ def copycat(
     scale: float | None = None,
 ) -> Architecture:
     """A pruned profile scaled linearly to another size; a group that vanished stays vanished."""
-    return sized(
-        lambda factor: possible(pruned, (round(factor * n) for n in pruned.widths)),
+    return search_scale(
+        lambda factor: clamp_widths(pruned, (round(factor * n) for n in pruned.widths)),
         params,
         macs,
         scale,
@@ -83,17 +83,17 @@ def depth(
     """Fewer blocks, dropped from the end of every stage. Depths are few: the nearest one is given.
 
     scale: the share of the depths that there are, up to the whole one; for blocks it is the share of blocks.
-    Raises BadInput where a smaller or a deeper network is wanted, and there is none.
+    Raises InputError where a smaller or a deeper network is wanted, and there is none.
     """
     shapes = NETWORKS[whole.family].shallower(whole)
     members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
     cost, wanted = _one_wish(params, macs, scale)
     if len(members) == 1 and (scale < 1 if scale is not None else wanted < cost(whole)):
-        raise BadInput(f"there is no {whole.family} shallower than {whole.depth}")
+        raise InputError(f"there is no {whole.family} shallower than {whole.depth}")
     if scale is not None:
         place = max(1, round(scale * len(members)))
         if place > len(members):
-            raise BadInput(f"a depth has a scale of at most 1, not {scale}")
+            raise InputError(f"a depth has a scale of at most 1, not {scale}")
         return members[place - 1]
     return min(members, key=lambda a: abs(cost(a) - wanted))
 
@@ -106,7 +106,7 @@ FAMILIES: dict[str, Callable[..., Architecture]] = {
 }
 
 
-def possible(whole: Architecture, widths: Iterable[int]) -> Architecture:
+def clamp_widths(whole: Architecture, widths: Iterable[int]) -> Architecture:
     """Those widths, as near as the groups can have them."""
     limits = zip(widths, whole.least, whole.most, strict=True)
     return whole.with_widths(
@@ -114,7 +114,7 @@ def possible(whole: Architecture, widths: Iterable[int]) -> Architecture:
     )
 
 
-def sized(
+def search_scale(
     member: Callable[[float], Architecture],
     params: int | None,
     macs: int | None,
@@ -125,20 +125,20 @@ def sized(
 
     Where a member misses by more than `CLOSE`, some groups take a step more than others; and where it still
     does, and the groups are multiples of a `shape`, each may be rounded either way: none is further than one
-    channel from the exact multiple. Raises BadInput if there is no member of that size.
+    channel from the exact multiple. Raises InputError if there is no member of that size.
     """
     cost, wanted = _one_wish(params, macs, scale)
     if scale is not None:
         return member(scale)
     least, most = 0.0, 1.0
     if cost(member(least)) > wanted:
-        raise BadInput(
+        raise InputError(
             f"no member of the family is as small as {wanted:,}: the least has {cost(member(least)):,}"
         )
     while cost(member(most)) < wanted:
         most *= 2
         if most > 2**20:
-            raise BadInput(f"no member of the family is as large as {wanted:,}")
+            raise InputError(f"no member of the family is as large as {wanted:,}")
     for _ in range(50):  # widths are whole numbers: 50 halvings leave nothing between the two
         middle = (least + most) / 2
         if cost(member(middle)) < wanted:
@@ -180,7 +180,7 @@ def _rounded(
         steps = [(step,) for step in one] + [
             pair for pair in combinations(one, 2) if pair[0][0] != pair[1][0]
         ]
-        others = [possible(best, _replaced(best.widths, step)) for step in steps]
+        others = [clamp_widths(best, _replaced(best.widths, step)) for step in steps]
         nearer = min(others, key=off, default=best)
         if off(nearer) >= off(best):
             break
@@ -200,9 +200,9 @@ def _one_wish(
     params: int | None, macs: int | None, scale: float | None
 ) -> tuple[Callable[[Architecture], int], int]:
     if sum(wish is not None for wish in (params, macs, scale)) != 1:
-        raise BadInput("say exactly one of params, macs and scale")
+        raise InputError("say exactly one of params, macs and scale")
     if scale is not None and scale <= 0:
-        raise BadInput(f"scale must be positive, not {scale}")
+        raise InputError(f"scale must be positive, not {scale}")
     if macs is not None:
         return (lambda a: a.macs), macs
     return (lambda a: a.params), params or 0

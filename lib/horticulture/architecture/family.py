@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from horticulture.architecture.layer import Layer
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 Widths = tuple[int, ...]
 
@@ -30,7 +30,7 @@ class Family(Protocol):
         """From the numbers in a name, depth first, to trunk and group widths."""
 
     def check(self, a: Shape) -> None:
-        """Raise BadInput if depth, image and the numbers of widths do not fit each other."""
+        """Raise InputError if depth, image and the numbers of widths do not fit each other."""
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
@@ -55,27 +55,27 @@ class Family(Protocol):
 
 
 def stage_length(depth: int, layers: int, rest: int, kind: str) -> int:
-    """Blocks in each of three stages: the n of a depth `layers * n + rest`, or BadInput."""
+    """Blocks in each of three stages: the n of a depth `layers * n + rest`, or InputError."""
     n, over = divmod(depth - rest, layers)
     if over or n < 1:
         some = ", ".join(str(layers * n + rest) for n in range(1, 7))
-        raise BadInput(f"a {kind} has depth {layers}n + {rest} ({some}, ...), not {depth}")
+        raise InputError(f"a {kind} has depth {layers}n + {rest} ({some}, ...), not {depth}")
     return n
 
 
 def counted(a: Shape, kind: str, trunk: int, groups: int) -> None:
-    """Raise BadInput unless the shape has so many trunk widths and groups."""
+    """Raise InputError unless the shape has so many trunk widths and groups."""
     if len(a.trunk) != trunk or len(a.widths) != groups:
-        raise BadInput(
+        raise InputError(
             f"a {kind} of depth {a.depth} has {trunk} trunk widths and {groups} groups, "
             f"not {len(a.trunk)} and {len(a.widths)}"
         )
 
 
 def seen(a: Shape, kind: str, size: int) -> None:
-    """Raise BadInput if the images are too small to be pooled as often as that network does."""
+    """Raise InputError if the images are too small to be pooled as often as that network does."""
     if min(a.image[1:]) < size:
-        raise BadInput(
+        raise InputError(
             f"a {kind} needs images of at least {size} x {size} pixels, not {a.image[1]} x {a.image[2]}"
         )
 

@@ -15,7 +15,7 @@ EXPANSION = 4  # trunk channels for every channel inside a block
 
 
 def length(depth: int) -> int:
-    """Blocks in each of the three stages. Raises BadInput if the depth is not 9n + 2."""
+    """Blocks in each of the three stages. Raises InputError if the depth is not 9n + 2."""
     return stage_length(depth, 9, 2, "PreResNet")
 
 
@@ -31,7 +31,7 @@ def standard(depth: int, width: int = 16) -> tuple[Widths, Widths]:
 
 
 def check(a: Shape) -> None:
-    """Raise BadInput unless there are 4 trunk widths, 3 groups a block and one at the end."""
+    """Raise InputError unless there are 4 trunk widths, 3 groups a block and one at the end."""
     counted(a, "PreResNet", 4, 9 * length(a.depth) + 1)
 
 

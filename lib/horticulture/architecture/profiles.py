@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 
 from horticulture.architecture import Architecture
-from horticulture.architecture.families import possible, sized
-from horticulture.errors import BadInput, choose
+from horticulture.architecture.families import clamp_widths, search_scale
+from horticulture.errors import InputError, check_choice
 
 
-class OnlyOneWay(BadInput):
+class OnlyOneWay(InputError):
     """What cannot be dealt, or chosen, anew: the outcome would always be the same."""
 
 
 def shares(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
-    """What is left of every group, 0 to 1. Raises BadInput if the two have other groups."""
+    """What is left of every group, 0 to 1. Raises InputError if the two have other groups."""
     _same_groups([pruned], whole)
     return tuple(left / max(1, full) for left, full in zip(pruned.widths, whole.widths, strict=True))
 
@@ -30,7 +30,7 @@ def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tupl
     """What several pruned networks have left of every stage on average: the profile for `guided`.
 
     The channels left over the channels there were, so that a wide group counts for more than a narrow one.
-    Raises BadInput if there is no network, or one with other groups than the whole.
+    Raises InputError if there is no network, or one with other groups than the whole.
     """
     _same_groups(architectures, whole)
     left = np.mean([one.widths for one in architectures], axis=0)
@@ -50,15 +50,15 @@ def guided(
     """`whole` with the same share in all groups of a stage: the profile's, scaled to the wanted size.
 
     No group vanishes. `whole` may be deeper, wider or of another family than the networks the profile
-    was read off (*transferred* guided pruning), as long as it has as many stages; else BadInput.
+    was read off (*transferred* guided pruning), as long as it has as many stages; else InputError.
     """
     stages = _stages(whole)
     order = _distinct(stages)
     if len(profile) != len(order):
-        raise BadInput(f"a profile of {len(profile)} stages does not fit a network of {len(order)}")
+        raise InputError(f"a profile of {len(profile)} stages does not fit a network of {len(order)}")
     shape = [profile[order.index(stage)] * n for stage, n in zip(stages, whole.widths, strict=True)]
-    return sized(
-        lambda factor: possible(whole, (max(1, round(factor * n)) for n in shape)),
+    return search_scale(
+        lambda factor: clamp_widths(whole, (max(1, round(factor * n)) for n in shape)),
         params,
         macs,
         scale,
@@ -82,7 +82,7 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
 
     A block moves as one (all groups `stage.block`, and most have one): one that has left stays whole in its
     leaving, and no group becomes wider than it was in `whole`. The widths are never those that came in.
-    Raises BadInput if the two have other groups, OnlyOneWay where nothing dealt anew is another network.
+    Raises InputError if the two have other groups, OnlyOneWay where nothing dealt anew is another network.
     """
     _same_groups([pruned], whole)
     blocks: dict[str, list[int]] = {}
@@ -101,23 +101,23 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
     return pruned.with_widths(widths)
 
 
-def alike(architectures: Sequence[Architecture], whole: Architecture) -> float:
+def similarity(architectures: Sequence[Architecture], whole: Architecture) -> float:
     """How alike several prunings of one network came out, 0 to 1 (all the same).
 
     1 minus the mean, over pairs of networks and over groups weighted by their full width, of the
     difference in share: 0.9 means that two of them differ in the width of a group by 10 % of its channels.
     Where little was removed everything is alike; what random removals give is the number to compare with.
-    Raises BadInput for fewer than two networks, or for other groups than the whole's.
+    Raises InputError for fewer than two networks, or for other groups than the whole's.
     """
     _same_groups(architectures, whole)
     if len(architectures) < 2:
-        raise BadInput("one architecture alone is like nothing: give two or more")
+        raise InputError("one architecture alone is like nothing: give two or more")
     pairs = combinations([np.array(one.widths) for one in architectures], 2)
     apart = np.mean([np.abs(a - b).sum() for a, b in pairs])
     return float(1 - apart / max(1, sum(whole.widths)))
 
 
-def spread(architectures: Sequence[Architecture], whole: Architecture) -> pd.DataFrame:
+def width_statistics(architectures: Sequence[Architecture], whole: Architecture) -> pd.DataFrame:
     """Mean and standard deviation (NaN for one network) of the width by group.
 
     Returns columns group, whole, mean, std, in the order of the groups.
@@ -155,11 +155,11 @@ PRESETS: dict[str, tuple[float, ...]] = {
 def preset(name: str, whole: Architecture) -> tuple[float, ...]:
     """The share that Li et al. (2017) remove from every group, as Liu et al. (2019) use them.
 
-    Raises BadInput for a name that is not in `PRESETS`, and for a network with another number of groups.
+    Raises InputError for a name that is not in `PRESETS`, and for a network with another number of groups.
     """
-    removed = PRESETS[choose(name, PRESETS, "preset")]
+    removed = PRESETS[check_choice(name, PRESETS, "preset")]
     if len(removed) != len(whole.groups):
-        raise BadInput(
+        raise InputError(
             f"the preset {name} is for {len(removed)} groups, and this {whole.family} of depth {whole.depth} "
             f"has {len(whole.groups)}"
         )
@@ -192,10 +192,10 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 def _same_groups(architectures: Sequence[Architecture], whole: Architecture) -> None:
     if not architectures:
-        raise BadInput("no architecture was given")
+        raise InputError("no architecture was given")
     for one in architectures:
         if one.groups != whole.groups:
-            raise BadInput(
+            raise InputError(
                 f"{one.family} of depth {one.depth} was not pruned from {whole.family} of depth "
                 f"{whole.depth}: {len(one.groups)} groups, not {len(whole.groups)}"
             )

@@ -18,13 +18,13 @@ from horticulture.architecture.family import (
 )
 from horticulture.architecture.layer import Layer, halved
 from horticulture.architecture.wide_resnet import blocks, least, most
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 __all__ = ["blocks", "check", "groups", "layers", "least", "most", "narrower", "shallower", "standard"]
 
 
 def length(depth: int) -> int:
-    """Blocks in each of the three stages. Raises BadInput if the depth is not 6n + 2."""
+    """Blocks in each of the three stages. Raises InputError if the depth is not 6n + 2."""
     return stage_length(depth, 6, 2, "ResNet")
 
 
@@ -35,10 +35,10 @@ def standard(depth: int, width: int = 16) -> tuple[Widths, Widths]:
 
 
 def check(a: Shape) -> None:
-    """Raise BadInput unless there are 3 trunk widths that do not shrink, and a group a block."""
+    """Raise InputError unless there are 3 trunk widths that do not shrink, and a group a block."""
     counted(a, "ResNet", 3, 3 * length(a.depth))
     if list(a.trunk) != sorted(a.trunk):
-        raise BadInput(f"the trunk of a ResNet can only be padded, it may not shrink: {a.trunk}")
+        raise InputError(f"the trunk of a ResNet can only be padded, it may not shrink: {a.trunk}")
 
 
 def layers(a: Shape) -> Iterator[Layer]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from horticulture.architecture.family import Shape, Widths, counted, scaled, seen
 from horticulture.architecture.layer import Layer
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 # The paper's depths count three linear layers, of which one is left; 8 is a small one of this house.
 PLANS: dict[int, tuple[int, ...]] = {
@@ -22,9 +22,9 @@ LEAST_SIZE = 16  # pixels: four max pools
 
 
 def plan(depth: int) -> tuple[int, ...]:
-    """Convolutions in each of the five stages. Raises BadInput for a depth that there is not."""
+    """Convolutions in each of the five stages. Raises InputError for a depth that there is not."""
     if depth not in PLANS:
-        raise BadInput(f"a VGG has depth {', '.join(map(str, PLANS))}, not {depth}")
+        raise InputError(f"a VGG has depth {', '.join(map(str, PLANS))}, not {depth}")
     return PLANS[depth]
 
 
@@ -36,7 +36,7 @@ def standard(depth: int, width: int = 64) -> tuple[Widths, Widths]:
 
 
 def check(a: Shape) -> None:
-    """Raise BadInput unless there is a group a convolution, and images are 16 x 16 or larger."""
+    """Raise InputError unless there is a group a convolution, and images are 16 x 16 or larger."""
     counted(a, "VGG", 0, sum(plan(a.depth)))
     seen(a, "VGG", LEAST_SIZE)
 

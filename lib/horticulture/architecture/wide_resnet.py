@@ -19,7 +19,7 @@ from horticulture.architecture.layer import Layer, halved
 
 
 def length(depth: int) -> int:
-    """Blocks in each of the three stages. Raises BadInput if the depth is not 6n + 4."""
+    """Blocks in each of the three stages. Raises InputError if the depth is not 6n + 4."""
     return stage_length(depth, 6, 4, "Wide ResNet")
 
 
@@ -30,7 +30,7 @@ def standard(depth: int, width: int) -> tuple[Widths, Widths]:
 
 
 def check(a: Shape) -> None:
-    """Raise BadInput unless there are 4 trunk widths and a group a block."""
+    """Raise InputError unless there are 4 trunk widths and a group a block."""
     counted(a, "Wide ResNet", 4, 3 * length(a.depth))
 
 

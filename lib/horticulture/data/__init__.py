@@ -13,7 +13,7 @@ import torch
 from horticulture.data.digits import clutter
 from horticulture.data.files import data_folder, download, folder, torchvision
 from horticulture.data.images import Batches, Dataset, Images, crop, reduced
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 
 __all__ = ["DATASETS", "Batches", "Dataset", "Images", "crop", "data_folder", "download", "load", "reduced"]
 
@@ -29,13 +29,13 @@ def load(name: str, *, images: int = 0, image_size: int = 0, device: torch.devic
     """The data set of that name, or `folder:PATH`, with its first `images` training images (0: all).
 
     image_size: pixels that the images are reduced to, high and wide, by area means (0: as they are).
-    Raises BadInput for an unknown name, a data set that is not there, a folder that holds no images, or a
+    Raises InputError for an unknown name, a data set that is not there, a folder that holds no images, or a
     size that cannot be had.
     """
     if images < 0:
-        raise BadInput(f"images must be 0 (all) or more, not {images}")
+        raise InputError(f"images must be 0 (all) or more, not {images}")
     if str(name).startswith("folder:"):
         dataset = folder(name.removeprefix("folder:"), image_size)
     else:
-        dataset = DATASETS[choose(name, [*DATASETS, "folder:PATH"], "data set")](image_size)
+        dataset = DATASETS[check_choice(name, [*DATASETS, "folder:PATH"], "data set")](image_size)
     return replace(dataset, train=dataset.train.first(images)).to(torch.device(device))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture.data.images import Dataset, Images
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 CLUTTER_IMAGE = 16  # pixels, height and width
 # Images, the handwritten digits that they are drawn from (1,797 in all), seed.
@@ -23,10 +23,10 @@ def clutter(image_size: int = 0) -> Dataset:
 
     The three parts are drawn from disjoint sets of the 1,797 handwritten digits, with fixed seeds: a part
     with more images begins with the same ones. The `sources` of an image are the number of its digit.
-    Raises BadInput for an image_size but 16, which is also what 0 means.
+    Raises InputError for an image_size but 16, which is also what 0 means.
     """
     if image_size not in (0, CLUTTER_IMAGE):
-        raise BadInput(
+        raise InputError(
             f"clutter is drawn in {CLUTTER_IMAGE} pixels: image_size must be 0 or 16, not {image_size}"
         )
     pictures, labels = _digits()

@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from horticulture.data.images import Dataset, Images, reduced
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 
 PAD = 4  # pixels that an image may be shifted; fewer in reduced ones, in proportion
 
 
 def torchvision(name: str, kind: str, *, flip: bool, validation: int = 5000, image_size: int = 0) -> Dataset:
-    """One of torchvision's data sets, already downloaded. Raises BadInput, with the remedy, if it is not.
+    """One of torchvision's data sets, already downloaded. Raises InputError, with the remedy, if it is not.
 
     image_size: pixels, as in `folder`.
     """
@@ -32,7 +32,7 @@ def torchvision(name: str, kind: str, *, flip: bool, validation: int = 5000, ima
     try:
         train, test = (getattr(datasets, kind)(root, **{keyword: split}) for split in splits)
     except RuntimeError as error:
-        raise BadInput(
+        raise InputError(
             f"data set {name!r} is not in {root}: download it once with "
             f"`horticulture download {name}`, or use data=clutter, which needs no download"
         ) from error
@@ -62,7 +62,7 @@ def download(name: str) -> Path:
     from torchvision import datasets
 
     kind = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}[
-        choose(name, ("cifar10", "cifar100", "svhn"), "data set to download")
+        check_choice(name, ("cifar10", "cifar100", "svhn"), "data set to download")
     ]
     for split in ("train", "test") if kind == "SVHN" else (True, False):
         keyword = "split" if kind == "SVHN" else "train"
@@ -83,7 +83,7 @@ def folder(path: str, image_size: int = 0) -> Dataset:
         try:
             listing = ImageFolder(str(root / part))
         except (FileNotFoundError, OSError) as error:
-            raise BadInput(
+            raise InputError(
                 f"data folder:{path} is not an image folder: it needs {part}/<class>/<image> "
                 f"({str(error).splitlines()[0]})"
             ) from error
@@ -92,11 +92,11 @@ def folder(path: str, image_size: int = 0) -> Dataset:
         sizes.append(size)
     (classes, train), (others, test) = parts
     if sizes[0] != sizes[1]:
-        raise BadInput(
+        raise InputError(
             f"data folder:{path}: images of different sizes, {sizes[0]} in train, {sizes[1]} in test"
         )
     if classes != others:
-        raise BadInput(f"data folder:{path}: train has classes {classes}, test has {others}")
+        raise InputError(f"data folder:{path}: train has classes {classes}, test has {others}")
     held = max(1, len(train) // 10)
     return _with_validation(
         f"folder:{root.name}",
@@ -154,19 +154,19 @@ def _cached(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 
 
 def _decoded(paths: list[str]) -> Tensor:
-    """(n, 3, height, width) uint8. Raises BadInput naming the first file that does not fit."""
+    """(n, 3, height, width) uint8. Raises InputError naming the first file that does not fit."""
     pixels = np.empty((0, 0, 0, 3), np.uint8)
     for number, path in enumerate(paths):
         try:
             with Image.open(path) as image:
                 picture = np.asarray(image.convert("RGB"))
         except OSError as error:
-            raise BadInput(f"{path} is not an image, or damaged: mend or delete it") from error
+            raise InputError(f"{path} is not an image, or damaged: mend or delete it") from error
         if number == 0:
             pixels = np.empty((len(paths), *picture.shape), np.uint8)
         if picture.shape != pixels.shape[1:]:
             sizes = " and ".join(f"{w} x {h}" for h, w, _ in (pixels.shape[1:], picture.shape))
-            raise BadInput(f"images of different sizes: {sizes} in {path}; resize them first")
+            raise InputError(f"images of different sizes: {sizes} in {path}; resize them first")
         pixels[number] = picture
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Batches:
 
     def __init__(self, dataset: Dataset, batch_size: int, generator: torch.Generator) -> None:
         if not 0 < batch_size <= len(dataset.train):
-            raise BadInput(f"batch_size {batch_size} with {len(dataset.train)} training images")
+            raise InputError(f"batch_size {batch_size} with {len(dataset.train)} training images")
         self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
         self.steps_per_epoch = len(dataset.train) // batch_size
         pad = (dataset.pad,) * 4
@@ -133,13 +133,13 @@ class Batches:
         self._flips = flips.to(device)
         self._place = 0
 
-    def state(self) -> dict[str, Any]:
-        """Where the stream stands, for `restore`."""
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream stands, for `load_state_dict`."""
         if self._epoch_began is None:
             return {"began": self.generator.get_state(), "place": None}
         return {"began": self._epoch_began, "place": self._place}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where another stream of the same data stood."""
         self.generator.set_state(state["began"])
         if state["place"] is not None:
@@ -170,16 +170,18 @@ def reduced(pixels: Tensor, size: int) -> Tensor:
 
     pixels: (n, channels, height, width) uint8, and so is what is returned. A mean halfway between two numbers
     becomes the even one, so that images grow neither brighter nor darker. 0 leaves them as they are.
-    Raises BadInput, with the sizes that can be had, if the squares do not fit.
+    Raises InputError, with the sizes that can be had, if the squares do not fit.
     """
     height, width = pixels.shape[2:]
     if size in (0, height) and (not size or height == width):
         return pixels
     if height != width:
-        raise BadInput(f"image_size {size}: only square images are reduced, and these are {width} x {height}")
+        raise InputError(
+            f"image_size {size}: only square images are reduced, and these are {width} x {height}"
+        )
     if size < 0 or height % size:
         whole = ", ".join(str(n) for n in range(1, height + 1) if height % n == 0)
-        raise BadInput(
+        raise InputError(
             f"image_size {size} of images of {height} x {height}: choose from {whole}, or 0 (as they are)"
         )
     side = height // size

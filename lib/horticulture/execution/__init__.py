@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import Any
 
 _WHERE = {
-    "specs": ("Judging", "compress", "judge", "prune", "source", "train", "tune"),
+    "specs": ("OracleConfig", "compress", "compare_criteria", "prune", "source", "train", "finetune"),
     "loading": ("dataset", "evaluate", "load", "network_at", "plan", "recipe", "restore"),
     "tasks": ("KINDS",),
-    "executor": ("execute", "made"),
+    "executor": ("execute", "load_if_complete"),
 }
 __all__ = [name for names in _WHERE.values() for name in names]
 

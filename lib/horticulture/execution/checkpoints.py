@@ -14,12 +14,12 @@ from pathlib import Path
 
 from safetensors.torch import load, save
 
-from horticulture.training import State
+from horticulture.training import Checkpoint
 
 EVERY = 30.0  # seconds of work that may be lost
 
 
-def write(folder: Path, name: str, state: State) -> Path:
+def write(folder: Path, name: str, state: Checkpoint) -> Path:
     """Write a state to `folder/name-DIGEST.safetensors`."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.tensors.items()}
     content = save(tensors, metadata={"numbers": json.dumps(state.numbers)})
@@ -31,7 +31,7 @@ def write(folder: Path, name: str, state: State) -> Path:
     return path
 
 
-def read(path: Path) -> State | None:
+def read(path: Path) -> Checkpoint | None:
     """The state in a checkpoint; None, with a warning, if it is damaged: it is set aside then."""
     content = path.read_bytes()
     if _digest(content) != path.stem.rpartition("-")[2]:
@@ -41,21 +41,21 @@ def read(path: Path) -> State | None:
         return None
     length = int.from_bytes(content[:8], "little")  # of the header, which is JSON: safetensors' own format
     numbers = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["numbers"])
-    return State(load(content), numbers)
+    return Checkpoint(load(content), numbers)
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-class Keeper:
+class RollingCheckpoint:
     """The latest checkpoint of a run, renewed when `EVERY` seconds have passed, and the one before it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._last = time.monotonic()
 
-    def consider(self, state: Callable[[], State]) -> None:
+    def maybe_save(self, state: Callable[[], Checkpoint]) -> None:
         """Call at every step: writes if it is time."""
         if time.monotonic() - self._last >= EVERY:
             older = self._found()[:-1]
@@ -64,7 +64,7 @@ class Keeper:
                 path.unlink()
             self._last = time.monotonic()
 
-    def latest(self) -> State | None:
+    def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None."""
         for path in reversed(self._found()):
             state = read(path)
@@ -81,18 +81,18 @@ class Keeper:
         return sorted(self.folder.glob("at-*.safetensors"))
 
 
-class Kept:
+class RoundCheckpoints:
     """States kept for good, by round, so that any round between two of them can be replayed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, round_: int, state: State) -> None:
+    def keep(self, round_: int, state: Checkpoint) -> None:
         """Keep the state at the end of that round."""
         if not list(self.folder.glob(f"round-{round_:06d}-*.safetensors")):
             write(self.folder, f"round-{round_:06d}", state)
 
-    def before(self, round_: int) -> tuple[int, State] | None:
+    def before(self, round_: int) -> tuple[int, Checkpoint] | None:
         """The last whole state kept at or before that round, with its round."""
         for path in sorted(self.folder.glob("round-*.safetensors"), reverse=True):
             number = int(path.stem.split("-")[1])

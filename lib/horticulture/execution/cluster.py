@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture import runs
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import pool
 from horticulture.execution.limits import processors
 from horticulture.progress import Progress
@@ -46,7 +46,7 @@ def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
         pool.ready(allowed, min(allowed, FIRST))
 
 
-def map(
+def execute_all(
     wanted: Iterable[Run],
     outputs: Path,
     *,
@@ -63,13 +63,13 @@ def map(
 
     A run has as many threads as there are processors for each of the runs that were *asked for*, made or not:
     a run that is left over after a stop ends with the same bits as beside the others.
-    Raises what the first failing run raised, after the runs then under way have finished; BadInput if a run
+    Raises what the first failing run raised, after the runs then under way have finished; InputError if a run
     cannot be made on the cluster.
     """
     from horticulture.training import hardware
 
     wanted = list(wanted)
-    where = hardware.place(device)
+    where = hardware.resolve_device(device)
     layers = _layers({run.key: run for run in wanted}, outputs)
     if address:
         _refuse_own_code([run for todo, _ in layers for run in todo])
@@ -100,7 +100,7 @@ def _layers(
     from horticulture import execution
 
     candidates = [run for key, run in asked.items() if needed is None or key in needed]
-    todo = [run for run in candidates if execution.made(run, outputs) is None]
+    todo = [run for run in candidates if execution.load_if_complete(run, outputs) is None]
     if not todo:
         return []
     starts = {run.start.key: run.start for run in asked.values() if run.start}
@@ -116,7 +116,7 @@ def _own_code(run: Run) -> bool:
 def _refuse_own_code(todo: list[Run]) -> None:
     for run in todo:
         if _own_code(run):
-            raise BadInput(
+            raise InputError(
                 f"{run} needs code of this process, which a cluster has not: leave the cluster empty"
             )
 
@@ -137,7 +137,7 @@ def _make(
     board = _Board(progress, len(todo))
     if address:
         with _dask(address) as submit:
-            _elsewhere(submit, longest_first, outputs, device, None, board, _say_to_scheduler)
+            _submit_and_wait(submit, longest_first, outputs, device, None, board, _say_to_scheduler)
         return
     threads = max(1, processors() // min(allowed, asked))
     others = [run for run in longest_first if not _own_code(run)]
@@ -156,7 +156,7 @@ def _make(
     if others:
         submit = pool.ready(allowed, min(allowed, len(others)))
         try:
-            _elsewhere(submit, others, outputs, device, threads, board, pool.report)
+            _submit_and_wait(submit, others, outputs, device, threads, board, pool.report)
         except (KeyboardInterrupt, SystemExit):  # nobody waits for what they are at
             pool.stop()
             raise
@@ -196,7 +196,7 @@ class _Board:
         self.progress.update(sum(self._share.values()), note, sum(self._found.values()))
 
 
-def _elsewhere(
+def _submit_and_wait(
     submit: Submit,
     todo: list[Run],
     outputs: Path,
@@ -248,15 +248,15 @@ def _work(
 def precision(wanted: str, device: str, address: str) -> str:
     """The precision of a study whose runs are made on a Dask cluster: what all of its workers have.
 
-    Raises BadInput where a worker would only imitate what is wanted, or no worker is there.
+    Raises InputError where a worker would only imitate what is wanted, or no worker is there.
     """
     with _client(address) as client:
         found = set(client.run(_precision, wanted, device).values())
     for said in sorted(found):
         if said.startswith("no "):
-            raise BadInput(f"a worker of {address}: {said.removeprefix('no ')}")
+            raise InputError(f"a worker of {address}: {said.removeprefix('no ')}")
     if not found:
-        raise BadInput(f"the Dask scheduler at {address!r} has no worker")
+        raise InputError(f"the Dask scheduler at {address!r} has no worker")
     return "float32" if "float32" in found else found.pop()
 
 
@@ -264,8 +264,8 @@ def _precision(wanted: str, device: str) -> str:
     from horticulture.training import hardware
 
     try:
-        return hardware.precision(wanted, hardware.place(device))
-    except BadInput as error:
+        return hardware.precision(wanted, hardware.resolve_device(device))
+    except InputError as error:
         return f"no {error}"
 
 
@@ -285,12 +285,12 @@ def _say_to_scheduler(said: Said) -> None:
 
 
 def _client(address: str) -> Any:
-    """A client of a running Dask cluster. Raises BadInput if it is not there, or Dask is not installed."""
+    """A client of a running Dask cluster. Raises InputError if it is not there, or Dask is not installed."""
     try:
         from distributed import Client
     except ImportError as error:
-        raise BadInput("a cluster needs Dask: pip install 'horticulture[cluster]'") from error
+        raise InputError("a cluster needs Dask: pip install 'horticulture[cluster]'") from error
     try:
         return Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise BadInput(f"no Dask scheduler answers at {address!r}: {error}") from error
+        raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error

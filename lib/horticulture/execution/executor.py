@@ -4,10 +4,10 @@ import warnings
 from pathlib import Path
 
 from horticulture import runs
-from horticulture.errors import choose
+from horticulture.errors import check_choice
 from horticulture.execution.loading import WEIGHTS
 from horticulture.execution.tasks import KINDS
-from horticulture.execution.work import Report, Work
+from horticulture.execution.work import Report, RunContext
 from horticulture.runs import Run, files
 from horticulture.training import hardware
 
@@ -30,43 +30,43 @@ def execute(
     A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
     for the other. Raises FloatingPointError when a loss is not finite; what was finished before stays.
     """
-    found = made(run, outputs)
+    found = load_if_complete(run, outputs)
     if found is not None:
         return found
-    make = KINDS[choose(run.kind, KINDS, "kind of run")]
+    make = KINDS[check_choice(run.kind, KINDS, "kind of run")]
     if run.start is not None:
         execute(run.start, outputs, device, report, threads)
-    where = hardware.place(device)
+    where = hardware.resolve_device(device)
     hardware.precision(run.recipe["precision"], where)  # refuses what would only be imitated
     with files.locked(outputs / "runs" / ".locks" / run.key):
-        found = made(run, outputs)  # another process may have made it while we waited
+        found = load_if_complete(run, outputs)  # another process may have made it while we waited
         if found is not None:
             return found
         runs.folder(run, outputs).mkdir(exist_ok=True)
-        work = Work(run, outputs, where, report)
+        work = RunContext(run, outputs, where, report)
         with hardware.threads(work.threads or threads):
             try:
                 metrics = make(work)
-            except files.Damaged as error:  # what an earlier process left: begin again
+            except files.CorruptFileError as error:  # what an earlier process left: begin again
                 _aside(run, outputs, error)
                 runs.folder(run, outputs).mkdir()
-                metrics = make(work := Work(run, outputs, where, report))
-            metrics["seconds"] = work.clock()
-            found = runs.finish(run, outputs, metrics, hardware.about(where), FILES)
+                metrics = make(work := RunContext(run, outputs, where, report))
+            metrics["seconds"] = work.elapsed()
+            found = runs.write_result(run, outputs, metrics, hardware.environment_info(where), FILES)
         work.keeper.clear()
         work.rows.clear()
         return found
 
 
-def made(run: Run, outputs: Path) -> dict | None:
+def load_if_complete(run: Run, outputs: Path) -> dict | None:
     """The result if there is one and its files are what they were; what is damaged is set aside."""
     try:
-        return runs.verified(run, outputs)
-    except files.Damaged as error:
+        return runs.verified_result(run, outputs)
+    except files.CorruptFileError as error:
         _aside(run, outputs, error)
         return None
 
 
-def _aside(run: Run, outputs: Path, error: files.Damaged) -> None:
-    aside = runs.set_aside(run, outputs)
+def _aside(run: Run, outputs: Path, error: files.CorruptFileError) -> None:
+    aside = runs.quarantine(run, outputs)
     warnings.warn(f"{error.path} is damaged: set aside in {aside.name}, and made again", stacklevel=4)

@@ -14,20 +14,22 @@ from horticulture.runs import Run
 OTHER = 1_000_003  # added to a seed for an initialisation that has nothing to do with the first
 
 
-def begin(run: Run, outputs: Path, device: str = "auto") -> tuple[Network, unstructured.Masked | None]:
-    """The network that a run of the kind `tune` begins with, and the mask that it keeps, if any.
+def starting_network(
+    run: Run, outputs: Path, device: str = "auto"
+) -> tuple[Network, unstructured.MaskCallback | None]:
+    """The network that a run of the kind `finetune` begins with, and the mask that it keeps, if any.
 
     device: where a round is replayed whose network was not kept.
     """
     pruned = run.start
     assert pruned is not None
     network = WEIGHTS[run.recipe["weights"]](run, outputs, device)
-    if saliency.CRITERIA[pruned.recipe["criterion"]].unit != "weight":
+    if saliency.CRITERIA[pruned.recipe["criterion"]].granularity != "weight":
         return network, None
-    masks = unstructured.nonzero(network_at(pruned, outputs, run.recipe["round"], device))
+    masks = unstructured.current_masks(network_at(pruned, outputs, run.recipe["round"], device))
     if run.recipe["weights"] == "fresh":
-        unstructured.fresh(network, masks, _another(run))
-    return network, unstructured.Masked(network, masks)
+        unstructured.reinitialize(network, masks, _another(run))
+    return network, unstructured.MaskCallback(network, masks)
 
 
 def _base(run: Run) -> Run:
@@ -52,7 +54,7 @@ def _sliced(run: Run, outputs: Path, device: str) -> Network:
 def _random(run: Run, outputs: Path, device: str) -> Network:
     whole, draw = load(_base(run), outputs), torch.Generator().manual_seed(run.seed)
     for group, width in zip(whole.groups, run.architecture.widths, strict=True):
-        surgery.keep(group, sorted(torch.randperm(group.width, generator=draw)[:width].tolist()))
+        surgery.keep_channels(group, sorted(torch.randperm(group.width, generator=draw)[:width].tolist()))
     return whole
 
 
@@ -70,7 +72,7 @@ def _cut(run: Run, outputs: Path, whole: Network) -> Network:
     assert run.start is not None
     remaining = runs.remaining(run.start, runs.removals(run.start, outputs), run.recipe["round"])
     for group, channels in zip(whole.groups, remaining, strict=True):
-        surgery.keep(group, channels)
+        surgery.keep_channels(group, channels)
     return whole
 
 

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from horticulture import data, networks, pruning, runs
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import checkpoints
 from horticulture.networks import Network
-from horticulture.pruning import Plan, saliency
+from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run
-from horticulture.training import Recipe, State, evaluation, hardware, penalties
+from horticulture.training import Checkpoint, TrainingRecipe, evaluation, hardware, penalties
 
 WEIGHTS = "weights.safetensors"
 
@@ -34,27 +34,27 @@ def dataset(name: str, images: int = 0, device: str = "cpu", image_size: int = 0
     image_size: pixels, height and width, to which its images are reduced (0: as they are).
     """
     if images < 0:
-        raise BadInput(f"images must be 0 (all) or more, not {images}")
+        raise InputError(f"images must be 0 (all) or more, not {images}")
     whole = _loaded(name, device, image_size)
     return replace(whole, train=whole.train.first(images)) if images else whole
 
 
 def images_of(run: Run, device: str) -> data.Dataset:
-    """A run's data on a device. Raises BadInput if it is not what it was when the run was described."""
+    """A run's data on a device. Raises InputError if it is not what it was when the run was described."""
     name, size, digest = run.data["name"], run.data.get("image_size", 0), run.data.get("digest")
     if digest not in (None, dataset(name, image_size=size).digest):
-        raise BadInput(f"the data set {name} has changed since {run} was described")
+        raise InputError(f"the data set {name} has changed since {run} was described")
     return dataset(name, run.data.get("images", 0), device, size)
 
 
-def recipe(run: Run) -> Recipe:
+def recipe(run: Run) -> TrainingRecipe:
     """The recipe in a run's description, without what else stands there."""
-    return Recipe(**{field.name: run.recipe[field.name] for field in fields(Recipe)})
+    return TrainingRecipe(**{field.name: run.recipe[field.name] for field in fields(TrainingRecipe)})
 
 
-def plan(run: Run) -> Plan:
+def plan(run: Run) -> PruningRecipe:
     """The plan in a pruning's description, without what else stands there."""
-    return Plan(**{field.name: run.recipe[field.name] for field in fields(Plan)})
+    return PruningRecipe(**{field.name: run.recipe[field.name] for field in fields(PruningRecipe)})
 
 
 def evaluate(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:
@@ -72,9 +72,9 @@ def save(network: Network, folder: Path) -> None:
 
 
 def load(run: Run, outputs: Path) -> Network:
-    """The network that a finished run ended with, on the CPU. Raises BadInput if it is not finished."""
+    """The network that a finished run ended with, on the CPU. Raises InputError if it is not finished."""
     if runs.result(run, outputs) is None:
-        raise BadInput(f"{run} is not finished")
+        raise InputError(f"{run} is not finished")
     shape = run.architecture
     if run.kind == "prune":
         shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
@@ -95,18 +95,18 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
     bit on the same kind of machine with the same torch; that is checked, and elsewhere a warning says that
     only the widths are. Its norms have the statistics with which it was evaluated; not `settled`, the running
     averages of its training.
-    Raises BadInput if there was no such round, nothing is kept to begin from, or another network came out.
+    Raises InputError if there was no such round, nothing is kept to begin from, or another network came out.
     """
     if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
-        raise BadInput(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
-    found = checkpoints.Kept(runs.folder(run, outputs) / "rounds").before(round)
+        raise InputError(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
+    found = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
     if found is None:
         where = runs.folder(run, outputs)
-        raise BadInput(f"{run}: no state is kept before round {round}: delete {where} to make it again")
-    place, removed = hardware.place(device), runs.removals(run, outputs)
+        raise InputError(f"{run}: no state is kept before round {round}: delete {where} to make it again")
+    place, removed = hardware.resolve_device(device), runs.removals(run, outputs)
     images, recorded = images_of(run, str(place)), runs.gone_by_round(removed)
     with hardware.threads(found[1].numbers["threads"]):
-        under_way = taking_apart(run, outputs, images, found[1], recorded=recorded)
+        under_way = resume_pruner(run, outputs, images, found[1], recorded=recorded)
         if under_way.round <= round:
             for removal in under_way:
                 if removal.round == round:
@@ -119,16 +119,16 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
 
 
 def _prove(run: Run, outputs: Path, row: pd.Series, network: Network, where: torch.device) -> None:
-    """That a replayed network is what was recorded. Raises BadInput if it is not."""
+    """That a replayed network is what was recorded. Raises InputError if it is not."""
     if network.architecture.id != row["architecture"]:
-        raise BadInput(
+        raise InputError(
             f"{run}: the replay of round {row['round']} has the widths {network.architecture.widths}"
         )
     if evaluation.digest(network) == row["digest"]:
         return
     about = (runs.result(run, outputs) or {})["about"]
     if hardware.same_bits(about, where):
-        raise BadInput(f"{run}: the replay of round {row['round']} has other weights than were recorded")
+        raise InputError(f"{run}: the replay of round {row['round']} has other weights than were recorded")
     warnings.warn(
         f"{run} was made on {about['device']} with torch {about['versions']['torch']}: replayed here, round "
         f"{row['round']} has the same widths, but not the same weights to the last bit",
@@ -136,30 +136,30 @@ def _prove(run: Run, outputs: Path, row: pd.Series, network: Network, where: tor
     )
 
 
-def settle(network: Network, images: data.Dataset, measured: Recipe | Plan) -> None:
+def settle(network: Network, images: data.Dataset, measured: TrainingRecipe | PruningRecipe) -> None:
     """Give the norms the statistics with which a recipe, or a plan, has networks evaluated."""
     count = evaluation.images_for_norms(measured)
     if count:
         evaluation.estimate_norms(network, images, count, evaluation.PRECISIONS[measured.precision])
 
 
-def taking_apart(
-    run: Run, outputs: Path, images: data.Dataset, state: State | None, **more: Any
-) -> pruning.Pruning:
-    """A pruning from its beginning, or from where it was put down. more: for `pruning.Pruning`."""
+def resume_pruner(
+    run: Run, outputs: Path, images: data.Dataset, state: Checkpoint | None, **more: Any
+) -> pruning.Pruner:
+    """A pruning from its beginning, or from where it was put down. more: for `pruning.Pruner`."""
     assert run.start is not None
     if state:
         network = networks.build(run.architecture.with_widths(tuple(state.numbers["widths"])))
     else:
         network = load(run.start, outputs)
     told = None
-    if saliency.CRITERIA[run.recipe["criterion"]].told:
+    if saliency.CRITERIA[run.recipe["criterion"]].precomputed:
         factors = (runs.result(run.start, outputs) or {})["metrics"]["factors"]
         told = penalties.scores(run.architecture, run.start.recipe["penalty"], factors)
-    return pruning.Pruning(network, images, plan(run), run.seed, state=state, told=told, **more)
+    return pruning.Pruner(network, images, plan(run), run.seed, state=state, told=told, **more)
 
 
-def draws(shape: Architecture, seed: int) -> torch.Generator:
+def init_generator(shape: Architecture, seed: int) -> torch.Generator:
     """What a training from scratch takes its random numbers from.
 
     Every shape has draws of its own: with the seed alone a pruned shape would begin with the whole network's
@@ -171,5 +171,5 @@ def draws(shape: Architecture, seed: int) -> torch.Generator:
 
 def initial(run: Run, seed: int, generator: torch.Generator | None = None) -> Network:
     """The network that a training from scratch with that seed begins with."""
-    generator = generator or draws(run.architecture, seed)
+    generator = generator or init_generator(run.architecture, seed)
     return networks.build(run.architecture, generator, run.recipe.get("selections"))

@@ -6,12 +6,12 @@ from typing import Any
 
 from horticulture import pruning, training
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 from horticulture.execution import initialization
 from horticulture.execution.loading import dataset
-from horticulture.pruning import Plan, saliency
+from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run, code
-from horticulture.training import Recipe, penalties, positive
+from horticulture.training import TrainingRecipe, penalties, positive
 from horticulture.training.evaluation import check_measurement
 
 # What came with the package: the code of anything else stands in the description of a run that uses it.
@@ -30,7 +30,7 @@ def source(name: str, images: int = 0, image_size: int = 0) -> dict:
 
 def train(
     shape: Architecture,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     source: dict,
     seed: int,
     selections: Sequence[Sequence[int]] | None = None,
@@ -41,9 +41,9 @@ def train(
     that it would select anyway are not described.
     """
     if recipe.epochs < 1:
-        raise BadInput(f"epochs must be positive, not {recipe.epochs}")
+        raise InputError(f"epochs must be positive, not {recipe.epochs}")
     if recipe.penalty == "blocks" and not shape.blocks:
-        raise BadInput(f"a network of the family {shape.family} has no blocks to penalise: use groups")
+        raise InputError(f"a network of the family {shape.family} has no blocks to penalise: use groups")
     told = {**recipe.to_json(), **_code(recipe)}
     if selections is not None and (given := [list(channels) for channels in selections]) != _even(shape):
         told["selections"] = given
@@ -51,48 +51,50 @@ def train(
 
 
 def _even(shape: Architecture) -> list[list[int]]:
-    """What each group selects without being told: see `networks.layers.Selection`."""
+    """What each group selects without being told: see `networks.layers.ChannelSelection`."""
     groups = zip(shape.widths, shape.most, strict=True)
     return [[c * most // width for c in range(width)] if most is not None else [] for width, most in groups]
 
 
-def _code(recipe: Recipe) -> dict:
+def _code(recipe: TrainingRecipe) -> dict:
     schedule = code.extra(recipe.schedule, training.SCHEDULES, OURS["schedule"])
     penalty = code.extra(recipe.penalty, penalties.PENALTIES, OURS["penalty"])
     found = "".join(part["code"] for part in (schedule, penalty) if part)
     return {"code": found} if found else {}
 
 
-def prune(start: Run, plan: Plan) -> Run:
-    """The description of a pruning of what another run trained. Raises BadInput if it cannot be done."""
+def prune(start: Run, plan: PruningRecipe) -> Run:
+    """The description of a pruning of what another run trained. Raises InputError if it cannot be done."""
     pruning.check(plan, start.architecture)
     needed = saliency.CRITERIA[plan.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
-        raise BadInput(f"{plan.criterion} needs a network trained with the penalty {needed}")
+        raise InputError(f"{plan.criterion} needs a network trained with the penalty {needed}")
     told = {**plan.to_json(), **code.extra(plan.criterion, saliency.CRITERIA, OURS["criterion"])}
     return Run("prune", start.architecture, told, start.data, start.seed, start)
 
 
-def tune(pruned: Run, round_: int, shape: Architecture, recipe: Recipe, weights: str = "kept") -> Run:
+def finetune(
+    pruned: Run, round_: int, shape: Architecture, recipe: TrainingRecipe, weights: str = "kept"
+) -> Run:
     """The description of training on after a round of a pruning, which left the architecture `shape`.
 
     weights: what it begins with, a name in `initialization.WEIGHTS`.
     """
-    choose(weights, initialization.WEIGHTS, "weights to begin with")
+    check_choice(weights, initialization.WEIGHTS, "weights to begin with")
     told = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
     return Run("tune", shape, told, pruned.data, pruned.seed, pruned)
 
 
-def compress(tuned: Run, recipe: Recipe, bits: int, index_bits: int = 5) -> Run:
+def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5) -> Run:
     """The description of sharing, training and writing short the weights of a sparse network."""
     if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
-        raise BadInput(f"bits must be 1 to 16, not {bits!r} and {index_bits!r}")
+        raise InputError(f"bits must be 1 to 16, not {bits!r} and {index_bits!r}")
     told = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
     return Run("compress", tuned.architecture, told, tuned.data, tuned.seed, tuned)
 
 
 @dataclass(frozen=True)
-class Judging:
+class OracleConfig:
     """How criteria are judged: by what the absence of channels does to the loss on validation images."""
 
     criteria: tuple[str, ...]
@@ -101,19 +103,19 @@ class Judging:
     batch_size: int = 128
     images: int = 0  # on which the loss is measured, held out from training (0: all that there are)
     precision: str = "float32"
-    norms: str = "estimated"  # as in a `training.Recipe`
+    norms: str = "estimated"  # as in a `training.TrainingRecipe`
     norm_images: int = 512
 
     def __post_init__(self) -> None:
         for name in self.criteria:
-            found = saliency.CRITERIA[choose(name, saliency.CRITERIA, "criterion")]
-            if found.unit != "channel" or found.told:
-                raise BadInput(f"{name} cannot be judged channel by channel")
+            found = saliency.CRITERIA[check_choice(name, saliency.CRITERIA, "criterion")]
+            if found.granularity != "channel" or found.precomputed:
+                raise InputError(f"{name} cannot be judged channel by channel")
         check_measurement(self)
         positive(self, "channels", "steps", "batch_size")
 
 
-def judge(base: Run, judging: Judging) -> Run:
+def compare_criteria(base: Run, judging: OracleConfig) -> Run:
     """The description of judging criteria on what another run trained."""
     told = {**asdict(judging), "criteria": list(judging.criteria)}
     codes = {name: code.extra(name, saliency.CRITERIA, OURS["criterion"]) for name in judging.criteria}

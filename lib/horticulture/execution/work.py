@@ -11,13 +11,13 @@ from horticulture import data, runs
 from horticulture.execution import checkpoints
 from horticulture.execution.loading import images_of
 from horticulture.runs import Run, files
-from horticulture.training import State
+from horticulture.training import Checkpoint
 
 Report = Callable[[float, str], None]  # the share that is done, and what is known now
 
 
 @dataclass
-class Work:
+class RunContext:
     """What making a run needs to know, and what it has done so far."""
 
     run: Run
@@ -26,8 +26,8 @@ class Work:
     report: Report
 
     def __post_init__(self) -> None:
-        self.keeper = checkpoints.Keeper(self.folder)
-        self.rows = files.Rows(self.folder / "rows.jsonl")
+        self.keeper = checkpoints.RollingCheckpoint(self.folder)
+        self.rows = files.JsonlTable(self.folder / "rows.jsonl")
         self._began = time.perf_counter()
         self._state = self.keeper.latest()
         self.before = self._state.numbers["seconds"] if self._state else 0.0
@@ -37,27 +37,27 @@ class Work:
         """With which the run was begun, if it was: with others the last bits would be others."""
         return self._state.numbers["threads"] if self._state else None
 
-    def taken_up(self) -> State | None:
+    def resume(self) -> Checkpoint | None:
         """The last checkpoint, if the run was begun before; once."""
         state, self._state = self._state, None
         return state
 
-    def each_step(self, state: Callable[[], State]) -> None:
+    def on_step(self, state: Callable[[], Checkpoint]) -> None:
         """Put down the work now and then."""
-        self.keeper.consider(lambda: self.stamped(state()))
+        self.keeper.maybe_save(lambda: self.stamped(state()))
 
-    def stamped(self, state: State) -> State:
+    def stamped(self, state: Checkpoint) -> Checkpoint:
         """With the time that it took, and the threads."""
-        about = {"seconds": self.clock(), "threads": torch.get_num_threads()}
-        return State(state.tensors, {**state.numbers, **about})
+        about = {"seconds": self.elapsed(), "threads": torch.get_num_threads()}
+        return Checkpoint(state.tensors, {**state.numbers, **about})
 
-    def clock(self) -> float:
+    def elapsed(self) -> float:
         """Seconds of work on this run, those of earlier processes included."""
         return round(self.before + time.perf_counter() - self._began, 2)
 
     @property
     def dataset(self) -> data.Dataset:
-        """The run's data on its device. Raises BadInput if it is not what it was when it was described."""
+        """The run's data on its device. Raises InputError if it is not what it was when it was described."""
         return images_of(self.run, str(self.device))
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.networks.densenet import DenseNet
 from horticulture.networks.densenet_bc import DenseNetBC
 from horticulture.networks.layers import Group, Network, initialise
@@ -40,7 +40,7 @@ def build(
     Input: (batch, channels, height, width) floats; output: (batch, classes) logits. On the CPU.
     selections: what each group selects from its trunk, as `selections` reads it off another network of the
     same trunk; the entries of groups that one layer makes do not matter. Without them a selection is spread
-    evenly over its trunk. Raises BadInput for selections that do not fit the architecture.
+    evenly over its trunk. Raises InputError for selections that do not fit the architecture.
     """
     network = BUILDERS[architecture.family](architecture)
     initialise(network, generator)
@@ -56,7 +56,9 @@ def selections(network: Network) -> list[list[int]]:
 
 def _select(network: Network, wanted: Sequence[Sequence[int]]) -> None:
     if len(wanted) != len(network.groups):
-        raise BadInput(f"selections are given for {len(wanted)} groups, and there are {len(network.groups)}")
+        raise InputError(
+            f"selections are given for {len(wanted)} groups, and there are {len(network.groups)}"
+        )
     limits = network.architecture.most
     for group, places, there in zip(network.groups, wanted, limits, strict=True):
         if group.selection is None or there is None:
@@ -64,5 +66,5 @@ def _select(network: Network, wanted: Sequence[Sequence[int]]) -> None:
         index = [int(place) for place in places]
         if index != sorted(set(index)) or len(index) != group.width or not set(index) <= set(range(there)):
             ask = f"{group.width} of 0 to {there - 1}, in increasing order"
-            raise BadInput(f"group {group.name} selects {ask}: not {index}")
+            raise InputError(f"group {group.name} selects {ask}: not {index}")
         group.selection.index.copy_(torch.tensor(index, dtype=torch.long))

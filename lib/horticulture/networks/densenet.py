@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, densenet
-from horticulture.networks.layers import Convolution, Intake, Network, pooled
+from horticulture.networks.layers import Convolution, Network, SelectNormReLU, global_average_pool
 
 
 class Dense(nn.Module):
@@ -13,7 +13,7 @@ class Dense(nn.Module):
 
     def __init__(self, inputs: int, selected: int, growth: int) -> None:
         super().__init__()
-        self.intake = Intake(inputs, selected)
+        self.intake = SelectNormReLU(inputs, selected)
         self.conv = Convolution(selected, growth, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ class Transition(nn.Module):
 
     def __init__(self, inputs: int, selected: int) -> None:
         super().__init__()
-        self.intake = Intake(inputs, selected)
+        self.intake = SelectNormReLU(inputs, selected)
         self.conv = Convolution(selected, inputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class DenseNet(Network):
             elif place < len(architecture.widths):
                 chain.append(Transition(inputs, selected))
             else:
-                self.intake = Intake(inputs, selected)
+                self.intake = SelectNormReLU(inputs, selected)
                 self.classifier = nn.Linear(selected, architecture.classes)
         self.layers = nn.Sequential(*chain)
         *names, end = architecture.groups
@@ -63,4 +63,4 @@ class DenseNet(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""
-        return self.classifier(pooled(self.intake(self.layers(self.stem(x)))))
+        return self.classifier(global_average_pool(self.intake(self.layers(self.stem(x)))))

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, densenet_bc
-from horticulture.networks.layers import Convolution, Group, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
 class Dense(nn.Module):
@@ -72,4 +72,4 @@ class DenseNetBC(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""
-        return self.classifier(pooled(self.relu(self.norm(self.layers(self.stem(x))))))
+        return self.classifier(global_average_pool(self.relu(self.norm(self.layers(self.stem(x))))))

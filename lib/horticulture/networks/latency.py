@@ -22,7 +22,7 @@ def measure(
     The networks take turns, so that a machine that slows down or speeds up does so for all of them: as many
     turns as begin within `seconds`, and at least five, after two that do not count.
     """
-    ready = [networks.build(shape).on(device).eval() for shape in shapes]
+    ready = [networks.build(shape).to_device(device).eval() for shape in shapes]
     inputs = [torch.randn(batch, *shape.image, device=device) for shape in shapes]
     inputs = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
     times: list[list[float]] = [[] for _ in shapes]

@@ -21,9 +21,9 @@ class Group:
     name: str
     producer: nn.Conv2d | None  # its output channels are the group
     norm: nn.BatchNorm2d
-    gate: nn.Module  # the activation after the norm: what it gives is what the readers see
+    activation: nn.Module  # the activation after the norm: what it gives is what the readers see
     consumers: tuple[nn.Conv2d | nn.Linear, ...]  # their input channels are the group
-    selection: "Selection | None" = None  # instead of a producer
+    selection: "ChannelSelection | None" = None  # instead of a producer
 
     @property
     def width(self) -> int:
@@ -53,7 +53,7 @@ class Network(nn.Module):
         self.groups: tuple[Group, ...] = ()
         self.branches: tuple[nn.Module, ...] = ()
 
-    def on(self, device: torch.device) -> Self:
+    def to_device(self, device: torch.device) -> Self:
         """Move to that device, in the memory format that its convolutions like best."""
         return self.to(device).to(memory_format=torch.channels_last)
 
@@ -84,7 +84,7 @@ class Convolution(nn.Conv2d):
         """Left to `initialise`, which takes its random numbers from a generator."""
 
 
-class Selection(nn.Module):
+class ChannelSelection(nn.Module):
     """Picks channels from a trunk: those in `index`, in increasing order.
 
     A fresh selection is spread evenly over what there is: freshly initialised channels of one layer are alike
@@ -133,12 +133,12 @@ def memory_format(x: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-class Intake(nn.Module):
+class SelectNormReLU(nn.Module):
     """What a layer takes in from a trunk: some of the channels, normalised and rectified."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        self.selection = Selection(inputs, width)
+        self.selection = ChannelSelection(inputs, width)
         self.norm = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
 
@@ -168,6 +168,6 @@ def initialise(network: nn.Module, generator: torch.Generator | None = None) -> 
             module.bias.zero_()
 
 
-def pooled(x: Tensor) -> Tensor:
+def global_average_pool(x: Tensor) -> Tensor:
     """(batch, channel, height, width) -> (batch, channel), the mean over space."""
     return x.mean(dim=(2, 3))

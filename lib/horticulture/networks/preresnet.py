@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, preresnet
-from horticulture.networks.layers import Convolution, Group, Intake, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, SelectNormReLU, global_average_pool
 
 
 class Block(nn.Module):
@@ -16,7 +16,7 @@ class Block(nn.Module):
     def __init__(self, inputs: int, widths: tuple[int, int, int], outputs: int, stride: int) -> None:
         super().__init__()
         selected, first, second = widths
-        self.intake = Intake(inputs, selected)
+        self.intake = SelectNormReLU(inputs, selected)
         self.conv1 = Convolution(selected, first, 1)
         self.norm2 = nn.BatchNorm2d(first)
         self.relu2 = nn.ReLU(inplace=True)
@@ -65,11 +65,11 @@ class PreResNet(Network):
                 inputs = outputs
         self.blocks = nn.Sequential(*chain)
         selected = next(widths)
-        self.intake = Intake(inputs, selected)
+        self.intake = SelectNormReLU(inputs, selected)
         self.classifier = nn.Linear(selected, architecture.classes)
         self.groups = (*groups, self.intake.group(next(names), self.classifier))
         self.branches = tuple(block.conv3 for block in chain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""
-        return self.classifier(pooled(self.intake(self.blocks(self.stem(x)))))
+        return self.classifier(global_average_pool(self.intake(self.blocks(self.stem(x)))))

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, resnet
-from horticulture.networks.layers import Convolution, Group, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
 class Block(nn.Module):
@@ -71,4 +71,4 @@ class ResNet(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""
-        return self.classifier(pooled(self.blocks(self.relu(self.norm(self.stem(x))))))
+        return self.classifier(global_average_pool(self.blocks(self.relu(self.norm(self.stem(x))))))

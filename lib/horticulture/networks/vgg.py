@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, vgg
-from horticulture.networks.layers import Convolution, Group, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
 class Unit(nn.Module):
@@ -40,4 +40,4 @@ class VGG(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""
-        return self.classifier(pooled(self.units(x)))
+        return self.classifier(global_average_pool(self.units(x)))

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, wide_resnet
-from horticulture.networks.layers import Convolution, Group, Network, pooled
+from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
 class Block(nn.Module):
@@ -63,4 +63,4 @@ class WideResNet(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""
-        return self.classifier(pooled(self.relu(self.norm(self.blocks(self.stem(x))))))
+        return self.classifier(global_average_pool(self.relu(self.norm(self.blocks(self.stem(x))))))

@@ -1,5 +1,12 @@
 """Taking a trained network apart: what ranks its channels, which go, how they go, and what is left."""
 
-from horticulture.pruning.pruner import Choice, Plan, Pruning, Removal, check, lowest
+from horticulture.pruning.pruner import (
+    Pruner,
+    PruningRecipe,
+    PruningRound,
+    ScoredChannel,
+    check,
+    lowest_channel,
+)
 
-__all__ = ["Choice", "Plan", "Pruning", "Removal", "check", "lowest"]
+__all__ = ["Pruner", "PruningRecipe", "PruningRound", "ScoredChannel", "check", "lowest_channel"]

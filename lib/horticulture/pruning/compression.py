@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.pruning import huffman
-from horticulture.pruning.unstructured import beside, pairs, weights
-from horticulture.training.callbacks import Rule
+from horticulture.pruning.unstructured import match_layout, pairs, weights
+from horticulture.training.callbacks import StepCallback
 
 ROUNDS = 1000  # of Lloyd's algorithm at most; a round costs next to nothing
 MAGIC, VERSION = b"hortpack", 2
@@ -81,10 +81,10 @@ def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 def share_weights(network: nn.Module, masks: dict[str, Tensor], bits: int) -> Shared:
     """At most 2**bits values for the surviving weights of each layer, by k-means. Changes nothing yet.
 
-    Raises BadInput for bits outside 1 to 16.
+    Raises InputError for bits outside 1 to 16.
     """
     if not 1 <= bits <= 16:
-        raise BadInput(f"bits must be 1 to 16, not {bits!r}")
+        raise InputError(f"bits must be 1 to 16, not {bits!r}")
     shared = {}
     for name, weight, mask in pairs(network, masks):
         kept = mask.flatten()
@@ -97,7 +97,7 @@ def share_weights(network: nn.Module, masks: dict[str, Tensor], bits: int) -> Sh
     return shared
 
 
-class Sharing(Rule):
+class WeightSharingCallback(StepCallback):
     """Trains a network whose weights are shared: centroids move, and their weights with them.
 
     A centroid's gradient is the sum of its weights' gradients (section 3.3), and it takes a plain step of
@@ -136,7 +136,7 @@ class Sharing(Rule):
         for name, weight in self._weights.items():
             weight.copy_(self._codebooks[name][self._codes[name]])
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Codes and codebooks, as `codes.NAME` and `codebook.NAME`."""
         return {
             f"{part}.{name}": tensor
@@ -144,8 +144,8 @@ class Sharing(Rule):
             for part, tensor in layer._asdict().items()
         }
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`: the weights are those of the codebooks at once."""
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`: the weights are those of the codebooks at once."""
         self._codes = {name: tensors[f"codes.{name}"] for name in self._weights}
         self._codebooks = {name: tensors[f"codebook.{name}"].clone() for name in self._weights}
         self.after_step()
@@ -153,7 +153,7 @@ class Sharing(Rule):
     def _follow(self) -> None:
         """To where the network is: a training may have moved it."""
         for name, weight in self._weights.items():
-            self._codes[name] = beside(self._codes[name], weight)
+            self._codes[name] = match_layout(self._codes[name], weight)
             self._codebooks[name] = self._codebooks[name].to(weight.device)
 
 
@@ -190,16 +190,16 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
 
     Each convolution: codebook (float32), relative indices and codes, the two Huffman-coded with tables of
     their own. All other parameters and buffers as they are. A header says what is there, a digest that
-    it is whole. Raises BadInput if the network's weights are not those of `shared`, and for index_bits
+    it is whole. Raises InputError if the network's weights are not those of `shared`, and for index_bits
     outside 1 to 16.
     """
     if not 1 <= index_bits <= 16:
-        raise BadInput(f"index_bits must be 1 to 16, not {index_bits!r}")
+        raise InputError(f"index_bits must be 1 to 16, not {index_bits!r}")
     layers, rest, parts = [], [], []
     for name, weight, codes in pairs(network, {name: layer.codes for name, layer in shared.items()}):
         codebook = shared[name].codebook.to(weight.device)
         if not torch.equal(weight, codebook[codes].to(weight.dtype)):
-            raise BadInput(f"{name} has other weights than its codebook: train it with Sharing")
+            raise InputError(f"{name} has other weights than its codebook: train it with Sharing")
         gaps, found = relative(codes.flatten().cpu().numpy(), index_bits)
         centroids = codebook[1:].cpu().numpy().astype("<f4")
         coded = [centroids.tobytes(), *_coded(gaps, 2**index_bits), *_coded(found, len(codebook))]
@@ -229,7 +229,7 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
 def decode(data: bytes, network: nn.Module) -> None:
     """Fill a network of the same architecture with what `encode` wrote: parameters and buffers, bit for bit.
 
-    Raises BadInput, and leaves the network alone, if the data are damaged or of another architecture.
+    Raises InputError, and leaves the network alone, if the data are damaged or of another architecture.
     """
     header, body = _opened(data)
     found = {}
@@ -246,24 +246,24 @@ def decode(data: bytes, network: nn.Module) -> None:
         found[tensor["name"]] = raw.reshape(tensor["shape"])
     own = network.state_dict()
     if odd := sorted(own.keys() ^ found.keys()):
-        raise BadInput(f"these data are of another architecture: {odd[0]} is only in one of the two")
+        raise InputError(f"these data are of another architecture: {odd[0]} is only in one of the two")
     for name, array in found.items():
         if array.shape != own[name].shape:
             shape = tuple(own[name].shape)
-            raise BadInput(f"{name} is {array.shape} in these data and {shape} in the network")
+            raise InputError(f"{name} is {array.shape} in these data and {shape} in the network")
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in found.items()})
 
 
 def _opened(data: bytes) -> tuple[dict, io.BytesIO]:
     """The header, and all that comes after it."""
     if len(data) < PREFIX.size or not data.startswith(MAGIC):
-        raise BadInput("these data are no compressed network, or cut short")
+        raise InputError("these data are no compressed network, or cut short")
     _, version, digest = PREFIX.unpack_from(data)
     if version != VERSION:
-        raise BadInput(f"these data are of version {version}; only {VERSION} can be read")
+        raise InputError(f"these data are of version {version}; only {VERSION} can be read")
     body = io.BytesIO(data[PREFIX.size :])
     if hashlib.sha256(body.getbuffer()).digest() != digest:
-        raise BadInput("these data are damaged: they are not what was written")
+        raise InputError("these data are damaged: they are not what was written")
     (length,) = HEADER.unpack(body.read(HEADER.size))
     return json.loads(zlib.decompress(body.read(length))), body
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture.data import Batches, Dataset, Images
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 from horticulture.networks import Network
 from horticulture.pruning import saliency
 from horticulture.training import evaluation
@@ -19,14 +19,14 @@ from horticulture.training import evaluation
 LEAST = 3  # channels that are ranked against each other
 
 
-def sample(network: Network, count: int, seed: int) -> list[tuple[int, int]]:
+def sample_channels(network: Network, count: int, seed: int) -> list[tuple[int, int]]:
     """(group, channel) of `count` channels drawn from all of the network, or of all if there are fewer."""
     every = [(number, c) for number, group in enumerate(network.groups) for c in range(group.width)]
     draw = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))
     return [every[place] for place in sorted(draw[:count].tolist())]
 
 
-class Rise(NamedTuple):
+class LossIncrease(NamedTuple):
     """By how much the loss rises without a channel: on all images, and on each of two halves."""
 
     rise: float
@@ -34,7 +34,7 @@ class Rise(NamedTuple):
     second: float
 
 
-def rises(
+def loss_increases(
     network: Network,
     dataset: Dataset,
     channels: Sequence[tuple[int, int]],
@@ -43,14 +43,14 @@ def rises(
     norm_images: int,
     part: str = "validation",
     images: int = 0,
-) -> Iterator[Rise]:
+) -> Iterator[LossIncrease]:
     """By how much the loss rises when each channel alone is silenced; the network is left as it was.
 
     Silenced: its norm gives 0, as if it had been cut out (for the last channel of a group see `surgery`). The
     norms' running statistics belong to the network with that channel, so with and without it they are
     estimated anew from the first `norm_images` training images (0: they stay as they are). The loss is
     measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented. Of these
-    every other source belongs to the second half, with all its images. Raises BadInput for another part, or
+    every other source belongs to the second half, with all its images. Raises InputError for another part, or
     for fewer than two sources.
     """
     halves = _halves(dataset, part, images)
@@ -74,17 +74,17 @@ def rises(
                 norm.bias.copy_(shift)
         count = [len(half) for half in halves]
         rise = (count[0] * first + count[1] * second) / sum(count)
-        yield Rise(rise, first, second)  # whoever asks for no more has the network as it was
+        yield LossIncrease(rise, first, second)  # whoever asks for no more has the network as it was
 
 
 def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
-    found: Images = getattr(dataset, choose(part, ["validation", "train"], "part"))
+    found: Images = getattr(dataset, check_choice(part, ["validation", "train"], "part"))
     some = found.first(max(0, images))
     order: dict[int, int] = {}  # of the sources, as they come
     places = [order.setdefault(source, len(order)) for source in some.sources.tolist()]
     if images < 0 or len(order) < 2:
         said = f"images={images} of {len(found)} in {part}"
-        raise BadInput(f"two halves need images of two sources at least: {said}")
+        raise InputError(f"two halves need images of two sources at least: {said}")
     odd = torch.tensor(places, device=some.labels.device) % 2 == 1
     first, second = (Images(some.pixels[h], some.labels[h], some.sources[h]) for h in (~odd, odd))
     return first, second
@@ -124,12 +124,12 @@ def ceiling(
     variances T and E. So the halves correlate by r = T / (T + E), and in their mean, where the noise has half
     the variance, the truth has the share R = T / (T + E / 2) = 2 r / (1 + r) (Spearman and Brown, 1910). The
     truth itself correlates with that mean by T / sqrt(T (T + E / 2)) = sqrt(R). For ranks this holds
-    approximately. It takes halves whose noise is independent, which is why `rises` has all images of a source
-    in one of them. Halves that do not agree (r of 0 or less) tell nothing: 0. Raises BadInput without groups
-    where they are needed.
+    approximately. It takes halves whose noise is independent, which is why `loss_increases` has all images
+    of a source in one of them. Halves that do not agree (r of 0 or less) tell nothing: 0. Raises InputError
+    without groups where they are needed.
     """
     if groups is None and scope != "global":
-        raise BadInput(f"the scope {scope} compares within groups: say which group each channel is of")
+        raise InputError(f"the scope {scope} compares within groups: say which group each channel is of")
     half = agreement(first, second, [0] * len(first) if groups is None else groups, scope)
     if half <= 0:
         return 0.0
@@ -166,7 +166,9 @@ def scores(
     network.train()
     with ExitStack() as stack:
         probes = {
-            name: stack.enter_context(saliency.Probe(network, name, torch.Generator().manual_seed(seed)))
+            name: stack.enter_context(
+                saliency.SaliencyProbe(network, name, torch.Generator().manual_seed(seed))
+            )
             for name in criteria
         }
         for _ in range(steps):

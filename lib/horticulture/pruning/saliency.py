@@ -1,7 +1,7 @@
 """Criteria: which channel matters least? The lowest saliency goes first.
 
-A criterion is a pure function of tensors; `CRITERIA` says which tensors each one needs. A `Probe` collects
-them during the steps of fine-tuning, so that scoring needs no forward or backward pass of its own.
+A criterion is a pure function of tensors; `CRITERIA` says which tensors each one needs. A `SaliencyProbe`
+collects them during the steps of fine-tuning, so that scoring needs no forward or backward pass of its own.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 from horticulture.networks import Group, Network
 
 
@@ -89,53 +89,55 @@ class Criterion:
     """
 
     about: str
-    examples: Callable[[Tensor, int], Tensor] | None = None
-    group: Callable[[Group], Tensor] | None = None
-    told: bool = False
-    layer: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
+    from_gradients: Callable[[Tensor, int], Tensor] | None = None
+    from_weights: Callable[[Group], Tensor] | None = None
+    precomputed: bool = False
+    normalize: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
     penalty: str = "none"  # what the network must have been trained with
     scope: str = "global"  # a name in choosing.SCOPES
-    unit: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
+    granularity: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
 
 
 def called(criterion: str, scope: str) -> str:
     """What a criterion is called where its scores are compared so: `l1 (global)` if it is not its own way."""
-    own = CRITERIA[choose(criterion, CRITERIA, "criterion")].scope
+    own = CRITERIA[check_choice(criterion, CRITERIA, "criterion")].scope
     return criterion if scope in ("", own) else f"{criterion} ({scope})"
 
 
 CRITERIA: dict[str, Criterion] = {
-    "fisher": Criterion("expected rise of the loss, second order", examples=fisher_of),
-    "taylor": Criterion("change of the loss, first order", examples=taylor_of, layer=per_layer),
+    "fisher": Criterion("expected rise of the loss, second order", from_gradients=fisher_of),
+    "taylor": Criterion("change of the loss, first order", from_gradients=taylor_of, normalize=per_layer),
     "l1": Criterion(
         "sum of a filter's absolute weights, within its layer",
-        group=lambda group: l1(group.filters()),
+        from_weights=lambda group: l1(group.filters()),
         scope="layer",
     ),
     "random": Criterion("no evidence at all: the baseline"),
     "slimming": Criterion(
         "size of the norm's scale, after a training that pulls scales to zero",
-        group=lambda group: group.norm.weight.abs(),
+        from_weights=lambda group: group.norm.weight.abs(),
         penalty="slimming",
     ),
     "blocks": Criterion(
         "factor of the residual block, after a training that pulls factors to zero",
-        told=True,
+        precomputed=True,
         penalty="blocks",
-        unit="block",
+        granularity="block",
     ),
     "groups": Criterion(
-        "factor of the channel, after a training that pulls factors to zero", told=True, penalty="groups"
+        "factor of the channel, after a training that pulls factors to zero",
+        precomputed=True,
+        penalty="groups",
     ),
-    "magnitude": Criterion("size of a single weight: unstructured", unit="weight"),
+    "magnitude": Criterion("size of a single weight: unstructured", granularity="weight"),
 }
 
 
-class Probe:
+class SaliencyProbe:
     """Collects activations and gradients of a network's groups in ordinary training steps; scores channels.
 
     Use it as a context; `scores()` gives one tensor a group and starts collecting afresh.
-    told: the scores, for a criterion that takes them from a training. Raises BadInput if they are missing.
+    told: the scores, for a criterion that takes them from a training. Raises InputError if they are missing.
     """
 
     def __init__(
@@ -145,19 +147,21 @@ class Probe:
         generator: torch.Generator,
         told: list[Tensor] | None = None,
     ) -> None:
-        self.criterion = CRITERIA[choose(criterion, CRITERIA, "criterion")]
-        if self.criterion.told and told is None:
+        self.criterion = CRITERIA[check_choice(criterion, CRITERIA, "criterion")]
+        if self.criterion.precomputed and told is None:
             penalty = self.criterion.penalty
-            raise BadInput(f"{criterion} needs a network trained with the penalty {penalty}, and its factors")
+            raise InputError(
+                f"{criterion} needs a network trained with the penalty {penalty}, and its factors"
+            )
         self.network, self.generator, self.told = network, generator, told
         self._sums: list[Tensor | None] = [None] * len(network.groups)
         self.steps = [0] * len(network.groups)  # since the last scores, by group
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
-    def __enter__(self) -> "Probe":
-        if self.criterion.examples is not None:
+    def __enter__(self) -> "SaliencyProbe":
+        if self.criterion.from_gradients is not None:
             for number, group in enumerate(self.network.groups):
-                self._hooks.append(group.gate.register_forward_hook(self._listen(number)))
+                self._hooks.append(group.activation.register_forward_hook(self._listen(number)))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -172,12 +176,12 @@ class Probe:
         self.steps = [0] * len(scored)
         return scored
 
-    def state(self) -> tuple[dict[int, Tensor], Tensor]:
+    def state_dict(self) -> tuple[dict[int, Tensor], Tensor]:
         """What was heard in this round so far, by group, and the state of the generator."""
         heard = {number: total for number, total in enumerate(self._sums) if total is not None}
         return heard, self.generator.get_state()
 
-    def restore(self, heard: dict[int, Tensor], draws: Tensor, steps: list[int]) -> None:
+    def load_state_dict(self, heard: dict[int, Tensor], draws: Tensor, steps: list[int]) -> None:
         """Go on where another probe of the same network stood."""
         self._sums = [None] * len(self.network.groups)
         for number, total in heard.items():
@@ -186,7 +190,7 @@ class Probe:
         self.steps = list(steps)
 
     def _listen(self, number: int) -> Callable[..., None]:
-        score = self.criterion.examples
+        score = self.criterion.from_gradients
         assert score is not None
 
         def forward(module: object, inputs: object, activation: Tensor) -> None:
@@ -210,17 +214,17 @@ class Probe:
     def _score(self, number: int, group: Group) -> Tensor:
         if group.width == 0:
             return torch.zeros(0)
-        if self.criterion.examples is not None:
+        if self.criterion.from_gradients is not None:
             total = self._sums[number]
             if not any(self.steps):
                 raise RuntimeError("no training step since the last scores: nothing to judge by")
             if total is None:  # no image goes through this branch any more: without it the loss is the same
                 return torch.zeros(group.width)
             saliency = total / self.steps[number]
-        elif self.criterion.group is not None:
-            saliency = self.criterion.group(group)
+        elif self.criterion.from_weights is not None:
+            saliency = self.criterion.from_weights(group)
         elif self.told is not None:
             saliency = self.told[number]
         else:
             saliency = torch.rand(group.width, generator=self.generator)
-        return self.criterion.layer(saliency).cpu()
+        return self.criterion.normalize(saliency).cpu()

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from horticulture.architecture import Architecture, profiles
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 
 SCOPES = ("global", "layer")  # or the name of a preset: how channels of different groups are compared
 MEASURES: dict[str, Callable[[Architecture], int]] = {
@@ -21,7 +21,7 @@ MEASURES: dict[str, Callable[[Architecture], int]] = {
 ZEROS = "zeros"  # not a share of anything: what scores exactly 0 goes
 
 
-class Choice(NamedTuple):
+class ScoredChannel(NamedTuple):
     """A channel to remove: `channel` counts among those still there."""
 
     group: int
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Aim:
+class PruningTarget:
     """How much should be gone by the end of a round, and where.
 
     share: of the whole network's channels, parameters or MACs (`measure`); with the measure `zeros` it does
@@ -46,19 +46,20 @@ class Aim:
     whole_blocks: bool = False  # a residual block of which something goes, goes altogether
 
 
-def lowest(scores: list[Tensor], least: Sequence[int] | None = None) -> Choice:
-    """The channel with the lowest saliency in the whole network, which `chosen` would take first, too.
+def lowest_channel(scores: list[Tensor], least: Sequence[int] | None = None) -> ScoredChannel:
+    """The channel with the lowest saliency in the whole network, which `select_channels` would take first,
+    too.
 
     least: how many channels each group must keep, none if it is not said.
-    Raises BadInput when no channel is left, FloatingPointError when a saliency is not a number.
+    Raises InputError when no channel is left, FloatingPointError when a saliency is not a number.
     """
     queue = _queue(scores, least or [0] * len(scores), lambda choice, rank: choice.saliency)
     if not queue:
-        raise BadInput("no channel is left to remove")
+        raise InputError("no channel is left to remove")
     return queue[0]
 
 
-def smallest(whole: Architecture, floor: float = 0.0, whole_blocks: bool = False) -> Architecture:
+def minimal_architecture(whole: Architecture, floor: float = 0.0, whole_blocks: bool = False) -> Architecture:
     """What remains when all has gone that can. whole_blocks: channels that are in no block cannot."""
     within = {group for groups in whole.blocks for group in groups}
     kept = enumerate(zip(_kept(whole, floor), whole.widths, strict=True))
@@ -67,12 +68,14 @@ def smallest(whole: Architecture, floor: float = 0.0, whole_blocks: bool = False
     )
 
 
-def share(scope: str, whole: Architecture) -> float:
+def preset_ratio(scope: str, whole: Architecture) -> float:
     """The share of the channels that a preset takes away; 0 for other scopes, which do not say."""
     return sum(_quotas(whole, scope) or []) / sum(whole.widths) if scope in profiles.PRESETS else 0.0
 
 
-def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: Aim) -> list[Choice]:
+def select_channels(
+    scores: list[Tensor], shape: Architecture, whole: Architecture, aim: PruningTarget
+) -> list[ScoredChannel]:
     """The channels that go in a round, lowest first; equal ones are spread over the groups.
 
     scores: (channel,) for each group of `shape`, which was `whole` before anything was removed. Exactly
@@ -83,7 +86,7 @@ def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: 
 
     When only some of the channels with equal saliencies go, each group loses the same share of its own, to
     the channel; within a group the first go first. Blocks go whole, and of equal ones the first goes first.
-    Raises BadInput if the aim cannot be met so, FloatingPointError when a saliency is not a number.
+    Raises InputError if the aim cannot be met so, FloatingPointError when a saliency is not a number.
     """
     quotas = _quotas(whole, aim.scope)
     gone = [full - left for full, left in zip(whole.widths, shape.widths, strict=True)]
@@ -98,14 +101,14 @@ def chosen(scores: list[Tensor], shape: Architecture, whole: Architecture, aim: 
     count = 1 if aim.one else _count(queue, shape, whole, aim, quotas, least)
     if count > len(queue):
         said = f"{aim.share:.0%} of the {aim.measure}"
-        raise BadInput(f"{said} cannot go: only {len(queue)} channels more can (floor {aim.floor:g})")
+        raise InputError(f"{said} cannot go: only {len(queue)} channels more can (floor {aim.floor:g})")
     return queue[: _to_the_end_of_a_block(count, queue, shape) if aim.whole_blocks else count]
 
 
 def _kept(whole: Architecture, floor: float) -> list[int]:
     """The smallest width of every group."""
     shares = [math.ceil(floor * w - 1e-9) for w in whole.widths]  # 0.55 * 100 is 55.00000000000001
-    return [max(least, share) for least, share in zip(whole.least, shares, strict=True)]
+    return [max(least, preset_ratio) for least, preset_ratio in zip(whole.least, shares, strict=True)]
 
 
 def _quotas(whole: Architecture, scope: str) -> list[int] | None:
@@ -114,28 +117,28 @@ def _quotas(whole: Architecture, scope: str) -> list[int] | None:
         return None
     if scope == "layer":
         return list(whole.widths)
-    choose(scope, [*SCOPES, *profiles.PRESETS], "scope")
+    check_choice(scope, [*SCOPES, *profiles.PRESETS], "scope")
     shares = profiles.preset(scope, whole)
-    return [w - int((1 - share) * w) for w, share in zip(whole.widths, shares, strict=True)]
+    return [w - int((1 - preset_ratio) * w) for w, preset_ratio in zip(whole.widths, shares, strict=True)]
 
 
 def _queue(
     scores: list[Tensor],
     least: Sequence[int],
-    key: Callable[[Choice, int], float],
+    key: Callable[[ScoredChannel, int], float],
     whole_blocks: bool = False,
-) -> list[Choice]:
+) -> list[ScoredChannel]:
     """All channels that can go, in the order in which they go: the smallest key first.
 
     whole_blocks: infinite ones do not go, and the channels of a group stay together.
     """
-    entries: list[tuple[float, float, Choice]] = []
+    entries: list[tuple[float, float, ScoredChannel]] = []
     for group, (score, kept) in enumerate(zip(scores, least, strict=True)):
         values = score.double().numpy()
         if not (np.isfinite(values).all() or (whole_blocks and not np.isnan(values).any())):
             raise FloatingPointError("a saliency is not finite: lower the learning rate")
         order = np.argsort(values, kind="stable")[: max(0, len(values) - kept)]
-        choices = [Choice(group, int(channel), float(values[channel])) for channel in order]
+        choices = [ScoredChannel(group, int(channel), float(values[channel])) for channel in order]
         keys = [key(choice, rank) for rank, choice in enumerate(choices)]
         places = [0.0] * len(keys) if whole_blocks else _among_equals(keys)
         entries += zip(keys, places, choices, strict=True)
@@ -153,10 +156,10 @@ def _among_equals(keys: list[float]) -> list[float]:
 
 
 def _count(
-    queue: list[Choice],
+    queue: list[ScoredChannel],
     shape: Architecture,
     whole: Architecture,
-    aim: Aim,
+    aim: PruningTarget,
     quotas: list[int] | None,
     least: list[int],
 ) -> int:
@@ -185,14 +188,14 @@ def _count(
     return enough
 
 
-def _without(shape: Architecture, gone: list[Choice]) -> Architecture:
+def _without(shape: Architecture, gone: list[ScoredChannel]) -> Architecture:
     widths = list(shape.widths)
     for choice in gone:
         widths[choice.group] -= 1
     return shape.with_widths(tuple(widths))
 
 
-def _to_the_end_of_a_block(count: int, queue: list[Choice], shape: Architecture) -> int:
+def _to_the_end_of_a_block(count: int, queue: list[ScoredChannel], shape: Architecture) -> int:
     """As many, or so many more that no block is left half."""
     block = {group: number for number, groups in enumerate(shape.blocks) for group in groups}
     while 0 < count < len(queue) and block[queue[count].group] == block[queue[count - 1].group]:

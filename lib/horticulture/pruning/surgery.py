@@ -13,28 +13,28 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.networks import Group, Network
 
 
-def remove(
+def remove_channel(
     network: Network, group: int, channel: int, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
     """Take one channel out: from the layer that makes or selects it, its norm, its readers and the optimizer.
 
     group: index into `network.groups`. channel: its place among the channels still there. The last one of a
     block's group takes the whole block along, and with it, in a ResNet or PreResNet, a constant (see above).
-    Raises BadInput if there is no such channel.
+    Raises InputError if there is no such channel.
     """
     if not 0 <= group < len(network.groups):
-        raise BadInput(f"no group {group}: the network has {len(network.groups)}")
+        raise InputError(f"no group {group}: the network has {len(network.groups)}")
     width = network.groups[group].width
     if not 0 <= channel < width:
-        raise BadInput(f"no channel {channel} in group {network.groups[group].name}: it has {width}")
-    keep(network.groups[group], [c for c in range(width) if c != channel], optimizer)
+        raise InputError(f"no channel {channel} in group {network.groups[group].name}: it has {width}")
+    keep_channels(network.groups[group], [c for c in range(width) if c != channel], optimizer)
 
 
-def remove_all(
+def remove_channels(
     network: Network, channels: list[tuple[int, int]], optimizer: torch.optim.Optimizer | None = None
 ) -> None:
     """Take many (group, channel) out at once: one cut a group. Channels are counted before the cut."""
@@ -43,17 +43,17 @@ def remove_all(
         gone.setdefault(group, set()).add(channel)
     for group, those in gone.items():
         width = network.groups[group].width
-        keep(network.groups[group], [c for c in range(width) if c not in those], optimizer)
+        keep_channels(network.groups[group], [c for c in range(width) if c not in those], optimizer)
 
 
 @torch.no_grad()
-def keep(group: Group, channels: list[int], optimizer: torch.optim.Optimizer | None = None) -> None:
+def keep_channels(group: Group, channels: list[int], optimizer: torch.optim.Optimizer | None = None) -> None:
     """Keep only these channels of a group: their places among those still there, in increasing order.
 
-    Raises BadInput if they are not in increasing order, or not there.
+    Raises InputError if they are not in increasing order, or not there.
     """
     if channels != sorted(set(channels)) or not all(0 <= c < group.width for c in channels):
-        raise BadInput(
+        raise InputError(
             f"keep some of 0 to {group.width - 1}, in order, in group {group.name}: not {channels}"
         )
     index = torch.tensor(channels, dtype=torch.long, device=group.norm.weight.device)
@@ -95,10 +95,10 @@ def _select(
     new = nn.Parameter(cut(old), requires_grad=old.requires_grad)
     setattr(module, name, new)
     if optimizer is not None:
-        _hand_over(optimizer, old, new, cut)
+        _replace_in_optimizer(optimizer, old, new, cut)
 
 
-def _hand_over(
+def _replace_in_optimizer(
     optimizer: torch.optim.Optimizer,
     old: nn.Parameter,
     new: nn.Parameter,

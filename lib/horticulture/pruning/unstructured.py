@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 from horticulture.networks.layers import Network, initialise
-from horticulture.training.callbacks import Rule
+from horticulture.training.callbacks import StepCallback
 
 SCOPES = ("global", "layer")
 
@@ -32,19 +32,21 @@ def weights(network: nn.Module) -> dict[str, nn.Parameter]:
 def pairs(network: nn.Module, masks: dict[str, Tensor]) -> list[tuple[str, nn.Parameter, Tensor]]:
     """Name, weight and what belongs to it, a tensor of its shape (a mask), for everything in `weights`.
 
-    Raises BadInput if a name or a shape is not the network's.
+    Raises InputError if a name or a shape is not the network's.
     """
     found = weights(network)
     if odd := sorted(found.keys() ^ masks.keys()):
-        raise BadInput(f"these are not of this network: {odd[0]} is only in one of the two")
+        raise InputError(f"these are not of this network: {odd[0]} is only in one of the two")
     for name, weight in found.items():
         if masks[name].shape != weight.shape:
-            raise BadInput(f"{name} is {tuple(weight.shape)} in the network, not {tuple(masks[name].shape)}")
+            raise InputError(
+                f"{name} is {tuple(weight.shape)} in the network, not {tuple(masks[name].shape)}"
+            )
     return [(name, weight, masks[name].to(weight.device)) for name, weight in found.items()]
 
 
 @torch.no_grad()
-def masks(
+def magnitude_masks(
     network: nn.Module, share: float, scope: str = "global", before: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Which weights stay when that share goes, the smallest first: bool tensors of the weights' shapes.
@@ -53,11 +55,11 @@ def masks(
     `round(share * number)` are removed. Where only some of equal ones go, they are taken at equal distances
     among these, from the first layer to the last.
     before: masks of an earlier step. What they removed stays removed, and counts.
-    Raises BadInput for a share outside [0, 1) or below what is removed already, and an unknown scope.
+    Raises InputError for a share outside [0, 1) or below what is removed already, and an unknown scope.
     """
-    choose(scope, SCOPES, "scope")
+    check_choice(scope, SCOPES, "scope")
     if not 0 <= share < 1:
-        raise BadInput(f"share must be at least 0 and below 1, not {share!r}")
+        raise InputError(f"share must be at least 0 and below 1, not {share!r}")
     found = weights(network)
     sizes = {name: weight.abs().flatten() for name, weight in found.items()}
     if before is not None:
@@ -75,7 +77,7 @@ def _largest(sizes: Tensor, share: float, where: str) -> Tensor:
     """True for all but the smallest. Counted, not compared with a threshold, which ties would miss."""
     count, gone = round(share * len(sizes)), int((sizes < 0).sum())
     if gone > count:
-        raise BadInput(f"share {share!r} of {where} is {count} weights, but {gone} are removed already")
+        raise InputError(f"share {share!r} of {where} is {count} weights, but {gone} are removed already")
     kept = torch.ones_like(sizes, dtype=torch.bool)
     if count == 0:
         return kept
@@ -88,7 +90,7 @@ def _largest(sizes: Tensor, share: float, where: str) -> Tensor:
     return kept
 
 
-def nonzero(network: nn.Module) -> dict[str, Tensor]:
+def current_masks(network: nn.Module) -> dict[str, Tensor]:
     """The masks of a network that was pruned: what is not zero stays."""
     return {name: weight.detach() != 0 for name, weight in weights(network).items()}
 
@@ -122,14 +124,16 @@ def macs(network: Network, masks: dict[str, Tensor]) -> int:
     return sum(found)
 
 
-def left(masks: dict[str, Tensor], network: nn.Module) -> int:
+def count_nonzero(masks: dict[str, Tensor], network: nn.Module) -> int:
     """Trainable parameters that are not removed, those that cannot be (norms, classifier) included."""
     removed = sum(int((~mask).sum()) for _, _, mask in pairs(network, masks))
     return sum(parameter.numel() for parameter in network.parameters()) - removed
 
 
 @torch.no_grad()
-def fresh(network: nn.Module, masks: dict[str, Tensor], generator: torch.Generator | None = None) -> None:
+def reinitialize(
+    network: nn.Module, masks: dict[str, Tensor], generator: torch.Generator | None = None
+) -> None:
     """Initialise the network anew under its masks, in place, on the CPU (Liu et al., 2019, published code).
 
     Surviving weights are drawn from N(0, 2 / n) with n = survivors of the layer / its input channels:
@@ -142,7 +146,7 @@ def fresh(network: nn.Module, masks: dict[str, Tensor], generator: torch.Generat
         weight.mul_(math.sqrt(weight.numel() / max(int(mask.sum()), 1))).masked_fill_(~mask, 0)
 
 
-class Masked(Rule):
+class MaskCallback(StepCallback):
     """Keeps removed weights at zero, from now on and after every step, whatever momentum and decay do.
 
     What the optimizer remembers of a removed weight moves that weight alone, so it needs no mask.
@@ -162,20 +166,20 @@ class Masked(Rule):
     def after_step(self) -> None:
         """Zero again what the step moved."""
         for name, weight in self._weights.items():
-            self._removed[name] = beside(self._removed[name], weight)
+            self._removed[name] = match_layout(self._removed[name], weight)
             weight.masked_fill_(self._removed[name], 0)
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """The masks, as `mask.NAME`."""
         return {f"mask.{name}": mask for name, mask in self.masks.items()}
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`: other masks, which hold at once."""
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`: other masks, which hold at once."""
         self._removed = {name: ~tensors[f"mask.{name}"] for name in self._weights}
         self.after_step()
 
 
-def beside(tensor: Tensor, weight: Tensor) -> Tensor:
+def match_layout(tensor: Tensor, weight: Tensor) -> Tensor:
     """A tensor of the weight's shape, on its device and in its order in memory, where both are fast.
 
     A training may move its network after a rule was made for it; then this copies, once.

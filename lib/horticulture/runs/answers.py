@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from horticulture.errors import BadInput
-from horticulture.runs.files import Damaged
+from horticulture.errors import InputError
+from horticulture.runs.files import CorruptFileError
 
 ANSWERS = "answers.npz"
 
@@ -29,15 +29,16 @@ def write_answers(where: Path, answers: Answers) -> None:
 
 
 def answers(key: str, outputs: Path) -> Answers:
-    """Of the run with that key. Raises BadInput if it kept none, Damaged if the file cannot be read."""
+    """Of the run with that key. Raises InputError if it kept none, CorruptFileError if the file cannot be
+    read."""
     path = outputs / "runs" / key / ANSWERS
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return Answers(found["wrong"], found["source"])
     except FileNotFoundError as error:
-        raise BadInput(f"the run {key} kept no answers: there is no {path}") from error
+        raise InputError(f"the run {key} kept no answers: there is no {path}") from error
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise Damaged(path) from error
+        raise CorruptFileError(path) from error
 
 
 def answers_of(results: pd.DataFrame, outputs: Path) -> dict[str, Answers]:

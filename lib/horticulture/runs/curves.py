@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
-from horticulture.runs.files import Damaged, read_json, write_json
+from horticulture.errors import InputError
+from horticulture.runs.files import CorruptFileError, read_json, write_json
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals
 from horticulture.runs.run import Run, result
 
@@ -25,7 +25,7 @@ TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64", "longer": float, "c
 AS_IT_IS = "as it is"  # the recipe of a run that trains nothing and only measures
 
 
-class Member(NamedTuple):
+class CurvePoint(NamedTuple):
     """A network's place in a study: on which curve, found by which criterion, after which round.
 
     `before` is what it cost to find the architecture, in MACs: none for a simple family. `ratio`: the share
@@ -43,7 +43,7 @@ class Member(NamedTuple):
     whole_macs: int = 0
 
 
-def record(study: Path, members: Iterable[Member]) -> None:
+def record_curves(study: Path, members: Iterable[CurvePoint]) -> None:
     """Say which runs make a study's curves; what was said of the same curve and criterion is replaced.
 
     Rounds of a pruning that were measured by runs of their own stand beside the pruning. Where a pruning is
@@ -52,7 +52,7 @@ def record(study: Path, members: Iterable[Member]) -> None:
     """
     members = list(members)
     _drop_replaced(study, members)
-    curves: dict[str, list[Member]] = {}
+    curves: dict[str, list[CurvePoint]] = {}
     for member in members:
         parts = (member.curve, member.criterion, "measured" if _measures(member) else "")
         curves.setdefault("-".join(filter(None, parts)), []).append(member)
@@ -60,7 +60,7 @@ def record(study: Path, members: Iterable[Member]) -> None:
         _write(study / "curves" / f"{name}.json", its)
 
 
-def _drop_replaced(study: Path, members: list[Member]) -> None:
+def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
     """Take off the curves what was found by prunings that these members do not have any more, and say so.
 
     Say also where prunings by other criteria, which stay, cannot be compared with these.
@@ -70,9 +70,9 @@ def _drop_replaced(study: Path, members: list[Member]) -> None:
         return
     keys, lengths = {member.run.key for member in prunings}, {member.longer for member in prunings}
     criteria = {member.criterion for member in prunings}
-    files: dict[Path, list[Member]] = {}
+    files: dict[Path, list[CurvePoint]] = {}
     for path in (study / "curves").glob("*.json"):
-        with suppress(Damaged):  # it is written anew
+        with suppress(CorruptFileError):  # it is written anew
             files[path] = _read(path)
     gone = {
         (member.criterion, member.run.seed)
@@ -96,7 +96,7 @@ def _drop_replaced(study: Path, members: list[Member]) -> None:
             "another rate than these: prune by all criteria alike, or give these a study of their own"
         )
 
-    def stays(one: Member) -> bool:
+    def stays(one: CurvePoint) -> bool:
         return one.curve == "whole" or (one.criterion, one.run.seed) not in gone
 
     lost = {one.curve for one in chain(*files.values()) if not stays(one) and one.run.kind != "prune"}
@@ -114,7 +114,7 @@ def _drop_replaced(study: Path, members: list[Member]) -> None:
     )
 
 
-def _tuning(member: Member) -> tuple[float, int, float]:
+def _tuning(member: CurvePoint) -> tuple[float, int, float]:
     """How the network was tuned between the rounds of a pruning."""
     return member.longer, member.run.recipe["steps"], member.run.recipe["lr"]
 
@@ -126,20 +126,20 @@ def _pruning(run: Run | None) -> Run | None:
     return run
 
 
-def _measures(member: Member) -> bool:
+def _measures(member: CurvePoint) -> bool:
     """Whether the run measures a round of a pruning."""
     return member.curve == "pruned-tuned" and member.run.kind != "prune"
 
 
-def _write(path: Path, members: list[Member]) -> None:
+def _write(path: Path, members: list[CurvePoint]) -> None:
     write_json(path, [{**member._asdict(), "run": member.run.to_json()} for member in members])
 
 
-def _read(path: Path) -> list[Member]:
-    return [Member(**{**entry, "run": Run.from_json(entry["run"])}) for entry in read_json(path)]
+def _read(path: Path) -> list[CurvePoint]:
+    return [CurvePoint(**{**entry, "run": Run.from_json(entry["run"])}) for entry in read_json(path)]
 
 
-def recorded(study: str | Path) -> list[Member]:
+def read_curves(study: str | Path) -> list[CurvePoint]:
     """Every member of every curve of a study."""
     return [member for path in sorted((Path(study) / "curves").glob("*.json")) for member in _read(path)]
 
@@ -148,11 +148,11 @@ def collect(study: str | Path) -> pd.DataFrame:
     """The results of a study: one row for every network that was evaluated, columns as in the README.
 
     A round of a pruning that a run of its own has measured keeps that run's row, not the pruning's.
-    study: a study's folder, such as `outputs/quick`. Raises BadInput if there are no results there, or
+    study: a study's folder, such as `outputs/quick`. Raises InputError if there are no results there, or
     if a file is damaged.
     """
     study = Path(study)
-    members = recorded(study)
+    members = read_curves(study)
     if not members:
         return _read_results(study / "results.csv")
     measured = {
@@ -170,7 +170,7 @@ def collect(study: str | Path) -> pd.DataFrame:
 def collect_removals(study: str | Path) -> pd.DataFrame:
     """Every round of every pruning of a study, one row each."""
     study = Path(study)
-    prunings = [m.run for m in recorded(study) if m.run.kind == "prune"]
+    prunings = [m.run for m in read_curves(study) if m.run.kind == "prune"]
     if not prunings and (study / "removals.csv").exists():
         return pd.read_csv(study / "removals.csv", dtype={"run": str, "architecture": str})
     frames = [removals(run, study.parent) for run in prunings]
@@ -181,7 +181,7 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
     """Every architecture of a study by its short id, as the column `architecture` of the results has it."""
     study = Path(study)
     found: dict[str, Architecture] = {}
-    for member in recorded(study):
+    for member in read_curves(study):
         shapes = [member.run.architecture]
         if member.run.kind == "prune":
             shapes += _after_rounds(member.run, removals(member.run, study.parent))
@@ -197,11 +197,11 @@ def _after_rounds(run: Run, removed: pd.DataFrame) -> Iterator[Architecture]:
         yield run.architecture.with_widths(tuple(widths))
 
 
-def _rows(study: Path, member: Member) -> list[dict]:
+def _rows(study: Path, member: CurvePoint) -> list[dict]:
     run, outputs = member.run, study.parent
     found = result(run, outputs)
     if found is None:
-        raise BadInput(f"{run} of the curve {member.curve} is not finished: run the study again")
+        raise InputError(f"{run} of the curve {member.curve} is not finished: run the study again")
     metrics, shape = found["metrics"], run.architecture
     common: dict[str, Any] = {"study": study.name, "curve": member.curve, "criterion": member.criterion}
     common |= {"run": run.key, "family": shape.family, "seed": run.seed, "longer": member.longer}
@@ -222,12 +222,12 @@ def _rows(study: Path, member: Member) -> list[dict]:
 
 def _read_results(path: Path) -> pd.DataFrame:
     if not path.exists():
-        raise BadInput(f"no results in {path.parent}: run the study first")
+        raise InputError(f"no results in {path.parent}: run the study first")
     try:
         frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "criterion": str, **TYPES})
     except ValueError as error:
-        raise Damaged(path) from error
+        raise CorruptFileError(path) from error
     missing = [name for name in RESULT_COLUMNS if name not in frame.columns]
     if missing:
-        raise BadInput(f"{path} lacks the columns {', '.join(missing)}")
+        raise InputError(f"{path} lacks the columns {', '.join(missing)}")
     return frame.fillna({"criterion": ""})

@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 
-class Damaged(BadInput):
+class CorruptFileError(InputError):
     """A file of a run is not what it was when it was written."""
 
     def __init__(self, path: Path) -> None:
@@ -32,11 +32,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises BadInput, naming the file, if it does not hold JSON."""
+    """Raises InputError, naming the file, if it does not hold JSON."""
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise Damaged(path) from error
+        raise CorruptFileError(path) from error
 
 
 def file_digest(path: Path) -> str:
@@ -53,7 +53,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-class Rows:
+class JsonlTable:
     """A table under way, a line of JSON a row: appending one costs the same however many there are."""
 
     def __init__(self, path: Path) -> None:
@@ -64,25 +64,25 @@ class Rows:
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def cut(self, count: int) -> None:
+    def truncate(self, count: int) -> None:
         """Keep the first rows only: those after the last checkpoint will come again.
 
-        Raises Damaged if there are fewer.
+        Raises CorruptFileError if there are fewer.
         """
         lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
         if len(lines) < count:
-            raise Damaged(self.path)
+            raise CorruptFileError(self.path)
         self.path.write_text("".join(lines[:count]))
 
-    def cut_from(self, round_: int) -> list[dict]:
+    def truncate_to_round(self, round_: int) -> list[dict]:
         """Keep the rows of rounds before that one, and return them: the others will come again.
 
-        Raises Damaged if a round is missing.
+        Raises CorruptFileError if a round is missing.
         """
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         rows = [row for line in lines if (row := self._row(line))["round"] < round_]
         if {row["round"] for row in rows} != set(range(round_)):
-            raise Damaged(self.path)
+            raise CorruptFileError(self.path)
         self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return rows
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput
-from horticulture.runs.files import Damaged
+from horticulture.errors import InputError
+from horticulture.runs.files import CorruptFileError
 from horticulture.runs.run import Run, folder
 
 REMOVAL_COLUMNS = [
@@ -16,7 +16,7 @@ REMOVAL_COLUMNS = [
 
 
 def removals(run: Run, outputs: Path) -> pd.DataFrame:
-    """The rounds of a finished pruning, one row each. Raises BadInput if there are none."""
+    """The rounds of a finished pruning, one row each. Raises InputError if there are none."""
     path = folder(run, outputs) / "removals.csv"
     try:
         frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "digest": str})
@@ -27,16 +27,16 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
         if frame.drop(columns=["saliency", "val_error", "test_error"]).isna().any(axis=None):
             raise ValueError("values are missing")
     except FileNotFoundError as error:
-        raise BadInput(f"{run} has not been made yet: there is no {path}") from error
+        raise InputError(f"{run} has not been made yet: there is no {path}") from error
     except ValueError as error:
-        raise Damaged(path) from error
+        raise CorruptFileError(path) from error
     return frame
 
 
 def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architecture:
-    """The architecture after that round of a pruning. Raises BadInput if there was no such round."""
+    """The architecture after that round of a pruning. Raises InputError if there was no such round."""
     if not 0 <= round_ <= removed["round"].max():
-        raise BadInput(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
+        raise InputError(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
     gone = removed.loc[removed["round"] <= round_, "group"].value_counts()  # -1: no channel went
     widths = enumerate(run.architecture.widths)
     return run.architecture.with_widths(tuple(width - int(gone.get(group, 0)) for group, width in widths))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture.architecture import Architecture
-from horticulture.runs.files import Damaged, file_digest, read_json, write_json
+from horticulture.runs.files import CorruptFileError, file_digest, read_json, write_json
 
 # Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and plans
 # what a share is of, so every description says more than it did.
@@ -23,8 +23,8 @@ VERSION = 3
 class Run:
     """One training or one pruning.
 
-    kind: a name in `execution.KINDS`. recipe: `training.Recipe` or `pruning.Plan` as plain data. data: what
-    `execution.source` says. start: the run whose network this one begins with.
+    kind: a name in `execution.KINDS`. recipe: `training.TrainingRecipe` or `pruning.PruningRecipe` as plain
+    data. data: what `execution.source` says. start: the run whose network this one begins with.
     """
 
     kind: str
@@ -81,17 +81,17 @@ def folder(run: Run, outputs: Path) -> Path:
 
 
 def result(run: Run, outputs: Path) -> dict | None:
-    """What a finished run found, or None. Raises BadInput if the file is there but damaged."""
+    """What a finished run found, or None. Raises InputError if the file is there but damaged."""
     path = folder(run, outputs) / "run.json"
     if not path.exists():
         return None
     found = read_json(path)
     if not (isinstance(found, dict) and {"run", "metrics"} <= found.keys()):
-        raise Damaged(path)
+        raise CorruptFileError(path)
     return found
 
 
-def finish(run: Run, outputs: Path, metrics: dict, about: dict, files: Iterable[str] = ()) -> dict:
+def write_result(run: Run, outputs: Path, metrics: dict, about: dict, files: Iterable[str] = ()) -> dict:
     """Write the result, last of all the run's files. `about`: device, versions; `files`: to vouch for."""
     where = folder(run, outputs)
     digests = {name: file_digest(where / name) for name in files if (where / name).exists()}
@@ -100,17 +100,17 @@ def finish(run: Run, outputs: Path, metrics: dict, about: dict, files: Iterable[
     return whole
 
 
-def verified(run: Run, outputs: Path) -> dict | None:
-    """The result as `result` gives it; raises Damaged too if another file of the run is not what it was."""
+def verified_result(run: Run, outputs: Path) -> dict | None:
+    """The result as `result` gives it; raises CorruptFileError too if another file is not what it was."""
     found = result(run, outputs)
     for name, digest in (found or {}).get("files", {}).items():
         path = folder(run, outputs) / name
         if not path.exists() or file_digest(path) != digest:
-            raise Damaged(path)
+            raise CorruptFileError(path)
     return found
 
 
-def set_aside(run: Run, outputs: Path) -> Path:
+def quarantine(run: Run, outputs: Path) -> Path:
     """Move a damaged run out of the way, so that it is made again and nothing is lost."""
     where = folder(run, outputs)
     number = 1

@@ -4,7 +4,7 @@ Compute is measured in multiply-accumulates of forward passes, as everywhere her
 about twice as much again in every network, so that ratios stay what they are.
 """
 
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 
 def scratch_b(
@@ -17,11 +17,11 @@ def scratch_b(
     `tuning_epochs` (K2, trained by the pruned network) adds it, as Wang et al. (2023) ask for: all that
     the pipeline costs is K1 F1 + K2 F2, which buys K1 F1 / F2 + K2 epochs.
 
-    epochs: of the whole network (K1); *_macs: of one image, forward (F1, F2). Raises BadInput if a count
+    epochs: of the whole network (K1); *_macs: of one image, forward (F1, F2). Raises InputError if a count
     is not positive.
     """
     if min(epochs, whole_macs, pruned_macs) < 1 or cap < 0 or tuning_epochs < 0:
-        raise BadInput(
+        raise InputError(
             f"a budget needs epochs and MACs of 1 or more, a cap and tuning epochs of 0 or more, not "
             f"epochs={epochs}, whole_macs={whole_macs}, pruned_macs={pruned_macs}, cap={cap}, "
             f"tuning_epochs={tuning_epochs}"

@@ -1,6 +1,6 @@
 """What a study asks for: from the notebooks' parameters to runs.
 
-A `Protocol` holds the parameters under the names that the notebooks give them.
+A `StudyConfig` holds the parameters under the names that the notebooks give them.
 What it asks for are descriptions: nothing is computed here but architectures.
 """
 
@@ -12,18 +12,18 @@ from typing import Any
 from horticulture import architecture, execution, runs
 from horticulture.architecture import Architecture
 from horticulture.data import Dataset
-from horticulture.errors import BadInput, choose
-from horticulture.pruning import Plan, saliency, selection
-from horticulture.runs import Member, Run
-from horticulture.study.pruned import Found, Taken, found
-from horticulture.training import Recipe
+from horticulture.errors import InputError, check_choice
+from horticulture.pruning import PruningRecipe, saliency, selection
+from horticulture.runs import CurvePoint, Run
+from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
+from horticulture.training import TrainingRecipe
 
-LENGTHS = ("epochs", "steps", "tune_epochs")  # what becomes longer in a longer study
+LENGTHS = ("epochs", "steps", "finetune_epochs")  # what becomes longer in a longer study
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """The parameters of a study, and the runs that follow from them. Raises BadInput for what cannot be."""
+class StudyConfig:
+    """The parameters of a study, and the runs that follow from them. Raises InputError for what cannot be."""
 
     data: str
     images: int
@@ -49,22 +49,22 @@ class Protocol:
     rounds: int = 1
     steps: int = 1
     evaluate_every: int = 1
-    tune_lr: float = 0.01
-    tune_epochs: int = 1
+    finetune_lr: float = 0.01
+    finetune_epochs: int = 1
     sizes: list[float] = field(default_factory=list)
     budgets: list[str] = field(default_factory=list)
     cap: float = 2.0
     bits: int = 5
     curves: list[str] = field(default_factory=list)
-    copied: float = 0.5
+    copycat_size: float = 0.5
     guide_network: str = ""
     guide_data: str = ""
 
     @staticmethod
-    def of(parameters: dict[str, Any]) -> "Protocol":
+    def of(parameters: dict[str, Any]) -> "StudyConfig":
         """From all parameters of a study, of which those that say where and how to show do not matter."""
-        known = [found.name for found in fields(Protocol)]
-        return Protocol(**{name: parameters[name] for name in known if name in parameters})
+        known = [found.name for found in fields(StudyConfig)]
+        return StudyConfig(**{name: parameters[name] for name in known if name in parameters})
 
     @property
     def dataset(self) -> Dataset:
@@ -90,20 +90,20 @@ class Protocol:
     # --- training the whole network ----------------------------------------------------------------------
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainingRecipe:
         """Of every training from scratch."""
         return self._recipe(self.epochs, self.lr, self.schedule)
 
     @property
-    def bases(self) -> list[Run]:
+    def baselines(self) -> list[Run]:
         """The whole network, trained: one for each seed."""
         return [self.base(seed) for seed in self.seeds]
 
     @property
-    def wholes(self) -> list[Member]:
+    def wholes(self) -> list[CurvePoint]:
         """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
         penalties = {self.called(name): saliency.CRITERIA[name].penalty for name in self.criteria}
-        found: dict[str, Member] = {}
+        found: dict[str, CurvePoint] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.longer)]):
             own = self.at(longer)
             ways = {"": "none", **{name: penalty for name, penalty in penalties.items() if penalty != "none"}}
@@ -111,10 +111,10 @@ class Protocol:
                 for seed in self.seeds:
                     base = own.base(seed, penalty)
                     about: dict[str, Any] = {"longer": longer, "whole_macs": own.whole_macs}
-                    found.setdefault(base.key, Member("whole", base, criterion, **about))
+                    found.setdefault(base.key, CurvePoint("whole", base, criterion, **about))
         return list(found.values())
 
-    def at(self, longer: float) -> "Protocol":
+    def at(self, longer: float) -> "StudyConfig":
         """The same study with all its training so many times as long: before, between and after removals."""
         if longer == 1:
             return self
@@ -131,20 +131,20 @@ class Protocol:
         """The whole network, trained, perhaps with a penalty."""
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
         if penalty != "none" and not (isinstance(strength, int | float) and strength > 0):
-            raise BadInput(
+            raise InputError(
                 f"strengths must say how strong the penalty {penalty} is, above 0: {self.strengths}"
             )
         recipe = replace(self.recipe, penalty=penalty, strength=strength)
         return execution.train(self.whole, recipe, self.source, seed)
 
-    def tuning(self, lr: float, schedule: str) -> Recipe:
-        """Of a training that goes on with weights that are there. Raises BadInput if that were nothing."""
-        if self.tune_epochs < 1:
-            raise BadInput(f"tune_epochs must be positive, not {self.tune_epochs!r}")
-        return self._recipe(self.tune_epochs, lr, schedule)
+    def tuning(self, lr: float, schedule: str) -> TrainingRecipe:
+        """Of a training that goes on with weights that are there. Raises InputError if that were nothing."""
+        if self.finetune_epochs < 1:
+            raise InputError(f"finetune_epochs must be positive, not {self.finetune_epochs!r}")
+        return self._recipe(self.finetune_epochs, lr, schedule)
 
-    def _recipe(self, epochs: int, lr: float, schedule: str) -> Recipe:
-        return Recipe(epochs, lr, schedule, **self._common)
+    def _recipe(self, epochs: int, lr: float, schedule: str) -> TrainingRecipe:
+        return TrainingRecipe(epochs, lr, schedule, **self._common)
 
     @property
     def _common(self) -> dict[str, Any]:
@@ -166,13 +166,13 @@ class Protocol:
     def _scope(self, criterion: str) -> str:
         """What the study says of it, where that can be: presets are of channels, and a block is a block."""
         scopes = {"weight": selection.SCOPES, "block": ()}
-        unit = saliency.CRITERIA[_criterion(criterion)].unit
+        unit = saliency.CRITERIA[_criterion(criterion)].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 
-    def plan(self, criterion: str, ratio: float = 0.0) -> Plan:
+    def plan(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
         """How one of the criteria takes the network apart."""
-        unit = saliency.CRITERIA[_criterion(criterion)].unit
-        return Plan(
+        unit = saliency.CRITERIA[_criterion(criterion)].granularity
+        return PruningRecipe(
             rounds=self.rounds,
             criterion=criterion,
             ratio=ratio,
@@ -180,13 +180,13 @@ class Protocol:
             scope=self._scope(criterion),
             floor=self.floor if unit == "channel" else 0.0,
             steps=self.steps,
-            lr=self.tune_lr,
+            lr=self.finetune_lr,
             evaluate_every=self.evaluate_every,
             **self._common,
         )
 
     @property
-    def prunings(self) -> list[Taken]:
+    def prunings(self) -> list[PruningJob]:
         """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
         found = []
         for name in self.criteria:
@@ -197,15 +197,15 @@ class Protocol:
                     for seed in self.seeds:
                         base = own.base(seed, penalty)
                         run = execution.prune(base, own.plan(name, ratio))
-                        found.append(Taken(self.called(name), base, run, float(longer), own.whole_macs))
+                        found.append(PruningJob(self.called(name), base, run, float(longer), own.whole_macs))
         return found
 
     @property
-    def curves_of_prunings(self) -> list[Member]:
+    def curves_of_prunings(self) -> list[CurvePoint]:
         """The prunings that are drawn round by round: a longer one is drawn at `longer_sizes` only."""
         return [taken.member() for taken in self.prunings if taken.longer == 1 or not self.longer_sizes]
 
-    def found(self, outputs: Path) -> list[Found]:
+    def found(self, outputs: Path) -> list[PrunedNetwork]:
         """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
         chosen = []
         for taken in self.prunings:
@@ -214,42 +214,42 @@ class Protocol:
                 removed, sizes = runs.removals(taken.run, outputs), self.at(taken.longer).sizes
                 near = [runs.round_nearest(removed, size * self.whole.params) for size in sizes]
                 rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
-            chosen += [found(taken, round_, outputs) for round_ in rounds]
+            chosen += [pruned_network(taken, round_, outputs) for round_ in rounds]
         return chosen
 
     # --- the same at other sizes -------------------------------------------------------------------------
 
     @property
-    def guide(self) -> "Protocol | None":
+    def guide(self) -> "StudyConfig | None":
         """The same protocol on the network and the data that the transferred profile comes from."""
         if not self.guide_network:
             return None
         return replace(self, network=self.guide_network, data=self.guide_data or self.data, guide_network="")
 
     @property
-    def guides(self) -> list[Taken]:
+    def guides(self) -> list[PruningJob]:
         """The prunings whose profiles are carried over to this network."""
         return self.guide.prunings if self.guide else []
 
     def check(self) -> None:
-        """Refuse, before anything runs, what would fail later. Raises BadInput."""
-        for size in [*self.sizes, *self.longer_sizes, self.copied]:
+        """Refuse, before anything runs, what would fail later. Raises InputError."""
+        for size in [*self.sizes, *self.longer_sizes, self.copycat_size]:
             if not (isinstance(size, int | float) and 0 < size <= 1):
-                raise BadInput(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
+                raise InputError(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
         for seed in self.seeds:
             if not isinstance(seed, int):
-                raise BadInput(f"seeds are whole numbers, not {seed!r}")
+                raise InputError(f"seeds are whole numbers, not {seed!r}")
         for times in self.longer:
             if not (isinstance(times, int | float) and times > 0):
-                raise BadInput(f"longer are multiples of the epochs, above 0, not {times!r}")
+                raise InputError(f"longer are multiples of the epochs, above 0, not {times!r}")
         if self.cap < 0:
-            raise BadInput(f"cap must be 0 (no limit) or more, not {self.cap!r}")
+            raise InputError(f"cap must be 0 (no limit) or more, not {self.cap!r}")
         for taken in [*self.prunings, *self.guides]:  # describing them checks them
-            execution.compress(taken.base, self.tuning(self.tune_lr, "constant"), self.bits)
+            execution.compress(taken.base, self.tuning(self.finetune_lr, "constant"), self.bits)
 
 
 def _criterion(name: str) -> str:
-    return choose(name, saliency.CRITERIA, "criterion")
+    return check_choice(name, saliency.CRITERIA, "criterion")
 
 
 # --- what there is to look at ----------------------------------------------------------------------------
@@ -257,17 +257,17 @@ def _criterion(name: str) -> str:
 MOMENTS = 24  # of a pruning that goes channel by channel
 
 
-def ends(asked: Protocol, outputs: Path) -> dict[str, list[Architecture]]:
+def final_architectures(asked: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
     """What each way of pruning channels left in the end: one architecture a seed, by label."""
     found_: dict[str, list[Architecture]] = {}
     for taken in asked.prunings:
         if not taken.sparse:
-            shape = found(taken, taken.run.recipe["rounds"], outputs).shape
+            shape = pruned_network(taken, taken.run.recipe["rounds"], outputs).shape
             found_.setdefault(taken.label, []).append(shape)
     return found_
 
 
-def moments(asked: Protocol, outputs: Path) -> dict[str, Architecture]:
+def snapshots(asked: StudyConfig, outputs: Path) -> dict[str, Architecture]:
     """The first seed's networks in the order in which they shrink, by label: some rounds of each pruning."""
     shown = {"whole": asked.whole}
     for taken in asked.prunings:

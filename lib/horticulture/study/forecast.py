@@ -11,15 +11,15 @@ import torch
 
 from horticulture import execution, networks, runs, training
 from horticulture.architecture import Architecture, profiles
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import cluster
 from horticulture.progress import clock
 from horticulture.pruning import saliency, selection
 from horticulture.runs import Run
 from horticulture.study import ledger
-from horticulture.study.config import Protocol
+from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
-from horticulture.study.pruned import Found, Taken
+from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
 STEPS = 3  # that are timed, of each of two networks
@@ -30,20 +30,20 @@ FORWARD = 1 / 3  # what a forward pass takes of a step
 def count_rounds(settled: dict[str, Any]) -> None:
     """Put a number in the place of `rounds: all`: as many as there are channels that can be removed.
 
-    Raises BadInput where a round is not one channel.
+    Raises InputError where a round is not one channel.
     """
     if settled["rounds"] != ALL:
         return
-    config = Protocol.of({**settled, "rounds": 1, "precision": "float32"})
+    config = StudyConfig.of({**settled, "rounds": 1, "precision": "float32"})
     counts = []
     for criterion in config.criteria:
         plan = config.plan(criterion)
         if config.ratios or not plan.one_at_a_time():
-            raise BadInput(
+            raise InputError(
                 "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
             )
-        blocks = saliency.CRITERIA[criterion].unit == "block"
-        least = selection.smallest(config.whole, plan.floor, blocks)
+        blocks = saliency.CRITERIA[criterion].granularity == "block"
+        least = selection.minimal_architecture(config.whole, plan.floor, blocks)
         counts.append(sum(config.whole.widths) - sum(least.widths))
     settled["rounds"] = min(counts)
 
@@ -54,10 +54,10 @@ def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
     A few steps of training are timed for it. Shapes that a pruning has still to find are taken to be
     uniformly narrower ones. Nothing is written.
     """
-    device = hardware.place(settled["device"])
+    device = hardware.resolve_device(settled["device"])
     workers = settled["workers"] or (cluster.processors() if device.type == "cpu" else 1)
     precision = hardware.precision(settled["precision"], device)
-    config = Protocol.of({**settled, "precision": precision})
+    config = StudyConfig.of({**settled, "precision": precision})
     pace = Pace.measured(config, str(device), max(1, cluster.processors() // workers))
     lines, total, size = [f"{'':<20} {'runs':>5} {'there':>6} {'time':>8}"], 0.0, 0.0
     for what, wanted in steps(config, outputs).items():
@@ -70,15 +70,15 @@ def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
     return [*lines, end]
 
 
-def steps(config: Protocol, outputs: Path) -> dict[str, list[Run]]:
+def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
     """The runs of a study, each once, by what they are for."""
     prunings = [*config.prunings, *config.guides]
     try:
         found = config.found(outputs)
-    except BadInput:  # not all are pruned yet
+    except InputError:  # not all are pruned yet
         found = [stand_in for taken in config.prunings for stand_in in _stand_ins(config, taken)]
     with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
-        entries = [member.run for member in ledger.entries(config, found)]
+        entries = [member.run for member in ledger.budget_points(config, found)]
     wanted = {
         "the whole network": [*(m.run for m in config.wholes), *(taken.base for taken in prunings)],
         "pruning": [taken.run for taken in prunings],
@@ -88,30 +88,30 @@ def steps(config: Protocol, outputs: Path) -> dict[str, list[Run]]:
     return {what: list({run.key: run for run in asked}.values()) for what, asked in wanted.items()}
 
 
-def _families(config: Protocol, outputs: Path) -> list[Run]:
-    alone = [curve for curve in config.curves if curve in ledger.ALONE]
+def _families(config: StudyConfig, outputs: Path) -> list[Run]:
+    alone = [curve for curve in config.curves if curve in ledger.PRUNING_FREE]
     try:
-        return [member.run for member in ledger.scaled(config, outputs)]
-    except BadInput:
-        made = [member.run for member in ledger.scaled(replace(config, curves=alone), outputs)]
+        return [member.run for member in ledger.family_points(config, outputs)]
+    except InputError:
+        made = [member.run for member in ledger.family_points(replace(config, curves=alone), outputs)]
     shapes = [_narrower(config.whole, size) for size in config.sizes]
     following = (len(config.curves) - len(alone)) * len(config.criteria)
     seeds = [seed + 1000 * n for n in range(1, following + 1) for seed in config.seeds]  # runs of their own
     return made + [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
 
 
-def _stand_ins(config: Protocol, taken: Taken) -> list[Found]:
+def _stand_ins(config: StudyConfig, taken: PruningJob) -> list[PrunedNetwork]:
     """What a pruning will find, about."""
     own, rounds = config.at(taken.longer), taken.run.recipe["rounds"]
     sizes = own.sizes if taken.one_by_one else [1.0 if taken.sparse else (1 - (taken.ratio or 0.0)) ** 2]
     shapes = [_narrower(config.whole, size) for size in sizes]
-    return [Found(taken, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
+    return [PrunedNetwork(taken, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
 
 
 def _narrower(whole: Architecture, size: float) -> Architecture:
     try:
         return profiles.uniform(whole, params=round(size * whole.params)) if size < 1 else whole
-    except BadInput:
+    except InputError:
         return whole
 
 
@@ -122,7 +122,7 @@ class Pace(NamedTuple):
     per_mac: float
 
     @staticmethod
-    def measured(config: Protocol, device: str, threads: int) -> "Pace":
+    def measured(config: StudyConfig, device: str, threads: int) -> "Pace":
         """From a few steps of the whole network and of one of a quarter of its parameters."""
         shapes = config.whole, _narrower(config.whole, 0.25)
         with hardware.threads(threads):
@@ -137,7 +137,7 @@ class Pace(NamedTuple):
         """Of a network of that shape, or of one that has a share of its multiply-accumulates."""
         return self.fixed + self.per_mac * shape.macs * share
 
-    def seconds(self, run: Run, config: Protocol) -> float:
+    def seconds(self, run: Run, config: StudyConfig) -> float:
         """A run, with its evaluations."""
         images, batch = config.dataset, run.recipe["batch_size"]
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
@@ -151,10 +151,10 @@ class Pace(NamedTuple):
         return self.step(run.architecture, between) * count
 
 
-def _step_seconds(config: Protocol, shape: Architecture, device: str) -> float:
+def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> float:
     images = execution.dataset(config.data, config.images, device, config.image_size)
-    network = networks.build(shape).on(images.train.labels.device).train()
-    under_way = training.Training(network, images, config.recipe, torch.Generator().manual_seed(0))
+    network = networks.build(shape).to_device(images.train.labels.device).train()
+    under_way = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     begun = 0.0
     for n in range(2 + STEPS):
         if n == 2:  # the first are slower

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from horticulture import runs
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.runs import Run, files
 from horticulture.study import forecast
-from horticulture.study.config import Protocol
+from horticulture.study.config import StudyConfig
 
 RECENT = 3600.0  # seconds: what has changed since may be of a study that is under way
 
@@ -28,14 +28,14 @@ def unused(outputs: Path) -> list[Unused]:
     """Every such folder, damaged runs that were set aside among them; the largest first.
 
     A study refers to the runs of its curves, to those that its parameters ask for, and to whatever these
-    start from; criteria that were compared on a network stay as long as that. Raises BadInput if a study
+    start from; criteria that were compared on a network stay as long as that. Raises InputError if a study
     cannot be read, for then nobody knows what it needs.
     """
     needed: set[str] = set()
     for path in sorted(outputs.glob("*/study.json")):
         needed |= _needed(path.parent, outputs)
     for path in outputs.glob("*/curves"):  # of a study without a file
-        needed |= _keys(member.run for member in runs.recorded(path.parent))
+        needed |= _keys(member.run for member in runs.read_curves(path.parent))
     folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
     about = {path: _description(path) for path in folders}
     found = []
@@ -60,7 +60,7 @@ def remove(folders: Iterable[Unused]) -> None:
 
 def _needed(study: Path, outputs: Path) -> set[str]:
     """The keys of what a study refers to."""
-    needed = _keys(member.run for member in runs.recorded(study))
+    needed = _keys(member.run for member in runs.read_curves(study))
     try:
         said = files.read_json(study / "study.json")
         parameters = said.get("parameters")
@@ -68,10 +68,10 @@ def _needed(study: Path, outputs: Path) -> set[str]:
             settled = {**parameters, **said.get("base", {})}
             if settled["precision"] == "auto":  # it was never begun
                 return needed
-            for wanted in forecast.steps(Protocol.of(settled), outputs).values():
+            for wanted in forecast.steps(StudyConfig.of(settled), outputs).values():
                 needed |= _keys(wanted)
-    except (BadInput, AttributeError, KeyError, TypeError) as error:
-        raise BadInput(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
+    except (InputError, AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
     return needed
 
 
@@ -89,5 +89,5 @@ def _keys(wanted: Iterable[Run]) -> set[str]:
 def _description(folder: Path) -> Run | None:
     try:
         return Run.from_json(files.read_json(folder / "run.json")["run"])
-    except (OSError, BadInput, KeyError, TypeError):
+    except (OSError, InputError, KeyError, TypeError):
         return None

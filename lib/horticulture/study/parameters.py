@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 
 TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -56,7 +56,7 @@ class Study:
     seconds: dict[str, float]
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def each(self) -> list["Study"]:
+    def expand_parts(self) -> list["Study"]:
         """The study itself, or one for each of its parts, called `STUDY-PART`."""
         if not self.parts:
             return [self]
@@ -67,10 +67,10 @@ class Study:
 
 
 def notebooks() -> list[Path]:
-    """The ordered notebooks of the checkout. Raises BadInput if the package is not in one."""
+    """The ordered notebooks of the checkout. Raises InputError if the package is not in one."""
     found = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not found:
-        raise BadInput(
+        raise InputError(
             "the notebooks are not beside the package: install it from a checkout, pip install -e ."
         )
     return found
@@ -83,7 +83,7 @@ def beginning(first: str) -> tuple[list[Path], bool]:
     start = next((i for i, path in enumerate(every) if path.stem.startswith(wanted)), None)
     if start is None:
         names = ", ".join(path.stem for path in every)
-        raise BadInput(f"no notebook begins with {first!r}: choose from {names}")
+        raise InputError(f"no notebook begins with {first!r}: choose from {names}")
     return every[start:], start == 0
 
 
@@ -99,19 +99,19 @@ def is_file(name: str) -> bool:
 
 
 def read(name: str) -> Study:
-    """A study by its name or the path of its file. Raises BadInput if there is none or it is malformed."""
-    path = Path(name) if is_file(name) else studies()[choose(name, studies(), "study")]
+    """A study by its name or the path of its file. Raises InputError if there is none or it is malformed."""
+    path = Path(name) if is_file(name) else studies()[check_choice(name, studies(), "study")]
     try:
         content = yaml.load(path.read_text(), _Loader)
     except FileNotFoundError as error:
-        raise BadInput(f"no study file {path}") from error
+        raise InputError(f"no study file {path}") from error
     except yaml.YAMLError as error:
-        raise BadInput(f"study file {path} is not YAML: {str(error).splitlines()[0]}") from error
+        raise InputError(f"study file {path} is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
-        raise BadInput(f"study file {path} must hold `about`, `seconds` and `parameters`")
+        raise InputError(f"study file {path} must hold `about`, `seconds` and `parameters`")
     parts = content.get("parts") or {}
     if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
-        raise BadInput(f"study file {path}: parts must hold parameters by the name of the part")
+        raise InputError(f"study file {path}: parts must hold parameters by the name of the part")
     about, seconds = content.get("about", ""), content.get("seconds") or {}
     return Study(path.stem, about, content["parameters"], seconds, parts)
 
@@ -120,7 +120,7 @@ def read(name: str) -> Study:
 
 
 @cache
-def declared(notebook: Path) -> dict[str, dict]:
+def notebook_parameters(notebook: Path) -> dict[str, dict]:
     """The parameters of a notebook: name -> {"type", "default", "help"}, from its `parameters` cell."""
     cells = json.loads(notebook.read_text())["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
@@ -150,26 +150,26 @@ def parse(assignments: list[str]) -> dict[str, str]:
     split = [assignment.partition("=") for assignment in assignments]
     for name, equals, _ in split:
         if not equals:
-            raise BadInput(f"-p {name!r}: say NAME=VALUE")
+            raise InputError(f"-p {name!r}: say NAME=VALUE")
     return {name.strip(): value for name, _, value in split}
 
 
-def settle(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
+def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
     """All parameters of all notebooks: defaults, then the study's, then the overrides.
 
-    An override given as text is read as the type that the notebooks declare. Raises BadInput for a name
+    An override given as text is read as the type that the notebooks declare. Raises InputError for a name
     that no notebook has, or a value of the wrong type.
     """
-    known = {name: about for notebook in notebooks() for name, about in declared(notebook).items()}
+    known = {name: about for notebook in notebooks() for name, about in notebook_parameters(notebook).items()}
     settled = {name: about["default"] for name, about in known.items()}
     for source, given in ((f"study {study.name}", study.parameters), ("-p", overrides)):
         for name, value in given.items():
-            choose(name, known, f"parameter ({source})")
+            check_choice(name, known, f"parameter ({source})")
             if name in OPTIONS:
-                raise BadInput(f"{name} is no parameter of a study ({source}): use {OPTIONS[name]}")
+                raise InputError(f"{name} is no parameter of a study ({source}): use {OPTIONS[name]}")
             settled[name] = _typed(name, value, known[name])
     if settled.get("device") == "mps":
-        raise BadInput("device 'mps' is not supported: nothing here was ever tried on it; use cpu or auto")
+        raise InputError("device 'mps' is not supported: nothing here was ever tried on it; use cpu or auto")
     return settled
 
 
@@ -183,15 +183,17 @@ def _typed(name: str, value: Any, about: dict[str, Any]) -> Any:
             value = yaml.load(text, _Loader)
     wanted = TYPES[kind]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise BadInput(f"parameter {name} must be of type {kind}, such as {about['default']}, not {value!r}")
+        raise InputError(
+            f"parameter {name} must be of type {kind}, such as {about['default']}, not {value!r}"
+        )
     return float(value) if isinstance(value, int) and kind == "float" else value
 
 
 def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
     """What the overrides make different from the study's file, as far as results depend on it."""
     found: dict[str, Any] = {}
-    for part in study.each():
-        own, settled = settle(part, {}), settle(part, overrides)
+    for part in study.expand_parts():
+        own, settled = resolve_parameters(part, {}), resolve_parameters(part, overrides)
         found |= {
             name: settled[name] for name in overrides if name not in PLACE and settled[name] != own[name]
         }
@@ -203,7 +205,7 @@ def named(study: Study, name: str, overrides: dict[str, Any]) -> Study:
 
     That is `name` if there is one. Without, a study whose parameters are not those of its file is called
     after what differs, so that it neither overwrites the figures of the other nor mixes with them; the same
-    parameters always give the same name. Raises BadInput for a name that cannot be a folder of its own.
+    parameters always give the same name. Raises InputError for a name that cannot be a folder of its own.
     """
     if not name:
         said = "".join(f" {key} {value}" for key, value in changes(study, overrides).items())
@@ -212,8 +214,8 @@ def named(study: Study, name: str, overrides: dict[str, Any]) -> Study:
             made = f"{made[:LONGEST]}-{hashlib.sha256(said.encode()).hexdigest()[:6]}"
         return replace(study, name=made)
     if not re.fullmatch(r"\w[\w.=+-]*", name) or name in RESERVED:
-        raise BadInput(f"--name {name!r}: a study needs the name of a folder, of letters and digits")
-    others = {part.name for other in studies() if other != study.name for part in read(other).each()}
+        raise InputError(f"--name {name!r}: a study needs the name of a folder, of letters and digits")
+    others = {part.name for other in studies() if other != study.name for part in read(other).expand_parts()}
     if name in others | (set(studies()) - {study.name}):
-        raise BadInput(f"--name {name!r}: there is a study of that name, choose another")
+        raise InputError(f"--name {name!r}: there is a study of that name, choose another")
     return replace(study, name=name)

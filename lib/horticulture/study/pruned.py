@@ -8,11 +8,11 @@ import pandas as pd
 from horticulture import execution, runs
 from horticulture.architecture import Architecture
 from horticulture.pruning import saliency, selection
-from horticulture.runs import Member, Run
+from horticulture.runs import CurvePoint, Run
 
 
-class Taken(NamedTuple):
-    """A network that is taken apart: by which criterion (`Protocol.called`), and from which base.
+class PruningJob(NamedTuple):
+    """A network that is taken apart: by which criterion (`StudyConfig.called`), and from which base.
 
     `longer`: how many times the study's epochs and steps all of it was trained. `whole_macs`: what the
     training of its base took.
@@ -24,10 +24,10 @@ class Taken(NamedTuple):
     longer: float
     whole_macs: int
 
-    def member(self, curve: str = "pruned-tuned", run: Run | None = None, **more: Any) -> Member:
+    def member(self, curve: str = "pruned-tuned", run: Run | None = None, **more: Any) -> CurvePoint:
         """The place in the study of the pruning, a network for every round, or of a run that follows it."""
         about: dict[str, Any] = {"ratio": self.ratio, "longer": self.longer, "whole_macs": self.whole_macs}
-        return Member(curve, run or self.run, self.criterion, **about, **more)
+        return CurvePoint(curve, run or self.run, self.criterion, **about, **more)
 
     @property
     def label(self) -> str:
@@ -46,41 +46,41 @@ class Taken(NamedTuple):
         plan = execution.plan(self.run)
         if plan.one_at_a_time():
             return None
-        return plan.ratio or selection.share(plan.scope, self.run.architecture)
+        return plan.ratio or selection.preset_ratio(plan.scope, self.run.architecture)
 
     @property
     def sparse(self) -> bool:
         """Whether single weights went, so that the shape is that of the whole network."""
-        return saliency.CRITERIA[self.run.recipe["criterion"]].unit == "weight"
+        return saliency.CRITERIA[self.run.recipe["criterion"]].granularity == "weight"
 
 
-class Found(NamedTuple):
+class PrunedNetwork(NamedTuple):
     """A network that a pruning found: its shape, and what it cost in MACs to find it.
 
     `selections`: where its groups select channels of a trunk, which ones each has kept.
     """
 
-    taken: Taken
+    taken: PruningJob
     round: int
     shape: Architecture
     macs: int  # of one image; with single weights gone, those of the weights that are left
     cost: int
     selections: list[list[int]] | None = None
 
-    def member(self, curve: str, run: Run) -> Member:
+    def member(self, curve: str, run: Run) -> CurvePoint:
         """A run's place in the study: trained for this shape, or from these weights."""
         name = f"sparse-{curve}" if self.taken.sparse else curve
         return self.taken.member(name, run, round=self.round, before=self.cost)
 
 
-def found(taken: Taken, round_: int, outputs: Path) -> Found:
+def pruned_network(taken: PruningJob, round_: int, outputs: Path) -> PrunedNetwork:
     """What a finished pruning had after a round."""
     removed = runs.removals(taken.run, outputs)
     cost = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
     shape = runs.architecture_at(taken.run, removed, round_)
     metrics = (runs.result(taken.run, outputs) or {})["metrics"]
     kept = _selections(taken.run, removed, round_) if not taken.sparse else None
-    return Found(taken, round_, shape, metrics.get("nonzero_macs", shape.macs), cost, kept)
+    return PrunedNetwork(taken, round_, shape, metrics.get("nonzero_macs", shape.macs), cost, kept)
 
 
 def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]] | None:

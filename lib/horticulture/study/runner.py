@@ -16,10 +16,10 @@ import papermill
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from horticulture.errors import NotebookFailed
+from horticulture.errors import NotebookError
 from horticulture.progress import bar, clock, columns, cut, row
 from horticulture.runs import files
-from horticulture.study.parameters import Study, beginning, declared
+from horticulture.study.parameters import Study, beginning, notebook_parameters
 
 HEADLESS = "HORTICULTURE_HEADLESS"
 
@@ -28,7 +28,7 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     """Execute the notebooks in order, from the one that begins with `first`; returns the study's folder.
 
     Begun from the start, the folder shows this run and nothing older; the runs themselves, under
-    `outputs/runs`, are kept and not made again. Raises NotebookFailed at the first that does not finish, and
+    `outputs/runs`, are kept and not made again. Raises NotebookError at the first that does not finish, and
     at the end if a page to read could not be made of one.
     """
     folder, chosen, anew = outputs / study.name, *beginning(first)
@@ -40,7 +40,9 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     terminal = _Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
     with _Pages() as pages:
         for notebook in chosen:
-            mine = {name: value for name, value in parameters.items() if name in declared(notebook)}
+            mine = {
+                name: value for name, value in parameters.items() if name in notebook_parameters(notebook)
+            }
             places = {"study": study.name, "outputs": str(outputs)}
             target = folder / "notebooks" / notebook.name
             _execute(notebook, target, {**mine, **places}, terminal)
@@ -52,7 +54,7 @@ def _fixed(path: Path, anew: bool) -> dict[str, Any]:
     """What the notebooks of the study have fixed there before (`session`): it stays, for them to compare."""
     try:
         found = files.read_json(path) if path.exists() else {}
-    except files.Damaged:
+    except files.CorruptFileError:
         if not anew:
             raise
         found = {}
@@ -79,11 +81,11 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
         done = finished(target)
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".splitlines()[0]
-        raise NotebookFailed(
+        raise NotebookError(
             f"{notebook.stem} failed in cell {error.exec_count}: {what} (see {target})"
         ) from error
     except (DeadKernelError, CellExecutionError) as error:
-        raise NotebookFailed(
+        raise NotebookError(
             f"{notebook.stem}: its kernel died, perhaps for want of memory (see {target})"
         ) from error
     finally:
@@ -93,7 +95,7 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
         else:
             os.environ[HEADLESS] = before
     if not done:
-        raise NotebookFailed(f"{notebook.stem} did not run to its last cell (see {target})")
+        raise NotebookError(f"{notebook.stem} did not run to its last cell (see {target})")
 
 
 def finished(notebook: Path) -> bool:
@@ -152,7 +154,7 @@ class _Pages:
         for thread in self._threads:
             thread.join()
         if self._failed and kind is None:
-            raise NotebookFailed("; ".join(self._failed))
+            raise NotebookError("; ".join(self._failed))
         for line in self._failed:  # beside what stopped the study
             print(line, file=sys.stderr)
 

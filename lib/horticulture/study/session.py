@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from horticulture import runs
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 from horticulture.execution import cluster
-from horticulture.runs.files import Damaged, read_json, write_json
-from horticulture.study.config import Protocol
+from horticulture.runs.files import CorruptFileError, read_json, write_json
+from horticulture.study.config import StudyConfig
 from horticulture.training import hardware
 
 # What all networks of a study share, as far as it says.
@@ -22,17 +22,17 @@ BASE = (
 )
 
 
-def settle(parameters: Mapping[str, Any], *, first: bool = False) -> Protocol:
+def settle(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     """The parameters of a notebook as the protocol of its study, whose base they keep, or begin.
 
     parameters: of all names that the notebook declares; other names do not matter. first: the notebook that
     trains the base. It may change it, and the study's curves go then: they were of another. Others raise
-    BadInput, naming what differs.
+    InputError, naming what differs.
     """
     folder = runs.outputs_folder(parameters["outputs"]) / parameters["study"]
     try:
         fixed = base_of(folder)
-    except Damaged as error:
+    except CorruptFileError as error:
         if not first:
             raise
         print(f"{error.path} is damaged: the curves of the study {folder.name} go, its runs stay")
@@ -48,24 +48,24 @@ def settle(parameters: Mapping[str, Any], *, first: bool = False) -> Protocol:
         fixed = {name: parameters[name] for name in BASE} | {"precision": _precision(wanted, *place)}
         write_json(folder / "study.json", {**_about(folder), "base": fixed})
     check(parameters, folder)
-    return Protocol.of({**parameters, "precision": fixed["precision"]})
+    return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 
 
 def check(parameters: Mapping[str, Any], folder: Path) -> None:
-    """Raise BadInput if a study was begun with another base, naming what differs and the remedy."""
+    """Raise InputError if a study was begun with another base, naming what differs and the remedy."""
     fixed = base_of(folder)
     if fixed is not None and _differences(fixed, parameters):
-        raise BadInput(
+        raise InputError(
             f"the study {folder.name} was begun otherwise ({_said(fixed, parameters)}): give this one a name "
             'of its own, such as study="mine", or begin again with 01_train'
         )
 
 
 def base_of(folder: Path) -> dict[str, Any] | None:
-    """What a study has fixed; None if nothing yet. Raises Damaged if the file does not say."""
+    """What a study has fixed; None if nothing yet. Raises CorruptFileError if the file does not say."""
     fixed = _about(folder).get("base")
     if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
-        raise Damaged(folder / "study.json")
+        raise CorruptFileError(folder / "study.json")
     return fixed
 
 
@@ -82,7 +82,7 @@ def _about(folder: Path) -> dict[str, Any]:
     path = folder / "study.json"
     found = read_json(path) if path.exists() else {}
     if not isinstance(found, dict):
-        raise Damaged(path)
+        raise CorruptFileError(path)
     return found
 
 
@@ -100,4 +100,4 @@ def _precision(wanted: str, device: str, address: str) -> str:
     """The precision of a whole study: what the machine that computes does natively, of `auto`."""
     if address:
         return cluster.precision(wanted, device, address)
-    return hardware.precision(wanted, hardware.place(device))
+    return hardware.precision(wanted, hardware.resolve_device(device))

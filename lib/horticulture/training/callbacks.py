@@ -3,7 +3,7 @@
 from torch import Tensor
 
 
-class Rule:
+class StepCallback:
     """A penalty or a mask: acts between the gradient and the step, and after it. This one does nothing."""
 
     def before_step(self, lr: float) -> None:
@@ -12,9 +12,9 @@ class Rule:
     def after_step(self) -> None:
         """Called when the weights have moved."""
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """What the rest of a training depends on."""
         return {}
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`."""
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.data import Dataset, Images
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of matrix products
 
@@ -20,11 +20,11 @@ NORMS = ("estimated", "running")
 
 
 def check_measurement(recipe: Any) -> None:
-    """Raise BadInput if the fields precision, norms or norm_images of a recipe cannot be."""
-    choose(recipe.precision, PRECISIONS, "precision")
-    choose(recipe.norms, NORMS, "norms")
+    """Raise InputError if the fields precision, norms or norm_images of a recipe cannot be."""
+    check_choice(recipe.precision, PRECISIONS, "precision")
+    check_choice(recipe.norms, NORMS, "norms")
     if recipe.norm_images < 2:
-        raise BadInput(f"norm_images must be 2 or more, not {recipe.norm_images!r}")
+        raise InputError(f"norm_images must be 2 or more, not {recipe.norm_images!r}")
 
 
 def has_bfloat16(device: torch.device) -> bool:

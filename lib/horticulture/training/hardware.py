@@ -9,32 +9,32 @@ from pathlib import Path
 
 import torch
 
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 from horticulture.training import evaluation
 
 
-def place(device: str) -> torch.device:
-    """`auto` is the GPU if there is one. Raises BadInput for a device that is not here."""
+def resolve_device(device: str) -> torch.device:
+    """`auto` is the GPU if there is one. Raises InputError for a device that is not here."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise BadInput(f"no device {device!r} here ({str(error).splitlines()[0]})") from error
+        raise InputError(f"no device {device!r} here ({str(error).splitlines()[0]})") from error
     return torch.device(device)
 
 
 def precision(wanted: str, device: torch.device) -> str:
     """A name in `evaluation.PRECISIONS`: `auto` is bfloat16 only where the hardware multiplies it.
 
-    Raises BadInput where it would only be imitated.
+    Raises InputError where it would only be imitated.
     """
     native = evaluation.has_bfloat16(device)
     if wanted == "auto":
         return "bfloat16" if native else "float32"
     if wanted == "bfloat16" and not native:
-        raise BadInput(f"{processor(device)} only imitates bfloat16, ten times slower: use float32")
-    return choose(wanted, ["auto", *evaluation.PRECISIONS], "precision")
+        raise InputError(f"{processor(device)} only imitates bfloat16, ten times slower: use float32")
+    return check_choice(wanted, ["auto", *evaluation.PRECISIONS], "precision")
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def about(device: torch.device) -> dict:
+def environment_info(device: torch.device) -> dict:
     """What a result says of where it was made."""
     return {
         "device": processor(device),
@@ -60,7 +60,7 @@ def about(device: torch.device) -> dict:
 
 def same_bits(found: dict, device: torch.device) -> bool:
     """Whether this place, with as many threads, computes what the one of a result (`about`) did."""
-    here = about(device)
+    here = environment_info(device)
     return found["device"] == here["device"] and found["versions"]["torch"] == here["versions"]["torch"]
 
 

@@ -1,11 +1,12 @@
 """Penalties: what a training may carry so that channels or whole blocks say by themselves that they can go.
 
 A penalty is a rule of a training: it acts between the gradient and the step. Two methods put factors
-into the network; at the end `absorb` multiplies them into the weights, and the plain network goes on.
+into the network; at the end `fold_into_weights` multiplies them into the weights, and the plain network goes
+on.
 
     with penalties.make(network, "blocks", 0.01) as penalty:
         ...  # steps of training with `rule=penalty`
-        factors = penalty.absorb()
+        factors = penalty.fold_into_weights()
 """
 
 import math
@@ -17,19 +18,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 from horticulture.networks import Network
-from horticulture.training.callbacks import Rule
+from horticulture.training.callbacks import StepCallback
 
 MOMENTUM = 0.9  # of the factors, as published
 
 Factors = list[float] | list[list[float]]  # one a block, or a list a group with one a channel
 
 
-class Penalty(Rule):
+class Penalty(StepCallback):
     """A rule that may have hooks in the network. Close it, or use it as a context. This one does nothing."""
 
-    def absorb(self) -> Factors:
+    def fold_into_weights(self) -> Factors:
         """Leave the network plain, computing the same; returns the factors that it had (none: empty)."""
         return []
 
@@ -62,7 +63,7 @@ class Slimming(Penalty):
                 gamma.grad.add_(gamma.sign(), alpha=self.strength)
 
 
-class Structure(NamedTuple):
+class ScaledStructure(NamedTuple):
     """What can go as a whole: whose output is scaled, by which of the factors, and what can absorb them.
 
     `place`: a number (one factor for the whole output) or a slice (one factor a channel).
@@ -83,7 +84,7 @@ class SparseStructures(Penalty):
     """
 
     def __init__(
-        self, network: Network, strength: float, structures: Sequence[Structure], count: int
+        self, network: Network, strength: float, structures: Sequence[ScaledStructure], count: int
     ) -> None:
         self.strength, self.structures = strength, structures
         like = next(network.parameters())
@@ -110,18 +111,18 @@ class SparseStructures(Penalty):
         self.velocity.copy_(velocity)
         gradient.zero_()
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """The factors and their velocity."""
         return {"factors": self.factors.detach(), "velocity": self.velocity}
 
     @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`, for a network of the same shape."""
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`, for a network of the same shape."""
         self.factors.copy_(tensors["factors"])
         self.velocity.copy_(tensors["velocity"])
 
     @torch.no_grad()
-    def absorb(self) -> Factors:
+    def fold_into_weights(self) -> Factors:
         """Multiply the factors into the weights and close. Once, when the training is over."""
         for structure in self.structures:
             for module in structure.absorbers:
@@ -165,14 +166,16 @@ def proximal_step(
 def blocks(network: Network, strength: float) -> SparseStructures:
     """One factor a residual block, on what it adds to its trunk.
 
-    Raises BadInput if the network has no residual blocks that can leave as a whole.
+    Raises InputError if the network has no residual blocks that can leave as a whole.
     """
     if not network.architecture.blocks:
         family = network.architecture.family
-        raise BadInput(
+        raise InputError(
             f"a network of the family {family} has no blocks that can leave as a whole: use groups"
         )
-    structures = [Structure(branch, number, (branch,)) for number, branch in enumerate(network.branches)]
+    structures = [
+        ScaledStructure(branch, number, (branch,)) for number, branch in enumerate(network.branches)
+    ]
     return SparseStructures(network, strength, structures, len(structures))
 
 
@@ -184,23 +187,23 @@ def groups(network: Network, strength: float) -> SparseStructures:
     structures, count = [], 0
     for group in network.groups:
         place = slice(count, count + group.width)
-        structures.append(Structure(group.gate, place, tuple(group.consumers)))
+        structures.append(ScaledStructure(group.activation, place, tuple(group.consumers)))
         count = place.stop
     return SparseStructures(network, strength, structures, count)
 
 
-class Kind(NamedTuple):
+class PenaltySpec(NamedTuple):
     """A penalty for the tables: what it does, and how it is made for a network with a strength."""
 
     about: str
     make: Callable[[Network, float], Penalty]
 
 
-PENALTIES: dict[str, Kind] = {
-    "none": Kind("the loss alone", lambda network, strength: Penalty()),
-    "slimming": Kind("pull the scale of every channel's norm to zero", Slimming),
-    "blocks": Kind("a factor on every residual block, pulled to exactly zero", blocks),
-    "groups": Kind("a factor on every channel, pulled to exactly zero", groups),
+PENALTIES: dict[str, PenaltySpec] = {
+    "none": PenaltySpec("the loss alone", lambda network, strength: Penalty()),
+    "slimming": PenaltySpec("pull the scale of every channel's norm to zero", Slimming),
+    "blocks": PenaltySpec("a factor on every residual block, pulled to exactly zero", blocks),
+    "groups": PenaltySpec("a factor on every channel, pulled to exactly zero", groups),
 }
 
 
@@ -208,23 +211,23 @@ def make(network: Network, name: str, strength: float) -> Penalty:
     """The penalty of that name for a network on its device; "none" asks for no strength.
 
     Published strengths: slimming 1e-4 (VGG) and 1e-5 (ResNet-164, DenseNet-40); blocks 0.01 (ResNet-50).
-    Raises BadInput for an unknown name, a strength below zero, and blocks where a network has none.
+    Raises InputError for an unknown name, a strength below zero, and blocks where a network has none.
     """
-    kind = PENALTIES[choose(name, PENALTIES, "penalty")]
+    kind = PENALTIES[check_choice(name, PENALTIES, "penalty")]
     if name != "none" and not 0 <= strength < math.inf:
-        raise BadInput(f"the strength of a penalty must be 0 or more, not {strength!r}")
+        raise InputError(f"the strength of a penalty must be 0 or more, not {strength!r}")
     return kind.make(network, strength)
 
 
 def scores(architecture: Architecture, name: str, factors: Factors) -> list[Tensor]:
-    """(channel,) for every group: how much its channels count by the factors that `absorb` gave.
+    """(channel,) for every group: how much its channels count by the factors that `fold_into_weights` gave.
 
     architecture: that of the network when it was trained with the penalty `name`, "blocks" or "groups".
     The factor of a block counts for all channels of all its groups; those of groups in no block are
-    infinite, for they never go. Raises BadInput if there are not as many factors as structures.
+    infinite, for they never go. Raises InputError if there are not as many factors as structures.
     """
     widths = architecture.widths
-    if choose(name, ("blocks", "groups"), "penalty with factors") == "blocks":
+    if check_choice(name, ("blocks", "groups"), "penalty with factors") == "blocks":
         _same(len(factors), len(architecture.blocks), "blocks")
         found = [torch.full((width,), math.inf) for width in widths]
         for factor, members in zip(torch.tensor(factors), architecture.blocks, strict=True):
@@ -240,4 +243,4 @@ def scores(architecture: Architecture, name: str, factors: Factors) -> list[Tens
 
 def _same(factors: int, structures: int, what: str) -> None:
     if factors != structures:
-        raise BadInput(f"{factors} factors for {structures} {what}: they are those of another network")
+        raise InputError(f"{factors} factors for {structures} {what}: they are those of another network")

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.data import Batches, Dataset
-from horticulture.errors import BadInput, choose
+from horticulture.errors import InputError, check_choice
 from horticulture.networks import Network
-from horticulture.training.callbacks import Rule
+from horticulture.training.callbacks import StepCallback
 from horticulture.training.evaluation import (
     PRECISIONS,
     autocast,
@@ -25,7 +25,7 @@ from horticulture.training.penalties import PENALTIES
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """Everything that fixes a training, apart from the network, the data and the seed.
 
     Stochastic gradient descent on the mean cross-entropy of a batch. Without `schedule` the defaults are
@@ -45,12 +45,12 @@ class Recipe:
     norm_images: int = 512  # that they are estimated from
 
     def __post_init__(self) -> None:
-        choose(self.schedule, SCHEDULES, "schedule")
-        choose(self.penalty, PENALTIES, "penalty")
+        check_choice(self.schedule, SCHEDULES, "schedule")
+        check_choice(self.penalty, PENALTIES, "penalty")
         check_measurement(self)
         positive(self, "lr", "batch_size")
         if self.epochs < 0:  # 0: measured as it is
-            raise BadInput(f"epochs must be positive, not {self.epochs!r}")
+            raise InputError(f"epochs must be positive, not {self.epochs!r}")
 
     def __str__(self) -> str:
         if not self.epochs:
@@ -71,11 +71,11 @@ def plain(recipe: Any) -> dict:
 
 
 def positive(recipe: object, *names: str) -> None:
-    """Raise BadInput for the first of these fields that is not above zero."""
+    """Raise InputError for the first of these fields that is not above zero."""
     for field in fields(recipe):  # type: ignore[arg-type]
         value = getattr(recipe, field.name)
         if field.name in names and not value > 0:
-            raise BadInput(f"{field.name} must be positive, not {value!r}")
+            raise InputError(f"{field.name} must be positive, not {value!r}")
 
 
 # Schedules: the share of the steps done, 0 to 1 -> a factor on the recipe's rate.
@@ -101,7 +101,7 @@ def step(
     x: Tensor,
     y: Tensor,
     dtype: torch.dtype = torch.float32,
-    rule: Rule | None = None,
+    rule: StepCallback | None = None,
 ) -> Tensor:
     """One step of gradient descent on the mean loss of a batch. Returns that loss, detached."""
     optimizer.zero_grad(set_to_none=True)
@@ -132,19 +132,19 @@ class Epoch(NamedTuple):
 LOOKS = 3  # at the validation images, at most, in one training; the last is at its end
 
 
-class State(NamedTuple):
+class Checkpoint(NamedTuple):
     """A training or a pruning put down: tensors by name, and plain numbers and lists."""
 
     tensors: dict[str, Tensor]
     numbers: dict[str, Any]
 
 
-class Training:
+class Trainer:
     """A training under way. Iterate over it: the network is trained in place, with an `Epoch` after each.
 
-    It can be put down between any two steps with `state` and taken up by another with `restore`; it then
-    ends with the same bits. `each_step` is called at every moment when that is possible. The recipe's
-    penalty comes as a `rule`, made by the caller for this network, as does any other.
+    It can be put down between any two steps with `state_dict` and taken up by another with
+    `load_state_dict`; it then ends with the same bits. `on_step` is called at every moment when that is
+    possible. The recipe's penalty comes as a `rule`, made by the caller for this network, as does any other.
     Raises FloatingPointError when the loss is not finite.
     """
 
@@ -152,14 +152,14 @@ class Training:
         self,
         network: Network,
         dataset: Dataset,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         generator: torch.Generator,
-        each_step: Callable[[], None] = lambda: None,
-        rule: Rule | None = None,
+        on_step: Callable[[], None] = lambda: None,
+        rule: StepCallback | None = None,
     ) -> None:
         device = dataset.train.labels.device
-        self.network, self.dataset, self.recipe = network.on(device).train(), dataset, recipe
-        self.each_step, self.rule = each_step, rule or Rule()
+        self.network, self.dataset, self.recipe = network.to_device(device).train(), dataset, recipe
+        self.on_step, self.rule = on_step, rule or StepCallback()
         self.batches = Batches(dataset, recipe.batch_size, generator)
         self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
         self.dtype = PRECISIONS[recipe.precision]
@@ -176,7 +176,7 @@ class Training:
             if self.step % self.batches.steps_per_epoch == 0:
                 yield self._epoch()
                 self.loss.zero_()
-            self.each_step()
+            self.on_step()
 
     def _epoch(self) -> Epoch:
         number = self.step // self.batches.steps_per_epoch
@@ -187,19 +187,19 @@ class Training:
                 val_error = evaluate(self.network, self.dataset, self.dataset.validation, self.dtype).error
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
 
-    def state(self) -> State:
+    def state_dict(self) -> Checkpoint:
         """Everything that the rest of the training depends on."""
-        stream = self.batches.state()
+        stream = self.batches.state_dict()
         tensors = {**tensors_of(self.network, self.optimizer), "loss": self.loss, "stream": stream["began"]}
-        tensors |= {f"rule.{name}": tensor for name, tensor in self.rule.state().items()}
-        return State(tensors, {"step": self.step, "place": stream["place"]})
+        tensors |= {f"rule.{name}": tensor for name, tensor in self.rule.state_dict().items()}
+        return Checkpoint(tensors, {"step": self.step, "place": stream["place"]})
 
-    def restore(self, state: State) -> None:
+    def load_state_dict(self, state: Checkpoint) -> None:
         """Go on where another training of the same network, data and recipe was put down."""
         restore_tensors(self.network, self.optimizer, state.tensors)
         restore_rule(self.rule, state.tensors)
         self.loss.copy_(state.tensors["loss"])
-        self.batches.restore({"began": state.tensors["stream"], "place": state.numbers["place"]})
+        self.batches.load_state_dict({"began": state.tensors["stream"], "place": state.numbers["place"]})
         self.step = state.numbers["step"]
 
 
@@ -223,10 +223,10 @@ def restore_tensors(network: nn.Module, optimizer: torch.optim.Optimizer, tensor
             optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.data).copy_(momentum)
 
 
-def restore_rule(rule: Rule, tensors: dict[str, Tensor]) -> None:
-    """Give a rule back what `state` put down as `rule.NAME`."""
+def restore_rule(rule: StepCallback, tensors: dict[str, Tensor]) -> None:
+    """Give a rule back what `state_dict` put down as `rule.NAME`."""
     found = {name: tensor for name, tensor in tensors.items() if name.startswith("rule.")}
-    rule.restore({name.removeprefix("rule."): tensor for name, tensor in found.items()})
+    rule.load_state_dict({name.removeprefix("rule."): tensor for name, tensor in found.items()})
 
 
 def finite(loss: float, where: str) -> float:

@@ -12,12 +12,12 @@ from horticulture.analysis.figures.comparisons import agreement, budgets, salien
 from horticulture.analysis.figures.curves import against_training, error_against
 from horticulture.analysis.figures.sheets import images
 from horticulture.analysis.figures.study import bytes_on_disk, of_study
-from horticulture.analysis.figures.style import CURVES, Look, magnitude, save, use_style
+from horticulture.analysis.figures.style import CURVES, CurveStyle, magnitude, save, use_style
 from horticulture.analysis.tables import label
 
 __all__ = [
     "CURVES",
-    "Look",
+    "CurveStyle",
     "against_training",
     "agreement",
     "budgets",

@@ -121,15 +121,15 @@ def consistency(
     """Widths by group over several seeds: mean and standard deviation, a colour a criterion.
 
     pruned: the architectures that each criterion found, one a seed. The legend says how alike they are
-    (`profiles.alike`, 1: all the same).
+    (`profiles.similarity`, 1: all the same).
     """
     ax = ax or plt.subplots(figsize=(max(5, 0.5 * len(whole.widths)), 3.4))[1]
     places = np.arange(len(whole.widths))
     ax.bar(places, whole.widths, width=0.9, color="none", edgecolor="#999999", label="whole network")
     step = 0.9 / len(pruned)
     for i, (criterion, found) in enumerate(pruned.items()):
-        widths = profiles.spread(found, whole)
-        alike = f", alike {profiles.alike(found, whole):.2f}" if len(found) > 1 else ""
+        widths = profiles.width_statistics(found, whole)
+        alike = f", alike {profiles.similarity(found, whole):.2f}" if len(found) > 1 else ""
         ax.bar(
             places - 0.45 + (i + 0.5) * step,
             widths["mean"],

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from horticulture.analysis.figures.style import BLACK, BLUE, CURVES, GREY
-from horticulture.analysis.statistics import FEWEST, interval
+from horticulture.analysis.statistics import FEWEST, confidence_interval
 from horticulture.analysis.tables import MORE_EPOCHS, again, complete, label, times
-from horticulture.errors import choose
+from horticulture.errors import check_choice
 
 
 def budgets(
@@ -30,10 +30,10 @@ def budgets(
     means with their 95 % intervals, the line and its band those of the whole network that was trained as
     long. Of one seed or two there are only the points, large. An interval much wider than the points lie
     apart is cut off by the axis. epochs: what Scratch-B's are, as `tables.scratch_b` says.
-    Raises BadInput for a curve that has no look.
+    Raises InputError for a curve that has no look.
     """
     for curve in results["curve"].unique():
-        choose(curve, CURVES, "curve")
+        check_choice(curve, CURVES, "curve")
     results = complete(results).dropna(subset=["test_error"])
     results = results[again(results) == ""]
     curves = results.groupby("curve", sort=False)
@@ -44,7 +44,7 @@ def budgets(
         if not len(errors := whole_errors.get(longer, ())):
             continue
         points += errors
-        shown, across = interval(errors), {"xmin": i / len(cases), "xmax": (i + 1) / len(cases)}
+        shown, across = confidence_interval(errors), {"xmin": i / len(cases), "xmax": (i + 1) / len(cases)}
         name = None if ax.lines else label("whole")
         ax.axhline(shown.mean, **across, color=BLACK, linewidth=1, zorder=1, label=name)
         if shown.n >= FEWEST:
@@ -57,11 +57,11 @@ def budgets(
         for case, errors in found.groupby(["criterion", "ratio", "longer"])["test_error"]:
             place = cases.index(case) + aside
             if len(errors) < FEWEST:
-                means += [(place, interval([error])) for error in errors]
+                means += [(place, confidence_interval([error])) for error in errors]
                 continue
             beside = [place - 0.25 * slot] * len(errors)
             ax.plot(beside, errors, linestyle="", alpha=0.5, markersize=4, **look.style)
-            means.append((place + 0.15 * slot, interval(errors)))
+            means.append((place + 0.15 * slot, confidence_interval(errors)))
         ax.errorbar(
             [x for x, _ in means],
             [one.mean for _, one in means],

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from horticulture.analysis.figures.style import BLACK, COLORS, CURVES, GREY, HOLLOW, Look, magnitude
+from horticulture.analysis.figures.style import BLACK, COLORS, CURVES, GREY, HOLLOW, CurveStyle, magnitude
 from horticulture.analysis.tables import again, cells, complete, label, listed, scratch_b, times
 
 LINES = ["-", "--", ":", "-."]  # one a criterion
@@ -68,7 +68,7 @@ def error_against(
     return ax
 
 
-def _means(marks: pd.DataFrame, cost: str, look: Look, line: str, name: str | None, ax: Axes) -> None:
+def _means(marks: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: str | None, ax: Axes) -> None:
     """One curve: means over seeds by size, joined; seeds faint; what was trained longer hollow, beside it."""
     if marks.empty or marks["double"].all():
         return
@@ -109,7 +109,7 @@ def _means(marks: pd.DataFrame, cost: str, look: Look, line: str, name: str | No
             ax.plot(some[cost], some["test_error"], linestyle="", zorder=7 if hollow else 2, **faint)
 
 
-def _rounds(rounds: pd.DataFrame, cost: str, look: Look, line: str, name: str, ax: Axes) -> None:
+def _rounds(rounds: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: str, ax: Axes) -> None:
     """The way of a pruning: every round that was measured, a thin line a seed."""
     few = rounds.groupby("seed").size().max() <= FEW if len(rounds) else True
     if few or cost not in AXES:  # a stroke has no way to draw; measured times do not fall with the rounds

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from horticulture.analysis.tables import label
 
 
-class Look(NamedTuple):
+class CurveStyle(NamedTuple):
     """How a curve is drawn and called; `label` as in `tables.NAMES`, without criterion and network."""
 
     label: str
@@ -57,7 +57,7 @@ _MARKS: dict[str, tuple[str, str | tuple[int, int, int]]] = {
     "guided": (GREEN, "h"),
     "transferred": (BLUE, (3, 1, 0)),
 }
-CURVES: dict[str, Look] = {name: Look(label(name), *marks) for name, marks in _MARKS.items()}
+CURVES: dict[str, CurveStyle] = {name: CurveStyle(label(name), *marks) for name, marks in _MARKS.items()}
 CURVES |= {  # the same, where single weights were removed
     f"sparse-{name}": look._replace(label=label(f"sparse-{name}"), half=True)
     for name, look in CURVES.items()

@@ -11,10 +11,18 @@ from horticulture.analysis.tables.cells import (
     taken,
     times,
 )
-from horticulture.analysis.tables.frames import best, by_budget, by_size, notes, ordered, table, tables
+from horticulture.analysis.tables.frames import (
+    best,
+    by_budget,
+    by_size,
+    error_by_size,
+    notes,
+    ordered,
+    tables,
+)
 from horticulture.analysis.tables.names import BUDGETS, FAMILIES, MORE_EPOCHS, NAMES, label, tag
 from horticulture.analysis.tables.pairs import VERDICT_COLUMNS, verdicts
-from horticulture.analysis.tables.words import conclusions, sentence
+from horticulture.analysis.tables.words import describe_verdicts, summarize
 
 __all__ = [
     "BUDGETS",
@@ -28,16 +36,16 @@ __all__ = [
     "by_size",
     "cells",
     "complete",
-    "conclusions",
+    "describe_verdicts",
     "duplicates",
+    "error_by_size",
     "label",
     "listed",
     "notes",
     "ordered",
     "scratch_b",
-    "sentence",
     "sizes",
-    "table",
+    "summarize",
     "tables",
     "tag",
     "taken",

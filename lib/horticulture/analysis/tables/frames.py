@@ -24,7 +24,7 @@ SPENDING = ("pruned-scratch", "scratch-b", "scratch-b-all")
 COUNTED = {2: "two", 3: "three", 4: "four"}
 
 
-def table(results: pd.DataFrame) -> pd.DataFrame:
+def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     """Test error (%) by curve and size, a mean over seeds; sizes in percent of the whole network.
 
     Every curve has one network a seed at a size, the pruned and tuned one too: the network of the round that
@@ -115,7 +115,7 @@ def by_size(results: pd.DataFrame) -> pd.DataFrame:
 
 def tables(results: pd.DataFrame) -> list[pd.DataFrame]:
     """Those of the tables, by size and by budget, that have anything to say."""
-    return [found for found in (table(results), by_budget(results)) if len(found)]
+    return [found for found in (error_by_size(results), by_budget(results)) if len(found)]
 
 
 def notes(results: pd.DataFrame) -> list[str]:
@@ -147,8 +147,8 @@ def _missed(results: pd.DataFrame) -> list[str]:
 def best(results: pd.DataFrame) -> list[str]:
     """A sentence a size: which curve has the lowest mean test error there, and what the others have.
 
-    Pruned and tuned networks included; means of the table, no test: `words.sentence` says what the seeds can
-    tell. First what longer training did to each network that had it.
+    Pruned and tuned networks included; means of the table, no test: `words.describe_verdicts` says what the
+    seeds can tell. First what longer training did to each network that had it.
     """
     epochs, results = scratch_b(results), complete(results)
     found = cells(results[results["ratio"].isna()])

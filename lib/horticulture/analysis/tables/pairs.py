@@ -142,7 +142,11 @@ def _family(
             | {"ratio": here["ratio"] if pd.notna(here["ratio"]) else there["ratio"]}
             | {"against": there["curve"], "test": test, "difference": apart.mean}
             | {"low": apart.low, "high": apart.high, "n": apart.n, "p": apart.p, "p_adjusted": p}
-            | {"margin": margin, "verdict": verdict, "verdict_alone": statistics.equivalence(apart, margin)}
+            | {
+                "margin": margin,
+                "verdict": verdict,
+                "verdict_alone": statistics.equivalence_verdict(apart, margin),
+            }
             | {"seeds_needed": _needed(a, b, test, apart, margin, len(tested))}
             | dict(zip(("test_error_se", "test_error_se_one"), _clustered(a, b, answers), strict=True))
             | {"size_miss": miss if missed else np.nan}
@@ -167,7 +171,7 @@ def _sides(
     return (a.loc[both], b.loc[both], "paired") if shared else (a, b, "welch")
 
 
-_TESTS = {"paired": statistics.paired, "welch": statistics.welch}
+_TESTS = {"paired": statistics.paired_difference, "welch": statistics.welch_difference}
 
 
 def _needed(

@@ -6,7 +6,7 @@ from horticulture.analysis import statistics
 from horticulture.analysis.tables.cells import capital, case, complete, listed, scratch_b, times
 from horticulture.analysis.tables.names import MORE_EPOCHS, aside, label
 from horticulture.analysis.tables.pairs import Answers, verdicts
-from horticulture.errors import BadInput
+from horticulture.errors import InputError
 
 FEW = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
@@ -14,20 +14,20 @@ DEPENDS = "depends on the length of training"
 ONCE = "holds at one length of training only"
 
 
-def conclusions(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> str:
+def summarize(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> str:
     """Everything that the numbers carry, as a Markdown list: a sentence a pair of curves.
 
     results, margin, answers: as for `verdicts`.
     """
     compared = verdicts(results, margin, answers)
     pairs = compared[["curve", "against"]].drop_duplicates().itertuples(index=False)
-    said = [sentence(compared, curve, against, scratch_b(results)) for curve, against in pairs]
+    said = [describe_verdicts(compared, curve, against, scratch_b(results)) for curve, against in pairs]
     if not said:
         return "- No pruned shape was trained again: there is nothing to compare."
     return "\n".join(f"- {one}" for one in [*_test_set(results, answers or {}), *said])
 
 
-def sentence(
+def describe_verdicts(
     verdicts: pd.DataFrame, curve: str, against: str = "fine-tuned", epochs: str = MORE_EPOCHS
 ) -> str:
     """What the verdicts say of one pair of curves, and no more.
@@ -36,13 +36,13 @@ def sentence(
     cases which side has the lower mean; how many seeds there were and would tell. A case that was also
     trained longer counts as what it is at both lengths. Where the lower mean changes sides, or two verdicts
     differ, it depends on the length; where only one length has a verdict, it holds at one length only.
-    verdicts: as `tables.verdicts` returns them. epochs: as `cells.scratch_b` says. Raises BadInput if there
+    verdicts: as `tables.verdicts` returns them. epochs: as `cells.scratch_b` says. Raises InputError if there
     is no verdict on this pair of curves.
     """
     found = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
     if found.empty:
         there = (verdicts["curve"] + " against " + verdicts["against"]).unique()
-        raise BadInput(
+        raise InputError(
             f"no verdict on {curve} against {against}: there is {', '.join(there) or 'none at all'}"
         )
     by_case = [one for _, one in found.groupby(_cases(found), sort=False)]
