@@ -18,7 +18,7 @@ import torch
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
 from horticulture.execution import cluster, limits, pool
-from horticulture.pruning import PruningRecipe
+from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run
 from horticulture.training import TrainingRecipe, hardware
 from tests import killed
@@ -96,7 +96,7 @@ def stand(monkeypatch):
             self.here, self.elsewhere, self.processes, self.notes = [], [], [], []
 
         def go(self, runs, outputs, place="cpu", **how):
-            monkeypatch.setattr(hardware, "place", lambda device: torch.device(place))
+            monkeypatch.setattr(hardware, "resolve_device", lambda device: torch.device(place))
             monkeypatch.setattr(cluster, "processors", lambda: 4)
             cluster.execute_all(runs, outputs, device="auto", **how)
 
@@ -201,6 +201,15 @@ def test_the_longest_begin_first(train, stand, tmp_path):
     narrow_is_longer = cluster.cost(narrow) > cluster.cost(twice)
     between = [narrow, twice] if narrow_is_longer else [twice, narrow]
     assert [key for key, _ in stand.elsewhere] == [pruned.key, *(run.key for run in between)]
+
+
+def test_criteria_of_ones_own_are_compared_here_where_their_code_is(train, tmp_path, monkeypatch):
+    largest = saliency.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
+    monkeypatch.setitem(saliency.CRITERIA, "mine", largest)
+    config = execution.OracleConfig(("mine",), channels=2, steps=1, batch_size=4)
+    wanted = [execution.compare_criteria(train(seed), config) for seed in (0, 1)]
+    cluster.execute_all(wanted, tmp_path, workers=2, device="cpu")
+    assert all((runs.folder(run, tmp_path) / "judged.csv").exists() for run in wanted)
 
 
 def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):

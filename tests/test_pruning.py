@@ -13,7 +13,11 @@ from horticulture.training import evaluation, penalties
 from tests.conftest import SMALL, small
 
 # Those by which one channel can go a round, in a network that had no training of a special kind.
-BY_CHANNEL = [name for name, found in saliency.CRITERIA.items() if found.unit == "channel" and not found.told]
+BY_CHANNEL = [
+    name
+    for name, found in saliency.CRITERIA.items()
+    if found.granularity == "channel" and not found.precomputed
+]
 PLAN = PruningRecipe(rounds=3, steps=2, batch_size=10, lr=0.01, precision="float32")
 
 

@@ -206,7 +206,7 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
     taken_up = []
     report = executor.RunContext.resume
     monkeypatch.setattr(
-        executor.RunContext, "taken_up", lambda work: taken_up.append(report(work)) or taken_up[-1]
+        executor.RunContext, "resume", lambda work: taken_up.append(report(work)) or taken_up[-1]
     )
     execution.execute(run, outputs, "cpu")
     assert taken_up[0] is not None  # it did not begin anew

@@ -11,8 +11,12 @@ from horticulture.training import evaluation
 from tests.conftest import small
 
 # What a probe can score in any network: the others are told, or are of single weights.
-BY_CHANNEL = [name for name, found in saliency.CRITERIA.items() if found.unit == "channel" and not found.told]
-BY_ACTIVATION = [name for name, found in saliency.CRITERIA.items() if found.examples]
+BY_CHANNEL = [
+    name
+    for name, found in saliency.CRITERIA.items()
+    if found.granularity == "channel" and not found.precomputed
+]
+BY_ACTIVATION = [name for name, found in saliency.CRITERIA.items() if found.from_gradients]
 
 
 def test_fisher_by_hand():

@@ -110,7 +110,8 @@ def _layers(
 
 def _own_code(run: Run) -> bool:
     """Whether a run, or one before it, needs a function that only this process has."""
-    return "code" in run.recipe or (run.start is not None and _own_code(run.start))
+    own = run.recipe.keys() & {"code", "codes"}
+    return bool(own) or (run.start is not None and _own_code(run.start))
 
 
 def _refuse_own_code(todo: list[Run]) -> None:

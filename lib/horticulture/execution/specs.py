@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from horticulture import pruning, training
 from horticulture.architecture import Architecture
@@ -13,13 +12,6 @@ from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run, code
 from horticulture.training import TrainingRecipe, penalties, positive
 from horticulture.training.evaluation import check_measurement
-
-# What came with the package: the code of anything else stands in the description of a run that uses it.
-OURS: dict[str, dict[str, Any]] = {
-    "criterion": dict(saliency.CRITERIA),
-    "schedule": dict(training.SCHEDULES),
-    "penalty": dict(penalties.PENALTIES),
-}
 
 
 def source(name: str, images: int = 0, image_size: int = 0) -> dict:
@@ -57,8 +49,8 @@ def _even(shape: Architecture) -> list[list[int]]:
 
 
 def _code(recipe: TrainingRecipe) -> dict:
-    schedule = code.extra(recipe.schedule, training.SCHEDULES, OURS["schedule"])
-    penalty = code.extra(recipe.penalty, penalties.PENALTIES, OURS["penalty"])
+    schedule = code.extra(recipe.schedule, training.SCHEDULES, training.OUR_SCHEDULES)
+    penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.OURS)
     found = "".join(part["code"] for part in (schedule, penalty) if part)
     return {"code": found} if found else {}
 
@@ -69,7 +61,7 @@ def prune(start: Run, plan: PruningRecipe) -> Run:
     needed = saliency.CRITERIA[plan.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
         raise InputError(f"{plan.criterion} needs a network trained with the penalty {needed}")
-    told = {**plan.to_json(), **code.extra(plan.criterion, saliency.CRITERIA, OURS["criterion"])}
+    told = {**plan.to_json(), **code.extra(plan.criterion, saliency.CRITERIA, saliency.OURS)}
     return Run("prune", start.architecture, told, start.data, start.seed, start)
 
 
@@ -118,7 +110,7 @@ class OracleConfig:
 def compare_criteria(base: Run, judging: OracleConfig) -> Run:
     """The description of judging criteria on what another run trained."""
     told = {**asdict(judging), "criteria": list(judging.criteria)}
-    codes = {name: code.extra(name, saliency.CRITERIA, OURS["criterion"]) for name in judging.criteria}
+    codes = {name: code.extra(name, saliency.CRITERIA, saliency.OURS) for name in judging.criteria}
     if not_ours := {name: extra["code"] for name, extra in codes.items() if extra}:
         told["codes"] = not_ours
     return Run("judge", base.architecture, told, base.data, base.seed, base)

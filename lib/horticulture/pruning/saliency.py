@@ -131,6 +131,7 @@ CRITERIA: dict[str, Criterion] = {
     ),
     "magnitude": Criterion("size of a single weight: unstructured", granularity="weight"),
 }
+OURS = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it
 
 
 class SaliencyProbe:

@@ -83,17 +83,17 @@ def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
         and (member.run.kind == "prune" or member.longer in lengths)  # not every longer pruning is a curve
     }
 
-    tuned = {_tuning(member) for member in prunings}
+    tuned = {_alike(member) for member in prunings}
     others = {
         member.criterion
         for member in chain(*files.values())
         if member.run.kind == "prune" and member.criterion not in criteria and member.longer in lengths
-        if _tuning(member) not in tuned
+        if _alike(member) not in tuned
     }
     if others:
         print(
-            f"{study.name} has prunings by {', '.join(sorted(others))} that were tuned by other steps or "
-            "another rate than these: prune by all criteria alike, or give these a study of their own"
+            f"{study.name} has prunings by {', '.join(sorted(others))} that were made by another recipe than "
+            "these: prune by all criteria alike, or give these a study of their own"
         )
 
     def stays(one: CurvePoint) -> bool:
@@ -114,9 +114,20 @@ def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
     )
 
 
-def _tuning(member: CurvePoint) -> tuple[float, int, float]:
-    """How the network was tuned between the rounds of a pruning."""
-    return member.longer, member.run.recipe["steps"], member.run.recipe["lr"]
+OWN = {
+    "criterion",
+    "code",
+    "scope",
+    "floor",
+    "ratio",
+    "evaluate_every",
+}  # may differ from criterion to criterion
+
+
+def _alike(member: CurvePoint) -> str:
+    """What prunings by several criteria must share to be compared."""
+    recipe = {name: value for name, value in member.run.recipe.items() if name not in OWN}
+    return f"{member.longer} {sorted(recipe.items())}"
 
 
 def _pruning(run: Run | None) -> Run | None:

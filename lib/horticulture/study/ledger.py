@@ -172,7 +172,7 @@ FROM_PRUNING: dict[str, Callable[[Architecture, Template, int], tuple[Architectu
 
 
 def templates(asked: StudyConfig, outputs: Path) -> dict[tuple[str, int], Template]:
-    """For each criterion and seed the pruned network that others follow: the nearest in size to `copycat_size`."""
+    """For each criterion and seed the pruned network that others follow: the nearest to `copycat_size`."""
     wanted = asked.copycat_size * asked.whole.params
     best: dict[tuple[str, int], PrunedNetwork] = {}
     for taken in asked.prunings:

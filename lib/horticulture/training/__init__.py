@@ -2,6 +2,7 @@
 
 from horticulture.training.trainer import (
     LOOKS,
+    OUR_SCHEDULES,
     SCHEDULES,
     Checkpoint,
     Epoch,
@@ -19,6 +20,7 @@ from horticulture.training.trainer import (
 
 __all__ = [
     "LOOKS",
+    "OUR_SCHEDULES",
     "SCHEDULES",
     "Checkpoint",
     "Epoch",

@@ -86,6 +86,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "one-cycle": lambda done: min(done / 0.25, (1 - done) / 0.75),
     "constant": lambda done: 1.0,
 }
+OUR_SCHEDULES = dict(SCHEDULES)  # the code of any other stands in the description of a run that uses it
 
 
 def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:

@@ -182,7 +182,7 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 zorder=2.5 if curve == "whole" else 2,
                 **style,
             )
-    top, bottom = trained["test_error"].quantile(0.95), trained["test_error"].min()
+    top, bottom = trained["test_error"].max(), trained["test_error"].min()
     ax.set_ylim(max(0, bottom - 0.12 * (top - bottom)), top + 0.25 * (top - bottom) + 0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel(AXES["train_macs"])

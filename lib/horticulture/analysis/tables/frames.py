@@ -20,7 +20,7 @@ from horticulture.analysis.tables.cells import (
 )
 from horticulture.analysis.tables.names import MORE_EPOCHS, label, plain, tag
 
-SPENDING = ("pruned-scratch", "scratch-b", "scratch-b-all")
+SPENDING = ("scratch-b", "scratch-b-all")  # budgets that are about compute
 COUNTED = {2: "two", 3: "three", 4: "four"}
 
 
@@ -29,12 +29,12 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
 
     Every curve has one network a seed at a size, the pruned and tuned one too: the network of the round that
     was taken there. Networks that were pruned by a ratio have a table of their own: `by_budget`. Where there
-    is Scratch-B, it and its like also say what they spent: `18.4 (0.57 of the compute)`.
+    is Scratch-B, every network also says what it spent: `18.4 (0.57 of the compute)`.
     """
     epochs, results = scratch_b(results), complete(results)
     results = results[results["ratio"].isna()]
     found, columns = in_order(cells(results, tuned=True)), [*sizes(results), 1.0]
-    with_shares, rows = found["curve"].isin(SPENDING[1:]).any(), {}
+    with_shares, rows = found["curve"].isin(SPENDING).any(), {}
     for (curve, criterion, longer), one in found.groupby(["curve", "criterion", "longer"], sort=False):
         at = {size: _error(here, with_shares) for size, here in one.groupby("size")}
         name = row_name(str(curve), str(criterion), longer, epochs)
@@ -52,11 +52,9 @@ def _error(one: pd.DataFrame, with_shares: bool) -> float | str:
 
 
 def _share(one: pd.DataFrame) -> str:
-    """What training these networks from scratch took of the whole network's compute, their mean."""
+    """What training these networks took of the whole network's compute, their mean."""
     share = one["compute_share"].mean()
-    if one["curve"].iloc[0] not in SPENDING or pd.isna(share):
-        return ""
-    return f" ({share:.2f} of the compute)"
+    return "" if pd.isna(share) or one["curve"].iloc[0] == "whole" else f" ({share:.2f} of the compute)"
 
 
 def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str = MORE_EPOCHS) -> str:
