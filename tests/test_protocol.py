@@ -61,8 +61,8 @@ def test_it_takes_its_parameters_from_all_there_are():
 
 def test_a_base_is_a_training_from_scratch():
     asked = replace(ASKED, seeds=[3, 5], epochs=7)
-    assert [base.seed for base in asked.bases] == [3, 5]
-    assert asked.bases[1] == execution.train(WHOLE, TrainingRecipe(7, 0.05, "constant", 32), asked.source, 5)
+    assert [base.seed for base in asked.baselines] == [3, 5]
+    assert asked.baselines[1] == execution.train(WHOLE, TrainingRecipe(7, 0.05, "constant", 32), asked.source, 5)
 
 
 def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
@@ -86,7 +86,7 @@ def test_a_base_carries_the_penalty_that_its_criterion_needs():
     asked = replace(BY_RATIO, criterion="l1,slimming,blocks", longer=[1])
     found = [(taken.base.recipe["penalty"], taken.base.recipe["strength"]) for taken in asked.prunings]
     assert found == [("none", 0), ("slimming", 1e-3), ("blocks", 0.1)]
-    assert asked.prunings[0].base == asked.bases[0]
+    assert asked.prunings[0].base == asked.baselines[0]
 
 
 @pytest.mark.parametrize(

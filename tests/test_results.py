@@ -153,7 +153,7 @@ def test_what_a_budget_spent_stands_beside_its_error(shared, three):
     longer = scratch.assign(curve="scratch-b", compute_share=[0.8, 0.9], run=["a", "b"])
     assert tables.by_budget(together(scratch, tuned, longer)).loc[("l1", 0.5)].tolist() == [
         "10.0 ± 1.4 (0.45 of the compute)",
-        "13.0 ± 1.4",
+        "13.0 ± 1.4 (0.10 of the compute)",
         "10.0 ± 1.4 (0.85 of the compute)",
     ]
     longer = seeded("scratch-b", 500, [8.0, 18.0, 28.0], round_=5, compute_share=0.9)

@@ -530,7 +530,7 @@ def test_prunings_that_were_tuned_otherwise_are_named(tmp_path, capsys):
         tmp_path / "trial", [CurvePoint("pruned-tuned", pruned_with(2, seed=1), "fisher"), longer]
     )
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("trial has prunings by taylor that were tuned by other steps")
+    assert line.startswith("trial has prunings by taylor that were made by another recipe")
     assert len(runs.read_curves(tmp_path / "trial")) == 4
 
 
