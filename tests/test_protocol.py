@@ -62,7 +62,8 @@ def test_it_takes_its_parameters_from_all_there_are():
 def test_a_base_is_a_training_from_scratch():
     asked = replace(ASKED, seeds=[3, 5], epochs=7)
     assert [base.seed for base in asked.baselines] == [3, 5]
-    assert asked.baselines[1] == execution.train(WHOLE, TrainingRecipe(7, 0.05, "constant", 32), asked.source, 5)
+    recipe = TrainingRecipe(7, 0.05, "constant", 32)
+    assert asked.baselines[1] == execution.train(WHOLE, recipe, asked.source, 5)
 
 
 def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():

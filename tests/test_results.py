@@ -160,7 +160,7 @@ def test_what_a_budget_spent_stands_beside_its_error(shared, three):
     table = tables.error_by_size(together(three.assign(compute_share=0.3), longer))["50 %"]
     assert table["Fisher shape from scratch, more epochs (Scratch-B)"] == "18.0 (0.90 of the compute)"
     assert table["Fisher shape from scratch (Scratch-E)"] == "20.0 (0.30 of the compute)"
-    assert table["Fisher-pruned, tuned each round"] == 22.0
+    assert table["Fisher-pruned, tuned each round"] == "22.0 (0.30 of the compute)"
 
 
 def spending(shares, epochs, curve="scratch-b", tuning=2):
