@@ -534,6 +534,21 @@ def test_prunings_that_were_tuned_otherwise_are_named(tmp_path, capsys):
     assert len(runs.read_curves(tmp_path / "trial")) == 4
 
 
+def test_budgets_that_were_tuned_for_other_epochs_are_named(tmp_path, capsys):
+    pruned = pruned_with(2)
+
+    def budget(curve, epochs):
+        recipe = {"epochs": epochs, "precision": "float32"}
+        return CurvePoint(curve, replace(pruned, kind="tune", recipe=recipe, start=pruned), "fisher")
+
+    study = tmp_path / "trial"
+    runs.record_curves(study, [budget("fine-tuned", 1), budget("lr-rewound", 1), budget("pruned-scratch", 7)])
+    runs.record_curves(study, [budget("fine-tuned", 1)])
+    assert capsys.readouterr().out == ""
+    runs.record_curves(study, [budget("fine-tuned", 3)])
+    assert "trial has lr-rewound-fisher, tuned for other epochs than these" in capsys.readouterr().out
+
+
 def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path, capsys):
     """As in a study whose curves were mixed already, or whose file of the pruning is damaged."""
     old, new = pruned_with(2), CurvePoint("pruned-tuned", pruned_with(3), "fisher")

@@ -56,8 +56,30 @@ def record_curves(study: Path, members: Iterable[CurvePoint]) -> None:
     for member in members:
         parts = (member.curve, member.criterion, "measured" if _measures(member) else "")
         curves.setdefault("-".join(filter(None, parts)), []).append(member)
+    _name_other_tuning(study, members, curves)
     for name, its in curves.items():
         _write(study / "curves" / f"{name}.json", its)
+
+
+def _name_other_tuning(study: Path, members: list[CurvePoint], replaced: Iterable[str]) -> None:
+    """Say where curves that stay were tuned for other epochs than these: a table would compare the tuning."""
+    now = {(one.longer, one.run.recipe["epochs"]) for one in members if one.curve in TUNED}
+    lengths = {longer for longer, _ in now}
+    others = set()
+    for path in (study / "curves").glob("*.json"):
+        with suppress(CorruptFileError):
+            if path.stem not in replaced:
+                others |= {
+                    path.stem
+                    for one in _read(path)
+                    if one.curve in TUNED and one.longer in lengths
+                    if (one.longer, one.run.recipe["epochs"]) not in now
+                }
+    if others:
+        print(
+            f"{study.name} has {', '.join(sorted(others))}, tuned for other epochs than these: ask for all "
+            "budgets at once, or give these a study of their own"
+        )
 
 
 def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
@@ -114,14 +136,10 @@ def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
     )
 
 
-OWN = {
-    "criterion",
-    "code",
-    "scope",
-    "floor",
-    "ratio",
-    "evaluate_every",
-}  # may differ from criterion to criterion
+# What prunings by several criteria need not share.
+OWN = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
+# Budgets that tune for as many epochs as the study says.
+TUNED = ("fine-tuned", "lr-rewound", "random-channels", "sparse-fine-tuned", "sparse-lr-rewound")
 
 
 def _alike(member: CurvePoint) -> str:
