@@ -18,13 +18,13 @@ from pathlib import Path
 from horticulture import architecture, execution
 from horticulture.execution import checkpoints
 from horticulture.execution import tasks
-from horticulture.pruning import Plan
-from horticulture.training import Recipe
+from horticulture.pruning import PruningRecipe
+from horticulture.training import TrainingRecipe
 
 checkpoints.EVERY, tasks.KEPT = 0.0, 2
 shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-base = execution.train(shape, Recipe(epochs=3, batch_size=32), execution.source("clutter", 128), 0)
-run = execution.prune(base, Plan(rounds=6, steps=3, batch_size=32, lr=0.01))
+base = execution.train(shape, TrainingRecipe(epochs=3, batch_size=32), execution.source("clutter", 128), 0)
+run = execution.prune(base, PruningRecipe(rounds=6, steps=3, batch_size=32, lr=0.01))
 print("ready", flush=True)
 execution.execute(run, Path(sys.argv[1]), "cpu")
 """

@@ -533,13 +533,13 @@ from horticulture.execution import cluster
 def main():
     cluster.start(2, "cpu")
     from horticulture import architecture, execution
-    from horticulture.training import Recipe
+    from horticulture.training import TrainingRecipe
 
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     source = execution.source("clutter", 512)
-    recipe = Recipe(epochs=1, batch_size=32, precision="float32")
+    recipe = TrainingRecipe(epochs=1, batch_size=32, precision="float32")
     runs = [execution.train(shape, recipe, source, 0), execution.train(shape, recipe, source, 1)]
-    cluster.map(runs, Path(sys.argv[1]), workers=2, device="cpu")
+    cluster.execute_all(runs, Path(sys.argv[1]), workers=2, device="cpu")
 
 if __name__ == "__main__":
     main()
