@@ -66,8 +66,8 @@ def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
         total, size = total + seconds, size + sum(_bytes(run) for run in todo)
         lines.append(f"{what:<20} {len(wanted):>5} {len(wanted) - len(todo):>6} {clock(seconds):>8}")
     step = f"a step of the whole network took {1000 * pace.step(config.whole):.0f} ms"
-    end = f"about {total / 3600:.2f} hours with {workers} processes, and {size / 1e6:,.0f} MB ({step})"
-    return [*lines, end]
+    hours = f"about {total / 3600:.2f} hours of training with {workers} processes"
+    return [*lines, f"{hours}, and {size / 1e6:,.0f} MB ({step})"]
 
 
 def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
