@@ -79,10 +79,10 @@ def per_layer(saliency: Tensor) -> Tensor:
 class Criterion:
     """How channels are scored, and from what.
 
-    `examples`: a function of a batch's (batch, channel) contributions and of height times width; the score
-    is its mean over a round's steps. `group`: a function of a group as it stands when it is scored. `told`:
-    the scores come from the training that the network had (see `penalties.scores`). With none of these the
-    score is random.
+    `from_gradients`: a function of a batch's (batch, channel) contributions and of height times width; the
+    score is its mean over a round's steps. `from_weights`: a function of a group as it stands when it is
+    scored. `precomputed`: the scores come from the training that the network had (see `penalties.scores`).
+    With none of these the score is random.
 
     `scope` says which scores may be compared if a plan does not: those of the whole network (`global`) or
     only those of one group (`layer`), so that every group loses the same share.
@@ -94,7 +94,7 @@ class Criterion:
     precomputed: bool = False
     normalize: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
     penalty: str = "none"  # what the network must have been trained with
-    scope: str = "global"  # a name in choosing.SCOPES
+    scope: str = "global"  # a name in selection.SCOPES
     granularity: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
 
 

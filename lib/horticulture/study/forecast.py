@@ -12,7 +12,7 @@ import torch
 from horticulture import execution, networks, runs, training
 from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
-from horticulture.execution import cluster
+from horticulture.execution import limits
 from horticulture.progress import clock
 from horticulture.pruning import saliency, selection
 from horticulture.runs import Run
@@ -55,10 +55,10 @@ def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
     uniformly narrower ones. Nothing is written.
     """
     device = hardware.resolve_device(settled["device"])
-    workers = settled["workers"] or (cluster.processors() if device.type == "cpu" else 1)
+    workers = settled["workers"] or (limits.processors() if device.type == "cpu" else 1)
     precision = hardware.precision(settled["precision"], device)
     config = StudyConfig.of({**settled, "precision": precision})
-    pace = Pace.measured(config, str(device), max(1, cluster.processors() // workers))
+    pace = Pace.measured(config, str(device), max(1, limits.processors() // workers))
     lines, total, size = [f"{'':<20} {'runs':>5} {'there':>6} {'time':>8}"], 0.0, 0.0
     for what, wanted in steps(config, outputs).items():
         todo = [run for run in wanted if runs.result(run, outputs) is None]
