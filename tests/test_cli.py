@@ -160,10 +160,7 @@ def test_from_a_notebook_by_its_number(started, tmp_path, first, stems):
 def test_all_rounds_are_as_many_as_there_are_channels(started, tmp_path):
     done, _ = started
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path), "-p", "rounds=all"]) == 0
-    assert {stem: settled.get("rounds") for _, stem, settled in done} == {
-        "01_train": None,
-        **dict.fromkeys(["02_prune", "03_retrain_from_scratch", "04_scale", "05_analysis"], 112),
-    }
+    assert {settled["rounds"] for *_, settled in done} == {112}
     written = json.loads((tmp_path / "smoke-rounds-all" / "study.json").read_text())
     assert written["parameters"]["rounds"] == 112
 

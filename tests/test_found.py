@@ -24,18 +24,22 @@ ASKED = StudyConfig(
     **{
         "schedule": "constant",
         "batch_size": 32,
-        "longer": [1, 2],
+        "base_epoch_factors": [1, 2],
         "rounds": 7,
         "steps": 2,
         "finetune_epochs": 2,
     },
-    **{"evaluate_every": 4, "sizes": [0.985, 0.5], "longer_sizes": [0.985], "budgets": BUDGETS, "cap": 0.0},
+    **{"evaluate_every": 4, "sizes": [0.985, 0.5], "factor_sizes": [0.985], "budgets": BUDGETS, "cap": 0.0},
 )
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 SLIM = replace(
     ASKED,
     **{"network": "preresnet-11-4", "criterion": "slimming", "strengths": {"slimming": 1e-3}, "rounds": 1},
-    **{"ratios": [0.4], "longer": [1], "budgets": ["pruned-scratch", "scratch-b", "reselected", "shuffled"]},
+    **{
+        "ratios": [0.4],
+        "base_epoch_factors": [1],
+        "budgets": ["pruned-scratch", "scratch-b", "reselected", "shuffled"],
+    },
 )
 
 
@@ -72,10 +76,10 @@ def results(outputs) -> pd.DataFrame:
 def test_a_longer_study_is_longer_before_between_and_after_the_removals():
     longer = ASKED.at(2.5)
     assert (longer.epochs, longer.steps, longer.finetune_epochs) == (8, 5, 5)  # round(7.5), 2.5 * 2, 2.5 * 2
-    assert longer.sizes == ASKED.longer_sizes
+    assert longer.sizes == ASKED.factor_sizes
     assert ASKED.at(1) is ASKED
     assert ASKED.at(0.1).epochs == ASKED.at(0.1).steps == 1
-    assert replace(ASKED, longer_sizes=[]).at(2).sizes == ASKED.sizes
+    assert replace(ASKED, factor_sizes=[]).at(2).sizes == ASKED.sizes
     assert longer.whole_macs == 8 * 96 * WHOLE.macs
 
 
@@ -84,18 +88,20 @@ def test_every_base_that_is_trained_is_a_row():
     about = [(m.curve, m.criterion, m.longer, m.run.seed, m.run.recipe["epochs"]) for m in found]
     assert about == [("whole", "", n, seed, 3 * n) for n in (1, 2) for seed in (0, 1)]
     assert [member.whole_macs for member in found] == [3 * 96 * WHOLE.macs] * 2 + [6 * 96 * WHOLE.macs] * 2
-    penalised = replace(SLIM, longer=[2], criterion="slimming,l1").wholes
+    penalised = replace(SLIM, base_epoch_factors=[2], criterion="slimming,l1").wholes
     about = [(m.criterion, m.longer, m.run.recipe["penalty"]) for m in penalised]
     ways = (("", "none"), ("slimming", "slimming"))
     assert about == [(name, longer, penalty) for longer in (1, 2) for name, penalty in ways]
-    bases = {taken.base.key for taken in replace(SLIM, longer=[2], criterion="slimming,l1").prunings}
+    bases = {
+        taken.base.key for taken in replace(SLIM, base_epoch_factors=[2], criterion="slimming,l1").prunings
+    }
     assert bases < {member.run.key for member in penalised}
     assert len({member.run.key for member in penalised}) == 4
 
 
 def test_a_longer_pruning_is_drawn_at_its_own_sizes_only():
     assert [m.longer for m in ASKED.curves_of_prunings] == [1]
-    assert [m.longer for m in replace(ASKED, longer_sizes=[]).curves_of_prunings] == [1, 2]
+    assert [m.longer for m in replace(ASKED, factor_sizes=[]).curves_of_prunings] == [1, 2]
 
 
 def test_budgets_follow_the_base_that_was_pruned(outputs):

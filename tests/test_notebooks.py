@@ -1,14 +1,20 @@
 """The five notebooks, executed: as a study by the command, and one alone by the ordinary tool."""
 
+import asyncio
 import json
 import os
+import re
+import secrets
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.websocket import websocket_connect
 
 from horticulture import runs
 from horticulture.study import parameters, runner
@@ -101,14 +107,17 @@ def test_a_finished_study_trains_nothing_again(outputs):
     assert {path: path.stat().st_mtime_ns for path in outputs.glob("runs/*/run.json")} == before
 
 
-def test_ordinary_papermill_runs_one_notebook_with_another_criterion(outputs, tmp_path):
-    book = tmp_path / "out.ipynb"
-    arguments = {**SMOKE.parameters, "criterion": "l1", "study": "mine", "outputs": str(outputs)}
+@pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
+def test_every_notebook_runs_alone_by_ordinary_papermill(outputs, tmp_path, path):
+    """In a new study, with parameters of other steps injected too; what it starts from is made."""
+    book, study = tmp_path / "out.ipynb", f"alone-{path.stem}"
+    values = {**SMOKE.parameters, "study": study, "outputs": str(outputs)}
+    if path.stem == "02_prune":
+        values["criterion"] = "l1"
     settings = tmp_path / "settings.yaml"
-    settings.write_text(json.dumps({name: arguments[name] for name in arguments if name in mine()}))
-    source = next(path for path in parameters.notebooks() if path.stem == "02_prune")
+    settings.write_text(json.dumps(values))
     done = subprocess.run(
-        [BIN / "papermill", source, book, "-f", settings, "-p", "criterion", "l1"],
+        [BIN / "papermill", path, book, "-f", settings],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -116,20 +125,148 @@ def test_ordinary_papermill_runs_one_notebook_with_another_criterion(outputs, tm
     )
     assert done.returncode == 0, done.stderr
     assert runner.finished(book)
-    found = runs.collect(outputs / "mine")
-    assert found.groupby("curve")["criterion"].unique().map(list).to_dict() == {
-        "whole": [""],
-        "pruned-tuned": ["l1"],
+    found = runs.collect(outputs / study)
+    expected = {
+        "01_train": {"whole"},
+        "02_prune": {"whole", "pruned-tuned"},
+        "03_retrain_from_scratch": {"whole", "pruned-tuned", "pruned-scratch"},
+        "04_scale": {"whole", "pruned-tuned", "width", "bottleneck", "copycat"},
+        "05_analysis": {"whole", "pruned-tuned"},
     }
-    injected = [
-        cell
-        for cell in nbformat.read(book, 4).cells
-        if "injected-parameters" in cell.metadata.get("tags", [])
-    ]
-    assert 'criterion = "l1"' in injected[0].source
+    assert set(found["curve"]) == expected[path.stem]
+    criterion = "l1" if path.stem == "02_prune" else "fisher"
+    assert set(found.loc[found["curve"] == "pruned-tuned", "criterion"]) <= {criterion}
 
 
-def mine():
-    return parameters.notebook_parameters(
-        next(path for path in parameters.notebooks() if path.stem == "02_prune")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("epochs", "three"), "InputError: parameter epochs must be of type int, such as 7, not 'three'"),
+        (("epoch", "3"), "InputError: unknown parameter 'epoch'"),
+    ],
+)
+def test_bad_input_by_ordinary_papermill_is_one_line_in_the_page(tmp_path, given, said):
+    book = tmp_path / "out.ipynb"
+    done = subprocess.run(
+        [BIN / "papermill", parameters.notebooks()[0], book, "-p", "outputs", str(tmp_path), "-p", *given],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
+    assert done.returncode != 0
+    assert said in done.stderr
+    (error,) = [o for cell in nbformat.read(book, 4).cells for o in cell.get("outputs", []) if "ename" in o]
+    assert len(error["traceback"]) == 1
+    assert error["traceback"][0].startswith(said)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"]
+
+
+def test_the_executed_page_shows_each_parameter_once(outputs):
+    for path in parameters.notebooks():
+        cells = nbformat.read(outputs / "smoke" / "notebooks" / path.name, 4).cells
+        assert not [cell for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
+        (tagged,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+        found = parameters.notebook_parameters(outputs / "smoke" / "notebooks" / path.name)
+        wanted = {**SMOKE.parameters, "study": "smoke", "outputs": str(outputs)}
+        assert {name: about["default"] for name, about in found.items() if name in wanted} == {
+            name: value for name, value in wanted.items() if name in found
+        }
+        assert tagged.source.count("\n") == len(found) - 1
+
+
+# --- as a person runs them: a Jupyter server, and its kernels over the network ----------------------------
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A Jupyter server on loopback, with a token; its address."""
+    token, place = secrets.token_hex(8), tmp_path_factory.mktemp("server")
+    arguments = ["--no-browser", "--port=0", "--allow-root", f"--IdentityProvider.token={token}"]
+    environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(place), "JUPYTER_CONFIG_DIR": str(place)}
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "jupyter_server",
+            *arguments,
+            f"--ServerApp.root_dir={parameters.notebooks()[0].parent}",
+        ],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        address = next(
+            re.findall(r"http://127\.0\.0\.1:\d+/", line)[0]
+            for line in process.stderr
+            if "127.0.0.1:" in line
+        )
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # or the pipe fills up
+        yield address, token
+        process.terminate()
+
+
+async def executed(address, token, sources):
+    """Execute cells one after another in a new kernel; every message of every cell."""
+    headers, client = {"Authorization": f"token {token}"}, AsyncHTTPClient()
+    answer = await client.fetch(f"{address}api/kernels", method="POST", body="{}", headers=headers)
+    kernel = json.loads(answer.body)["id"]
+    url = f"{address.replace('http', 'ws')}api/kernels/{kernel}/channels"
+    socket = await websocket_connect(HTTPRequest(url, headers=headers))
+    said = []
+    for n, source in enumerate(sources):
+        header = {
+            "msg_id": f"cell-{n}",
+            "msg_type": "execute_request",
+            "session": "s",
+            "username": "u",
+            "version": "5.3",
+        }
+        content = {"code": source, "silent": False, "store_history": True, "stop_on_error": True}
+        await socket.write_message(
+            json.dumps(
+                {
+                    "header": header,
+                    "parent_header": {},
+                    "metadata": {},
+                    "content": content,
+                    "channel": "shell",
+                }
+            )
+        )
+        while True:
+            message = json.loads(await socket.read_message())
+            if message["parent_header"].get("msg_id") != f"cell-{n}":
+                continue
+            said.append(message)
+            if message["msg_type"] == "execute_reply":
+                break
+        if message["content"]["status"] != "ok":
+            break
+    await client.fetch(f"{address}api/kernels/{kernel}", method="DELETE", headers=headers)
+    return said
+
+
+@pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
+def test_every_notebook_runs_alone_in_a_kernel_of_a_jupyter_server(outputs, server, path):
+    """As somebody who edits the parameters cell and runs all cells, in a study that is not there yet."""
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    values = {**SMOKE.parameters, "study": f"served-{path.stem}", "outputs": str(outputs)}
+    declared = parameters.notebook_parameters(path)
+    more = [f"{name} = {value!r}" for name, value in values.items() if name not in declared]
+    first = "\n".join([parameters.fill_in(cells[0].source, values), *more])
+    said = asyncio.run(executed(*server, [first, *(cell.source for cell in cells[1:])]))
+    errors = [message["content"] for message in said if message["msg_type"] == "error"]
+    assert errors == []
+    assert sum(message["msg_type"] == "execute_reply" for message in said) == len(cells)
+    assert (outputs / f"served-{path.stem}" / "curves" / "whole.json").exists()
+
+
+def test_bad_input_in_a_cell_is_one_line(server, tmp_path):
+    cells = [cell for cell in nbformat.read(parameters.notebooks()[1], 4).cells if cell.cell_type == "code"]
+    first = parameters.fill_in(cells[0].source, {"outputs": str(tmp_path)}) + "\nsteps = 'many'"
+    said = asyncio.run(executed(*server, [first, cells[1].source]))
+    (error,) = [message["content"] for message in said if message["msg_type"] == "error"]
+    assert error["traceback"] == ["InputError: parameter steps must be of type int, such as 2, not 'many'"]
+    assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ ASKED = StudyConfig(
     **{"strengths": {"slimming": 1e-3, "blocks": 0.1}, "steps": 2, "finetune_lr": 0.01, "finetune_epochs": 1},
 )
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-BY_RATIO = replace(ASKED, criterion="fisher, slimming,magnitude", ratios=[0.5], longer=[1, 2])
+BY_RATIO = replace(ASKED, criterion="fisher, slimming,magnitude", ratios=[0.5], base_epoch_factors=[1, 2])
 BY_CHANNEL = replace(ASKED, rounds=4, sizes=[1.0, 0.988, 0.5])  # a channel is about 0.5 % of the parameters
 
 
@@ -84,7 +84,7 @@ def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
 
 
 def test_a_base_carries_the_penalty_that_its_criterion_needs():
-    asked = replace(BY_RATIO, criterion="l1,slimming,blocks", longer=[1])
+    asked = replace(BY_RATIO, criterion="l1,slimming,blocks", base_epoch_factors=[1])
     found = [(taken.base.recipe["penalty"], taken.base.recipe["strength"]) for taken in asked.prunings]
     assert found == [("none", 0), ("slimming", 1e-3), ("blocks", 0.1)]
     assert asked.prunings[0].base == asked.baselines[0]
@@ -111,7 +111,7 @@ def test_a_plan_says_of_weights_only_what_weights_know():
 
 def test_a_scope_that_is_not_the_criterions_own_is_part_of_its_name():
     """Else a study of `l1` compared globally would be told as one of `l1`, in tables, figures and recipes."""
-    every = replace(BY_RATIO, longer=[1], criterion="l1,fisher,slimming,blocks,magnitude")
+    every = replace(BY_RATIO, base_epoch_factors=[1], criterion="l1,fisher,slimming,blocks,magnitude")
     named = {
         "": ["l1", "fisher", "slimming", "blocks", "magnitude"],
         "global": ["l1 (global)", "fisher", "slimming", "blocks", "magnitude"],
@@ -147,7 +147,7 @@ def test_what_two_studies_ask_for_is_one_run():
     [
         ({"rounds": 5}, None, "fisher"),
         ({"ratios": [0.3], "rounds": 5}, 0.3, "fisher −30 %"),
-        ({"ratios": [0.3], "longer": [2]}, 0.3, "fisher −30 %, trained × 2"),
+        ({"ratios": [0.3], "base_epoch_factors": [2]}, 0.3, "fisher −30 %, trained × 2"),
         # of 64, 64, 128, 128, three 256 and six 512 half of the first and of the last six
         ({"network": "vgg-16", "scope": "vgg-16-a"}, (32 + 6 * 256) / 4224, "fisher (vgg-16-a) −37 %"),
         ({"measure": "zeros"}, 0.0, "fisher"),
@@ -248,7 +248,9 @@ def test_a_place_in_the_study_says_how_it_was_found(outputs):
 
 
 def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
-    asked = replace(BY_RATIO, longer=[1], criterion="l1,magnitude", seeds=[0, 1], ratios=[0.5, 0.25])
+    asked = replace(
+        BY_RATIO, base_epoch_factors=[1], criterion="l1,magnitude", seeds=[0, 1], ratios=[0.5, 0.25]
+    )
     for taken in asked.prunings:
         execution.execute(taken.run, outputs, "cpu")
     found = config.final_architectures(asked, outputs)
@@ -326,7 +328,7 @@ PARAMETERS = {
         ({"precision": "half"}, "unknown precision 'half': choose from float32, bfloat16"),
         ({"norms": "stale"}, "unknown norms 'stale': choose from estimated, running"),
         ({"evaluate_every": 0}, "evaluate_every must be positive, not 0"),
-        ({"longer": [1, 0]}, "longer.*above 0, not 0"),
+        ({"base_epoch_factors": [1, 0]}, "base_epoch_factors.*above 0, not 0"),
         ({"budgets": ["compressed"], "bits": 17}, "bits must be 1 to 16, not 17"),
         ({"budgets": ["scratch-b"], "cap": -1.0}, "cap must be 0.*not -1.0"),
         ({"curves": ["transferred"]}, "transferred needs guide_network"),

@@ -1,148 +1,215 @@
-"""A study is one base recipe on one data set: what comes first fixes it, the first notebook may change it."""
+"""A notebook states its own parameters and inherits the others; bad ones are one line, before anything."""
 
 import json
 import os
-import re
 from pathlib import Path
 
 import pytest
-import torch
 
 from horticulture import runs
-from horticulture.errors import InputError
+from horticulture.errors import InputError, InterruptedRun
 from horticulture.execution import cluster
-from horticulture.study import session
-from horticulture.study.config import StudyConfig
-from horticulture.training import evaluation, hardware
+from horticulture.study import parameters, session
+from horticulture.study.session import Session
+
+DECLARED = {path.stem[:2]: parameters.notebook_parameters(path) for path in parameters.notebooks()}
+OWN = {step: {name for name in names if name not in parameters.COMMON} for step, names in DECLARED.items()}
+DEFAULTS = {name: about["default"] for name, about in parameters.declared().items()}
 
 
 @pytest.fixture
-def parameters(tmp_path) -> dict:
-    """What a notebook declares, and other names that stand in its kernel."""
-    return {
-        **{"study": "trial", "outputs": str(tmp_path), "device": "cpu", "cluster": "", "workers": 1},
-        **{"data": "clutter", "images": 96, "image_size": 0, "network": "wrn-10-1", "seeds": [0]},
-        **{"epochs": 2, "lr": 0.1, "schedule": "steps", "batch_size": 32, "weight_decay": 5e-4},
-        **{"precision": "float32", "norms": "estimated", "norm_images": 512, "steps": 3},
-        **{"os": os, "asked": None},
+def notebook(tmp_path, monkeypatch):
+    """Opens the session of a notebook, as its kernel would after the parameters cell."""
+    monkeypatch.setattr(cluster, "start", lambda *_: None)
+
+    def go(step: str, injected: dict | None = None, more: str = "", **edited) -> Session:
+        values = {name: about["default"] for name, about in DECLARED[step].items()}
+        values |= {"study": "trial", "outputs": str(tmp_path), "device": "cpu", **edited}
+        types = {name: about["type"] for name, about in DECLARED[step].items()}
+        lines = [
+            f"{name}: {types[name]} = {value!r}" if name in types else f"{name} = {value!r}"
+            for name, value in values.items()
+        ]
+        cells = ["", "import os", "\n".join([*lines, more])]
+        if injected:
+            cells.append(
+                "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in injected.items())])
+            )
+        namespace: dict = {}
+        for cell in cells:
+            exec(cell, namespace)
+        return Session.open({**namespace, "In": [*cells, "session = Session.open(globals())"]})
+
+    return go
+
+
+def kept(tmp_path: Path, study: str = "trial") -> dict:
+    return json.loads((tmp_path / study / "study.json").read_text())
+
+
+def test_a_new_study_begun_anywhere_has_the_defaults_of_the_steps_before(notebook):
+    opened = notebook("04")
+    assert opened.parameters.keys() == set().union(
+        parameters.COMMON, *(OWN[n] for n in ("01", "02", "03", "04"))
+    )
+    here = {name for name, source in opened.sources.items() if source == session.HERE}
+    assert here == OWN["04"] | set(parameters.COMMON)
+    inherited = opened.parameters.keys() - here
+    assert {opened.sources[name] for name in inherited} == {session.DEFAULT}
+    assert {name: opened.parameters[name] for name in inherited} == {
+        name: DEFAULTS[name] for name in inherited
     }
+    assert opened.config.rounds == DEFAULTS["rounds"]
 
 
-def said(tmp_path: Path) -> dict:
-    return json.loads((tmp_path / "trial" / "study.json").read_text())
+def test_what_one_notebook_changes_the_next_ones_find(notebook, tmp_path):
+    notebook("01", epochs=3, seeds=[5])
+    second = notebook("02", criterion="l1", rounds=7)
+    assert second.config.epochs == 3
+    assert second.sources["epochs"] == session.EARLIER
+    third = notebook("03", sizes=[0.5])
+    assert (third.config.criterion, third.config.rounds, third.config.seeds) == ("l1", 7, [5])
+    fifth = notebook("05")
+    assert (fifth.config.criterion, fifth.config.sizes, fifth.config.curves) == (
+        "l1",
+        [0.5],
+        DEFAULTS["curves"],
+    )
+    assert kept(tmp_path)["parameters"]["criterion"] == "l1"
+    assert not {"device", "workers", "cluster", "outputs", "study"} & kept(tmp_path)["parameters"].keys()
 
 
-def test_whatever_notebook_comes_first_fixes_the_base(parameters, tmp_path):
-    assert session.base_of(tmp_path / "trial") is None
-    asked = session.settle(parameters)
-    assert asked == StudyConfig.of(parameters)
-    assert said(tmp_path)["base"] == {name: parameters[name] for name in session.BASE}
-    assert session.base_of(tmp_path / "trial") == said(tmp_path)["base"]
-    again = session.settle({**parameters, "steps": 9, "seeds": [1]})  # of these there may be several
-    assert (again.steps, again.seeds) == (9, [1])
-    session.check(parameters, tmp_path / "another")  # has fixed nothing
+def test_the_first_notebook_inherits_nothing_of_the_later_ones(notebook):
+    """Its networks are those without a penalty, whatever 02 asked for once."""
+    notebook("01")
+    notebook("02", criterion="slimming")
+    again = notebook("01")
+    assert again.parameters.keys() == OWN["01"] | set(parameters.COMMON)
+    assert {point.run.recipe["penalty"] for point in again.config.wholes} == {"none"}
 
 
-@pytest.mark.parametrize("name", session.BASE)
-def test_another_base_is_refused_by_name_with_the_remedy(parameters, tmp_path, name):
-    session.settle(parameters)
-    before = (tmp_path / "trial" / "study.json").read_bytes()
-    other = {**parameters, name: {"precision": "bfloat16"}.get(name, 7)}
-    with pytest.raises(InputError) as error:
-        session.settle(other)
-    text = str(error.value)
-    assert "\n" not in text
-    assert f"the study trial was begun otherwise ({name}={other[name]!r} instead of " in text
-    assert repr(parameters[name]) in text
-    assert 'study="mine"' in text
-    assert "01_train" in text
-    assert (tmp_path / "trial" / "study.json").read_bytes() == before
+def test_a_study_file_is_what_a_new_study_of_its_name_inherits(notebook):
+    opened = notebook("04", study="smoke")
+    assert (opened.config.network, opened.config.rounds) == ("wrn-10-1", 8)
+    assert opened.sources["network"] == session.FILE
+    assert opened.config.curves == DEFAULTS["curves"]  # its own cell says so
+    part = notebook("04", study="rethinking-quick-controls", curves=["uniform"])
+    assert (part.config.network, part.config.criterion) == ("vgg-11-16", "slimming")
 
 
-def test_all_that_differs_is_named(parameters):
-    session.settle(parameters)
-    with pytest.raises(InputError, match=r"images=0 instead of 96, epochs=3 instead of 2"):
-        session.settle({**parameters, "epochs": 3, "images": 0})
+def test_what_papermill_injects_wins_also_for_another_step(notebook):
+    opened = notebook("04", {"epochs": 2, "curves": ["bottleneck"]})
+    assert (opened.config.epochs, opened.config.curves) == (2, ["bottleneck"])
+    assert opened.sources["epochs"] == opened.sources["curves"] == session.HERE
+    with pytest.raises(InputError, match=r"epochs=5 instead of 2.*study=\"mine\""):
+        notebook("03", {"epochs": 5})
 
 
-def test_the_first_notebook_may_change_it_and_the_curves_go(parameters, tmp_path, capsys):
-    study = tmp_path / "trial"
-    base = session.settle(parameters, first=True).baselines[0]
-    assert capsys.readouterr().out == ""
-    runs.record_curves(study, [runs.CurvePoint("whole", base), runs.CurvePoint("width", base)])
-    (study / "curves" / "note.txt").write_text("mine")
-    kept = runs.folder(base, tmp_path)
-    kept.mkdir(parents=True)
-    runs.write_result(base, tmp_path, {}, {})
-    session.settle(parameters, first=True)  # the same once more
-    assert len(list((study / "curves").glob("*.json"))) == 2
-    asked = session.settle({**parameters, "epochs": 3}, first=True)
-    assert asked.epochs == said(tmp_path)["base"]["epochs"] == 3
-    assert [path.name for path in (study / "curves").iterdir()] == ["note.txt"]
-    assert runs.result(base, tmp_path) is not None
-    told = capsys.readouterr().out
-    assert told == "epochs=3 instead of 2: the curves of the study trial go, its runs stay\n"
-    with pytest.raises(InputError, match="epochs=2 instead of 3"):
-        session.settle(parameters)
+@pytest.mark.parametrize("where", ["typed", "injected", "of another step"])
+def test_a_misspelt_name_is_refused_with_the_nearest(notebook, tmp_path, where):
+    given = {"typed": {"more": "criterium = 'l1'"}, "injected": {"injected": {"criterium": "l1"}}}
+    with pytest.raises(
+        InputError, match=r"unknown parameter '\w+': .*\(did you mean '(criterion|epochs)'\?\)"
+    ):
+        notebook("02", **given.get(where, {"more": "epoch = 3"}))
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_else_stands_in_the_file_stays(parameters, tmp_path):
+@pytest.mark.parametrize(
+    ("step", "injected", "said"),
+    [
+        ("01", {"epochs": "three"}, "parameter epochs must be of type int, such as 7, not 'three'"),
+        ("01", {"seeds": 0}, r"parameter seeds must be of type list, such as \[0, 1, 2\], not 0"),
+        ("02", {"device": "mps"}, "device 'mps' is not supported"),
+        ("03", {"sizes": [2]}, "sizes are shares of the parameters"),
+        ("02", {"study": "../../x"}, "study '../../x': a study needs the name of a folder"),
+        ("02", {"study": "runs"}, "study 'runs'"),
+    ],
+)
+def test_bad_values_are_one_line_before_anything_is_written(notebook, tmp_path, step, injected, said):
+    with pytest.raises(InputError, match=said) as error:
+        notebook(step, injected)
+    assert "\n" not in str(error.value)
+    assert error.value._render_traceback_() == [f"InputError: {error.value}"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_is_read_as_the_declared_type(notebook):
+    opened = notebook("01", {"epochs": "3", "lr": 1, "seeds": "[4, 5]"})
+    assert (opened.config.epochs, opened.config.seeds) == (3, [4, 5])
+    assert isinstance(opened.parameters["lr"], float)
+
+
+def test_other_variables_and_other_cells_do_not_matter(notebook, tmp_path, monkeypatch):
+    """Only what the parameters cell and papermill's say; and both can be run again."""
+    namespace = {
+        "In": [
+            "",
+            "study: str = 'a'\nrounds: int = 3",
+            "rounds = 9",
+            "%magic",
+            "study: str = 'b'",
+            "rounds = 4",
+        ],
+        **{"study": "b", "rounds": 4, "criterion": "none", "outputs": str(tmp_path), "os": os},
+    }
+    given, own = session._given(namespace)
+    assert (given, own) == ({"study": "b"}, ["study"])
+    injected = {**namespace, "In": [*namespace["In"], "# Parameters\nrounds = 4\n"]}
+    assert session._given(injected) == ({"study": "b", "rounds": 4}, ["study"])
+    with pytest.raises(InputError, match="run the cell with the parameters first"):
+        Session.open({"In": ["", "x = 1"]})
+
+
+def test_an_older_study_json_is_read_by_the_new_names(notebook, tmp_path):
+    base = {name: DEFAULTS[name] for name in OWN["01"] - {"seeds", "base_epoch_factors"}}
+    older = {"longer": [1, 3], "tune_lr": 0.5, "longer_sizes": [0.3], "copied": 0.7, "timed": [8]}
     (tmp_path / "trial").mkdir()
-    (tmp_path / "trial" / "study.json").write_text(json.dumps({"device": "an abacus"}))
-    session.settle(parameters)
-    assert said(tmp_path)["device"] == "an abacus"
-    session.forget(tmp_path / "trial")
-    assert said(tmp_path) == {"device": "an abacus"}
+    (tmp_path / "trial" / "study.json").write_text(json.dumps({"parameters": older, "base": base}))
+    opened = notebook("03")
+    config = opened.config
+    assert (config.base_epoch_factors, config.factor_sizes, config.finetune_lr) == ([1, 3], [0.3], 0.5)
+    assert opened.sources["finetune_lr"] == session.EARLIER
 
 
-# --- precision -------------------------------------------------------------------------------------------
+def test_all_rounds_are_counted(notebook):
+    assert notebook("02", {"rounds": "all", "network": "wrn-10-1"}).config.rounds == 112
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_auto_is_settled_once_a_study(parameters, tmp_path, monkeypatch, native):
-    """Elsewhere, later, it stays what it was: one curve has one precision."""
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: native)
-    expected = "bfloat16" if native else "float32"
-    auto = {**parameters, "precision": "auto"}
-    first = session.settle(auto)
-    assert first.precision == said(tmp_path)["base"]["precision"] == expected
-    assert first.recipe.precision == first.plan("fisher").precision == expected
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: not native)
-    assert session.settle(auto).baselines == first.baselines
-    assert session.settle(auto, first=True).baselines == first.baselines
-    assert session.settle({**parameters, "precision": expected}).baselines == first.baselines
-    with pytest.raises(InputError, match=f"instead of '{expected}'"):
-        session.settle({**parameters, "precision": "float32" if native else "bfloat16"})
+def test_a_session_shows_every_value_and_where_it_comes_from(notebook):
+    opened = notebook("04", {"epochs": 2})
+    html = opened._repr_html_()
+    for name in opened.parameters.keys() - set(parameters.COMMON):
+        assert f"<td>{name}</td>" in html
+    assert "<td>epochs</td><td><code>2</code></td><td>this notebook</td>" in html
+    assert "from default: data='clutter'" in repr(opened)
 
 
-def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
-    name = hardware.processor(torch.device("cpu"))
-    with pytest.raises(InputError, match=re.escape(f"{name} only imitates bfloat16")):
-        session.settle({**parameters, "precision": "bfloat16"})
-    assert not (tmp_path / "trial").exists()
+def test_an_interruption_is_one_line_that_says_how_to_go_on(notebook, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster, "execute_all", stopped)
+    with pytest.raises(InterruptedRun, match="pruning: stopped, what was done is kept") as error:
+        notebook("02").execute([], "pruning")
+    assert error.value.__suppress_context__
+    assert error.value._render_traceback_()[0].startswith("InterruptedRun: pruning: stopped")
 
 
-def test_with_a_cluster_a_worker_is_asked(parameters, monkeypatch):
-    asked = []
-    monkeypatch.setattr(cluster, "precision", lambda *told: asked.append(told) or "bfloat16")
-    found = session.settle({**parameters, "precision": "auto", "cluster": "tcp://there:1"})
-    assert (found.precision, asked) == ("bfloat16", [("auto", "cpu", "tcp://there:1")])
+def test_a_value_is_put_into_the_parameters_cell_and_nothing_else_changes():
+    source = 'a: int = 1  # so many\nb: str = (\n    "x"  # why\n)\nc: list = [1, 2]\nd: float = 0.5\n'
+    filled = parameters.fill_in(source, {"a": 7, "b": 'é"y', "c": [], "d": 0.5, "other": 3})
+    assert (
+        filled == 'a: int = 7  # so many\nb: str = (\n    "é\\"y"  # why\n)\nc: list = []\nd: float = 0.5\n'
+    )
+    with pytest.raises(InputError, match="parameter a must be a plain value"):
+        parameters.fill_in(source, {"a": float("nan")})
 
 
-# --- damage ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"base": 3}', '{"base": {"epochs": 2}}'])
-def test_a_damaged_file_is_refused_by_its_path(parameters, tmp_path, content, capsys):
-    path = tmp_path / "trial" / "study.json"
-    path.parent.mkdir()
-    path.write_text(content)
-    runs.record_curves(path.parent, [runs.CurvePoint("whole", StudyConfig.of(parameters).baselines[0])])
-    with pytest.raises(InputError, match=rf"{path} is damaged"):
-        session.settle(parameters)
-    assert path.read_text() == content
-    session.settle(parameters, first=True)  # begins again
-    assert said(tmp_path)["base"]["epochs"] == 2
-    assert not list((path.parent / "curves").iterdir())
-    assert capsys.readouterr().out == f"{path} is damaged: the curves of the study trial go, its runs stay\n"
+def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch):
+    made = []
+    monkeypatch.setattr(Session, "execute", lambda self, wanted, what: made.append((what, len(list(wanted)))))
+    monkeypatch.setattr(runs, "record_curves", lambda folder, points: made.append(len(points)))
+    opened = notebook("03", {"seeds": [0, 1]})
+    opened.catch_up()
+    assert made == [("the whole network", 4), 4, ("pruning", 4), 2]  # twice as long, too; drawn for itself

@@ -58,11 +58,13 @@ def test_every_study_of_the_checkout_settles():
             assert {given: settled[given] for given in part.parameters} == part.parameters
 
 
-def test_one_parameter_means_the_same_in_every_notebook():
+def test_every_parameter_is_declared_once_but_for_what_all_notebooks_share():
     seen = {}
     for path in parameters.notebooks():
         for name, about in parameters.notebook_parameters(path).items():
+            assert name not in seen or name in parameters.COMMON, f"{name} again in {path.name}"
             assert seen.setdefault(name, about) == about, f"{name} in {path.name}"
+        assert set(parameters.COMMON) <= set(parameters.notebook_parameters(path))
 
 
 def test_a_protocol_asks_for_nothing_that_no_notebook_has():
@@ -75,8 +77,9 @@ def test_a_notebook_uses_every_parameter_that_it_has(path):
     cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
     code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", []))
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    assert "session.settle(globals()" in code
-    assert set(parameters.notebook_parameters(path)) - used <= {field.name for field in fields(StudyConfig)}
+    assert "session = Session.open(globals())\nconfig = session.config" in code
+    of_session = {field.name for field in fields(StudyConfig)} | set(parameters.COMMON)
+    assert set(parameters.notebook_parameters(path)) - used <= of_session
 
 
 def test_defaults_are_the_quick_study():
@@ -283,14 +286,14 @@ def test_what_notebooks_have_fixed_stays_when_the_study_is_run_again(run, tmp_pa
     path.parent.mkdir(parents=True)
     path.write_text(before)
     run("n")
-    said = {"study": "tiny", "parameters": {"study": "", "outputs": "", "n": 1}}
+    said = {"study": "tiny", "parameters": {"n": 1}}
     assert json.loads(path.read_text()) == (said | {"base": {"epochs": 2}} if "base" in before else said)
 
 
 def test_a_failing_cell_is_named_and_its_copy_kept(run):
     with pytest.raises(
         runner.NotebookError,
-        match=r"01_one failed in cell 4: ValueError: no such bird \(see .*01_one.ipynb\)",
+        match=r"01_one failed in cell 3: ValueError: no such bird \(see .*01_one.ipynb\)",
     ):
         run("x = 1", "raise ValueError('no such bird')", "print('never')")
 

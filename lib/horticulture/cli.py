@@ -51,14 +51,14 @@ def _run(options: argparse.Namespace) -> int:
     _, anew = parameters.beginning(options.first)
 
     from horticulture import runs
-    from horticulture.study import forecast, ledger, runner, session
+    from horticulture.study import base_recipe, config, forecast, ledger, runner
 
     outputs = runs.outputs_folder(options.outputs)
     for part, settled in parts:
-        forecast.count_rounds(settled)
+        config.count_rounds(settled)
         ledger.check(settled)
         if not anew:  # the first notebook may begin anew
-            session.check(settled, outputs / part.name)
+            base_recipe.check(settled, outputs / part.name)
     if named.name != study.name and not options.name:
         print(
             f"{study.name} with other parameters: its results go to {named.name} (--name calls it otherwise)"
@@ -189,7 +189,3 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")
     command.set_defaults(command=_download)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

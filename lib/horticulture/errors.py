@@ -4,8 +4,19 @@ import difflib
 from collections.abc import Iterable
 
 
-class InputError(ValueError):
+class _OneLine:
+    """An error that a notebook shows as one line: where in the library it was raised helps nobody."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython asks for it
+        return [f"{type(self).__name__}: {self}"]
+
+
+class InputError(_OneLine, ValueError):
     """What a person asked for cannot be done; the message says what was wrong and what would be right."""
+
+
+class InterruptedRun(_OneLine, KeyboardInterrupt):
+    """A person stopped the work; the message says how to go on."""
 
 
 class NotebookError(Exception):

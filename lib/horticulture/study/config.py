@@ -15,6 +15,7 @@ from horticulture.data import Dataset
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, saliency, selection
 from horticulture.runs import CurvePoint, Run
+from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 from horticulture.training import TrainingRecipe
 
@@ -38,8 +39,8 @@ class StudyConfig:
     precision: str = "float32"
     norms: str = "estimated"
     norm_images: int = 512
-    longer: list[float] = field(default_factory=lambda: [1.0])
-    longer_sizes: list[float] = field(default_factory=list)
+    base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
+    factor_sizes: list[float] = field(default_factory=list)
     strengths: dict[str, float] = field(default_factory=dict)
     criterion: str = "fisher"
     ratios: list[float] = field(default_factory=list)
@@ -104,7 +105,7 @@ class StudyConfig:
         """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
         penalties = {self.called(name): saliency.CRITERIA[name].penalty for name in self.criteria}
         found: dict[str, CurvePoint] = {}
-        for longer in dict.fromkeys([1.0, *map(float, self.longer)]):
+        for longer in dict.fromkeys([1.0, *map(float, self.base_epoch_factors)]):
             own = self.at(longer)
             ways = {"": "none", **{name: penalty for name, penalty in penalties.items() if penalty != "none"}}
             for criterion, penalty in ways.items():
@@ -119,7 +120,7 @@ class StudyConfig:
         if longer == 1:
             return self
         times = {name: max(1, round(longer * getattr(self, name))) for name in LENGTHS}
-        return replace(self, **times, sizes=self.longer_sizes or self.sizes)
+        return replace(self, **times, sizes=self.factor_sizes or self.sizes)
 
     @cached_property
     def whole_macs(self) -> int:
@@ -191,7 +192,7 @@ class StudyConfig:
         found = []
         for name in self.criteria:
             penalty = saliency.CRITERIA[_criterion(name)].penalty
-            for longer in self.longer:
+            for longer in self.base_epoch_factors:
                 own = self.at(longer)
                 for ratio in self.ratios or [0.0]:
                     for seed in self.seeds:
@@ -202,8 +203,8 @@ class StudyConfig:
 
     @property
     def curves_of_prunings(self) -> list[CurvePoint]:
-        """The prunings that are drawn round by round: a longer one is drawn at `longer_sizes` only."""
-        return [taken.member() for taken in self.prunings if taken.longer == 1 or not self.longer_sizes]
+        """The prunings that are drawn round by round: a longer one is drawn at `factor_sizes` only."""
+        return [taken.member() for taken in self.prunings if taken.longer == 1 or not self.factor_sizes]
 
     def found(self, outputs: Path) -> list[PrunedNetwork]:
         """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
@@ -233,15 +234,15 @@ class StudyConfig:
 
     def check(self) -> None:
         """Refuse, before anything runs, what would fail later. Raises InputError."""
-        for size in [*self.sizes, *self.longer_sizes, self.copycat_size]:
+        for size in [*self.sizes, *self.factor_sizes, self.copycat_size]:
             if not (isinstance(size, int | float) and 0 < size <= 1):
                 raise InputError(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
         for seed in self.seeds:
             if not isinstance(seed, int):
                 raise InputError(f"seeds are whole numbers, not {seed!r}")
-        for times in self.longer:
+        for times in self.base_epoch_factors:
             if not (isinstance(times, int | float) and times > 0):
-                raise InputError(f"longer are multiples of the epochs, above 0, not {times!r}")
+                raise InputError(f"base_epoch_factors are multiples of the epochs, above 0, not {times!r}")
         if self.cap < 0:
             raise InputError(f"cap must be 0 (no limit) or more, not {self.cap!r}")
         for taken in [*self.prunings, *self.guides]:  # describing them checks them
@@ -250,6 +251,27 @@ class StudyConfig:
 
 def _criterion(name: str) -> str:
     return check_choice(name, saliency.CRITERIA, "criterion")
+
+
+def count_rounds(settled: dict[str, Any]) -> None:
+    """Put a number in the place of `rounds: all`: as many as there are channels that can be removed.
+
+    Raises InputError where a round is not one channel.
+    """
+    if settled.get("rounds") != ALL:
+        return
+    config = StudyConfig.of({**settled, "rounds": 1, "precision": "float32"})
+    counts = []
+    for criterion in config.criteria:
+        plan = config.plan(criterion)
+        if config.ratios or not plan.one_at_a_time():
+            raise InputError(
+                "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
+            )
+        blocks = saliency.CRITERIA[criterion].granularity == "block"
+        least = selection.minimal_architecture(config.whole, plan.floor, blocks)
+        counts.append(sum(config.whole.widths) - sum(least.widths))
+    settled["rounds"] = min(counts)
 
 
 # --- what there is to look at ----------------------------------------------------------------------------

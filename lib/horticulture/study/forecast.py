@@ -14,38 +14,15 @@ from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
 from horticulture.execution import limits
 from horticulture.progress import clock
-from horticulture.pruning import saliency, selection
 from horticulture.runs import Run
 from horticulture.study import ledger
 from horticulture.study.config import StudyConfig
-from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
 STEPS = 3  # that are timed, of each of two networks
 KEPT = 17  # states of a pruning that are kept, at most
 FORWARD = 1 / 3  # what a forward pass takes of a step
-
-
-def count_rounds(settled: dict[str, Any]) -> None:
-    """Put a number in the place of `rounds: all`: as many as there are channels that can be removed.
-
-    Raises InputError where a round is not one channel.
-    """
-    if settled["rounds"] != ALL:
-        return
-    config = StudyConfig.of({**settled, "rounds": 1, "precision": "float32"})
-    counts = []
-    for criterion in config.criteria:
-        plan = config.plan(criterion)
-        if config.ratios or not plan.one_at_a_time():
-            raise InputError(
-                "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
-            )
-        blocks = saliency.CRITERIA[criterion].granularity == "block"
-        least = selection.minimal_architecture(config.whole, plan.floor, blocks)
-        counts.append(sum(config.whole.widths) - sum(least.widths))
-    settled["rounds"] = min(counts)
 
 
 def describe(settled: dict[str, Any], outputs: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.runs import Run, files
-from horticulture.study import forecast
+from horticulture.study import forecast, parameters
 from horticulture.study.config import StudyConfig
 
 RECENT = 3600.0  # seconds: what has changed since may be of a study that is under way
@@ -62,10 +62,10 @@ def _needed(study: Path, outputs: Path) -> set[str]:
     """The keys of what a study refers to."""
     needed = _keys(member.run for member in runs.read_curves(study))
     try:
-        said = files.read_json(study / "study.json")
-        parameters = said.get("parameters")
-        if parameters:
-            settled = {**parameters, **said.get("base", {})}
+        said = parameters.kept(study)
+        if said.get("parameters"):
+            defaults = {name: about["default"] for name, about in parameters.declared().items()}
+            settled = {**defaults, **said["parameters"], **said.get("base", {})}
             if settled["precision"] == "auto":  # it was never begun
                 return needed
             for wanted in forecast.steps(StudyConfig.of(settled), outputs).values():

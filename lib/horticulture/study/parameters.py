@@ -28,6 +28,19 @@ TYPES: dict[str, tuple[type, ...]] = {
     "dict": (dict,),
 }
 PLACE = ("device", "workers", "cluster")  # where a study is computed: no part of its result
+COMMON = ("study", "outputs", *PLACE)  # declared in every notebook; any other belongs to one
+RENAMED = {  # as the folders of earlier versions call them
+    "tune_lr": "finetune_lr",
+    "tune_epochs": "finetune_epochs",
+    "longer": "base_epoch_factors",
+    "longer_sizes": "factor_sizes",
+    "judged": "oracle_criteria",
+    "judged_channels": "oracle_channels",
+    "judged_images": "oracle_images",
+    "timed": "latency_batch_sizes",
+    "timed_seconds": "latency_seconds",
+    "copied": "copycat_size",
+}
 OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH"}  # parameters that the command itself gives
 ALL = "all"  # as `rounds`: until nothing more can be removed
 RESERVED = ("runs", "reference")  # folders under outputs that are no studies
@@ -93,6 +106,24 @@ def studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def kept(folder: Path) -> dict[str, Any]:
+    """What `study.json` in a study's folder says, {} if there is none: `study`, `parameters`, `base`.
+
+    Parameters of earlier versions come by the names of today. Raises CorruptFileError if it cannot be read.
+    """
+    from horticulture.runs.files import CorruptFileError, read_json
+
+    path = folder / "study.json"
+    said = read_json(path) if path.exists() else {}
+    if not isinstance(said, dict) or not isinstance(said.get("parameters", {}), dict):
+        raise CorruptFileError(path)
+    if "parameters" in said:
+        said["parameters"] = {RENAMED.get(name, name): value for name, value in said["parameters"].items()}
+    if isinstance(said.get("base"), dict):
+        said["base"] = {RENAMED.get(name, name): value for name, value in said["base"].items()}
+    return said
+
+
 def is_file(name: str) -> bool:
     """Whether a study is named by the path of its file."""
     return name.endswith((".yaml", ".yml"))
@@ -141,6 +172,49 @@ def notebook_parameters(notebook: Path) -> dict[str, dict]:
     }
 
 
+def declared() -> dict[str, dict]:
+    """The parameters of all notebooks, as `notebook_parameters`, each with the "step" that it belongs to.
+
+    A step is the place of the notebook in the order, from 0. What all notebooks declare belongs to the first.
+    """
+    found: dict[str, dict] = {}
+    for step, notebook in enumerate(notebooks()):
+        for name, about in notebook_parameters(notebook).items():
+            found.setdefault(name, {**about, "step": step})
+    return found
+
+
+def fill_in(source: str, values: dict[str, Any]) -> str:
+    """The source of a parameters cell with other values, so that a reader finds each of them once.
+
+    Raises InputError for a value that is no plain literal.
+    """
+    lines = [line.encode() for line in source.splitlines(keepends=True)]
+    assigned = [
+        (ast.unparse(line.target), line.value)
+        for line in ast.parse(source).body
+        if isinstance(line, ast.AnnAssign) and line.value
+    ]
+    for name, old in reversed(assigned):  # from the end, so that places before stay what they are
+        if name not in values or ast.literal_eval(ast.unparse(old)) == values[name]:
+            continue
+        first, last = old.lineno - 1, (old.end_lineno or old.lineno) - 1
+        before, after = lines[first][: old.col_offset], lines[last][old.end_col_offset :]
+        lines[first : last + 1] = [before + _literal(name, values[name]).encode() + after]
+    return b"".join(lines).decode()
+
+
+def _literal(name: str, value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    try:
+        same = ast.literal_eval(text) == value
+    except (ValueError, SyntaxError):
+        same = False
+    if not same:
+        raise InputError(f"parameter {name} must be a plain value, not {value!r}")
+    return text
+
+
 def _lines(node: ast.stmt) -> range:
     return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
@@ -160,21 +234,22 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
     An override given as text is read as the type that the notebooks declare. Raises InputError for a name
     that no notebook has, or a value of the wrong type.
     """
-    known = {name: about for notebook in notebooks() for name, about in notebook_parameters(notebook).items()}
+    known = declared()
     settled = {name: about["default"] for name, about in known.items()}
     for source, given in ((f"study {study.name}", study.parameters), ("-p", overrides)):
         for name, value in given.items():
             check_choice(name, known, f"parameter ({source})")
             if name in OPTIONS:
                 raise InputError(f"{name} is no parameter of a study ({source}): use {OPTIONS[name]}")
-            settled[name] = _typed(name, value, known[name])
-    if settled.get("device") == "mps":
-        raise InputError("device 'mps' is not supported: nothing here was ever tried on it; use cpu or auto")
+            settled[name] = typed(name, value, known[name])
     return settled
 
 
-def _typed(name: str, value: Any, about: dict[str, Any]) -> Any:
+def typed(name: str, value: Any, about: dict[str, Any]) -> Any:
+    """A value of the type that a notebook declares, also if it was given as text. Raises InputError."""
     kind = about["type"]
+    if (name, value) == ("device", "mps"):
+        raise InputError("device 'mps' is not supported: nothing here was ever tried on it; use cpu or auto")
     if name == "rounds" and value == ALL:
         return value
     if isinstance(value, str) and kind != "str":
@@ -200,6 +275,12 @@ def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def check_name(name: str, what: str = "study") -> None:
+    """Raise InputError for a name that cannot be the folder of a study."""
+    if not re.fullmatch(r"\w[\w.=+-]*", name) or name in RESERVED:
+        raise InputError(f"{what} {name!r}: a study needs the name of a folder, of letters and digits")
+
+
 def named(study: Study, name: str, overrides: dict[str, Any]) -> Study:
     """The study under the name that its results go by.
 
@@ -213,8 +294,7 @@ def named(study: Study, name: str, overrides: dict[str, Any]) -> Study:
         if len(made) > LONGEST:
             made = f"{made[:LONGEST]}-{hashlib.sha256(said.encode()).hexdigest()[:6]}"
         return replace(study, name=made)
-    if not re.fullmatch(r"\w[\w.=+-]*", name) or name in RESERVED:
-        raise InputError(f"--name {name!r}: a study needs the name of a folder, of letters and digits")
+    check_name(name, "--name")
     others = {part.name for other in studies() if other != study.name for part in read(other).expand_parts()}
     if name in others | (set(studies()) - {study.name}):
         raise InputError(f"--name {name!r}: there is a study of that name, choose another")

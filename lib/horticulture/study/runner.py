@@ -19,7 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from horticulture.errors import NotebookError
 from horticulture.progress import bar, clock, columns, cut, row
 from horticulture.runs import files
-from horticulture.study.parameters import Study, beginning, notebook_parameters
+from horticulture.study.parameters import COMMON, Study, beginning, fill_in, kept
 
 HEADLESS = "HORTICULTURE_HEADLESS"
 
@@ -36,29 +36,26 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
         for path in (folder / "curves").glob("*.json"):
             path.unlink()
     about = _fixed(folder / "study.json", anew)
-    files.write_json(folder / "study.json", {"study": study.name, "parameters": parameters, **about})
+    said = {name: value for name, value in parameters.items() if name not in COMMON}
+    files.write_json(folder / "study.json", {"study": study.name, "parameters": said, **about})
     terminal = _Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
     with _Pages() as pages:
         for notebook in chosen:
-            mine = {
-                name: value for name, value in parameters.items() if name in notebook_parameters(notebook)
-            }
-            places = {"study": study.name, "outputs": str(outputs)}
             target = folder / "notebooks" / notebook.name
-            _execute(notebook, target, {**mine, **places}, terminal)
+            _execute(notebook, target, {**parameters, "study": study.name, "outputs": str(outputs)}, terminal)
             pages.begin(target)
     return folder
 
 
 def _fixed(path: Path, anew: bool) -> dict[str, Any]:
-    """What the notebooks of the study have fixed there before (`session`): it stays, for them to compare."""
+    """What the notebooks of the study have fixed there before: it stays, for them to compare."""
     try:
-        found = files.read_json(path) if path.exists() else {}
+        found = kept(path.parent)
     except files.CorruptFileError:
         if not anew:
             raise
         found = {}
-    return {"base": found["base"]} if isinstance(found, dict) and "base" in found else {}
+    return {"base": found["base"]} if "base" in found else {}
 
 
 def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal: "_Terminal") -> None:
@@ -69,9 +66,8 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
     done = False
     try:
         papermill.execute_notebook(
-            str(notebook),
+            _filled_in(notebook, parameters),
             str(target).replace("{", "{{").replace("}", "}}"),  # papermill would fill in what is in braces
-            parameters,
             engine_name="horticulture",
             kernel_name="python3",
             cwd=str(notebook.parent),
@@ -96,6 +92,15 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
             os.environ[HEADLESS] = before
     if not done:
         raise NotebookError(f"{notebook.stem} did not run to its last cell (see {target})")
+
+
+def _filled_in(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
+    """The notebook with these values in its own parameters cell, where papermill would add a second one."""
+    content = nbformat.read(notebook, as_version=4)
+    for cell in content.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = fill_in(cell.source, parameters)
+    return content
 
 
 def finished(notebook: Path) -> bool:

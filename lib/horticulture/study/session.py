@@ -1,103 +1,220 @@
-"""What a study fixes when it begins: one base recipe on one data set, in one precision.
+"""A notebook's way to its study: the parameters and where each comes from, making runs, keeping results.
 
-Curves of different recipes would stand in one picture and could not be compared. Whichever notebook comes
-first in a new study fixes them, in `study.json`; only the first notebook may change them later.
+A notebook declares the parameters of its own step only. The others it inherits: from what an earlier notebook
+of the study used, else from the study file of that name, else from where they are declared.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import ast
+import html
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from horticulture import runs
-from horticulture.errors import InputError
+from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import cluster
-from horticulture.runs.files import CorruptFileError, read_json, write_json
-from horticulture.study.config import StudyConfig
-from horticulture.training import hardware
+from horticulture.study import parameters as known_parameters
+from horticulture.study.parameters import COMMON
 
-# What all networks of a study share, as far as it says.
-BASE = (
-    *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
-    *("precision", "norms", "norm_images"),
-)
+if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes are started before
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from horticulture.runs import CurvePoint, Run
+    from horticulture.study.config import StudyConfig
+
+HERE, EARLIER, FILE, DEFAULT = "this notebook", "an earlier notebook", "the study file", "default"
+INJECTED = "# Parameters"  # how the cell begins that papermill puts below the parameters cell
 
 
-def settle(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
-    """The parameters of a notebook as the protocol of its study, whose base they keep, or begin.
+class Session:
+    """`session = Session.open(globals())`, below the parameters cell of a notebook.
 
-    parameters: of all names that the notebook declares; other names do not matter. first: the notebook that
-    trains the base. It may change it, and the study's curves go then: they were of another. Others raise
-    InputError, naming what differs.
+    parameters: every value of this step and those before it. sources: where each comes from. outputs: the
+    folder of all studies; folder: that of this one.
     """
-    folder = runs.outputs_folder(parameters["outputs"]) / parameters["study"]
-    try:
-        fixed = base_of(folder)
-    except CorruptFileError as error:
-        if not first:
-            raise
-        print(f"{error.path} is damaged: the curves of the study {folder.name} go, its runs stay")
-        error.path.unlink()
-        forget(folder)
-        fixed = None
-    if first and fixed is not None and _differences(fixed, parameters):
-        print(f"{_said(fixed, parameters)}: the curves of the study {folder.name} go, its runs stay")
-        forget(folder)
-        fixed = None
-    if fixed is None:
-        wanted, place = parameters["precision"], (parameters["device"], parameters["cluster"])
-        fixed = {name: parameters[name] for name in BASE} | {"precision": _precision(wanted, *place)}
-        write_json(folder / "study.json", {**_about(folder), "base": fixed})
-    check(parameters, folder)
-    return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 
+    def __init__(self, parameters: dict[str, Any], sources: dict[str, str], step: int) -> None:
+        from horticulture import runs
 
-def check(parameters: Mapping[str, Any], folder: Path) -> None:
-    """Raise InputError if a study was begun with another base, naming what differs and the remedy."""
-    fixed = base_of(folder)
-    if fixed is not None and _differences(fixed, parameters):
-        raise InputError(
-            f"the study {folder.name} was begun otherwise ({_said(fixed, parameters)}): give this one a name "
-            'of its own, such as study="mine", or begin again with 01_train'
+        self.parameters, self.sources, self.step = parameters, sources, step
+        self.study: str = parameters["study"]
+        self.outputs: Path = runs.outputs_folder(parameters["outputs"])
+        self.folder = self.outputs / self.study
+
+    @classmethod
+    def open(cls, namespace: Mapping[str, Any]) -> Session:
+        """The session of a notebook, from the variables of its kernel.
+
+        Taken are the names assigned in the parameters cell and in the one that papermill injects, as their
+        source says; other variables do not matter. Worker processes begin to load. Raises InputError, before
+        anything is written, for a name or a value that cannot be, and for another base recipe than the
+        study's.
+        """
+        given, own = _given(namespace)
+        declared = known_parameters.declared()
+        for name in given:
+            check_choice(name, declared, "parameter")
+        given = {name: known_parameters.typed(name, value, declared[name]) for name, value in given.items()}
+        step = max((declared[name]["step"] for name in own), default=0)
+        values = {name: about["default"] for name, about in declared.items() if about["step"] <= step}
+        sources = dict.fromkeys(values, DEFAULT)
+        place = {name: given.get(name, values[name]) for name in COMMON}
+        known_parameters.check_name(place["study"])
+        found_by_source = {
+            FILE: _of_file(place["study"], declared),
+            EARLIER: _of_folder(place) if step else {},  # the first states all there is
+            HERE: given,
+        }
+        for source, found in found_by_source.items():
+            for name, value in found.items():
+                if name in values or source == HERE:
+                    values[name], sources[name] = value, source
+        cluster.start(values["workers"], values["device"], values["cluster"])
+        session = cls(values, sources, step)
+        session._fix()
+        return session
+
+    def _fix(self) -> None:
+        """Check the base recipe against the study's, and keep what was used for the notebooks that follow."""
+        from horticulture.runs import files
+        from horticulture.study import base_recipe, config, ledger
+
+        config.count_rounds(self.parameters)
+        ledger.check(self.parameters)
+        self.config: StudyConfig = base_recipe.settle(self.parameters, first=self.step == 0)
+        self.parameters["precision"] = self.config.precision
+        said = known_parameters.kept(self.folder)
+        used = {name: value for name, value in self.parameters.items() if name not in COMMON}
+        used = {**said.get("parameters", {}), **used}
+        if (self.study, used) != (said.get("study"), said.get("parameters")):
+            files.write_json(self.folder / "study.json", {**said, "study": self.study, "parameters": used})
+
+    @cached_property
+    def place(self) -> dict[str, Any]:
+        """Where runs are made: workers, device and the address of a cluster."""
+        names = {"workers": "workers", "device": "device", "address": "cluster"}
+        return {argument: self.parameters[name] for argument, name in names.items()}
+
+    def execute(self, wanted: Iterable[Run], what: str) -> list[dict]:
+        """Make the runs that are not made yet; the result of each, in order. what: for the line of progress.
+
+        Interrupted, it keeps what was done: the same cell goes on.
+        """
+        try:
+            return cluster.execute_all(wanted, self.outputs, what=what, **self.place)
+        except KeyboardInterrupt:
+            raise InterruptedRun(
+                f"{what}: stopped, what was done is kept; run the cell again to go on"
+            ) from None
+
+    def record(self, points: Iterable[CurvePoint]) -> None:
+        """Keep the place of finished runs in the study, for its results."""
+        from horticulture import runs
+
+        runs.record_curves(self.folder, list(points))
+
+    def catch_up(self, *, pruning: bool = True) -> None:
+        """Make what the notebooks before this one make, if it is not there: whole networks, pruning runs."""
+        config = self.config
+        self.execute([point.run for point in config.wholes], "the whole network")
+        self.record(config.wholes)
+        if pruning:
+            self.execute([job.run for job in [*config.prunings, *config.guides]], "pruning")
+            self.record(config.curves_of_prunings)
+
+    def results(self) -> pd.DataFrame:
+        """A row for every network of the study that was evaluated, curves in the order of the legend."""
+        from horticulture import runs
+        from horticulture.analysis import tables
+
+        return tables.ordered(runs.collect(self.folder), self.config.criteria)
+
+    def save(self, figure: Figure, name: str) -> None:
+        """Keep a figure in the study's folder, as PNG and SVG."""
+        from horticulture.analysis import figures
+
+        figures.save(figure, self.folder / "figures", name)
+
+    def __repr__(self) -> str:
+        inherited = [
+            f"from {source}: {', '.join(f'{name}={value!r}' for name, value in values.items())}"
+            for source, values in self._by_source().items()
+            if source != HERE
+        ]
+        return "\n".join([f"study {self.study} in {self.folder}", *inherited])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td><code>{html.escape(repr(value))}</code></td><td>{source}</td></tr>"
+            for source, values in self._by_source().items()
+            for name, value in values.items()
+        )
+        inherited = sum(source != HERE for source in self.sources.values())
+        return (
+            f"<details><summary>Study <b>{html.escape(self.study)}</b>: {len(self.parameters) - inherited} "
+            f"parameters from this notebook, {inherited} inherited</summary><table><tr><th>parameter</th>"
+            f"<th>value</th><th>from</th></tr>{rows}</table></details>"
         )
 
-
-def base_of(folder: Path) -> dict[str, Any] | None:
-    """What a study has fixed; None if nothing yet. Raises CorruptFileError if the file does not say."""
-    fixed = _about(folder).get("base")
-    if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
-        raise CorruptFileError(folder / "study.json")
-    return fixed
-
-
-def forget(folder: Path) -> None:
-    """A study's curves and its base; its runs stay."""
-    for path in (folder / "curves").glob("*.json"):
-        path.unlink()
-    about = _about(folder)
-    if about.pop("base", None) is not None:
-        write_json(folder / "study.json", about)
+    def _by_source(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {source: {} for source in (EARLIER, FILE, DEFAULT, HERE)}
+        for name, value in self.parameters.items():
+            if name not in COMMON or self.sources[name] == HERE:
+                found[self.sources[name]][name] = value
+        return {source: values for source, values in found.items() if values}
 
 
-def _about(folder: Path) -> dict[str, Any]:
-    path = folder / "study.json"
-    found = read_json(path) if path.exists() else {}
-    if not isinstance(found, dict):
-        raise CorruptFileError(path)
+def _given(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The parameters that a notebook states, and which of them its own cell declares.
+
+    Outside of a notebook, where no cells are remembered, every name that is a parameter's.
+    """
+    if "In" not in namespace:
+        found = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
+        return found, list(found)
+    cells = [_assigned(source) for source in namespace["In"]]
+    at = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
+    if at is None:
+        raise InputError("run the cell with the parameters first: it is the second one")
+    injected = [n for n, source in enumerate(namespace["In"]) if n > at and source.startswith(INJECTED)]
+    names = cells[at] | (cells[injected[-1]] if injected else {})
+    return {name: namespace[name] for name in names}, [name for name, typed in cells[at].items() if typed]
+
+
+def _assigned(source: str) -> dict[str, bool]:
+    """The names that a cell assigns, and whether it says of which type."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return {}
+    found: dict[str, bool] = {}
+    for line in body:
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            found[line.target.id] = True
+        elif isinstance(line, ast.Assign):
+            found |= {target.id: False for target in line.targets if isinstance(target, ast.Name)}
     return found
 
 
-def _differences(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
-    names = [name for name in BASE if fixed[name] != parameters[name]]
-    return [name for name in names if (name, parameters[name]) != ("precision", "auto")]
+def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
+    """What the study file of that name says, or of the part of a study that is called so."""
+    for name in known_parameters.studies():
+        for part in known_parameters.read(name).expand_parts():
+            if part.name == study:
+                return {
+                    key: known_parameters.typed(key, value, declared[key])
+                    for key, value in part.parameters.items()
+                }
+    return {}
 
 
-def _said(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
-    different = _differences(fixed, parameters)
-    return ", ".join(f"{name}={parameters[name]!r} instead of {fixed[name]!r}" for name in different)
+def _of_folder(place: Mapping[str, Any]) -> dict[str, Any]:
+    """What earlier notebooks of the study used, as its folder says."""
+    from horticulture import runs
 
-
-def _precision(wanted: str, device: str, address: str) -> str:
-    """The precision of a whole study: what the machine that computes does natively, of `auto`."""
-    if address:
-        return cluster.precision(wanted, device, address)
-    return hardware.precision(wanted, hardware.resolve_device(device))
+    said = known_parameters.kept(runs.outputs_folder(place["outputs"]) / place["study"])
+    used = {**said.get("parameters", {}), **said.get("base", {})}
+    return {name: value for name, value in used.items() if name not in COMMON}

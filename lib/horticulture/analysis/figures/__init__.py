@@ -9,7 +9,7 @@ from horticulture.analysis.figures.architectures import (
     widths,
 )
 from horticulture.analysis.figures.comparisons import agreement, budgets, saliency_against_truth
-from horticulture.analysis.figures.curves import against_training, error_against
+from horticulture.analysis.figures.curves import against_training, error_against, one_legend
 from horticulture.analysis.figures.sheets import images
 from horticulture.analysis.figures.study import bytes_on_disk, of_study
 from horticulture.analysis.figures.style import CURVES, CurveStyle, magnitude, save, use_style
@@ -28,6 +28,7 @@ __all__ = [
     "label",
     "magnitude",
     "of_study",
+    "one_legend",
     "profiles_found",
     "round_view",
     "saliency_against_truth",

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from horticulture.analysis.figures.style import BLACK, COLORS, CURVES, GREY, HOLLOW, CurveStyle, magnitude
@@ -148,6 +149,19 @@ def _legend(ax: Axes, marks: pd.DataFrame, outlines: bool = False) -> None:
         ax.legend(handles, labels, fontsize=9)
     else:
         ax.legend(handles, labels, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
+
+
+def one_legend(figure: Figure) -> None:
+    """For axes side by side with the same curves: one legend, right of the last of them."""
+    *others, last = figure.axes
+    for ax in others:
+        if found := ax.get_legend():
+            found.remove()
+    if legend := last.get_legend():
+        handles = [handle for handle in legend.legend_handles if handle]
+        said = [text.get_text() for text in legend.get_texts()]
+        last.legend(handles, said, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.tight_layout()
 
 
 def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:

@@ -1,0 +1,96 @@
+"""What a study fixes when it begins: one base recipe on one data set, in one precision.
+
+Curves of different recipes would stand in one picture and could not be compared. Whichever notebook comes
+first in a new study fixes them, in `study.json`; only the first notebook may change them later.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from horticulture import runs
+from horticulture.errors import InputError
+from horticulture.execution import cluster
+from horticulture.runs.files import CorruptFileError, write_json
+from horticulture.study.config import StudyConfig
+from horticulture.study.parameters import kept
+from horticulture.training import hardware
+
+# What all networks of a study share, as far as it says.
+BASE = (
+    *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
+    *("precision", "norms", "norm_images"),
+)
+
+
+def settle(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
+    """The parameters of a notebook as the protocol of its study, whose base they keep, or begin.
+
+    parameters: of all names that the notebook declares; other names do not matter. first: the notebook that
+    trains the base. It may change it, and the study's curves go then: they were of another. Others raise
+    InputError, naming what differs.
+    """
+    folder = runs.outputs_folder(parameters["outputs"]) / parameters["study"]
+    try:
+        fixed = base_of(folder)
+    except CorruptFileError as error:
+        if not first:
+            raise
+        print(f"{error.path} is damaged: the curves of the study {folder.name} go, its runs stay")
+        error.path.unlink()
+        forget(folder)
+        fixed = None
+    if first and fixed is not None and _differences(fixed, parameters):
+        print(f"{_said(fixed, parameters)}: the curves of the study {folder.name} go, its runs stay")
+        forget(folder)
+        fixed = None
+    if fixed is None:
+        wanted, place = parameters["precision"], (parameters["device"], parameters["cluster"])
+        fixed = {name: parameters[name] for name in BASE} | {"precision": _precision(wanted, *place)}
+        write_json(folder / "study.json", {**kept(folder), "base": fixed})
+    check(parameters, folder)
+    return StudyConfig.of({**parameters, "precision": fixed["precision"]})
+
+
+def check(parameters: Mapping[str, Any], folder: Path) -> None:
+    """Raise InputError if a study was begun with another base, naming what differs and the remedy."""
+    fixed = base_of(folder)
+    if fixed is not None and _differences(fixed, parameters):
+        raise InputError(
+            f"the study {folder.name} was begun otherwise ({_said(fixed, parameters)}): give this one a name "
+            'of its own, such as study="mine", or begin again with 01_train'
+        )
+
+
+def base_of(folder: Path) -> dict[str, Any] | None:
+    """What a study has fixed; None if nothing yet. Raises CorruptFileError if the file does not say."""
+    fixed = kept(folder).get("base")
+    if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
+        raise CorruptFileError(folder / "study.json")
+    return fixed
+
+
+def forget(folder: Path) -> None:
+    """A study's curves and its base; its runs stay."""
+    for path in (folder / "curves").glob("*.json"):
+        path.unlink()
+    said = kept(folder)
+    if said.pop("base", None) is not None:
+        write_json(folder / "study.json", said)
+
+
+def _differences(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
+    names = [name for name in BASE if fixed[name] != parameters[name]]
+    return [name for name in names if (name, parameters[name]) != ("precision", "auto")]
+
+
+def _said(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+    different = _differences(fixed, parameters)
+    return ", ".join(f"{name}={parameters[name]!r} instead of {fixed[name]!r}" for name in different)
+
+
+def _precision(wanted: str, device: str, address: str) -> str:
+    """The precision of a whole study: what the machine that computes does natively, of `auto`."""
+    if address:
+        return cluster.precision(wanted, device, address)
+    return hardware.precision(wanted, hardware.resolve_device(device))
