@@ -34,22 +34,22 @@ def said(tmp_path: Path) -> dict:
 
 def test_whatever_notebook_comes_first_fixes_the_base(parameters, tmp_path):
     assert base_recipe.base_of(tmp_path / "trial") is None
-    asked = base_recipe.settle(parameters)
+    asked = base_recipe.fix(parameters)
     assert asked == StudyConfig.of(parameters)
     assert said(tmp_path)["base"] == {name: parameters[name] for name in base_recipe.BASE}
     assert base_recipe.base_of(tmp_path / "trial") == said(tmp_path)["base"]
-    again = base_recipe.settle({**parameters, "steps": 9, "seeds": [1]})  # of these there may be several
+    again = base_recipe.fix({**parameters, "steps": 9, "seeds": [1]})  # of these there may be several
     assert (again.steps, again.seeds) == (9, [1])
     base_recipe.check(parameters, tmp_path / "another")  # has fixed nothing
 
 
 @pytest.mark.parametrize("name", base_recipe.BASE)
 def test_another_base_is_refused_by_name_with_the_remedy(parameters, tmp_path, name):
-    base_recipe.settle(parameters)
+    base_recipe.fix(parameters)
     before = (tmp_path / "trial" / "study.json").read_bytes()
     other = {**parameters, name: {"precision": "bfloat16"}.get(name, 7)}
     with pytest.raises(InputError) as error:
-        base_recipe.settle(other)
+        base_recipe.fix(other)
     text = str(error.value)
     assert "\n" not in text
     assert f"the study trial was begun otherwise ({name}={other[name]!r} instead of " in text
@@ -60,36 +60,36 @@ def test_another_base_is_refused_by_name_with_the_remedy(parameters, tmp_path, n
 
 
 def test_all_that_differs_is_named(parameters):
-    base_recipe.settle(parameters)
+    base_recipe.fix(parameters)
     with pytest.raises(InputError, match=r"images=0 instead of 96, epochs=3 instead of 2"):
-        base_recipe.settle({**parameters, "epochs": 3, "images": 0})
+        base_recipe.fix({**parameters, "epochs": 3, "images": 0})
 
 
 def test_the_first_notebook_may_change_it_and_the_curves_go(parameters, tmp_path, capsys):
     study = tmp_path / "trial"
-    base = base_recipe.settle(parameters, first=True).baselines[0]
+    base = base_recipe.fix(parameters, first=True).baselines[0]
     assert capsys.readouterr().out == ""
     runs.record_curves(study, [runs.CurvePoint("whole", base), runs.CurvePoint("width", base)])
     (study / "curves" / "note.txt").write_text("mine")
     kept = runs.folder(base, tmp_path)
     kept.mkdir(parents=True)
     runs.write_result(base, tmp_path, {}, {})
-    base_recipe.settle(parameters, first=True)  # the same once more
+    base_recipe.fix(parameters, first=True)  # the same once more
     assert len(list((study / "curves").glob("*.json"))) == 2
-    asked = base_recipe.settle({**parameters, "epochs": 3}, first=True)
+    asked = base_recipe.fix({**parameters, "epochs": 3}, first=True)
     assert asked.epochs == said(tmp_path)["base"]["epochs"] == 3
     assert [path.name for path in (study / "curves").iterdir()] == ["note.txt"]
     assert runs.result(base, tmp_path) is not None
     told = capsys.readouterr().out
     assert told == "epochs=3 instead of 2: the curves of the study trial go, its runs stay\n"
     with pytest.raises(InputError, match="epochs=2 instead of 3"):
-        base_recipe.settle(parameters)
+        base_recipe.fix(parameters)
 
 
 def test_what_else_stands_in_the_file_stays(parameters, tmp_path):
     (tmp_path / "trial").mkdir()
     (tmp_path / "trial" / "study.json").write_text(json.dumps({"device": "an abacus"}))
-    base_recipe.settle(parameters)
+    base_recipe.fix(parameters)
     assert said(tmp_path)["device"] == "an abacus"
     base_recipe.forget(tmp_path / "trial")
     assert said(tmp_path) == {"device": "an abacus"}
@@ -104,29 +104,29 @@ def test_auto_is_settled_once_a_study(parameters, tmp_path, monkeypatch, native)
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: native)
     expected = "bfloat16" if native else "float32"
     auto = {**parameters, "precision": "auto"}
-    first = base_recipe.settle(auto)
+    first = base_recipe.fix(auto)
     assert first.precision == said(tmp_path)["base"]["precision"] == expected
-    assert first.recipe.precision == first.plan("fisher").precision == expected
+    assert first.recipe.precision == first.pruning_recipe("fisher").precision == expected
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: not native)
-    assert base_recipe.settle(auto).baselines == first.baselines
-    assert base_recipe.settle(auto, first=True).baselines == first.baselines
-    assert base_recipe.settle({**parameters, "precision": expected}).baselines == first.baselines
+    assert base_recipe.fix(auto).baselines == first.baselines
+    assert base_recipe.fix(auto, first=True).baselines == first.baselines
+    assert base_recipe.fix({**parameters, "precision": expected}).baselines == first.baselines
     with pytest.raises(InputError, match=f"instead of '{expected}'"):
-        base_recipe.settle({**parameters, "precision": "float32" if native else "bfloat16"})
+        base_recipe.fix({**parameters, "precision": "float32" if native else "bfloat16"})
 
 
 def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
     name = hardware.processor(torch.device("cpu"))
     with pytest.raises(InputError, match=re.escape(f"{name} only imitates bfloat16")):
-        base_recipe.settle({**parameters, "precision": "bfloat16"})
+        base_recipe.fix({**parameters, "precision": "bfloat16"})
     assert not (tmp_path / "trial").exists()
 
 
 def test_with_a_cluster_a_worker_is_asked(parameters, monkeypatch):
     asked = []
     monkeypatch.setattr(cluster, "precision", lambda *told: asked.append(told) or "bfloat16")
-    found = base_recipe.settle({**parameters, "precision": "auto", "cluster": "tcp://there:1"})
+    found = base_recipe.fix({**parameters, "precision": "auto", "cluster": "tcp://there:1"})
     assert (found.precision, asked) == ("bfloat16", [("auto", "cpu", "tcp://there:1")])
 
 
@@ -140,9 +140,9 @@ def test_a_damaged_file_is_refused_by_its_path(parameters, tmp_path, content, ca
     path.write_text(content)
     runs.record_curves(path.parent, [runs.CurvePoint("whole", StudyConfig.of(parameters).baselines[0])])
     with pytest.raises(InputError, match=rf"{path} is damaged"):
-        base_recipe.settle(parameters)
+        base_recipe.fix(parameters)
     assert path.read_text() == content
-    base_recipe.settle(parameters, first=True)  # begins again
+    base_recipe.fix(parameters, first=True)  # begins again
     assert said(tmp_path)["base"]["epochs"] == 2
     assert not list((path.parent / "curves").iterdir())
     assert capsys.readouterr().out == f"{path} is damaged: the curves of the study trial go, its runs stay\n"

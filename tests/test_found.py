@@ -13,7 +13,7 @@ from horticulture.data import digits
 from horticulture.errors import InputError
 from horticulture.execution import loading
 from horticulture.runs import CurvePoint
-from horticulture.study import ledger
+from horticulture.study import budgets
 from horticulture.study.config import StudyConfig
 from tests.conftest import clutter_parts
 
@@ -56,9 +56,13 @@ def little_clutter():
 def outputs(little_clutter, tmp_path_factory) -> Path:
     """The study as notebooks make it: wholes, prunings, and every budget."""
     outputs = tmp_path_factory.mktemp("outputs")
-    for taken in [*ASKED.prunings, *SLIM.prunings]:
+    for taken in [*ASKED.pruning_jobs, *SLIM.pruning_jobs]:
         execution.execute(taken.run, outputs, "cpu")
-    members = [*ASKED.wholes, *ASKED.curves_of_prunings, *ledger.budget_points(ASKED, ASKED.found(outputs))]
+    members = [
+        *ASKED.whole_points,
+        *ASKED.pruning_points,
+        *budgets.budget_points(ASKED, ASKED.pruned_networks(outputs)),
+    ]
     for member in members:
         execution.execute(member.run, outputs, "cpu")
     runs.record_curves(outputs / "study", members)
@@ -74,42 +78,43 @@ def results(outputs) -> pd.DataFrame:
 
 
 def test_a_longer_study_is_longer_before_between_and_after_the_removals():
-    longer = ASKED.at(2.5)
+    longer = ASKED.trained_longer(2.5)
     assert (longer.epochs, longer.steps, longer.finetune_epochs) == (8, 5, 5)  # round(7.5), 2.5 * 2, 2.5 * 2
     assert longer.sizes == ASKED.factor_sizes
-    assert ASKED.at(1) is ASKED
-    assert ASKED.at(0.1).epochs == ASKED.at(0.1).steps == 1
-    assert replace(ASKED, factor_sizes=[]).at(2).sizes == ASKED.sizes
+    assert ASKED.trained_longer(1) is ASKED
+    assert ASKED.trained_longer(0.1).epochs == ASKED.trained_longer(0.1).steps == 1
+    assert replace(ASKED, factor_sizes=[]).trained_longer(2).sizes == ASKED.sizes
     assert longer.whole_macs == 8 * 96 * WHOLE.macs
 
 
 def test_every_base_that_is_trained_is_a_row():
-    found = replace(ASKED, seeds=[0, 1]).wholes
+    found = replace(ASKED, seeds=[0, 1]).whole_points
     about = [(m.curve, m.criterion, m.longer, m.run.seed, m.run.recipe["epochs"]) for m in found]
     assert about == [("whole", "", n, seed, 3 * n) for n in (1, 2) for seed in (0, 1)]
     assert [member.whole_macs for member in found] == [3 * 96 * WHOLE.macs] * 2 + [6 * 96 * WHOLE.macs] * 2
-    penalised = replace(SLIM, base_epoch_factors=[2], criterion="slimming,l1").wholes
+    penalised = replace(SLIM, base_epoch_factors=[2], criterion="slimming,l1").whole_points
     about = [(m.criterion, m.longer, m.run.recipe["penalty"]) for m in penalised]
     ways = (("", "none"), ("slimming", "slimming"))
     assert about == [(name, longer, penalty) for longer in (1, 2) for name, penalty in ways]
     bases = {
-        taken.base.key for taken in replace(SLIM, base_epoch_factors=[2], criterion="slimming,l1").prunings
+        taken.base.key
+        for taken in replace(SLIM, base_epoch_factors=[2], criterion="slimming,l1").pruning_jobs
     }
     assert bases < {member.run.key for member in penalised}
     assert len({member.run.key for member in penalised}) == 4
 
 
 def test_a_longer_pruning_is_drawn_at_its_own_sizes_only():
-    assert [m.longer for m in ASKED.curves_of_prunings] == [1]
-    assert [m.longer for m in replace(ASKED, factor_sizes=[]).curves_of_prunings] == [1, 2]
+    assert [m.longer for m in ASKED.pruning_points] == [1]
+    assert [m.longer for m in replace(ASKED, factor_sizes=[]).pruning_points] == [1, 2]
 
 
 def test_budgets_follow_the_base_that_was_pruned(outputs):
-    once, _, twice = ASKED.found(outputs)
-    assert (once.taken.longer, twice.taken.longer) == (1, 2)
-    assert [what.taken.base.recipe["epochs"] for what in (once, twice)] == [3, 6]
+    once, _, twice = ASKED.pruned_networks(outputs)
+    assert (once.job.longer, twice.job.longer) == (1, 2)
+    assert [what.job.base.recipe["epochs"] for what in (once, twice)] == [3, 6]
     for what, times in ((once, 1), (twice, 2)):
-        found = {member.curve: member for member in ledger.budget_points(ASKED, [what])}
+        found = {member.curve: member for member in budgets.budget_points(ASKED, [what])}
         bought = math.floor(3 * times * WHOLE.macs / what.macs)
         epochs = {
             **{"pruned-tuned": 0, "fine-tuned": 2 * times, "lr-rewound": 2 * times},
@@ -128,7 +133,7 @@ def test_budgets_follow_the_base_that_was_pruned(outputs):
 
 def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
     """Its row stands in the place of the pruning's; no other round is touched."""
-    once, last, twice = ASKED.found(outputs)
+    once, last, twice = ASKED.pruned_networks(outputs)
     assert 0 < once.round < 7 == last.round
     assert once.round % 4  # the pruning has not measured that one
     tuned = results[results["curve"] == "pruned-tuned"]
@@ -147,44 +152,44 @@ def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
         assert row["train_macs"] == member.before
     measured = rounds["test_error"].notna()
     assert sorted(rounds.index[measured]) == sorted({0, 4, 7, once.round})
-    removed = runs.removals(once.taken.run, outputs).set_index("round")
+    removed = runs.removals(once.job.run, outputs).set_index("round")
     assert rounds.loc[4, "test_error"] == removed.loc[4, "test_error"]
     assert rounds.loc[7, "test_error"] == removed.loc[7, "test_error"]  # twice the same
 
 
 def test_the_share_of_the_compute_by_hand(outputs, results):
     """Of what the whole network's training took, at the same length: 96 images an epoch, 64 a round."""
-    once, last, twice = ASKED.found(outputs)
+    once, last, twice = ASKED.pruned_networks(outputs)
     shares = {key: group["compute_share"].tolist() for key, group in results.groupby(["curve", "longer"])}
     assert shares["whole", 1] == shares["whole", 2] == [1.0]
     for what, times in ((once, 1), (last, 1), (twice, 2)):
         base = 3 * times * 96 * WHOLE.macs
-        removed = runs.removals(what.taken.run, outputs)
-        shapes = [runs.architecture_at(what.taken.run, removed, r) for r in range(what.round + 1)]
+        removed = runs.removals(what.job.run, outputs)
+        shapes = [runs.architecture_at(what.job.run, removed, r) for r in range(what.round + 1)]
         tuning = sum(32 * 2 * times * shape.macs for shape in shapes)
         rows = results[(results["longer"] == times) & (results["round"] == what.round)].set_index("curve")
         assert rows.loc["pruned-tuned", "compute_share"] == pytest.approx(tuning / base)
-        scratch = 3 * times * 96 * what.shape.macs / base
+        scratch = 3 * times * 96 * what.architecture.macs / base
         assert rows.loc["pruned-scratch", "compute_share"] == pytest.approx(scratch)
         assert rows.loc["scratch-b", "compute_share"] <= 1 < scratch + rows.loc["scratch-b", "compute_share"]
         assert rows.loc["fine-tuned", "compute_share"] == pytest.approx(scratch * 2 / 3)
-        assert rows.loc["fine-tuned", "train_macs"] == base + tuning + 2 * times * 96 * what.shape.macs
+        assert rows.loc["fine-tuned", "train_macs"] == base + tuning + 2 * times * 96 * what.architecture.macs
 
 
 # --- channels that are selected --------------------------------------------------------------------------
 
 
 def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(outputs):
-    (what,) = SLIM.found(outputs)
-    whole, table = SLIM.whole, pd.read_csv(runs.folder(what.taken.run, outputs) / "removals.csv")
+    (what,) = SLIM.pruned_networks(outputs)
+    whole, table = SLIM.whole, pd.read_csv(runs.folder(what.job.run, outputs) / "removals.csv")
     gone = set(zip(table["group"], table["channel"], strict=True))
     left = [[c for c in range(n) if (g, c) not in gone] for g, n in enumerate(whole.widths)]
     expected = [kept if most else [] for kept, most in zip(left, whole.most, strict=True)]
     assert sum(map(bool, expected)) == 4  # one a block, and that before the classifier
-    found = {member.curve: member.run for member in ledger.budget_points(SLIM, [what])}
+    found = {member.curve: member.run for member in budgets.budget_points(SLIM, [what])}
     for budget in ("pruned-scratch", "scratch-b"):
         assert found[budget].recipe["selections"] == expected
-    pruned = execution.load(what.taken.run, outputs)
+    pruned = execution.load(what.job.run, outputs)
     assert networks.selections(pruned) == expected
     execution.execute(found["pruned-scratch"], outputs, "cpu")
     made = execution.load(found["pruned-scratch"], outputs)
@@ -195,7 +200,7 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     even = networks.selections(execution.load(found["reselected"], outputs))
     assert even == [
         [i * most // width for i in range(width)] if most else []
-        for width, most in zip(what.shape.widths, whole.most, strict=True)
+        for width, most in zip(what.architecture.widths, whole.most, strict=True)
     ]
     assert even != expected
     assert found["reselected"].key != found["pruned-scratch"].key
@@ -206,26 +211,26 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
 
 def test_channels_that_are_selected_evenly_need_no_saying(outputs, capsys):
     """One run has one name: its key says nothing of a choice that would be made anyway."""
-    (what,) = SLIM.found(outputs)
+    (what,) = SLIM.pruned_networks(outputs)
     even = [
         [i * most // width for i in range(width)] if most else []
-        for width, most in zip(what.shape.widths, what.shape.most, strict=True)
+        for width, most in zip(what.architecture.widths, what.architecture.most, strict=True)
     ]
     for spread in (what._replace(selections=even), what._replace(selections=None)):
-        assert ledger.scratch_e(SLIM, spread) == ledger.reselected(SLIM, what)
-        left = ledger.budget_points(replace(SLIM, budgets=["pruned-scratch", "reselected"]), [spread])
+        assert budgets.scratch_e(SLIM, spread) == budgets.reselected(SLIM, what)
+        left = budgets.budget_points(replace(SLIM, budgets=["pruned-scratch", "reselected"]), [spread])
         assert [member.curve for member in left] == ["pruned-scratch"]
         assert "reselected is left out for slimming −40 %, seed 0: no group" in capsys.readouterr().out
-    network = networks.build(what.shape)
+    network = networks.build(what.architecture)
     assert networks.selections(network) == even
 
 
 def test_where_nothing_is_selected_there_is_nothing_to_select_anew(outputs, capsys):
-    once, *_ = ASKED.found(outputs)
+    once, *_ = ASKED.pruned_networks(outputs)
     assert once.selections is None
     with pytest.raises(InputError, match="no group of this network selects channels"):
-        ledger.reselected(ASKED, once)
-    found = ledger.budget_points(replace(ASKED, budgets=["reselected"]), [once])
+        budgets.reselected(ASKED, once)
+    found = budgets.budget_points(replace(ASKED, budgets=["reselected"]), [once])
     assert [member.curve for member in found] == ["pruned-tuned"]
     assert "reselected is left out for fisher, seed 0: no group" in capsys.readouterr().out
 

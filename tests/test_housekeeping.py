@@ -79,7 +79,7 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
 def outputs(tmp_path):
     """A study whose curve has one network, and whose parameters ask for a pruning; and runs of no study."""
     config = StudyConfig.of(SMOKE)
-    (base,), (taken,) = config.baselines, config.prunings
+    (base,), (taken,) = config.baselines, config.pruning_jobs
     curve = replace(base, seed=7)  # only the curves speak of it
     runs.record_curves(tmp_path / "mine", [CurvePoint("width", curve)])
     files.write_json(tmp_path / "mine" / "study.json", {"study": "mine", "parameters": SMOKE})

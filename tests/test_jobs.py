@@ -17,7 +17,7 @@ from horticulture.errors import InputError
 from horticulture.execution import executor, loading
 from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run
-from horticulture.study import ledger
+from horticulture.study import validation
 from horticulture.training import TrainingRecipe
 from tests.conftest import clutter_parts
 
@@ -257,15 +257,15 @@ PARAMETERS = {
     ],
 )
 def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said):
-    ledger.check(PARAMETERS)
+    validation.check(PARAMETERS)
     with pytest.raises(InputError, match=said):
-        ledger.check({**PARAMETERS, **change})
+        validation.check({**PARAMETERS, **change})
 
 
 def test_a_depth_is_refused_only_where_there_is_none():
-    ledger.check({**PARAMETERS, "network": "wrn-16-1", "curves": ["depth"]})
-    ledger.check({**PARAMETERS, "curves": ["depth"], "sizes": [1]})
-    ledger.check({**PARAMETERS, "curves": ["transferred"], "guide_network": "wrn-16-1"})
+    validation.check({**PARAMETERS, "network": "wrn-16-1", "curves": ["depth"]})
+    validation.check({**PARAMETERS, "curves": ["depth"], "sizes": [1]})
+    validation.check({**PARAMETERS, "curves": ["transferred"], "guide_network": "wrn-16-1"})
 
 
 # --- where a training begins -----------------------------------------------------------------------------

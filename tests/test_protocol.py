@@ -10,7 +10,7 @@ from horticulture.data import digits
 from horticulture.errors import InputError
 from horticulture.execution import loading
 from horticulture.pruning import PruningRecipe, unstructured
-from horticulture.study import config, ledger
+from horticulture.study import config, validation
 from horticulture.study.config import StudyConfig
 from horticulture.training import TrainingRecipe
 from tests.conftest import clutter_parts
@@ -42,7 +42,7 @@ def little_clutter():
 def outputs(little_clutter, tmp_path_factory) -> Path:
     """All prunings of the two protocols."""
     outputs = tmp_path_factory.mktemp("outputs")
-    for taken in [*BY_RATIO.prunings, *BY_CHANNEL.prunings]:
+    for taken in [*BY_RATIO.pruning_jobs, *BY_CHANNEL.pruning_jobs]:
         execution.execute(taken.run, outputs, "cpu")
     return outputs
 
@@ -68,7 +68,7 @@ def test_a_base_is_a_training_from_scratch():
 
 def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
     asked = replace(BY_RATIO, ratios=[0.3, 0.5], seeds=[0, 1])
-    found = [(t.criterion, t.ratio, t.run.seed, t.base.recipe["epochs"]) for t in asked.prunings]
+    found = [(t.criterion, t.ratio, t.run.seed, t.base.recipe["epochs"]) for t in asked.pruning_jobs]
     assert found == [
         (name, ratio, seed, epochs)
         for name in ("fisher", "slimming", "magnitude")
@@ -76,18 +76,18 @@ def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
         for ratio in (0.3, 0.5)
         for seed in (0, 1)
     ]
-    assert len({taken.run.key for taken in asked.prunings}) == 24
-    assert [(t.longer, t.run.recipe["steps"]) for t in asked.prunings[:8]] == [(1, 2)] * 4 + [(2, 4)] * 4
-    assert len({taken.base.key for taken in asked.prunings}) == 8  # magnitude shares those of fisher
-    assert [t.sparse for t in asked.prunings] == [False] * 16 + [True] * 8
-    assert all(taken.run.start == taken.base for taken in asked.prunings)
+    assert len({taken.run.key for taken in asked.pruning_jobs}) == 24
+    assert [(t.longer, t.run.recipe["steps"]) for t in asked.pruning_jobs[:8]] == [(1, 2)] * 4 + [(2, 4)] * 4
+    assert len({taken.base.key for taken in asked.pruning_jobs}) == 8  # magnitude shares those of fisher
+    assert [t.sparse for t in asked.pruning_jobs] == [False] * 16 + [True] * 8
+    assert all(taken.run.start == taken.base for taken in asked.pruning_jobs)
 
 
 def test_a_base_carries_the_penalty_that_its_criterion_needs():
     asked = replace(BY_RATIO, criterion="l1,slimming,blocks", base_epoch_factors=[1])
-    found = [(taken.base.recipe["penalty"], taken.base.recipe["strength"]) for taken in asked.prunings]
+    found = [(taken.base.recipe["penalty"], taken.base.recipe["strength"]) for taken in asked.pruning_jobs]
     assert found == [("none", 0), ("slimming", 1e-3), ("blocks", 0.1)]
-    assert asked.prunings[0].base == asked.baselines[0]
+    assert asked.pruning_jobs[0].base == asked.baselines[0]
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ def test_a_penalty_without_a_strength_is_refused(strengths):
 
 def test_a_plan_says_of_weights_only_what_weights_know():
     asked = replace(BY_RATIO, measure="params", scope="layer", floor=0.2, rounds=3, criterion="l1,magnitude")
-    channels, weights = (PruningRecipe(**taken.run.recipe) for taken in asked.prunings[::2])
+    channels, weights = (PruningRecipe(**taken.run.recipe) for taken in asked.pruning_jobs[::2])
     assert channels == PruningRecipe(3, "l1", 0.5, "params", "layer", 0.2, steps=2, lr=0.01, batch_size=32)
     assert weights == PruningRecipe(3, "magnitude", 0.5, "params", "layer", steps=2, lr=0.01, batch_size=32)
-    preset = replace(asked, scope="vgg-16-a", criterion="magnitude").prunings[0]
+    preset = replace(asked, scope="vgg-16-a", criterion="magnitude").pruning_jobs[0]
     assert preset.run.recipe["scope"] == "global"  # presets are of channels
 
 
@@ -120,12 +120,12 @@ def test_a_scope_that_is_not_the_criterions_own_is_part_of_its_name():
     }
     for scope, names in named.items():
         asked = replace(every, scope=scope)
-        assert [asked.called(name) for name in every.criteria] == names
-        penalised = [member.criterion for member in asked.wholes if member.criterion]
+        assert [asked.criterion_label(name) for name in every.criteria] == names
+        penalised = [member.criterion for member in asked.whole_points if member.criterion]
         assert penalised == [name for name in names if name[:6] in ("slimmi", "blocks")]
         if scope != "vgg-16-a":  # which this network does not have
-            assert [taken.member().criterion for taken in asked.prunings] == names
-    assert next(t.label for t in replace(every, scope="global").prunings) == "l1 (global) −50 %"
+            assert [taken.point().criterion for taken in asked.pruning_jobs] == names
+    assert next(t.label for t in replace(every, scope="global").pruning_jobs) == "l1 (global) −50 %"
 
     said = str(PruningRecipe(1, "l1", 0.5))
     assert said == str(PruningRecipe(1, "l1", 0.5, scope="layer")) == str(PruningRecipe(1, "fisher", 0.5))
@@ -138,8 +138,8 @@ def test_what_two_studies_ask_for_is_one_run():
     other = replace(
         BY_RATIO, budgets=["fine-tuned"], sizes=[0.1], criterion="magnitude,fisher", curves=["width"]
     )
-    mine = {taken.run.key for taken in BY_RATIO.prunings}
-    assert {taken.run.key for taken in other.prunings} < mine
+    mine = {taken.run.key for taken in BY_RATIO.pruning_jobs}
+    assert {taken.run.key for taken in other.pruning_jobs} < mine
 
 
 @pytest.mark.parametrize(
@@ -155,31 +155,31 @@ def test_what_two_studies_ask_for_is_one_run():
     ids=str,
 )
 def test_the_share_that_goes_is_known_beforehand(change, ratio, label):
-    (taken,) = replace(ASKED, **change).prunings
+    (taken,) = replace(ASKED, **change).pruning_jobs
     assert taken.ratio == (ratio if ratio is None else pytest.approx(ratio))
     assert taken.label == label
-    assert taken.member().ratio == taken.ratio
+    assert taken.point().ratio == taken.ratio
 
 
 # --- what was found --------------------------------------------------------------------------------------
 
 
 def test_of_a_pruning_by_ratio_the_last_round_is_looked_at(outputs):
-    found = replace(BY_RATIO, sizes=[1.0, 0.9]).found(outputs)
-    assert [(what.taken.criterion, what.round) for what in found] == [
-        (taken.criterion, 1) for taken in BY_RATIO.prunings
+    found = replace(BY_RATIO, sizes=[1.0, 0.9]).pruned_networks(outputs)
+    assert [(what.job.criterion, what.round) for what in found] == [
+        (taken.criterion, 1) for taken in BY_RATIO.pruning_jobs
     ]
     for what in found[:4]:
-        assert sum(what.shape.widths) == 56  # of 112
-        assert what.shape == execution.load(what.taken.run, outputs).architecture
-        assert what.macs == what.shape.macs
+        assert sum(what.architecture.widths) == 56  # of 112
+        assert what.architecture == execution.load(what.job.run, outputs).architecture
+        assert what.macs == what.architecture.macs
 
 
 def test_of_single_weights_the_shape_is_whole_and_the_macs_are_those_left(outputs):
-    for what in BY_RATIO.found(outputs)[4:]:
-        assert what.taken.sparse
-        assert what.shape == WHOLE
-        network = execution.load(what.taken.run, outputs)
+    for what in BY_RATIO.pruned_networks(outputs)[4:]:
+        assert what.job.sparse
+        assert what.architecture == WHOLE
+        network = execution.load(what.job.run, outputs)
         masks = unstructured.current_masks(network)
         gone = sum(int((~mask).sum()) for mask in masks.values())
         assert gone == round(0.5 * sum(mask.numel() for mask in masks.values()))
@@ -189,8 +189,8 @@ def test_of_single_weights_the_shape_is_whole_and_the_macs_are_those_left(output
 
 
 def test_of_a_pruning_by_channel_the_rounds_nearest_to_the_sizes(outputs):
-    found = BY_CHANNEL.found(outputs)
-    removed = runs.removals(BY_CHANNEL.prunings[0].run, outputs).set_index("round")["params"]
+    found = BY_CHANNEL.pruned_networks(outputs)
+    removed = runs.removals(BY_CHANNEL.pruning_jobs[0].run, outputs).set_index("round")["params"]
     nearest = [
         min(removed.index, key=lambda r: abs(removed[r] - s * WHOLE.params)) for s in (1.0, 0.988, 0.5)
     ]
@@ -198,49 +198,51 @@ def test_of_a_pruning_by_channel_the_rounds_nearest_to_the_sizes(outputs):
     assert (nearest[0], nearest[2]) == (0, 4)
     assert 0 < nearest[1] < 4
     for what in found:
-        assert what.shape.params == removed[what.round]
+        assert what.architecture.params == removed[what.round]
 
 
 def test_each_network_is_looked_at_once(outputs):
-    found = replace(BY_CHANNEL, sizes=[0.6, 1.0, 0.5]).found(outputs)
+    found = replace(BY_CHANNEL, sizes=[0.6, 1.0, 0.5]).pruned_networks(outputs)
     assert [what.round for what in found] == [4, 0]
 
 
 def test_what_went_at_one_stroke_is_looked_at_without_any_size(outputs):
     """All that scores nothing goes, and here that is nothing: the round has no channel, and is a round."""
     asked = replace(ASKED, criterion="slimming", measure="zeros")
-    execution.execute(asked.prunings[0].run, outputs, "cpu")
-    (what,) = asked.found(outputs)
-    assert (what.round, what.shape, what.taken.ratio) == (1, WHOLE, 0.0)
-    assert what.taken.label == "slimming"
-    removed = runs.removals(what.taken.run, outputs)
+    execution.execute(asked.pruning_jobs[0].run, outputs, "cpu")
+    (what,) = asked.pruned_networks(outputs)
+    assert (what.round, what.architecture, what.job.ratio) == (1, WHOLE, 0.0)
+    assert what.job.label == "slimming"
+    removed = runs.removals(what.job.run, outputs)
     assert removed[["round", "group", "channel"]].to_numpy().tolist() == [[0, -1, -1], [1, -1, -1]]
-    runs.record_curves(outputs / "zeros", [what.taken.member()])
+    runs.record_curves(outputs / "zeros", [what.job.point()])
     assert runs.architectures(outputs / "zeros") == {WHOLE.id: WHOLE}
 
 
 def test_the_cost_is_that_of_base_and_pruning_by_hand(outputs):
-    for what in BY_RATIO.found(outputs):
-        base = what.taken.base.recipe["epochs"] * 3 * 32 * WHOLE.macs  # 96 images are 3 steps of 32
-        steps = 2 * what.taken.longer  # a base of twice the epochs, and twice the steps a round
-        pruning = steps * 32 * WHOLE.macs + steps * 32 * what.shape.macs  # round 0 is of the whole network
+    for what in BY_RATIO.pruned_networks(outputs):
+        base = what.job.base.recipe["epochs"] * 3 * 32 * WHOLE.macs  # 96 images are 3 steps of 32
+        steps = 2 * what.job.longer  # a base of twice the epochs, and twice the steps a round
+        pruning = (
+            steps * 32 * WHOLE.macs + steps * 32 * what.architecture.macs
+        )  # round 0 is of the whole network
         assert what.cost == base + pruning
-    for what in BY_CHANNEL.found(outputs):
-        cost, removed = 96 * WHOLE.macs, runs.removals(what.taken.run, outputs)
+    for what in BY_CHANNEL.pruned_networks(outputs):
+        cost, removed = 96 * WHOLE.macs, runs.removals(what.job.run, outputs)
         for round_ in range(what.round + 1):
-            cost += 64 * runs.architecture_at(what.taken.run, removed, round_).macs
+            cost += 64 * runs.architecture_at(what.job.run, removed, round_).macs
         assert what.cost == cost
 
 
 def test_a_place_in_the_study_says_how_it_was_found(outputs):
-    channels, *_, weights = BY_RATIO.found(outputs)
-    run = channels.taken.run
-    member = channels.member("fine-tuned", run)
+    channels, *_, weights = BY_RATIO.pruned_networks(outputs)
+    run = channels.job.run
+    member = channels.point("fine-tuned", run)
     assert member == runs.CurvePoint("fine-tuned", run, "fisher", 1, channels.cost, 0.5, 1.0, 96 * WHOLE.macs)
-    assert weights.member("fine-tuned", run).curve == "sparse-fine-tuned"
-    by_channel = BY_CHANNEL.found(outputs)[-1].member("fine-tuned", run)
+    assert weights.point("fine-tuned", run).curve == "sparse-fine-tuned"
+    by_channel = BY_CHANNEL.pruned_networks(outputs)[-1].point("fine-tuned", run)
     assert (by_channel.ratio, by_channel.round) == (None, 4)
-    place = weights.taken.member()
+    place = weights.job.point()
     assert (place.criterion, place.longer, place.whole_macs) == ("magnitude", 2, 2 * 96 * WHOLE.macs)
 
 
@@ -251,11 +253,13 @@ def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
     asked = replace(
         BY_RATIO, base_epoch_factors=[1], criterion="l1,magnitude", seeds=[0, 1], ratios=[0.5, 0.25]
     )
-    for taken in asked.prunings:
+    for taken in asked.pruning_jobs:
         execution.execute(taken.run, outputs, "cpu")
     found = config.final_architectures(asked, outputs)
     assert list(found) == ["l1 −50 %", "l1 −25 %"]  # where single weights went there is no shape to see
-    loaded = [execution.load(taken.run, outputs).architecture for taken in asked.prunings if not taken.sparse]
+    loaded = [
+        execution.load(taken.run, outputs).architecture for taken in asked.pruning_jobs if not taken.sparse
+    ]
     assert [*found["l1 −50 %"], *found["l1 −25 %"]] == loaded
     assert [sum(shape.widths) for shape in loaded] == [56, 56, 84, 84]
     (alone,) = config.final_architectures(BY_CHANNEL, outputs).values()
@@ -263,7 +267,7 @@ def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
 
 
 def test_the_moments_of_a_pruning_are_in_the_order_in_which_it_shrinks(outputs, monkeypatch):
-    run = BY_CHANNEL.prunings[0].run
+    run = BY_CHANNEL.pruning_jobs[0].run
     removed = runs.removals(run, outputs)
     at = {round_: runs.architecture_at(run, removed, round_) for round_ in range(5)}
     shown = config.snapshots(BY_CHANNEL, outputs)
@@ -338,6 +342,6 @@ PARAMETERS = {
     ids=str,
 )
 def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said):
-    ledger.check(PARAMETERS)
+    validation.check(PARAMETERS)
     with pytest.raises(InputError, match=said):
-        ledger.check({**PARAMETERS, **change})
+        validation.check({**PARAMETERS, **change})

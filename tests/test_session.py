@@ -85,7 +85,7 @@ def test_the_first_notebook_inherits_nothing_of_the_later_ones(notebook):
     notebook("02", criterion="slimming")
     again = notebook("01")
     assert again.parameters.keys() == OWN["01"] | set(parameters.COMMON)
-    assert {point.run.recipe["penalty"] for point in again.config.wholes} == {"none"}
+    assert {point.run.recipe["penalty"] for point in again.config.whole_points} == {"none"}
 
 
 def test_a_study_file_is_what_a_new_study_of_its_name_inherits(notebook):

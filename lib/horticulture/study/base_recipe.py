@@ -23,7 +23,7 @@ BASE = (
 )
 
 
-def settle(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
+def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     """The parameters of a notebook as the protocol of its study, whose base they keep, or begin.
 
     parameters: of all names that the notebook declares; other names do not matter. first: the notebook that

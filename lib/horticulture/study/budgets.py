@@ -1,13 +1,140 @@
-"""How long a smaller network may train: the arithmetic of a fair comparison (Liu et al., 2019).
+"""What one may spend on a pruned network: from the shape that pruning left to a run that trains it.
 
 Compute is measured in multiply-accumulates of forward passes, as everywhere here; backward passes cost
 about twice as much again in every network, so that ratios stay what they are.
 """
 
-from horticulture.errors import InputError
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from horticulture import execution
+from horticulture.architecture import profiles
+from horticulture.errors import InputError, check_choice
+from horticulture.runs import CurvePoint, Run
+from horticulture.study.config import StudyConfig
+from horticulture.study.pruned import PrunedNetwork
+from horticulture.training import TrainingRecipe
 
 
-def scratch_b(
+def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """On with the weights that were left, at the low rate of the pruning."""
+    return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "kept")
+
+
+def lr_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """On with the weights that were left, by the schedule of the whole network from its highest rate."""
+    return _on(pruned, config.finetuning_recipe(config.lr, config.schedule), "kept")
+
+
+def scratch_e(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """From scratch, for as many epochs as the whole network."""
+    return _scratch(config, pruned, config.recipe)
+
+
+def scratch_b(config: StudyConfig, pruned: PrunedNetwork, tuning_epochs: int = 0) -> Run:
+    """From scratch, for the epochs that the whole network's compute buys, within `cap` (0: no limit)."""
+    epochs = scratch_b_epochs(
+        config.epochs, config.whole.macs, pruned.macs, cap=config.cap, tuning_epochs=tuning_epochs
+    )
+    return _scratch(config, pruned, replace(config.recipe, epochs=epochs))
+
+
+def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """From scratch, as scratch-b, and the epochs of the fine-tuning on top."""
+    return scratch_b(config, pruned, config.finetune_epochs)
+
+
+def weights_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """With the weights that the survivors had at first, for as many epochs as the whole network."""
+    return _on(pruned, config.recipe, "rewound")
+
+
+def sliced(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """From scratch, but beginning with a slice of an initialisation of the whole network."""
+    return _on(pruned, config.recipe, "sliced")
+
+
+def random_channels(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """Tuned as `fine_tuned`, but with channels drawn at random, as many in every group."""
+    return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "random")
+
+
+def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """From scratch for as many epochs, but selecting channels spread evenly over each trunk.
+
+    Raises OnlyOneWay where no group selects any, or all select evenly already: that is `scratch_e`.
+    """
+    run = _scratch(config, pruned._replace(selections=None), config.recipe)
+    if run == scratch_e(config, pruned):
+        raise profiles.OnlyOneWay("no group of this network selects channels, other than evenly")
+    return run
+
+
+def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """From scratch, with the same widths dealt out anew among the layers."""
+    seed = pruned.job.run.seed
+    return execution.train(
+        profiles.shuffled(pruned.architecture, config.whole, seed), config.recipe, config.source, seed
+    )
+
+
+def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """Fine-tuned, then its weights shared, trained so, and written short: Deep Compression."""
+    return execution.compress(
+        fine_tuned(config, pruned), config.finetuning_recipe(config.finetune_lr, "constant"), config.bits
+    )
+
+
+BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
+    "fine-tuned": fine_tuned,
+    "lr-rewound": lr_rewound,
+    "pruned-scratch": scratch_e,
+    "scratch-b": scratch_b,
+    "scratch-b-all": scratch_b_all,
+    "weights-rewound": weights_rewound,
+    "sliced": sliced,
+    "random-channels": random_channels,
+    "shuffled": shuffled,
+    "reselected": reselected,
+    "compressed": compressed,
+}
+# What says nothing where single weights went, and what says nothing where channels went.
+CHANNEL_ONLY, WEIGHT_ONLY = ("sliced", "random-channels", "shuffled", "reselected"), ("compressed",)
+
+
+def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> list[CurvePoint]:
+    """Each of the networks by each of the budgets that apply to it, for as long as its base was trained.
+
+    Where channels went one by one the network of that round is measured as it is, too: what is trained anew
+    is compared with that very network. Raises InputError for an unknown budget.
+    """
+    found = []
+    for pruned in networks:
+        own = config.trained_longer(pruned.job.longer)
+        if pruned.job.one_by_one:
+            found.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
+        for budget in config.budgets:
+            train = BUDGETS[check_choice(budget, BUDGETS, "budget")]
+            if budget in (CHANNEL_ONLY if pruned.job.sparse else WEIGHT_ONLY):
+                continue
+            try:
+                found.append(pruned.point(budget, train(own, pruned)))
+            except profiles.OnlyOneWay as error:
+                print(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
+    return found
+
+
+def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
+    return execution.finetune(pruned.job.run, pruned.round, pruned.architecture, recipe, weights)
+
+
+def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe) -> Run:
+    if pruned.job.sparse:
+        return _on(pruned, recipe, "fresh")
+    return execution.train(pruned.architecture, recipe, config.source, pruned.job.run.seed, pruned.selections)
+
+
+def scratch_b_epochs(
     epochs: int, whole_macs: int, pruned_macs: int, *, cap: float = 2.0, tuning_epochs: int = 0
 ) -> int:
     """Epochs of Scratch-B: as many as the compute of the whole network's training buys the pruned shape.

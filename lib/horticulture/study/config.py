@@ -98,24 +98,24 @@ class StudyConfig:
     @property
     def baselines(self) -> list[Run]:
         """The whole network, trained: one for each seed."""
-        return [self.base(seed) for seed in self.seeds]
+        return [self.baseline(seed) for seed in self.seeds]
 
     @property
-    def wholes(self) -> list[CurvePoint]:
+    def whole_points(self) -> list[CurvePoint]:
         """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
-        penalties = {self.called(name): saliency.CRITERIA[name].penalty for name in self.criteria}
+        penalties = {self.criterion_label(name): saliency.CRITERIA[name].penalty for name in self.criteria}
         found: dict[str, CurvePoint] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.base_epoch_factors)]):
-            own = self.at(longer)
+            own = self.trained_longer(longer)
             ways = {"": "none", **{name: penalty for name, penalty in penalties.items() if penalty != "none"}}
             for criterion, penalty in ways.items():
                 for seed in self.seeds:
-                    base = own.base(seed, penalty)
+                    base = own.baseline(seed, penalty)
                     about: dict[str, Any] = {"longer": longer, "whole_macs": own.whole_macs}
                     found.setdefault(base.key, CurvePoint("whole", base, criterion, **about))
         return list(found.values())
 
-    def at(self, longer: float) -> "StudyConfig":
+    def trained_longer(self, longer: float) -> "StudyConfig":
         """The same study with all its training so many times as long: before, between and after removals."""
         if longer == 1:
             return self
@@ -128,7 +128,7 @@ class StudyConfig:
         steps = self.epochs * (len(self.dataset.train) // self.batch_size)
         return self.whole.macs * steps * self.batch_size
 
-    def base(self, seed: int, penalty: str = "none") -> Run:
+    def baseline(self, seed: int, penalty: str = "none") -> Run:
         """The whole network, trained, perhaps with a penalty."""
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
         if penalty != "none" and not (isinstance(strength, int | float) and strength > 0):
@@ -138,7 +138,7 @@ class StudyConfig:
         recipe = replace(self.recipe, penalty=penalty, strength=strength)
         return execution.train(self.whole, recipe, self.source, seed)
 
-    def tuning(self, lr: float, schedule: str) -> TrainingRecipe:
+    def finetuning_recipe(self, lr: float, schedule: str) -> TrainingRecipe:
         """Of a training that goes on with weights that are there. Raises InputError if that were nothing."""
         if self.finetune_epochs < 1:
             raise InputError(f"finetune_epochs must be positive, not {self.finetune_epochs!r}")
@@ -160,7 +160,7 @@ class StudyConfig:
 
     # --- taking it apart ---------------------------------------------------------------------------------
 
-    def called(self, criterion: str) -> str:
+    def criterion_label(self, criterion: str) -> str:
         """The name of a criterion in the results: with the scope, where that is not the criterion's own."""
         return saliency.called(criterion, self._scope(criterion))
 
@@ -170,7 +170,7 @@ class StudyConfig:
         unit = saliency.CRITERIA[_criterion(criterion)].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 
-    def plan(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
+    def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
         """How one of the criteria takes the network apart."""
         unit = saliency.CRITERIA[_criterion(criterion)].granularity
         return PruningRecipe(
@@ -187,35 +187,37 @@ class StudyConfig:
         )
 
     @property
-    def prunings(self) -> list[PruningJob]:
+    def pruning_jobs(self) -> list[PruningJob]:
         """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
         found = []
         for name in self.criteria:
             penalty = saliency.CRITERIA[_criterion(name)].penalty
             for longer in self.base_epoch_factors:
-                own = self.at(longer)
+                own = self.trained_longer(longer)
                 for ratio in self.ratios or [0.0]:
                     for seed in self.seeds:
-                        base = own.base(seed, penalty)
-                        run = execution.prune(base, own.plan(name, ratio))
-                        found.append(PruningJob(self.called(name), base, run, float(longer), own.whole_macs))
+                        base = own.baseline(seed, penalty)
+                        run = execution.prune(base, own.pruning_recipe(name, ratio))
+                        found.append(
+                            PruningJob(self.criterion_label(name), base, run, float(longer), own.whole_macs)
+                        )
         return found
 
     @property
-    def curves_of_prunings(self) -> list[CurvePoint]:
+    def pruning_points(self) -> list[CurvePoint]:
         """The prunings that are drawn round by round: a longer one is drawn at `factor_sizes` only."""
-        return [taken.member() for taken in self.prunings if taken.longer == 1 or not self.factor_sizes]
+        return [job.point() for job in self.pruning_jobs if job.longer == 1 or not self.factor_sizes]
 
-    def found(self, outputs: Path) -> list[PrunedNetwork]:
+    def pruned_networks(self, outputs: Path) -> list[PrunedNetwork]:
         """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
         chosen = []
-        for taken in self.prunings:
+        for job in self.pruning_jobs:
             rounds = [self.rounds]
-            if taken.one_by_one:
-                removed, sizes = runs.removals(taken.run, outputs), self.at(taken.longer).sizes
+            if job.one_by_one:
+                removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
                 near = [runs.round_nearest(removed, size * self.whole.params) for size in sizes]
                 rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
-            chosen += [pruned_network(taken, round_, outputs) for round_ in rounds]
+            chosen += [pruned_network(job, round_, outputs) for round_ in rounds]
         return chosen
 
     # --- the same at other sizes -------------------------------------------------------------------------
@@ -228,9 +230,9 @@ class StudyConfig:
         return replace(self, network=self.guide_network, data=self.guide_data or self.data, guide_network="")
 
     @property
-    def guides(self) -> list[PruningJob]:
+    def guide_jobs(self) -> list[PruningJob]:
         """The prunings whose profiles are carried over to this network."""
-        return self.guide.prunings if self.guide else []
+        return self.guide.pruning_jobs if self.guide else []
 
     def check(self) -> None:
         """Refuse, before anything runs, what would fail later. Raises InputError."""
@@ -245,8 +247,8 @@ class StudyConfig:
                 raise InputError(f"base_epoch_factors are multiples of the epochs, above 0, not {times!r}")
         if self.cap < 0:
             raise InputError(f"cap must be 0 (no limit) or more, not {self.cap!r}")
-        for taken in [*self.prunings, *self.guides]:  # describing them checks them
-            execution.compress(taken.base, self.tuning(self.finetune_lr, "constant"), self.bits)
+        for job in [*self.pruning_jobs, *self.guide_jobs]:  # describing them checks them
+            execution.compress(job.base, self.finetuning_recipe(self.finetune_lr, "constant"), self.bits)
 
 
 def _criterion(name: str) -> str:
@@ -263,7 +265,7 @@ def count_rounds(settled: dict[str, Any]) -> None:
     config = StudyConfig.of({**settled, "rounds": 1, "precision": "float32"})
     counts = []
     for criterion in config.criteria:
-        plan = config.plan(criterion)
+        plan = config.pruning_recipe(criterion)
         if config.ratios or not plan.one_at_a_time():
             raise InputError(
                 "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
@@ -279,23 +281,23 @@ def count_rounds(settled: dict[str, Any]) -> None:
 MOMENTS = 24  # of a pruning that goes channel by channel
 
 
-def final_architectures(asked: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
+def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
     """What each way of pruning channels left in the end: one architecture a seed, by label."""
     found_: dict[str, list[Architecture]] = {}
-    for taken in asked.prunings:
-        if not taken.sparse:
-            shape = pruned_network(taken, taken.run.recipe["rounds"], outputs).shape
-            found_.setdefault(taken.label, []).append(shape)
+    for job in config.pruning_jobs:
+        if not job.sparse:
+            shape = pruned_network(job, job.run.recipe["rounds"], outputs).architecture
+            found_.setdefault(job.label, []).append(shape)
     return found_
 
 
-def snapshots(asked: StudyConfig, outputs: Path) -> dict[str, Architecture]:
+def snapshots(config: StudyConfig, outputs: Path) -> dict[str, Architecture]:
     """The first seed's networks in the order in which they shrink, by label: some rounds of each pruning."""
-    shown = {"whole": asked.whole}
-    for taken in asked.prunings:
-        if taken.run.seed == asked.seeds[0] and not taken.sparse:
-            removed, rounds = runs.removals(taken.run, outputs), taken.run.recipe["rounds"]
+    shown = {"whole": config.whole}
+    for job in config.pruning_jobs:
+        if job.run.seed == config.seeds[0] and not job.sparse:
+            removed, rounds = runs.removals(job.run, outputs), job.run.recipe["rounds"]
             for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds][1:]):
-                label = f"{taken.label}, round {round_}" if rounds > 1 else taken.label
-                shown[label] = runs.architecture_at(taken.run, removed, round_)
+                label = f"{job.label}, round {round_}" if rounds > 1 else job.label
+                shown[label] = runs.architecture_at(job.run, removed, round_)
     return shown

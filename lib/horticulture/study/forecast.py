@@ -15,7 +15,7 @@ from horticulture.errors import InputError
 from horticulture.execution import limits
 from horticulture.progress import clock
 from horticulture.runs import Run
-from horticulture.study import ledger
+from horticulture.study import budgets, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
@@ -49,16 +49,16 @@ def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
 
 def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
     """The runs of a study, each once, by what they are for."""
-    prunings = [*config.prunings, *config.guides]
+    prunings = [*config.pruning_jobs, *config.guide_jobs]
     try:
-        found = config.found(outputs)
+        found = config.pruned_networks(outputs)
     except InputError:  # not all are pruned yet
-        found = [stand_in for taken in config.prunings for stand_in in _stand_ins(config, taken)]
+        found = [stand_in for job in config.pruning_jobs for stand_in in _stand_ins(config, job)]
     with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
-        entries = [member.run for member in ledger.budget_points(config, found)]
+        entries = [member.run for member in budgets.budget_points(config, found)]
     wanted = {
-        "the whole network": [*(m.run for m in config.wholes), *(taken.base for taken in prunings)],
-        "pruning": [taken.run for taken in prunings],
+        "the whole network": [*(m.run for m in config.whole_points), *(job.base for job in prunings)],
+        "pruning": [job.run for job in prunings],
         "pruned shapes": entries,
         "families": _families(config, outputs),
     }
@@ -66,23 +66,23 @@ def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
 
 
 def _families(config: StudyConfig, outputs: Path) -> list[Run]:
-    alone = [curve for curve in config.curves if curve in ledger.PRUNING_FREE]
+    alone = [curve for curve in config.curves if curve in scaling.PRUNING_FREE]
     try:
-        return [member.run for member in ledger.family_points(config, outputs)]
+        return [member.run for member in scaling.family_points(config, outputs)]
     except InputError:
-        made = [member.run for member in ledger.family_points(replace(config, curves=alone), outputs)]
+        made = [member.run for member in scaling.family_points(replace(config, curves=alone), outputs)]
     shapes = [_narrower(config.whole, size) for size in config.sizes]
     following = (len(config.curves) - len(alone)) * len(config.criteria)
     seeds = [seed + 1000 * n for n in range(1, following + 1) for seed in config.seeds]  # runs of their own
     return made + [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
 
 
-def _stand_ins(config: StudyConfig, taken: PruningJob) -> list[PrunedNetwork]:
+def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
     """What a pruning will find, about."""
-    own, rounds = config.at(taken.longer), taken.run.recipe["rounds"]
-    sizes = own.sizes if taken.one_by_one else [1.0 if taken.sparse else (1 - (taken.ratio or 0.0)) ** 2]
+    own, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
+    sizes = own.sizes if job.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
     shapes = [_narrower(config.whole, size) for size in sizes]
-    return [PrunedNetwork(taken, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
+    return [PrunedNetwork(job, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
 
 
 def _narrower(whole: Architecture, size: float) -> Architecture:

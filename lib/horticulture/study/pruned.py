@@ -12,7 +12,7 @@ from horticulture.runs import CurvePoint, Run
 
 
 class PruningJob(NamedTuple):
-    """A network that is taken apart: by which criterion (`StudyConfig.called`), and from which base.
+    """A network that is taken apart: by which criterion (`StudyConfig.criterion_label`), and from which base.
 
     `longer`: how many times the study's epochs and steps all of it was trained. `whole_macs`: what the
     training of its base took.
@@ -24,7 +24,7 @@ class PruningJob(NamedTuple):
     longer: float
     whole_macs: int
 
-    def member(self, curve: str = "pruned-tuned", run: Run | None = None, **more: Any) -> CurvePoint:
+    def point(self, curve: str = "pruned-tuned", run: Run | None = None, **more: Any) -> CurvePoint:
         """The place in the study of the pruning, a network for every round, or of a run that follows it."""
         about: dict[str, Any] = {"ratio": self.ratio, "longer": self.longer, "whole_macs": self.whole_macs}
         return CurvePoint(curve, run or self.run, self.criterion, **about, **more)
@@ -60,27 +60,27 @@ class PrunedNetwork(NamedTuple):
     `selections`: where its groups select channels of a trunk, which ones each has kept.
     """
 
-    taken: PruningJob
+    job: PruningJob
     round: int
-    shape: Architecture
+    architecture: Architecture
     macs: int  # of one image; with single weights gone, those of the weights that are left
     cost: int
     selections: list[list[int]] | None = None
 
-    def member(self, curve: str, run: Run) -> CurvePoint:
+    def point(self, curve: str, run: Run) -> CurvePoint:
         """A run's place in the study: trained for this shape, or from these weights."""
-        name = f"sparse-{curve}" if self.taken.sparse else curve
-        return self.taken.member(name, run, round=self.round, before=self.cost)
+        name = f"sparse-{curve}" if self.job.sparse else curve
+        return self.job.point(name, run, round=self.round, before=self.cost)
 
 
-def pruned_network(taken: PruningJob, round_: int, outputs: Path) -> PrunedNetwork:
+def pruned_network(job: PruningJob, round_: int, outputs: Path) -> PrunedNetwork:
     """What a finished pruning had after a round."""
-    removed = runs.removals(taken.run, outputs)
+    removed = runs.removals(job.run, outputs)
     cost = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
-    shape = runs.architecture_at(taken.run, removed, round_)
-    metrics = (runs.result(taken.run, outputs) or {})["metrics"]
-    kept = _selections(taken.run, removed, round_) if not taken.sparse else None
-    return PrunedNetwork(taken, round_, shape, metrics.get("nonzero_macs", shape.macs), cost, kept)
+    shape = runs.architecture_at(job.run, removed, round_)
+    metrics = (runs.result(job.run, outputs) or {})["metrics"]
+    kept = _selections(job.run, removed, round_) if not job.sparse else None
+    return PrunedNetwork(job, round_, shape, metrics.get("nonzero_macs", shape.macs), cost, kept)
 
 
 def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]] | None:

@@ -80,11 +80,11 @@ class Session:
     def _fix(self) -> None:
         """Check the base recipe against the study's, and keep what was used for the notebooks that follow."""
         from horticulture.runs import files
-        from horticulture.study import base_recipe, config, ledger
+        from horticulture.study import base_recipe, config, validation
 
         config.count_rounds(self.parameters)
-        ledger.check(self.parameters)
-        self.config: StudyConfig = base_recipe.settle(self.parameters, first=self.step == 0)
+        validation.check(self.parameters)
+        self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.step == 0)
         self.parameters["precision"] = self.config.precision
         said = known_parameters.kept(self.folder)
         used = {name: value for name, value in self.parameters.items() if name not in COMMON}
@@ -119,11 +119,11 @@ class Session:
     def catch_up(self, *, pruning: bool = True) -> None:
         """Make what the notebooks before this one make, if it is not there: whole networks, pruning runs."""
         config = self.config
-        self.execute([point.run for point in config.wholes], "the whole network")
-        self.record(config.wholes)
+        self.execute([point.run for point in config.whole_points], "the whole network")
+        self.record(config.whole_points)
         if pruning:
-            self.execute([job.run for job in [*config.prunings, *config.guides]], "pruning")
-            self.record(config.curves_of_prunings)
+            self.execute([job.run for job in [*config.pruning_jobs, *config.guide_jobs]], "pruning")
+            self.record(config.pruning_points)
 
     def results(self) -> pd.DataFrame:
         """A row for every network of the study that was evaluated, curves in the order of the legend."""

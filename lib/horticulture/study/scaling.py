@@ -1,0 +1,93 @@
+"""Networks of other sizes: families that need no pruning, and families that follow a pruning run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from horticulture import execution, runs
+from horticulture.architecture import Architecture, families, profiles
+from horticulture.errors import InputError, check_choice
+from horticulture.runs import CurvePoint
+from horticulture.study.config import StudyConfig
+from horticulture.study.pruned import PrunedNetwork, pruned_network
+
+
+class Template(NamedTuple):
+    """What a network is made after: what a pruning found with one seed, and with all of them."""
+
+    mine: PrunedNetwork
+    every: list[PrunedNetwork]
+    whole: Architecture  # which was taken apart
+
+
+def copycat(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
+    """The shape that one pruning run left, and the MACs that finding it took."""
+    return families.copycat(template.mine.architecture, params=params), template.mine.cost
+
+
+def guided(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
+    """The shares that all prunings left on average, by stage, carried to `whole`; and what they all took."""
+    profile = profiles.by_stage([pruned.architecture for pruned in template.every], template.whole)
+    return profiles.guided(whole, profile, params=params), sum(pruned.cost for pruned in template.every)
+
+
+PRUNING_FREE: dict[str, Callable[..., Architecture]] = {
+    "width": families.width,
+    "depth": families.depth,
+    "bottleneck": families.bottleneck,
+    "uniform": profiles.uniform,
+}
+FROM_PRUNING: dict[str, Callable[[Architecture, Template, int], tuple[Architecture, int]]] = {
+    "copycat": copycat,
+    "guided": guided,
+    "transferred": guided,  # by what was found in another network
+}
+
+
+def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Template]:
+    """For each criterion and seed the pruned network that others follow: the nearest to `copycat_size`."""
+    wanted = config.copycat_size * config.whole.params
+    best: dict[tuple[str, int], PrunedNetwork] = {}
+    for job in config.pruning_jobs:
+        if job.sparse or job.longer != 1:
+            continue
+        round_ = runs.round_nearest(runs.removals(job.run, outputs), wanted)
+        pruned, place = pruned_network(job, round_, outputs), (job.criterion, job.run.seed)
+        apart = abs(pruned.architecture.params - wanted)
+        if place not in best or apart < abs(best[place].architecture.params - wanted):
+            best[place] = pruned
+    return {
+        place: Template(pruned, [other for at, other in best.items() if at[0] == place[0]], config.whole)
+        for place, pruned in best.items()
+    }
+
+
+def family_points(config: StudyConfig, outputs: Path) -> list[CurvePoint]:
+    """Every curve at every size with every seed; those that follow a pruning once for each criterion."""
+    return [
+        point
+        for curve in config.curves
+        for size in config.sizes
+        for point in _points(config, outputs, curve, round(size * config.whole.params))
+    ]
+
+
+def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iterator[CurvePoint]:
+    if check_choice(curve, [*PRUNING_FREE, *FROM_PRUNING], "curve") in PRUNING_FREE:
+        shape = PRUNING_FREE[curve](config.whole, params=params)
+        for seed in config.seeds:
+            run = execution.train(shape, config.recipe, config.source, seed)
+            yield CurvePoint(curve, run, whole_macs=config.whole_macs)
+        return
+    followed = guide(config) if curve == "transferred" else config
+    for (criterion, seed), template in templates(followed, outputs).items():
+        shape, cost = FROM_PRUNING[curve](config.whole, template, params)
+        run = execution.train(shape, config.recipe, config.source, seed)
+        yield CurvePoint(curve, run, criterion, template.mine.round, cost, whole_macs=config.whole_macs)
+
+
+def guide(config: StudyConfig) -> StudyConfig:
+    """The study of the network that a profile is transferred from. Raises InputError if none is named."""
+    if config.guide is None:
+        raise InputError("the curve transferred needs guide_network: the network that the profile comes from")
+    return config.guide
