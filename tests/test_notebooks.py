@@ -66,7 +66,7 @@ def test_results_have_every_network_and_every_curve(outputs):
         **dict.fromkeys(("pruned-scratch", "width", "bottleneck", "copycat"), sizes),
     }
     measured = results[(results["curve"] != "pruned-tuned") | (results["round"] % 4 == 0)]
-    assert measured["test_error"].between(0, 100).all()  # of the other rounds only those that were retrained
+    assert measured["test_error"].between(0, 75).all()  # chance is 90 %; of other rounds those retrained
     assert results.loc[results["curve"] != "pruned-tuned", ["latency_1", "latency_16"]].gt(0).all(axis=None)
     assert results[["ratio", "bytes"]].isna().all(axis=None)  # channels went one by one, nothing was packed
     place = ["curve", "criterion", "seed", "params", "round", "run"]
@@ -86,7 +86,7 @@ def test_removals_are_one_a_round_and_cost_what_a_channel_costs(outputs):
 
 def test_train_macs_of_a_copycat_hold_the_search_for_its_shape(outputs):
     results = runs.collect(outputs / "smoke").set_index("curve")
-    images = 256  # one epoch
+    images = 4 * 512  # four epochs
     copycat, width = results.loc["copycat"].iloc[0], results.loc["width"].iloc[0]
     assert width["train_macs"] == width["macs"] * images
     assert copycat["train_macs"] > copycat["macs"] * images + results.loc["whole", "train_macs"]
