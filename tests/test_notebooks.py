@@ -175,6 +175,18 @@ def test_the_executed_page_shows_each_parameter_once(outputs):
         assert tagged.source.count("\n") == len(found) - 1
 
 
+def test_the_library_does_what_the_readme_says(outputs):
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL
+    )
+    code = code.replace('"outputs/quick"', repr(str(outputs / "smoke"))).replace("round=100", "round=5")
+    there: dict = {"outputs": outputs}
+    exec(code.replace("runs.outputs_folder()", "outputs"), there)
+    assert there["smaller"].params == pytest.approx(500_000, rel=0.01)
+    assert len(there["results"])
+    assert there["again"].architecture.params < there["pruning"].architecture.params
+
+
 # --- as a person runs them: a Jupyter server, and its kernels over the network ----------------------------
 
 
