@@ -95,19 +95,19 @@ def test_a_step_of_trained_sharing_by_hand():
     assert shared["0.weight"].codes.flatten().tolist() == [1, 2, 0, 1, 2]
     assert network[0].weight.flatten().tolist() == pytest.approx([1, 5, 0.1, 2, 6])  # nothing changed yet
 
-    rule = compression.WeightSharingCallback(network, shared)
+    callback = compression.WeightSharingCallback(network, shared)
     assert network[0].weight.flatten().tolist() == [1.5, 5.5, 0, 1.5, 5.5]
     network[0].weight.grad = torch.tensor([1.0, 2.0, 9.0, -3.0, 0.5]).reshape(-1, 1, 1, 1)
-    rule.before_step(lr=0.5)
+    callback.before_step(lr=0.5)
     network[0].weight.data += 7  # wherever the optimizer goes
-    rule.after_step()
+    callback.after_step()
     # 1.5 - 0.5 (1 - 3) and 5.5 - 0.5 (2 + 0.5)
     assert network[0].weight.flatten().tolist() == [2.5, 4.25, 0, 2.5, 4.25]
     assert shared["0.weight"].codebook.tolist() == [0, 1.5, 5.5]  # the caller's own
 
 
 def test_steps_move_centroids_by_summed_gradients_and_all_else_as_usual(network, generator):
-    rule = compression.WeightSharingCallback(network, compressed(network))
+    callback = compression.WeightSharingCallback(network, compressed(network))
     network.to_device(torch.device("cpu"))
     optimizer = training.sgd(network, lr=0.1, momentum=0.9, weight_decay=0.01)
     x, y = torch.randn(8, 1, 16, 16, generator=generator), torch.arange(8)
@@ -115,7 +115,7 @@ def test_steps_move_centroids_by_summed_gradients_and_all_else_as_usual(network,
     for _ in range(2):
         weights = {name: weight.detach().clone() for name, weight in unstructured.weights(network).items()}
         classifier = network.classifier.weight.detach().clone()
-        training.step(network, optimizer, x, y, rule=rule)
+        training.step(network, optimizer, x, y, callback=callback)
         for name, weight in unstructured.weights(network).items():
             for value in weights[name].unique().tolist():
                 here = weights[name] == value

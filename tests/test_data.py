@@ -400,7 +400,7 @@ def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, m
     """With a stand-in for the download: image i has i in its two first pixels, and a mark below them."""
 
     class Stand:
-        def __init__(self, root, train=None, split=None):
+        def __init__(self, root, train=None, split=None, download=False):
             begin, count = (0, 5020) if train or split == "train" else (6000, 30)
             pixels = np.zeros((count, 6, 6, 3), dtype=np.uint8)
             numbers = np.arange(begin, begin + count)
@@ -439,26 +439,29 @@ def test_images_are_decoded_once_and_again_when_they_change(tmp_path, monkeypatc
     for part in ("train", "test"):
         for number in range(3):
             painted(tmp_path / part / "a" / f"{number}.png")
-    decoded = []
-    decode = files._decoded
-    monkeypatch.setattr(files, "_decoded", lambda paths: decoded.append(len(paths)) or decode(paths))
-    first = data.load(f"folder:{tmp_path}")
-    assert data.load(f"folder:{tmp_path}").digest == first.digest
-    assert decoded == [3, 3]  # the training and the test part, once
+    opened, open_image = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or open_image(path))
+
+    def decoded(size: int = 0) -> tuple[data.Dataset, int]:
+        before = len(opened)
+        return data.load(f"folder:{tmp_path}", image_size=size), len(opened) - before
+
+    first, count = decoded()
+    assert count == 6  # the training and the test part, once
+    again, count = decoded()
+    assert (again.digest, count) == (first.digest, 0)
     cached = next(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
     cached.write_bytes(cached.read_bytes()[:-5])
-    assert data.load(f"folder:{tmp_path}").digest == first.digest
-    assert decoded == [3, 3, 3]  # the one that was cut short
-    assert data.load(f"folder:{tmp_path}", image_size=4).image == (3, 4, 4)
-    assert decoded == [3, 3, 3]  # smaller ones are made of those in the cache,
-    reduce = files.reduced
-    monkeypatch.setattr(files, "reduced", lambda *_: pytest.fail("reduced again"))
-    assert data.load(f"folder:{tmp_path}", image_size=4).image == (3, 4, 4)  # and are kept there too
-    monkeypatch.setattr(files, "reduced", reduce)
+    again, count = decoded()
+    assert (again.digest, count) == (first.digest, 3)  # of the part whose cache was cut short
+    smaller, count = decoded(4)
+    assert (smaller.image, count) == ((3, 4, 4), 6)
+    smaller, count = decoded(4)
+    assert (smaller.image, count) == ((3, 4, 4), 0)
     painted(tmp_path / "test" / "a" / "1.png", (8, 8))
     painted(tmp_path / "test" / "a" / "3.png")
-    assert len(data.load(f"folder:{tmp_path}").test) == 4
-    assert decoded == [3, 3, 3, 4]
+    changed, count = decoded()
+    assert (len(changed.test), count) == (4, 4)
 
 
 def test_grey_images_become_colour(tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ def test_the_statistics_are_mean_and_variance_of_the_first_images_in_numpy(netwo
     evaluation.estimate_norms(network, images, count)
     assert network.training
     found = dict(network.named_modules())
-    assert len(inputs) == len(evaluation.norms_of(network)) == 7
+    assert len(inputs) == len(evaluation.norm_layers(network)) == 7
     for name, read in inputs.items():
         tolerance = {"rtol": 1e-4, "atol": 1e-5}
         np.testing.assert_allclose(found[name].running_mean, read.mean(axis=(0, 2, 3)), **tolerance)
@@ -84,19 +84,19 @@ def test_the_first_norm_by_a_convolution_in_numpy(network, images):
 def test_what_was_settled_is_as_before_to_the_last_bit(network, images, mode):
     network.train(mode)
     before, stream = copy.deepcopy(network.state_dict()), torch.get_rng_state()
-    with evaluation.settled(network, images, 20):
+    with evaluation.estimated_norms(network, images, 20):
         inside = statistics(network)
         assert network.training == mode
     assert same(network.state_dict(), before)
     assert not any(torch.equal(inside[n], before[n]) for n in inside if n.endswith("mean"))
-    with pytest.raises(ZeroDivisionError), evaluation.settled(network, images, 20):
+    with pytest.raises(ZeroDivisionError), evaluation.estimated_norms(network, images, 20):
         raise ZeroDivisionError
     assert same(network.state_dict(), before)
     assert network.training == mode
-    with evaluation.settled(network, images, 20):  # the same images, the same statistics
+    with evaluation.estimated_norms(network, images, 20):  # the same images, the same statistics
         again = statistics(network)
         assert same(again, inside)
-    with evaluation.settled(network, images, 0):
+    with evaluation.estimated_norms(network, images, 0):
         assert same(network.state_dict(), before)
     assert torch.equal(torch.get_rng_state(), stream)  # nothing is drawn: no image is shifted or flipped
 

@@ -204,7 +204,7 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     ]
     assert even != expected
     assert found["reselected"].key != found["pruned-scratch"].key
-    first, other = (loading.initial(found[name], 0) for name in ("pruned-scratch", "reselected"))
+    first, other = (loading.initial_network(found[name], 0) for name in ("pruned-scratch", "reselected"))
     weights = dict(other.named_parameters())  # only the choice differs
     assert all(torch.equal(weight, weights[name]) for name, weight in first.named_parameters())
 

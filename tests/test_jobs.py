@@ -14,7 +14,7 @@ from horticulture import architecture, data, execution, pruning, runs, training
 from horticulture.architecture import Architecture
 from horticulture.data import digits
 from horticulture.errors import InputError
-from horticulture.execution import executor, loading
+from horticulture.execution import loading, tasks
 from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run
 from horticulture.study import validation
@@ -175,7 +175,7 @@ def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
         assert len(set(shares)) >= 4
 
 
-def told_to(told: list) -> executor.Report:
+def told_to(told: list) -> tasks.Report:
     return lambda share, note: told.append(share)
 
 
@@ -296,7 +296,7 @@ def test_the_base_itself_begins_with_the_same_weights_every_time(png_folder, tmp
     whole = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     first, again = (begins_with(whole, png_folder, tmp_path / place) for place in ("here", "there"))
     other = begins_with(whole, png_folder, tmp_path / "here", seed=1)
-    described = loading.initial(tiny(png_folder), 0).state_dict()  # what is rewound to
+    described = loading.initial_network(tiny(png_folder), 0).state_dict()  # what is rewound to
     for name, weight in first.items():
         assert torch.equal(weight, again[name])
         assert torch.equal(weight, described[name])
@@ -358,7 +358,9 @@ def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
         monkeypatch.setitem(saliency.CRITERIA, "mine", by_size(power))
         run = execution.prune(BASE, PruningRecipe(rounds=1, criterion="mine"))
         assert set(run.recipe["code"]) <= set("0123456789abcdef")
-        assert execution.plan(run) == PruningRecipe(rounds=1, criterion="mine")  # the code is no field of it
+        assert execution.pruning_recipe(run) == PruningRecipe(
+            rounds=1, criterion="mine"
+        )  # the code is no field of it
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
     monkeypatch.setitem(saliency.CRITERIA, "l1", by_size(2))  # one of ours, replaced

@@ -87,7 +87,7 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
     generator = loading.init_generator(run.architecture, run.seed)
     network = networks.build(run.architecture, generator).to_device(torch.device("cpu"))
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
-        list(training.Trainer(network, images, recipe, generator, rule=penalty))
+        list(training.Trainer(network, images, recipe, generator, callback=penalty))
         running = logits(network, images)
         evaluation.estimate_norms(network, images, 512)
         expected = logits(network, images)  # the factors are still at work

@@ -98,7 +98,7 @@ def test_whoever_stops_after_one_has_the_network_as_it_was(images, tiny):
 def test_listening_leaves_the_network_as_it_was(images, tiny, mode):
     network = networks.build(tiny, torch.Generator().manual_seed(0)).train(mode)
     before = bits(network)
-    found = oracle.scores(network, images, LISTENING, 3, 10, 5, FLOAT)
+    found = oracle.score_channels(network, images, LISTENING, 3, 10, 5, FLOAT)
     assert unchanged(network, before)
     assert network.training == mode
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -109,7 +109,7 @@ def test_listening_leaves_the_network_as_it_was(images, tiny, mode):
 def test_the_scores_are_those_of_the_pure_functions(images, tiny):
     """Activations and gradients by other means: image by image, each with its own loss."""
     network = networks.build(tiny, torch.Generator().manual_seed(0))
-    found = oracle.scores(network, images, LISTENING, 2, 10, 5, FLOAT)
+    found = oracle.score_channels(network, images, LISTENING, 2, 10, 5, FLOAT)
     heard = {name: [torch.zeros(3), torch.zeros(4), torch.zeros(5)] for name in ("fisher", "taylor")}
     batches = data.Batches(images, 10, torch.Generator().manual_seed(5))
     for _ in range(2):
@@ -141,7 +141,7 @@ def test_what_was_heard_depends_on_the_seed_alone(images, tiny):
     network = networks.build(tiny, torch.Generator().manual_seed(0))
 
     def listened(criteria: tuple[str, ...], seed: int) -> list[list[float]]:
-        found = oracle.scores(network, images, criteria, 2, 10, seed, FLOAT)
+        found = oracle.score_channels(network, images, criteria, 2, 10, seed, FLOAT)
         return [score.tolist() for name in ("fisher", "random") for score in found[name]]
 
     assert listened(LISTENING, 1) == listened(("random", "fisher"), 1)  # nobody disturbs another
@@ -230,7 +230,7 @@ def test_images_that_cannot_be_halved_are_refused(images, tiny):
     network = networks.build(tiny)
     for wrong, said in (
         ({"images": 1}, "images of two sources at least: images=1 of 12"),
-        ({"images": -2}, "images of two sources at least: images=-2 of 12"),
+        ({"images": -2}, "images must be 0 .all. or more, not -2"),
         ({"part": "tset"}, "unknown part 'tset': choose from validation, train"),
     ):
         with pytest.raises(InputError, match=said):

@@ -34,7 +34,7 @@ def trained(a: architecture.Architecture, name: str, strength: float, steps: int
     draw = torch.Generator().manual_seed(1)
     penalty = penalties.make(network, name, strength)
     for _ in range(steps):
-        training.step(network, optimizer, *batch(a, draw), rule=penalty)
+        training.step(network, optimizer, *batch(a, draw), callback=penalty)
     return network, penalty, batch(a, draw)[0]
 
 
@@ -61,7 +61,7 @@ def test_a_step_with_slimming_is_one_on_the_loss_with_the_penalty(tiny, generato
     expected, optimizer = copy.deepcopy((found, its_optimizer))
     for _ in range(2):
         x, y = batch(tiny, generator)
-        training.step(found, its_optimizer, x, y, rule=penalties.make(found, "slimming", 0.01))
+        training.step(found, its_optimizer, x, y, callback=penalties.make(found, "slimming", 0.01))
         size = sum(group.norm.weight.abs().sum() for group in expected.groups)
         optimizer.zero_grad()
         (F.cross_entropy(expected(x), y) + 0.01 * size).backward()
@@ -121,7 +121,7 @@ def test_a_step_moves_the_factors_by_their_gradient_and_the_weights_as_ever(name
     slope = factors_of_the_gradient(plain, name, x, y)
     plain.load_state_dict(network.state_dict())  # the running statistics have moved
     with penalties.make(network, name, 0.5) as penalty:
-        loss = training.step(network, optimizer, x, y, rule=penalty)
+        loss = training.step(network, optimizer, x, y, callback=penalty)
     torch.testing.assert_close(loss, training.step(plain, its_optimizer, x, y))
     torch.testing.assert_close(dict(network.state_dict()), dict(plain.state_dict()))
     # z = 1 - 0.1 slope - 0.05, then 0.9 of the way on again
@@ -132,7 +132,7 @@ def test_a_step_moves_the_factors_by_their_gradient_and_the_weights_as_ever(name
 def test_a_gradient_is_used_once(name, tiny, generator):
     network, optimizer = begun(tiny)
     penalty = penalties.make(network, name, 0)
-    training.step(network, optimizer, *batch(tiny, generator), rule=penalty)
+    training.step(network, optimizer, *batch(tiny, generator), callback=penalty)
     after = penalty.state_dict()["factors"].clone()
     assert (after != 1).all()
     penalty.before_step(lr=0.1)  # no pass since: the velocity alone, (after - 1) / 1.9, moves on
@@ -145,7 +145,7 @@ def test_with_no_penalty_and_no_pull_a_factor_stays_for_it_knows_no_decay(name, 
     penalty = penalties.make(network, name, 0)
     for branch in network.branches:
         branch.weight.data.zero_()  # nothing is added to the trunk: no gradient either
-    training.step(network, optimizer, *batch(tiny, torch.Generator().manual_seed(0)), rule=penalty)
+    training.step(network, optimizer, *batch(tiny, torch.Generator().manual_seed(0)), callback=penalty)
     assert (penalty.state_dict()["factors"] == 1).all()
 
 
@@ -156,7 +156,7 @@ def test_a_strong_penalty_makes_every_factor_exactly_zero_and_none_negative(name
     penalty = penalties.make(network, name, 2.0)
     seen = []
     for _ in range(6):
-        training.step(network, optimizer, *batch(SMALL, draw), rule=penalty)
+        training.step(network, optimizer, *batch(SMALL, draw), callback=penalty)
         seen.append(penalty.state_dict()["factors"].clone())
     assert (torch.stack(seen) >= 0).all()
     assert (seen[0] > 0).any()
@@ -228,19 +228,18 @@ def test_put_down_and_taken_up_again_it_ends_with_the_same_bits(name):
     def steps(network, optimizer, penalty, numbers):
         for number in numbers:
             draw = torch.Generator().manual_seed(number)
-            training.step(network, optimizer, *batch(SMALL, draw), rule=penalty)
+            training.step(network, optimizer, *batch(SMALL, draw), callback=penalty)
 
     whole, optimizer = begun(SMALL)
     its_penalty = penalties.make(whole, name, 0.01)
     steps(whole, optimizer, its_penalty, range(2))
-    kept = {key: tensor.clone() for key, tensor in training.tensors_of(whole, optimizer).items()}
-    kept_by_penalty = {key: tensor.clone() for key, tensor in its_penalty.state_dict().items()}
+    found = training.collect_tensors(whole, optimizer, its_penalty)
+    kept = {key: tensor.clone() for key, tensor in found.items()}
     steps(whole, optimizer, its_penalty, range(2, 4))
 
     again, its_optimizer = begun(SMALL, seed=5)
-    training.restore_tensors(again, its_optimizer, kept)
     penalty = penalties.make(again, name, 0.01)
-    penalty.load_state_dict(kept_by_penalty)
+    training.restore_tensors(again, its_optimizer, penalty, kept)
     steps(again, its_optimizer, penalty, range(2, 4))
 
     assert penalty.state_dict().keys() == its_penalty.state_dict().keys()
@@ -260,14 +259,14 @@ def test_vanished_groups_are_no_hindrance(name, widths, tiny):
     with torch.no_grad():
         torch.testing.assert_close(network(x), expected)
     if name in FACTORED:
-        assert [len(s) for s in penalties.scores(shape, name, factors)] == list(widths)
+        assert [len(s) for s in penalties.scores_from_factors(shape, name, factors)] == list(widths)
 
 
 # --- scores and refusals ---------------------------------------------------------------------------------
 
 
 def test_scores_of_blocks_count_for_all_their_channels_and_groups_of_none_never_go(tiny):
-    assert [s.tolist() for s in penalties.scores(tiny, "blocks", [0.5, 0.0, 0.25])] == [
+    assert [s.tolist() for s in penalties.scores_from_factors(tiny, "blocks", [0.5, 0.0, 0.25])] == [
         [0.5] * 3,
         [0.0] * 4,
         [0.25] * 5,
@@ -276,12 +275,12 @@ def test_scores_of_blocks_count_for_all_their_channels_and_groups_of_none_never_
     assert shape.blocks == ((0, 1, 2), (3, 4, 5), (6, 7, 8))
     factors = (0.5, 0.0, 0.25)
     expected = [[factors[n // 3] if n < 9 else math.inf] * width for n, width in enumerate(shape.widths)]
-    assert [s.tolist() for s in penalties.scores(shape, "blocks", list(factors))] == expected
+    assert [s.tolist() for s in penalties.scores_from_factors(shape, "blocks", list(factors))] == expected
 
 
 def test_scores_of_groups_are_their_factors(tiny):
     factors = [[0.5, 0.0, 1.0], [1.0] * 4, [0.25] * 5]
-    assert [s.tolist() for s in penalties.scores(tiny, "groups", factors)] == factors
+    assert [s.tolist() for s in penalties.scores_from_factors(tiny, "groups", factors)] == factors
 
 
 @pytest.mark.parametrize(
@@ -295,7 +294,7 @@ def test_scores_of_groups_are_their_factors(tiny):
 )
 def test_factors_of_another_network_are_refused(name, factors, said, tiny):
     with pytest.raises(InputError, match=said):
-        penalties.scores(tiny, name, factors)
+        penalties.scores_from_factors(tiny, name, factors)
 
 
 @pytest.mark.parametrize("strength", [-1e-4, math.nan, math.inf])
@@ -310,7 +309,7 @@ def test_no_penalty_ignores_its_strength_and_changes_nothing(tiny, generator):
     plain, its_optimizer = copy.deepcopy((network, optimizer))
     x, y = batch(tiny, generator)
     with penalties.make(network, "none", -1) as penalty:
-        training.step(network, optimizer, x, y, rule=penalty)
+        training.step(network, optimizer, x, y, callback=penalty)
         assert penalty.fold_into_weights() == []
         assert penalty.state_dict() == {}
     training.step(plain, its_optimizer, x, y)

@@ -198,23 +198,23 @@ def test_single_weights_go_in_equal_parts_and_none_comes_back(network, tiny, ima
 
 
 def test_a_block_goes_as_a_whole_when_its_factor_is_zero(network, tiny, images):
-    told = penalties.scores(tiny, "blocks", [0.5, 0.0, 0.25])
+    told = penalties.scores_from_factors(tiny, "blocks", [0.5, 0.0, 0.25])
     plan = replace(PLAN, criterion="blocks", rounds=1, measure="zeros")
-    before, after = pruning.Pruner(network, images, plan, seed=0, told=told)
+    before, after = pruning.Pruner(network, images, plan, seed=0, precomputed=told)
     assert before.architecture == tiny
     assert after.architecture.widths == (3, 0, 5)
     assert after.gone == tuple(ScoredChannel(1, channel, 0.0) for channel in range(4))
 
 
 def test_channels_go_by_the_factors_that_their_training_gave(network, tiny, images):
-    told = penalties.scores(
+    told = penalties.scores_from_factors(
         tiny, "groups", [[0.5, 0.0, 1.0], [1.0, 0.25, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0, 1.0]]
     )
     plan = replace(PLAN, criterion="groups", rounds=1)
-    _, zeros = pruning.Pruner(network, images, replace(plan, measure="zeros"), seed=0, told=told)
+    _, zeros = pruning.Pruner(network, images, replace(plan, measure="zeros"), seed=0, precomputed=told)
     assert zeros.gone == (ScoredChannel(0, 1, 0.0), ScoredChannel(2, 0, 0.0))
     again = networks.build(tiny)
-    _, third = pruning.Pruner(again, images, replace(plan, ratio=1 / 3), seed=0, told=told)
+    _, third = pruning.Pruner(again, images, replace(plan, ratio=1 / 3), seed=0, precomputed=told)
     assert third.gone == (*zeros.gone, ScoredChannel(1, 1, 0.25), ScoredChannel(0, 0, 0.5))
 
 
@@ -230,7 +230,7 @@ def test_blocks_cannot_go_where_there_are_none(images):
     network = networks.build(small("vgg"))
     with pytest.raises(InputError, match="vgg has no blocks that can leave as a whole"):
         pruning.Pruner(
-            network, images, replace(PLAN, criterion="blocks", rounds=1, ratio=0.5), seed=0, told=[]
+            network, images, replace(PLAN, criterion="blocks", rounds=1, ratio=0.5), seed=0, precomputed=[]
         )
 
 

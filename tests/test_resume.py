@@ -107,8 +107,8 @@ def test_a_training_put_down_at_any_step_ends_with_the_same_bits(images, tmp_pat
     second = penalised(images, recipe, 2)
     second.load_state_dict(through_a_file(first.state_dict(), tmp_path))
     assert seen + list(second) == expected
-    factors = whole.rule.fold_into_weights()
-    assert second.rule.fold_into_weights() == factors
+    factors = whole.callback.fold_into_weights()
+    assert second.callback.fold_into_weights() == factors
     assert bool(factors) == (penalty in ("blocks", "groups"))
     same(second.network.state_dict(), whole.network.state_dict())
 
@@ -130,7 +130,7 @@ def test_a_training_under_a_mask_put_down_ends_with_the_same_bits(images, tmp_pa
     second.load_state_dict(through_a_file(first.state_dict(), tmp_path))
     assert seen + list(second) == expected
     same(second.network.state_dict(), whole.network.state_dict())
-    same(unstructured.current_masks(second.network), whole.rule.masks)
+    same(unstructured.current_masks(second.network), whole.callback.masks)
 
 
 @pytest.fixture(scope="module", params=PLANS)

@@ -126,16 +126,16 @@ def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, gene
     x, y = images.normalise(images.train.pixels), images.train.labels
     training.step(network, optimizer, x, y)  # so that there is momentum on what is removed next
     found = unstructured.magnitude_masks(network, 0.7)
-    rule = unstructured.MaskCallback(network, found)
+    callback = unstructured.MaskCallback(network, found)
     begun = {name: weight.detach().clone() for name, weight in unstructured.weights(network).items()}
     assert all((begun[name][~mask] == 0).all() for name, mask in found.items())
-    network.to_device(torch.device("cpu"))  # as a training does, after the rule was made
+    network.to_device(torch.device("cpu"))  # as a training does, after the callback was made
     for _ in range(3):
-        training.step(network, optimizer, x, y, rule=rule)
+        training.step(network, optimizer, x, y, callback=callback)
         for name, weight in unstructured.weights(network).items():
             assert (weight[~found[name]] == 0).all()
             assert (weight[found[name]] != begun[name][found[name]]).any()
-    training.step(network, optimizer, x, y)  # and without the rule they would move
+    training.step(network, optimizer, x, y)  # and without the callback they would move
     assert any((weight[~found[name]] != 0).any() for name, weight in unstructured.weights(network).items())
 
 

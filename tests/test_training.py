@@ -38,7 +38,7 @@ def test_the_recipes_rate_is_the_highest_of_the_schedule(schedule):
 def test_a_fit_steps_at_the_middle_of_each_share_of_the_schedule(tiny, images, generator, monkeypatch):
     rates = []
 
-    def note(network, optimizer, x, y, dtype, rule):
+    def note(network, optimizer, x, y, dtype, callback):
         rates.append(optimizer.param_groups[0]["lr"])
         return torch.zeros(())
 
@@ -107,7 +107,7 @@ def test_the_loss_falls_on_clutter_in_a_few_steps(generator):
     assert epochs[-1].loss < epochs[0].loss - 0.1
     assert epochs[-1].loss < math.log(10)
     stale = evaluation.evaluate(network, small, small.validation)
-    with evaluation.settled(network, small, 512):
+    with evaluation.estimated_norms(network, small, 512):
         found = evaluation.evaluate(network, small, small.validation)
     assert epochs[-1].val_error == found.error
     assert found.loss != stale.loss
@@ -127,9 +127,9 @@ def test_a_loss_that_is_not_finite_ends_the_training(tiny, images, generator):
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_only_finite_losses_pass(loss):
-    assert training.finite(0.5, "here") == 0.5
+    assert training.check_finite(0.5, "here") == 0.5
     with pytest.raises(FloatingPointError, match="here"):
-        training.finite(loss, "here")
+        training.check_finite(loss, "here")
 
 
 @pytest.mark.parametrize("wanted", ["float32", "bfloat16"])

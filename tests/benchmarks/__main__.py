@@ -23,6 +23,7 @@ from horticulture.networks import latency
 from horticulture.pruning import surgery
 from horticulture.runs import files
 from horticulture.training import evaluation, hardware
+from horticulture.training.callbacks import NO_CALLBACK
 from tests.benchmarks import published
 from tests.benchmarks.parts import (
     BATCH,
@@ -236,7 +237,9 @@ def _keeping(table: Table) -> None:
         for done in range(0, ROUNDS + 1, 100):
             tuning = Tuning(thinned(done / 1344), dataset(), False, "auto")
             tuning.step()
-            state = training.Checkpoint(training.tensors_of(tuning.network, tuning.optimizer), {})
+            state = training.Checkpoint(
+                training.collect_tensors(tuning.network, tuning.optimizer, NO_CALLBACK), {}
+            )
             bytes_ += checkpoints.write(Path(folder), "round", state).stat().st_size
     table.row("h. a run of 1,300 rounds on disk, a state every 100", bytes_ / 1e6, "MB")
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.architecture.families import clamp_widths, search_scale
-from horticulture.errors import InputError, check_choice
+from horticulture.errors import InputError
 
 
 class OnlyOneWay(InputError):
@@ -127,43 +127,6 @@ def width_statistics(architectures: Sequence[Architecture], whole: Architecture)
     return pd.DataFrame(
         {"group": whole.groups, "whole": whole.widths, "mean": widths.mean(), "std": widths.std()}
     )
-
-
-# --- Li et al. (2017), Pruning filters for efficient ConvNets ---------------------------------------------
-
-
-def _first_convolutions(blocks: int, stages: tuple[float, float, float], skip: set[int]) -> tuple[float, ...]:
-    """Shares for a ResNet with three stages of `blocks`, where layers in `skip` are left alone.
-
-    Layers are numbered as in the published code: the stem is 1, the two convolutions of block i (from 0) are
-    2i + 2 and 2i + 3, and shortcuts have none. Only the first of a block, an even number, loses filters.
-    """
-    layers = range(2, 6 * blocks + 1, 2)
-    return tuple(0.0 if layer in skip else stages[i // blocks] for i, layer in enumerate(layers))
-
-
-# The share removed from every group. The published code keeps `int((1 - share) * width)` filters.
-PRESETS: dict[str, tuple[float, ...]] = {
-    "vgg-16-a": (0.5, *[0.0] * 6, *[0.5] * 6),  # of 13 convolutions the first and the last six
-    "resnet-56-a": _first_convolutions(9, (0.1, 0.1, 0.1), {16, 20, 38, 54}),
-    "resnet-56-b": _first_convolutions(9, (0.6, 0.3, 0.1), {16, 18, 20, 34, 38, 54}),
-    "resnet-110-a": _first_convolutions(18, (0.5, 0.0, 0.0), {36}),
-    "resnet-110-b": _first_convolutions(18, (0.5, 0.4, 0.3), {36, 38, 74}),
-}
-
-
-def preset(name: str, whole: Architecture) -> tuple[float, ...]:
-    """The share that Li et al. (2017) remove from every group, as Liu et al. (2019) use them.
-
-    Raises InputError for a name that is not in `PRESETS`, and for a network with another number of groups.
-    """
-    removed = PRESETS[check_choice(name, PRESETS, "preset")]
-    if len(removed) != len(whole.groups):
-        raise InputError(
-            f"the preset {name} is for {len(removed)} groups, and this {whole.family} of depth {whole.depth} "
-            f"has {len(whole.groups)}"
-        )
-    return removed
 
 
 # --- parts ------------------------------------------------------------------------------------------------

@@ -13,15 +13,15 @@ import torch
 from horticulture.data.digits import clutter
 from horticulture.data.files import data_folder, download, folder, torchvision
 from horticulture.data.images import Batches, Dataset, Images, crop, reduced
-from horticulture.errors import InputError, check_choice
+from horticulture.errors import check_choice
 
 __all__ = ["DATASETS", "Batches", "Dataset", "Images", "crop", "data_folder", "download", "load", "reduced"]
 
 DATASETS: dict[str, Callable[[int], Dataset]] = {
     "clutter": clutter,
-    "cifar10": lambda size: torchvision("cifar10", "CIFAR10", flip=True, image_size=size),
-    "cifar100": lambda size: torchvision("cifar100", "CIFAR100", flip=True, image_size=size),
-    "svhn": lambda size: torchvision("svhn", "SVHN", flip=False, image_size=size),
+    "cifar10": lambda size: torchvision("cifar10", flip=True, image_size=size),
+    "cifar100": lambda size: torchvision("cifar100", flip=True, image_size=size),
+    "svhn": lambda size: torchvision("svhn", flip=False, image_size=size),
 }
 
 
@@ -32,8 +32,6 @@ def load(name: str, *, images: int = 0, image_size: int = 0, device: torch.devic
     Raises InputError for an unknown name, a data set that is not there, a folder that holds no images, or a
     size that cannot be had.
     """
-    if images < 0:
-        raise InputError(f"images must be 0 (all) or more, not {images}")
     if str(name).startswith("folder:"):
         dataset = folder(name.removeprefix("folder:"), image_size)
     else:

@@ -3,8 +3,8 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,24 +19,22 @@ from horticulture.errors import InputError, check_choice
 PAD = 4  # pixels that an image may be shifted; fewer in reduced ones, in proportion
 
 
-def torchvision(name: str, kind: str, *, flip: bool, validation: int = 5000, image_size: int = 0) -> Dataset:
+TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}
+
+
+def torchvision(name: str, *, flip: bool, validation: int = 5000, image_size: int = 0) -> Dataset:
     """One of torchvision's data sets, already downloaded. Raises InputError, with the remedy, if it is not.
 
     image_size: pixels, as in `folder`.
     """
-    from torchvision import datasets
-
-    root = data_folder()
-    splits = ("train", "test") if kind == "SVHN" else (True, False)
-    keyword = "split" if kind == "SVHN" else "train"
     try:
-        train, test = (getattr(datasets, kind)(root, **{keyword: split}) for split in splits)
+        train, test = _torchvision_parts(name, download=False)
     except RuntimeError as error:
         raise InputError(
-            f"data set {name!r} is not in {root}: download it once with "
+            f"data set {name!r} is not in {data_folder()}: download it once with "
             f"`horticulture download {name}`, or use data=clutter, which needs no download"
         ) from error
-    if kind == "SVHN":
+    if name == "svhn":
         parts = [Images(torch.from_numpy(d.data), torch.from_numpy(d.labels).long()) for d in (train, test)]
         classes = tuple("0123456789")
     else:
@@ -59,15 +57,17 @@ def data_folder() -> Path:
 
 def download(name: str) -> Path:
     """Fetch one of torchvision's data sets into `data_folder()`. Needs a network."""
+    _torchvision_parts(check_choice(name, TORCHVISION, "data set to download"), download=True)
+    return data_folder()
+
+
+def _torchvision_parts(name: str, *, download: bool) -> list[Any]:
+    """torchvision's own training and test part. Raises RuntimeError if they are not there."""
     from torchvision import datasets
 
-    kind = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}[
-        check_choice(name, ("cifar10", "cifar100", "svhn"), "data set to download")
-    ]
-    for split in ("train", "test") if kind == "SVHN" else (True, False):
-        keyword = "split" if kind == "SVHN" else "train"
-        getattr(datasets, kind)(data_folder(), **{keyword: split}, download=True)
-    return data_folder()
+    part, values = ("split", ("train", "test")) if name == "svhn" else ("train", (True, False))
+    kind = getattr(datasets, TORCHVISION[name])
+    return [kind(data_folder(), **{part: value}, download=download) for value in values]
 
 
 def folder(path: str, image_size: int = 0) -> Dataset:
@@ -117,40 +117,26 @@ def _pad(images: Images, full: int) -> int:
 def _decoded_once(paths: list[str], size: int) -> tuple[Tensor, tuple[int, int]]:
     """`_decoded`, reduced to `size`, and how high and wide the images were before.
 
-    Kept in a cache that knows the files by their names, sizes and times: as they are, and reduced.
+    Kept in a cache that knows the files by their names, sizes and times.
     """
     known = hashlib.sha256()
     for path in paths:
         about = os.stat(path)
         known.update(f"{path} {about.st_size} {about.st_mtime_ns}\n".encode())
-    name = known.hexdigest()[:16]
-
-    def decoded() -> dict[str, Tensor]:
+    name = known.hexdigest()[:16] + (f"-{size}" if size else "")
+    cache = data_folder() / "cache" / f"{name}.safetensors"
+    found: dict[str, Tensor] = {}
+    with contextlib.suppress(FileNotFoundError, SafetensorError):  # missing, or cut short
+        found = load_file(cache)
+    if "full" not in found:  # an older library kept the pixels alone
         pixels = _decoded(paths)
-        return {"pixels": pixels, "full": torch.tensor(pixels.shape[2:])}
-
-    def smaller() -> dict[str, Tensor]:
-        whole = _cached(name, decoded)
-        return {**whole, "pixels": reduced(whole["pixels"], size)}
-
-    found = _cached(f"{name}-{size}", smaller) if size else _cached(name, decoded)
+        found = {"pixels": reduced(pixels, size), "full": torch.tensor(pixels.shape[2:])}
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        temporary = cache.with_suffix(f".{os.getpid()}.tmp")
+        save_file(found, temporary)
+        os.replace(temporary, cache)
     height, width = found["full"].tolist()
     return found["pixels"], (height, width)
-
-
-def _cached(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors in the cache of that name; made and put there if it is missing or cut short."""
-    cache = data_folder() / "cache" / f"{name}.safetensors"
-    with contextlib.suppress(FileNotFoundError, SafetensorError):
-        found = load_file(cache)
-        if "full" in found:  # an older library kept the pixels alone
-            return found
-    made = make()
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_suffix(f".{os.getpid()}.tmp")
-    save_file(made, temporary)
-    os.replace(temporary, cache)
-    return made
 
 
 def _decoded(paths: list[str]) -> Tensor:

@@ -34,7 +34,9 @@ class Images:
         return len(self.labels)
 
     def first(self, n: int) -> "Images":
-        """The first n, or all of them if n is 0."""
+        """The first n, or all of them if n is 0. Raises InputError if n is negative."""
+        if n < 0:
+            raise InputError(f"images must be 0 (all) or more, not {n}")
         return Images(self.pixels[:n], self.labels[:n], self.sources[:n]) if n else self
 
     def to(self, device: torch.device) -> "Images":

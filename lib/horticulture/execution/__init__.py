@@ -10,7 +10,7 @@ from typing import Any
 
 _WHERE = {
     "specs": ("OracleConfig", "compress", "compare_criteria", "prune", "source", "train", "finetune"),
-    "loading": ("dataset", "evaluate", "load", "network_at", "plan", "recipe", "restore"),
+    "loading": ("dataset", "evaluate", "load", "network_at", "pruning_recipe", "restore", "training_recipe"),
     "tasks": ("KINDS",),
     "executor": ("execute", "load_if_complete"),
 }

@@ -6,8 +6,7 @@ from pathlib import Path
 from horticulture import runs
 from horticulture.errors import check_choice
 from horticulture.execution.loading import WEIGHTS
-from horticulture.execution.tasks import KINDS
-from horticulture.execution.work import Report, RunContext
+from horticulture.execution.tasks import KINDS, Report, RunContext
 from horticulture.runs import Run, files
 from horticulture.training import hardware
 
@@ -22,7 +21,7 @@ def execute(
     report: Report = lambda *_: None,
     threads: int | None = None,
 ) -> dict:
-    """Make a run, and first the one it starts from, unless they are there. Returns the result.
+    """Execute a run, and first the one it starts from, unless they are there. Returns the result.
 
     threads: with which it is made if it begins here (None: as many as torch has now). One that was begun
     goes on with as many as it began with.
@@ -33,7 +32,7 @@ def execute(
     found = load_if_complete(run, outputs)
     if found is not None:
         return found
-    make = KINDS[check_choice(run.kind, KINDS, "kind of run")]
+    task = KINDS[check_choice(run.kind, KINDS, "kind of run")]
     if run.start is not None:
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
@@ -43,18 +42,19 @@ def execute(
         if found is not None:
             return found
         runs.folder(run, outputs).mkdir(exist_ok=True)
-        work = RunContext(run, outputs, where, report)
-        with hardware.threads(work.threads or threads):
+        context = RunContext(run, outputs, where, report)
+        with hardware.threads(context.threads or threads):
             try:
-                metrics = make(work)
+                metrics = task(context)
             except files.CorruptFileError as error:  # what an earlier process left: begin again
-                _aside(run, outputs, error)
+                _quarantine(run, outputs, error)
                 runs.folder(run, outputs).mkdir()
-                metrics = make(work := RunContext(run, outputs, where, report))
-            metrics["seconds"] = work.elapsed()
+                context = RunContext(run, outputs, where, report)
+                metrics = task(context)
+            metrics["seconds"] = context.elapsed()
             found = runs.write_result(run, outputs, metrics, hardware.environment_info(where), FILES)
-        work.keeper.clear()
-        work.rows.clear()
+        context.keeper.clear()
+        context.rows.clear()
         return found
 
 
@@ -63,10 +63,10 @@ def load_if_complete(run: Run, outputs: Path) -> dict | None:
     try:
         return runs.verified_result(run, outputs)
     except files.CorruptFileError as error:
-        _aside(run, outputs, error)
+        _quarantine(run, outputs, error)
         return None
 
 
-def _aside(run: Run, outputs: Path, error: files.CorruptFileError) -> None:
-    aside = runs.quarantine(run, outputs)
-    warnings.warn(f"{error.path} is damaged: set aside in {aside.name}, and made again", stacklevel=4)
+def _quarantine(run: Run, outputs: Path, error: files.CorruptFileError) -> None:
+    place = runs.quarantine(run, outputs)
+    warnings.warn(f"{error.path} is damaged: set aside in {place.name}, and made again", stacklevel=4)

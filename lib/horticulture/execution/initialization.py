@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from horticulture import networks, runs
-from horticulture.execution.loading import initial, load, network_at
+from horticulture.execution.loading import initial_network, load, network_at
 from horticulture.networks import Network
 from horticulture.pruning import saliency, surgery, unstructured
 from horticulture.runs import Run
@@ -44,11 +44,11 @@ def _kept(run: Run, outputs: Path, device: str) -> Network:
 
 
 def _rewound(run: Run, outputs: Path, device: str) -> Network:
-    return _cut(run, outputs, initial(_base(run), _base(run).seed))
+    return _cut(run, outputs, initial_network(_base(run), _base(run).seed))
 
 
 def _sliced(run: Run, outputs: Path, device: str) -> Network:
-    return _cut(run, outputs, initial(_base(run), run.seed + OTHER))
+    return _cut(run, outputs, initial_network(_base(run), run.seed + OTHER))
 
 
 def _random(run: Run, outputs: Path, device: str) -> Network:

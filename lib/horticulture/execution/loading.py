@@ -5,7 +5,7 @@ import warnings
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -18,9 +18,11 @@ from horticulture.execution import checkpoints
 from horticulture.networks import Network
 from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run
-from horticulture.training import Checkpoint, TrainingRecipe, evaluation, hardware, penalties
+from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, hardware, penalties
 
 WEIGHTS = "weights.safetensors"
+
+R = TypeVar("R", bound=Recipe)
 
 
 @lru_cache(maxsize=2)
@@ -33,10 +35,8 @@ def dataset(name: str, images: int = 0, device: str = "cpu", image_size: int = 0
 
     image_size: pixels, height and width, to which its images are reduced (0: as they are).
     """
-    if images < 0:
-        raise InputError(f"images must be 0 (all) or more, not {images}")
     whole = _loaded(name, device, image_size)
-    return replace(whole, train=whole.train.first(images)) if images else whole
+    return replace(whole, train=whole.train.first(images))
 
 
 def images_of(run: Run, device: str) -> data.Dataset:
@@ -47,14 +47,19 @@ def images_of(run: Run, device: str) -> data.Dataset:
     return dataset(name, run.data.get("images", 0), device, size)
 
 
-def recipe(run: Run) -> TrainingRecipe:
-    """The recipe in a run's description, without what else stands there."""
-    return TrainingRecipe(**{field.name: run.recipe[field.name] for field in fields(TrainingRecipe)})
+def recipe_as(kind: type[R], run: Run) -> R:
+    """The recipe of that kind in a run's description, without what else stands there."""
+    return kind(**{field.name: run.recipe[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def plan(run: Run) -> PruningRecipe:
-    """The plan in a pruning's description, without what else stands there."""
-    return PruningRecipe(**{field.name: run.recipe[field.name] for field in fields(PruningRecipe)})
+def training_recipe(run: Run) -> TrainingRecipe:
+    """The recipe in a training run's description."""
+    return recipe_as(TrainingRecipe, run)
+
+
+def pruning_recipe(run: Run) -> PruningRecipe:
+    """The recipe in a pruning run's description."""
+    return recipe_as(PruningRecipe, run)
 
 
 def evaluate(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:
@@ -73,8 +78,7 @@ def save(network: Network, folder: Path) -> None:
 
 def load(run: Run, outputs: Path) -> Network:
     """The network that a finished run ended with, on the CPU. Raises InputError if it is not finished."""
-    if runs.result(run, outputs) is None:
-        raise InputError(f"{run} is not finished")
+    runs.metrics(run, outputs)  # refuses what is not finished
     shape = run.architecture
     if run.kind == "prune":
         shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
@@ -106,20 +110,20 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
     place, removed = hardware.resolve_device(device), runs.removals(run, outputs)
     images, recorded = images_of(run, str(place)), runs.gone_by_round(removed)
     with hardware.threads(found[1].numbers["threads"]):
-        under_way = resume_pruner(run, outputs, images, found[1], recorded=recorded)
-        if under_way.round <= round:
-            for removal in under_way:
-                if removal.round == round:
+        pruner = resume_pruner(run, outputs, images, found[1], recorded=recorded)
+        if pruner.round <= round:
+            for done in pruner:
+                if done.round == round:
                     break
-        network = under_way.network
-        _prove(run, outputs, removed[removed["round"] == round].iloc[-1], network, place)
+        network = pruner.network
+        _check_replay(run, outputs, removed[removed["round"] == round].iloc[-1], network, place)
         if settled:
-            settle(network, images, under_way.plan)
+            set_norm_statistics(network, images, pruner.recipe)
     return network
 
 
-def _prove(run: Run, outputs: Path, row: pd.Series, network: Network, where: torch.device) -> None:
-    """That a replayed network is what was recorded. Raises InputError if it is not."""
+def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, where: torch.device) -> None:
+    """Raise InputError if a replayed network is not the one that was recorded."""
     if network.architecture.id != row["architecture"]:
         raise InputError(
             f"{run}: the replay of round {row['round']} has the widths {network.architecture.widths}"
@@ -136,11 +140,10 @@ def _prove(run: Run, outputs: Path, row: pd.Series, network: Network, where: tor
     )
 
 
-def settle(network: Network, images: data.Dataset, measured: TrainingRecipe | PruningRecipe) -> None:
-    """Give the norms the statistics with which a recipe, or a plan, has networks evaluated."""
-    count = evaluation.images_for_norms(measured)
-    if count:
-        evaluation.estimate_norms(network, images, count, evaluation.PRECISIONS[measured.precision])
+def set_norm_statistics(network: Network, images: data.Dataset, recipe: Recipe) -> None:
+    """Give the norms the statistics with which networks of this recipe are evaluated."""
+    if recipe.images_for_norms:
+        evaluation.estimate_norms(network, images, recipe.images_for_norms, recipe.dtype)
 
 
 def resume_pruner(
@@ -152,11 +155,12 @@ def resume_pruner(
         network = networks.build(run.architecture.with_widths(tuple(state.numbers["widths"])))
     else:
         network = load(run.start, outputs)
-    told = None
+    precomputed = None
     if saliency.CRITERIA[run.recipe["criterion"]].precomputed:
-        factors = (runs.result(run.start, outputs) or {})["metrics"]["factors"]
-        told = penalties.scores(run.architecture, run.start.recipe["penalty"], factors)
-    return pruning.Pruner(network, images, plan(run), run.seed, state=state, told=told, **more)
+        factors = runs.metrics(run.start, outputs)["factors"]
+        precomputed = penalties.scores_from_factors(run.architecture, run.start.recipe["penalty"], factors)
+    recipe = pruning_recipe(run)
+    return pruning.Pruner(network, images, recipe, run.seed, state=state, precomputed=precomputed, **more)
 
 
 def init_generator(shape: Architecture, seed: int) -> torch.Generator:
@@ -169,7 +173,7 @@ def init_generator(shape: Architecture, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
 
 
-def initial(run: Run, seed: int, generator: torch.Generator | None = None) -> Network:
+def initial_network(run: Run, seed: int, generator: torch.Generator | None = None) -> Network:
     """The network that a training from scratch with that seed begins with."""
     generator = generator or init_generator(run.architecture, seed)
     return networks.build(run.architecture, generator, run.recipe.get("selections"))

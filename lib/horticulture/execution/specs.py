@@ -1,7 +1,7 @@
 """Descriptions of runs: what fixes each, as plain data."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from horticulture import pruning, training
 from horticulture.architecture import Architecture
@@ -10,8 +10,7 @@ from horticulture.execution import initialization
 from horticulture.execution.loading import dataset
 from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run, code
-from horticulture.training import TrainingRecipe, penalties, positive
-from horticulture.training.evaluation import check_measurement
+from horticulture.training import Recipe, TrainingRecipe, penalties
 
 
 def source(name: str, images: int = 0, image_size: int = 0) -> dict:
@@ -36,14 +35,14 @@ def train(
         raise InputError(f"epochs must be positive, not {recipe.epochs}")
     if recipe.penalty == "blocks" and not shape.blocks:
         raise InputError(f"a network of the family {shape.family} has no blocks to penalise: use groups")
-    told = {**recipe.to_json(), **_code(recipe)}
+    described = {**recipe.to_json(), **_code(recipe)}
     if selections is not None and (given := [list(channels) for channels in selections]) != _even(shape):
-        told["selections"] = given
-    return Run("train", shape, told, source, seed)
+        described["selections"] = given
+    return Run("train", shape, described, source, seed)
 
 
 def _even(shape: Architecture) -> list[list[int]]:
-    """What each group selects without being told: see `networks.layers.ChannelSelection`."""
+    """What each group selects without being described: see `networks.layers.ChannelSelection`."""
     groups = zip(shape.widths, shape.most, strict=True)
     return [[c * most // width for c in range(width)] if most is not None else [] for width, most in groups]
 
@@ -55,14 +54,14 @@ def _code(recipe: TrainingRecipe) -> dict:
     return {"code": found} if found else {}
 
 
-def prune(start: Run, plan: PruningRecipe) -> Run:
-    """The description of a pruning of what another run trained. Raises InputError if it cannot be done."""
-    pruning.check(plan, start.architecture)
-    needed = saliency.CRITERIA[plan.criterion].penalty
+def prune(start: Run, recipe: PruningRecipe) -> Run:
+    """The description of pruning what another run trained. Raises InputError if it cannot be done."""
+    pruning.check_feasible(recipe, start.architecture)
+    needed = saliency.CRITERIA[recipe.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
-        raise InputError(f"{plan.criterion} needs a network trained with the penalty {needed}")
-    told = {**plan.to_json(), **code.extra(plan.criterion, saliency.CRITERIA, saliency.OURS)}
-    return Run("prune", start.architecture, told, start.data, start.seed, start)
+        raise InputError(f"{recipe.criterion} needs a network trained with the penalty {needed}")
+    described = {**recipe.to_json(), **code.extra(recipe.criterion, saliency.CRITERIA, saliency.OURS)}
+    return Run("prune", start.architecture, described, start.data, start.seed, start)
 
 
 def finetune(
@@ -73,21 +72,21 @@ def finetune(
     weights: what it begins with, a name in `initialization.WEIGHTS`.
     """
     check_choice(weights, initialization.WEIGHTS, "weights to begin with")
-    told = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
-    return Run("tune", shape, told, pruned.data, pruned.seed, pruned)
+    described = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
+    return Run("tune", shape, described, pruned.data, pruned.seed, pruned)
 
 
 def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5) -> Run:
     """The description of sharing, training and writing short the weights of a sparse network."""
     if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
         raise InputError(f"bits must be 1 to 16, not {bits!r} and {index_bits!r}")
-    told = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
-    return Run("compress", tuned.architecture, told, tuned.data, tuned.seed, tuned)
+    described = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
+    return Run("compress", tuned.architecture, described, tuned.data, tuned.seed, tuned)
 
 
 @dataclass(frozen=True)
-class OracleConfig:
-    """How criteria are judged: by what the absence of channels does to the loss on validation images."""
+class OracleConfig(Recipe):
+    """How criteria are compared with the truth: what the loss on validation images does without a channel."""
 
     criteria: tuple[str, ...]
     channels: int = 64  # sampled, from all groups alike
@@ -103,14 +102,13 @@ class OracleConfig:
             found = saliency.CRITERIA[check_choice(name, saliency.CRITERIA, "criterion")]
             if found.granularity != "channel" or found.precomputed:
                 raise InputError(f"{name} cannot be judged channel by channel")
-        check_measurement(self)
-        positive(self, "channels", "steps", "batch_size")
+        self.check("channels", "steps", "batch_size")
 
 
-def compare_criteria(base: Run, judging: OracleConfig) -> Run:
-    """The description of judging criteria on what another run trained."""
-    told = {**asdict(judging), "criteria": list(judging.criteria)}
-    codes = {name: code.extra(name, saliency.CRITERIA, saliency.OURS) for name in judging.criteria}
+def compare_criteria(base: Run, config: OracleConfig) -> Run:
+    """The description of comparing criteria with the truth, on what another run trained."""
+    described = {**config.to_json(), "criteria": list(config.criteria)}
+    codes = {name: code.extra(name, saliency.CRITERIA, saliency.OURS) for name in config.criteria}
     if not_ours := {name: extra["code"] for name, extra in codes.items() if extra}:
-        told["codes"] = not_ours
-    return Run("judge", base.architecture, told, base.data, base.seed, base)
+        described["codes"] = not_ours
+    return Run("judge", base.architecture, described, base.data, base.seed, base)

@@ -2,186 +2,246 @@
 
 import math
 import os
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import torch
 
-from horticulture import networks, runs, training
+from horticulture import data, networks, runs, training
 from horticulture.execution import checkpoints, loading
 from horticulture.execution.initialization import starting_network
-from horticulture.execution.work import RunContext
+from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
 from horticulture.pruning import PruningRound, compression, oracle, saliency, unstructured
-from horticulture.training import evaluation, penalties
-from horticulture.training.callbacks import StepCallback
+from horticulture.runs import Run, files
+from horticulture.training import Checkpoint, Recipe, evaluation, penalties
+from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = 16  # states of a pruning, about, that are kept for good: from one to the next any round is replayed
+KEPT = (
+    16  # states of a pruning run, about, that are kept for good: from one to the next any round is replayed
+)
+
+Report = Callable[[float, str], None]  # the fraction that is done, and what is known now
 
 
-def _train(work: RunContext) -> dict:
-    """From scratch, with the penalty that the recipe says."""
-    run, recipe = work.run, loading.recipe(work.run)
+@dataclass
+class RunContext:
+    """What executing a run needs at hand: its folder, its data, its clock, and where it is put down."""
+
+    run: Run
+    outputs: Path
+    device: torch.device
+    report: Report
+
+    def __post_init__(self) -> None:
+        self.keeper = checkpoints.RollingCheckpoint(self.folder)
+        self.rows = files.JsonlTable(self.folder / "rows.jsonl")
+        self._began = time.perf_counter()
+        self._state = self.keeper.latest()
+        self.before = self._state.numbers["seconds"] if self._state else 0.0
+
+    @property
+    def threads(self) -> int | None:
+        """With which the run was begun, if it was: with others the last bits would be others."""
+        return self._state.numbers["threads"] if self._state else None
+
+    def resume(self) -> Checkpoint | None:
+        """The last checkpoint, if the run was begun before; once."""
+        state, self._state = self._state, None
+        return state
+
+    def on_step(self, state: Callable[[], Checkpoint]) -> None:
+        """Put down the work now and then."""
+        self.keeper.maybe_save(lambda: self.stamp(state()))
+
+    def stamp(self, state: Checkpoint) -> Checkpoint:
+        """Add the time that the work took, and the threads."""
+        about = {"seconds": self.elapsed(), "threads": torch.get_num_threads()}
+        return Checkpoint(state.tensors, {**state.numbers, **about})
+
+    def elapsed(self) -> float:
+        """Seconds of work on this run, those of earlier processes included."""
+        return round(self.before + time.perf_counter() - self._began, 2)
+
+    @property
+    def start(self) -> Run:
+        """The run that this one starts from."""
+        assert self.run.start is not None
+        return self.run.start
+
+    @property
+    def dataset(self) -> data.Dataset:
+        """The run's data on its device. Raises InputError if it is not what it was when it was described."""
+        return loading.images_of(self.run, str(self.device))
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files go."""
+        return runs.folder(self.run, self.outputs)
+
+
+def _train(context: RunContext) -> dict:
+    """Train from scratch, with the penalty that the recipe names."""
+    run, recipe = context.run, loading.training_recipe(context.run)
     generator = loading.init_generator(run.architecture, run.seed)
-    network = loading.initial(run, run.seed, generator).to_device(work.device)
+    network = loading.initial_network(run, run.seed, generator).to_device(context.device)
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
-        metrics = _fit(work, network, generator, penalty)
+        metrics = _fit(context, network, generator, penalty)
         factors = penalty.fold_into_weights()
     if factors:
         metrics["factors"] = factors
-    return {**metrics, **_ended(work, network)}
+    loading.set_norm_statistics(network, context.dataset, recipe)
+    return metrics | _save_and_evaluate(context, network, recipe)
 
 
-def _tune(work: RunContext) -> dict:
-    """On from a round of a pruning, with one or another kind of weights."""
-    network, masked = starting_network(work.run, work.outputs, str(work.device))
-    generator = torch.Generator().manual_seed(work.run.seed)
-    if work.run.recipe["epochs"]:
-        metrics = _fit(work, network, generator, masked or StepCallback())
+def _finetune(context: RunContext) -> dict:
+    """Train on from a round of a pruning run, with one or another kind of weights."""
+    run, recipe = context.run, loading.training_recipe(context.run)
+    network, mask = starting_network(run, context.outputs, str(context.device))
+    if recipe.epochs:
+        generator = torch.Generator().manual_seed(run.seed)
+        metrics = _fit(context, network, generator, mask or NO_CALLBACK)
     else:
         metrics = {"recipe": runs.AS_IT_IS, "train_macs": 0}
-        network.to_device(work.device)
-    if masked:
-        metrics["params"] = unstructured.count_nonzero(masked.masks, network)
-    return {**metrics, **_ended(work, network)}
+        network.to_device(context.device)
+    if mask:
+        metrics["params"] = unstructured.count_nonzero(mask.masks, network)
+    loading.set_norm_statistics(network, context.dataset, recipe)
+    return metrics | _save_and_evaluate(context, network, recipe)
 
 
-def _compress(work: RunContext) -> dict:
-    """Deep Compression's second and third stage: shared weights, trained so, then written short."""
-    run = work.run
-    assert run.start is not None
-    network = loading.load(run.start, work.outputs)
+def _compress(context: RunContext) -> dict:
+    """Deep Compression's second and third stage: shared weights, trained so, then encoded in few bytes."""
+    run, recipe = context.run, loading.training_recipe(context.run)
+    network = loading.load(context.start, context.outputs)
     masks = unstructured.current_masks(network)
-    sharing = compression.WeightSharingCallback(
-        network, compression.share_weights(network, masks, run.recipe["bits"])
-    )
-    metrics = _fit(work, network, torch.Generator().manual_seed(run.seed), sharing)
-    loading.settle(network, work.dataset, loading.recipe(run))
+    shared = compression.share_weights(network, masks, run.recipe["bits"])
+    sharing = compression.WeightSharingCallback(network, shared)
+    metrics = _fit(context, network, torch.Generator().manual_seed(run.seed), sharing)
+    loading.set_norm_statistics(network, context.dataset, recipe)
     packed = compression.encode(network, sharing.shared, run.recipe["index_bits"])
-    temporary = work.folder / "packed.tmp"
+    temporary = context.folder / "packed.tmp"
     temporary.write_bytes(packed)
-    os.replace(temporary, work.folder / "network.hortpack")
-    again = networks.build(run.architecture).to_device(work.device)
-    compression.decode(packed, again)  # what is evaluated is what was written
-    tuned = runs.result(run.start, work.outputs) or {}
-    metrics["train_macs"] += tuned["metrics"]["train_macs"]
-    sizes = {"bytes": len(packed), "stages": compression.sizes(packed)}
-    metrics |= {**sizes, "params": unstructured.count_nonzero(masks, network)}
-    return {**metrics, **_ended(work, again, settled=True)}
+    os.replace(temporary, context.folder / "network.hortpack")
+    decoded = networks.build(run.architecture).to_device(context.device)
+    compression.decode(packed, decoded)  # what is evaluated is what was written
+    metrics["train_macs"] += runs.metrics(context.start, context.outputs)["train_macs"]
+    metrics |= {"bytes": len(packed), "stages": compression.sizes(packed)}
+    metrics["params"] = unstructured.count_nonzero(masks, network)
+    return metrics | _save_and_evaluate(context, decoded, recipe)
 
 
-def _fit(work: RunContext, network: Network, generator: torch.Generator, rule: StepCallback) -> dict:
-    """Train by the run's recipe under a rule, an epoch's row at a time; returns what it cost."""
-    run, recipe, state = work.run, loading.recipe(work.run), work.resume()
+def _fit(context: RunContext, network: Network, generator: torch.Generator, callback: StepCallback) -> dict:
+    """Train by the run's recipe under a callback, an epoch's row at a time; returns what it cost."""
+    run, recipe, state = context.run, loading.training_recipe(context.run), context.resume()
     error = ""
 
-    def tell() -> None:
-        number = -(-under_way.step // under_way.batches.steps_per_epoch)
-        work.report(under_way.step / under_way.steps, f"epoch {number}/{recipe.epochs}{error}")
+    def report() -> None:
+        number = -(-trainer.step // trainer.batches.steps_per_epoch)
+        context.report(trainer.step / trainer.steps, f"epoch {number}/{recipe.epochs}{error}")
 
     def on_step() -> None:
-        tell()
-        work.on_step(under_way.state_dict)
+        report()
+        context.on_step(trainer.state_dict)
 
-    under_way = training.Trainer(network, work.dataset, recipe, generator, on_step, rule)
+    trainer = training.Trainer(network, context.dataset, recipe, generator, on_step, callback)
     if state:
-        under_way.load_state_dict(state)
-    work.rows.truncate(under_way.step // under_way.batches.steps_per_epoch)
-    tell()
-    for epoch in under_way:
-        work.rows.append({**epoch._asdict(), "seconds": work.elapsed()})
+        trainer.load_state_dict(state)
+    context.rows.truncate(trainer.step // trainer.batches.steps_per_epoch)
+    report()
+    for epoch in trainer:
+        context.rows.append({**epoch._asdict(), "seconds": context.elapsed()})
         error = error if math.isnan(epoch.val_error) else f", error {epoch.val_error:.1f} %"
-    work.rows.to_csv(work.folder / "epochs.csv")
-    macs = run.architecture.macs * under_way.steps * recipe.batch_size
+    context.rows.to_csv(context.folder / "epochs.csv")
+    macs = run.architecture.macs * trainer.steps * recipe.batch_size
     return {"recipe": str(recipe), "train_macs": macs}
 
 
-def _ended(work: RunContext, network: Network, settled: bool = False) -> dict:
-    """Say what the network is worth, and keep it as it was measured, with what it got wrong."""
-    run, images = work.run, work.dataset
-    if not settled:
-        loading.settle(network, images, loading.plan(run) if run.kind == "prune" else loading.recipe(run))
-    loading.save(network, work.folder)
-    dtype = evaluation.PRECISIONS[run.recipe["precision"]]
+def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) -> dict:
+    """Keep the network as it is evaluated, with what it got wrong; returns its errors."""
+    loading.save(network, context.folder)
+    images = context.dataset
     val, test = (
-        evaluation.evaluate(network, images, part, dtype) for part in (images.validation, images.test)
+        evaluation.evaluate(network, images, part, recipe.dtype) for part in (images.validation, images.test)
     )
-    source = images.test.sources.cpu().numpy()
-    runs.write_answers(work.folder, runs.Answers(test.wrong.numpy(), source))
+    runs.write_answers(context.folder, runs.Answers(test.wrong.numpy(), images.test.sources.cpu().numpy()))
     return {"val_error": val.error, "test_error": test.error}
 
 
-def _prune(work: RunContext) -> dict:
-    """Round after round; a row for everything that goes, and a state for good now and then."""
-    run, plan = work.run, loading.plan(work.run)
-    assert run.start is not None
-    under_way = loading.resume_pruner(run, work.outputs, work.dataset, work.resume())
+def _prune(context: RunContext) -> dict:
+    """Round after round; a row for everything that is removed, and a state for good now and then."""
+    run, recipe = context.run, loading.pruning_recipe(context.run)
+    pruner = loading.resume_pruner(run, context.outputs, context.dataset, context.resume())
     left, error = "", ""
 
-    def tell() -> None:
-        done = (under_way.round + under_way.step / plan.steps) / (plan.rounds + 1)
-        work.report(min(1.0, done), f"round {min(under_way.round, plan.rounds)}/{plan.rounds}{left}{error}")
+    def report() -> None:
+        done = (pruner.round + pruner.step / recipe.steps) / (recipe.rounds + 1)
+        number = min(pruner.round, recipe.rounds)
+        context.report(min(1.0, done), f"round {number}/{recipe.rounds}{left}{error}")
 
     def on_step() -> None:
-        tell()
-        work.on_step(under_way.state_dict)
+        report()
+        context.on_step(pruner.state_dict)
 
-    under_way.on_step = on_step
-    tell()
-    kept, every = checkpoints.RoundCheckpoints(work.folder / "rounds"), max(1, plan.rounds // KEPT)
-    rows = work.rows.truncate_to_round(under_way.round)
-    start = runs.result(run.start, work.outputs) or {}
-    macs = rows[-1]["train_macs"] if rows else start["metrics"]["train_macs"]
-    for removal in under_way:
-        macs += removal.architecture.macs * plan.steps * plan.batch_size
-        for row in _rows(removal):
-            row |= {"run": run.key, "train_macs": macs, "seconds": work.elapsed()}
-            work.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
-        if removal.round % every == 0:
-            kept.keep(removal.round, work.stamped(under_way.state_dict()))
-        left = f", {removal.params:,} parameters"
-        error = error if math.isnan(removal.val_error) else f", error {removal.val_error:.1f} %"
-    work.rows.to_csv(work.folder / "removals.csv")
-    last = work.rows.last() or {}
-    metrics = {"recipe": str(plan), **{name: last[name] for name in ("train_macs", "params", "macs")}}
-    metrics |= _ended(work, under_way.network)
-    if under_way.masked:
-        metrics["nonzero_macs"] = unstructured.macs(under_way.network, under_way.masked.masks)
-    return metrics
+    pruner.on_step = on_step
+    report()
+    kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
+    rows = context.rows.truncate_to_round(pruner.round)
+    start = runs.metrics(context.start, context.outputs)
+    macs = (rows[-1] if rows else start)["train_macs"]
+    for round_ in pruner:
+        macs += round_.architecture.macs * recipe.steps * recipe.batch_size
+        for row in _rows(round_):
+            row |= {"run": run.key, "train_macs": macs, "seconds": context.elapsed()}
+            context.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
+        if round_.round % every == 0:
+            kept.keep(round_.round, context.stamp(pruner.state_dict()))
+        left = f", {round_.params:,} parameters"
+        error = error if math.isnan(round_.val_error) else f", error {round_.val_error:.1f} %"
+    context.rows.to_csv(context.folder / "removals.csv")
+    last = context.rows.last() or {}
+    metrics = {"recipe": str(recipe), **{name: last[name] for name in ("train_macs", "params", "macs")}}
+    loading.set_norm_statistics(pruner.network, context.dataset, recipe)
+    metrics |= _save_and_evaluate(context, pruner.network, recipe)
+    return metrics | pruner.removal.metrics(pruner.network)
 
 
-def _rows(removal: PruningRound) -> list[dict]:
-    """A row for each channel that went; one, without a channel, for a round in which none did."""
-    shape = removal.architecture
-    common = {**removal._asdict(), "params": removal.params, "macs": shape.macs, "architecture": shape.id}
-    gone = removal.gone or ((-1, -1, None),)
+def _rows(round_: PruningRound) -> list[dict]:
+    """A row for each channel that was removed; one, without a channel, for a round that removed none."""
+    shape = round_.architecture
+    common = {**round_._asdict(), "macs": shape.macs, "architecture": shape.id}
+    gone = round_.gone or ((-1, -1, None),)
     return [{**common, "group": g, "channel": c, "saliency": s} for g, c, s in gone]
 
 
-def _judge(work: RunContext) -> dict:
+def _compare_criteria(context: RunContext) -> dict:
     """The true change of the loss without each of some channels, beside what every criterion says."""
-    run, told = work.run, work.run.recipe
-    assert run.start is not None
-    network = loading.load(run.start, work.outputs).to_device(work.device)
-    dtype = evaluation.PRECISIONS[told["precision"]]
-    listened = oracle.scores(
-        network, work.dataset, told["criteria"], told["steps"], told["batch_size"], run.seed, dtype
+    run, config = context.run, loading.recipe_as(OracleConfig, context.run)
+    network = loading.load(context.start, context.outputs).to_device(context.device)
+    scores = oracle.score_channels(
+        network, context.dataset, config.criteria, config.steps, config.batch_size, run.seed, config.dtype
     )
-    channels = oracle.sample_channels(network, told["channels"], run.seed)
+    channels = oracle.sample_channels(network, config.channels, run.seed)
     rows: list[dict] = []
-    work.report(0.0, f"{len(channels)} channels are left out, one at a time")
-    count = told["norm_images"] if told["norms"] == "estimated" else 0
-    rises = oracle.loss_increases(
-        network, work.dataset, channels, dtype, norm_images=count, images=told["images"]
+    context.report(0.0, f"{len(channels)} channels are left out, one at a time")
+    increases = oracle.loss_increases(
+        network,
+        context.dataset,
+        channels,
+        config.dtype,
+        norm_images=config.images_for_norms,
+        images=config.images,
     )
-    for number, found in enumerate(rises):
-        group, channel = channels[number]
-        said = {name: float(scores[group][channel]) for name, scores in listened.items()}
-        rows.append({"group": group, "channel": channel, **found._asdict(), **said})
-        work.report((number + 1) / len(channels), f"channel {number + 1} of {len(channels)} left out")
+    for number, (group, channel) in enumerate(channels, 1):
+        said = {name: float(each[group][channel]) for name, each in scores.items()}
+        rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **said})
+        context.report(number / len(channels), f"channel {number} of {len(channels)} left out")
     frame = pd.DataFrame(rows)
-    frame.to_csv(work.folder / "judged.csv", index=False)
-    scopes = {name: saliency.CRITERIA[name].scope for name in told["criteria"]}
+    frame.to_csv(context.folder / "judged.csv", index=False)
+    scopes = {name: saliency.CRITERIA[name].scope for name in config.criteria}
     truth, groups = frame["rise"].tolist(), frame["group"].tolist()
     halves = frame["first"].tolist(), frame["second"].tolist()
     return {
@@ -196,7 +256,7 @@ def _judge(work: RunContext) -> dict:
 KINDS: dict[str, Callable[[RunContext], dict]] = {
     "train": _train,
     "prune": _prune,
-    "tune": _tune,
+    "tune": _finetune,
     "compress": _compress,
-    "judge": _judge,
+    "judge": _compare_criteria,
 }

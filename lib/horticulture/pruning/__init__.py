@@ -1,12 +1,7 @@
-"""Taking a trained network apart: what ranks its channels, which go, how they go, and what is left."""
+"""Pruning a trained network: what ranks its channels, which are removed, how, and what is left."""
 
-from horticulture.pruning.pruner import (
-    Pruner,
-    PruningRecipe,
-    PruningRound,
-    ScoredChannel,
-    check,
-    lowest_channel,
-)
+from horticulture.pruning.pruner import Pruner, PruningRound
+from horticulture.pruning.recipe import PruningRecipe, check_feasible
+from horticulture.pruning.selection import ScoredChannel, lowest_channel
 
-__all__ = ["Pruner", "PruningRecipe", "PruningRound", "ScoredChannel", "check", "lowest_channel"]
+__all__ = ["Pruner", "PruningRecipe", "PruningRound", "ScoredChannel", "check_feasible", "lowest_channel"]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import numpy as np
@@ -56,8 +56,7 @@ def loss_increases(
     halves = _halves(dataset, part, images)
 
     def losses() -> list[float]:
-        settled = evaluation.settled(network, dataset, norm_images, dtype) if norm_images else nullcontext()
-        with settled:
+        with evaluation.estimated_norms(network, dataset, norm_images, dtype):
             return [evaluation.evaluate(network, dataset, half, dtype).loss for half in halves]
 
     before = losses()
@@ -79,12 +78,13 @@ def loss_increases(
 
 def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
     found: Images = getattr(dataset, check_choice(part, ["validation", "train"], "part"))
-    some = found.first(max(0, images))
+    some = found.first(images)
     order: dict[int, int] = {}  # of the sources, as they come
     places = [order.setdefault(source, len(order)) for source in some.sources.tolist()]
-    if images < 0 or len(order) < 2:
-        said = f"images={images} of {len(found)} in {part}"
-        raise InputError(f"two halves need images of two sources at least: {said}")
+    if len(order) < 2:
+        raise InputError(
+            f"two halves need images of two sources at least: images={images} of {len(found)} in {part}"
+        )
     odd = torch.tensor(places, device=some.labels.device) % 2 == 1
     first, second = (Images(some.pixels[h], some.labels[h], some.sources[h]) for h in (~odd, odd))
     return first, second
@@ -146,7 +146,7 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def scores(
+def score_channels(
     network: Network,
     dataset: Dataset,
     criteria: Sequence[str],

@@ -182,7 +182,7 @@ class MaskCallback(StepCallback):
 def match_layout(tensor: Tensor, weight: Tensor) -> Tensor:
     """A tensor of the weight's shape, on its device and in its order in memory, where both are fast.
 
-    A training may move its network after a rule was made for it; then this copies, once.
+    A trainer may move its network after a callback was made for it; then this copies, once.
     """
     if tensor.device == weight.device and tensor.stride() == weight.stride():
         return tensor

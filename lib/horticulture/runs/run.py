@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture.architecture import Architecture
+from horticulture.errors import InputError
 from horticulture.runs.files import CorruptFileError, file_digest, read_json, write_json
 
 # Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and plans
@@ -89,6 +90,14 @@ def result(run: Run, outputs: Path) -> dict | None:
     if not (isinstance(found, dict) and {"run", "metrics"} <= found.keys()):
         raise CorruptFileError(path)
     return found
+
+
+def metrics(run: Run, outputs: Path) -> dict:
+    """What a finished run measured. Raises InputError if it is not finished."""
+    found = result(run, outputs)
+    if found is None:
+        raise InputError(f"{run} is not finished: run the study again")
+    return found["metrics"]
 
 
 def write_result(run: Run, outputs: Path, metrics: dict, about: dict, files: Iterable[str] = ()) -> dict:

@@ -136,7 +136,7 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
     for n in range(2 + STEPS):
         if n == 2:  # the first are slower
             begun = time.perf_counter()
-        loss = training.step(network, under_way.optimizer, *next(under_way.batches), under_way.dtype)
+        loss = training.step(network, under_way.optimizer, *next(under_way.batches), config.recipe.dtype)
         loss.item()  # wait for it
     return (time.perf_counter() - begun) / STEPS
 

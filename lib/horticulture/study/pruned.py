@@ -7,7 +7,7 @@ import pandas as pd
 
 from horticulture import execution, runs
 from horticulture.architecture import Architecture
-from horticulture.pruning import saliency, selection
+from horticulture.pruning import presets, saliency
 from horticulture.runs import CurvePoint, Run
 
 
@@ -38,15 +38,15 @@ class PruningJob(NamedTuple):
     @property
     def one_by_one(self) -> bool:
         """Whether a round takes one channel."""
-        return execution.plan(self.run).one_at_a_time()
+        return execution.pruning_recipe(self.run).one_at_a_time()
 
     @property
     def ratio(self) -> float | None:
         """The share that goes: none where channels go one by one, 0 where it is for the network to say."""
-        plan = execution.plan(self.run)
+        plan = execution.pruning_recipe(self.run)
         if plan.one_at_a_time():
             return None
-        return plan.ratio or selection.preset_ratio(plan.scope, self.run.architecture)
+        return plan.ratio or presets.preset_ratio(plan.scope, self.run.architecture)
 
     @property
     def sparse(self) -> bool:
@@ -78,7 +78,7 @@ def pruned_network(job: PruningJob, round_: int, outputs: Path) -> PrunedNetwork
     removed = runs.removals(job.run, outputs)
     cost = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
     shape = runs.architecture_at(job.run, removed, round_)
-    metrics = (runs.result(job.run, outputs) or {})["metrics"]
+    metrics = runs.metrics(job.run, outputs)
     kept = _selections(job.run, removed, round_) if not job.sparse else None
     return PrunedNetwork(job, round_, shape, metrics.get("nonzero_macs", shape.macs), cost, kept)
 

@@ -1,37 +1,32 @@
 """Training a network by a recipe, and measuring it."""
 
+from horticulture.training.recipe import OUR_SCHEDULES, SCHEDULES, Recipe, TrainingRecipe
 from horticulture.training.trainer import (
-    LOOKS,
-    OUR_SCHEDULES,
-    SCHEDULES,
+    VALIDATIONS,
     Checkpoint,
     Epoch,
     Trainer,
-    TrainingRecipe,
-    finite,
-    plain,
-    positive,
-    restore_rule,
+    check_finite,
+    collect_tensors,
     restore_tensors,
     sgd,
     step,
-    tensors_of,
+    with_prefix,
 )
 
 __all__ = [
-    "LOOKS",
     "OUR_SCHEDULES",
     "SCHEDULES",
+    "VALIDATIONS",
     "Checkpoint",
     "Epoch",
+    "Recipe",
     "Trainer",
     "TrainingRecipe",
-    "finite",
-    "plain",
-    "positive",
-    "restore_rule",
+    "check_finite",
+    "collect_tensors",
     "restore_tensors",
     "sgd",
     "step",
-    "tensors_of",
+    "with_prefix",
 ]

@@ -1,20 +1,23 @@
-"""What may act on a training besides the loss."""
+"""What may act on the gradients and weights of a training run besides the loss."""
 
 from torch import Tensor
 
 
 class StepCallback:
-    """A penalty or a mask: acts between the gradient and the step, and after it. This one does nothing."""
+    """Acts before and after every optimizer step, as a penalty or a mask does. This one does nothing."""
 
     def before_step(self, lr: float) -> None:
-        """Called when the gradients are there, with the learning rate of the step."""
+        """Called when the gradients are computed, with the learning rate of the step."""
 
     def after_step(self) -> None:
         """Called when the weights have moved."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What the rest of a training depends on."""
+        """Everything of it that the rest of a training run depends on."""
         return {}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
+
+
+NO_CALLBACK = StepCallback()

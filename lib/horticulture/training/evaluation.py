@@ -3,28 +3,19 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.data import Dataset, Images
-from horticulture.errors import InputError, check_choice
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of matrix products
 
 # What a network's norms divide by when it is evaluated. `running`: the averages that training kept, as
 # published; in a pruning they lag many rounds behind the weights. `estimated`: those of training images.
 NORMS = ("estimated", "running")
-
-
-def check_measurement(recipe: Any) -> None:
-    """Raise InputError if the fields precision, norms or norm_images of a recipe cannot be."""
-    check_choice(recipe.precision, PRECISIONS, "precision")
-    check_choice(recipe.norms, NORMS, "norms")
-    if recipe.norm_images < 2:
-        raise InputError(f"norm_images must be 2 or more, not {recipe.norm_images!r}")
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -57,7 +48,7 @@ def estimate_norms(
     network measured with the old statistics looks worse than it is (Li et al., EagleEye, 2020). One forward
     pass, as one batch: the same images, the same statistics. Norms that nothing reaches keep theirs.
     """
-    was_training, norms = network.training, norms_of(network)
+    was_training, norms = network.training, norm_layers(network)
     momentum = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
@@ -71,7 +62,7 @@ def estimate_norms(
 
 
 @contextmanager
-def settled(
+def estimated_norms(
     network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
 ) -> Iterator[None]:
     """Within it the norms have the statistics of `estimate_norms`; afterwards those that they had.
@@ -79,7 +70,7 @@ def settled(
     images: 0 changes nothing.
     """
     names = ("running_mean", "running_var", "num_batches_tracked")
-    norms = norms_of(network) if images else []
+    norms = norm_layers(network) if images else []
     before = [[getattr(norm, name).clone() for name in names] for norm in norms]
     if images:
         estimate_norms(network, dataset, images, dtype)
@@ -91,14 +82,9 @@ def settled(
                 getattr(norm, name).copy_(tensor)
 
 
-def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
+def norm_layers(network: nn.Module) -> list[nn.BatchNorm2d]:
     """The norms that keep statistics."""
     return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-def images_for_norms(recipe: Any) -> int:
-    """How many images a recipe has the norms estimated from; 0 where the running averages stay."""
-    return recipe.norm_images if recipe.norms == "estimated" else 0
 
 
 @torch.inference_mode()

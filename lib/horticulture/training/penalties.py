@@ -1,11 +1,10 @@
-"""Penalties: what a training may carry so that channels or whole blocks say by themselves that they can go.
+"""Penalties: sparsity terms of a training run, which show which channels or whole blocks can be removed.
 
-A penalty is a rule of a training: it acts between the gradient and the step. Two methods put factors
-into the network; at the end `fold_into_weights` multiplies them into the weights, and the plain network goes
-on.
+A penalty is a callback that acts between the gradient and the step. Two methods put factors into the
+network; at the end `fold_into_weights` multiplies them into the weights and leaves the plain network.
 
     with penalties.make(network, "blocks", 0.01) as penalty:
-        ...  # steps of training with `rule=penalty`
+        ...  # steps of training with `callback=penalty`
         factors = penalty.fold_into_weights()
 """
 
@@ -28,7 +27,7 @@ Factors = list[float] | list[list[float]]  # one a block, or a list a group with
 
 
 class Penalty(StepCallback):
-    """A rule that may have hooks in the network. Close it, or use it as a context. This one does nothing."""
+    """A callback that may have hooks in the network: close it, or use it as a context. It does nothing."""
 
     def fold_into_weights(self) -> Factors:
         """Leave the network plain, computing the same; returns the factors that it had (none: empty)."""
@@ -220,7 +219,7 @@ def make(network: Network, name: str, strength: float) -> Penalty:
     return kind.make(network, strength)
 
 
-def scores(architecture: Architecture, name: str, factors: Factors) -> list[Tensor]:
+def scores_from_factors(architecture: Architecture, name: str, factors: Factors) -> list[Tensor]:
     """(channel,) for every group: how much its channels count by the factors that `fold_into_weights` gave.
 
     architecture: that of the network when it was trained with the penalty `name`, "blocks" or "groups".

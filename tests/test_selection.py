@@ -9,10 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from horticulture import architecture, pruning
-from horticulture.architecture import Architecture, profiles
+from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.pruning import PruningRecipe, selection
-from horticulture.pruning.selection import PruningTarget, ScoredChannel, select_channels
+from horticulture.pruning.presets import PRESETS
+from horticulture.pruning.selection import (
+    ScoredChannel,
+    all_zeros,
+    fraction_of_channels,
+    fraction_of_cost,
+    one_channel,
+    select_channels,
+)
 from tests.conftest import SMALL, small
 
 TWO = Architecture("wide_resnet", 10, 3, (2, 8, 8), (3, 4, 5, 6), (4, 6, 0))  # the third group is gone
@@ -38,7 +46,7 @@ def cut(shape: Architecture, choices: list[ScoredChannel]) -> Architecture:
 
 
 def test_a_share_of_all_channels_goes_the_lowest_first():
-    found = select_channels(scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(0.4))
+    found = select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_channels(0.4))
     assert found == [
         ScoredChannel(1, 2, 0.5),
         ScoredChannel(0, 1, 1.0),
@@ -49,14 +57,14 @@ def test_a_share_of_all_channels_goes_the_lowest_first():
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (0.14, 1), (0.16, 2), (0.3, 3), (0.96, 10)])
 def test_it_is_exactly_the_share_rounded(share, count):
-    assert len(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(share))) == count
+    assert len(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_channels(share))) == count
 
 
 def test_equals_go_from_all_groups_in_proportion():
     """Four and six equals stand at 1/8, 3/8, 5/8, 7/8 and at 1/12, 3/12 and so on to 11/12."""
     order = [(1, 0), (0, 0), (1, 1), (0, 1), (1, 2), (1, 3), (0, 2), (1, 4), (0, 3), (1, 5)]
     for count in range(11):
-        found = select_channels(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, PruningTarget(count / 10))
+        found = select_channels(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, fraction_of_channels(count / 10))
         assert places(found) == order[:count]
 
 
@@ -65,14 +73,14 @@ def test_equals_are_counted_by_saliency():
     low = scores([1.0, 0.0, 1.0, 0.0], [0.0] + [1.0] * 5, ())
     order = [(0, 1), (1, 0), (0, 3), (1, 1), (0, 0), (1, 2), (1, 3), (1, 4), (0, 2), (1, 5)]
     for count in range(11):
-        assert places(select_channels(low, TWO, TWO, PruningTarget(count / 10))) == order[:count]
+        assert places(select_channels(low, TWO, TWO, fraction_of_channels(count / 10))) == order[:count]
 
 
 def test_the_lowest_is_what_goes_first():
     low = scores([1.0] * 4, [1.0] * 6, ())
     assert (
         selection.lowest_channel(low)
-        == select_channels(low, TWO, TWO, PruningTarget(0.0, one=True))[0]
+        == select_channels(low, TWO, TWO, one_channel())[0]
         == ScoredChannel(1, 0, 1.0)
     )
 
@@ -83,7 +91,7 @@ def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
     shape, order = TWO, []
     for round_ in range(1, 11):
         low = [torch.arange(width) + 100.0 * group for group, width in enumerate(shape.widths)]
-        (choice,) = plan.chosen(low, shape, TWO, round_)
+        (choice,) = plan.select(low, shape, TWO, round_)
         assert choice.channel == 0
         order.append(choice.group)
         shape = cut(shape, [choice])
@@ -94,35 +102,40 @@ def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
 
 def test_what_is_gone_already_counts():
     left = TWO.with_widths((2, 5, 0))  # three channels of ten are gone
-    found = select_channels(scores([2.0, 3.0], [1.0, 9.0, 9.0, 0.5, 9.0], ()), left, TWO, PruningTarget(0.5))
+    found = select_channels(
+        scores([2.0, 3.0], [1.0, 9.0, 9.0, 0.5, 9.0], ()), left, TWO, fraction_of_channels(0.5)
+    )
     assert places(found) == [(1, 3), (1, 0)]
-    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, PruningTarget(0.3)) == []
-    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, PruningTarget(0.1)) == []
+    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, fraction_of_channels(0.3)) == []
+    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, fraction_of_channels(0.1)) == []
 
 
 def test_one_channel_a_round_whatever_the_share():
-    assert places(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(0.0, one=True))) == [
-        (1, 2)
-    ]
+    assert places(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, one_channel())) == [(1, 2)]
     with pytest.raises(InputError, match="cannot go: only 0 channels more can"):
-        select_channels(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, PruningTarget(0.0, one=True))
+        select_channels(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, one_channel())
 
 
 def test_in_place_of_what_the_floor_holds_others_go():
     low = scores((0.0, 0.1, 0.2, 0.3), (5.0, 6.0, 7.0, 8.0, 9.0, 4.0), ())
-    assert places(select_channels(low, TWO, TWO, PruningTarget(0.4))) == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert places(select_channels(low, TWO, TWO, fraction_of_channels(0.4))) == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (0, 3),
+    ]
     held = select_channels(
-        low, TWO, TWO, PruningTarget(0.4, floor=0.3)
+        low, TWO, TWO, fraction_of_channels(0.4), floor=0.3
     )  # 1.2 and 1.8 channels: two of each group stay
     assert places(held) == [(0, 0), (0, 1), (1, 5), (1, 0)]
-    assert len(select_channels(low, TWO, TWO, PruningTarget(0.6, floor=0.3))) == 6
+    assert len(select_channels(low, TWO, TWO, fraction_of_channels(0.6), floor=0.3)) == 6
     with pytest.raises(InputError, match=r"70% of the channels cannot go: only 6 channels more.*floor 0.3"):
-        select_channels(low, TWO, TWO, PruningTarget(0.7, floor=0.3))
+        select_channels(low, TWO, TWO, fraction_of_channels(0.7), floor=0.3)
 
 
 def test_the_floor_is_of_the_full_width():
     left = TWO.with_widths((2, 6, 0))
-    found = select_channels(scores((0.0, 0.0), SECOND, ()), left, TWO, PruningTarget(0.4, floor=0.5))
+    found = select_channels(scores((0.0, 0.0), SECOND, ()), left, TWO, fraction_of_channels(0.4), floor=0.5)
     assert places(found) == [(1, 2), (1, 1)]  # of the first group half is gone
 
 
@@ -130,9 +143,9 @@ def test_a_network_keeps_what_it_needs():
     vgg = small("vgg").with_widths((2, 1, 2, 1, 1))
     low = scores((3.0, 4.0), (0.0,), (1.0, 2.0), (0.0,), (0.0,))
     assert selection.minimal_architecture(vgg).widths == (1,) * 5
-    assert places(select_channels(low, vgg, vgg, PruningTarget(2 / 7))) == [(2, 0), (0, 0)]
+    assert places(select_channels(low, vgg, vgg, fraction_of_channels(2 / 7))) == [(2, 0), (0, 0)]
     with pytest.raises(InputError, match="only 2 channels more can"):
-        select_channels(low, vgg, vgg, PruningTarget(3 / 7))
+        select_channels(low, vgg, vgg, fraction_of_channels(3 / 7))
     assert selection.minimal_architecture(TWO).widths == (0, 0, 0)
     assert selection.minimal_architecture(TWO, 0.3).widths == (2, 2, 0)
     assert selection.minimal_architecture(TWO, 0.5).widths == (2, 3, 0)
@@ -145,14 +158,16 @@ def test_a_network_keeps_what_it_needs():
 
 
 def test_all_that_scores_nothing_goes():
-    aim = PruningTarget(0.0, measure="zeros")
+    target = all_zeros()
     found = select_channels(
-        scores((0.0, 1e-30, 0.0, 1.0), (2.0, 0.0, 1.0, 1.0, -0.0, 1.0), ()), TWO, TWO, aim
+        scores((0.0, 1e-30, 0.0, 1.0), (2.0, 0.0, 1.0, 1.0, -0.0, 1.0), ()), TWO, TWO, target
     )
     assert sorted(places(found)) == [(0, 0), (0, 2), (1, 1), (1, 4)]
-    assert select_channels(scores(FIRST, SECOND, ()), TWO, TWO, aim) == []
-    held = PruningTarget(0.0, measure="zeros", floor=0.5)
-    assert places(select_channels(scores([0.0] * 4, SECOND, ()), TWO, TWO, held)) == [(0, 0), (0, 1)]
+    assert select_channels(scores(FIRST, SECOND, ()), TWO, TWO, target) == []
+    assert places(select_channels(scores([0.0] * 4, SECOND, ()), TWO, TWO, target, floor=0.5)) == [
+        (0, 0),
+        (0, 1),
+    ]
 
 
 # --- a share of the cost ---------------------------------------------------------------------------------
@@ -166,13 +181,12 @@ def test_the_fewest_channels_that_bring_the_cost_down(family, measure, share, sc
     whole = small(family)
     draw = torch.Generator().manual_seed(1)
     low = [torch.rand(width, generator=draw) for width in whole.widths]
-    aim = PruningTarget(share, measure=measure, scope=scope)
-    found = select_channels(low, whole, whole, aim)
+    found = select_channels(low, whole, whole, fraction_of_cost(share, measure), scope=scope)
     costs = [getattr(cut(whole, found[:count]), measure) for count in range(len(found) + 1)]
     wanted = (1 - share) * getattr(whole, measure)
     assert [cost <= wanted for cost in costs] == [False] * len(found) + [True]
     if scope == "global":  # what goes first for a share of the channels
-        longer = select_channels(low, whole, whole, PruningTarget(0.85))
+        longer = select_channels(low, whole, whole, fraction_of_channels(0.85))
         assert longer[: len(found)] == found
 
 
@@ -181,14 +195,12 @@ def test_a_cost_that_cannot_be_reached_is_refused(measure):
     least = getattr(TWO.with_widths((0, 0, 0)), measure) / getattr(TWO, measure)
     assert (
         len(
-            select_channels(
-                scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(1 - least - 1e-9, measure=measure)
-            )
+            select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_cost(1 - least - 1e-09, measure))
         )
         == 10
     )
     with pytest.raises(InputError, match=f"of the {measure} cannot go"):
-        select_channels(scores(FIRST, SECOND, ()), TWO, TWO, PruningTarget(1 - least + 0.01, measure=measure))
+        select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_cost(1 - least + 0.01, measure))
 
 
 # --- the same share of every group, and the shares that were published -----------------------------------
@@ -203,7 +215,7 @@ def test_every_group_loses_its_share():
         (0.1, set(), {2}),
         (0.05, set(), set()),
     ):
-        found = places(select_channels(low, TWO, TWO, PruningTarget(share, scope="layer")))
+        found = places(select_channels(low, TWO, TWO, fraction_of_channels(share), scope="layer"))
         assert {channel for group, channel in found if group == 0} == first
         assert {channel for group, channel in found if group == 1} == second
 
@@ -212,17 +224,17 @@ def test_nothing_goes_in_place_of_what_stays_by_force():
     """A group of one channel would lose it, half rounded up, but must keep it: no other loses more."""
     vgg = small("vgg").with_widths((1, 4, 4, 4, 4))
     low = [torch.arange(width).float() for width in vgg.widths]
-    found = select_channels(low, vgg, vgg, PruningTarget(0.5, scope="layer"))
+    found = select_channels(low, vgg, vgg, fraction_of_channels(0.5), scope="layer")
     assert cut(vgg, found).widths == (1, 2, 2, 2, 2)
     resnet = architecture.named("resnet-56", image=(3, 32, 32), classes=10)
     low = [torch.arange(width).float() for width in resnet.widths]
-    aim = PruningTarget(0.0, progress=0.5, scope="resnet-56-b", floor=0.9)
+    found = select_channels(low, resnet, resnet, fraction_of_channels(0.5), scope="resnet-56-b", floor=0.9)
     kept = [math.ceil(0.9 * width) for width in resnet.widths]
     goal = [
         width - min(math.floor((width - int((1 - share) * width)) / 2 + 0.5), width - least)
-        for width, share, least in zip(resnet.widths, profiles.PRESETS["resnet-56-b"], kept, strict=True)
+        for width, share, least in zip(resnet.widths, PRESETS["resnet-56-b"], kept, strict=True)
     ]
-    assert cut(resnet, select_channels(low, resnet, resnet, aim)).widths == tuple(goal)
+    assert cut(resnet, found).widths == tuple(goal)
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
@@ -235,7 +247,7 @@ def test_several_rounds_add_up_to_one(scope, rounds):
     shape, numbers, gone = whole, [list(range(width)) for width in whole.widths], set()
     for round_ in range(1, rounds + 1):
         left = [score[number] for score, number in zip(low, numbers, strict=True)]
-        found = plan.chosen(left, shape, whole, round_)
+        found = plan.select(left, shape, whole, round_)
         shape = cut(shape, found)
         went = [(choice.group, numbers[choice.group][choice.channel]) for choice in found]
         for group, channel in went:
@@ -243,7 +255,7 @@ def test_several_rounds_add_up_to_one(scope, rounds):
         gone |= set(went)
         if scope == "global":
             assert len(gone) == round(0.6 * round_ / rounds * sum(whole.widths))
-    assert gone == set(places(select_channels(low, whole, whole, PruningTarget(0.6, scope=scope))))
+    assert gone == set(places(select_channels(low, whole, whole, fraction_of_channels(0.6), scope=scope)))
     if scope == "layer":
         due = [min(math.floor(0.6 * n + 0.5), n - k) for n, k in zip(whole.widths, whole.least, strict=True)]
         assert [len([place for place in gone if place[0] == group]) for group in range(len(due))] == due
@@ -270,11 +282,11 @@ def test_the_published_networks_come_out(name, rounds):
     network, widths = PUBLISHED[name]
     whole = architecture.named(network, image=(3, 32, 32), classes=10)
     plan = PruningRecipe(rounds=rounds, criterion="l1", scope=name)
-    pruning.check(plan, whole)
+    pruning.check_feasible(plan, whole)
     shape = whole
     for round_ in range(1, rounds + 1):
         low = [torch.arange(width).flip(0).float() for width in shape.widths]
-        found = plan.chosen(low, shape, whole, round_)
+        found = plan.select(low, shape, whole, round_)
         for group, width in enumerate(shape.widths):  # the lowest of a group stand last
             last = sorted(channel for at, channel in places(found) if at == group)
             assert last == list(range(width - len(last), width))
@@ -283,8 +295,6 @@ def test_the_published_networks_come_out(name, rounds):
 
 
 # --- whole blocks ----------------------------------------------------------------------------------------
-
-BLOCKS = PruningTarget(0.0, whole_blocks=True)
 
 
 def of_blocks(whole: Architecture, factors: list[float]) -> list[torch.Tensor]:
@@ -302,24 +312,24 @@ def test_a_block_goes_as_a_whole_or_not_at_all():
     sizes = [sum(whole.widths[group] for group in block) for block in whole.blocks]
     for count, gone in ((1, [1]), (sizes[1], [1]), (sizes[1] + 1, [1, 2]), (sizes[1] + sizes[2], [1, 2])):
         found = select_channels(
-            low, whole, whole, PruningTarget(count / sum(whole.widths), whole_blocks=True)
+            low, whole, whole, fraction_of_channels(count / sum(whole.widths)), whole_blocks=True
         )
         widths = list(whole.widths)
         for block in gone:
             for group in whole.blocks[block]:
                 widths[group] = 0
         assert cut(whole, found).widths == tuple(widths)
-    assert select_channels(low, whole, whole, BLOCKS) == []
-    zeros = select_channels(low, whole, whole, PruningTarget(0.0, measure="zeros", whole_blocks=True))
+    assert select_channels(low, whole, whole, fraction_of_channels(0.0), whole_blocks=True) == []
+    zeros = select_channels(low, whole, whole, all_zeros(), whole_blocks=True)
     assert {choice.group for choice in zeros} == set(whole.blocks[1])
-    one = select_channels(low, whole, whole, PruningTarget(0.0, one=True, whole_blocks=True))
+    one = select_channels(low, whole, whole, one_channel(), whole_blocks=True)
     assert one == zeros
 
 
 def test_of_equal_blocks_the_first_goes_alone():
     whole = small("preresnet")
     found = select_channels(
-        of_blocks(whole, [0.0, 0.0, 0.0]), whole, whole, PruningTarget(0.01, whole_blocks=True)
+        of_blocks(whole, [0.0, 0.0, 0.0]), whole, whole, fraction_of_channels(0.01), whole_blocks=True
     )
     assert {choice.group for choice in found} == set(whole.blocks[0])
     assert len(found) == sum(whole.widths[group] for group in whole.blocks[0])
@@ -330,22 +340,22 @@ def test_what_is_infinite_never_goes_with_blocks_and_is_refused_otherwise():
     low = of_blocks(whole, [1.0, 2.0, 3.0])
     everything = sum(whole.widths) - whole.widths[-1]
     found = select_channels(
-        low, whole, whole, PruningTarget(everything / sum(whole.widths), whole_blocks=True)
+        low, whole, whole, fraction_of_channels(everything / sum(whole.widths)), whole_blocks=True
     )
     assert cut(whole, found).widths == (0,) * 9 + whole.widths[-1:]
     with pytest.raises(InputError, match=f"only {everything} channels more can"):
         select_channels(
-            low, whole, whole, PruningTarget((everything + 1) / sum(whole.widths), whole_blocks=True)
+            low, whole, whole, fraction_of_channels((everything + 1) / sum(whole.widths)), whole_blocks=True
         )
     with pytest.raises(FloatingPointError, match="not finite"):
-        select_channels(low, whole, whole, PruningTarget(0.1))
+        select_channels(low, whole, whole, fraction_of_channels(0.1))
 
 
 @pytest.mark.parametrize("whole_blocks", [False, True])
 def test_what_is_not_a_number_is_refused(whole_blocks):
     low = scores((1.0, math.nan, 1.0, 1.0), SECOND, ())
     with pytest.raises(FloatingPointError, match="not finite"):
-        select_channels(low, TWO, TWO, PruningTarget(0.1, whole_blocks=whole_blocks))
+        select_channels(low, TWO, TWO, fraction_of_channels(0.1), whole_blocks=whole_blocks)
 
 
 # --- refused before anything ------------------------------------------------------------------------------
@@ -375,7 +385,7 @@ def test_what_is_not_a_number_is_refused(whole_blocks):
 def test_an_aim_that_cannot_be_met_is_refused_before_anything(network, plan, said):
     whole = architecture.named(network, image=(1, 16, 16), classes=10)
     with pytest.raises(InputError, match=said):
-        pruning.check(PruningRecipe(**{"rounds": 1, **plan}), whole)
+        pruning.check_feasible(PruningRecipe(**{"rounds": 1, **plan}), whole)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +400,7 @@ def test_an_aim_that_cannot_be_met_is_refused_before_anything(network, plan, sai
     ],
 )
 def test_an_aim_that_can_be_met_is_not_refused(network, plan):
-    pruning.check(
+    pruning.check_feasible(
         PruningRecipe(**{"rounds": 1, **plan}), architecture.named(network, image=(1, 16, 16), classes=10)
     )
 
@@ -404,9 +414,9 @@ def test_every_network_of_the_papers_can_lose_half(name):
     whole = architecture.named(name, image=(3, 32, 32), classes=10)
     for scope in selection.SCOPES:
         for measure in selection.MEASURES:
-            pruning.check(PruningRecipe(rounds=1, ratio=0.5, measure=measure, scope=scope), whole)
+            pruning.check_feasible(PruningRecipe(rounds=1, ratio=0.5, measure=measure, scope=scope), whole)
     if whole.blocks:
-        pruning.check(PruningRecipe(rounds=1, criterion="blocks", ratio=0.5), whole)
+        pruning.check_feasible(PruningRecipe(rounds=1, criterion="blocks", ratio=0.5), whole)
 
 
 @pytest.mark.parametrize(
@@ -424,10 +434,10 @@ def test_the_published_ratios_can_be_reached(name, ratio, floor):
     """Network slimming (Liu et al., 2017), with random scales in place of trained ones."""
     whole = architecture.named(name, image=(3, 32, 32), classes=10)
     plan = PruningRecipe(rounds=1, criterion="slimming", ratio=ratio, floor=floor)
-    pruning.check(plan, whole)
+    pruning.check_feasible(plan, whole)
     draw = torch.Generator().manual_seed(0)
     low = [torch.rand(1, generator=draw) * torch.rand(n, generator=draw) for n in whole.widths]
-    pruned = cut(whole, plan.chosen(low, whole, whole, 1))
+    pruned = cut(whole, plan.select(low, whole, whole, 1))
     assert sum(pruned.widths) == sum(whole.widths) - round(ratio * sum(whole.widths))
     for width, full, least in zip(pruned.widths, whole.widths, whole.least, strict=True):
         assert width >= max(least, floor * full)
@@ -472,9 +482,9 @@ def test_one_after_the_other_the_lowest_that_may_go(found, percent, tenths):
             expected.append((group, place, value))
     if len(expected) < count:
         with pytest.raises(InputError, match=f"only {len(expected)} channels more can"):
-            select_channels(low, shape, whole, PruningTarget(share, floor=floor))
+            select_channels(low, shape, whole, fraction_of_channels(share), floor=floor)
     else:
-        assert select_channels(low, shape, whole, PruningTarget(share, floor=floor)) == expected
+        assert select_channels(low, shape, whole, fraction_of_channels(share), floor=floor) == expected
 
 
 @given(rounds(), st.integers(0, 99), st.integers(0, 9))
@@ -482,8 +492,10 @@ def test_by_layer_no_group_loses_more_than_its_share(found, percent, tenths):
     _, whole, _ = found
     share = Fraction(percent, 100)
     low = [torch.arange(width).float() for width in whole.widths]
-    aim = PruningTarget(float(share), scope="layer", floor=tenths / 10)
-    left = cut(whole, select_channels(low, whole, whole, aim)).widths
+    found = select_channels(
+        low, whole, whole, fraction_of_channels(float(share)), scope="layer", floor=tenths / 10
+    )
+    left = cut(whole, found).widths
     for width, full, least in zip(left, whole.widths, whole.least, strict=True):
         due = math.floor(share * full + Fraction(1, 2))
         assert width == max(least, math.ceil(Fraction(tenths, 10) * full), full - due)

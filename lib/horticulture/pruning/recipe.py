@@ -1,0 +1,123 @@
+"""What fixes a pruning run: the recipe, and whether it can be carried out on a network."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from horticulture.architecture import Architecture
+from horticulture.errors import InputError, check_choice
+from horticulture.pruning import selection
+from horticulture.pruning.presets import PRESETS, preset_quotas
+from horticulture.pruning.saliency import CRITERIA
+from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS, PruningTarget, ScoredChannel
+from horticulture.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class PruningRecipe(Recipe):
+    """Everything that fixes a pruning run, apart from the network, the data and the seed.
+
+    The defaults are the published ones of Crowley et al.: one channel a round, 100 steps at the last learning
+    rate of the base training. With a `ratio`, all rounds together remove that fraction, each an equal part of
+    it; a single round is one-shot pruning.
+    """
+
+    rounds: int
+    criterion: str = "fisher"  # a name in saliency.CRITERIA
+    ratio: float = 0.0  # fraction removed by all rounds together; 0: one channel a round
+    measure: str = "channels"  # what it is a fraction of: channels, params, macs; zeros: all that scores 0
+    scope: str = ""  # global, layer or a preset's name; empty becomes the criterion's own
+    floor: float = 0.0  # fraction of every group's channels that always stays
+    steps: int = 100  # of fine-tuning, in each round
+    lr: float = 8e-4  # constant
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    precision: str = "float32"
+    norms: str = "estimated"  # as in a `training.TrainingRecipe`
+    norm_images: int = 512
+    evaluate_every: int = 1  # rounds; the last is always evaluated
+
+    def __post_init__(self) -> None:
+        criterion = CRITERIA[check_choice(self.criterion, CRITERIA, "criterion")]
+        object.__setattr__(self, "scope", self.scope or criterion.scope)
+        self.check("rounds", "steps", "lr", "batch_size", "evaluate_every")
+        check_choice(self.measure, [*MEASURES, ZEROS], "measure")
+        check_choice(self.scope, [*SCOPES, *PRESETS], "scope")
+        for name in ("ratio", "floor"):
+            fraction = getattr(self, name)
+            if not (isinstance(fraction, int | float) and 0 <= fraction < 1):
+                raise InputError(f"{name} must be at least 0 and below 1, not {fraction!r}")
+        if self.granularity != "channel" and self.floor:
+            raise InputError(f"{self.criterion} takes whole {self.granularity}s: a floor has no meaning")
+        if self.granularity == "weight" and not self.ratio:
+            raise InputError(f"{self.criterion} takes single weights: say which ratio of them")
+        if criterion.precomputed and self.rounds > 1:
+            raise InputError(f"{self.criterion} is told once by the training: one round, not {self.rounds}")
+
+    def __str__(self) -> str:
+        what = "weights" if self.granularity == "weight" else self.measure
+        ratio = f"{self.ratio:.0%} of {what}, " if self.ratio else ""
+        scope = f"scope {self.scope}, " if self.scope != CRITERIA[self.criterion].scope else ""
+        return f"{ratio}{scope}{self.steps} steps a round, constant {self.lr:g}, batch {self.batch_size}"
+
+    @property
+    def granularity(self) -> str:
+        """What is removed: a channel, a whole residual block, or a single weight."""
+        return CRITERIA[self.criterion].granularity
+
+    def one_at_a_time(self) -> bool:
+        """Whether every round removes one channel."""
+        return not (self.ratio or self.scope in PRESETS or self.measure == ZEROS)
+
+    def target(self, round_: int) -> PruningTarget:
+        """What should have been removed by the end of that round."""
+        done = round_ / self.rounds
+        if self.measure == ZEROS:
+            return selection.all_zeros()
+        if self.scope in PRESETS:
+            return selection.fraction_of_channels(done)  # of those that the preset removes
+        if self.one_at_a_time():
+            return selection.one_channel()
+        if self.measure == "channels":
+            return selection.fraction_of_channels(self.ratio * done)
+        return selection.fraction_of_cost(self.ratio * done, self.measure)
+
+    def select(
+        self, scores: list[Tensor], shape: Architecture, whole: Architecture, round_: int
+    ) -> list[ScoredChannel]:
+        """The channels that the round removes, lowest first, from a network that was `whole` once."""
+        return selection.select_channels(
+            scores,
+            shape,
+            whole,
+            self.target(round_),
+            scope=self.scope,
+            floor=self.floor,
+            whole_blocks=self.granularity == "block",
+        )
+
+
+def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
+    """Raise InputError if the recipe cannot be carried out: too few channels, no blocks, another preset."""
+    blocks = recipe.granularity == "block"
+    if blocks and not whole.blocks:
+        raise InputError(f"a network of the family {whole.family} has no blocks that can leave as a whole")
+    minimal = selection.minimal_architecture(whole, recipe.floor, blocks)
+    removable = sum(whole.widths) - sum(minimal.widths)
+    if recipe.granularity == "weight":
+        check_choice(recipe.scope, SCOPES, "scope of single weights")
+    elif recipe.one_at_a_time():
+        if recipe.rounds > removable:
+            raise InputError(f"rounds={recipe.rounds}, but the network has {removable} channels to remove")
+    elif recipe.scope in PRESETS:
+        preset_quotas(recipe.scope, whole)
+    elif recipe.measure == "channels":
+        wanted = round(recipe.ratio * sum(whole.widths))
+        if wanted > removable and recipe.scope == "global":
+            raise InputError(f"ratio={recipe.ratio:g} is {wanted} channels, but only {removable} can go")
+    elif recipe.measure in MEASURES:
+        cost = MEASURES[recipe.measure]
+        if cost(minimal) > (1 - recipe.ratio) * cost(whole):
+            most = 1 - cost(minimal) / cost(whole)
+            raise InputError(f"ratio={recipe.ratio:g} of the {recipe.measure}, but at most {most:.3g} can go")

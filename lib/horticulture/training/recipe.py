@@ -1,0 +1,88 @@
+"""What fixes a training: the recipe and the learning-rate schedules that it can name."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+
+from horticulture.errors import InputError, check_choice
+from horticulture.training.evaluation import NORMS, PRECISIONS
+from horticulture.training.penalties import PENALTIES
+
+# Schedules: the fraction of the steps that are done, 0 to 1 -> a factor on the recipe's learning rate.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "steps": lambda done: 0.2 ** sum(done >= at for at in (0.3, 0.6, 0.8)),
+    "tenths": lambda done: 0.1 ** sum(done >= at for at in (0.5, 0.75)),
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    "one-cycle": lambda done: min(done / 0.25, (1 - done) / 0.75),
+    "constant": lambda done: 1.0,
+}
+OUR_SCHEDULES = dict(SCHEDULES)  # the code of any other stands in the description of a run that uses it
+
+
+class Recipe:
+    """What all recipes have in common: how a network is measured, and how they become plain data."""
+
+    precision: str
+    norms: str
+    norm_images: int
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type in which matrix products are computed."""
+        return PRECISIONS[self.precision]
+
+    @property
+    def images_for_norms(self) -> int:
+        """The number of images from which norm statistics are estimated; 0: the running averages are used."""
+        return self.norm_images if self.norms == "estimated" else 0
+
+    def check(self, *positive: str) -> None:
+        """Raise InputError if the network cannot be measured so, or a field that must be positive is not."""
+        check_choice(self.precision, PRECISIONS, "precision")
+        check_choice(self.norms, NORMS, "norms")
+        if self.norm_images < 2:
+            raise InputError(f"norm_images must be 2 or more, not {self.norm_images!r}")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, not {getattr(self, name)!r}")
+
+    def to_json(self) -> dict:
+        """Plain names and numbers; a rate of 1 is the same as one of 1.0."""
+        own = {field.name: field.type for field in fields(self)}  # type: ignore[arg-type]
+        values = {name: getattr(self, name) for name in own}
+        return {name: float(value) if own[name] is float else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class TrainingRecipe(Recipe):
+    """Everything that fixes a training run, apart from the network, the data and the seed.
+
+    Stochastic gradient descent on the mean cross-entropy of a batch. The defaults are those of Wide ResNets:
+    the learning rate times 0.2 after 30, 60 and 80 % of the steps.
+    """
+
+    epochs: int
+    lr: float = 0.1  # the highest rate of the schedule
+    schedule: str = "steps"  # a name in SCHEDULES
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    precision: str = "float32"  # a name in PRECISIONS: the one really used, so that a key stands for one
+    penalty: str = "none"  # a name in penalties.PENALTIES
+    strength: float = 0.0  # of the penalty
+    norms: str = "estimated"  # a name in NORMS: the statistics with which the network is evaluated
+    norm_images: int = 512  # from which they are estimated
+
+    def __post_init__(self) -> None:
+        check_choice(self.schedule, SCHEDULES, "schedule")
+        check_choice(self.penalty, PENALTIES, "penalty")
+        self.check("lr", "batch_size")
+        if self.epochs < 0:  # 0: measured as it is
+            raise InputError(f"epochs must be positive, not {self.epochs!r}")
+
+    def __str__(self) -> str:
+        if not self.epochs:
+            return "as it is"
+        return f"{self.epochs} epochs, {self.schedule} {self.lr:g}, batch {self.batch_size}"
