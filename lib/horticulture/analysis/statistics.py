@@ -134,17 +134,15 @@ def holm(p: Sequence[float]) -> list[float]:
     The smallest counts times as many as there are, the next one time less, and none less than one before it.
     A test that could not be made (NaN) stays NaN and does not count.
     """
-    found = np.asarray(p, dtype=float)
-    adjusted = np.full(found.shape, math.nan)
-    order = [int(i) for i in np.argsort(found, kind="stable") if not math.isnan(found[i])]
-    worst = 0.0
-    for place, i in enumerate(order):
-        worst = max(worst, min(1.0, (len(order) - place) * float(found[i])))
-        adjusted[i] = worst
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaN comes last
+    adjusted = np.full(values.shape, math.nan)
+    times_left = values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(times_left))
     return adjusted.tolist()
 
 
-def family(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
+def family_verdicts(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
     """The verdicts of `equivalence_verdict` on all tests of one family together: each holds beside all the
     others.
 
@@ -164,7 +162,7 @@ def family(differences: Sequence[Difference], margin: float, level: float = LEVE
     return found
 
 
-def needed(spread: float, margin: float, level: float = LEVEL) -> int:
+def seeds_needed(spread: float, margin: float, level: float = LEVEL) -> int:
     """About how many seeds it takes to tell: until half the interval is no wider than the margin.
 
     spread: standard deviation of the values, or of the paired differences. Roughly, because another sample
@@ -173,8 +171,8 @@ def needed(spread: float, margin: float, level: float = LEVEL) -> int:
     return _until(spread, margin, lambda n: _half(spread, n, level), level)
 
 
-def needed_welch(spread_a: float, spread_b: float, margin: float, level: float = LEVEL) -> int:
-    """As `needed`, on each of two sides that share nothing, with their standard deviations."""
+def seeds_needed_welch(spread_a: float, spread_b: float, margin: float, level: float = LEVEL) -> int:
+    """As `seeds_needed`, on each of two sides that share nothing, with their standard deviations."""
     a, b = spread_a**2, spread_b**2
     both = math.sqrt(a + b) if min(spread_a, spread_b) >= 0 else -1.0
 
