@@ -607,3 +607,7 @@ def test_every_curve_has_one_name():
     assert tables.label("width", "", "vgg-16") == "narrower VGG-16 from scratch"
     assert tables.label("width") == "narrower from scratch"
     assert tables.label("guided") == "guided from scratch"
+    assert tables.label("whole", "", "preresnet-20-8") == "unpruned PreResNet-20-8"
+    assert tables.label("width", "", "densenet-bc-40-12") == "narrower DenseNet-BC-40-k from scratch"
+    assert tables.label("depth", "", "wrn-40-2") == "shallower WRN-d-2 from scratch"
+    assert tables.label("whole", "", "my_models.py:make") == "unpruned my_models.py:make"

@@ -112,7 +112,7 @@ def test_a_round_that_was_not_measured_leaves_a_table_and_verdicts_whole(study):
 def test_table_takes_one_network_a_seed_and_says_how_long_it_was_trained(three):
     longer = seeded("pruned-scratch", 200, [11.0, 12.0, 16.0], round_=8, longer=2.0)
     table = tables.error_by_size(together(three, longer))
-    assert table.loc["Fisher shape from scratch (Scratch-E), twice as long", "20 %"] == 13.0
+    assert table.loc["Fisher shape from scratch (Scratch-E), trained twice as long", "20 %"] == 13.0
     assert table.loc["Fisher shape from scratch (Scratch-E)", "20 %"] == 25.3
 
 
@@ -234,7 +234,7 @@ def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
     assert found == [
         "Copycat from scratch and shape from scratch (Scratch-E) are the same runs at 50 %: "
         "drawn and counted once.",
-        "Copycat from scratch is not quite of the pruned shapes' size: −2.5 % parameters at 20 %.",
+        "Copycat from scratch misses the pruned shapes' size: −2.5 % parameters at 20 %.",
         "Results from two kinds of processor: EPYC, Xeon.",
         "Everything was computed in float32.",
     ]
@@ -252,11 +252,9 @@ def test_uniform_is_bottleneck_everywhere_on_some_networks(study):
 def test_the_lowest_mean_of_each_size_and_what_longer_training_did(three):
     longer = seeded("whole", 1000, [9.0, 19.0, 26.0], "", longer=2.0)
     changed, small, large = tables.describe_best(together(three, longer))
-    assert (
-        changed == "Trained twice as long, test errors went from and to: unpruned at 100 %: 20.0 to 18.0 %."
-    )
-    assert small.startswith("At 20 % of the parameters the lowest mean is that of **Fisher-pruned, learning")
-    assert "**narrower from scratch**, 16.0 %; then Fisher-pruned, learning rate rewound 19.0" in large
+    assert changed == "Training twice as long changed test errors: unpruned at 100 %: 20.0 to 18.0 %."
+    assert small.startswith("At 20 % of the parameters **Fisher-pruned, learning")
+    assert "**narrower from scratch** has the lowest mean test error, 16.0 %; then Fisher-pruned" in large
 
 
 # --- verdicts over seeds -----------------------------------------------------------------------------------
@@ -346,11 +344,11 @@ def test_of_many_cases_fewer_hold_than_each_for_itself():
     assert set(found["verdict"]) == {UNTOLD}
     assert (found["seeds_needed"] > 3).all()
     said = tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned")
-    assert "better in 0 of 10 cases (each for itself: 10)" in said
-    assert "in 10 (0) the seeds cannot tell" in said
+    assert "Of 10 cases better in 0 (10)," in said
+    assert "undecided for want of seeds in 10 (0)" in said
     assert "shape from scratch (Scratch-E) in 10 (by 2.2 points)" in said
     level = found.assign(difference=[0.0] * 9 + [0.5])
-    assert "Level in 9." in tables.describe_verdicts(level, "pruned-scratch", "pruned-tuned")
+    assert "Equal means in 9." in tables.describe_verdicts(level, "pruned-scratch", "pruned-tuned")
 
 
 def test_sizes_are_matched_by_size_and_never_by_rank(study):
@@ -454,14 +452,14 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
 def test_a_sentence_counts_the_verdicts_and_names_the_sizes_that_each_side_won(three):
     found = tables.verdicts(three, margin=1.0)
     assert tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned") == (
-        "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: better in 1 of 2 cases "
-        "(each for itself: 1), equal within 1.0 points in 1 (1), worse in 0 (0). "
+        "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: "
+        "Of 2 cases better in 1 (1), equal to within 1.0 points in 1 (1), worse in 0 (0); in brackets, tested alone. "
         "Lower mean error: shape from scratch (Scratch-E) at 50 % (−2.0); "
-        "pruned, tuned each round at 20 % (+0.3). 3 seeds a case."
+        "pruned, tuned each round at 20 % (+0.3). 3 seeds per case."
     )
     rewound = tables.describe_verdicts(found, "pruned-scratch", "lr-rewound")
-    assert "in 1 (1) the seeds cannot tell" in rewound
-    assert "would tell what these cannot" in rewound
+    assert "undecided for want of seeds in 1 (1)" in rewound
+    assert "would decide what these cannot" in rewound
     assert "same whole networks" in tables.describe_verdicts(found, "pruned-scratch", "whole")
 
 
@@ -475,8 +473,8 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
 
     other = tables.verdicts(twice([11.0, 21.1, 30.9]), 1.0)
     said = tables.describe_verdicts(other, "pruned-scratch", "pruned-tuned")
-    assert "better in 0 of 2 cases (each for itself: 0)" in said
-    assert "in 1 (1) it depends on the length of training" in said
+    assert "Of 2 cases better in 0 (0)," in said
+    assert "dependent on the length of training in 1 (1)" in said
     assert (
         "Which mean is lower depends on the length of training at 50 % (−2.0, trained twice as long +2.0)."
         in said
@@ -484,16 +482,16 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
     # by 2.0 at one length, and by about as much but who knows at the other: no contradiction
     once = tables.verdicts(twice([9.0, 16.0, 26.0]), 1.0)
     said = tables.describe_verdicts(once, "pruned-scratch", "pruned-tuned")
-    assert "in 1 (1) it holds at one length of training only" in said
-    assert "depends" not in said
+    assert "decided at one length of training only in 1 (1)" in said
+    assert "depend" not in said
     equal = tables.verdicts(twice([8.9, 18.8, 28.9]), 1.0)  # better at one, equal at the other
-    assert "in 1 (1) it depends on the length" in tables.describe_verdicts(
+    assert "dependent on the length of training in 1 (1)" in tables.describe_verdicts(
         equal, "pruned-scratch", "pruned-tuned"
     )
     same = tables.verdicts(twice([7.0, 17.1, 26.9]), 1.0)
     said = tables.describe_verdicts(same, "pruned-scratch", "pruned-tuned")
-    assert "better in 1 of 2 cases (each for itself: 1)" in said
-    assert "depends" not in said
+    assert "Of 2 cases better in 1 (1)," in said
+    assert "depend" not in said
     assert "at 50 % (−2.0, trained twice as long −2.0)" in said
 
 

@@ -22,10 +22,10 @@ NAMES: dict[str, str] = {
     "lr-rewound": "{criterion}-pruned, learning rate rewound",
     "weights-rewound": "{criterion}-pruned, weights rewound",
     "scratch-b": "{criterion} shape from scratch, {epochs} (Scratch-B)",
-    "scratch-b-all": "{criterion} shape from scratch, {epochs}, plus tuning's (Scratch-B, all)",
+    "scratch-b-all": "{criterion} shape from scratch, {epochs} plus tuning's (Scratch-B, all)",
     # what the weights, and what the places, are worth
-    "sliced": "{criterion} shape from a slice of the wide start",
-    "random-channels": "{criterion} widths of random channels, fine-tuned",
+    "sliced": "{criterion} shape from a slice of a wide initialisation",
+    "random-channels": "{criterion} widths, random channels, fine-tuned",
     "shuffled": "{criterion} widths shuffled, from scratch",
     "reselected": "{criterion} shape from scratch, channels selected evenly",
     "uniform": "uniform {network} from scratch",

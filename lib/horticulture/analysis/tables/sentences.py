@@ -18,8 +18,7 @@ from horticulture.errors import InputError
 
 FEW = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
-DEPENDS = "depends on the length of training"
-ONCE = "holds at one length of training only"
+DEPENDS, ONCE = "depends", "once"  # verdicts on a case at several lengths of training
 
 
 def summarize(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> str:
@@ -40,10 +39,10 @@ def describe_verdicts(
 ) -> str:
     """What the verdicts say of one pair of curves, and no more.
 
-    How often better, equal, worse beside all cases of the pair, and in brackets each for itself; at which
+    How often better, equal, worse beside all cases of the pair, and in brackets tested alone; at which
     cases which side has the lower mean; how many seeds there were and would tell. A case that was also
     trained longer counts as what it is at both lengths. Where the lower mean changes sides, or two verdicts
-    differ, it depends on the length; where only one length has a verdict, it holds at one length only.
+    differ, it depends on the length; where only one length has a verdict, it is decided at one only.
     verdicts: as `tables.verdicts` returns them. epochs: as `scratch_b_epochs` says. Raises InputError if
     there is no verdict on this pair of curves.
     """
@@ -60,11 +59,11 @@ def describe_verdicts(
     errors = pair["test_error_se"].dropna()
     if len(errors):
         parts.append(
-            f"The test images alone give a difference a standard error of {errors.median():.1f} points "
-            f"(between two single networks {pair['test_error_se_one'].median():.1f})."
+            f"The test images alone leave a standard error of {errors.median():.1f} points in the difference "
+            f"(of two single networks: {pair['test_error_se_one'].median():.1f})."
         )
     if against == "whole" and len(cases) > 1:
-        parts.append("All cases are held against the same whole networks, so they are not independent.")
+        parts.append("All cases are compared with the same whole networks, so they are not independent.")
     return f"**{capitalize(name)}** against **{other}**: {' '.join(parts)}"
 
 
@@ -82,29 +81,24 @@ def _case_names(pair: pd.DataFrame) -> pd.Series:
 
 
 def _counts(cases: dict[str, pd.DataFrame], margin: float) -> str:
-    """How often which verdict holds beside the other cases, and in brackets how often each for itself."""
-    together, alone = (
-        pd.Series([_verdict(case, column) for case in cases.values()]).value_counts()
-        for column in ("verdict", "verdict_alone")
-    )
-
-    def count(verdict: str) -> str:
-        return f"{together.get(verdict, 0)} ({alone.get(verdict, 0)})"
-
+    """How often which verdict holds beside the other cases, and in brackets how often tested alone."""
+    together = [_verdict(case, "verdict") for case in cases.values()]
+    alone = [_verdict(case, "verdict_alone") for case in cases.values()]
+    phrases = {
+        statistics.BETTER: "better",
+        statistics.EQUAL: f"equal to within {margin:.1f} points",
+        statistics.WORSE: "worse",
+        statistics.UNDECIDED: "undecided for want of seeds",
+        DEPENDS: "dependent on the length of training",
+        ONCE: "decided at one length of training only",
+    }
+    counts = [
+        f"{phrase} in {together.count(verdict)} ({alone.count(verdict)})"
+        for verdict, phrase in phrases.items()
+        if verdict in {statistics.BETTER, statistics.EQUAL, statistics.WORSE, *together, *alone}
+    ]
     number = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
-    better, alone_better = together.get(statistics.BETTER, 0), alone.get(statistics.BETTER, 0)
-    sentence = (
-        f"better in {better} of {number} (each for itself: {alone_better}), "
-        f"equal within {margin:.1f} points in {count(statistics.EQUAL)}, worse in {count(statistics.WORSE)}"
-    )
-    for verdict, words in (
-        (statistics.UNDECIDED, "the seeds cannot tell"),
-        (DEPENDS, f"it {DEPENDS}"),
-        (ONCE, f"it {ONCE}"),
-    ):
-        if verdict in together or verdict in alone:
-            sentence += f"; in {count(verdict)} {words}"
-    return f"{sentence}."
+    return f"Of {number} {', '.join(counts)}; in brackets, tested alone."
 
 
 def _verdict(case: pd.DataFrame, column: str) -> str:
@@ -131,9 +125,9 @@ def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str
     ahead = [f"{name} {_where(sides[sign], few)}" for sign, name in names.items() if sign in sides]
     parts = [f"Lower mean error: {'; '.join(ahead)}."] if ahead else []
     if level := sides.get((0,)):
-        parts.append(f"Level {_where(level, few)}." if few else f"Level in {len(level)}.")
+        parts.append(f"Equal means {_where(level, few)}." if few else f"Equal means in {len(level)}.")
     if changing := sides.get(()):
-        parts.append(f"Which mean is lower {DEPENDS} {_where(changing, few)}.")
+        parts.append(f"Which mean is lower depends on the length of training {_where(changing, few)}.")
     return " ".join(parts)
 
 
@@ -167,12 +161,12 @@ def _seeds(pair: pd.DataFrame) -> str:
     seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
     needed = pair.loc[pair["verdict"] == statistics.UNDECIDED, "seeds_needed"].dropna()
     if needed.empty:
-        return f"{seeds} seeds a case."
+        return f"{seeds} seeds per case."
     low, high = int(needed.min()), int(needed.max())
     about = f"about {low}" if low == high else f"about {low} to {high}"
     if high > LARGE:
         about = f"more than {LARGE}" if low > LARGE else f"about {low} to more than {LARGE}"
-    return f"{seeds} seeds a case; {about} would tell what these cannot."
+    return f"{seeds} seeds per case; {about} would decide what these cannot."
 
 
 def _describe_test_set(results: pd.DataFrame, answers: Answers) -> list[str]:

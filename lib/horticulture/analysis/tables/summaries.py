@@ -56,7 +56,7 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     table = _pivot(networks, ["curve", "criterion", "longer"], "size", entry)
     names = [row_name(curve, criterion, longer, epochs) for curve, criterion, longer in table.index]
     table = table.reindex(columns=sizes).set_axis(names).set_axis(heads, axis=1)
-    return table.rename_axis("test error (%) at parameters left")
+    return table.rename_axis("test error (%) by parameters left")
 
 
 def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def _compute_share(networks: pd.DataFrame) -> str:
 def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str = MORE_EPOCHS) -> str:
     """A curve's name with its criterion, and how long it was trained."""
     name = label(curve, criterion, epochs=epochs)
-    return name if longer == 1 else f"{name}, {times(longer)} as long"
+    return name if longer == 1 else f"{name}, trained {times(longer)} as long"
 
 
 def error_tables(results: pd.DataFrame) -> list[pd.DataFrame]:
@@ -173,7 +173,7 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
             f"{100 * miss:+.1f} % parameters at {100 * size:.0f} %" for (_, size), miss in missed.items()
         ).replace("-", "−")
         named = capitalize(label(str(curve), epochs=scratch_b_epochs(results)))
-        sentences.append(f"{named} is not quite of the pruned shapes' size: {where}.")
+        sentences.append(f"{named} misses the pruned shapes' size: {where}.")
     return sentences
 
 
@@ -197,7 +197,7 @@ def describe_best(results: pd.DataFrame) -> list[str]:
     ]
     if changes:
         much = join_words(times(longer) for longer in sorted(networks["longer"].unique())[1:])
-        sentences.append(f"Trained {much} as long, test errors went from and to: {'; '.join(changes)}.")
+        sentences.append(f"Training {much} as long changed test errors: {'; '.join(changes)}.")
     usually = means.xs(usual, level="longer").drop("whole", level="curve", errors="ignore")
     for size, errors in usually.groupby("size"):
         (first, lowest), *others = (
@@ -207,7 +207,7 @@ def describe_best(results: pd.DataFrame) -> list[str]:
         if others:
             then = ", ".join(f"{name} {error:.1f}" for name, error in others)
             sentences.append(
-                f"At {100 * size:.0f} % of the parameters the lowest mean is that of **{first}**, "
+                f"At {100 * size:.0f} % of the parameters **{first}** has the lowest mean test error, "
                 f"{lowest:.1f} %; then {then}."
             )
     return sentences
