@@ -206,14 +206,13 @@ def test_null_studies_are_seldom_told_apart():
 
 def test_how_many_seeds_two_sides_take():
     # equal spreads of 1: t(2 n - 2) sqrt(2 / n); from tables 2.228 / sqrt(3) = 1.29, 2.120 / sqrt(4.5) = 1.0
-    assert statistics.seeds_needed_welch(1, 1, margin=1.29) == 6
-    assert statistics.seeds_needed_welch(1, 1, margin=1.0) == 9
-    assert statistics.seeds_needed_welch(0, 0, margin=1.0) == 3
-    assert statistics.seeds_needed_welch(1, 0, margin=1.0) == statistics.seeds_needed(
-        1, 1.0
-    )  # one side has no doubt
+    assert statistics.seeds_needed(1, margin=1.29, other=1) == 6
+    assert statistics.seeds_needed(1, margin=1.0, other=1) == 9
+    assert statistics.seeds_needed(0, margin=1.0, other=0) == 3
+    # no doubt on one side
+    assert statistics.seeds_needed(0, margin=1.0, other=1) == statistics.seeds_needed(1, margin=1.0)
     with pytest.raises(InputError, match="spread"):
-        statistics.seeds_needed_welch(1, -1, 1.0)
+        statistics.seeds_needed(1, 1.0, other=-1)
 
 
 # --- the test set ------------------------------------------------------------------------------------------

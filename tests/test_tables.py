@@ -235,7 +235,7 @@ def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
         "Copycat from scratch and shape from scratch (Scratch-E) are the same runs at 50 %: "
         "drawn and counted once.",
         "Copycat from scratch misses the pruned shapes' size: −2.5 % parameters at 20 %.",
-        "Results from two kinds of processor: EPYC, Xeon.",
+        "Results from 2 kinds of processor: EPYC, Xeon.",
         "Everything was computed in float32.",
     ]
     assert tables.notes(study.drop(columns=["device", "precision"])) == []
@@ -453,7 +453,8 @@ def test_a_sentence_counts_the_verdicts_and_names_the_sizes_that_each_side_won(t
     found = tables.verdicts(three, margin=1.0)
     assert tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned") == (
         "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: "
-        "Of 2 cases better in 1 (1), equal to within 1.0 points in 1 (1), worse in 0 (0); in brackets, tested alone. "
+        "Of 2 cases better in 1 (1), equal to within 1.0 points in 1 (1), worse in 0 (0); "
+        "in brackets, tested alone. "
         "Lower mean error: shape from scratch (Scratch-E) at 50 % (−2.0); "
         "pruned, tuned each round at 20 % (+0.3). 3 seeds per case."
     )

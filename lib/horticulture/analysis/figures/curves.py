@@ -3,10 +3,8 @@
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -22,7 +20,6 @@ from horticulture.analysis.figures.style import (
     legend_below,
 )
 from horticulture.analysis.tables.cases import (
-    MISSED,
     assign_cases,
     fill_defaults,
     same_run_as,
@@ -39,7 +36,7 @@ COSTS = {
     "macs": "multiply-accumulates per image",
     "train_macs": "forward multiply-accumulates of all training, pruning included",
 }
-OUTLINED = {"markeredgecolor": BLACK, "markeredgewidth": 0.9}
+OUTLINED: dict[str, Any] = {"markeredgecolor": BLACK, "markeredgewidth": 0.9}
 
 
 def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | None = None) -> Axes:
@@ -63,7 +60,7 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
         for criterion, one in found[found["curve"] == curve].groupby("criterion"):
             line = "-"
             if criterion and len(criteria) > 1:
-                line, color = np.divmod(criteria.index(criterion), len(CRITERION_COLORS))
+                line, color = divmod(criteria.index(criterion), len(CRITERION_COLORS))
                 look, line = look._replace(color=CRITERION_COLORS[color]), LINES[line % len(LINES)]
             elif criterion and curve == "whole":
                 look = look._replace(color=INDIGO)
@@ -79,12 +76,11 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
     if cost in COSTS:
         ax.set_xlim(0, 1.04 * found[cost].max())
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    else:
-        ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.xaxis.set_major_locator(MaxNLocator(7))
     batch = cost.removeprefix(LATENCY)
     ax.set_xlabel(COSTS.get(cost, f"latency of a batch of {batch} (ms)" if batch != cost else cost))
     ax.set_ylabel("test error (%)")
-    _legend(marks, ax)
+    _legend(marks, (marks["curve"] == "pruned-tuned").any(), ax)
     return ax
 
 
@@ -119,16 +115,13 @@ def _means(marks: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: st
     style: dict[str, Any] = {**look.style, "markersize": size, "zorder": 5 if star or outlined else 3}
     style |= OUTLINED if outlined else {}
     places = marks.groupby(["longer", "ratio", "size"], dropna=False)
-    means = places[[cost, "test_error", "missed"]].mean().assign(double=places["double"].all()).reset_index()
+    means = places[[cost, "test_error"]].mean().assign(double=places["double"].all()).reset_index()
     usual = means[means["longer"] == means["longer"].min()].sort_values(cost)
     shown = [i for i, double in enumerate(usual["double"]) if not double]
     ax.plot(
         usual[cost], usual["test_error"], linestyle="" if star else line, linewidth=1.8, markevery=shown,
         label=name, **style,
     )  # fmt: skip
-    missed = usual[~usual["double"] & (usual["missed"].abs() > MISSED)]
-    if len(missed) and not star and not outlined:
-        ax.plot(missed[cost], missed["test_error"], linestyle="", **style, **_pale_edge(look.color))
     for _, one in means[(means["longer"] > usual["longer"].min()) & ~means["double"]].iterrows():
         alike = usual[(usual["ratio"] == one["ratio"]) | (usual["ratio"].isna() & pd.isna(one["ratio"]))]
         if len(alike):
@@ -165,38 +158,23 @@ def _rounds(rounds: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: 
         )  # fmt: skip
 
 
-def _pale_edge(color: str) -> dict[str, Any]:
-    """The edge of a mark whose networks missed their size."""
-    pale = tuple(0.35 * part + 0.65 for part in to_rgb(color))
-    return {"markeredgecolor": pale, "markeredgewidth": 1.6}
-
-
 def _error_limits(errors: pd.Series, lowest: float, ax: Axes) -> None:
     """A y-axis for errors down to the lowest: those that are much higher than `errors` are cut off."""
     span = errors.max() - lowest
     ax.set_ylim(max(0, lowest - 0.12 * span), errors.max() + 0.25 * span + 0.5)
 
 
-def _legend(marks: pd.DataFrame, ax: Axes) -> None:
-    """The curves, then what outlines, hollow marks and pale edges mean. marks: what is drawn."""
+def _legend(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
+    """The curves, then what outlines and hollow marks mean."""
     handles, labels = ax.get_legend_handles_labels()
-    meanings: list[tuple[str, dict[str, Any]]] = []
-    if (marks["curve"] == "pruned-tuned").any() and "missed" in marks:
-        meanings.append(("outlined: means of the rounds that were retrained", OUTLINED))
-    longer = sorted(marks["longer"].unique())[1:]
-    if longer:
-        meanings.append((f"hollow: trained {join_words(map(times, longer))} as long", HOLLOW))
-    if "missed" in marks:
-        drawn = marks[~marks["curve"].isin(["whole", "pruned-tuned"]) & ~marks["double"]]
-        usual = drawn[drawn["longer"] == marks["longer"].min()]
-        missed = usual.groupby(["curve", "criterion", "size"])["missed"].mean().abs().max()
-        if missed > MISSED:
-            meanings.append(
-                (f"pale edge: size missed by up to {missed:.1%}".replace("%", " %"), _pale_edge(GREY))
-            )
     mark: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 6.5}
-    handles += [Line2D([], [], **{**mark, **style}) for _, style in meanings]
-    legend_below(ax, handles, labels + [meaning for meaning, _ in meanings])
+    if outlined:
+        handles.append(Line2D([], [], **mark, **OUTLINED))
+        labels.append("outlined: means of the rounds that were retrained")
+    if longer := sorted(networks["longer"].unique())[1:]:
+        handles.append(Line2D([], [], **{**mark, **HOLLOW}))
+        labels.append(f"hollow: trained {join_words(map(times, longer))} as long")
+    legend_below(ax, handles, labels)
 
 
 def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -216,20 +194,16 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
         size = {"whole": 15, "pruned-tuned": round_size}.get(curve, 6)
         for longer, some in networks.groupby("longer"):
             hollow = HOLLOW if longer > results["longer"].min() else {}
-            style: dict[str, Any] = {
-                **look.style,
-                **hollow,
-                "markersize": size,
-                "linestyle": "",
-                "alpha": 0.75,
-            }
+            style: dict[str, Any] = {**look.style, **hollow, "markersize": size}
             name = None if hollow else label(curve, epochs=epochs)
-            above = 2.5 if curve == "whole" else 2
-            ax.plot(some["train_macs"], some["test_error"], label=name, zorder=above, **style)
+            ax.plot(
+                some["train_macs"], some["test_error"], linestyle="", label=name, alpha=0.75,
+                zorder=2.5 if curve == "whole" else 2, **style,
+            )  # fmt: skip
     _error_limits(trained, trained.min(), ax)
     ax.set_xlim(left=0)
     ax.set_xlabel(COSTS["train_macs"])
     ax.set_ylabel("test error (%)")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    _legend(results, ax)
+    _legend(results, False, ax)
     return ax

@@ -193,7 +193,7 @@ def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: in
     a, b = sides.a["test_error"], sides.b["test_error"]
     if sides.paired:
         return statistics.seeds_needed(float((a - b).std()), distance, level)
-    return statistics.seeds_needed_welch(float(a.std()), float(b.std()), distance, level)
+    return statistics.seeds_needed(float(a.std()), distance, level, other=float(b.std()))
 
 
 def _test_set_errors(sides: Sides, answers: Answers) -> tuple[float, float]:

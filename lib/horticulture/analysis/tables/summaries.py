@@ -26,8 +26,6 @@ from horticulture.analysis.tables.names import (
     times,
 )
 
-COUNTS = {2: "two", 3: "three", 4: "four"}
-
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     """Test error (%) by curve and size, a mean over seeds; sizes in percent of the whole network.
@@ -136,8 +134,7 @@ def notes(results: pd.DataFrame) -> list[str]:
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
         kinds = results[column].replace("", np.nan).dropna().unique() if column in results else []
         if len(kinds) > 1:
-            count = COUNTS.get(len(kinds), str(len(kinds)))
-            sentences.append(f"Results from {count} {word}: {', '.join(map(str, kinds))}.")
+            sentences.append(f"Results from {len(kinds)} {word}: {', '.join(map(str, kinds))}.")
         elif len(kinds) and column == "precision":
             sentences.append(f"Everything was computed in {kinds[0]}.")
     return sentences
