@@ -3,8 +3,8 @@
     python -m tests.claims          # says which numbers of the pages are not what the results say
     python -m tests.claims --write  # writes them
 
-A number stands in README.md and docs/ between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What was
-measured and is no study's result is kept in outputs/reference/measured/. Any other number is one of `PLAIN`.
+A number stands in README.md and docs/ between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What
+was measured and is no study's result is kept in outputs/reference/measured/. Any other number is one of `PLAIN`.
 """
 
 import re
