@@ -4,7 +4,7 @@
     python -m tests.claims --write  # writes them
 
 A number stands in README.md and docs/ between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What
-was measured and is no study's result is kept in outputs/reference/measured/. Any other number is one of `PLAIN`.
+was measured and is no study's result is kept in outputs/reference/measured/. Any other is one of `PLAIN`.
 """
 
 import re
