@@ -38,7 +38,7 @@ def cut_at_random(whole: Architecture, seed: int) -> Architecture:
     """The same with every group somewhere between its least width and its own."""
     draw = random.Random(seed)
     return whole.with_widths(
-        tuple(draw.randint(least, n) for least, n in zip(whole.least, whole.widths, strict=True))
+        tuple(draw.randint(least, n) for least, n in zip(whole.min_widths, whole.widths, strict=True))
     )
 
 

@@ -7,12 +7,13 @@ et al. (2019, section 5) ask with these whether the shape that pruning finds is 
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
 from horticulture.architecture import Architecture
-from horticulture.architecture.families import clamp_widths, search_scale
+from horticulture.architecture.families import Size, clamp_widths, search_scale
 from horticulture.errors import InputError
 
 
@@ -42,10 +43,7 @@ def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tupl
 def guided(
     whole: Architecture,
     profile: Sequence[float],
-    *,
-    params: int | None = None,
-    macs: int | None = None,
-    scale: float | None = None,
+    **size: Unpack[Size],
 ) -> Architecture:
     """`whole` with the same share in all groups of a stage: the profile's, scaled to the wanted size.
 
@@ -59,22 +57,14 @@ def guided(
     shape = [profile[order.index(stage)] * n for stage, n in zip(stages, whole.widths, strict=True)]
     return search_scale(
         lambda factor: clamp_widths(whole, (max(1, round(factor * n)) for n in shape)),
-        params,
-        macs,
-        scale,
+        size,
         shape,
     )
 
 
-def uniform(
-    whole: Architecture,
-    *,
-    params: int | None = None,
-    macs: int | None = None,
-    scale: float | None = None,
-) -> Architecture:
+def uniform(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """`whole` with one share in all groups: what `guided` makes of a profile that says nothing."""
-    return guided(whole, [1.0] * len(_distinct(_stages(whole))), params=params, macs=macs, scale=scale)
+    return guided(whole, [1.0] * len(_distinct(_stages(whole))), **size)
 
 
 def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architecture:

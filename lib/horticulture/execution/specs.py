@@ -43,7 +43,7 @@ def train(
 
 def _even(shape: Architecture) -> list[list[int]]:
     """What each group selects without being described: see `networks.layers.ChannelSelection`."""
-    groups = zip(shape.widths, shape.most, strict=True)
+    groups = zip(shape.widths, shape.max_widths, strict=True)
     return [[c * most // width for c in range(width)] if most is not None else [] for width, most in groups]
 
 
