@@ -1,10 +1,10 @@
 """Every number that the prose claims, computed from the committed results.
 
-    python -m tests.claims          # says which numbers in README.md are not what the results say
+    python -m tests.claims          # says which numbers of the pages are not what the results say
     python -m tests.claims --write  # writes them
 
-A number stands in the README between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What was
-measured and is no study's result is kept in outputs/reference/measured/. Any other number is one of `PLAIN`.
+A number stands in README.md and docs/ between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What
+was measured and is no study's result is kept in outputs/reference/measured/. Any other is one of `PLAIN`.
 """
 
 import re
@@ -23,6 +23,7 @@ from horticulture.training import TrainingRecipe
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "outputs" / "reference"
 README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]  # in which every number is computed, or plain
 MARKED = re.compile(r"<!--([\w.-]+)-->(.*?)<!---->", re.DOTALL)
 UNREAD = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->", re.DOTALL)
 NUMBER = re.compile(r"(?<![\w-])\d[\d.,:]*")
@@ -274,10 +275,14 @@ def written(text: str) -> str:
 
 
 if __name__ == "__main__":
-    content = README.read_text()
-    if sys.argv[1:] == ["--write"]:
-        README.write_text(written(content))
-    else:
-        problems = [*wrong(content), *(f"nothing computes {one!r}" for one in unmarked(content))]
-        print("\n".join(problems) or f"all {len(MARKED.findall(content))} numbers are what the results say")
-        sys.exit(bool(problems))
+    problems, count = [], 0
+    for page in PAGES:
+        content = page.read_text()
+        if sys.argv[1:] == ["--write"]:
+            content = written(content)
+            page.write_text(content)
+        said = [*wrong(content), *(f"nothing computes {one!r}" for one in unmarked(content))]
+        problems += [f"{page.name}: {one}" for one in said]
+        count += len(MARKED.findall(content))
+    print("\n".join(problems) or f"all {count} numbers are what the results say")
+    sys.exit(bool(problems))

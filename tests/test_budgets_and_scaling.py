@@ -381,7 +381,9 @@ def test_a_copycat_follows_its_own_seed(found, outputs):
 
 def test_a_guided_network_follows_all_seeds_by_stage(found, outputs):
     models = [nearest(found, seed) for seed in (0, 1)]
-    mean = [(one + two) / 2 for one, two in zip(*(model.architecture.widths for model in models), strict=True)]
+    mean = [
+        (one + two) / 2 for one, two in zip(*(model.architecture.widths for model in models), strict=True)
+    ]
     for member in scaling.family_points(replace(ASKED, curves=["guided"]), outputs):
         factors = [width / n for width, n in zip(member.run.architecture.widths, mean, strict=True)]
         assert max(factors) - min(factors) < 1.5 / min(mean)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from horticulture import architecture
-from horticulture.analysis import figures
+from horticulture.analysis import figures, tables
 from horticulture.errors import InputError
 
 
@@ -65,17 +65,20 @@ def test_lines_go_through_the_mean_of_the_seeds(results):
 def test_curves_can_be_told_apart_without_colour():
     looks = figures.CURVES.values()
     assert len({(look.marker, look.half) for look in looks}) == len(looks)
-    assert len({look.label for look in looks}) == len(looks)
+    assert len({tables.label(curve) for curve in figures.CURVES}) == len(looks)
     assert [name for name, look in figures.CURVES.items() if look.half] == [
         name for name in figures.CURVES if name.startswith("sparse-")
     ]
 
 
-def test_colours_are_those_of_okabe_and_ito_and_no_two_budgets_of_the_round_markers_share_one():
-    palette = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
-    assert {look.color for look in figures.CURVES.values()} <= palette | {"#999999", "#882255"}
-    budgets = ("pruned-scratch", "scratch-b", "scratch-b-all", "fine-tuned", "lr-rewound", "weights-rewound")
-    assert len({figures.CURVES[name].color for name in budgets}) == len(budgets)
+def test_colours_can_be_told_apart_and_no_two_curves_of_one_figure_share_one():
+    okabe_ito = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+    grey, wine, indigo = "#999999", "#882255", "#332288"
+    assert {look.color for look in figures.CURVES.values()} <= okabe_ito | {grey, wine, indigo}
+    against_size = ["pruned-tuned", "pruned-scratch", *tables.FAMILIES]
+    for curves in (against_size, tables.BUDGETS):
+        drawn = [figures.CURVES[curve].color for curve in curves if curve in figures.CURVES]
+        assert len(set(drawn)) == len(drawn)
 
 
 def test_widths_are_drawn_as_they_are():
@@ -89,7 +92,7 @@ def test_widths_are_drawn_as_they_are():
 def test_shares_are_a_row_a_group_and_a_column_a_network():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     left = {"whole": whole, "l1": whole.with_widths((8, 32, 64)), "random": whole.with_widths((4, 0, 48))}
-    ax = figures.shares(left, whole)
+    ax = figures.kept_fractions(left, whole)
     cells = ax.collections[0]
     np.testing.assert_allclose(cells.get_array().reshape(3, 3), [[1, 0.5, 0.25], [1, 1, 0], [1, 1, 0.75]])
     assert cells.get_clim() == (0, 1)  # the same grey means the same in every picture
@@ -100,7 +103,7 @@ def test_shares_are_a_row_a_group_and_a_column_a_network():
 
 def test_shares_of_many_networks_are_named_now_and_then():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    ax = figures.shares({f"round {n}": whole for n in range(25)}, whole)
+    ax = figures.kept_fractions({f"round {n}": whole for n in range(25)}, whole)
     assert ax.collections[0].get_array().size == 3 * 25
     assert [text.get_text() for text in ax.get_xticklabels()] == [f"round {n}" for n in range(0, 25, 2)]
 
@@ -110,13 +113,6 @@ def test_save_writes_png_and_svg(tmp_path):
     figures.save(figure, tmp_path / "figures", "name")
     assert (tmp_path / "figures" / "name.png").read_bytes()[1:4] == b"PNG"
     assert "<svg" in (tmp_path / "figures" / "name.svg").read_text()
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(7, "7"), (15_194, "15.2k"), (2_243_546, "2.24M"), (3.3e9, "3.3G")]
-)
-def test_magnitude(value, text):
-    assert figures.magnitude(value) == text
 
 
 # --- many criteria ----------------------------------------------------------------------------------------
@@ -138,23 +134,21 @@ def drawn(ax):
     return {line.get_label(): (line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}
 
 
-def test_of_two_criteria_the_curves_have_the_colours_and_the_lines_differ():
-    looks = drawn(figures.error_against(by(["fisher", "l1"]), "params", "wrn-40-2"))
-    tuned = [looks[f"{name}-pruned WRN-40-2, tuned each round"] for name in ("Fisher", "L1")]
-    scratch = [looks[f"{name} shape from scratch (Scratch-E)"] for name in ("Fisher", "L1")]
-    assert {color for color, _, _ in tuned} == {figures.CURVES["pruned-tuned"].color}
-    assert {color for color, _, _ in scratch} == {figures.CURVES["pruned-scratch"].color}
-    assert [line for _, line, _ in tuned] == [line for _, line, _ in scratch] == ["-", "--"]
+def test_one_criterion_leaves_the_colours_to_the_curves():
+    looks = drawn(figures.error_against(by(["fisher"]), "params", "wrn-40-2"))
+    assert looks["Fisher-pruned WRN-40-2, tuned each round"][0] == figures.CURVES["pruned-tuned"].color
+    assert looks["Fisher shape from scratch (Scratch-E)"][0] == figures.CURVES["pruned-scratch"].color
 
 
-def test_of_more_criteria_each_has_a_colour_and_the_curves_their_markers():
-    names = list("abcdefghij")  # two more than there are colours
+@pytest.mark.parametrize("count", [2, 11])  # two more than there are colours
+def test_each_of_several_criteria_has_a_colour_and_the_curves_their_markers(count):
+    names = list("abcdefghijk")[:count]
     looks = drawn(figures.error_against(by(names), "params", "wrn-40-2"))
     tuned = [looks[f"{name.upper()}-pruned WRN-40-2, tuned each round"] for name in names]
     scratch = [looks[f"{name.upper()} shape from scratch (Scratch-E)"] for name in names]
     assert [look[:2] for look in tuned] == [look[:2] for look in scratch]
     assert len({look[:2] for look in tuned}) == len(names)
-    assert len({color for color, _, _ in tuned}) == 8
+    assert len({color for color, _, _ in tuned}) == min(count, 9)
     assert {marker for _, _, marker in tuned} == {"."}
     assert {marker for _, _, marker in scratch} == {"o"}
 
@@ -166,19 +160,34 @@ def test_a_stroke_is_drawn_as_points_and_a_way_as_a_line():
     ]
     lines = {line.get_label(): line for line in figures.error_against(found, "params", "wrn-40-2").lines}
     stroke, way = (lines[f"{name}-pruned WRN-40-2, tuned each round"] for name in ("Fisher", "L1"))
-    assert (stroke.get_linestyle(), way.get_linestyle()) == ("None", "--")
+    assert (stroke.get_linestyle(), way.get_linestyle()) == ("None", "-")
     assert stroke.get_markersize() > way.get_markersize()
     assert (len(stroke.get_xdata()), len(way.get_xdata())) == (3, 4)
 
 
-@pytest.mark.parametrize(("count", "beside"), [(3, False), (4, True)])  # 8 entries, and 10
-def test_a_long_legend_stands_beside_the_axes(count, beside):
-    ax = figures.error_against(by(list("abcdefgh")[:count]), "params", "wrn-40-2")
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_legend_stands_below_the_axes_and_is_no_wider(count):
+    ax = figures.error_against(by(list("abcd")[:count]), "params", "wrn-40-2")
     assert len(ax.get_legend().get_texts()) == 2 * count + 2  # and what an outline means
     ax.figure.canvas.draw()
     legend, inside = ax.get_legend().get_window_extent(), ax.get_window_extent()
-    assert (legend.x0 >= inside.x1) == beside
-    assert (legend.x1 <= inside.x1) != beside
+    assert legend.y1 <= ax.xaxis.get_tightbbox().y0
+    assert legend.width <= inside.width
+
+
+def test_every_cost_has_a_panel_and_the_legend_stands_once(results):
+    results = results.assign(macs=results["params"], latency_1=0.5, latency_256=results["params"] / 10)
+    figure = figures.error_against_costs(results, "wrn-40-2")
+    macs, one, many, empty = figure.axes
+    assert [ax.get_xlabel() for ax in (macs, one, many)] == [
+        "multiply-accumulates per image",
+        "latency of a batch of 1 (ms)",
+        "latency of a batch of 256 (ms)",
+    ]
+    assert macs.get_xlim()[0] == 0
+    assert many.get_xlim()[0] > 0  # latencies lie close together
+    assert [ax.get_legend() is None for ax in figure.axes] == [True, True, True, False]
+    assert empty.get_legend().get_texts()[0].get_text() == "unpruned WRN-40-2"
 
 
 # --- everything that a study has --------------------------------------------------------------------------
@@ -277,9 +286,9 @@ def test_what_was_trained_longer_is_held_against_the_whole_that_was(study):
 def test_bytes_on_disk_are_means_over_the_seeds(study):
     ax = figures.bytes_on_disk(study.dropna(subset=["bytes"]), 1000)
     assert [bar.get_height() for bar in ax.patches] == [4000, 200]
-    assert [text.get_text() for text in ax.texts] == ["4kB", "200B\n20 x smaller"]
+    assert [text.get_text() for text in ax.texts] == ["4 kB", "200 B\n20 × smaller"]
     labels = [text.get_text() for text in ax.get_xticklabels()]
-    assert labels == ["whole, float32", "−50 % of weights\n9.0 %"]
+    assert labels == ["whole network,\nfloat32", "50 % removed\n9.0 % error"]
 
 
 # --- several seeds ----------------------------------------------------------------------------------------
@@ -356,39 +365,30 @@ def test_an_unknown_curve_is_refused():
         figures.budgets(retrained().replace("lr-rewound", "lr-rewind"), {1.0: [9.0]})
 
 
-def test_consistency_draws_means_and_spreads():
+def test_mean_widths_are_means_with_their_deviation_over_seeds():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     one, two = whole.with_widths((4, 0, 64)), whole.with_widths((8, 16, 64))
-    ax = figures.consistency({"l1": [one, two], "fisher": [two]}, whole)
-    bars = {bars.get_label(): bars for bars in ax.containers if hasattr(bars, "patches")}
+    several, single = figures.mean_widths({"l1": [one, two], "fisher": [two]}, whole).axes
     # 4 + 16 channels of 112 are in one and not in the other
-    assert list(bars) == ["whole network", "l1 (2 seeds, alike 0.82)", "fisher (1 seed)"]
-    assert [bar.get_height() for bar in bars["whole network"]] == [16, 32, 64]
-    assert [bar.get_height() for bar in bars["l1 (2 seeds, alike 0.82)"]] == [6, 8, 64]
-    assert [bar.get_height() for bar in bars["fisher (1 seed)"]] == [8, 16, 64]
-    spread = bars["l1 (2 seeds, alike 0.82)"].errorbar.lines[2][0].get_segments()
+    assert several.get_title() == "l1 (2 seeds, similarity 0.82)"
+    outline, left = (bars for bars in several.containers if hasattr(bars, "patches"))
+    assert [bar.get_height() for bar in outline] == [16, 32, 64]
+    assert [bar.get_height() for bar in left] == [6, 8, 64]
+    spread = left.errorbar.lines[2][0].get_segments()
     np.testing.assert_allclose(spread[0][:, 1], [6 - np.sqrt(8), 6 + np.sqrt(8)])
-    assert bars["fisher (1 seed)"].errorbar is None
+    assert single.get_title() == "fisher (1 seed)"
+    assert single.containers[1].errorbar is None
 
 
 def test_every_way_of_pruning_has_a_panel_of_its_own():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    found = {f"l1 −{n} %": [whole.with_widths((n, 2 * n, 4 * n))] for n in (12, 8, 6, 4)}
-    found["fisher −50 %"] = [whole.with_widths((4, 0, 64)), whole.with_widths((8, 16, 64))]
-    axes = figures.profiles_found(found, whole).axes
+    shapes = {f"l1 −{n} %": [whole.with_widths((n, 2 * n, 4 * n))] for n in (12, 10, 8, 6, 4)}
+    axes = figures.mean_widths(shapes, whole).axes
     assert [ax.axison for ax in axes] == [True] * 5 + [False] * 3  # four in a row
-    assert [ax.get_title() for ax in axes[:5]] == [
-        *(f"{label} (1 seed)" for label in list(found)[:4]),
-        "fisher −50 % (2 seeds, alike 0.82)",
-    ]
-    for ax, (label, shapes) in zip(axes, found.items(), strict=False):
-        outline, left = (bars for bars in ax.containers if hasattr(bars, "patches"))
-        assert [bar.get_height() for bar in outline] == [16, 32, 64]
-        wanted = [6, 8, 64] if len(shapes) == 2 else list(shapes[0].widths)
-        assert [bar.get_height() for bar in left] == wanted, label
+    for ax, (label, (shape,)) in zip(axes, shapes.items(), strict=False):
+        assert ax.get_title() == f"{label} (1 seed)"
+        assert [bar.get_height() for bar in ax.containers[1]] == list(shape.widths)
         assert ax.get_legend() is None
-    alone = figures.profiles_found({"l1": [whole]}, whole)
-    assert [ax.get_title() for ax in alone.axes] == ["l1 (1 seed)"]
 
 
 def test_agreement_has_the_best_criterion_on_top():
@@ -408,9 +408,7 @@ def test_agreement_has_the_best_criterion_on_top():
 def test_saliency_is_drawn_by_rank():
     scored = pd.DataFrame({"saliency": [0.1, 100.0, 0.2, 5.0], "loss_change": [-1.0, 3.0, 2.5, 0.0]})
     ax = figures.saliency_against_truth(scored)
-    points = ax.lines[1]
-    assert list(points.get_xdata()) == [1, 4, 2, 3]
-    assert list(points.get_ydata()) == [1, 4, 3, 2]
+    assert ax.collections[0].get_offsets().tolist() == [[1, 1], [4, 4], [2, 3], [3, 2]]
     assert ax.get_title() == "rank correlation 0.80"  # 1 - 6 (1 + 1) / (4 * 15)
 
 
@@ -427,7 +425,7 @@ def test_families_side_by_side_have_a_panel_each_and_need_not_be_any():
     assert not second.containers  # other groups: only its size can be said
     assert second.get_title() == f"depth: {shallow.params:,}"
     assert len(figures.side_by_side({}, whole).axes) == 1
-    assert len(figures.profiles_found({}, whole).axes) == 1
+    assert len(figures.mean_widths({}, whole).axes) == 1
 
 
 # --- trained longer, measured now and then, twice the same ------------------------------------------------
@@ -524,7 +522,7 @@ def test_rounds_that_were_not_measured_are_left_out_and_those_taken_stand_out(le
         ]
         assert (dot.get_alpha(), dot.get_markerfacecolor()) == (0.35, "white")
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "outlined: means of the rounds whose networks were trained again" in legend
+    assert "outlined: means of the rounds that were retrained" in legend
 
 
 def test_whole_networks_with_a_penalty_have_names_and_colours_of_their_own():
@@ -544,7 +542,7 @@ def test_a_criterion_may_say_more_than_its_name():
     assert "L1 (global) shape from scratch (Scratch-E)" in legend
     ax = figures.budgets(retrained().replace("slimming", named), {1.0: [9.0]})
     assert [text.get_text() for text in ax.get_xticklabels()][2:] == [f"{named}\n−30 %", f"{named}\n−70 %"]
-    assert figures.label("whole", named) == "unpruned, l1 (global)"
+    assert tables.label("whole", named) == "unpruned, l1 (global)"
 
 
 def test_one_run_in_two_curves_is_drawn_once(lengths):
@@ -557,15 +555,6 @@ def test_one_run_in_two_curves_is_drawn_once(lengths):
     assert "uniform WRN-40-2 from scratch" not in legend  # the same everywhere
     training = figures.against_training(lengths.assign(train_macs=lengths["params"], ratio=np.nan))
     assert "uniform from scratch" not in {line.get_label() for line in training.lines}
-
-
-def test_a_missed_size_is_said_quietly(lengths):
-    ax = figures.error_against(lengths, "params", "wrn-40-2")
-    legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "light edge: size missed, by 2.6 % at most" in legend  # 487 instead of 500
-    hit = lengths.assign(params=lengths["params"].replace(487, 499))
-    legend = figures.error_against(hit, "params", "wrn-40-2").get_legend().get_texts()
-    assert not any("missed" in text.get_text() for text in legend)
 
 
 def test_two_seeds_are_two_dots_without_a_mean_or_an_interval():
@@ -603,12 +592,13 @@ def test_each_criterion_has_the_best_agreement_that_the_images_allow_it():
     assert figures.agreement(frame.drop(columns="ceiling")).get_legend() is None
 
 
-def test_every_curve_has_one_name_and_none_says_at_once():
-    for name, look in figures.CURVES.items():
-        assert figures.label(name, "", "") == look.label
-        assert "at once" not in figures.label(name, "fisher", "wrn-16-1")
-    assert figures.label("pruned-scratch", "fisher", "wrn-16-1") == "Fisher shape from scratch (Scratch-E)"
-    assert figures.label("lr-rewound", "l1", "wrn-16-1") == "L1-pruned, learning rate rewound"
-    assert figures.label("width", "", "vgg-16") == "narrower VGG-16 from scratch"
-    assert figures.CURVES["width"].label == "narrower from scratch"
-    assert figures.CURVES["guided"].label == "guided from scratch"
+def test_every_curve_has_one_name():
+    assert tables.label("pruned-scratch", "fisher", "wrn-16-1") == "Fisher shape from scratch (Scratch-E)"
+    assert tables.label("lr-rewound", "l1", "wrn-16-1") == "L1-pruned, learning rate rewound"
+    assert tables.label("width", "", "vgg-16") == "narrower VGG-16 from scratch"
+    assert tables.label("width") == "narrower from scratch"
+    assert tables.label("guided") == "guided from scratch"
+    assert tables.label("whole", "", "preresnet-20-8") == "unpruned PreResNet-20-8"
+    assert tables.label("width", "", "densenet-bc-40-12") == "narrower DenseNet-BC-40-k from scratch"
+    assert tables.label("depth", "", "wrn-40-2") == "shallower WRN-d-2 from scratch"
+    assert tables.label("whole", "", "my_models.py:make") == "unpruned my_models.py:make"

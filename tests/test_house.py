@@ -23,9 +23,7 @@ ROOMS = (
 )
 # A laptop without torch can plan, collect and draw, and a command answers before torch could be loaded.
 NO_TORCH = ("errors", "progress", "architecture", "runs", "analysis", "cli")
-NO_TORCH_EITHER = tuple(
-    f"study/{name}.py" for name in ("papermill_engine", "parameters", "runner")
-)
+NO_TORCH_EITHER = tuple(f"study/{name}.py" for name in ("papermill_engine", "parameters", "runner"))
 LONGEST = 320  # lines
 BARRED = """
 import sys

@@ -66,7 +66,7 @@ def test_results_have_every_network_and_every_curve(outputs):
         **dict.fromkeys(("pruned-scratch", "width", "bottleneck", "copycat"), sizes),
     }
     measured = results[(results["curve"] != "pruned-tuned") | (results["round"] % 4 == 0)]
-    assert measured["test_error"].between(0, 100).all()  # of the other rounds only those that were retrained
+    assert measured["test_error"].between(0, 75).all()  # chance is 90 %; of other rounds those retrained
     assert results.loc[results["curve"] != "pruned-tuned", ["latency_1", "latency_16"]].gt(0).all(axis=None)
     assert results[["ratio", "bytes"]].isna().all(axis=None)  # channels went one by one, nothing was packed
     place = ["curve", "criterion", "seed", "params", "round", "run"]
@@ -86,7 +86,7 @@ def test_removals_are_one_a_round_and_cost_what_a_channel_costs(outputs):
 
 def test_train_macs_of_a_copycat_hold_the_search_for_its_shape(outputs):
     results = runs.collect(outputs / "smoke").set_index("curve")
-    images = 256  # one epoch
+    images = 4 * 512  # four epochs
     copycat, width = results.loc["copycat"].iloc[0], results.loc["width"].iloc[0]
     assert width["train_macs"] == width["macs"] * images
     assert copycat["train_macs"] > copycat["macs"] * images + results.loc["whole", "train_macs"]
@@ -175,6 +175,18 @@ def test_the_executed_page_shows_each_parameter_once(outputs):
         assert tagged.source.count("\n") == len(found) - 1
 
 
+def test_the_library_does_what_the_readme_says(outputs):
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL
+    )
+    code = code.replace('"outputs/quick"', repr(str(outputs / "smoke"))).replace("round=100", "round=5")
+    there: dict = {"outputs": outputs}
+    exec(code.replace("runs.outputs_folder()", "outputs"), there)
+    assert there["smaller"].params == pytest.approx(500_000, rel=0.01)
+    assert len(there["results"])
+    assert there["again"].architecture.params < there["pruning"].architecture.params
+
+
 # --- as a person runs them: a Jupyter server, and its kernels over the network ----------------------------
 
 
@@ -248,6 +260,66 @@ async def executed(address, token, sources):
     return said
 
 
+# What holds of a notebook's variables once it has run: numbers worked by hand, and what follows from them.
+HOLDS = {
+    "01_train": """
+assert abs(loss.item() - 0.6931) < 1e-3 and scores.weight[0].item() == 0.5
+assert 0.95 * whole.params < sum(layers["parameters"]) < whole.params  # norms are not drawn
+assert losses[0] > 1.5 and min(losses) < losses[0]
+assert yardstick["test_error"].tolist() == [result["metrics"]["test_error"] for result in results]
+""",
+    "02_prune": """
+assert fisher(activation, gradient).tolist() == [0.5, 4.5]
+assert [group for group, _ in theirs] == [group for group, _, _ in by_hand] and len(by_hand) == 3
+assert removals["round"].tolist() == list(range(rounds + 1)) and removals["params"].is_monotonic_decreasing
+assert set(agreed["criterion"]) == set(oracle_criteria) and agreed["correlation"].between(-1, 1).all()
+assert silenced.architecture.widths[0] == cut.architecture.widths[0] + 1
+""",
+    "03_retrain_from_scratch": """
+assert scratch_b(10, 100, 50, 0) == 20 and scratch_b(10, 100, 25, 2) == 20
+assert (spreads["cut from the whole"] <= spreads["wanted spread"]).all()
+assert [one.architecture.widths for one in found] == [
+    point.run.architecture.widths for point in points if point.curve == "pruned-scratch"
+]
+assert set(shown["curve"]) == {"whole", "pruned-tuned", "pruned-scratch"}
+""",
+    "04_scale": """
+assert 0.2 < half.params / wide.params < 0.3 and ours.params <= wish < wide.params
+assert set(nearest) == set(curves) and len(points) == len(curves) * len(config.sizes)
+assert all(abs(point.run.architecture.params / whole.params - 0.9) < 0.12 for point in points)
+""",
+    "05_analysis": """
+import os
+assert interval([1, 2, 3])[0] == 2 and interval([1, 2, 3])[1] < 0
+assert results.loc[timed, ["latency_1", "latency_16"]].gt(0).all(axis=None)
+assert {"verdicts.csv", "removals.csv", "results.csv"} <= set(os.listdir(session.folder))
+""",
+}
+
+
+def test_what_a_notebook_says_is_what_the_results_say(outputs):
+    """Sentences in the executed pages, against the frame."""
+    said = {
+        path.stem: " ".join(
+            output["data"].get("text/markdown", "")
+            for cell in nbformat.read(outputs / "smoke" / "notebooks" / path.name, 4).cells
+            for output in cell.get("outputs", [])
+            if "data" in output
+        )
+        for path in parameters.notebooks()
+    }
+    results = runs.collect(outputs / "smoke").set_index("curve")
+    whole = results.loc["whole"].squeeze()
+    assert f"× 1 epochs: {whole['test_error']:.1f} %" in said["01_train"]
+    removals = pd.read_csv(outputs / "smoke" / "removals.csv").dropna(subset=["test_error"])
+    first = removals.iloc[0]
+    assert f"at parameters left: 100%: {first['test_error']:.1f} %" in said["02_prune"]
+    scratch = results.loc["pruned-scratch"].sort_values("params").iloc[0]
+    for stem in ("03_retrain_from_scratch", "04_scale", "05_analysis"):
+        assert f"{scratch['test_error']:.1f}" in said[stem], stem
+    assert "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**" in said["05_analysis"]
+
+
 @pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
 def test_every_notebook_runs_alone_in_a_kernel_of_a_jupyter_server(outputs, server, path):
     """As somebody who edits the parameters cell and runs all cells, in a study that is not there yet."""
@@ -256,10 +328,11 @@ def test_every_notebook_runs_alone_in_a_kernel_of_a_jupyter_server(outputs, serv
     declared = parameters.notebook_parameters(path)
     more = [f"{name} = {value!r}" for name, value in values.items() if name not in declared]
     first = "\n".join([parameters.fill_in(cells[0].source, values), *more])
-    said = asyncio.run(executed(*server, [first, *(cell.source for cell in cells[1:])]))
+    sources = [first, *(cell.source for cell in cells[1:]), HOLDS[path.stem]]
+    said = asyncio.run(executed(*server, sources))
     errors = [message["content"] for message in said if message["msg_type"] == "error"]
     assert errors == []
-    assert sum(message["msg_type"] == "execute_reply" for message in said) == len(cells)
+    assert sum(message["msg_type"] == "execute_reply" for message in said) == len(sources)
     assert (outputs / f"served-{path.stem}" / "curves" / "whole.json").exists()
 
 

@@ -140,7 +140,7 @@ def _print(folder: Path) -> None:
 
     found = runs.collect(folder)
     print(tables.error_by_size(found).to_string(na_rep=""))
-    by_budget = tables.by_budget(found)
+    by_budget = tables.error_by_budget(found)
     if len(by_budget):
         print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
     for note in tables.notes(found):

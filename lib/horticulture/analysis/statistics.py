@@ -6,7 +6,7 @@ no interval at all: theirs would be nine standard deviations wide on each side.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +69,9 @@ def confidence_interval(values: Values, level: float = LEVEL) -> Interval:
     """Student's interval of the mean. Raises InputError if there is no value, or one that is not finite."""
     found = _finite(values)
     n = found.size
-    half = _half(float(found.std(ddof=1)), n, level) if n >= FEWEST else math.nan
+    half = math.nan
+    if n >= FEWEST:
+        half = _quantile(level, n - 1) * float(found.std(ddof=1)) / math.sqrt(n)
     mean = float(found.mean())
     return Interval(mean, mean - half, mean + half, n)
 
@@ -134,17 +136,15 @@ def holm(p: Sequence[float]) -> list[float]:
     The smallest counts times as many as there are, the next one time less, and none less than one before it.
     A test that could not be made (NaN) stays NaN and does not count.
     """
-    found = np.asarray(p, dtype=float)
-    adjusted = np.full(found.shape, math.nan)
-    order = [int(i) for i in np.argsort(found, kind="stable") if not math.isnan(found[i])]
-    worst = 0.0
-    for place, i in enumerate(order):
-        worst = max(worst, min(1.0, (len(order) - place) * float(found[i])))
-        adjusted[i] = worst
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaN comes last
+    adjusted = np.full(values.shape, math.nan)
+    times_left = values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(times_left))
     return adjusted.tolist()
 
 
-def family(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
+def family_verdicts(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
     """The verdicts of `equivalence_verdict` on all tests of one family together: each holds beside all the
     others.
 
@@ -164,35 +164,29 @@ def family(differences: Sequence[Difference], margin: float, level: float = LEVE
     return found
 
 
-def needed(spread: float, margin: float, level: float = LEVEL) -> int:
+def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: float = 0.0) -> int:
     """About how many seeds it takes to tell: until half the interval is no wider than the margin.
 
-    spread: standard deviation of the values, or of the paired differences. Roughly, because another sample
-    has another spread, and a difference that lies near the margin itself takes more. Never below `FEWEST`.
+    spread: standard deviation of the values, or of the paired differences; of two sides that share nothing
+    that of the one, and `other` that of the other. Roughly, because another sample has another spread, and a
+    difference that lies near the margin itself takes more. Never below `FEWEST`.
+    Raises InputError if the margin is not positive or a spread negative.
     """
-    return _until(spread, margin, lambda n: _half(spread, n, level), level)
-
-
-def needed_welch(spread_a: float, spread_b: float, margin: float, level: float = LEVEL) -> int:
-    """As `needed`, on each of two sides that share nothing, with their standard deviations."""
-    a, b = spread_a**2, spread_b**2
-    both = math.sqrt(a + b) if min(spread_a, spread_b) >= 0 else -1.0
-
-    def half(n: int) -> float:
-        df = (n - 1) * (a + b) ** 2 / (a**2 + b**2) if both else 2 * n - 2
-        return _quantile(level, df) * both / math.sqrt(n)
-
-    return _until(both, margin, half, level)
-
-
-def _until(spread: float, margin: float, half: Callable[[int], float], level: float) -> int:
-    if not (margin > 0 and spread >= 0):
-        raise InputError(f"a margin must be positive and a spread not negative, not {margin} and {spread}")
+    if not (margin > 0 and spread >= 0 and other >= 0):
+        raise InputError(
+            f"a margin must be positive and a spread not negative, not {margin}, {spread} and {other}"
+        )
     from scipy import stats  # a second: only where it is asked
 
+    both = spread**2 + other**2
+
+    def half_width(n: int) -> float:
+        df = (n - 1) * both**2 / (spread**4 + other**4) if both else n - 1
+        return _quantile(level, df) * math.sqrt(both / n)
+
     normal = stats.norm.ppf((1 + level) / 2)
-    n = max(FEWEST, math.ceil((normal * spread / margin) ** 2))  # too few: Student's tails are longer
-    while half(n) > margin:
+    n = max(FEWEST, math.ceil(both * (normal / margin) ** 2))  # too few: Student's tails are longer
+    while half_width(n) > margin:
         n += 1
     return n
 
@@ -246,7 +240,3 @@ def _quantile(level: float, df: float) -> float:
     from scipy import stats  # a second: only where it is asked
 
     return float(stats.t.ppf((1 + level) / 2, df))
-
-
-def _half(spread: float, n: int, level: float) -> float:
-    return _quantile(level, n - 1) * spread / math.sqrt(n)

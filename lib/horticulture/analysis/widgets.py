@@ -34,14 +34,7 @@ def rounds_slider(run: Run, removals: pd.DataFrame) -> None:
 
     start = last // 2
     if not headless():
-        slider = ipywidgets.IntSlider(
-            value=start,
-            min=0,
-            max=last,
-            description="round",
-            layout={"width": "60em"},
-            continuous_update=True,
-        )
+        slider = ipywidgets.IntSlider(start, 0, last, description="round", layout={"width": "60em"})
         display(slider)
     shown = display(picture(start), raw=True, display_id=True)
     if not headless():

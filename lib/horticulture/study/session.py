@@ -130,7 +130,7 @@ class Session:
         from horticulture import runs
         from horticulture.analysis import tables
 
-        return tables.ordered(runs.collect(self.folder), self.config.criteria)
+        return tables.sort_by_criterion(runs.collect(self.folder), self.config.criteria)
 
     def save(self, figure: Figure, name: str) -> None:
         """Keep a figure in the study's folder, as PNG and SVG."""

@@ -1,19 +1,17 @@
 """Frames to pictures: every function takes plain data, draws on matplotlib axes and returns them."""
 
 from horticulture.analysis.figures.architectures import (
-    consistency,
-    profiles_found,
+    kept_fractions,
+    mean_widths,
     round_view,
-    shares,
     side_by_side,
     widths,
 )
 from horticulture.analysis.figures.comparisons import agreement, budgets, saliency_against_truth
-from horticulture.analysis.figures.curves import against_training, error_against, one_legend
+from horticulture.analysis.figures.curves import against_training, error_against, error_against_costs
 from horticulture.analysis.figures.sheets import images
 from horticulture.analysis.figures.study import bytes_on_disk, of_study
-from horticulture.analysis.figures.style import CURVES, CurveStyle, magnitude, save, use_style
-from horticulture.analysis.tables import label
+from horticulture.analysis.figures.style import CURVES, CurveStyle, save, use_style
 
 __all__ = [
     "CURVES",
@@ -22,18 +20,15 @@ __all__ = [
     "agreement",
     "budgets",
     "bytes_on_disk",
-    "consistency",
     "error_against",
+    "error_against_costs",
     "images",
-    "label",
-    "magnitude",
+    "kept_fractions",
+    "mean_widths",
     "of_study",
-    "one_legend",
-    "profiles_found",
     "round_view",
     "saliency_against_truth",
     "save",
-    "shares",
     "side_by_side",
     "use_style",
     "widths",

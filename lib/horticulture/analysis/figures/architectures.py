@@ -1,63 +1,84 @@
-"""Widths by group: of one network, over the rounds, over seeds."""
+"""Widths by group: of one network, over the rounds of a pruning, over seeds."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
-from horticulture.analysis.figures.style import COLORS, magnitude
+from horticulture.analysis.figures.style import BLACK, BLUE, VERMILION
 from horticulture.architecture import Architecture, profiles
 
 
 def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> Axes:
-    """Channels of every group, left (full) and in the whole network (outline)."""
+    """Channels of every group: what is left (full bars) of the whole network (outlines)."""
     ax = ax or plt.subplots(figsize=(max(4, 0.45 * len(whole.widths)), 3))[1]
-    places = np.arange(len(whole.widths))
-    ax.bar(places, whole.widths, color="none", edgecolor="#999999", label="whole network")
-    ax.bar(places, left.widths, color="#0072B2", label="left")
-    ax.set_xticks(places, whole.groups, rotation=0 if len(places) <= 12 else 90)
+    _bars(left.widths, whole, ax)
     ax.set_xlabel("group (stage.block)")
     ax.set_ylabel("channels")
     ax.legend(loc="upper left")
     return ax
 
 
+def _bars(left: Sequence[float], whole: Architecture, ax: Axes, **error: Any) -> None:
+    """A bar a group in front of the outline of the whole network's."""
+    places = np.arange(len(whole.widths))
+    ax.bar(places, whole.widths, color="none", edgecolor="#999999", label="whole network")
+    ax.bar(places, left, color=BLUE, label="left", **error)
+    ax.set_xticks(places, whole.groups, rotation=0 if len(places) <= 12 else 90)
+
+
 def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Figure:
-    """`widths` of several networks, by name; of one with other groups than the whole's only its size."""
+    """The widths of several networks, a panel each, with name and parameters.
+
+    Of a network with other groups than the whole's there is only its size.
+    """
     figure, axes = _panels(len(shapes))
     for ax, (name, shape) in zip(axes, shapes.items(), strict=False):
-        if shape.groups == whole.groups:
-            widths(shape, whole, ax)
-            remove_legend(ax)
-            ax.tick_params(axis="x", labelsize=7, rotation=90)
         ax.set_title(f"{name}: {shape.params:,}", fontsize=10)
-    figure.tight_layout()
+        if shape.groups == whole.groups:
+            _bars(shape.widths, whole, ax)
     return figure
 
 
-def remove_legend(ax: Axes) -> None:
-    """Where the title, or a neighbour, says it."""
-    legend = ax.get_legend()
-    if legend is not None:
-        legend.remove()
+def mean_widths(pruned: Mapping[str, Sequence[Architecture]], whole: Architecture) -> Figure:
+    """What each way of pruning left of every group, a panel each: mean and standard deviation over seeds.
+
+    pruned: by label, one architecture a seed. The titles say how similar these are (`profiles.similarity`,
+    1: all the same).
+    """
+    figure, axes = _panels(len(pruned))
+    for ax, (name, shapes) in zip(axes, pruned.items(), strict=False):
+        statistics = profiles.width_statistics(shapes, whole)
+        seeds, spread = "1 seed", dict[str, Any]()
+        if len(shapes) > 1:
+            seeds = f"{len(shapes)} seeds, similarity {profiles.similarity(shapes, whole):.2f}"
+            spread = {"yerr": statistics["std"], "error_kw": {"elinewidth": 1.2, "ecolor": BLACK}}
+        _bars(statistics["mean"], whole, ax, **spread)
+        ax.set_title(f"{name} ({seeds})", fontsize=9)
+    return figure
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """So many axes in rows of four, and as many empty places as are left over."""
+    """Axes in rows of four for widths by group; those that are left over stay empty."""
     columns = max(1, min(4, count))
     rows = max(1, -(-count // columns))
     size = (max(5.5, min(13, 3.4 * columns)), 2.6 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
     for ax in axes.flat[count:]:
         ax.axis("off")
+    for ax in axes.flat[:count]:
+        ax.tick_params(axis="x", labelsize=7, labelrotation=90)
+    figure.supylabel("channels left (outline: the whole network)", fontsize=10)
     return figure, list(axes.flat)
 
 
-def shares(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | None = None) -> Axes:
-    """What share of every group each of some networks has left: dark is all, white is nothing.
+def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | None = None) -> Axes:
+    """What fraction of every group each of some networks has kept: dark is all, white is nothing.
 
     left: by label, in the order from left to right.
     """
@@ -72,7 +93,7 @@ def shares(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | Non
         vmin=0,
         vmax=1,
         ax=ax,
-        cbar_kws={"label": "share left"},
+        cbar_kws={"label": "fraction of channels kept"},
         xticklabels=max(1, len(left) // 12),
         yticklabels=max(1, len(whole.groups) // 40),
     )
@@ -84,63 +105,19 @@ def shares(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | Non
 
 
 def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, round_: int) -> Figure:
-    """One moment of a pruning: the widths by layer, and where on the curve the network is."""
-    figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2))
+    """One round of a pruning: the widths that are left, and the network's place on the curve.
+
+    removals: columns round, params, test_error, as `runs.removals` gives them; left: after that round.
+    """
+    figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
     widths(left, whole, bars)
     here = removals.loc[removals["round"] == round_].iloc[0]
-    curve.plot(removals["params"], removals["test_error"], color="#D55E00", linewidth=0.8, alpha=0.7)
-    curve.plot(here["params"], here["test_error"], color="#000000", marker="o", markersize=9)
+    curve.plot(removals["params"], removals["test_error"], color=VERMILION, linewidth=0.8, alpha=0.7)
+    curve.plot(here["params"], here["test_error"], color=BLACK, marker="o", markersize=9)
     curve.set_xlim(left=0)
     curve.set_xlabel("parameters")
     curve.set_ylabel("test error (%)")
-    curve.xaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: magnitude(value)))
+    curve.xaxis.set_major_formatter(EngFormatter(sep=""))
     curve.set_title(f"{here['params']:,} parameters, test error {here['test_error']:.1f} %", fontsize=11)
-    bars.set_title(f"after {round_} removals", fontsize=11)
-    figure.tight_layout()
+    bars.set_title(f"after {round_} rounds", fontsize=11)
     return figure
-
-
-def profiles_found(pruned: Mapping[str, Sequence[Architecture]], whole: Architecture) -> Figure:
-    """`consistency` in a panel for each way of pruning: what it left of every group, over the seeds."""
-    figure, axes = _panels(len(pruned))
-    for ax, (label, found) in zip(axes, pruned.items(), strict=False):
-        consistency({label: found}, whole, ax)
-        said = ax.get_legend_handles_labels()[1][-1]
-        remove_legend(ax)
-        ax.set_title(said, fontsize=9)
-        ax.tick_params(axis="x", labelsize=7, rotation=90)
-        ax.set(xlabel="", ylabel="")
-    figure.supylabel("channels left (outline: the whole network)", fontsize=10)
-    figure.tight_layout()
-    return figure
-
-
-def consistency(
-    pruned: Mapping[str, Sequence[Architecture]], whole: Architecture, ax: Axes | None = None
-) -> Axes:
-    """Widths by group over several seeds: mean and standard deviation, a colour a criterion.
-
-    pruned: the architectures that each criterion found, one a seed. The legend says how alike they are
-    (`profiles.similarity`, 1: all the same).
-    """
-    ax = ax or plt.subplots(figsize=(max(5, 0.5 * len(whole.widths)), 3.4))[1]
-    places = np.arange(len(whole.widths))
-    ax.bar(places, whole.widths, width=0.9, color="none", edgecolor="#999999", label="whole network")
-    step = 0.9 / len(pruned)
-    for i, (criterion, found) in enumerate(pruned.items()):
-        widths = profiles.width_statistics(found, whole)
-        alike = f", alike {profiles.similarity(found, whole):.2f}" if len(found) > 1 else ""
-        ax.bar(
-            places - 0.45 + (i + 0.5) * step,
-            widths["mean"],
-            width=step,
-            color=COLORS[i % len(COLORS)],
-            label=f"{criterion} ({len(found)} {'seed' if len(found) == 1 else 'seeds'}{alike})",
-            yerr=widths["std"] if len(found) > 1 else None,
-            error_kw={"elinewidth": 1.2, "ecolor": "#000000"},
-        )
-    ax.set_xticks(places, whole.groups, rotation=0 if len(places) <= 12 else 90)
-    ax.set_xlabel("group (stage.block)")
-    ax.set_ylabel("channels left")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize="small")
-    return ax

@@ -5,13 +5,41 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from horticulture.analysis.figures.style import BLACK, BLUE, CURVES, GREY
+from horticulture.analysis.figures.style import BLACK, BLUE, CURVES, GREY, legend_below
 from horticulture.analysis.statistics import FEWEST, confidence_interval
-from horticulture.analysis.tables import MORE_EPOCHS, again, complete, label, times
+from horticulture.analysis.tables.cases import fill_defaults, same_run_as
+from horticulture.analysis.tables.names import MORE_EPOCHS, label, times
 from horticulture.errors import check_choice
+
+CASE = ["criterion", "ratio", "longer"]
+MOST = 8  # cases on one pair of axes
+
+
+def budgets_by_ratio(
+    results: pd.DataFrame, whole_errors: Mapping[float, Sequence[float]], *, epochs: str = MORE_EPOCHS
+) -> Figure:
+    """`budgets` of a whole study, on axes below one another for each ratio if one row would be too long."""
+    results = results.dropna(subset=["test_error"])
+    together = len(results.drop_duplicates(CASE)) <= MOST
+    parts = [results] if together else [part for _, part in results.groupby("ratio", sort=True)]
+    cases = max(len(part.drop_duplicates(CASE)) for part in parts)
+    size = (max(8.0, 1.2 * cases), 4.4 * len(parts))
+    figure, axes = plt.subplots(len(parts), 1, figsize=size, squeeze=False)
+    for ax, part in zip(axes.flat, parts, strict=True):
+        budgets(part, whole_errors, ax, epochs=epochs)
+    named: dict[str, Artist] = {}
+    for ax in axes.flat:
+        named |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        ax.get_legend().remove()
+        ax.label_outer()
+        ax.tick_params(labelbottom=True)
+    legend_below(axes.flat[-1], list(named.values()), list(named))
+    return figure
 
 
 def budgets(
@@ -23,75 +51,71 @@ def budgets(
 ) -> Axes:
     """Test error of the same pruned shapes, trained again in several ways (the tables of Liu et al., 2019).
 
-    results: columns criterion, ratio (share removed), curve, seed, test_error (%); whole_errors: for each
-    length of training the test errors of the whole network, one a seed. Cases and curves keep the order of
-    the frame; what was trained longer is a case of its own, rows without an error are left out, and what is
-    one run in two curves is drawn in the first. Every seed is a small point; the large ones beside them are
-    means with their 95 % intervals, the line and its band those of the whole network that was trained as
-    long. Of one seed or two there are only the points, large. An interval much wider than the points lie
-    apart is cut off by the axis. epochs: what Scratch-B's are, as `tables.scratch_b` says.
+    results: columns criterion, ratio (share removed), curve, seed, test_error (%), and where there are any
+    longer and run; rows without an error are left out. Cases (criterion, ratio, length of training) and
+    curves keep the order of the frame, and a run that stands in two curves is drawn in the first.
+    whole_errors: for each length of training the test errors of the whole network, one a seed.
+    Every seed is a small point; the large one beside them is their mean with its 95 % interval, the line and
+    its band those of the whole network that was trained as long. With fewer than three seeds there are only
+    the points, large. An interval much wider than the points lie apart is cut off by the axis.
+    epochs: as `cases.scratch_b_epochs` says.
     Raises InputError for a curve that has no look.
     """
     for curve in results["curve"].unique():
         check_choice(curve, CURVES, "curve")
-    results = complete(results).dropna(subset=["test_error"])
-    results = results[again(results) == ""]
-    curves = results.groupby("curve", sort=False)
-    cases = list(results.groupby(["criterion", "ratio", "longer"], sort=False).groups)
+    results = fill_defaults(results).dropna(subset=["test_error"])
+    results = results[same_run_as(results) == ""]
+    cases = list(results.groupby(CASE, sort=False).groups)
     ax = ax or plt.subplots(figsize=(max(5.5, 1.5 + 1.3 * len(cases)), 4.2))[1]
-    points = results["test_error"].to_list()
+    shown = results["test_error"].to_list()
     for i, (*_, longer) in enumerate(cases):
-        if not len(errors := whole_errors.get(longer, ())):
-            continue
-        points += errors
-        shown, across = confidence_interval(errors), {"xmin": i / len(cases), "xmax": (i + 1) / len(cases)}
-        name = None if ax.lines else label("whole")
-        ax.axhline(shown.mean, **across, color=BLACK, linewidth=1, zorder=1, label=name)
-        if shown.n >= FEWEST:
-            ax.axhspan(shown.low, shown.high, **across, color=BLACK, alpha=0.08, linewidth=0, zorder=0)
-    for i, (curve, found) in enumerate(curves):
-        look = CURVES[str(curve)]
-        slot = 0.8 / len(curves)
-        aside = slot * (i + 0.5) - 0.4
-        means = []
-        for case, errors in found.groupby(["criterion", "ratio", "longer"])["test_error"]:
-            place = cases.index(case) + aside
+        if errors := whole_errors.get(longer):
+            shown += errors
+            _whole_line(errors, i / len(cases), (i + 1) / len(cases), ax)
+    by_curve = results.groupby("curve", sort=False)
+    slot = 0.8 / len(by_curve)  # the width of one curve in a case
+    for i, (curve, networks) in enumerate(by_curve):
+        style, means = CURVES[str(curve)].style, []
+        for case, errors in networks.groupby(CASE)["test_error"]:
+            place = cases.index(case) + slot * (i + 0.5) - 0.4
             if len(errors) < FEWEST:
-                means += [(place, confidence_interval([error])) for error in errors]
+                means += [(place, error, np.nan) for error in errors]
                 continue
-            beside = [place - 0.25 * slot] * len(errors)
-            ax.plot(beside, errors, linestyle="", alpha=0.5, markersize=4, **look.style)
-            means.append((place + 0.15 * slot, confidence_interval(errors)))
+            seeds = [place - 0.25 * slot] * len(errors)
+            ax.plot(seeds, errors, linestyle="", alpha=0.5, markersize=4, **style)
+            interval = confidence_interval(errors)
+            means.append((place + 0.15 * slot, interval.mean, interval.high - interval.mean))
+        x, y, half = zip(*means, strict=True)
         ax.errorbar(
-            [x for x, _ in means],
-            [one.mean for _, one in means],
-            yerr=[one.high - one.mean for _, one in means],
-            linestyle="",
-            markersize=8,
-            elinewidth=1.4,
-            capsize=3,
-            zorder=3,
-            label=label(str(curve), epochs=epochs),
-            **look.style,
-        )
-    least, most = min(points), max(points)
-    room = max(0.5, most - least)
+            x, y, half, linestyle="", markersize=8, elinewidth=1.4, capsize=3, zorder=3,
+            label=label(str(curve), epochs=epochs), **style,
+        )  # fmt: skip
+    room = max(0.5, max(shown) - min(shown)) / 2
     low, high = ax.get_ylim()
-    ax.set_ylim(max(0, low, least - room / 2), min(high, most + room / 2))
+    ax.set_ylim(max(0, low, min(shown) - room), min(high, max(shown) + room))
     ax.set_xlim(-0.5, len(cases) - 0.5)
     ax.set_xticks(range(len(cases)), [_case(*case) for case in cases])
-    for edge in np.arange(0.5, len(cases) - 1):
-        ax.axvline(edge, color="#cccccc", linewidth=0.8)
+    for edge in range(1, len(cases)):
+        ax.axvline(edge - 0.5, color="#cccccc", linewidth=0.8)
     ax.grid(visible=False, axis="x")
     ax.set_xlabel("criterion and share removed")
     ax.set_ylabel("test error (%)")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize="small")
+    legend_below(ax, *ax.get_legend_handles_labels())
     return ax
 
 
+def _whole_line(errors: Sequence[float], start: float, end: float, ax: Axes) -> None:
+    """The whole network's mean and, as a band, its interval; start, end: fractions of the axes' width."""
+    interval = confidence_interval(errors)
+    name = None if ax.lines else label("whole")
+    ax.axhline(interval.mean, start, end, color=BLACK, linewidth=1, zorder=1, label=name)
+    if interval.n >= FEWEST:
+        ax.axhspan(interval.low, interval.high, start, end, color=BLACK, alpha=0.08, linewidth=0, zorder=0)
+
+
 def _case(criterion: str, ratio: float, longer: float) -> str:
-    gone = f"−{100 * ratio:.0f} %" if ratio else "all zeros"
-    return f"{criterion}\n{gone}" + ("" if longer == 1 else f"\n{times(longer)} as long")
+    removed = f"−{100 * ratio:.0f} %" if ratio else "all zeros"
+    return f"{criterion}\n{removed}" + ("" if longer == 1 else f"\n{times(longer)} as long")
 
 
 def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -130,16 +154,8 @@ def saliency_against_truth(scored: pd.DataFrame, ax: Axes | None = None) -> Axes
     ax = ax or plt.subplots(figsize=(4.4, 4.4))[1]
     ranks = scored[["saliency", "loss_change"]].rank()
     ax.plot([1, len(ranks)], [1, len(ranks)], color=GREY, linewidth=1, zorder=1)
-    ax.plot(
-        ranks["saliency"],
-        ranks["loss_change"],
-        linestyle="",
-        marker="o",
-        color=BLUE,
-        alpha=0.5,
-        markersize=6 if len(ranks) < 200 else 3,
-        markeredgewidth=0,
-    )
+    area = 36 if len(ranks) < 200 else 9  # square points
+    ax.scatter(ranks["saliency"], ranks["loss_change"], area, color=BLUE, alpha=0.5, linewidths=0)
     ax.set_aspect("equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(6, integer=True))

@@ -1,54 +1,34 @@
 """What the results frame says: tables of the curves, verdicts, and sentences no stronger than the numbers."""
 
-from horticulture.analysis.tables.cells import (
-    again,
-    cells,
-    complete,
-    duplicates,
-    listed,
-    scratch_b,
-    sizes,
-    taken,
-    times,
-)
-from horticulture.analysis.tables.frames import (
-    best,
-    by_budget,
-    by_size,
+from horticulture.analysis.tables.cases import retrained_rounds
+from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
+from horticulture.analysis.tables.names import BUDGETS, FAMILIES, NAMES, label
+from horticulture.analysis.tables.sentences import describe_verdicts, summarize
+from horticulture.analysis.tables.summaries import (
+    describe_best,
+    drop_budgets,
+    error_by_budget,
     error_by_size,
+    error_tables,
     notes,
-    ordered,
-    tables,
+    sort_by_criterion,
 )
-from horticulture.analysis.tables.names import BUDGETS, FAMILIES, MORE_EPOCHS, NAMES, label, tag
-from horticulture.analysis.tables.pairs import VERDICT_COLUMNS, verdicts
-from horticulture.analysis.tables.words import describe_verdicts, summarize
 
 __all__ = [
     "BUDGETS",
     "FAMILIES",
-    "MORE_EPOCHS",
     "NAMES",
     "VERDICT_COLUMNS",
-    "again",
-    "best",
-    "by_budget",
-    "by_size",
-    "cells",
-    "complete",
+    "describe_best",
     "describe_verdicts",
-    "duplicates",
+    "drop_budgets",
+    "error_by_budget",
     "error_by_size",
+    "error_tables",
     "label",
-    "listed",
     "notes",
-    "ordered",
-    "scratch_b",
-    "sizes",
+    "retrained_rounds",
+    "sort_by_criterion",
     "summarize",
-    "tables",
-    "tag",
-    "taken",
-    "times",
     "verdicts",
 ]

@@ -92,16 +92,16 @@ def test_a_margin_is_positive(margin):
     with pytest.raises(InputError, match="margin"):
         statistics.equivalence_verdict(Interval(0, -1, 1, 3), margin)
     with pytest.raises(InputError, match="margin"):
-        statistics.needed(1.0, margin)
+        statistics.seeds_needed(1.0, margin)
 
 
 def test_how_many_seeds_it_takes():
     # from tables: 2.776 / sqrt(5) = 1.24, 2.571 / sqrt(6) = 1.05, 2.447 / sqrt(7) = 0.92
-    assert statistics.needed(spread=1, margin=1) == 7
-    assert statistics.needed(spread=1, margin=1.1) == 6
-    assert statistics.needed(spread=0, margin=1) == 3  # two never tell
-    assert statistics.needed(spread=0.2, margin=0.1) == 18  # 2.110 / sqrt(18), 2.120 / sqrt(17)
-    assert statistics.needed(spread=10, margin=0.001) == pytest.approx((1.96 * 10_000) ** 2, rel=1e-4)
+    assert statistics.seeds_needed(spread=1, margin=1) == 7
+    assert statistics.seeds_needed(spread=1, margin=1.1) == 6
+    assert statistics.seeds_needed(spread=0, margin=1) == 3  # two never tell
+    assert statistics.seeds_needed(spread=0.2, margin=0.1) == 18  # 2.110 / sqrt(18), 2.120 / sqrt(17)
+    assert statistics.seeds_needed(spread=10, margin=0.001) == pytest.approx((1.96 * 10_000) ** 2, rel=1e-4)
 
 
 def test_three_seeds_are_too_few_for_a_bootstrap():
@@ -157,7 +157,9 @@ def test_interval_and_p_values_tell_the_same():
         for shift in (0.0, 0.5, 2.0):
             a, b = draw.normal(shift, 0.3, n), draw.normal(0, 0.5, n)
             for one in (statistics.paired_difference(a, b), statistics.welch_difference(a, b)):
-                assert statistics.family([one], margin=1.0) == [statistics.equivalence_verdict(one, 1.0)]
+                assert statistics.family_verdicts([one], margin=1.0) == [
+                    statistics.equivalence_verdict(one, 1.0)
+                ]
                 assert (one.p < 0.05) == (one.low > 0 or one.high < 0)
                 assert (one.p_equal(1.0) < 0.025) == (one.low > -1 and one.high < 1)
 
@@ -181,13 +183,13 @@ def test_many_cases_take_more_than_one():
     """Each alone is better at 5 %; of ten, none is any more."""
     one = statistics.paired_difference([9.0, 9.0, 8.0, 9.0], [10, 10, 10, 10])
     assert statistics.equivalence_verdict(one, margin=1.0) == "better"
-    assert statistics.family([one] * 2, margin=1.0) == ["better"] * 2
-    assert statistics.family([one] * 10, margin=1.0) == ["not enough seeds to tell"] * 10
+    assert statistics.family_verdicts([one] * 2, margin=1.0) == ["better"] * 2
+    assert statistics.family_verdicts([one] * 10, margin=1.0) == ["not enough seeds to tell"] * 10
     equal = statistics.paired_difference([0.1, -0.1, 0.2, 0.0], [0, 0, 0, 0])
-    assert statistics.family([one, equal], margin=1.0)[1] == "equal"
+    assert statistics.family_verdicts([one, equal], margin=1.0)[1] == "equal"
     spread = statistics.paired_difference([0.9, -0.5, 0.2, 0.0], [0, 0, 0, 0])
     assert statistics.equivalence_verdict(spread, 1.2) == "equal"
-    assert statistics.family([spread] * 10, margin=1.2) == ["not enough seeds to tell"] * 10
+    assert statistics.family_verdicts([spread] * 10, margin=1.2) == ["not enough seeds to tell"] * 10
 
 
 def test_null_studies_are_seldom_told_apart():
@@ -204,12 +206,13 @@ def test_null_studies_are_seldom_told_apart():
 
 def test_how_many_seeds_two_sides_take():
     # equal spreads of 1: t(2 n - 2) sqrt(2 / n); from tables 2.228 / sqrt(3) = 1.29, 2.120 / sqrt(4.5) = 1.0
-    assert statistics.needed_welch(1, 1, margin=1.29) == 6
-    assert statistics.needed_welch(1, 1, margin=1.0) == 9
-    assert statistics.needed_welch(0, 0, margin=1.0) == 3
-    assert statistics.needed_welch(1, 0, margin=1.0) == statistics.needed(1, 1.0)  # one side has no doubt
+    assert statistics.seeds_needed(1, margin=1.29, other=1) == 6
+    assert statistics.seeds_needed(1, margin=1.0, other=1) == 9
+    assert statistics.seeds_needed(0, margin=1.0, other=0) == 3
+    # no doubt on one side
+    assert statistics.seeds_needed(0, margin=1.0, other=1) == statistics.seeds_needed(1, margin=1.0)
     with pytest.raises(InputError, match="spread"):
-        statistics.needed_welch(1, -1, 1.0)
+        statistics.seeds_needed(1, 1.0, other=-1)
 
 
 # --- the test set ------------------------------------------------------------------------------------------

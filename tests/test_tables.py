@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from horticulture.analysis import statistics, tables
+from horticulture.analysis.tables import cases, names
 from horticulture.errors import InputError
 
 COLUMNS = ["curve", "criterion", "seed", "round", "params", "test_error"]
@@ -58,24 +59,28 @@ def three():
 
 
 def test_sizes_are_those_that_were_wanted(study):
-    assert tables.sizes(study) == [0.2, 0.5]
+    assert cases.target_sizes(study) == [0.2, 0.5]
     two = together(study, study.assign(seed=1, params=study["params"] + 4))  # another seed, the same sizes
-    assert tables.sizes(two) == pytest.approx([0.202 / 1.004, 0.502 / 1.004])
+    assert cases.target_sizes(two) == pytest.approx([0.202 / 1.004, 0.502 / 1.004])
 
 
 def test_sizes_of_one_curve_stay_apart_however_near():
     shapes = frame([("pruned-scratch", "l1", s, r, 1000 - r, 5.0) for s in (0, 1) for r in (50, 100, 150)])
-    assert tables.sizes(together(frame([("whole", "", 0, None, 1000, 4.0)]), shapes)) == [0.85, 0.9, 0.95]
+    assert cases.target_sizes(together(frame([("whole", "", 0, None, 1000, 4.0)]), shapes)) == [
+        0.85,
+        0.9,
+        0.95,
+    ]
 
 
 def test_rounds_that_were_taken_are_found_by_their_round_or_by_their_own_run(study):
     rounds = study[study["curve"] == "pruned-tuned"]
-    assert study.loc[tables.taken(study), "round"].tolist() == [5, 8]
-    assert not tables.taken(rounds).any()
+    assert study.loc[tables.retrained_rounds(study), "round"].tolist() == [5, 8]
+    assert not tables.retrained_rounds(rounds).any()
     own = rounds.assign(run=["own" if r == 3 else "pruning" for r in rounds["round"]])
-    assert own.loc[tables.taken(own), "round"].tolist() == [3]
+    assert own.loc[tables.retrained_rounds(own), "round"].tolist() == [3]
     own.loc[own["round"] == 3, "test_error"] = math.nan
-    assert not tables.taken(own).any()
+    assert not tables.retrained_rounds(own).any()
 
 
 # --- tables ------------------------------------------------------------------------------------------------
@@ -107,7 +112,7 @@ def test_a_round_that_was_not_measured_leaves_a_table_and_verdicts_whole(study):
 def test_table_takes_one_network_a_seed_and_says_how_long_it_was_trained(three):
     longer = seeded("pruned-scratch", 200, [11.0, 12.0, 16.0], round_=8, longer=2.0)
     table = tables.error_by_size(together(three, longer))
-    assert table.loc["Fisher shape from scratch (Scratch-E), twice as long", "20 %"] == 13.0
+    assert table.loc["Fisher shape from scratch (Scratch-E), trained twice as long", "20 %"] == 13.0
     assert table.loc["Fisher shape from scratch (Scratch-E)", "20 %"] == 25.3
 
 
@@ -128,7 +133,7 @@ def test_pruning_by_ratio_does_not_enter_the_table_by_rounds(study, shared):
 
 
 def test_a_table_by_budget_has_means_and_deviations(study, shared):
-    table = tables.by_budget(together(study, shared))
+    table = tables.error_by_budget(together(study, shared))
     assert list(table.columns) == ["shape from scratch (Scratch-E)", "pruned, fine-tuned"]
     assert table.loc[("l1", 0.5)].tolist() == ["10.0 ± 1.4", "13.0 ± 1.4"]
     assert table.loc[("magnitude", 0.5), "pruned, fine-tuned"] == "8.0"
@@ -139,19 +144,19 @@ def test_a_budget_that_is_the_same_run_has_no_number_of_its_own(shared):
     shared["run"] = [f"run {i}" for i in shared.index]
     scratch = shared[shared["curve"] == "pruned-scratch"]
     both = together(shared, scratch.assign(curve="scratch-b"))
-    assert tables.by_budget(both).loc[("l1", 0.5)].iloc[-1] == "= Scratch-E"
-    assert len(tables.duplicates(both)) == 1
+    assert tables.error_by_budget(both).loc[("l1", 0.5)].iloc[-1] == "= Scratch-E"
+    assert len(tables.notes(both)) == 1
     half = both.copy()
     half.loc[(both["curve"] == "scratch-b") & (both["seed"] == 1), "run"] = "another"
-    assert tables.by_budget(half).loc[("l1", 0.5)].iloc[-1] == "10.0 ± 1.4"
-    assert "the same runs with some seeds everywhere" in tables.duplicates(half)[0]
+    assert tables.error_by_budget(half).loc[("l1", 0.5)].iloc[-1] == "10.0 ± 1.4"
+    assert "the same runs with some seeds everywhere" in tables.notes(half)[0]
 
 
 def test_what_a_budget_spent_stands_beside_its_error(shared, three):
     scratch = shared[shared["curve"] == "pruned-scratch"].assign(compute_share=[0.4, 0.5])
     tuned = shared[shared["curve"] == "fine-tuned"].assign(compute_share=0.1)
     longer = scratch.assign(curve="scratch-b", compute_share=[0.8, 0.9], run=["a", "b"])
-    assert tables.by_budget(together(scratch, tuned, longer)).loc[("l1", 0.5)].tolist() == [
+    assert tables.error_by_budget(together(scratch, tuned, longer)).loc[("l1", 0.5)].tolist() == [
         "10.0 ± 1.4 (0.45 of the compute)",
         "13.0 ± 1.4 (0.10 of the compute)",
         "10.0 ± 1.4 (0.85 of the compute)",
@@ -173,14 +178,14 @@ def spending(shares, epochs, curve="scratch-b", tuning=2):
 
 def test_scratch_b_is_called_what_it_came_to():
     # at 0.3 of the MACs the compute buys 13 epochs; 8 are twice as many
-    assert tables.scratch_b(spending([0.6, 0.9], [8, 6])) == "at most twice the epochs"
-    assert tables.scratch_b(spending([0.975, 0.9], [13, 6])) == "same compute"
-    assert tables.scratch_b(spending([0.75], [10], "scratch-b-all")) == "at most twice the epochs"
-    assert tables.scratch_b(spending([1.125], [15], "scratch-b-all")) == "same compute"
-    assert tables.scratch_b(spending([2.0], [8], "sparse-scratch-b")) == tables.MORE_EPOCHS
-    assert tables.scratch_b(spending([0.6], [8]).drop(columns="epochs")) == tables.MORE_EPOCHS
+    assert cases.scratch_b_epochs(spending([0.6, 0.9], [8, 6])) == "at most twice the epochs"
+    assert cases.scratch_b_epochs(spending([0.975, 0.9], [13, 6])) == "same compute"
+    assert cases.scratch_b_epochs(spending([0.75], [10], "scratch-b-all")) == "at most twice the epochs"
+    assert cases.scratch_b_epochs(spending([1.125], [15], "scratch-b-all")) == "same compute"
+    assert cases.scratch_b_epochs(spending([2.0], [8], "sparse-scratch-b")) == names.MORE_EPOCHS
+    assert cases.scratch_b_epochs(spending([0.6], [8]).drop(columns="epochs")) == names.MORE_EPOCHS
     capped = spending([0.6, 0.9], [8, 6])
-    (name,) = [name for name in tables.by_budget(capped) if "Scratch-B" in name]
+    (name,) = [name for name in tables.error_by_budget(capped) if "Scratch-B" in name]
     assert name == "shape from scratch, at most twice the epochs (Scratch-B)"
     assert f"**{name[0].upper()}{name[1:]}** against" in tables.summarize(capped, 1.0)
 
@@ -188,32 +193,32 @@ def test_scratch_b_is_called_what_it_came_to():
 def test_criteria_keep_the_order_of_the_study(shared):
     taylor = shared.assign(criterion="taylor")
     both = together(shared, taylor, seeded("whole", 1000, [5.0], ""))
-    found = tables.ordered(both, ["taylor", "magnitude", "l1"])
-    assert list(tables.by_budget(found).index) == [("taylor", 0.5), ("magnitude", 0.5), ("l1", 0.5)]
+    found = tables.sort_by_criterion(both, ["taylor", "magnitude", "l1"])
+    assert list(tables.error_by_budget(found).index) == [("taylor", 0.5), ("magnitude", 0.5), ("l1", 0.5)]
     assert found["curve"].iloc[0] == "whole"
     assert len(found) == len(both)
 
 
 def test_against_size_one_budget_stands_for_all(study, shared):
     sparse = frame([("sparse-pruned-scratch", "magnitude", 0, 1, 500, 9.5)], ratio=0.5)
-    found = tables.by_size(together(study, shared, sparse))
+    found = tables.drop_budgets(together(study, shared, sparse))
     assert found["curve"].value_counts().to_dict() == {
         **study["curve"].value_counts().to_dict(),  # the rounds of a pruning by ratio are no curve
         "pruned-scratch": 2 + 2,
         "sparse-pruned-scratch": 1,
     }
-    pd.testing.assert_frame_equal(tables.by_size(study), study)
+    pd.testing.assert_frame_equal(tables.drop_budgets(study), study)
 
 
 def test_only_tables_that_say_something_are_shown(study, shared):
-    by_size, by_budget = tables.error_by_size(study), tables.by_budget(shared)
-    assert tables.by_budget(study).empty
+    by_size, by_budget = tables.error_by_size(study), tables.error_by_budget(shared)
+    assert tables.error_by_budget(study).empty
     for frames, wanted in (
         ([study], [by_size]),
         ([shared], [by_budget]),
         ([study, shared], [by_size, by_budget]),
     ):
-        found = tables.tables(together(*frames))
+        found = tables.error_tables(together(*frames))
         assert len(found) == len(wanted)
         for table, other in zip(found, wanted, strict=True):
             pd.testing.assert_frame_equal(table, other)
@@ -229,8 +234,8 @@ def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
     assert found == [
         "Copycat from scratch and shape from scratch (Scratch-E) are the same runs at 50 %: "
         "drawn and counted once.",
-        "Copycat from scratch is not quite of the pruned shapes' size: −2.5 % parameters at 20 %.",
-        "Results from two kinds of processor: EPYC, Xeon.",
+        "Copycat from scratch misses the pruned shapes' size: −2.5 % parameters at 20 %.",
+        "Results from 2 kinds of processor: EPYC, Xeon.",
         "Everything was computed in float32.",
     ]
     assert tables.notes(study.drop(columns=["device", "precision"])) == []
@@ -239,19 +244,17 @@ def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
 def test_uniform_is_bottleneck_everywhere_on_some_networks(study):
     width = study[study["curve"] == "width"].assign(run=["a", "b"])
     both = together(study, width.assign(curve="bottleneck"), width.assign(curve="uniform"))
-    (said,) = tables.duplicates(both)
+    said = tables.notes(both)[0]
     assert said.startswith("Uniform from scratch and bottleneck from scratch are the same runs everywhere")
     assert "uniform" not in set(tables.verdicts(both, 1.0)["curve"])
 
 
 def test_the_lowest_mean_of_each_size_and_what_longer_training_did(three):
     longer = seeded("whole", 1000, [9.0, 19.0, 26.0], "", longer=2.0)
-    changed, small, large = tables.best(together(three, longer))
-    assert (
-        changed == "Trained twice as long, test errors went from and to: unpruned at 100 %: 20.0 to 18.0 %."
-    )
-    assert small.startswith("At 20 % of the parameters the lowest mean is that of **Fisher-pruned, learning")
-    assert "**narrower from scratch**, 16.0 %; then Fisher-pruned, learning rate rewound 19.0" in large
+    changed, small, large = tables.describe_best(together(three, longer))
+    assert changed == "Training twice as long changed test errors: unpruned at 100 %: 20.0 to 18.0 %."
+    assert small.startswith("At 20 % of the parameters **Fisher-pruned, learning")
+    assert "**narrower from scratch** has the lowest mean test error, 16.0 %; then Fisher-pruned" in large
 
 
 # --- verdicts over seeds -----------------------------------------------------------------------------------
@@ -341,11 +344,11 @@ def test_of_many_cases_fewer_hold_than_each_for_itself():
     assert set(found["verdict"]) == {UNTOLD}
     assert (found["seeds_needed"] > 3).all()
     said = tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned")
-    assert "better in 0 of 10 cases (each for itself: 10)" in said
-    assert "in 10 (0) the seeds cannot tell" in said
+    assert "Of 10 cases better in 0 (10)," in said
+    assert "undecided for want of seeds in 10 (0)" in said
     assert "shape from scratch (Scratch-E) in 10 (by 2.2 points)" in said
     level = found.assign(difference=[0.0] * 9 + [0.5])
-    assert "Level in 9." in tables.describe_verdicts(level, "pruned-scratch", "pruned-tuned")
+    assert "Equal means in 9." in tables.describe_verdicts(level, "pruned-scratch", "pruned-tuned")
 
 
 def test_sizes_are_matched_by_size_and_never_by_rank(study):
@@ -449,14 +452,15 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
 def test_a_sentence_counts_the_verdicts_and_names_the_sizes_that_each_side_won(three):
     found = tables.verdicts(three, margin=1.0)
     assert tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned") == (
-        "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: better in 1 of 2 cases "
-        "(each for itself: 1), equal within 1.0 points in 1 (1), worse in 0 (0). "
+        "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: "
+        "Of 2 cases better in 1 (1), equal to within 1.0 points in 1 (1), worse in 0 (0); "
+        "in brackets, tested alone. "
         "Lower mean error: shape from scratch (Scratch-E) at 50 % (−2.0); "
-        "pruned, tuned each round at 20 % (+0.3). 3 seeds a case."
+        "pruned, tuned each round at 20 % (+0.3). 3 seeds per case."
     )
     rewound = tables.describe_verdicts(found, "pruned-scratch", "lr-rewound")
-    assert "in 1 (1) the seeds cannot tell" in rewound
-    assert "would tell what these cannot" in rewound
+    assert "undecided for want of seeds in 1 (1)" in rewound
+    assert "would decide what these cannot" in rewound
     assert "same whole networks" in tables.describe_verdicts(found, "pruned-scratch", "whole")
 
 
@@ -470,8 +474,8 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
 
     other = tables.verdicts(twice([11.0, 21.1, 30.9]), 1.0)
     said = tables.describe_verdicts(other, "pruned-scratch", "pruned-tuned")
-    assert "better in 0 of 2 cases (each for itself: 0)" in said
-    assert "in 1 (1) it depends on the length of training" in said
+    assert "Of 2 cases better in 0 (0)," in said
+    assert "dependent on the length of training in 1 (1)" in said
     assert (
         "Which mean is lower depends on the length of training at 50 % (−2.0, trained twice as long +2.0)."
         in said
@@ -479,16 +483,16 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(three):
     # by 2.0 at one length, and by about as much but who knows at the other: no contradiction
     once = tables.verdicts(twice([9.0, 16.0, 26.0]), 1.0)
     said = tables.describe_verdicts(once, "pruned-scratch", "pruned-tuned")
-    assert "in 1 (1) it holds at one length of training only" in said
-    assert "depends" not in said
+    assert "decided at one length of training only in 1 (1)" in said
+    assert "depend" not in said
     equal = tables.verdicts(twice([8.9, 18.8, 28.9]), 1.0)  # better at one, equal at the other
-    assert "in 1 (1) it depends on the length" in tables.describe_verdicts(
+    assert "dependent on the length of training in 1 (1)" in tables.describe_verdicts(
         equal, "pruned-scratch", "pruned-tuned"
     )
     same = tables.verdicts(twice([7.0, 17.1, 26.9]), 1.0)
     said = tables.describe_verdicts(same, "pruned-scratch", "pruned-tuned")
-    assert "better in 1 of 2 cases (each for itself: 1)" in said
-    assert "depends" not in said
+    assert "Of 2 cases better in 1 (1)," in said
+    assert "depend" not in said
     assert "at 50 % (−2.0, trained twice as long −2.0)" in said
 
 
@@ -518,10 +522,10 @@ def test_without_anything_to_compare_there_are_the_columns(three):
 
 def test_every_budget_and_family_has_a_name():
     assert {*tables.BUDGETS, *tables.FAMILIES} <= set(tables.NAMES)
-    names = [tables.label(curve) for curve in tables.NAMES]
-    assert len(set(names)) == len(names)
-    assert not [name for name in names if "{" in name or "  " in name or name[0] in " -,"]
-    assert [tables.tag(curve) for curve in ("pruned-scratch", "scratch-b", "width")] == [
+    labels = [tables.label(curve) for curve in tables.NAMES]
+    assert len(set(labels)) == len(labels)
+    assert not [name for name in labels if "{" in name or "  " in name or name[0] in " -,"]
+    assert [names.short_label(curve) for curve in ("pruned-scratch", "scratch-b", "width")] == [
         "Scratch-E",
         "Scratch-B",
         "narrower from scratch",

@@ -1,0 +1,164 @@
+"""The networks of a study in their places: which curve, which case, and which is the same run twice.
+
+A *case* is a criterion, a size or a ratio, and a length of training. A curve has one network a seed at a
+case, never a mean of several.
+"""
+
+import numpy as np
+import pandas as pd
+
+from horticulture.analysis.tables.names import MORE_EPOCHS, NAMES, drop_sparse, times
+
+NEAR = 0.1  # how far (of a size) a network may lie from a size and still stand for it
+MISSED = 0.01  # how far before it is said
+CASE = ["criterion", "ratio", "size", "longer"]
+PRUNING = ["criterion", "ratio", "longer", "seed"]  # what one pruning, or one of a group of them, is known by
+DEFAULTS = {
+    **{"criterion": "", "ratio": np.nan, "longer": 1.0, "compute_share": np.nan, "run": None},
+    "round": pd.Series(dtype="Int64"),
+}
+
+
+def fill_defaults(results: pd.DataFrame) -> pd.DataFrame:
+    """The results with the columns that they lack: trained once as long, each by a run of its own.
+
+    results: columns curve, seed and what is to be shown. All rounds of a pruning are taken for one run.
+    """
+    results = results.reset_index(drop=True)
+    results = results.assign(**{name: value for name, value in DEFAULTS.items() if name not in results})
+    own_run = pd.Series([f"row {i}" for i in results.index], dtype=object)
+    own_run = own_run.mask(results["curve"] == "pruned-tuned", "pruning")
+    run = results["run"].astype(object).fillna(own_run)
+    return results.assign(run=run).fillna({"criterion": "", "longer": 1.0}).astype({"longer": float})
+
+
+def retrained_rounds(results: pd.DataFrame) -> pd.Series:
+    """Whether a row is a round of a pruning whose network was also trained again: a mask.
+
+    results: as `runs.collect` gives them. A round that was measured by a run of its own counts, too. Of a
+    pruning whose networks were never trained again no row does.
+    """
+    index, results = results.index, fill_defaults(results)
+    is_round = results["curve"] == "pruned-tuned"
+    retrained = results[~is_round & (results["curve"] != "whole") & results["round"].notna()]
+    places = retrained[[*PRUNING, "round"]].drop_duplicates()
+    found = results[[*PRUNING, "round"]].merge(places, how="left", indicator=True)["_merge"] == "both"
+    rounds = results[is_round].groupby(PRUNING, dropna=False)["run"]
+    several = rounds.transform("size") > 1
+    alone = ~results.loc[is_round, "run"].duplicated(keep=False)
+    own_run = (several & alone).reindex(results.index, fill_value=False)
+    return pd.Series((is_round & results["test_error"].notna() & (found | own_run)).to_numpy(), index)
+
+
+def whole_params(results: pd.DataFrame) -> float:
+    """Parameters of the whole network, or of the largest where it is not among the results."""
+    whole = results.loc[results["curve"] == "whole", "params"]
+    return float((whole if len(whole) else results["params"]).max())
+
+
+def target_sizes(results: pd.DataFrame) -> list[float]:
+    """The sizes that were wanted, as shares of the whole network, from the networks that were trained.
+
+    Networks of different curves or seeds within `NEAR` are of one size, two of one curve and seed of two.
+    What a pruning left is nearest to what was wanted, to a channel: its median is the size, if it is there.
+    """
+    results = fill_defaults(results)
+    trained = results[results["ratio"].isna() & ~results["curve"].isin(["whole", "pruned-tuned"])]
+    trained = trained.assign(share=trained["params"] / whole_params(results)).dropna(subset=["share"])
+    line = ["curve", "criterion", "seed", "longer"]
+    trained = trained.drop_duplicates([*line, "run"]).sort_values("share")
+    sizes: list[list] = []
+    seen: set[tuple] = set()
+    for network, of_line in zip(
+        trained.itertuples(), trained[line].itertuples(index=False, name=None), strict=True
+    ):
+        if not sizes or of_line in seen or network.share > (1 + NEAR) * sizes[-1][0].share:
+            sizes.append([])
+            seen = set()
+        sizes[-1].append(network)
+        seen.add(of_line)
+    of_pruning = [[one.share for one in size if one.curve == "pruned-scratch"] for size in sizes]
+    return [
+        float(np.median(pruned or [one.share for one in size]))
+        for pruned, size in zip(of_pruning, sizes, strict=True)
+    ]
+
+
+def assign_cases(results: pd.DataFrame, *, every_round: bool = False) -> pd.DataFrame:
+    """One row for each network that stands for a case of its curve.
+
+    results: as `runs.collect` gives them. Columns of the results, with `curve` as if channels went (as it
+    was: `named`), and `share` (its parameters / the whole network's), `size` (the wanted share; NaN for what
+    was pruned by a ratio), `missed` (share / size - 1). Networks without a test error are left out, and so
+    are the rounds of a pruning that were not trained again. every_round: but for those of a pruning of which
+    none was; then all of its rounds stand for the sizes that they have.
+    """
+    found = fill_defaults(results)
+    targets, full = np.array(target_sizes(found)), whole_params(found)
+    is_round, kept = found["curve"] == "pruned-tuned", retrained_rounds(found)
+    if every_round:
+        kept |= ~kept.groupby([found[name] for name in PRUNING], dropna=False).transform("any")
+    kept &= found["ratio"].isna()  # what became of a pruning by ratio is shown by budget
+    found = found[(kept | ~is_round) & found["test_error"].notna()].copy()
+    found["named"] = found["curve"]
+    found["curve"] = found["curve"].map(drop_sparse)
+    found["share"] = found["params"] / full if "params" in found else np.nan
+    by_size = found["ratio"].isna() & (found["curve"] != "whole")
+    found["size"] = found["share"].where(by_size).map(lambda share: _nearest(share, targets))
+    found.loc[found["curve"] == "whole", ["size", "ratio"]] = [1.0, np.nan]
+    found = found[found["size"].notna() | found["ratio"].notna()]
+    found["missed"] = (found["share"] / found["size"] - 1).round(9)
+    nearest_first = found.sort_values("missed", key=abs, kind="stable")
+    return nearest_first.drop_duplicates(["curve", *CASE, "seed"]).sort_index()
+
+
+def _nearest(share: float, targets: np.ndarray) -> float:
+    """The size that a network stands for, or NaN if it stands for none."""
+    if not len(targets) or np.isnan(share):
+        return np.nan
+    size = targets[np.abs(targets - share).argmin()]
+    return float(size) if abs(share / size - 1) <= NEAR else np.nan
+
+
+def same_run_as(networks: pd.DataFrame) -> pd.Series:
+    """For every network the curve in which the same run stands already, at the same case, or "".
+
+    networks: columns curve, run, longer, seed, as `assign_cases` or `fill_defaults` gives them. Curves come
+    in the order of `NAMES`. Another length of training is another case, even where a longer budget of the
+    shorter one is the same run.
+    """
+    trained = sort_curves(networks[~networks["curve"].isin(["whole", "pruned-tuned"])])
+    first = trained.groupby(["run", "longer", "seed"], sort=False)["curve"].transform("first")
+    return first.where(first != trained["curve"], "").reindex(networks.index, fill_value="").astype(object)
+
+
+def sort_curves(networks: pd.DataFrame) -> pd.DataFrame:
+    """The rows by curve in the order of `NAMES`, otherwise as they were."""
+    rank = {curve: i for i, curve in enumerate(NAMES)}
+    return networks.sort_values(
+        "curve", kind="stable", key=lambda curve: curve.map(rank).fillna(len(rank)).astype(int)
+    )
+
+
+def scratch_b_epochs(results: pd.DataFrame) -> str:
+    """How many epochs Scratch-B took, in words, from what was spent: a cap's, or what the compute bought.
+
+    A cap is what kept the compute of the whole network's training from buying one epoch more. Networks
+    without single weights do not count: their compute is that of all weights. `MORE_EPOCHS` where the
+    results do not say.
+    """
+    found = fill_defaults(results)
+    if "epochs" not in found:
+        return MORE_EPOCHS
+
+    def most_epochs(*curves: str) -> pd.Series:
+        return found["longer"].map(found[found["curve"].isin(curves)].groupby("longer")["epochs"].max())
+
+    with_tuning = found["curve"] == "scratch-b-all"
+    epochs = found["epochs"] - most_epochs("fine-tuned", "lr-rewound").where(with_tuning, 0)
+    factor = (epochs / most_epochs("whole"))[with_tuning | (found["curve"] == "scratch-b")].dropna()
+    epoch_share = (found["compute_share"] / found["epochs"])[factor.index].dropna()
+    capped = epoch_share.index[(epochs[epoch_share.index] + 1) * epoch_share <= 1]
+    if len(capped):
+        return f"at most {times(round(factor[capped].max(), 2))} the epochs"
+    return "same compute" if len(epoch_share) else MORE_EPOCHS

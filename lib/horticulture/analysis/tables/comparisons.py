@@ -1,0 +1,216 @@
+"""Curves against each other, case by case: differences, tests, and verdicts that hold beside one another."""
+
+import itertools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from horticulture.analysis import statistics
+from horticulture.analysis.statistics import Difference
+from horticulture.analysis.tables.cases import CASE, MISSED, NEAR, assign_cases, same_run_as
+from horticulture.analysis.tables.names import BUDGETS, FAMILIES
+
+Answers = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+VERDICT_COLUMNS = [
+    *("criterion", "ratio", "size", "longer", "curve", "against", "test", "difference", "low", "high", "n"),
+    *("p", "p_adjusted", "margin", "verdict", "verdict_alone", "seeds_needed"),
+    *("test_error_se", "test_error_se_one", "size_miss"),
+]
+# What comes out of one pruning, seed by seed; and what has weights of the network that was pruned.
+OF_PRUNING = {*BUDGETS, "pruned-tuned", "copycat"}
+OF_WHOLE = {"fine-tuned", "lr-rewound", "weights-rewound", "compressed", "random-channels", "pruned-tuned"}
+
+
+def comparisons() -> list[tuple[str, str]]:
+    """(curve, against) of every comparison that makes sense, what decides first.
+
+    What was trained from scratch against the tuned network of its round and against the rewound one; every
+    budget against `fine-tuned`, `lr-rewound` and `whole`; families against all of these of their size, and
+    against each other.
+    """
+    pairs = [
+        ("pruned-scratch", "pruned-tuned"),
+        ("pruned-scratch", "lr-rewound"),
+        ("scratch-b", "lr-rewound"),
+    ]
+    for against in ("lr-rewound", "fine-tuned", "whole"):
+        pairs += [(curve, against) for curve in BUDGETS if curve != against]
+    pairs.remove(("fine-tuned", "lr-rewound"))  # the other way round it is there
+    for against in ("pruned-scratch", "pruned-tuned", "lr-rewound"):
+        pairs += [(family, against) for family in FAMILIES]
+    return list(dict.fromkeys([*pairs, *itertools.combinations(FAMILIES, 2)]))
+
+
+class Sides(NamedTuple):
+    """The two sides of a comparison at one case: a row a seed, and whether the seeds are paired."""
+
+    a: pd.DataFrame
+    b: pd.DataFrame
+    paired: bool
+
+    @property
+    def difference(self) -> Difference:
+        """Of the test errors, a less b."""
+        test = statistics.paired_difference if self.paired else statistics.welch_difference
+        return test(self.a["test_error"].to_numpy(), self.b["test_error"].to_numpy())
+
+
+def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> pd.DataFrame:
+    """What the seeds can say of every pair of curves that makes sense, at every case of the study.
+
+    results: as `runs.collect` gives them. margin: the difference (points) that matters. answers: for a run
+    (n,) which test images it got wrong, and (n,) of which source each image is.
+    Returns a row a pair and case (criterion, ratio or size, length of training). `difference` in points
+    (negative: `curve` has the lower error), `low` and `high` of its 95 % interval, `test`: paired by seed
+    where both sides come from one pruning or share weights, else Welch's, as for the plain whole network and
+    what was pruned after a training with a penalty. `verdict` holds beside all other cases of the pair (Holm:
+    `statistics.family_verdicts`), `verdict_alone` for itself. `seeds_needed`: about how many a case would
+    tell, if difference and spread stay. `test_error_se`: what another test set would change, clustered by
+    source (points); `test_error_se_one`: the same between one network of either side. `size_miss`: by how
+    many percent the sizes differ, if it is more than one.
+    Fewer than three seeds: differences, and no interval, p-value or verdict. Networks are matched by size,
+    and one that stands in two curves is compared once.
+    """
+    networks = assign_cases(results)
+    networks = networks.assign(same_run_as=same_run_as(networks)).sort_values(
+        ["size", "longer"], kind="stable"
+    )
+    penalised = set(networks.loc[networks["curve"] == "whole", "criterion"]) - {""}
+    cases = {curve: _split(one) for curve, one in networks.groupby("curve", sort=False)}
+    rows: list[dict] = []
+    for curve, against in comparisons():
+        pair = [
+            _sides(case, other, penalised)
+            for case in cases.get(curve, [])
+            for other in _counterparts(case, cases.get(against, []))
+        ]
+        rows += _compare([sides for sides in pair if len(sides.a) and len(sides.b)], margin, answers or {})
+    return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
+
+
+def _split(networks: pd.DataFrame) -> list[pd.DataFrame]:
+    """The cases of a curve, but for those that stand in another curve with all their seeds."""
+    cases = [case for _, case in networks.groupby(CASE, sort=False, dropna=False)]
+    return [case for case in cases if (case["same_run_as"] == "").any()]
+
+
+def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """What one case is compared with of another curve's: the nearest case of each criterion, if one is near.
+
+    Of whole networks only one: the plain one, or one with a penalty where there is no plain one.
+    """
+    here = case.iloc[0]
+    nearest: dict[str, tuple[float, pd.DataFrame]] = {}
+    for other in others:
+        there = other.iloc[0]
+        criteria = {here["criterion"], there["criterion"]} - {""}
+        if len(criteria) > 1 or here["longer"] != there["longer"]:
+            continue
+        if there["curve"] == "whole":
+            key, apart = "", float(there["criterion"] != "")
+        else:
+            key, apart = str(there["criterion"]), _distance(case, other)
+            if apart > NEAR:
+                continue
+        if key not in nearest or apart < nearest[key][0]:
+            nearest[key] = apart, other
+    return [other for _, other in nearest.values()]
+
+
+def _distance(case: pd.DataFrame, other: pd.DataFrame) -> float:
+    """How far apart two cases are in size: 0 where ratios or sizes are the same."""
+    (ratio, size), (other_ratio, other_size) = (one.iloc[0][["ratio", "size"]] for one in (case, other))
+    if pd.notna(ratio) and pd.notna(other_ratio):
+        return 0.0 if ratio == other_ratio else np.inf
+    if pd.isna(ratio) and pd.isna(other_ratio):
+        return 0.0 if size == other_size else np.inf
+    return float(abs(case["share"].mean() / other["share"].mean() - 1))
+
+
+def _sides(case: pd.DataFrame, other: pd.DataFrame, penalised: set[str]) -> Sides:
+    """Both sides by seed, without what is one run on both. penalised: criteria with a whole network each."""
+    a, b = case.set_index("seed").sort_index(), other.set_index("seed").sort_index()
+    both = a.index.intersection(b.index)
+    same = [seed for seed in both if a.at[seed, "run"] == b.at[seed, "run"]]
+    a, b, both = a.drop(same), b.drop(same), both.drop(same)
+    curves = {str(case["curve"].iloc[0]), str(other["curve"].iloc[0])}
+    criterion, base = str(case["criterion"].iloc[0]), str(other["criterion"].iloc[0])
+    if "whole" in curves:
+        of_base = base == (criterion if criterion.split(" (")[0] in penalised else "")
+        paired = bool(curves & OF_WHOLE) and of_base
+    else:
+        paired = curves <= OF_PRUNING and criterion == base
+    return Sides(a.loc[both], b.loc[both], True) if paired else Sides(a, b, False)
+
+
+def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
+    """The rows of one pair of curves: a family of tests, one for each case."""
+    differences = [sides.difference for sides in pair]
+    adjusted = statistics.holm([one.p for one in differences])
+    together = statistics.family_verdicts(differences, margin)
+    rows = []
+    for sides, difference, p, verdict in zip(pair, differences, adjusted, together, strict=True):
+        here, there = sides.a.iloc[0], sides.b.iloc[0]
+        whole = there["curve"] == "whole"
+        miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
+        error, error_one = _test_set_errors(sides, answers)
+        rows.append(
+            {
+                "criterion": here["criterion"] or ("" if whole else there["criterion"]),
+                "ratio": there["ratio"] if pd.isna(here["ratio"]) else here["ratio"],
+                "size": sides.a["share"].mean() if pd.isna(here["size"]) else here["size"],
+                "longer": here["longer"],
+                "curve": here["curve"],
+                "against": there["curve"],
+                "test": "paired" if sides.paired else "welch",
+                "difference": difference.mean,
+                "low": difference.low,
+                "high": difference.high,
+                "n": difference.n,
+                "p": difference.p,
+                "p_adjusted": p,
+                "margin": margin,
+                "verdict": verdict,
+                "verdict_alone": statistics.equivalence_verdict(difference, margin),
+                "seeds_needed": _seeds_needed(sides, difference, margin, len(pair)),
+                "test_error_se": error,
+                "test_error_se_one": error_one,
+                "size_miss": miss if not whole and abs(miss) > 100 * MISSED else np.nan,
+            }
+        )
+    return rows
+
+
+def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: int) -> float:
+    """Seeds until the interval leaves out either nothing or what matters, at Holm's strictest level."""
+    if difference.n < statistics.FEWEST:
+        return np.nan
+    distance = max(abs(difference.mean), margin - abs(difference.mean))
+    level = 1 - (1 - statistics.LEVEL) / cases
+    a, b = sides.a["test_error"], sides.b["test_error"]
+    if sides.paired:
+        return statistics.seeds_needed(float((a - b).std()), distance, level)
+    return statistics.seeds_needed(float(a.std()), distance, level, other=float(b.std()))
+
+
+def _test_set_errors(sides: Sides, answers: Answers) -> tuple[float, float]:
+    """What the test images alone leave open, which all seeds answer: two standard errors.
+
+    Of the difference of the means, and of that of two single networks, the median of all pairs.
+    """
+    runs = [*sides.a["run"], *sides.b["run"]]
+    if any(run not in answers for run in runs):
+        return np.nan, np.nan
+    source = answers[runs[0]][1]
+    if any(not np.array_equal(answers[run][1], source) for run in runs):
+        return np.nan, np.nan  # other test images: nothing is shared to be clustered by
+    a, b = ([np.asarray(answers[run][0], dtype=float) for run in side["run"]] for side in (sides.a, sides.b))
+
+    def error(one: np.ndarray, other: np.ndarray) -> float:
+        return statistics.clustered_difference(one, other, source)[1]
+
+    single = [error(one, other) for one, other in itertools.product(a, b)]
+    return error(np.mean(a, axis=0), np.mean(b, axis=0)), float(np.median(single))

@@ -1,0 +1,185 @@
+"""What the verdicts say, in sentences: counts that hold, and where each side was ahead."""
+
+import pandas as pd
+
+from horticulture.analysis import statistics
+from horticulture.analysis.tables.cases import fill_defaults, scratch_b_epochs
+from horticulture.analysis.tables.comparisons import Answers, verdicts
+from horticulture.analysis.tables.names import (
+    MORE_EPOCHS,
+    capitalize,
+    case_name,
+    criterion_suffix,
+    join_words,
+    label,
+    times,
+)
+from horticulture.errors import InputError
+
+FEW = 8  # cases that are named one by one
+LARGE = 100  # seeds that nobody will train
+DEPENDS, ONCE = "depends", "once"  # verdicts on a case at several lengths of training
+
+
+def summarize(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> str:
+    """Everything that the numbers carry, as a Markdown list: a sentence a pair of curves.
+
+    results, margin, answers: as for `verdicts`.
+    """
+    found, epochs = verdicts(results, margin, answers), scratch_b_epochs(results)
+    pairs = found[["curve", "against"]].drop_duplicates().itertuples(index=False)
+    sentences = [describe_verdicts(found, curve, against, epochs) for curve, against in pairs]
+    if not sentences:
+        return "- No pruned shape was trained again: there is nothing to compare."
+    return "\n".join(f"- {one}" for one in [*_describe_test_set(results, answers or {}), *sentences])
+
+
+def describe_verdicts(
+    verdicts: pd.DataFrame, curve: str, against: str = "fine-tuned", epochs: str = MORE_EPOCHS
+) -> str:
+    """What the verdicts say of one pair of curves, and no more.
+
+    How often better, equal, worse beside all cases of the pair, and in brackets tested alone; at which
+    cases which side has the lower mean; how many seeds there were and would tell. A case that was also
+    trained longer counts as what it is at both lengths. Where the lower mean changes sides, or two verdicts
+    differ, it depends on the length; where only one length has a verdict, it is decided at one only.
+    verdicts: as `tables.verdicts` returns them. epochs: as `scratch_b_epochs` says. Raises InputError if
+    there is no verdict on this pair of curves.
+    """
+    pair = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
+    if pair.empty:
+        there = (verdicts["curve"] + " against " + verdicts["against"]).unique()
+        raise InputError(
+            f"no verdict on {curve} against {against}: there is {', '.join(there) or 'none at all'}"
+        )
+    cases = {str(name): case for name, case in pair.groupby(_case_names(pair), sort=False)}
+    name, other = label(curve, epochs=epochs), label(against, epochs=epochs)
+    parts = [_counts(cases, pair["margin"].iloc[0])] if pair["n"].max() >= statistics.FEWEST else []
+    parts += [_lower_means(cases, name, other), _seeds(pair)]
+    errors = pair["test_error_se"].dropna()
+    if len(errors):
+        parts.append(
+            f"The test images alone leave a standard error of {errors.median():.1f} points in the difference "
+            f"(of two single networks: {pair['test_error_se_one'].median():.1f})."
+        )
+    if against == "whole" and len(cases) > 1:
+        parts.append("All cases are compared with the same whole networks, so they are not independent.")
+    return f"**{capitalize(name)}** against **{other}**: {' '.join(parts)}"
+
+
+def _case_names(pair: pd.DataFrame) -> pd.Series:
+    """A case's name without the length of training."""
+    several = pair["criterion"].nunique() > 1
+    return pd.Series(
+        [
+            case_name(criterion, ratio, size)
+            + (criterion_suffix(criterion) if several and pd.isna(ratio) else "")
+            for criterion, ratio, size in pair[["criterion", "ratio", "size"]].itertuples(index=False)
+        ],
+        pair.index,
+    )
+
+
+def _counts(cases: dict[str, pd.DataFrame], margin: float) -> str:
+    """How often which verdict holds beside the other cases, and in brackets how often tested alone."""
+    together = [_verdict(case, "verdict") for case in cases.values()]
+    alone = [_verdict(case, "verdict_alone") for case in cases.values()]
+    phrases = {
+        statistics.BETTER: "better",
+        statistics.EQUAL: f"equal to within {margin:.1f} points",
+        statistics.WORSE: "worse",
+        statistics.UNDECIDED: "undecided for want of seeds",
+        DEPENDS: "dependent on the length of training",
+        ONCE: "decided at one length of training only",
+    }
+    counts = [
+        f"{phrase} in {together.count(verdict)} ({alone.count(verdict)})"
+        for verdict, phrase in phrases.items()
+        if verdict in {statistics.BETTER, statistics.EQUAL, statistics.WORSE, *together, *alone}
+    ]
+    number = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
+    return f"Of {number} {', '.join(counts)}; in brackets, tested alone."
+
+
+def _verdict(case: pd.DataFrame, column: str) -> str:
+    """The verdict on a case if it is the same at every length of training, else in which way it is not."""
+    kinds = set(case[column])
+    if len(kinds) == 1:
+        return str(kinds.pop())
+    return DEPENDS if len(kinds - {statistics.UNDECIDED}) > 1 or len(_signs(case)) > 1 else ONCE
+
+
+def _signs(case: pd.DataFrame) -> set[int]:
+    """Which side has the lower mean at each length of training: -1 the first, 0 neither, to a tenth."""
+    return {(d > 0) - (d < 0) for d in case["difference"].round(1)}
+
+
+def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str:
+    """Where which side, by name, has the lower mean error, and by how much."""
+    few = len(cases) <= FEW
+    sides: dict[tuple[int, ...], dict[str, pd.DataFrame]] = {}
+    for name, case in cases.items():
+        signs = _signs(case)
+        sides.setdefault(tuple(signs) if len(signs) == 1 else (), {})[name] = case
+    names = {(-1,): first, (1,): second}
+    ahead = [f"{name} {_where(sides[sign], few)}" for sign, name in names.items() if sign in sides]
+    parts = [f"Lower mean error: {'; '.join(ahead)}."] if ahead else []
+    if level := sides.get((0,)):
+        parts.append(f"Equal means {_where(level, few)}." if few else f"Equal means in {len(level)}.")
+    if changing := sides.get(()):
+        parts.append(f"Which mean is lower depends on the length of training {_where(changing, few)}.")
+    return " ".join(parts)
+
+
+def _where(cases: dict[str, pd.DataFrame], few: bool) -> str:
+    if few:
+        return f"at {join_words(f'{name} ({_differences(case)})' for name, case in cases.items())}"
+    apart = pd.concat(list(cases.values()))["difference"].round(1).abs()
+    low, high = f"{apart.min():.1f}", f"{apart.max():.1f}"
+    return f"in {len(cases)} (by {low if low == high else f'{low} to {high}'} points)"
+
+
+def _differences(case: pd.DataFrame) -> str:
+    """`−2.1`, or `−2.1, trained twice as long −0.4`, in points."""
+    return ", ".join(
+        f"{'' if row.longer == 1 else f'trained {times(row.longer)} as long '}{_signed(row.difference)}"
+        for row in case.sort_values("longer").itertuples()
+    )
+
+
+def _signed(points: float) -> str:
+    return f"{points:+.1f}".replace("-", "−") if abs(points) >= 0.05 else "0.0"
+
+
+def _seeds(pair: pd.DataFrame) -> str:
+    """How many seeds a case has, and about how many would decide those that are undecided."""
+    fewest, most = int(pair["n"].min()), int(pair["n"].max())
+    if most == 1:
+        return "One seed: what happened once, not how often it would."
+    if most < statistics.FEWEST:
+        return "Two seeds: too few to tell."
+    seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
+    needed = pair.loc[pair["verdict"] == statistics.UNDECIDED, "seeds_needed"].dropna()
+    if needed.empty:
+        return f"{seeds} seeds per case."
+    low, high = int(needed.min()), int(needed.max())
+    about = f"about {low}" if low == high else f"about {low} to {high}"
+    if high > LARGE:
+        about = f"more than {LARGE}" if low > LARGE else f"about {low} to more than {LARGE}"
+    return f"{seeds} seeds per case; {about} would decide what these cannot."
+
+
+def _describe_test_set(results: pd.DataFrame, answers: Answers) -> list[str]:
+    """How much the test set leaves open in one network's error."""
+    results = fill_defaults(results)
+    whole = results[(results["curve"] == "whole") & results["run"].isin(answers.keys())]
+    if whole.empty:
+        return []
+    wrong, source = answers[whole["run"].iloc[0]]
+    sources = len(set(source.tolist()))
+    error, deviation = statistics.clustered_difference(wrong, 0 * wrong, source)
+    of = "" if sources == len(source) else f" drawn from {sources:,} originals"
+    return [
+        f"The test set has {len(source):,} images{of}: an error of {error:.1f} % has a standard error of "
+        f"{deviation:.1f} points{', clustered by original' if of else ''}."
+    ]

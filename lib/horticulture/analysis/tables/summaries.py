@@ -1,0 +1,210 @@
+"""Tables of a study: test error by size and by budget, with what budgets really spent; and notes on them."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from horticulture.analysis.tables.cases import (
+    CASE,
+    MISSED,
+    assign_cases,
+    fill_defaults,
+    same_run_as,
+    scratch_b_epochs,
+    sort_curves,
+    target_sizes,
+)
+from horticulture.analysis.tables.names import (
+    MORE_EPOCHS,
+    capitalize,
+    case_name,
+    drop_sparse,
+    join_words,
+    label,
+    short_label,
+    times,
+)
+
+
+def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
+    """Test error (%) by curve and size, a mean over seeds; sizes in percent of the whole network.
+
+    results: as `runs.collect` gives them. Every curve has one network a seed at a size, the pruned and tuned
+    one too: that of the round whose network was trained again. Networks that were pruned by a ratio have a
+    table of their own: `error_by_budget`. Where there is Scratch-B, every network also says what it spent:
+    `18.4 (0.57 of the compute)`.
+    """
+    epochs, results = scratch_b_epochs(results), fill_defaults(results)
+    results = results[results["ratio"].isna()]
+    networks = sort_curves(assign_cases(results, every_round=True))
+    if networks.empty:
+        return pd.DataFrame()
+    sizes = [*target_sizes(results), 1.0]
+    with_shares = networks["curve"].isin(["scratch-b", "scratch-b-all"]).any()
+    heads = [f"{100 * size:.0f} %" for size in sizes]
+    if len(set(heads)) < len(heads):
+        heads = [f"{100 * size:.1f} %" for size in sizes]
+
+    def entry(here: pd.DataFrame) -> float | str:
+        share = _compute_share(here) if with_shares else ""
+        mean = round(float(here["test_error"].mean()), 1)
+        return f"{mean:.1f}{share}" if share else mean
+
+    table = _pivot(networks, ["curve", "criterion", "longer"], "size", entry)
+    names = [row_name(curve, criterion, longer, epochs) for curve, criterion, longer in table.index]
+    table = table.reindex(columns=sizes).set_axis(names).set_axis(heads, axis=1)
+    return table.rename_axis("test error (%) by parameters left")
+
+
+def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
+    """Test error (%) of what was pruned by a ratio: a row a criterion and ratio, a column a budget.
+
+    results: as `runs.collect` gives them; criteria and budgets keep their order. Mean and standard deviation
+    over seeds, as in the tables of Liu et al. (2019), and of the whole network's training compute the share
+    that training took, the search for the shape not counted: `9.1 ± 0.3 (0.57 of the compute)`. A budget
+    that comes to the same runs as another has no number of its own (`= Scratch-E`).
+    """
+    networks = assign_cases(results)
+    networks = networks[networks["ratio"].notna()]
+    if networks.empty:
+        return pd.DataFrame()
+    networks = networks.assign(same_run_as=same_run_as(networks))
+
+    def entry(here: pd.DataFrame) -> str:
+        others, errors = set(here["same_run_as"]), here["test_error"]
+        if len(others) == 1 and "" not in others:
+            return f"= {short_label(others.pop())}"
+        spread = f" ± {errors.std():.1f}" if len(errors) > 1 else ""
+        return f"{errors.mean():.1f}{spread}{_compute_share(here)}"
+
+    index = ["criterion", "ratio", *(["longer"] if networks["longer"].nunique() > 1 else [])]
+    table = _pivot(networks, index, "curve", entry)
+    return table.set_axis([label(curve, epochs=scratch_b_epochs(results)) for curve in table], axis=1)
+
+
+def _pivot(
+    networks: pd.DataFrame, index: list[str], column: str, entry: Callable[[pd.DataFrame], float | str]
+) -> pd.DataFrame:
+    """A table of `entry` of the networks of each row and column, both in the order of the networks."""
+    groups = networks.groupby([*index, column], sort=False)
+    entries = pd.Series({place: entry(here) for place, here in groups}).rename_axis([*index, column])
+    rows = networks.set_index(index).index.unique()
+    return entries.unstack(column).reindex(index=rows, columns=networks[column].unique())
+
+
+def _compute_share(networks: pd.DataFrame) -> str:
+    """What training these networks took of the whole network's compute, their mean."""
+    share = networks["compute_share"].mean()
+    return "" if pd.isna(share) or networks["curve"].iloc[0] == "whole" else f" ({share:.2f} of the compute)"
+
+
+def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str = MORE_EPOCHS) -> str:
+    """A curve's name with its criterion, and how long it was trained."""
+    name = label(curve, criterion, epochs=epochs)
+    return name if longer == 1 else f"{name}, trained {times(longer)} as long"
+
+
+def error_tables(results: pd.DataFrame) -> list[pd.DataFrame]:
+    """Those of the tables, by size and by budget, that have anything to say."""
+    return [table for table in (error_by_size(results), error_by_budget(results)) if len(table)]
+
+
+def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
+    """The results with the criteria in a study's order; what has none of them comes first."""
+    place = {name: i for i, name in enumerate(criteria)}
+    return results.sort_values(
+        "criterion", kind="stable", ignore_index=True, key=lambda column: column.map(place).fillna(-1)
+    )
+
+
+def drop_budgets(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows for a figure against size: of what was pruned by a ratio only Scratch-E.
+
+    The other budgets have their own figure, `figures.budgets`.
+    """
+    budgets = results["ratio"].notna() & (results["curve"].map(drop_sparse) != "pruned-scratch")
+    return results[~budgets]
+
+
+def notes(results: pd.DataFrame) -> list[str]:
+    """What a reader of the tables should know, a sentence each: same runs, missed sizes, machines."""
+    results = fill_defaults(results)
+    sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
+    for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
+        kinds = results[column].replace("", np.nan).dropna().unique() if column in results else []
+        if len(kinds) > 1:
+            sentences.append(f"Results from {len(kinds)} {word}: {', '.join(map(str, kinds))}.")
+        elif len(kinds) and column == "precision":
+            sentences.append(f"Everything was computed in {kinds[0]}.")
+    return sentences
+
+
+def _describe_duplicates(results: pd.DataFrame) -> list[str]:
+    """A sentence for every curve of which some networks, or all, are those of another curve."""
+    networks, epochs = assign_cases(results), scratch_b_epochs(results)
+    networks = networks.assign(same_run_as=same_run_as(networks))
+    sentences = []
+    for (curve, other), same in networks[networks["same_run_as"] != ""].groupby(
+        ["curve", "same_run_as"], sort=False
+    ):
+        cases = networks[networks["curve"] == curve].groupby(CASE, sort=False, dropna=False)["same_run_as"]
+        shared = {case: len(runs) for case, runs in cases if (runs == other).any()}
+        where = "everywhere"
+        if len(shared) < len(cases):
+            where = f"at {join_words(case_name(*case) for case in shared)}"
+        if len(same) < sum(shared.values()):
+            where = f"with some seeds {where}"
+        named, first = (label(str(name), epochs=epochs) for name in (curve, other))
+        sentences.append(
+            f"{capitalize(named)} and {first} are the same runs {where}: drawn and counted once."
+        )
+    return sentences
+
+
+def _missed_sizes(results: pd.DataFrame) -> list[str]:
+    means = assign_cases(results).groupby(["curve", "size"], sort=False)["missed"].mean()
+    sentences = []
+    for curve, missed in means[means.abs() > MISSED].groupby("curve", sort=False):
+        where = join_words(
+            f"{100 * miss:+.1f} % parameters at {100 * size:.0f} %" for (_, size), miss in missed.items()
+        ).replace("-", "−")
+        named = capitalize(label(str(curve), epochs=scratch_b_epochs(results)))
+        sentences.append(f"{named} misses the pruned shapes' size: {where}.")
+    return sentences
+
+
+def describe_best(results: pd.DataFrame) -> list[str]:
+    """A sentence a size: which curve has the lowest mean test error there, and what the others have.
+
+    Pruned and tuned networks included; means of the table, no test: `describe_verdicts` says what the seeds
+    can tell. First what longer training did to each network that had it.
+    """
+    epochs, results = scratch_b_epochs(results), fill_defaults(results)
+    networks = assign_cases(results[results["ratio"].isna()])
+    networks = networks[same_run_as(networks) == ""]
+    usual = networks["longer"].min()
+    means = networks.groupby(["size", "longer", "curve", "criterion"])["test_error"].mean().sort_values()
+    sentences = []
+    changes = [
+        f"{row_name(curve, criterion, epochs=epochs)} at {100 * size:.0f} %: "
+        f"{means[size, usual, curve, criterion]:.1f} to {error:.1f} %"
+        for (size, longer, curve, criterion), error in means.items()
+        if longer > usual and (size, usual, curve, criterion) in means.index
+    ]
+    if changes:
+        much = join_words(times(longer) for longer in sorted(networks["longer"].unique())[1:])
+        sentences.append(f"Training {much} as long changed test errors: {'; '.join(changes)}.")
+    usually = means.xs(usual, level="longer").drop("whole", level="curve", errors="ignore")
+    for size, errors in usually.groupby("size"):
+        (first, lowest), *others = (
+            (row_name(curve, criterion, epochs=epochs), error)
+            for (_, curve, criterion), error in errors.items()
+        )
+        if others:
+            then = ", ".join(f"{name} {error:.1f}" for name, error in others)
+            sentences.append(
+                f"At {100 * size:.0f} % of the parameters **{first}** has the lowest mean test error, "
+                f"{lowest:.1f} %; then {then}."
+            )
+    return sentences
