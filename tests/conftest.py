@@ -11,7 +11,8 @@ from PIL import Image
 
 from horticulture import architecture
 from horticulture.architecture import Architecture
-from horticulture.data import Dataset, Images
+from horticulture.data import Dataset, Images, digits
+from horticulture.execution import loading
 
 # A small member of every family of networks: 16 x 16 images and few channels.
 SMALL = {
@@ -38,7 +39,7 @@ def cut_at_random(whole: Architecture, seed: int) -> Architecture:
     """The same with every group somewhere between its least width and its own."""
     draw = random.Random(seed)
     return whole.with_widths(
-        tuple(draw.randint(least, n) for least, n in zip(whole.least, whole.widths, strict=True))
+        tuple(draw.randint(least, n) for least, n in zip(whole.min_widths, whole.widths, strict=True))
     )
 
 
@@ -54,6 +55,16 @@ settings.load_profile("house")
 def a_data_folder_of_its_own(tmp_path_factory, monkeypatch):
     """So that no test finds what another, or a person, has downloaded or decoded."""
     monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture(scope="module")
+def little_clutter(request):
+    """`clutter` with as few images of each part as the test module's `CLUTTER_IMAGES` says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "CLUTTER_PARTS", clutter_parts(*request.module.CLUTTER_IMAGES))
+        loading._loaded.cache_clear()
+        yield
+    loading._loaded.cache_clear()
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def every_macs(a: Architecture) -> tuple[int, int]:
 @pytest.mark.parametrize("family", architecture.FAMILIES)
 def test_the_closed_form_is_what_the_built_network_has(family):
     whole = small(family)
-    shapes = [whole, whole.with_widths(whole.least), small(family, (2, 19, 17))]
+    shapes = [whole, whole.with_widths(whole.min_widths), small(family, (2, 19, 17))]
     shapes += [cut_at_random(whole, seed) for seed in range(4)]
     for shape in shapes:
         assert every_macs(shape) == (shape.params, shape.macs), shape.widths
@@ -117,13 +117,13 @@ def test_a_bottleneck_block_without_one_of_its_groups_still_has_weights_but_cost
 @pytest.mark.parametrize("family", architecture.FAMILIES)
 def test_a_family_says_of_every_group_what_it_may_be(family):
     a = small(family)
-    assert len(a.groups) == len(set(a.groups)) == len(a.widths) == len(a.least) == len(a.most)
+    assert len(a.groups) == len(set(a.groups)) == len(a.widths) == len(a.min_widths) == len(a.max_widths)
     stages = [int(name.split(".")[0]) for name in a.groups]
     assert stages == sorted(stages)
     assert set(stages) == set(range(1, 1 + max(stages)))
     in_blocks = [group for block in a.blocks for group in block]
     assert len(in_blocks) == len(set(in_blocks))
-    for group, (least, most) in enumerate(zip(a.least, a.most, strict=True)):
+    for group, (least, most) in enumerate(zip(a.min_widths, a.max_widths, strict=True)):
         assert least == (0 if group in in_blocks else 1)
         assert most is None or most == a.widths[group]  # a whole network selects everything
 
@@ -135,10 +135,10 @@ def test_the_groups_of_a_preresnet_and_a_densenet_by_hand():
     assert a.trunk == (4, 16, 32, 64)
     assert a.widths == (4, 4, 4, 16, 8, 8, 32, 16, 16, 64)
     assert a.blocks == ((0, 1, 2), (3, 4, 5), (6, 7, 8))
-    assert a.most == (4, None, None, 16, None, None, 32, None, None, 64)
+    assert a.max_widths == (4, None, None, 16, None, None, 32, None, None, 64)
     a = small("densenet")  # a stem of 8, three layers of 4 in every stage
     assert a.groups[:5] == ("1.1", "1.2", "1.3", "1.end", "2.1")
-    assert a.most == a.widths == (8, 12, 16, 20, 20, 24, 28, 32, 32, 36, 40, 44)
+    assert a.max_widths == a.widths == (8, 12, 16, 20, 20, 24, 28, 32, 32, 36, 40, 44)
 
 
 def test_a_vgg_by_hand():

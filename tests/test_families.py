@@ -17,6 +17,12 @@ def cifar(name: str) -> Architecture:
 PRUNED = cifar("wrn-40-2").with_widths(
     (3, 0, 5, 9, 0, 14, 40, 13, 0, 22, 31, 50, 101, 60, 0, 44, 12, 7)  #
 )
+FAMILIES = {
+    "width": families.width,
+    "depth": families.depth,
+    "bottleneck": families.bottleneck,
+    "copycat": families.copycat,
+}
 SIZED = ("width", "bottleneck", "copycat")  # a depth has few members, and is given its nearest
 
 
@@ -27,7 +33,7 @@ def test_small_groups_come_within_one_percent_too(family, share, cost):
     """Two groups a stage: a channel of the last is 5 % of 21,000 parameters, one of the first is 1.4 %."""
     whole = architecture.named("wrn-16-1", image=(1, 16, 16), classes=10)
     makes = {
-        **families.FAMILIES,
+        **FAMILIES,
         "uniform": profiles.uniform,
         "guided": lambda whole, **wish: profiles.guided(whole, (0.3, 0.5, 0.4), **wish),
     }
@@ -56,7 +62,7 @@ def step(family: str, a: Architecture, cost: str) -> int:
 def test_a_member_has_the_size_that_is_wanted(family, name, cost, share):
     whole = cifar(name)
     wanted = round(share * getattr(whole, cost))
-    member = families.FAMILIES[family](whole, **{cost: wanted})
+    member = FAMILIES[family](whole, **{cost: wanted})
     off = abs(getattr(member, cost) - wanted)
     assert off <= max(0.01 * wanted, step(family, member, cost) / 2)
 
@@ -64,16 +70,16 @@ def test_a_member_has_the_size_that_is_wanted(family, name, cost, share):
 @pytest.mark.parametrize("params", [100_000, 250_000, 500_000, 1_000_000, 2_000_000])
 @pytest.mark.parametrize("family", SIZED)
 def test_a_member_of_wrn_40_2_is_within_one_percent(family, params):
-    member = families.FAMILIES[family](cifar("wrn-40-2"), params=params)
+    member = FAMILIES[family](cifar("wrn-40-2"), params=params)
     assert member.params == pytest.approx(params, rel=0.01)
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_whole_network_is_its_own_member(family):
     whole = cifar("wrn-22-2")
-    assert families.FAMILIES[family](whole, scale=1.0) == whole
-    assert families.FAMILIES[family](whole, params=whole.params) == whole
-    assert families.FAMILIES[family](whole, macs=whole.macs) == whole
+    assert FAMILIES[family](whole, scale=1.0) == whole
+    assert FAMILIES[family](whole, params=whole.params) == whole
+    assert FAMILIES[family](whole, macs=whole.macs) == whole
 
 
 def test_half_the_width_of_wrn_40_2_is_wrn_40_1():
@@ -140,13 +146,13 @@ def test_a_depth_drops_whole_blocks_from_the_end_of_each_stage():
 OTHERS = ("vgg-16-16", "resnet-32-8", "preresnet-29-4", "densenet-22-6", "densenet-bc-40-6")
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_whole_network_of_any_family_is_its_own_member(name, family):
     whole = cifar(name)
-    assert families.FAMILIES[family](whole, scale=1.0) == whole
-    assert families.FAMILIES[family](whole, params=whole.params) == whole
-    assert families.FAMILIES[family](whole, macs=whole.macs) == whole
+    assert FAMILIES[family](whole, scale=1.0) == whole
+    assert FAMILIES[family](whole, params=whole.params) == whole
+    assert FAMILIES[family](whole, macs=whole.macs) == whole
 
 
 @pytest.mark.parametrize(
@@ -185,13 +191,13 @@ def test_a_narrower_selection_keeps_its_share():
 def test_a_member_of_any_family_comes_near_the_size_that_is_wanted(name, family, share):
     whole = cifar(name)
     wanted = round(share * whole.params)
-    least = families.FAMILIES[family](whole, scale=1e-9).params
+    least = FAMILIES[family](whole, scale=1e-9).params
     if least > wanted:
         with pytest.raises(InputError, match=f"as small as {wanted:,}: the least has {least:,}"):
-            families.FAMILIES[family](whole, params=wanted)
+            FAMILIES[family](whole, params=wanted)
     else:
         near = 0.1 if name.startswith("densenet") and family == "width" else 0.01  # few growth rates
-        assert families.FAMILIES[family](whole, params=wanted).params == pytest.approx(wanted, rel=near)
+        assert FAMILIES[family](whole, params=wanted).params == pytest.approx(wanted, rel=near)
 
 
 @pytest.mark.parametrize(
@@ -226,10 +232,10 @@ def test_a_depth_that_there_is_not_is_refused():
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_member_has_more_or_less_in_a_group_than_it_can(name):
     whole = cifar(name)
-    assert families.bottleneck(whole, scale=1e-9).widths == whole.least
-    assert families.copycat(whole, scale=1e-9).widths == whole.least
+    assert families.bottleneck(whole, scale=1e-9).widths == whole.min_widths
+    assert families.copycat(whole, scale=1e-9).widths == whole.min_widths
     for n, wider, most in zip(
-        whole.widths, families.copycat(whole, scale=3.0).widths, whole.most, strict=True
+        whole.widths, families.copycat(whole, scale=3.0).widths, whole.max_widths, strict=True
     ):
         assert wider == (3 * n if most is None else most)
 
@@ -239,17 +245,17 @@ def test_no_member_has_more_or_less_in_a_group_than_it_can(name):
     [{}, {"params": 9, "macs": 9}, {"params": 9, "scale": 0.5}, {"params": 9, "macs": 9, "scale": 0.5}],
     ids=lambda wishes: "+".join(wishes) or "none",
 )
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_takes_exactly_one_wish(family, wishes):
     with pytest.raises(InputError, match="exactly one of params, macs and scale"):
-        families.FAMILIES[family](cifar("wrn-16-1"), **wishes)
+        FAMILIES[family](cifar("wrn-16-1"), **wishes)
 
 
 @pytest.mark.parametrize("scale", [0, -1.0])
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_scale_is_positive(family, scale):
     with pytest.raises(InputError, match="scale must be positive"):
-        families.FAMILIES[family](cifar("wrn-16-1"), scale=scale)
+        FAMILIES[family](cifar("wrn-16-1"), scale=scale)
 
 
 def test_a_size_that_no_member_has_is_refused():

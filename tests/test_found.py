@@ -184,7 +184,7 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     whole, table = SLIM.whole, pd.read_csv(runs.folder(what.job.run, outputs) / "removals.csv")
     gone = set(zip(table["group"], table["channel"], strict=True))
     left = [[c for c in range(n) if (g, c) not in gone] for g, n in enumerate(whole.widths)]
-    expected = [kept if most else [] for kept, most in zip(left, whole.most, strict=True)]
+    expected = [kept if most else [] for kept, most in zip(left, whole.max_widths, strict=True)]
     assert sum(map(bool, expected)) == 4  # one a block, and that before the classifier
     found = {member.curve: member.run for member in budgets.budget_points(SLIM, [what])}
     for budget in ("pruned-scratch", "scratch-b"):
@@ -200,7 +200,7 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     even = networks.selections(execution.load(found["reselected"], outputs))
     assert even == [
         [i * most // width for i in range(width)] if most else []
-        for width, most in zip(what.architecture.widths, whole.most, strict=True)
+        for width, most in zip(what.architecture.widths, whole.max_widths, strict=True)
     ]
     assert even != expected
     assert found["reselected"].key != found["pruned-scratch"].key
@@ -214,7 +214,7 @@ def test_channels_that_are_selected_evenly_need_no_saying(outputs, capsys):
     (what,) = SLIM.pruned_networks(outputs)
     even = [
         [i * most // width for i in range(width)] if most else []
-        for width, most in zip(what.architecture.widths, what.architecture.most, strict=True)
+        for width, most in zip(what.architecture.widths, what.architecture.max_widths, strict=True)
     ]
     for spread in (what._replace(selections=even), what._replace(selections=None)):
         assert budgets.scratch_e(SLIM, spread) == budgets.reselected(SLIM, what)

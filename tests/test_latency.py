@@ -22,6 +22,7 @@ def test_networks_take_turns_and_the_median_counts(monkeypatch):
     assert all(1000 <= milliseconds < 1100 for milliseconds in found)
 
 
-def test_a_real_forward_pass_takes_time():
-    (milliseconds,) = latency.measure([WHOLE], 1, torch.device("cpu"), seconds=0)
-    assert milliseconds > 0
+def test_a_much_wider_network_takes_longer():
+    wider = architecture.named("wrn-10-8", image=WHOLE.image, classes=10)  # about sixty times the work
+    few, many = latency.measure([WHOLE, wider], 32, torch.device("cpu"), seconds=0)
+    assert 0 < few < many

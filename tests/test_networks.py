@@ -231,7 +231,7 @@ def test_a_network_knows_its_groups_and_its_branches(family):
     assert tuple(group.name for group in network.groups) == a.groups
     assert tuple(group.width for group in network.groups) == a.widths
     assert len(network.branches) == len(a.blocks)
-    for group, most in zip(network.groups, a.most, strict=True):
+    for group, most in zip(network.groups, a.max_widths, strict=True):
         assert (group.selection is None) == (most is None) == (group.producer is not None)
         assert len(group.filters()) == group.width
 

@@ -19,7 +19,7 @@ def cifar(name: str) -> Architecture:
 
 
 def test_shares_by_hand():
-    assert profiles.shares(SIX.with_widths((5, 0, 20, 1, 10, 4)), SIX) == (0.5, 0, 1, 0.05, 0.25, 0.1)
+    assert profiles.kept_fractions(SIX.with_widths((5, 0, 20, 1, 10, 4)), SIX) == (0.5, 0, 1, 0.05, 0.25, 0.1)
 
 
 def test_a_stage_is_the_mean_over_its_groups_and_over_networks():

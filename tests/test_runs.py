@@ -281,7 +281,7 @@ def test_a_round_may_take_several_channels_or_none(tmp_path):
     pd.testing.assert_frame_equal(removed, several())
     shapes = [runs.architecture_at(PRUNE, removed, number).widths for number in range(4)]
     assert shapes == [(16, 32, 64), *[(16, 30, 64)] * 3]
-    left = runs.remaining(PRUNE, removed, 3)
+    left = runs.remaining_channels(PRUNE, removed, 3)
     assert left == [list(range(16)), [c for c in range(32) if c not in (0, 5)], list(range(64))]
     runs.record_curves(tmp_path / "trial", [CurvePoint("pruned-tuned", PRUNE, "l1", ratio=0.02)])
     frame = runs.collect(tmp_path / "trial")
@@ -315,12 +315,12 @@ def test_the_round_nearest_in_size_by_hand():
     frame = rounds()  # one channel of the second group: 9 * 16 + 9 * 32 + 2 = 434; of the third: 866
     assert frame["params"].diff().tolist()[1:] == [-434, -434, -866]
     whole = SHAPE.params
-    assert runs.round_nearest(frame, whole + 5000) == 0
-    assert runs.round_nearest(frame, whole - 216) == 0
-    assert runs.round_nearest(frame, whole - 218) == 1
-    assert runs.round_nearest(frame, whole - 868 - 432) == 2
-    assert runs.round_nearest(frame, whole - 868 - 434) == 3
-    assert runs.round_nearest(frame, 0) == 3
+    assert runs.nearest_round(frame, whole + 5000) == 0
+    assert runs.nearest_round(frame, whole - 216) == 0
+    assert runs.nearest_round(frame, whole - 218) == 1
+    assert runs.nearest_round(frame, whole - 868 - 432) == 2
+    assert runs.nearest_round(frame, whole - 868 - 434) == 3
+    assert runs.nearest_round(frame, 0) == 3
 
 
 # --- a study's curves ------------------------------------------------------------------------------------
@@ -513,7 +513,7 @@ def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path, capsys):
 
     assert named(runs.read_curves(study)) == named([*stay, now[0]])
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("trial has other prunings by fisher now")
+    assert line.startswith("trial has other pruning runs by fisher now")
     assert "(fine-tuned, guided, pruned-scratch, pruned-tuned), its runs stay" in line
 
 
@@ -530,7 +530,7 @@ def test_prunings_that_were_tuned_otherwise_are_named(tmp_path, capsys):
         tmp_path / "trial", [CurvePoint("pruned-tuned", pruned_with(2, seed=1), "fisher"), longer]
     )
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("trial has prunings by taylor that were made by another recipe")
+    assert line.startswith("trial has pruning runs by taylor that were made by another recipe")
     assert len(runs.read_curves(tmp_path / "trial")) == 4
 
 

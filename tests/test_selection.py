@@ -257,7 +257,9 @@ def test_several_rounds_add_up_to_one(scope, rounds):
             assert len(gone) == round(0.6 * round_ / rounds * sum(whole.widths))
     assert gone == set(places(select_channels(low, whole, whole, fraction_of_channels(0.6), scope=scope)))
     if scope == "layer":
-        due = [min(math.floor(0.6 * n + 0.5), n - k) for n, k in zip(whole.widths, whole.least, strict=True)]
+        due = [
+            min(math.floor(0.6 * n + 0.5), n - k) for n, k in zip(whole.widths, whole.min_widths, strict=True)
+        ]
         assert [len([place for place in gone if place[0] == group]) for group in range(len(due))] == due
 
 
@@ -439,7 +441,7 @@ def test_the_published_ratios_can_be_reached(name, ratio, floor):
     low = [torch.rand(1, generator=draw) * torch.rand(n, generator=draw) for n in whole.widths]
     pruned = cut(whole, plan.select(low, whole, whole, 1))
     assert sum(pruned.widths) == sum(whole.widths) - round(ratio * sum(whole.widths))
-    for width, full, least in zip(pruned.widths, whole.widths, whole.least, strict=True):
+    for width, full, least in zip(pruned.widths, whole.widths, whole.min_widths, strict=True):
         assert width >= max(least, floor * full)
 
 
@@ -450,7 +452,7 @@ def test_the_published_ratios_can_be_reached(name, ratio, floor):
 def rounds(draw) -> tuple[Architecture, Architecture, list[torch.Tensor]]:
     """A network, what is left of it, and scores among which there are equals."""
     whole = small(draw(st.sampled_from(sorted(SMALL))))
-    left = [draw(st.integers(least, n)) for least, n in zip(whole.least, whole.widths, strict=True)]
+    left = [draw(st.integers(least, n)) for least, n in zip(whole.min_widths, whole.widths, strict=True)]
     seed = draw(st.integers(0, 1000))
     generator = torch.Generator().manual_seed(seed)
     low = [torch.randint(10, (width,), generator=generator).float() for width in left]
@@ -463,7 +465,7 @@ def test_one_after_the_other_the_lowest_that_may_go(found, percent, tenths):
     share, floor = percent / 100, tenths / 10
     kept = [
         max(least, math.ceil(Fraction(tenths, 10) * n))
-        for least, n in zip(whole.least, whole.widths, strict=True)
+        for least, n in zip(whole.min_widths, whole.widths, strict=True)
     ]
     gone = sum(whole.widths) - sum(shape.widths)
     count = max(0, round(share * sum(whole.widths)) - gone)
@@ -496,6 +498,6 @@ def test_by_layer_no_group_loses_more_than_its_share(found, percent, tenths):
         low, whole, whole, fraction_of_channels(float(share)), scope="layer", floor=tenths / 10
     )
     left = cut(whole, found).widths
-    for width, full, least in zip(left, whole.widths, whole.least, strict=True):
+    for width, full, least in zip(left, whole.widths, whole.min_widths, strict=True):
         due = math.floor(share * full + Fraction(1, 2))
         assert width == max(least, math.ceil(Fraction(tenths, 10) * full), full - due)

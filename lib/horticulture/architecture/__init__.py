@@ -1,8 +1,8 @@
 """What a network is, as plain data: its widths, its parameters and its MACs in closed form.
 
 Nothing here knows torch. A variant of an architecture is another `Architecture`, made by a function
-(see `families`); a network is built from one by `networks.build`. What a family of networks must say of
-itself stands in `family.Family`; each is a module beside this one and a line in the tables below.
+(see `families`); a network is built from one by `networks.build`. A family of networks is a
+`family.Family`, in a module of its own, and a line in the tables below.
 
 Counting: a multiply-accumulate counts 1. Convolutions and linear layers are counted, for one image;
 normalisation, activations, additions and pooling are not. Parameters are all trainable numbers.
@@ -14,20 +14,25 @@ import re
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
-from horticulture.architecture import densenet, densenet_bc, preresnet, resnet, vgg, wide_resnet
-from horticulture.architecture.family import Family, Shape, Widths
+from horticulture.architecture.densenet import DenseNet
+from horticulture.architecture.densenet_bc import DenseNetBC
+from horticulture.architecture.family import Family, Limits, Shape, Widths
 from horticulture.architecture.layer import Layer
+from horticulture.architecture.preresnet import PreResNet
+from horticulture.architecture.resnet import ResNet
+from horticulture.architecture.vgg import VGG
+from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError, check_choice
 
 __all__ = ["FAMILIES", "NAMES", "Architecture", "Layer", "named"]
 
 FAMILIES: dict[str, Family] = {
-    "wide_resnet": wide_resnet,
-    "vgg": vgg,
-    "resnet": resnet,
-    "preresnet": preresnet,
-    "densenet": densenet,
-    "densenet_bc": densenet_bc,
+    "wide_resnet": WideResNet(),
+    "vgg": VGG(),
+    "resnet": ResNet(),
+    "preresnet": PreResNet(),
+    "densenet": DenseNet(),
+    "densenet_bc": DenseNetBC(),
 }
 
 # What the field calls them: the pattern of the name, whose numbers the family's `standard` takes.
@@ -62,7 +67,9 @@ class Architecture(Shape):
         if min(self.trunk, default=1) < 1:
             raise InputError(f"widths below the least possible: trunk {self.trunk}")
         FAMILIES[self.family].check(self)
-        for name, width, least, most in zip(self.groups, self.widths, self.least, self.most, strict=True):
+        for name, width, least, most in zip(
+            self.groups, self.widths, self.min_widths, self.max_widths, strict=True
+        ):
             if width < least:
                 raise InputError(f"group {name} has at least {least} channels, not {width}: {self.widths}")
             if most is not None and width > most:
@@ -89,19 +96,19 @@ class Architecture(Shape):
         return FAMILIES[self.family].groups(self)
 
     @property
-    def blocks(self) -> tuple[tuple[int, ...], ...]:
-        """For every residual block that can leave as a whole the places of its groups; gone: all are 0."""
+    def blocks(self) -> tuple[Widths, ...]:
+        """For every residual block that can be removed as a whole, the indices of its groups."""
         return FAMILIES[self.family].blocks(self)
 
     @property
-    def least(self) -> Widths:
+    def min_widths(self) -> Widths:
         """The smallest width that each group may have: 0 where a shortcut remains."""
-        return FAMILIES[self.family].least(self)
+        return FAMILIES[self.family].min_widths(self)
 
     @property
-    def most(self) -> tuple[int | None, ...]:
-        """The largest width that each group may have: what a selection selects from, else None."""
-        return FAMILIES[self.family].most(self)
+    def max_widths(self) -> Limits:
+        """The largest width that each group may have: None, or how many channels a selection selects from."""
+        return FAMILIES[self.family].max_widths(self)
 
     @cached_property
     def id(self) -> str:

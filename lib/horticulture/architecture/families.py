@@ -8,21 +8,23 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import TypedDict, Unpack
 
-from horticulture.architecture import FAMILIES as NETWORKS
-from horticulture.architecture import Architecture
+from horticulture.architecture import FAMILIES, Architecture
 from horticulture.errors import InputError
 
 CLOSE = 0.01  # a member this near to the wanted size is taken as it is
 
 
-def width(
-    whole: Architecture,
-    *,
-    params: int | None = None,
-    macs: int | None = None,
-    scale: float | None = None,
-) -> Architecture:
+class Size(TypedDict, total=False):
+    """What a member's size is given by: exactly one of these."""
+
+    params: int | None
+    macs: int | None
+    scale: float | None
+
+
+def width(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """Narrower or wider everywhere but in a residual network's stem: WRN-d-k with a fractional k.
 
     What that means for a family of networks is said by its `narrower`. For a DenseNet it is the growth rate,
@@ -30,64 +32,38 @@ def width(
     """
 
     def member(factor: float) -> Architecture:
-        trunk, widths = NETWORKS[whole.family].narrower(whole, factor)
+        trunk, widths = FAMILIES[whole.family].narrower(whole, factor)
         return replace(whole, trunk=trunk, widths=widths)
 
-    return search_scale(member, params, macs, scale)
+    return search_scale(member, size)
 
 
-def bottleneck(
-    whole: Architecture,
-    *,
-    params: int | None = None,
-    macs: int | None = None,
-    scale: float | None = None,
-) -> Architecture:
+def bottleneck(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """The same trunk with `int(scale * width)` channels in every group: in the middle of every block.
 
     Both convolutions stay 3 x 3, as in the published code; it is not a 1-3-1 block.
     """
     return search_scale(
-        lambda factor: clamp_widths(whole, (int(factor * n + 1e-9) for n in whole.widths)),
-        params,
-        macs,
-        scale,
-        whole.widths,
+        lambda factor: clamp_widths(whole, (int(factor * n + 1e-9) for n in whole.widths)), size, whole.widths
     )
 
 
-def copycat(
-    pruned: Architecture,
-    *,
-    params: int | None = None,
-    macs: int | None = None,
-    scale: float | None = None,
-) -> Architecture:
+def copycat(pruned: Architecture, **size: Unpack[Size]) -> Architecture:
     """A pruned profile scaled linearly to another size; a group that vanished stays vanished."""
     return search_scale(
-        lambda factor: clamp_widths(pruned, (round(factor * n) for n in pruned.widths)),
-        params,
-        macs,
-        scale,
-        pruned.widths,
+        lambda factor: clamp_widths(pruned, (round(factor * n) for n in pruned.widths)), size, pruned.widths
     )
 
 
-def depth(
-    whole: Architecture,
-    *,
-    params: int | None = None,
-    macs: int | None = None,
-    scale: float | None = None,
-) -> Architecture:
+def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """Fewer blocks, dropped from the end of every stage. Depths are few: the nearest one is given.
 
-    scale: the share of the depths that there are, up to the whole one; for blocks it is the share of blocks.
+    scale: the fraction of the depths that there are, up to the whole one; for blocks, the fraction of blocks.
     Raises InputError where a smaller or a deeper network is wanted, and there is none.
     """
-    shapes = NETWORKS[whole.family].shallower(whole)
+    shapes = FAMILIES[whole.family].shallower(whole)
     members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
-    cost, wanted = _one_wish(params, macs, scale)
+    cost, wanted, scale = _parse(size)
     if len(members) == 1 and (scale < 1 if scale is not None else wanted < cost(whole)):
         raise InputError(f"there is no {whole.family} shallower than {whole.depth}")
     if scale is not None:
@@ -98,36 +74,24 @@ def depth(
     return min(members, key=lambda a: abs(cost(a) - wanted))
 
 
-FAMILIES: dict[str, Callable[..., Architecture]] = {
-    "width": width,
-    "depth": depth,
-    "bottleneck": bottleneck,
-    "copycat": copycat,
-}
-
-
 def clamp_widths(whole: Architecture, widths: Iterable[int]) -> Architecture:
-    """Those widths, as near as the groups can have them."""
-    limits = zip(widths, whole.least, whole.most, strict=True)
+    """The architecture with these widths, each kept within what its group can have."""
+    limits = zip(widths, whole.min_widths, whole.max_widths, strict=True)
     return whole.with_widths(
         tuple(max(least, n if most is None else min(most, n)) for n, least, most in limits)
     )
 
 
 def search_scale(
-    member: Callable[[float], Architecture],
-    params: int | None,
-    macs: int | None,
-    scale: float | None,
-    shape: Sequence[float] | None = None,
+    member: Callable[[float], Architecture], size: Size, shape: Sequence[float] | None = None
 ) -> Architecture:
-    """The member at `scale`, or the one whose cost is nearest to what is wanted, by bisection.
+    """The member at a scale, or the one whose cost is nearest to what is wanted, by bisection.
 
     Where a member misses by more than `CLOSE`, some groups take a step more than others; and where it still
     does, and the groups are multiples of a `shape`, each may be rounded either way: none is further than one
     channel from the exact multiple. Raises InputError if there is no member of that size.
     """
-    cost, wanted = _one_wish(params, macs, scale)
+    cost, wanted, scale = _parse(size)
     if scale is not None:
         return member(scale)
     least, most = 0.0, 1.0
@@ -196,13 +160,14 @@ def _replaced(widths: Sequence[int], others: Iterable[tuple[int, int]]) -> tuple
     return tuple(found)
 
 
-def _one_wish(
-    params: int | None, macs: int | None, scale: float | None
-) -> tuple[Callable[[Architecture], int], int]:
-    if sum(wish is not None for wish in (params, macs, scale)) != 1:
+def _parse(size: Size) -> tuple[Callable[[Architecture], int], int, float | None]:
+    """How to count the cost of an architecture, the cost that is wanted, and the scale if that is given."""
+    given = {name: value for name, value in size.items() if value is not None}
+    if len(given) != 1 or not given.keys() <= {"params", "macs", "scale"}:
         raise InputError("say exactly one of params, macs and scale")
+    scale = size.get("scale")
     if scale is not None and scale <= 0:
         raise InputError(f"scale must be positive, not {scale}")
-    if macs is not None:
-        return (lambda a: a.macs), macs
-    return (lambda a: a.params), params or 0
+    if "macs" in given:
+        return (lambda a: a.macs), size["macs"] or 0, None
+    return (lambda a: a.params), size.get("params") or 0, scale

@@ -32,6 +32,6 @@ class Layer(NamedTuple):
         return self.kernel**2 * self.inputs * self.outputs * self.positions
 
 
-def halved(size: int) -> int:
+def halve(size: int) -> int:
     """Output size of a padded 3 x 3 convolution of stride 2, or of a 1 x 1 one."""
     return (size + 1) // 2

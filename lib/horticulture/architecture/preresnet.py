@@ -8,103 +8,99 @@ what is left of the others still counts as parameters, but no image goes through
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Shape, Widths, counted, in_stages, scaled, shares, stage_length
-from horticulture.architecture.layer import Layer, halved
+from horticulture.architecture.family import Limits, Shape, ThreeStages, Widths, scale_selections, scale_width
+from horticulture.architecture.layer import Layer, halve
 
 EXPANSION = 4  # trunk channels for every channel inside a block
 
 
-def length(depth: int) -> int:
-    """Blocks in each of the three stages. Raises InputError if the depth is not 9n + 2."""
-    return stage_length(depth, 9, 2, "PreResNet")
+class PreResNet(ThreeStages):
+    """Three groups a block, and one more in front of the classifier."""
 
+    title, trunk_size, layers_per_block, rest = "PreResNet", 4, 9, 2
 
-def standard(depth: int, width: int = 16) -> tuple[Widths, Widths]:
-    """PreResNet-depth: a stem of `width`, blocks of `1, 2, 4 x width` inside and 4 x that outside."""
-    widths: list[int] = []
-    inputs = width
-    for inside in (width, 2 * width, 4 * width):
-        for _ in range(length(depth)):
-            widths += [inputs, inside, inside]
-            inputs = EXPANSION * inside
-    return (width, *(EXPANSION * times * width for times in (1, 2, 4))), (*widths, inputs)
+    def standard(self, depth: int, width: int = 16) -> tuple[Widths, Widths]:
+        """PreResNet-depth: a stem of `width`, blocks of `1, 2, 4 x width` inside and 4 x that outside."""
+        widths: list[int] = []
+        inputs = width
+        for inside in (width, 2 * width, 4 * width):
+            for _ in range(self.length(depth)):
+                widths += [inputs, inside, inside]
+                inputs = EXPANSION * inside
+        return (width, *(EXPANSION * times * width for times in (1, 2, 4))), (*widths, inputs)
 
+    def layers(self, a: Shape) -> Iterator[Layer]:
+        """Every layer with weights, in forward order."""
+        channels, height, width = a.image
+        stem, *stages = a.trunk
+        inner = iter(a.widths)
+        yield Layer("stem", "conv", channels, stem, 3, height * width)
+        inputs = stem
+        for stage, outputs in enumerate(stages):
+            for block in range(self.length(a.depth)):
+                enters = stage > 0 and block == 0
+                name, selected, first, second = (
+                    f"{stage + 1}.{block + 1}",
+                    next(inner),
+                    next(inner),
+                    next(inner),
+                )
+                alive = min(selected, first, second) > 0
+                before = height * width
+                if enters:
+                    height, width = halve(height), halve(width)
+                after = height * width
+                yield Layer(f"{name}.norm1", "norm", selected, selected)
+                yield Layer(f"{name}.conv1", "conv", selected, first, 1, before * alive)
+                yield Layer(f"{name}.norm2", "norm", first, first)
+                yield Layer(f"{name}.conv2", "conv", first, second, 3, after * alive)
+                yield Layer(f"{name}.norm3", "norm", second, second)
+                yield Layer(f"{name}.conv3", "conv", second, outputs, 1, after * alive)
+                if enters or inputs != outputs:
+                    yield Layer(f"{name}.shortcut", "conv", inputs, outputs, 1, after)
+                inputs = outputs
+        selected = next(inner)
+        yield Layer("norm", "norm", selected, selected)
+        yield Layer("classifier", "linear", selected, a.classes)
 
-def check(a: Shape) -> None:
-    """Raise InputError unless there are 4 trunk widths, 3 groups a block and one at the end."""
-    counted(a, "PreResNet", 4, 9 * length(a.depth) + 1)
+    def groups(self, a: Shape) -> tuple[str, ...]:
+        """`stage.block.select`, `.conv1`, `.conv2`, and `3.end`."""
+        return (
+            *(f"{block}.{what}" for block in super().groups(a) for what in ("select", "conv1", "conv2")),
+            "3.end",
+        )
 
+    def blocks(self, a: Shape) -> tuple[Widths, ...]:
+        """Three groups each; the last selection belongs to none."""
+        return tuple((group, group + 1, group + 2) for group in range(0, len(a.widths) - 1, 3))
 
-def layers(a: Shape) -> Iterator[Layer]:
-    """Every layer with weights, in forward order."""
-    channels, height, width = a.image
-    stem, *stages = a.trunk
-    inner = iter(a.widths)
-    yield Layer("stem", "conv", channels, stem, 3, height * width)
-    inputs = stem
-    for stage, outputs in enumerate(stages):
-        for block in range(length(a.depth)):
-            enters = stage > 0 and block == 0
-            name, selected, first, second = f"{stage + 1}.{block + 1}", next(inner), next(inner), next(inner)
-            alive = min(selected, first, second) > 0
-            before = height * width
-            if enters:
-                height, width = halved(height), halved(width)
-            after = height * width
-            yield Layer(f"{name}.norm1", "norm", selected, selected)
-            yield Layer(f"{name}.conv1", "conv", selected, first, 1, before * alive)
-            yield Layer(f"{name}.norm2", "norm", first, first)
-            yield Layer(f"{name}.conv2", "conv", first, second, 3, after * alive)
-            yield Layer(f"{name}.norm3", "norm", second, second)
-            yield Layer(f"{name}.conv3", "conv", second, outputs, 1, after * alive)
-            if enters or inputs != outputs:
-                yield Layer(f"{name}.shortcut", "conv", inputs, outputs, 1, after)
-            inputs = outputs
-    selected = next(inner)
-    yield Layer("norm", "norm", selected, selected)
-    yield Layer("classifier", "linear", selected, a.classes)
+    def min_widths(self, a: Shape) -> Widths:
+        """A block may vanish; the classifier must read something."""
+        return (*(0,) * (len(a.widths) - 1), 1)
 
+    def max_widths(self, a: Shape) -> Limits:
+        """A selection cannot exceed the trunk."""
+        return self._limits(a.trunk, a.depth)
 
-def groups(a: Shape) -> tuple[str, ...]:
-    """`stage.block.select`, `.conv1`, `.conv2`, and `3.end`."""
-    blocks = in_stages(range(1, length(a.depth) + 1))
-    return (*(f"{block}.{what}" for block in blocks for what in ("select", "conv1", "conv2")), "3.end")
+    def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
+        """Everywhere but in the stem; a selection keeps its share of what there is to select from."""
+        stem, *stages = a.trunk
+        trunk = (stem, *(scale_width(n, factor) for n in stages))
+        return trunk, scale_selections(
+            a.widths, self._limits(a.trunk, a.depth), self._limits(trunk, a.depth), factor
+        )
 
+    def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
+        """Blocks are dropped from the end of every stage."""
+        whole = self.length(a.depth)
+        *inner, end = a.widths
+        for kept in range(1, whole + 1):
+            yield 9 * kept + 2, (*(n for i, n in enumerate(inner) if i // 3 % whole < kept), end)
 
-def blocks(a: Shape) -> tuple[tuple[int, ...], ...]:
-    """Three groups each; the last selection belongs to none."""
-    return tuple((group, group + 1, group + 2) for group in range(0, len(a.widths) - 1, 3))
-
-
-def least(a: Shape) -> Widths:
-    """A block may vanish; the classifier must read something."""
-    return (*(0,) * (len(a.widths) - 1), 1)
-
-
-def most(a: Shape) -> tuple[int | None, ...]:
-    """A selection cannot exceed the trunk."""
-    return _limits(a.trunk, a.depth)
-
-
-def narrower(a: Shape, factor: float) -> tuple[Widths, Widths]:
-    """Everywhere but in the stem; a selection keeps its share of what there is to select from."""
-    stem, *stages = a.trunk
-    trunk = (stem, *(scaled(n, factor) for n in stages))
-    return trunk, shares(a.widths, _limits(a.trunk, a.depth), _limits(trunk, a.depth), factor)
-
-
-def shallower(a: Shape) -> Iterator[tuple[int, Widths]]:
-    """Blocks are dropped from the end of every stage."""
-    whole = length(a.depth)
-    *inner, end = a.widths
-    for kept in range(1, whole + 1):
-        yield 9 * kept + 2, (*(n for i, n in enumerate(inner) if i // 3 % whole < kept), end)
-
-
-def _limits(trunk: Widths, depth: int) -> tuple[int | None, ...]:
-    stem, *stages = trunk
-    inputs = [
-        stem,
-        *(stage for stage in stages for _ in range(length(depth))),
-    ]  # of blocks, end
-    return (*(limit for there in inputs[:-1] for limit in (there, None, None)), inputs[-1])
+    def _limits(self, trunk: Widths, depth: int) -> Limits:
+        stem, *stages = trunk
+        inputs = [
+            stem,
+            *(stage for stage in stages for _ in range(self.length(depth))),
+        ]  # of blocks, end
+        return (*(limit for there in inputs[:-1] for limit in (there, None, None)), inputs[-1])

@@ -7,20 +7,21 @@ et al. (2019, section 5) ask with these whether the shape that pruning finds is 
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
 from horticulture.architecture import Architecture
-from horticulture.architecture.families import clamp_widths, search_scale
+from horticulture.architecture.families import Size, clamp_widths, search_scale
 from horticulture.errors import InputError
 
 
-class OnlyOneWay(InputError):
-    """What cannot be dealt, or chosen, anew: the outcome would always be the same."""
+class NoAlternativeError(InputError):
+    """Nothing can be shuffled or selected anew, for the outcome would always be the same."""
 
 
-def shares(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
+def kept_fractions(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
     """What is left of every group, 0 to 1. Raises InputError if the two have other groups."""
     _same_groups([pruned], whole)
     return tuple(left / max(1, full) for left, full in zip(pruned.widths, whole.widths, strict=True))
@@ -42,10 +43,7 @@ def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tupl
 def guided(
     whole: Architecture,
     profile: Sequence[float],
-    *,
-    params: int | None = None,
-    macs: int | None = None,
-    scale: float | None = None,
+    **size: Unpack[Size],
 ) -> Architecture:
     """`whole` with the same share in all groups of a stage: the profile's, scaled to the wanted size.
 
@@ -59,30 +57,22 @@ def guided(
     shape = [profile[order.index(stage)] * n for stage, n in zip(stages, whole.widths, strict=True)]
     return search_scale(
         lambda factor: clamp_widths(whole, (max(1, round(factor * n)) for n in shape)),
-        params,
-        macs,
-        scale,
+        size,
         shape,
     )
 
 
-def uniform(
-    whole: Architecture,
-    *,
-    params: int | None = None,
-    macs: int | None = None,
-    scale: float | None = None,
-) -> Architecture:
+def uniform(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """`whole` with one share in all groups: what `guided` makes of a profile that says nothing."""
-    return guided(whole, [1.0] * len(_distinct(_stages(whole))), params=params, macs=macs, scale=scale)
+    return guided(whole, [1.0] * len(_distinct(_stages(whole))), **size)
 
 
 def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architecture:
     """The same widths dealt out anew among blocks of the same full widths: does the place matter?
 
-    A block moves as one (all groups `stage.block`, and most have one): one that has left stays whole in its
-    leaving, and no group becomes wider than it was in `whole`. The widths are never those that came in.
-    Raises InputError if the two have other groups, OnlyOneWay where nothing dealt anew is another network.
+    A block moves as one, with all its groups `stage.block.*`; no group becomes wider than it was in `whole`.
+    The widths are never those that came in. Raises InputError if the two have other groups, and
+    NoAlternativeError where no shuffling gives another network.
     """
     _same_groups([pruned], whole)
     blocks: dict[str, list[int]] = {}
@@ -93,7 +83,9 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
         of_a_size.setdefault(tuple(whole.widths[group] for group in block), []).append(block)
     left = [{tuple(pruned.widths[group] for group in block) for block in same} for same in of_a_size.values()]
     if all(len(widths) == 1 for widths in left):
-        raise OnlyOneWay("blocks of one full width have one width left: no shuffling gives another network")
+        raise NoAlternativeError(
+            "blocks of one full width have one width left: no shuffling gives another network"
+        )
     draw = np.random.default_rng(seed)
     widths = pruned.widths
     while widths == pruned.widths:  # drawing again leaves all other outcomes as likely as each other
@@ -102,7 +94,7 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
 
 
 def similarity(architectures: Sequence[Architecture], whole: Architecture) -> float:
-    """How alike several prunings of one network came out, 0 to 1 (all the same).
+    """How alike several pruning runs of one network came out, 0 to 1 (all the same).
 
     1 minus the mean, over pairs of networks and over groups weighted by their full width, of the
     difference in share: 0.9 means that two of them differ in the width of a group by 10 % of its channels.

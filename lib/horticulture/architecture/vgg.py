@@ -6,7 +6,7 @@ linear layer. There is no trunk: every convolution is a group, read by the next,
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Shape, Widths, counted, scaled, seen
+from horticulture.architecture.family import Family, Shape, Widths
 from horticulture.architecture.layer import Layer
 from horticulture.errors import InputError
 
@@ -18,7 +18,6 @@ PLANS: dict[int, tuple[int, ...]] = {
     16: (2, 2, 3, 3, 3),
     19: (2, 2, 4, 4, 4),
 }
-LEAST_SIZE = 16  # pixels: four max pools
 
 
 def plan(depth: int) -> tuple[int, ...]:
@@ -28,66 +27,49 @@ def plan(depth: int) -> tuple[int, ...]:
     return PLANS[depth]
 
 
-def standard(depth: int, width: int = 64) -> tuple[Widths, Widths]:
-    """VGG-depth with `width` channels in the first stage, then 2, 4, 8 and 8 times as many."""
-    return (), tuple(
-        times * width for times, count in zip((1, 2, 4, 8, 8), plan(depth), strict=True) for _ in range(count)
-    )
+class VGG(Family):
+    """Every convolution is a group and keeps a channel, for nothing leads past it."""
 
+    title, trunk_size, smallest_image = "VGG", 0, 16  # four max pools
 
-def check(a: Shape) -> None:
-    """Raise InputError unless there is a group a convolution, and images are 16 x 16 or larger."""
-    counted(a, "VGG", 0, sum(plan(a.depth)))
-    seen(a, "VGG", LEAST_SIZE)
+    def standard(self, depth: int, width: int = 64) -> tuple[Widths, Widths]:
+        """VGG-depth with `width` channels in the first stage, then 2, 4, 8 and 8 times as many."""
+        return (), tuple(
+            times * width
+            for times, count in zip((1, 2, 4, 8, 8), plan(depth), strict=True)
+            for _ in range(count)
+        )
 
+    def layers(self, a: Shape) -> Iterator[Layer]:
+        """Every layer with weights, in forward order."""
+        inputs, height, width = a.image
+        inner = iter(a.widths)
+        for stage, count in enumerate(plan(a.depth)):
+            if stage > 0:
+                height, width = height // 2, width // 2
+            for place in range(count):
+                name, outputs = f"{stage + 1}.{place + 1}", next(inner)
+                yield Layer(f"{name}.conv", "conv", inputs, outputs, 3, height * width)
+                yield Layer(f"{name}.norm", "norm", outputs, outputs)
+                inputs = outputs
+        yield Layer("classifier", "linear", inputs, a.classes)
 
-def layers(a: Shape) -> Iterator[Layer]:
-    """Every layer with weights, in forward order."""
-    inputs, height, width = a.image
-    inner = iter(a.widths)
-    for stage, count in enumerate(plan(a.depth)):
-        if stage > 0:
-            height, width = height // 2, width // 2
-        for place in range(count):
-            name, outputs = f"{stage + 1}.{place + 1}", next(inner)
-            yield Layer(f"{name}.conv", "conv", inputs, outputs, 3, height * width)
-            yield Layer(f"{name}.norm", "norm", outputs, outputs)
-            inputs = outputs
-    yield Layer("classifier", "linear", inputs, a.classes)
+    def groups(self, a: Shape) -> tuple[str, ...]:
+        """`stage.convolution`."""
+        return tuple(
+            f"{stage}.{place}"
+            for stage, count in enumerate(plan(a.depth), 1)
+            for place in range(1, count + 1)
+        )
 
-
-def groups(a: Shape) -> tuple[str, ...]:
-    """`stage.convolution`."""
-    return tuple(
-        f"{stage}.{place}" for stage, count in enumerate(plan(a.depth), 1) for place in range(1, count + 1)
-    )
-
-
-def blocks(a: Shape) -> tuple[tuple[int, ...], ...]:
-    """There are none."""
-    return ()
-
-
-def least(a: Shape) -> Widths:
-    """Nothing leads past a convolution: each keeps a channel."""
-    return (1,) * len(a.widths)
-
-
-def most(a: Shape) -> tuple[int | None, ...]:
-    """There is no limit."""
-    return (None,) * len(a.widths)
-
-
-def narrower(a: Shape, factor: float) -> tuple[Widths, Widths]:
-    """Every convolution."""
-    return (), tuple(scaled(n, factor) for n in a.widths)
-
-
-def shallower(a: Shape) -> Iterator[tuple[int, Widths]]:
-    """Convolutions are dropped from the end of the stages, as the plans of smaller depths say."""
-    whole = plan(a.depth)
-    for depth, counts in PLANS.items():
-        if depth <= a.depth:
-            widths = iter(a.widths)
-            stages = [[next(widths) for _ in range(count)] for count in whole]
-            yield depth, tuple(n for stage, count in zip(stages, counts, strict=True) for n in stage[:count])
+    def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
+        """Convolutions are dropped from the end of the stages, as the plans of smaller depths say."""
+        whole = plan(a.depth)
+        for depth, counts in PLANS.items():
+            if depth <= a.depth:
+                widths = iter(a.widths)
+                stages = [[next(widths) for _ in range(count)] for count in whole]
+                yield (
+                    depth,
+                    tuple(n for stage, count in zip(stages, counts, strict=True) for n in stage[:count]),
+                )

@@ -1,4 +1,4 @@
-"""What a training may begin with when a pruning has said which channels, or which weights, remain."""
+"""What a training run may begin with once a pruning run has said which channels, or which weights, remain."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +70,7 @@ def _another(run: Run) -> torch.Generator:
 def _cut(run: Run, outputs: Path, whole: Network) -> Network:
     """The same channels of another network as big as the one that was pruned."""
     assert run.start is not None
-    remaining = runs.remaining(run.start, runs.removals(run.start, outputs), run.recipe["round"])
+    remaining = runs.remaining_channels(run.start, runs.removals(run.start, outputs), run.recipe["round"])
     for group, channels in zip(whole.groups, remaining, strict=True):
         surgery.keep_channels(group, channels)
     return whole

@@ -1,4 +1,4 @@
-"""Networks and data as they are wanted again: of a finished run, of any round of a pruning."""
+"""Networks and data as they are wanted again: of a finished run, of any round of a pruning run."""
 
 import hashlib
 import warnings
@@ -88,12 +88,12 @@ def load(run: Run, outputs: Path) -> Network:
 
 
 def network_at(run: Run, outputs: Path, round_: int, device: str = "auto") -> Network:
-    """The network of a finished pruning after that round: the last from its weights, others replayed."""
+    """The network of a finished pruning run after that round: the last from its weights, others replayed."""
     return load(run, outputs) if round_ == run.recipe["rounds"] else restore(run, outputs, round_, device)
 
 
 def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: bool = True) -> Network:
-    """The network of any round of a pruning, on that device, replayed from the state kept before it.
+    """The network of any round of a pruning run, on that device, replayed from the state kept before it.
 
     What went is read from the record, and with as many threads as then the weights are the same to the last
     bit on the same kind of machine with the same torch; that is checked, and elsewhere a warning says that
@@ -108,7 +108,7 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
         where = runs.folder(run, outputs)
         raise InputError(f"{run}: no state is kept before round {round}: delete {where} to make it again")
     place, removed = hardware.resolve_device(device), runs.removals(run, outputs)
-    images, recorded = images_of(run, str(place)), runs.gone_by_round(removed)
+    images, recorded = images_of(run, str(place)), runs.removed_by_round(removed)
     with hardware.threads(found[1].numbers["threads"]):
         pruner = resume_pruner(run, outputs, images, found[1], recorded=recorded)
         if pruner.round <= round:
@@ -164,7 +164,7 @@ def resume_pruner(
 
 
 def init_generator(shape: Architecture, seed: int) -> torch.Generator:
-    """What a training from scratch takes its random numbers from.
+    """What training from scratch takes its random numbers from.
 
     Every shape has draws of its own: with the seed alone a pruned shape would begin with the whole network's
     initial weights, in every layer up to the first narrower one, and be half a lottery ticket.
@@ -174,6 +174,6 @@ def init_generator(shape: Architecture, seed: int) -> torch.Generator:
 
 
 def initial_network(run: Run, seed: int, generator: torch.Generator | None = None) -> Network:
-    """The network that a training from scratch with that seed begins with."""
+    """The network that training from scratch with that seed begins with."""
     generator = generator or init_generator(run.architecture, seed)
     return networks.build(run.architecture, generator, run.recipe.get("selections"))

@@ -26,7 +26,7 @@ def train(
     seed: int,
     selections: Sequence[Sequence[int]] | None = None,
 ) -> Run:
-    """The description of a training from scratch. source: from `source`.
+    """The description of training from scratch. source: from `source`.
 
     selections: which channels of its trunk each group selects, where groups do (see `networks.build`). Those
     that it would select anyway are not described.
@@ -43,7 +43,7 @@ def train(
 
 def _even(shape: Architecture) -> list[list[int]]:
     """What each group selects without being described: see `networks.layers.ChannelSelection`."""
-    groups = zip(shape.widths, shape.most, strict=True)
+    groups = zip(shape.widths, shape.max_widths, strict=True)
     return [[c * most // width for c in range(width)] if most is not None else [] for width, most in groups]
 
 
@@ -67,7 +67,7 @@ def prune(start: Run, recipe: PruningRecipe) -> Run:
 def finetune(
     pruned: Run, round_: int, shape: Architecture, recipe: TrainingRecipe, weights: str = "kept"
 ) -> Run:
-    """The description of training on after a round of a pruning, which left the architecture `shape`.
+    """The description of training on after a round of a pruning run, which left the architecture `shape`.
 
     weights: what it begins with, a name in `initialization.WEIGHTS`.
     """

@@ -59,7 +59,7 @@ def _select(network: Network, wanted: Sequence[Sequence[int]]) -> None:
         raise InputError(
             f"selections are given for {len(wanted)} groups, and there are {len(network.groups)}"
         )
-    limits = network.architecture.most
+    limits = network.architecture.max_widths
     for group, places, there in zip(network.groups, wanted, limits, strict=True):
         if group.selection is None or there is None:
             continue

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from horticulture.architecture import Architecture, densenet
+from horticulture.architecture import Architecture
 from horticulture.networks.layers import Convolution, Network, SelectNormReLU, global_average_pool
 
 
@@ -40,14 +40,12 @@ class DenseNet(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         stem, growth = architecture.trunk
-        layers = densenet.length(architecture.depth)
-        shapes = zip(
-            densenet.maps(stem, growth, architecture.depth), architecture.widths, strict=True
-        )  # of every selection
+        per_stage = len(architecture.widths) // 3  # layers, and the selection at the end
+        available = [most or 0 for most in architecture.max_widths]  # in front of every selection
         self.stem = Convolution(architecture.image[0], stem, 3)
         chain: list[Dense | Transition] = []
-        for place, (inputs, selected) in enumerate(shapes, 1):
-            if place % (layers + 1):
+        for place, (inputs, selected) in enumerate(zip(available, architecture.widths, strict=True), 1):
+            if place % per_stage:
                 chain.append(Dense(inputs, selected, growth))
             elif place < len(architecture.widths):
                 chain.append(Transition(inputs, selected))

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from horticulture.architecture import Architecture, densenet_bc
+from horticulture.architecture import Architecture
 from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
@@ -49,7 +49,7 @@ class DenseNetBC(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         maps, growth = architecture.trunk
-        layers = densenet_bc.length(architecture.depth)
+        layers = len(architecture.widths) // 3
         widths = iter(architecture.widths)
         self.stem = Convolution(architecture.image[0], maps, 3)
         chain: list[nn.Module] = []

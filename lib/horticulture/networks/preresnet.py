@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from horticulture.architecture import Architecture, preresnet
+from horticulture.architecture import Architecture
 from horticulture.networks.layers import Convolution, Group, Network, SelectNormReLU, global_average_pool
 
 
@@ -51,7 +51,7 @@ class PreResNet(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         stem, *stages = architecture.trunk
-        blocks = preresnet.length(architecture.depth)
+        blocks = len(architecture.blocks) // len(stages)
         names, widths = iter(architecture.groups), iter(architecture.widths)
         self.stem = Convolution(architecture.image[0], stem, 3)
         chain: list[Block] = []

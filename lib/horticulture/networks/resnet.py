@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from horticulture.architecture import Architecture, resnet
+from horticulture.architecture import Architecture
 from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
@@ -49,7 +49,7 @@ class ResNet(Network):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
-        blocks = resnet.length(architecture.depth)
+        blocks = len(architecture.widths) // len(architecture.trunk)
         widths = iter(architecture.widths)
         inputs = architecture.trunk[0]
         self.stem = Convolution(architecture.image[0], inputs, 3)

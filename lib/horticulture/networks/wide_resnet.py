@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from horticulture.architecture import Architecture, wide_resnet
+from horticulture.architecture import Architecture
 from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
@@ -41,7 +41,7 @@ class WideResNet(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         stem, *stages = architecture.trunk
-        blocks = wide_resnet.length(architecture.depth)
+        blocks = len(architecture.widths) // len(stages)
         widths = iter(architecture.widths)
         self.stem = Convolution(architecture.image[0], stem, 3)
         chain: list[Block] = []

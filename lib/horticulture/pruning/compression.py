@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from horticulture.errors import InputError
 from horticulture.pruning import huffman
-from horticulture.pruning.unstructured import match_layout, pairs, weights
+from horticulture.pruning.unstructured import match_layout, match_weights, weights
 from horticulture.training.callbacks import StepCallback
 
 ROUNDS = 1000  # of Lloyd's algorithm at most; a round costs next to nothing
@@ -86,7 +86,7 @@ def share_weights(network: nn.Module, masks: dict[str, Tensor], bits: int) -> Sh
     if not 1 <= bits <= 16:
         raise InputError(f"bits must be 1 to 16, not {bits!r}")
     shared = {}
-    for name, weight, mask in pairs(network, masks):
+    for name, weight, mask in match_weights(network, masks):
         kept = mask.flatten()
         values = weight.flatten()[kept].double().cpu().numpy()
         centroids, numbers = k_means(values, 2**bits)
@@ -108,7 +108,7 @@ class WeightSharingCallback(StepCallback):
     def __init__(self, network: nn.Module, shared: Shared) -> None:
         self._weights = weights(network)
         codes = {name: layer.codes for name, layer in shared.items()}
-        self._codes = {name: tensor for name, _, tensor in pairs(network, codes)}
+        self._codes = {name: tensor for name, _, tensor in match_weights(network, codes)}
         self._codebooks = {name: layer.codebook.clone() for name, layer in shared.items()}
         self.after_step()
 
@@ -151,7 +151,7 @@ class WeightSharingCallback(StepCallback):
         self.after_step()
 
     def _follow(self) -> None:
-        """To where the network is: a training may have moved it."""
+        """To where the network is: a trainer may have moved it."""
         for name, weight in self._weights.items():
             self._codes[name] = match_layout(self._codes[name], weight)
             self._codebooks[name] = self._codebooks[name].to(weight.device)
@@ -196,7 +196,7 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
     if not 1 <= index_bits <= 16:
         raise InputError(f"index_bits must be 1 to 16, not {index_bits!r}")
     layers, rest, parts = [], [], []
-    for name, weight, codes in pairs(network, {name: layer.codes for name, layer in shared.items()}):
+    for name, weight, codes in match_weights(network, {name: layer.codes for name, layer in shared.items()}):
         codebook = shared[name].codebook.to(weight.device)
         if not torch.equal(weight, codebook[codes].to(weight.dtype)):
             raise InputError(f"{name} has other weights than its codebook: train it with Sharing")

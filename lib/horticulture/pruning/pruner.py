@@ -30,7 +30,7 @@ class PruningRound(NamedTuple):
 
     Round 0 removes nothing. A channel in `gone` has its number in the whole network; single weights that
     were removed are not listed. `params`: those that are left. Errors in percent, not a number in rounds that
-    are not evaluated; `images` seen since the pruning began; `digest`: of the weights (`evaluation.digest`).
+    are not evaluated; `images` seen since the run began; `digest`: of the weights (`evaluation.digest`).
     """
 
     round: int

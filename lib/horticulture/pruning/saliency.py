@@ -81,7 +81,8 @@ class Criterion:
 
     `from_gradients`: a function of a batch's (batch, channel) contributions and of height times width; the
     score is its mean over a round's steps. `from_weights`: a function of a group as it stands when it is
-    scored. `precomputed`: the scores come from the training that the network had (see `penalties.scores`).
+    scored. `precomputed`: the scores come from the network's training run (see
+    `penalties.scores_from_factors`).
     With none of these the score is random.
 
     `scope` says which scores may be compared if a plan does not: those of the whole network (`global`) or
@@ -98,8 +99,8 @@ class Criterion:
     granularity: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
 
 
-def called(criterion: str, scope: str) -> str:
-    """What a criterion is called where its scores are compared so: `l1 (global)` if it is not its own way."""
+def criterion_label(criterion: str, scope: str) -> str:
+    """The label of a criterion in a scope: `l1 (global)`, or the name alone in the criterion's own scope."""
     own = CRITERIA[check_choice(criterion, CRITERIA, "criterion")].scope
     return criterion if scope in ("", own) else f"{criterion} ({scope})"
 
@@ -114,18 +115,18 @@ CRITERIA: dict[str, Criterion] = {
     ),
     "random": Criterion("no evidence at all: the baseline"),
     "slimming": Criterion(
-        "size of the norm's scale, after a training that pulls scales to zero",
+        "size of the norm's scale, after a training run that pulls scales to zero",
         from_weights=lambda group: group.norm.weight.abs(),
         penalty="slimming",
     ),
     "blocks": Criterion(
-        "factor of the residual block, after a training that pulls factors to zero",
+        "factor of the residual block, after a training run that pulls factors to zero",
         precomputed=True,
         penalty="blocks",
         granularity="block",
     ),
     "groups": Criterion(
-        "factor of the channel, after a training that pulls factors to zero",
+        "factor of the channel, after a training run that pulls factors to zero",
         precomputed=True,
         penalty="groups",
     ),
@@ -138,7 +139,8 @@ class SaliencyProbe:
     """Collects activations and gradients of a network's groups in ordinary training steps; scores channels.
 
     Use it as a context; `scores()` gives one tensor a group and starts collecting afresh.
-    told: the scores, for a criterion that takes them from a training. Raises InputError if they are missing.
+    precomputed: the scores, for a criterion that takes them from a training run. Raises InputError if they
+    are missing.
     """
 
     def __init__(
@@ -146,15 +148,15 @@ class SaliencyProbe:
         network: Network,
         criterion: str,
         generator: torch.Generator,
-        told: list[Tensor] | None = None,
+        precomputed: list[Tensor] | None = None,
     ) -> None:
         self.criterion = CRITERIA[check_choice(criterion, CRITERIA, "criterion")]
-        if self.criterion.precomputed and told is None:
+        if self.criterion.precomputed and precomputed is None:
             penalty = self.criterion.penalty
             raise InputError(
                 f"{criterion} needs a network trained with the penalty {penalty}, and its factors"
             )
-        self.network, self.generator, self.told = network, generator, told
+        self.network, self.generator, self.precomputed = network, generator, precomputed
         self._sums: list[Tensor | None] = [None] * len(network.groups)
         self.steps = [0] * len(network.groups)  # since the last scores, by group
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
@@ -178,14 +180,14 @@ class SaliencyProbe:
         return scored
 
     def state_dict(self) -> tuple[dict[int, Tensor], Tensor]:
-        """What was heard in this round so far, by group, and the state of the generator."""
-        heard = {number: total for number, total in enumerate(self._sums) if total is not None}
-        return heard, self.generator.get_state()
+        """What was accumulated in this round so far, by group, and the state of the generator."""
+        accumulated = {number: total for number, total in enumerate(self._sums) if total is not None}
+        return accumulated, self.generator.get_state()
 
-    def load_state_dict(self, heard: dict[int, Tensor], draws: Tensor, steps: list[int]) -> None:
+    def load_state_dict(self, accumulated: dict[int, Tensor], draws: Tensor, steps: list[int]) -> None:
         """Go on where another probe of the same network stood."""
         self._sums = [None] * len(self.network.groups)
-        for number, total in heard.items():
+        for number, total in accumulated.items():
             self._sums[number] = total.to(self.network.groups[number].norm.weight.device)
         self.generator.set_state(draws)
         self.steps = list(steps)
@@ -224,8 +226,8 @@ class SaliencyProbe:
             saliency = total / self.steps[number]
         elif self.criterion.from_weights is not None:
             saliency = self.criterion.from_weights(group)
-        elif self.told is not None:
-            saliency = self.told[number]
+        elif self.precomputed is not None:
+            saliency = self.precomputed[number]
         else:
             saliency = torch.rand(group.width, generator=self.generator)
         return self.criterion.normalize(saliency).cpu()

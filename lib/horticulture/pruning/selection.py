@@ -173,7 +173,7 @@ def select_channels(
 
 def _minimum_widths(whole: Architecture, floor: float) -> list[int]:
     floors = [math.ceil(floor * width - 1e-9) for width in whole.widths]  # 0.55 * 100 is 55.00000000000001
-    return [max(pair) for pair in zip(whole.least, floors, strict=True)]
+    return [max(pair) for pair in zip(whole.min_widths, floors, strict=True)]
 
 
 def _quotas(whole: Architecture, scope: str) -> list[int] | None:

@@ -29,7 +29,7 @@ def weights(network: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
-def pairs(network: nn.Module, masks: dict[str, Tensor]) -> list[tuple[str, nn.Parameter, Tensor]]:
+def match_weights(network: nn.Module, masks: dict[str, Tensor]) -> list[tuple[str, nn.Parameter, Tensor]]:
     """Name, weight and what belongs to it, a tensor of its shape (a mask), for everything in `weights`.
 
     Raises InputError if a name or a shape is not the network's.
@@ -47,37 +47,39 @@ def pairs(network: nn.Module, masks: dict[str, Tensor]) -> list[tuple[str, nn.Pa
 
 @torch.no_grad()
 def magnitude_masks(
-    network: nn.Module, share: float, scope: str = "global", before: dict[str, Tensor] | None = None
+    network: nn.Module, fraction: float, scope: str = "global", before: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Which weights stay when that share goes, the smallest first: bool tensors of the weights' shapes.
+    """Which weights stay when that fraction is removed, the smallest first: bool tensors of their shapes.
 
-    share: of all weights that may go (scope "global") or of each layer's ("layer"). Exactly
-    `round(share * number)` are removed. Where only some of equal ones go, they are taken at equal distances
-    among these, from the first layer to the last.
+    fraction: of all weights that may go (scope "global") or of each layer's ("layer"). Exactly
+    `round(fraction * number)` are removed. Where only some of equal ones are, they are taken at equal
+    distances among these, from the first layer to the last.
     before: masks of an earlier step. What they removed stays removed, and counts.
-    Raises InputError for a share outside [0, 1) or below what is removed already, and an unknown scope.
+    Raises InputError for a fraction outside [0, 1) or below what is removed already, and an unknown scope.
     """
     check_choice(scope, SCOPES, "scope")
-    if not 0 <= share < 1:
-        raise InputError(f"share must be at least 0 and below 1, not {share!r}")
+    if not 0 <= fraction < 1:
+        raise InputError(f"fraction must be at least 0 and below 1, not {fraction!r}")
     found = weights(network)
     sizes = {name: weight.abs().flatten() for name, weight in found.items()}
     if before is not None:
-        for name, _, mask in pairs(network, before):
+        for name, _, mask in match_weights(network, before):
             sizes[name][~mask.flatten()] = -1  # smaller than any: goes first again
     if scope == "layer":
-        kept = [_largest(size, share, name) for name, size in sizes.items()]
+        kept = [_largest(size, fraction, name) for name, size in sizes.items()]
     else:
-        whole = _largest(torch.cat(list(sizes.values())), share, "the network")
+        whole = _largest(torch.cat(list(sizes.values())), fraction, "the network")
         kept = list(whole.split([weight.numel() for weight in found.values()]))
     return {name: mask.reshape(found[name].shape) for name, mask in zip(found, kept, strict=True)}
 
 
-def _largest(sizes: Tensor, share: float, where: str) -> Tensor:
+def _largest(sizes: Tensor, fraction: float, where: str) -> Tensor:
     """True for all but the smallest. Counted, not compared with a threshold, which ties would miss."""
-    count, gone = round(share * len(sizes)), int((sizes < 0).sum())
+    count, gone = round(fraction * len(sizes)), int((sizes < 0).sum())
     if gone > count:
-        raise InputError(f"share {share!r} of {where} is {count} weights, but {gone} are removed already")
+        raise InputError(
+            f"fraction {fraction!r} of {where} is {count} weights, but {gone} are removed already"
+        )
     kept = torch.ones_like(sizes, dtype=torch.bool)
     if count == 0:
         return kept
@@ -126,7 +128,7 @@ def macs(network: Network, masks: dict[str, Tensor]) -> int:
 
 def count_nonzero(masks: dict[str, Tensor], network: nn.Module) -> int:
     """Trainable parameters that are not removed, those that cannot be (norms, classifier) included."""
-    removed = sum(int((~mask).sum()) for _, _, mask in pairs(network, masks))
+    removed = sum(int((~mask).sum()) for _, _, mask in match_weights(network, masks))
     return sum(parameter.numel() for parameter in network.parameters()) - removed
 
 
@@ -139,7 +141,7 @@ def reinitialize(
     Surviving weights are drawn from N(0, 2 / n) with n = survivors of the layer / its input channels:
     the variance is that of a whole layer with as many weights. All else as a new network has it.
     """
-    found = pairs(network, masks)
+    found = match_weights(network, masks)
     initialise(network, generator)
     for _, weight, mask in found:
         # They are N(0, 2 / (k k outputs)) now, and k k outputs = all weights / input channels.
@@ -154,7 +156,7 @@ class MaskCallback(StepCallback):
 
     def __init__(self, network: nn.Module, masks: dict[str, Tensor]) -> None:
         self._weights = weights(network)
-        self._removed = {name: ~mask for name, _, mask in pairs(network, masks)}
+        self._removed = {name: ~mask for name, _, mask in match_weights(network, masks)}
         self.after_step()
 
     @property

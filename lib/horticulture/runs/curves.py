@@ -46,9 +46,9 @@ class CurvePoint(NamedTuple):
 def record_curves(study: Path, members: Iterable[CurvePoint]) -> None:
     """Say which runs make a study's curves; what was said of the same curve and criterion is replaced.
 
-    Rounds of a pruning that were measured by runs of their own stand beside the pruning. Where a pruning is
-    not among its criterion's any more, all that this criterion found with that seed goes from the curves: the
-    measured rounds, what was trained on or anew, the families that follow, at every length.
+    Rounds of a pruning run that were measured by runs of their own stand beside it. Where a pruning run is no
+    longer among its criterion's, all that this criterion found with that seed is removed from the curves: the
+    measured rounds, what was trained on or anew, and the families that follow, at every length.
     """
     members = list(members)
     _drop_replaced(study, members)
@@ -85,7 +85,7 @@ def _name_other_tuning(study: Path, members: list[CurvePoint], replaced: Iterabl
 def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
     """Take off the curves what was found by prunings that these members do not have any more, and say so.
 
-    Say also where prunings by other criteria, which stay, cannot be compared with these.
+    Say also where pruning runs by other criteria, which stay, cannot be compared with these.
     """
     prunings = [member for member in members if member.run.kind == "prune"]
     if not prunings:
@@ -114,8 +114,8 @@ def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
     }
     if others:
         print(
-            f"{study.name} has prunings by {', '.join(sorted(others))} that were made by another recipe than "
-            "these: prune by all criteria alike, or give these a study of their own"
+            f"{study.name} has pruning runs by {', '.join(sorted(others))} that were made by another recipe "
+            "than these: prune by all criteria alike, or give these a study of their own"
         )
 
     def stays(one: CurvePoint) -> bool:
@@ -131,19 +131,19 @@ def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
             path.unlink()
     by = ", ".join(sorted({criterion for criterion, _ in gone}))
     print(
-        f"{study.name} has other prunings by {by} now: what the earlier ones found goes from its curves "
+        f"{study.name} has other pruning runs by {by} now: what the earlier ones found goes from its curves "
         f"({', '.join(sorted(lost))}), its runs stay"
     )
 
 
-# What prunings by several criteria need not share.
+# What pruning runs by several criteria need not share.
 OWN = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
 # Budgets that tune for as many epochs as the study says.
 TUNED = ("fine-tuned", "lr-rewound", "random-channels", "sparse-fine-tuned", "sparse-lr-rewound")
 
 
 def _alike(member: CurvePoint) -> str:
-    """What prunings by several criteria must share to be compared."""
+    """What pruning runs by several criteria must share to be compared."""
     recipe = {name: value for name, value in member.run.recipe.items() if name not in OWN}
     return f"{member.longer} {sorted(recipe.items())}"
 
@@ -156,7 +156,7 @@ def _pruning(run: Run | None) -> Run | None:
 
 
 def _measures(member: CurvePoint) -> bool:
-    """Whether the run measures a round of a pruning."""
+    """Whether the run measures a round of a pruning run."""
     return member.curve == "pruned-tuned" and member.run.kind != "prune"
 
 
@@ -176,7 +176,7 @@ def read_curves(study: str | Path) -> list[CurvePoint]:
 def collect(study: str | Path) -> pd.DataFrame:
     """The results of a study: one row for every network that was evaluated, columns as in the README.
 
-    A round of a pruning that a run of its own has measured keeps that run's row, not the pruning's.
+    A round of a pruning run that a run of its own has measured keeps that run's row, not the pruning run's.
     study: a study's folder, such as `outputs/quick`. Raises InputError if there are no results there, or
     if a file is damaged.
     """
@@ -197,7 +197,7 @@ def collect(study: str | Path) -> pd.DataFrame:
 
 
 def collect_removals(study: str | Path) -> pd.DataFrame:
-    """Every round of every pruning of a study, one row each."""
+    """Every round of every pruning run of a study, one row each."""
     study = Path(study)
     prunings = [m.run for m in read_curves(study) if m.run.kind == "prune"]
     if not prunings and (study / "removals.csv").exists():

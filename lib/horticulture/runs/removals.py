@@ -1,4 +1,4 @@
-"""The rounds of a pruning: what went in each, and what was left."""
+"""The rounds of a pruning run: what went in each, and what was left."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ REMOVAL_COLUMNS = [
 
 
 def removals(run: Run, outputs: Path) -> pd.DataFrame:
-    """The rounds of a finished pruning, one row each. Raises InputError if there are none."""
+    """The rounds of a finished pruning run, one row each. Raises InputError if there are none."""
     path = folder(run, outputs) / "removals.csv"
     try:
         frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "digest": str})
@@ -34,7 +34,7 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
 
 
 def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architecture:
-    """The architecture after that round of a pruning. Raises InputError if there was no such round."""
+    """The architecture after that round of a pruning run. Raises InputError if there was no such round."""
     if not 0 <= round_ <= removed["round"].max():
         raise InputError(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
     gone = removed.loc[removed["round"] <= round_, "group"].value_counts()  # -1: no channel went
@@ -42,7 +42,7 @@ def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architectur
     return run.architecture.with_widths(tuple(width - int(gone.get(group, 0)) for group, width in widths))
 
 
-def remaining(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:
+def remaining_channels(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:
     """The channels of every group that are there after a round, by their numbers in the whole network."""
     gone = removed[(removed["round"] <= round_) & (removed["group"] >= 0)]
     left = [list(range(width)) for width in run.architecture.widths]
@@ -51,7 +51,7 @@ def remaining(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:
     return left
 
 
-def gone_by_round(removed: pd.DataFrame) -> dict[int, list[tuple[int, int]]]:
+def removed_by_round(removed: pd.DataFrame) -> dict[int, list[tuple[int, int]]]:
     """(group, channel in the whole network) of all that went in each round, in the order in which it went."""
     channels = removed[removed["group"] >= 0]
     return {
@@ -60,6 +60,6 @@ def gone_by_round(removed: pd.DataFrame) -> dict[int, list[tuple[int, int]]]:
     }
 
 
-def round_nearest(removed: pd.DataFrame, params: float) -> int:
+def nearest_round(removed: pd.DataFrame, params: float) -> int:
     """The round whose network comes nearest to that many parameters."""
     return int(removed.loc[(removed["params"] - params).abs().idxmin(), "round"])

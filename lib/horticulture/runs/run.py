@@ -22,7 +22,7 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class Run:
-    """One training or one pruning.
+    """A training, pruning, fine-tuning, compression or comparison of criteria.
 
     kind: a name in `execution.KINDS`. recipe: `training.TrainingRecipe` or `pruning.PruningRecipe` as plain
     data. data: what `execution.source` says. start: the run whose network this one begins with.

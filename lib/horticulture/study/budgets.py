@@ -62,11 +62,11 @@ def random_channels(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch for as many epochs, but selecting channels spread evenly over each trunk.
 
-    Raises OnlyOneWay where no group selects any, or all select evenly already: that is `scratch_e`.
+    Raises NoAlternativeError where no group selects any, or all select evenly already: that is `scratch_e`.
     """
     run = _scratch(config, pruned._replace(selections=None), config.recipe)
     if run == scratch_e(config, pruned):
-        raise profiles.OnlyOneWay("no group of this network selects channels, other than evenly")
+        raise profiles.NoAlternativeError("no group of this network selects channels, other than evenly")
     return run
 
 
@@ -119,7 +119,7 @@ def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> lis
                 continue
             try:
                 found.append(pruned.point(budget, train(own, pruned)))
-            except profiles.OnlyOneWay as error:
+            except profiles.NoAlternativeError as error:
                 print(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
     return found
 

@@ -162,7 +162,7 @@ class StudyConfig:
 
     def criterion_label(self, criterion: str) -> str:
         """The name of a criterion in the results: with the scope, where that is not the criterion's own."""
-        return saliency.called(criterion, self._scope(criterion))
+        return saliency.criterion_label(criterion, self._scope(criterion))
 
     def _scope(self, criterion: str) -> str:
         """What the study says of it, where that can be: presets are of channels, and a block is a block."""
@@ -215,7 +215,7 @@ class StudyConfig:
             rounds = [self.rounds]
             if job.one_by_one:
                 removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
-                near = [runs.round_nearest(removed, size * self.whole.params) for size in sizes]
+                near = [runs.nearest_round(removed, size * self.whole.params) for size in sizes]
                 rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
             chosen += [pruned_network(job, round_, outputs) for round_ in rounds]
         return chosen

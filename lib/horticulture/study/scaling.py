@@ -51,7 +51,7 @@ def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Templ
     for job in config.pruning_jobs:
         if job.sparse or job.longer != 1:
             continue
-        round_ = runs.round_nearest(runs.removals(job.run, outputs), wanted)
+        round_ = runs.nearest_round(runs.removals(job.run, outputs), wanted)
         pruned, place = pruned_network(job, round_, outputs), (job.criterion, job.run.seed)
         apart = abs(pruned.architecture.params - wanted)
         if place not in best or apart < abs(best[place].architecture.params - wanted):

@@ -14,7 +14,7 @@ from horticulture.data import Dataset, Images
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of matrix products
 
 # What a network's norms divide by when it is evaluated. `running`: the averages that training kept, as
-# published; in a pruning they lag many rounds behind the weights. `estimated`: those of training images.
+# published; in a pruning run they lag many rounds behind the weights. `estimated`: those of training images.
 NORMS = ("estimated", "running")
 
 

@@ -1,4 +1,4 @@
-"""Where to compute, and what that place calls itself."""
+"""The device to compute on: which precision it has, and what it is called."""
 
 import platform
 import time
@@ -39,7 +39,7 @@ def precision(wanted: str, device: torch.device) -> str:
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Compute with so many threads (None: as many as now), which decide the last bits of every sum."""
+    """Compute with that many threads (None: as many as now); they decide the last bits of every sum."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -49,7 +49,7 @@ def threads(count: int | None) -> Iterator[None]:
 
 
 def environment_info(device: torch.device) -> dict:
-    """What a result says of where it was made."""
+    """The device, the threads, the versions and the time, as a result records them."""
     return {
         "device": processor(device),
         "threads": torch.get_num_threads(),
@@ -59,19 +59,19 @@ def environment_info(device: torch.device) -> dict:
 
 
 def same_bits(found: dict, device: torch.device) -> bool:
-    """Whether this place, with as many threads, computes what the one of a result (`about`) did."""
+    """Whether this machine, with as many threads, computes the same bits as the one described."""
     here = environment_info(device)
     return found["device"] == here["device"] and found["versions"]["torch"] == here["versions"]["torch"]
 
 
 def device_name(device: torch.device) -> str:
-    """What the device calls itself and how many threads it uses, for captions."""
+    """The name of the device and the number of its threads, for captions."""
     name = processor(device)
     return name if device.type == "cuda" else f"{name}, {torch.get_num_threads()} threads"
 
 
 def processor(device: torch.device) -> str:
-    """What the device calls itself."""
+    """The name of the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")

@@ -78,7 +78,7 @@ class SparseStructures(Penalty):
     """Sparse structure selection (Huang and Wang, 2018): a factor a structure, strength * sum |factor|.
 
     The factors begin at 1, know no weight decay, and are moved by `proximal_step` at the learning rate of
-    the step, to exactly 0 where a structure can go. The other weights are left to the training's own
+    the step, to exactly 0 where a structure can go. The other weights are left to the training run's own
     optimizer (published: Nesterov's). The network must be on its device already.
     """
 

@@ -1,4 +1,4 @@
-"""What fixes a training: the recipe and the learning-rate schedules that it can name."""
+"""What fixes a training run: the recipe and the learning-rate schedules that it can name."""
 
 import math
 from collections.abc import Callable

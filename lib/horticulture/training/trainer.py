@@ -1,4 +1,4 @@
-"""Training a network by a recipe: a single step, and a training under way."""
+"""Training a network by a recipe: a single step, and a training run under way."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -48,21 +48,21 @@ class Epoch(NamedTuple):
     epochs: int
     loss: float  # mean over the epoch's batches
     val_error: float  # not a number after epochs without a validation
-    images: int  # seen since the training began
+    images: int  # seen since the training run began
 
 
-VALIDATIONS = 3  # at most, in one training; the last is at its end
+VALIDATIONS = 3  # at most, in one training run; the last is at its end
 
 
 class Checkpoint(NamedTuple):
-    """A training or a pruning put down: tensors by name, and plain numbers and lists."""
+    """A training or pruning run put down: tensors by name, and plain numbers and lists."""
 
     tensors: dict[str, Tensor]
     numbers: dict[str, Any]
 
 
 class Trainer:
-    """A training under way. Iterate over it: the network is trained in place, with an `Epoch` after each.
+    """A training run under way. Iterate over it: the network is trained in place, with an `Epoch` after each.
 
     It can be put down between any two steps with `state_dict` and taken up by another with
     `load_state_dict`; it then ends with the same bits. `on_step` is called at every moment when that is
@@ -113,7 +113,7 @@ class Trainer:
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
 
     def state_dict(self) -> Checkpoint:
-        """Everything that the rest of the training depends on."""
+        """Everything that the rest of the training run depends on."""
         stream, tensors = (
             self.batches.state_dict(),
             collect_tensors(self.network, self.optimizer, self.callback),
@@ -122,7 +122,7 @@ class Trainer:
         return Checkpoint(tensors, {"step": self.step, "place": stream["place"]})
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Go on where another training of the same network, data and recipe was put down."""
+        """Go on where another training run of the same network, data and recipe was put down."""
         restore_tensors(self.network, self.optimizer, self.callback, state.tensors)
         self.loss.copy_(state.tensors["loss"])
         self.batches.load_state_dict({"began": state.tensors["stream"], "place": state.numbers["place"]})

@@ -86,7 +86,7 @@ def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Ax
 
     size = (max(6, 0.3 * len(left) + 2), 0.22 * len(whole.widths) + 2.4)
     ax = ax or plt.subplots(figsize=size)[1]
-    frame = pd.DataFrame({name: profiles.shares(one, whole) for name, one in left.items()})
+    frame = pd.DataFrame({name: profiles.kept_fractions(one, whole) for name, one in left.items()})
     sns.heatmap(
         frame.set_axis(list(whole.groups)),
         cmap="Blues",

@@ -12,33 +12,19 @@ from safetensors.torch import load_file
 
 from horticulture import architecture, data, execution, pruning, runs, training
 from horticulture.architecture import Architecture
-from horticulture.data import digits
 from horticulture.errors import InputError
 from horticulture.execution import loading, tasks
 from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run
 from horticulture.study import validation
 from horticulture.training import TrainingRecipe
-from tests.conftest import clutter_parts
 
+CLUTTER_IMAGES = (512, 96, 160)  # to train on, to validate, to test: little time goes into evaluations
+pytestmark = pytest.mark.usefixtures("little_clutter")
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 CLUTTER = {"name": "clutter", "images": 256}
 BASE = execution.train(SHAPE, TrainingRecipe(epochs=1, batch_size=60, precision="float32"), CLUTTER, seed=3)
 CUT = execution.prune(BASE, PruningRecipe(rounds=3, steps=2, batch_size=32, precision="float32"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def little_clutter():
-    """Fewer images of each part: most of the time would go into evaluations."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            digits,
-            "CLUTTER_PARTS",
-            clutter_parts(512, 96, 160),
-        )
-        loading._loaded.cache_clear()
-        yield
-    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -56,14 +56,14 @@ def test_no_group_goes_below_its_least(family):
     few = {"vgg": (2, 1, 2, 1, 1), "preresnet": (1, 1, 1, 1, 1, 1, 0, 0, 0, 3)}[family]
     a = architecture.named(SMALL[family], image=clutter.image, classes=10).with_widths(few)
     network = networks.build(a, torch.Generator().manual_seed(0))
-    spare = sum(few) - sum(a.least)
+    spare = sum(few) - sum(a.min_widths)
     with pytest.raises(
         InputError, match=f"rounds={spare + 1}, but the network has {spare} channels to remove"
     ):
         pruning.Pruner(network, clutter, replace(PLAN, rounds=spare + 1), 0)
     for removal in pruning.Pruner(network, clutter, replace(PLAN, rounds=spare, evaluate_every=99), 0):
-        assert all(n >= least for n, least in zip(removal.architecture.widths, a.least, strict=True))
-    assert network.architecture.widths == a.least
+        assert all(n >= least for n, least in zip(removal.architecture.widths, a.min_widths, strict=True))
+    assert network.architecture.widths == a.min_widths
 
 
 def test_no_channel_and_no_number_are_refused():

@@ -97,7 +97,7 @@ def test_what_an_earlier_step_removed_stays_removed_and_counts():
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, math.nan])
 def test_a_share_that_is_none_is_refused(share):
-    with pytest.raises(InputError, match=f"share must be at least 0 and below 1, not {share}"):
+    with pytest.raises(InputError, match=f"fraction must be at least 0 and below 1, not {share}"):
         unstructured.magnitude_masks(layers([1.0]), share)
 
 

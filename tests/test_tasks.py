@@ -11,15 +11,15 @@ from scipy import stats
 from torch import Tensor
 
 from horticulture import architecture, data, execution, networks, runs, training
-from horticulture.data import digits
 from horticulture.errors import InputError
 from horticulture.execution import OracleConfig, loading
 from horticulture.networks import Network
 from horticulture.pruning import PruningRecipe, compression, oracle, saliency, unstructured
 from horticulture.runs import CurvePoint, Run
 from horticulture.training import TrainingRecipe, evaluation, penalties
-from tests.conftest import clutter_parts
 
+CLUTTER_IMAGES = (96, 64, 48)  # to train on, to validate, to test: little time goes into evaluations
+pytestmark = pytest.mark.usefixtures("little_clutter")
 CLUTTER = {"name": "clutter", "images": 96}
 COMMON = {"lr": 0.05, "schedule": "constant", "batch_size": 32, "precision": "float32"}
 WRN = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
@@ -39,19 +39,6 @@ JUDGED = execution.compare_criteria(
     BASE, OracleConfig(LISTENING, channels=20, steps=2, batch_size=32, precision="float32")
 )
 EVERY = (BASE, BLOCKS, GROUPS, SLIM, SPARSE, TUNED, PACKED, JUDGED)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def little_clutter():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            digits,
-            "CLUTTER_PARTS",
-            clutter_parts(96, 64, 48),
-        )
-        loading._loaded.cache_clear()
-        yield
-    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")

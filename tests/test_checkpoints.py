@@ -10,15 +10,15 @@ import torch
 
 import horticulture
 from horticulture import architecture, data, execution, networks, runs, training
-from horticulture.data import digits
 from horticulture.errors import InputError
-from horticulture.execution import checkpoints, cluster, executor, loading, tasks
+from horticulture.execution import checkpoints, cluster, tasks
 from horticulture.pruning import Pruner, PruningRecipe, unstructured
 from horticulture.runs import files
 from horticulture.training import Trainer, TrainingRecipe, evaluation, penalties
 from tests import killed
-from tests.conftest import clutter_parts
 
+CLUTTER_IMAGES = (128, 64, 64)  # to train on, to validate, to test: little time goes into evaluations
+pytestmark = pytest.mark.usefixtures("little_clutter")
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 RECIPE = TrainingRecipe(epochs=2, lr=0.05, batch_size=32, precision="float32")
 PLAN = PruningRecipe(rounds=4, steps=3, lr=0.02, batch_size=32, precision="float32")
@@ -39,19 +39,6 @@ PENALISED = {
 
 class PutDown(Exception):
     pass
-
-
-@pytest.fixture(scope="module", autouse=True)
-def little_clutter():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            digits,
-            "CLUTTER_PARTS",
-            clutter_parts(128, 64, 64),
-        )
-        loading._loaded.cache_clear()
-        yield
-    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -198,15 +185,17 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
     shutil.rmtree(runs.folder(run, outputs))
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
     with monkeypatch.context() as patch:
-        put_down, on_step = interrupt(after), executor.RunContext.on_step
-        patch.setattr(executor.RunContext, "on_step", lambda work, state: (on_step(work, state), put_down()))
+        put_down, on_step = interrupt(after), tasks.RunContext.on_step
+        patch.setattr(
+            tasks.RunContext, "on_step", lambda context, state: (on_step(context, state), put_down())
+        )
         with pytest.raises(PutDown):
             execution.execute(run, outputs, "cpu")
     assert runs.result(run, outputs) is None
     taken_up = []
-    report = executor.RunContext.resume
+    report = tasks.RunContext.resume
     monkeypatch.setattr(
-        executor.RunContext, "resume", lambda work: taken_up.append(report(work)) or taken_up[-1]
+        tasks.RunContext, "resume", lambda context: taken_up.append(report(context)) or taken_up[-1]
     )
     execution.execute(run, outputs, "cpu")
     assert taken_up[0] is not None  # it did not begin anew
