@@ -8,16 +8,19 @@ import pytest
 from tests import claims
 
 NOTEBOOKS = sorted((claims.ROOT / "notebooks").glob("*.ipynb"))
-# a list's or a section's number, a formula, another notebook, a year, a size
+# a formula, another notebook, a year, a size
 NAMED = re.compile(
-    r"^\d\. |^# \d|\$\$.*?\$\$|\$.*?\$|\[\d · \w|\b0[1-5]\b|20\d\d|8 x 8|1024|to 0 \(all\)"
-    r"|3 x 3|from \d+ to \d+\schannels|\d · \d+ · \d+ = [\d,]+|of 1, 2 and 3 points. Their mean is 2",  # by hand
-    re.MULTILINE | re.DOTALL,
+    r"\$\$.*?\$\$|\$.*?\$|\[\d · \w|\b0[1-5]\b|20\d\d|8 x 8|1024|to 0 \(all\)"
+    r"|3 x 3|from \d+ to \d+\schannels|\d · \d+ · \d+ = [\d,]+"
+    r"|of 1, 2 and 3 points. Their mean is 2",  # by hand
+    re.DOTALL,
 )
+EACH_TEXT = pytest.mark.parametrize("path", claims.TEXTS, ids=lambda path: path.stem)
 
 
-def test_every_number_of_the_readme_is_what_the_results_say():
-    text = claims.README.read_text()
+@EACH_TEXT
+def test_every_number_of_a_text_is_what_the_results_say(path):
+    text = path.read_text()
     assert len(claims.MARKED.findall(text)) > 10
     assert claims.wrong(text) == []
 
@@ -31,8 +34,12 @@ def test_a_wrong_number_and_an_unknown_name_are_noticed():
     assert claims.written(altered) == text
 
 
-def test_no_other_number_stands_in_the_prose():
-    assert claims.unmarked(claims.README.read_text()) == []
+@EACH_TEXT
+def test_no_other_number_stands_in_a_text(path):
+    assert claims.unmarked(path.read_text()) == []
+
+
+def test_a_number_that_nothing_computes_is_noticed():
     (found,) = claims.unmarked("In `quick`, `2` of <!--x-->40 %<!----> and the 16 minutes")
     assert "16 minutes" in found
     assert len(claims.unmarked("Better by 40 % and 20 % faster")) == 2
