@@ -3,29 +3,33 @@
     python -m tests.claims          # says which numbers of the pages are not what the results say
     python -m tests.claims --write  # writes them
 
-A number stands in README.md and docs/ between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What
-was measured and is no study's result is kept in outputs/reference/measured/. Any other is one of `PLAIN`.
+A number stands in one of `PAGES` between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What was
+measured and is no study's result is kept in outputs/reference/measured/. Any other is one of `PLAIN`.
 """
 
 import re
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from horticulture import runs
+from horticulture.analysis import statistics, tables
 from horticulture.data import digits
 from horticulture.training import TrainingRecipe
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "outputs" / "reference"
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]  # in which every number is computed, or plain
+# In these every number is computed, or plain.
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks" / "solutions.md"]
 MARKED = re.compile(r"<!--([\w.-]+)-->(.*?)<!---->", re.DOTALL)
-UNREAD = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->", re.DOTALL)
+UNREAD = re.compile(  # code, links, what is computed, a section's or an item's number
+    r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->|^#+ \d|^(?:\*\*)?\d\. ", re.DOTALL | re.MULTILINE
+)
 NUMBER = re.compile(r"(?<![\w-])\d[\d.,:]*")
 PLAIN = tuple(  # what is no result: names, years, what a table's rows and columns are about
     phrase.strip()
@@ -54,8 +58,10 @@ def verdicts(study: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / study / "verdicts.csv", dtype={"criterion": str})
 
 
-def error(curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick") -> str:
-    """Mean test error over seeds of a curve, at a share of the parameters, to a tenth of a point."""
+def mean(
+    column: str, curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick"
+) -> float:
+    """Mean of a column over the seeds of a curve, at a share of the parameters."""
     found = frame(study)
     whole = found.loc[found["curve"] == "whole", "params"].max()
     found = found[(found["curve"] == curve) & (found["longer"] == longer)]
@@ -65,7 +71,22 @@ def error(curve: str, size: float | None = None, longer: float = 1.0, study: str
         apart = (found["params"] / whole - size).abs()
         found = found[apart < 0.15 * size]
     assert found["seed"].nunique() == len(found), f"{curve} at {size}: not one network a seed"
-    return f"{found['test_error'].mean():.1f}"
+    return float(found[column].mean())
+
+
+def error(curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick") -> str:
+    """Mean test error over seeds of a curve, at a share of the parameters, to a tenth of a point."""
+    return f"{mean('test_error', curve, size, longer, study):.1f}"
+
+
+def training(curve: str, size: float | None = None, longer: float = 1.0) -> str:
+    """The compute of all training that a network of `quick` needed, in trainings of the whole network."""
+    return f"{mean('train_macs', curve, size, longer) / mean('train_macs', 'whole'):.1f}"
+
+
+def with_margin(points: float, column: str, verdict: str) -> str:
+    """How many verdicts on `quick` come out so with another margin."""
+    return str(int((tables.verdicts(frame("quick"), points)[column] == verdict).sum()))
 
 
 def counted(curve: str, against: str, study: str, column: str = "verdict") -> Callable[[str], str]:
@@ -133,6 +154,11 @@ def measured(name: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / "measured" / f"{name}.csv")
 
 
+def solutions() -> pd.DataFrame:
+    """What was measured for the answers to the exercises, each value as it is written there."""
+    return pd.read_csv(REFERENCE / "measured" / "solutions.csv", dtype=str)
+
+
 def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
     """One row of the benchmarks, by how its name begins."""
 
@@ -184,6 +210,31 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for curve in ("pruned-tuned", "pruned-scratch", "width", "bottleneck")
         for size in (12, 20, 40)
     },
+    **{
+        f"training.{curve}.{size}": lambda curve=curve, size=size: training(curve, size / 100)  # type: ignore[misc]
+        for curve in ("pruned-tuned", "pruned-scratch", "width")
+        for size in (12, 20, 40)
+    },
+    "training.whole.longer": lambda: training("whole", longer=2.0),
+    "training.pruned-tuned.longer": lambda: training("pruned-tuned", 0.2, 2.0),
+    **{
+        f"ms.{batch}.{curve}.{size}": lambda b=batch, c=curve, s=size: (  # type: ignore[misc]
+            f"{mean(f'latency_{b}', c, s / 100 if s < 100 else None):{'.2f' if b == 1 else '.0f'}}"
+        )
+        for batch in (1, 256)
+        for curve, sizes in {
+            **dict.fromkeys(("pruned-scratch", "width", "bottleneck"), (12, 20, 40)),
+            "whole": (100,),
+        }.items()
+        for size in sizes
+    },
+    **{
+        f"margin.{points}.{name}.{verdict.split()[0]}": partial(with_margin, points, column, verdict)
+        for points in (1, 3)
+        for name, column in (("all", "verdict"), ("alone", "verdict_alone"))
+        for verdict in statistics.VERDICTS
+    },
+    "verdicts": lambda: str(len(verdicts("quick"))),
     "quick.minutes": lambda: minutes("quick"),
     "rethinking.minutes": lambda: minutes("rethinking-quick"),
     "quick.images": lambda: f"{parameters('quick')['parameters']['images']:,}",
@@ -247,6 +298,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for word in ("better", "worse")
         for column, suffix in (("verdict", ""), ("verdict_alone", ".alone"))
     },
+    **{row.name: lambda said=row.value: said for row in solutions().itertuples(index=False)},  # type: ignore[misc]
 }
 
 
