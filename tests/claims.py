@@ -34,7 +34,7 @@ NUMBER = re.compile(r"(?<![\w-])\d[\d.,:]*")
 PLAIN = tuple(  # what is no result: names, years, what a table's rows and columns are about
     phrase.strip()
     for phrase in """
-    Python 3.11 to 3.13; 6 GB; (2018); (2019); (EagleEye, 2020); notebook 02; notebook 03; notebook 05
+    | 20 %, trained twice as long |; at 20 %; at 40 %; pruned to 40 %; Python 3.11 to 3.13; 6 GB; (2018); (2019); (EagleEye, 2020); notebook 02; notebook 03; notebook 05
     torch 2.15; torch 2.11; 11, 22 and 40 %; 12 % |; 12 % of the parameters; 20 %, trained twice; | 20 % |
     as long | 40 % |; 20 % | 40 % |; means at 20 % and 40 %; batch 128; batch 256; 32 x 32
     16 x 16; 16 channels in the first
@@ -170,10 +170,12 @@ def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
     return say
 
 
-def gap(study: str, size: float) -> str:
-    """How much lower the error of the pruned shape from scratch is than that of the tuned network: points."""
-    tuned, scratch = (error(curve, size, study=study) for curve in ("pruned-tuned", "pruned-scratch"))
-    return signed(float(tuned) - float(scratch))
+def gap(
+    study: str, size: float, curve: str = "pruned-tuned", against: str = "pruned-scratch", longer: float = 1.0
+) -> str:
+    """How much lower the error of the pruned shape from scratch is than that of another curve: points."""
+    one, other = (mean("test_error", each, size, longer, study) for each in (curve, against))
+    return signed(one - other)
 
 
 def published(params: str) -> str:
@@ -260,6 +262,18 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for size in (12, 20, 40)
     },
     **{f"gap.published.{params}": lambda params=params: published(params) for params in POST},  # type: ignore[misc]
+    f"gap.{EVENING}.longer": lambda: gap(EVENING, 0.2, longer=2.0),
+    "gap.quick.longer": lambda: gap("quick", 0.2, longer=2.0),
+    **{
+        f"gap.{EVENING}.{curve}.{size}": partial(gap, EVENING, size / 100, curve)
+        for curve in ("width", "bottleneck", "copycat")
+        for size in (20, 40)
+    },
+    **{
+        f"evening.{curve}.{longer:g}": partial(error, curve, 0.2, longer, EVENING)
+        for curve in ("pruned-tuned", "pruned-scratch")
+        for longer in (1.0, 2.0)
+    },
     "evening.whole": lambda: error("whole", study=EVENING),
     "evening.whole.longer": lambda: error("whole", longer=2.0, study=EVENING),
     "evening.se": lambda: standard_error(EVENING, "test_error_se_one"),
