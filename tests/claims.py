@@ -41,7 +41,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     counts 1); (0: all that scored zero); round 0; 25 / 50 / 75 / 90 %; the same with 25 % removed
     ours with 75 % removed; 1,300 rounds; 100 rounds; 26,000; multiple of 16; 32 to 31; 1 process | 4 | 8 | 15
     a scale of 1; slimming: 0.5; CIFAR-10/100
-    shape at 20 %; well at 20 %; ahead at 20 %; at 20 %; at 40 %; pruned to 40 %; points at 12 %; 20 % |; 40 % |
+    at 20 %; at 40 %; pruned to 40 %; points at 12 %; 20 % |; 40 % |
     """.replace("\n", ";").split(";")
     if phrase.strip()
 )
