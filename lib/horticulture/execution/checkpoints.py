@@ -55,9 +55,9 @@ class RollingCheckpoint:
         self.folder = folder
         self._last = time.monotonic()
 
-    def maybe_save(self, state: Callable[[], Checkpoint]) -> None:
-        """Call at every step: writes if it is time."""
-        if time.monotonic() - self._last >= EVERY:
+    def maybe_save(self, state: Callable[[], Checkpoint], *, now: bool = False) -> None:
+        """Call at every step: writes if it is time, or now."""
+        if now or time.monotonic() - self._last >= EVERY:
             older = self._found()[:-1]
             write(self.folder, f"at-{time.time_ns():020d}", state())
             for path in older:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from horticulture import runs
 from horticulture.errors import check_choice
+from horticulture.execution.interruption import Interruption
 from horticulture.execution.loading import WEIGHTS
 from horticulture.execution.tasks import KINDS, Report, RunContext
 from horticulture.runs import Run, files
@@ -27,7 +28,8 @@ def execute(
     goes on with as many as it began with.
 
     A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
-    for the other. Raises FloatingPointError when a loss is not finite; what was finished before stays.
+    for the other. Interrupted, it puts down what it did between two steps. Raises FloatingPointError when a
+    loss is not finite; what was finished before stays.
     """
     found = load_if_complete(run, outputs)
     if found is not None:
@@ -37,19 +39,19 @@ def execute(
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
     hardware.precision(run.recipe["precision"], where)  # refuses what would only be imitated
-    with files.locked(outputs / "runs" / ".locks" / run.key):
+    with files.locked(outputs / "runs" / ".locks" / run.key), Interruption() as interruption:
         found = load_if_complete(run, outputs)  # another process may have made it while we waited
         if found is not None:
             return found
         runs.folder(run, outputs).mkdir(exist_ok=True)
-        context = RunContext(run, outputs, where, report)
+        context = RunContext(run, outputs, where, report, interruption)
         with hardware.threads(context.threads or threads):
             try:
                 metrics = task(context)
             except files.CorruptFileError as error:  # what an earlier process left: begin again
                 _quarantine(run, outputs, error)
                 runs.folder(run, outputs).mkdir()
-                context = RunContext(run, outputs, where, report)
+                context = RunContext(run, outputs, where, report, interruption)
                 metrics = task(context)
             metrics["seconds"] = context.elapsed()
             found = runs.write_result(run, outputs, metrics, hardware.environment_info(where), FILES)

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,7 @@ import torch
 from horticulture import data, networks, runs, training
 from horticulture.execution import checkpoints, loading
 from horticulture.execution.initialization import starting_network
+from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
 from horticulture.pruning import PruningRound, compression, oracle, saliency, unstructured
@@ -35,6 +36,7 @@ class RunContext:
     outputs: Path
     device: torch.device
     report: Report
+    interruption: Interruption = field(default_factory=Interruption)
 
     def __post_init__(self) -> None:
         self.keeper = checkpoints.RollingCheckpoint(self.folder)
@@ -54,8 +56,9 @@ class RunContext:
         return state
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
-        """Put down the work now and then."""
-        self.keeper.maybe_save(lambda: self.stamp(state()))
+        """Put down the work now and then, and at once if somebody asks to stop."""
+        self.keeper.maybe_save(lambda: self.stamp(state()), now=self.interruption.asked != 0)
+        self.interruption.heed()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
         """Add the time that the work took, and the threads."""
@@ -239,6 +242,7 @@ def _compare_criteria(context: RunContext) -> dict:
         said = {name: float(each[group][channel]) for name, each in scores.items()}
         rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **said})
         context.report(number / len(channels), f"channel {number} of {len(channels)} left out")
+        context.interruption.heed()
     frame = pd.DataFrame(rows)
     frame.to_csv(context.folder / "judged.csv", index=False)
     scopes = {name: saliency.CRITERIA[name].scope for name in config.criteria}
