@@ -3,29 +3,33 @@
     python -m tests.claims          # says which numbers of the pages are not what the results say
     python -m tests.claims --write  # writes them
 
-A number stands in README.md and docs/ between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What
-was measured and is no study's result is kept in outputs/reference/measured/. Any other is one of `PLAIN`.
+A number stands in one of `PAGES` between two comments that nobody sees: `<!--NAME-->9.3<!---->`. What was
+measured and is no study's result is kept in outputs/reference/measured/. Any other is one of `PLAIN`.
 """
 
 import re
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from horticulture import runs
+from horticulture.analysis import statistics, tables
 from horticulture.data import digits
 from horticulture.training import TrainingRecipe
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "outputs" / "reference"
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]  # in which every number is computed, or plain
+# In these every number is computed, or plain.
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks" / "solutions.md"]
 MARKED = re.compile(r"<!--([\w.-]+)-->(.*?)<!---->", re.DOTALL)
-UNREAD = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->", re.DOTALL)
+UNREAD = re.compile(  # code, links, what is computed, a section's or an item's number
+    r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->|^#+ \d|^(?:\*\*)?\d\. ", re.DOTALL | re.MULTILINE
+)
 NUMBER = re.compile(r"(?<![\w-])\d[\d.,:]*")
 PLAIN = tuple(  # what is no result: names, years, what a table's rows and columns are about
     phrase.strip()
@@ -37,6 +41,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     counts 1); (0: all that scored zero); round 0; 25 / 50 / 75 / 90 %; the same with 25 % removed
     ours with 75 % removed; 1,300 rounds; 100 rounds; 26,000; multiple of 16; 32 to 31; 1 process | 4 | 8 | 15
     a scale of 1; slimming: 0.5; CIFAR-10/100
+    at 20 %; at 40 %; pruned to 40 %; points at 12 %; 20 % |; 40 % |
     """.replace("\n", ";").split(";")
     if phrase.strip()
 )
@@ -54,8 +59,10 @@ def verdicts(study: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / study / "verdicts.csv", dtype={"criterion": str})
 
 
-def error(curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick") -> str:
-    """Mean test error over seeds of a curve, at a share of the parameters, to a tenth of a point."""
+def mean(
+    column: str, curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick"
+) -> float:
+    """Mean of a column over the seeds of a curve, at a share of the parameters."""
     found = frame(study)
     whole = found.loc[found["curve"] == "whole", "params"].max()
     found = found[(found["curve"] == curve) & (found["longer"] == longer)]
@@ -65,7 +72,22 @@ def error(curve: str, size: float | None = None, longer: float = 1.0, study: str
         apart = (found["params"] / whole - size).abs()
         found = found[apart < 0.15 * size]
     assert found["seed"].nunique() == len(found), f"{curve} at {size}: not one network a seed"
-    return f"{found['test_error'].mean():.1f}"
+    return float(found[column].mean())
+
+
+def error(curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick") -> str:
+    """Mean test error over seeds of a curve, at a share of the parameters, to a tenth of a point."""
+    return f"{mean('test_error', curve, size, longer, study):.1f}"
+
+
+def training(curve: str, size: float | None = None, longer: float = 1.0) -> str:
+    """The compute of all training that a network of `quick` needed, in trainings of the whole network."""
+    return f"{mean('train_macs', curve, size, longer) / mean('train_macs', 'whole'):.1f}"
+
+
+def with_margin(points: float, column: str, verdict: str) -> str:
+    """How many verdicts on `quick` come out so with another margin."""
+    return str(int((tables.verdicts(frame("quick"), points)[column] == verdict).sum()))
 
 
 def counted(curve: str, against: str, study: str, column: str = "verdict") -> Callable[[str], str]:
@@ -133,6 +155,11 @@ def measured(name: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / "measured" / f"{name}.csv")
 
 
+def solutions() -> pd.DataFrame:
+    """What was measured for the answers to the exercises, each value as it is written there."""
+    return pd.read_csv(REFERENCE / "measured" / "solutions.csv", dtype=str)
+
+
 def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
     """One row of the benchmarks, by how its name begins."""
 
@@ -144,10 +171,12 @@ def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
     return say
 
 
-def gap(study: str, size: float) -> str:
-    """How much lower the error of the pruned shape from scratch is than that of the tuned network: points."""
-    tuned, scratch = (error(curve, size, study=study) for curve in ("pruned-tuned", "pruned-scratch"))
-    return signed(float(tuned) - float(scratch))
+def gap(
+    study: str, size: float, curve: str = "pruned-tuned", against: str = "pruned-scratch", longer: float = 1.0
+) -> str:
+    """How much lower the error of the pruned shape from scratch is than that of another curve: points."""
+    one, other = (mean("test_error", each, size, longer, study) for each in (curve, against))
+    return signed(one - other)
 
 
 def published(params: str) -> str:
@@ -184,6 +213,31 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for curve in ("pruned-tuned", "pruned-scratch", "width", "bottleneck")
         for size in (12, 20, 40)
     },
+    **{
+        f"training.{curve}.{size}": lambda curve=curve, size=size: training(curve, size / 100)  # type: ignore[misc]
+        for curve in ("pruned-tuned", "pruned-scratch", "width")
+        for size in (12, 20, 40)
+    },
+    "training.whole.longer": lambda: training("whole", longer=2.0),
+    "training.pruned-tuned.longer": lambda: training("pruned-tuned", 0.2, 2.0),
+    **{
+        f"ms.{batch}.{curve}.{size}": lambda b=batch, c=curve, s=size: (  # type: ignore[misc]
+            f"{mean(f'latency_{b}', c, s / 100 if s < 100 else None):{'.2f' if b == 1 else '.0f'}}"
+        )
+        for batch in (1, 256)
+        for curve, sizes in {
+            **dict.fromkeys(("pruned-scratch", "width", "bottleneck"), (12, 20, 40)),
+            "whole": (100,),
+        }.items()
+        for size in sizes
+    },
+    **{
+        f"margin.{points}.{name}.{verdict.split()[0]}": partial(with_margin, points, column, verdict)
+        for points in (1, 3)
+        for name, column in (("all", "verdict"), ("alone", "verdict_alone"))
+        for verdict in statistics.VERDICTS
+    },
+    "verdicts": lambda: str(len(verdicts("quick"))),
     "quick.minutes": lambda: minutes("quick"),
     "rethinking.minutes": lambda: minutes("rethinking-quick"),
     "quick.images": lambda: f"{parameters('quick')['parameters']['images']:,}",
@@ -209,6 +263,18 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for size in (12, 20, 40)
     },
     **{f"gap.published.{params}": lambda params=params: published(params) for params in POST},  # type: ignore[misc]
+    f"gap.{EVENING}.longer": lambda: gap(EVENING, 0.2, longer=2.0),
+    "gap.quick.longer": lambda: gap("quick", 0.2, longer=2.0),
+    **{
+        f"gap.{EVENING}.{curve}.{size}": partial(gap, EVENING, size / 100, curve)
+        for curve in ("width", "bottleneck", "copycat")
+        for size in (20, 40)
+    },
+    **{
+        f"evening.{curve}.{longer:g}": partial(error, curve, 0.2, longer, EVENING)
+        for curve in ("pruned-tuned", "pruned-scratch")
+        for longer in (1.0, 2.0)
+    },
     "evening.whole": lambda: error("whole", study=EVENING),
     "evening.whole.longer": lambda: error("whole", longer=2.0, study=EVENING),
     "evening.se": lambda: standard_error(EVENING, "test_error_se_one"),
@@ -247,6 +313,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for word in ("better", "worse")
         for column, suffix in (("verdict", ""), ("verdict_alone", ".alone"))
     },
+    **{row.name: lambda said=row.value: said for row in solutions().itertuples(index=False)},  # type: ignore[misc]
 }
 
 

@@ -153,15 +153,15 @@ def family_verdicts(differences: Sequence[Difference], margin: float, level: flo
     """
     apart = holm([one.p for one in differences])
     equal = holm([one.p_equal(margin) for one in differences])
-    found = []
+    verdicts = []
     for one, p, p_equal in zip(differences, apart, equal, strict=True):
         if p_equal < (1 - level) / 2:
-            found.append(EQUAL)
+            verdicts.append(EQUAL)
         elif p < 1 - level:
-            found.append(BETTER if one.mean < 0 else WORSE)
+            verdicts.append(BETTER if one.mean < 0 else WORSE)
         else:
-            found.append(UNDECIDED)
-    return found
+            verdicts.append(UNDECIDED)
+    return verdicts
 
 
 def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: float = 0.0) -> int:

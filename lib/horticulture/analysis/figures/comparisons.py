@@ -135,8 +135,8 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
     if "ceiling" in correlations and correlations["ceiling"].notna().any():
         best = correlations.groupby("criterion")["ceiling"].mean()[means.index]
-        said, places = "best possible with this many images", np.arange(len(means))
-        ax.vlines(best, places - 0.45, places + 0.45, BLACK, linestyles="--", linewidth=1.2, label=said)
+        name, places = "best possible with this many images", np.arange(len(means))
+        ax.vlines(best, places - 0.45, places + 0.45, BLACK, linestyles="--", linewidth=1.2, label=name)
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", borderpad=0)
     ax.set_xlim(min(-0.1, correlations["correlation"].min() - 0.05), 1)
     ax.set_ylim(-0.6, len(means) - 0.4)

@@ -60,8 +60,8 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
         for criterion, one in found[found["curve"] == curve].groupby("criterion"):
             line = "-"
             if criterion and len(criteria) > 1:
-                turn, color = divmod(criteria.index(criterion), len(CRITERION_COLORS))
-                look, line = look._replace(color=CRITERION_COLORS[color]), LINES[turn % len(LINES)]
+                again, place = divmod(criteria.index(criterion), len(CRITERION_COLORS))
+                look, line = look._replace(color=CRITERION_COLORS[place]), LINES[again % len(LINES)]
             elif criterion and curve == "whole":
                 look = look._replace(color=INDIGO)
             mine = marks[(marks["named"] == curve) & (marks["criterion"] == criterion)]

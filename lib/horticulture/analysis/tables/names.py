@@ -25,8 +25,8 @@ NAMES: dict[str, str] = {
     "scratch-b-all": "{criterion} shape from scratch, {epochs} plus tuning's (Scratch-B, all)",
     # what the weights, and what the places, are worth
     "sliced": "{criterion} shape from a slice of a wide initialisation",
-    "random-channels": "{criterion} widths, random channels, fine-tuned",
-    "shuffled": "{criterion} widths shuffled, from scratch",
+    "random-channels": "{criterion}-pruned widths, random channels, fine-tuned",
+    "shuffled": "{criterion}-pruned widths shuffled, from scratch",
     "reselected": "{criterion} shape from scratch, channels selected evenly",
     "uniform": "uniform {network} from scratch",
     "guided": "{criterion}-guided {network} from scratch",
