@@ -21,8 +21,7 @@ def starting_network(
 
     device: where a round is replayed whose network was not kept.
     """
-    pruned = run.start
-    assert pruned is not None
+    pruned = _start(run)
     network = WEIGHTS[run.recipe["weights"]](run, outputs, device)
     if saliency.CRITERIA[pruned.recipe["criterion"]].granularity != "weight":
         return network, None
@@ -32,15 +31,17 @@ def starting_network(
     return network, unstructured.MaskCallback(network, masks)
 
 
-def _base(run: Run) -> Run:
+def _start(run: Run) -> Run:
     assert run.start is not None
-    assert run.start.start is not None
-    return run.start.start
+    return run.start
+
+
+def _base(run: Run) -> Run:
+    return _start(_start(run))
 
 
 def _kept(run: Run, outputs: Path, device: str) -> Network:
-    assert run.start is not None
-    return network_at(run.start, outputs, run.recipe["round"], device)
+    return network_at(_start(run), outputs, run.recipe["round"], device)
 
 
 def _rewound(run: Run, outputs: Path, device: str) -> Network:
@@ -69,8 +70,8 @@ def _another(run: Run) -> torch.Generator:
 
 def _cut(run: Run, outputs: Path, whole: Network) -> Network:
     """The same channels of another network as big as the one that was pruned."""
-    assert run.start is not None
-    remaining = runs.remaining_channels(run.start, runs.removals(run.start, outputs), run.recipe["round"])
+    removed = runs.removals(_start(run), outputs)
+    remaining = runs.remaining_channels(_start(run), removed, run.recipe["round"])
     for group, channels in zip(whole.groups, remaining, strict=True):
         surgery.keep_channels(group, channels)
     return whole

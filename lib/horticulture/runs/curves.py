@@ -51,30 +51,33 @@ def record_curves(study: Path, members: Iterable[CurvePoint]) -> None:
     measured rounds, what was trained on or anew, and the families that follow, at every length.
     """
     members = list(members)
-    _drop_replaced(study, members)
+    stay = _drop_replaced(study, members, dict(_read_files(study)))
     curves: dict[str, list[CurvePoint]] = {}
     for member in members:
         parts = (member.curve, member.criterion, "measured" if _measures(member) else "")
         curves.setdefault("-".join(filter(None, parts)), []).append(member)
-    _name_other_tuning(study, members, curves)
+    _report_other_tuning(study, members, {path: its for path, its in stay.items() if path.stem not in curves})
     for name, its in curves.items():
         _write(study / "curves" / f"{name}.json", its)
 
 
-def _name_other_tuning(study: Path, members: list[CurvePoint], replaced: Iterable[str]) -> None:
-    """Say where curves that stay were tuned for other epochs than these: a table would compare the tuning."""
-    now = {(one.longer, one.run.recipe["epochs"]) for one in members if one.curve in TUNED}
-    lengths = {longer for longer, _ in now}
-    others = set()
+def _read_files(study: Path) -> Iterator[tuple[Path, list[CurvePoint]]]:
     for path in (study / "curves").glob("*.json"):
-        with suppress(CorruptFileError):
-            if path.stem not in replaced:
-                others |= {
-                    path.stem
-                    for one in _read(path)
-                    if one.curve in TUNED and one.longer in lengths
-                    if (one.longer, one.run.recipe["epochs"]) not in now
-                }
+        with suppress(CorruptFileError):  # it is written anew
+            yield path, _read(path)
+
+
+def _report_other_tuning(study: Path, members: list[CurvePoint], stay: dict[Path, list[CurvePoint]]) -> None:
+    """Say where curves that stay were tuned for other epochs than these: a table would compare the tuning."""
+
+    def tuning(points: Iterable[CurvePoint]) -> set[tuple[float, int]]:
+        return {(one.longer, one.run.recipe["epochs"]) for one in points if one.curve in TUNED}
+
+    now = tuning(members)
+    lengths = {longer for longer, _ in now}
+    others = [
+        path.stem for path, its in stay.items() if any(longer in lengths for longer, _ in tuning(its) - now)
+    ]
     if others:
         print(
             f"{study.name} has {', '.join(sorted(others))}, tuned for other epochs than these: ask for all "
@@ -82,33 +85,29 @@ def _name_other_tuning(study: Path, members: list[CurvePoint], replaced: Iterabl
         )
 
 
-def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
-    """Take off the curves what was found by prunings that these members do not have any more, and say so.
+def _drop_replaced(
+    study: Path, members: list[CurvePoint], files: dict[Path, list[CurvePoint]]
+) -> dict[Path, list[CurvePoint]]:
+    """Take off the curves what was found by pruning runs that these members do not have any more, and say so.
 
-    Say also where pruning runs by other criteria, which stay, cannot be compared with these.
+    Say also where pruning runs by other criteria, which stay, cannot be compared with these. Returns what
+    stays.
     """
-    prunings = [member for member in members if member.run.kind == "prune"]
-    if not prunings:
-        return
-    keys, lengths = {member.run.key for member in prunings}, {member.longer for member in prunings}
-    criteria = {member.criterion for member in prunings}
-    files: dict[Path, list[CurvePoint]] = {}
-    for path in (study / "curves").glob("*.json"):
-        with suppress(CorruptFileError):  # it is written anew
-            files[path] = _read(path)
+    new = [member for member in members if member.run.kind == "prune"]
+    there = list(chain(*files.values()))
+    keys, lengths = {member.run.key for member in new}, {member.longer for member in new}
+    criteria, tuned = {member.criterion for member in new}, {_alike(member) for member in new}
     gone = {
         (member.criterion, member.run.seed)
-        for member in chain(*files.values())
+        for member in there
         if member.criterion in criteria
         and (pruning := _pruning(member.run)) is not None
         and pruning.key not in keys
         and (member.run.kind == "prune" or member.longer in lengths)  # not every longer pruning is a curve
     }
-
-    tuned = {_alike(member) for member in prunings}
     others = {
         member.criterion
-        for member in chain(*files.values())
+        for member in there
         if member.run.kind == "prune" and member.criterion not in criteria and member.longer in lengths
         if _alike(member) not in tuned
     }
@@ -121,12 +120,13 @@ def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
     def stays(one: CurvePoint) -> bool:
         return one.curve == "whole" or (one.criterion, one.run.seed) not in gone
 
-    lost = {one.curve for one in chain(*files.values()) if not stays(one) and one.run.kind != "prune"}
+    lost = {one.curve for one in there if not stays(one) and one.run.kind != "prune"}
     if not lost:
-        return
-    for path, its in files.items():
-        if left := [one for one in its if stays(one)]:
-            _write(path, left)
+        return files
+    left = {path: [one for one in its if stays(one)] for path, its in files.items()}
+    for path, its in left.items():
+        if its:
+            _write(path, its)
         else:
             path.unlink()
     by = ", ".join(sorted({criterion for criterion, _ in gone}))
@@ -134,6 +134,7 @@ def _drop_replaced(study: Path, members: list[CurvePoint]) -> None:
         f"{study.name} has other pruning runs by {by} now: what the earlier ones found goes from its curves "
         f"({', '.join(sorted(lost))}), its runs stay"
     )
+    return left
 
 
 # What pruning runs by several criteria need not share.
