@@ -42,6 +42,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     a scale of 1; slimming: 0.5; CIFAR-10/100; a large batch (256); 95 % interval
     | round 64 | round 128 | round 192 |; 12 / 20 / 40 % of; | 12 % | 20 % | 40 % |
     copycats of the 40 %; of the 20 %; with four, round 128; than round 64
+    12 %, by the mean; that of 20 %; that of 40 %; network of 12 %; item 1 of; so that 12 % is; notebook 04
     at 12 %; at 20 %; at 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4; | 12 % |; | 40 % |
     """.replace("\n", ";").split(";")
     if phrase.strip()
