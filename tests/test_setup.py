@@ -104,3 +104,32 @@ def test_what_a_person_gave_a_cell_stays():
     found["cells"][0]["metadata"] = {"tags": ["mine"], "jupyter": {"source_hidden": True}}
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     assert strip.stripped(text) == text
+
+
+def texts() -> dict[Path, str]:
+    """Every page and every notebook's prose, by its path."""
+    pages = [*HERE.glob("*.md"), *(HERE / "docs").glob("*.md"), *(HERE / "notebooks").glob("*.md")]
+    found = {path: path.read_text() for path in pages}
+    for path in (HERE / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        found[path] = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    return found
+
+
+def anchors(text: str) -> set[str]:
+    """The names by which a page's headings are linked."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", texts(), ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    pages = texts()
+    for link in re.findall(r"\]\(([^)\s]+)\)", pages[path]):
+        if link.startswith(("http", "mailto")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(pages[target]), link
