@@ -27,6 +27,14 @@ SIGNALS = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(autouse=True)
+def as_in_a_terminal():
+    """Where the tests run in the background of a shell, SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def weights(run, outputs) -> str:
     return files.file_digest(runs.folder(run, outputs) / "weights.safetensors")
 
@@ -85,6 +93,11 @@ def test_a_signal_that_nobody_heeded_is_raised_at_the_end_and_an_error_goes_firs
         once()
     with pytest.raises(ValueError, match="first"):
         once(ValueError("first"))
+
+
+def test_what_is_ignored_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    once()
 
 
 def test_outside_of_the_main_thread_nothing_changes():
