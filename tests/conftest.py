@@ -1,6 +1,7 @@
 """What the tests share: a tiny architecture, 64 tiny images, a folder of tiny PNGs."""
 
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,9 @@ def cut_at_random(whole: Architecture, seed: int) -> Architecture:
         tuple(draw.randint(least, n) for least, n in zip(whole.min_widths, whole.widths, strict=True))
     )
 
+
+# In the background of a shell SIGINT is ignored, and so it would be by the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time: a red test must stay red until somebody mends it.
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)  # explaining a failure takes minutes here

@@ -27,14 +27,6 @@ SIGNALS = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def as_in_a_terminal():
-    """Where the tests run in the background of a shell, SIGINT is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def weights(run, outputs) -> str:
     return files.file_digest(runs.folder(run, outputs) / "weights.safetensors")
 
@@ -96,8 +88,11 @@ def test_a_signal_that_nobody_heeded_is_raised_at_the_end_and_an_error_goes_firs
 
 
 def test_what_is_ignored_stays_ignored():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    once()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        once()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_outside_of_the_main_thread_nothing_changes():

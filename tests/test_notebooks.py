@@ -256,6 +256,9 @@ async def executed(address, token, sources):
                 break
         if message["content"]["status"] != "ok":
             break
+    socket.close()
+    while await socket.read_message() is not None:  # until it is closed
+        pass
     await client.fetch(f"{address}api/kernels/{kernel}", method="DELETE", headers=headers)
     return said
 
