@@ -18,6 +18,7 @@ import yaml
 
 from horticulture import runs
 from horticulture.analysis import statistics, tables
+from horticulture.analysis.tables import cases as by_case
 from horticulture.data import digits
 from horticulture.training import TrainingRecipe
 
@@ -45,7 +46,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     copycats of the 40 %; of the 20 %; with four, round 128; than round 64
     12 %, by the mean; that of 20 %; that of 40 %; network of 12 %; item 1 of; so that 12 % is; notebook 04
     at 12 %; at 20 %; at 40 %; pruned to 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4
-    | 12 % |; | 40 % |; 20 % |; 40 % |
+    | 12 % |; | 40 % |; 20 % |; 40 % |; kept 13 %; have 12 %; at 13 %
     """.replace("\n", ";").split(";")
     if phrase.strip()
 )
@@ -74,7 +75,7 @@ def mean(
         found = found[found["recipe"] == runs.AS_IT_IS]
     if size is not None:
         apart = (found["params"] / whole - size).abs()
-        found = found[apart < 0.15 * size]
+        found = found[apart < by_case.NEAR * size]
     assert found["seed"].nunique() == len(found), f"{curve} at {size}: not one network a seed"
     return float(found[column].mean())
 
@@ -183,6 +184,12 @@ def gap(
     return signed(one - other)
 
 
+def before_removals(study: str) -> float:
+    """Mean test error of a pruning run's network after the fine-tuning before the first removal."""
+    found = frame(study)
+    return float(found.loc[(found["round"] == 0) & (found["longer"] == 1), "test_error"].mean())
+
+
 def published(params: str) -> str:
     """The same in the published figure, as it was read off."""
     found = measured("post_figure").set_index("parameters").loc[params]
@@ -264,7 +271,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     **{
         f"gap.{study}.{size}": lambda study=study, size=size: gap(study, size / 100)  # type: ignore[misc]
         for study in ("quick", EVENING)
-        for size in (12, 20, 40)
+        for size in ((12, 20, 40) if study == "quick" else (13, 20, 40))
     },
     **{f"gap.published.{params}": lambda params=params: published(params) for params in POST},  # type: ignore[misc]
     f"gap.{EVENING}.longer": lambda: gap(EVENING, 0.2, longer=2.0),
@@ -279,6 +286,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for curve in ("pruned-tuned", "pruned-scratch")
         for longer in (1.0, 2.0)
     },
+    "evening.tuned.before": lambda: f"{before_removals(EVENING):.1f}",
     "evening.whole": lambda: error("whole", study=EVENING),
     "evening.whole.longer": lambda: error("whole", longer=2.0, study=EVENING),
     "evening.se": lambda: standard_error(EVENING, "test_error_se_one"),
@@ -355,5 +363,5 @@ if __name__ == "__main__":
         said = [*wrong(content), *(f"nothing computes {one!r}" for one in unmarked(content))]
         problems += [f"{page.name}: {one}" for one in said]
         count += len(MARKED.findall(content))
-    print("\n".join(problems) or f"all {count} numbers are what the results say")
+    print("\n".join(problems) or f"all {count} numbers are what was computed or measured")
     sys.exit(bool(problems))

@@ -52,6 +52,7 @@ def environment_info(device: torch.device) -> dict:
     """The device, the threads, the versions and the time, as a result records them."""
     return {
         "device": processor(device),
+        "instructions": instructions(device),
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in ("horticulture", "torch", "numpy")},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -59,9 +60,21 @@ def environment_info(device: torch.device) -> dict:
 
 
 def same_bits(found: dict, device: torch.device) -> bool:
-    """Whether this machine, with as many threads, computes the same bits as the one described."""
+    """Whether this machine computes the same bits, with as many threads, as the one described.
+
+    Names of processors can be shared by several kinds, so the instructions that torch uses count too, where a
+    result says them.
+    """
     here = environment_info(device)
-    return found["device"] == here["device"] and found["versions"]["torch"] == here["versions"]["torch"]
+    same = found["device"] == here["device"] and found["versions"]["torch"] == here["versions"]["torch"]
+    return same and found.get("instructions", here["instructions"]) == here["instructions"]
+
+
+def instructions(device: torch.device) -> str:
+    """What decides which kernels torch takes: a processor's instructions, a GPU's compute capability."""
+    if device.type == "cuda":
+        return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def device_name(device: torch.device) -> str:
