@@ -11,7 +11,6 @@ from torch import Tensor
 
 from horticulture import architecture, execution, networks, runs
 from horticulture.architecture import profiles
-from horticulture.data import digits
 from horticulture.errors import InputError
 from horticulture.execution import initialization, loading
 from horticulture.networks import Network
@@ -20,7 +19,6 @@ from horticulture.runs import Run
 from horticulture.study import budgets, scaling
 from horticulture.study.config import PrunedNetwork, StudyConfig
 from horticulture.training import TrainingRecipe
-from tests.conftest import clutter_parts
 
 ASKED = StudyConfig(
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
@@ -33,17 +31,8 @@ ALL = list(budgets.BUDGETS)
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def little_clutter():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            digits,
-            "CLUTTER_PARTS",
-            clutter_parts(96, 32, 32),
-        )
-        loading._loaded.cache_clear()
-        yield
-    loading._loaded.cache_clear()
+CLUTTER_IMAGES = (96, 32, 32)
+pytestmark = pytest.mark.usefixtures("little_clutter")
 
 
 @pytest.fixture(scope="module")

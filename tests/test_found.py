@@ -9,13 +9,11 @@ import pytest
 import torch
 
 from horticulture import architecture, execution, networks, runs
-from horticulture.data import digits
 from horticulture.errors import InputError
 from horticulture.execution import loading
 from horticulture.runs import CurvePoint
 from horticulture.study import budgets
 from horticulture.study.config import StudyConfig
-from tests.conftest import clutter_parts
 
 BUDGETS = ["fine-tuned", "lr-rewound", "pruned-scratch", "scratch-b", "scratch-b-all", "weights-rewound"]
 # A channel of this network is about half a percent of its parameters.
@@ -43,13 +41,8 @@ SLIM = replace(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def little_clutter():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "CLUTTER_PARTS", clutter_parts(96, 32, 48))
-        loading._loaded.cache_clear()
-        yield
-    loading._loaded.cache_clear()
+CLUTTER_IMAGES = (96, 32, 48)
+pytestmark = pytest.mark.usefixtures("little_clutter")
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from horticulture import runs
+from horticulture.progress import MIME
 from horticulture.study import parameters, runner
 
 BIN = Path(sys.executable).parent
@@ -219,8 +220,11 @@ def server(tmp_path_factory):
         process.terminate()
 
 
-async def executed(address, token, sources):
-    """Execute cells one after another in a new kernel; every message of every cell."""
+async def executed(address, token, sources, interrupt=None):
+    """Execute cells one after another in a new kernel; every message of every cell.
+
+    interrupt: the number of the cell that is interrupted as soon as it tells of progress.
+    """
     headers, client = {"Authorization": f"token {token}"}, AsyncHTTPClient()
     answer = await client.fetch(f"{address}api/kernels", method="POST", body="{}", headers=headers)
     kernel = json.loads(answer.body)["id"]
@@ -252,6 +256,11 @@ async def executed(address, token, sources):
             if message["parent_header"].get("msg_id") != f"cell-{n}":
                 continue
             said.append(message)
+            progress = message["content"].get("data", {}).get(MIME, {})
+            if n == interrupt and progress.get("share", 0) > 0:
+                interrupt = None
+                path = f"{address}api/kernels/{kernel}/interrupt"
+                await client.fetch(path, method="POST", body="{}", headers=headers)
             if message["msg_type"] == "execute_reply":
                 break
         if message["content"]["status"] != "ok":
@@ -337,6 +346,29 @@ def test_every_notebook_runs_alone_in_a_kernel_of_a_jupyter_server(outputs, serv
     assert errors == []
     assert sum(message["msg_type"] == "execute_reply" for message in said) == len(sources)
     assert (outputs / f"served-{path.stem}" / "curves" / "whole.json").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_cell_is_one_line_and_what_was_done_is_kept(server, tmp_path, workers):
+    """By the button of a Jupyter server, while runs are made in the kernel and in worker processes."""
+    cells = [cell for cell in nbformat.read(parameters.notebooks()[0], 4).cells if cell.cell_type == "code"]
+    values = {
+        **SMOKE.parameters,
+        "epochs": 2000,
+        "seeds": [0, 1],
+        "workers": workers,
+        "outputs": str(tmp_path),
+    }
+    sources = [
+        parameters.fill_in(cells[0].source, {**values, "study": "stopped"}),
+        cells[1].source,
+        "session.execute([point.run for point in config.whole_points], 'training')",
+    ]
+    said = asyncio.run(executed(*server, sources, interrupt=2))
+    (error,) = [message["content"] for message in said if message["msg_type"] == "error"]
+    line = "InterruptedRun: training: stopped, what was done is kept; run the cell again to go on"
+    assert error["traceback"] == [line]
+    assert len(list(tmp_path.glob("runs/*/at-*.safetensors"))) >= workers
 
 
 def test_bad_input_in_a_cell_is_one_line(server, tmp_path):

@@ -6,14 +6,11 @@ from pathlib import Path
 import pytest
 
 from horticulture import architecture, execution, runs
-from horticulture.data import digits
 from horticulture.errors import InputError
-from horticulture.execution import loading
 from horticulture.pruning import PruningRecipe, unstructured
 from horticulture.study import config, validation
 from horticulture.study.config import StudyConfig
 from horticulture.training import TrainingRecipe
-from tests.conftest import clutter_parts
 
 ASKED = StudyConfig(
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0]},
@@ -25,17 +22,8 @@ BY_RATIO = replace(ASKED, criterion="fisher, slimming,magnitude", ratios=[0.5], 
 BY_CHANNEL = replace(ASKED, rounds=4, sizes=[1.0, 0.988, 0.5])  # a channel is about 0.5 % of the parameters
 
 
-@pytest.fixture(scope="module", autouse=True)
-def little_clutter():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            digits,
-            "CLUTTER_PARTS",
-            clutter_parts(96, 32, 32),
-        )
-        loading._loaded.cache_clear()
-        yield
-    loading._loaded.cache_clear()
+CLUTTER_IMAGES = (96, 32, 32)
+pytestmark = pytest.mark.usefixtures("little_clutter")
 
 
 @pytest.fixture(scope="module")

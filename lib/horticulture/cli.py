@@ -51,11 +51,11 @@ def _run(options: argparse.Namespace) -> int:
     _, anew = parameters.beginning(options.first)
 
     from horticulture import runs
-    from horticulture.study import base_recipe, config, forecast, runner, validation
+    from horticulture.study import base_recipe, forecast, runner, validation
 
     outputs = runs.outputs_folder(options.outputs)
     for part, settled in parts:
-        config.count_rounds(settled)
+        validation.count_rounds(settled)
         validation.check(settled)
         if not anew:  # the first notebook may begin anew
             base_recipe.check(settled, outputs / part.name)

@@ -15,7 +15,6 @@ from horticulture.data import Dataset
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, saliency, selection
 from horticulture.runs import CurvePoint, Run
-from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 from horticulture.training import TrainingRecipe
 
@@ -205,7 +204,7 @@ class StudyConfig:
 
     @property
     def pruning_points(self) -> list[CurvePoint]:
-        """The prunings that are drawn round by round: a longer one is drawn at `factor_sizes` only."""
+        """The pruning runs that are drawn round by round: a longer one is drawn at `factor_sizes` only."""
         return [job.point() for job in self.pruning_jobs if job.longer == 1 or not self.factor_sizes]
 
     def pruned_networks(self, outputs: Path) -> list[PrunedNetwork]:
@@ -231,7 +230,7 @@ class StudyConfig:
 
     @property
     def guide_jobs(self) -> list[PruningJob]:
-        """The prunings whose profiles are carried over to this network."""
+        """The pruning runs whose profiles are carried over to this network."""
         return self.guide.pruning_jobs if self.guide else []
 
     def check(self) -> None:
@@ -255,30 +254,9 @@ def _criterion(name: str) -> str:
     return check_choice(name, saliency.CRITERIA, "criterion")
 
 
-def count_rounds(settled: dict[str, Any]) -> None:
-    """Put a number in the place of `rounds: all`: as many as there are channels that can be removed.
-
-    Raises InputError where a round is not one channel.
-    """
-    if settled.get("rounds") != ALL:
-        return
-    config = StudyConfig.of({**settled, "rounds": 1, "precision": "float32"})
-    counts = []
-    for criterion in config.criteria:
-        plan = config.pruning_recipe(criterion)
-        if config.ratios or not plan.one_at_a_time():
-            raise InputError(
-                "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
-            )
-        blocks = saliency.CRITERIA[criterion].granularity == "block"
-        least = selection.minimal_architecture(config.whole, plan.floor, blocks)
-        counts.append(sum(config.whole.widths) - sum(least.widths))
-    settled["rounds"] = min(counts)
-
-
 # --- what there is to look at ----------------------------------------------------------------------------
 
-MOMENTS = 24  # of a pruning that goes channel by channel
+MOMENTS = 24  # of a pruning run that goes channel by channel
 
 
 def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:

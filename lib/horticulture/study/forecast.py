@@ -21,14 +21,14 @@ from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
 STEPS = 3  # that are timed, of each of two networks
-KEPT = 17  # states of a pruning that are kept, at most
+KEPT = 17  # states of a pruning run that are kept, at most
 FORWARD = 1 / 3  # what a forward pass takes of a step
 
 
 def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
     """Lines for a person: the runs of a study by step, those that are there, the hours and the disk.
 
-    A few steps of training are timed for it. Shapes that a pruning has still to find are taken to be
+    A few steps of training are timed for it. Shapes that a pruning run has still to find are taken to be
     uniformly narrower ones. Nothing is written.
     """
     device = hardware.resolve_device(settled["device"])
@@ -49,7 +49,7 @@ def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
 
 def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
     """The runs of a study, each once, by what they are for."""
-    prunings = [*config.pruning_jobs, *config.guide_jobs]
+    jobs = [*config.pruning_jobs, *config.guide_jobs]
     try:
         found = config.pruned_networks(outputs)
     except InputError:  # not all are pruned yet
@@ -57,8 +57,8 @@ def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
     with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
         entries = [member.run for member in budgets.budget_points(config, found)]
     wanted = {
-        "the whole network": [*(m.run for m in config.whole_points), *(job.base for job in prunings)],
-        "pruning": [job.run for job in prunings],
+        "the whole network": [*(m.run for m in config.whole_points), *(job.base for job in jobs)],
+        "pruning": [job.run for job in jobs],
         "pruned shapes": entries,
         "families": _families(config, outputs),
     }
@@ -78,7 +78,7 @@ def _families(config: StudyConfig, outputs: Path) -> list[Run]:
 
 
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
-    """What a pruning will find, about."""
+    """What a pruning run will find, about."""
     own, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
     sizes = own.sizes if job.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
     shapes = [_narrower(config.whole, size) for size in sizes]

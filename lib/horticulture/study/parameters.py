@@ -119,8 +119,6 @@ def kept(folder: Path) -> dict[str, Any]:
         raise CorruptFileError(path)
     if "parameters" in said:
         said["parameters"] = {RENAMED.get(name, name): value for name, value in said["parameters"].items()}
-    if isinstance(said.get("base"), dict):
-        said["base"] = {RENAMED.get(name, name): value for name, value in said["base"].items()}
     return said
 
 

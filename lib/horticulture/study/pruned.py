@@ -55,7 +55,7 @@ class PruningJob(NamedTuple):
 
 
 class PrunedNetwork(NamedTuple):
-    """A network that a pruning found: its shape, and what it cost in MACs to find it.
+    """A network that a pruning run found: its shape, and what it cost in MACs to find it.
 
     `selections`: where its groups select channels of a trunk, which ones each has kept.
     """

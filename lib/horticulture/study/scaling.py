@@ -13,7 +13,7 @@ from horticulture.study.pruned import PrunedNetwork, pruned_network
 
 
 class Template(NamedTuple):
-    """What a network is made after: what a pruning found with one seed, and with all of them."""
+    """What a network is made after: what a pruning run found with one seed, and with all of them."""
 
     mine: PrunedNetwork
     every: list[PrunedNetwork]
@@ -26,7 +26,7 @@ def copycat(whole: Architecture, template: Template, params: int) -> tuple[Archi
 
 
 def guided(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
-    """The shares that all prunings left on average, by stage, carried to `whole`; and what they all took."""
+    """The shares that all pruning runs left on average, by stage, carried to `whole`; and what all took."""
     profile = profiles.by_stage([pruned.architecture for pruned in template.every], template.whole)
     return profiles.guided(whole, profile, params=params), sum(pruned.cost for pruned in template.every)
 
@@ -63,7 +63,7 @@ def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Templ
 
 
 def family_points(config: StudyConfig, outputs: Path) -> list[CurvePoint]:
-    """Every curve at every size with every seed; those that follow a pruning once for each criterion."""
+    """Every curve at every size with every seed; those that follow a pruning run once for each criterion."""
     return [
         point
         for curve in config.curves

@@ -80,9 +80,9 @@ class Session:
     def _fix(self) -> None:
         """Check the base recipe against the study's, and keep what was used for the notebooks that follow."""
         from horticulture.runs import files
-        from horticulture.study import base_recipe, config, validation
+        from horticulture.study import base_recipe, validation
 
-        config.count_rounds(self.parameters)
+        validation.count_rounds(self.parameters)
         validation.check(self.parameters)
         self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.step == 0)
         self.parameters["precision"] = self.config.precision

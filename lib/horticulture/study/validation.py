@@ -1,11 +1,13 @@
-"""Refusing, before anything runs, a study that would fail later."""
+"""Before anything runs: refusing a study that would fail later, and counting the rounds of `all`."""
 
 from typing import Any
 
 from horticulture.architecture import profiles
-from horticulture.errors import check_choice
+from horticulture.errors import InputError, check_choice
+from horticulture.pruning import saliency, selection
 from horticulture.study import budgets, scaling
 from horticulture.study.config import StudyConfig
+from horticulture.study.parameters import ALL
 from horticulture.training import hardware
 
 
@@ -26,3 +28,24 @@ def check(parameters: dict[str, Any]) -> None:
             guide = scaling.guide(config).whole
             profiles.guided(config.whole, profiles.by_stage([guide], guide), scale=1.0)
     hardware.resolve_device(parameters["device"])
+
+
+def count_rounds(settled: dict[str, Any]) -> None:
+    """Put a number in the place of `rounds: all`: as many as there are channels that can be removed.
+
+    Raises InputError where a round is not one channel.
+    """
+    if settled.get("rounds") != ALL:
+        return
+    config = StudyConfig.of({**settled, "rounds": 1, "precision": "float32"})
+    counts = []
+    for criterion in config.criteria:
+        plan = config.pruning_recipe(criterion)
+        if config.ratios or not plan.one_at_a_time():
+            raise InputError(
+                "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
+            )
+        blocks = saliency.CRITERIA[criterion].granularity == "block"
+        least = selection.minimal_architecture(config.whole, plan.floor, blocks)
+        counts.append(sum(config.whole.widths) - sum(least.widths))
+    settled["rounds"] = min(counts)
