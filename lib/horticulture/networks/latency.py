@@ -20,19 +20,29 @@ def measure(
     """Median milliseconds of one forward pass of `batch` images, float32, for each architecture.
 
     The networks take turns, so that a machine that slows down or speeds up does so for all of them: as many
-    turns as begin within `seconds`, and at least five, after two that do not count.
+    turns as begin within `seconds`, and at least five, after two that do not count. On a processor each takes
+    a turn with one thread and one with all, and the faster way counts: a small batch would otherwise wait for
+    threads to wake up, which takes several times as long as the network.
     """
     ready = [networks.build(shape).to_device(device).eval() for shape in shapes]
     inputs = [torch.randn(batch, *shape.image, device=device) for shape in shapes]
     inputs = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
-    times: list[list[float]] = [[] for _ in shapes]
+    threads = torch.get_num_threads()
+    ways = {1, threads} if device.type == "cpu" else {threads}
+    times: dict[int, list[list[float]]] = {way: [[] for _ in shapes] for way in sorted(ways)}
     end = time.perf_counter() + seconds
     turn = 0
-    while turn < WARM_UP + 5 or time.perf_counter() < end:
-        for network, x, taken in zip(ready, inputs, times, strict=True):
-            taken.append(_once(network, x))
-        turn += 1
-    return [1000 * statistics.median(taken[WARM_UP:]) for taken in times]
+    try:
+        while turn < WARM_UP + 5 or time.perf_counter() < end:
+            for way, found in times.items():
+                torch.set_num_threads(way)
+                for network, x, taken in zip(ready, inputs, found, strict=True):
+                    taken.append(_once(network, x))
+            turn += 1
+    finally:
+        torch.set_num_threads(threads)
+    medians = ([statistics.median(taken[WARM_UP:]) for taken in found] for found in times.values())
+    return [1000 * min(of_one) for of_one in zip(*medians, strict=True)]
 
 
 def _once(network: Network, x: torch.Tensor) -> float:
