@@ -11,7 +11,7 @@ import torch
 import horticulture
 from horticulture import architecture, data, execution, networks, runs, training
 from horticulture.errors import InputError
-from horticulture.execution import checkpoints, cluster, tasks
+from horticulture.execution import checkpoints, parallel, tasks
 from horticulture.pruning import Pruner, PruningRecipe, unstructured
 from horticulture.runs import files
 from horticulture.training import Trainer, TrainingRecipe, evaluation, penalties
@@ -289,7 +289,7 @@ def test_a_notebook_too_has_a_damaged_run_made_again(made, tmp_path, name):
     path = runs.folder(run.start, outputs) / name
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside"):
-        cluster.execute_all([run.start], outputs, device="cpu")
+        parallel.execute_all([run.start], outputs, device="cpu")
     weights = [runs.folder(run.start, place) / "weights.safetensors" for place in (whole, outputs)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 

@@ -111,7 +111,7 @@ def test_outside_of_the_main_thread_nothing_changes():
 def test_a_worker_that_is_ended_puts_down_what_it_is_at(tmp_path):
     """As when a cell or the command is interrupted: the parent ends its workers."""
     long = execution.train(SHAPE, TrainingRecipe(2000, 0.1, "one-cycle", 32), SOURCE, 0)
-    submit = pool.ready(1, 1)
+    submit = pool.start(1, 1)
     submit(execution.execute, long, tmp_path, "cpu")
     folder, until = runs.folder(long, tmp_path), time.monotonic() + 60
     while not (folder / "epochs.csv").exists() and not (folder / "rows.jsonl").exists():

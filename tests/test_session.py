@@ -8,7 +8,7 @@ import pytest
 
 from horticulture import runs
 from horticulture.errors import InputError, InterruptedRun
-from horticulture.execution import cluster
+from horticulture.execution import parallel
 from horticulture.study import parameters, session
 from horticulture.study.session import Session
 
@@ -20,7 +20,7 @@ DEFAULTS = {name: about["default"] for name, about in parameters.declared().item
 @pytest.fixture
 def notebook(tmp_path, monkeypatch):
     """Opens the session of a notebook, as its kernel would after the parameters cell."""
-    monkeypatch.setattr(cluster, "start", lambda *_: None)
+    monkeypatch.setattr(parallel, "start", lambda *_: None)
 
     def go(step: str, injected: dict | None = None, more: str = "", **edited) -> Session:
         values = {name: about["default"] for name, about in DECLARED[step].items()}
@@ -189,7 +189,7 @@ def test_an_interruption_is_one_line_that_says_how_to_go_on(notebook, monkeypatc
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cluster, "execute_all", stopped)
+    monkeypatch.setattr(parallel, "execute_all", stopped)
     with pytest.raises(InterruptedRun, match="pruning: stopped, what was done is kept") as error:
         notebook("02").execute([], "pruning")
     assert error.value.__suppress_context__

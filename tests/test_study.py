@@ -499,7 +499,7 @@ def test_finished_means_every_cell(tmp_path):
 def test_a_kernel_leaves_no_worker_behind(run):
     """Under papermill; also one that was killed."""
     code = (
-        "from horticulture.execution import cluster, pool\ncluster.start(2, 'cpu')\n"
+        "from horticulture.execution import parallel, pool\ncluster.start(2, 'cpu')\n"
         "print(*[process.pid for process in pool._kept.processes])"
     )
     numbers = []

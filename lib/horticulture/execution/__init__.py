@@ -1,7 +1,7 @@
 """Makes runs, each once and whole: the only room that knows both the files and the networks.
 
 `specs` says what runs there are, `executor` makes one, `tasks` has the work of each kind, `loading` gives
-back the networks and the data, `cluster` makes several at a time. Their names stand here too, and are
+back the networks and the data, `parallel` makes several at a time. Their names stand here too, and are
 imported when they are used: worker processes are started before torch is loaded, which takes seconds.
 """
 

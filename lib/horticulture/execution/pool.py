@@ -89,10 +89,11 @@ class Workers:
 _kept: Workers | None = None
 
 
-def ready(allowed: int, count: int) -> Callable[..., Future]:
-    """What gives work to the processes: those that are there, unless one died or more are than `allowed`.
+def start(allowed: int, count: int) -> Callable[..., Future]:
+    """Have at least `count` worker processes; returns what submits work to them.
 
-    There are `count` of them at least; they get ready while this process goes on.
+    They get ready while this process goes on. Those of an earlier call are used again, unless one of them
+    died or there are more than `allowed`.
     """
     global _kept
     if _kept and (not _kept.whole() or len(_kept.processes) > allowed):
@@ -103,7 +104,7 @@ def ready(allowed: int, count: int) -> Callable[..., Future]:
 
 
 def stop() -> None:
-    """End the worker processes, if there are any. `ready` starts new ones."""
+    """End the worker processes, if there are any. `start` begins anew."""
     global _kept
     if _kept:
         _kept.stop()

@@ -10,7 +10,7 @@ from typing import Any
 
 from horticulture import runs
 from horticulture.errors import InputError
-from horticulture.execution import cluster
+from horticulture.execution import parallel
 from horticulture.runs.files import CorruptFileError, write_json
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import kept
@@ -92,5 +92,5 @@ def _said(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
 def _precision(wanted: str, device: str, address: str) -> str:
     """The precision of a whole study: what the machine that computes does natively, of `auto`."""
     if address:
-        return cluster.precision(wanted, device, address)
+        return parallel.precision(wanted, device, address)
     return hardware.precision(wanted, hardware.resolve_device(device))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from horticulture.errors import InputError, InterruptedRun, check_choice
-from horticulture.execution import cluster
+from horticulture.execution import parallel
 from horticulture.study import parameters as known_parameters
 from horticulture.study.parameters import COMMON
 
@@ -72,7 +72,7 @@ class Session:
             for name, value in found.items():
                 if name in values or source == HERE:
                     values[name], sources[name] = value, source
-        cluster.start(values["workers"], values["device"], values["cluster"])
+        parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, sources, step)
         session._fix()
         return session
@@ -104,7 +104,7 @@ class Session:
         Interrupted, it keeps what was done: the same cell goes on.
         """
         try:
-            return cluster.execute_all(wanted, self.outputs, what=what, **self.place)
+            return parallel.execute_all(wanted, self.outputs, what=what, **self.place)
         except KeyboardInterrupt:
             raise InterruptedRun(
                 f"{what}: stopped, what was done is kept; run the cell again to go on"

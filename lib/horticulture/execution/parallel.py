@@ -21,8 +21,6 @@ from horticulture.runs import Run
 
 # What needs torch is imported inside the functions: that takes seconds, and `start` is to come before it.
 
-__all__ = ["cost", "map", "start", "stop"]
-
 Submit = Callable[..., Future]
 stop = pool.stop
 POLL = 0.5  # seconds between two looks at how far the workers are
@@ -34,16 +32,16 @@ GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them is there if the
 
 
 def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
-    """Begin to start the worker processes that `map` will use, and return at once.
+    """Begin to start the worker processes that `execute_all` will use, and return at once.
 
-    Call it before torch is imported: the processes import it meanwhile. Nothing is started where `map`
+    Call it before torch is imported: the processes import it meanwhile. Nothing is started where that
     would not use processes either: with one worker, on a GPU that was not told to be shared, on a cluster.
     """
     no_gpu = os.name != "nt" and not any(os.path.exists(gpu) for gpu in GPUS)
     on_cpu = device == "cpu" or (device == "auto" and no_gpu)
     allowed = workers or (processors() if on_cpu else 1)
     if allowed > 1 and not address:
-        pool.ready(allowed, min(allowed, FIRST))
+        pool.start(allowed, min(allowed, FIRST))
 
 
 def execute_all(
@@ -155,7 +153,7 @@ def _make(
         execution.execute(run, outputs, device, tell, threads=processors() if alone else threads)
         board.finish(run)
     if others:
-        submit = pool.ready(allowed, min(allowed, len(others)))
+        submit = pool.start(allowed, min(allowed, len(others)))
         try:
             _submit_and_wait(submit, others, outputs, device, threads, board, pool.report)
         except (KeyboardInterrupt, SystemExit):  # nobody waits for what they are at

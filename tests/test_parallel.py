@@ -17,7 +17,7 @@ import torch
 
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
-from horticulture.execution import cluster, limits, pool
+from horticulture.execution import limits, parallel, pool
 from horticulture.pruning import PruningRecipe, saliency
 from horticulture.runs import Run
 from horticulture.training import TrainingRecipe, hardware
@@ -57,10 +57,10 @@ def files(run: Run, outputs: Path) -> list[str]:
 
 def test_each_run_is_made_once_and_returned_in_the_order_asked(train, made, tmp_path):
     first, second = train(0), train(1)
-    found = cluster.execute_all([second, first, second], tmp_path, workers=1, device="cpu")
+    found = parallel.execute_all([second, first, second], tmp_path, workers=1, device="cpu")
     assert [result["key"] for result in found] == [second.key, first.key, second.key]
     assert made == [second.key, first.key]
-    again = cluster.execute_all([first, train(2), second], tmp_path, workers=1, device="cpu")
+    again = parallel.execute_all([first, train(2), second], tmp_path, workers=1, device="cpu")
     assert [result["key"] for result in again] == [first.key, train(2).key, second.key]
     assert made[2:] == [train(2).key]
     assert again[0] == found[1]
@@ -76,13 +76,13 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
         future.set_result(work(description, *rest[:-1], lambda said: None))
         return future
 
-    monkeypatch.setattr(pool, "ready", lambda allowed, count: submit)
+    monkeypatch.setattr(pool, "start", lambda allowed, count: submit)
     base, other = train(0), train(1)
     wanted = [
         execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
         for c in ("l1", "fisher")
     ]
-    cluster.execute_all([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
+    parallel.execute_all([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
     assert sorted(handed) == sorted(run.key for run in (*wanted, other))
     assert runs.result(base, tmp_path) is not None
 
@@ -97,8 +97,8 @@ def stand(monkeypatch):
 
         def go(self, runs, outputs, place="cpu", **how):
             monkeypatch.setattr(hardware, "resolve_device", lambda device: torch.device(place))
-            monkeypatch.setattr(cluster, "processors", lambda: 4)
-            cluster.execute_all(runs, outputs, device="auto", **how)
+            monkeypatch.setattr(parallel, "processors", lambda: 4)
+            parallel.execute_all(runs, outputs, device="auto", **how)
 
     stand = Stand()
 
@@ -117,11 +117,11 @@ def stand(monkeypatch):
         report(0.5, "half of it")
         stand.here.append((run.key, threads))
 
-    update = cluster.Progress.update
+    update = parallel.Progress.update
     monkeypatch.setattr(
-        cluster.Progress, "update", lambda self, *said: (stand.notes.append(said[1]), update(self, *said))
+        parallel.Progress, "update", lambda self, *said: (stand.notes.append(said[1]), update(self, *said))
     )
-    monkeypatch.setattr(pool, "ready", processes)
+    monkeypatch.setattr(pool, "start", processes)
     monkeypatch.setattr(execution, "execute", execute)
     return stand
 
@@ -192,13 +192,13 @@ def test_the_longest_begin_first(train, stand, tmp_path):
     pruned = execution.prune(base, PruningRecipe(rounds=3, steps=5, batch_size=4))
     small = base.architecture.with_widths((1, 0, 2))
     narrow = replace(base, architecture=small, recipe={**once, "epochs": 3})
-    assert [cluster.cost(run) for run in (base, twice, pruned)] == [20 * whole, 40 * whole, 60 * whole]
-    assert cluster.cost(narrow) == 60 * small.macs
+    assert [parallel.cost(run) for run in (base, twice, pruned)] == [20 * whole, 40 * whole, 60 * whole]
+    assert parallel.cost(narrow) == 60 * small.macs
     runs.folder(base, tmp_path).mkdir(parents=True)
     runs.write_result(base, tmp_path, {}, {})
     wanted = [narrow, base, pruned, twice]
     stand.go(wanted, tmp_path, workers=2)
-    narrow_is_longer = cluster.cost(narrow) > cluster.cost(twice)
+    narrow_is_longer = parallel.cost(narrow) > parallel.cost(twice)
     between = [narrow, twice] if narrow_is_longer else [twice, narrow]
     assert [key for key, _ in stand.elsewhere] == [pruned.key, *(run.key for run in between)]
 
@@ -208,7 +208,7 @@ def test_criteria_of_ones_own_are_compared_here_where_their_code_is(train, tmp_p
     monkeypatch.setitem(saliency.CRITERIA, "mine", largest)
     config = execution.OracleConfig(("mine",), channels=2, steps=1, batch_size=4)
     wanted = [execution.compare_criteria(train(seed), config) for seed in (0, 1)]
-    cluster.execute_all(wanted, tmp_path, workers=2, device="cpu")
+    parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
     assert all((runs.folder(run, tmp_path) / "judged.csv").exists() for run in wanted)
 
 
@@ -226,11 +226,11 @@ def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     assert stand.elsewhere == [(train(1).key, 2), (train(2).key, 2)]
     assert "0/3 finished; in this process, which has its code: half of it" in stand.notes
     with pytest.raises(InputError, match=rf"prune {pruned.key} .* needs code of this process, .* a cluster"):
-        cluster.execute_all([train(1), tuned], tmp_path, device="cpu", address="tcp://127.0.0.1:9")
+        parallel.execute_all([train(1), tuned], tmp_path, device="cpu", address="tcp://127.0.0.1:9")
 
 
 def test_nothing_asked_is_nothing_made(made, tmp_path):
-    assert cluster.execute_all([], tmp_path, device="cpu") == []
+    assert parallel.execute_all([], tmp_path, device="cpu") == []
     assert made == []
 
 
@@ -240,7 +240,7 @@ def test_what_several_prunings_start_from_is_made_once_and_first(train, made, tm
         execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
         for c in ("fisher", "l1")
     ]
-    found = cluster.execute_all(wanted, tmp_path, workers=1, device="cpu")
+    found = parallel.execute_all(wanted, tmp_path, workers=1, device="cpu")
     assert made == [base.key, *(run.key for run in wanted)]
     assert [result["key"] for result in found] == made[1:]
 
@@ -248,33 +248,33 @@ def test_what_several_prunings_start_from_is_made_once_and_first(train, made, tm
 def test_a_run_that_fails_raises_and_leaves_the_others(train, made, tmp_path):
     good, bad, later = train(0), train(0, lr=1e30), train(1)
     with pytest.raises(FloatingPointError, match="learning rate"):
-        cluster.execute_all([good, bad, later], tmp_path, workers=1, device="cpu")
+        parallel.execute_all([good, bad, later], tmp_path, workers=1, device="cpu")
     assert runs.result(good, tmp_path) is not None
     assert runs.result(bad, tmp_path) is None
     made.clear()
-    cluster.execute_all([good, later], tmp_path, workers=1, device="cpu")
+    parallel.execute_all([good, later], tmp_path, workers=1, device="cpu")
     assert made == [later.key]
 
 
 @pytest.fixture
 def workers():
     """Worker processes of a test's own."""
-    cluster.stop()
+    parallel.stop()
     yield
-    cluster.stop()
+    parallel.stop()
 
 
 def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(
     train, tmp_path, monkeypatch, workers
 ):
-    monkeypatch.setattr(cluster, "processors", lambda: 4)  # so that each of the two has two threads
+    monkeypatch.setattr(parallel, "processors", lambda: 4)  # so that each of the two has two threads
     good, bad = [train(0), train(1)], train(0, lr=1e30)
     with pytest.raises(FloatingPointError, match="learning rate"):
-        cluster.execute_all([good[0], bad, good[1]], tmp_path / "processes", workers=2, device="cpu")
+        parallel.execute_all([good[0], bad, good[1]], tmp_path / "processes", workers=2, device="cpu")
     assert runs.result(bad, tmp_path / "processes") is None
     finished = [run for run in good if runs.result(run, tmp_path / "processes") is not None]
     assert good[0] in finished  # it was under way when the other failed
-    cluster.execute_all(finished, tmp_path / "here", workers=1, device="cpu")
+    parallel.execute_all(finished, tmp_path / "here", workers=1, device="cpu")
     for run in finished:
         assert files(run, tmp_path / "processes") == files(run, tmp_path / "here")
         here, there = (runs.result(run, tmp_path / place) for place in ("here", "processes"))
@@ -290,15 +290,15 @@ def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(
 
 def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, workers):
     """Its epoch and its error, before it is finished; and a share that was there is no pace."""
-    monkeypatch.setattr(cluster, "POLL", 0.01)
+    monkeypatch.setattr(parallel, "POLL", 0.01)
     seen = []
-    update = cluster.Progress.update
+    update = parallel.Progress.update
     monkeypatch.setattr(
-        cluster.Progress, "update", lambda self, *said: (seen.append(said), update(self, *said))
+        parallel.Progress, "update", lambda self, *said: (seen.append(said), update(self, *said))
     )
     shape, recipe = train(0).architecture, TrainingRecipe(epochs=200, batch_size=6, precision="float32")
     wanted = [execution.train(shape, recipe, train(0).data, seed) for seed in (0, 1)]
-    cluster.execute_all(wanted, tmp_path, workers=2, device="cpu")
+    parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
     both = [said for said in seen if len(said) > 1 and said[1].count("epoch ") == 2]
     assert both
     assert any(
@@ -312,8 +312,8 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
 
 def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
     """`found` is what its first report says; the rest is what this process has made."""
-    progress = cluster.Progress("runs", 2)
-    board = cluster._Board(progress, 2)
+    progress = parallel.Progress("runs", 2)
+    board = parallel._Board(progress, 2)
     board.hear(("a", 0.75, "epoch 3/4"))
     board.hear(("b", 0.0, "epoch 0/4"))
     assert (progress.done, progress.found) == (0.75, 0.75)
@@ -328,8 +328,8 @@ def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
 
 
 def test_of_many_runs_the_first_few_are_shown():
-    progress = cluster.Progress("runs", 9)
-    board = cluster._Board(progress, 9)
+    progress = parallel.Progress("runs", 9)
+    board = parallel._Board(progress, 9)
     for number in range(9):
         board.hear((f"{number}", 0.5, f"epoch {number}"))
     assert progress.note == "0/9 finished; epoch 0; epoch 1; epoch 2; epoch 3; 5 more"
@@ -349,15 +349,15 @@ def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):
     ) as machines:
         address = machines.scheduler_address
         seen = []
-        hear = cluster._Board.hear
+        hear = parallel._Board.hear
         monkeypatch.setattr(
-            cluster._Board, "hear", lambda self, said: (seen.append(said[0]), hear(self, said))
+            parallel._Board, "hear", lambda self, said: (seen.append(said[0]), hear(self, said))
         )
-        found = cluster.execute_all([wanted, second], tmp_path, device="cpu", address=address)
+        found = parallel.execute_all([wanted, second], tmp_path, device="cpu", address=address)
         assert {first.key, second.key, wanted.key} == set(seen)
         assert [result["key"] for result in found] == [wanted.key, second.key]
         with pytest.raises(FloatingPointError, match="learning rate"):
-            cluster.execute_all([train(3, lr=1e30)], tmp_path, device="cpu", address=address)
+            parallel.execute_all([train(3, lr=1e30)], tmp_path, device="cpu", address=address)
     assert runs.result(first, tmp_path) is not None
 
 
@@ -367,13 +367,13 @@ def test_a_cluster_that_does_not_answer_is_refused_by_its_address(train, tmp_pat
     client = distributed.Client
     monkeypatch.setattr(distributed, "Client", lambda at, timeout, **k: client(at, timeout=0.3, **k))
     with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
-        cluster.execute_all([train(0)], tmp_path, device="cpu", address=address)
+        parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
     assert runs.result(train(0), tmp_path) is None
 
 
 def test_an_unknown_device_is_refused_before_any_work(train, made, tmp_path):
     with pytest.raises(InputError, match="no device 'gpu'"):
-        cluster.execute_all([train(0)], tmp_path, device="gpu")
+        parallel.execute_all([train(0)], tmp_path, device="gpu")
     assert made == []
 
 
@@ -405,17 +405,17 @@ def running(number: int) -> bool:
 
 def test_processes_are_kept_and_replaced_when_they_are_broken(train, tmp_path, workers):
     began = time.monotonic()
-    cluster.start(2, "cpu")
+    parallel.start(2, "cpu")
     assert time.monotonic() - began < 1  # torch alone takes longer
     first = pids()
-    cluster.start(2, "cpu")
-    cluster.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
-    cluster.execute_all([train(2), train(3)], tmp_path, workers=2, device="cpu")
+    parallel.start(2, "cpu")
+    parallel.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
+    parallel.execute_all([train(2), train(3)], tmp_path, workers=2, device="cpu")
     assert pids() == first
     os.kill(first[0], signal.SIGKILL)
     assert pool._kept
     pool._kept.processes[0].join(10)  # with all its threads
-    cluster.execute_all([train(4), train(5)], tmp_path, workers=2, device="cpu")
+    parallel.execute_all([train(4), train(5)], tmp_path, workers=2, device="cpu")
     assert len(pids()) == 2
     assert not set(pids()) & set(first)
     assert gone(first)
@@ -423,12 +423,12 @@ def test_processes_are_kept_and_replaced_when_they_are_broken(train, tmp_path, w
 
 
 def test_a_worker_that_dies_at_work_is_said_and_the_next_call_has_new_ones(train, tmp_path, workers):
-    cluster.start(2, "cpu")
-    submit = pool.ready(2, 2)
+    parallel.start(2, "cpu")
+    submit = pool.start(2, 2)
     futures = [submit(os._exit, 3), submit(time.sleep, 0)]
     with pytest.raises(RuntimeError, match="a worker process died, perhaps for want of memory"):
         futures[0].result(timeout=60)
-    cluster.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
+    parallel.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
     assert runs.result(train(1), tmp_path) is not None
 
 
@@ -440,7 +440,7 @@ def fail_oddly():
 
 
 def test_an_error_comes_back_with_where_it_was_raised(workers):
-    submit = pool.ready(2, 1)
+    submit = pool.start(2, 1)
     with pytest.raises(ValueError, match="invalid literal") as caught:
         submit(int, "seven").result(timeout=60)
     assert "in a worker process" in caught.value.__notes__[0]
@@ -463,31 +463,31 @@ def test_an_error_comes_back_with_where_it_was_raised(workers):
 )
 def test_what_is_started_ahead(monkeypatch, arguments, nodes, expected):
     started = []
-    monkeypatch.setattr(pool, "ready", lambda *how: started.append(how))
-    monkeypatch.setattr(cluster, "processors", lambda: 9)
-    monkeypatch.setattr(cluster.os.path, "exists", lambda path: path in nodes)
-    cluster.start(*arguments)
+    monkeypatch.setattr(pool, "start", lambda *how: started.append(how))
+    monkeypatch.setattr(parallel, "processors", lambda: 9)
+    monkeypatch.setattr(parallel.os.path, "exists", lambda path: path in nodes)
+    parallel.start(*arguments)
     assert started == ([] if expected is None else [expected])
 
 
 def test_starting_ahead_needs_no_torch_here():
-    code = "import sys; from horticulture.execution import cluster; print('torch' in sys.modules)"
+    code = "import sys; from horticulture.execution import parallel; print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "False\n"
 
 
 PARENT = """
 import sys, time
-from horticulture.execution import cluster, limits, pool
+from horticulture.execution import parallel, limits, pool
 
 if __name__ == "__main__":
-    cluster.start(2, "cpu")
-    submit = pool.ready(2, 2)
+    parallel.start(2, "cpu")
+    submit = pool.start(2, 2)
     print(*[process.pid for process in pool._kept.processes], flush=True)
     if sys.argv[1] == "busy":
         futures = [submit(time.sleep, 300) for _ in range(2)]
         print("busy", flush=True)
-        cluster.wait(futures)
+        parallel.wait(futures)
 """
 
 
@@ -531,10 +531,10 @@ def test_workers_end_with_their_parent_whatever_ends_it(tmp_path, how):
 STUDY = """
 import sys
 from pathlib import Path
-from horticulture.execution import cluster
+from horticulture.execution import parallel
 
 def main():
-    cluster.start(2, "cpu")
+    parallel.start(2, "cpu")
     from horticulture import architecture, execution
     from horticulture.training import TrainingRecipe
 
@@ -542,7 +542,7 @@ def main():
     source = execution.source("clutter", 512)
     recipe = TrainingRecipe(epochs=1, batch_size=32, precision="float32")
     runs = [execution.train(shape, recipe, source, 0), execution.train(shape, recipe, source, 1)]
-    cluster.execute_all(runs, Path(sys.argv[1]), workers=2, device="cpu")
+    parallel.execute_all(runs, Path(sys.argv[1]), workers=2, device="cpu")
 
 if __name__ == "__main__":
     main()
