@@ -17,6 +17,7 @@ Values = Sequence[float] | np.ndarray
 
 LEVEL = 0.95  # of every interval that is drawn, and of every verdict
 FEWEST = 3  # values that have an interval
+POWER = 0.8  # the chance to find what is there, when seeds are planned
 
 BETTER, WORSE, EQUAL, UNDECIDED = "better", "worse", "equal", "not enough seeds to tell"
 VERDICTS = (BETTER, EQUAL, WORSE, UNDECIDED)
@@ -165,12 +166,12 @@ def family_verdicts(differences: Sequence[Difference], margin: float, level: flo
 
 
 def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: float = 0.0) -> int:
-    """About how many seeds it takes to tell: until half the interval is no wider than the margin.
+    """About how many seeds it takes to find a difference of `margin` with a chance of `POWER`.
 
     spread: standard deviation of the values, or of the paired differences; of two sides that share nothing
-    that of the one, and `other` that of the other. Roughly, because another sample has another spread, and a
-    difference that lies near the margin itself takes more. Never below `FEWEST`.
-    Raises InputError if the margin is not positive or a spread negative.
+    that of the one, and `other` that of the other. Roughly, because another sample has another spread. The
+    interval is to leave zero out, which asks for a difference of (t(level) + t(power)) standard errors.
+    Never below `FEWEST`. Raises InputError if the margin is not positive or a spread negative.
     """
     if not (margin > 0 and spread >= 0 and other >= 0):
         raise InputError(
@@ -180,13 +181,13 @@ def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: f
 
     both = spread**2 + other**2
 
-    def half_width(n: int) -> float:
+    def found(n: int) -> float:
         df = (n - 1) * both**2 / (spread**4 + other**4) if both else n - 1
-        return _quantile(level, df) * math.sqrt(both / n)
+        return (_quantile(level, df) + float(stats.t.ppf(POWER, df))) * math.sqrt(both / n)
 
-    normal = stats.norm.ppf((1 + level) / 2)
+    normal = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(POWER)
     n = max(FEWEST, math.ceil(both * (normal / margin) ** 2))  # too few: Student's tails are longer
-    while half_width(n) > margin:
+    while found(n) > margin:
         n += 1
     return n
 

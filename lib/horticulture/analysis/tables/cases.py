@@ -4,6 +4,8 @@ A *case* is a criterion, a size or a ratio, and a length of training. A curve ha
 case, never a mean of several.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -59,29 +61,39 @@ def whole_params(results: pd.DataFrame) -> float:
 def target_sizes(results: pd.DataFrame) -> list[float]:
     """The sizes that were wanted, as shares of the whole network, from the networks that were trained.
 
-    Networks of different curves or seeds within `NEAR` are of one size, two of one curve and seed of two.
+    Networks of different curves within `NEAR` are of one size, two of one curve and seed of two.
     What a pruning left is nearest to what was wanted, to a channel: its median is the size, if it is there.
     """
     results = fill_defaults(results)
     trained = results[results["ratio"].isna() & ~results["curve"].isin(["whole", "pruned-tuned"])]
     trained = trained.assign(share=trained["params"] / whole_params(results)).dropna(subset=["share"])
-    line = ["curve", "criterion", "seed", "longer"]
-    trained = trained.drop_duplicates([*line, "run"]).sort_values("share")
-    sizes: list[list] = []
-    seen: set[tuple] = set()
-    for network, of_line in zip(
-        trained.itertuples(), trained[line].itertuples(index=False, name=None), strict=True
-    ):
-        if not sizes or of_line in seen or network.share > (1 + NEAR) * sizes[-1][0].share:
+    line = ["curve", "criterion", "longer"]
+    trained = trained.drop_duplicates([*line, "seed", "run"]).sort_values("share")
+    sizes: list[list[tuple[tuple, list[float]]]] = []  # of each size: by line, the shares of its networks
+    for of_line, shares in sorted(_by_size(trained, line), key=lambda one: np.median(one[1])):
+        first = np.median(sizes[-1][0][1]) if sizes else 0.0
+        if np.median(shares) > (1 + NEAR) * first or of_line in [there for there, _ in sizes[-1]]:
             sizes.append([])
-            seen = set()
-        sizes[-1].append(network)
-        seen.add(of_line)
-    of_pruning = [[one.share for one in size if one.curve == "pruned-scratch"] for size in sizes]
-    return [
-        float(np.median(pruned or [one.share for one in size]))
-        for pruned, size in zip(of_pruning, sizes, strict=True)
-    ]
+        sizes[-1].append((of_line, shares))
+    found = []
+    for size in sizes:
+        of_pruning = [share for of_line, shares in size if of_line[0] == "pruned-scratch" for share in shares]
+        found.append(float(np.median(of_pruning or [share for _, shares in size for share in shares])))
+    return found
+
+
+def _by_size(trained: pd.DataFrame, line: list[str]) -> Iterator[tuple[tuple, list[float]]]:
+    """Each line with the shares of its smallest networks, of its second smallest, and so on, over the seeds.
+
+    A pruning run comes near to a size with one seed and nearer with another; that makes no two sizes of it.
+    Seeds with fewer networks than others cannot be put beside them, and stand each for itself.
+    """
+    for of_line, networks in trained.groupby(line):
+        by_seed = networks.groupby("seed")["share"].agg(list)
+        if by_seed.map(len).nunique() == 1:
+            yield from ((of_line, list(shares)) for shares in zip(*by_seed, strict=True))
+        else:
+            yield from (((*of_line, seed), [share]) for seed, shares in by_seed.items() for share in shares)
 
 
 def assign_cases(results: pd.DataFrame, *, every_round: bool = False) -> pd.DataFrame:

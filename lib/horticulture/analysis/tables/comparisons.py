@@ -1,7 +1,7 @@
 """Curves against each other, case by case: differences, tests, and verdicts that hold beside one another."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from horticulture.analysis import statistics
 from horticulture.analysis.statistics import Difference
-from horticulture.analysis.tables.cases import CASE, MISSED, NEAR, assign_cases, same_run_as
+from horticulture.analysis.tables.cases import CASE, MISSED, NEAR, assign_cases
 from horticulture.analysis.tables.names import BUDGETS, FAMILIES
 
 Answers = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -19,8 +19,7 @@ VERDICT_COLUMNS = [
     *("p", "p_adjusted", "margin", "verdict", "verdict_alone", "seeds_needed"),
     *("test_error_se", "test_error_se_one", "size_miss"),
 ]
-# What comes out of one pruning, seed by seed; and what has weights of the network that was pruned.
-OF_PRUNING = {*BUDGETS, "pruned-tuned", "copycat"}
+# What begins with weights of the network that was pruned: these share something, seed by seed.
 OF_WHOLE = {"fine-tuned", "lr-rewound", "weights-rewound", "compressed", "random-channels", "pruned-tuned"}
 
 
@@ -65,45 +64,61 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
     (n,) which test images it got wrong, and (n,) of which source each image is.
     Returns a row a pair and case (criterion, ratio or size, length of training). `difference` in points
     (negative: `curve` has the lower error), `low` and `high` of its 95 % interval, `test`: paired by seed
-    where both sides come from one pruning or share weights, else Welch's, as for the plain whole network and
-    what was pruned after a training with a penalty. `verdict` holds beside all other cases of the pair (Holm:
-    `statistics.family_verdicts`), `verdict_alone` for itself. `seeds_needed`: about how many a case would
-    tell, if difference and spread stay. `test_error_se`: what another test set would change, clustered by
+    where both sides begin with weights of one base, else Welch's: a shape alone is too little to share.
+    `verdict` holds beside all other cases of the pair (Holm: `statistics.family_verdicts`), `verdict_alone`
+    for itself. `seeds_needed`: about how many seeds would tell in four studies of five, if difference and
+    spread are what they seem. `test_error_se`: what another test set would change, clustered by
     source (points); `test_error_se_one`: the same between one network of either side. `size_miss`: by how
     many percent the sizes differ, if it is more than one.
     Fewer than three seeds: differences, and no interval, p-value or verdict. Networks are matched by size,
-    and one that stands in two curves is compared once.
+    and what stands in two curves is compared once with the same others.
     """
-    networks = assign_cases(results)
-    networks = networks.assign(same_run_as=same_run_as(networks)).sort_values(
-        ["size", "longer"], kind="stable"
-    )
+    networks = assign_cases(results).sort_values(["size", "longer"], kind="stable")
     penalised = set(networks.loc[networks["curve"] == "whole", "criterion"]) - {""}
-    cases = {curve: _split(one) for curve, one in networks.groupby("curve", sort=False)}
+    cases = {
+        curve: [case for _, case in one.groupby(CASE, sort=False, dropna=False)]
+        for curve, one in networks.groupby("curve", sort=False)
+    }
     rows: list[dict] = []
+    made: set[frozenset] = set()  # what stands in two curves is compared once
     for curve, against in comparisons():
-        pair = [
-            _sides(case, other, penalised)
-            for case in cases.get(curve, [])
-            for other in _counterparts(case, cases.get(against, []))
-        ]
-        rows += _compare([sides for sides in pair if len(sides.a) and len(sides.b)], margin, answers or {})
+        pair = []
+        for case, other in _matched(cases.get(curve, []), cases.get(against, [])):
+            sides = _sides(case, other, penalised)
+            runs = frozenset((frozenset(sides.a["run"]), frozenset(sides.b["run"])))
+            if all(runs) and runs not in made:
+                made.add(runs)
+                pair.append(sides)
+        rows += _compare(pair, margin, answers or {})
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
-def _split(networks: pd.DataFrame) -> list[pd.DataFrame]:
-    """The cases of a curve, but for those that stand in another curve with all their seeds."""
-    cases = [case for _, case in networks.groupby(CASE, sort=False, dropna=False)]
-    return [case for case in cases if (case["same_run_as"] == "").any()]
+def _matched(
+    cases: list[pd.DataFrame], others: list[pd.DataFrame]
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Which cases of two curves are compared: each with the nearest of the other's, if one is near.
+
+    Of several sizes by one criterion only the nearest is compared with the same case of the other curve.
+    """
+    pairs = [(case, *found) for case in cases for found in _counterparts(case, others)]
+    for case, other, apart in pairs:
+        here = case.iloc[0]
+        rivals = (
+            distance
+            for one, same, distance in pairs
+            if same is other and one.iloc[0]["criterion"] == here["criterion"]
+        )
+        if other.iloc[0]["curve"] == "whole" or apart == min(rivals):
+            yield case, other
 
 
-def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[pd.DataFrame]:
-    """What one case is compared with of another curve's: the nearest case of each criterion, if one is near.
+def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[tuple[pd.DataFrame, float]]:
+    """What one case can be compared with, and how far it lies: the nearest case of each criterion.
 
     Of whole networks only one: the plain one, or one with a penalty where there is no plain one.
     """
     here = case.iloc[0]
-    nearest: dict[str, tuple[float, pd.DataFrame]] = {}
+    nearest: dict[str, tuple[pd.DataFrame, float]] = {}
     for other in others:
         there = other.iloc[0]
         criteria = {here["criterion"], there["criterion"]} - {""}
@@ -115,9 +130,9 @@ def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[pd.Dat
             key, apart = str(there["criterion"]), _distance(case, other)
             if apart > NEAR:
                 continue
-        if key not in nearest or apart < nearest[key][0]:
-            nearest[key] = apart, other
-    return [other for _, other in nearest.values()]
+        if key not in nearest or apart < nearest[key][1]:
+            nearest[key] = other, apart
+    return list(nearest.values())
 
 
 def _distance(case: pd.DataFrame, other: pd.DataFrame) -> float:
@@ -142,7 +157,7 @@ def _sides(case: pd.DataFrame, other: pd.DataFrame, penalised: set[str]) -> Side
         of_base = base == (criterion if criterion.split(" (")[0] in penalised else "")
         paired = bool(curves & OF_WHOLE) and of_base
     else:
-        paired = curves <= OF_PRUNING and criterion == base
+        paired = curves <= OF_WHOLE and criterion == base
     return Sides(a.loc[both], b.loc[both], True) if paired else Sides(a, b, False)
 
 
