@@ -47,6 +47,8 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     12 %, by the mean; that of 20 %; that of 40 %; network of 12 %; item 1 of; so that 12 % is; notebook 04
     at 12 %; at 20 %; at 40 %; pruned to 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4
     | 12 % |; | 40 % |; 20 % |; 40 % |; kept 13 %; have 12 %; at 13 %
+    12, 20 and 40 %; networks 2 epochs; Scratch-E 4 and; up to 8, for; trained for 8; published 0.0008
+    with 0.01 before; 20 and 13 %
     """.replace("\n", ";").split(";")
     if phrase.strip()
 )
@@ -114,9 +116,10 @@ def cases(curve: str, against: str, study: str) -> str:
 
 
 def seeds(curve: str, against: str, study: str) -> str:
-    """About how many seeds would tell two curves apart, from the easiest case to the hardest."""
+    """About how many seeds would tell what is undecided, from the easiest case to the hardest."""
     found = verdicts(study)
-    needed = found.loc[(found["curve"] == curve) & (found["against"] == against), "seeds_needed"].dropna()
+    pair = found[(found["curve"] == curve) & (found["against"] == against)]
+    needed = pair.loc[pair["verdict"] == statistics.UNDECIDED, "seeds_needed"].dropna()
     return f"{needed.min():.0f} to {needed.max():.0f}"
 
 
@@ -126,6 +129,15 @@ def seen(study: str) -> float:
     batch = told.get("batch_size", 64)
     per_epoch = told["images"] // batch * batch
     return (told["rounds"] + 1) * told["steps"] * batch / (told["epochs"] * per_epoch)
+
+
+def seen_by_tuned(size: float) -> str:
+    """How many images a tuned network of `quick` was shown, base and rounds, over those of one from scratch."""
+    found, told = frame("quick"), parameters("quick")["parameters"]
+    tuned = found[(found["recipe"] == runs.AS_IT_IS) & (found["longer"] == 1)]
+    near = (tuned["params"] / found["params"].max() - size).abs() < by_case.NEAR * size
+    rounds = (tuned.loc[near, "round"] + 1) / (told["rounds"] + 1)
+    return f"{1 + seen('quick') * rounds.mean():.1f}"
 
 
 def standard_error(study: str, column: str = "test_error_se") -> str:
@@ -152,6 +164,29 @@ def more_norm_images() -> str:
     taken = str(TrainingRecipe(epochs=1).norm_images)
     more = found.iloc[list(found.index).index(taken) + 1 :]
     return f"{(found.loc[taken] - more).max(axis=None):.1f}"
+
+
+def rates(study: str, column: str = "val_error") -> pd.DataFrame:
+    """Validation errors of pruning runs by round and fine-tuning rate, means over seeds."""
+    found = measured("finetune_lr")
+    return found[found["study"] == study].pivot_table(column, "round", "finetune_lr")
+
+
+def rate_gap(study: str, rate: float, other: float, low: int, high: int) -> str:
+    """By how much one rate lowers the validation error of another, mean of rounds `low` to `high`: points."""
+    found = rates(study).loc[low:high]
+    return f"{(found[other] - found[rate]).mean():.1f}"
+
+
+def best_rate(study: str) -> str:
+    """The fine-tuning rate with the lowest mean validation error, of those that went to the last round."""
+    return f"{rates(study).dropna(axis=1).mean().idxmin():g}"
+
+
+def share(study: str, extreme: str) -> str:
+    """The least or most compute that Scratch-B spent, in trainings of the whole network."""
+    found = frame(study)
+    return f"{getattr(found.loc[found['curve'].str.endswith('scratch-b'), 'compute_share'], extreme)():.1f}"
 
 
 @cache
@@ -253,6 +288,14 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "rethinking.minutes": lambda: minutes("rethinking-quick"),
     "quick.images": lambda: f"{parameters('quick')['parameters']['images']:,}",
     "quick.epochs": lambda: f"{parameters('quick')['parameters']['epochs']}",
+    **{f"seen.{size}": partial(seen_by_tuned, size / 100) for size in (12, 20, 40)},
+    "rate.quick": lambda: best_rate("quick"),
+    "rate.quick.lost": lambda: rate_gap("quick", 0.03, 0.01, 192, 192),
+    "rate.evening": lambda: best_rate(EVENING),
+    "rate.evening.large": lambda: rate_gap(EVENING, 0.003, 0.01, 8, 120),
+    "rate.evening.small": lambda: rate_gap(EVENING, 0.003, 0.01, 128, 192),
+    "vgg.share.low": lambda: share(VGG, "min"),
+    "vgg.share.high": lambda: share(VGG, "max"),
     "quick.seen": lambda: f"{seen('quick'):.1f}",
     "test.images": lambda: f"{digits.CLUTTER_PARTS['test'][0]:,}",
     "test.digits": lambda: f"{digits.CLUTTER_PARTS['test'][1]:,}",
