@@ -48,7 +48,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     at 12 %; at 20 %; at 40 %; pruned to 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4
     | 12 % |; | 40 % |; 20 % |; 40 % |; kept 13 %; have 12 %; at 13 %
     12, 20 and 40 %; networks 2 epochs; Scratch-E 4 and; up to 8, for; trained for 8; published 0.0008
-    with 0.01 before; 20 and 13 %
+    with 0.01 before; 20 and 13 %; while 40 % of
     """.replace("\n", ";").split(";")
     if phrase.strip()
 )
