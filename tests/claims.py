@@ -132,7 +132,7 @@ def seen(study: str) -> float:
 
 
 def seen_by_tuned(size: float) -> str:
-    """How many images a tuned network of `quick` was shown, base and rounds, over those of one from scratch."""
+    """Images that a tuned network of `quick` was shown, base and rounds, over those of one from scratch."""
     found, told = frame("quick"), parameters("quick")["parameters"]
     tuned = found[(found["recipe"] == runs.AS_IT_IS) & (found["longer"] == 1)]
     near = (tuned["params"] / found["params"].max() - size).abs() < by_case.NEAR * size

@@ -371,6 +371,14 @@ def test_an_interrupted_cell_is_one_line_and_what_was_done_is_kept(server, tmp_p
     assert len(list(tmp_path.glob("runs/*/at-*.safetensors"))) >= workers
 
 
+def test_whatever_is_interrupted_is_one_line(server, tmp_path):
+    cells = [cell for cell in nbformat.read(parameters.notebooks()[0], 4).cells if cell.cell_type == "code"]
+    first = parameters.fill_in(cells[0].source, {**SMOKE.parameters, "outputs": str(tmp_path)})
+    said = asyncio.run(executed(*server, [first, cells[1].source, "raise KeyboardInterrupt"]))
+    (error,) = [message["content"] for message in said if message["msg_type"] == "error"]
+    assert error["traceback"] == ["KeyboardInterrupt: stopped; run the cell again"]
+
+
 def test_bad_input_in_a_cell_is_one_line(server, tmp_path):
     cells = [cell for cell in nbformat.read(parameters.notebooks()[1], 4).cells if cell.cell_type == "code"]
     first = parameters.fill_in(cells[0].source, {"outputs": str(tmp_path)}) + "\nsteps = 'many'"

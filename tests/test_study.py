@@ -17,7 +17,7 @@ from horticulture import cli
 from horticulture.errors import InputError
 from horticulture.study import parameters, runner
 from horticulture.study.config import StudyConfig
-from tests.test_cluster import gone
+from tests.test_parallel import gone
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
@@ -379,7 +379,7 @@ def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, c
     finally:
         wait.set()
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line == "horticulture: stopped; the same command goes on from the last finished run"
+    assert line == "horticulture: stopped; the same command goes on from where it was"
 
 
 INTERRUPTED = """
@@ -412,7 +412,7 @@ def test_an_interruption_of_a_cell_is_one_line(tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert said == "horticulture: stopped; the same command goes on from the last finished run\n"
+    assert said == "horticulture: stopped; the same command goes on from where it was\n"
     assert process.returncode == 130
 
 
@@ -499,7 +499,7 @@ def test_finished_means_every_cell(tmp_path):
 def test_a_kernel_leaves_no_worker_behind(run):
     """Under papermill; also one that was killed."""
     code = (
-        "from horticulture.execution import parallel, pool\ncluster.start(2, 'cpu')\n"
+        "from horticulture.execution import parallel, pool\nparallel.start(2, 'cpu')\n"
         "print(*[process.pid for process in pool._kept.processes])"
     )
     numbers = []

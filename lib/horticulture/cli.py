@@ -2,6 +2,7 @@
 
 import argparse
 import glob
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from horticulture.study import parameters
 
 # What takes seconds to load, pandas and torch among it, is imported in the functions that need it.
 
-STOPPED = "horticulture: stopped; the same command goes on from the last finished run"
+STOPPED = "horticulture: stopped; the same command goes on from where it was"
 EXAMPLES = """examples:
   horticulture run quick                                  the study that the README shows
   horticulture run quick --dry-run                        what it would take, in hours and disk
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     except NotebookError as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever read the output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:  # a full disk, a folder without write permission
         print(f"horticulture: {error}; what was finished before is whole", file=sys.stderr)
         return 1
@@ -89,6 +93,8 @@ def _show(options: argparse.Namespace) -> int:
             f"no study {options.study!r} in {outputs}: there is {', '.join(there) or 'none yet'}"
         )
     for folder in folders:
+        if len(folders) > 1:
+            print(f"\n{folder.name}\n")
         _print(folder)
     return 0
 
@@ -150,7 +156,9 @@ def _print(folder: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="horticulture", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="horticulture", description="Prune networks, train what is left from scratch, and compare."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser(

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+MANY = 24  # choices that nobody wants to read where one is near
+
 
 class _OneLine:
     """An error that a notebook shows as one line: where in the library it was raised helps nobody."""
@@ -24,10 +26,12 @@ class NotebookError(Exception):
 
 
 def check_choice(value: str, choices: Iterable[str], what: str) -> str:
-    """Return `value` if it is one of `choices`, else raise InputError naming all of them."""
+    """Return `value` if it is one of `choices`, else raise InputError naming the nearest, or all of them."""
     choices = list(choices)
     if value in choices:
         return value
     near = difflib.get_close_matches(str(value), choices, n=1)
+    if near and len(choices) > MANY:
+        raise InputError(f"unknown {what} {value!r}: did you mean {near[0]!r}?")
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise InputError(f"unknown {what} {value!r}: choose from {', '.join(choices)}{hint}")

@@ -55,7 +55,10 @@ class Table:
     def write(self, path: Path) -> None:
         """Keep it, with the machine."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        about = {"machine": hardware.device_name(DEVICE), "torch": torch.__version__}
+        about = {
+            "machine": f"{hardware.processor(DEVICE)}, {torch.get_num_threads()} threads",
+            "torch": torch.__version__,
+        }
         pd.DataFrame(self.rows).assign(**about).to_csv(path, index=False)
         print(f"{about['machine']}, torch {about['torch']}; written to {path}")
 

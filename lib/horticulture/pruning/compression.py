@@ -199,7 +199,7 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
     for name, weight, codes in match_weights(network, {name: layer.codes for name, layer in shared.items()}):
         codebook = shared[name].codebook.to(weight.device)
         if not torch.equal(weight, codebook[codes].to(weight.dtype)):
-            raise InputError(f"{name} has other weights than its codebook: train it with Sharing")
+            raise InputError(f"{name} has other weights than its codebook: use WeightSharingCallback")
         gaps, found = relative(codes.flatten().cpu().numpy(), index_bits)
         centroids = codebook[1:].cpu().numpy().astype("<f4")
         coded = [centroids.tobytes(), *_coded(gaps, 2**index_bits), *_coded(found, len(codebook))]

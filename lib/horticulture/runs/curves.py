@@ -175,7 +175,7 @@ def read_curves(study: str | Path) -> list[CurvePoint]:
 
 
 def collect(study: str | Path) -> pd.DataFrame:
-    """The results of a study: one row for every network that was evaluated, columns as in the README.
+    """The results of a study: one row for every network that was evaluated, columns as in docs/files.md.
 
     A round of a pruning run that a run of its own has measured keeps that run's row, not the pruning run's.
     study: a study's folder, such as `outputs/quick`. Raises InputError if there are no results there, or

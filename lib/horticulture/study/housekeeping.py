@@ -1,5 +1,6 @@
 """Which runs no study refers to any more: what may go when the disk is full."""
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterable
@@ -68,8 +69,11 @@ def _needed(study: Path, outputs: Path) -> set[str]:
             settled = {**defaults, **said["parameters"], **said.get("base", {})}
             if settled["precision"] == "auto":  # it was never begun
                 return needed
-            for wanted in forecast.steps(StudyConfig.of(settled), outputs).values():
-                needed |= _keys(wanted)
+            config = StudyConfig.of(settled)
+            needed |= _keys(point.run for point in config.whole_points)
+            with contextlib.suppress(InputError):  # later steps, of which it has defaults only, do not fit it
+                for wanted in forecast.steps(config, outputs).values():
+                    needed |= _keys(wanted)
     except (InputError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
     return needed

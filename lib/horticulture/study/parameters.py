@@ -160,14 +160,32 @@ def notebook_parameters(notebook: Path) -> dict[str, dict]:
         if token.type == tokenize.COMMENT
     }
     return {
-        ast.unparse(line.target): {
-            "type": ast.unparse(line.annotation),
-            "default": ast.literal_eval(line.value),
-            "help": " ".join(comments[n] for n in _lines(line) if n in comments),
+        name: {
+            "type": kind or type(_plain(value)).__name__,
+            "default": _plain(value),
+            "help": " ".join(comments[n] for n in _lines(value) if n in comments),
         }
-        for line in ast.parse(source).body
-        if isinstance(line, ast.AnnAssign) and line.value
+        for name, kind, value in _assignments(source)
     }
+
+
+def _assignments(source: str) -> list[tuple[str, str, ast.expr]]:
+    """Name, type ("" if it is not said) and value of everything that a parameters cell assigns."""
+    found = []
+    for line in ast.parse(source).body:
+        if isinstance(line, ast.AnnAssign) and line.value:
+            found.append((ast.unparse(line.target), ast.unparse(line.annotation), line.value))
+        elif isinstance(line, ast.Assign) and len(line.targets) == 1:
+            found.append((ast.unparse(line.targets[0]), "", line.value))
+    return found
+
+
+def _plain(value: ast.expr) -> Any:
+    """A literal's value. None for what a person wrote and saved there that only a kernel can compute."""
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        return None
 
 
 def declared() -> dict[str, dict]:
@@ -188,13 +206,8 @@ def fill_in(source: str, values: dict[str, Any]) -> str:
     Raises InputError for a value that is no plain literal.
     """
     lines = [line.encode() for line in source.splitlines(keepends=True)]
-    assigned = [
-        (ast.unparse(line.target), line.value)
-        for line in ast.parse(source).body
-        if isinstance(line, ast.AnnAssign) and line.value
-    ]
-    for name, old in reversed(assigned):  # from the end, so that places before stay what they are
-        if name not in values or ast.literal_eval(ast.unparse(old)) == values[name]:
+    for name, _, old in reversed(_assignments(source)):  # from the end, so that places before stay
+        if name not in values or _plain(old) == values[name]:
             continue
         first, last = old.lineno - 1, (old.end_lineno or old.lineno) - 1
         before, after = lines[first][: old.col_offset], lines[last][old.end_col_offset :]
@@ -213,7 +226,7 @@ def _literal(name: str, value: Any) -> str:
     return text
 
 
-def _lines(node: ast.stmt) -> range:
+def _lines(node: ast.expr) -> range:
     return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
@@ -240,6 +253,11 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
             if name in OPTIONS:
                 raise InputError(f"{name} is no parameter of a study ({source}): use {OPTIONS[name]}")
             settled[name] = typed(name, value, known[name])
+    for name, value in settled.items():
+        if value is None:
+            raise InputError(
+                f"parameter {name}: the notebook computes it, so say its value with -p {name}=..."
+            )
     return settled
 
 

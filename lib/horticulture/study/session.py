@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import html
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +54,7 @@ class Session:
         anything is written, for a name or a value that cannot be, and for another base recipe than the
         study's.
         """
+        _show_interruptions_briefly()
         given, own = _given(namespace)
         declared = known_parameters.declared()
         for name in given:
@@ -165,6 +167,18 @@ class Session:
             if name not in COMMON or self.sources[name] == HERE:
                 found[self.sources[name]][name] = value
         return {source: values for source, values in found.items() if values}
+
+
+def _show_interruptions_briefly() -> None:
+    """Have IPython show an interrupted cell as one line: where it was just then helps nobody."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell:
+        shell.set_custom_exc((KeyboardInterrupt,), _one_line)
+
+
+def _one_line(shell: Any, kind: type, error: BaseException, trace: Any, tb_offset: int | None = None) -> None:
+    said = str(error) or "stopped; run the cell again"
+    shell._showtraceback(kind, error, [f"{kind.__name__}: {said}"])
 
 
 def _given(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -20,7 +20,7 @@ def resolve_device(device: str) -> torch.device:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"no device {device!r} here ({str(error).splitlines()[0]})") from error
+        raise InputError(f"no device {device!r} here: choose from auto, cpu and cuda") from error
     return torch.device(device)
 
 
@@ -75,12 +75,6 @@ def instructions(device: torch.device) -> str:
     if device.type == "cuda":
         return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
     return torch.backends.cpu.get_cpu_capability()
-
-
-def device_name(device: torch.device) -> str:
-    """The name of the device and the number of its threads, for captions."""
-    name = processor(device)
-    return name if device.type == "cuda" else f"{name}, {torch.get_num_threads()} threads"
 
 
 def processor(device: torch.device) -> str:

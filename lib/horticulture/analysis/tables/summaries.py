@@ -163,7 +163,11 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
 
 
 def _missed_sizes(results: pd.DataFrame) -> list[str]:
-    means = assign_cases(results).groupby(["curve", "size"], sort=False)["missed"].mean()
+    networks = assign_cases(results)
+    if not networks["curve"].eq("pruned-scratch").any():
+        return []
+    networks = networks[networks["curve"] != "pruned-tuned"]
+    means = networks.groupby(["curve", "size"], sort=False)["missed"].mean()
     sentences = []
     for curve, missed in means[means.abs() > MISSED].groupby("curve", sort=False):
         where = join_words(
