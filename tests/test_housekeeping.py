@@ -9,7 +9,7 @@ import pytest
 
 from horticulture import cli, runs
 from horticulture.runs import CurvePoint, Run, files
-from horticulture.study import parameters, runner
+from horticulture.study import forecast, parameters, runner
 from horticulture.study.config import StudyConfig
 
 SMOKE = parameters.resolve_parameters(parameters.read("smoke"), {})
@@ -36,7 +36,13 @@ def finish(run: Run, outputs, age: float = 7200.0) -> None:
 # --- dry run ---------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(tmp_path, capsys):
+def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
+    tmp_path, capsys, monkeypatch
+):
+    measured = forecast.Pace.measured  # which is a matter of what else the machine is doing
+    monkeypatch.setattr(
+        forecast.Pace, "measured", lambda *rest: measured(*rest)._replace(fixed=0.01, per_mac=0)
+    )
     assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path / "out")]) == 0
     head, *lines, end = capsys.readouterr().out.splitlines()
     assert head == "smoke"
@@ -51,7 +57,7 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
         r"about (\d+):(\d\d) of training with 1 process, and (\d+) MB \(a step .* took \d+ ms\); .*", end
     )
     assert found
-    assert int(found[1]) < 12
+    assert 0 < 60 * int(found[1]) + int(found[2]) < 120
     assert 2 < int(found[3]) < 50
     assert not (tmp_path / "out").exists()
 
