@@ -183,6 +183,14 @@ def best_rate(study: str) -> str:
     return f"{rates(study).dropna(axis=1).mean().idxmin():g}"
 
 
+def lower_rate_gap(size: float) -> str:
+    """As `gap`, in `evening` at the fine-tuning rate with the lowest validation error: points."""
+    found = measured("evening_lower_rate")
+    near = found[(found["params"] / frame(EVENING)["params"].max() - size).abs() < by_case.NEAR * size]
+    errors = near.set_index("curve")["test_error"]
+    return signed(errors["pruned-tuned"] - errors["pruned-scratch"])
+
+
 def share(study: str, extreme: str) -> str:
     """The least or most compute that Scratch-B spent, in trainings of the whole network."""
     found = frame(study)
@@ -294,6 +302,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "rate.evening": lambda: best_rate(EVENING),
     "rate.evening.large": lambda: rate_gap(EVENING, 0.003, 0.01, 8, 120),
     "rate.evening.small": lambda: rate_gap(EVENING, 0.003, 0.01, 128, 192),
+    **{f"lower.{size}": partial(lower_rate_gap, size / 100) for size in (13, 20, 40)},
     "vgg.share.low": lambda: share(VGG, "min"),
     "vgg.share.high": lambda: share(VGG, "max"),
     "quick.seen": lambda: f"{seen('quick'):.1f}",
