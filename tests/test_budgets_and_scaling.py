@@ -18,7 +18,7 @@ from horticulture.pruning import unstructured
 from horticulture.runs import Run
 from horticulture.study import budgets, scaling
 from horticulture.study.config import PrunedNetwork, StudyConfig
-from horticulture.training import TrainingRecipe
+from horticulture.training import TrainingRecipe, evaluation
 
 ASKED = StudyConfig(
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
@@ -266,6 +266,15 @@ def test_a_mask_stays_whatever_weights_there_are(sparse, outputs, budget):
                 assert abs(torch.corrcoef(torch.stack([weight.detach()[left], first]))[0, 1]) < 0.1
 
 
+def norms_are_estimated(network) -> bool:
+    """Whether its statistics are those of the training images, and not what training left."""
+    before = {name: buffer.clone() for name, buffer in network.named_buffers() if "running" in name}
+    evaluation.estimate_norms(network, ASKED.dataset, ASKED.norm_images)
+    return all(
+        torch.allclose(network.get_buffer(name), one, rtol=1e-4, atol=1e-6) for name, one in before.items()
+    )
+
+
 def test_every_budget_can_be_spent(cut, sparse, outputs):
     members = [*budgets.budget_points(ASKED, [cut, sparse]), cut.job.point(), sparse.job.point()]
     members.append(runs.CurvePoint("whole", cut.job.base))
@@ -292,6 +301,7 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
         assert pd.notna(row["bytes"]) == (member.curve == "sparse-compressed")
         network = execution.load(member.run, outputs)
         assert execution.evaluate(network, ASKED.dataset, "test") == row["test_error"]
+        assert norms_are_estimated(network)
         masks = unstructured.current_masks(network)
         removed = sum(int((~mask).sum()) for mask in masks.values())
         assert (

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import signal
 from dataclasses import replace
 
 import pandas as pd
@@ -132,6 +133,44 @@ def test_what_was_made_on_another_device_is_restored_with_a_warning(run, copied,
     with pytest.warns(UserWarning, match=r"made on an abacus .* same widths, but not the same weights"):
         network = execution.restore(run, copied, 7, "cpu")
     assert network.architecture.id == row(run, copied, 7)["architecture"]
+
+
+def test_a_replay_removes_what_is_recorded_and_not_what_it_would_choose(run, copied):
+    removed = runs.removals(run, copied)
+    chosen = int(row(run, copied, 7)["group"])
+    other = next(group for group in range(len(SHAPE.widths)) if group != chosen)
+    channel = runs.remaining_channels(run, removed, 7)[other][0]
+    alter(run, copied, "group", str(other))
+    alter(run, copied, "channel", str(channel))
+    shape = runs.architecture_at(run, runs.removals(run, copied), 7)
+    alter(run, copied, "architecture", shape.id)
+    alter(run, copied, "digest", "0123456789ab")
+    path = runs.folder(run, copied) / "run.json"
+    path.write_text(
+        json.dumps(
+            {**(found := json.loads(path.read_text())), "about": found["about"] | {"device": "an abacus"}}
+        )
+    )
+    with pytest.warns(UserWarning, match="an abacus"):
+        network = execution.restore(run, copied, 7, "cpu")
+    assert network.architecture == shape
+
+
+def test_a_run_keeps_the_threads_that_it_began_with(run, outputs, tmp_path):
+    shutil.copytree(outputs[1] / "runs" / run.start.key, tmp_path / "runs" / run.start.key)
+    said = []
+
+    def stop(share, note):
+        said.append(share)
+        if len(said) == 9:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        execution.execute(run, tmp_path, "cpu", stop, threads=1)
+    result = execution.execute(run, tmp_path, "cpu", threads=2)
+    assert result["about"]["threads"] == 1
+    assert row(run, tmp_path, ROUNDS)["digest"] == row(run, outputs[1], ROUNDS)["digest"]
+    assert row(run, tmp_path, ROUNDS)["digest"] != row(run, outputs[2], ROUNDS)["digest"]
 
 
 def test_without_a_kept_state_there_is_no_replay(run, copied):
