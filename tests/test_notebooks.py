@@ -322,7 +322,7 @@ def test_what_a_notebook_says_is_what_the_results_say(outputs):
     }
     results = runs.collect(outputs / "smoke").set_index("curve")
     whole = results.loc["whole"].squeeze()
-    assert f"× 1 epochs: {whole['test_error']:.1f} %" in said["01_train"]
+    assert f"trained as the recipe says: {whole['test_error']:.1f} %" in said["01_train"]
     removals = pd.read_csv(outputs / "smoke" / "removals.csv").dropna(subset=["test_error"])
     first = removals.iloc[0]
     assert f"at parameters left: 100%: {first['test_error']:.1f} %" in said["02_prune"]

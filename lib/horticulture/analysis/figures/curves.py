@@ -22,6 +22,7 @@ from horticulture.analysis.figures.style import (
 from horticulture.analysis.tables.cases import (
     assign_cases,
     fill_defaults,
+    retrained_rounds,
     same_run_as,
     scratch_b_epochs,
 )
@@ -170,7 +171,8 @@ def _legend(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
     mark: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 6.5}
     if outlined:
         handles.append(Line2D([], [], **mark, **OUTLINED))
-        labels.append("outlined: means of the rounds that were retrained")
+        means = "means of the" if networks["seed"].nunique() > 1 else "the"
+        labels.append(f"outlined: {means} rounds that were retrained")
     if longer := sorted(networks["longer"].unique())[1:]:
         handles.append(Line2D([], [], **{**mark, **HOLLOW}))
         labels.append(f"hollow: trained {join_words(map(times, longer))} as long")
@@ -187,8 +189,9 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     results = fill_defaults(results).dropna(subset=["test_error"])
     results, epochs = results.assign(double=same_run_as(results) != ""), scratch_b_epochs(results)
-    trained = results.loc[results["curve"] != "pruned-tuned", "test_error"]
-    round_size = 3 if len(results) - len(trained) > 100 else 7
+    rounds = results["curve"] == "pruned-tuned"
+    shown = results.loc[~rounds | retrained_rounds(results), "test_error"]
+    round_size = 3 if rounds.sum() > 100 else 7
     for curve, look in CURVES.items():
         networks = results[(results["curve"] == curve) & ~results["double"]]
         size = {"whole": 15, "pruned-tuned": round_size}.get(curve, 6)
@@ -200,7 +203,7 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 some["train_macs"], some["test_error"], linestyle="", label=name, alpha=0.75,
                 zorder=2.5 if curve == "whole" else 2, **style,
             )  # fmt: skip
-    _error_limits(trained, trained.min(), ax)
+    _error_limits(shown, results["test_error"].min(), ax)
     ax.set_xlim(left=0)
     ax.set_xlabel(COSTS["train_macs"])
     ax.set_ylabel("test error (%)")
