@@ -16,9 +16,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from horticulture import runs
+from horticulture import architecture, runs
 from horticulture.analysis import statistics, tables
 from horticulture.analysis.tables import cases as by_case
+from horticulture.architecture import families
 from horticulture.data import digits
 from horticulture.training import TrainingRecipe
 
@@ -66,10 +67,10 @@ def verdicts(study: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / study / "verdicts.csv", dtype={"criterion": str})
 
 
-def mean(
+def by_seed(
     column: str, curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick"
-) -> float:
-    """Mean of a column over the seeds of a curve, at a share of the parameters."""
+) -> pd.Series:
+    """A column of a curve, a value a seed, at a share of the parameters."""
     found = frame(study)
     whole = found.loc[found["curve"] == "whole", "params"].max()
     found = found[(found["curve"] == curve) & (found["longer"] == longer)]
@@ -79,7 +80,24 @@ def mean(
         apart = (found["params"] / whole - size).abs()
         found = found[apart < by_case.NEAR * size]
     assert found["seed"].nunique() == len(found), f"{curve} at {size}: not one network a seed"
-    return float(found[column].mean())
+    return found[column]
+
+
+def mean(
+    column: str, curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick"
+) -> float:
+    """Mean of a column over the seeds of a curve, at a share of the parameters."""
+    return float(by_seed(column, curve, size, longer, study).mean())
+
+
+def spread(values: pd.Series, form: str = "{:.1f}") -> str:
+    """From the lowest seed to the highest."""
+    return f"{form.format(values.min())} to {form.format(values.max())}"
+
+
+def percent(share: float) -> str:
+    """Of the whole."""
+    return f"{100 * share:.0f} %"
 
 
 def error(curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick") -> str:
@@ -123,12 +141,42 @@ def seeds(curve: str, against: str, study: str) -> str:
     return f"{needed.min():.0f} to {needed.max():.0f}"
 
 
-def seen(study: str) -> float:
-    """How many images all rounds of a pruning see, over those of its base training."""
+def seen(study: str, rounds: float | None = None) -> float:
+    """How many images so many rounds of a pruning see, or all, over those of its base training."""
     told = parameters(study)["parameters"]
     batch = told.get("batch_size", 64)
     per_epoch = told["images"] // batch * batch
-    return (told["rounds"] + 1) * told["steps"] * batch / (told["epochs"] * per_epoch)
+    rounds = told["rounds"] if rounds is None else rounds
+    return (rounds + 1) * told["steps"] * batch / (told["epochs"] * per_epoch)
+
+
+@cache
+def removals() -> pd.DataFrame:
+    """Every round of the prunings of `quick`."""
+    return runs.collect_removals(REFERENCE / "quick")
+
+
+def at_round(number: int, column: str) -> pd.Series:
+    """A column of the prunings of `quick` after a round, a value a seed."""
+    return removals().set_index("round").loc[number, column]
+
+
+def first_loss(group: int) -> str:
+    """In which round of `quick` a group lost its first channel."""
+    return spread(removals().query("group == @group").groupby("run")["round"].min(), "{}")
+
+
+def left(group: int, share: float) -> str:
+    """What a group has left of its channels after a share of the rounds of `quick`."""
+    rounds = removals()
+    gone = ((rounds["group"] == group) & (rounds["round"] <= share * rounds["round"].max())).sum()
+    return percent(1 - gone / rounds["run"].nunique() / WHOLE.widths[group])
+
+
+def matched(family: str, size: float, in_: str, of: str) -> str:
+    """The parameters of a family's member, given its MACs, or the other way round: shares of the whole's."""
+    member = FAMILIES[family](WHOLE, **{in_: round(size * getattr(WHOLE, in_))})
+    return percent(getattr(member, of) / getattr(WHOLE, of))
 
 
 def seen_by_tuned(size: float) -> str:
@@ -241,7 +289,7 @@ def published(params: str) -> str:
 
 def signed(points: float) -> str:
     """With a sign that can be read."""
-    return f"{points:+.1f}".replace("-", "−")
+    return f"{points:+z.1f}".replace("-", "−")
 
 
 def gpu(what: str, processes: int) -> Callable[[], str]:
@@ -257,6 +305,13 @@ def gpu(what: str, processes: int) -> Callable[[], str]:
 VGG, EVENING = "rethinking-quick-vgg", "evening-cifar10-jpeg"
 POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
 SMALL, LARGE = "WRN-16-1, batch 128, 16 x 16, bfloat16", "WRN-40-2, batch 256, 32 x 32, bfloat16"
+SIZES, ROUNDS = (12, 20, 40), (64, 128, 192)  # of `quick`, in percent and where it measures
+WHOLE = architecture.named(  # of `quick`
+    parameters("quick")["parameters"]["network"],
+    image=(1, digits.CLUTTER_IMAGE, digits.CLUTTER_IMAGE),
+    classes=10,
+)
+FAMILIES = {"width": families.width, "bottleneck": families.bottleneck}
 CLAIMS: dict[str, Callable[[], str]] = {
     "whole": lambda: error("whole"),
     "whole.longer": lambda: error("whole", longer=2.0),
@@ -376,6 +431,36 @@ CLAIMS: dict[str, Callable[[], str]] = {
         if curve != against
         for word in ("better", "worse")
         for column, suffix in (("verdict", ""), ("verdict_alone", ".alone"))
+    },
+    "1.quick.spread": lambda: spread(by_seed("test_error", "whole")),
+    "1.quick.longer.spread": lambda: spread(by_seed("test_error", "whole", longer=2.0)),
+    **{f"2.quick.round-{n}": lambda n=n: f"{at_round(n, 'test_error').mean():.1f}" for n in ROUNDS},  # type: ignore[misc]
+    **{f"2.quick.round-{n}.spread": lambda n=n: spread(at_round(n, "test_error")) for n in ROUNDS},  # type: ignore[misc]
+    **{
+        f"2.quick.round-{n}.left": lambda n=n: percent(at_round(n, "params").mean() / WHOLE.params)  # type: ignore[misc]
+        for n in ROUNDS
+    },
+    **{f"2.first.{name}": partial(first_loss, group) for group, name in enumerate(WHOLE.groups)},
+    **{f"2.half.{name}": partial(left, group, 0.5) for group, name in enumerate(WHOLE.groups)},
+    **{f"2.left.{name}": partial(left, group, 1.0) for group, name in enumerate(WHOLE.groups)},
+    **{
+        f"3.{name}.{size}.spread": lambda c=curve, s=size: spread(by_seed("test_error", c, s / 100))  # type: ignore[misc]
+        for name, curve in (("tuned", "pruned-tuned"), ("scratch", "pruned-scratch"))
+        for size in SIZES
+    },
+    **{
+        f"3.seen.{size}": lambda s=size: f"{1 + seen('quick', mean('round', 'pruned-tuned', s / 100)):.1f}"  # type: ignore[misc]
+        for size in SIZES
+    },
+    **{
+        f"4.macs.pruned.{size}": lambda s=size: percent(mean("macs", "pruned-scratch", s / 100) / WHOLE.macs)  # type: ignore[misc]
+        for size in SIZES
+    },
+    **{
+        f"4.{of}.{family}.{size}": partial(matched, family, size / 100, in_, of)
+        for in_, of in (("params", "macs"), ("macs", "params"))
+        for family in FAMILIES
+        for size in SIZES
     },
     **{row.name: lambda said=row.value: said for row in solutions().itertuples(index=False)},  # type: ignore[misc]
 }
