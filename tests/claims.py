@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -49,7 +50,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     at 12 %; at 20 %; at 40 %; pruned to 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4
     | 12 % |; | 40 % |; 20 % |; 40 % |; kept 13 %; have 12 %; at 13 %
     12, 20 and 40 %; networks 2 epochs; Scratch-E 4 and; up to 8, for; trained for 8; published 0.0008
-    with 0.01 before; 20 and 13 %; while 40 % of
+    with 0.01 before; 20 and 13 %; while 40 % of; after round 128; round 128 is; item 1 shows; At 20 %
     """.replace("\n", ";").split(";")
     if phrase.strip()
 )
@@ -90,7 +91,7 @@ def mean(
     return float(by_seed(column, curve, size, longer, study).mean())
 
 
-def spread(values: pd.Series, form: str = "{:.1f}") -> str:
+def spread(values: pd.Series | np.ndarray, form: str = "{:.1f}") -> str:
     """From the lowest seed to the highest."""
     return f"{form.format(values.min())} to {form.format(values.max())}"
 
