@@ -258,7 +258,7 @@ def test_a_loss_that_is_not_finite_ends_the_pruning(network, images):
         ({"scope": "layers"}, r"'layers'.*did you mean 'layer'"),
         ({"criterion": "magnitude"}, "magnitude takes single weights: say which ratio of them"),
         ({"criterion": "magnitude", "ratio": 0.5, "floor": 0.1}, "whole weights: a floor has no meaning"),
-        ({"criterion": "groups"}, "groups is told once by the training: one round, not 3"),
+        ({"criterion": "groups"}, "groups is scored once, by the training: one round, not 3"),
     ],
 )
 def test_a_bad_plan_is_refused(change, said):

@@ -260,7 +260,7 @@ def test_the_correlations_are_spearmans_of_what_is_compared(outputs):
 
 @pytest.mark.parametrize("name", ["blocks", "groups", "magnitude"])
 def test_what_cannot_be_judged_channel_by_channel_is_refused(name):
-    with pytest.raises(InputError, match=f"{name} cannot be judged"):
+    with pytest.raises(InputError, match=f"{name} does not score single channels"):
         OracleConfig(("fisher", name))
     with pytest.raises(InputError, match="unknown criterion 'fischer'"):
         OracleConfig(("fischer",))

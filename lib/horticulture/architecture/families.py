@@ -153,7 +153,7 @@ def _rounded(
 
 
 def _replaced(widths: Sequence[int], others: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """These widths, but of some groups others."""
+    """The widths with those of some groups replaced."""
     found = list(widths)
     for group, width in others:
         found[group] = width

@@ -35,7 +35,7 @@ def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
     """Begin to start the worker processes that `execute_all` will use, and return at once.
 
     Call it before torch is imported: the processes import it meanwhile. Nothing is started where that
-    would not use processes either: with one worker, on a GPU that was not told to be shared, on a cluster.
+    would not use processes either: with one worker, on a GPU unless `workers` shares it, on a cluster.
     """
     no_gpu = os.name != "nt" and not any(os.path.exists(gpu) for gpu in GPUS)
     on_cpu = device == "cpu" or (device == "auto" and no_gpu)
@@ -94,7 +94,7 @@ def cost(run: Run) -> int:
 def _layers(
     asked: dict[str, Run], outputs: Path, needed: set[str] | None = None
 ) -> list[tuple[list[Run], int]]:
-    """What is to be made, and of how many; before it what that starts from, or two would both make it."""
+    """The unfinished runs in layers, starting points first, each layer with the number of runs asked for."""
     from horticulture import execution
 
     candidates = [run for key, run in asked.items() if needed is None or key in needed]

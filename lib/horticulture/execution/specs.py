@@ -101,7 +101,7 @@ class OracleConfig(Recipe):
         for name in self.criteria:
             found = saliency.CRITERIA[check_choice(name, saliency.CRITERIA, "criterion")]
             if found.granularity != "channel" or found.precomputed:
-                raise InputError(f"{name} cannot be judged channel by channel")
+                raise InputError(f"{name} does not score single channels")
         self.check("channels", "steps", "batch_size")
 
 

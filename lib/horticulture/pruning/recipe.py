@@ -53,7 +53,9 @@ class PruningRecipe(Recipe):
         if self.granularity == "weight" and not self.ratio:
             raise InputError(f"{self.criterion} takes single weights: say which ratio of them")
         if criterion.precomputed and self.rounds > 1:
-            raise InputError(f"{self.criterion} is told once by the training: one round, not {self.rounds}")
+            raise InputError(
+                f"{self.criterion} is scored once, by the training: one round, not {self.rounds}"
+            )
 
     def __str__(self) -> str:
         what = "weights" if self.granularity == "weight" else self.measure

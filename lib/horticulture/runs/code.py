@@ -19,7 +19,7 @@ PLAIN = bool | int | float | complex | str | bytes | range | slice | None
 
 
 def extra(name: str, table: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
-    """What the description of a run says besides a name: nothing of what is ours, else the code's digest.
+    """What a run's description adds to a name: nothing for the library's own functions, a digest for others.
 
     originals: the table as it was when the library was imported.
     """

@@ -138,7 +138,7 @@ class StudyConfig:
         return execution.train(self.whole, recipe, self.source, seed)
 
     def finetuning_recipe(self, lr: float, schedule: str) -> TrainingRecipe:
-        """Of a training that goes on with weights that are there. Raises InputError if that were nothing."""
+        """The recipe of training on after pruning. Raises InputError for less than one epoch."""
         if self.finetune_epochs < 1:
             raise InputError(f"finetune_epochs must be positive, not {self.finetune_epochs!r}")
         return self._recipe(self.finetune_epochs, lr, schedule)
@@ -164,7 +164,7 @@ class StudyConfig:
         return saliency.criterion_label(criterion, self._scope(criterion))
 
     def _scope(self, criterion: str) -> str:
-        """What the study says of it, where that can be: presets are of channels, and a block is a block."""
+        """The study's scope, if this criterion can have it: presets are of channels, blocks have none."""
         scopes = {"weight": selection.SCOPES, "block": ()}
         unit = saliency.CRITERIA[_criterion(criterion)].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""

@@ -79,7 +79,7 @@ def _families(config: StudyConfig, outputs: Path) -> list[Run]:
 
 
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
-    """What a pruning run will find, about."""
+    """Approximations of the networks that a pruning run has yet to find."""
     own, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
     sizes = own.sizes if job.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
     shapes = [_narrower(config.whole, size) for size in sizes]

@@ -42,7 +42,7 @@ class PruningJob(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """The share that goes: none where channels go one by one, 0 where it is for the network to say."""
+        """The fraction removed: None if channels go one by one, 0 if the scores decide how many (`zeros`)."""
         plan = execution.pruning_recipe(self.run)
         if plan.one_at_a_time():
             return None
