@@ -477,10 +477,11 @@ def test_starting_ahead_needs_no_torch_here():
 
 
 PARENT = """
-import sys, time
-from horticulture.execution import parallel, limits, pool
+import signal, sys, time
+from horticulture.execution import parallel, pool
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` would have us ignore
     parallel.start(2, "cpu")
     submit = pool.start(2, 2)
     print(*[process.pid for process in pool._kept.processes], flush=True)
