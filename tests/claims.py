@@ -180,15 +180,6 @@ def matched(family: str, size: float, in_: str, of: str) -> str:
     return percent(getattr(member, of) / getattr(WHOLE, of))
 
 
-def seen_by_tuned(size: float) -> str:
-    """Images that a tuned network of `quick` was shown, base and rounds, over those of one from scratch."""
-    found, told = frame("quick"), parameters("quick")["parameters"]
-    tuned = found[(found["recipe"] == runs.AS_IT_IS) & (found["longer"] == 1)]
-    near = (tuned["params"] / found["params"].max() - size).abs() < by_case.NEAR * size
-    rounds = (tuned.loc[near, "round"] + 1) / (told["rounds"] + 1)
-    return f"{1 + seen('quick') * rounds.mean():.1f}"
-
-
 def standard_error(study: str, column: str = "test_error_se") -> str:
     """That the test set leaves in a difference of two networks: points, the median of all comparisons."""
     return f"{verdicts(study)[column].median():.1f}"
@@ -352,7 +343,6 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "rethinking.minutes": lambda: minutes("rethinking-quick"),
     "quick.images": lambda: f"{parameters('quick')['parameters']['images']:,}",
     "quick.epochs": lambda: f"{parameters('quick')['parameters']['epochs']}",
-    **{f"seen.{size}": partial(seen_by_tuned, size / 100) for size in (12, 20, 40)},
     "rate.quick": lambda: best_rate("quick"),
     "rate.quick.lost": lambda: rate_gap("quick", 0.03, 0.01, 192, 192),
     "rate.evening": lambda: best_rate(EVENING),
@@ -450,7 +440,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for size in SIZES
     },
     **{
-        f"3.seen.{size}": lambda s=size: f"{1 + seen('quick', mean('round', 'pruned-tuned', s / 100)):.1f}"  # type: ignore[misc]
+        f"seen.{size}": lambda s=size: f"{1 + seen('quick', mean('round', 'pruned-tuned', s / 100)):.1f}"  # type: ignore[misc]
         for size in SIZES
     },
     **{
