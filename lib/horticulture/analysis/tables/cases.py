@@ -52,6 +52,16 @@ def retrained_rounds(results: pd.DataFrame) -> pd.Series:
     return pd.Series((is_round & results["test_error"].notna() & (found | own_run)).to_numpy(), index)
 
 
+def worth_timing(results: pd.DataFrame, rounds: int) -> pd.Series:
+    """Whether a row's network is one to measure the latency of: a mask.
+
+    Every network that was trained, and of a pruning of so many rounds those that were trained again and about
+    every tenth part that was measured.
+    """
+    tenth = (results["round"] % max(1, rounds // 10) == 0) & results["test_error"].notna()
+    return (results["curve"] != "pruned-tuned") | tenth | retrained_rounds(results)
+
+
 def whole_params(results: pd.DataFrame) -> float:
     """Parameters of the whole network, or of the largest where it is not among the results."""
     whole = results.loc[results["curve"] == "whole", "params"]

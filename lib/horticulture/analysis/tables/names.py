@@ -93,6 +93,21 @@ def case_name(criterion: str, ratio: float, size: float, longer: float = 1.0) ->
     return name.strip() + ("" if longer == 1 else f" ({times(longer)} as long)")
 
 
+def percent(share: float) -> str:
+    """`12 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def count(number: int, thing: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def signed(points: float) -> str:
+    """`+2.1`, `−0.4`, `0.0`: a difference, with a sign that can be read."""
+    return f"{points:+.1f}".replace("-", "−") if abs(points) >= 0.05 else "0.0"
+
+
 def times(longer: float) -> str:
     """`twice`, `3 times`."""
     return "twice" if longer == 2 else f"{longer:g} times"
