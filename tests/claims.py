@@ -125,9 +125,15 @@ def difference(found: pd.Series | statistics.Difference, what: str = "difference
     return signed(found["difference"] if isinstance(found, pd.Series) else found.mean)
 
 
+@cache
+def verdicts_with(margin: float) -> pd.DataFrame:
+    """The verdicts on `quick` with a margin."""
+    return tables.verdicts(frame("quick"), margin)
+
+
 def with_margin(points: float, column: str, verdict: str) -> str:
     """How many verdicts on `quick` come out so with another margin."""
-    return str(int((tables.verdicts(frame("quick"), points)[column] == verdict).sum()))
+    return str(int((verdicts_with(points)[column] == verdict).sum()))
 
 
 def counted(curve: str, against: str, study: str, column: str = "verdict") -> Callable[[str], str]:

@@ -171,7 +171,9 @@ def prune(answers: Answers) -> None:
             left = [answers.after(number, some, "params").mean() for some in (prunings, answers.prunings)]
             apart.append(100 * abs(left[0] - left[1]) / config.whole.params)
         answers.say_time(f"2.{name}", name, prunings)
-    about = "parameters left after a round, less those of quick: points of the whole's, the most of all of these"
+    about = (
+        "parameters left after a round, less those of quick: points of the whole's, the most of all of these"
+    )
     answers.say("2.left.apart", f"{max(apart):.1f}", about)
 
 

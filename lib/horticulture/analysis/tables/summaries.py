@@ -130,7 +130,7 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     def interval(low: float, high: float) -> str:
         return "" if pd.isna(low) else f"{signed(low)} to {signed(high)}"
 
-    return pd.DataFrame(
+    rows = [
         {
             "curve": short_label(row.curve),
             "against": short_label(row.against),
@@ -142,7 +142,9 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
             "seeds needed": "" if pd.isna(row.seeds_needed) else f"{row.seeds_needed:.0f}",
         }
         for row in verdicts.itertuples()
-    )
+    ]
+    columns = ["curve", "against", "case", "difference", "interval", "verdict", "alone", "seeds needed"]
+    return pd.DataFrame(rows, columns=columns).set_index(["curve", "against"])
 
 
 def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
