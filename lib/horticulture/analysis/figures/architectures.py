@@ -115,7 +115,7 @@ def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, 
     here, measured = removals.loc[removals["round"] == round_].iloc[0], removals.dropna(subset=["test_error"])
     curve.plot(measured["params"], measured["test_error"], ".-", color=VERMILION, linewidth=0.8, alpha=0.7)
     curve.axvline(here["params"], color=BLACK, linewidth=1)
-    title = f"{here['params']:,} parameters"
+    title = f"{int(here['params']):,} parameters"
     if pd.notna(here["test_error"]):
         curve.plot(here["params"], here["test_error"], color=BLACK, marker="o", markersize=9)
         title += f", test error {here['test_error']:.1f} %"

@@ -1,6 +1,6 @@
 """What the results frame says: tables of the curves, verdicts, and sentences no stronger than the numbers."""
 
-from horticulture.analysis.tables.cases import retrained_rounds, worth_timing
+from horticulture.analysis.tables.cases import retrained_rounds, scratch_b_epochs, worth_timing
 from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
 from horticulture.analysis.tables.names import (
     BUDGETS,
@@ -42,6 +42,7 @@ __all__ = [
     "notes",
     "percent",
     "retrained_rounds",
+    "scratch_b_epochs",
     "signed",
     "sort_by_criterion",
     "summarize",

@@ -81,7 +81,7 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
         return f"The weights: with new ones the shape is worse in {worse} {of}."
     if equal:
         return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}."
-    return f"Not decided: {seeds} cannot tell in any {of}."
+    return f"Not decided: {seeds} cannot tell{f' in any {of}' if len(cases) > 1 else ''}."
 
 
 def _decided(cases: dict[str, pd.DataFrame]) -> tuple[int, int, int]:

@@ -144,7 +144,7 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
         for row in verdicts.itertuples()
     ]
     columns = ["curve", "against", "case", "difference", "interval", "verdict", "alone", "seeds needed"]
-    return pd.DataFrame(rows, columns=columns).set_index(["curve", "against"])
+    return pd.DataFrame(rows, columns=columns).set_index(["curve", "against", "case"])
 
 
 def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
