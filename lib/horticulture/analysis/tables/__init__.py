@@ -11,6 +11,7 @@ from horticulture.analysis.tables.names import (
     label,
     percent,
     signed,
+    times,
 )
 from horticulture.analysis.tables.sentences import conclude, describe_verdicts, summarize
 from horticulture.analysis.tables.summaries import (
@@ -46,6 +47,7 @@ __all__ = [
     "signed",
     "sort_by_criterion",
     "summarize",
+    "times",
     "verdict_table",
     "verdicts",
     "worth_timing",
