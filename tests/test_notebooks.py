@@ -280,7 +280,7 @@ async def executed(address, token, sources, interrupt=None):
 HOLDS = {
     "01_train": """
 assert abs(loss.item() - math.log(2)) < 1e-3 and scores.weight[0].item() == 0.5
-assert counts.sum().item() == len(dataset.train) == config.recipe.images
+assert counts.sum().item() == len(dataset.train) == images
 assert 0.95 * whole.params < sum(layers["parameters"]) < whole.params  # norms are not drawn
 assert abs(losses[0] - guess) < 0.5 and guess == math.log(10) and ended == sum(losses[-10:]) / 10
 assert usual.index[-1] == epochs and usual.iloc[-1] < usual.iloc[0] < 90
