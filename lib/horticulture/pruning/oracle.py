@@ -117,7 +117,8 @@ def chance(groups: Sequence[int], scope: str = "global", draws: int = 300) -> fl
     groups, scope: as for `agreement`. Not a number where nothing can be ranked.
     """
     random = np.random.default_rng(0)
-    return float(np.std([agreement(*random.random((2, len(groups))), groups, scope) for _ in range(draws)]))
+    pairs = random.random((draws, 2, len(groups)))
+    return float(np.std([agreement(scores, rises, groups, scope) for scores, rises in pairs]))
 
 
 def ceiling(
