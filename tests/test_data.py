@@ -1,5 +1,7 @@
 """Data sets: disjoint parts, the same ones always; batches that can be checked image by image."""
 
+import os
+import pickle
 from collections import Counter
 from dataclasses import replace
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
-from PIL import Image
+import torchvision
 
 from horticulture import data
 from horticulture.data import Batches, Dataset, Images, digits, files
@@ -59,7 +61,7 @@ def test_clutter_is_roughly_balanced(clutter):
 
 
 def test_the_digits_are_scikit_learns():
-    pictures, labels = digits._digits()
+    pictures, labels = digits.read_digits()
     expected = sklearn.datasets.load_digits()
     assert torch.equal(pictures, torch.from_numpy(expected.images).float()[:, None] / 16)
     assert torch.equal(labels, torch.from_numpy(expected.target).long())
@@ -83,7 +85,7 @@ def test_clutter_parts_come_from_disjoint_digits(clutter):
 def test_an_image_of_clutter_shows_the_digit_that_it_says(monkeypatch):
     """With digits that are one colour each, brighter than any piece of another or the noise."""
     grey = torch.linspace(0, 1, 1797)[:, None, None, None].expand(-1, 1, 8, 8)
-    monkeypatch.setattr(digits, "_digits", lambda: (grey, torch.arange(1797) % 10))
+    monkeypatch.setattr(digits, "read_digits", lambda: (grey, torch.arange(1797) % 10))
     for part in (data.load("clutter").test, data.load("clutter").validation):
         shown = grey[part.sources, 0, 0, 0]
         bright = shown > 0.9
@@ -174,22 +176,6 @@ def test_a_size_that_does_not_divide_is_refused_with_those_that_do(size):
         data.reduced(pixels[:, :, :6], 6)
 
 
-def test_a_folder_of_smaller_images(png_folder):
-    whole, small = data.load(f"folder:{png_folder}"), data.load(f"folder:{png_folder}", image_size=4)
-    assert small.image == (3, 4, 4)
-    assert (whole.pad, small.pad) == (4, 2)
-    assert small.digest != whole.digest
-    for part in ("train", "validation", "test"):
-        mine, theirs = getattr(small, part), getattr(whole, part)
-        assert torch.equal(mine.labels, theirs.labels)
-        assert torch.equal(mine.pixels, data.reduced(theirs.pixels, 4))
-        assert (mine.pixels[:, 2, 0, 0] == 64).all()  # 255 / 4 in the marked corner
-    same = data.load(f"folder:{png_folder}", image_size=8)
-    assert (same.digest, same.pad) == (whole.digest, 4)
-    with pytest.raises(InputError, match="image_size 3 of images of 8 x 8"):
-        data.load(f"folder:{png_folder}", image_size=3)
-
-
 # --- normalising -----------------------------------------------------------------------------------------
 
 
@@ -227,11 +213,12 @@ def test_fewer_training_images_have_statistics_of_their_own(clutter):
 
 def test_crop_and_flip_equal_a_loop_over_images(generator):
     image, pad, count = (3, 5, 7), 2, 40
-    padded = torch.randint(256, (9, 3, 9, 11), generator=generator, dtype=torch.uint8)
+    pixels = torch.randint(256, (9, *image), generator=generator, dtype=torch.uint8)
+    padded = torch.nn.functional.pad(pixels.float(), (pad,) * 4, mode="reflect").to(torch.uint8)
     order = torch.randint(9, (count,), generator=generator)
     shifts = torch.randint(2 * pad + 1, (count, 2), generator=generator)
     flips = torch.rand(count, generator=generator) < 0.5
-    found = data.crop(padded, order, shifts, flips, image)
+    found = data.crop(pixels, order, shifts, flips, pad)
     assert found.shape == (count, *image)
     assert 0 < flips.sum() < count
     for i in range(count):
@@ -296,80 +283,17 @@ def test_a_stream_goes_on_where_another_stood(images, taken):
         assert torch.equal(found, x)
 
 
+@pytest.mark.parametrize(("width", "pad"), [(4, 4), (3, 4), (1, 1)])
+def test_images_smaller_than_their_padding_are_refused(width, pad):
+    images = Images(torch.zeros(2, 1, 8, width, dtype=torch.uint8), torch.tensor([0, 1]))
+    with pytest.raises(InputError, match=rf"images of {width} x 8 pixels .* shifted by {pad}"):
+        Dataset("narrow", ("a", "b"), images, images, images, pad, flip=False)
+
+
 @pytest.mark.parametrize("batch_size", [0, -1, 41])
 def test_a_batch_size_that_cannot_be_is_refused(images, generator, batch_size):
     with pytest.raises(InputError, match=rf"batch_size {batch_size} with 40 training images"):
         Batches(images, batch_size, generator)
-
-
-# --- folders of images -----------------------------------------------------------------------------------
-
-
-def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
-    found = data.load(f"folder:{png_folder}")
-    assert found.classes == ("ash", "oak")
-    assert found.image == (3, 8, 8)
-    assert (len(found.train), len(found.validation), len(found.test)) == (18, 2, 6)
-    assert found.train.pixels.dtype == torch.uint8
-    seen = []
-    for part in (found.train, found.validation, found.test):
-        colour = part.pixels[:, 0, 4, 4]
-        assert torch.equal(colour, torch.where(part.labels == 0, 50, 200).to(torch.uint8))
-        assert (part.pixels[:, 2, 0, 0] == 255).all()  # the marked corner: nothing is transposed or mirrored
-        assert part.pixels[:, 2].sum() == 255 * len(part)
-        seen.append([(int(p[0, 4, 4]), int(p[1, 4, 4])) for p in part.pixels])
-    train = seen[0] + seen[1]
-    assert sorted(train) == [(colour, n) for colour in (50, 200) for n in range(10)]
-    again = data.load(f"folder:{png_folder}")
-    assert torch.equal(again.validation.pixels, found.validation.pixels)
-
-
-@pytest.mark.parametrize("kept", ["nothing", "train only", "no classes", "no images"])
-def test_what_is_no_image_folder_is_refused_by_its_name(tmp_path, png_folder, kept):
-    root = tmp_path / "pictures"
-    if kept == "train only":
-        root.mkdir()
-        (root / "train").symlink_to(png_folder / "train")
-    elif kept == "no classes":
-        (root / "train").mkdir(parents=True)
-    elif kept == "no images":
-        (root / "train" / "ash").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"pictures.*(train|test)/<class>/<image>"):
-        data.load(f"folder:{root}")
-
-
-def painted(path, size: tuple[int, int] = (8, 8)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size).save(path)
-
-
-def test_images_of_different_sizes_are_refused(tmp_path):
-    painted(tmp_path / "train" / "a" / "1.png")
-    painted(tmp_path / "train" / "a" / "2.png", (9, 8))
-    with pytest.raises(InputError, match=r"different sizes: 8 x 8 and 9 x 8 in .*2.png"):
-        data.load(f"folder:{tmp_path}")
-
-
-def test_training_and_test_images_of_different_sizes_are_refused(tmp_path):
-    for number in (1, 2):
-        painted(tmp_path / "train" / "a" / f"{number}.png")
-    painted(tmp_path / "test" / "a" / "1.png", (9, 8))
-    with pytest.raises(InputError, match=rf"{tmp_path}.*different sizes"):
-        data.load(f"folder:{tmp_path}")
-
-
-def test_classes_that_differ_between_the_parts_are_refused(tmp_path):
-    painted(tmp_path / "train" / "a" / "1.png")
-    painted(tmp_path / "test" / "b" / "1.png")
-    with pytest.raises(InputError, match=r"train has classes \['a'\], test has \['b'\]"):
-        data.load(f"folder:{tmp_path}")
-
-
-def test_a_damaged_image_is_refused_by_its_name(tmp_path):
-    painted(tmp_path / "train" / "a" / "1.png")
-    (tmp_path / "train" / "a" / "2.png").write_text("no picture")
-    with pytest.raises(InputError, match=r"2\.png"):
-        data.load(f"folder:{tmp_path}")
 
 
 # --- names, and what torchvision has ---------------------------------------------------------------------
@@ -393,6 +317,31 @@ def test_a_data_set_that_was_not_downloaded_is_refused_with_what_to_do(name, tmp
     ):
         data.load(name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_a_pickle_that_is_not_cifars_is_never_read(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
+    kind = getattr(torchvision.datasets, name.upper())
+    for file, _ in [*kind.train_list, *kind.test_list, (kind.meta["filename"], "")]:
+        path = tmp_path / kind.base_folder / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    with pytest.raises(InputError, match=rf"'{name}' is not in {tmp_path}, or damaged"):
+        data.load(name)
+    assert not (tmp_path / "sprung").exists()
+    pickle.loads(path.read_bytes())
+    assert (tmp_path / "sprung").exists()
+
+
+class Trap:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
 
 
 @pytest.mark.parametrize("name", DOWNLOADED)
@@ -432,46 +381,6 @@ def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, m
 def test_only_torchvisions_data_sets_can_be_downloaded():
     with pytest.raises(InputError, match=r"data set to download 'clutter'.*cifar10, cifar100, svhn"):
         data.download("clutter")
-
-
-def test_images_are_decoded_once_and_again_when_they_change(tmp_path, monkeypatch):
-    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "cache"))
-    for part in ("train", "test"):
-        for number in range(3):
-            painted(tmp_path / part / "a" / f"{number}.png")
-    opened, open_image = [], Image.open
-    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or open_image(path))
-
-    def decoded(size: int = 0) -> tuple[data.Dataset, int]:
-        before = len(opened)
-        return data.load(f"folder:{tmp_path}", image_size=size), len(opened) - before
-
-    first, count = decoded()
-    assert count == 6  # the training and the test part, once
-    again, count = decoded()
-    assert (again.digest, count) == (first.digest, 0)
-    cached = next(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
-    cached.write_bytes(cached.read_bytes()[:-5])
-    again, count = decoded()
-    assert (again.digest, count) == (first.digest, 3)  # of the part whose cache was cut short
-    smaller, count = decoded(4)
-    assert (smaller.image, count) == ((3, 4, 4), 6)
-    smaller, count = decoded(4)
-    assert (smaller.image, count) == ((3, 4, 4), 0)
-    painted(tmp_path / "test" / "a" / "1.png", (8, 8))
-    painted(tmp_path / "test" / "a" / "3.png")
-    changed, count = decoded()
-    assert (len(changed.test), count) == (4, 4)
-
-
-def test_grey_images_become_colour(tmp_path, monkeypatch):
-    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "cache"))
-    for part in ("train", "test"):
-        for number, mode in enumerate(("L", "RGB", "P")):
-            path = tmp_path / part / "a" / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new(mode, (8, 8)).save(path)
-    assert data.load(f"folder:{tmp_path}").image == (3, 8, 8)
 
 
 def test_data_lies_beside_the_library_and_not_in_it(monkeypatch):

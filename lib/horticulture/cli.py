@@ -51,7 +51,10 @@ def _run(options: argparse.Namespace) -> int:
         overrides["cluster"] = options.cluster
     study = parameters.read(options.study)
     named = parameters.named(study, options.name, overrides)
-    parts = [(part, parameters.resolve_parameters(part, overrides)) for part in named.expand_parts()]
+    parts = [
+        (part, parameters.from_here(parameters.resolve_parameters(part, overrides)))
+        for part in named.expand_parts()
+    ]
     _, anew = parameters.beginning(options.first)
 
     from horticulture import runs

@@ -11,7 +11,8 @@ from dataclasses import replace
 import torch
 
 from horticulture.data.digits import clutter
-from horticulture.data.files import data_folder, download, folder, torchvision
+from horticulture.data.files import data_folder, download, torchvision
+from horticulture.data.folders import folder
 from horticulture.data.images import Batches, Dataset, Images, crop, reduced
 from horticulture.errors import check_choice
 
@@ -28,9 +29,9 @@ DATASETS: dict[str, Callable[[int], Dataset]] = {
 def load(name: str, *, images: int = 0, image_size: int = 0, device: torch.device | str = "cpu") -> Dataset:
     """The data set of that name, or `folder:PATH`, with its first `images` training images (0: all).
 
-    image_size: pixels that the images are reduced to, high and wide, by area means (0: as they are).
-    Raises InputError for an unknown name, a data set that is not there, a folder that holds no images, or a
-    size that cannot be had.
+    image_size: pixels that the images are made high and wide (0: as they are): by area means, in folders
+    also by resizing the shorter side and cutting out the centre. Raises InputError for an unknown name, a
+    data set that is not there, images that cannot be used, or a size that cannot be had.
     """
     if str(name).startswith("folder:"):
         dataset = folder(name.removeprefix("folder:"), image_size)

@@ -29,7 +29,7 @@ def clutter(image_size: int = 0) -> Dataset:
         raise InputError(
             f"clutter is drawn in {CLUTTER_IMAGE} pixels: image_size must be 0 or 16, not {image_size}"
         )
-    pictures, labels = _digits()
+    pictures, labels = read_digits()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     digits = order.split([count for _, count, _ in CLUTTER_PARTS.values()])
     parts = {
@@ -39,7 +39,7 @@ def clutter(image_size: int = 0) -> Dataset:
     return Dataset("clutter", tuple("0123456789"), **parts, pad=2, flip=False)
 
 
-def _digits() -> tuple[Tensor, Tensor]:
+def read_digits() -> tuple[Tensor, Tensor]:
     """(1797, 1, 8, 8) floats from 0 to 1, and labels: what `sklearn.datasets.load_digits` reads.
 
     Only the file is read: importing scikit-learn takes two seconds, in every process.

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture.errors import InputError
@@ -56,6 +55,11 @@ class Dataset:
     pad: int
     flip: bool
 
+    def __post_init__(self) -> None:
+        _, height, width = self.image
+        if self.pad >= min(height, width):
+            raise InputError(f"images of {width} x {height} pixels are too small to be shifted by {self.pad}")
+
     @property
     def image(self) -> tuple[int, int, int]:
         """(channels, height, width) of one image."""
@@ -89,8 +93,11 @@ class Dataset:
     def _statistics(self) -> tuple[Tensor, Tensor]:
         pixels = self.train.pixels
         count = pixels.numel() / pixels.shape[1]
-        mean = pixels.sum(dim=(0, 2, 3), dtype=torch.float64) / count
-        square = pixels.to(torch.int32).square().sum(dim=(0, 2, 3), dtype=torch.float64) / count
+        total = square = torch.zeros(pixels.shape[1], dtype=torch.float64, device=pixels.device)
+        for part in pixels.split(4096):  # their squares take four times the room of the pixels
+            total = total + part.sum(dim=(0, 2, 3), dtype=torch.float64)
+            square = square + part.to(torch.int32).square().sum(dim=(0, 2, 3), dtype=torch.float64)
+        mean, square = total / count, square / count
         spread = (square - mean.square()).clamp(min=1).sqrt()
         shape = (1, -1, 1, 1)
         return mean.float().view(shape), spread.float().view(shape)
@@ -108,8 +115,6 @@ class Batches:
             raise InputError(f"batch_size {batch_size} with {len(dataset.train)} training images")
         self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
         self.steps_per_epoch = len(dataset.train) // batch_size
-        pad = (dataset.pad,) * 4
-        self._padded = F.pad(dataset.train.pixels.float(), pad, mode="reflect").to(torch.uint8)
         self._place = self.steps_per_epoch  # so that the first batch begins an epoch
         self._epoch_began: Tensor | None = None
 
@@ -123,11 +128,12 @@ class Batches:
         here = slice(self._place * self.batch_size, (self._place + 1) * self.batch_size)
         self._place += 1
         order = self._order[here]
-        pixels = crop(self._padded, order, self._shifts[here], self._flips[here], self.dataset.image)
-        return self.dataset.normalise(pixels), self.dataset.train.labels[order]
+        images = self.dataset.train
+        pixels = crop(images.pixels, order, self._shifts[here], self._flips[here], self.dataset.pad)
+        return self.dataset.normalise(pixels), images.labels[order]
 
     def _begin_epoch(self) -> None:
-        count, device, draw = len(self.dataset.train), self._padded.device, self.generator
+        count, device, draw = len(self.dataset.train), self.dataset.train.pixels.device, self.generator
         self._epoch_began = draw.get_state()
         self._order = torch.randperm(count, generator=draw).to(device)
         self._shifts = torch.randint(2 * self.dataset.pad + 1, (count, 2), generator=draw).to(device)
@@ -149,22 +155,34 @@ class Batches:
             self._place = state["place"]
 
 
-def crop(padded: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, image: tuple[int, int, int]) -> Tensor:
-    """One window of `image` size out of each chosen padded image, mirrored where asked.
+def crop(pixels: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, pad: int) -> Tensor:
+    """Chosen images, each shifted, what is beyond the edge mirrored at it, and turned round where asked.
 
-    padded: (n, channels, height + 2 pad, width + 2 pad). order: (batch,) which images. shifts: (batch, 2)
-    rows and columns left out above and to the left. flips: (batch,) bool. Returns (batch, *image).
+    pixels: (n, channels, height, width). order: (batch,) which images. shifts: (batch, 2) from 0 to 2 pad,
+    rows and columns; pad leaves an image where it is. flips: (batch,) bool. Returns
+    (batch, channels, height, width).
     """
-    channels, height, width = image
-    rows = shifts[:, :1] + torch.arange(height, device=padded.device)
-    columns = shifts[:, 1:] + torch.arange(width, device=padded.device)
+    _, channels, height, width = pixels.shape
+    rows = _within(shifts[:, :1] - pad + torch.arange(height, device=pixels.device), height)
+    columns = _within(shifts[:, 1:] - pad + torch.arange(width, device=pixels.device), width)
     columns = torch.where(flips[:, None], columns.flip(1), columns)
-    return padded[
+    return pixels[
         order[:, None, None, None],
-        torch.arange(channels, device=padded.device)[None, :, None, None],
+        torch.arange(channels, device=pixels.device)[None, :, None, None],
         rows[:, None, :, None],
         columns[:, None, None, :],
     ]
+
+
+def _within(places: Tensor, count: int) -> Tensor:
+    """Rows or columns, those beyond the first and the last mirrored there."""
+    return (count - 1) - ((count - 1) - places.abs()).abs()
+
+
+def shuffled(count: int, *, last: int) -> Tensor:
+    """The numbers of training images, those that are held out for validation last: the same ones always."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return order.roll(-last)
 
 
 def reduced(pixels: Tensor, size: int) -> Tensor:

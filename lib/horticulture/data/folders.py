@@ -1,0 +1,243 @@
+"""Folders of images: what is in them, decoded once and then mapped from a file."""
+
+import contextlib
+import hashlib
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, UnusableImage, decode, measure
+from horticulture.data.files import PAD, data_folder
+from horticulture.data.images import Dataset, Images, shuffled
+from horticulture.errors import InputError
+from horticulture.progress import Progress
+
+SHOWN = 3  # unusable images that are said by name
+AT_A_TIME = 64  # images decoded ahead
+THREADS = min(4, os.cpu_count() or 1)  # each may hold a large photograph
+SLOW = 2**24  # pixels that take so long that progress is shown
+
+T = TypeVar("T")
+
+
+def folder(path: str, image_size: int = 0) -> Dataset:
+    """Any folder in ImageFolder layout: `train/<class>/*` and `test/<class>/*`.
+
+    A tenth of the training images is held out for validation. Hidden files and folders do not count.
+    image_size: pixels that the images are made high and wide, by `decoding.decode` (0: as they are, all of
+    one size). Raises InputError with what is wrong: of unusable images the first few, and how many.
+    """
+    if not 0 <= image_size <= MOST_SIDE:
+        raise InputError(f"image_size must be 0 (as they are) or at most {MOST_SIDE:,}, not {image_size}")
+    root = Path(path).expanduser().absolute()
+    listed = {}
+    for part in ("train", "test"):
+        try:
+            listed[part] = _files_by_class(root / part)
+        except OSError as error:
+            raise InputError(
+                f"data folder:{path} is not an image folder: it needs {part}/<class>/<image> ({error})"
+            ) from error
+    classes = _common_classes(path, listed)
+    files = [file for part in listed.values() for name in classes for file in part[name]]
+    labels = [n for part in listed.values() for n, name in enumerate(classes) for _ in part[name]]
+    count = sum(map(len, listed["train"].values()))
+    held = max(1, count // 10)
+    order = torch.cat([shuffled(count, last=held), torch.arange(count, len(files))])
+    rows = dict(zip(files, order.argsort().tolist(), strict=True))
+    pixels, pad = _decoded_once(root, rows, image_size)
+    counts = [count - held, held, len(files) - count]
+    parts = zip(pixels.split(counts), torch.tensor(labels)[order].split(counts), strict=True)
+    train, validation, test = (Images(*part) for part in parts)
+    left = set(train.labels.tolist())
+    if rare := [name for n, name in enumerate(classes) if n not in left]:
+        raise InputError(
+            f"data folder:{path}: with {held} held out, no training image is left of {_names(rare)}"
+        )
+    return Dataset(f"folder:{root.name}", classes, train, validation, test, pad, flip=True)
+
+
+def _common_classes(path: str, listed: dict[str, dict[str, list[str]]]) -> tuple[str, ...]:
+    """Those of the training part, at least two, which the others have too. Raises InputError."""
+    train = listed["train"]
+    for part, classes in listed.items():
+        for mine, theirs, where in ((train, classes, "train"), (classes, train, part)):
+            if other := [name for name in mine if name not in theirs]:
+                raise InputError(f"data folder:{path}: only {where} has the classes {_names(other)}")
+    if len(train) < 2:
+        raise InputError(f"data folder:{path} needs two classes, and has only {_names(train)}")
+    return tuple(train)
+
+
+def _names(names: Iterable[str]) -> str:
+    return _first(map(repr, names))
+
+
+def _first(said: Iterable[str]) -> str:
+    """The first few of them, and how many there are more."""
+    every = list(said)
+    return ", ".join(every[:SHOWN]) + (f" and {len(every) - SHOWN:,} more" if len(every) > SHOWN else "")
+
+
+# --- what there is ---------------------------------------------------------------------------------------
+
+
+def _files_by_class(part: Path) -> dict[str, list[str]]:
+    """The image files of each class, in torchvision's order. Raises OSError if one has none."""
+    with os.scandir(part) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != ".")
+    if not names:
+        raise FileNotFoundError(f"no class in {str(part)!r}")
+    found = {name: _image_files(part / name) for name in names}
+    if empty := [name for name, files in found.items() if not files]:
+        raise FileNotFoundError(f"no image ({', '.join(EXTENSIONS)}) in {_names(empty)}")
+    return found
+
+
+def _image_files(folder: Path) -> list[str]:
+    """Also in folders below it and behind links. Raises OSError for a link to what is read anyway."""
+    found: list[tuple[str, list[str]]] = []
+    part, own = Path(os.path.realpath(folder.parent)), Path(os.path.realpath(folder))
+    known = {str(above) for above in (part, *part.parents, *own.parents)}
+    for where, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        real = os.path.realpath(where)
+        if real in known:
+            raise OSError(f"{where!r} leads to {real!r}, which holds it or is read already")
+        known.add(real)
+        folders[:] = [name for name in folders if name[0] != "."]
+        images = [name for name in names if name[0] != "." and name.lower().endswith(EXTENSIONS)]
+        found.append((where, sorted(images)))
+    return [os.path.join(where, name) for where, names in sorted(found) for name in names]
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+# --- decoded once ----------------------------------------------------------------------------------------
+
+
+def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[Tensor, int]:
+    """(n, 3, height, width) uint8, and how far images may be shifted, in pixels. rows: each file's place.
+
+    They are mapped from a file, so that they need no memory of their own, in any number of processes. It is
+    known by the names, sizes and times of the images; its name ends in the digest of its content, which is
+    compared.
+    """
+    cache, key = data_folder() / "cache", _key(rows, image_size)
+    for kept in cache.glob(f"{key}-*.npy"):
+        _, pad, digest = kept.stem.split("-")
+        with contextlib.suppress(FileNotFoundError):  # another process noticed it too
+            if _digest(kept) == digest:
+                return _mapped(kept), int(pad)
+            print(f"{kept} is damaged: the images of {root} are read again")
+            kept.unlink()
+    cache.mkdir(parents=True, exist_ok=True)
+    temporary = cache / f"{key}.{os.getpid()}.tmp"
+    try:
+        sizes = _decode_all(root, rows, image_size, temporary)
+        reach = _pad(sizes, image_size)
+        whole = cache / f"{key}-{reach}-{_digest(temporary)}.npy"
+        os.replace(temporary, whole)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return _mapped(whole), reach
+
+
+def _key(rows: dict[str, int], image_size: int) -> str:
+    known = hashlib.sha256(f"{image_size}\n".encode())
+    for file, row in rows.items():
+        with contextlib.suppress(OSError):  # said later, with all others that cannot be read
+            about = os.stat(file)
+            known.update(os.fsencode(f"{row} {file} {about.st_size} {about.st_mtime_ns}\n"))
+    return known.hexdigest()[:16]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _mapped(path: Path) -> Tensor:
+    return torch.from_numpy(np.load(path, mmap_mode="c"))
+
+
+def _pad(sizes: set[tuple[int, int]], image_size: int) -> int:
+    """How far images may be shifted that had these sizes before: 4 pixels as they are, or 4 of 32."""
+    (width, height), *others = sizes
+    if not image_size:
+        return PAD
+    whole = not others and width == height and width % image_size == 0
+    return PAD * image_size // width if whole else image_size // 8
+
+
+def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path) -> set[tuple[int, int]]:
+    """Write every image to its row of an array file; returns which sizes there were.
+
+    Raises InputError with all that cannot be used.
+    """
+    unusable: dict[str, str] = {}
+    pixels: np.ndarray | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of damage that it can live with
+        sizes = dict(_each(measure, list(rows), image_size, unusable))
+        with _progress(f"images of {root.name}", sum(map(math.prod, sizes.values()))) as progress:
+            for file, image in _each(decode, list(sizes), image_size, unusable):
+                if pixels is None:
+                    pixels = _new_array(target, (len(rows), *image.shape))
+                if image.shape == pixels.shape[1:]:
+                    pixels[rows[file]] = image
+                else:
+                    mine, first = (
+                        f"{shape[2]} x {shape[1]}" for shape in (image.shape, pixels[:1].shape[1:])
+                    )
+                    unusable[file] = f"{mine} pixels, the first {first}: an image_size makes them one size"
+                if progress:
+                    progress.update(progress.done + math.prod(sizes[file]))
+    if unusable:
+        said = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in rows if file in unusable]
+        raise InputError(
+            f"data folder:{root}: {len(said):,} of {len(rows):,} images cannot be used: {_first(said)}"
+        )
+    return set(sizes.values())
+
+
+def _each(
+    function: Callable[[str, int], T], files: list[str], image_size: int, unusable: dict[str, str]
+) -> Iterator[tuple[str, T]]:
+    """What the function finds in each file, several at a time and in order; why it finds nothing is noted."""
+
+    def attempt(file: str) -> T | UnusableImage:
+        try:
+            return function(file, image_size)
+        except UnusableImage as error:
+            return error
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(files), AT_A_TIME):
+            some = files[start : start + AT_A_TIME]
+            for file, found in zip(some, pool.map(attempt, some), strict=True):
+                if isinstance(found, UnusableImage):
+                    unusable[file] = str(found)
+                else:
+                    yield file, found
+
+
+def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """An array in a file that has its room on the disk: a full one is noticed here, and not while mapped."""
+    pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return pixels
+
+
+def _progress(what: str, pixels: int) -> "contextlib.AbstractContextManager[Progress | None]":
+    return Progress(what, pixels) if pixels > SLOW else contextlib.nullcontext()

@@ -1,0 +1,435 @@
+"""Folders of images: what is read, what is refused by name, and that no file can do harm."""
+
+import os
+import socket
+import struct
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, PngImagePlugin
+
+from horticulture import data
+from horticulture.errors import InputError
+from tests import fuzzed
+
+RED, BLUE = (200, 50, 0), (0, 50, 200)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """An image folder of two classes, three training images and a test image each, 8 x 8 pixels."""
+    root = tmp_path / "pictures"
+    for name, colour in (("ash", RED), ("oak", BLUE)):
+        for place in (*(f"train/{name}/{n}.png" for n in range(3)), f"test/{name}/0.png"):
+            painted(root / place, colour=colour)
+    return root
+
+
+def painted(path, size: tuple[int, int] = (8, 8), colour=RED, mode: str = "RGB", **how) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path, **how)
+
+
+def load(root, image_size: int = 0) -> data.Dataset:
+    return data.load(f"folder:{root}", image_size=image_size)
+
+
+def refused(root, image_size: int = 0) -> str:
+    """The one line with which it is refused."""
+    with pytest.raises(InputError) as found:
+        load(root, image_size)
+    said = str(found.value)
+    assert "\n" not in said
+    return said
+
+
+def read(root, path, *, image_size: int = 0) -> np.ndarray:
+    """(height, width, channels) of one file, read as the only test image of its class."""
+    for earlier in (root / "test" / "ash").iterdir():
+        earlier.unlink()
+    path.rename(root / "test" / "ash" / path.name)
+    return load(root, image_size).test.pixels[0].permute(1, 2, 0).numpy()
+
+
+# --- what is read ----------------------------------------------------------------------------------------
+
+
+def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
+    found = load(png_folder)
+    assert found.classes == ("ash", "oak")
+    assert found.image == (3, 8, 8)
+    assert (len(found.train), len(found.validation), len(found.test)) == (18, 2, 6)
+    assert found.train.pixels.dtype == torch.uint8
+    seen = []
+    for part in (found.train, found.validation, found.test):
+        colour = part.pixels[:, 0, 4, 4]
+        assert torch.equal(colour, torch.where(part.labels == 0, 50, 200).to(torch.uint8))
+        assert (part.pixels[:, 2, 0, 0] == 255).all()  # the marked corner: nothing is transposed or mirrored
+        assert part.pixels[:, 2].sum() == 255 * len(part)
+        seen.append([(int(p[0, 4, 4]), int(p[1, 4, 4])) for p in part.pixels])
+    train = seen[0] + seen[1]
+    assert sorted(train) == [(colour, n) for colour in (50, 200) for n in range(10)]
+    again = load(png_folder)
+    assert torch.equal(again.validation.pixels, found.validation.pixels)
+
+
+def test_an_image_folder_is_what_it_was_when_runs_were_described(png_folder):
+    """Their keys hold this digest."""
+    assert load(png_folder).digest == "2ed8db2c7a4e"
+
+
+def test_images_are_found_in_folders_below_and_behind_links_but_not_where_they_are_hidden(tmp_path, pictures):
+    painted(tmp_path / "elsewhere" / "0.png", colour=(9, 9, 9))
+    (pictures / "test" / "ash" / "more").symlink_to(tmp_path / "elsewhere")
+    for hidden in ("ash/.ipynb_checkpoints/0-checkpoint.png", "ash/._0.png", ".ipynb_checkpoints/1.png"):
+        painted(pictures / "train" / hidden)
+    (pictures / "train" / "ash" / "notes.txt").write_text("no image")
+    found = load(pictures)
+    assert found.classes == ("ash", "oak")
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [5, 1, 3]
+    assert found.test.pixels[:, 2, 0, 0].tolist() == [0, 9, 200]
+
+
+def test_grey_images_become_colour(pictures):
+    for number, mode in enumerate(("L", "1", "LA")):
+        painted(pictures / "train" / "ash" / f"{number}.png", colour=None, mode=mode)
+    assert load(pictures).image == (3, 8, 8)
+
+
+# --- smaller images --------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_smaller_images(png_folder):
+    whole, small = load(png_folder), load(png_folder, image_size=4)
+    assert small.image == (3, 4, 4)
+    assert (whole.pad, small.pad) == (4, 2)
+    assert small.digest != whole.digest
+    for part in ("train", "validation", "test"):
+        mine, theirs = getattr(small, part), getattr(whole, part)
+        assert torch.equal(mine.labels, theirs.labels)
+        assert torch.equal(mine.pixels, data.reduced(theirs.pixels, 4))
+        assert (mine.pixels[:, 2, 0, 0] == 64).all()  # 255 / 4 in the marked corner
+    same = load(png_folder, image_size=8)
+    assert (same.digest, same.pad) == (whole.digest, 4)
+
+
+@pytest.mark.parametrize(("size", "white"), [((96, 32), (32, 0, 64, 32)), ((33, 99), (0, 33, 33, 66))])
+def test_of_oblong_images_the_shorter_side_is_resized_and_the_centre_cut_out(size, white, tmp_path, pictures):
+    """Black, white, black, each a square: the white one is left, but for what its edges are mixed with."""
+    stripes = Image.new("RGB", size)
+    stripes.paste((255, 255, 255), white)
+    stripes.save(tmp_path / "stripes.png")
+    found = read(pictures, tmp_path / "stripes.png", image_size=8)
+    assert found.shape == (8, 8, 3)
+    assert found[1:-1, 1:-1].min() == 255
+    assert found.min() > 200
+
+
+def test_images_of_many_sizes_may_be_shifted_as_far_as_4_of_32(pictures):
+    painted(pictures / "train" / "ash" / "0.png", (20, 30))
+    assert load(pictures, 8).pad == 1
+
+
+def test_a_square_that_does_not_divide_is_resized_without_aliases(tmp_path, pictures):
+    """A chessboard of single pixels becomes grey, not a pattern."""
+    board = np.indices((48, 48)).sum(axis=0) % 2 * 255
+    Image.fromarray(board.astype(np.uint8)).save(tmp_path / "board.png")
+    found = read(pictures, tmp_path / "board.png", image_size=7)[1:-1, 1:-1]
+    assert abs(found.astype(int) - 127).max() <= 6
+
+
+def test_images_are_made_smaller_only(pictures):
+    assert "image_size must be 0 (as they are) or at most 1,024, not -2" in refused(pictures, -2)
+    assert "not 1025" in refused(pictures, 1025)
+    assert "8 of 8 images cannot be used" in refused(pictures, 16)
+    assert "'train/ash/0.png' (8 x 8 pixels: smaller than image_size 16)" in refused(pictures, 16)
+
+
+# --- how images are stored -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white", "suffix"),
+    [
+        ("<u2", 65535, "png"),
+        ("<u2", 65535, "tif"),
+        (">u2", 65535, "tif"),
+        ("<u2", 65535, "pgm"),
+        ("<i4", 65535, "tif"),
+        ("<f4", 1, "tif"),
+    ],
+)
+def test_more_than_eight_bits_are_scaled(dtype, white, suffix, tmp_path, pictures):
+    """Sixty-four steps from black to white, with the mean of 255 / 2."""
+    ramp = (np.linspace(0, white, 64).reshape(8, 8)).astype(dtype)
+    path = tmp_path / f"ramp.{suffix}"
+    if suffix == "pgm":
+        path.write_bytes(b"P5 8 8 65535\n" + ramp.astype(">u2").tobytes())
+    else:
+        Image.fromarray(ramp).save(path)
+    found = read(pictures, path)
+    expected = np.linspace(0, 255, 64).round().reshape(8, 8)
+    assert abs(found - expected[..., None]).max() <= 1
+    assert found.mean() == pytest.approx(127.5, abs=0.3)
+    assert (found.min(), found.max()) == (0, 255)
+
+
+def test_sixteen_bits_of_each_colour_are_scaled(tmp_path, pictures):
+    """A PNG by hand, for Pillow writes none: four columns, red of 0, 1/3, 2/3 and 1."""
+    row = b"\0" + b"".join(struct.pack(">HHH", 21845 * n, 0, 65535) for n in range(4)) * 2
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", fuzzed.deflated(row * 8)), (b"IEND", b""))
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(fuzzed.chunk(*c) for c in chunks))
+    found = read(pictures, tmp_path / "deep.png")
+    assert found[0, :4].tolist() == [[0, 0, 255], [85, 0, 255], [170, 0, 255], [255, 0, 255]]
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("i4", 70000), ("i4", -1), ("f4", 1.5), ("f4", np.nan)])
+def test_numbers_that_have_no_brightness_are_refused(dtype, value, tmp_path, pictures):
+    odd = np.zeros((8, 8), dtype)
+    odd[3, 3] = value
+    Image.fromarray(odd).save(pictures / "test" / "ash" / "0.tif")
+    assert "'test/ash/0.tif' (values from" in refused(pictures)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_a_photograph_stands_upright(suffix, tmp_path, pictures):
+    """Stored lying, the sky to the right, with the orientation 8: a quarter turn against the clock."""
+    lying = Image.new("RGB", (8, 8))
+    lying.paste((255, 255, 255), (4, 0, 8, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    lying.save(tmp_path / f"photo.{suffix}", exif=exif)
+    found = read(pictures, tmp_path / f"photo.{suffix}").astype(int)
+    assert found[:4].min() > 240
+    assert found[4:].max() < 15
+
+
+def test_an_orientation_that_cannot_be_read_is_none(tmp_path, pictures):
+    about = PngImagePlugin.PngInfo()
+    about.add(b"eXIf", b"no exif at all")
+    Image.new("RGB", (8, 8), RED).save(tmp_path / "photo.png", pnginfo=about)
+    assert (read(pictures, tmp_path / "photo.png") == RED).all()
+
+
+def test_what_is_transparent_is_laid_on_white(tmp_path, pictures):
+    Image.new("RGBA", (8, 8), (*RED, 0)).save(tmp_path / "clear.png")
+    assert (read(pictures, tmp_path / "clear.png") == 255).all()
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([0, 0, 0, *RED])
+    palette.paste(0, (0, 0, 4, 8))
+    for name, clear in (("number.png", 0), ("bytes.png", b"\0\xff"), ("number.gif", 0)):
+        palette.save(tmp_path / name, transparency=clear)
+        found = read(pictures, tmp_path / name)
+        assert (found[:, :4] == 255).all()
+        assert (found[:, 4:] == RED).all()
+
+
+def test_of_an_animation_or_many_pages_the_first_is_read(tmp_path, pictures):
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE))
+    for suffix in ("gif", "tif", "png", "webp"):
+        path = tmp_path / f"many.{suffix}"
+        first.save(
+            path, save_all=True, append_images=[second], **({"lossless": True} if suffix == "webp" else {})
+        )
+        assert (read(pictures, path) == RED).all(), suffix
+
+
+def test_colours_of_print_become_colours_of_light(tmp_path, pictures):
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "print.tif")
+    assert (read(pictures, tmp_path / "print.tif") == (255, 0, 0)).all()
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", ["nothing", "train only", "no classes", "no images", "a link to itself"])
+def test_what_is_no_image_folder_is_refused_by_its_name(tmp_path, png_folder, kept):
+    root = tmp_path / "pictures"
+    if kept == "train only":
+        root.mkdir()
+        (root / "train").symlink_to(png_folder / "train")
+    elif kept == "no classes":
+        (root / "train").mkdir(parents=True)
+    elif kept == "no images":
+        (root / "train" / "ash").mkdir(parents=True)
+    elif kept == "a link to itself":
+        (root / "train").mkdir(parents=True)
+        (root / "train" / "ash").symlink_to("ash")
+    with pytest.raises(InputError, match=r"pictures.*(train|test)/<class>/<image>"):
+        load(root)
+
+
+def test_every_file_that_is_no_good_is_said_at_once(pictures):
+    """Those that are no image from the first byte, and those that are found damaged only when decoded."""
+    ash = pictures / "train" / "ash"
+    (ash / "0.png").write_text("no picture")
+    (ash / "1.png").write_bytes((ash / "1.png").read_bytes()[:50])
+    painted(pictures / "train" / "oak" / "2.png", (9, 8))
+    painted(pictures / "test" / "oak" / "new\nline.png", (2000, 8))
+    said = refused(pictures)
+    assert "4 of 9 images cannot be used" in said
+    assert "'train/ash/0.png' (no image that can be read, or damaged), 'train/ash/1.png' (" in said
+    assert said.endswith(
+        "'train/oak/2.png' (9 x 8 pixels, the first 8 x 8: an image_size makes them one size) and 1 more"
+    )
+    for path in (ash / "0.png", ash / "1.png", pictures / "train" / "oak" / "2.png"):
+        path.unlink()
+    assert r"'test/oak/new\nline.png' (2,000 x 8 pixels: above 1,024 an image_size is needed)" in refused(
+        pictures
+    )
+
+
+def test_files_that_are_not_regular_are_refused_by_their_names(pictures, tmp_path, monkeypatch):
+    ash = pictures / "train" / "ash"
+    os.mkfifo(ash / "pipe.png")
+    (ash / "null.png").symlink_to("/dev/zero")
+    (ash / "self.png").symlink_to("self.png")
+    said = refused(pictures)
+    for name, why in (
+        ("null", "not a regular file"),
+        ("pipe", "not a regular file"),
+        ("self", "Too many levels"),
+    ):
+        assert f"'train/ash/{name}.png' ({why}" in said
+        (ash / f"{name}.png").unlink()
+    monkeypatch.chdir(ash)  # the path of a socket is short
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("socket.png")
+        (ash / "gone.png").symlink_to("nowhere")
+        assert (
+            "'train/ash/gone.png' (No such file or directory), 'train/ash/socket.png' (not a reg"
+            in refused(pictures)
+        )
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "/", "below"])
+def test_a_folder_that_is_linked_into_itself_is_refused(target, pictures):
+    """Followed, two such links in one folder would take for ever."""
+    ash = pictures / "train" / "ash"
+    painted(ash / "below" / "4.png")
+    for name in ("one", "two"):
+        (ash / name).symlink_to(target)
+    assert f"ash/{'one' if target != 'below' else ''}" in refused(pictures)
+    assert "is read already" in refused(pictures)
+
+
+def test_a_class_that_is_a_link_to_what_holds_it_is_refused(pictures):
+    for target in ("/", "..", "."):
+        (pictures / "train" / "elm").symlink_to(target)
+        assert "train/elm' leads to" in refused(pictures)
+        (pictures / "train" / "elm").unlink()
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """Its header alone, which is all that may be read."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + fuzzed.chunk(b"IHDR", header) + fuzzed.chunk(b"IDAT", b"")
+
+
+def test_huge_images_are_refused_by_their_headers(pictures):
+    for number in range(12):
+        (pictures / "train" / "ash" / f"{number}.png").write_bytes(huge_png(20_000, 20_000))
+    assert "12 of 17 images cannot be used: 'train/ash/0.png' (more than 67,108,864 pixels)" in refused(
+        pictures, 8
+    )
+    for number in range(12):
+        (pictures / "train" / "ash" / f"{number}.png").write_bytes(huge_png(8193, 8192))
+    assert "'train/ash/0.png' (more than 67,108,864 pixels)" in refused(pictures, 8)
+
+
+def test_a_part_without_a_class_or_an_image_of_each_is_refused(tmp_path, pictures):
+    painted(pictures / "train" / "elm" / "1.png")
+    assert refused(pictures).endswith("only train has the classes 'elm'")
+    (pictures / "train" / "elm").rename(pictures / "test" / "elm")
+    assert refused(pictures).endswith("only test has the classes 'elm'")
+    one = tmp_path / "one"
+    for part in ("train", "test"):
+        painted(one / part / "a" / "1.png")
+    assert refused(one).endswith("needs two classes, and has only 'a'")
+    for part in ("train", "test"):
+        painted(one / part / "b" / "1.png")
+    assert "with 1 held out, no training image is left of '" in refused(one)
+
+
+def test_images_smaller_than_their_padding_are_refused(tmp_path):
+    for name in ("a", "b"):
+        for place in (*(f"train/{name}/{n}.png" for n in range(5)), f"test/{name}/0.png"):
+            painted(tmp_path / place, (9, 4))
+    assert "images of 9 x 4 pixels are too small to be shifted by 4" in refused(tmp_path)
+    assert load(tmp_path, 4).image == (3, 4, 4)
+
+
+# --- decoded once ----------------------------------------------------------------------------------------
+
+
+def test_images_are_decoded_once_and_again_when_they_change(pictures, tmp_path, monkeypatch, capsys):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("HORTICULTURE_DATA", str(cache))
+    opened, open_image = [], Image.open
+
+    def decoded(size: int = 0) -> tuple[data.Dataset, int]:
+        opened.clear()
+        return load(pictures, size), len(set(opened))
+
+    monkeypatch.setattr(Image, "open", lambda path, **how: opened.append(path) or open_image(path, **how))
+    first, count = decoded()
+    assert count == 8
+    again, count = decoded()
+    assert (again.digest, count) == (first.digest, 0)
+    assert capsys.readouterr() == ("", "")
+    smaller, count = decoded(4)
+    assert (smaller.image, count) == ((3, 4, 4), 8)
+    smaller, count = decoded(4)
+    assert (smaller.image, count) == ((3, 4, 4), 0)
+    painted(pictures / "test" / "oak" / "3.png")
+    changed, count = decoded()
+    assert (len(changed.test), count) == (3, 9)
+    assert not list(cache.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("damage", ["a byte of a pixel", "a byte of the header", "cut short", "empty"])
+def test_damaged_pixels_are_noticed_and_read_again(damage, pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "cache"))
+    before = load(pictures).digest
+    (kept,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    content = bytearray(kept.read_bytes())
+    if damage == "cut short":
+        del content[-5:]
+    elif damage == "empty":
+        content.clear()
+    else:
+        content[-100 if "pixel" in damage else 30] ^= 4
+    kept.write_bytes(content)
+    assert load(pictures).digest == before
+    said = capsys.readouterr().out
+    assert said == f"{kept} is damaged: the images of {pictures} are read again\n"
+    assert load(pictures).digest == before
+    assert capsys.readouterr().out == ""
+
+
+def test_pixels_are_mapped_and_can_be_written_to_without_harm(pictures):
+    """Every process shares the memory; what one of them changes is its own."""
+    found = load(pictures)
+    found.train.pixels[:] = 0
+    assert load(pictures).train.pixels.max() == 200
+
+
+def test_a_disk_without_room_is_noticed_before_pixels_are_written(pictures, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        load(pictures)
+    assert [path for path in data.data_folder().rglob("*") if path.is_file()] == []
+
+
+# --- whatever a file holds -------------------------------------------------------------------------------
+
+
+def test_damaged_files_end_in_pixels_or_in_one_line():
+    found = fuzzed.check(63)
+    assert found["pixels"] + found["one line"] == 63
+    assert min(found["pixels"], found["one line"]) > 5
