@@ -73,6 +73,22 @@ def test_bad_input_is_refused_before_anything_runs(capsys, tmp_path, arguments, 
     assert not (tmp_path / "out").exists()
 
 
+# --- images of one's own -------------------------------------------------------------------------------
+
+
+def test_a_folder_is_looked_for_where_the_command_is_given(started, tmp_path, png_folder, monkeypatch):
+    """Notebooks run elsewhere, and so do their workers."""
+    done, _ = started
+    monkeypatch.chdir(png_folder.parent)
+    arguments = ["run", "smoke", "--name", "mine", "--outputs", str(tmp_path), "-p", "network=wrn-10-1"]
+    arguments += ["-p", "rounds=2", "-p", "batch_size=4", "-p", f"data=folder:{png_folder.name}/"]
+    assert cli.main(arguments) == 0
+    assert {settled["data"] for _, _, settled in done} == {f"folder:{png_folder}"}
+    for path in ("/a/b/", "~/b"):  # as studies say that were begun before
+        settled = parameters.from_here({"data": f"folder:{path}", "guide_data": "folder:c"})
+        assert settled == {"data": f"folder:{path}", "guide_data": f"folder:{png_folder.parent / 'c'}"}
+
+
 # --- a study in parts ------------------------------------------------------------------------------------
 
 PARTS = """

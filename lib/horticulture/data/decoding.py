@@ -6,6 +6,7 @@ transparent is laid on white, CMYK is converted without a colour profile, and 16
 
 import contextlib
 import ctypes
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ MOST_SIDE = 1024  # pixels, of an image to train on
 
 with contextlib.suppress(OSError, AttributeError):  # libtiff prints by itself what Pillow raises as well
     ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # without any handler errors go to stderr
 
 
 class UnusableImage(Exception):
@@ -52,7 +54,11 @@ def decode(path: str, image_size: int = 0) -> np.ndarray:
     """
     with _opened(path) as image:
         image.load()
-        picture = _opaque(_eight_bits(_upright(image))).convert("RGB")
+        with contextlib.suppress(Exception):  # an orientation that cannot be read is none
+            ImageOps.exif_transpose(image, in_place=True)
+        picture = _opaque(_eight_bits(image))
+        if picture.mode != "RGB":
+            picture = picture.convert("RGB")
         width, height = picture.size
         if image_size and (width != height or width % image_size):
             picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR)
@@ -77,12 +83,6 @@ def _opened(path: str) -> Iterator[Image.Image]:
     except Exception as error:  # a damaged file makes a decoder raise anything, from KeyError to MemoryError
         known = isinstance(error, OSError) and error.strerror
         raise UnusableImage(known or "no image that can be read, or damaged") from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    with contextlib.suppress(Exception):  # an orientation that cannot be read is none
-        return ImageOps.exif_transpose(image)
-    return image
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
