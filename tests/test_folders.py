@@ -91,10 +91,32 @@ def test_images_are_found_in_folders_below_and_behind_links_but_not_where_they_a
     assert found.test.pixels[:, 2, 0, 0].tolist() == [0, 9, 200]
 
 
-def test_grey_images_become_colour(pictures):
-    for number, mode in enumerate(("L", "1", "LA")):
-        painted(pictures / "train" / "ash" / f"{number}.png", colour=None, mode=mode)
-    assert load(pictures).image == (3, 8, 8)
+def test_images_have_one_channel_if_all_of_them_are_grey(pictures):
+    greys = [("1.png", "1", 1), ("2.png", "L", 90), ("3.png", "LA", (90, 255)), ("4.png", "I;16", 23130)]
+    for path in sorted(pictures.rglob("*.png")):
+        for name, mode, colour in [*greys, ("5.tif", "F", 90 / 255)]:
+            painted(path.with_name(name), colour=colour, mode=mode)
+        path.unlink()
+    painted(pictures / "test" / "oak" / "6.png")
+    assert load(pictures).test.pixels[0, :, 0, 0].tolist() == [255, 255, 255]
+    assert load(pictures).test.pixels[1:5, :, 0, 0].tolist() == [[90, 90, 90]] * 4
+    (pictures / "test" / "oak" / "6.png").unlink()
+    found = load(pictures)
+    assert found.image == (1, 8, 8)
+    assert found.test.pixels[:5, 0, 0, 0].tolist() == [255, 90, 90, 90, 90]
+    assert load(pictures, 3).image == (1, 3, 3)
+
+
+def test_a_part_for_validation_is_taken_where_there_is_one(pictures):
+    for number, name in enumerate(("ash", "oak")):
+        painted(pictures / "val" / name / "0.png", colour=(7, number, 0))
+    found = load(pictures)
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [6, 2, 2]
+    assert found.validation.pixels[:, :, 0, 0].tolist() == [[7, 0, 0], [7, 1, 0]]
+    assert found.train.pixels[:, 0, 0, 0].tolist() == [200, 200, 200, 0, 0, 0]
+    assert found.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    (pictures / "val" / "ash").rename(pictures / "val" / "elm")
+    assert refused(pictures).endswith("only train has the classes 'ash'")
 
 
 # --- smaller images --------------------------------------------------------------------------------------
@@ -350,7 +372,7 @@ def test_a_part_without_a_class_or_an_image_of_each_is_refused(tmp_path, picture
     assert refused(one).endswith("needs two classes, and has only 'a'")
     for part in ("train", "test"):
         painted(one / part / "b" / "1.png")
-    assert "with 1 held out, no training image is left of '" in refused(one)
+    assert "with 1 held out no training image is left of '" in refused(one)
 
 
 def test_images_smaller_than_their_padding_are_refused(tmp_path):

@@ -32,8 +32,8 @@ class UnusableImage(Exception):
     """Why a file gives no image, in a few words: whoever reads a folder says all of them at once."""
 
 
-def measure(path: str, image_size: int = 0) -> tuple[int, int]:
-    """Width and height, from the beginning of the file alone. Raises UnusableImage.
+def measure(path: str, image_size: int = 0) -> tuple[int, int, bool]:
+    """Width, height and whether it is grey, from the beginning of the file alone. Raises UnusableImage.
 
     image_size: pixels that it shall be made high and wide (0: as it is).
     """
@@ -43,26 +43,26 @@ def measure(path: str, image_size: int = 0) -> tuple[int, int]:
             raise UnusableImage(f"{width:,} x {height:,} pixels: above {MOST_SIDE:,} an image_size is needed")
         if min(width, height) < image_size:
             raise UnusableImage(f"{width} x {height} pixels: smaller than image_size {image_size}")
-        return width, height
+        return width, height, Image.getmodebase(image.mode) == "L"
 
 
-def decode(path: str, image_size: int = 0) -> np.ndarray:
-    """(3, height, width) uint8. Raises UnusableImage.
+def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
+    """(channels, height, width) uint8. Raises UnusableImage.
 
-    image_size: squares that it divides become area means, as in `reduced`; of others the shorter side is
-    resized, bilinear and without aliases, and the centre is cut out.
+    mode: RGB, or L for one channel of grey. image_size: squares that it divides become area means, as in
+    `reduced`; of others the shorter side is resized, bilinear and without aliases, and the centre is cut out.
     """
     with _opened(path) as image:
         image.load()
         with contextlib.suppress(Exception):  # an orientation that cannot be read is none
             ImageOps.exif_transpose(image, in_place=True)
         picture = _opaque(_eight_bits(image))
-        if picture.mode != "RGB":
-            picture = picture.convert("RGB")
+        if picture.mode != mode:
+            picture = picture.convert(mode)
         width, height = picture.size
         if image_size and (width != height or width % image_size):
             picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.array(picture)).view(*picture.size[::-1], -1).permute(2, 0, 1)
         return reduced(pixels[None], image_size)[0].numpy()
 
 

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,9 +30,10 @@ T = TypeVar("T")
 
 
 def folder(path: str, image_size: int = 0) -> Dataset:
-    """Any folder in ImageFolder layout: `train/<class>/*` and `test/<class>/*`.
+    """Any folder in ImageFolder layout: `train/<class>/*`, `test/<class>/*`, perhaps `val/<class>/*`.
 
-    A tenth of the training images is held out for validation. Hidden files and folders do not count.
+    Without `val/` a tenth of the training images is held out. Hidden files and folders do not count. Images
+    have one channel if all of them are grey.
     image_size: pixels that the images are made high and wide, by `decoding.decode` (0: as they are, all of
     one size). Raises InputError with what is wrong: of unusable images the first few, and how many.
     """
@@ -39,7 +41,7 @@ def folder(path: str, image_size: int = 0) -> Dataset:
         raise InputError(f"image_size must be 0 (as they are) or at most {MOST_SIDE:,}, not {image_size}")
     root = Path(path).expanduser().absolute()
     listed = {}
-    for part in ("train", "test"):
+    for part in ("train", "val", "test") if (root / "val").exists() else ("train", "test"):
         try:
             listed[part] = _files_by_class(root / part)
         except OSError as error:
@@ -49,18 +51,20 @@ def folder(path: str, image_size: int = 0) -> Dataset:
     classes = _common_classes(path, listed)
     files = [file for part in listed.values() for name in classes for file in part[name]]
     labels = [n for part in listed.values() for n, name in enumerate(classes) for _ in part[name]]
-    count = sum(map(len, listed["train"].values()))
-    held = max(1, count // 10)
-    order = torch.cat([shuffled(count, last=held), torch.arange(count, len(files))])
+    counts = [sum(map(len, part.values())) for part in listed.values()]
+    order = torch.arange(len(files))
+    if "val" not in listed:
+        count, held = counts[0], max(1, counts[0] // 10)
+        order[:count] = shuffled(count, last=held)
+        counts[:1] = [count - held, held]
     rows = dict(zip(files, order.argsort().tolist(), strict=True))
     pixels, pad = _decoded_once(root, rows, image_size)
-    counts = [count - held, held, len(files) - count]
     parts = zip(pixels.split(counts), torch.tensor(labels)[order].split(counts), strict=True)
     train, validation, test = (Images(*part) for part in parts)
     left = set(train.labels.tolist())
     if rare := [name for n, name in enumerate(classes) if n not in left]:
         raise InputError(
-            f"data folder:{path}: with {held} held out, no training image is left of {_names(rare)}"
+            f"data folder:{path}: with {len(validation)} held out no training image is left of {_names(rare)}"
         )
     return Dataset(f"folder:{root.name}", classes, train, validation, test, pad, flip=True)
 
@@ -126,7 +130,7 @@ def _raise(error: OSError) -> None:
 
 
 def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[Tensor, int]:
-    """(n, 3, height, width) uint8, and how far images may be shifted, in pixels. rows: each file's place.
+    """(n, channels, height, width) uint8, and how far images may be shifted. rows: each file's place.
 
     They are mapped from a file, so that they need no memory of their own, in any number of processes. It is
     known by the names, sizes and times of the images; its name ends in the digest of its content, which is
@@ -188,9 +192,12 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
     pixels: np.ndarray | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of damage that it can live with
-        sizes = dict(_each(measure, list(rows), image_size, unusable))
+        measured = dict(_each(partial(measure, image_size=image_size), list(rows), unusable))
+        sizes = {file: (width, height) for file, (width, height, _) in measured.items()}
+        mode = "L" if all(grey for _, _, grey in measured.values()) else "RGB"
+        read = partial(decode, image_size=image_size, mode=mode)
         with _progress(f"images of {root.name}", sum(map(math.prod, sizes.values()))) as progress:
-            for file, image in _each(decode, list(sizes), image_size, unusable):
+            for file, image in _each(read, list(sizes), unusable):
                 if pixels is None:
                     pixels = _new_array(target, (len(rows), *image.shape))
                 if image.shape == pixels.shape[1:]:
@@ -211,13 +218,13 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
 
 
 def _each(
-    function: Callable[[str, int], T], files: list[str], image_size: int, unusable: dict[str, str]
+    function: Callable[[str], T], files: list[str], unusable: dict[str, str]
 ) -> Iterator[tuple[str, T]]:
     """What the function finds in each file, several at a time and in order; why it finds nothing is noted."""
 
     def attempt(file: str) -> T | UnusableImage:
         try:
-            return function(file, image_size)
+            return function(file)
         except UnusableImage as error:
             return error
 
