@@ -80,13 +80,19 @@ def test_a_folder_is_looked_for_where_the_command_is_given(started, tmp_path, pn
     """Notebooks run elsewhere, and so do their workers."""
     done, _ = started
     monkeypatch.chdir(png_folder.parent)
-    arguments = ["run", "smoke", "--name", "mine", "--outputs", str(tmp_path), "-p", "network=wrn-10-1"]
-    arguments += ["-p", "rounds=2", "-p", "batch_size=4", "-p", f"data=folder:{png_folder.name}/"]
-    assert cli.main(arguments) == 0
-    assert {settled["data"] for _, _, settled in done} == {f"folder:{png_folder}"}
-    for path in ("/a/b/", "~/b"):  # as studies say that were begun before
-        settled = parameters.from_here({"data": f"folder:{path}", "guide_data": "folder:c"})
-        assert settled == {"data": f"folder:{path}", "guide_data": f"folder:{png_folder.parent / 'c'}"}
+    monkeypatch.setenv("HOME", str(png_folder.parent))
+    arguments = ["run", "smoke", "--outputs", str(tmp_path), "-p", "network=wrn-10-1", "-p", "rounds=2"]
+    for name, path, found in (
+        ("one", f"{png_folder.name}/", str(png_folder)),
+        ("two", f"{png_folder}/", f"{png_folder}/"),  # as a study may say that was begun before
+        ("three", f"~/{png_folder.name}", f"~/{png_folder.name}"),
+    ):
+        given = ["-p", "batch_size=4", "-p", f"data=folder:{path}", "-p", f"guide_data=folder:{path}"]
+        assert cli.main([*arguments, *given, "--name", name]) == 0
+        settled = [settled for study, _, settled in done if study == name]
+        assert (
+            {one["data"] for one in settled} == {one["guide_data"] for one in settled} == {f"folder:{found}"}
+        )
 
 
 # --- a study in parts ------------------------------------------------------------------------------------

@@ -52,8 +52,7 @@ def _run(options: argparse.Namespace) -> int:
     study = parameters.read(options.study)
     named = parameters.named(study, options.name, overrides)
     parts = [
-        (part, parameters.from_here(parameters.resolve_parameters(part, overrides)))
-        for part in named.expand_parts()
+        (part, _located(parameters.resolve_parameters(part, overrides))) for part in named.expand_parts()
     ]
     _, anew = parameters.beginning(options.first)
 
@@ -77,6 +76,16 @@ def _run(options: argparse.Namespace) -> int:
     for part, settled in parts:
         _print(runner.run(part, settled, outputs, options.first))
     return 0
+
+
+def _located(settled: dict[str, Any]) -> dict[str, Any]:
+    """With image folders as paths from the root: notebooks run in another place than the command."""
+    found = dict(settled)
+    for name in ("data", "guide_data"):
+        kind, _, path = found[name].partition(":")
+        if kind == "folder" and not Path(path).expanduser().is_absolute():
+            found[name] = f"folder:{Path.cwd() / path}"
+    return found
 
 
 def _studies(options: argparse.Namespace) -> int:

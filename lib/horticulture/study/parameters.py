@@ -261,16 +261,6 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
     return settled
 
 
-def from_here(settled: dict[str, Any]) -> dict[str, Any]:
-    """With image folders found from the place where the command was given: notebooks run in another."""
-    found = dict(settled)
-    for name in ("data", "guide_data"):
-        kind, _, path = found.get(name, "").partition(":")
-        if kind == "folder" and not Path(path).expanduser().is_absolute():
-            found[name] = f"folder:{Path.cwd() / path}"
-    return found
-
-
 def typed(name: str, value: Any, about: dict[str, Any]) -> Any:
     """A value of the type that a notebook declares, also if it was given as text. Raises InputError."""
     kind = about["type"]
