@@ -431,11 +431,12 @@ def test_damaged_pixels_are_noticed_and_read_again(damage, pictures, tmp_path, m
     assert capsys.readouterr().out == ""
 
 
-def test_pixels_are_mapped_and_can_be_written_to_without_harm(pictures):
+def test_pixels_are_mapped_and_can_be_written_to_without_harm(pictures, capsys):
     """Every process shares the memory; what one of them changes is its own."""
     found = load(pictures)
     found.train.pixels[:] = 0
     assert load(pictures).train.pixels.max() == 200
+    assert capsys.readouterr().out == ""  # the file is whole
 
 
 def test_a_disk_without_room_is_noticed_before_pixels_are_written(pictures, monkeypatch):
