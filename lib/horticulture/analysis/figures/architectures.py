@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from horticulture.analysis.figures.style import BLACK, BLUE, VERMILION
+from horticulture.analysis.curves import BLACK, BLUE, VERMILION
 from horticulture.architecture import Architecture, profiles
 
 

@@ -1,8 +1,8 @@
 """What the results frame says: tables of the curves, verdicts, and sentences no stronger than the numbers."""
 
+from horticulture.analysis.curves import label
 from horticulture.analysis.tables.cases import retrained_rounds
 from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
-from horticulture.analysis.tables.names import BUDGETS, FAMILIES, NAMES, label
 from horticulture.analysis.tables.sentences import describe_verdicts, summarize
 from horticulture.analysis.tables.summaries import (
     describe_best,
@@ -13,22 +13,3 @@ from horticulture.analysis.tables.summaries import (
     notes,
     sort_by_criterion,
 )
-
-__all__ = [
-    "BUDGETS",
-    "FAMILIES",
-    "NAMES",
-    "VERDICT_COLUMNS",
-    "describe_best",
-    "describe_verdicts",
-    "drop_budgets",
-    "error_by_budget",
-    "error_by_size",
-    "error_tables",
-    "label",
-    "notes",
-    "retrained_rounds",
-    "sort_by_criterion",
-    "summarize",
-    "verdicts",
-]

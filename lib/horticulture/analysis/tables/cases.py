@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from horticulture.analysis.tables.names import MORE_EPOCHS, NAMES, drop_sparse, times
+from horticulture.analysis.curves import CURVES, MORE_EPOCHS, drop_sparse
+from horticulture.analysis.tables.wording import times
 
 NEAR = 0.1  # how far (of a size) a network may lie from a size and still stand for it
 MISSED = 0.01  # how far before it is said
@@ -50,6 +51,12 @@ def retrained_rounds(results: pd.DataFrame) -> pd.Series:
     alone = ~results.loc[is_round, "run"].duplicated(keep=False)
     own_run = (several & alone).reindex(results.index, fill_value=False)
     return pd.Series((is_round & results["test_error"].notna() & (found | own_run)).to_numpy(), index)
+
+
+def is_one_shot(rounds: pd.DataFrame) -> bool:
+    """Whether the pruning runs of these rounds removed everything in one. rounds: with the column round."""
+    numbers = rounds["round"].dropna()
+    return len(numbers) > 0 and numbers.max() <= 1
 
 
 def whole_params(results: pd.DataFrame) -> float:
@@ -136,7 +143,7 @@ def same_run_as(networks: pd.DataFrame) -> pd.Series:
     """For every network the curve in which the same run stands already, at the same case, or "".
 
     networks: columns curve, run, longer, seed, as `assign_cases` or `fill_defaults` gives them. Curves come
-    in the order of `NAMES`. Another length of training is another case, even where a longer budget of the
+    in the order of `CURVES`. Another length of training is another case, even where a longer budget of the
     shorter one is the same run.
     """
     trained = sort_curves(networks[~networks["curve"].isin(["whole", "pruned-tuned"])])
@@ -145,14 +152,14 @@ def same_run_as(networks: pd.DataFrame) -> pd.Series:
 
 
 def sort_curves(networks: pd.DataFrame) -> pd.DataFrame:
-    """The rows by curve in the order of `NAMES`, otherwise as they were."""
-    rank = {curve: i for i, curve in enumerate(NAMES)}
+    """The rows by curve in the order of `CURVES`, otherwise as they were."""
+    rank = {curve: i for i, curve in enumerate(CURVES)}
     return networks.sort_values(
         "curve", kind="stable", key=lambda curve: curve.map(rank).fillna(len(rank)).astype(int)
     )
 
 
-def scratch_b_epochs(results: pd.DataFrame) -> str:
+def scratch_b_in_words(results: pd.DataFrame) -> str:
     """How many epochs Scratch-B took, in words, from what was spent: a cap's, or what the compute bought.
 
     A cap is what kept the compute of the whole network's training from buying one epoch more. Networks

@@ -3,20 +3,13 @@
 import pandas as pd
 
 from horticulture.analysis import statistics
-from horticulture.analysis.tables.cases import fill_defaults, scratch_b_epochs
+from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label
+from horticulture.analysis.tables.cases import fill_defaults, scratch_b_in_words
 from horticulture.analysis.tables.comparisons import Answers, verdicts
-from horticulture.analysis.tables.names import (
-    MORE_EPOCHS,
-    capitalize,
-    case_name,
-    criterion_suffix,
-    join_words,
-    label,
-    times,
-)
+from horticulture.analysis.tables.wording import capitalize, case_name, join_words, times
 from horticulture.errors import InputError
 
-FEW = 8  # cases that are named one by one
+NAMED = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
 DEPENDS, ONCE = "depends", "once"  # verdicts on a case at several lengths of training
 
@@ -26,7 +19,7 @@ def summarize(results: pd.DataFrame, margin: float, answers: Answers | None = No
 
     results, margin, answers: as for `verdicts`.
     """
-    found, epochs = verdicts(results, margin, answers), scratch_b_epochs(results)
+    found, epochs = verdicts(results, margin, answers), scratch_b_in_words(results)
     pairs = found[["curve", "against"]].drop_duplicates().itertuples(index=False)
     sentences = [describe_verdicts(found, curve, against, epochs) for curve, against in pairs]
     if not sentences:
@@ -43,7 +36,7 @@ def describe_verdicts(
     cases which side has the lower mean; how many seeds there were and would tell. A case that was also
     trained longer counts as what it is at both lengths. Where the lower mean changes sides, or two verdicts
     differ, it depends on the length; where only one length has a verdict, it is decided at one only.
-    verdicts: as `tables.verdicts` returns them. epochs: as `scratch_b_epochs` says. Raises InputError if
+    verdicts: as `tables.verdicts` returns them. epochs: as `scratch_b_in_words` says. Raises InputError if
     there is no verdict on this pair of curves.
     """
     pair = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
@@ -116,7 +109,7 @@ def _signs(case: pd.DataFrame) -> set[int]:
 
 def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str:
     """Where which side, by name, has the lower mean error, and by how much."""
-    few = len(cases) <= FEW
+    few = len(cases) <= NAMED
     sides: dict[tuple[int, ...], dict[str, pd.DataFrame]] = {}
     for name, case in cases.items():
         signs = _signs(case)

@@ -5,26 +5,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from horticulture.analysis.curves import MORE_EPOCHS, drop_sparse, label, short_label
 from horticulture.analysis.tables.cases import (
     CASE,
     MISSED,
     assign_cases,
     fill_defaults,
     same_run_as,
-    scratch_b_epochs,
+    scratch_b_in_words,
     sort_curves,
     target_sizes,
 )
-from horticulture.analysis.tables.names import (
-    MORE_EPOCHS,
-    capitalize,
-    case_name,
-    drop_sparse,
-    join_words,
-    label,
-    short_label,
-    times,
-)
+from horticulture.analysis.tables.wording import capitalize, case_name, join_words, times
 
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +27,7 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     table of their own: `error_by_budget`. Where there is Scratch-B, every network also says what it spent:
     `18.4 (0.57 of the compute)`.
     """
-    epochs, results = scratch_b_epochs(results), fill_defaults(results)
+    epochs, results = scratch_b_in_words(results), fill_defaults(results)
     results = results[results["ratio"].isna()]
     networks = sort_curves(assign_cases(results, every_round=True))
     if networks.empty:
@@ -80,7 +72,7 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
 
     index = ["criterion", "ratio", *(["longer"] if networks["longer"].nunique() > 1 else [])]
     table = _pivot(networks, index, "curve", entry)
-    return table.set_axis([label(curve, epochs=scratch_b_epochs(results)) for curve in table], axis=1)
+    return table.set_axis([label(curve, epochs=scratch_b_in_words(results)) for curve in table], axis=1)
 
 
 def _pivot(
@@ -142,7 +134,7 @@ def notes(results: pd.DataFrame) -> list[str]:
 
 def _describe_duplicates(results: pd.DataFrame) -> list[str]:
     """A sentence for every curve of which some networks, or all, are those of another curve."""
-    networks, epochs = assign_cases(results), scratch_b_epochs(results)
+    networks, epochs = assign_cases(results), scratch_b_in_words(results)
     networks = networks.assign(same_run_as=same_run_as(networks))
     sentences = []
     for (curve, other), same in networks[networks["same_run_as"] != ""].groupby(
@@ -173,7 +165,7 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
         where = join_words(
             f"{100 * miss:+.1f} % parameters at {100 * size:.0f} %" for (_, size), miss in missed.items()
         ).replace("-", "−")
-        named = capitalize(label(str(curve), epochs=scratch_b_epochs(results)))
+        named = capitalize(label(str(curve), epochs=scratch_b_in_words(results)))
         sentences.append(f"{named} misses the pruned shapes' size: {where}.")
     return sentences
 
@@ -184,7 +176,7 @@ def describe_best(results: pd.DataFrame) -> list[str]:
     Pruned and tuned networks included; means of the table, no test: `describe_verdicts` says what the seeds
     can tell. First what longer training did to each network that had it.
     """
-    epochs, results = scratch_b_epochs(results), fill_defaults(results)
+    epochs, results = scratch_b_in_words(results), fill_defaults(results)
     networks = assign_cases(results[results["ratio"].isna()])
     networks = networks[same_run_as(networks) == ""]
     usual = networks["longer"].min()
