@@ -8,7 +8,7 @@ from torch import nn
 
 from horticulture import architecture, networks, training
 from horticulture.errors import InputError
-from horticulture.pruning import unstructured
+from horticulture.pruning import selection, unstructured
 
 
 def layers(*weights: list[float]) -> nn.Sequential:
@@ -56,7 +56,7 @@ def test_over_all_layers_or_in_each():
     assert listed(unstructured.magnitude_masks(network, 0.5, "layer")) == [[1, 1, 0, 0], [0, 0, 1, 1]]
 
 
-@pytest.mark.parametrize("scope", unstructured.SCOPES)
+@pytest.mark.parametrize("scope", selection.SCOPES)
 def test_equal_weights_go_at_equal_distances_and_the_number_is_exact(scope):
     """Three of ten: numbers 1/6, 3/6 and 5/6 of 10, rounded down."""
     found = unstructured.magnitude_masks(layers([1.0] * 10), 0.3, scope)

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.layers import Network, initialise
+from horticulture.pruning.selection import SCOPES
 from horticulture.training.callbacks import StepCallback
-
-SCOPES = ("global", "layer")
 
 
 def weights(network: nn.Module) -> dict[str, nn.Parameter]:

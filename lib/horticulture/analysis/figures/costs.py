@@ -11,14 +11,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from horticulture.analysis.curves import BLACK, CRITERION_COLORS, DRAWN, GREY, INDIGO, Curve, label
 from horticulture.analysis.figures.style import HOLLOW, legend_below
-from horticulture.analysis.tables.cases import (
-    assign_cases,
-    fill_defaults,
-    is_one_shot,
-    retrained_rounds,
-    same_run_as,
-    scratch_b_in_words,
-)
+from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.wording import join_words, times
 
 LINES = ["-", "--", ":", "-."]  # where there are more criteria than colours
@@ -47,9 +40,9 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     criteria = list(dict.fromkeys(results.loc[results["criterion"] != "", "criterion"]))
-    results = fill_defaults(results).dropna(subset=[cost, "test_error"])
-    marks, epochs = assign_cases(results), scratch_b_in_words(results)
-    marks = marks.assign(double=same_run_as(marks) != "")
+    results = cases.fill_defaults(results).dropna(subset=[cost, "test_error"])
+    marks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
+    marks = marks.assign(double=cases.same_run_as(marks) != "")
     for curve, look in DRAWN.items():
         for criterion, networks in results[results["curve"] == curve].groupby("criterion"):
             line = "-"
@@ -59,7 +52,7 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
             elif criterion and curve == "whole":
                 look = look._replace(color=INDIGO)
             mine = marks[(marks["named"] == curve) & (marks["criterion"] == criterion)]
-            name = label(curve, str(criterion), network, epochs=epochs, one_shot=is_one_shot(networks))
+            name = label(curve, str(criterion), network, epochs=epochs, one_shot=cases.is_one_shot(networks))
             if curve == "pruned-tuned":
                 rounds = networks[networks["longer"] == results["longer"].min()]
                 _draw_rounds(rounds, cost, look, line, name, ax)
@@ -185,15 +178,16 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
     rounds of a pruning run are small points; rows without an error are left out.
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
-    results = fill_defaults(results).dropna(subset=["test_error"])
-    results, epochs = results.assign(double=same_run_as(results) != ""), scratch_b_in_words(results)
+    results = cases.fill_defaults(results).dropna(subset=["test_error"])
+    results = results.assign(double=cases.same_run_as(results) != "")
+    epochs = cases.scratch_b_in_words(results)
     rounds = results["curve"] == "pruned-tuned"
-    shown = results.loc[~rounds | retrained_rounds(results), "test_error"]
+    shown = results.loc[~rounds | cases.retrained_rounds(results), "test_error"]
     round_size = 3 if rounds.sum() > 100 else 7
     for curve, look in DRAWN.items():
         networks = results[(results["curve"] == curve) & ~results["double"]]
         size = {"whole": 15, "pruned-tuned": round_size}.get(curve, 6)
-        name: str | None = label(curve, epochs=epochs, one_shot=is_one_shot(networks))
+        name: str | None = label(curve, epochs=epochs, one_shot=cases.is_one_shot(networks))
         for longer, points in networks.groupby("longer"):
             hollow = HOLLOW if longer > results["longer"].min() else {}
             style: dict[str, Any] = {**look.style, **hollow, "markersize": size}
