@@ -93,7 +93,7 @@ class WeightRemoval:
 
     def metrics(self, network: Network) -> dict[str, int]:
         """What a result says besides the architecture."""
-        return {"nonzero_macs": unstructured.macs(network, self.callback.masks)}
+        return {"nonzero_macs": unstructured.nonzero_macs(network, self.callback.masks)}
 
 
 class Pruner(training.Resumable):
