@@ -63,7 +63,7 @@ class Architecture(Shape):
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
             raise InputError(f"widths below the least possible: trunk {self.trunk}")
-        FAMILIES[self.family].check(self)
+        FAMILIES[self.family].check_shape(self)
         for name, width, least, most in zip(
             self.groups, self.widths, self.min_widths, self.max_widths, strict=True
         ):

@@ -104,7 +104,7 @@ class Family:
         """Depth and group widths of every member up to this one, the shallowest first."""
         raise NotImplementedError
 
-    def check(self, a: Shape) -> None:
+    def check_shape(self, a: Shape) -> None:
         """Raise InputError if depth, image and the numbers of widths do not fit each other."""
         groups = len(self.groups(a))
         if len(a.trunk) != self.trunk_size or len(a.widths) != groups:

@@ -22,9 +22,9 @@ class ResNet(WideResNet):
         stages = (width, 2 * width, 4 * width)
         return stages, tuple(stage for stage in stages for _ in range(self.length(depth)))
 
-    def check(self, a: Shape) -> None:
+    def check_shape(self, a: Shape) -> None:
         """Raise InputError if the trunk shrinks, too."""
-        super().check(a)
+        super().check_shape(a)
         if list(a.trunk) != sorted(a.trunk):
             raise InputError(f"the trunk of a ResNet can only be padded, it may not shrink: {a.trunk}")
 

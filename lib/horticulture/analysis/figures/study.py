@@ -19,7 +19,7 @@ BYTES = EngFormatter(unit="B", places=0)
 def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Yield the name and the figure of everything that the results have something to show about.
 
-    results: as `runs.collect` gives them. What was trained again after a pruning by ratio, by budget; error
+    results: as `runs.collect` gives them. What was pruned by a ratio and trained again, by budget; error
     against the compute of all training; what compressed networks take on disk.
     """
     results = fill_defaults(results)
