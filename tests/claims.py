@@ -45,7 +45,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     ours with 75 % removed; 1,300 rounds; 100 rounds; 26,000; multiple of 16; 32 to 31; 1 process | 4 | 8 | 15
     a scale of 1; slimming: 0.5; CIFAR-10/100; a large batch (256); 95 % interval
     | round 64 | round 128 | round 192 |; 12 / 20 / 40 % of; | 12 % | 20 % | 40 % |
-    copycats of the 40 %; of the 20 %; with four, round 128; than round 64
+    copycats of the 40 %; of the 20 %; From round 64 to round 128
     12 %, by the mean; that of 20 %; that of 40 %; network of 12 %; item 1 of; so that 12 % is; notebook 04
     at 12 %; at 20 %; at 40 %; pruned to 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4
     | 12 % |; | 40 % |; 20 % |; 40 % |; kept 13 %; have 12 %; at 13 %
@@ -111,9 +111,29 @@ def training(curve: str, size: float | None = None, longer: float = 1.0) -> str:
     return f"{mean('train_macs', curve, size, longer) / mean('train_macs', 'whole'):.1f}"
 
 
+def compared(curve: str, against: str, size: float) -> pd.Series:
+    """The verdict of `quick` on two curves at a size."""
+    found = verdicts("quick")
+    found = found[(found["curve"] == curve) & (found["against"] == against) & (found["longer"] == 1)]
+    return found.loc[(found["size"] - size).abs().idxmin()]
+
+
+def difference(found: pd.Series | statistics.Difference, what: str = "difference") -> str:
+    """A difference in points, or its 95 % interval, that case alone."""
+    if what == "interval":
+        return f"{signed(found.low)} to {signed(found.high)}"
+    return signed(found["difference"] if isinstance(found, pd.Series) else found.mean)
+
+
+@cache
+def verdicts_with(margin: float) -> pd.DataFrame:
+    """The verdicts on `quick` with a margin."""
+    return tables.verdicts(frame("quick"), margin)
+
+
 def with_margin(points: float, column: str, verdict: str) -> str:
     """How many verdicts on `quick` come out so with another margin."""
-    return str(int((tables.verdicts(frame("quick"), points)[column] == verdict).sum()))
+    return str(int((verdicts_with(points)[column] == verdict).sum()))
 
 
 def counted(curve: str, against: str, study: str, column: str = "verdict") -> Callable[[str], str]:
@@ -210,6 +230,14 @@ def rates(study: str, column: str = "val_error") -> pd.DataFrame:
     """Validation errors of pruning runs by round and fine-tuning rate, means over seeds."""
     found = measured("finetune_lr")
     return found[found["study"] == study].pivot_table(column, "round", "finetune_lr")
+
+
+def rate_difference(rate: float) -> statistics.Difference:
+    """The validation error of `quick` at a fine-tuning rate less that at its own: means of its rounds."""
+    found = measured("finetune_lr")
+    errors = found[found["study"] == "quick"].pivot_table("val_error", "finetune_lr", "seed")
+    own = parameters("quick")["parameters"]["finetune_lr"]
+    return statistics.paired_difference(errors.loc[rate].to_numpy(), errors.loc[own].to_numpy())
 
 
 def rate_gap(study: str, rate: float, other: float, low: int, high: int) -> str:
@@ -344,6 +372,18 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "quick.images": lambda: f"{parameters('quick')['parameters']['images']:,}",
     "quick.epochs": lambda: f"{parameters('quick')['parameters']['epochs']}",
     "rate.quick": lambda: best_rate("quick"),
+    **{
+        f"rate.quick.{rate}.{what}": lambda rate=rate, what=what: difference(rate_difference(rate), what)  # type: ignore[misc]
+        for rate in (0.01, 0.02, 0.05)
+        for what in ("diff", "interval")
+    },
+    **{
+        f"3.scratch.tuned.{size}.{what}": lambda s=size, what=what: difference(  # type: ignore[misc]
+            compared("pruned-scratch", "pruned-tuned", s / 100), what
+        )
+        for size in SIZES
+        for what in ("diff", "interval")
+    },
     "rate.quick.lost": lambda: rate_gap("quick", 0.03, 0.01, 192, 192),
     "rate.evening": lambda: best_rate(EVENING),
     "rate.evening.large": lambda: rate_gap(EVENING, 0.003, 0.01, 8, 120),

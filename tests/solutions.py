@@ -4,7 +4,7 @@
 
 It makes the runs that are not in OUTPUTS yet, those of `quick` among them, and writes
 outputs/reference/measured/solutions.csv: a row for each number of notebooks/solutions.md that `tests.claims`
-does not compute, as it stands there. From nothing that takes half an hour on two cores.
+does not compute, as it stands there. From nothing that takes a quarter of an hour on two cores.
 """
 
 import sys
@@ -157,6 +157,7 @@ def chance(answers: Answers, ten: list[float]) -> None:
 
 def prune(answers: Answers) -> None:
     """Notebook 02, but for its first item."""
+    apart: list[float] = []
     ways = {"steps-1": {"steps": 1}, "steps-4": {"steps": 4}, "lr-0.001": {"finetune_lr": 0.001}}
     for name, changed in ways.items():
         config = study(**changed)
@@ -167,9 +168,13 @@ def prune(answers: Answers) -> None:
             usual = answers.after(number, answers.prunings, "test_error")
             answers.say_errors(at, what, errors)
             answers.say_difference(at, f"{what}, less quick", errors, usual)
-            share = answers.after(number, prunings, "params").mean() / config.whole.params
-            answers.say(f"{at}.left", percent(share), f"{what}: parameters left, mean of 3 seeds")
+            left = [answers.after(number, some, "params").mean() for some in (prunings, answers.prunings)]
+            apart.append(100 * abs(left[0] - left[1]) / config.whole.params)
         answers.say_time(f"2.{name}", name, prunings)
+    about = (
+        "parameters left after a round, less those of quick: points of the whole's, the most of all of these"
+    )
+    answers.say("2.left.apart", f"{max(apart):.1f}", about)
 
 
 def draw_lots(answers: Answers) -> None:
@@ -206,6 +211,8 @@ def retrain(answers: Answers) -> None:
             for against, at in {"pruned-scratch": name, "pruned-tuned": f"3.{short}.tuned.{size}"}.items():
                 other = answers.errors(answers.quick[against, size])
                 answers.say_difference(at, f"{what}, less {against}", errors, other)
+            if budget != "scratch-b":  # as many epochs as the whole
+                continue
             epochs = [run.recipe["epochs"] for run in of_size]
             said = " to ".join(str(number) for number in sorted({min(epochs), max(epochs)}))
             answers.say(f"3.{short}.epochs.{size}", said, f"{what}: epochs, by seed")

@@ -89,6 +89,19 @@ def test_widths_are_drawn_as_they_are():
     assert [bar.get_height() for bar in left] == [3, 0, 7]
 
 
+@pytest.mark.parametrize(
+    ("round_", "title"), [(1, "900 parameters"), (2, "800 parameters, test error 12.0 %")]
+)
+def test_a_round_has_its_place_on_the_curve_whether_it_was_measured_or_not(round_, title):
+    whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    removals = pd.DataFrame({"round": range(3), "params": [1000, 900, 800], "test_error": [10.0, None, 12.0]})
+    curve = figures.round_view(removals, whole, whole.with_widths((3, 0, 7)), round_).axes[1]
+    way, here, *_ = curve.lines
+    assert way.get_xydata().tolist() == [[1000, 10], [800, 12]]
+    assert set(here.get_xdata()) == {1000 - 100 * round_}
+    assert curve.get_title() == title
+
+
 def test_shares_are_a_row_a_group_and_a_column_a_network():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     left = {"whole": whole, "l1": whole.with_widths((8, 32, 64)), "random": whole.with_widths((4, 0, 48))}

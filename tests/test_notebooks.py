@@ -17,6 +17,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from horticulture import runs
+from horticulture.analysis import tables
 from horticulture.progress import MIME
 from horticulture.study import parameters, runner
 
@@ -68,7 +69,10 @@ def test_results_have_every_network_and_every_curve(outputs):
     }
     measured = results[(results["curve"] != "pruned-tuned") | (results["round"] % 4 == 0)]
     assert measured["test_error"].between(0, 75).all()  # chance is 90 %; of other rounds those retrained
-    assert results.loc[results["curve"] != "pruned-tuned", ["latency_1", "latency_16"]].gt(0).all(axis=None)
+    timed = tables.worth_timing(results, rounds)
+    assert results[["latency_1", "latency_16"]].notna().eq(timed, axis=0).all(axis=None)
+    assert results.groupby("architecture")["latency_1"].nunique().max() == 1  # a shape has one
+    assert results["latency_16"].median() > 2 * results["latency_1"].median()  # sixteen times the work
     assert results[["ratio", "bytes"]].isna().all(axis=None)  # channels went one by one, nothing was packed
     place = ["curve", "criterion", "seed", "params", "round", "run"]
     found, kept = (
@@ -275,9 +279,11 @@ async def executed(address, token, sources, interrupt=None):
 # What holds of a notebook's variables once it has run: numbers worked by hand, and what follows from them.
 HOLDS = {
     "01_train": """
-assert abs(loss.item() - 0.6931) < 1e-3 and scores.weight[0].item() == 0.5
+assert abs(loss.item() - math.log(2)) < 1e-3 and scores.weight[0].item() == 0.5
+assert counts.sum().item() == len(dataset.train) == images
 assert 0.95 * whole.params < sum(layers["parameters"]) < whole.params  # norms are not drawn
-assert losses[0] > 1.5 and min(losses) < losses[0]
+assert abs(losses[0] - guess) < 0.5 and guess == math.log(10) and ended == sum(losses[-10:]) / 10
+assert usual.index[-1] == epochs and usual.iloc[-1] < usual.iloc[0] < 90
 assert yardstick["test_error"].tolist() == [result["metrics"]["test_error"] for result in results]
 """,
     "02_prune": """
@@ -285,51 +291,147 @@ assert fisher(activation, gradient).tolist() == [0.5, 4.5]
 assert [group for group, _ in theirs] == [group for group, _, _ in by_hand] and len(by_hand) == 3
 assert removals["round"].tolist() == list(range(rounds + 1)) and removals["params"].is_monotonic_decreasing
 assert set(agreed["criterion"]) == set(oracle_criteria) and agreed["correlation"].between(-1, 1).all()
+assert by_criterion["by chance"].between(0.4, 0.8).all()  # four channels: 1 / sqrt(3) if all are compared
 assert silenced.architecture.widths[0] == cut.architecture.widths[0] + 1
+assert silenced.architecture.params - cut.architecture.params == 2 * 9 * 16 + 2
+measured = removals.dropna(subset=["val_error"]).set_index("round")
+for round_, error in by_statistics["estimated"].items():
+    assert abs(error - measured.loc[round_, "val_error"]) < 0.2  # what the run itself wrote down
+lost = kept["whole"] * whole.widths - kept[of_first[-1]] * whole.widths
+assert round(lost.sum()) == rounds == len(taken)
 """,
     "03_retrain_from_scratch": """
 assert scratch_b(10, 100, 50, 0) == 20 and scratch_b(10, 100, 25, 2) == 20
+assert abs(fitting_spread(2, 9) - 1 / 3) < 1e-12 and off < 0.5
 assert (spreads["cut from the whole"] <= spreads["wanted spread"]).all()
 assert [one.architecture.widths for one in found] == [
     point.run.architecture.widths for point in points if point.curve == "pruned-scratch"
 ]
+of_scratch = spent[spent["budget"] == "pruned-scratch"]
+assert (of_scratch["epochs"] == config.epochs).all() and of_scratch["compute"].between(0.9, 1).all()
 assert set(shown["curve"]) == {"whole", "pruned-tuned", "pruned-scratch"}
 """,
     "04_scale": """
 assert 0.2 < half.params / wide.params < 0.3 and ours.params <= wish < wide.params
 assert set(nearest) == set(curves) and len(points) == len(curves) * len(config.sizes)
+assert all(abs(shape.params / size - 1) < 0.05 for shape in nearest.values())
+assert nearest["width"].trunk[-1] < whole.trunk[-1] and nearest["bottleneck"].trunk == whole.trunk
 assert all(abs(point.run.architecture.params / whole.params - 0.9) < 0.12 for point in points)
 """,
     "05_analysis": """
 import os
 assert interval([1, 2, 3])[0] == 2 and interval([1, 2, 3])[1] < 0
-assert results.loc[timed, ["latency_1", "latency_16"]].gt(0).all(axis=None)
+assert results.loc[timed, "latency_16"].median() > 2 * results.loc[timed, "latency_1"].median()
+assert results.loc[~timed, ["latency_1", "latency_16"]].isna().all(axis=None)
+assert spent.loc["whole"].tolist() == [1, 1] and spent.at["pruned-tuned", "max"] > 1
+assert verdicts.empty and tables.conclude(verdicts).startswith("**Not asked here.**")
 assert {"verdicts.csv", "removals.csv", "results.csv"} <= set(os.listdir(session.folder))
 """,
 }
 
 
+def executed_cells(outputs, stem):
+    """The code cells of an executed notebook of the smoke study, and of each what it put out, by kind."""
+    cells = nbformat.read(outputs / "smoke" / "notebooks" / f"{stem}.ipynb", 4).cells
+    found = []
+    for cell in (cell for cell in cells if cell.cell_type == "code"):
+        shown: dict[str, str] = {}
+        for output in cell.outputs:
+            for kind, content in output.get("data", {"text": output.get("text", "")}).items():
+                shown[kind] = shown.get(kind, "") + str(content)
+        found.append((cell.source, shown))
+    return found
+
+
+def said_by(outputs, stem):
+    """What an executed notebook says in Markdown that it computed."""
+    return " ".join(shown.get("text/markdown", "") for _, shown in executed_cells(outputs, stem))
+
+
 def test_what_a_notebook_says_is_what_the_results_say(outputs):
     """Sentences in the executed pages, against the frame."""
-    said = {
-        path.stem: " ".join(
-            output["data"].get("text/markdown", "")
-            for cell in nbformat.read(outputs / "smoke" / "notebooks" / path.name, 4).cells
-            for output in cell.get("outputs", [])
-            if "data" in output
-        )
-        for path in parameters.notebooks()
-    }
+    said = {path.stem: said_by(outputs, path.stem) for path in parameters.notebooks()}
     results = runs.collect(outputs / "smoke").set_index("curve")
     whole = results.loc["whole"].squeeze()
     assert f"trained as the recipe says: {whole['test_error']:.1f} %" in said["01_train"]
+    assert "1 seed, " in said["01_train"]
+    assert "Nothing was trained longer" in said["01_train"]
     removals = pd.read_csv(outputs / "smoke" / "removals.csv").dropna(subset=["test_error"])
-    first = removals.iloc[0]
-    assert f"at parameters left: 100%: {first['test_error']:.1f} %" in said["02_prune"]
+    first, last = removals.iloc[0], removals.iloc[-1]
+    assert f"at parameters left: 100 %: {first['test_error']:.1f} %" in said["02_prune"]
+    above = last["test_error"] - removals["test_error"].min()
+    assert f"stands {above:.1f} points above that" in said["02_prune"]
+    assert "Mean correlation over 1 seed and 4 channels of each" in said["02_prune"]
     scratch = results.loc["pruned-scratch"].sort_values("params").iloc[0]
     for stem in ("03_retrain_from_scratch", "04_scale", "05_analysis"):
         assert f"{scratch['test_error']:.1f}" in said[stem], stem
+    width = results.loc["width"].sort_values("params").iloc[1]
+    assert f"**width**: {width['params']:,} parameters" in said["04_scale"]
     assert "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**" in said["05_analysis"]
+
+
+def test_the_conclusion_stands_first_and_is_that_of_the_verdicts(outputs):
+    """One seed decides nothing, and what is said of the means is what the table of verdicts has."""
+    conclusion = next(
+        shown["text/markdown"]
+        for source, shown in executed_cells(outputs, "05_analysis")
+        if "tables.conclude" in source
+    )
+    assert conclusion.startswith("**Not decided: 1 seed cannot tell.**")
+    verdicts = pd.read_csv(outputs / "smoke" / "verdicts.csv")
+    decisive = verdicts[(verdicts["curve"] == "pruned-scratch") & (verdicts["against"] == "pruned-tuned")]
+    assert len(decisive) == len(SMOKE.parameters["sizes"])
+    for row in decisive.itertuples():
+        assert f"{100 * row.size:.0f} % ({tables.signed(row.difference)})" in conclusion
+
+
+@pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
+def test_every_figure_is_followed_by_what_it_says_in_numbers(outputs, path):
+    cells = [shown for _, shown in executed_cells(outputs, path.stem)]
+    pictures = [n for n, shown in enumerate(cells) if "image/png" in shown]
+    assert pictures
+    for n in pictures:
+        after = " ".join(shown.get("text/markdown", "") for shown in cells[n + 1 : n + 3])
+        assert re.search(r"\d", after), f"nothing reads the figure of code cell {n}"
+
+
+@pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
+def test_nothing_that_is_no_number_is_shown(outputs, path):
+    """Nor a plural that is none, nor percents in another spelling."""
+    for _, shown in executed_cells(outputs, path.stem):
+        for kind in ("text/markdown", "text/html", "text"):
+            text = shown.get(kind, "").split("</style>")[-1]
+            assert not re.search(r"\b[Nn]a[Nn]\b|\w\(s\)", text), text
+            if kind != "text":  # progress is shown as a terminal's is
+                assert not re.search(r"\d%", text), text
+
+
+# --- as they are written ----------------------------------------------------------------------------------
+
+
+def test_the_glossary_has_every_word_that_is_linked_once_and_in_order():
+    glossary = (parameters.notebooks()[0].parent / "glossary.md").read_text()
+    anchors = re.findall(r'^\| <a id="([\w-]+)"></a>\*\*(.+?)\*\* \| .+ \|$', glossary, re.MULTILINE)
+    words = [word for _, word in anchors]
+    assert words == sorted(set(words), key=str.lower)
+    assert len(words) == glossary.count("\n| ") - 1  # but for the head
+    linked = {
+        anchor
+        for path in parameters.notebooks()
+        for anchor in re.findall(r"\(glossary\.md#([\w-]+)\)", path.read_text())
+    }
+    assert len(linked) > 15
+    assert linked <= {anchor for anchor, _ in anchors}
+
+
+@pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
+def test_no_cell_is_longer_than_a_screen_and_code_seldom_stands_alone(path):
+    cells = nbformat.read(path, 4).cells
+    for cell in cells:
+        if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
+            assert cell.source.count("\n") < 20, cell.source
+    kinds = "".join(cell.cell_type[0] for cell in cells)
+    assert "ccc" not in kinds
 
 
 @pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)

@@ -591,3 +591,87 @@ def test_every_budget_and_family_has_a_name():
         "Scratch-B",
         "narrower from scratch",
     ]
+
+
+# --- the conclusion ----------------------------------------------------------------------------------------
+
+
+def concluded(scratch, tuned, margin=1.0, **more):
+    """The conclusion on one size, from test errors of the shape from scratch and of the tuned network."""
+    round_ = [seeded("pruned-tuned", 200, tuned, round_=8, **more), seeded("whole", 1000, [9.0], "")]
+    results = together(*round_, seeded("pruned-scratch", 200, scratch, round_=8, **more))
+    return tables.conclude(tables.verdicts(results, margin))
+
+
+@pytest.mark.parametrize(
+    ("scratch", "tuned", "answer"),
+    [
+        ([12.0], [10.0], "Not decided: 1 seed cannot tell."),
+        ([12.0, 12.1], [10.0, 10.1], "Not decided: 2 seeds cannot tell."),
+        (
+            [12.0, 12.1, 12.2],
+            [10.0, 10.1, 10.2],
+            "The weights: with new ones the shape is worse in 1 of 1 case.",
+        ),
+        ([8.0, 8.1, 8.2], [10.0, 10.1, 10.2], "The shape: with new weights it is better in 1 of 1 case."),
+        (
+            [10.0, 10.1, 10.2],
+            [10.0, 10.1, 10.2],
+            "Only the shape: equal to within 1.0 points in 1 of 1 case.",
+        ),
+        ([8.0, 12.0, 16.0], [9.0, 12.0, 14.0], "Not decided: 3 seeds cannot tell."),
+    ],
+)
+def test_the_conclusion_begins_with_the_answer(scratch, tuned, answer):
+    assert concluded(scratch, tuned).startswith(f"**{answer}**")
+
+
+def test_the_conclusion_says_which_side_is_ahead_and_by_how_much():
+    said = concluded([12.0, 12.1, 12.2], [10.0, 10.1, 10.2])
+    assert "Lower mean error: pruned, tuned each round at 20 % (+2.0)" in said
+    assert "3 seeds per case" in said
+
+
+def test_the_conclusion_says_so_where_nothing_was_compared(study):
+    alone = study[study["curve"].isin(["whole", "pruned-tuned"])]
+    assert tables.conclude(tables.verdicts(alone, 1.0)).startswith("**Not asked here.**")
+
+
+def test_another_budget_is_said_beside_the_answer():
+    """Scratch-E is worse than the rewound network and Scratch-B better: the answer names both."""
+    curves = {"lr-rewound": 10.0, "pruned-scratch": 12.0, "scratch-b": 8.0}
+    errors = {curve: [mean - 0.1, mean, mean + 0.1] for curve, mean in curves.items()}
+    networks = [seeded(curve, 200, found, ratio=0.5) for curve, found in errors.items()]
+    said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
+    assert said.startswith("**The weights: with new ones the shape is worse in 1 of 1 case.**")
+    assert "By another budget" in said
+    assert "it is better in 1 and worse in 0." in said
+
+
+def test_the_verdicts_as_a_table_to_read():
+    tuned = seeded("pruned-tuned", 200, [10.0, 10.1, 10.2], round_=8)
+    scratch = seeded("pruned-scratch", 200, [12.0, 12.1, 12.2], round_=8)
+    verdicts = tables.verdicts(together(seeded("whole", 1000, [9.0], ""), tuned, scratch), 1.0)
+    table = tables.verdict_table(verdicts)
+    row = table.loc[("Scratch-E", "pruned, tuned each round", "20 %")]
+    assert row.tolist() == ["+2.0", "+1.8 to +2.2", "worse", "worse", "3"]
+    assert tables.verdict_table(verdicts[:0]).empty
+
+
+def test_counts_percents_and_signs():
+    assert [tables.count(n, "seed") for n in (0, 1, 2, 1200)] == [
+        "0 seeds",
+        "1 seed",
+        "2 seeds",
+        "1,200 seeds",
+    ]
+    assert [tables.percent(share) for share in (0.124, 1)] == ["12 %", "100 %"]
+    assert [tables.signed(points) for points in (1.25, -0.4, 0.04)] == ["+1.2", "−0.4", "0.0"]
+
+
+def test_what_is_worth_timing_is_what_was_trained_and_every_tenth_round_that_was_measured(study):
+    study.loc[study["round"].isin([3, 6]) & (study["curve"] == "pruned-tuned"), "test_error"] = math.nan
+    timed = study[tables.worth_timing(study, 20)]
+    rounds = timed.loc[timed["curve"] == "pruned-tuned", "round"]
+    assert rounds.tolist() == [0, 2, 4, 5, 8]  # of the even ones 6 was not measured; 5 and 8 were retrained
+    assert (timed["curve"] != "pruned-tuned").sum() == 5

@@ -112,6 +112,16 @@ def agreement(
     return float(np.average(found, weights=weights)) if found else float("nan")
 
 
+def chance(groups: Sequence[int], scope: str = "global", draws: int = 300) -> float:
+    """The standard deviation of the agreement of a criterion that says nothing, by simulation.
+
+    groups, scope: as for `agreement`. Not a number where nothing can be ranked.
+    """
+    random = np.random.default_rng(0)
+    pairs = random.random((draws, 2, len(groups)))
+    return float(np.std([agreement(scores, rises, groups, scope) for scores, rises in pairs]))
+
+
 def ceiling(
     first: Sequence[float],
     second: Sequence[float],

@@ -107,17 +107,22 @@ def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Ax
 def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, round_: int) -> Figure:
     """One round of a pruning run: the widths that are left, and the network's place on the curve.
 
-    removals: columns round, params, test_error, as `runs.removals` gives them; left: after that round.
+    removals: columns round, params, test_error, as `runs.removals` gives them; left: after that round. The
+    curve joins the rounds that were measured; a line stands where this round is, measured or not.
     """
     figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
     widths(left, whole, bars)
-    here = removals.loc[removals["round"] == round_].iloc[0]
-    curve.plot(removals["params"], removals["test_error"], color=VERMILION, linewidth=0.8, alpha=0.7)
-    curve.plot(here["params"], here["test_error"], color=BLACK, marker="o", markersize=9)
+    here, measured = removals.loc[removals["round"] == round_].iloc[0], removals.dropna(subset=["test_error"])
+    curve.plot(measured["params"], measured["test_error"], ".-", color=VERMILION, linewidth=0.8, alpha=0.7)
+    curve.axvline(here["params"], color=BLACK, linewidth=1)
+    title = f"{int(here['params']):,} parameters"
+    if pd.notna(here["test_error"]):
+        curve.plot(here["params"], here["test_error"], color=BLACK, marker="o", markersize=9)
+        title += f", test error {here['test_error']:.1f} %"
     curve.set_xlim(left=0)
     curve.set_xlabel("parameters")
     curve.set_ylabel("test error (%)")
     curve.xaxis.set_major_formatter(EngFormatter(sep=""))
-    curve.set_title(f"{here['params']:,} parameters, test error {here['test_error']:.1f} %", fontsize=11)
+    curve.set_title(title, fontsize=11)
     bars.set_title(f"after {round_} rounds", fontsize=11)
     return figure

@@ -1,9 +1,9 @@
 """What the results frame says: tables of the curves, verdicts, and sentences no stronger than the numbers."""
 
-from horticulture.analysis.curves import label
-from horticulture.analysis.tables.cases import retrained_rounds
+from horticulture.analysis.curves import CURVES, label
+from horticulture.analysis.tables.cases import retrained_rounds, scratch_b_in_words, worth_timing
 from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
-from horticulture.analysis.tables.sentences import describe_verdicts, summarize
+from horticulture.analysis.tables.sentences import conclude, describe_verdicts, summarize
 from horticulture.analysis.tables.summaries import (
     describe_best,
     drop_budgets,
@@ -12,4 +12,6 @@ from horticulture.analysis.tables.summaries import (
     error_tables,
     notes,
     sort_by_criterion,
+    verdict_table,
 )
+from horticulture.analysis.tables.wording import count, join_words, percent, signed, times

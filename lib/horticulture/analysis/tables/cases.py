@@ -64,6 +64,16 @@ def is_one_shot(rounds: pd.DataFrame) -> bool:
     return len(numbers) > 0 and numbers.max() <= 1
 
 
+def worth_timing(results: pd.DataFrame, rounds: int) -> pd.Series:
+    """Whether a row's network is one to measure the latency of: a mask.
+
+    Every network that was trained, and of a pruning run of so many rounds those that were trained again and
+    about every tenth part that was measured.
+    """
+    tenth = (results["round"] % max(1, rounds // 10) == 0) & results["test_error"].notna()
+    return (results["curve"] != "pruned-tuned") | tenth | retrained_rounds(results)
+
+
 def whole_params(results: pd.DataFrame) -> float:
     """Parameters of the whole network, or of the largest where it is not among the results."""
     whole = results.loc[results["curve"] == "whole", "params"]

@@ -6,11 +6,20 @@ from horticulture.analysis import statistics
 from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label
 from horticulture.analysis.tables.cases import fill_defaults, scratch_b_in_words
 from horticulture.analysis.tables.comparisons import Answers, verdicts
-from horticulture.analysis.tables.wording import capitalize, case_name, join_words, times
+from horticulture.analysis.tables.wording import (
+    capitalize,
+    case_name,
+    count,
+    join_words,
+    signed,
+    times,
+)
 from horticulture.errors import InputError
 
 NAMED = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
+NEW_WEIGHTS = ("pruned-scratch", "scratch-b")  # shapes with new weights
+KEPT_WEIGHTS = ("pruned-tuned", "lr-rewound", "fine-tuned")  # and networks that kept those of the whole
 DEPENDS, ONCE = "depends", "once"  # verdicts on a case at several lengths of training
 
 
@@ -25,6 +34,64 @@ def summarize(results: pd.DataFrame, margin: float, answers: Answers | None = No
     if not sentences:
         return "- No pruned shape was trained again: there is nothing to compare."
     return "\n".join(f"- {one}" for one in [*_describe_test_set(results, answers or {}), *sentences])
+
+
+def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
+    """Weights or shape? What the verdicts say of the pair of curves that decides it, the answer first.
+
+    A shape from scratch against the network that kept its weights: tuned in the pruning if there is such a
+    pair, else rewound, else fine-tuned. verdicts: as `tables.verdicts` returns them, what decides first.
+    epochs: as `scratch_b_in_words` says. Markdown, for any number of seeds, and where nothing was compared.
+    """
+    pairs = verdicts[verdicts["curve"].isin(NEW_WEIGHTS) & verdicts["against"].isin(KEPT_WEIGHTS)]
+    if pairs.empty:
+        return (
+            "**Not asked here.** No pruned shape was trained from scratch beside the network that kept its "
+            "weights, so these results do not say which of the two is worth more."
+        )
+    curve, against = pairs[["curve", "against"]].iloc[0]
+    pairs = pairs[pairs["against"] == against]
+    pair, others = pairs[pairs["curve"] == curve], pairs[pairs["curve"] != curve]
+    cases, name, other = _by_case(pair), label(curve, epochs=epochs), label(against, epochs=epochs)
+    parts = [
+        f"**{_answer(cases)}** Compared: *{name}* with *{other}*.",
+        _lower_means(cases, name, other),
+    ]
+    if len(others) and pair["n"].max() >= statistics.FEWEST:
+        better, worse, _ = _decided(_by_case(others))
+        longer = label(others["curve"].iloc[0], epochs=epochs)
+        parts.append(f"By another budget, *{longer}*, it is better in {better} and worse in {worse}.")
+    return " ".join([*parts, _seeds(pair)])
+
+
+def _answer(cases: dict[str, pd.DataFrame]) -> str:
+    """Weights or shape, in a line. cases: verdicts on a shape from scratch against kept weights."""
+    every = pd.concat(list(cases.values()))
+    seeds, of = count(int(every["n"].max()), "seed"), f"of {count(len(cases), 'case')}"
+    better, worse, equal = _decided(cases)
+    if every["n"].max() < statistics.FEWEST:
+        return f"Not decided: {seeds} cannot tell."
+    if better and worse:
+        return f"Now the one, now the other: the shape in {better} and the weights in {worse} {of}."
+    if better:
+        return f"The shape: with new weights it is better in {better} {of}."
+    if worse:
+        return f"The weights: with new ones the shape is worse in {worse} {of}."
+    if equal:
+        return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}."
+    return f"Not decided: {seeds} cannot tell{f' in any {of}' if len(cases) > 1 else ''}."
+
+
+def _decided(cases: dict[str, pd.DataFrame]) -> tuple[int, int, int]:
+    """In how many cases the verdict is better, worse and equal, at every length of training."""
+    kinds = [_verdict(case, "verdict") for case in cases.values()]
+    better, worse, equal = map(kinds.count, (statistics.BETTER, statistics.WORSE, statistics.EQUAL))
+    return better, worse, equal
+
+
+def _by_case(pair: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The verdicts on a pair of curves, at all lengths of training, by the name of the case."""
+    return {str(name): case for name, case in pair.groupby(_case_names(pair), sort=False)}
 
 
 def describe_verdicts(
@@ -45,8 +112,7 @@ def describe_verdicts(
         raise InputError(
             f"no verdict on {curve} against {against}: there is {', '.join(there) or 'none at all'}"
         )
-    cases = {str(name): case for name, case in pair.groupby(_case_names(pair), sort=False)}
-    name, other = label(curve, epochs=epochs), label(against, epochs=epochs)
+    cases, name, other = _by_case(pair), label(curve, epochs=epochs), label(against, epochs=epochs)
     parts = [_counts(cases, pair["margin"].iloc[0])] if pair["n"].max() >= statistics.FEWEST else []
     parts += [_lower_means(cases, name, other), _seeds(pair)]
     errors = pair["test_error_se"].dropna()
@@ -90,8 +156,7 @@ def _counts(cases: dict[str, pd.DataFrame], margin: float) -> str:
         for verdict, phrase in phrases.items()
         if verdict in {statistics.BETTER, statistics.EQUAL, statistics.WORSE, *together, *alone}
     ]
-    number = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
-    return f"Of {number} {', '.join(counts)}; in brackets, tested alone."
+    return f"Of {count(len(cases), 'case')} {', '.join(counts)}; in brackets, tested alone."
 
 
 def _verdict(case: pd.DataFrame, column: str) -> str:
@@ -135,13 +200,9 @@ def _where(cases: dict[str, pd.DataFrame], few: bool) -> str:
 def _differences(case: pd.DataFrame) -> str:
     """`−2.1`, or `−2.1, trained twice as long −0.4`, in points."""
     return ", ".join(
-        f"{'' if row.longer == 1 else f'trained {times(row.longer)} as long '}{_signed(row.difference)}"
+        f"{'' if row.longer == 1 else f'trained {times(row.longer)} as long '}{signed(row.difference)}"
         for row in case.sort_values("longer").itertuples()
     )
-
-
-def _signed(points: float) -> str:
-    return f"{points:+.1f}".replace("-", "−") if abs(points) >= 0.05 else "0.0"
 
 
 def _seeds(pair: pd.DataFrame) -> str:

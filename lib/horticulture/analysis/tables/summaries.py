@@ -1,13 +1,15 @@
 """Tables of a study: test error by size and by budget, with what budgets really spent; and notes on them."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from horticulture.analysis.curves import MORE_EPOCHS, drop_sparse, label, short_label
+from horticulture.analysis import statistics
+from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, drop_sparse, label, short_label
 from horticulture.analysis.tables import cases
-from horticulture.analysis.tables.wording import capitalize, case_name, join_words, times
+from horticulture.analysis.tables.wording import capitalize, case_name, join_words, signed, times
 
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
@@ -91,6 +93,39 @@ def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str =
 def error_tables(results: pd.DataFrame) -> list[pd.DataFrame]:
     """Those of the tables, by size and by budget, that have anything to say."""
     return [table for table in (error_by_size(results), error_by_budget(results)) if len(table)]
+
+
+def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts for a reader: a row a comparison, with what decides it and no more.
+
+    verdicts: as `tables.verdicts` returns them. Differences in points, each with the 95 % interval of that
+    case alone; `verdict` holds beside the other cases of its pair, `alone` for itself.
+    """
+    undecided = {statistics.UNDECIDED: "undecided"}
+    several = verdicts["criterion"].replace("", np.nan).nunique() > 1
+
+    def case(row: Any) -> str:
+        name = case_name(row.criterion, row.ratio, row.size, row.longer)
+        return name + (criterion_suffix(row.criterion) if several and pd.isna(row.ratio) else "")
+
+    def interval(low: float, high: float) -> str:
+        return "" if pd.isna(low) else f"{signed(low)} to {signed(high)}"
+
+    rows = [
+        {
+            "curve": short_label(row.curve),
+            "against": short_label(row.against),
+            "case": case(row),
+            "difference": signed(row.difference),
+            "interval": interval(row.low, row.high),
+            "verdict": undecided.get(row.verdict, row.verdict),
+            "alone": undecided.get(row.verdict_alone, row.verdict_alone),
+            "seeds needed": "" if pd.isna(row.seeds_needed) else f"{row.seeds_needed:.0f}",
+        }
+        for row in verdicts.itertuples()
+    ]
+    columns = ["curve", "against", "case", "difference", "interval", "verdict", "alone", "seeds needed"]
+    return pd.DataFrame(rows, columns=columns).set_index(["curve", "against", "case"])
 
 
 def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:

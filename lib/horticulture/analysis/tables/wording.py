@@ -10,9 +10,24 @@ def case_name(
 ) -> str:
     """What a case is called: `12 %`, or `l1 −50 %`; where it was trained longer, how long."""
     removed = f"−{100 * ratio:.0f} %" if ratio else "all zeros"
-    parts = [f"{100 * size:.0f} %"] if pd.isna(ratio) else [criterion, removed]
+    parts = [percent(size)] if pd.isna(ratio) else [criterion, removed]
     parts += [] if longer == 1 else [f"({times(longer)} as long)"]
     return separator.join(filter(None, parts))
+
+
+def percent(share: float) -> str:
+    """`12 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def count(number: int, thing: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def signed(points: float) -> str:
+    """`+2.1`, `−0.4`, `0.0`: a difference, with a sign that can be read."""
+    return f"{points:+.1f}".replace("-", "−") if abs(points) >= 0.05 else "0.0"
 
 
 def times(longer: float) -> str:
