@@ -44,6 +44,11 @@ def cut_at_random(whole: Architecture, seed: int) -> Architecture:
     )
 
 
+def without_channel(a: Architecture, group: int) -> Architecture:
+    """The same with one channel less in that group."""
+    return a.with_widths(tuple(n - (i == group) for i, n in enumerate(a.widths)))
+
+
 # In the background of a shell SIGINT is ignored, and so it would be by the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

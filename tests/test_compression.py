@@ -261,7 +261,7 @@ def test_a_stream_of_one_symbol_takes_no_bytes():
     network = layer([2.0] * 4000)
     shared = compression.share_weights(network, unstructured.magnitude_masks(network, 0), 1)
     data = compression.encode(network, shared, index_bits=3)
-    header, body = compression._opened(data)
+    header, body = compression.read_header(data)
     assert header["layers"][0]["bytes"] == [4, 2**3, 0, 2, 0]
     assert len(body.read()) == 4 + 8 + 2
     other = layer([0.0] * 4000)

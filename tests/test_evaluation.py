@@ -195,14 +195,14 @@ def test_an_evaluation_says_which_answers_were_wrong(network, images):
 
 
 def test_a_digest_is_of_every_bit(network):
-    first = evaluation.digest(network)
+    first = evaluation.weights_digest(network)
     content = b"".join(t.numpy().tobytes() for t in network.state_dict().values())
     assert first == hashlib.sha256(content).hexdigest()[:12]
-    assert evaluation.digest(network.to(memory_format=torch.channels_last)) == first
+    assert evaluation.weights_digest(network.to(memory_format=torch.channels_last)) == first
     network.classifier.bias.data[-1] = np.nextafter(
         np.float32(network.classifier.bias[-1].item()), np.float32(9)
     ).item()
-    assert evaluation.digest(network) != first
+    assert evaluation.weights_digest(network) != first
 
 
 # --- precision -------------------------------------------------------------------------------------------

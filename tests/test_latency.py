@@ -17,7 +17,7 @@ def test_networks_take_turns_and_the_median_of_the_faster_way_counts(monkeypatch
         slow = 9.0 if len(order) <= 4 * latency.WARM_UP else 0.0  # the first turns
         return slow + (1.0 if torch.get_num_threads() == 1 else 3.0) + len(order) / 1000
 
-    monkeypatch.setattr(latency, "_once", once)
+    monkeypatch.setattr(latency, "forward_seconds", once)
     shapes, before = [WHOLE, WHOLE.with_widths((1, 0, 2))], torch.get_num_threads()
     torch.set_num_threads(2)
     try:

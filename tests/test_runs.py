@@ -18,6 +18,7 @@ from horticulture.errors import InputError
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import CurvePoint, Run, files
 from horticulture.training import TrainingRecipe
+from tests.conftest import without_channel
 
 SHAPE = Architecture("wide_resnet", 10, 10, (1, 16, 16), (16, 16, 32, 64), (16, 32, 64))
 TRAIN = Run(
@@ -81,7 +82,7 @@ def rounds() -> pd.DataFrame:
     """What a pruning writes: round 0 removes nothing."""
     rows, shape = [], SHAPE
     for number, group in enumerate((-1, *GONE)):
-        shape = shape if group < 0 else shape.without_channel(group)
+        shape = shape if group < 0 else without_channel(shape, group)
         rows.append(
             {
                 "run": PRUNE.key,
@@ -128,7 +129,7 @@ def test_what_is_frozen_is_what_runs_are_described_by():
 def test_a_key_ignores_nothing_that_fixes_a_run():
     others = [
         replace(TRAIN, kind="prune"),
-        replace(TRAIN, architecture=SHAPE.without_channel(0)),
+        replace(TRAIN, architecture=without_channel(SHAPE, 0)),
         replace(TRAIN, data={**TRAIN.data, "images": 4095}),
         replace(TRAIN, data={**TRAIN.data, "name": "cifar10"}),
         replace(TRAIN, seed=1),

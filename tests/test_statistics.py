@@ -167,7 +167,7 @@ def test_interval_and_p_values_tell_the_same():
         for shift in (0.0, 0.5, 2.0):
             a, b = draw.normal(shift, 0.3, n), draw.normal(0, 0.5, n)
             for one in (statistics.paired_difference(a, b), statistics.welch_difference(a, b)):
-                assert statistics.family_verdicts([one], margin=1.0) == [
+                assert statistics.holm_verdicts([one], margin=1.0) == [
                     statistics.equivalence_verdict(one, 1.0)
                 ]
                 assert (one.p < 0.05) == (one.low > 0 or one.high < 0)
@@ -193,13 +193,13 @@ def test_many_cases_take_more_than_one():
     """Each alone is better at 5 %; of ten, none is any more."""
     one = statistics.paired_difference([9.0, 9.0, 8.0, 9.0], [10, 10, 10, 10])
     assert statistics.equivalence_verdict(one, margin=1.0) == "better"
-    assert statistics.family_verdicts([one] * 2, margin=1.0) == ["better"] * 2
-    assert statistics.family_verdicts([one] * 10, margin=1.0) == ["not enough seeds to tell"] * 10
+    assert statistics.holm_verdicts([one] * 2, margin=1.0) == ["better"] * 2
+    assert statistics.holm_verdicts([one] * 10, margin=1.0) == ["not enough seeds to tell"] * 10
     equal = statistics.paired_difference([0.1, -0.1, 0.2, 0.0], [0, 0, 0, 0])
-    assert statistics.family_verdicts([one, equal], margin=1.0)[1] == "equal"
+    assert statistics.holm_verdicts([one, equal], margin=1.0)[1] == "equal"
     spread = statistics.paired_difference([0.9, -0.5, 0.2, 0.0], [0, 0, 0, 0])
     assert statistics.equivalence_verdict(spread, 1.2) == "equal"
-    assert statistics.family_verdicts([spread] * 10, margin=1.2) == ["not enough seeds to tell"] * 10
+    assert statistics.holm_verdicts([spread] * 10, margin=1.2) == ["not enough seeds to tell"] * 10
 
 
 def test_null_studies_are_seldom_told_apart():

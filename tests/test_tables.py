@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from horticulture.analysis import statistics, tables
-from horticulture.analysis.tables import cases, names
+from horticulture.analysis import curves, statistics, tables
+from horticulture.analysis.tables import cases
 from horticulture.errors import InputError
 
 COLUMNS = ["curve", "criterion", "seed", "round", "params", "test_error"]
@@ -198,12 +198,12 @@ def spending(shares, epochs, curve="scratch-b", tuning=2):
 
 def test_scratch_b_is_called_what_it_came_to():
     # at 0.3 of the MACs the compute buys 13 epochs; 8 are twice as many
-    assert cases.scratch_b_epochs(spending([0.6, 0.9], [8, 6])) == "at most twice the epochs"
-    assert cases.scratch_b_epochs(spending([0.975, 0.9], [13, 6])) == "same compute"
-    assert cases.scratch_b_epochs(spending([0.75], [10], "scratch-b-all")) == "at most twice the epochs"
-    assert cases.scratch_b_epochs(spending([1.125], [15], "scratch-b-all")) == "same compute"
-    assert cases.scratch_b_epochs(spending([2.0], [8], "sparse-scratch-b")) == names.MORE_EPOCHS
-    assert cases.scratch_b_epochs(spending([0.6], [8]).drop(columns="epochs")) == names.MORE_EPOCHS
+    assert cases.scratch_b_in_words(spending([0.6, 0.9], [8, 6])) == "at most twice the epochs"
+    assert cases.scratch_b_in_words(spending([0.975, 0.9], [13, 6])) == "same compute"
+    assert cases.scratch_b_in_words(spending([0.75], [10], "scratch-b-all")) == "at most twice the epochs"
+    assert cases.scratch_b_in_words(spending([1.125], [15], "scratch-b-all")) == "same compute"
+    assert cases.scratch_b_in_words(spending([2.0], [8], "sparse-scratch-b")) == curves.MORE_EPOCHS
+    assert cases.scratch_b_in_words(spending([0.6], [8]).drop(columns="epochs")) == curves.MORE_EPOCHS
     capped = spending([0.6, 0.9], [8, 6])
     (name,) = [name for name in tables.error_by_budget(capped) if "Scratch-B" in name]
     assert name == "shape from scratch, at most twice the epochs (Scratch-B)"
@@ -582,11 +582,11 @@ def test_without_anything_to_compare_there_are_the_columns(three):
 
 
 def test_every_budget_and_family_has_a_name():
-    assert {*tables.BUDGETS, *tables.FAMILIES} <= set(tables.NAMES)
-    labels = [tables.label(curve) for curve in tables.NAMES]
+    assert {*curves.BUDGET_CURVES, *curves.SCALED_CURVES} <= set(curves.CURVES)
+    labels = [tables.label(curve) for curve in curves.CURVES]
     assert len(set(labels)) == len(labels)
     assert not [name for name in labels if "{" in name or "  " in name or name[0] in " -,"]
-    assert [names.short_label(curve) for curve in ("pruned-scratch", "scratch-b", "width")] == [
+    assert [curves.short_label(curve) for curve in ("pruned-scratch", "scratch-b", "width")] == [
         "Scratch-E",
         "Scratch-B",
         "narrower from scratch",

@@ -8,7 +8,8 @@ from torch import nn
 
 from horticulture import architecture, networks, training
 from horticulture.errors import InputError
-from horticulture.pruning import unstructured
+from horticulture.pruning import selection, unstructured
+from tests.conftest import SMALL, cut_at_random, small
 
 
 def layers(*weights: list[float]) -> nn.Sequential:
@@ -36,6 +37,21 @@ def test_what_may_go_is_the_weights_of_convolutions(network):
     assert "classifier.weight" not in found
 
 
+@pytest.mark.parametrize("family", SMALL)
+def test_the_weights_that_are_left_say_what_a_forward_pass_costs(family, generator):
+    """Counted at every convolution as it is entered, and with nothing removed what the architecture says."""
+    network = networks.build(cut_at_random(small(family), 1), generator).eval()
+    whole, half = (unstructured.magnitude_masks(network, fraction) for fraction in (0, 0.5))
+    assert unstructured.nonzero_macs(network, whole) == network.architecture.macs
+    macs = [network.classifier.weight.numel()]
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d) and module.weight.numel():
+            left = int(half[f"{name}.weight"].sum())
+            module.register_forward_hook(lambda _, x, y, left=left: macs.append(left * y[0, 0].numel()))
+    network(torch.zeros(1, *network.architecture.image))
+    assert unstructured.nonzero_macs(network, half) == sum(macs)
+
+
 @pytest.mark.parametrize(
     ("share", "kept"),
     [
@@ -56,7 +72,7 @@ def test_over_all_layers_or_in_each():
     assert listed(unstructured.magnitude_masks(network, 0.5, "layer")) == [[1, 1, 0, 0], [0, 0, 1, 1]]
 
 
-@pytest.mark.parametrize("scope", unstructured.SCOPES)
+@pytest.mark.parametrize("scope", selection.SCOPES)
 def test_equal_weights_go_at_equal_distances_and_the_number_is_exact(scope):
     """Three of ten: numbers 1/6, 3/6 and 5/6 of 10, rounded down."""
     found = unstructured.magnitude_masks(layers([1.0] * 10), 0.3, scope)

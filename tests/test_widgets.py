@@ -10,6 +10,7 @@ import pytest
 
 from horticulture import architecture, runs
 from horticulture.analysis import widgets
+from tests.conftest import without_channel
 
 PNG = "iVBORw0KGgo"
 
@@ -17,7 +18,7 @@ PNG = "iVBORw0KGgo"
 @pytest.fixture
 def pruning():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    shapes = [whole, whole.without_channel(0), whole.without_channel(0).without_channel(2)]
+    shapes = [whole, without_channel(whole, 0), without_channel(without_channel(whole, 0), 2)]
     removals = pd.DataFrame(
         {
             "round": [0, 1, 2],

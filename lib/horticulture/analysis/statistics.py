@@ -132,7 +132,7 @@ def equivalence_verdict(difference: Interval | Difference, margin: float) -> str
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """The p-values of one family of tests, adjusted so that a wrong one among them stays rare (Holm, 1979).
+    """P-values of tests made together, adjusted so that a wrong one among them stays rare (Holm, 1979).
 
     The smallest counts times as many as there are, the next one time less, and none less than one before it.
     A test that could not be made (NaN) stays NaN and does not count.
@@ -145,9 +145,8 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def family_verdicts(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
-    """The verdicts of `equivalence_verdict` on all tests of one family together: each holds beside all the
-    others.
+def holm_verdicts(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
+    """The verdicts of `equivalence_verdict` on tests that are made together: each holds beside the others.
 
     Differences are adjusted by Holm on their two-sided p-values, equalities by Holm on the larger of their
     two one-sided p-values, at half the level as there. Of one test alone this is `equivalence_verdict`.

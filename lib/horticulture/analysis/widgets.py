@@ -24,7 +24,7 @@ def headless() -> bool:
 
 
 def rounds_slider(run: Run, removals: pd.DataFrame) -> None:
-    """A slider over the rounds of a pruning: widths by layer, and the point on the curve."""
+    """A slider over the rounds of a pruning run: widths by group, and the point on the curve."""
     last = int(removals["round"].max())
 
     def picture(round_: int) -> dict:

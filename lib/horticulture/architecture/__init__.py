@@ -16,15 +16,12 @@ from functools import cached_property
 
 from horticulture.architecture.densenet import DenseNet
 from horticulture.architecture.densenet_bc import DenseNetBC
-from horticulture.architecture.family import Family, Limits, Shape, Widths
-from horticulture.architecture.layer import Layer
+from horticulture.architecture.family import Family, Layer, Limits, Shape, Widths
 from horticulture.architecture.preresnet import PreResNet
 from horticulture.architecture.resnet import ResNet
 from horticulture.architecture.vgg import VGG
 from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError, check_choice
-
-__all__ = ["FAMILIES", "NAMES", "Architecture", "Layer", "named"]
 
 FAMILIES: dict[str, Family] = {
     "wide_resnet": WideResNet(),
@@ -36,7 +33,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 # What the field calls them: the pattern of the name, whose numbers the family's `standard` takes.
-NAMES: dict[str, tuple[str, str]] = {
+NAME_PATTERNS: dict[str, tuple[str, str]] = {
     "wrn-DEPTH-WIDTH": (r"wrn-(\d+)-(\d+)", "wide_resnet"),
     "vgg-DEPTH[-WIDTH]": (r"vgg-(\d+)(?:-(\d+))?", "vgg"),
     "resnet-DEPTH[-WIDTH]": (r"resnet-(\d+)(?:-(\d+))?", "resnet"),
@@ -66,7 +63,7 @@ class Architecture(Shape):
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
             raise InputError(f"widths below the least possible: trunk {self.trunk}")
-        FAMILIES[self.family].check(self)
+        FAMILIES[self.family].check_shape(self)
         for name, width, least, most in zip(
             self.groups, self.widths, self.min_widths, self.max_widths, strict=True
         ):
@@ -119,12 +116,6 @@ class Architecture(Shape):
         """The same trunk with other group widths."""
         return replace(self, widths=tuple(widths))
 
-    def without_channel(self, group: int) -> "Architecture":
-        """What is left when one channel of that group is removed."""
-        widths = list(self.widths)
-        widths[group] -= 1
-        return self.with_widths(tuple(widths))
-
     def to_json(self) -> dict:
         """Plain dicts, lists, strings and numbers."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
@@ -138,11 +129,11 @@ class Architecture(Shape):
 def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architecture:
     """The architecture that the field calls by that name, such as `wrn-40-2`.
 
-    image: (channels, height, width). Raises InputError for a name that fits no pattern in `NAMES`.
+    image: (channels, height, width). Raises InputError for a name that fits no pattern in `NAME_PATTERNS`.
     """
-    for pattern, family in NAMES.values():
+    for pattern, family in NAME_PATTERNS.values():
         if match := re.fullmatch(pattern, str(name)):
             numbers = [int(number) for number in match.groups() if number is not None]
             trunk, widths = FAMILIES[family].standard(*numbers)
             return Architecture(family, numbers[0], classes, image, trunk, widths)
-    raise InputError(f"unknown network {name!r}: choose from {', '.join(NAMES)}, such as wrn-40-2")
+    raise InputError(f"unknown network {name!r}: choose from {', '.join(NAME_PATTERNS)}, such as wrn-40-2")

@@ -8,8 +8,7 @@ classifier reads. Each keeps a channel: a layer that reads nothing would still a
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Shape, ThreeStages, Widths, scale_selections, scale_width
-from horticulture.architecture.layer import Layer
+from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths, scale_selections, scale_width
 
 
 class DenseNet(ThreeStages):

@@ -6,8 +6,7 @@ layer, 4 times the growth rate. Each keeps a channel, so that a layer always has
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Shape, ThreeStages, Widths
-from horticulture.architecture.layer import Layer
+from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths
 
 BOTTLENECK = 4  # channels for every map that a layer adds
 

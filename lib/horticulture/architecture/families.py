@@ -141,23 +141,16 @@ def _rounded(
     ]
     while off(best) > enough:
         one = [(group, n) for group, widths in enumerate(near) for n in widths if n != best.widths[group]]
-        steps = [(step,) for step in one] + [
-            pair for pair in combinations(one, 2) if pair[0][0] != pair[1][0]
+        pairs = [pair for pair in combinations(one, 2) if pair[0][0] != pair[1][0]]
+        steps = [dict([step]) for step in one] + [dict(pair) for pair in pairs]
+        others = [
+            clamp_widths(best, (step.get(group, n) for group, n in enumerate(best.widths))) for step in steps
         ]
-        others = [clamp_widths(best, _replaced(best.widths, step)) for step in steps]
         nearer = min(others, key=off, default=best)
         if off(nearer) >= off(best):
             break
         best = nearer
     return best
-
-
-def _replaced(widths: Sequence[int], others: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """The widths with those of some groups replaced."""
-    found = list(widths)
-    for group, width in others:
-        found[group] = width
-    return tuple(found)
 
 
 def _parse(size: Size) -> tuple[Callable[[Architecture], int], int, float | None]:

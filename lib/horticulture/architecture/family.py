@@ -1,9 +1,9 @@
-"""The plain numbers of an architecture, and what a family of networks must say of them."""
+"""The plain numbers of an architecture, its layers, and what a family of networks must say of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from horticulture.architecture.layer import Layer
 from horticulture.errors import InputError
 
 Widths = tuple[int, ...]
@@ -20,6 +20,61 @@ class Shape:
     image: tuple[int, int, int]  # channels, height, width
     trunk: Widths
     widths: Widths
+
+
+class Layer(NamedTuple):
+    """A layer with weights. `positions` is the number of output pixels, height times width.
+
+    No positions: the layer is there, but no image goes through it (its branch has vanished).
+    """
+
+    name: str
+    kind: str  # "conv", "norm" or "linear"
+    inputs: int
+    outputs: int
+    kernel: int = 1
+    positions: int = 1
+
+    @property
+    def params(self) -> int:
+        """Trainable numbers: weights, and for norms and linear layers the shifts too."""
+        if self.kind == "norm":
+            return 2 * self.outputs
+        bias = self.outputs if self.kind == "linear" else 0
+        return self.kernel**2 * self.inputs * self.outputs + bias
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image."""
+        if self.kind == "norm":
+            return 0
+        return self.kernel**2 * self.inputs * self.outputs * self.positions
+
+
+class ResidualBlock(NamedTuple):
+    """A residual block's place in a trunk: channels in and out, stride, and pixels before and after it."""
+
+    name: str
+    inputs: int
+    outputs: int
+    stride: int
+    before: int
+    after: int
+
+
+def residual_blocks(
+    image: tuple[int, int, int], stem: int, stages: Sequence[int], length: int
+) -> Iterator[ResidualBlock]:
+    """The blocks of a residual network in forward order, `length` a stage; later ones begin with stride 2."""
+    _, height, width = image
+    inputs = stem
+    for stage, outputs in enumerate(stages, 1):
+        for place in range(1, length + 1):
+            before, stride = height * width, 2 if stage > 1 and place == 1 else 1
+            if stride == 2:  # a padded 3 x 3 convolution, or a 1 x 1 one
+                height, width = (height + 1) // 2, (width + 1) // 2
+            yield ResidualBlock(f"{stage}.{place}", inputs, outputs, stride, before, height * width)
+            inputs = outputs
 
 
 class Family:
@@ -49,7 +104,7 @@ class Family:
         """Depth and group widths of every member up to this one, the shallowest first."""
         raise NotImplementedError
 
-    def check(self, a: Shape) -> None:
+    def check_shape(self, a: Shape) -> None:
         """Raise InputError if depth, image and the numbers of widths do not fit each other."""
         groups = len(self.groups(a))
         if len(a.trunk) != self.trunk_size or len(a.widths) != groups:

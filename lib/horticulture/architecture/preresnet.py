@@ -8,8 +8,16 @@ what is left of the others still counts as parameters, but no image goes through
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Limits, Shape, ThreeStages, Widths, scale_selections, scale_width
-from horticulture.architecture.layer import Layer, halve
+from horticulture.architecture.family import (
+    Layer,
+    Limits,
+    Shape,
+    ThreeStages,
+    Widths,
+    residual_blocks,
+    scale_selections,
+    scale_width,
+)
 
 EXPANSION = 4  # trunk channels for every channel inside a block
 
@@ -33,35 +41,24 @@ class PreResNet(ThreeStages):
         """Every layer with weights, in forward order."""
         channels, height, width = a.image
         stem, *stages = a.trunk
-        inner = iter(a.widths)
+        *inner, end = a.widths
         yield Layer("stem", "conv", channels, stem, 3, height * width)
-        inputs = stem
-        for stage, outputs in enumerate(stages):
-            for block in range(self.length(a.depth)):
-                enters = stage > 0 and block == 0
-                name, selected, first, second = (
-                    f"{stage + 1}.{block + 1}",
-                    next(inner),
-                    next(inner),
-                    next(inner),
-                )
-                alive = min(selected, first, second) > 0
-                before = height * width
-                if enters:
-                    height, width = halve(height), halve(width)
-                after = height * width
-                yield Layer(f"{name}.norm1", "norm", selected, selected)
-                yield Layer(f"{name}.conv1", "conv", selected, first, 1, before * alive)
-                yield Layer(f"{name}.norm2", "norm", first, first)
-                yield Layer(f"{name}.conv2", "conv", first, second, 3, after * alive)
-                yield Layer(f"{name}.norm3", "norm", second, second)
-                yield Layer(f"{name}.conv3", "conv", second, outputs, 1, after * alive)
-                if enters or inputs != outputs:
-                    yield Layer(f"{name}.shortcut", "conv", inputs, outputs, 1, after)
-                inputs = outputs
-        selected = next(inner)
-        yield Layer("norm", "norm", selected, selected)
-        yield Layer("classifier", "linear", selected, a.classes)
+        blocks = residual_blocks(a.image, stem, stages, self.length(a.depth))
+        widths = zip(inner[::3], inner[1::3], inner[2::3], strict=True)
+        for (name, inputs, outputs, stride, before, after), (selected, first, second) in zip(
+            blocks, widths, strict=True
+        ):
+            alive = min(selected, first, second) > 0
+            yield Layer(f"{name}.norm1", "norm", selected, selected)
+            yield Layer(f"{name}.conv1", "conv", selected, first, 1, before * alive)
+            yield Layer(f"{name}.norm2", "norm", first, first)
+            yield Layer(f"{name}.conv2", "conv", first, second, 3, after * alive)
+            yield Layer(f"{name}.norm3", "norm", second, second)
+            yield Layer(f"{name}.conv3", "conv", second, outputs, 1, after * alive)
+            if stride > 1 or inputs != outputs:
+                yield Layer(f"{name}.shortcut", "conv", inputs, outputs, 1, after)
+        yield Layer("norm", "norm", end, end)
+        yield Layer("classifier", "linear", end, a.classes)
 
     def groups(self, a: Shape) -> tuple[str, ...]:
         """`stage.block.select`, `.conv1`, `.conv2`, and `3.end`."""
@@ -84,11 +81,9 @@ class PreResNet(ThreeStages):
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Everywhere but in the stem; a selection keeps its share of what there is to select from."""
-        stem, *stages = a.trunk
-        trunk = (stem, *(scale_width(n, factor) for n in stages))
-        return trunk, scale_selections(
-            a.widths, self._limits(a.trunk, a.depth), self._limits(trunk, a.depth), factor
-        )
+        trunk = (a.trunk[0], *(scale_width(n, factor) for n in a.trunk[1:]))
+        limits = self._limits(trunk, a.depth)
+        return trunk, scale_selections(a.widths, self.max_widths(a), limits, factor)
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
         """Blocks are dropped from the end of every stage."""
@@ -99,8 +94,5 @@ class PreResNet(ThreeStages):
 
     def _limits(self, trunk: Widths, depth: int) -> Limits:
         stem, *stages = trunk
-        inputs = [
-            stem,
-            *(stage for stage in stages for _ in range(self.length(depth))),
-        ]  # of blocks, end
-        return (*(limit for there in inputs[:-1] for limit in (there, None, None)), inputs[-1])
+        *inputs, end = [stem, *(stage for stage in stages for _ in range(self.length(depth)))]
+        return (*(limit for there in inputs for limit in (there, None, None)), end)

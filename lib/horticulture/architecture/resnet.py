@@ -7,8 +7,7 @@ is what lies between the two convolutions of a block; without it the block is it
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Family, Shape, Widths
-from horticulture.architecture.layer import Layer, halve
+from horticulture.architecture.family import Family, Layer, Shape, Widths, residual_blocks
 from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError
 
@@ -23,30 +22,25 @@ class ResNet(WideResNet):
         stages = (width, 2 * width, 4 * width)
         return stages, tuple(stage for stage in stages for _ in range(self.length(depth)))
 
-    def check(self, a: Shape) -> None:
+    def check_shape(self, a: Shape) -> None:
         """Raise InputError if the trunk shrinks, too."""
-        super().check(a)
+        super().check_shape(a)
         if list(a.trunk) != sorted(a.trunk):
             raise InputError(f"the trunk of a ResNet can only be padded, it may not shrink: {a.trunk}")
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
         channels, height, width = a.image
-        inner = iter(a.widths)
-        inputs = a.trunk[0]
-        yield Layer("stem", "conv", channels, inputs, 3, height * width)
-        yield Layer("norm", "norm", inputs, inputs)
-        for stage, outputs in enumerate(a.trunk):
-            for block in range(self.length(a.depth)):
-                if stage > 0 and block == 0:
-                    height, width = halve(height), halve(width)
-                name, middle, positions = f"{stage + 1}.{block + 1}", next(inner), height * width
-                yield Layer(f"{name}.conv1", "conv", inputs, middle, 3, positions)
-                yield Layer(f"{name}.norm1", "norm", middle, middle)
-                yield Layer(f"{name}.conv2", "conv", middle, outputs, 3, positions)
-                yield Layer(f"{name}.norm2", "norm", outputs, outputs)
-                inputs = outputs
-        yield Layer("classifier", "linear", inputs, a.classes)
+        stem = a.trunk[0]
+        yield Layer("stem", "conv", channels, stem, 3, height * width)
+        yield Layer("norm", "norm", stem, stem)
+        blocks = residual_blocks(a.image, stem, a.trunk, self.length(a.depth))
+        for (name, inputs, outputs, _, _, positions), middle in zip(blocks, a.widths, strict=True):
+            yield Layer(f"{name}.conv1", "conv", inputs, middle, 3, positions)
+            yield Layer(f"{name}.norm1", "norm", middle, middle)
+            yield Layer(f"{name}.conv2", "conv", middle, outputs, 3, positions)
+            yield Layer(f"{name}.norm2", "norm", outputs, outputs)
+        yield Layer("classifier", "linear", a.trunk[-1], a.classes)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Everywhere: the stem is part of the first stage."""

@@ -6,12 +6,11 @@ linear layer. There is no trunk: every convolution is a group, read by the next,
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Family, Shape, Widths
-from horticulture.architecture.layer import Layer
+from horticulture.architecture.family import Family, Layer, Shape, Widths
 from horticulture.errors import InputError
 
 # The paper's depths count three linear layers, of which one is left; 8 is a small one of this house.
-PLANS: dict[int, tuple[int, ...]] = {
+STAGE_LENGTHS: dict[int, tuple[int, ...]] = {
     8: (1, 1, 1, 1, 1),
     11: (1, 1, 2, 2, 2),
     13: (2, 2, 2, 2, 2),
@@ -20,11 +19,11 @@ PLANS: dict[int, tuple[int, ...]] = {
 }
 
 
-def plan(depth: int) -> tuple[int, ...]:
+def stage_lengths(depth: int) -> tuple[int, ...]:
     """Convolutions in each of the five stages. Raises InputError for a depth that there is not."""
-    if depth not in PLANS:
-        raise InputError(f"a VGG has depth {', '.join(map(str, PLANS))}, not {depth}")
-    return PLANS[depth]
+    if depth not in STAGE_LENGTHS:
+        raise InputError(f"a VGG has depth {', '.join(map(str, STAGE_LENGTHS))}, not {depth}")
+    return STAGE_LENGTHS[depth]
 
 
 class VGG(Family):
@@ -36,7 +35,7 @@ class VGG(Family):
         """VGG-depth with `width` channels in the first stage, then 2, 4, 8 and 8 times as many."""
         return (), tuple(
             times * width
-            for times, count in zip((1, 2, 4, 8, 8), plan(depth), strict=True)
+            for times, count in zip((1, 2, 4, 8, 8), stage_lengths(depth), strict=True)
             for _ in range(count)
         )
 
@@ -44,7 +43,7 @@ class VGG(Family):
         """Every layer with weights, in forward order."""
         inputs, height, width = a.image
         inner = iter(a.widths)
-        for stage, count in enumerate(plan(a.depth)):
+        for stage, count in enumerate(stage_lengths(a.depth)):
             if stage > 0:
                 height, width = height // 2, width // 2
             for place in range(count):
@@ -58,18 +57,15 @@ class VGG(Family):
         """`stage.convolution`."""
         return tuple(
             f"{stage}.{place}"
-            for stage, count in enumerate(plan(a.depth), 1)
+            for stage, count in enumerate(stage_lengths(a.depth), 1)
             for place in range(1, count + 1)
         )
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
-        """Convolutions are dropped from the end of the stages, as the plans of smaller depths say."""
-        whole = plan(a.depth)
-        for depth, counts in PLANS.items():
+        """Convolutions are dropped from the end of the stages, as in networks of smaller depths."""
+        widths = iter(a.widths)
+        stages = [[next(widths) for _ in range(count)] for count in stage_lengths(a.depth)]
+        for depth, lengths in STAGE_LENGTHS.items():
             if depth <= a.depth:
-                widths = iter(a.widths)
-                stages = [[next(widths) for _ in range(count)] for count in whole]
-                yield (
-                    depth,
-                    tuple(n for stage, count in zip(stages, counts, strict=True) for n in stage[:count]),
-                )
+                kept = [stage[:length] for stage, length in zip(stages, lengths, strict=True)]
+                yield depth, tuple(n for stage in kept for n in stage)

@@ -6,8 +6,7 @@ without it the block is its shortcut.
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Shape, ThreeStages, Widths
-from horticulture.architecture.layer import Layer, halve
+from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths, residual_blocks
 
 
 class WideResNet(ThreeStages):
@@ -24,24 +23,17 @@ class WideResNet(ThreeStages):
         """Every layer with weights, in forward order."""
         channels, height, width = a.image
         stem, *stages = a.trunk
-        inner = iter(a.widths)
         yield Layer("stem", "conv", channels, stem, 3, height * width)
-        inputs = stem
-        for stage, outputs in enumerate(stages):
-            for block in range(self.length(a.depth)):
-                enters = stage > 0 and block == 0
-                if enters:
-                    height, width = halve(height), halve(width)
-                name, middle, positions = f"{stage + 1}.{block + 1}", next(inner), height * width
-                yield Layer(f"{name}.norm1", "norm", inputs, inputs)
-                yield Layer(f"{name}.conv1", "conv", inputs, middle, 3, positions)
-                yield Layer(f"{name}.norm2", "norm", middle, middle)
-                yield Layer(f"{name}.conv2", "conv", middle, outputs, 3, positions)
-                if enters or inputs != outputs:
-                    yield Layer(f"{name}.shortcut", "conv", inputs, outputs, 1, positions)
-                inputs = outputs
-        yield Layer("norm", "norm", inputs, inputs)
-        yield Layer("classifier", "linear", inputs, a.classes)
+        blocks = residual_blocks(a.image, stem, stages, self.length(a.depth))
+        for (name, inputs, outputs, stride, _, positions), middle in zip(blocks, a.widths, strict=True):
+            yield Layer(f"{name}.norm1", "norm", inputs, inputs)
+            yield Layer(f"{name}.conv1", "conv", inputs, middle, 3, positions)
+            yield Layer(f"{name}.norm2", "norm", middle, middle)
+            yield Layer(f"{name}.conv2", "conv", middle, outputs, 3, positions)
+            if stride > 1 or inputs != outputs:
+                yield Layer(f"{name}.shortcut", "conv", inputs, outputs, 1, positions)
+        yield Layer("norm", "norm", stages[-1], stages[-1])
+        yield Layer("classifier", "linear", stages[-1], a.classes)
 
     def blocks(self, a: Shape) -> tuple[Widths, ...]:
         """One group each."""

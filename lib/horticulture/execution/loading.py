@@ -128,7 +128,7 @@ def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, whe
         raise InputError(
             f"{run}: the replay of round {row['round']} has the widths {network.architecture.widths}"
         )
-    if evaluation.digest(network) == row["digest"]:
+    if evaluation.weights_digest(network) == row["digest"]:
         return
     about = (runs.result(run, outputs) or {})["about"]
     if hardware.same_bits(about, where):

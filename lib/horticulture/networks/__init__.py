@@ -18,8 +18,6 @@ from horticulture.networks.resnet import ResNet
 from horticulture.networks.vgg import VGG
 from horticulture.networks.wide_resnet import WideResNet
 
-__all__ = ["BUILDERS", "Group", "Network", "build", "selections"]
-
 BUILDERS: dict[str, Callable[[Architecture], Network]] = {
     "wide_resnet": WideResNet,
     "vgg": VGG,

@@ -34,18 +34,19 @@ def measure(
     turn = 0
     try:
         while turn < WARM_UP + 5 or time.perf_counter() < end:
-            for way, found in times.items():
+            for way, turns in times.items():
                 torch.set_num_threads(way)
-                for network, x, taken in zip(ready, inputs, found, strict=True):
-                    taken.append(_once(network, x))
+                for network, x, taken in zip(ready, inputs, turns, strict=True):
+                    taken.append(forward_seconds(network, x))
             turn += 1
     finally:
         torch.set_num_threads(threads)
-    medians = ([statistics.median(taken[WARM_UP:]) for taken in found] for found in times.values())
+    medians = ([statistics.median(taken[WARM_UP:]) for taken in turns] for turns in times.values())
     return [1000 * min(of_one) for of_one in zip(*medians, strict=True)]
 
 
-def _once(network: Network, x: torch.Tensor) -> float:
+def forward_seconds(network: Network, x: torch.Tensor) -> float:
+    """How long one forward pass takes, waited for on a GPU."""
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
     began = time.perf_counter()

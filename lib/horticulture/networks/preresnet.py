@@ -1,8 +1,11 @@
 """Bottleneck residual networks with pre-activation and channel selections (Liu et al., 2017), any widths."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
+from horticulture.architecture.family import residual_blocks
 from horticulture.networks.layers import Convolution, Group, Network, SelectNormReLU, global_average_pool
 
 
@@ -13,7 +16,7 @@ class Block(nn.Module):
     block is its shortcut: the constant that the later norms would make of nothing goes with them.
     """
 
-    def __init__(self, inputs: int, widths: tuple[int, int, int], outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, stride: int) -> None:
         super().__init__()
         selected, first, second = widths
         self.intake = SelectNormReLU(inputs, selected)
@@ -36,7 +39,7 @@ class Block(nn.Module):
         y = self.conv2(self.relu2(self.norm2(y)))
         return trunk + self.conv3(self.relu3(self.norm3(y)))
 
-    def groups(self, names: tuple[str, str, str]) -> list[Group]:
+    def groups(self, names: Sequence[str]) -> list[Group]:
         """The selection and what the first two convolutions make."""
         return [
             self.intake.group(names[0], self.conv1),
@@ -51,23 +54,21 @@ class PreResNet(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         stem, *stages = architecture.trunk
-        blocks = len(architecture.blocks) // len(stages)
-        names, widths = iter(architecture.groups), iter(architecture.widths)
+        *names, last = architecture.groups
+        *widths, selected = architecture.widths
         self.stem = Convolution(architecture.image[0], stem, 3)
-        chain: list[Block] = []
-        groups: list[Group] = []
-        inputs = stem
-        for stage, outputs in enumerate(stages):
-            for block in range(blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
-                chain.append(Block(inputs, (next(widths), next(widths), next(widths)), outputs, stride))
-                groups += chain[-1].groups((next(names), next(names), next(names)))
-                inputs = outputs
+        blocks = residual_blocks(architecture.image, stem, stages, len(architecture.blocks) // len(stages))
+        chain = [
+            Block(block.inputs, inside, block.outputs, block.stride)
+            for block, *inside in zip(blocks, widths[::3], widths[1::3], widths[2::3], strict=True)
+        ]
         self.blocks = nn.Sequential(*chain)
-        selected = next(widths)
-        self.intake = SelectNormReLU(inputs, selected)
+        self.intake = SelectNormReLU(stages[-1], selected)
         self.classifier = nn.Linear(selected, architecture.classes)
-        self.groups = (*groups, self.intake.group(next(names), self.classifier))
+        self.groups = (
+            *(group for i, block in enumerate(chain) for group in block.groups(names[3 * i : 3 * i + 3])),
+            self.intake.group(last, self.classifier),
+        )
         self.branches = tuple(block.conv3 for block in chain)
 
     def forward(self, x: Tensor) -> Tensor:

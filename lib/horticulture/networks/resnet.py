@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
+from horticulture.architecture.family import residual_blocks
 from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
@@ -49,20 +50,17 @@ class ResNet(Network):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
-        blocks = len(architecture.widths) // len(architecture.trunk)
-        widths = iter(architecture.widths)
-        inputs = architecture.trunk[0]
-        self.stem = Convolution(architecture.image[0], inputs, 3)
-        self.norm = nn.BatchNorm2d(inputs)
+        stem, stages = architecture.trunk[0], architecture.trunk
+        self.stem = Convolution(architecture.image[0], stem, 3)
+        self.norm = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
-        chain: list[Block] = []
-        for stage, outputs in enumerate(architecture.trunk):
-            for block in range(blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
-                chain.append(Block(inputs, next(widths), outputs, stride))
-                inputs = outputs
+        blocks = residual_blocks(architecture.image, stem, stages, len(architecture.blocks) // len(stages))
+        chain = [
+            Block(block.inputs, middle, block.outputs, block.stride)
+            for block, middle in zip(blocks, architecture.widths, strict=True)
+        ]
         self.blocks = nn.Sequential(*chain)
-        self.classifier = nn.Linear(inputs, architecture.classes)
+        self.classifier = nn.Linear(stages[-1], architecture.classes)
         self.groups = tuple(
             Group(name, block.conv1, block.norm1, block.relu1, (block.conv2,))
             for name, block in zip(architecture.groups, chain, strict=True)

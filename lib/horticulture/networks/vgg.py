@@ -26,8 +26,8 @@ class VGG(Network):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
-        plan = vgg.plan(architecture.depth)
-        pools = [stage > 0 and place == 0 for stage, count in enumerate(plan) for place in range(count)]
+        lengths = vgg.stage_lengths(architecture.depth)
+        pools = [stage > 0 and place == 0 for stage, length in enumerate(lengths) for place in range(length)]
         inputs = (architecture.image[0], *architecture.widths[:-1])
         chain = [Unit(*shape) for shape in zip(inputs, architecture.widths, pools, strict=True)]
         self.units = nn.Sequential(*chain)

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
+from horticulture.architecture.family import residual_blocks
 from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
 
 
@@ -41,20 +42,16 @@ class WideResNet(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         stem, *stages = architecture.trunk
-        blocks = len(architecture.widths) // len(stages)
-        widths = iter(architecture.widths)
         self.stem = Convolution(architecture.image[0], stem, 3)
-        chain: list[Block] = []
-        inputs = stem
-        for stage, outputs in enumerate(stages):
-            for block in range(blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
-                chain.append(Block(inputs, next(widths), outputs, stride))
-                inputs = outputs
+        blocks = residual_blocks(architecture.image, stem, stages, len(architecture.blocks) // len(stages))
+        chain = [
+            Block(block.inputs, middle, block.outputs, block.stride)
+            for block, middle in zip(blocks, architecture.widths, strict=True)
+        ]
         self.blocks = nn.Sequential(*chain)
-        self.norm = nn.BatchNorm2d(inputs)
+        self.norm = nn.BatchNorm2d(stages[-1])
         self.relu = nn.ReLU(inplace=True)
-        self.classifier = nn.Linear(inputs, architecture.classes)
+        self.classifier = nn.Linear(stages[-1], architecture.classes)
         self.groups = tuple(
             Group(name, block.conv1, block.norm2, block.relu2, (block.conv2,))
             for name, block in zip(architecture.groups, chain, strict=True)

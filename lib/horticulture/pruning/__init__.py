@@ -3,5 +3,3 @@
 from horticulture.pruning.pruner import Pruner, PruningRound
 from horticulture.pruning.recipe import PruningRecipe, check_feasible
 from horticulture.pruning.selection import ScoredChannel, lowest_channel
-
-__all__ = ["Pruner", "PruningRecipe", "PruningRound", "ScoredChannel", "check_feasible", "lowest_channel"]

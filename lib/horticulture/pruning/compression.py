@@ -28,7 +28,7 @@ PREFIX = struct.Struct("<8sH32s")  # magic, version, SHA-256 of all that follows
 HEADER = struct.Struct("<I")  # bytes of the header, which is JSON, deflated
 
 
-class Layer(NamedTuple):
+class SharedLayer(NamedTuple):
     """A layer of shared weights: `codebook[codes]` are its weights.
 
     codes: int32 of the weight's shape, 0 for what is removed. codebook: float32, its entry 0 is zero and
@@ -39,7 +39,7 @@ class Layer(NamedTuple):
     codebook: Tensor
 
 
-Shared = dict[str, Layer]  # by the weight's name in state_dict
+Shared = dict[str, SharedLayer]  # by the weight's name in state_dict
 
 
 def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +93,7 @@ def share_weights(network: nn.Module, masks: dict[str, Tensor], bits: int) -> Sh
         codes = torch.zeros(len(kept), dtype=torch.int32, device=weight.device)
         codes[kept] = torch.from_numpy(numbers + 1).to(codes)
         codebook = torch.from_numpy(np.concatenate([[0.0], centroids])).float()
-        shared[name] = Layer(codes.reshape(weight.shape), codebook.to(weight.device))
+        shared[name] = SharedLayer(codes.reshape(weight.shape), codebook.to(weight.device))
     return shared
 
 
@@ -115,7 +115,7 @@ class WeightSharingCallback(StepCallback):
     @property
     def shared(self) -> Shared:
         """The layers as they are now."""
-        return {name: Layer(codes, self._codebooks[name]) for name, codes in self._codes.items()}
+        return {name: SharedLayer(codes, self._codebooks[name]) for name, codes in self._codes.items()}
 
     @torch.no_grad()
     def before_step(self, lr: float) -> None:
@@ -203,16 +203,9 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
         gaps, found = relative(codes.flatten().cpu().numpy(), index_bits)
         centroids = codebook[1:].cpu().numpy().astype("<f4")
         coded = [centroids.tobytes(), *_coded(gaps, 2**index_bits), *_coded(found, len(codebook))]
-        layers.append(
-            {
-                "name": name,
-                "shape": list(weight.shape),
-                "centroids": len(centroids),
-                "entries": len(found),
-                "fillers": int((found == 0).sum()),
-                "bytes": [len(part) for part in coded],
-            }
-        )
+        layer = {"name": name, "shape": list(weight.shape), "centroids": len(centroids)}
+        layer |= {"entries": len(found), "fillers": int((found == 0).sum())}
+        layers.append({**layer, "bytes": [len(part) for part in coded]})
         parts += coded
     for name, tensor in network.state_dict().items():
         if name not in shared:
@@ -231,7 +224,7 @@ def decode(data: bytes, network: nn.Module) -> None:
 
     Raises InputError, and leaves the network alone, if the data are damaged or of another architecture.
     """
-    header, body = _opened(data)
+    header, body = read_header(data)
     found = {}
     for layer in header["layers"]:
         centroids, *coded = (body.read(length) for length in layer["bytes"])
@@ -254,8 +247,8 @@ def decode(data: bytes, network: nn.Module) -> None:
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in found.items()})
 
 
-def _opened(data: bytes) -> tuple[dict, io.BytesIO]:
-    """The header, and all that comes after it."""
+def read_header(data: bytes) -> tuple[dict, io.BytesIO]:
+    """The header of what `encode` wrote, and all that comes after it. Raises InputError if it is damaged."""
     if len(data) < PREFIX.size or not data.startswith(MAGIC):
         raise InputError("these data are no compressed network, or cut short")
     _, version, digest = PREFIX.unpack_from(data)
@@ -275,16 +268,13 @@ def sizes(data: bytes) -> dict[str, int]:
     shared: code, index and codebook; where there are fillers, their zero is one value more to tell apart.
     The first three without any header.
     """
-    header, _ = _opened(data)
+    header, _ = read_header(data)
     rest = sum(np.dtype(each["dtype"]).itemsize * math.prod(each["shape"]) for each in header["rest"])
     found = {"dense": rest, "pruned": rest, "shared": rest}
     for layer in header["layers"]:
         width = (layer["centroids"] + bool(layer["fillers"]) - 1).bit_length() if layer["entries"] else 0
         found["dense"] += 4 * math.prod(layer["shape"])
-        found["pruned"] += _bytes(layer["entries"] * (32 + header["index_bits"]))
-        found["shared"] += _bytes(layer["entries"] * (width + header["index_bits"])) + 4 * layer["centroids"]
+        pruned, shared = (layer["entries"] * (bits + header["index_bits"]) for bits in (32, width))
+        found["pruned"] += -(-pruned // 8)
+        found["shared"] += -(-shared // 8) + 4 * layer["centroids"]
     return {**found, "huffman": len(data)}
-
-
-def _bytes(bits: int) -> int:
-    return -(-bits // 8)

@@ -1,5 +1,6 @@
 """How good is a saliency? The true change of the loss without a channel, to hold every criterion against."""
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -170,10 +171,8 @@ def score_channels(
     As in fine-tuning, but no weight moves, so that all criteria and the true rises are about one network. It
     is left as it was.
     """
+    network = copy.deepcopy(network).train()  # its norms will have seen batches
     batches = Batches(dataset, batch_size, torch.Generator().manual_seed(seed))
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    was_training = network.training
-    network.train()
     with ExitStack() as stack:
         probes = {
             name: stack.enter_context(
@@ -187,8 +186,4 @@ def score_channels(
             with evaluation.autocast(dtype, x.device):
                 loss = F.cross_entropy(network(x), y)
             loss.backward()
-        found = {name: probe.scores() for name, probe in probes.items()}
-    network.zero_grad()
-    network.load_state_dict(before)  # the norms have seen batches
-    network.train(was_training)
-    return found
+        return {name: probe.scores() for name, probe in probes.items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from horticulture import training
 from horticulture.architecture import Architecture
-from horticulture.data import Batches, Dataset
+from horticulture.data import Dataset
 from horticulture.networks import Network
 from horticulture.pruning import saliency, surgery, unstructured
 from horticulture.pruning.recipe import PruningRecipe, check_feasible
@@ -30,7 +30,7 @@ class PruningRound(NamedTuple):
 
     Round 0 removes nothing. A channel in `gone` has its number in the whole network; single weights that
     were removed are not listed. `params`: those that are left. Errors in percent, not a number in rounds that
-    are not evaluated; `images` seen since the run began; `digest`: of the weights (`evaluation.digest`).
+    are not evaluated; `images` seen since the run began; `digest`: `evaluation.weights_digest`.
     """
 
     round: int
@@ -93,10 +93,10 @@ class WeightRemoval:
 
     def metrics(self, network: Network) -> dict[str, int]:
         """What a result says besides the architecture."""
-        return {"nonzero_macs": unstructured.macs(network, self.callback.masks)}
+        return {"nonzero_macs": unstructured.nonzero_macs(network, self.callback.masks)}
 
 
-class Pruner:
+class Pruner(training.Resumable):
     """A pruning run under way. Iterate over it: the network is pruned in place, a `PruningRound` a round.
 
     A round is a removal and the fine-tuning steps that follow; their activations and gradients decide
@@ -119,25 +119,21 @@ class Pruner:
         precomputed: list[Tensor] | None = None,
         recorded: Record | None = None,
     ) -> None:
-        device = dataset.train.labels.device
-        self.network, self.dataset, self.recipe = network.to_device(device).train(), dataset, recipe
+        super().__init__(network, dataset, recipe, torch.Generator().manual_seed(seed), on_step)
         widths = network.architecture.widths if state is None else tuple(state.numbers["whole"])
-        self.whole = network.architecture.with_widths(widths)
+        self.recipe, self.whole = recipe, network.architecture.with_widths(widths)
         check_feasible(recipe, self.whole)
-        self.on_step, self.recorded = on_step, recorded
-        self.batches = Batches(dataset, recipe.batch_size, torch.Generator().manual_seed(seed))
         draws = torch.Generator().manual_seed(seed)
         self.probe = saliency.SaliencyProbe(network, recipe.criterion, draws, precomputed)
+        self.recorded = recorded
         self.removal: ChannelRemoval | WeightRemoval = (
             WeightRemoval(network) if recipe.granularity == "weight" else ChannelRemoval(self.probe, recorded)
         )
-        self.optimizer = training.sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
-        self.round, self.step = 0, 0  # steps of this round that are done
+        self.callback, self.round = self.removal.callback, 0
         self.gone: tuple[ScoredChannel, ...] = ()  # in this round; channel: as in the whole network
         self.numbers = [list(range(group.width)) for group in network.groups]  # of the channels still there
-        self.loss = torch.zeros((), device=device)  # summed over the round's steps
         if state is not None:
-            self._restore(state)
+            self.load_state_dict(state)
 
     def __iter__(self) -> Iterator[PruningRound]:
         with self.probe if self.recorded is None else nullcontext():
@@ -152,15 +148,14 @@ class Pruner:
 
     def _remove(self) -> None:
         choices = self.removal.remove(self)
+        self.callback = self.removal.callback
         self.gone = tuple(c._replace(channel=self.numbers[c.group][c.channel]) for c in choices)
         for choice in self.gone:
             self.numbers[choice.group].remove(choice.channel)
 
     def _finetune(self) -> None:
         while self.step < self.recipe.steps:
-            batch, callback = next(self.batches), self.removal.callback
-            self.loss += training.step(self.network, self.optimizer, *batch, self.recipe.dtype, callback)
-            self.step += 1
+            self.descend(self.recipe.dtype)
             if self.step < self.recipe.steps:
                 self.on_step()
 
@@ -181,41 +176,31 @@ class Pruner:
             val,
             test,
             (self.round + 1) * recipe.steps * recipe.batch_size,
-            evaluation.digest(self.network),
+            evaluation.weights_digest(self.network),
         )
 
     def state_dict(self) -> training.Checkpoint:
         """Everything that the rest of the pruning run depends on, `widths` of the network included."""
-        stream, accumulated, draws = self.batches.state_dict(), *self.probe.state_dict()
-        tensors = {
-            **training.collect_tensors(self.network, self.optimizer, self.removal.callback),
-            **{f"heard.{group}": total for group, total in accumulated.items()},
-            "loss": self.loss,
-            "stream": stream["began"],
-            "draws": draws,
+        tensors, numbers = super().state_dict()
+        accumulated, draws = self.probe.state_dict()
+        tensors |= {f"heard.{group}": total for group, total in accumulated.items()} | {"draws": draws}
+        numbers |= {
+            "whole": list(self.whole.widths),
+            "widths": list(self.network.architecture.widths),
+            "round": self.round,
+            "gone": [list(choice) for choice in self.gone],
+            "numbers": self.numbers,
+            "listened": self.probe.steps,
         }
-        return training.Checkpoint(
-            tensors,
-            {
-                "whole": list(self.whole.widths),
-                "widths": list(self.network.architecture.widths),
-                "round": self.round,
-                "step": self.step,
-                "place": stream["place"],
-                "gone": [list(choice) for choice in self.gone],
-                "numbers": self.numbers,
-                "listened": self.probe.steps,
-            },
-        )
+        return training.Checkpoint(tensors, numbers)
 
-    def _restore(self, state: training.Checkpoint) -> None:
+    def load_state_dict(self, state: training.Checkpoint) -> None:
+        """Go on where another pruning run was put down, with a network of the widths that it had then."""
+        super().load_state_dict(state)
         tensors, numbers = state
-        training.restore_tensors(self.network, self.optimizer, self.removal.callback, tensors)
-        self.loss.copy_(tensors["loss"])
-        self.batches.load_state_dict({"began": tensors["stream"], "place": numbers["place"]})
         accumulated = training.with_prefix("heard.", tensors)
         self.probe.load_state_dict(
             {int(group): total for group, total in accumulated.items()}, tensors["draws"], numbers["listened"]
         )
-        self.round, self.step, self.numbers = numbers["round"], numbers["step"], numbers["numbers"]
+        self.round, self.numbers = numbers["round"], numbers["numbers"]
         self.gone = tuple(ScoredChannel(*choice) for choice in numbers["gone"])

@@ -61,7 +61,7 @@ class Candidates:
 class PruningTarget(NamedTuple):
     """How much should have been removed by the end of a round. Made by one of the functions below."""
 
-    about: str
+    name: str
     count: Callable[[Candidates], int]
 
 
@@ -167,7 +167,7 @@ def select_channels(
         )
     count = target.count(Candidates(queue, shape, whole, quotas, minimum))
     if count > len(queue):
-        raise InputError(f"{target.about} cannot go: only {len(queue)} channels more can (floor {floor:g})")
+        raise InputError(f"{target.name} cannot go: only {len(queue)} channels more can (floor {floor:g})")
     return queue[: _complete_block(count, queue, shape) if whole_blocks else count]
 
 

@@ -26,24 +26,24 @@ def remove_channel(
     block's group takes the whole block along, and with it, in a ResNet or PreResNet, a constant (see above).
     Raises InputError if there is no such channel.
     """
-    if not 0 <= group < len(network.groups):
-        raise InputError(f"no group {group}: the network has {len(network.groups)}")
-    width = network.groups[group].width
-    if not 0 <= channel < width:
-        raise InputError(f"no channel {channel} in group {network.groups[group].name}: it has {width}")
-    keep_channels(network.groups[group], [c for c in range(width) if c != channel], optimizer)
+    remove_channels(network, [(group, channel)], optimizer)
 
 
 def remove_channels(
     network: Network, channels: list[tuple[int, int]], optimizer: torch.optim.Optimizer | None = None
 ) -> None:
     """Take many (group, channel) out at once: one cut a group. Channels are counted before the cut."""
-    gone: dict[int, set[int]] = {}
+    removed: dict[int, set[int]] = {}
     for group, channel in channels:
-        gone.setdefault(group, set()).add(channel)
-    for group, those in gone.items():
+        if not 0 <= group < len(network.groups):
+            raise InputError(f"no group {group}: the network has {len(network.groups)}")
         width = network.groups[group].width
-        keep_channels(network.groups[group], [c for c in range(width) if c not in those], optimizer)
+        if not 0 <= channel < width:
+            raise InputError(f"no channel {channel} in group {network.groups[group].name}: it has {width}")
+        removed.setdefault(group, set()).add(channel)
+    for group, those in removed.items():
+        kept = [c for c in range(network.groups[group].width) if c not in those]
+        keep_channels(network.groups[group], kept, optimizer)
 
 
 @torch.no_grad()

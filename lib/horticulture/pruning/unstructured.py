@@ -5,16 +5,14 @@ smaller here: removed weights are zeros in tensors of the old shape. `compressio
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.layers import Network, initialise
+from horticulture.pruning.selection import SCOPES
 from horticulture.training.callbacks import StepCallback
-
-SCOPES = ("global", "layer")
 
 
 def weights(network: nn.Module) -> dict[str, nn.Parameter]:
@@ -97,33 +95,15 @@ def current_masks(network: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach() != 0 for name, weight in weights(network).items()}
 
 
-@torch.no_grad()
-def macs(network: Network, masks: dict[str, Tensor]) -> int:
+def nonzero_macs(network: Network, masks: dict[str, Tensor]) -> int:
     """Multiply-accumulates of one forward pass of one image with weights that are left, and the classifier.
 
     What hardware would do that skips every zero: a bound on the work, not a time.
     """
-    found: list[int] = []
-    image = torch.zeros(1, *network.architecture.image, device=next(network.parameters()).device)
-
-    def count(mask: Tensor | None) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
-            positions = output[0, 0].numel() if mask is not None else 1
-            kept = mask if mask is not None else torch.ones_like(module.get_parameter("weight"))
-            found.append(positions * int(kept.sum()))
-
-        return hook
-
-    was_training, hooks = network.training, []
-    for name, module in network.named_modules():
-        mask = masks.get(f"{name}.weight")
-        if mask is not None or isinstance(module, nn.Linear):
-            hooks.append(module.register_forward_hook(count(mask)))
-    network.eval()(image)
-    network.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    return sum(found)
+    *others, classifier = network.architecture.layers  # in the order of the modules
+    convolutions = [layer for layer in others if layer.kind == "conv" and layer.params]
+    pairs = zip(convolutions, match_weights(network, masks), strict=True)
+    return classifier.macs + sum(layer.positions * int(mask.sum()) for layer, (_, _, mask) in pairs)
 
 
 def count_nonzero(masks: dict[str, Tensor], network: nn.Module) -> int:

@@ -5,6 +5,7 @@ from horticulture.training.trainer import (
     VALIDATIONS,
     Checkpoint,
     Epoch,
+    Resumable,
     Trainer,
     check_finite,
     collect_tensors,
@@ -13,20 +14,3 @@ from horticulture.training.trainer import (
     step,
     with_prefix,
 )
-
-__all__ = [
-    "OUR_SCHEDULES",
-    "SCHEDULES",
-    "VALIDATIONS",
-    "Checkpoint",
-    "Epoch",
-    "Recipe",
-    "Trainer",
-    "TrainingRecipe",
-    "check_finite",
-    "collect_tensors",
-    "restore_tensors",
-    "sgd",
-    "step",
-    "with_prefix",
-]

@@ -69,17 +69,14 @@ def estimated_norms(
 
     images: 0 changes nothing.
     """
-    names = ("running_mean", "running_var", "num_batches_tracked")
-    norms = norm_layers(network) if images else []
-    before = [[getattr(norm, name).clone() for name in names] for norm in norms]
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()} if images else {}
     if images:
         estimate_norms(network, dataset, images, dtype)
     try:
         yield
     finally:
-        for norm, tensors in zip(norms, before, strict=True):
-            for name, tensor in zip(names, tensors, strict=True):
-                getattr(norm, name).copy_(tensor)
+        for name, tensor in before.items():
+            network.get_buffer(name).copy_(tensor)
 
 
 def norm_layers(network: nn.Module) -> list[nn.BatchNorm2d]:
@@ -108,9 +105,9 @@ def evaluate(
     return Evaluation(100 * answers.sum().item() / len(part), loss, answers)
 
 
-def digest(network: nn.Module) -> str:
+def weights_digest(network: nn.Module) -> str:
     """Twelve hexadecimal digits of all weights and statistics, to the last bit."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for tensor in network.state_dict().values():
-        found.update(tensor.detach().cpu().contiguous().numpy().data)
-    return found.hexdigest()[:12]
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:12]

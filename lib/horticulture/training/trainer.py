@@ -61,13 +61,55 @@ class Checkpoint(NamedTuple):
     numbers: dict[str, Any]
 
 
-class Trainer:
+class Resumable:
+    """What training and pruning runs have in common: they step down the loss of batches, and can be put down.
+
+    `loss`: summed over the steps of an epoch or a round. `step`: those that are done. `on_step` is called at
+    every moment when the run can be put down. recipe: with batch_size, lr, momentum and weight_decay.
+    """
+
+    callback: StepCallback  # what acts on every step now
+
+    def __init__(
+        self,
+        network: Network,
+        dataset: Dataset,
+        recipe: Any,
+        generator: torch.Generator,
+        on_step: Callable[[], None],
+    ) -> None:
+        device = dataset.train.labels.device
+        self.network, self.dataset = network.to_device(device).train(), dataset
+        self.batches = Batches(dataset, recipe.batch_size, generator)
+        self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
+        self.on_step, self.step, self.loss = on_step, 0, torch.zeros((), device=device)
+
+    def descend(self, dtype: torch.dtype) -> None:
+        """One step on the next batch."""
+        self.loss += step(self.network, self.optimizer, *next(self.batches), dtype, self.callback)
+        self.step += 1
+
+    def state_dict(self) -> Checkpoint:
+        """Everything that the rest of the run depends on."""
+        stream = self.batches.state_dict()
+        tensors = collect_tensors(self.network, self.optimizer, self.callback)
+        tensors |= {"loss": self.loss, "stream": stream["began"]}
+        return Checkpoint(tensors, {"step": self.step, "place": stream["place"]})
+
+    def load_state_dict(self, state: Checkpoint) -> None:
+        """Go on where another run of the same network, data and recipe was put down."""
+        restore_tensors(self.network, self.optimizer, self.callback, state.tensors)
+        self.loss.copy_(state.tensors["loss"])
+        self.batches.load_state_dict({"began": state.tensors["stream"], "place": state.numbers["place"]})
+        self.step = state.numbers["step"]
+
+
+class Trainer(Resumable):
     """A training run under way. Iterate over it: the network is trained in place, with an `Epoch` after each.
 
     It can be put down between any two steps with `state_dict` and taken up by another with
-    `load_state_dict`; it then ends with the same bits. `on_step` is called at every moment when that is
-    possible. The recipe's penalty comes as a `callback`, made by the caller for this network.
-    Raises FloatingPointError when the loss is not finite.
+    `load_state_dict`; it then ends with the same bits. The recipe's penalty comes as a `callback`, made by
+    the caller for this network. Raises FloatingPointError when the loss is not finite.
     """
 
     def __init__(
@@ -79,23 +121,16 @@ class Trainer:
         on_step: Callable[[], None] = lambda: None,
         callback: StepCallback = NO_CALLBACK,
     ) -> None:
-        device = dataset.train.labels.device
-        self.network, self.dataset, self.recipe = network.to_device(device).train(), dataset, recipe
-        self.on_step, self.callback = on_step, callback
-        self.batches = Batches(dataset, recipe.batch_size, generator)
-        self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
-        self.step, self.steps = 0, recipe.epochs * self.batches.steps_per_epoch
-        self.loss = torch.zeros((), device=device)  # summed over the epoch's steps
+        super().__init__(network, dataset, recipe, generator, on_step)
+        self.recipe, self.callback = recipe, callback
+        self.steps = recipe.epochs * self.batches.steps_per_epoch
 
     def __iter__(self) -> Iterator[Epoch]:
         schedule = SCHEDULES[self.recipe.schedule]
         while self.step < self.steps:
             rate = self.recipe.lr * schedule((self.step + 0.5) / self.steps)
             self.optimizer.param_groups[0]["lr"] = rate
-            self.loss += step(
-                self.network, self.optimizer, *next(self.batches), self.recipe.dtype, self.callback
-            )
-            self.step += 1
+            self.descend(self.recipe.dtype)
             if self.step % self.batches.steps_per_epoch == 0:
                 yield self._epoch()
                 self.loss.zero_()
@@ -111,22 +146,6 @@ class Trainer:
                     self.network, self.dataset, self.dataset.validation, self.recipe.dtype
                 ).error
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
-
-    def state_dict(self) -> Checkpoint:
-        """Everything that the rest of the training run depends on."""
-        stream, tensors = (
-            self.batches.state_dict(),
-            collect_tensors(self.network, self.optimizer, self.callback),
-        )
-        tensors |= {"loss": self.loss, "stream": stream["began"]}
-        return Checkpoint(tensors, {"step": self.step, "place": stream["place"]})
-
-    def load_state_dict(self, state: Checkpoint) -> None:
-        """Go on where another training run of the same network, data and recipe was put down."""
-        restore_tensors(self.network, self.optimizer, self.callback, state.tensors)
-        self.loss.copy_(state.tensors["loss"])
-        self.batches.load_state_dict({"began": state.tensors["stream"], "place": state.numbers["place"]})
-        self.step = state.numbers["step"]
 
 
 def collect_tensors(

@@ -1,4 +1,4 @@
-"""Widths by group: of one network, over the rounds of a pruning, over seeds."""
+"""Widths by group: of one network, over the rounds of a pruning run, over seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from horticulture.analysis.figures.style import BLACK, BLUE, VERMILION
+from horticulture.analysis.curves import BLACK, BLUE, VERMILION
 from horticulture.architecture import Architecture, profiles
 
 
@@ -105,7 +105,7 @@ def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Ax
 
 
 def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, round_: int) -> Figure:
-    """One round of a pruning: the widths that are left, and the network's place on the curve.
+    """One round of a pruning run: the widths that are left, and the network's place on the curve.
 
     removals: columns round, params, test_error, as `runs.removals` gives them; left: after that round. The
     curve joins the rounds that were measured; a line stands where this round is, measured or not.

@@ -10,24 +10,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from horticulture.analysis.figures.style import BLACK, BLUE, CURVES, GREY, legend_below
+from horticulture.analysis.curves import BLACK, BLUE, DRAWN, GREY, MORE_EPOCHS, label
+from horticulture.analysis.figures.style import legend_below
 from horticulture.analysis.statistics import FEWEST, confidence_interval
 from horticulture.analysis.tables.cases import fill_defaults, same_run_as
-from horticulture.analysis.tables.names import MORE_EPOCHS, label, times
+from horticulture.analysis.tables.wording import case_name
 from horticulture.errors import check_choice
 
-CASE = ["criterion", "ratio", "longer"]
+RATIO_CASE = ["criterion", "ratio", "longer"]
 MOST = 8  # cases on one pair of axes
+
+WholeErrors = Mapping[float, Sequence[float]]  # by length of training: test errors (%), one a seed
 
 
 def budgets_by_ratio(
-    results: pd.DataFrame, whole_errors: Mapping[float, Sequence[float]], *, epochs: str = MORE_EPOCHS
+    results: pd.DataFrame, whole_errors: WholeErrors, *, epochs: str = MORE_EPOCHS
 ) -> Figure:
     """`budgets` of a whole study, on axes below one another for each ratio if one row would be too long."""
     results = results.dropna(subset=["test_error"])
-    together = len(results.drop_duplicates(CASE)) <= MOST
+    together = len(results.drop_duplicates(RATIO_CASE)) <= MOST
     parts = [results] if together else [part for _, part in results.groupby("ratio", sort=True)]
-    cases = max(len(part.drop_duplicates(CASE)) for part in parts)
+    cases = max(len(part.drop_duplicates(RATIO_CASE)) for part in parts)
     size = (max(8.0, 1.2 * cases), 4.4 * len(parts))
     figure, axes = plt.subplots(len(parts), 1, figsize=size, squeeze=False)
     for ax, part in zip(axes.flat, parts, strict=True):
@@ -43,58 +46,41 @@ def budgets_by_ratio(
 
 
 def budgets(
-    results: pd.DataFrame,
-    whole_errors: Mapping[float, Sequence[float]],
-    ax: Axes | None = None,
-    *,
-    epochs: str = MORE_EPOCHS,
+    results: pd.DataFrame, whole_errors: WholeErrors, ax: Axes | None = None, *, epochs: str = MORE_EPOCHS
 ) -> Axes:
     """Test error of the same pruned shapes, trained again in several ways (the tables of Liu et al., 2019).
 
     results: columns criterion, ratio (share removed), curve, seed, test_error (%), and where there are any
     longer and run; rows without an error are left out. Cases (criterion, ratio, length of training) and
     curves keep the order of the frame, and a run that stands in two curves is drawn in the first.
-    whole_errors: for each length of training the test errors of the whole network, one a seed.
     Every seed is a small point; the large one beside them is their mean with its 95 % interval, the line and
     its band those of the whole network that was trained as long. With fewer than three seeds there are only
     the points, large. An interval much wider than the points lie apart is cut off by the axis.
-    epochs: as `cases.scratch_b_epochs` says.
-    Raises InputError for a curve that has no look.
+    epochs: as `cases.scratch_b_in_words` says.
+    Raises InputError for a curve that cannot be drawn.
     """
     for curve in results["curve"].unique():
-        check_choice(curve, CURVES, "curve")
+        check_choice(curve, DRAWN, "curve")
     results = fill_defaults(results).dropna(subset=["test_error"])
     results = results[same_run_as(results) == ""]
-    cases = list(results.groupby(CASE, sort=False).groups)
+    cases = list(results.groupby(RATIO_CASE, sort=False).groups)
     ax = ax or plt.subplots(figsize=(max(5.5, 1.5 + 1.3 * len(cases)), 4.2))[1]
     shown = results["test_error"].to_list()
     for i, (*_, longer) in enumerate(cases):
         if errors := whole_errors.get(longer):
             shown += errors
-            _whole_line(errors, i / len(cases), (i + 1) / len(cases), ax)
+            _draw_whole(errors, i / len(cases), (i + 1) / len(cases), ax)
     by_curve = results.groupby("curve", sort=False)
     slot = 0.8 / len(by_curve)  # the width of one curve in a case
     for i, (curve, networks) in enumerate(by_curve):
-        style, means = CURVES[str(curve)].style, []
-        for case, errors in networks.groupby(CASE)["test_error"]:
-            place = cases.index(case) + slot * (i + 0.5) - 0.4
-            if len(errors) < FEWEST:
-                means += [(place, error, np.nan) for error in errors]
-                continue
-            seeds = [place - 0.25 * slot] * len(errors)
-            ax.plot(seeds, errors, linestyle="", alpha=0.5, markersize=4, **style)
-            interval = confidence_interval(errors)
-            means.append((place + 0.15 * slot, interval.mean, interval.high - interval.mean))
-        x, y, half = zip(*means, strict=True)
-        ax.errorbar(
-            x, y, half, linestyle="", markersize=8, elinewidth=1.4, capsize=3, zorder=3,
-            label=label(str(curve), epochs=epochs), **style,
-        )  # fmt: skip
+        places = {case: place + slot * (i + 0.5) - 0.4 for place, case in enumerate(cases)}
+        _draw_budget(str(curve), networks, places, slot, label(str(curve), epochs=epochs), ax)
     room = max(0.5, max(shown) - min(shown)) / 2
     low, high = ax.get_ylim()
     ax.set_ylim(max(0, low, min(shown) - room), min(high, max(shown) + room))
     ax.set_xlim(-0.5, len(cases) - 0.5)
-    ax.set_xticks(range(len(cases)), [_case(*case) for case in cases])
+    names = [case_name(criterion, ratio, longer=longer, separator="\n") for criterion, ratio, longer in cases]
+    ax.set_xticks(range(len(cases)), names)
     for edge in range(1, len(cases)):
         ax.axvline(edge - 0.5, color="#cccccc", linewidth=0.8)
     ax.grid(visible=False, axis="x")
@@ -104,7 +90,7 @@ def budgets(
     return ax
 
 
-def _whole_line(errors: Sequence[float], start: float, end: float, ax: Axes) -> None:
+def _draw_whole(errors: Sequence[float], start: float, end: float, ax: Axes) -> None:
     """The whole network's mean and, as a band, its interval; start, end: fractions of the axes' width."""
     interval = confidence_interval(errors)
     name = None if ax.lines else label("whole")
@@ -113,9 +99,23 @@ def _whole_line(errors: Sequence[float], start: float, end: float, ax: Axes) -> 
         ax.axhspan(interval.low, interval.high, start, end, color=BLACK, alpha=0.08, linewidth=0, zorder=0)
 
 
-def _case(criterion: str, ratio: float, longer: float) -> str:
-    removed = f"−{100 * ratio:.0f} %" if ratio else "all zeros"
-    return f"{criterion}\n{removed}" + ("" if longer == 1 else f"\n{times(longer)} as long")
+def _draw_budget(
+    curve: str, networks: pd.DataFrame, places: Mapping[tuple, float], slot: float, name: str, ax: Axes
+) -> None:
+    """One curve in every case: seeds, and beside them their mean with its interval. slot: its width."""
+    style, means = DRAWN[curve].style, []
+    for case, errors in networks.groupby(RATIO_CASE)["test_error"]:
+        if len(errors) < FEWEST:
+            means += [(places[case], error, np.nan) for error in errors]
+            continue
+        seeds = [places[case] - 0.25 * slot] * len(errors)
+        ax.plot(seeds, errors, linestyle="", alpha=0.5, markersize=4, **style)
+        interval = confidence_interval(errors)
+        means.append((places[case] + 0.15 * slot, interval.mean, interval.high - interval.mean))
+    x, y, half = zip(*means, strict=True)
+    ax.errorbar(
+        x, y, half, linestyle="", markersize=8, elinewidth=1.4, capsize=3, zorder=3, label=name, **style
+    )
 
 
 def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:

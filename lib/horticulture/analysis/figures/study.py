@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from horticulture.analysis.curves import BLUE, DRAWN, drop_sparse
 from horticulture.analysis.figures.comparisons import budgets_by_ratio
-from horticulture.analysis.figures.curves import against_training
-from horticulture.analysis.figures.style import BLUE, CURVES
-from horticulture.analysis.tables.cases import fill_defaults, scratch_b_epochs
+from horticulture.analysis.figures.costs import against_training
+from horticulture.analysis.tables.cases import fill_defaults, scratch_b_in_words
 
 BYTES = EngFormatter(unit="B", places=0)
 
@@ -19,16 +19,16 @@ BYTES = EngFormatter(unit="B", places=0)
 def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Yield the name and the figure of everything that the results have something to show about.
 
-    results: as `runs.collect` gives them. What was trained again after a pruning by ratio, by budget; error
+    results: as `runs.collect` gives them. What was pruned by a ratio and trained again, by budget; error
     against the compute of all training; what compressed networks take on disk.
     """
     results = fill_defaults(results)
     plain = results[(results["curve"] == "whole") & (results["criterion"] == "")]
     whole_errors = plain.dropna(subset=["test_error"]).groupby("longer")["test_error"].agg(list).to_dict()
-    retrained = results[results["ratio"].notna() & results["curve"].isin(set(CURVES) - {"pruned-tuned"})]
+    retrained = results[results["ratio"].notna() & results["curve"].isin(set(DRAWN) - {"pruned-tuned"})]
     if retrained["test_error"].notna().any():
-        retrained = retrained.assign(curve=retrained["curve"].str.removeprefix("sparse-"))
-        yield "budgets", budgets_by_ratio(retrained, whole_errors, epochs=scratch_b_epochs(results))
+        retrained = retrained.assign(curve=retrained["curve"].map(drop_sparse))
+        yield "budgets", budgets_by_ratio(retrained, whole_errors, epochs=scratch_b_in_words(results))
     yield "error_vs_training", _figure(against_training(results))
     compressed = results.dropna(subset=["bytes"])
     if len(compressed):

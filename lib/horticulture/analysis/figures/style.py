@@ -1,13 +1,8 @@
-"""What all figures share: how each curve looks, the style, the legend, the files.
-
-The colours are Okabe and Ito's, with Tol's wine and indigo, which colour-blind people can tell apart. Every
-curve also has a marker of its own, for print. Networks without single weights are half filled, what was
-trained longer is hollow.
-"""
+"""What all figures share: the style, the legend, the files. What was trained longer is hollow."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.artist import Artist
@@ -16,60 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
-
-class CurveStyle(NamedTuple):
-    """How a curve is drawn."""
-
-    color: str
-    marker: str | tuple[int, int, int]  # matplotlib's: (points, 1, angle) is a star
-    half: bool = False
-
-    @property
-    def style(self) -> dict[str, Any]:
-        """Colour and marker as keyword arguments of `Axes.plot`."""
-        return {"color": self.color, "marker": self.marker, **(HALF if self.half else {})}
-
-
 HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}
-HALF = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgewidth": 1.2}
-BLACK, ORANGE, SKY, GREEN, BLUE = "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2"
-VERMILION, PURPLE, GREY, WINE, INDIGO = "#D55E00", "#CC79A7", "#999999", "#882255", "#332288"
-CRITERION_COLORS = (BLUE, VERMILION, SKY, WINE, INDIGO, GREEN, PURPLE, ORANGE, GREY)
-
-CURVES: dict[str, CurveStyle] = {
-    "whole": CurveStyle(BLACK, "*"),
-    "pruned-tuned": CurveStyle(VERMILION, "."),
-    "pruned-scratch": CurveStyle(BLUE, "o"),
-    "width": CurveStyle(ORANGE, "s"),
-    "depth": CurveStyle(SKY, "P"),
-    "bottleneck": CurveStyle(GREEN, "D"),
-    "copycat": CurveStyle(PURPLE, "^"),
-    # what a pruning left, trained again
-    "fine-tuned": CurveStyle(VERMILION, "v"),
-    "lr-rewound": CurveStyle(ORANGE, ">"),
-    "weights-rewound": CurveStyle(PURPLE, "<"),
-    "scratch-b": CurveStyle(SKY, "X"),
-    "scratch-b-all": CurveStyle(WINE, "8"),
-    # what the weights, and what the places, are worth
-    "sliced": CurveStyle(GREEN, "d"),
-    "random-channels": CurveStyle(INDIGO, (4, 1, 0)),
-    "shuffled": CurveStyle(BLACK, "p"),
-    "reselected": CurveStyle(GREY, (5, 1, 0)),
-    "uniform": CurveStyle(BLACK, (6, 1, 0)),
-    "guided": CurveStyle(WINE, "h"),
-    "transferred": CurveStyle(INDIGO, (3, 1, 0)),
-}
-CURVES |= {  # the same, where single weights were removed
-    f"sparse-{name}": CURVES[name]._replace(half=True)
-    for name in (
-        "pruned-scratch",
-        "fine-tuned",
-        "lr-rewound",
-        "weights-rewound",
-        "scratch-b",
-        "scratch-b-all",
-    )
-}
 
 
 def use_style() -> None:

@@ -9,12 +9,18 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from horticulture.analysis.tables.names import MORE_EPOCHS, NAMES, drop_sparse, times
+from horticulture.analysis.curves import CURVES, MORE_EPOCHS, drop_sparse
+from horticulture.analysis.tables.wording import times
 
 NEAR = 0.1  # how far (of a size) a network may lie from a size and still stand for it
 MISSED = 0.01  # how far before it is said
 CASE = ["criterion", "ratio", "size", "longer"]
-PRUNING = ["criterion", "ratio", "longer", "seed"]  # what one pruning, or one of a group of them, is known by
+PRUNING = [
+    "criterion",
+    "ratio",
+    "longer",
+    "seed",
+]  # tells pruning runs, and what follows them, apart
 DEFAULTS = {
     **{"criterion": "", "ratio": np.nan, "longer": 1.0, "compute_share": np.nan, "run": None},
     "round": pd.Series(dtype="Int64"),
@@ -24,7 +30,7 @@ DEFAULTS = {
 def fill_defaults(results: pd.DataFrame) -> pd.DataFrame:
     """The results with the columns that they lack: trained once as long, each by a run of its own.
 
-    results: columns curve, seed and what is to be shown. All rounds of a pruning are taken for one run.
+    results: columns curve, seed and what is to be shown. All rounds without a run are taken for one run's.
     """
     results = results.reset_index(drop=True)
     results = results.assign(**{name: value for name, value in DEFAULTS.items() if name not in results})
@@ -35,10 +41,10 @@ def fill_defaults(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def retrained_rounds(results: pd.DataFrame) -> pd.Series:
-    """Whether a row is a round of a pruning whose network was also trained again: a mask.
+    """Whether a row is a round of a pruning run whose network was also trained again: a mask.
 
     results: as `runs.collect` gives them. A round that was measured by a run of its own counts, too. Of a
-    pruning whose networks were never trained again no row does.
+    pruning run whose networks were never trained again no row does.
     """
     index, results = results.index, fill_defaults(results)
     is_round = results["curve"] == "pruned-tuned"
@@ -52,11 +58,17 @@ def retrained_rounds(results: pd.DataFrame) -> pd.Series:
     return pd.Series((is_round & results["test_error"].notna() & (found | own_run)).to_numpy(), index)
 
 
+def is_one_shot(rounds: pd.DataFrame) -> bool:
+    """Whether the pruning runs of these rounds removed everything in one. rounds: with the column round."""
+    numbers = rounds["round"].dropna()
+    return len(numbers) > 0 and numbers.max() <= 1
+
+
 def worth_timing(results: pd.DataFrame, rounds: int) -> pd.Series:
     """Whether a row's network is one to measure the latency of: a mask.
 
-    Every network that was trained, and of a pruning of so many rounds those that were trained again and about
-    every tenth part that was measured.
+    Every network that was trained, and of a pruning run of so many rounds those that were trained again and
+    about every tenth part that was measured.
     """
     tenth = (results["round"] % max(1, rounds // 10) == 0) & results["test_error"].notna()
     return (results["curve"] != "pruned-tuned") | tenth | retrained_rounds(results)
@@ -72,7 +84,7 @@ def target_sizes(results: pd.DataFrame) -> list[float]:
     """The sizes that were wanted, as shares of the whole network, from the networks that were trained.
 
     Networks of different curves within `NEAR` are of one size, two of one curve and seed of two.
-    What a pruning left is nearest to what was wanted, to a channel: its median is the size, if it is there.
+    What a pruning run left is nearest to what was wanted: its median is the size, if it is there.
     """
     results = fill_defaults(results)
     trained = results[results["ratio"].isna() & ~results["curve"].isin(["whole", "pruned-tuned"])]
@@ -112,25 +124,25 @@ def assign_cases(results: pd.DataFrame, *, every_round: bool = False) -> pd.Data
     results: as `runs.collect` gives them. Columns of the results, with `curve` as if channels went (as it
     was: `named`), and `share` (its parameters / the whole network's), `size` (the wanted share; NaN for what
     was pruned by a ratio), `missed` (share / size - 1). Networks without a test error are left out, and so
-    are the rounds of a pruning that were not trained again. every_round: but for those of a pruning of which
-    none was; then all of its rounds stand for the sizes that they have.
+    are rounds that were not trained again. every_round: all rounds of a pruning run none of whose were
+    stand for the sizes that they have.
     """
-    found = fill_defaults(results)
-    targets, full = np.array(target_sizes(found)), whole_params(found)
-    is_round, kept = found["curve"] == "pruned-tuned", retrained_rounds(found)
+    networks = fill_defaults(results)
+    targets, full = np.array(target_sizes(networks)), whole_params(networks)
+    is_round, kept = networks["curve"] == "pruned-tuned", retrained_rounds(networks)
     if every_round:
-        kept |= ~kept.groupby([found[name] for name in PRUNING], dropna=False).transform("any")
-    kept &= found["ratio"].isna()  # what became of a pruning by ratio is shown by budget
-    found = found[(kept | ~is_round) & found["test_error"].notna()].copy()
-    found["named"] = found["curve"]
-    found["curve"] = found["curve"].map(drop_sparse)
-    found["share"] = found["params"] / full if "params" in found else np.nan
-    by_size = found["ratio"].isna() & (found["curve"] != "whole")
-    found["size"] = found["share"].where(by_size).map(lambda share: _nearest(share, targets))
-    found.loc[found["curve"] == "whole", ["size", "ratio"]] = [1.0, np.nan]
-    found = found[found["size"].notna() | found["ratio"].notna()]
-    found["missed"] = (found["share"] / found["size"] - 1).round(9)
-    nearest_first = found.sort_values("missed", key=abs, kind="stable")
+        kept |= ~kept.groupby([networks[name] for name in PRUNING], dropna=False).transform("any")
+    kept &= networks["ratio"].isna()  # what was pruned by a ratio is shown by budget
+    networks = networks[(kept | ~is_round) & networks["test_error"].notna()].copy()
+    networks["named"] = networks["curve"]
+    networks["curve"] = networks["curve"].map(drop_sparse)
+    networks["share"] = networks["params"] / full if "params" in networks else np.nan
+    by_size = networks["ratio"].isna() & (networks["curve"] != "whole")
+    networks["size"] = networks["share"].where(by_size).map(lambda share: _nearest(share, targets))
+    networks.loc[networks["curve"] == "whole", ["size", "ratio"]] = [1.0, np.nan]
+    networks = networks[networks["size"].notna() | networks["ratio"].notna()]
+    networks["missed"] = (networks["share"] / networks["size"] - 1).round(9)
+    nearest_first = networks.sort_values("missed", key=abs, kind="stable")
     return nearest_first.drop_duplicates(["curve", *CASE, "seed"]).sort_index()
 
 
@@ -146,7 +158,7 @@ def same_run_as(networks: pd.DataFrame) -> pd.Series:
     """For every network the curve in which the same run stands already, at the same case, or "".
 
     networks: columns curve, run, longer, seed, as `assign_cases` or `fill_defaults` gives them. Curves come
-    in the order of `NAMES`. Another length of training is another case, even where a longer budget of the
+    in the order of `CURVES`. Another length of training is another case, even where a longer budget of the
     shorter one is the same run.
     """
     trained = sort_curves(networks[~networks["curve"].isin(["whole", "pruned-tuned"])])
@@ -155,14 +167,14 @@ def same_run_as(networks: pd.DataFrame) -> pd.Series:
 
 
 def sort_curves(networks: pd.DataFrame) -> pd.DataFrame:
-    """The rows by curve in the order of `NAMES`, otherwise as they were."""
-    rank = {curve: i for i, curve in enumerate(NAMES)}
+    """The rows by curve in the order of `CURVES`, otherwise as they were."""
+    rank = {curve: i for i, curve in enumerate(CURVES)}
     return networks.sort_values(
         "curve", kind="stable", key=lambda curve: curve.map(rank).fillna(len(rank)).astype(int)
     )
 
 
-def scratch_b_epochs(results: pd.DataFrame) -> str:
+def scratch_b_in_words(results: pd.DataFrame) -> str:
     """How many epochs Scratch-B took, in words, from what was spent: a cap's, or what the compute bought.
 
     A cap is what kept the compute of the whole network's training from buying one epoch more. Networks

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from horticulture.analysis import statistics
+from horticulture.analysis.curves import BUDGET_CURVES, CURVES, SCALED_CURVES
 from horticulture.analysis.statistics import Difference
 from horticulture.analysis.tables.cases import CASE, MISSED, NEAR, assign_cases
-from horticulture.analysis.tables.names import BUDGETS, FAMILIES
 
 Answers = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -19,16 +19,14 @@ VERDICT_COLUMNS = [
     *("p", "p_adjusted", "margin", "verdict", "verdict_alone", "seeds_needed"),
     *("test_error_se", "test_error_se_one", "size_miss"),
 ]
-# What begins with weights of the network that was pruned: these share something, seed by seed.
-OF_WHOLE = {"fine-tuned", "lr-rewound", "weights-rewound", "compressed", "random-channels", "pruned-tuned"}
 
 
 def comparisons() -> list[tuple[str, str]]:
     """(curve, against) of every comparison that makes sense, what decides first.
 
     What was trained from scratch against the tuned network of its round and against the rewound one; every
-    budget against `fine-tuned`, `lr-rewound` and `whole`; families against all of these of their size, and
-    against each other.
+    budget against `fine-tuned`, `lr-rewound` and `whole`; networks made by rule against the pruned ones of
+    their size, and against each other.
     """
     pairs = [
         ("pruned-scratch", "pruned-tuned"),
@@ -36,11 +34,11 @@ def comparisons() -> list[tuple[str, str]]:
         ("scratch-b", "lr-rewound"),
     ]
     for against in ("lr-rewound", "fine-tuned", "whole"):
-        pairs += [(curve, against) for curve in BUDGETS if curve != against]
+        pairs += [(curve, against) for curve in BUDGET_CURVES if curve != against]
     pairs.remove(("fine-tuned", "lr-rewound"))  # the other way round it is there
     for against in ("pruned-scratch", "pruned-tuned", "lr-rewound"):
-        pairs += [(family, against) for family in FAMILIES]
-    return list(dict.fromkeys([*pairs, *itertools.combinations(FAMILIES, 2)]))
+        pairs += [(curve, against) for curve in SCALED_CURVES]
+    return list(dict.fromkeys([*pairs, *itertools.combinations(SCALED_CURVES, 2)]))
 
 
 class Sides(NamedTuple):
@@ -65,7 +63,7 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
     Returns a row a pair and case (criterion, ratio or size, length of training). `difference` in points
     (negative: `curve` has the lower error), `low` and `high` of its 95 % interval, `test`: paired by seed
     where both sides begin with weights of one base, else Welch's: a shape alone is too little to share.
-    `verdict` holds beside all other cases of the pair (Holm: `statistics.family_verdicts`), `verdict_alone`
+    `verdict` holds beside all other cases of the pair (Holm: `statistics.holm_verdicts`), `verdict_alone`
     for itself. `seeds_needed`: about how many seeds would tell in four studies of five, if difference and
     spread are what they seem. `test_error_se`: what another test set would change, clustered by
     source (points); `test_error_se_one`: the same between one network of either side. `size_miss`: by how
@@ -151,51 +149,38 @@ def _sides(case: pd.DataFrame, other: pd.DataFrame, penalised: set[str]) -> Side
     both = a.index.intersection(b.index)
     same = [seed for seed in both if a.at[seed, "run"] == b.at[seed, "run"]]
     a, b, both = a.drop(same), b.drop(same), both.drop(same)
-    curves = {str(case["curve"].iloc[0]), str(other["curve"].iloc[0])}
+    curve, against = str(case["curve"].iloc[0]), str(other["curve"].iloc[0])
     criterion, base = str(case["criterion"].iloc[0]), str(other["criterion"].iloc[0])
-    if "whole" in curves:
+    if against == "whole":
         of_base = base == (criterion if criterion.split(" (")[0] in penalised else "")
-        paired = bool(curves & OF_WHOLE) and of_base
+        paired = CURVES[curve].inherits and of_base
     else:
-        paired = curves <= OF_WHOLE and criterion == base
+        paired = CURVES[curve].inherits and CURVES[against].inherits and criterion == base
     return Sides(a.loc[both], b.loc[both], True) if paired else Sides(a, b, False)
 
 
 def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
-    """The rows of one pair of curves: a family of tests, one for each case."""
+    """The rows of one pair of curves, one for each case: tests that are made together."""
     differences = [sides.difference for sides in pair]
     adjusted = statistics.holm([one.p for one in differences])
-    together = statistics.family_verdicts(differences, margin)
+    together = statistics.holm_verdicts(differences, margin)
     rows = []
     for sides, difference, p, verdict in zip(pair, differences, adjusted, together, strict=True):
         here, there = sides.a.iloc[0], sides.b.iloc[0]
         whole = there["curve"] == "whole"
         miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
-        error, error_one = _test_set_errors(sides, answers)
-        rows.append(
-            {
-                "criterion": here["criterion"] or ("" if whole else there["criterion"]),
-                "ratio": there["ratio"] if pd.isna(here["ratio"]) else here["ratio"],
-                "size": sides.a["share"].mean() if pd.isna(here["size"]) else here["size"],
-                "longer": here["longer"],
-                "curve": here["curve"],
-                "against": there["curve"],
-                "test": "paired" if sides.paired else "welch",
-                "difference": difference.mean,
-                "low": difference.low,
-                "high": difference.high,
-                "n": difference.n,
-                "p": difference.p,
-                "p_adjusted": p,
-                "margin": margin,
-                "verdict": verdict,
-                "verdict_alone": statistics.equivalence_verdict(difference, margin),
-                "seeds_needed": _seeds_needed(sides, difference, margin, len(pair)),
-                "test_error_se": error,
-                "test_error_se_one": error_one,
-                "size_miss": miss if not whole and abs(miss) > 100 * MISSED else np.nan,
-            }
+        row = (
+            here["criterion"] or ("" if whole else there["criterion"]),
+            there["ratio"] if pd.isna(here["ratio"]) else here["ratio"],
+            sides.a["share"].mean() if pd.isna(here["size"]) else here["size"],
+            *(here["longer"], here["curve"], there["curve"], "paired" if sides.paired else "welch"),
+            *(difference.mean, difference.low, difference.high, difference.n),
+            *(difference.p, p, margin, verdict, statistics.equivalence_verdict(difference, margin)),
+            _seeds_needed(sides, difference, margin, len(pair)),
+            *_test_set_errors(sides, answers),
+            miss if not whole and abs(miss) > 100 * MISSED else np.nan,
         )
+        rows.append(dict(zip(VERDICT_COLUMNS, row, strict=True)))
     return rows
 
 

@@ -3,25 +3,23 @@
 import pandas as pd
 
 from horticulture.analysis import statistics
-from horticulture.analysis.tables.cases import fill_defaults, scratch_b_epochs
+from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label
+from horticulture.analysis.tables.cases import fill_defaults, scratch_b_in_words
 from horticulture.analysis.tables.comparisons import Answers, verdicts
-from horticulture.analysis.tables.names import (
-    MORE_EPOCHS,
+from horticulture.analysis.tables.wording import (
     capitalize,
     case_name,
     count,
-    criterion_suffix,
     join_words,
-    label,
     signed,
     times,
 )
 from horticulture.errors import InputError
 
-FEW = 8  # cases that are named one by one
+NAMED = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
-FRESH = ("pruned-scratch", "scratch-b")  # shapes with new weights
-KEPT = ("pruned-tuned", "lr-rewound", "fine-tuned")  # and networks that kept those of the whole
+NEW_WEIGHTS = ("pruned-scratch", "scratch-b")  # shapes with new weights
+KEPT_WEIGHTS = ("pruned-tuned", "lr-rewound", "fine-tuned")  # and networks that kept those of the whole
 DEPENDS, ONCE = "depends", "once"  # verdicts on a case at several lengths of training
 
 
@@ -30,7 +28,7 @@ def summarize(results: pd.DataFrame, margin: float, answers: Answers | None = No
 
     results, margin, answers: as for `verdicts`.
     """
-    found, epochs = verdicts(results, margin, answers), scratch_b_epochs(results)
+    found, epochs = verdicts(results, margin, answers), scratch_b_in_words(results)
     pairs = found[["curve", "against"]].drop_duplicates().itertuples(index=False)
     sentences = [describe_verdicts(found, curve, against, epochs) for curve, against in pairs]
     if not sentences:
@@ -43,9 +41,9 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
 
     A shape from scratch against the network that kept its weights: tuned in the pruning if there is such a
     pair, else rewound, else fine-tuned. verdicts: as `tables.verdicts` returns them, what decides first.
-    epochs: as `scratch_b_epochs` says. Markdown, for any number of seeds, and where nothing was compared.
+    epochs: as `scratch_b_in_words` says. Markdown, for any number of seeds, and where nothing was compared.
     """
-    pairs = verdicts[verdicts["curve"].isin(FRESH) & verdicts["against"].isin(KEPT)]
+    pairs = verdicts[verdicts["curve"].isin(NEW_WEIGHTS) & verdicts["against"].isin(KEPT_WEIGHTS)]
     if pairs.empty:
         return (
             "**Not asked here.** No pruned shape was trained from scratch beside the network that kept its "
@@ -105,7 +103,7 @@ def describe_verdicts(
     cases which side has the lower mean; how many seeds there were and would tell. A case that was also
     trained longer counts as what it is at both lengths. Where the lower mean changes sides, or two verdicts
     differ, it depends on the length; where only one length has a verdict, it is decided at one only.
-    verdicts: as `tables.verdicts` returns them. epochs: as `scratch_b_epochs` says. Raises InputError if
+    verdicts: as `tables.verdicts` returns them. epochs: as `scratch_b_in_words` says. Raises InputError if
     there is no verdict on this pair of curves.
     """
     pair = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
@@ -176,7 +174,7 @@ def _signs(case: pd.DataFrame) -> set[int]:
 
 def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str:
     """Where which side, by name, has the lower mean error, and by how much."""
-    few = len(cases) <= FEW
+    few = len(cases) <= NAMED
     sides: dict[tuple[int, ...], dict[str, pd.DataFrame]] = {}
     for name, case in cases.items():
         signs = _signs(case)

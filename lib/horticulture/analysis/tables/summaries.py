@@ -7,28 +7,9 @@ import numpy as np
 import pandas as pd
 
 from horticulture.analysis import statistics
-from horticulture.analysis.tables.cases import (
-    CASE,
-    MISSED,
-    assign_cases,
-    fill_defaults,
-    same_run_as,
-    scratch_b_epochs,
-    sort_curves,
-    target_sizes,
-)
-from horticulture.analysis.tables.names import (
-    MORE_EPOCHS,
-    capitalize,
-    case_name,
-    criterion_suffix,
-    drop_sparse,
-    join_words,
-    label,
-    short_label,
-    signed,
-    times,
-)
+from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, drop_sparse, label, short_label
+from horticulture.analysis.tables import cases
+from horticulture.analysis.tables.wording import capitalize, case_name, join_words, signed, times
 
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
@@ -39,12 +20,12 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     table of their own: `error_by_budget`. Where there is Scratch-B, every network also says what it spent:
     `18.4 (0.57 of the compute)`.
     """
-    epochs, results = scratch_b_epochs(results), fill_defaults(results)
+    epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     results = results[results["ratio"].isna()]
-    networks = sort_curves(assign_cases(results, every_round=True))
+    networks = cases.sort_curves(cases.assign_cases(results, every_round=True))
     if networks.empty:
         return pd.DataFrame()
-    sizes = [*target_sizes(results), 1.0]
+    sizes = [*cases.target_sizes(results), 1.0]
     with_shares = networks["curve"].isin(["scratch-b", "scratch-b-all"]).any()
     heads = [f"{100 * size:.0f} %" for size in sizes]
     if len(set(heads)) < len(heads):
@@ -69,11 +50,11 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
     that training took, the search for the shape not counted: `9.1 ± 0.3 (0.57 of the compute)`. A budget
     that comes to the same runs as another has no number of its own (`= Scratch-E`).
     """
-    networks = assign_cases(results)
+    networks = cases.assign_cases(results)
     networks = networks[networks["ratio"].notna()]
     if networks.empty:
         return pd.DataFrame()
-    networks = networks.assign(same_run_as=same_run_as(networks))
+    networks = networks.assign(same_run_as=cases.same_run_as(networks))
 
     def entry(here: pd.DataFrame) -> str:
         others, errors = set(here["same_run_as"]), here["test_error"]
@@ -84,7 +65,7 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
 
     index = ["criterion", "ratio", *(["longer"] if networks["longer"].nunique() > 1 else [])]
     table = _pivot(networks, index, "curve", entry)
-    return table.set_axis([label(curve, epochs=scratch_b_epochs(results)) for curve in table], axis=1)
+    return table.set_axis([label(curve, epochs=cases.scratch_b_in_words(results)) for curve in table], axis=1)
 
 
 def _pivot(
@@ -166,7 +147,7 @@ def drop_budgets(results: pd.DataFrame) -> pd.DataFrame:
 
 def notes(results: pd.DataFrame) -> list[str]:
     """What a reader of the tables should know, a sentence each: same runs, missed sizes, machines."""
-    results = fill_defaults(results)
+    results = cases.fill_defaults(results)
     sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
         kinds = results[column].replace("", np.nan).dropna().unique() if column in results else []
@@ -179,16 +160,16 @@ def notes(results: pd.DataFrame) -> list[str]:
 
 def _describe_duplicates(results: pd.DataFrame) -> list[str]:
     """A sentence for every curve of which some networks, or all, are those of another curve."""
-    networks, epochs = assign_cases(results), scratch_b_epochs(results)
-    networks = networks.assign(same_run_as=same_run_as(networks))
+    networks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
+    networks = networks.assign(same_run_as=cases.same_run_as(networks))
     sentences = []
     for (curve, other), same in networks[networks["same_run_as"] != ""].groupby(
         ["curve", "same_run_as"], sort=False
     ):
-        cases = networks[networks["curve"] == curve].groupby(CASE, sort=False, dropna=False)["same_run_as"]
-        shared = {case: len(runs) for case, runs in cases if (runs == other).any()}
+        places = networks[networks["curve"] == curve].groupby(cases.CASE, sort=False, dropna=False)
+        shared = {case: len(runs) for case, runs in places["same_run_as"] if (runs == other).any()}
         where = "everywhere"
-        if len(shared) < len(cases):
+        if len(shared) < len(places):
             where = f"at {join_words(case_name(*case) for case in shared)}"
         if len(same) < sum(shared.values()):
             where = f"with some seeds {where}"
@@ -200,17 +181,17 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
 
 
 def _missed_sizes(results: pd.DataFrame) -> list[str]:
-    networks = assign_cases(results)
+    networks = cases.assign_cases(results)
     if not networks["curve"].eq("pruned-scratch").any():
         return []
     networks = networks[networks["curve"] != "pruned-tuned"]
     means = networks.groupby(["curve", "size"], sort=False)["missed"].mean()
     sentences = []
-    for curve, missed in means[means.abs() > MISSED].groupby("curve", sort=False):
+    for curve, missed in means[means.abs() > cases.MISSED].groupby("curve", sort=False):
         where = join_words(
             f"{100 * miss:+.1f} % parameters at {100 * size:.0f} %" for (_, size), miss in missed.items()
         ).replace("-", "−")
-        named = capitalize(label(str(curve), epochs=scratch_b_epochs(results)))
+        named = capitalize(label(str(curve), epochs=cases.scratch_b_in_words(results)))
         sentences.append(f"{named} misses the pruned shapes' size: {where}.")
     return sentences
 
@@ -221,9 +202,9 @@ def describe_best(results: pd.DataFrame) -> list[str]:
     Pruned and tuned networks included; means of the table, no test: `describe_verdicts` says what the seeds
     can tell. First what longer training did to each network that had it.
     """
-    epochs, results = scratch_b_epochs(results), fill_defaults(results)
-    networks = assign_cases(results[results["ratio"].isna()])
-    networks = networks[same_run_as(networks) == ""]
+    epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
+    networks = cases.assign_cases(results[results["ratio"].isna()])
+    networks = networks[cases.same_run_as(networks) == ""]
     usual = networks["longer"].min()
     means = networks.groupby(["size", "longer", "curve", "criterion"])["test_error"].mean().sort_values()
     sentences = []

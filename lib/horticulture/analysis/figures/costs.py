@@ -9,27 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from horticulture.analysis.figures.style import (
-    BLACK,
-    CRITERION_COLORS,
-    CURVES,
-    GREY,
-    HOLLOW,
-    INDIGO,
-    CurveStyle,
-    legend_below,
-)
-from horticulture.analysis.tables.cases import (
-    assign_cases,
-    fill_defaults,
-    retrained_rounds,
-    same_run_as,
-    scratch_b_epochs,
-)
-from horticulture.analysis.tables.names import join_words, label, times
+from horticulture.analysis.curves import BLACK, CRITERION_COLORS, DRAWN, GREY, INDIGO, Curve, label
+from horticulture.analysis.figures.style import HOLLOW, legend_below
+from horticulture.analysis.tables import cases
+from horticulture.analysis.tables.wording import join_words, times
 
 LINES = ["-", "--", ":", "-."]  # where there are more criteria than colours
-FEW = 3  # rounds of a pruning that are drawn as points, without a line between them
+POINTS_ONLY = 3  # rounds of a pruning run, at most, between which there is no line
 LATENCY = "latency_"  # columns of milliseconds; their batch size follows
 
 COSTS = {
@@ -46,19 +32,19 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
     results: columns curve, criterion, seed, params, test_error and `cost`, and where there are any longer,
     run, round and ratio; rows without an error are left out. cost: params, macs, train_macs or latency_BATCH
     (ms).
-    Of a pruning every round that was measured is a dot; the outlined marks are means of the rounds that were
+    Every measured round of a pruning run is a dot; the outlined marks are means of the rounds that were
     retrained. What was trained longer than the rest is hollow, with an arrow from what was not. A run that
     stands in two curves is drawn in the first. The y-axis ends a little above the worst of these, so that the
-    last ruins of a pruning do not flatten everything else. A curve has a colour; if there are several
+    last ruins of a pruning run do not flatten everything else. A curve has a colour; if there are several
     criteria, these have the colours, and a curve is known by its marker.
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     criteria = list(dict.fromkeys(results.loc[results["criterion"] != "", "criterion"]))
-    found = fill_defaults(results).dropna(subset=[cost, "test_error"])
-    marks = assign_cases(found)
-    marks, epochs = marks.assign(double=same_run_as(marks) != ""), scratch_b_epochs(found)
-    for curve, look in CURVES.items():
-        for criterion, one in found[found["curve"] == curve].groupby("criterion"):
+    results = cases.fill_defaults(results).dropna(subset=[cost, "test_error"])
+    marks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
+    marks = marks.assign(double=cases.same_run_as(marks) != "")
+    for curve, look in DRAWN.items():
+        for criterion, networks in results[results["curve"] == curve].groupby("criterion"):
             line = "-"
             if criterion and len(criteria) > 1:
                 again, place = divmod(criteria.index(criterion), len(CRITERION_COLORS))
@@ -66,22 +52,23 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
             elif criterion and curve == "whole":
                 look = look._replace(color=INDIGO)
             mine = marks[(marks["named"] == curve) & (marks["criterion"] == criterion)]
-            name = label(curve, str(criterion), network, epochs)
+            name = label(curve, str(criterion), network, epochs=epochs, one_shot=cases.is_one_shot(networks))
             if curve == "pruned-tuned":
-                _rounds(one[one["longer"] == found["longer"].min()], cost, look, line, name, ax)
-                _means(mine, cost, look._replace(marker="o"), "", None, ax)
+                rounds = networks[networks["longer"] == results["longer"].min()]
+                _draw_rounds(rounds, cost, look, line, name, ax)
+                _draw_means(mine, cost, look._replace(marker="o"), "", None, ax)
             else:
-                _means(mine, cost, look, line, name, ax)
-    scratch = marks.loc[marks["curve"] != "whole", "test_error"]
-    _error_limits(scratch if len(scratch) else found["test_error"], found["test_error"].min(), ax)
+                _draw_means(mine, cost, look, line, name, ax)
+    retrained = marks.loc[marks["curve"] != "whole", "test_error"]
+    _limit_errors(retrained if len(retrained) else results["test_error"], results["test_error"].min(), ax)
     if cost in COSTS:
-        ax.set_xlim(0, 1.04 * found[cost].max())
+        ax.set_xlim(0, 1.04 * results[cost].max())
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.xaxis.set_major_locator(MaxNLocator(7))
     batch = cost.removeprefix(LATENCY)
     ax.set_xlabel(COSTS.get(cost, f"latency of a batch of {batch} (ms)" if batch != cost else cost))
     ax.set_ylabel("test error (%)")
-    _legend(marks, (marks["curve"] == "pruned-tuned").any(), ax)
+    _explain_marks(marks, (marks["curve"] == "pruned-tuned").any(), ax)
     return ax
 
 
@@ -107,7 +94,7 @@ def error_against_costs(results: pd.DataFrame, network: str) -> Figure:
     return figure
 
 
-def _means(marks: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: str | None, ax: Axes) -> None:
+def _draw_means(marks: pd.DataFrame, cost: str, look: Curve, line: str, name: str | None, ax: Axes) -> None:
     """One curve: means over seeds by size, joined; seeds faint; what was trained longer hollow, beside it."""
     if marks.empty or marks["double"].all():
         return
@@ -123,50 +110,54 @@ def _means(marks: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: st
         usual[cost], usual["test_error"], linestyle="" if star else line, linewidth=1.8, markevery=shown,
         label=name, **style,
     )  # fmt: skip
-    for _, one in means[(means["longer"] > usual["longer"].min()) & ~means["double"]].iterrows():
-        alike = usual[(usual["ratio"] == one["ratio"]) | (usual["ratio"].isna() & pd.isna(one["ratio"]))]
-        if len(alike):
-            near = alike.loc[(alike["size"] - one["size"]).abs().fillna(0).idxmin()]
-            _arrow((near[cost], near["test_error"]), (one[cost], one["test_error"]), look.color, ax)
+    for _, mean in means[(means["longer"] > usual["longer"].min()) & ~means["double"]].iterrows():
+        once = usual[usual["ratio"].isna() if pd.isna(mean["ratio"]) else usual["ratio"] == mean["ratio"]]
+        if len(once):
+            near = once.loc[(once["size"] - mean["size"]).abs().fillna(0).idxmin()]
+            start, end = ((point[cost], point["test_error"]) for point in (near, mean))
+            _draw_arrow(start, end, size, look.color, ax)
         above: dict[str, Any] = {**style, **HOLLOW, "markeredgecolor": look.color, "zorder": 6}
-        ax.plot([one[cost]], [one["test_error"]], linestyle="", **above)
+        ax.plot([mean[cost]], [mean["test_error"]], linestyle="", **above)
     if marks["seed"].nunique() > 1:
-        for longer, some in marks[~marks["double"]].groupby("longer"):
+        for longer, seeds in marks[~marks["double"]].groupby("longer"):
             hollow = HOLLOW if longer > usual["longer"].min() else {}
             if outlined and not hollow:  # they are dots already, as rounds
                 continue
             faint: dict[str, Any] = {**look.style, **hollow, "alpha": 0.35, "markersize": 6 if star else 4}
-            ax.plot(some[cost], some["test_error"], linestyle="", zorder=7 if hollow else 2, **faint)
+            ax.plot(seeds[cost], seeds["test_error"], linestyle="", zorder=7 if hollow else 2, **faint)
 
 
-def _arrow(start: tuple[float, float], end: tuple[float, float], color: str, ax: Axes) -> None:
-    """An arrow between two marks, bent another way than those that begin near it."""
+def _draw_arrow(
+    start: tuple[float, float], end: tuple[float, float], size: float, color: str, ax: Axes
+) -> None:
+    """An arrow between two marks of that size, on another side than the one before it in the same place."""
     beside = sum(abs(other.get_position()[0] / start[0] - 1) < 0.1 for other in ax.texts)
-    bent = f"arc3,rad={0.1 * (beside + 1) * (-1) ** beside}"
-    arrow = {"arrowstyle": "->", "color": color, "linewidth": 0.8, "shrinkA": 4, "shrinkB": 4}
-    ax.annotate("", xy=end, xytext=start, arrowprops=arrow | {"connectionstyle": bent}, zorder=2)
+    bend = (0.25 + 0.15 * beside) * (-1) ** beside
+    arrow = {"arrowstyle": "->", "connectionstyle": f"arc3,rad={bend}", "color": color, "linewidth": 0.8}
+    arrow |= {"shrinkA": size / 2 + 1, "shrinkB": size / 2 + 1}
+    ax.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=2)
 
 
-def _rounds(rounds: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: str, ax: Axes) -> None:
-    """The course of a pruning: every round that was measured, a thin line a seed."""
-    few = rounds.groupby("seed").size().max() <= FEW if len(rounds) else True
+def _draw_rounds(rounds: pd.DataFrame, cost: str, look: Curve, line: str, name: str, ax: Axes) -> None:
+    """The course of a pruning run: every round that was measured, a thin line a seed."""
+    few = rounds.groupby("seed").size().max() <= POINTS_ONLY if len(rounds) else True
     if few or cost not in COSTS:  # one-shot pruning has no course; latencies do not fall with the rounds
         line = ""
-    for i, (_, one) in enumerate(rounds.sort_values("round").groupby("seed")):
+    for i, (_, seed) in enumerate(rounds.sort_values("round").groupby("seed")):
         ax.plot(
-            one[cost], one["test_error"], linestyle=line, linewidth=0.7, markersize=9 if few else 4,
+            seed[cost], seed["test_error"], linestyle=line, linewidth=0.7, markersize=9 if few else 4,
             alpha=0.8, label=name if i == 0 else None, **look.style,
         )  # fmt: skip
 
 
-def _error_limits(errors: pd.Series, lowest: float, ax: Axes) -> None:
-    """A y-axis for errors down to the lowest: those that are much higher than `errors` are cut off."""
-    span = errors.max() - lowest
-    ax.set_ylim(max(0, lowest - 0.12 * span), errors.max() + 0.25 * span + 0.5)
+def _limit_errors(errors: pd.Series, lowest: float, ax: Axes) -> None:
+    """A y-axis from the lowest error to the highest of these: higher ones are cut off."""
+    margin = 0.06 * (errors.max() - lowest) + 0.2
+    ax.set_ylim(max(0, lowest - margin), errors.max() + margin)
 
 
-def _legend(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
-    """The curves, then what outlines and hollow marks mean."""
+def _explain_marks(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
+    """A legend of the curves, then of what outlines and hollow marks mean."""
     handles, labels = ax.get_legend_handles_labels()
     mark: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 6.5}
     if outlined:
@@ -184,29 +175,30 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     results: columns curve, criterion, ratio, params, train_macs, test_error, and where there are any longer,
     run and round; a point for every network that was trained, by curve, hollow if longer than the rest. The
-    rounds of a pruning are small points; rows without an error are left out.
+    rounds of a pruning run are small points; rows without an error are left out.
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
-    results = fill_defaults(results).dropna(subset=["test_error"])
-    results, epochs = results.assign(double=same_run_as(results) != ""), scratch_b_epochs(results)
+    results = cases.fill_defaults(results).dropna(subset=["test_error"])
+    results = results.assign(double=cases.same_run_as(results) != "")
+    epochs = cases.scratch_b_in_words(results)
     rounds = results["curve"] == "pruned-tuned"
-    shown = results.loc[~rounds | retrained_rounds(results), "test_error"]
+    shown = results.loc[~rounds | cases.retrained_rounds(results), "test_error"]
     round_size = 3 if rounds.sum() > 100 else 7
-    for curve, look in CURVES.items():
+    for curve, look in DRAWN.items():
         networks = results[(results["curve"] == curve) & ~results["double"]]
         size = {"whole": 15, "pruned-tuned": round_size}.get(curve, 6)
-        for longer, some in networks.groupby("longer"):
+        name: str | None = label(curve, epochs=epochs, one_shot=cases.is_one_shot(networks))
+        for longer, points in networks.groupby("longer"):
             hollow = HOLLOW if longer > results["longer"].min() else {}
             style: dict[str, Any] = {**look.style, **hollow, "markersize": size}
-            name = None if hollow else label(curve, epochs=epochs)
             ax.plot(
-                some["train_macs"], some["test_error"], linestyle="", label=name, alpha=0.75,
-                zorder=2.5 if curve == "whole" else 2, **style,
+                points["train_macs"], points["test_error"], linestyle="", label=None if hollow else name,
+                alpha=0.75, zorder=2.5 if curve == "whole" else 2, **style,
             )  # fmt: skip
-    _error_limits(shown, results["test_error"].min(), ax)
+    _limit_errors(shown, results["test_error"].min(), ax)
     ax.set_xlim(left=0)
     ax.set_xlabel(COSTS["train_macs"])
     ax.set_ylabel("test error (%)")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    _legend(results, False, ax)
+    _explain_marks(results, False, ax)
     return ax

@@ -1,0 +1,125 @@
+"""The curves of a study: what each is called, how it is drawn, and where its weights come from.
+
+The order is that of tables and legends. The colours are Okabe and Ito's, with Tol's wine and indigo, which
+colour-blind people can tell apart; every curve also has a marker of its own, for print.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+BLACK, ORANGE, SKY, GREEN, BLUE = "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2"
+VERMILION, PURPLE, GREY, WINE, INDIGO = "#D55E00", "#CC79A7", "#999999", "#882255", "#332288"
+CRITERION_COLORS = (BLUE, VERMILION, SKY, WINE, INDIGO, GREEN, PURPLE, ORANGE, GREY)
+HALF = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgewidth": 1.2}
+
+
+class Curve(NamedTuple):
+    """A curve.
+
+    label: a template. `{criterion}`, `{network}`, `{narrower}` and `{shallower}` are filled in, or left out
+    where something else says them; `{epochs}` is what Scratch-B came to, `{tuned}` when it was
+    fine-tuned. color: empty for what stands in tables only. marker: matplotlib's, (points, 1, angle) a star.
+    """
+
+    label: str
+    color: str = ""
+    marker: str | tuple[int, int, int] = ""
+    inherits: bool = False  # whether it begins with weights of the network that was pruned
+    half: bool = False  # whether the marker is half filled
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """Colour and marker as keyword arguments of `Axes.plot`."""
+        return {"color": self.color, "marker": self.marker, **(HALF if self.half else {})}
+
+
+BUDGET_CURVES = {  # what a pruning run left, trained again
+    "pruned-scratch": Curve("{criterion} shape from scratch (Scratch-E)", BLUE, "o"),
+    "scratch-b": Curve("{criterion} shape from scratch, {epochs} (Scratch-B)", SKY, "X"),
+    "scratch-b-all": Curve(
+        "{criterion} shape from scratch, {epochs} plus tuning's (Scratch-B, all)", WINE, "8"
+    ),
+    "fine-tuned": Curve("{criterion}-pruned, fine-tuned", VERMILION, "v", inherits=True),
+    "lr-rewound": Curve("{criterion}-pruned, learning rate rewound", ORANGE, ">", inherits=True),
+    "weights-rewound": Curve("{criterion}-pruned, weights rewound", PURPLE, "<", inherits=True),
+    "sliced": Curve("{criterion} shape from a slice of a wide initialisation", GREEN, "d"),
+    "random-channels": Curve(
+        "{criterion}-pruned widths, random channels, fine-tuned", INDIGO, (4, 1, 0), inherits=True
+    ),
+    "shuffled": Curve("{criterion}-pruned widths shuffled, from scratch", BLACK, "p"),
+    "reselected": Curve("{criterion} shape from scratch, channels selected evenly", GREY, (5, 1, 0)),
+    "compressed": Curve("{criterion}-pruned, compressed", inherits=True),
+}
+SCALED_CURVES = {  # networks of other sizes, made by rule
+    "width": Curve("narrower {narrower} from scratch", ORANGE, "s"),
+    "depth": Curve("shallower {shallower} from scratch", SKY, "P"),
+    "bottleneck": Curve("bottleneck {network} from scratch", GREEN, "D"),
+    "copycat": Curve("{criterion} copycat from scratch", PURPLE, "^"),
+    "guided": Curve("{criterion}-guided {network} from scratch", WINE, "h"),
+    "transferred": Curve("{criterion}-guided by another network, from scratch", INDIGO, (3, 1, 0)),
+    "uniform": Curve("uniform {network} from scratch", BLACK, (6, 1, 0)),
+}
+SPARSE = "sparse-"  # before the name of a curve of networks without single weights
+CURVES = {
+    "whole": Curve("unpruned {network}", BLACK, "*"),
+    "pruned-tuned": Curve("{criterion}-pruned {network}, {tuned}", VERMILION, ".", inherits=True),
+    **BUDGET_CURVES,
+    **SCALED_CURVES,
+    **{
+        SPARSE + name: curve._replace(label=f"{curve.label}, single weights", half=True)
+        for name, curve in BUDGET_CURVES.items()
+    },
+}
+DRAWN = {name: curve for name, curve in CURVES.items() if curve.color}
+
+MORE_EPOCHS = "more epochs"  # of Scratch-B, where nothing says how many
+SPELLINGS = {
+    **{"wrn": "WRN", "vgg": "VGG", "resnet": "ResNet", "preresnet": "PreResNet"},
+    **{"densenet": "DenseNet", "densenet-bc": "DenseNet-BC"},
+}
+
+
+def drop_sparse(curve: str) -> str:
+    """The name of the same curve where channels went, not single weights."""
+    return curve.removeprefix(SPARSE)
+
+
+def label(
+    curve: str,
+    criterion: str = "",
+    network: str = "",
+    *,
+    epochs: str = MORE_EPOCHS,
+    one_shot: bool = False,
+) -> str:
+    """What a curve is called: `L1 shape from scratch (Scratch-E)`; a curve without a name keeps its own.
+
+    criterion, network: as the results and the parameters name them, or nothing where they are said elsewhere;
+    a criterion that the label has no place for is put behind it. epochs: as `cases.scratch_b_in_words` says.
+    one_shot: whether all was removed in one round.
+    """
+    template = CURVES[curve].label if curve in CURVES else f"{curve} {{criterion}}"
+    narrower = shallower = network
+    if parts := re.fullmatch(rf"({'|'.join(SPELLINGS)})-(\d+)(-\d+)?", network):
+        family, depth, width = SPELLINGS[parts[1]], parts[2], parts[3] or ""
+        network = narrower = shallower = f"{family}-{depth}{width}"
+        if width:
+            narrower, shallower = f"{family}-{depth}-k", f"{family}-d{width}"
+    name = template.format(
+        **{"criterion": criterion[:1].upper() + criterion[1:], "network": network, "epochs": epochs},
+        **{"narrower": narrower, "shallower": shallower},
+        tuned="one-shot" if one_shot else "tuned each round",
+    )
+    name = re.sub(r"\s+(?=[ ,]|$)", "", name).lstrip(" -,")
+    return name + (criterion_suffix(criterion) if "{criterion}" not in template else "")
+
+
+def criterion_suffix(criterion: str) -> str:
+    """A criterion behind a name: ` (l1)`, or `, l1 (global)` where it has brackets of its own."""
+    return f", {criterion}" if "(" in criterion else f" ({criterion})" if criterion else ""
+
+
+def short_label(curve: str) -> str:
+    """The field's short name, where a curve has one: `Scratch-B`; else its label."""
+    short = re.search(r"\((.+)\)", CURVES[curve].label) if curve in CURVES else None
+    return short[1] if short else label(curve)

@@ -1,0 +1,46 @@
+"""Words that the tables, the sentences and the figures share."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+
+def case_name(
+    criterion: str, ratio: float, size: float = 1.0, longer: float = 1.0, separator: str = " "
+) -> str:
+    """What a case is called: `12 %`, or `l1 −50 %`; where it was trained longer, how long."""
+    removed = f"−{100 * ratio:.0f} %" if ratio else "all zeros"
+    parts = [percent(size)] if pd.isna(ratio) else [criterion, removed]
+    parts += [] if longer == 1 else [f"({times(longer)} as long)"]
+    return separator.join(filter(None, parts))
+
+
+def percent(share: float) -> str:
+    """`12 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def count(number: int, thing: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def signed(points: float) -> str:
+    """`+2.1`, `−0.4`, `0.0`: a difference, with a sign that can be read."""
+    return f"{points:+.1f}".replace("-", "−") if abs(points) >= 0.05 else "0.0"
+
+
+def times(longer: float) -> str:
+    """`twice`, `3 times`."""
+    return "twice" if longer == 2 else f"{longer:g} times"
+
+
+def join_words(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def capitalize(text: str) -> str:
+    """As at the beginning of a sentence; the rest keeps its capitals."""
+    return text[:1].upper() + text[1:]
