@@ -11,7 +11,7 @@ import pytest
 
 from horticulture import cli, runs
 from horticulture.runs import files
-from horticulture.study import parameters, runner
+from horticulture.study import parameters, runner, study_files
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +173,7 @@ def test_a_study_of_which_one_part_would_fail_does_not_begin(capsys, tmp_path):
 
 
 def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
-    names = [part.name for part in parameters.read("rethinking-quick").expand_parts()]
+    names = [part.name for part in study_files.read("rethinking-quick").expand_parts()]
     rows = {
         names[0]: [("whole", "", 1000, 11.5, None), ("pruned-scratch", "l1", 500, 12.5, 0.5)],
         names[2]: [("whole", "", 1000, 13.5, None), ("width", "", 500, 14.5, None)],
@@ -215,7 +215,7 @@ def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch
 def test_a_study_of_the_checkout_is_not_refused(started, tmp_path, name):
     done, shown = started
     assert cli.main(["run", name, "--outputs", str(tmp_path)]) == 0
-    parts = parameters.read(name).expand_parts()
+    parts = study_files.read(name).expand_parts()
     assert len(done) == len(parts) * len(parameters.notebooks())
     assert shown == [part.name for part in parts]
 
@@ -237,7 +237,7 @@ def test_show_of_a_study_that_is_not_there_says_what_is(capsys, tmp_path):
 def test_studies_lists_them_all(capsys):
     assert cli.main(["studies"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in parameters.studies())
+    assert all(name in listed for name in study_files.studies())
 
 
 def test_python_m_horticulture_is_the_command(monkeypatch, capsys):
@@ -253,7 +253,7 @@ def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch,
     monkeypatch.setattr(runner, "to_html", lambda target: target)
     files.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
     files.write_json(tmp_path / "runs" / "abc" / "run.json", {})
-    chosen = parameters.read("smoke")
+    chosen = study_files.read("smoke")
     runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path, first="3")
     assert (tmp_path / "smoke" / "curves" / "old.json").exists()
     runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path)

@@ -9,10 +9,10 @@ import pytest
 
 from horticulture import cli, runs
 from horticulture.runs import CurvePoint, Run, files
-from horticulture.study import forecast, parameters, runner
+from horticulture.study import forecast, parameters, runner, study_files
 from horticulture.study.config import StudyConfig
 
-SMOKE = parameters.resolve_parameters(parameters.read("smoke"), {})
+SMOKE = parameters.resolve_parameters(study_files.read("smoke"), {})
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
     assert cli.main(["run", "rethinking-quick", "--dry-run", "--outputs", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert [line for line in said.splitlines() if line.startswith("rethinking")] == [
-        part.name for part in parameters.read("rethinking-quick").expand_parts()
+        part.name for part in study_files.read("rethinking-quick").expand_parts()
     ]
     assert said.count("about ") == 3
 

@@ -10,7 +10,7 @@ import pytest
 from horticulture import runs
 from horticulture.errors import InputError, InterruptedRun
 from horticulture.execution import parallel
-from horticulture.study import parameters, session
+from horticulture.study import parameters, session, study_files
 from horticulture.study.session import Session
 
 DECLARED = {path.stem[:2]: parameters.notebook_parameters(path) for path in parameters.notebooks()}
@@ -224,7 +224,7 @@ def test_what_a_person_wrote_and_saved_in_a_parameters_cell_is_read(tmp_path):
 def test_a_default_that_only_a_kernel_can_compute_is_named_by_the_command(monkeypatch):
     computed = {"seeds": {"type": "list", "default": None, "help": "", "step": 0}}
     monkeypatch.setattr(parameters, "declared", lambda: computed)
-    study = parameters.Study("mine", "", {}, {})
+    study = study_files.Study("mine", "", {}, {})
     with pytest.raises(InputError, match=r"parameter seeds: the notebook computes it"):
         parameters.resolve_parameters(study, {})
     assert parameters.resolve_parameters(study, {"seeds": "0,1"}) == {"seeds": [0, 1]}

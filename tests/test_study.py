@@ -15,7 +15,7 @@ import pytest
 
 from horticulture import cli
 from horticulture.errors import InputError
-from horticulture.study import parameters, runner
+from horticulture.study import parameters, runner, study_files
 from horticulture.study.config import StudyConfig
 from tests.test_parallel import gone
 
@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch):
             notebook(tmp_path / "01_one.ipynb", 'study: str = ""\noutputs: str = ""\nn: int = 1', *sources)
         ]
         monkeypatch.setattr(parameters, "notebooks", lambda: paths)
-        wanted = parameters.Study("tiny", "", given or {}, {})
+        wanted = study_files.Study("tiny", "", given or {}, {})
         return runner.run(wanted, parameters.resolve_parameters(wanted, {}), tmp_path / "outputs")
 
     return go
@@ -49,8 +49,8 @@ def run(tmp_path, monkeypatch):
 
 
 def test_every_study_of_the_checkout_settles():
-    for name in parameters.studies():
-        chosen = parameters.read(name)
+    for name in study_files.studies():
+        chosen = study_files.read(name)
         assert chosen.about
         assert list(chosen.seconds) == [path.stem for path in parameters.notebooks()]
         for part in chosen.expand_parts():
@@ -83,14 +83,14 @@ def test_a_notebook_uses_every_parameter_that_it_has(path):
 
 
 def test_defaults_are_the_quick_study():
-    quick = parameters.read("quick")
-    defaults = parameters.resolve_parameters(parameters.Study("quick", "", {}, {}), {})
+    quick = study_files.read("quick")
+    defaults = parameters.resolve_parameters(study_files.Study("quick", "", {}, {}), {})
     assert {name: defaults[name] for name in quick.parameters} == quick.parameters
 
 
 def test_overrides_win_and_take_the_declared_type():
     settled = parameters.resolve_parameters(
-        parameters.read("smoke"), parameters.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
+        study_files.read("smoke"), parameters.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
     )
     assert settled["seeds"] == [0, 1]
     assert settled["lr"] == 1.0
@@ -117,7 +117,7 @@ def test_overrides_win_and_take_the_declared_type():
 )
 def test_bad_parameters_are_refused_by_name(assignment, said):
     with pytest.raises(InputError, match=said):
-        parameters.resolve_parameters(parameters.read("quick"), parameters.parse([assignment]))
+        parameters.resolve_parameters(study_files.read("quick"), parameters.parse([assignment]))
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_bad_parameters_are_refused_by_name(assignment, said):
     ],
 )
 def test_a_value_is_read_as_a_person_writes_it(assignment, value):
-    settled = parameters.resolve_parameters(parameters.read("quick"), parameters.parse([assignment]))
+    settled = parameters.resolve_parameters(study_files.read("quick"), parameters.parse([assignment]))
     assert settled[assignment.partition("=")[0]] == value
 
 
 def test_numbers_mean_the_same_in_a_study_file(tmp_path):
     (tmp_path / "own.yaml").write_text("parameters: { lr: 1e-1, rounds: all }")
-    settled = parameters.resolve_parameters(parameters.read(str(tmp_path / "own.yaml")), {})
+    settled = parameters.resolve_parameters(study_files.read(str(tmp_path / "own.yaml")), {})
     assert (settled["lr"], settled["rounds"]) == (0.1, "all")
 
 
@@ -172,24 +172,24 @@ def test_parameters_are_those_that_papermill_finds(path):
     ],
 )
 def test_a_study_with_other_parameters_has_a_name_of_its_own(assignments, name):
-    assert parameters.named(parameters.read("quick"), "", parameters.parse(assignments)).name == name
+    assert parameters.rename(study_files.read("quick"), "", parameters.parse(assignments)).name == name
 
 
 def test_a_long_name_is_cut_and_still_its_own():
     long = [f"strengths={{slimming: 0.{n}, blocks: 0.00001, groups: 0.00000001}}" for n in (1, 2)]
-    names = [parameters.named(parameters.read("quick"), "", parameters.parse([one])).name for one in long]
+    names = [parameters.rename(study_files.read("quick"), "", parameters.parse([one])).name for one in long]
     assert len(set(names)) == 2
     assert all(len(name) <= parameters.LONGEST + 7 for name in names)
 
 
 def test_a_parameter_can_be_a_table():
-    assert parameters.resolve_parameters(parameters.read("smoke"), {})["strengths"].keys() == {
+    assert parameters.resolve_parameters(study_files.read("smoke"), {})["strengths"].keys() == {
         "slimming",
         "blocks",
         "groups",
     }
     settled = parameters.resolve_parameters(
-        parameters.read("smoke"), parameters.parse(["strengths={slimming: 0.001, blocks: 2}"])
+        study_files.read("smoke"), parameters.parse(["strengths={slimming: 0.001, blocks: 2}"])
     )
     assert settled["strengths"] == {"slimming": 0.001, "blocks": 2}
 
@@ -208,16 +208,16 @@ parts:
 
 def test_a_study_in_parts_is_a_study_for_each(tmp_path):
     (tmp_path / "both.yaml").write_text(PARTS)
-    both = parameters.read(str(tmp_path / "both.yaml"))
+    both = study_files.read(str(tmp_path / "both.yaml"))
     vgg, long = both.expand_parts()
     common = {"about": "Two networks.", "seconds": {"01_train": 7}}
     strengths = {"slimming": 0.1}
-    assert vgg == parameters.Study(
+    assert vgg == study_files.Study(
         "both-vgg",
         parameters={"seeds": [0, 1], "epochs": 3, "strengths": strengths, "network": "vgg-8-8"},
         **common,
     )
-    assert long == parameters.Study(  # what a part says of a table replaces it
+    assert long == study_files.Study(  # what a part says of a table replaces it
         "both-long", parameters={"seeds": [0, 1], "epochs": 9, "strengths": {"blocks": 0.2}}, **common
     )
     assert vgg.expand_parts() == [vgg]
@@ -228,7 +228,7 @@ def test_a_study_in_parts_is_a_study_for_each(tmp_path):
 
 
 def test_a_study_without_parts_is_its_only_part():
-    smoke = parameters.read("smoke")
+    smoke = study_files.read("smoke")
     assert smoke.expand_parts() == [smoke]
 
 
@@ -236,20 +236,20 @@ def test_a_study_without_parts_is_its_only_part():
 def test_malformed_parts_are_refused(tmp_path, parts):
     (tmp_path / "bad.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
     with pytest.raises(InputError, match=r"bad.yaml: parts must hold parameters by the name of the part"):
-        parameters.read(str(tmp_path / "bad.yaml"))
+        study_files.read(str(tmp_path / "bad.yaml"))
 
 
 def test_unknown_and_malformed_studies_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"unknown study 'quik'.*did you mean 'quick'"):
-        parameters.read("quik")
+        study_files.read("quik")
     with pytest.raises(InputError, match="no study file"):
-        parameters.read(str(tmp_path / "none.yaml"))
+        study_files.read(str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("parameters: [")
     with pytest.raises(InputError, match="is not YAML"):
-        parameters.read(str(tmp_path / "bad.yaml"))
+        study_files.read(str(tmp_path / "bad.yaml"))
     (tmp_path / "odd.yaml").write_text("rounds: 3")
     with pytest.raises(InputError, match="must hold"):
-        parameters.read(str(tmp_path / "odd.yaml"))
+        study_files.read(str(tmp_path / "odd.yaml"))
 
 
 # --- running ---------------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def pages(monkeypatch, tmp_path):
         monkeypatch.setattr(parameters, "notebooks", lambda: paths)
         monkeypatch.setattr(runner, "_execute", lambda book, target, *_: execute(target.stem))
         monkeypatch.setattr(runner, "to_html", lambda target: to_html(target.stem))
-        return runner.run(parameters.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
+        return runner.run(study_files.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
 
     return go
 
@@ -386,11 +386,11 @@ INTERRUPTED = """
 import sys
 from pathlib import Path
 from horticulture import cli
-from horticulture.study import parameters, runner
+from horticulture.study import parameters, runner, study_files
 
 place = Path(sys.argv[1])
 parameters.notebooks = lambda: [place / "01_one.ipynb"]
-cli._run = lambda options: runner.run(parameters.Study("tiny", "", {}, {}), {}, place / "outputs")
+cli._run = lambda options: runner.run(study_files.Study("tiny", "", {}, {}), {}, place / "outputs")
 sys.exit(cli.main(["run", "tiny"]))
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture.errors import InputError, NotebookError
-from horticulture.study import parameters
+from horticulture.study import parameters, study_files
 
 # What takes seconds to load, pandas and torch among it, is imported in the functions that need it.
 
@@ -49,24 +49,27 @@ def _run(options: argparse.Namespace) -> int:
     overrides: dict[str, Any] = parameters.parse(options.parameters)
     if options.cluster:
         overrides["cluster"] = options.cluster
-    study = parameters.read(options.study)
-    named = parameters.named(study, options.name, overrides)
-    parts = [(part, parameters.resolve_parameters(part, overrides)) for part in named.expand_parts()]
+    study = study_files.read(options.study)
+    renamed = parameters.rename(study, options.name, overrides)
+    parts = [(part, parameters.resolve_parameters(part, overrides)) for part in renamed.expand_parts()]
     _, anew = parameters.beginning(options.first)
 
+    from horticulture.study import validation
+
+    for _, settled in parts:
+        validation.count_rounds(settled)
+    validation.check(*(settled for _, settled in parts))
+
     from horticulture import runs
-    from horticulture.study import base_recipe, forecast, runner, validation
+    from horticulture.study import base_recipe, forecast, runner
 
     outputs = runs.outputs_folder(options.outputs)
-    for part, settled in parts:
-        validation.count_rounds(settled)
-        validation.check(settled)
-        if not anew:  # the first notebook may begin anew
+    if not anew:  # the first notebook may begin anew
+        for part, settled in parts:
             base_recipe.check(settled, outputs / part.name)
-    if named.name != study.name and not options.name:
-        print(
-            f"{study.name} with other parameters: its results go to {named.name} (--name calls it otherwise)"
-        )
+    if renamed.name != study.name and not options.name:
+        results = f"its results go to {renamed.name} (--name calls it otherwise)"
+        print(f"{study.name} with other parameters: {results}")
     if options.dry_run:
         for part, settled in parts:
             print(part.name, *forecast.describe(settled, outputs), sep="\n")
@@ -77,8 +80,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _studies(options: argparse.Namespace) -> int:
-    for name in parameters.studies():
-        print(f"{name:<24} {parameters.read(name).about.strip()}")
+    for name in study_files.studies():
+        print(f"{name:<24} {study_files.read(name).about.strip()}")
     return 0
 
 
@@ -101,8 +104,8 @@ def _show(options: argparse.Namespace) -> int:
 
 def _folders(name: str, outputs: Path) -> list[Path]:
     """Of a study, or of its parts: by its file, or as it was called when it was run."""
-    if parameters.is_file(name) or name in parameters.studies():
-        return [outputs / part.name for part in parameters.read(name).expand_parts()]
+    if study_files.is_file(name) or name in study_files.studies():
+        return [outputs / part.name for part in study_files.read(name).expand_parts()]
     parts = sorted(path.parent for path in outputs.glob(f"{glob.escape(name)}-*/results.csv"))
     return [outputs / name] if (outputs / name).is_dir() else parts
 

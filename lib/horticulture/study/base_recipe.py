@@ -13,7 +13,7 @@ from horticulture.errors import InputError
 from horticulture.execution import parallel
 from horticulture.runs.files import CorruptFileError, write_json
 from horticulture.study.config import StudyConfig
-from horticulture.study.parameters import kept
+from horticulture.study.study_files import read_study_json
 from horticulture.training import hardware
 
 # What all networks of a study share, as far as it says.
@@ -47,7 +47,7 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     if fixed is None:
         wanted, place = parameters["precision"], (parameters["device"], parameters["cluster"])
         fixed = {name: parameters[name] for name in BASE} | {"precision": _precision(wanted, *place)}
-        write_json(folder / "study.json", {**kept(folder), "base": fixed})
+        write_json(folder / "study.json", {**read_study_json(folder), "base": fixed})
     check(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 
@@ -64,7 +64,7 @@ def check(parameters: Mapping[str, Any], folder: Path) -> None:
 
 def base_of(folder: Path) -> dict[str, Any] | None:
     """What a study has fixed; None if nothing yet. Raises CorruptFileError if the file does not say."""
-    fixed = kept(folder).get("base")
+    fixed = read_study_json(folder).get("base")
     if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
         raise CorruptFileError(folder / "study.json")
     return fixed
@@ -74,7 +74,7 @@ def forget(folder: Path) -> None:
     """A study's curves and its base; its runs stay."""
     for path in (folder / "curves").glob("*.json"):
         path.unlink()
-    said = kept(folder)
+    said = read_study_json(folder)
     if said.pop("base", None) is not None:
         write_json(folder / "study.json", said)
 

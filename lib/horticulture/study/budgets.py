@@ -12,7 +12,7 @@ from horticulture.architecture import profiles
 from horticulture.errors import InputError, check_choice
 from horticulture.runs import CurvePoint, Run
 from horticulture.study.config import StudyConfig
-from horticulture.study.pruned import PrunedNetwork
+from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import TrainingRecipe
 
 
@@ -102,6 +102,13 @@ BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
 CHANNEL_ONLY, WEIGHT_ONLY = ("sliced", "random-channels", "shuffled", "reselected"), ("compressed",)
 
 
+def applies(budget: str, job: PruningJob) -> bool:
+    """Whether a budget says something of the networks that this pruning leaves."""
+    if budget == "reselected" and all(most is None for most in job.run.architecture.max_widths):
+        return False  # no group selects
+    return budget not in (CHANNEL_ONLY if job.sparse else WEIGHT_ONLY)
+
+
 def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> list[CurvePoint]:
     """Each of the networks by each of the budgets that apply to it, for as long as its base was trained.
 
@@ -115,7 +122,7 @@ def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> lis
             found.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
         for budget in config.budgets:
             train = BUDGETS[check_choice(budget, BUDGETS, "budget")]
-            if budget in (CHANNEL_ONLY if pruned.job.sparse else WEIGHT_ONLY):
+            if not applies(budget, pruned.job):
                 continue
             try:
                 found.append(pruned.point(budget, train(own, pruned)))

@@ -4,19 +4,23 @@ A `StudyConfig` holds the parameters under the names that the notebooks give the
 What it asks for are descriptions: nothing is computed here but architectures.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from horticulture import architecture, execution, runs
 from horticulture.architecture import Architecture
-from horticulture.data import Dataset
 from horticulture.errors import InputError, check_choice
-from horticulture.pruning import PruningRecipe, saliency, selection
+from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 from horticulture.training import TrainingRecipe
+
+if TYPE_CHECKING:  # torch takes seconds to load, and most of what is refused is refused without it
+    from horticulture.data import Dataset
 
 LENGTHS = ("epochs", "steps", "finetune_epochs")  # what becomes longer in a longer study
 
@@ -61,7 +65,7 @@ class StudyConfig:
     guide_data: str = ""
 
     @staticmethod
-    def of(parameters: dict[str, Any]) -> "StudyConfig":
+    def of(parameters: dict[str, Any]) -> StudyConfig:
         """From all parameters of a study, of which those that say where and how to show do not matter."""
         known = [found.name for found in fields(StudyConfig)]
         return StudyConfig(**{name: parameters[name] for name in known if name in parameters})
@@ -102,7 +106,7 @@ class StudyConfig:
     @property
     def whole_points(self) -> list[CurvePoint]:
         """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
-        penalties = {self.criterion_label(name): saliency.CRITERIA[name].penalty for name in self.criteria}
+        penalties = {self.criterion_label(name): criteria.CRITERIA[name].penalty for name in self.criteria}
         found: dict[str, CurvePoint] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.base_epoch_factors)]):
             own = self.trained_longer(longer)
@@ -114,7 +118,7 @@ class StudyConfig:
                     found.setdefault(base.key, CurvePoint("whole", base, criterion, **about))
         return list(found.values())
 
-    def trained_longer(self, longer: float) -> "StudyConfig":
+    def trained_longer(self, longer: float) -> StudyConfig:
         """The same study with all its training so many times as long: before, between and after removals."""
         if longer == 1:
             return self
@@ -161,17 +165,17 @@ class StudyConfig:
 
     def criterion_label(self, criterion: str) -> str:
         """The name of a criterion in the results: with the scope, where that is not the criterion's own."""
-        return saliency.criterion_label(criterion, self._scope(criterion))
+        return criteria.criterion_label(criterion, self._scope(criterion))
 
     def _scope(self, criterion: str) -> str:
         """The study's scope, if this criterion can have it: presets are of channels, blocks have none."""
         scopes = {"weight": selection.SCOPES, "block": ()}
-        unit = saliency.CRITERIA[_criterion(criterion)].granularity
+        unit = criteria.CRITERIA[_criterion(criterion)].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 
     def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
         """How one of the criteria takes the network apart."""
-        unit = saliency.CRITERIA[_criterion(criterion)].granularity
+        unit = criteria.CRITERIA[_criterion(criterion)].granularity
         return PruningRecipe(
             rounds=self.rounds,
             criterion=criterion,
@@ -190,7 +194,7 @@ class StudyConfig:
         """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
         found = []
         for name in self.criteria:
-            penalty = saliency.CRITERIA[_criterion(name)].penalty
+            penalty = criteria.CRITERIA[_criterion(name)].penalty
             for longer in self.base_epoch_factors:
                 own = self.trained_longer(longer)
                 for ratio in self.ratios or [0.0]:
@@ -222,7 +226,7 @@ class StudyConfig:
     # --- the same at other sizes -------------------------------------------------------------------------
 
     @property
-    def guide(self) -> "StudyConfig | None":
+    def guide(self) -> StudyConfig | None:
         """The same protocol on the network and the data that the transferred profile comes from."""
         if not self.guide_network:
             return None
@@ -234,24 +238,18 @@ class StudyConfig:
         return self.guide.pruning_jobs if self.guide else []
 
     def check(self) -> None:
-        """Refuse, before anything runs, what would fail later. Raises InputError."""
-        for size in [*self.sizes, *self.factor_sizes, self.copycat_size]:
-            if not (isinstance(size, int | float) and 0 < size <= 1):
-                raise InputError(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
-        for seed in self.seeds:
-            if not isinstance(seed, int):
-                raise InputError(f"seeds are whole numbers, not {seed!r}")
-        for times in self.base_epoch_factors:
-            if not (isinstance(times, int | float) and times > 0):
-                raise InputError(f"base_epoch_factors are multiples of the epochs, above 0, not {times!r}")
-        if self.cap < 0:
-            raise InputError(f"cap must be 0 (no limit) or more, not {self.cap!r}")
-        for job in [*self.pruning_jobs, *self.guide_jobs]:  # describing them checks them
+        """Refuse, before anything runs, what the data and the network do not allow. Raises InputError."""
+        there = len(self.dataset.train)
+        if self.batch_size > there:
+            raise InputError(f"batch_size is {self.batch_size:,}, and there are {there:,} training images")
+        for job in self.pruning_jobs:  # describing them checks them
             execution.compress(job.base, self.finetuning_recipe(self.finetune_lr, "constant"), self.bits)
+        if self.guide:
+            self.guide.check()
 
 
 def _criterion(name: str) -> str:
-    return check_choice(name, saliency.CRITERIA, "criterion")
+    return check_choice(name, criteria.CRITERIA, "criterion")
 
 
 # --- what there is to look at ----------------------------------------------------------------------------

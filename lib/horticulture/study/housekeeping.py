@@ -10,7 +10,7 @@ from typing import NamedTuple
 from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.runs import Run, files
-from horticulture.study import forecast, parameters
+from horticulture.study import forecast, parameters, study_files
 from horticulture.study.config import StudyConfig
 
 RECENT = 3600.0  # seconds: what has changed since may be of a study that is under way
@@ -63,7 +63,7 @@ def _needed(study: Path, outputs: Path) -> set[str]:
     """The keys of what a study refers to."""
     needed = _keys(member.run for member in runs.read_curves(study))
     try:
-        said = parameters.kept(study)
+        said = study_files.read_study_json(study)
         if said.get("parameters"):
             defaults = {name: about["default"] for name, about in parameters.declared().items()}
             settled = {**defaults, **said["parameters"], **said.get("base", {})}

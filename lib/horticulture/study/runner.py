@@ -19,7 +19,8 @@ from papermill.exceptions import PapermillExecutionError
 from horticulture.errors import NotebookError
 from horticulture.progress import bar, clock, columns, cut, row
 from horticulture.runs import files
-from horticulture.study.parameters import COMMON, Study, beginning, fill_in, kept
+from horticulture.study.parameters import COMMON, beginning, fill_in
+from horticulture.study.study_files import Study, read_study_json
 
 HEADLESS = "HORTICULTURE_HEADLESS"
 
@@ -50,7 +51,7 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
 def _fixed(path: Path, anew: bool) -> dict[str, Any]:
     """What the notebooks of the study have fixed there before: it stays, for them to compare."""
     try:
-        found = kept(path.parent)
+        found = read_study_json(path.parent)
     except files.CorruptFileError:
         if not anew:
             raise

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
 from horticulture.study import parameters as known_parameters
+from horticulture.study import study_files
 from horticulture.study.parameters import COMMON
 
 if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes are started before
@@ -64,7 +65,7 @@ class Session:
         values = {name: about["default"] for name, about in declared.items() if about["step"] <= step}
         sources = dict.fromkeys(values, DEFAULT)
         place = {name: given.get(name, values[name]) for name in COMMON}
-        known_parameters.check_name(place["study"])
+        study_files.check_name(place["study"])
         found_by_source = {
             FILE: _of_file(place["study"], declared),
             EARLIER: _of_folder(place) if step else {},  # the first states all there is
@@ -88,7 +89,7 @@ class Session:
         validation.check(self.parameters)
         self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.step == 0)
         self.parameters["precision"] = self.config.precision
-        said = known_parameters.kept(self.folder)
+        said = study_files.read_study_json(self.folder)
         used = {name: value for name, value in self.parameters.items() if name not in COMMON}
         used = {**said.get("parameters", {}), **used}
         if (self.study, used) != (said.get("study"), said.get("parameters")):
@@ -215,8 +216,8 @@ def _assigned(source: str) -> dict[str, bool]:
 
 def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
     """What the study file of that name says, or of the part of a study that is called so."""
-    for name in known_parameters.studies():
-        for part in known_parameters.read(name).expand_parts():
+    for name in study_files.studies():
+        for part in study_files.read(name).expand_parts():
             if part.name == study:
                 return {
                     key: known_parameters.typed(key, value, declared[key])
@@ -229,6 +230,6 @@ def _of_folder(place: Mapping[str, Any]) -> dict[str, Any]:
     """What earlier notebooks of the study used, as its folder says."""
     from horticulture import runs
 
-    said = known_parameters.kept(runs.outputs_folder(place["outputs"]) / place["study"])
+    said = study_files.read_study_json(runs.outputs_folder(place["outputs"]) / place["study"])
     used = {**said.get("parameters", {}), **said.get("base", {})}
     return {name: value for name, value in used.items() if name not in COMMON}
