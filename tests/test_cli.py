@@ -44,11 +44,15 @@ def refused(capsys, *arguments):
         (["smoke", "-p", "schedule=never"], "unknown schedule 'never'", "cosine"),
         (["smoke", "-p", "rounds=lots"], "rounds must be of type int", "such as 192, not 'lots'"),
         (["smoke", "-p", "rounds=5000"], "rounds=5000", "112 channels"),
-        (["smoke", "-p", "epochs=0"], "epochs must be positive", "0"),
-        (["smoke", "-p", "sizes=[0.5, 2]"], "sizes are shares", "2"),
-        (["smoke", "-p", "seeds=[zero]"], "seeds are whole numbers", "'zero'"),
+        (["smoke", "-p", "epochs=0"], "epochs must be a whole number", "from 1 to 1,000,000, not 0"),
+        (["smoke", "-p", "sizes=[0.5, 2]"], "each of sizes must be a number above 0 and at most 1", "not 2"),
+        (["smoke", "-p", "seeds=[zero]"], "each of seeds must be a whole number", "not 'zero'"),
         (["smoke", "-p", "strengths=[0.001]"], "strengths must be of type dict", "such as {'slimming'"),
-        (["smoke", "-p", "criterion=slimming", "-p", "strengths={slimming: none}"], "above 0", "'none'"),
+        (
+            ["smoke", "-p", "strengths={slimming: none}"],
+            "strengths of slimming must be a number",
+            "not 'none'",
+        ),
         (["smoke", "-p", "device=abacus"], "no device 'abacus'", ""),
         (
             ["smoke", "-p", "data=folder:/no/such/place"],
@@ -59,7 +63,7 @@ def refused(capsys, *arguments):
         (["smoke", "-p", "study=mine"], "study is no parameter", "--name NAME"),
         (["smoke", "-p", "outputs=mine"], "outputs is no parameter", "--outputs PATH"),
         (["smoke", "-p", "rounds=all", "-p", "ratios=0.5"], "rounds=all means one channel a round", "ratios"),
-        (["smoke", "-p", "device=mps"], "device 'mps' is not supported", "cpu"),
+        (["smoke", "-p", "device=mps"], "no device 'mps' here", "cpu"),
         (["smoke", "--name", "runs"], "--name 'runs'", "the name of a folder"),
         (["smoke", "--name", "a/b"], "--name 'a/b'", "the name of a folder"),
         (["smoke", "--name", "quick"], "--name 'quick'", "there is a study of that name"),
@@ -71,6 +75,75 @@ def test_bad_input_is_refused_before_anything_runs(capsys, tmp_path, arguments, 
     assert offender in line
     assert choices in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("seeds=[]", "seeds must have 1 to 1,000 values, not 0"),
+        ("seeds=[0,0]", "seeds has 0 twice"),
+        ("seeds=[-1]", "each of seeds must be a whole number from 0 to 9,007,199,254,740,992, not -1"),
+        ("seeds=[true]", "each of seeds must be a whole number from 0 to 9,007,199,254,740,992, not True"),
+        (
+            "seeds=[99999999999999999999]",
+            "parameter seeds: a number of 20 digits, and 18 are the most (line 1)",
+        ),
+        ("images=1", "images must be a whole number from 2 to 1,000,000, not 1"),
+        ("batch_size=4096", "batch_size is 4,096, and there are 512 training images"),
+        ("device=meta", "no device 'meta' here: choose from auto, cpu, cuda and cuda:NUMBER"),
+        ("device=cpu:7", "no device 'cpu:7' here: choose from auto, cpu, cuda and cuda:NUMBER"),
+        ("criterion=fisher,fisher", "criterion has 'fisher' twice"),
+        ("cap=.nan", "cap must be a number of 0 or more, not nan"),
+        ("strengths={slimming: -1}", "strengths of slimming must be a number of 0 or more, not -1"),
+        ("strengths={slim: 1}", "unknown penalty in strengths 'slim': choose from blocks, groups, slimming"),
+        ("workers=-3", "workers must be a whole number from 0 to 1,000, not -3"),
+        (
+            "base_epoch_factors=[.inf]",
+            "each of base_epoch_factors must be a number above 0 and at most 1,000",
+        ),
+        ("base_epoch_factors=[]", "base_epoch_factors must have 1 to 1,000 values, not 0"),
+        ("latency_batch_sizes=[x]", "each of latency_batch_sizes must be a whole number from 1 to 100,000"),
+        ("margin=.nan", "margin must be a number of 0 or more, not nan"),
+        ("oracle_criteria=[nope]", "unknown criterion of single channels 'nope': choose from fisher, taylor"),
+        ("oracle_criteria=[magnitude]", "unknown criterion of single channels 'magnitude'"),
+        ("oracle_channels=0", "oracle_channels must be a whole number from 1 to 1,000,000, not 0"),
+        ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go to 2,000 and widths to 1,000,000"),
+        ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go to 2,000"),
+        ("network=wrn-10-100000", "network=wrn-10-100000 has 739,840,364,800,474 parameters: training takes"),
+        ("budgets=[compressed]", "the budget compressed applies to nothing that fisher prunes here"),
+        ("curves=[transferred]", "the curve transferred needs guide_network"),
+        ("epochs=1:30", "parameter epochs must be of type int, such as 7, not '1:30'"),
+        ("epochs=2026-11-27", "parameter epochs must be of type int, such as 7, not '2026-11-27'"),
+        ("epochs=" + "9" * 5000, "parameter epochs: a number of 5000 digits, and 18 are the most (line 1)"),
+        ("sizes=" + "[" * 1000, "parameter sizes: lists and tables more than 20 deep (line 1)"),
+        ("curves=[width, !!binary aGk=]", "parameter curves: the tag 'tag:yaml.org,2002:binary'"),
+        ("strengths=!!set {slimming}", "parameter strengths: the tag 'tag:yaml.org,2002:set'"),
+        ("sizes=[&a 0.5, *a]", "parameter sizes: an alias (& or *): say the value itself (line 1)"),
+        ("study=../../x", "study is no parameter of a study (-p): use --name NAME"),
+        ("data=folder:\0", "parameter data must be plain numbers, texts, lists and tables, not"),
+        ("network=\udcff", "parameter network must be plain numbers, texts, lists and tables, not"),
+    ],
+    ids=lambda given: ascii(given[:30]),
+)
+def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(capsys, tmp_path, given, line):
+    found = refused(capsys, "run", "smoke", "-p", given, "--outputs", str(tmp_path / "out"))
+    assert found.removeprefix("horticulture: ").startswith(line)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("given", "modules"), [("seeds=[]", ["torch"]), ("epochs=x", ["torch", "pandas"])])
+def test_plain_values_are_refused_at_once(tmp_path, given, modules):
+    """By a real process: what takes seconds to load is not loaded for it. Torch alone takes two."""
+    code = (
+        "import sys\nfrom horticulture import cli\nended = cli.main(sys.argv[1:])\n"
+        "print(*sys.modules)\nsys.exit(ended)"
+    )
+    arguments = ["run", "quick", "-p", given, "--outputs", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert not set(modules) & set(done.stdout.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- a study in parts ------------------------------------------------------------------------------------

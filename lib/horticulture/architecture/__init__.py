@@ -147,10 +147,8 @@ def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architectu
         if match := re.fullmatch(pattern, str(name)):
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
             if numbers[0] > DEEPEST or max(numbers) > WIDEST:
-                raise InputError(
-                    f"network {name[:60]}: depths go to {DEEPEST:,} and widths to {WIDEST:,}; to describe a larger "
-                    "one would take minutes"
-                )
+                most = f"depths go to {DEEPEST:,} and widths to {WIDEST:,}"
+                raise InputError(f"network {name[:60]}: {most}; to describe a larger one would take minutes")
             depth, *others = map(int, numbers)
             trunk, widths = FAMILIES[family].standard(depth, *others)
             return Architecture(family, depth, classes, image, trunk, widths)

@@ -57,8 +57,8 @@ def each(bound: Bound, least: int = 0) -> Bound:
     """A list of different values within that bound."""
 
     def check(name: str, values: Any) -> None:
-        if not isinstance(values, list) or not least <= len(values) <= ENTRIES:
-            raise InputError(f"{name} must be a list of {least} to {ENTRIES:,} values, not {values!r}")
+        if not least <= len(values) <= ENTRIES:
+            raise InputError(f"{name} must have {least} to {ENTRIES:,} values, not {len(values)}")
         for place, value in enumerate(values):
             bound(f"each of {name}", value)
             if value in values[:place]:
