@@ -71,8 +71,7 @@ def _run(options: argparse.Namespace) -> int:
         results = f"its results go to {renamed.name} (--name calls it otherwise)"
         print(f"{study.name} with other parameters: {results}")
     if options.dry_run:
-        for part, settled in parts:
-            print(part.name, *forecast.describe(settled, outputs), sep="\n")
+        print(*forecast.describe({part.name: settled for part, settled in parts}, outputs), sep="\n")
         return 0
     for part, settled in parts:
         _print(runner.run(part, settled, outputs, options.first))
@@ -118,7 +117,7 @@ def _clean(options: argparse.Namespace) -> int:
     found = housekeeping.unused(outputs)
     old = [one for one in found if not one.recent]
     for one in old:
-        print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.about}")
+        print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.description}")
     if len(old) < len(found):
         print(f"{len(found) - len(old)} more were changed within the last hour and stay")
     if not old:

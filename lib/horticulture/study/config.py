@@ -54,6 +54,9 @@ class StudyConfig:
     steps: int = 1
     evaluate_every: int = 1
     finetune_lr: float = 0.01
+    oracle_criteria: list[str] = field(default_factory=list)
+    oracle_channels: int = 16
+    oracle_images: int = 0
     finetune_epochs: int = 1
     sizes: list[float] = field(default_factory=list)
     budgets: list[str] = field(default_factory=list)
@@ -161,6 +164,20 @@ class StudyConfig:
             "norm_images": self.norm_images,
         }
 
+    @property
+    def comparisons(self) -> list[Run]:
+        """Criteria held against the truth, on the whole network of each seed; none without criteria."""
+        oracle = execution.OracleConfig(
+            tuple(self.oracle_criteria),
+            channels=self.oracle_channels,
+            images=self.oracle_images,
+            batch_size=self.batch_size,
+            precision=self.precision,
+            norms=self.norms,
+            norm_images=self.norm_images,
+        )
+        return [execution.compare_criteria(base, oracle) for base in self.baselines if self.oracle_criteria]
+
     # --- taking it apart ---------------------------------------------------------------------------------
 
     def criterion_label(self, criterion: str) -> str:
@@ -213,15 +230,16 @@ class StudyConfig:
 
     def pruned_networks(self, outputs: Path) -> list[PrunedNetwork]:
         """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
-        chosen = []
-        for job in self.pruning_jobs:
-            rounds = [self.rounds]
-            if job.one_by_one:
-                removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
-                near = [runs.nearest_round(removed, size * self.whole.params) for size in sizes]
-                rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
-            chosen += [pruned_network(job, round_, outputs) for round_ in rounds]
-        return chosen
+        return [pruned for job in self.pruning_jobs for pruned in self.networks_of(job, outputs)]
+
+    def networks_of(self, job: PruningJob, outputs: Path) -> list[PrunedNetwork]:
+        """Those of one pruning run. Raises InputError if it is not finished."""
+        rounds = [self.rounds]
+        if job.one_by_one:
+            removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
+            near = [runs.nearest_round(removed, size * self.whole.params) for size in sizes]
+            rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
+        return [pruned_network(job, round_, outputs) for round_ in rounds]
 
     # --- the same at other sizes -------------------------------------------------------------------------
 
