@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -19,7 +20,7 @@ def nothing_may_run(monkeypatch, request):
     def run(*_):
         raise AssertionError("a notebook was started")
 
-    monkeypatch.setattr(runner, "_execute", run)
+    monkeypatch.setattr(runner, "execute_notebook", run)
 
 
 def refused(capsys, *arguments):
@@ -165,9 +166,9 @@ def started(monkeypatch):
     def execute(notebook, target, settled, terminal):
         done.append((target.parents[1].name, notebook.stem, settled))
 
-    monkeypatch.setattr(runner, "_execute", execute)
+    monkeypatch.setattr(runner, "execute_notebook", execute)
     monkeypatch.setattr(runner, "to_html", lambda target: target)
-    monkeypatch.setattr(cli, "_print", lambda folder: shown.append(folder.name))
+    monkeypatch.setattr(cli, "print_tables", lambda folder: shown.append(folder.name))
     return done, shown
 
 
@@ -274,7 +275,7 @@ def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
 
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):
     shown = []
-    monkeypatch.setattr(cli, "_print", lambda folder: shown.append(folder.name))
+    monkeypatch.setattr(cli, "print_tables", lambda folder: shown.append(folder.name))
     (tmp_path / "own.yaml").write_text(PARTS)
     for name in ("own-wide", "own-other", "mine-wide"):
         (tmp_path / name).mkdir()
@@ -313,6 +314,33 @@ def test_studies_lists_them_all(capsys):
     assert all(name in listed for name in study_files.studies())
 
 
+def test_parameters_are_listed_by_notebook_with_the_values_of_a_study(capsys):
+    assert cli.main(["parameters"]) == 0
+    listed = capsys.readouterr().out
+    blocks = re.split(r"^(\d\d_\w+)\n", listed, flags=re.MULTILINE)
+    assert blocks[1::2] == [path.stem for path in parameters.notebooks()]
+    for name, declaration in parameters.declared().items():
+        if name not in ("study", "outputs"):  # which are options of their own
+            (row,) = re.findall(rf"^  {name} .*$", blocks[2 * declaration["step"] + 2], re.MULTILINE)
+            assert row.split()[1] == declaration["type"]
+            assert declaration["help"] in row
+    assert re.search(r"^  epochs +int +7 ", listed, re.MULTILINE)
+    assert cli.main(["parameters", "rethinking-quick"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"^\* epochs +int +4 ", listed, re.MULTILINE)
+    assert re.search(r"^\* network +str +by part ", listed, re.MULTILINE)
+    assert re.search(r"^  bits +int +5 ", listed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [[], ["run"]])
+def test_help_names_the_environment(capsys, command):
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--help"])
+    said = capsys.readouterr().out
+    assert "HORTICULTURE_OUTPUTS" in said
+    assert "HORTICULTURE_DATA" in said
+
+
 def test_python_m_horticulture_is_the_command(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["horticulture", "studies"])
     with pytest.raises(SystemExit) as ended:
@@ -322,7 +350,7 @@ def test_python_m_horticulture_is_the_command(monkeypatch, capsys):
 
 
 def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr(runner, "_execute", lambda *_: None)
+    monkeypatch.setattr(runner, "execute_notebook", lambda *_: None)
     monkeypatch.setattr(runner, "to_html", lambda target: target)
     files.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
     files.write_json(tmp_path / "runs" / "abc" / "run.json", {})
@@ -338,7 +366,7 @@ def test_an_interruption_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "_execute", interrupted)
+    monkeypatch.setattr(runner, "execute_notebook", interrupted)
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 130
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
@@ -360,7 +388,11 @@ def test_help_gives_examples_and_needs_nothing_that_takes_long_to_load():
         "import sys\nfrom horticulture import cli\ntry:\n    cli.main(sys.argv[1:])\nfinally:\n"
         "    print(*{'jsonschema', 'pandas', 'nbformat', 'papermill', 'torch'} & sys.modules.keys())"
     )
-    for arguments, said in ((["run", "--help"], "-p seeds=0,1,2,3,4"), (["studies"], "rethinking-quick")):
+    for arguments, said in (
+        (["run", "--help"], "-p seeds=0,1,2,3,4"),
+        (["studies"], "rethinking-quick"),
+        (["parameters"], "finetune_lr"),
+    ):
         found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert found.returncode == 0
         assert said in found.stdout

@@ -29,7 +29,7 @@ NO_TORCH_EITHER = (
     *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
     *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "literals", "papermill_engine")),
     *(f"study/{name}.py" for name in ("parameters", "pruned", "runner", "scaling", "session")),
-    *(f"study/{name}.py" for name in ("study_files", "validation")),
+    *(f"study/{name}.py" for name in ("study_files", "terminal", "validation")),
 )
 LONGEST = 320  # lines
 BARRED = """

@@ -21,7 +21,7 @@ def nothing_may_run(monkeypatch):
     def run(*_):
         raise AssertionError("a notebook was started")
 
-    monkeypatch.setattr(runner, "_execute", run)
+    monkeypatch.setattr(runner, "execute_notebook", run)
 
 
 def finish(run: Run, outputs, age: float = 7200.0) -> None:

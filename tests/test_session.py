@@ -139,25 +139,32 @@ def test_text_is_read_as_the_declared_type(notebook):
     assert isinstance(opened.parameters["lr"], float)
 
 
-def test_other_variables_and_other_cells_do_not_matter(notebook, tmp_path, monkeypatch):
+def test_other_variables_and_other_cells_do_not_matter(tmp_path, monkeypatch):
     """Only what the parameters cell and papermill's say; and both can be run again."""
-    namespace = {
-        "In": [
-            "",
-            "study: str = 'a'\nrounds: int = 3",
-            "rounds = 9",
-            "%magic",
-            "study: str = 'b'",
-            "rounds = 4",
-        ],
-        **{"study": "b", "rounds": 4, "criterion": "none", "outputs": str(tmp_path), "os": os},
-    }
-    given, own = session._given(namespace)
-    assert (given, own) == ({"study": "b"}, ["study"])
-    injected = {**namespace, "In": [*namespace["In"], "# Parameters\nrounds = 4\n"]}
-    assert session._given(injected) == ({"study": "b", "rounds": 4}, ["study"])
+    monkeypatch.setattr(parallel, "start", lambda *_: None)
+    monkeypatch.setenv("HORTICULTURE_OUTPUTS", str(tmp_path))
+    cells = [
+        "",
+        "study: str = 'a'\nrounds: int = 3",
+        "rounds = 9",
+        "%magic",
+        "study: str = 'b'",
+        "rounds = 4",
+    ]
+    kernel = {"study": "b", "rounds": 4, "criterion": "none", "os": os}
+    opened = Session.open({**kernel, "In": cells})
+    here = {name for name, source in opened.sources.items() if source == session.HERE}
+    assert (opened.study, here) == ("b", {"study"})
+    injected = Session.open({**kernel, "In": [*cells, "# Parameters\nrounds = 4\n"]})
+    here = {name for name, source in injected.sources.items() if source == session.HERE}
+    assert (injected.config.rounds, here) == (4, {"study", "rounds"})
     with pytest.raises(InputError, match="run the cell with the parameters first"):
         Session.open({"In": ["", "x = 1"]})
+
+
+def test_a_step_that_has_nothing_to_do_says_so(notebook, capsys):
+    assert notebook("03", {"budgets": [], "sizes": []}).execute([], "training pruned shapes") == []
+    assert capsys.readouterr().out == "training pruned shapes: skipped, for this study asks for none\n"
 
 
 def test_an_older_study_json_is_read_by_the_new_names(notebook, tmp_path):
@@ -189,8 +196,9 @@ def test_an_interruption_is_one_line_that_says_how_to_go_on(notebook, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(parallel, "execute_all", stopped)
+    opened = notebook("02")
     with pytest.raises(InterruptedRun, match="pruning: stopped, what was done is kept") as error:
-        notebook("02").execute([], "pruning")
+        opened.execute(opened.config.baselines, "pruning")
     assert error.value.__suppress_context__
     assert error.value._render_traceback_()[0].startswith("InterruptedRun: pruning: stopped")
 

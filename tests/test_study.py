@@ -16,7 +16,9 @@ import pytest
 from horticulture import cli
 from horticulture.errors import InputError
 from horticulture.study import parameters, runner, study_files
+from horticulture.study import terminal as terminal_module
 from horticulture.study.config import StudyConfig
+from horticulture.study.terminal import Terminal
 from tests.test_parallel import gone
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -254,9 +256,9 @@ def test_unknown_and_malformed_studies_are_refused(tmp_path):
 # --- running ---------------------------------------------------------------------------------------------
 
 
-def test_a_widget_cell_cannot_stall_and_progress_is_heard(run, capsys, monkeypatch):
-    heard = []
-    monkeypatch.setattr(runner._Terminal, "hear", lambda self, *said: heard.append(said))
+def test_a_widget_cell_cannot_stall_and_progress_is_passed_on(run, capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr(Terminal, "update", lambda self, *progress: shown.append(progress))
     folder = run(
         "import ipywidgets\nfor i in range(5):\n    with ipywidgets.Output():\n        print(i)\n"
         "ipywidgets.interact(lambda k: k, k=(0, 5));",
@@ -269,11 +271,11 @@ def test_a_widget_cell_cannot_stall_and_progress_is_heard(run, capsys, monkeypat
     assert runner.finished(target)
     cells = nbformat.read(target, 4).cells
     assert cells[-1].outputs[0].text == "n is 7 in tiny\n"
-    assert heard[-1][1:] == (1.0, 0.0)
-    assert "counting  100%" in heard[-1][0]
-    shown = [o for o in cells[-2].outputs if o.output_type == "display_data"]
-    assert len(shown) == 1  # one line is left, whatever was shown on the way
-    assert "all of it" in shown[0].data["text/plain"]
+    assert shown[-1][1:] == (1.0, 0.0)
+    assert "counting  100%" in shown[-1][0]
+    left = [o for o in cells[-2].outputs if o.output_type == "display_data"]
+    assert len(left) == 1  # one line is left, whatever was shown on the way
+    assert "all of it" in left[0].data["text/plain"]
     assert (folder / "notebooks" / "01_one.html").exists()
     assert "01_one" in capsys.readouterr().err
 
@@ -310,14 +312,14 @@ def test_a_killed_kernel_is_noticed(run, tmp_path):
 def pages(monkeypatch, tmp_path):
     """Run a study of three notebooks of which nothing is executed, with this way of making a page."""
 
-    def go(to_html, execute=lambda target: None):
+    def go(to_html, execute=lambda target: None, run=runner.run):
         paths = [
             notebook(tmp_path / f"0{n}_x.ipynb", 'study: str = ""\noutputs: str = ""') for n in (1, 2, 3)
         ]
         monkeypatch.setattr(parameters, "notebooks", lambda: paths)
-        monkeypatch.setattr(runner, "_execute", lambda book, target, *_: execute(target.stem))
+        monkeypatch.setattr(runner, "execute_notebook", lambda book, target, *_: execute(target.stem))
         monkeypatch.setattr(runner, "to_html", lambda target: to_html(target.stem))
-        return runner.run(study_files.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
+        return run(study_files.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
 
     return go
 
@@ -364,7 +366,7 @@ def test_a_failing_notebook_is_what_is_raised_and_the_page_is_said_beside_it(pag
     assert capsys.readouterr().err.splitlines()[-1].endswith("01_x.ipynb (OSError: no space)")
 
 
-def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, capsys):
+def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, capsys, tmp_path):
     wait = threading.Event()
 
     def execute(stem):
@@ -372,8 +374,11 @@ def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, c
             raise KeyboardInterrupt
 
     try:
-        monkeypatch.setattr(cli, "_run", lambda options: pages(lambda stem: wait.wait(timeout=20), execute))
-        assert cli.main(["run", "smoke"]) == 130
+        real = runner.run
+        monkeypatch.setattr(
+            runner, "run", lambda *_: pages(lambda stem: wait.wait(timeout=20), execute, real)
+        )
+        assert cli.main(["run", "smoke", "--outputs", str(tmp_path / "out")]) == 130
         assert [t for t in threading.enumerate() if t.name != "MainThread" and t.daemon]  # it is at it still
     finally:
         wait.set()
@@ -387,10 +392,14 @@ from pathlib import Path
 from horticulture import cli
 from horticulture.study import parameters, runner, study_files
 
-place = Path(sys.argv[1])
-parameters.notebooks = lambda: [place / "01_one.ipynb"]
-cli._run = lambda options: runner.run(study_files.Study("tiny", "", {}, {}), {}, place / "outputs")
-sys.exit(cli.main(["run", "tiny"]))
+place, run = Path(sys.argv[1]), runner.run
+
+def tiny(*_):
+    parameters.notebooks = lambda: [place / "01_one.ipynb"]
+    return run(study_files.Study("tiny", "", {}, {}), {}, place / "outputs")
+
+runner.run = tiny
+sys.exit(cli.main(["run", "smoke", "--outputs", str(place / "outputs")]))
 """
 
 
@@ -422,8 +431,8 @@ def test_an_interruption_of_a_cell_is_one_line(tmp_path):
 def terminal(monkeypatch):
     """The line of a study of three notebooks, expected to take 10, 20 and 30 seconds; and a clock to set."""
     now = [0.0]
-    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
-    return runner._Terminal({"01_train": 10.0, "02_prune": 20.0, "03_retrain_from_scratch": 30.0}), now
+    monkeypatch.setattr(terminal_module.time, "monotonic", lambda: now[0])
+    return Terminal({"01_train": 10.0, "02_prune": 20.0, "03_retrain_from_scratch": 30.0}), now
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -435,7 +444,7 @@ def test_no_line_is_longer_than_the_terminal(terminal, monkeypatch, capsys, widt
     for share in (0.0, 0.5, 1.0):
         now[0] += 10
         note = "0:21 elapsed, 0:19 left  " + "epoch 3/7; " * 9
-        line.hear(f"training pruned shapes  {share:4.0%}  {note}", share, 0.0)
+        line.update(f"training pruned shapes  {share:4.0%}  {note}", share, 0.0)
     line.end(finished=True)
     rows = [row.replace("\x1b[K", "") for row in re.split("[\r\n]+", capsys.readouterr().err)]
     assert max(map(len, rows)) < width
@@ -456,7 +465,7 @@ def test_time_left_follows_from_what_was_really_made(terminal, capsys, said, lef
     line.begin("01_train")
     now[0] += 20
     for share, found in said:
-        line.hear("training", share, found)
+        line.update("training", share, found)
     line.end(finished=True)
     assert f"01_train                 took 0:20, about {left} left for 02, 03\n" == capsys.readouterr().err
 

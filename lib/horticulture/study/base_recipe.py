@@ -40,8 +40,8 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
         error.path.unlink()
         forget(folder)
         fixed = None
-    if first and fixed is not None and _differences(fixed, parameters):
-        print(f"{_said(fixed, parameters)}: the curves of the study {folder.name} go, its runs stay")
+    if first and (differences := _differences(fixed, parameters)):
+        print(f"{differences}: the curves of the study {folder.name} go, its runs stay")
         forget(folder)
         fixed = None
     if fixed is None:
@@ -54,11 +54,10 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
 
 def check(parameters: Mapping[str, Any], folder: Path) -> None:
     """Raise InputError if a study was begun with another base, naming what differs and the remedy."""
-    fixed = base_of(folder)
-    if fixed is not None and _differences(fixed, parameters):
+    if differences := _differences(base_of(folder), parameters):
         raise InputError(
-            f"the study {folder.name} was begun otherwise ({_said(fixed, parameters)}): give this one a name "
-            'of its own, such as study="mine", or begin again with 01_train'
+            f"the study {folder.name} was begun otherwise ({differences}): give this one a name of its own, "
+            'such as study="mine", or begin again with 01_train'
         )
 
 
@@ -74,19 +73,16 @@ def forget(folder: Path) -> None:
     """A study's curves and its base; its runs stay."""
     for path in (folder / "curves").glob("*.json"):
         path.unlink()
-    said = read_study_json(folder)
-    if said.pop("base", None) is not None:
-        write_json(folder / "study.json", said)
+    content = read_study_json(folder)
+    if content.pop("base", None) is not None:
+        write_json(folder / "study.json", content)
 
 
-def _differences(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
-    names = [name for name in BASE if fixed[name] != parameters[name]]
-    return [name for name in names if (name, parameters[name]) != ("precision", "auto")]
-
-
-def _said(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
-    different = _differences(fixed, parameters)
-    return ", ".join(f"{name}={parameters[name]!r} instead of {fixed[name]!r}" for name in different)
+def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any]) -> str:
+    """`epochs=3 instead of 2`, for all that differs."""
+    names = [name for name in BASE if fixed is not None and fixed[name] != parameters[name]]
+    names = [name for name in names if (name, parameters[name]) != ("precision", "auto")]
+    return ", ".join(f"{name}={parameters[name]!r} instead of {(fixed or {})[name]!r}" for name in names)
 
 
 def _precision(wanted: str, device: str, address: str) -> str:

@@ -115,20 +115,20 @@ def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> lis
     Where channels went one by one the network of that round is measured as it is, too: what is trained anew
     is compared with that very network. Raises InputError for an unknown budget.
     """
-    found = []
+    points = []
     for pruned in networks:
         own = config.trained_longer(pruned.job.longer)
         if pruned.job.one_by_one:
-            found.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
+            points.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
         for budget in config.budgets:
             train = BUDGETS[check_choice(budget, BUDGETS, "budget")]
             if not applies(budget, pruned.job):
                 continue
             try:
-                found.append(pruned.point(budget, train(own, pruned)))
+                points.append(pruned.point(budget, train(own, pruned)))
             except profiles.NoAlternativeError as error:
                 print(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
-    return found
+    return points
 
 
 def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:

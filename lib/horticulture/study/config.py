@@ -70,7 +70,7 @@ class StudyConfig:
     @staticmethod
     def of(parameters: dict[str, Any]) -> StudyConfig:
         """From all parameters of a study, of which those that say where and how to show do not matter."""
-        known = [found.name for found in fields(StudyConfig)]
+        known = [field.name for field in fields(StudyConfig)]
         return StudyConfig(**{name: parameters[name] for name in known if name in parameters})
 
     @property
@@ -110,16 +110,16 @@ class StudyConfig:
     def whole_points(self) -> list[CurvePoint]:
         """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
         penalties = {self.criterion_label(name): criteria.CRITERIA[name].penalty for name in self.criteria}
-        found: dict[str, CurvePoint] = {}
+        points: dict[str, CurvePoint] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.base_epoch_factors)]):
             own = self.trained_longer(longer)
             ways = {"": "none", **{name: penalty for name, penalty in penalties.items() if penalty != "none"}}
             for criterion, penalty in ways.items():
                 for seed in self.seeds:
                     base = own.baseline(seed, penalty)
-                    about: dict[str, Any] = {"longer": longer, "whole_macs": own.whole_macs}
-                    found.setdefault(base.key, CurvePoint("whole", base, criterion, **about))
-        return list(found.values())
+                    point = CurvePoint("whole", base, criterion, longer=longer, whole_macs=own.whole_macs)
+                    points.setdefault(base.key, point)
+        return list(points.values())
 
     def trained_longer(self, longer: float) -> StudyConfig:
         """The same study with all its training so many times as long: before, between and after removals."""
@@ -209,7 +209,7 @@ class StudyConfig:
     @property
     def pruning_jobs(self) -> list[PruningJob]:
         """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
-        found = []
+        jobs = []
         for name in self.criteria:
             penalty = criteria.CRITERIA[_criterion(name)].penalty
             for longer in self.base_epoch_factors:
@@ -218,10 +218,10 @@ class StudyConfig:
                     for seed in self.seeds:
                         base = own.baseline(seed, penalty)
                         run = execution.prune(base, own.pruning_recipe(name, ratio))
-                        found.append(
+                        jobs.append(
                             PruningJob(self.criterion_label(name), base, run, float(longer), own.whole_macs)
                         )
-        return found
+        return jobs
 
     @property
     def pruning_points(self) -> list[CurvePoint]:
@@ -277,12 +277,12 @@ MOMENTS = 24  # of a pruning run that goes channel by channel
 
 def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
     """What each way of pruning channels left in the end: one architecture a seed, by label."""
-    found_: dict[str, list[Architecture]] = {}
+    shapes: dict[str, list[Architecture]] = {}
     for job in config.pruning_jobs:
         if not job.sparse:
             shape = pruned_network(job, job.run.recipe["rounds"], outputs).architecture
-            found_.setdefault(job.label, []).append(shape)
-    return found_
+            shapes.setdefault(job.label, []).append(shape)
+    return shapes
 
 
 def snapshots(config: StudyConfig, outputs: Path) -> dict[str, Architecture]:

@@ -37,7 +37,7 @@ def unused(outputs: Path) -> list[Unused]:
     for path in outputs.glob("*/curves"):  # of a study without a file
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
     folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
-    found = []
+    left = []
     for path in folders:
         run = _read_run(path)
         if path.name in needed or (run and run.kind == "judge" and run.start and run.start.key in needed):
@@ -45,8 +45,8 @@ def unused(outputs: Path) -> list[Unused]:
         inside = [file.stat() for file in path.rglob("*") if file.is_file()]
         changed = max((stat.st_mtime for stat in inside), default=0.0)
         size = sum(stat.st_size for stat in inside)
-        found.append(Unused(path, str(run or "not finished"), size, time.time() - changed < RECENT))
-    return sorted(found, key=lambda one: -one.size)
+        left.append(Unused(path, str(run or "not finished"), size, time.time() - changed < RECENT))
+    return sorted(left, key=lambda one: -one.size)
 
 
 def remove(folders: Iterable[Unused]) -> None:

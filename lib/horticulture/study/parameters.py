@@ -36,12 +36,12 @@ LONGEST = 60  # characters of a name that is made here
 
 def notebooks() -> list[Path]:
     """The ordered notebooks of the checkout. Raises InputError if the package is not in one."""
-    found = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    if not found:
+    paths = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
         raise InputError(
             "the notebooks are not beside the package: install it from a checkout, pip install -e ."
         )
-    return found
+    return paths
 
 
 def beginning(first: str) -> tuple[list[Path], bool]:
@@ -77,14 +77,14 @@ def notebook_parameters(notebook: Path) -> dict[str, dict]:
 
 
 def _assignments(source: str) -> list[tuple[str, str, ast.expr]]:
-    """Name, type ("" if it is not said) and value of everything that a parameters cell assigns."""
-    found = []
+    """Name, type ("" if none is stated) and value of everything that a parameters cell assigns."""
+    assignments = []
     for line in ast.parse(source).body:
         if isinstance(line, ast.AnnAssign) and line.value:
-            found.append((ast.unparse(line.target), ast.unparse(line.annotation), line.value))
+            assignments.append((ast.unparse(line.target), ast.unparse(line.annotation), line.value))
         elif isinstance(line, ast.Assign) and len(line.targets) == 1:
-            found.append((ast.unparse(line.targets[0]), "", line.value))
-    return found
+            assignments.append((ast.unparse(line.targets[0]), "", line.value))
+    return assignments
 
 
 def _plain(value: ast.expr) -> Any:
@@ -100,11 +100,11 @@ def declared() -> dict[str, dict]:
 
     A step is the place of the notebook in the order, from 0. What all notebooks declare belongs to the first.
     """
-    found: dict[str, dict] = {}
+    known: dict[str, dict] = {}
     for step, notebook in enumerate(notebooks()):
         for name, declaration in notebook_parameters(notebook).items():
-            found.setdefault(name, {**declaration, "step": step})
-    return found
+            known.setdefault(name, {**declaration, "step": step})
+    return known
 
 
 def fill_in(source: str, values: dict[str, Any]) -> str:
@@ -182,13 +182,13 @@ def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
 
 def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
     """What the overrides make different from the study's file, as far as results depend on it."""
-    found: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
     for part in study.expand_parts():
         own, settled = resolve_parameters(part, {}), resolve_parameters(part, overrides)
-        found |= {
+        changed |= {
             name: settled[name] for name in overrides if name not in PLACE and settled[name] != own[name]
         }
-    return found
+    return changed
 
 
 def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
