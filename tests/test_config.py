@@ -13,6 +13,8 @@ from horticulture.study.config import StudyConfig
 from horticulture.training import TrainingRecipe
 
 ASKED = StudyConfig(
+    **{"weight_decay": 5e-4, "image_size": 0, "precision": "float32"},
+    **{"norms": "estimated", "norm_images": 512},
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0]},
     **{"epochs": 1, "lr": 0.05, "schedule": "constant", "batch_size": 32},
     **{"strengths": {"slimming": 1e-3, "blocks": 0.1}, "steps": 2, "finetune_lr": 0.01, "finetune_epochs": 1},

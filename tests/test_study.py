@@ -15,7 +15,7 @@ import pytest
 
 from horticulture import cli
 from horticulture.errors import InputError
-from horticulture.study import parameters, runner, study_files
+from horticulture.study import bounds, parameters, runner, study_files
 from horticulture.study import terminal as terminal_module
 from horticulture.study.config import StudyConfig
 from horticulture.study.terminal import Terminal
@@ -67,6 +67,12 @@ def test_every_parameter_is_declared_once_but_for_what_all_notebooks_share():
             assert name not in seen or name in parameters.COMMON, f"{name} again in {path.name}"
             assert seen.setdefault(name, about) == about, f"{name} in {path.name}"
         assert set(parameters.COMMON) <= set(parameters.notebook_parameters(path))
+
+
+def test_every_parameter_has_a_bound_and_its_default_is_within():
+    declared = parameters.declared()
+    assert bounds.BOUNDS.keys() == declared.keys()
+    bounds.check({name: declaration["default"] for name, declaration in declared.items()})
 
 
 def test_a_protocol_asks_for_nothing_that_no_notebook_has():
@@ -246,7 +252,7 @@ def test_unknown_and_malformed_studies_are_refused(tmp_path):
     with pytest.raises(InputError, match="no study file"):
         study_files.read(str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("parameters: [")
-    with pytest.raises(InputError, match="is not YAML"):
+    with pytest.raises(InputError, match=r"bad.yaml: expected the node content, .* \(line 1\)"):
         study_files.read(str(tmp_path / "bad.yaml"))
     (tmp_path / "odd.yaml").write_text("rounds: 3")
     with pytest.raises(InputError, match="must hold"):

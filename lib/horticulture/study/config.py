@@ -37,11 +37,12 @@ class StudyConfig:
     lr: float
     schedule: str
     batch_size: int
-    weight_decay: float = 5e-4
-    image_size: int = 0
-    precision: str = "float32"
-    norms: str = "estimated"
-    norm_images: int = 512
+    weight_decay: float
+    image_size: int
+    precision: str
+    norms: str
+    norm_images: int
+    # What a notebook has not declared yet asks for nothing.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
     strengths: dict[str, float] = field(default_factory=dict)

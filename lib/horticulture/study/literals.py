@@ -145,7 +145,7 @@ def read_file(path: Path) -> Any:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise InputError(f"study file {path} has more than {LARGEST:,} bytes")
-        return read_yaml(content.decode("utf-8-sig"), f"study file {path} is not plain YAML")
+        return read_yaml(content.decode("utf-8-sig"), f"study file {path}")
     except FileNotFoundError as error:
         raise InputError(f"no study file {path}") from error
     except UnicodeDecodeError as error:
