@@ -337,7 +337,6 @@ PARAMETERS = {
         ({"budgets": ["reselected"]}, "the budget reselected applies to nothing"),  # no group selects
         ({"curves": ["copycat"], "criterion": "magnitude"}, "the curve copycat follows channels that were"),
         ({"curves": ["guided"], "base_epoch_factors": [2]}, r"base_epoch_factors=\[2\] has none"),
-        ({"curves": ["bottleneck"], "network": "vgg-8-8", "criterion": "l1"}, "bottleneck"),
     ],
     ids=str,
 )
