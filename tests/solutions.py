@@ -22,7 +22,7 @@ from horticulture.analysis import statistics
 from horticulture.analysis.statistics import Values
 from horticulture.execution import parallel
 from horticulture.runs import CurvePoint, Run
-from horticulture.study import budgets, parameters, scaling
+from horticulture.study import budgets, parameters, scaling, study_files
 from horticulture.study.config import StudyConfig
 from tests.claims import REFERENCE, ROUNDS, SIZES, percent, signed, spread
 
@@ -32,7 +32,7 @@ BySize = dict[tuple[str, int], list[Run]]  # by curve and size (%), a run a seed
 
 def study(**changed: object) -> StudyConfig:
     """`quick` with some parameters changed, and nothing trained longer."""
-    quick = parameters.read("quick")
+    quick = study_files.read("quick")
     return StudyConfig.of(parameters.resolve_parameters(quick, {"base_epoch_factors": [1], **changed}))
 
 

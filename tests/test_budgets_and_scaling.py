@@ -21,6 +21,8 @@ from horticulture.study.config import PrunedNetwork, StudyConfig
 from horticulture.training import TrainingRecipe, evaluation
 
 ASKED = StudyConfig(
+    **{"weight_decay": 5e-4, "image_size": 0, "precision": "float32"},
+    **{"norms": "estimated", "norm_images": 512},
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
     **{"schedule": "cosine", "batch_size": 32, "criterion": "l1,magnitude", "ratios": [0.3, 0.6]},
     **{"floor": 0.1, "steps": 1, "finetune_lr": 0.01, "finetune_epochs": 2, "budgets": list(budgets.BUDGETS)},
@@ -458,18 +460,12 @@ def test_a_budget_takes_the_whole_part_and_no_less():
     assert budgets.scratch_b_epochs(5, 7, 7) == 5
 
 
-def test_fine_tuning_counts_where_it_is_asked_for():
-    # K1 F1 / F2 + K2 of Wang et al. (2023)
-    assert budgets.scratch_b_epochs(160, 300, 200, tuning_epochs=40) == 240 + 40
-    assert budgets.scratch_b_epochs(90, 500, 100, tuning_epochs=20) == 180 + 20  # the cap is one on the ratio
-
-
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0}, {"whole_macs": 0}, {"pruned_macs": 0}, {"cap": -1}, {"tuning_epochs": -1}],
+    [{"epochs": 0}, {"whole_macs": 0}, {"pruned_macs": 0}, {"cap": -1}],
     ids=lambda wrong: next(iter(wrong)),
 )
 def test_a_budget_of_nothing_is_refused(wrong):
-    right = {"epochs": 5, "whole_macs": 7, "pruned_macs": 3, "cap": 2.0, "tuning_epochs": 0}
+    right = {"epochs": 5, "whole_macs": 7, "pruned_macs": 3, "cap": 2.0}
     with pytest.raises(InputError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
         budgets.scratch_b_epochs(**(right | wrong))

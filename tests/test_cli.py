@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from horticulture import cli, runs
 from horticulture.runs import files
-from horticulture.study import parameters, runner
+from horticulture.study import parameters, runner, study_files
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def nothing_may_run(monkeypatch, request):
     def run(*_):
         raise AssertionError("a notebook was started")
 
-    monkeypatch.setattr(runner, "_execute", run)
+    monkeypatch.setattr(runner, "execute_notebook", run)
 
 
 def refused(capsys, *arguments):
@@ -44,11 +45,15 @@ def refused(capsys, *arguments):
         (["smoke", "-p", "schedule=never"], "unknown schedule 'never'", "cosine"),
         (["smoke", "-p", "rounds=lots"], "rounds must be of type int", "such as 192, not 'lots'"),
         (["smoke", "-p", "rounds=5000"], "rounds=5000", "112 channels"),
-        (["smoke", "-p", "epochs=0"], "epochs must be positive", "0"),
-        (["smoke", "-p", "sizes=[0.5, 2]"], "sizes are shares", "2"),
-        (["smoke", "-p", "seeds=[zero]"], "seeds are whole numbers", "'zero'"),
+        (["smoke", "-p", "epochs=0"], "epochs must be a whole number", "from 1 to 1,000,000, not 0"),
+        (["smoke", "-p", "sizes=[0.5, 2]"], "each of sizes must be a number above 0 and at most 1", "not 2"),
+        (["smoke", "-p", "seeds=[zero]"], "each of seeds must be a whole number", "not 'zero'"),
         (["smoke", "-p", "strengths=[0.001]"], "strengths must be of type dict", "such as {'slimming'"),
-        (["smoke", "-p", "criterion=slimming", "-p", "strengths={slimming: none}"], "above 0", "'none'"),
+        (
+            ["smoke", "-p", "strengths={slimming: none}"],
+            "strengths of slimming must be a number",
+            "not 'none'",
+        ),
         (["smoke", "-p", "device=abacus"], "no device 'abacus'", ""),
         (
             ["smoke", "-p", "data=folder:/no/such/place"],
@@ -59,7 +64,7 @@ def refused(capsys, *arguments):
         (["smoke", "-p", "study=mine"], "study is no parameter", "--name NAME"),
         (["smoke", "-p", "outputs=mine"], "outputs is no parameter", "--outputs PATH"),
         (["smoke", "-p", "rounds=all", "-p", "ratios=0.5"], "rounds=all means one channel a round", "ratios"),
-        (["smoke", "-p", "device=mps"], "device 'mps' is not supported", "cpu"),
+        (["smoke", "-p", "device=mps"], "no device 'mps' here", "cpu"),
         (["smoke", "--name", "runs"], "--name 'runs'", "the name of a folder"),
         (["smoke", "--name", "a/b"], "--name 'a/b'", "the name of a folder"),
         (["smoke", "--name", "quick"], "--name 'quick'", "there is a study of that name"),
@@ -71,6 +76,75 @@ def test_bad_input_is_refused_before_anything_runs(capsys, tmp_path, arguments, 
     assert offender in line
     assert choices in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("seeds=[]", "seeds must have 1 to 1,000 values, not 0"),
+        ("seeds=[0,0]", "seeds has 0 twice"),
+        ("seeds=[-1]", "each of seeds must be a whole number from 0 to 9,007,199,254,740,992, not -1"),
+        ("seeds=[true]", "each of seeds must be a whole number from 0 to 9,007,199,254,740,992, not True"),
+        (
+            "seeds=[99999999999999999999]",
+            "parameter seeds: a number of 20 digits, and 18 are the most (line 1)",
+        ),
+        ("images=1", "images must be a whole number from 2 to 1,000,000, not 1"),
+        ("batch_size=4096", "batch_size is 4,096, and there are 512 training images"),
+        ("device=meta", "no device 'meta' here: choose from auto, cpu, cuda and cuda:NUMBER"),
+        ("device=cpu:7", "no device 'cpu:7' here: choose from auto, cpu, cuda and cuda:NUMBER"),
+        ("criterion=fisher,fisher", "criterion has 'fisher' twice"),
+        ("cap=.nan", "cap must be a number of 0 or more, not nan"),
+        ("strengths={slimming: -1}", "strengths of slimming must be a number of 0 or more, not -1"),
+        ("strengths={slim: 1}", "unknown penalty in strengths 'slim': choose from blocks, groups, slimming"),
+        ("workers=-3", "workers must be a whole number from 0 to 1,000, not -3"),
+        (
+            "base_epoch_factors=[.inf]",
+            "each of base_epoch_factors must be a number above 0 and at most 1,000",
+        ),
+        ("base_epoch_factors=[]", "base_epoch_factors must have 1 to 1,000 values, not 0"),
+        ("latency_batch_sizes=[x]", "each of latency_batch_sizes must be a whole number from 1 to 100,000"),
+        ("margin=.nan", "margin must be a number of 0 or more, not nan"),
+        ("oracle_criteria=[nope]", "unknown criterion of single channels 'nope': choose from fisher, taylor"),
+        ("oracle_criteria=[magnitude]", "unknown criterion of single channels 'magnitude'"),
+        ("oracle_channels=0", "oracle_channels must be a whole number from 1 to 1,000,000, not 0"),
+        ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go to 2,000 and widths to 1,000,000"),
+        ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go to 2,000"),
+        ("network=wrn-10-100000", "network=wrn-10-100000 has 739,840,364,800,474 parameters: training takes"),
+        ("budgets=[compressed]", "the budget compressed applies to nothing that fisher prunes here"),
+        ("curves=[transferred]", "the curve transferred needs guide_network"),
+        ("epochs=1:30", "parameter epochs must be of type int, such as 7, not '1:30'"),
+        ("epochs=2026-11-27", "parameter epochs must be of type int, such as 7, not '2026-11-27'"),
+        ("epochs=" + "9" * 5000, "parameter epochs: a number of 5000 digits, and 18 are the most (line 1)"),
+        ("sizes=" + "[" * 1000, "parameter sizes: lists and tables more than 20 deep (line 1)"),
+        ("curves=[width, !!binary aGk=]", "parameter curves: the tag 'tag:yaml.org,2002:binary'"),
+        ("strengths=!!set {slimming}", "parameter strengths: the tag 'tag:yaml.org,2002:set'"),
+        ("sizes=[&a 0.5, *a]", "parameter sizes: an alias (& or *): say the value itself (line 1)"),
+        ("study=../../x", "study is no parameter of a study (-p): use --name NAME"),
+        ("data=folder:\0", "parameter data must be plain numbers, texts, lists and tables, not"),
+        ("network=\udcff", "parameter network must be plain numbers, texts, lists and tables, not"),
+    ],
+    ids=lambda given: ascii(given[:30]),
+)
+def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(capsys, tmp_path, given, line):
+    found = refused(capsys, "run", "smoke", "-p", given, "--outputs", str(tmp_path / "out"))
+    assert found.removeprefix("horticulture: ").startswith(line)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("given", "modules"), [("seeds=[]", ["torch"]), ("epochs=x", ["torch", "pandas"])])
+def test_plain_values_are_refused_at_once(tmp_path, given, modules):
+    """By a real process: what takes seconds to load is not loaded for it. Torch alone takes two."""
+    code = (
+        "import sys\nfrom horticulture import cli\nended = cli.main(sys.argv[1:])\n"
+        "print(*sys.modules)\nsys.exit(ended)"
+    )
+    arguments = ["run", "quick", "-p", given, "--outputs", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert not set(modules) & set(done.stdout.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- images of one's own -------------------------------------------------------------------------------
@@ -114,9 +188,9 @@ def started(monkeypatch):
     def execute(notebook, target, settled, terminal):
         done.append((target.parents[1].name, notebook.stem, settled))
 
-    monkeypatch.setattr(runner, "_execute", execute)
+    monkeypatch.setattr(runner, "execute_notebook", execute)
     monkeypatch.setattr(runner, "to_html", lambda target: target)
-    monkeypatch.setattr(cli, "_print", lambda folder: shown.append(folder.name))
+    monkeypatch.setattr(cli, "print_tables", lambda folder: shown.append(folder.name))
     return done, shown
 
 
@@ -195,7 +269,7 @@ def test_a_study_of_which_one_part_would_fail_does_not_begin(capsys, tmp_path):
 
 
 def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
-    names = [part.name for part in parameters.read("rethinking-quick").expand_parts()]
+    names = [part.name for part in study_files.read("rethinking-quick").expand_parts()]
     rows = {
         names[0]: [("whole", "", 1000, 11.5, None), ("pruned-scratch", "l1", 500, 12.5, 0.5)],
         names[2]: [("whole", "", 1000, 13.5, None), ("width", "", 500, 14.5, None)],
@@ -223,7 +297,7 @@ def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
 
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):
     shown = []
-    monkeypatch.setattr(cli, "_print", lambda folder: shown.append(folder.name))
+    monkeypatch.setattr(cli, "print_tables", lambda folder: shown.append(folder.name))
     (tmp_path / "own.yaml").write_text(PARTS)
     for name in ("own-wide", "own-other", "mine-wide"):
         (tmp_path / name).mkdir()
@@ -237,7 +311,7 @@ def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch
 def test_a_study_of_the_checkout_is_not_refused(started, tmp_path, name):
     done, shown = started
     assert cli.main(["run", name, "--outputs", str(tmp_path)]) == 0
-    parts = parameters.read(name).expand_parts()
+    parts = study_files.read(name).expand_parts()
     assert len(done) == len(parts) * len(parameters.notebooks())
     assert shown == [part.name for part in parts]
 
@@ -259,7 +333,34 @@ def test_show_of_a_study_that_is_not_there_says_what_is(capsys, tmp_path):
 def test_studies_lists_them_all(capsys):
     assert cli.main(["studies"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in parameters.studies())
+    assert all(name in listed for name in study_files.studies())
+
+
+def test_parameters_are_listed_by_notebook_with_the_values_of_a_study(capsys):
+    assert cli.main(["parameters"]) == 0
+    listed = capsys.readouterr().out
+    blocks = re.split(r"^(\d\d_\w+)\n", listed, flags=re.MULTILINE)
+    assert blocks[1::2] == [path.stem for path in parameters.notebooks()]
+    for name, declaration in parameters.declared().items():
+        if name not in ("study", "outputs"):  # which are options of their own
+            (row,) = re.findall(rf"^  {name} .*$", blocks[2 * declaration["step"] + 2], re.MULTILINE)
+            assert row.split()[1] == declaration["type"]
+            assert declaration["help"] in row
+    assert re.search(r"^  epochs +int +7 ", listed, re.MULTILINE)
+    assert cli.main(["parameters", "rethinking-quick"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"^\* epochs +int +4 ", listed, re.MULTILINE)
+    assert re.search(r"^\* network +str +by part ", listed, re.MULTILINE)
+    assert re.search(r"^  bits +int +5 ", listed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [[], ["run"]])
+def test_help_names_the_environment(capsys, command):
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--help"])
+    said = capsys.readouterr().out
+    assert "HORTICULTURE_OUTPUTS" in said
+    assert "HORTICULTURE_DATA" in said
 
 
 def test_python_m_horticulture_is_the_command(monkeypatch, capsys):
@@ -271,11 +372,11 @@ def test_python_m_horticulture_is_the_command(monkeypatch, capsys):
 
 
 def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr(runner, "_execute", lambda *_: None)
+    monkeypatch.setattr(runner, "execute_notebook", lambda *_: None)
     monkeypatch.setattr(runner, "to_html", lambda target: target)
     files.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
     files.write_json(tmp_path / "runs" / "abc" / "run.json", {})
-    chosen = parameters.read("smoke")
+    chosen = study_files.read("smoke")
     runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path, first="3")
     assert (tmp_path / "smoke" / "curves" / "old.json").exists()
     runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path)
@@ -287,7 +388,7 @@ def test_an_interruption_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "_execute", interrupted)
+    monkeypatch.setattr(runner, "execute_notebook", interrupted)
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 130
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
@@ -309,7 +410,11 @@ def test_help_gives_examples_and_needs_nothing_that_takes_long_to_load():
         "import sys\nfrom horticulture import cli\ntry:\n    cli.main(sys.argv[1:])\nfinally:\n"
         "    print(*{'jsonschema', 'pandas', 'nbformat', 'papermill', 'torch'} & sys.modules.keys())"
     )
-    for arguments, said in ((["run", "--help"], "-p seeds=0,1,2,3,4"), (["studies"], "rethinking-quick")):
+    for arguments, said in (
+        (["run", "--help"], "-p seeds=0,1,2,3,4"),
+        (["studies"], "rethinking-quick"),
+        (["parameters"], "finetune_lr"),
+    ):
         found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert found.returncode == 0
         assert said in found.stdout

@@ -15,6 +15,7 @@ from horticulture.errors import InputError
 from horticulture.execution import loading
 from horticulture.pruning import Pruner, PruningRecipe
 from horticulture.training import Trainer, TrainingRecipe, evaluation, hardware
+from horticulture.training.recipe import NORMS
 
 RECIPE = TrainingRecipe(epochs=2, batch_size=10)
 
@@ -134,7 +135,7 @@ def test_statistics_that_lag_make_a_pruned_network_look_worse_than_it_is(trained
     """The very same weights, after a cut and a few steps: the running averages are still of the whole."""
     plan = PruningRecipe(rounds=1, ratio=0.7, steps=3, lr=0.01, batch_size=32)
     ends = {}
-    for norms in evaluation.NORMS:
+    for norms in NORMS:
         network = copy.deepcopy(trained)
         *_, ends[norms] = Pruner(network, clutter, replace(plan, norms=norms), seed=0)
     estimated, running = ends["estimated"], ends["running"]
@@ -161,7 +162,7 @@ def test_running_statistics_are_those_of_plain_evaluation(tiny, images, tmp_path
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     source = {"name": f"folder:{png_folder}", "images": 0}
     kept = {}
-    for norms in evaluation.NORMS:
+    for norms in NORMS:
         run = execution.train(shape, TrainingRecipe(2, batch_size=6, norms=norms), source, 0)
         execution.execute(run, tmp_path, "cpu")
         kept[norms] = load_file(runs.folder(run, tmp_path) / "weights.safetensors")

@@ -23,7 +23,14 @@ ROOMS = (
 )
 # A laptop without torch can plan, collect and draw, and a command answers before torch could be loaded.
 NO_TORCH = ("errors", "progress", "architecture", "runs", "analysis", "cli")
-NO_TORCH_EITHER = tuple(f"study/{name}.py" for name in ("papermill_engine", "parameters", "runner"))
+# And a study is refused before it: so recipes, and all that describes a study, need none at once.
+NO_TORCH_EITHER = (
+    *("training/__init__.py", "training/recipe.py", "execution/__init__.py", "execution/limits.py"),
+    *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
+    *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "literals", "papermill_engine")),
+    *(f"study/{name}.py" for name in ("parameters", "pruned", "runner", "scaling", "session")),
+    *(f"study/{name}.py" for name in ("study_files", "terminal", "validation")),
+)
 LONGEST = 320  # lines
 BARRED = """
 import sys

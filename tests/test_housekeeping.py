@@ -5,14 +5,15 @@ import re
 import time
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from horticulture import cli, runs
 from horticulture.runs import CurvePoint, Run, files
-from horticulture.study import forecast, parameters, runner
+from horticulture.study import budgets, forecast, parameters, runner, scaling, study_files
 from horticulture.study.config import StudyConfig
 
-SMOKE = parameters.resolve_parameters(parameters.read("smoke"), {})
+SMOKE = parameters.resolve_parameters(study_files.read("smoke"), {})
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def nothing_may_run(monkeypatch):
     def run(*_):
         raise AssertionError("a notebook was started")
 
-    monkeypatch.setattr(runner, "_execute", run)
+    monkeypatch.setattr(runner, "execute_notebook", run)
 
 
 def finish(run: Run, outputs, age: float = 7200.0) -> None:
@@ -31,6 +32,20 @@ def finish(run: Run, outputs, age: float = 7200.0) -> None:
     (folder / "weights.safetensors").write_bytes(b"x" * 2_000_000)
     for path in folder.iterdir():
         os.utime(path, (time.time() - age,) * 2)
+
+
+def write_removals(run: Run, outputs) -> None:
+    """As if it had taken one channel after the other from the first groups."""
+    shape, rows = run.architecture, []
+    for round_ in range(run.recipe["rounds"] + 1):
+        group = next(n for n, width in enumerate(shape.widths) if width > 1) if round_ else -1
+        shape = shape.without_channel(group) if round_ else shape
+        about = {"round": round_, "group": group, "channel": 0 if round_ else -1, "train_macs": round_}
+        rows.append({**about, "architecture": shape.id, "params": shape.params, "macs": shape.macs})
+    frame = pd.DataFrame(rows).reindex(columns=runs.REMOVAL_COLUMNS)
+    for column in frame.columns[frame.isna().all()]:
+        frame[column] = "x" if column in ("run", "digest") else 1.0
+    frame.to_csv(runs.folder(run, outputs) / "removals.csv", index=False)
 
 
 # --- dry run ---------------------------------------------------------------------------------------------
@@ -49,6 +64,7 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
     counts = {line[:20].strip(): line[20:].split()[:2] for line in lines[1:]}
     assert counts == {
         "the whole network": ["1", "0"],
+        "criteria compared": ["1", "0"],
         "pruning": ["1", "0"],
         "pruned shapes": ["4", "0"],  # each size retrained, and measured as it is
         "families": ["6", "0"],  # three curves at two sizes
@@ -73,9 +89,16 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
     assert cli.main(["run", "rethinking-quick", "--dry-run", "--outputs", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert [line for line in said.splitlines() if line.startswith("rethinking")] == [
-        part.name for part in parameters.read("rethinking-quick").expand_parts()
+        part.name for part in study_files.read("rethinking-quick").expand_parts()
     ]
-    assert said.count("about ") == 3
+    *tables, end = said.splitlines()
+    totals = [re.match(r"about (?:(\d+):)?(\d+):(\d\d) of training with", line) for line in tables]
+    seconds = [3600 * int(t[1] or 0) + 60 * int(t[2]) + int(t[3]) for t in totals if t]
+    assert len(seconds) == 3
+    hours, minutes, rest = re.fullmatch(
+        r"all 3: about (?:(\d+):)?(\d+):(\d\d) of training, and [\d,]+ MB", end
+    ).groups()
+    assert abs(3600 * int(hours or 0) + 60 * int(minutes) + int(rest) - sum(seconds)) <= 2  # they are rounded
 
 
 # --- clean -----------------------------------------------------------------------------------------------
@@ -93,6 +116,7 @@ def outputs(tmp_path):
     unused = [replace(base, seed=8), replace(judged, start=replace(base, seed=9))]
     for run in (base, taken.run, curve, judged, *unused):
         finish(run, tmp_path)
+    write_removals(taken.run, tmp_path)
     (tmp_path / "runs" / f"{base.key}.damaged-1").mkdir()
     return tmp_path, {run.key for run in unused} | {f"{base.key}.damaged-1"}
 
@@ -134,15 +158,49 @@ def test_what_has_changed_lately_stays_for_a_study_may_be_at_it(outputs, capsys)
 
 
 def test_a_study_that_went_no_further_than_its_base_does_not_hinder(outputs, capsys):
-    """Its later parameters are defaults, which do not fit its network: 192 rounds of 112 channels."""
+    """The defaults of later notebooks do not fit its network: 192 rounds of 112 channels."""
     folder, unused = outputs
-    begun = {**SMOKE, "seeds": [3], "network": "wrn-10-1", "rounds": 192}
-    base = replace(StudyConfig.of({**begun, "rounds": 1}).baselines[0], seed=3)
+    first = [name for name, one in parameters.declared().items() if one["step"] == 0]
+    begun = {**{name: SMOKE[name] for name in first}, "seeds": [3], "network": "wrn-10-1"}
+    base = StudyConfig.of(begun).baselines[0]
     files.write_json(folder / "begun" / "study.json", {"study": "begun", "parameters": begun})
     finish(base, folder)
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert base.key in there(folder)
     assert not unused & there(folder)
+
+
+def test_what_only_a_later_step_asks_for_stays(outputs):
+    """Also where another step cannot say yet what it needs: of the second seed nothing is pruned."""
+    folder, unused = outputs
+    both = {**SMOKE, "seeds": [0, 1], "sizes": [0.9], "curves": ["width", "copycat"], "copycat_size": 0.9}
+    both["oracle_criteria"] = ["l1"]
+    files.write_json(folder / "mine" / "study.json", {"study": "mine", "parameters": both})
+    config = StudyConfig.of(both)
+    alone = replace(config, seeds=[0])
+    later = [
+        *(point.run for point in budgets.budget_points(alone, alone.pruned_networks(folder))),
+        *(point.run for point in scaling.family_points(alone, folder)),
+        *config.comparisons,
+    ]
+    for run in {run.key: run for run in later}.values():
+        if runs.result(run, folder) is None:
+            finish(run, folder)
+    assert {run.kind for run in later} == {"train", "tune", "judge"}
+    before = there(folder)
+    assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
+    assert {run.key for run in later} <= there(folder)
+    assert there(folder) == before - unused
+
+
+def test_parameters_that_a_study_states_and_cannot_have_hinder(outputs, capsys):
+    """Nobody knows what it needs then."""
+    folder, _ = outputs
+    files.write_json(folder / "mine" / "study.json", {"parameters": {**SMOKE, "rounds": 192}})
+    before = there(folder)
+    assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 2
+    assert there(folder) == before
+    assert "rounds=192, but the network has 112" in capsys.readouterr().err
 
 
 def test_where_a_study_cannot_be_read_nothing_is_removed(outputs, capsys):

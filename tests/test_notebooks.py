@@ -19,10 +19,10 @@ from tornado.websocket import websocket_connect
 from horticulture import runs
 from horticulture.analysis import tables
 from horticulture.progress import MIME
-from horticulture.study import parameters, runner
+from horticulture.study import parameters, runner, study_files
 
 BIN = Path(sys.executable).parent
-SMOKE = parameters.read("smoke")
+SMOKE = study_files.read("smoke")
 
 
 @pytest.fixture(scope="module")

@@ -316,9 +316,9 @@ def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
     board = parallel._Board(progress, 2)
     board.hear(("a", 0.75, "epoch 3/4"))
     board.hear(("b", 0.0, "epoch 0/4"))
-    assert (progress.done, progress.found) == (0.75, 0.75)
+    assert (progress.done, progress.resumed) == (0.75, 0.75)
     board.hear(("a", 0.85, "epoch 4/4"))
-    assert (progress.done, progress.found, progress.note) == (
+    assert (progress.done, progress.resumed, progress.note) == (
         0.85,
         0.75,
         "0/2 finished; epoch 4/4; epoch 0/4",

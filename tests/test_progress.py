@@ -1,5 +1,15 @@
 """Progress reads well everywhere and never floods a log."""
 
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+
 import pytest
 
 from horticulture import progress
@@ -27,10 +37,10 @@ def test_what_was_there_when_it_was_taken_up_says_nothing_of_the_time_left(monke
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     bar = Progress("pruning", total=200)
-    bar.update(150, "going on", found=150)
+    bar.update(150, "going on", resumed=150)
     assert bar.line() == "pruning   75%  0:00 elapsed  going on"
     now[0] += 60
-    bar.update(160, "round 160/200", found=150)
+    bar.update(160, "round 160/200", resumed=150)
     assert bar.line() == "pruning   80%  1:00 elapsed, 4:00 left  round 160/200"
 
 
@@ -63,3 +73,41 @@ def test_a_log_gets_a_line_every_half_minute_and_not_thousands(monkeypatch, caps
 @pytest.mark.parametrize(("share", "full"), [(-1, 0), (0, 0), (0.5, 10), (1, 20), (7, 20)])
 def test_bar_stays_within_its_width(share, full):
     assert progress.bar(share) == "█" * full + "░" * (20 - full)
+
+
+TWO_RUNS = """
+import time
+from horticulture.progress import Progress
+from horticulture.study.terminal import Terminal
+note = "0/2 finished; epoch 3/7, validation error 12.3 %; round 17/192, 88,210 parameters left"
+progress = Progress("training pruned shapes", 2)
+with progress:
+    for share in (0.0, 0.7, 2.0):
+        progress.update(share, note)
+        time.sleep(0.25)  # so that it is shown
+terminal = Terminal({"03_retrain_from_scratch": 60.0, "04_scale": 60.0})
+terminal.begin("03_retrain_from_scratch")
+for share in (0.0, 0.35, 1.0):
+    time.sleep(0.25)
+    terminal.update(f"training pruned shapes  {share:4.0%}  0:21 elapsed, 0:19 left  {note}", share, 0.0)
+terminal.end(finished=True)
+"""
+
+
+def test_in_a_real_terminal_of_80_columns_no_line_wraps_with_two_runs_under_way():
+    """One that wraps cannot be written over, and leaves debris."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    with subprocess.Popen([sys.executable, "-c", TWO_RUNS], stderr=theirs, env=environment):
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # at its end
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    rows = re.split("[\r\n]+", shown.decode().replace("\x1b[K", ""))
+    assert max(map(len, rows)) == 79  # the last column stays free, for the cursor
+    live = [row for row in rows if "training pruned shapes" in row]
+    assert sum(row.endswith("…") for row in live) >= 4  # too long, and cut
+    assert "took 0:0" in rows[-2]

@@ -18,6 +18,8 @@ from horticulture.study.config import StudyConfig
 BUDGETS = ["fine-tuned", "lr-rewound", "pruned-scratch", "scratch-b", "scratch-b-all", "weights-rewound"]
 # A channel of this network is about half a percent of its parameters.
 ASKED = StudyConfig(
+    **{"weight_decay": 5e-4, "image_size": 0, "precision": "float32"},
+    **{"norms": "estimated", "norm_images": 512},
     **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0], "epochs": 3, "lr": 0.05},
     **{
         "schedule": "constant",

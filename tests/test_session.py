@@ -10,7 +10,7 @@ import pytest
 from horticulture import runs
 from horticulture.errors import InputError, InterruptedRun
 from horticulture.execution import parallel
-from horticulture.study import parameters, session
+from horticulture.study import parameters, session, study_files
 from horticulture.study.session import Session
 
 DECLARED = {path.stem[:2]: parameters.notebook_parameters(path) for path in parameters.notebooks()}
@@ -119,8 +119,8 @@ def test_a_misspelt_name_is_refused_with_the_nearest(notebook, tmp_path, where):
     [
         ("01", {"epochs": "three"}, "parameter epochs must be of type int, such as 7, not 'three'"),
         ("01", {"seeds": 0}, r"parameter seeds must be of type list, such as \[0, 1, 2\], not 0"),
-        ("02", {"device": "mps"}, "device 'mps' is not supported"),
-        ("03", {"sizes": [2]}, "sizes are shares of the parameters"),
+        ("02", {"device": "mps"}, "no device 'mps' here: choose from auto, cpu"),
+        ("03", {"sizes": [2]}, "each of sizes must be a number above 0 and at most 1, not 2"),
         ("02", {"study": "../../x"}, "study '../../x': a study needs the name of a folder"),
         ("02", {"study": "runs"}, "study 'runs'"),
     ],
@@ -139,25 +139,32 @@ def test_text_is_read_as_the_declared_type(notebook):
     assert isinstance(opened.parameters["lr"], float)
 
 
-def test_other_variables_and_other_cells_do_not_matter(notebook, tmp_path, monkeypatch):
+def test_other_variables_and_other_cells_do_not_matter(tmp_path, monkeypatch):
     """Only what the parameters cell and papermill's say; and both can be run again."""
-    namespace = {
-        "In": [
-            "",
-            "study: str = 'a'\nrounds: int = 3",
-            "rounds = 9",
-            "%magic",
-            "study: str = 'b'",
-            "rounds = 4",
-        ],
-        **{"study": "b", "rounds": 4, "criterion": "none", "outputs": str(tmp_path), "os": os},
-    }
-    given, own = session._given(namespace)
-    assert (given, own) == ({"study": "b"}, ["study"])
-    injected = {**namespace, "In": [*namespace["In"], "# Parameters\nrounds = 4\n"]}
-    assert session._given(injected) == ({"study": "b", "rounds": 4}, ["study"])
+    monkeypatch.setattr(parallel, "start", lambda *_: None)
+    monkeypatch.setenv("HORTICULTURE_OUTPUTS", str(tmp_path))
+    cells = [
+        "",
+        "study: str = 'a'\nrounds: int = 3",
+        "rounds = 9",
+        "%magic",
+        "study: str = 'b'",
+        "rounds = 4",
+    ]
+    kernel = {"study": "b", "rounds": 4, "criterion": "none", "os": os}
+    opened = Session.open({**kernel, "In": cells})
+    here = {name for name, source in opened.sources.items() if source == session.HERE}
+    assert (opened.study, here) == ("b", {"study"})
+    injected = Session.open({**kernel, "In": [*cells, "# Parameters\nrounds = 4\n"]})
+    here = {name for name, source in injected.sources.items() if source == session.HERE}
+    assert (injected.config.rounds, here) == (4, {"study", "rounds"})
     with pytest.raises(InputError, match="run the cell with the parameters first"):
         Session.open({"In": ["", "x = 1"]})
+
+
+def test_a_step_that_has_nothing_to_do_says_so(notebook, capsys):
+    assert notebook("03", {"budgets": [], "sizes": []}).execute([], "training pruned shapes") == []
+    assert capsys.readouterr().out == "training pruned shapes: skipped, for this study asks for none\n"
 
 
 def test_an_older_study_json_is_read_by_the_new_names(notebook, tmp_path):
@@ -189,8 +196,9 @@ def test_an_interruption_is_one_line_that_says_how_to_go_on(notebook, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(parallel, "execute_all", stopped)
+    opened = notebook("02")
     with pytest.raises(InterruptedRun, match="pruning: stopped, what was done is kept") as error:
-        notebook("02").execute([], "pruning")
+        opened.execute(opened.config.baselines, "pruning")
     assert error.value.__suppress_context__
     assert error.value._render_traceback_()[0].startswith("InterruptedRun: pruning: stopped")
 
@@ -224,7 +232,7 @@ def test_what_a_person_wrote_and_saved_in_a_parameters_cell_is_read(tmp_path):
 def test_a_default_that_only_a_kernel_can_compute_is_named_by_the_command(monkeypatch):
     computed = {"seeds": {"type": "list", "default": None, "help": "", "step": 0}}
     monkeypatch.setattr(parameters, "declared", lambda: computed)
-    study = parameters.Study("mine", "", {}, {})
+    study = study_files.Study("mine", "", {}, {})
     with pytest.raises(InputError, match=r"parameter seeds: the notebook computes it"):
         parameters.resolve_parameters(study, {})
     assert parameters.resolve_parameters(study, {"seeds": "0,1"}) == {"seeds": [0, 1]}

@@ -15,8 +15,10 @@ import pytest
 
 from horticulture import cli
 from horticulture.errors import InputError
-from horticulture.study import parameters, runner
+from horticulture.study import bounds, parameters, runner, study_files
+from horticulture.study import terminal as terminal_module
 from horticulture.study.config import StudyConfig
+from horticulture.study.terminal import Terminal
 from tests.test_parallel import gone
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -39,7 +41,7 @@ def run(tmp_path, monkeypatch):
             notebook(tmp_path / "01_one.ipynb", 'study: str = ""\noutputs: str = ""\nn: int = 1', *sources)
         ]
         monkeypatch.setattr(parameters, "notebooks", lambda: paths)
-        wanted = parameters.Study("tiny", "", given or {}, {})
+        wanted = study_files.Study("tiny", "", given or {}, {})
         return runner.run(wanted, parameters.resolve_parameters(wanted, {}), tmp_path / "outputs")
 
     return go
@@ -49,8 +51,8 @@ def run(tmp_path, monkeypatch):
 
 
 def test_every_study_of_the_checkout_settles():
-    for name in parameters.studies():
-        chosen = parameters.read(name)
+    for name in study_files.studies():
+        chosen = study_files.read(name)
         assert chosen.about
         assert list(chosen.seconds) == [path.stem for path in parameters.notebooks()]
         for part in chosen.expand_parts():
@@ -65,6 +67,12 @@ def test_every_parameter_is_declared_once_but_for_what_all_notebooks_share():
             assert name not in seen or name in parameters.COMMON, f"{name} again in {path.name}"
             assert seen.setdefault(name, about) == about, f"{name} in {path.name}"
         assert set(parameters.COMMON) <= set(parameters.notebook_parameters(path))
+
+
+def test_every_parameter_has_a_bound_and_its_default_is_within():
+    declared = parameters.declared()
+    assert bounds.BOUNDS.keys() == declared.keys()
+    bounds.check({name: declaration["default"] for name, declaration in declared.items()})
 
 
 def test_a_protocol_asks_for_nothing_that_no_notebook_has():
@@ -83,14 +91,14 @@ def test_a_notebook_uses_every_parameter_that_it_has(path):
 
 
 def test_defaults_are_the_quick_study():
-    quick = parameters.read("quick")
-    defaults = parameters.resolve_parameters(parameters.Study("quick", "", {}, {}), {})
+    quick = study_files.read("quick")
+    defaults = parameters.resolve_parameters(study_files.Study("quick", "", {}, {}), {})
     assert {name: defaults[name] for name in quick.parameters} == quick.parameters
 
 
 def test_overrides_win_and_take_the_declared_type():
     settled = parameters.resolve_parameters(
-        parameters.read("smoke"), parameters.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
+        study_files.read("smoke"), parameters.parse(["seeds=[0, 1]", "lr=1", "criterion=l1", "rounds=3"])
     )
     assert settled["seeds"] == [0, 1]
     assert settled["lr"] == 1.0
@@ -109,15 +117,14 @@ def test_overrides_win_and_take_the_declared_type():
         ("rounds", "say NAME=VALUE"),
         ("study=mine", "study is no parameter of a study .* use --name NAME"),
         ("outputs=/tmp", "outputs is no parameter of a study .* use --outputs PATH"),
-        ("device=mps", "device 'mps' is not supported"),
         ("strengths=[0.001]", r"strengths must be of type dict, such as {'slimming': .*}, not \[0.001\]"),
         ("strengths=slimming", "strengths must be of type dict, such as .*, not 'slimming'"),
-        ("strengths={slimming: 0.001", "strengths must be of type dict, such as .*, not '{slimming: 0.001'"),
+        ("strengths={slimming: 0.001", r"parameter strengths: expected ',' or '}', .* \(line 1\)"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(assignment, said):
     with pytest.raises(InputError, match=said):
-        parameters.resolve_parameters(parameters.read("quick"), parameters.parse([assignment]))
+        parameters.resolve_parameters(study_files.read("quick"), parameters.parse([assignment]))
 
 
 @pytest.mark.parametrize(
@@ -137,13 +144,13 @@ def test_bad_parameters_are_refused_by_name(assignment, said):
     ],
 )
 def test_a_value_is_read_as_a_person_writes_it(assignment, value):
-    settled = parameters.resolve_parameters(parameters.read("quick"), parameters.parse([assignment]))
+    settled = parameters.resolve_parameters(study_files.read("quick"), parameters.parse([assignment]))
     assert settled[assignment.partition("=")[0]] == value
 
 
 def test_numbers_mean_the_same_in_a_study_file(tmp_path):
     (tmp_path / "own.yaml").write_text("parameters: { lr: 1e-1, rounds: all }")
-    settled = parameters.resolve_parameters(parameters.read(str(tmp_path / "own.yaml")), {})
+    settled = parameters.resolve_parameters(study_files.read(str(tmp_path / "own.yaml")), {})
     assert (settled["lr"], settled["rounds"]) == (0.1, "all")
 
 
@@ -172,24 +179,24 @@ def test_parameters_are_those_that_papermill_finds(path):
     ],
 )
 def test_a_study_with_other_parameters_has_a_name_of_its_own(assignments, name):
-    assert parameters.named(parameters.read("quick"), "", parameters.parse(assignments)).name == name
+    assert parameters.rename(study_files.read("quick"), "", parameters.parse(assignments)).name == name
 
 
 def test_a_long_name_is_cut_and_still_its_own():
     long = [f"strengths={{slimming: 0.{n}, blocks: 0.00001, groups: 0.00000001}}" for n in (1, 2)]
-    names = [parameters.named(parameters.read("quick"), "", parameters.parse([one])).name for one in long]
+    names = [parameters.rename(study_files.read("quick"), "", parameters.parse([one])).name for one in long]
     assert len(set(names)) == 2
     assert all(len(name) <= parameters.LONGEST + 7 for name in names)
 
 
 def test_a_parameter_can_be_a_table():
-    assert parameters.resolve_parameters(parameters.read("smoke"), {})["strengths"].keys() == {
+    assert parameters.resolve_parameters(study_files.read("smoke"), {})["strengths"].keys() == {
         "slimming",
         "blocks",
         "groups",
     }
     settled = parameters.resolve_parameters(
-        parameters.read("smoke"), parameters.parse(["strengths={slimming: 0.001, blocks: 2}"])
+        study_files.read("smoke"), parameters.parse(["strengths={slimming: 0.001, blocks: 2}"])
     )
     assert settled["strengths"] == {"slimming": 0.001, "blocks": 2}
 
@@ -208,16 +215,16 @@ parts:
 
 def test_a_study_in_parts_is_a_study_for_each(tmp_path):
     (tmp_path / "both.yaml").write_text(PARTS)
-    both = parameters.read(str(tmp_path / "both.yaml"))
+    both = study_files.read(str(tmp_path / "both.yaml"))
     vgg, long = both.expand_parts()
     common = {"about": "Two networks.", "seconds": {"01_train": 7}}
     strengths = {"slimming": 0.1}
-    assert vgg == parameters.Study(
+    assert vgg == study_files.Study(
         "both-vgg",
         parameters={"seeds": [0, 1], "epochs": 3, "strengths": strengths, "network": "vgg-8-8"},
         **common,
     )
-    assert long == parameters.Study(  # what a part says of a table replaces it
+    assert long == study_files.Study(  # what a part says of a table replaces it
         "both-long", parameters={"seeds": [0, 1], "epochs": 9, "strengths": {"blocks": 0.2}}, **common
     )
     assert vgg.expand_parts() == [vgg]
@@ -228,7 +235,7 @@ def test_a_study_in_parts_is_a_study_for_each(tmp_path):
 
 
 def test_a_study_without_parts_is_its_only_part():
-    smoke = parameters.read("smoke")
+    smoke = study_files.read("smoke")
     assert smoke.expand_parts() == [smoke]
 
 
@@ -236,28 +243,28 @@ def test_a_study_without_parts_is_its_only_part():
 def test_malformed_parts_are_refused(tmp_path, parts):
     (tmp_path / "bad.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
     with pytest.raises(InputError, match=r"bad.yaml: parts must hold parameters by the name of the part"):
-        parameters.read(str(tmp_path / "bad.yaml"))
+        study_files.read(str(tmp_path / "bad.yaml"))
 
 
 def test_unknown_and_malformed_studies_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"unknown study 'quik'.*did you mean 'quick'"):
-        parameters.read("quik")
+        study_files.read("quik")
     with pytest.raises(InputError, match="no study file"):
-        parameters.read(str(tmp_path / "none.yaml"))
+        study_files.read(str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("parameters: [")
-    with pytest.raises(InputError, match="is not YAML"):
-        parameters.read(str(tmp_path / "bad.yaml"))
+    with pytest.raises(InputError, match=r"bad.yaml: expected the node content, .* \(line 1\)"):
+        study_files.read(str(tmp_path / "bad.yaml"))
     (tmp_path / "odd.yaml").write_text("rounds: 3")
     with pytest.raises(InputError, match="must hold"):
-        parameters.read(str(tmp_path / "odd.yaml"))
+        study_files.read(str(tmp_path / "odd.yaml"))
 
 
 # --- running ---------------------------------------------------------------------------------------------
 
 
-def test_a_widget_cell_cannot_stall_and_progress_is_heard(run, capsys, monkeypatch):
-    heard = []
-    monkeypatch.setattr(runner._Terminal, "hear", lambda self, *said: heard.append(said))
+def test_a_widget_cell_cannot_stall_and_progress_is_passed_on(run, capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr(Terminal, "update", lambda self, *progress: shown.append(progress))
     folder = run(
         "import ipywidgets\nfor i in range(5):\n    with ipywidgets.Output():\n        print(i)\n"
         "ipywidgets.interact(lambda k: k, k=(0, 5));",
@@ -270,11 +277,11 @@ def test_a_widget_cell_cannot_stall_and_progress_is_heard(run, capsys, monkeypat
     assert runner.finished(target)
     cells = nbformat.read(target, 4).cells
     assert cells[-1].outputs[0].text == "n is 7 in tiny\n"
-    assert heard[-1][1:] == (1.0, 0.0)
-    assert "counting  100%" in heard[-1][0]
-    shown = [o for o in cells[-2].outputs if o.output_type == "display_data"]
-    assert len(shown) == 1  # one line is left, whatever was shown on the way
-    assert "all of it" in shown[0].data["text/plain"]
+    assert shown[-1][1:] == (1.0, 0.0)
+    assert "counting  100%" in shown[-1][0]
+    left = [o for o in cells[-2].outputs if o.output_type == "display_data"]
+    assert len(left) == 1  # one line is left, whatever was shown on the way
+    assert "all of it" in left[0].data["text/plain"]
     assert (folder / "notebooks" / "01_one.html").exists()
     assert "01_one" in capsys.readouterr().err
 
@@ -311,14 +318,14 @@ def test_a_killed_kernel_is_noticed(run, tmp_path):
 def pages(monkeypatch, tmp_path):
     """Run a study of three notebooks of which nothing is executed, with this way of making a page."""
 
-    def go(to_html, execute=lambda target: None):
+    def go(to_html, execute=lambda target: None, run=runner.run):
         paths = [
             notebook(tmp_path / f"0{n}_x.ipynb", 'study: str = ""\noutputs: str = ""') for n in (1, 2, 3)
         ]
         monkeypatch.setattr(parameters, "notebooks", lambda: paths)
-        monkeypatch.setattr(runner, "_execute", lambda book, target, *_: execute(target.stem))
+        monkeypatch.setattr(runner, "execute_notebook", lambda book, target, *_: execute(target.stem))
         monkeypatch.setattr(runner, "to_html", lambda target: to_html(target.stem))
-        return runner.run(parameters.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
+        return run(study_files.Study("tiny", "", {}, {}), {}, tmp_path / "outputs")
 
     return go
 
@@ -365,7 +372,7 @@ def test_a_failing_notebook_is_what_is_raised_and_the_page_is_said_beside_it(pag
     assert capsys.readouterr().err.splitlines()[-1].endswith("01_x.ipynb (OSError: no space)")
 
 
-def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, capsys):
+def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, capsys, tmp_path):
     wait = threading.Event()
 
     def execute(stem):
@@ -373,8 +380,11 @@ def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, c
             raise KeyboardInterrupt
 
     try:
-        monkeypatch.setattr(cli, "_run", lambda options: pages(lambda stem: wait.wait(timeout=20), execute))
-        assert cli.main(["run", "smoke"]) == 130
+        real = runner.run
+        monkeypatch.setattr(
+            runner, "run", lambda *_: pages(lambda stem: wait.wait(timeout=20), execute, real)
+        )
+        assert cli.main(["run", "smoke", "--outputs", str(tmp_path / "out")]) == 130
         assert [t for t in threading.enumerate() if t.name != "MainThread" and t.daemon]  # it is at it still
     finally:
         wait.set()
@@ -386,12 +396,16 @@ INTERRUPTED = """
 import sys
 from pathlib import Path
 from horticulture import cli
-from horticulture.study import parameters, runner
+from horticulture.study import parameters, runner, study_files
 
-place = Path(sys.argv[1])
-parameters.notebooks = lambda: [place / "01_one.ipynb"]
-cli._run = lambda options: runner.run(parameters.Study("tiny", "", {}, {}), {}, place / "outputs")
-sys.exit(cli.main(["run", "tiny"]))
+place, run = Path(sys.argv[1]), runner.run
+
+def tiny(*_):
+    parameters.notebooks = lambda: [place / "01_one.ipynb"]
+    return run(study_files.Study("tiny", "", {}, {}), {}, place / "outputs")
+
+runner.run = tiny
+sys.exit(cli.main(["run", "smoke", "--outputs", str(place / "outputs")]))
 """
 
 
@@ -423,8 +437,8 @@ def test_an_interruption_of_a_cell_is_one_line(tmp_path):
 def terminal(monkeypatch):
     """The line of a study of three notebooks, expected to take 10, 20 and 30 seconds; and a clock to set."""
     now = [0.0]
-    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
-    return runner._Terminal({"01_train": 10.0, "02_prune": 20.0, "03_retrain_from_scratch": 30.0}), now
+    monkeypatch.setattr(terminal_module.time, "monotonic", lambda: now[0])
+    return Terminal({"01_train": 10.0, "02_prune": 20.0, "03_retrain_from_scratch": 30.0}), now
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -436,7 +450,7 @@ def test_no_line_is_longer_than_the_terminal(terminal, monkeypatch, capsys, widt
     for share in (0.0, 0.5, 1.0):
         now[0] += 10
         note = "0:21 elapsed, 0:19 left  " + "epoch 3/7; " * 9
-        line.hear(f"training pruned shapes  {share:4.0%}  {note}", share, 0.0)
+        line.update(f"training pruned shapes  {share:4.0%}  {note}", share, 0.0)
     line.end(finished=True)
     rows = [row.replace("\x1b[K", "") for row in re.split("[\r\n]+", capsys.readouterr().err)]
     assert max(map(len, rows)) < width
@@ -457,7 +471,7 @@ def test_time_left_follows_from_what_was_really_made(terminal, capsys, said, lef
     line.begin("01_train")
     now[0] += 20
     for share, found in said:
-        line.hear("training", share, found)
+        line.update("training", share, found)
     line.end(finished=True)
     assert f"01_train                 took 0:20, about {left} left for 02, 03\n" == capsys.readouterr().err
 

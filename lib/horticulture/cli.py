@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture.errors import InputError, NotebookError
-from horticulture.study import parameters
+from horticulture.study import literals, parameters, study_files
 
 # What takes seconds to load, pandas and torch among it, is imported in the functions that need it.
 
@@ -20,6 +20,10 @@ EXAMPLES = """examples:
   horticulture run quick --name mine -p seeds=0,1,2,3,4   the same with five seeds, called mine
   horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4   on from the fourth notebook
   horticulture run mine.yaml -p rounds=all -p lr=1e-1     a study file of your own, with changes
+"""
+ENVIRONMENT = """environment:
+  HORTICULTURE_OUTPUTS   where results go without --outputs (default: outputs/ of the checkout)
+  HORTICULTURE_DATA      where downloaded data sets lie (default: data/ of the checkout)
 """
 
 
@@ -49,32 +53,34 @@ def _run(options: argparse.Namespace) -> int:
     overrides: dict[str, Any] = parameters.parse(options.parameters)
     if options.cluster:
         overrides["cluster"] = options.cluster
-    study = parameters.read(options.study)
-    named = parameters.named(study, options.name, overrides)
+    study = study_files.read(options.study)
+    renamed = parameters.rename(study, options.name, overrides)
     parts = [
-        (part, _located(parameters.resolve_parameters(part, overrides))) for part in named.expand_parts()
+        (part, _located(parameters.resolve_parameters(part, overrides))) for part in renamed.expand_parts()
     ]
     _, anew = parameters.beginning(options.first)
 
+    from horticulture.study import validation
+
+    for _, settled in parts:
+        validation.count_rounds(settled)
+    validation.check(*(settled for _, settled in parts))
+
     from horticulture import runs
-    from horticulture.study import base_recipe, forecast, runner, validation
+    from horticulture.study import base_recipe, forecast, runner
 
     outputs = runs.outputs_folder(options.outputs)
-    for part, settled in parts:
-        validation.count_rounds(settled)
-        validation.check(settled)
-        if not anew:  # the first notebook may begin anew
-            base_recipe.check(settled, outputs / part.name)
-    if named.name != study.name and not options.name:
-        print(
-            f"{study.name} with other parameters: its results go to {named.name} (--name calls it otherwise)"
-        )
-    if options.dry_run:
+    if not anew:  # the first notebook may begin anew
         for part, settled in parts:
-            print(part.name, *forecast.describe(settled, outputs), sep="\n")
+            base_recipe.check(settled, outputs / part.name)
+    if renamed.name != study.name and not options.name:
+        results = f"its results go to {renamed.name} (--name calls it otherwise)"
+        print(f"{study.name} with other parameters: {results}")
+    if options.dry_run:
+        print(*forecast.describe({part.name: settled for part, settled in parts}, outputs), sep="\n")
         return 0
     for part, settled in parts:
-        _print(runner.run(part, settled, outputs, options.first))
+        print_tables(runner.run(part, settled, outputs, options.first))
     return 0
 
 
@@ -89,8 +95,25 @@ def _located(settled: dict[str, Any]) -> dict[str, Any]:
 
 
 def _studies(options: argparse.Namespace) -> int:
-    for name in parameters.studies():
-        print(f"{name:<24} {parameters.read(name).about.strip()}")
+    for name in study_files.studies():
+        print(f"{name:<24} {study_files.read(name).about.strip()}")
+    return 0
+
+
+def _parameters(options: argparse.Namespace) -> int:
+    """Every parameter by notebook: its type, its value or default, and what it is."""
+    study = study_files.read(options.study) if options.study else study_files.Study("", "", {}, {})
+    differing = {name for part in study.parts.values() for name in part}
+    resolved = parameters.resolve_parameters(study, {})
+    for step, notebook in enumerate(parameters.notebooks()):
+        print(f"{notebook.stem}")
+        for name, declaration in parameters.declared().items():
+            if declaration["step"] == step and name not in parameters.OPTIONS:
+                value = "by part" if name in differing else literals.source(resolved[name], name)
+                mark = "*" if name in study.parameters or name in differing else " "
+                print(f"{mark} {name:<20} {declaration['type']:<6} {value:<22} {declaration['help']}")
+    if options.study:
+        print(f"* as {study.name} says; the others are defaults")
     return 0
 
 
@@ -107,14 +130,14 @@ def _show(options: argparse.Namespace) -> int:
     for folder in folders:
         if len(folders) > 1:
             print(f"\n{folder.name}\n")
-        _print(folder)
+        print_tables(folder)
     return 0
 
 
 def _folders(name: str, outputs: Path) -> list[Path]:
     """Of a study, or of its parts: by its file, or as it was called when it was run."""
-    if parameters.is_file(name) or name in parameters.studies():
-        return [outputs / part.name for part in parameters.read(name).expand_parts()]
+    if study_files.is_file(name) or name in study_files.studies():
+        return [outputs / part.name for part in study_files.read(name).expand_parts()]
     parts = sorted(path.parent for path in outputs.glob(f"{glob.escape(name)}-*/results.csv"))
     return [outputs / name] if (outputs / name).is_dir() else parts
 
@@ -124,12 +147,12 @@ def _clean(options: argparse.Namespace) -> int:
     from horticulture.study import housekeeping
 
     outputs = runs.outputs_folder(options.outputs)
-    found = housekeeping.unused(outputs)
-    old = [one for one in found if not one.recent]
+    unused = housekeeping.unused(outputs)
+    old = [one for one in unused if not one.recent]
     for one in old:
-        print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.about}")
-    if len(old) < len(found):
-        print(f"{len(found) - len(old)} more were changed within the last hour and stay")
+        print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.description}")
+    if len(old) < len(unused):
+        print(f"{len(unused) - len(old)} more were changed within the last hour and stay")
     if not old:
         print(f"nothing to remove: studies refer to every other run in {outputs}")
         return 0
@@ -151,17 +174,17 @@ def _download(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print(folder: Path) -> None:
+def print_tables(folder: Path) -> None:
     """The tables, what is to be known about them, and where the pictures are."""
     from horticulture import runs
     from horticulture.analysis import tables
 
-    found = runs.collect(folder)
-    print(tables.error_by_size(found).to_string(na_rep=""))
-    by_budget = tables.error_by_budget(found)
+    results = runs.collect(folder)
+    print(tables.error_by_size(results).to_string(na_rep=""))
+    by_budget = tables.error_by_budget(results)
     if len(by_budget):
         print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
-    for note in tables.notes(found):
+    for note in tables.notes(results):
         print(note)
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
@@ -169,19 +192,27 @@ def _print(folder: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="horticulture", description="Prune networks, train what is left from scratch, and compare."
+        prog="horticulture",
+        description="Prune networks, train what is left from scratch, and compare.",
+        epilog=ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser(
         "run",
         help="run a study, or go on with it",
-        epilog=EXAMPLES,
+        epilog=f"{EXAMPLES}\n{ENVIRONMENT}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("study", metavar="STUDY", help="a name from `horticulture studies`, or a YAML file")
     command.add_argument(
-        "-p", dest="parameters", metavar="NAME=VALUE", action="append", default=[], help="change a parameter"
+        "-p",
+        dest="parameters",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="change a parameter (see `horticulture parameters`)",
     )
     command.add_argument("--name", metavar="NAME", default="", help="a study of your own, called so")
     command.add_argument("--from", dest="first", metavar="N", default="01", help="begin with that notebook")
@@ -194,6 +225,10 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("studies", help="what studies there are")
     command.set_defaults(command=_studies)
+
+    command = commands.add_parser("parameters", help="what can be changed with -p, and what it is")
+    command.add_argument("study", metavar="STUDY", nargs="?", default="", help="whose values (else defaults)")
+    command.set_defaults(command=_parameters)
 
     command = commands.add_parser("show", help="the table and the figures of a study")
     command.add_argument("study", metavar="STUDY", help="as for run, or as it was called with --name")

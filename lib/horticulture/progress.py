@@ -5,6 +5,7 @@ not thousands, and it needs no widget (an Output widget can stall a headless exe
 runner of a study listens for `MIME` and shows the same line in the terminal.
 """
 
+import html
 import os
 import shutil
 import sys
@@ -20,7 +21,7 @@ class Progress:
 
     def __init__(self, what: str, total: float) -> None:
         self.what, self.total = what, total
-        self.done, self.found, self.note = 0.0, 0.0, ""
+        self.done, self.resumed, self.note = 0.0, 0.0, ""
         self._began = time.monotonic()
         self._shown = -1e9
         self._handle: Any = None
@@ -33,33 +34,36 @@ class Progress:
     def __exit__(self, kind: object, *_: object) -> None:
         self._show(finished=True)
 
-    def update(self, done: float, note: str = "", found: float = 0.0) -> None:
+    def update(self, done: float, note: str = "", resumed: float = 0.0) -> None:
         """Say how much of `total` is done; cheap enough to call at every step.
 
-        found: how much of it an earlier process had done, which says nothing of the time that is left.
+        resumed: how much of it an earlier process had done, which says nothing of the time that is left.
         """
-        self.done, self.note, self.found = done, note, found
+        self.done, self.note, self.resumed = done, note, resumed
         if time.monotonic() - self._shown >= EVERY[self._place]:
             self._show()
+
+    @property
+    def share(self) -> float:
+        """How much is done, from 0 to 1."""
+        return self.done / self.total if self.total else 1.0
 
     def line(self, finished: bool = False) -> str:
         """`pruning  43 %  1:02 elapsed, 1:22 left  parameters 88,210`."""
         elapsed = time.monotonic() - self._began
-        share = self.done / self.total if self.total else 1.0
-        parts = [self.what, f"{share:4.0%}", f"{clock(elapsed)} elapsed"]
-        if not finished and self.done > self.found:
-            parts[-1] += f", {clock(elapsed * (self.total - self.done) / (self.done - self.found))} left"
+        parts = [self.what, f"{self.share:4.0%}", f"{clock(elapsed)} elapsed"]
+        if not finished and self.done > self.resumed:
+            parts[-1] += f", {clock(elapsed * (self.total - self.done) / (self.done - self.resumed))} left"
         return "  ".join(parts + ([self.note] if self.note else []))
 
     def _show(self, finished: bool = False) -> None:
         self._shown = time.monotonic()
         line = self.line(finished)
         if self._place == "notebook":
-            share = self.done / self.total if self.total else 1.0
             data = {
                 "text/plain": line,
-                "text/html": f"<pre style='margin:0'>{bar(share)} {line}</pre>",
-                MIME: {"line": line, "share": share, "found": self.found / (self.total or 1)},
+                "text/html": f"<pre style='margin:0'>{bar(self.share)} {html.escape(line)}</pre>",
+                MIME: {"line": line, "share": self.share, "found": self.resumed / (self.total or 1)},
             }
             if self._handle is None:
                 from IPython.display import display
@@ -68,9 +72,7 @@ class Progress:
             else:
                 self._handle.update(data, raw=True)
         elif self._place == "terminal":
-            sys.stderr.write(f"\r\x1b[K{row(min(1.0, self.done / (self.total or 1)), line)}")
-            sys.stderr.write("\n" if finished else "")
-            sys.stderr.flush()
+            rewrite_line(row(self.share, line) + ("\n" if finished else ""))
         else:
             print(line, file=sys.stderr, flush=True)
 
@@ -85,6 +87,11 @@ def row(share: float, line: str, name: str = "") -> str:
     """A name, a bar and a line in one row of the terminal: in a narrow one the bar goes, then the end."""
     room = columns() - len(name) - len(line) - 3
     return cut(" ".join(filter(None, [name, bar(share, min(20, room)) if room >= 5 else "", line])))
+
+
+def rewrite_line(text: str) -> None:
+    """Write over the line that the cursor is in."""
+    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def cut(text: str) -> str:

@@ -23,6 +23,8 @@ from horticulture.architecture.vgg import VGG
 from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError, check_choice
 
+DEEPEST, WIDEST = 2_000, 1_000_000  # the numbers that a network's name may have
+
 FAMILIES: dict[str, Family] = {
     "wide_resnet": WideResNet(),
     "vgg": VGG(),
@@ -129,11 +131,16 @@ class Architecture(Shape):
 def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architecture:
     """The architecture that the field calls by that name, such as `wrn-40-2`.
 
-    image: (channels, height, width). Raises InputError for a name that fits no pattern in `NAME_PATTERNS`.
+    image: (channels, height, width). Raises InputError for a name that fits no pattern in `NAME_PATTERNS`,
+    and for numbers beyond `DEEPEST` and `WIDEST`.
     """
     for pattern, family in NAME_PATTERNS.values():
         if match := re.fullmatch(pattern, str(name)):
-            numbers = [int(number) for number in match.groups() if number is not None]
-            trunk, widths = FAMILIES[family].standard(*numbers)
-            return Architecture(family, numbers[0], classes, image, trunk, widths)
+            numbers = [float(number) for number in match.groups() if number is not None]  # of any length
+            if numbers[0] > DEEPEST or max(numbers) > WIDEST:
+                most = f"depths go to {DEEPEST:,} and widths to {WIDEST:,}"
+                raise InputError(f"network {name[:60]}: {most}; to describe a larger one would take minutes")
+            depth, *others = map(int, numbers)
+            trunk, widths = FAMILIES[family].standard(depth, *others)
+            return Architecture(family, depth, classes, image, trunk, widths)
     raise InputError(f"unknown network {name!r}: choose from {', '.join(NAME_PATTERNS)}, such as wrn-40-2")

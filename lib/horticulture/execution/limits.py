@@ -1,5 +1,6 @@
 """How much of this machine a process may use."""
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator
@@ -13,6 +14,15 @@ def processors(root: Path = Path("/")) -> int:
     """
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min([there, *(max(1, math.ceil(share)) for share in _limits(root))])
+
+
+def memory(root: Path = Path("/")) -> int:
+    """How many bytes of memory this process may have: those of the machine, or the limit of its container."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for group in _groups(root):
+        with contextlib.suppress(OSError, ValueError):  # no limit that could be read
+            found.append(int((group / "memory.max").read_text()))
+    return min(found)
 
 
 def _limits(root: Path) -> Iterator[float]:

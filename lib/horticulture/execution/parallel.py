@@ -191,6 +191,7 @@ class _Board:
         notes = list(self._note.values())
         more = [f"{len(notes) - SHOWN} more"] if len(notes) > SHOWN else []
         count = [f"{self.finished}/{self.count} finished"] if self.count > 1 else []
+        notes = notes if self._share else ["starting workers"]  # which load torch first
         note = "; ".join([*count, *notes[:SHOWN], *more])
         self.progress.update(sum(self._share.values()), note, sum(self._found.values()))
 

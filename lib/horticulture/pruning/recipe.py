@@ -1,16 +1,18 @@
 """What fixes a pruning run: the recipe, and whether it can be carried out on a network."""
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import selection
+from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS, preset_quotas
-from horticulture.pruning.saliency import CRITERIA
 from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS, PruningTarget, ScoredChannel
 from horticulture.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class PruningRecipe(Recipe):
     """
 
     rounds: int
-    criterion: str = "fisher"  # a name in saliency.CRITERIA
+    criterion: str = "fisher"  # a name in criteria.CRITERIA
     ratio: float = 0.0  # fraction removed by all rounds together; 0: one channel a round
     measure: str = "channels"  # what it is a fraction of: channels, params, macs; zeros: all that scores 0
     scope: str = ""  # global, layer or a preset's name; empty becomes the criterion's own
@@ -86,7 +88,7 @@ class PruningRecipe(Recipe):
         return selection.fraction_of_cost(self.ratio * done, self.measure)
 
     def select(
-        self, scores: list[Tensor], shape: Architecture, whole: Architecture, round_: int
+        self, scores: "list[Tensor]", shape: Architecture, whole: Architecture, round_: int
     ) -> list[ScoredChannel]:
         """The channels that the round removes, lowest first, from a network that was `whole` once."""
         return selection.select_channels(

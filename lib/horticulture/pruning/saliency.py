@@ -1,17 +1,41 @@
-"""Criteria: which channel matters least? The lowest saliency goes first.
+"""Saliencies: which channel matters least? The lowest goes first.
 
-A criterion is a pure function of tensors; `CRITERIA` says which tensors each one needs. A `SaliencyProbe`
-collects them during the steps of fine-tuning, so that scoring needs no forward or backward pass of its own.
+A `SaliencyProbe` collects what a criterion needs during the steps of fine-tuning, so that scoring needs no
+forward or backward pass of its own.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from horticulture.errors import InputError, check_choice
 from horticulture.networks import Group, Network
+from horticulture.pruning.criteria import (
+    CRITERIA,
+    OURS,
+    Criterion,
+    criterion_label,
+    fisher_of,
+    l1,
+    per_layer,
+    taylor_of,
+)
+
+__all__ = [
+    "CRITERIA",
+    "OURS",
+    "Criterion",
+    "SaliencyProbe",
+    "contributions",
+    "criterion_label",
+    "fisher",
+    "fisher_of",
+    "l1",
+    "per_layer",
+    "taylor",
+    "taylor_of",
+]
 
 
 def fisher(activation: Tensor, gradient: Tensor) -> Tensor:
@@ -45,94 +69,6 @@ def contributions(activation: Tensor, gradient: Tensor) -> Tensor:
     examples = len(activation) if activation.is_cuda else max(1, CHUNK // activation[0].numel())
     pairs = zip(activation.split(examples), gradient.split(examples), strict=True)
     return torch.cat([(a.float() * g.float()).sum(dim=(2, 3)) for a, g in pairs])
-
-
-def fisher_of(contributions: Tensor, positions: int) -> Tensor:
-    """`fisher` from (batch, channel) contributions."""
-    return contributions.square().mean(dim=0) / 2
-
-
-def taylor_of(contributions: Tensor, positions: int) -> Tensor:
-    """`taylor` from (batch, channel) contributions; positions: height times width."""
-    return contributions.abs().mean(dim=0) / positions
-
-
-def l1(weight: Tensor) -> Tensor:
-    """Sum of the absolute weights of each filter (Li et al., 2017).
-
-    weight: (channel, inputs, height, width). Returns (channel,). A selection has no filters of its own: there
-    the weights that read a channel are summed (see `networks.Group.filters`).
-
-    The paper ranks filters within their layer. Across layers the sums say little, since they grow with the
-    number of inputs. The code published with Crowley et al. sums the weights with their signs, which ranks
-    the most negative filter lowest; here it is absolute values.
-    """
-    return weight.abs().sum(dim=(1, 2, 3))
-
-
-def per_layer(saliency: Tensor) -> Tensor:
-    """Divide a layer's saliencies by their Euclidean norm, so that layers can be compared."""
-    return saliency / saliency.norm().clamp(min=torch.finfo(saliency.dtype).tiny)
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """How channels are scored, and from what.
-
-    `from_gradients`: a function of a batch's (batch, channel) contributions and of height times width; the
-    score is its mean over a round's steps. `from_weights`: a function of a group as it stands when it is
-    scored. `precomputed`: the scores come from the network's training run (see
-    `penalties.scores_from_factors`).
-    With none of these the score is random.
-
-    `scope` says which scores may be compared if a plan does not: those of the whole network (`global`) or
-    only those of one group (`layer`), so that every group loses the same share.
-    """
-
-    about: str
-    from_gradients: Callable[[Tensor, int], Tensor] | None = None
-    from_weights: Callable[[Group], Tensor] | None = None
-    precomputed: bool = False
-    normalize: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
-    penalty: str = "none"  # what the network must have been trained with
-    scope: str = "global"  # a name in selection.SCOPES
-    granularity: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
-
-
-def criterion_label(criterion: str, scope: str) -> str:
-    """The label of a criterion in a scope: `l1 (global)`, or the name alone in the criterion's own scope."""
-    own = CRITERIA[check_choice(criterion, CRITERIA, "criterion")].scope
-    return criterion if scope in ("", own) else f"{criterion} ({scope})"
-
-
-CRITERIA: dict[str, Criterion] = {
-    "fisher": Criterion("expected rise of the loss, second order", from_gradients=fisher_of),
-    "taylor": Criterion("change of the loss, first order", from_gradients=taylor_of, normalize=per_layer),
-    "l1": Criterion(
-        "sum of a filter's absolute weights, within its layer",
-        from_weights=lambda group: l1(group.filters()),
-        scope="layer",
-    ),
-    "random": Criterion("no evidence at all: the baseline"),
-    "slimming": Criterion(
-        "size of the norm's scale, after a training run that pulls scales to zero",
-        from_weights=lambda group: group.norm.weight.abs(),
-        penalty="slimming",
-    ),
-    "blocks": Criterion(
-        "factor of the residual block, after a training run that pulls factors to zero",
-        precomputed=True,
-        penalty="blocks",
-        granularity="block",
-    ),
-    "groups": Criterion(
-        "factor of the channel, after a training run that pulls factors to zero",
-        precomputed=True,
-        penalty="groups",
-    ),
-    "magnitude": Criterion("size of a single weight: unstructured", granularity="weight"),
-}
-OURS = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it
 
 
 class SaliencyProbe:

@@ -3,18 +3,22 @@
 select_channels(scores, shape, whole, fraction_of_channels(0.3), scope="layer", floor=0.1)
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning.presets import PRESETS, preset_quotas
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCOPES = ("global", "layer")  # or the name of a preset: how channels of different groups are compared
 MEASURES: dict[str, Callable[[Architecture], int]] = {

@@ -13,7 +13,7 @@ from horticulture.errors import InputError
 from horticulture.execution import parallel
 from horticulture.runs.files import CorruptFileError, write_json
 from horticulture.study.config import StudyConfig
-from horticulture.study.parameters import kept
+from horticulture.study.study_files import read_study_json
 from horticulture.training import hardware
 
 # What all networks of a study share, as far as it says.
@@ -40,31 +40,30 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
         error.path.unlink()
         forget(folder)
         fixed = None
-    if first and fixed is not None and _differences(fixed, parameters):
-        print(f"{_said(fixed, parameters)}: the curves of the study {folder.name} go, its runs stay")
+    if first and (differences := _differences(fixed, parameters)):
+        print(f"{differences}: the curves of the study {folder.name} go, its runs stay")
         forget(folder)
         fixed = None
     if fixed is None:
         wanted, place = parameters["precision"], (parameters["device"], parameters["cluster"])
         fixed = {name: parameters[name] for name in BASE} | {"precision": _precision(wanted, *place)}
-        write_json(folder / "study.json", {**kept(folder), "base": fixed})
+        write_json(folder / "study.json", {**read_study_json(folder), "base": fixed})
     check(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 
 
 def check(parameters: Mapping[str, Any], folder: Path) -> None:
     """Raise InputError if a study was begun with another base, naming what differs and the remedy."""
-    fixed = base_of(folder)
-    if fixed is not None and _differences(fixed, parameters):
+    if differences := _differences(base_of(folder), parameters):
         raise InputError(
-            f"the study {folder.name} was begun otherwise ({_said(fixed, parameters)}): give this one a name "
-            'of its own, such as study="mine", or begin again with 01_train'
+            f"the study {folder.name} was begun otherwise ({differences}): give this one a name of its own, "
+            'such as study="mine", or begin again with 01_train'
         )
 
 
 def base_of(folder: Path) -> dict[str, Any] | None:
     """What a study has fixed; None if nothing yet. Raises CorruptFileError if the file does not say."""
-    fixed = kept(folder).get("base")
+    fixed = read_study_json(folder).get("base")
     if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
         raise CorruptFileError(folder / "study.json")
     return fixed
@@ -74,19 +73,16 @@ def forget(folder: Path) -> None:
     """A study's curves and its base; its runs stay."""
     for path in (folder / "curves").glob("*.json"):
         path.unlink()
-    said = kept(folder)
-    if said.pop("base", None) is not None:
-        write_json(folder / "study.json", said)
+    content = read_study_json(folder)
+    if content.pop("base", None) is not None:
+        write_json(folder / "study.json", content)
 
 
-def _differences(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
-    names = [name for name in BASE if fixed[name] != parameters[name]]
-    return [name for name in names if (name, parameters[name]) != ("precision", "auto")]
-
-
-def _said(fixed: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
-    different = _differences(fixed, parameters)
-    return ", ".join(f"{name}={parameters[name]!r} instead of {fixed[name]!r}" for name in different)
+def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any]) -> str:
+    """`epochs=3 instead of 2`, for all that differs."""
+    names = [name for name in BASE if fixed is not None and fixed[name] != parameters[name]]
+    names = [name for name in names if (name, parameters[name]) != ("precision", "auto")]
+    return ", ".join(f"{name}={parameters[name]!r} instead of {(fixed or {})[name]!r}" for name in names)
 
 
 def _precision(wanted: str, device: str, address: str) -> str:

@@ -12,7 +12,7 @@ from horticulture.architecture import profiles
 from horticulture.errors import InputError, check_choice
 from horticulture.runs import CurvePoint, Run
 from horticulture.study.config import StudyConfig
-from horticulture.study.pruned import PrunedNetwork
+from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import TrainingRecipe
 
 
@@ -31,17 +31,19 @@ def scratch_e(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     return _scratch(config, pruned, config.recipe)
 
 
-def scratch_b(config: StudyConfig, pruned: PrunedNetwork, tuning_epochs: int = 0) -> Run:
+def scratch_b(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch, for the epochs that the whole network's compute buys, within `cap` (0: no limit)."""
-    epochs = scratch_b_epochs(
-        config.epochs, config.whole.macs, pruned.macs, cap=config.cap, tuning_epochs=tuning_epochs
-    )
-    return _scratch(config, pruned, replace(config.recipe, epochs=epochs))
+    return _scratch(config, pruned, replace(config.recipe, epochs=_bought(config, pruned)))
 
 
 def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, as scratch-b, and the epochs of the fine-tuning on top."""
-    return scratch_b(config, pruned, config.finetune_epochs)
+    """From scratch, as scratch-b, and the epochs of the fine-tuning on top.
+
+    Wang et al. (2023) ask for it: the pipeline costs K1 F1 + K2 F2, which buys K1 F1 / F2 + K2 epochs, of
+    which K2 are the fine-tuning. The definition of Scratch-B leaves it out.
+    """
+    epochs = _bought(config, pruned) + config.finetune_epochs
+    return _scratch(config, pruned, replace(config.recipe, epochs=epochs))
 
 
 def weights_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
@@ -102,26 +104,33 @@ BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
 CHANNEL_ONLY, WEIGHT_ONLY = ("sliced", "random-channels", "shuffled", "reselected"), ("compressed",)
 
 
+def applies(budget: str, job: PruningJob) -> bool:
+    """Whether a budget says something of the networks that this pruning leaves."""
+    if budget == "reselected" and all(most is None for most in job.run.architecture.max_widths):
+        return False  # no group selects
+    return budget not in (CHANNEL_ONLY if job.sparse else WEIGHT_ONLY)
+
+
 def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> list[CurvePoint]:
     """Each of the networks by each of the budgets that apply to it, for as long as its base was trained.
 
     Where channels went one by one the network of that round is measured as it is, too: what is trained anew
     is compared with that very network. Raises InputError for an unknown budget.
     """
-    found = []
+    points = []
     for pruned in networks:
         own = config.trained_longer(pruned.job.longer)
         if pruned.job.one_by_one:
-            found.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
+            points.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
         for budget in config.budgets:
             train = BUDGETS[check_choice(budget, BUDGETS, "budget")]
-            if budget in (CHANNEL_ONLY if pruned.job.sparse else WEIGHT_ONLY):
+            if not applies(budget, pruned.job):
                 continue
             try:
-                found.append(pruned.point(budget, train(own, pruned)))
+                points.append(pruned.point(budget, train(own, pruned)))
             except profiles.NoAlternativeError as error:
                 print(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
-    return found
+    return points
 
 
 def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
@@ -134,26 +143,22 @@ def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe)
     return execution.train(pruned.architecture, recipe, config.source, pruned.job.run.seed, pruned.selections)
 
 
-def scratch_b_epochs(
-    epochs: int, whole_macs: int, pruned_macs: int, *, cap: float = 2.0, tuning_epochs: int = 0
-) -> int:
+def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:
+    return scratch_b_epochs(config.epochs, config.whole.macs, pruned.macs, cap=config.cap)
+
+
+def scratch_b_epochs(epochs: int, whole_macs: int, pruned_macs: int, *, cap: float = 2.0) -> int:
     """Epochs of Scratch-B: as many as the compute of the whole network's training buys the pruned shape.
 
     `int(epochs * ratio)` with ratio = whole_macs / pruned_macs, at most `cap` (0: no cap). The published
-    code caps it at 2 on ImageNet, and for the CIFAR sets not at all. The definition leaves fine-tuning out;
-    `tuning_epochs` (K2, trained by the pruned network) adds it, as Wang et al. (2023) ask for: all that
-    the pipeline costs is K1 F1 + K2 F2, which buys K1 F1 / F2 + K2 epochs.
+    code caps it at 2 on ImageNet, and for the CIFAR sets not at all.
 
-    epochs: of the whole network (K1); *_macs: of one image, forward (F1, F2). Raises InputError if a count
-    is not positive.
+    epochs: of the whole network; *_macs: of one image, forward. Raises InputError if a count is not positive.
     """
-    if min(epochs, whole_macs, pruned_macs) < 1 or cap < 0 or tuning_epochs < 0:
+    if min(epochs, whole_macs, pruned_macs) < 1 or cap < 0:
         raise InputError(
-            f"a budget needs epochs and MACs of 1 or more, a cap and tuning epochs of 0 or more, not "
-            f"epochs={epochs}, whole_macs={whole_macs}, pruned_macs={pruned_macs}, cap={cap}, "
-            f"tuning_epochs={tuning_epochs}"
+            f"a budget needs epochs and MACs of 1 or more and a cap of 0 or more, not epochs={epochs}, "
+            f"whole_macs={whole_macs}, pruned_macs={pruned_macs}, cap={cap}"
         )
     bought = epochs * whole_macs // pruned_macs  # in whole numbers: 100 * 1.15 is 114.99999999999999
-    if cap:
-        bought = min(bought, int(epochs * cap + 1e-9))
-    return bought + tuning_epochs
+    return min(bought, int(epochs * cap + 1e-9)) if cap else bought

@@ -4,19 +4,23 @@ A `StudyConfig` holds the parameters under the names that the notebooks give the
 What it asks for are descriptions: nothing is computed here but architectures.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from horticulture import architecture, execution, runs
 from horticulture.architecture import Architecture
-from horticulture.data import Dataset
 from horticulture.errors import InputError, check_choice
-from horticulture.pruning import PruningRecipe, saliency, selection
+from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 from horticulture.training import TrainingRecipe
+
+if TYPE_CHECKING:  # torch takes seconds to load, and most of what is refused is refused without it
+    from horticulture.data import Dataset
 
 LENGTHS = ("epochs", "steps", "finetune_epochs")  # what becomes longer in a longer study
 
@@ -33,11 +37,12 @@ class StudyConfig:
     lr: float
     schedule: str
     batch_size: int
-    weight_decay: float = 5e-4
-    image_size: int = 0
-    precision: str = "float32"
-    norms: str = "estimated"
-    norm_images: int = 512
+    weight_decay: float
+    image_size: int
+    precision: str
+    norms: str
+    norm_images: int
+    # What a notebook has not declared yet asks for nothing.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
     strengths: dict[str, float] = field(default_factory=dict)
@@ -50,6 +55,9 @@ class StudyConfig:
     steps: int = 1
     evaluate_every: int = 1
     finetune_lr: float = 0.01
+    oracle_criteria: list[str] = field(default_factory=list)
+    oracle_channels: int = 16
+    oracle_images: int = 0
     finetune_epochs: int = 1
     sizes: list[float] = field(default_factory=list)
     budgets: list[str] = field(default_factory=list)
@@ -61,9 +69,9 @@ class StudyConfig:
     guide_data: str = ""
 
     @staticmethod
-    def of(parameters: dict[str, Any]) -> "StudyConfig":
+    def of(parameters: dict[str, Any]) -> StudyConfig:
         """From all parameters of a study, of which those that say where and how to show do not matter."""
-        known = [found.name for found in fields(StudyConfig)]
+        known = [field.name for field in fields(StudyConfig)]
         return StudyConfig(**{name: parameters[name] for name in known if name in parameters})
 
     @property
@@ -102,19 +110,19 @@ class StudyConfig:
     @property
     def whole_points(self) -> list[CurvePoint]:
         """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
-        penalties = {self.criterion_label(name): saliency.CRITERIA[name].penalty for name in self.criteria}
-        found: dict[str, CurvePoint] = {}
+        penalties = {self.criterion_label(name): criteria.CRITERIA[name].penalty for name in self.criteria}
+        points: dict[str, CurvePoint] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.base_epoch_factors)]):
             own = self.trained_longer(longer)
             ways = {"": "none", **{name: penalty for name, penalty in penalties.items() if penalty != "none"}}
             for criterion, penalty in ways.items():
                 for seed in self.seeds:
                     base = own.baseline(seed, penalty)
-                    about: dict[str, Any] = {"longer": longer, "whole_macs": own.whole_macs}
-                    found.setdefault(base.key, CurvePoint("whole", base, criterion, **about))
-        return list(found.values())
+                    point = CurvePoint("whole", base, criterion, longer=longer, whole_macs=own.whole_macs)
+                    points.setdefault(base.key, point)
+        return list(points.values())
 
-    def trained_longer(self, longer: float) -> "StudyConfig":
+    def trained_longer(self, longer: float) -> StudyConfig:
         """The same study with all its training so many times as long: before, between and after removals."""
         if longer == 1:
             return self
@@ -157,21 +165,35 @@ class StudyConfig:
             "norm_images": self.norm_images,
         }
 
+    @property
+    def comparisons(self) -> list[Run]:
+        """Criteria held against the truth, on the whole network of each seed; none without criteria."""
+        oracle = execution.OracleConfig(
+            tuple(self.oracle_criteria),
+            channels=self.oracle_channels,
+            images=self.oracle_images,
+            batch_size=self.batch_size,
+            precision=self.precision,
+            norms=self.norms,
+            norm_images=self.norm_images,
+        )
+        return [execution.compare_criteria(base, oracle) for base in self.baselines if self.oracle_criteria]
+
     # --- taking it apart ---------------------------------------------------------------------------------
 
     def criterion_label(self, criterion: str) -> str:
         """The name of a criterion in the results: with the scope, where that is not the criterion's own."""
-        return saliency.criterion_label(criterion, self._scope(criterion))
+        return criteria.criterion_label(criterion, self._scope(criterion))
 
     def _scope(self, criterion: str) -> str:
         """The study's scope, if this criterion can have it: presets are of channels, blocks have none."""
         scopes = {"weight": selection.SCOPES, "block": ()}
-        unit = saliency.CRITERIA[_criterion(criterion)].granularity
+        unit = criteria.CRITERIA[_criterion(criterion)].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 
     def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
         """How one of the criteria takes the network apart."""
-        unit = saliency.CRITERIA[_criterion(criterion)].granularity
+        unit = criteria.CRITERIA[_criterion(criterion)].granularity
         return PruningRecipe(
             rounds=self.rounds,
             criterion=criterion,
@@ -188,19 +210,19 @@ class StudyConfig:
     @property
     def pruning_jobs(self) -> list[PruningJob]:
         """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
-        found = []
+        jobs = []
         for name in self.criteria:
-            penalty = saliency.CRITERIA[_criterion(name)].penalty
+            penalty = criteria.CRITERIA[_criterion(name)].penalty
             for longer in self.base_epoch_factors:
                 own = self.trained_longer(longer)
                 for ratio in self.ratios or [0.0]:
                     for seed in self.seeds:
                         base = own.baseline(seed, penalty)
                         run = execution.prune(base, own.pruning_recipe(name, ratio))
-                        found.append(
+                        jobs.append(
                             PruningJob(self.criterion_label(name), base, run, float(longer), own.whole_macs)
                         )
-        return found
+        return jobs
 
     @property
     def pruning_points(self) -> list[CurvePoint]:
@@ -209,20 +231,21 @@ class StudyConfig:
 
     def pruned_networks(self, outputs: Path) -> list[PrunedNetwork]:
         """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
-        chosen = []
-        for job in self.pruning_jobs:
-            rounds = [self.rounds]
-            if job.one_by_one:
-                removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
-                near = [runs.nearest_round(removed, size * self.whole.params) for size in sizes]
-                rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
-            chosen += [pruned_network(job, round_, outputs) for round_ in rounds]
-        return chosen
+        return [pruned for job in self.pruning_jobs for pruned in self.networks_of(job, outputs)]
+
+    def networks_of(self, job: PruningJob, outputs: Path) -> list[PrunedNetwork]:
+        """Those of one pruning run. Raises InputError if it is not finished."""
+        rounds = [self.rounds]
+        if job.one_by_one:
+            removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
+            near = [runs.nearest_round(removed, size * self.whole.params) for size in sizes]
+            rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
+        return [pruned_network(job, round_, outputs) for round_ in rounds]
 
     # --- the same at other sizes -------------------------------------------------------------------------
 
     @property
-    def guide(self) -> "StudyConfig | None":
+    def guide(self) -> StudyConfig | None:
         """The same protocol on the network and the data that the transferred profile comes from."""
         if not self.guide_network:
             return None
@@ -234,24 +257,18 @@ class StudyConfig:
         return self.guide.pruning_jobs if self.guide else []
 
     def check(self) -> None:
-        """Refuse, before anything runs, what would fail later. Raises InputError."""
-        for size in [*self.sizes, *self.factor_sizes, self.copycat_size]:
-            if not (isinstance(size, int | float) and 0 < size <= 1):
-                raise InputError(f"sizes are shares of the parameters, above 0 and at most 1, not {size!r}")
-        for seed in self.seeds:
-            if not isinstance(seed, int):
-                raise InputError(f"seeds are whole numbers, not {seed!r}")
-        for times in self.base_epoch_factors:
-            if not (isinstance(times, int | float) and times > 0):
-                raise InputError(f"base_epoch_factors are multiples of the epochs, above 0, not {times!r}")
-        if self.cap < 0:
-            raise InputError(f"cap must be 0 (no limit) or more, not {self.cap!r}")
-        for job in [*self.pruning_jobs, *self.guide_jobs]:  # describing them checks them
+        """Refuse, before anything runs, what the data and the network do not allow. Raises InputError."""
+        there = len(self.dataset.train)
+        if self.batch_size > there:
+            raise InputError(f"batch_size is {self.batch_size:,}, and there are {there:,} training images")
+        for job in self.pruning_jobs:  # describing them checks them
             execution.compress(job.base, self.finetuning_recipe(self.finetune_lr, "constant"), self.bits)
+        if self.guide:
+            self.guide.check()
 
 
 def _criterion(name: str) -> str:
-    return check_choice(name, saliency.CRITERIA, "criterion")
+    return check_choice(name, criteria.CRITERIA, "criterion")
 
 
 # --- what there is to look at ----------------------------------------------------------------------------
@@ -261,12 +278,12 @@ MOMENTS = 24  # of a pruning run that goes channel by channel
 
 def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
     """What each way of pruning channels left in the end: one architecture a seed, by label."""
-    found_: dict[str, list[Architecture]] = {}
+    shapes: dict[str, list[Architecture]] = {}
     for job in config.pruning_jobs:
         if not job.sparse:
             shape = pruned_network(job, job.run.recipe["rounds"], outputs).architecture
-            found_.setdefault(job.label, []).append(shape)
-    return found_
+            shapes.setdefault(job.label, []).append(shape)
+    return shapes
 
 
 def snapshots(config: StudyConfig, outputs: Path) -> dict[str, Architecture]:

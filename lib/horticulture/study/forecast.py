@@ -25,57 +25,81 @@ KEPT = 17  # states of a pruning run that are kept, at most
 FORWARD = 1 / 3  # what a forward pass takes of a step
 
 
-def describe(settled: dict[str, Any], outputs: Path) -> list[str]:
-    """Lines for a person: the runs of a study by step, those that are there, the hours and the disk.
+def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
+    """Lines for a person: the runs of each study by step, those that are there, the hours and the disk.
 
-    A few steps of training are timed for it. Shapes that a pruning run has still to find are taken to be
-    uniformly narrower ones. Nothing is written.
+    studies: the parameters by name. A run that several of them ask for is counted in the first. A few steps
+    of training are timed for it. Shapes that a pruning run has still to find are taken to be uniformly
+    narrower ones. Nothing is written.
     """
-    device = hardware.resolve_device(settled["device"])
-    workers = settled["workers"] or (limits.processors() if device.type == "cpu" else 1)
-    precision = hardware.precision(settled["precision"], device)
-    config = StudyConfig.of({**settled, "precision": precision})
+    lines, counted = [], set[str]()
+    total, size = 0.0, 0.0
+    for name, parameters in studies.items():
+        seconds, needed, table = _describe(parameters, outputs, counted)
+        total, size = total + seconds, size + needed
+        lines += [name, *table]
+    if len(studies) > 1:
+        lines.append(f"all {len(studies)}: about {clock(total)} of training, and {size / 1e6:,.0f} MB")
+    return lines
+
+
+def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> tuple[float, float, list[str]]:
+    """The seconds, the bytes and the lines of one study. counted: the keys of runs that stay out of it."""
+    device = hardware.resolve_device(parameters["device"])
+    workers = parameters["workers"] or (limits.processors() if device.type == "cpu" else 1)
+    config = StudyConfig.of({**parameters, "precision": hardware.precision(parameters["precision"], device)})
     pace = Pace.measured(config, str(device), max(1, limits.processors() // workers))
     lines, total, size = [f"{'':<20} {'runs':>5} {'there':>6} {'time':>8}"], 0.0, 0.0
     for what, wanted in steps(config, outputs).items():
-        todo = [run for run in wanted if runs.result(run, outputs) is None]
+        missing = [run for run in wanted if runs.result(run, outputs) is None]
+        todo = [run for run in missing if run.key not in counted]
+        counted |= {run.key for run in todo}
         seconds = sum(pace.seconds(run, config) for run in todo) / min(workers, max(1, len(todo)))
         total, size = total + seconds, size + sum(_bytes(run) for run in todo)
-        lines.append(f"{what:<20} {len(wanted):>5} {len(wanted) - len(todo):>6} {clock(seconds):>8}")
+        lines.append(f"{what:<20} {len(wanted):>5} {len(wanted) - len(missing):>6} {clock(seconds):>8}")
     step = f"a step of the whole network took {1000 * pace.step(config.whole):.0f} ms"
     processes = f"{workers} process{'' if workers == 1 else 'es'}"
-    needed = f"about {clock(total)} of training with {processes}, and {size / 1e6:,.0f} MB ({step})"
-    return [*lines, f"{needed}; notebooks, figures and the comparison of criteria come on top"]
+    sums = f"about {clock(total)} of training with {processes}, and {size / 1e6:,.0f} MB ({step})"
+    return total, size, [*lines, f"{sums}; notebooks and figures come on top"]
 
 
 def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
     """The runs of a study, each once, by what they are for."""
     jobs = [*config.pruning_jobs, *config.guide_jobs]
-    try:
-        found = config.pruned_networks(outputs)
-    except InputError:  # not all are pruned yet
-        found = [stand_in for job in config.pruning_jobs for stand_in in _stand_ins(config, job)]
+    pruned = [
+        network
+        for job in config.pruning_jobs
+        for network in (
+            config.networks_of(job, outputs) if _finished([job], outputs) else _stand_ins(config, job)
+        )
+    ]
     with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
-        entries = [member.run for member in budgets.budget_points(config, found)]
+        retrained = [point.run for point in budgets.budget_points(config, pruned)]
     wanted = {
-        "the whole network": [*(m.run for m in config.whole_points), *(job.base for job in jobs)],
+        "the whole network": [*(p.run for p in config.whole_points), *(job.base for job in jobs)],
+        "criteria compared": config.comparisons,
         "pruning": [job.run for job in jobs],
-        "pruned shapes": entries,
-        "families": _families(config, outputs),
+        "pruned shapes": retrained,
+        "families": [run for curve in config.curves for run in _family(config, curve, outputs)],
     }
     return {what: list({run.key: run for run in asked}.values()) for what, asked in wanted.items()}
 
 
-def _families(config: StudyConfig, outputs: Path) -> list[Run]:
-    alone = [curve for curve in config.curves if curve in scaling.PRUNING_FREE]
-    try:
-        return [member.run for member in scaling.family_points(config, outputs)]
-    except InputError:
-        made = [member.run for member in scaling.family_points(replace(config, curves=alone), outputs)]
+def _finished(jobs: list[PruningJob], outputs: Path) -> bool:
+    return all(runs.result(job.run, outputs) is not None for job in jobs)
+
+
+def _family(config: StudyConfig, curve: str, outputs: Path) -> list[Run]:
+    """The runs of one curve; of seeds whose pruning is not finished, approximations."""
+    followed = config.guide_jobs if curve == "transferred" else config.pruning_jobs
+    if curve in scaling.PRUNING_FREE or _finished(followed, outputs):
+        return [point.run for point in scaling.family_points(replace(config, curves=[curve]), outputs)]
+    if len(config.seeds) > 1:
+        return [run for n in config.seeds for run in _family(replace(config, seeds=[n]), curve, outputs)]
+    first = 1 + len(config.criteria) * list(scaling.FROM_PRUNING).index(curve)
+    seeds = [config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))]  # runs of their own
     shapes = [_narrower(config.whole, size) for size in config.sizes]
-    following = (len(config.curves) - len(alone)) * len(config.criteria)
-    seeds = [seed + 1000 * n for n in range(1, following + 1) for seed in config.seeds]  # runs of their own
-    return made + [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
+    return [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
 
 
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
@@ -119,6 +143,9 @@ class Pace(NamedTuple):
         """A run, with its evaluations."""
         images, batch = config.dataset, run.recipe["batch_size"]
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
+        if run.kind == "judge":
+            each = (run.recipe["images"] or len(images.validation)) + run.recipe["norm_images"]
+            return self.step(run.architecture) * FORWARD * (run.recipe["channels"] + 1) * each / batch
         if run.kind != "prune":
             count = run.recipe["epochs"] * (len(images.train) // batch)
             return self.step(run.architecture) * (count + 2 * looked_at)
@@ -144,5 +171,7 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
 
 def _bytes(run: Run) -> float:
     """What a run leaves on disk, about."""
+    if run.kind == "judge":
+        return 20_000
     states = min(KEPT, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
     return run.architecture.params * 4 * (1 + 2 * states) + 20_000

@@ -1,6 +1,5 @@
 """Which runs no study refers to any more: what may go when the disk is full."""
 
-import contextlib
 import shutil
 import time
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.runs import Run, files
-from horticulture.study import forecast, parameters
+from horticulture.study import forecast, parameters, study_files
 from horticulture.study.config import StudyConfig
 
 RECENT = 3600.0  # seconds: what has changed since may be of a study that is under way
@@ -20,7 +19,7 @@ class Unused(NamedTuple):
     """The folder of a run that no study under the same outputs refers to."""
 
     folder: Path
-    about: str  # what the run was
+    description: str  # of the run
     size: int  # bytes
     recent: bool  # changed a short while ago
 
@@ -36,20 +35,18 @@ def unused(outputs: Path) -> list[Unused]:
     for path in sorted(outputs.glob("*/study.json")):
         needed |= _needed(path.parent, outputs)
     for path in outputs.glob("*/curves"):  # of a study without a file
-        needed |= _keys(member.run for member in runs.read_curves(path.parent))
+        needed |= _keys(point.run for point in runs.read_curves(path.parent))
     folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
-    about = {path: _description(path) for path in folders}
-    found = []
-    for path, run in about.items():
-        judged = run is not None and run.kind == "judge" and run.start is not None and run.start.key in needed
-        if path.name in needed or judged:
+    left = []
+    for path in folders:
+        run = _read_run(path)
+        if path.name in needed or (run and run.kind == "judge" and run.start and run.start.key in needed):
             continue
         inside = [file.stat() for file in path.rglob("*") if file.is_file()]
         changed = max((stat.st_mtime for stat in inside), default=0.0)
-        said = str(run) if run else "not finished"
         size = sum(stat.st_size for stat in inside)
-        found.append(Unused(path, said, size, time.time() - changed < RECENT))
-    return sorted(found, key=lambda one: -one.size)
+        left.append(Unused(path, str(run or "not finished"), size, time.time() - changed < RECENT))
+    return sorted(left, key=lambda one: -one.size)
 
 
 def remove(folders: Iterable[Unused]) -> None:
@@ -60,20 +57,22 @@ def remove(folders: Iterable[Unused]) -> None:
 
 
 def _needed(study: Path, outputs: Path) -> set[str]:
-    """The keys of what a study refers to."""
-    needed = _keys(member.run for member in runs.read_curves(study))
+    """The keys of what a study refers to.
+
+    Its folder states the parameters of every notebook that was begun. What belongs to later ones asks for
+    nothing yet, and their defaults need not fit this network.
+    """
+    needed = _keys(point.run for point in runs.read_curves(study))
     try:
-        said = parameters.kept(study)
-        if said.get("parameters"):
-            defaults = {name: about["default"] for name, about in parameters.declared().items()}
-            settled = {**defaults, **said["parameters"], **said.get("base", {})}
-            if settled["precision"] == "auto":  # it was never begun
-                return needed
-            config = StudyConfig.of(settled)
-            needed |= _keys(point.run for point in config.whole_points)
-            with contextlib.suppress(InputError):  # later steps, of which it has defaults only, do not fit it
-                for wanted in forecast.steps(config, outputs).values():
-                    needed |= _keys(wanted)
+        content = study_files.read_study_json(study)
+        stated = {**content.get("parameters", {}), **content.get("base", {})}
+        if stated and stated["precision"] != "auto":  # else it was never begun
+            declared = parameters.declared()
+            last = max(declared[name]["step"] for name in stated if name in declared)
+            defaults = {name: one["default"] for name, one in declared.items() if one["step"] <= last}
+            config = StudyConfig.of({**defaults, **stated})
+            for wanted in forecast.steps(config, outputs).values():
+                needed |= _keys(wanted)
     except (InputError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
     return needed
@@ -90,7 +89,7 @@ def _keys(wanted: Iterable[Run]) -> set[str]:
     return keys
 
 
-def _description(folder: Path) -> Run | None:
+def _read_run(folder: Path) -> Run | None:
     try:
         return Run.from_json(files.read_json(folder / "run.json")["run"])
     except (OSError, InputError, KeyError, TypeError):

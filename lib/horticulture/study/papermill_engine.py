@@ -26,18 +26,18 @@ class _Client(PapermillNotebookClient):
     and without a timeout that wait never ends (jupyter/nbclient issue 312).
     """
 
-    listen: Callable[[str, float, float], None] | None = None
+    on_progress: Callable[[str, float, float], None] | None = None
 
     async def async_start_new_kernel_client(self) -> Any:
         client = await super().async_start_new_kernel_client()
-        channel, ask = client.shell_channel, client.shell_channel.get_msg
+        channel, receive = client.shell_channel, client.shell_channel.get_msg
 
         async def get_msg(timeout: float | None = None) -> Any:
             end = None if timeout is None else time.monotonic() + timeout
             while True:
                 left = SLICE if end is None else min(SLICE, max(0.0, end - time.monotonic()))
                 try:
-                    return await ask(timeout=left)
+                    return await receive(timeout=left)
                 except Empty:
                     if end is not None and time.monotonic() >= end:
                         raise
@@ -56,10 +56,10 @@ class _Client(PapermillNotebookClient):
             raise
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        """Pass progress on to whoever listens, then do as nbclient does."""
-        said = msg["content"].get("data", {}).get(MIME) if "data" in msg["content"] else None
-        if said and self.listen:
-            self.listen(said["line"], said["share"], said["found"])
+        """Pass progress on, then do as nbclient does."""
+        progress = msg["content"].get("data", {}).get(MIME)
+        if progress and self.on_progress:
+            self.on_progress(progress["line"], progress["share"], progress["found"])
         return super().process_message(msg, cell, cell_index)
 
 
@@ -68,8 +68,8 @@ class Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-        """As papermill calls it; `listen` hears the progress of the notebook."""
-        listen = options.pop("listen", None)
+        """As papermill calls it; `on_progress` gets the line, the share, and the share that was resumed."""
+        on_progress = options.pop("on_progress", None)
         timeout = options.pop("execution_timeout", None)
         settings: dict[str, Any] = {
             "timeout": timeout,
@@ -83,5 +83,5 @@ class Engine(NBClientEngine):
             },
         }
         client = _Client(nb_man, **settings)
-        client.listen = listen
+        client.on_progress = on_progress
         return client.execute()

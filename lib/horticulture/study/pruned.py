@@ -7,7 +7,7 @@ import pandas as pd
 
 from horticulture import execution, runs
 from horticulture.architecture import Architecture
-from horticulture.pruning import presets, saliency
+from horticulture.pruning import criteria, presets
 from horticulture.runs import CurvePoint, Run
 
 
@@ -51,7 +51,7 @@ class PruningJob(NamedTuple):
     @property
     def sparse(self) -> bool:
         """Whether single weights went, so that the shape is that of the whole network."""
-        return saliency.CRITERIA[self.run.recipe["criterion"]].granularity == "weight"
+        return criteria.CRITERIA[self.run.recipe["criterion"]].granularity == "weight"
 
 
 class PrunedNetwork(NamedTuple):

@@ -7,7 +7,8 @@ that: a notebook is finished only if every cell is, and the engine cannot stall.
 import os
 import sys
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from horticulture.errors import NotebookError
-from horticulture.progress import bar, clock, columns, cut, row
 from horticulture.runs import files
-from horticulture.study.parameters import COMMON, Study, beginning, fill_in, kept
+from horticulture.study.parameters import COMMON, beginning, fill_in
+from horticulture.study.study_files import Study, read_study_json
+from horticulture.study.terminal import Terminal
 
 HEADLESS = "HORTICULTURE_HEADLESS"
 
@@ -35,14 +37,15 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     if anew:
         for path in (folder / "curves").glob("*.json"):
             path.unlink()
-    about = _fixed(folder / "study.json", anew)
-    said = {name: value for name, value in parameters.items() if name not in COMMON}
-    files.write_json(folder / "study.json", {"study": study.name, "parameters": said, **about})
-    terminal = _Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
+    fixed = _fixed(folder / "study.json", anew)
+    stated = {name: value for name, value in parameters.items() if name not in COMMON}
+    files.write_json(folder / "study.json", {"study": study.name, "parameters": stated, **fixed})
+    parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
+    terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
     with _Pages() as pages:
         for notebook in chosen:
             target = folder / "notebooks" / notebook.name
-            _execute(notebook, target, {**parameters, "study": study.name, "outputs": str(outputs)}, terminal)
+            execute_notebook(notebook, target, parameters, terminal)
             pages.begin(target)
     return folder
 
@@ -50,31 +53,58 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
 def _fixed(path: Path, anew: bool) -> dict[str, Any]:
     """What the notebooks of the study have fixed there before: it stays, for them to compare."""
     try:
-        found = kept(path.parent)
+        content = read_study_json(path.parent)
     except files.CorruptFileError:
         if not anew:
             raise
-        found = {}
-    return {"base": found["base"]} if "base" in found else {}
+        content = {}
+    return {"base": content["base"]} if "base" in content else {}
 
 
-def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal: "_Terminal") -> None:
+def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], terminal: Terminal) -> None:
+    """Execute one with these parameters, to `target`. Raises NotebookError if it does not finish."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    before = os.environ.get(HEADLESS)
-    os.environ[HEADLESS] = "1"
     terminal.begin(notebook.stem)
     done = False
     try:
-        papermill.execute_notebook(
-            _filled_in(notebook, parameters),
-            str(target).replace("{", "{{").replace("}", "}}"),  # papermill would fill in what is in braces
-            engine_name="horticulture",
-            kernel_name="python3",
-            cwd=str(notebook.parent),
-            progress_bar=False,
-            listen=terminal.hear,
-        )
+        with _headless(), _one_line_errors(notebook, target):
+            papermill.execute_notebook(
+                _filled_in(notebook, parameters),
+                str(target)
+                .replace("{", "{{")
+                .replace("}", "}}"),  # papermill would fill in what is in braces
+                engine_name="horticulture",
+                kernel_name="python3",
+                cwd=str(notebook.parent),
+                progress_bar=False,
+                on_progress=terminal.update,
+            )
         done = finished(target)
+    finally:
+        terminal.end(done)
+    if not done:
+        raise NotebookError(f"{notebook.stem} did not run to its last cell (see {target})")
+
+
+@contextmanager
+def _headless() -> Iterator[None]:
+    """Kernels that are started within it know that nobody is watching."""
+    before = os.environ.get(HEADLESS)
+    os.environ[HEADLESS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[HEADLESS]
+        else:
+            os.environ[HEADLESS] = before
+
+
+@contextmanager
+def _one_line_errors(notebook: Path, target: Path) -> Iterator[None]:
+    """What stopped a notebook, as a NotebookError of one line."""
+    try:
+        yield
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise NotebookError(
@@ -84,14 +114,6 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, Any], terminal:
         raise NotebookError(
             f"{notebook.stem}: its kernel died, perhaps for want of memory (see {target})"
         ) from error
-    finally:
-        terminal.end(done)
-        if before is None:
-            del os.environ[HEADLESS]
-        else:
-            os.environ[HEADLESS] = before
-    if not done:
-        raise NotebookError(f"{notebook.stem} did not run to its last cell (see {target})")
 
 
 def _filled_in(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
@@ -162,55 +184,3 @@ class _Pages:
             raise NotebookError("; ".join(self._failed))
         for line in self._failed:  # beside what stopped the study
             print(line, file=sys.stderr)
-
-
-class _Terminal:
-    """One line a notebook: how far it is, what it does, how long it and the rest will take."""
-
-    def __init__(self, expected: dict[str, float]) -> None:
-        self.expected = expected
-        self.rest = list(expected)  # the notebooks that are still to come
-        self.took: dict[str, float] = {}  # seconds, of those in which everything was made
-        self.live = sys.stderr.isatty()
-        self.name, self._began, self._shown = "", 0.0, 0.0
-        self._made = self._found = 0.0
-
-    def begin(self, name: str) -> None:
-        self.name, self._began, self._shown = name, time.monotonic(), time.monotonic()
-        self._made = self._found = 0.0
-        if self.live:
-            self._write("starting")
-
-    def hear(self, line: str, share: float, found: float) -> None:
-        """What a `Progress` in the notebook says. found: the share that an earlier process had made."""
-        self._made, self._found = max(self._made, share - found), max(self._found, found)
-        now = time.monotonic()
-        if now - self._shown >= (0.2 if self.live else 30):
-            self._shown = now
-            self._write(line, share)
-
-    def end(self, finished: bool) -> None:
-        """What it took, and how long the rest will, at the pace of those that found nothing made."""
-        if not finished:  # whatever stopped it is said in a line of its own
-            self._write("")
-            return
-        seconds = time.monotonic() - self._began
-        self.rest.remove(self.name)
-        if self._made and not self._found:
-            self.took[self.name] = seconds
-        expected = sum(self.expected[name] for name in self.took)
-        pace = sum(self.took.values()) / expected if expected else 1.0
-        left = pace * sum(self.expected[name] for name in self.rest)
-        note = f", about {clock(left)} left for {', '.join(name[:2] for name in self.rest)}"
-        self._write(f"took {clock(seconds)}{note if self.rest else ''}")
-        if self.live:
-            print(file=sys.stderr)
-
-    def _write(self, text: str, share: float | None = None) -> None:
-        if self.live:
-            name = self.name if columns() >= 80 else self.name[:2]
-            shown = row(share, text, name) if share is not None else cut(f"{name} {text}")
-            print(f"\r\x1b[K{shown if text else ''}", end="", file=sys.stderr, flush=True)
-        elif text:
-            bars = f"{bar(share)} " if share is not None else ""
-            print(f"{self.name:<24} {bars}{text}", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from horticulture.architecture import Architecture, families, profiles
 from horticulture.errors import InputError, check_choice
 from horticulture.runs import CurvePoint
 from horticulture.study.config import StudyConfig
-from horticulture.study.pruned import PrunedNetwork, pruned_network
+from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 
 
 class Template(NamedTuple):
@@ -44,12 +44,17 @@ FROM_PRUNING: dict[str, Callable[[Architecture, Template, int], tuple[Architectu
 }
 
 
+def can_be_followed(job: PruningJob) -> bool:
+    """Whether other networks are made after those that this pruning leaves."""
+    return not job.sparse and job.longer == 1
+
+
 def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Template]:
     """For each criterion and seed the pruned network that others follow: the nearest to `copycat_size`."""
     wanted = config.copycat_size * config.whole.params
     best: dict[tuple[str, int], PrunedNetwork] = {}
     for job in config.pruning_jobs:
-        if job.sparse or job.longer != 1:
+        if not can_be_followed(job):
             continue
         round_ = runs.nearest_round(runs.removals(job.run, outputs), wanted)
         pruned, place = pruned_network(job, round_, outputs), (job.criterion, job.run.seed)

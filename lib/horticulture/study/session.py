@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
 from horticulture.study import parameters as known_parameters
+from horticulture.study import study_files
 from horticulture.study.parameters import COMMON
 
 if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes are started before
@@ -55,7 +56,7 @@ class Session:
         study's.
         """
         _show_interruptions_briefly()
-        given, own = _given(namespace)
+        given, own = _stated(namespace)
         declared = known_parameters.declared()
         for name in given:
             check_choice(name, declared, "parameter")
@@ -64,14 +65,14 @@ class Session:
         values = {name: about["default"] for name, about in declared.items() if about["step"] <= step}
         sources = dict.fromkeys(values, DEFAULT)
         place = {name: given.get(name, values[name]) for name in COMMON}
-        known_parameters.check_name(place["study"])
-        found_by_source = {
+        study_files.check_name(place["study"])
+        by_source = {
             FILE: _of_file(place["study"], declared),
             EARLIER: _of_folder(place) if step else {},  # the first states all there is
             HERE: given,
         }
-        for source, found in found_by_source.items():
-            for name, value in found.items():
+        for source, inherited in by_source.items():
+            for name, value in inherited.items():
                 if name in values or source == HERE:
                     values[name], sources[name] = value, source
         parallel.start(values["workers"], values["device"], values["cluster"])
@@ -88,11 +89,11 @@ class Session:
         validation.check(self.parameters)
         self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.step == 0)
         self.parameters["precision"] = self.config.precision
-        said = known_parameters.kept(self.folder)
+        content = study_files.read_study_json(self.folder)
         used = {name: value for name, value in self.parameters.items() if name not in COMMON}
-        used = {**said.get("parameters", {}), **used}
-        if (self.study, used) != (said.get("study"), said.get("parameters")):
-            files.write_json(self.folder / "study.json", {**said, "study": self.study, "parameters": used})
+        used = {**content.get("parameters", {}), **used}
+        if (self.study, used) != (content.get("study"), content.get("parameters")):
+            files.write_json(self.folder / "study.json", {**content, "study": self.study, "parameters": used})
 
     @cached_property
     def place(self) -> dict[str, Any]:
@@ -103,8 +104,12 @@ class Session:
     def execute(self, wanted: Iterable[Run], what: str) -> list[dict]:
         """Make the runs that are not made yet; the result of each, in order. what: for the line of progress.
 
-        Interrupted, it keeps what was done: the same cell goes on.
+        Interrupted, it keeps what was done: the same cell goes on. Where no run is wanted it says so.
         """
+        wanted = list(wanted)
+        if not wanted:
+            print(f"{what}: skipped, for this study asks for none")
+            return []
         try:
             return parallel.execute_all(wanted, self.outputs, what=what, **self.place)
         except KeyboardInterrupt:
@@ -162,11 +167,11 @@ class Session:
         )
 
     def _by_source(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {source: {} for source in (EARLIER, FILE, DEFAULT, HERE)}
+        by_source: dict[str, dict[str, Any]] = {source: {} for source in (EARLIER, FILE, DEFAULT, HERE)}
         for name, value in self.parameters.items():
             if name not in COMMON or self.sources[name] == HERE:
-                found[self.sources[name]][name] = value
-        return {source: values for source, values in found.items() if values}
+                by_source[self.sources[name]][name] = value
+        return {source: values for source, values in by_source.items() if values}
 
 
 def _show_interruptions_briefly() -> None:
@@ -177,18 +182,17 @@ def _show_interruptions_briefly() -> None:
 
 
 def _one_line(shell: Any, kind: type, error: BaseException, trace: Any, tb_offset: int | None = None) -> None:
-    said = str(error) or "stopped; run the cell again"
-    shell._showtraceback(kind, error, [f"{kind.__name__}: {said}"])
+    shell._showtraceback(kind, error, [f"{kind.__name__}: {error or 'stopped; run the cell again'}"])
 
 
-def _given(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The parameters that a notebook states, and which of them its own cell declares.
 
     Outside of a notebook, where no cells are remembered, every name that is a parameter's.
     """
     if "In" not in namespace:
-        found = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
-        return found, list(found)
+        stated = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
+        return stated, list(stated)
     cells = [_assigned(source) for source in namespace["In"]]
     at = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
     if at is None:
@@ -204,19 +208,19 @@ def _assigned(source: str) -> dict[str, bool]:
         body = ast.parse(source).body
     except SyntaxError:
         return {}
-    found: dict[str, bool] = {}
+    names: dict[str, bool] = {}
     for line in body:
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
-            found[line.target.id] = True
+            names[line.target.id] = True
         elif isinstance(line, ast.Assign):
-            found |= {target.id: False for target in line.targets if isinstance(target, ast.Name)}
-    return found
+            names |= {target.id: False for target in line.targets if isinstance(target, ast.Name)}
+    return names
 
 
 def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
     """What the study file of that name says, or of the part of a study that is called so."""
-    for name in known_parameters.studies():
-        for part in known_parameters.read(name).expand_parts():
+    for name in study_files.studies():
+        for part in study_files.read(name).expand_parts():
             if part.name == study:
                 return {
                     key: known_parameters.typed(key, value, declared[key])
@@ -229,6 +233,6 @@ def _of_folder(place: Mapping[str, Any]) -> dict[str, Any]:
     """What earlier notebooks of the study used, as its folder says."""
     from horticulture import runs
 
-    said = known_parameters.kept(runs.outputs_folder(place["outputs"]) / place["study"])
-    used = {**said.get("parameters", {}), **said.get("base", {})}
+    content = study_files.read_study_json(runs.outputs_folder(place["outputs"]) / place["study"])
+    used = {**content.get("parameters", {}), **content.get("base", {})}
     return {name: value for name, value in used.items() if name not in COMMON}

@@ -3,49 +3,75 @@
 from typing import Any
 
 from horticulture.architecture import profiles
-from horticulture.errors import InputError, check_choice
-from horticulture.pruning import saliency, selection
-from horticulture.study import budgets, scaling
+from horticulture.errors import InputError
+from horticulture.pruning import criteria, selection
+from horticulture.study import bounds, budgets, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
-from horticulture.training import hardware
 
 
-def check(parameters: dict[str, Any]) -> None:
-    """Refuse, before anything runs, a study whose parameters would fail later. Raises InputError."""
+def check(*studies: dict[str, Any]) -> None:
+    """Refuse, before anything runs, studies whose parameters would fail later. Raises InputError.
+
+    What costs least is looked at first: the plain values of all of them, then the data and what the network
+    allows, and the device at last.
+    """
+    for parameters in studies:
+        bounds.check(parameters)
+    for parameters in studies:
+        _check_applicable(_config(parameters))
+
+    from horticulture.training import hardware
+
+    for device in {parameters["device"] for parameters in studies}:
+        hardware.resolve_device(device)
+
+
+def _config(parameters: dict[str, Any]) -> StudyConfig:
     if parameters.get("precision") == "auto":  # settled when the study begins; nothing else hangs on it
         parameters = {**parameters, "precision": "float32"}
-    config = StudyConfig.of(parameters)
+    return StudyConfig.of(parameters)
+
+
+def _check_applicable(config: StudyConfig) -> None:
+    """Whether the data, the prunings, the budgets and the curves fit each other."""
     config.check()
+    jobs = config.pruning_jobs
     for budget in config.budgets:
-        check_choice(budget, budgets.BUDGETS, "budget")
+        if not any(budgets.applies(budget, job) for job in jobs):
+            raise InputError(f"the budget {budget} applies to nothing that {config.criterion} prunes here")
     for curve in config.curves:
-        check_choice(curve, [*scaling.PRUNING_FREE, *scaling.FROM_PRUNING], "curve")
         if curve in scaling.PRUNING_FREE:
             for size in config.sizes:
                 scaling.PRUNING_FREE[curve](config.whole, params=round(size * config.whole.params))
-        elif curve == "transferred":
-            guide = scaling.guide(config).whole
-            profiles.guided(config.whole, profiles.by_stage([guide], guide), scale=1.0)
-    hardware.resolve_device(parameters["device"])
+            continue
+        followed = scaling.guide(config) if curve == "transferred" else config
+        if not any(map(scaling.can_be_followed, followed.pruning_jobs)):
+            raise InputError(
+                f"the curve {curve} follows channels that were pruned, at the study's own length: "
+                f"{config.criterion} with base_epoch_factors={config.base_epoch_factors} has none"
+            )
+        if curve == "transferred":
+            profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
 
 
-def count_rounds(settled: dict[str, Any]) -> None:
+def count_rounds(parameters: dict[str, Any]) -> None:
     """Put a number in the place of `rounds: all`: as many as there are channels that can be removed.
 
     Raises InputError where a round is not one channel.
     """
-    if settled.get("rounds") != ALL:
+    if parameters.get("rounds") != ALL:
         return
-    config = StudyConfig.of({**settled, "rounds": 1, "precision": "float32"})
+    bounds.check(parameters)
+    config = _config({**parameters, "rounds": 1})
     counts = []
     for criterion in config.criteria:
-        plan = config.pruning_recipe(criterion)
-        if config.ratios or not plan.one_at_a_time():
+        recipe = config.pruning_recipe(criterion)
+        if config.ratios or not recipe.one_at_a_time():
             raise InputError(
                 "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
             )
-        blocks = saliency.CRITERIA[criterion].granularity == "block"
-        least = selection.minimal_architecture(config.whole, plan.floor, blocks)
+        blocks = criteria.CRITERIA[criterion].granularity == "block"
+        least = selection.minimal_architecture(config.whole, recipe.floor, blocks)
         counts.append(sum(config.whole.widths) - sum(least.widths))
-    settled["rounds"] = min(counts)
+    parameters["rounds"] = min(counts)

@@ -10,12 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.data import Dataset, Images
+from horticulture.training import recipe
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of matrix products
-
-# What a network's norms divide by when it is evaluated. `running`: the averages that training kept, as
-# published; in a pruning run they lag many rounds behind the weights. `estimated`: those of training images.
-NORMS = ("estimated", "running")
+PRECISIONS = {name: getattr(torch, name) for name in recipe.PRECISIONS}
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -1,14 +1,23 @@
-"""What fixes a training run: the recipe and the learning-rate schedules that it can name."""
+"""What fixes a training run: the recipe and the learning-rate schedules that it can name.
+
+Torch is not imported before it is needed: a recipe is described and refused without it.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-
-import torch
+from typing import TYPE_CHECKING
 
 from horticulture.errors import InputError, check_choice
-from horticulture.training.evaluation import NORMS, PRECISIONS
-from horticulture.training.penalties import PENALTIES
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("float32", "bfloat16")  # of matrix products: names of torch's types
+
+# What a network's norms divide by when it is evaluated. `running`: the averages that training kept, as
+# published; in a pruning run they lag many rounds behind the weights. `estimated`: those of training images.
+NORMS = ("estimated", "running")
 
 # Schedules: the fraction of the steps that are done, 0 to 1 -> a factor on the recipe's learning rate.
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -29,9 +38,11 @@ class Recipe:
     norm_images: int
 
     @property
-    def dtype(self) -> torch.dtype:
+    def dtype(self) -> "torch.dtype":
         """The type in which matrix products are computed."""
-        return PRECISIONS[self.precision]
+        import torch
+
+        return getattr(torch, self.precision)
 
     @property
     def images_for_norms(self) -> int:
@@ -77,7 +88,10 @@ class TrainingRecipe(Recipe):
 
     def __post_init__(self) -> None:
         check_choice(self.schedule, SCHEDULES, "schedule")
-        check_choice(self.penalty, PENALTIES, "penalty")
+        if self.penalty != "none":
+            from horticulture.training.penalties import PENALTIES
+
+            check_choice(self.penalty, PENALTIES, "penalty")
         self.check("lr", "batch_size")
         if self.epochs < 0:  # 0: measured as it is
             raise InputError(f"epochs must be positive, not {self.epochs!r}")

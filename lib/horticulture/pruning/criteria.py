@@ -1,0 +1,109 @@
+"""Criteria: what each scores a channel by, and from which tensors. `saliency` collects these.
+
+A criterion is a pure function of tensors. Torch is not imported here, so that a study is checked without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from horticulture.errors import check_choice
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from horticulture.networks import Group
+
+TINY = float(np.finfo(np.float32).tiny)  # the smallest normal number
+
+
+def fisher_of(contributions: Tensor, positions: int) -> Tensor:
+    """`fisher` from (batch, channel) contributions."""
+    return contributions.square().mean(dim=0) / 2
+
+
+def taylor_of(contributions: Tensor, positions: int) -> Tensor:
+    """`taylor` from (batch, channel) contributions; positions: height times width."""
+    return contributions.abs().mean(dim=0) / positions
+
+
+def l1(weight: Tensor) -> Tensor:
+    """Sum of the absolute weights of each filter (Li et al., 2017).
+
+    weight: (channel, inputs, height, width). Returns (channel,). A selection has no filters of its own: there
+    the weights that read a channel are summed (see `networks.Group.filters`).
+
+    The paper ranks filters within their layer. Across layers the sums say little, since they grow with the
+    number of inputs. The code published with Crowley et al. sums the weights with their signs, which ranks
+    the most negative filter lowest; here it is absolute values.
+    """
+    return weight.abs().sum(dim=(1, 2, 3))
+
+
+def per_layer(saliency: Tensor) -> Tensor:
+    """Divide a layer's saliencies by their Euclidean norm, so that layers can be compared."""
+    return saliency / saliency.norm().clamp(min=TINY)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How channels are scored, and from what.
+
+    `from_gradients`: a function of a batch's (batch, channel) contributions and of height times width; the
+    score is its mean over a round's steps. `from_weights`: a function of a group as it stands when it is
+    scored. `precomputed`: the scores come from the network's training run (see
+    `penalties.scores_from_factors`).
+    With none of these the score is random.
+
+    `scope` says which scores may be compared if a plan does not: those of the whole network (`global`) or
+    only those of one group (`layer`), so that every group loses the same share.
+    """
+
+    about: str
+    from_gradients: Callable[[Tensor, int], Tensor] | None = None
+    from_weights: Callable[[Group], Tensor] | None = None
+    precomputed: bool = False
+    normalize: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
+    penalty: str = "none"  # what the network must have been trained with
+    scope: str = "global"  # a name in selection.SCOPES
+    granularity: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
+
+
+def criterion_label(criterion: str, scope: str) -> str:
+    """The label of a criterion in a scope: `l1 (global)`, or the name alone in the criterion's own scope."""
+    own = CRITERIA[check_choice(criterion, CRITERIA, "criterion")].scope
+    return criterion if scope in ("", own) else f"{criterion} ({scope})"
+
+
+CRITERIA: dict[str, Criterion] = {
+    "fisher": Criterion("expected rise of the loss, second order", from_gradients=fisher_of),
+    "taylor": Criterion("change of the loss, first order", from_gradients=taylor_of, normalize=per_layer),
+    "l1": Criterion(
+        "sum of a filter's absolute weights, within its layer",
+        from_weights=lambda group: l1(group.filters()),
+        scope="layer",
+    ),
+    "random": Criterion("no evidence at all: the baseline"),
+    "slimming": Criterion(
+        "size of the norm's scale, after a training run that pulls scales to zero",
+        from_weights=lambda group: group.norm.weight.abs(),
+        penalty="slimming",
+    ),
+    "blocks": Criterion(
+        "factor of the residual block, after a training run that pulls factors to zero",
+        precomputed=True,
+        penalty="blocks",
+        granularity="block",
+    ),
+    "groups": Criterion(
+        "factor of the channel, after a training run that pulls factors to zero",
+        precomputed=True,
+        penalty="groups",
+    ),
+    "magnitude": Criterion("size of a single weight: unstructured", granularity="weight"),
+}
+OURS = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it

@@ -1,0 +1,175 @@
+"""What each parameter may be: one table, which needs neither the data nor torch."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from horticulture import architecture
+from horticulture.errors import InputError, check_choice
+from horticulture.execution import limits
+from horticulture.pruning.criteria import CRITERIA
+from horticulture.pruning.presets import PRESETS
+from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS
+from horticulture.study import budgets, scaling
+from horticulture.study.literals import is_number
+from horticulture.study.parameters import ALL
+from horticulture.study.study_files import check_name
+from horticulture.training.recipe import NORMS, PRECISIONS, SCHEDULES
+
+Bound = Callable[[str, Any], None]  # the name of a parameter and its value; raises InputError
+
+MANY = 1_000_000  # epochs, images, ...: more would be a slip of the pen
+ENTRIES = 1000  # of a list
+TRAINED = 3 * 4  # bytes of a parameter in training: its value, gradient and momentum
+EXAMPLE = (3, 64, 64)  # an image that every network can see; parameters hardly depend on its size
+
+
+# --- kinds of bounds -------------------------------------------------------------------------------------
+
+
+def within(words: str, holds: Callable[[Any], bool]) -> Bound:
+    """A condition, and what it is in words."""
+
+    def check(name: str, value: Any) -> None:
+        if not holds(value):
+            raise InputError(f"{name} must be {words}, not {value!r}")
+
+    return check
+
+
+def whole(least: int, most: int = MANY) -> Bound:
+    """A whole number."""
+    words = f"a whole number from {least:,} to {most:,}"
+    return within(words, lambda value: type(value) is int and least <= value <= most)
+
+
+def number(words: str, holds: Callable[[float], bool]) -> Bound:
+    """A finite number."""
+    return within(f"a number {words}", lambda value: is_number(value) and holds(value))
+
+
+def one_of(choices: Collection[str], what: str) -> Bound:
+    """One of these names; which there are is looked up only then, for others may have been added."""
+    return lambda name, value: (check_choice(value, choices, what), None)[1]
+
+
+def each(bound: Bound, least: int = 0) -> Bound:
+    """A list of different values within that bound."""
+
+    def check(name: str, values: Any) -> None:
+        if not least <= len(values) <= ENTRIES:
+            raise InputError(f"{name} must have {least} to {ENTRIES:,} values, not {len(values)}")
+        for place, value in enumerate(values):
+            bound(f"each of {name}", value)
+            if value in values[:place]:
+                raise InputError(f"{name} has {value!r} twice")
+
+    return check
+
+
+def optional(bound: Bound, nothing: Any) -> Bound:
+    """That, or what stands for nothing in particular."""
+    return lambda name, value: None if value == nothing else bound(name, value)
+
+
+# --- of single parameters --------------------------------------------------------------------------------
+
+
+def network(name: str, value: Any) -> None:
+    """A network that there is, and that fits into the memory of this machine."""
+    params = architecture.named(value, image=EXAMPLE, classes=10).params
+    needed, there = params * TRAINED, limits.memory()
+    if needed > there:
+        raise InputError(
+            f"{name}={value} has {params:,} parameters: training takes {needed / 1e9:,.0f} GB of memory, and "
+            f"there are {there / 1e9:,.0f}"
+        )
+
+
+def criteria(name: str, value: Any) -> None:
+    """Names of criteria, with commas between."""
+    each(one_of(CRITERIA, "criterion"), 1)(name, [one.strip() for one in str(value).split(",")])
+
+
+def strengths(name: str, value: Any) -> None:
+    """How strong the penalties are that criteria need."""
+    penalties = sorted({criterion.penalty for criterion in CRITERIA.values()} - {"none"})
+    for penalty, strength in dict(value).items():
+        check_choice(penalty, penalties, f"penalty in {name}")
+        not_negative(f"{name} of {penalty}", strength)
+
+
+def device(name: str, value: Any) -> None:
+    """Where something was ever tried."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", str(value)):
+        raise InputError(f"no device {value!r} here: choose from auto, cpu, cuda and cuda:NUMBER")
+
+
+channel_criteria = one_of(  # those that can be held against the truth, channel by channel
+    [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed],
+    "criterion of single channels",
+)
+positive = number("above 0", lambda x: x > 0)
+not_negative = number("of 0 or more", lambda x: x >= 0)
+share = number("above 0 and at most 1", lambda x: 0 < x <= 1)  # of the parameters of the whole network
+text = within("a text", lambda value: isinstance(value, str))
+
+BOUNDS: dict[str, Bound] = {
+    "study": lambda name, value: check_name(value),
+    "outputs": text,
+    "device": device,
+    "workers": whole(0, 1000),
+    "cluster": text,
+    # 01
+    "data": text,
+    "images": optional(whole(2), 0),
+    "image_size": whole(0, 10_000),
+    "network": network,
+    "seeds": each(whole(0, 2**53), 1),
+    "epochs": whole(1),
+    "lr": positive,
+    "schedule": one_of(SCHEDULES, "schedule"),
+    "batch_size": whole(2),
+    "weight_decay": not_negative,
+    "precision": one_of(("auto", *PRECISIONS), "precision"),
+    "norms": one_of(NORMS, "norms"),
+    "norm_images": whole(2),
+    "base_epoch_factors": each(number("above 0 and at most 1,000", lambda x: 0 < x <= 1000), 1),
+    # 02
+    "criterion": criteria,
+    "strengths": strengths,
+    "ratios": each(number("above 0 and below 1", lambda x: 0 < x < 1)),
+    "measure": one_of((*MEASURES, ZEROS), "measure"),
+    "scope": optional(one_of((*SCOPES, *PRESETS), "scope"), ""),
+    "floor": number("of 0 or more and below 1", lambda x: 0 <= x < 1),
+    "rounds": optional(whole(1), ALL),
+    "steps": whole(1),
+    "evaluate_every": whole(1),
+    "finetune_lr": positive,
+    "factor_sizes": each(share),
+    "oracle_criteria": each(channel_criteria),
+    "oracle_channels": whole(1),
+    "oracle_images": whole(0),
+    # 03
+    "sizes": each(share),
+    "budgets": each(one_of(budgets.BUDGETS, "budget")),
+    "finetune_epochs": whole(1),
+    "cap": not_negative,
+    "bits": whole(1, 16),
+    # 04
+    "curves": each(one_of((*scaling.PRUNING_FREE, *scaling.FROM_PRUNING), "curve")),
+    "copycat_size": share,
+    "guide_network": optional(network, ""),
+    "guide_data": text,
+    # 05
+    "latency_batch_sizes": each(whole(1, 100_000)),
+    "latency_seconds": number("above 0 and at most 3,600", lambda x: 0 < x <= 3600),
+    "margin": not_negative,
+}
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Refuse a value that no study can have. Raises InputError, naming the parameter."""
+    for name, value in parameters.items():
+        if name in BOUNDS:
+            BOUNDS[name](name, value)

@@ -1,0 +1,157 @@
+"""Plain literals: all that a study may say, read from YAML and written into a notebook as source.
+
+A study file can come from a stranger, and its values are written into cells that are executed. So only None,
+bool, int, float, str, and lists and dicts of these pass, checked to the bottom.
+"""
+
+import ast
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from horticulture.errors import InputError
+
+LARGEST = 50_000  # bytes of a study file
+DEEPEST = 20  # lists and tables within each other
+DIGITS = 18  # of a whole number: what fits in 64 bits
+
+
+def check(value: Any, what: str) -> Any:
+    """The value, if it is a plain literal to the bottom. what: whose it is. Raises InputError, naming it."""
+    waiting = [(value, 0)]
+    while waiting:
+        here, depth = waiting.pop()
+        if type(here) is dict and all(type(key) is str for key in here):
+            inside = [*here, *here.values()]
+        elif type(here) is list:
+            inside = here
+        elif type(here) in (type(None), bool, int, float) or (type(here) is str and _is_text(here)):
+            inside = []
+        else:
+            raise InputError(f"{what} must be plain numbers, texts, lists and tables, not {_short(here)}")
+        if depth > DEEPEST:
+            raise InputError(f"{what} is nested more than {DEEPEST} deep")
+        waiting += [(one, depth + 1) for one in inside]
+    return value
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written to any file, and be the name of one: no half of a character pair, no NUL."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _short(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def source(value: Any, what: str) -> str:
+    """The literal as Python source, proved to mean the same. Raises InputError for any other value."""
+    check(value, what)
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    try:
+        proved = ast.literal_eval(text) == value
+    except (ValueError, SyntaxError):  # infinity, not a number
+        proved = False
+    if not proved:
+        raise InputError(f"{what} must be a plain value, not {_short(value)}")
+    return text
+
+
+# --- YAML ------------------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 as far as plain literals need it: no tags and no aliases, no dates and no base-60 numbers."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            self._refuse("an alias (& or *): say the value itself", event)
+        if event.tag not in (None, "!"):
+            self._refuse(f"the tag {_short(event.tag)}: plain values have none", event)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self._refuse(f"lists and tables more than {DEEPEST} deep", event)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+        """A table whose keys are texts, each once."""
+        table: dict = {}
+        for key, value in node.value:
+            name = self.construct_object(key, deep=True)
+            if type(name) is not str:
+                self._refuse(f"the key {_short(name)}, which is no text", key)
+            if name in table:
+                self._refuse(f"{_short(name)} twice", key)
+            table[name] = self.construct_object(value, deep=deep)
+        return table
+
+    def construct_number(self, node: Any) -> int:
+        """A whole number: decimal, or 0o17, or 0x0f."""
+        if len(node.value) > DIGITS:
+            self._refuse(f"a number of {len(node.value)} digits, and {DIGITS} are the most", node)
+        return int(node.value, {"0o": 8, "0x": 16}.get(node.value[:2], 10))
+
+    def construct_fraction(self, node: Any) -> float:
+        """A number that is not whole, or one of .inf and .nan."""
+        return float(re.sub(r"\.(?=[in])", "", node.value.lower()))
+
+    @staticmethod
+    def _refuse(problem: str, place: Any) -> None:
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+
+
+_Loader.yaml_implicit_resolvers = {}  # those of YAML 1.1
+for kind, pattern, first in (  # the core schema of YAML 1.2, chapter 10.3
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
+):
+    tag = f"tag:yaml.org,2002:{kind}"
+    _Loader.add_implicit_resolver(tag, re.compile(rf"(?:{pattern})\Z"), [*first, *[""] * (kind == "null")])
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_fraction)
+
+
+def read_yaml(text: str, what: str) -> Any:
+    """The plain literal that a text in YAML says. what: whose it is. Raises InputError, naming the line."""
+    try:
+        return check(yaml.load(text, _Loader), what)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(f"{what}: {problem}{f' (line {mark.line + 1})' if mark else ''}") from error
+
+
+def read_file(path: Path) -> Any:
+    """The plain literal in a YAML file. Raises InputError for any other file, and for one too large."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise InputError(f"study file {path} has more than {LARGEST:,} bytes")
+        return read_yaml(content.decode("utf-8-sig"), f"study file {path}")
+    except FileNotFoundError as error:
+        raise InputError(f"no study file {path}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"study file {path} is not in UTF-8: save it so") from error
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

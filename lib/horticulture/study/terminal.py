@@ -1,0 +1,61 @@
+"""What a study says in the terminal while its notebooks run: one line for each."""
+
+import sys
+import time
+
+from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
+
+
+class Terminal:
+    """One line a notebook: how far it is, what it does, how long it and the rest will take.
+
+    expected: seconds, by notebook, as the study file says.
+    """
+
+    def __init__(self, expected: dict[str, float]) -> None:
+        self.expected = expected
+        self.rest = list(expected)  # the notebooks that are still to come
+        self.took: dict[str, float] = {}  # seconds, of those in which everything was made
+        self.live = sys.stderr.isatty()
+        self.name, self._began, self._shown = "", 0.0, 0.0
+        self._made = self._resumed = 0.0
+
+    def begin(self, name: str) -> None:
+        """A notebook begins."""
+        self.name, self._began, self._shown = name, time.monotonic(), time.monotonic()
+        self._made = self._resumed = 0.0
+        if self.live:
+            self._write("starting")
+
+    def update(self, line: str, share: float, resumed: float) -> None:
+        """What a `Progress` in the notebook says. resumed: the share that an earlier process had made."""
+        self._made, self._resumed = max(self._made, share - resumed), max(self._resumed, resumed)
+        if time.monotonic() - self._shown >= EVERY["terminal" if self.live else "log"]:
+            self._shown = time.monotonic()
+            self._write(line, share)
+
+    def end(self, finished: bool) -> None:
+        """What it took, and how long the rest will, at the pace of those that found nothing made."""
+        if not finished:  # whatever stopped it is said in a line of its own
+            self._write("")
+            return
+        seconds = time.monotonic() - self._began
+        self.rest.remove(self.name)
+        if self._made and not self._resumed:
+            self.took[self.name] = seconds
+        expected = sum(self.expected[name] for name in self.took)
+        pace = sum(self.took.values()) / expected if expected else 1.0
+        left = pace * sum(self.expected[name] for name in self.rest)
+        note = f", about {clock(left)} left for {', '.join(name[:2] for name in self.rest)}"
+        self._write(f"took {clock(seconds)}{note if self.rest else ''}")
+        if self.live:
+            print(file=sys.stderr)
+
+    def _write(self, text: str, share: float | None = None) -> None:
+        if self.live:
+            name = self.name if columns() >= 80 else self.name[:2]
+            shown = row(share, text, name) if share is not None else cut(f"{name} {text}")
+            rewrite_line(shown if text else "")
+        elif text:
+            bars = f"{bar(share)} " if share is not None else ""
+            print(f"{self.name:<24} {bars}{text}", file=sys.stderr, flush=True)
