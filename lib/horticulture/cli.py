@@ -74,7 +74,8 @@ def _run(options: argparse.Namespace) -> int:
             print(part.name, *forecast.describe(settled, outputs), sep="\n")
         return 0
     for part, settled in parts:
-        _print(runner.run(part, settled, outputs, options.first))
+        with runner.exclusive(outputs / part.name):
+            _print(runner.run(part, settled, outputs, options.first))
     return 0
 
 
@@ -176,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "run",
         help="run a study, or go on with it",
+        description="Run a study, or go on with it. A second command for the same study waits for the first.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

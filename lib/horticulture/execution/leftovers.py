@@ -1,0 +1,33 @@
+"""What processes leave behind when they are killed: told by the number in its name, and removed by the next."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove those of these files and folders, called `NAME.PID.REST`, whose process has ended.
+
+    One without a number goes too: the caller holds the lock under which alone it is written.
+    """
+    for path in paths:
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and psutil.pid_exists(int(pid)):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)  # it may be another person's
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that nobody else can enter, for as long as the `with`; those of ended processes are removed."""
+    remove(Path(tempfile.gettempdir()).glob("horticulture.*.*"))
+    with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.") as folder:
+        yield Path(folder)
