@@ -9,7 +9,7 @@ import pytest
 
 from horticulture import architecture, execution, runs
 from horticulture.execution import pool
-from horticulture.execution.interruption import Interruption
+from horticulture.execution.interruption import deferred
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import files
 from horticulture.training import TrainingRecipe
@@ -61,7 +61,7 @@ def test_a_run_that_is_stopped_is_put_down_at_once_and_ends_with_the_same_bits(
 
 
 def twice() -> None:
-    with Interruption() as interruption:
+    with deferred() as interruption:
         os.kill(os.getpid(), signal.SIGINT)
         assert interruption.asked == signal.SIGINT
         os.kill(os.getpid(), signal.SIGINT)
@@ -69,7 +69,7 @@ def twice() -> None:
 
 
 def once(error: Exception | None = None) -> None:
-    with Interruption():
+    with deferred():
         os.kill(os.getpid(), signal.SIGINT)
         if error:
             raise error
@@ -99,7 +99,7 @@ def test_outside_of_the_main_thread_nothing_changes():
     before, seen = signal.getsignal(signal.SIGINT), []
 
     def elsewhere():
-        with Interruption() as interruption:
+        with deferred() as interruption:
             seen.append((signal.getsignal(signal.SIGINT), interruption.asked))
 
     thread = threading.Thread(target=elsewhere)

@@ -8,8 +8,7 @@ import torch
 
 from horticulture import runs
 from horticulture.errors import check_choice
-from horticulture.execution import leftovers
-from horticulture.execution.interruption import Interruption
+from horticulture.execution import interruption, leftovers
 from horticulture.execution.loading import WEIGHTS
 from horticulture.execution.tasks import KINDS, Report, RunContext
 from horticulture.runs import Run, files
@@ -98,8 +97,8 @@ def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads
     folder = runs.folder(run, outputs)
     folder.mkdir(exist_ok=True)
     leftovers.remove([*folder.glob("*.tmp"), *folder.glob("share.json")])  # the latter by earlier versions
-    with Interruption() as interruption:
-        context = RunContext(run, outputs, device, report, interruption)
+    with interruption.deferred() as asked:
+        context = RunContext(run, outputs, device, report, asked)
         with hardware.threads(context.threads or threads):
             metrics = KINDS[run.kind](context)
             metrics["seconds"] = context.elapsed()

@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
 from horticulture.errors import NotebookError
-from horticulture.execution import leftovers
+from horticulture.execution import interruption, leftovers
 from horticulture.progress import bar, clock, columns, cut, row
 from horticulture.runs import files
 from horticulture.study.parameters import COMMON, Study, beginning, fill_in, kept
@@ -33,7 +33,8 @@ HEADLESS = "HORTICULTURE_HEADLESS"
 def exclusive(folder: Path) -> Iterator[None]:
     """One command at a time runs the study of this folder: a second one says who does, and waits.
 
-    What a command that was killed left in the folder is removed.
+    What a command that was killed left in the folder is removed. To be ended is to be interrupted meanwhile:
+    no kernel and no worker stays behind.
     """
     holder = folder / ".holder"
 
@@ -41,7 +42,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         who = holder.read_text() if holder.exists() else "another process"
         print(f"{folder.name} is being run by {who}: waiting until it has ended", file=sys.stderr)
 
-    with files.locked(folder / ".lock", say):
+    with interruption.raised(), files.locked(folder / ".lock", say):
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
         leftovers.remove(folder.rglob("*.tmp"))
         yield
