@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -100,7 +101,8 @@ def test_four_make_the_same_runs_and_one_is_killed_in_the_middle(tmp_path):
     victim = killed.start(together)
     until(lambda: list(together.glob("runs/*/rows.jsonl")), victim)
     victim.send_signal(signal.SIGSTOP)  # until the others are there
-    others = [killed.start(together) for _ in range(3)]
+    with ThreadPoolExecutor() as threads:
+        others = list(threads.map(killed.start, [together] * 3))
     victim.kill()
     for process in (victim, *others):
         _, errors = process.communicate(timeout=240)

@@ -8,7 +8,7 @@ import torch
 
 from horticulture import runs
 from horticulture.errors import check_choice
-from horticulture.execution import interruption, leftovers
+from horticulture.execution import interruption
 from horticulture.execution.loading import WEIGHTS
 from horticulture.execution.tasks import KINDS, Report, RunContext
 from horticulture.runs import Run, files
@@ -96,7 +96,8 @@ def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads
     """Do the work of a run, and write its result. Under the run's lock."""
     folder = runs.folder(run, outputs)
     folder.mkdir(exist_ok=True)
-    leftovers.remove([*folder.glob("*.tmp"), *folder.glob("share.json")])  # the latter by earlier versions
+    for left in (*folder.glob("*.tmp"), *folder.glob("share.json")):  # the latter by earlier versions
+        left.unlink()
     with interruption.deferred() as asked:
         context = RunContext(run, outputs, device, report, asked)
         with hardware.threads(context.threads or threads):

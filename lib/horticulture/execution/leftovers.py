@@ -1,4 +1,4 @@
-"""What processes leave behind when they are killed: told by the number in its name, and removed by the next."""
+"""What killed processes left behind, told by the process number in its name, and removed by the next one."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import psutil
 def remove(paths: Iterable[Path]) -> None:
     """Remove those of these files and folders, called `NAME.PID.REST`, whose process has ended.
 
-    One without a number goes too: the caller holds the lock under which alone it is written.
+    One without a number goes too: it was written under a lock that the caller has now.
     """
     for path in paths:
         pid = path.name.split(".")[-2]
@@ -27,7 +27,7 @@ def remove(paths: Iterable[Path]) -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that nobody else can enter, for as long as the `with`; those of ended processes are removed."""
+    """A folder that nobody else can enter, for the time of a `with`; those of ended processes are removed."""
     remove(Path(tempfile.gettempdir()).glob("horticulture.*.*"))
     with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.") as folder:
         yield Path(folder)
