@@ -1,4 +1,4 @@
-"""That a Python process starts, where it connects and listens, what it unpickles: lines in the file `WATCHED`.
+"""That a Python process starts, where it connects and listens, what it unpickles: lines in the file WATCHED.
 
 Python imports a module of this name by itself, in every process that has this folder in its `PYTHONPATH`.
 """
