@@ -80,6 +80,14 @@ def test_a_second_signal_does_not_wait():
         twice()
 
 
+def test_a_second_request_to_end_waits():
+    """As often as a kernel sends it to its children, until the work is put down."""
+    with pytest.raises(SystemExit), deferred() as interruption:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        interruption.heed()
+
+
 def test_a_signal_that_nobody_heeded_is_raised_at_the_end_and_an_error_goes_first():
     with pytest.raises(KeyboardInterrupt):
         once()

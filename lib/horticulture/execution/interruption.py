@@ -27,14 +27,15 @@ class Interruption:
 
 @contextmanager
 def deferred() -> Iterator[Interruption]:
-    """Signals to stop wait until somebody heeds the first; a second one does not wait.
+    """Signals to stop wait until somebody heeds the first; a second Ctrl-C does not wait.
 
-    One that nobody heeded is raised at the end.
+    A second SIGTERM does: a kernel that is shut down sends several to its children, a few milliseconds apart.
+    A signal that nobody heeded is raised at the end.
     """
     interruption = Interruption()
 
     def ask(number: int, _: FrameType | None) -> None:
-        if interruption.asked:
+        if interruption.asked and number == signal.SIGINT:
             interruption.heed()
         interruption.asked = number
 

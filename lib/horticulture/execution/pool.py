@@ -12,6 +12,7 @@ import pickle
 import queue
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+PATIENCE = 10.0  # one step of a large network on a busy machine
 messages: queue.SimpleQueue[Any] = queue.SimpleQueue()  # what workers `send`, in order
 _to_parent: Connection | None = None  # in a worker
 
@@ -54,12 +56,13 @@ class _Workers:
         return future
 
     def stop(self) -> None:
-        """End the processes, whatever they are at: they have three seconds to put it down."""
+        """End the processes: they have `PATIENCE` seconds, all together, to put down what they are at."""
         for process in self.processes:
             process.terminate()
             self._tasks.put(None)
+        end = time.monotonic() + PATIENCE
         for process in self.processes:
-            process.join(timeout=3)
+            process.join(timeout=max(0.0, end - time.monotonic()))
             process.kill()
 
     def _hand_over(self, pipe: Connection) -> None:
