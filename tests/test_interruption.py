@@ -75,6 +75,14 @@ def once(error: Exception | None = None) -> None:
             raise error
 
 
+def asked_to_end(times: int) -> None:
+    with deferred() as interruption:
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGTERM)
+        interruption.heed()
+        pytest.fail("went on")
+
+
 def test_a_second_signal_does_not_wait():
     with pytest.raises(KeyboardInterrupt):
         twice()
@@ -82,10 +90,8 @@ def test_a_second_signal_does_not_wait():
 
 def test_a_second_request_to_end_waits():
     """As often as a kernel sends it to its children, until the work is put down."""
-    with pytest.raises(SystemExit), deferred() as interruption:
-        for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
-        interruption.heed()
+    with pytest.raises(SystemExit):
+        asked_to_end(times=3)
 
 
 def test_a_signal_that_nobody_heeded_is_raised_at_the_end_and_an_error_goes_first():
