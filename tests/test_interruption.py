@@ -9,7 +9,7 @@ import pytest
 
 from horticulture import architecture, execution, runs
 from horticulture.execution import pool
-from horticulture.execution.interruption import Interruption
+from horticulture.execution.interruption import deferred
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import files
 from horticulture.training import TrainingRecipe
@@ -61,7 +61,7 @@ def test_a_run_that_is_stopped_is_put_down_at_once_and_ends_with_the_same_bits(
 
 
 def twice() -> None:
-    with Interruption() as interruption:
+    with deferred() as interruption:
         os.kill(os.getpid(), signal.SIGINT)
         assert interruption.asked == signal.SIGINT
         os.kill(os.getpid(), signal.SIGINT)
@@ -69,15 +69,29 @@ def twice() -> None:
 
 
 def once(error: Exception | None = None) -> None:
-    with Interruption():
+    with deferred():
         os.kill(os.getpid(), signal.SIGINT)
         if error:
             raise error
 
 
+def asked_to_end(times: int) -> None:
+    with deferred() as interruption:
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGTERM)
+        interruption.heed()
+        pytest.fail("went on")
+
+
 def test_a_second_signal_does_not_wait():
     with pytest.raises(KeyboardInterrupt):
         twice()
+
+
+def test_a_second_request_to_end_waits():
+    """As often as a kernel sends it to its children, until the work is put down."""
+    with pytest.raises(SystemExit):
+        asked_to_end(times=3)
 
 
 def test_a_signal_that_nobody_heeded_is_raised_at_the_end_and_an_error_goes_first():
@@ -99,7 +113,7 @@ def test_outside_of_the_main_thread_nothing_changes():
     before, seen = signal.getsignal(signal.SIGINT), []
 
     def elsewhere():
-        with Interruption() as interruption:
+        with deferred() as interruption:
             seen.append((signal.getsignal(signal.SIGINT), interruption.asked))
 
     thread = threading.Thread(target=elsewhere)

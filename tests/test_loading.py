@@ -12,7 +12,7 @@ import torch
 
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
-from horticulture.execution import loading, parallel
+from horticulture.execution import loading, parallel, pool
 from horticulture.pruning import PruningRecipe
 from horticulture.training import TrainingRecipe, evaluation, hardware
 
@@ -72,14 +72,14 @@ def test_a_replay_with_other_threads_follows_the_record(run, outputs, made, roun
 @pytest.mark.parametrize("made", [1, 2])
 def test_so_does_a_budget_in_a_worker(run, outputs, made):
     """Two workers, a thread each: what they begin with is the network of that round, to the last bit."""
-    parallel.stop()
+    pool.stop()
     wanted = [execution.finetune(run, at, SHAPE, replace(RECIPE, epochs=0), "kept") for at in (7, 19)]
     wanted = [
         replace(tune, architecture=runs.architecture_at(run, runs.removals(run, outputs[made]), at))
         for tune, at in zip(wanted, (7, 19), strict=True)
     ]
     parallel.execute_all(wanted, outputs[made], workers=2, device="cpu")
-    parallel.stop()
+    pool.stop()
     for tune, at in zip(wanted, (7, 19), strict=True):
         found = execution.load(tune, outputs[made])
         expected = execution.restore(run, outputs[made], at, "cpu", settled=False)

@@ -1,5 +1,6 @@
 """The five notebooks, executed: as a study by the command, and one alone by the ordinary tool."""
 
+import ast
 import asyncio
 import json
 import os
@@ -8,10 +9,12 @@ import secrets
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
 import pandas as pd
+import psutil
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
@@ -23,6 +26,8 @@ from horticulture.study import parameters, runner, study_files
 
 BIN = Path(sys.executable).parent
 SMOKE = study_files.read("smoke")
+WORKERS = ("-p", "workers=2")
+WATCH = Path(__file__).parent / "watch"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,13 @@ def outputs(tmp_path_factory):
     """One smoke study, run as a person runs it, from a directory that is not the checkout."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     outputs = elsewhere / "out {puts}"  # papermill would fill in what is in braces
-    done = command("run", "smoke", "--outputs", str(outputs), cwd=elsewhere)
+    more = {
+        "WATCHED": str(elsewhere / "watched.txt"),
+        "PYTHONPATH": os.pathsep.join([str(WATCH), os.environ.get("PYTHONPATH", "")]),
+    }
+    with sockets_of_children() as found:
+        done = command("run", "smoke", *WORKERS, "--outputs", str(outputs), cwd=elsewhere, **more)
+    (elsewhere / "sockets.json").write_text(json.dumps(sorted(found)))
     assert done.returncode == 0, done.stderr
     assert "Fisher-pruned, tuned each round" in done.stdout
     assert str(outputs / "smoke" / "figures" / "error_vs_params.png") in done.stdout
@@ -40,8 +51,33 @@ def outputs(tmp_path_factory):
     return outputs
 
 
-def command(*arguments, cwd):
+@contextmanager
+def sockets_of_children():
+    """The addresses that processes begun meanwhile have, or are connected to; looked at twice a second.
+
+    Not all sockets are made by Python: a kernel's are not.
+    """
+    found, over = set(), threading.Event()
+
+    def look():
+        while not over.wait(0.5):
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    for one in child.net_connections("inet"):
+                        found.update(end.ip for end in (one.laddr, one.raddr) if end)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def command(*arguments, cwd, **more):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HORTICULTURE")}
+    environment |= more
     return subprocess.run(
         [BIN / "horticulture", *arguments],
         cwd=cwd,
@@ -56,6 +92,20 @@ def test_every_notebook_ran_to_its_last_cell(outputs):
     for path in parameters.notebooks():
         assert runner.finished(outputs / "smoke" / "notebooks" / path.name), path.name
         assert (outputs / "smoke" / "notebooks" / f"{path.stem}.html").stat().st_size > 10_000
+
+
+def test_no_process_of_a_study_reaches_another_machine_or_unpickles_a_file(outputs):
+    lines = (outputs.parent / "watched.txt").read_text().splitlines()
+    said = [line.split(" ", 2)[1:] for line in lines]
+    started = [command for event, command in said if event == "start"]
+    assert sum("ipykernel_launcher" in one for one in started) == len(parameters.notebooks())
+    assert sum("spawn_main" in one for one in started) >= 2 * len(parameters.notebooks())
+    unpickled_in = {Path(file).parent.name for event, file in said if event == "pickle.find_class"}
+    assert unpickled_in == {"multiprocessing"}  # from the pipe between a worker and its parent
+    addresses = [ast.literal_eval(one) for event, one in said if event.startswith("socket.")]
+    hosts = {one[0] for one in addresses if isinstance(one, tuple)}  # others are files
+    hosts |= set(json.loads((outputs.parent / "sockets.json").read_text()))
+    assert hosts <= {"127.0.0.1", "::1"}  # where urllib3 looks whether this machine has IPv6
 
 
 def test_results_have_every_network_and_every_curve(outputs):
@@ -173,7 +223,7 @@ def test_the_executed_page_shows_each_parameter_once(outputs):
         assert not [cell for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
         (tagged,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
         found = parameters.notebook_parameters(outputs / "smoke" / "notebooks" / path.name)
-        wanted = {**SMOKE.parameters, "study": "smoke", "outputs": str(outputs)}
+        wanted = {**SMOKE.parameters, "study": "smoke", "outputs": str(outputs), "workers": 2}
         assert {name: about["default"] for name, about in found.items() if name in wanted} == {
             name: value for name, value in wanted.items() if name in found
         }

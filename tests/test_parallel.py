@@ -1,6 +1,7 @@
 """The same runs here, in other processes, and on a cluster: each made once, returned in the order asked."""
 
 import functools
+import multiprocessing
 import os
 import re
 import signal
@@ -70,10 +71,10 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
     """Two workers would make it at the same time, each finding that it is not there yet."""
     handed = []
 
-    def submit(work, description, *rest) -> Future:
+    def submit(work, description) -> Future:
         future: Future = Future()
         handed.append(Run.from_json(description).key)
-        future.set_result(work(description, *rest[:-1], lambda said: None))
+        future.set_result(work(description, send=lambda message: None))
         return future
 
     monkeypatch.setattr(pool, "start", lambda allowed, count: submit)
@@ -105,8 +106,8 @@ def stand(monkeypatch):
     def processes(allowed, count):
         stand.processes.append((allowed, count))
 
-        def submit(work, description, outputs, device, threads, say):
-            stand.elsewhere.append((Run.from_json(description).key, threads))
+        def submit(work, description):
+            stand.elsewhere.append((Run.from_json(description).key, work.keywords["threads"]))
             future: Future = Future()
             future.set_result(None)
             return future
@@ -259,9 +260,9 @@ def test_a_run_that_fails_raises_and_leaves_the_others(train, made, tmp_path):
 @pytest.fixture
 def workers():
     """Worker processes of a test's own."""
-    parallel.stop()
+    pool.stop()
     yield
-    parallel.stop()
+    pool.stop()
 
 
 def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(
@@ -313,11 +314,11 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
 def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
     """`found` is what its first report says; the rest is what this process has made."""
     progress = parallel.Progress("runs", 2)
-    board = parallel._Board(progress, 2)
-    board.hear(("a", 0.75, "epoch 3/4"))
-    board.hear(("b", 0.0, "epoch 0/4"))
+    board = parallel.Board(progress, 2)
+    board.update(("a", 0.75, "epoch 3/4"))
+    board.update(("b", 0.0, "epoch 0/4"))
     assert (progress.done, progress.resumed) == (0.75, 0.75)
-    board.hear(("a", 0.85, "epoch 4/4"))
+    board.update(("a", 0.85, "epoch 4/4"))
     assert (progress.done, progress.resumed, progress.note) == (
         0.85,
         0.75,
@@ -329,9 +330,9 @@ def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
 
 def test_of_many_runs_the_first_few_are_shown():
     progress = parallel.Progress("runs", 9)
-    board = parallel._Board(progress, 9)
+    board = parallel.Board(progress, 9)
     for number in range(9):
-        board.hear((f"{number}", 0.5, f"epoch {number}"))
+        board.update((f"{number}", 0.5, f"epoch {number}"))
     assert progress.note == "0/9 finished; epoch 0; epoch 1; epoch 2; epoch 3; 5 more"
 
 
@@ -348,10 +349,9 @@ def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):
         dashboard_address=None,
     ) as machines:
         address = machines.scheduler_address
-        seen = []
-        hear = parallel._Board.hear
+        seen, update = [], parallel.Board.update
         monkeypatch.setattr(
-            parallel._Board, "hear", lambda self, said: (seen.append(said[0]), hear(self, said))
+            parallel.Board, "update", lambda self, message: (seen.append(message[0]), update(self, message))
         )
         found = parallel.execute_all([wanted, second], tmp_path, device="cpu", address=address)
         assert {first.key, second.key, wanted.key} == set(seen)
@@ -381,8 +381,8 @@ def test_an_unknown_device_is_refused_before_any_work(train, made, tmp_path):
 
 
 def pids() -> list[int]:
-    assert pool._kept
-    return [process.pid for process in pool._kept.processes]
+    """Of the worker processes."""
+    return sorted(process.pid for process in multiprocessing.active_children())
 
 
 def gone(numbers, seconds: float = 4.0) -> bool:
@@ -412,9 +412,9 @@ def test_processes_are_kept_and_replaced_when_they_are_broken(train, tmp_path, w
     parallel.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
     parallel.execute_all([train(2), train(3)], tmp_path, workers=2, device="cpu")
     assert pids() == first
-    os.kill(first[0], signal.SIGKILL)
-    assert pool._kept
-    pool._kept.processes[0].join(10)  # with all its threads
+    killed_one = next(one for one in multiprocessing.active_children() if one.pid == first[0])
+    killed_one.kill()
+    killed_one.join(10)  # with all its threads
     parallel.execute_all([train(4), train(5)], tmp_path, workers=2, device="cpu")
     assert len(pids()) == 2
     assert not set(pids()) & set(first)
@@ -477,14 +477,14 @@ def test_starting_ahead_needs_no_torch_here():
 
 
 PARENT = """
-import signal, sys, time
+import multiprocessing, signal, sys, time
 from horticulture.execution import parallel, pool
 
 if __name__ == "__main__":
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` would have us ignore
     parallel.start(2, "cpu")
     submit = pool.start(2, 2)
-    print(*[process.pid for process in pool._kept.processes], flush=True)
+    print(*[process.pid for process in multiprocessing.active_children()], flush=True)
     if sys.argv[1] == "busy":
         futures = [submit(time.sleep, 300) for _ in range(2)]
         print("busy", flush=True)

@@ -513,8 +513,8 @@ def test_finished_means_every_cell(tmp_path):
 def test_a_kernel_leaves_no_worker_behind(run):
     """Under papermill; also one that was killed."""
     code = (
-        "from horticulture.execution import parallel, pool\nparallel.start(2, 'cpu')\n"
-        "print(*[process.pid for process in pool._kept.processes])"
+        "import multiprocessing\nfrom horticulture.execution import parallel\nparallel.start(2, 'cpu')\n"
+        "print(*[process.pid for process in multiprocessing.active_children()])"
     )
     numbers = []
     target = run(code) / "notebooks" / "01_one.ipynb"

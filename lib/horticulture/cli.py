@@ -80,7 +80,8 @@ def _run(options: argparse.Namespace) -> int:
         print(*forecast.describe({part.name: settled for part, settled in parts}, outputs), sep="\n")
         return 0
     for part, settled in parts:
-        print_tables(runner.run(part, settled, outputs, options.first))
+        with runner.exclusive(outputs / part.name):
+            print_tables(runner.run(part, settled, outputs, options.first))
     return 0
 
 
@@ -202,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "run",
         help="run a study, or go on with it",
+        description="Run a study, or go on with it. A second command for the same study waits for the first.",
         epilog=f"{EXAMPLES}\n{ENVIRONMENT}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,11 +1,14 @@
 """Making a run: once, whole, and going on where an earlier process was stopped."""
 
 import warnings
+from contextlib import suppress
 from pathlib import Path
+
+import torch
 
 from horticulture import runs
 from horticulture.errors import check_choice
-from horticulture.execution.interruption import Interruption
+from horticulture.execution import interruption
 from horticulture.execution.loading import WEIGHTS
 from horticulture.execution.tasks import KINDS, Report, RunContext
 from horticulture.runs import Run, files
@@ -34,34 +37,49 @@ def execute(
     found = load_if_complete(run, outputs)
     if found is not None:
         return found
-    task = KINDS[check_choice(run.kind, KINDS, "kind of run")]
+    check_choice(run.kind, KINDS, "kind of run")
     if run.start is not None:
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
     hardware.precision(run.recipe["precision"], where)  # refuses what would only be imitated
-    with files.locked(outputs / "runs" / ".locks" / run.key), Interruption() as interruption:
-        found = load_if_complete(run, outputs)  # another process may have made it while we waited
+    with files.locked(_lock(run, outputs), lambda: report(0.0, "another process is making it")):
+        found = _load_or_quarantine(run, outputs)  # another process may have made it while we waited
         if found is not None:
             return found
-        runs.folder(run, outputs).mkdir(exist_ok=True)
-        context = RunContext(run, outputs, where, report, interruption)
-        with hardware.threads(context.threads or threads):
-            try:
-                metrics = task(context)
-            except files.CorruptFileError as error:  # what an earlier process left: begin again
-                _quarantine(run, outputs, error)
-                runs.folder(run, outputs).mkdir()
-                context = RunContext(run, outputs, where, report, interruption)
-                metrics = task(context)
-            metrics["seconds"] = context.elapsed()
-            found = runs.write_result(run, outputs, metrics, hardware.environment_info(where), FILES)
-        context.keeper.clear()
-        context.rows.clear()
-        return found
+        try:
+            return _make(run, outputs, where, report, threads)
+        except files.CorruptFileError as error:  # what an earlier process left: begin again
+            _quarantine(run, outputs, error)
+            return _make(run, outputs, where, report, threads)
 
 
 def load_if_complete(run: Run, outputs: Path) -> dict | None:
-    """The result if there is one and its files are what they were; what is damaged is set aside."""
+    """The result if there is one and its files are what they were.
+
+    What is damaged is set aside, unless another process is making it again already.
+    """
+
+    def step_aside() -> None:
+        raise _BeingMade
+
+    try:
+        return runs.verified_result(run, outputs)
+    except files.CorruptFileError:
+        with suppress(_BeingMade), files.locked(_lock(run, outputs), step_aside):
+            return _load_or_quarantine(run, outputs)
+    return None
+
+
+class _BeingMade(Exception):
+    """Another process has the lock of a run."""
+
+
+def _lock(run: Run, outputs: Path) -> Path:
+    return outputs / "runs" / ".locks" / run.key
+
+
+def _load_or_quarantine(run: Run, outputs: Path) -> dict | None:
+    """The result if it is whole; what is damaged is set aside. Under the run's lock: else it could be new."""
     try:
         return runs.verified_result(run, outputs)
     except files.CorruptFileError as error:
@@ -72,3 +90,20 @@ def load_if_complete(run: Run, outputs: Path) -> dict | None:
 def _quarantine(run: Run, outputs: Path, error: files.CorruptFileError) -> None:
     place = runs.quarantine(run, outputs)
     warnings.warn(f"{error.path} is damaged: set aside in {place.name}, and made again", stacklevel=4)
+
+
+def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads: int | None) -> dict:
+    """Do the work of a run, and write its result. Under the run's lock."""
+    folder = runs.folder(run, outputs)
+    folder.mkdir(exist_ok=True)
+    for left in (*folder.glob("*.tmp"), *folder.glob("share.json")):  # the latter by earlier versions
+        left.unlink()
+    with interruption.deferred() as asked:
+        context = RunContext(run, outputs, device, report, asked)
+        with hardware.threads(context.threads or threads):
+            metrics = KINDS[run.kind](context)
+            metrics["seconds"] = context.elapsed()
+            found = runs.write_result(run, outputs, metrics, hardware.environment_info(device), FILES)
+        context.keeper.clear()
+        context.rows.clear()
+    return found

@@ -1,6 +1,5 @@
 """What a training run may begin with once a pruning run has said which channels, or which weights, remain."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,6 +11,13 @@ from horticulture.pruning import saliency, surgery, unstructured
 from horticulture.runs import Run
 
 OTHER = 1_000_003  # added to a seed for an initialisation that has nothing to do with the first
+WEIGHTS = (
+    "kept",  # those that the pruning left: fine-tuning
+    "rewound",  # those that the surviving channels had before any training
+    "sliced",  # the surviving channels of another initialisation of the whole network
+    "random",  # trained ones, of channels drawn at random, as many in each group
+    "fresh",  # none: initialised for its own widths, or under its own mask
+)
 
 
 def starting_network(
@@ -21,66 +27,38 @@ def starting_network(
 
     device: where a round is replayed whose network was not kept.
     """
-    pruned = _start(run)
-    network = WEIGHTS[run.recipe["weights"]](run, outputs, device)
+    assert run.start
+    assert run.start.start
+    pruned, base, round_ = run.start, run.start.start, run.recipe["round"]
+    # Not the base's draws: under a mask those would be the very weights that its survivors grew from.
+    fresh = torch.Generator().manual_seed(run.seed + OTHER)
+    match run.recipe["weights"]:
+        case "kept":
+            network = network_at(pruned, outputs, round_, device)
+        case "rewound":
+            network = _cut(initial_network(base, base.seed), run, outputs)
+        case "sliced":
+            network = _cut(initial_network(base, run.seed + OTHER), run, outputs)
+        case "random":
+            network, draw = load(base, outputs), torch.Generator().manual_seed(run.seed)
+            for group, width in zip(network.groups, run.architecture.widths, strict=True):
+                drawn = torch.randperm(group.width, generator=draw)[:width]
+                surgery.keep_channels(group, sorted(drawn.tolist()))
+        case "fresh":
+            network = networks.build(run.architecture, fresh)
     if saliency.CRITERIA[pruned.recipe["criterion"]].granularity != "weight":
         return network, None
-    masks = unstructured.current_masks(network_at(pruned, outputs, run.recipe["round"], device))
+    masks = unstructured.current_masks(network_at(pruned, outputs, round_, device))
     if run.recipe["weights"] == "fresh":
-        unstructured.reinitialize(network, masks, _another(run))
+        unstructured.reinitialize(network, masks, fresh.manual_seed(run.seed + OTHER))
     return network, unstructured.MaskCallback(network, masks)
 
 
-def _start(run: Run) -> Run:
-    assert run.start is not None
-    return run.start
-
-
-def _base(run: Run) -> Run:
-    return _start(_start(run))
-
-
-def _kept(run: Run, outputs: Path, device: str) -> Network:
-    return network_at(_start(run), outputs, run.recipe["round"], device)
-
-
-def _rewound(run: Run, outputs: Path, device: str) -> Network:
-    return _cut(run, outputs, initial_network(_base(run), _base(run).seed))
-
-
-def _sliced(run: Run, outputs: Path, device: str) -> Network:
-    return _cut(run, outputs, initial_network(_base(run), run.seed + OTHER))
-
-
-def _random(run: Run, outputs: Path, device: str) -> Network:
-    whole, draw = load(_base(run), outputs), torch.Generator().manual_seed(run.seed)
-    for group, width in zip(whole.groups, run.architecture.widths, strict=True):
-        surgery.keep_channels(group, sorted(torch.randperm(group.width, generator=draw)[:width].tolist()))
-    return whole
-
-
-def _fresh(run: Run, outputs: Path, device: str) -> Network:
-    return networks.build(run.architecture, _another(run))
-
-
-def _another(run: Run) -> torch.Generator:
-    """Draws unlike the base's: under a mask those would be the very weights that its survivors grew from."""
-    return torch.Generator().manual_seed(run.seed + OTHER)
-
-
-def _cut(run: Run, outputs: Path, whole: Network) -> Network:
-    """The same channels of another network as big as the one that was pruned."""
-    removed = runs.removals(_start(run), outputs)
-    remaining = runs.remaining_channels(_start(run), removed, run.recipe["round"])
+def _cut(whole: Network, run: Run, outputs: Path) -> Network:
+    """The channels that were left where the run begins, of another network as big as the one pruned."""
+    assert run.start
+    removed = runs.removals(run.start, outputs)
+    remaining = runs.remaining_channels(run.start, removed, run.recipe["round"])
     for group, channels in zip(whole.groups, remaining, strict=True):
         surgery.keep_channels(group, channels)
     return whole
-
-
-WEIGHTS: dict[str, Callable[[Run, Path, str], Network]] = {
-    "kept": _kept,  # those that the pruning left: fine-tuning
-    "rewound": _rewound,  # those that the surviving channels had before any training
-    "sliced": _sliced,  # the surviving channels of another initialisation of the whole network
-    "random": _random,  # trained ones, of channels drawn at random, as many in each group
-    "fresh": _fresh,  # none: initialised for its own widths, or under its own mask
-}

@@ -2,22 +2,21 @@
 
 import signal
 import threading
-from types import FrameType, TracebackType
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # what a person, a kernel or the parent of a worker sends
+DEFERRED = (signal.SIGINT, signal.SIGTERM)  # what a person, a kernel or the parent of a worker sends
+ENDINGS = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+Handler = Callable[[int, FrameType | None], None]
 
 
 class Interruption:
-    """`with Interruption() as interruption:` a signal to stop waits until somebody calls `heed`.
-
-    A second signal does not wait. Signals that a process ignores stay ignored, and outside of the main
-    thread, where there are no signals, nothing is changed. A signal that nobody heeded is raised at the end.
-    """
+    """A signal to stop that waits until somebody calls `heed`."""
 
     def __init__(self) -> None:
         self.asked = 0  # the number of the signal that came
-        self._before: dict[signal.Signals, Any] = {}
 
     def heed(self) -> None:
         """Raise KeyboardInterrupt (or SystemExit, if the process is to end) if a signal came."""
@@ -25,21 +24,47 @@ class Interruption:
             asked, self.asked = self.asked, 0
             raise KeyboardInterrupt if asked == signal.SIGINT else SystemExit(128 + asked)
 
-    def __enter__(self) -> "Interruption":
-        if threading.current_thread() is threading.main_thread():
-            found = {number: signal.getsignal(number) for number in SIGNALS}
-            self._before = {number: before for number, before in found.items() if before != signal.SIG_IGN}
-            for number in self._before:
-                signal.signal(number, self._ask)
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        if kind is None:
-            self.heed()
+@contextmanager
+def deferred() -> Iterator[Interruption]:
+    """Signals to stop wait until somebody heeds the first; a second Ctrl-C does not wait.
 
-    def _ask(self, number: int, _: FrameType | None) -> None:
-        if self.asked:
-            self.heed()
-        self.asked = number
+    A second SIGTERM does: a kernel that is shut down sends several to its children, a few milliseconds apart.
+    A signal that nobody heeded is raised at the end.
+    """
+    interruption = Interruption()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if interruption.asked and number == signal.SIGINT:
+            interruption.heed()
+        interruption.asked = number
+
+    with _handled(DEFERRED, ask):
+        yield interruption
+    interruption.heed()
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Have a signal that would end this process raise KeyboardInterrupt, as Ctrl-C does: all is put down."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(ENDINGS, stop):
+        yield
+
+
+@contextmanager
+def _handled(numbers: tuple[signal.Signals, ...], handler: Handler) -> Iterator[None]:
+    """Signals that the process ignores stay ignored; outside of the main thread nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        numbers = ()
+    before = {number: was for number in numbers if (was := signal.getsignal(number)) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)

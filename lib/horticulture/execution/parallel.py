@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from horticulture.runs import Run
 # What needs torch is imported inside the functions: that takes seconds, and `start` is to come before it.
 
 Submit = Callable[..., Future]
-stop = pool.stop
 POLL = 0.5  # seconds between two looks at how far the workers are
 SHOWN = 4  # runs under way of which a line of progress tells
 TOPIC = "horticulture"  # under which the workers of a Dask cluster say how far they are
@@ -76,7 +76,7 @@ def execute_all(
         last = number == len(layers)
         there = len(wanted) - len(todo) if last else 0
         with Progress(what if last else "what they start from", len(todo)) as progress:
-            _make(todo, asked, outputs, device, address, allowed, progress)
+            _execute_layer(todo, asked, outputs, device, address, allowed, progress)
             progress.update(len(todo), f"{there} of {len(wanted)} were there already" if there else "")
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
@@ -120,7 +120,7 @@ def _refuse_own_code(todo: list[Run]) -> None:
             )
 
 
-def _make(
+def _execute_layer(
     todo: list[Run],
     asked: int,
     outputs: Path,
@@ -129,42 +129,47 @@ def _make(
     allowed: int,
     progress: Progress,
 ) -> None:
-    """Make these runs, all different, of which so many were asked for."""
-    from horticulture import execution
-
-    longest_first = sorted(todo, key=cost, reverse=True)
-    board = _Board(progress, len(todo))
+    """Make these runs, all different, of which so many were asked for: on the cluster, here, in workers."""
+    board, longest_first = Board(progress, len(todo)), sorted(todo, key=cost, reverse=True)
     if address:
         with _dask(address) as submit:
-            _submit_and_wait(submit, longest_first, outputs, device, None, board, _say_to_scheduler)
+            work = partial(_work, outputs=str(outputs), device=device, threads=None, send=_send_to_scheduler)
+            _submit_and_wait(submit, work, longest_first, board)
         return
     threads = max(1, processors() // min(allowed, asked))
-    others = [run for run in longest_first if not _own_code(run)]
-    others = others if min(allowed, len(others)) > 1 else []
-    away = {run.key for run in others}
+    away = [run for run in longest_first if not _own_code(run)]
+    if min(allowed, len(away)) == 1:
+        away = []
+    keys = {run.key for run in away}
     for run in todo:
-        if run.key in away:
-            continue
-        alone = _own_code(run)  # beside nothing else, however many were asked for
-
-        def tell(share: float, note: str, key: str = run.key, alone: bool = alone) -> None:
-            board.hear((key, share, f"in this process, which has its code: {note}" if alone else note))
-
-        execution.execute(run, outputs, device, tell, threads=processors() if alone else threads)
-        board.finish(run)
-    if others:
-        submit = pool.start(allowed, min(allowed, len(others)))
+        if run.key not in keys:
+            _execute_here(run, outputs, device, threads, board)
+    if away:
+        work = partial(_work, outputs=str(outputs), device=device, threads=threads, send=pool.send)
         try:
-            _submit_and_wait(submit, others, outputs, device, threads, board, pool.report)
+            _submit_and_wait(pool.start(allowed, min(allowed, len(away))), work, away, board)
         except (KeyboardInterrupt, SystemExit):  # nobody waits for what they are at
             pool.stop()
             raise
 
 
-Said = tuple[str, float, str]  # a run's key, the share of it that is done, and what is known now
+def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: "Board") -> None:
+    """Make a run in this process: with all processors if only this one has its code, for it is alone then."""
+    from horticulture import execution
+
+    own = _own_code(run)
+
+    def report(share: float, note: str) -> None:
+        board.update((run.key, share, f"in this process, which has its code: {note}" if own else note))
+
+    execution.execute(run, outputs, device, report, threads=processors() if own else threads)
+    board.finish(run)
 
 
-class _Board:
+Message = tuple[str, float, str]  # a run's key, the share of it that is done, and what is known now
+
+
+class Board:
     """How far runs are, in one line of progress."""
 
     def __init__(self, progress: Progress, count: int) -> None:
@@ -173,10 +178,10 @@ class _Board:
         self._found: dict[str, float] = {}  # the share at which each was taken up
         self._note: dict[str, str] = {}  # of those under way
 
-    def hear(self, said: Said) -> None:
-        """What a run says of itself; first, when it is taken up."""
-        key, self._share[said[0]], self._note[said[0]] = said
-        self._found.setdefault(key, said[1])
+    def update(self, message: Message) -> None:
+        """A run says how far it is; first, when it is taken up."""
+        key, self._share[message[0]], self._note[message[0]] = message
+        self._found.setdefault(key, message[1])
         self.show()
 
     def finish(self, run: Run) -> None:
@@ -196,25 +201,17 @@ class _Board:
         self.progress.update(sum(self._share.values()), note, sum(self._found.values()))
 
 
-def _submit_and_wait(
-    submit: Submit,
-    todo: list[Run],
-    outputs: Path,
-    device: str,
-    threads: int | None,
-    board: _Board,
-    say: Callable[[Said], None],
-) -> None:
-    """Submit all, show what they say of themselves, and raise the first error. say: how a worker does."""
-    futures = {submit(_work, run.to_json(), str(outputs), device, threads, say): run for run in todo}
+def _submit_and_wait(submit: Submit, work: Callable[[dict], None], todo: list[Run], board: Board) -> None:
+    """Have workers do the work of all these runs, show what they say of it, and raise the first error."""
+    futures = {submit(work, run.to_json()): run for run in todo}
     keys, waiting = {run.key for run in todo}, set(futures)
     try:
         while waiting:
             done, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
-            while not pool.reports.empty():
-                said = pool.reports.get()
-                if said[0] in keys:  # and not of one that went on after an earlier call had failed
-                    board.hear(said)
+            while not pool.messages.empty():
+                message = pool.messages.get()
+                if message[0] in keys:  # and not of one that went on after an earlier call had failed
+                    board.update(message)
             for future in done:
                 future.result()
                 board.finish(futures[future])
@@ -226,7 +223,7 @@ def _submit_and_wait(
 
 
 def _work(
-    description: dict, outputs: str, device: str, threads: int | None, say: Callable[[Said], None]
+    description: dict, outputs: str, device: str, threads: int | None, send: Callable[[Message], None]
 ) -> None:
     """Make one run in a worker, and say now and then how far it is."""
     from horticulture import execution
@@ -237,7 +234,7 @@ def _work(
         nonlocal last
         if time.monotonic() - last >= POLL:
             last = time.monotonic()
-            say((run.key, share, note))
+            send((run.key, share, note))
 
     execution.execute(run, Path(outputs), device, report, threads=threads)
 
@@ -273,15 +270,15 @@ def _precision(wanted: str, device: str) -> str:
 def _dask(address: str) -> Iterator[Submit]:
     """A running Dask cluster to submit to."""
     with _client(address) as client, client.get_executor(pure=False) as executor:
-        client.subscribe_topic(TOPIC, lambda event: pool.reports.put(event[1]))
+        client.subscribe_topic(TOPIC, lambda event: pool.messages.put(event[1]))
         yield executor.submit
 
 
-def _say_to_scheduler(said: Said) -> None:
-    """In a worker of a Dask cluster: say something to whoever follows."""
+def _send_to_scheduler(message: Message) -> None:
+    """In a worker of a Dask cluster: send a message to whoever follows."""
     from distributed import get_worker
 
-    get_worker().log_event(TOPIC, said)
+    get_worker().log_event(TOPIC, message)
 
 
 def _client(address: str) -> Any:

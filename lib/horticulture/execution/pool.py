@@ -1,7 +1,8 @@
 """Worker processes on this machine, kept from one piece of work to the next until this process ends.
 
-They never outlive it, however it ends, and nobody waits for them then. What they say of their work while they
-are at it comes, by the pipe on which each gets its work, into one queue here.
+They never outlive it, however it ends, and nobody waits for them then; one that dies takes no other with it.
+(`concurrent.futures` ends all workers when one dies, and waits for them at the end.) The messages that they
+send while they work come, by the pipe on which each gets its work, into one queue here.
 """
 
 import atexit
@@ -11,6 +12,7 @@ import pickle
 import queue
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,17 +20,18 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-reports: queue.SimpleQueue[Any] = queue.SimpleQueue()  # what workers say with `report`, in order
+PATIENCE = 10.0  # one step of a large network on a busy machine
+messages: queue.SimpleQueue[Any] = queue.SimpleQueue()  # what workers `send`, in order
 _to_parent: Connection | None = None  # in a worker
 
 
-def report(said: Any) -> None:
-    """In a worker: say something to the process that gave it its work."""
+def send(message: Any) -> None:
+    """In a worker: send a message to the process that gave it its work."""
     assert _to_parent
-    _to_parent.send((False, said))
+    _to_parent.send((False, message))
 
 
-class Workers:
+class _Workers:
     """Processes that wait for work, each with a thread here that hands it one piece after another."""
 
     def __init__(self) -> None:
@@ -52,17 +55,14 @@ class Workers:
         self._tasks.put((future, work, arguments))
         return future
 
-    def whole(self) -> bool:
-        """Whether every process is there."""
-        return all(process.is_alive() for process in self.processes)
-
     def stop(self) -> None:
-        """End the processes, whatever they are at."""
+        """End the processes: they have `PATIENCE` seconds, all together, to put down what they are at."""
         for process in self.processes:
             process.terminate()
             self._tasks.put(None)
+        end = time.monotonic() + PATIENCE
         for process in self.processes:
-            process.join(timeout=3)
+            process.join(timeout=max(0.0, end - time.monotonic()))
             process.kill()
 
     def _hand_over(self, pipe: Connection) -> None:
@@ -72,21 +72,21 @@ class Workers:
                 continue
             try:
                 pipe.send((work, arguments))
-                ended, said = pipe.recv()
+                ended, message = pipe.recv()
                 while not ended:
-                    reports.put(said)
-                    ended, said = pipe.recv()
+                    messages.put(message)
+                    ended, message = pipe.recv()
             except (EOFError, OSError):
-                told = "a worker process died, perhaps for want of memory: run again to go on"
-                future.set_exception(RuntimeError(told))
+                died = "a worker process died, perhaps for want of memory: run again to go on"
+                future.set_exception(RuntimeError(died))
                 return
-            if said is None:
+            if message is None:
                 future.set_result(None)
             else:
-                future.set_exception(said)
+                future.set_exception(message)
 
 
-_kept: Workers | None = None
+_workers = _Workers()
 
 
 def start(allowed: int, count: int) -> Callable[..., Future]:
@@ -95,23 +95,19 @@ def start(allowed: int, count: int) -> Callable[..., Future]:
     They get ready while this process goes on. Those of an earlier call are used again, unless one of them
     died or there are more than `allowed`.
     """
-    global _kept
-    if _kept and (not _kept.whole() or len(_kept.processes) > allowed):
+    processes = _workers.processes
+    if len(processes) > allowed or not all(process.is_alive() for process in processes):
         stop()
-    _kept = _kept or Workers()
-    _kept.grow(count)
-    return _kept.submit
+    _workers.grow(count)
+    return _workers.submit
 
 
+@atexit.register
 def stop() -> None:
     """End the worker processes, if there are any. `start` begins anew."""
-    global _kept
-    if _kept:
-        _kept.stop()
-    _kept = None
-
-
-atexit.register(stop)
+    global _workers
+    _workers.stop()
+    _workers = _Workers()
 
 
 def _serve(pipe: Connection) -> None:
@@ -122,7 +118,7 @@ def _serve(pipe: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
-    import horticulture.execution  # noqa: F401  the seconds that nobody shall wait for
+    import horticulture.execution.executor  # noqa: F401  the seconds that nobody shall wait for
 
     torch.set_num_threads(1)
     while True:

@@ -16,14 +16,12 @@ from horticulture.execution.initialization import starting_network
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
-from horticulture.pruning import PruningRound, compression, oracle, saliency, unstructured
+from horticulture.pruning import Pruner, PruningRound, compression, oracle, saliency, unstructured
 from horticulture.runs import Run, files
 from horticulture.training import Checkpoint, Recipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = (
-    16  # states of a pruning run, about, that are kept for good: from one to the next any round is replayed
-)
+KEPT = 16  # states of a pruning run, about, that stay for good: from one to the next any round is replayed
 
 Report = Callable[[float, str], None]  # the fraction that is done, and what is known now
 
@@ -175,9 +173,24 @@ def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) ->
 
 
 def _prune(context: RunContext) -> dict:
-    """Round after round; a row for everything that is removed, and a state for good now and then."""
-    run, recipe = context.run, loading.pruning_recipe(context.run)
-    pruner = loading.resume_pruner(run, context.outputs, context.dataset, context.resume())
+    """Prune round after round; what is left is evaluated."""
+    recipe = loading.pruning_recipe(context.run)
+    pruner = loading.resume_pruner(context.run, context.outputs, context.dataset, context.resume())
+    _record_rounds(context, pruner)
+    context.rows.to_csv(context.folder / "removals.csv")
+    last = context.rows.last() or {}
+    metrics = {"recipe": str(recipe), **{name: last[name] for name in ("train_macs", "params", "macs")}}
+    loading.set_norm_statistics(pruner.network, context.dataset, recipe)
+    metrics |= _save_and_evaluate(context, pruner.network, recipe)
+    return metrics | pruner.removal.metrics(pruner.network)
+
+
+def _record_rounds(context: RunContext, pruner: Pruner) -> None:
+    """All rounds that are left: a row for everything that is removed, and a state for good now and then."""
+    recipe = pruner.recipe
+    kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
+    rows = context.rows.truncate_to_round(pruner.round)
+    macs = (rows[-1] if rows else runs.metrics(context.start, context.outputs))["train_macs"]
     left, error = "", ""
 
     def report() -> None:
@@ -191,25 +204,15 @@ def _prune(context: RunContext) -> dict:
 
     pruner.on_step = on_step
     report()
-    kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
-    rows = context.rows.truncate_to_round(pruner.round)
-    start = runs.metrics(context.start, context.outputs)
-    macs = (rows[-1] if rows else start)["train_macs"]
     for round_ in pruner:
         macs += round_.architecture.macs * recipe.steps * recipe.batch_size
         for row in _rows(round_):
-            row |= {"run": run.key, "train_macs": macs, "seconds": context.elapsed()}
+            row |= {"run": context.run.key, "train_macs": macs, "seconds": context.elapsed()}
             context.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
         if round_.round % every == 0:
             kept.keep(round_.round, context.stamp(pruner.state_dict()))
         left = f", {round_.params:,} parameters"
         error = error if math.isnan(round_.val_error) else f", error {round_.val_error:.1f} %"
-    context.rows.to_csv(context.folder / "removals.csv")
-    last = context.rows.last() or {}
-    metrics = {"recipe": str(recipe), **{name: last[name] for name in ("train_macs", "params", "macs")}}
-    loading.set_norm_statistics(pruner.network, context.dataset, recipe)
-    metrics |= _save_and_evaluate(context, pruner.network, recipe)
-    return metrics | pruner.removal.metrics(pruner.network)
 
 
 def _rows(round_: PruningRound) -> list[dict]:

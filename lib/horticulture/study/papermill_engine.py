@@ -6,17 +6,22 @@ papermill first.
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import zmq
 from jupyter_core.utils import ensure_event_loop, run_sync
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.log import logger
 
+from horticulture.execution import leftovers
 from horticulture.progress import MIME
 
 SLICE = 0.5  # seconds after which a wait for the kernel looks again
+LONGEST = 90  # bytes of a path to a socket: systems take 104 or more
+PATIENCE = 20.0  # seconds that an interrupted kernel has to put down its work, where a step takes long
 
 
 class _Client(PapermillNotebookClient):
@@ -27,6 +32,19 @@ class _Client(PapermillNotebookClient):
     """
 
     on_progress: Callable[[str, float, float], None] | None = None
+    folder: Path  # for what kernel and client share
+
+    def create_kernel_manager(self) -> Any:
+        """A kernel without open ports: its sockets are files in a folder that nobody else can enter.
+
+        Where that cannot be, it listens on this machine alone, as Jupyter's kernels do.
+        """
+        manager: Any = super().create_kernel_manager()
+        manager.shutdown_wait_time = PATIENCE
+        manager.connection_file = str(self.folder / "kernel.json")
+        if zmq.has("ipc") and len(manager.connection_file.encode()) <= LONGEST:
+            manager.transport = "ipc"
+        return manager
 
     async def async_start_new_kernel_client(self) -> Any:
         client = await super().async_start_new_kernel_client()
@@ -84,4 +102,5 @@ class Engine(NBClientEngine):
         }
         client = _Client(nb_man, **settings)
         client.on_progress = on_progress
-        return client.execute()
+        with leftovers.temporary_folder() as client.folder:
+            return client.execute()

@@ -5,8 +5,10 @@ that: a notebook is finished only if every cell is, and the engine cannot stall.
 """
 
 import os
+import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +18,35 @@ import nbformat
 import papermill
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from papermill.iorw import LocalHandler, papermill_io
 
 from horticulture.errors import NotebookError
+from horticulture.execution import interruption, leftovers
 from horticulture.runs import files
 from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, read_study_json
 from horticulture.study.terminal import Terminal
 
 HEADLESS = "HORTICULTURE_HEADLESS"
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """One command at a time runs the study of this folder: a second one says who does, and waits.
+
+    What a command that was killed left in the folder is removed. To be ended is to be interrupted meanwhile:
+    no kernel and no worker stays behind.
+    """
+    holder = folder / ".holder"
+
+    def say() -> None:
+        who = holder.read_text() if holder.exists() else "another process"
+        print(f"{folder.name} is being run by {who}: waiting until it has ended", file=sys.stderr)
+
+    with interruption.raised(), files.locked(folder / ".lock", say):
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
+        leftovers.remove(folder.rglob("*.tmp"))
+        yield
 
 
 def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "01") -> Path:
@@ -123,6 +146,18 @@ def _filled_in(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookN
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = fill_in(cell.source, parameters)
     return content
+
+
+class _WholeFiles(LocalHandler):
+    """papermill's own way to files, but a notebook that another process reads meanwhile is whole."""
+
+    def write(self, buf: str, path: str) -> None:
+        temporary = f"{path}.{os.getpid()}.tmp"
+        super().write(buf, temporary)
+        os.replace(temporary, path)
+
+
+papermill_io.register("/", _WholeFiles())  # for absolute paths
 
 
 def finished(notebook: Path) -> bool:

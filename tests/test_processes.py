@@ -1,0 +1,258 @@
+"""Several commands at once, commands that are stopped or killed, and a full disk: with real processes."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from papermill.iorw import LocalHandler, write_ipynb
+
+from horticulture import architecture, execution, runs
+from horticulture.execution import leftovers
+from horticulture.pruning import PruningRecipe
+from horticulture.runs import files
+from horticulture.study import runner
+from horticulture.training import TrainingRecipe
+from tests import killed
+
+BIN = Path(sys.executable).parent
+CLUTTER_IMAGES = (96, 32, 32)
+pytestmark = pytest.mark.usefixtures("little_clutter")
+TRAIN = execution.train(
+    architecture.named("wrn-10-1", image=(1, 16, 16), classes=10),
+    TrainingRecipe(3, 0.1, "one-cycle", 32),
+    {"name": "clutter", "images": 96},
+    0,
+)
+PRUNE = execution.prune(TRAIN, PruningRecipe(rounds=3, steps=2, batch_size=32))
+
+
+def ended(processes, seconds: float = 4.0) -> bool:
+    """Whether all end within so many seconds; one that nobody asked after has ended."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return all(one.status() == psutil.STATUS_ZOMBIE for one in alive)
+
+
+def until(condition, process: subprocess.Popen, seconds: float = 240.0) -> None:
+    """Wait for something that a process is to do."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+# --- two at once -----------------------------------------------------------------------------------------
+
+HOLD = """
+import sys
+from pathlib import Path
+from horticulture.study import runner
+with runner.exclusive(Path(sys.argv[1])):
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def hold(folder: Path) -> subprocess.Popen:
+    """A process that runs a study until it is sent a line, or waits for another that does."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], text=True, **pipes)
+
+
+def test_a_second_command_says_who_runs_the_study_and_waits(tmp_path):
+    folder = tmp_path / "mine"
+    first = hold(folder)
+    assert first.stdout.readline() == "begun\n"
+    second = hold(folder)
+    said = second.stderr.readline()
+    assert said.startswith(f"mine is being run by process {first.pid} on ")
+    assert said.endswith(": waiting until it has ended\n")
+    os.kill(first.pid, signal.SIGKILL)  # however it ends
+    assert second.stdout.readline() == "begun\n"
+    assert second.communicate("\n") == ("", "")
+    assert second.returncode == 0
+    first.communicate()
+
+
+def test_who_waits_can_be_stopped(tmp_path):
+    first = hold(tmp_path)
+    assert first.stdout.readline() == "begun\n"
+    second = hold(tmp_path)
+    second.stderr.readline()
+    second.send_signal(signal.SIGTERM)
+    _, errors = second.communicate(timeout=20)
+    assert "KeyboardInterrupt" in errors  # which the command says in a line
+    first.communicate("\n")
+
+
+def test_four_make_the_same_runs_and_one_is_killed_in_the_middle(tmp_path):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    _, errors = killed.start(alone).communicate()
+    expected = killed.results(alone)
+    assert len(expected) == 4, errors
+    victim = killed.start(together)
+    until(lambda: list(together.glob("runs/*/rows.jsonl")), victim)
+    victim.send_signal(signal.SIGSTOP)  # until the others are there
+    with ThreadPoolExecutor() as threads:
+        others = list(threads.map(killed.start, [together] * 3))
+    victim.kill()
+    for process in (victim, *others):
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == (-signal.SIGKILL if process is victim else 0), errors
+    assert killed.results(together) == expected
+    assert not list(together.rglob("*.tmp"))
+    assert not list(together.glob("runs/*damaged*"))
+
+
+def test_what_is_damaged_is_set_aside_only_by_who_may_make_it_again(tmp_path):
+    """The slower of two would move away what the quicker is making."""
+    execution.execute(TRAIN, tmp_path, "cpu")
+    weights = runs.folder(TRAIN, tmp_path) / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])
+    with files.locked(tmp_path / "runs" / ".locks" / TRAIN.key):
+        assert execution.load_if_complete(TRAIN, tmp_path) is None
+        assert weights.exists()
+    with pytest.warns(UserWarning, match="is damaged: set aside"):
+        assert execution.load_if_complete(TRAIN, tmp_path) is None
+    assert not weights.exists()
+
+
+def test_the_slower_of_two_that_found_damage_takes_what_the_quicker_made(tmp_path, monkeypatch):
+    made = execution.execute(TRAIN, tmp_path, "cpu")
+    verified, seen = runs.verified_result, []
+
+    def at_first_damaged(run, outputs):
+        seen.append(run)
+        if len(seen) == 1:  # since then another process has made it again
+            raise files.CorruptFileError(runs.folder(run, outputs) / "run.json")
+        return verified(run, outputs)
+
+    monkeypatch.setattr(runs, "verified_result", at_first_damaged)
+    assert execution.load_if_complete(TRAIN, tmp_path) == made
+
+
+def test_a_notebook_is_whole_or_the_one_before_whenever_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "one.ipynb"
+    write_ipynb(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), str(path))
+    before, write = path.read_text(), LocalHandler.write
+
+    def half(self, text, place):
+        write(self, text[: len(text) // 2], place)
+        assert path.read_text() == before
+        raise OSError("no space left")
+
+    monkeypatch.setattr(LocalHandler, "write", half)
+    with pytest.raises(OSError, match="no space left"):
+        write_ipynb(nbformat.v4.new_notebook(), str(path))
+    assert path.read_text() == before
+    assert runner.finished(path) is False  # it can be read
+
+
+# --- stopped and killed ----------------------------------------------------------------------------------
+
+
+def files_of(temporary: Path) -> list[Path]:
+    """What is there, but for a folder that torch makes for its own."""
+    return [path for path in temporary.iterdir() if not path.name.startswith("torch")]
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_a_command_that_is_stopped_leaves_nothing_behind(tmp_path, how):
+    """No worker and no kernel, no file in the temporary folder, and what was done is put down."""
+    temporary, outputs = tmp_path / "t", tmp_path / "outputs"
+    temporary.mkdir()
+    command = [BIN / "horticulture", "run", "smoke", "--name", "busy", "--outputs", outputs]
+    for more in ("seeds=[0,1]", "epochs=2000", "workers=2", "device=cpu"):
+        command += ["-p", more]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # which `nohup` would ignore
+        start_new_session=True,
+    )
+    until(lambda: len(list(outputs.glob("runs/*/rows.jsonl"))) == 2, process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 3  # a kernel and two workers
+    (left,) = files_of(temporary)
+    assert left.name.startswith(f"horticulture.{process.pid}.")
+    now = time.time()
+    process.send_signal(getattr(signal, how))
+    _, errors = process.communicate(timeout=60)
+    assert ended(family)
+    if how == "SIGKILL":
+        leftovers.remove(files_of(temporary))
+    else:
+        assert process.returncode == 130
+        assert errors.splitlines()[-1] == "horticulture: stopped; the same command goes on from where it was"
+        assert "Traceback" not in errors
+        kept = outputs.glob("runs/*/at-*.safetensors")
+        assert len({path.parent for path in kept if path.stat().st_mtime > now}) == 2
+    assert files_of(temporary) == []
+
+
+def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    mine, folder = os.getpid(), tmp_path / "t"
+    for pid in (dead.pid, mine):
+        (folder / f"horticulture.{pid}.abc").mkdir(parents=True)
+        (folder / f"horticulture.{pid}.abc" / "kernel.json").write_text("{}")
+    (folder / "another.json").write_text("{}")
+    with leftovers.temporary_folder() as own:
+        assert own.stat().st_mode & 0o077 == 0
+        there = {path.name for path in folder.iterdir()}
+        assert there == {own.name, f"horticulture.{mine}.abc", "another.json"}
+    assert not own.exists()
+
+    study = tmp_path / "study"
+    for name in ("study.json", f"study.json.{mine}.tmp", f"curves.json.{dead.pid}.tmp", "01_one.tmp"):
+        study.mkdir(exist_ok=True)
+        (study / name).write_text("{}")
+    with runner.exclusive(study):
+        there = {path.name for path in study.iterdir() if not path.name.startswith(".")}
+        assert there == {"study.json", f"study.json.{mine}.tmp"}
+
+    run = runs.folder(TRAIN, tmp_path)
+    run.mkdir(parents=True)
+    for name in ("share.json", "weights.tmp", f"run.json.{dead.pid}.tmp"):
+        (run / name).write_text("{")
+    execution.execute(TRAIN, tmp_path, "cpu")
+    found = {path.name for path in run.iterdir()}
+    assert found == {"run.json", "weights.safetensors", "epochs.csv", "answers.npz"}
+
+
+# --- a full disk -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def room():
+    """No file can grow beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size or before[0], before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [100, 3_000, 200_000, 400_000])
+def test_a_disk_that_is_full_in_the_middle_costs_nothing_but_time(tmp_path, room, size, monkeypatch):
+    monkeypatch.setattr(execution.checkpoints, "EVERY", 0.0)
+    execution.execute(PRUNE, tmp_path / "alone", "cpu")
+    room(size)
+    with pytest.raises(Exception, match="too large"):
+        execution.execute(PRUNE, tmp_path / "full", "cpu")
+    room(None)
+    execution.execute(PRUNE, tmp_path / "full", "cpu")
+    assert killed.results(tmp_path / "full") == killed.results(tmp_path / "alone")
+    assert not list((tmp_path / "full").rglob("*.tmp"))
