@@ -9,11 +9,10 @@ import pytest
 import torch
 
 import horticulture
-from horticulture import architecture, data, execution, networks, runs, training
+from horticulture import architecture, data, execution, files, networks, runs, training
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, parallel, tasks
 from horticulture.pruning import Pruner, PruningRecipe, unstructured
-from horticulture.runs import files
 from horticulture.training import Trainer, TrainingRecipe, evaluation, penalties
 from tests import killed
 

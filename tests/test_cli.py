@@ -9,8 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, runs
-from horticulture.runs import files
+from horticulture import cli, files, runs
 from horticulture.study import parameters, runner
 
 
@@ -251,7 +250,7 @@ def test_python_m_horticulture_is_the_command(monkeypatch, capsys):
 def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "_execute", lambda *_: None)
     monkeypatch.setattr(runner, "to_html", lambda target: target)
-    files.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
+    files.write_json(tmp_path / "smoke" / "curves" / "old.json", {"points": []})
     files.write_json(tmp_path / "runs" / "abc" / "run.json", {})
     chosen = parameters.read("smoke")
     runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path, first="3")

@@ -18,11 +18,11 @@ NOTEBOOKS = sorted((LIBRARY.parents[1] / "notebooks").glob("*.ipynb"))
 
 # Every room imports only from rooms before it: without a circle and without an exception.
 ROOMS = (
-    *("errors", "progress", "architecture", "data", "networks", "runs"),
+    *("errors", "progress", "files", "architecture", "data", "networks", "runs"),
     *("training", "analysis", "pruning", "execution", "study", "cli"),
 )
 # A laptop without torch can plan, collect and draw, and a command answers before torch could be loaded.
-NO_TORCH = ("errors", "progress", "architecture", "runs", "analysis", "cli")
+NO_TORCH = ("errors", "progress", "files", "architecture", "runs", "analysis", "cli")
 NO_TORCH_EITHER = tuple(f"study/{name}.py" for name in ("papermill_engine", "parameters", "runner"))
 LONGEST = 320  # lines
 BARRED = """

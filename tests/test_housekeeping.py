@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from horticulture import cli, runs
-from horticulture.runs import CurvePoint, Run, files
+from horticulture import cli, files, runs
+from horticulture.runs import CurvePoint, Run
 from horticulture.study import forecast, parameters, runner
 from horticulture.study.config import StudyConfig
 

@@ -144,6 +144,7 @@ def _print(folder: Path) -> None:
     from horticulture import runs
     from horticulture.analysis import tables
 
+    unverified = runs.unverified(folder)
     found = runs.collect(folder)
     print(tables.error_by_size(found).to_string(na_rep=""))
     by_budget = tables.error_by_budget(found)
@@ -151,6 +152,9 @@ def _print(folder: Path) -> None:
         print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
     for note in tables.notes(found):
         print(note)
+    if unverified:
+        more = f" and {len(unverified) - 1} more files" if unverified[1:] else ""
+        print(f"{unverified[0].name}{more} of an earlier version have no digest: believed as they are")
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 

@@ -3,12 +3,12 @@
 import warnings
 from pathlib import Path
 
-from horticulture import runs
+from horticulture import files, runs
 from horticulture.errors import check_choice
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.loading import WEIGHTS
 from horticulture.execution.tasks import KINDS, Report, RunContext
-from horticulture.runs import Run, files
+from horticulture.runs import Run
 from horticulture.training import hardware
 
 # What a result vouches for, where it is there.
@@ -43,14 +43,14 @@ def execute(
         found = load_if_complete(run, outputs)  # another process may have made it while we waited
         if found is not None:
             return found
-        runs.folder(run, outputs).mkdir(exist_ok=True)
+        files.make_folder(runs.folder(run, outputs))
         context = RunContext(run, outputs, where, report, interruption)
         with hardware.threads(context.threads or threads):
             try:
                 metrics = task(context)
             except files.CorruptFileError as error:  # what an earlier process left: begin again
                 _quarantine(run, outputs, error)
-                runs.folder(run, outputs).mkdir()
+                files.make_folder(runs.folder(run, outputs))
                 context = RunContext(run, outputs, where, report, interruption)
                 metrics = task(context)
             metrics["seconds"] = context.elapsed()

@@ -111,7 +111,7 @@ def kept(folder: Path) -> dict[str, Any]:
 
     Parameters of earlier versions come by the names of today. Raises CorruptFileError if it cannot be read.
     """
-    from horticulture.runs.files import CorruptFileError, read_json
+    from horticulture.files import CorruptFileError, read_json
 
     path = folder / "study.json"
     said = read_json(path) if path.exists() else {}

@@ -16,9 +16,9 @@ import papermill
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from horticulture import files
 from horticulture.errors import NotebookError
 from horticulture.progress import bar, clock, columns, cut, row
-from horticulture.runs import files
 from horticulture.study.parameters import COMMON, Study, beginning, fill_in, kept
 
 HEADLESS = "HORTICULTURE_HEADLESS"
@@ -121,9 +121,7 @@ def to_html(notebook: Path) -> Path:
 
     page, _ = HTMLExporter().from_filename(str(notebook))
     target = notebook.with_suffix(".html")
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(page)
-    os.replace(temporary, target)
+    files.write(target, page)
     return target
 
 
