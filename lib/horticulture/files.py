@@ -208,6 +208,6 @@ def _line(row: dict) -> str:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One process at a time; the lock goes with the process, however it dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with FileLock(path):
         yield
