@@ -2,9 +2,9 @@
 
     python -m tests.power_cut 45
 
-Simulated: of a file lasts what it held when it was last forced to the disk (fsync), and a name once its folder
-was. Of whatever else happened a disk may have all, nothing, or some; all three are tried. Checkpoints are written
-at every step here, so that a step is what may be lost.
+What is certain to last is simulated: of a file what it held when it was last forced to the disk (fsync), a
+name once its folder was. Of whatever else happened a disk may have all, nothing, or some; all three are tried.
+Checkpoints are written at every step here, so that one step may be lost.
 """
 
 import os
@@ -38,7 +38,7 @@ class Moment(NamedTuple):
     possible: Tree
 
     def survivors(self, draw: random.Random) -> Tree:
-        """What a disk may have after a power cut: all that happened, only what is certain, or some of both."""
+        """What a disk may have after a power cut: all that happened, only what is certain, or some."""
         share = draw.choice((0.0, 0.5, 1.0))
         paths = sorted({*self.certain, *self.possible})
         trees = {path: self.possible if draw.random() < share else self.certain for path in paths}
@@ -113,7 +113,11 @@ def make(outputs: Path, listen: Callable[[int], None]) -> None:
     """Make both; `listen` hears how many steps are done, those of earlier processes included."""
     for number, run in enumerate(wanted()):
         before, steps = sum(STEPS[:number]), STEPS[number]
-        execution.execute(run, outputs, "cpu", lambda share, _, b=before, s=steps: listen(b + round(share * s)))
+
+        def report(share: float, _: str, before: int = before, steps: int = steps) -> None:
+            listen(before + round(share * steps))
+
+        execution.execute(run, outputs, "cpu", report)
 
 
 def cut(cuts: int, seed: int = 0) -> Counter:

@@ -2,9 +2,11 @@
 
 import shutil
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -308,6 +310,43 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, monkeypatch)
     assert older.exists()
     keeper.clear()
     assert keeper.latest() is None
+
+
+def test_the_newest_checkpoint_is_the_one_written_last_whatever_the_clock_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    checkpoints.write(
+        tmp_path, "at-01700000000000000000", training.Checkpoint({}, {"step": 0})
+    )  # of old: a time
+    monkeypatch.setattr(time, "time_ns", lambda: 5)  # back to the beginning of all clocks
+    for step in (1, 2, 3):
+        checkpoints.RollingCheckpoint(tmp_path).maybe_save(
+            lambda step=step: training.Checkpoint({}, {"step": step})
+        )
+        assert checkpoints.RollingCheckpoint(tmp_path).latest().numbers == {"step": step}
+
+
+def test_a_damaged_row_of_a_pruning_run_under_way_is_noticed_and_all_made_again(made, tmp_path, monkeypatch):
+    """The last row of a round that took several channels: what is left of the round looks whole."""
+    base, outputs = made[0].start, tmp_path / "outputs"
+    run = execution.prune(base, PLANS["a share in four rounds"])
+    shutil.copytree(made[1], outputs)
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    put_down, on_step = interrupt(2 * PLAN.steps), tasks.RunContext.on_step
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            tasks.RunContext, "on_step", lambda context, state: (on_step(context, state), put_down())
+        )
+        with pytest.raises(PutDown):
+            execution.execute(run, outputs, "cpu")
+    rows = runs.folder(run, outputs) / "rows.jsonl"
+    lines = rows.read_bytes()
+    assert lines.count(b'"round": 1') > 1
+    rows.write_bytes(lines[:-1] + b"?")  # and not even its end of line is there
+    with pytest.warns(UserWarning, match=r"rows\.jsonl is damaged: set aside"):
+        execution.execute(run, outputs, "cpu")
+    execution.execute(run, made[1], "cpu")
+    removed = [runs.removals(run, place).drop(columns="seconds") for place in (outputs, made[1])]
+    pd.testing.assert_frame_equal(*removed)
 
 
 def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):

@@ -153,8 +153,9 @@ def _print(folder: Path) -> None:
     for note in tables.notes(found):
         print(note)
     if unverified:
-        more = f" and {len(unverified) - 1} more files" if unverified[1:] else ""
-        print(f"{unverified[0].name}{more} of an earlier version have no digest: believed as they are")
+        more = len(unverified) - 1
+        rest = f" and {more} more file{'s' * (more > 1)}" if more else ""
+        print(f"{unverified[0].name}{rest} of an earlier version, without a digest: taken as found")
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 
