@@ -3,7 +3,7 @@
     python -m tests.power_cut 45
 
 What is certain to last is simulated: of a file what it held when it was last forced to the disk (fsync), a
-name once its folder was. Of whatever else happened a disk may have all, nothing, or some; all three are tried.
+name once its folder was. Of whatever else happened a disk may have all, nothing, or some: each is tried.
 Checkpoints are written at every step here, so that one step may be lost.
 """
 
