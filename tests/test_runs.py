@@ -426,11 +426,11 @@ def test_no_altered_byte_of_a_published_table_goes_unnoticed(published):
 def test_what_nothing_vouches_for_is_named(study, published, capsys):
     assert runs.unverified(study) == runs.unverified(published) == []
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
-    assert "no digest" not in capsys.readouterr().out
+    assert "not verified" not in capsys.readouterr().out
     (published / "SHA256SUMS").unlink()  # as an earlier version left it
     assert runs.unverified(published) == [published / "results.csv", published / "removals.csv"]
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
-    assert capsys.readouterr().out.count("results.csv and 1 more file of an earlier version") == 1
+    assert capsys.readouterr().out.count("no digests: results.csv and 1 more") == 1
     curve, result = study / "curves" / "whole.json", runs.folder(TRAIN, study.parent) / "run.json"
     curve.write_text(json.dumps(files.read_json(curve)["points"]))
     result.write_text(json.dumps(files.read_json(result)))

@@ -153,9 +153,8 @@ def _print(folder: Path) -> None:
     for note in tables.notes(found):
         print(note)
     if unverified:
-        more = len(unverified) - 1
-        rest = f" and {more} more file{'s' * (more > 1)}" if more else ""
-        print(f"{unverified[0].name}{rest} of an earlier version, without a digest: taken as found")
+        more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
+        print(f"not verified, for an earlier version wrote no digests: {unverified[0].name}{more}")
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 

@@ -102,14 +102,15 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
     """
     if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
         raise InputError(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
-    found = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
-    if found is None:
+    kept = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
+    if kept is None:
         where = runs.folder(run, outputs)
         raise InputError(f"{run}: no state is kept before round {round}: delete {where} to make it again")
+    _, state = kept
     place, removed = hardware.resolve_device(device), runs.removals(run, outputs)
     images, recorded = images_of(run, str(place)), runs.removed_by_round(removed)
-    with hardware.threads(found[1].numbers["threads"]):
-        pruner = resume_pruner(run, outputs, images, found[1], recorded=recorded)
+    with hardware.threads(state.numbers["threads"]):
+        pruner = resume_pruner(run, outputs, images, state, recorded=recorded)
         if pruner.round <= round:
             for done in pruner:
                 if done.round == round:
