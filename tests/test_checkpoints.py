@@ -1,5 +1,6 @@
 """Nothing is lost: work put down at any moment is taken up again and ends with the same bits."""
 
+import os
 import shutil
 import threading
 import time
@@ -323,6 +324,25 @@ def test_the_newest_checkpoint_is_the_one_written_last_whatever_the_clock_says(t
             lambda step=step: training.Checkpoint({}, {"step": step})
         )
         assert checkpoints.RollingCheckpoint(tmp_path).latest().numbers == {"step": step}
+
+
+def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    run = execution.train(SHAPE, RECIPE, {"name": "clutter", "images": 0}, 0)
+    runs.folder(run, tmp_path).mkdir(parents=True)
+    context = tasks.RunContext(run, tmp_path, torch.device("cpu"), lambda *_: None)
+    context.rows.append({"epoch": 1})
+    forced, fsync = [], os.fsync
+
+    def recorded(opened):
+        forced.append(Path(os.readlink(f"/proc/self/fd/{opened}")).name)
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    context.on_step(lambda: training.Checkpoint({}, {}))
+    assert forced[:2] == ["rows.jsonl", run.key]
+    assert forced[2].startswith("at-")
+    assert forced[3:] == [run.key]
 
 
 def test_a_damaged_row_of_a_pruning_run_under_way_is_noticed_and_all_made_again(made, tmp_path, monkeypatch):
