@@ -21,7 +21,7 @@ from horticulture import architecture, runs
 from horticulture.analysis import statistics, tables
 from horticulture.analysis.tables import cases as by_case
 from horticulture.architecture import families
-from horticulture.data import decoding, digits, files
+from horticulture.data import decoding, digits, downloads
 from horticulture.training import TrainingRecipe
 
 ROOT = Path(__file__).parents[1]
@@ -392,7 +392,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "vgg.share.low": lambda: share(VGG, "min"),
     "vgg.share.high": lambda: share(VGG, "max"),
     "quick.seen": lambda: f"{seen('quick'):.1f}",
-    "image.pad": lambda: str(files.PAD),
+    "image.pad": lambda: str(downloads.PAD),
     "image.side": lambda: f"{decoding.MOST_SIDE:,}",
     "image.pixels": lambda: f"{decoding.MOST_PIXELS:,}",
     "test.images": lambda: f"{digits.CLUTTER_PARTS['test'][0]:,}",

@@ -71,9 +71,9 @@ def little_clutter(request):
     """`clutter` with as few images of each part as the test module's `CLUTTER_IMAGES` says."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digits, "CLUTTER_PARTS", clutter_parts(*request.module.CLUTTER_IMAGES))
-        loading._loaded.cache_clear()
+        loading.whole_dataset.cache_clear()
         yield
-    loading._loaded.cache_clear()
+    loading.whole_dataset.cache_clear()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from horticulture import runs
+from horticulture import files, runs
 from horticulture.errors import InputError
 from horticulture.execution import parallel
 from horticulture.study import base_recipe
@@ -29,7 +29,7 @@ def parameters(tmp_path) -> dict:
 
 
 def said(tmp_path: Path) -> dict:
-    return json.loads((tmp_path / "trial" / "study.json").read_text())
+    return files.read_json(tmp_path / "trial" / "study.json")
 
 
 def test_whatever_notebook_comes_first_fixes_the_base(parameters, tmp_path):

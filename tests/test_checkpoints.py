@@ -1,19 +1,21 @@
 """Nothing is lost: work put down at any moment is taken up again and ends with the same bits."""
 
+import os
 import shutil
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 import horticulture
-from horticulture import architecture, data, execution, networks, runs, training
+from horticulture import architecture, data, execution, files, networks, runs, training
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, parallel, tasks
 from horticulture.pruning import Pruner, PruningRecipe, unstructured
-from horticulture.runs import files
 from horticulture.training import Trainer, TrainingRecipe, evaluation, penalties
 from tests import killed
 
@@ -309,6 +311,62 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, monkeypatch)
     assert older.exists()
     keeper.clear()
     assert keeper.latest() is None
+
+
+def test_the_newest_checkpoint_is_the_one_written_last_whatever_the_clock_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    checkpoints.write(
+        tmp_path, "at-01700000000000000000", training.Checkpoint({}, {"step": 0})
+    )  # of old: a time
+    monkeypatch.setattr(time, "time_ns", lambda: 5)  # back to the beginning of all clocks
+    for step in (1, 2, 3):
+        checkpoints.RollingCheckpoint(tmp_path).maybe_save(
+            lambda step=step: training.Checkpoint({}, {"step": step})
+        )
+        assert checkpoints.RollingCheckpoint(tmp_path).latest().numbers == {"step": step}
+
+
+def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    run = execution.train(SHAPE, RECIPE, {"name": "clutter", "images": 0}, 0)
+    runs.folder(run, tmp_path).mkdir(parents=True)
+    context = tasks.RunContext(run, tmp_path, torch.device("cpu"), lambda *_: None)
+    context.rows.append({"epoch": 1})
+    forced, fsync = [], os.fsync
+
+    def recorded(opened):
+        forced.append(Path(os.readlink(f"/proc/self/fd/{opened}")).name)
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    context.on_step(lambda: training.Checkpoint({}, {}))
+    assert forced[:2] == ["rows.jsonl", run.key]
+    assert forced[2].startswith("at-")
+    assert forced[3:] == [run.key]
+
+
+def test_a_damaged_row_of_a_pruning_run_under_way_is_noticed_and_all_made_again(made, tmp_path, monkeypatch):
+    """The last row of a round that took several channels: what is left of the round looks whole."""
+    base, outputs = made[0].start, tmp_path / "outputs"
+    run = execution.prune(base, PLANS["a share in four rounds"])
+    shutil.copytree(made[1], outputs)
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    put_down, on_step = interrupt(2 * PLAN.steps), tasks.RunContext.on_step
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            tasks.RunContext, "on_step", lambda context, state: (on_step(context, state), put_down())
+        )
+        with pytest.raises(PutDown):
+            execution.execute(run, outputs, "cpu")
+    rows = runs.folder(run, outputs) / "rows.jsonl"
+    lines = rows.read_bytes()
+    assert lines.count(b'"round": 1') > 1
+    rows.write_bytes(lines[:-1] + b"?")  # and not even its end of line is there
+    with pytest.warns(UserWarning, match=r"rows\.jsonl is damaged: set aside"):
+        execution.execute(run, outputs, "cpu")
+    execution.execute(run, made[1], "cpu")
+    removed = [runs.removals(run, place).drop(columns="seconds") for place in (outputs, made[1])]
+    pd.testing.assert_frame_equal(*removed)
 
 
 def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):

@@ -10,8 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, runs
-from horticulture.runs import files
+from horticulture import cli, files, runs
 from horticulture.study import parameters, runner, study_files
 
 
@@ -374,7 +373,7 @@ def test_python_m_horticulture_is_the_command(monkeypatch, capsys):
 def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "execute_notebook", lambda *_: None)
     monkeypatch.setattr(runner, "to_html", lambda target: target)
-    files.write_json(tmp_path / "smoke" / "curves" / "old.json", [])
+    files.write_json(tmp_path / "smoke" / "curves" / "old.json", {"points": []})
     files.write_json(tmp_path / "runs" / "abc" / "run.json", {})
     chosen = study_files.read("smoke")
     runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path, first="3")

@@ -43,8 +43,11 @@ def mine(x, power=2):
 
 def test_the_same_once_more_is_the_same():
     assert of(SCORE) == of(SCORE) == of("import math\n\n" + SCORE + "\nother = 4\n")
-    assert len(of(SCORE)) == 12
-    assert int(of(SCORE), 16) >= 0
+
+
+def test_the_digest_is_frozen():
+    """If this fails, every run by a criterion, schedule or penalty of one's own is made again."""
+    assert of(SCORE) == "de8f6f0d7787"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from horticulture import data
-from horticulture.data import Batches, Dataset, Images, digits, files
+from horticulture.data import Batches, Dataset, Images, digits, downloads
 from horticulture.errors import InputError
 
 DOWNLOADED = ("cifar10", "cifar100", "svhn")
@@ -385,5 +385,5 @@ def test_only_torchvisions_data_sets_can_be_downloaded():
 
 def test_data_lies_beside_the_library_and_not_in_it(monkeypatch):
     monkeypatch.delenv("HORTICULTURE_DATA", raising=False)
-    assert (files.data_folder().parent / "pyproject.toml").is_file()
-    assert files.data_folder().name == "data"  # which git ignores
+    assert (downloads.data_folder().parent / "pyproject.toml").is_file()
+    assert downloads.data_folder().name == "data"  # which git ignores

@@ -200,7 +200,7 @@ def test_a_data_set_is_read_once_and_cut_to_size(monkeypatch):
     reads = []
     load = data.load
     monkeypatch.setattr(data, "load", lambda name, **settings: reads.append(name) or load(name, **settings))
-    loading._loaded.cache_clear()
+    loading.whole_dataset.cache_clear()
     few, whole = execution.dataset("clutter", 100), execution.dataset("clutter")
     assert reads == ["clutter"]
     assert (len(few.train), len(whole.train)) == (100, 512)

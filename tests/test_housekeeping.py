@@ -8,8 +8,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from horticulture import cli, runs
-from horticulture.runs import CurvePoint, Run, files
+from horticulture import cli, files, runs
+from horticulture.runs import CurvePoint, Run
 from horticulture.study import budgets, forecast, parameters, runner, scaling, study_files
 from horticulture.study.config import StudyConfig
 

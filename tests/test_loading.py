@@ -1,6 +1,5 @@
 """Any round is had back as it was recorded, whatever threads are at hand; where it is not, one is told."""
 
-import json
 import math
 import shutil
 import signal
@@ -12,7 +11,7 @@ import torch
 
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
-from horticulture.execution import loading, parallel, pool
+from horticulture.execution import checkpoints, parallel, pool
 from horticulture.pruning import PruningRecipe
 from horticulture.training import TrainingRecipe, evaluation, hardware
 
@@ -103,10 +102,18 @@ def copied(outputs, tmp_path):
 
 
 def alter(run, outputs, column, value, round_=7):
+    """Another record of a pruning run, for which its result vouches."""
     path = runs.folder(run, outputs) / "removals.csv"
     frame = pd.read_csv(path, dtype=str)
     frame.loc[frame["round"] == str(round_), column] = value
     frame.to_csv(path, index=False)
+    vouch(run, outputs)
+
+
+def vouch(run, outputs, **about):
+    """The result written again, with other words about the machine."""
+    made = runs.result(run, outputs)
+    runs.write_result(run, outputs, made["metrics"], made["about"] | about, made["files"])
 
 
 def test_other_weights_than_were_recorded_are_refused(run, copied):
@@ -125,10 +132,7 @@ def test_another_shape_than_was_recorded_is_refused(run, copied):
 def test_what_was_made_on_another_device_is_restored_with_a_warning(run, copied, recwarn):
     execution.restore(run, copied, 7, "cpu")
     assert not recwarn.list
-    path = runs.folder(run, copied) / "run.json"
-    found = json.loads(path.read_text())
-    found["about"]["device"] = "an abacus"
-    path.write_text(json.dumps(found))
+    vouch(run, copied, device="an abacus")
     alter(run, copied, "digest", "0123456789ab")
     with pytest.warns(UserWarning, match=r"made on an abacus .* same widths, but not the same weights"):
         network = execution.restore(run, copied, 7, "cpu")
@@ -145,12 +149,7 @@ def test_a_replay_removes_what_is_recorded_and_not_what_it_would_choose(run, cop
     shape = runs.architecture_at(run, runs.removals(run, copied), 7)
     alter(run, copied, "architecture", shape.id)
     alter(run, copied, "digest", "0123456789ab")
-    path = runs.folder(run, copied) / "run.json"
-    path.write_text(
-        json.dumps(
-            {**(found := json.loads(path.read_text())), "about": found["about"] | {"device": "an abacus"}}
-        )
-    )
+    vouch(run, copied, device="an abacus")
     with pytest.warns(UserWarning, match="an abacus"):
         network = execution.restore(run, copied, 7, "cpu")
     assert network.architecture == shape
@@ -183,7 +182,7 @@ def test_about_sixteen_states_are_kept(run, outputs):
     """Each with its threads: a replay needs them."""
     paths = sorted((runs.folder(run, outputs[2]) / "rounds").glob("round-*"))
     assert [int(path.stem.split("-")[1]) for path in paths] == list(range(0, ROUNDS + 1, 2))
-    kept = loading.checkpoints.RoundCheckpoints(paths[0].parent)
+    kept = checkpoints.RoundCheckpoints(paths[0].parent)
     assert {kept.before(at)[1].numbers["threads"] for at in (0, 20, ROUNDS)} == {2}
 
 

@@ -14,10 +14,9 @@ import psutil
 import pytest
 from papermill.iorw import LocalHandler, write_ipynb
 
-from horticulture import architecture, execution, runs
+from horticulture import architecture, execution, files, runs
 from horticulture.execution import leftovers
 from horticulture.pruning import PruningRecipe
-from horticulture.runs import files
 from horticulture.study import runner
 from horticulture.training import TrainingRecipe
 from tests import killed

@@ -1,24 +1,24 @@
 """Runs: keys that never change, results that are whole or not there, and one frame of them all."""
 
 import json
-import os
 import subprocess
-import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import horticulture
-from horticulture import runs
+from horticulture import cli, files, runs
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
+from horticulture.files import CorruptFileError
 from horticulture.pruning import PruningRecipe
-from horticulture.runs import CurvePoint, Run, files
+from horticulture.runs import CurvePoint, Run
 from horticulture.training import TrainingRecipe
 from tests.conftest import without_channel
+from tests.test_files import count_noticed
 
 SHAPE = Architecture("wide_resnet", 10, 10, (1, 16, 16), (16, 16, 32, 64), (16, 32, 64))
 TRAIN = Run(
@@ -183,52 +183,26 @@ def test_a_damaged_result_is_refused_by_its_path(tmp_path, content):
         runs.result(TRAIN, tmp_path)
 
 
-@pytest.mark.parametrize("fails", ["write", "rename"])
-def test_a_file_that_could_not_be_written_is_as_it_was(tmp_path, monkeypatch, fails):
-    path = tmp_path / "curves" / "width.json"
-
-    def fail(*_, **__):
-        raise OSError("disk full")
-
-    for before in ([], [path]):
-        with monkeypatch.context() as patch:
-            if fails == "rename":
-                patch.setattr(os, "replace", fail)
-            else:
-                patch.setattr(Path, "write_text", fail)
-            with pytest.raises(OSError, match="disk full"):
-                files.write_json(path, {"whole": False})
-        assert list(path.parent.glob("*.json")) == before
-        files.write_json(path, {"whole": True})
-        assert files.read_json(path) == {"whole": True}
+def test_no_altered_byte_of_a_result_or_its_table_goes_unnoticed_or_changes_anything(tmp_path):
+    finish_pruning(tmp_path, rounds())
+    where = runs.folder(PRUNE, tmp_path)
+    runs.write_result(PRUNE, tmp_path, {"test_error": 12.5}, {"device": "an abacus"}, ["removals.csv"])
+    # What remains are blanks.
+    assert count_noticed(where / "run.json", lambda: runs.result(PRUNE, tmp_path)) > 0.5
+    assert count_noticed(where / "removals.csv", lambda: runs.removals(PRUNE, tmp_path).to_csv()) == 1
 
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from horticulture.runs import files
+def test_answers_that_were_altered_are_refused(tmp_path):
+    where = runs.folder(TRAIN, tmp_path)
+    runs.write_answers(where, runs.Answers(np.array([True, False]), np.array([3, 4])))
+    runs.write_result(TRAIN, tmp_path, {}, {}, [runs.ANSWERS])
 
-with files.locked(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+    def read():
+        wrong, source = runs.answers(TRAIN.key, tmp_path)
+        return wrong.tolist(), source.tolist()
 
-
-def test_a_lock_keeps_others_out_and_goes_with_its_process_even_if_that_is_killed(tmp_path):
-    path, entered = tmp_path / "locks" / "key", threading.Event()
-
-    def enter():
-        with files.locked(path):
-            entered.set()
-
-    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        threading.Thread(target=enter, daemon=True).start()
-        assert not entered.wait(0.3)
-        holder.kill()
-        assert entered.wait(10)
-    with files.locked(path):  # and it can be taken again
-        pass
+    assert read() == ([True, False], [3, 4])
+    assert count_noticed(where / runs.ANSWERS, read) == 1
 
 
 def test_removals_come_back_as_they_were_written(tmp_path):
@@ -423,6 +397,77 @@ def test_results_that_were_published_without_their_runs_are_read_from_the_table(
     again = runs.collect(published)
     pd.testing.assert_frame_equal(again, frame)
     assert (again["round"].dtype, again["ratio"].dtype, again["bytes"].dtype) == ("Int64", float, "Int64")
+
+
+def test_no_altered_byte_of_a_curve_goes_unnoticed_or_changes_anything(study):
+    path = study / "curves" / "pruned-scratch-fisher.json"
+    assert count_noticed(path, lambda: runs.read_curves(study)) > 0.4  # the rest are blanks
+
+
+@pytest.fixture
+def published(study, tmp_path) -> Path:
+    """Tables without their runs."""
+    folder = tmp_path / "elsewhere" / "trial"
+    folder.mkdir(parents=True)
+    runs.write_tables(folder, results=runs.collect(study), removals=runs.collect_removals(study))
+    return folder
+
+
+def test_no_altered_byte_of_a_published_table_goes_unnoticed(published):
+    for name, collect in (("results", runs.collect), ("removals", runs.collect_removals)):
+        assert count_noticed(published / f"{name}.csv", lambda: collect(published).to_csv()) == 1  # noqa: B023
+    sums = published / "SHA256SUMS"
+    subprocess.run(["sha256sum", "--check", "--strict", sums.name], cwd=published, check=True)
+    noticed = count_noticed(
+        sums, lambda: runs.collect(published).to_csv(), named=str(published / "results.csv")
+    )
+    assert 0.4 < noticed < 0.6  # one of its two lines
+
+
+def test_what_nothing_vouches_for_is_named(study, published, capsys):
+    assert runs.unverified(study) == runs.unverified(published) == []
+    assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
+    assert "not verified" not in capsys.readouterr().out
+    (published / "SHA256SUMS").unlink()  # as an earlier version left it
+    assert runs.unverified(published) == [published / "results.csv", published / "removals.csv"]
+    assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
+    assert capsys.readouterr().out.count("no digests: results.csv and 1 more") == 1
+    curve, result = study / "curves" / "whole.json", runs.folder(TRAIN, study.parent) / "run.json"
+    curve.write_text(json.dumps(files.read_json(curve)["points"]))
+    result.write_text(json.dumps(files.read_json(result)))
+    assert runs.unverified(study) == [curve, result]
+    assert len(runs.collect(study)) == 6
+
+
+def test_a_damaged_table_is_one_line_of_show(study, published, capsys):
+    for folder in (study, published):
+        runs.write_tables(folder, results=runs.collect(study))
+        path = folder / "results.csv"
+        path.write_bytes(path.read_bytes().replace(b"30.0", b"20.0"))
+        assert cli.main(["show", "trial", "--outputs", str(folder.parent)]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.startswith(f"horticulture: {path} is damaged: run the study again")
+        assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("curves/whole.json", '"kind"', '"kinf"'),
+        ("curves/whole.json", '"seed": 0', '"seee": 0'),
+        ("curves/whole.json", '"curve"', '"curvf"'),
+        (f"../runs/{TRAIN.key}/run.json", '"device"', '"devicf"'),
+        (f"../runs/{TRAIN.key}/run.json", '"recipe": "6', '"recipf": "6'),
+    ],
+)
+def test_damage_of_what_has_no_digest_is_one_line_too(study, name, old, new):
+    path = study / name
+    text = json.dumps(files.read_json(path))  # without the seal
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    with pytest.raises(CorruptFileError, match=f"{path.name} is damaged"):
+        runs.collect(study)
 
 
 def test_results_that_are_not_there_are_refused(study, tmp_path):

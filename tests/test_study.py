@@ -1,7 +1,6 @@
 """The runner: what papermill does not tell, this must."""
 
 import ast
-import json
 import re
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from dataclasses import fields
 import nbformat
 import pytest
 
-from horticulture import cli
+from horticulture import cli, files
 from horticulture.errors import InputError
 from horticulture.study import bounds, parameters, runner, study_files
 from horticulture.study import terminal as terminal_module
@@ -294,7 +293,7 @@ def test_what_notebooks_have_fixed_stays_when_the_study_is_run_again(run, tmp_pa
     path.write_text(before)
     run("n")
     said = {"study": "tiny", "parameters": {"n": 1}}
-    assert json.loads(path.read_text()) == (said | {"base": {"epochs": 2}} if "base" in before else said)
+    assert files.read_json(path) == (said | {"base": {"epochs": 2}} if "base" in before else said)
 
 
 def test_a_failing_cell_is_named_and_its_copy_kept(run):

@@ -180,6 +180,7 @@ def print_tables(folder: Path) -> None:
     from horticulture import runs
     from horticulture.analysis import tables
 
+    unverified = runs.unverified(folder)
     results = runs.collect(folder)
     print(tables.error_by_size(results).to_string(na_rep=""))
     by_budget = tables.error_by_budget(results)
@@ -187,6 +188,9 @@ def print_tables(folder: Path) -> None:
         print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
     for note in tables.notes(results):
         print(note)
+    if unverified:
+        more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
+        print(f"not verified, for an earlier version wrote no digests: {unverified[0].name}{more}")
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from horticulture.data.digits import clutter
-from horticulture.data.files import data_folder, download, torchvision
+from horticulture.data.downloads import data_folder, download, torchvision
 from horticulture.data.folders import folder
 from horticulture.data.images import Batches, Dataset, Images, crop, reduced
 from horticulture.errors import check_choice

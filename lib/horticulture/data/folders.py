@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, UnusableImage, decode, measure
-from horticulture.data.files import PAD, data_folder
+from horticulture.data.downloads import PAD, data_folder
 from horticulture.data.images import Dataset, Images, shuffled
 from horticulture.errors import InputError
+from horticulture.files import file_digest
 from horticulture.progress import Progress
 
 SHOWN = 3  # unusable images that are said by name
@@ -140,7 +141,7 @@ def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[Te
     for kept in cache.glob(f"{key}-*.npy"):
         _, pad, digest = kept.stem.split("-")
         with contextlib.suppress(FileNotFoundError):  # another process noticed it too
-            if _digest(kept) == digest:
+            if file_digest(kept) == digest:
                 return _mapped(kept), int(pad)
             print(f"{kept} is damaged: the images of {root} are read again")
             kept.unlink()
@@ -149,7 +150,7 @@ def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[Te
     try:
         sizes = _decode_all(root, rows, image_size, temporary)
         reach = _pad(sizes, image_size)
-        whole = cache / f"{key}-{reach}-{_digest(temporary)}.npy"
+        whole = cache / f"{key}-{reach}-{file_digest(temporary)}.npy"
         os.replace(temporary, whole)
     finally:
         temporary.unlink(missing_ok=True)
@@ -163,11 +164,6 @@ def _key(rows: dict[str, int], image_size: int) -> str:
             about = os.stat(file)
             known.update(os.fsencode(f"{row} {file} {about.st_size} {about.st_mtime_ns}\n"))
     return known.hexdigest()[:16]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _mapped(path: Path) -> Tensor:

@@ -1,10 +1,9 @@
 """Half-done work on disk: safetensors, with plain numbers beside the tensors; nothing is unpickled.
 
-A checkpoint carries a digest of itself in its name and appears by rename, so one that was cut short or
-altered is noticed, and the one before it is used.
+A checkpoint carries a digest of itself in its name, so one that was altered is noticed, and the one before it
+is used.
 """
 
-import hashlib
 import json
 import os
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from safetensors.torch import load, save
 
+from horticulture import files
 from horticulture.training import Checkpoint
 
 EVERY = 30.0  # seconds of work that may be lost
@@ -23,18 +23,15 @@ def write(folder: Path, name: str, state: Checkpoint) -> Path:
     """Write a state to `folder/name-DIGEST.safetensors`."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.tensors.items()}
     content = save(tensors, metadata={"numbers": json.dumps(state.numbers)})
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-{_digest(content)}.safetensors"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    path = folder / f"{name}-{files.digest(content)}.safetensors"
+    files.write(path, content)
     return path
 
 
 def read(path: Path) -> Checkpoint | None:
     """The state in a checkpoint; None, with a warning, if it is damaged: it is set aside then."""
     content = path.read_bytes()
-    if _digest(content) != path.stem.rpartition("-")[2]:
+    if files.digest(content) != path.stem.rpartition("-")[2]:
         aside = path.with_suffix(".damaged")
         os.replace(path, aside)
         warnings.warn(f"{path.name} is damaged: set aside as {aside}, an earlier one is used", stacklevel=2)
@@ -42,10 +39,6 @@ def read(path: Path) -> Checkpoint | None:
     length = int.from_bytes(content[:8], "little")  # of the header, which is JSON: safetensors' own format
     numbers = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["numbers"])
     return Checkpoint(load(content), numbers)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
 
 
 class RollingCheckpoint:
@@ -58,15 +51,16 @@ class RollingCheckpoint:
     def maybe_save(self, state: Callable[[], Checkpoint], *, now: bool = False) -> None:
         """Call at every step: writes if it is time, or now."""
         if now or time.monotonic() - self._last >= EVERY:
-            older = self._found()[:-1]
-            write(self.folder, f"at-{time.time_ns():020d}", state())
-            for path in older:
+            earlier = self._paths()
+            number = int(earlier[-1].stem.split("-")[1]) + 1 if earlier else 0
+            write(self.folder, f"at-{number:020d}", state())
+            for path in earlier[:-1]:
                 path.unlink()
             self._last = time.monotonic()
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None."""
-        for path in reversed(self._found()):
+        for path in reversed(self._paths()):
             state = read(path)
             if state is not None:
                 return state
@@ -74,10 +68,11 @@ class RollingCheckpoint:
 
     def clear(self) -> None:
         """The run is finished: its checkpoints are not needed any more."""
-        for path in self._found():
+        for path in self._paths():
             path.unlink()
 
-    def _found(self) -> list[Path]:
+    def _paths(self) -> list[Path]:
+        """The oldest first: they are numbered, by earlier versions with the time."""
         return sorted(self.folder.glob("at-*.safetensors"))
 
 

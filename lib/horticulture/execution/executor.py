@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from horticulture import runs
+from horticulture import files, runs
 from horticulture.errors import check_choice
 from horticulture.execution import interruption
 from horticulture.execution.loading import WEIGHTS
 from horticulture.execution.tasks import KINDS, Report, RunContext
-from horticulture.runs import Run, files
+from horticulture.runs import Run
 from horticulture.training import hardware
 
 # What a result vouches for, where it is there.
@@ -95,7 +95,7 @@ def _quarantine(run: Run, outputs: Path, error: files.CorruptFileError) -> None:
 def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads: int | None) -> dict:
     """Do the work of a run, and write its result. Under the run's lock."""
     folder = runs.folder(run, outputs)
-    folder.mkdir(exist_ok=True)
+    files.make_folder(folder)
     for left in (*folder.glob("*.tmp"), *folder.glob("share.json")):  # the latter by earlier versions
         left.unlink()
     with interruption.deferred() as asked:

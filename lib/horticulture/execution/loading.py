@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import torch as safetensors
 
-from horticulture import data, networks, pruning, runs
+from horticulture import data, files, networks, pruning, runs
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints
@@ -26,7 +26,8 @@ R = TypeVar("R", bound=Recipe)
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str, device: str, image_size: int) -> data.Dataset:
+def whole_dataset(name: str, device: str, image_size: int) -> data.Dataset:
+    """The data set, read once a process until `whole_dataset.cache_clear()`."""
     return data.load(name, image_size=image_size, device=device)
 
 
@@ -35,7 +36,7 @@ def dataset(name: str, images: int = 0, device: str = "cpu", image_size: int = 0
 
     image_size: pixels, height and width, to which its images are reduced (0: as they are).
     """
-    whole = _loaded(name, device, image_size)
+    whole = whole_dataset(name, device, image_size)
     return replace(whole, train=whole.train.first(images))
 
 
@@ -71,9 +72,7 @@ def evaluate(network: Network, images: data.Dataset, part: str, precision: str =
 def save(network: Network, folder: Path) -> None:
     """Write the weights: they are whole or not there."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    temporary = folder / "weights.tmp"
-    save_file(weights, temporary)
-    temporary.replace(folder / WEIGHTS)
+    files.write(folder / WEIGHTS, safetensors.save(weights))
 
 
 def load(run: Run, outputs: Path) -> Network:
@@ -83,7 +82,7 @@ def load(run: Run, outputs: Path) -> Network:
     if run.kind == "prune":
         shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
     network = networks.build(shape)
-    network.load_state_dict(load_file(runs.folder(run, outputs) / WEIGHTS))
+    network.load_state_dict(safetensors.load_file(runs.folder(run, outputs) / WEIGHTS))
     return network
 
 
@@ -103,14 +102,15 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
     """
     if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
         raise InputError(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
-    found = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
-    if found is None:
+    kept = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
+    if kept is None:
         where = runs.folder(run, outputs)
         raise InputError(f"{run}: no state is kept before round {round}: delete {where} to make it again")
+    _, state = kept
     place, removed = hardware.resolve_device(device), runs.removals(run, outputs)
     images, recorded = images_of(run, str(place)), runs.removed_by_round(removed)
-    with hardware.threads(found[1].numbers["threads"]):
-        pruner = resume_pruner(run, outputs, images, found[1], recorded=recorded)
+    with hardware.threads(state.numbers["threads"]):
+        pruner = resume_pruner(run, outputs, images, state, recorded=recorded)
         if pruner.round <= round:
             for done in pruner:
                 if done.round == round:

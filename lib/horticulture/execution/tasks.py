@@ -1,7 +1,6 @@
 """The work of each kind of run: from a description to files and metrics."""
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from horticulture import data, networks, runs, training
+from horticulture import data, files, networks, runs, training
 from horticulture.execution import checkpoints, loading
 from horticulture.execution.initialization import starting_network
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
 from horticulture.pruning import Pruner, PruningRound, compression, oracle, saliency, unstructured
-from horticulture.runs import Run, files
+from horticulture.runs import Run
 from horticulture.training import Checkpoint, Recipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
@@ -55,7 +54,12 @@ class RunContext:
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
         """Put down the work now and then, and at once if somebody asks to stop."""
-        self.keeper.maybe_save(lambda: self.stamp(state()), now=self.interruption.asked != 0)
+
+        def put_down() -> Checkpoint:
+            self.rows.sync()  # first: a checkpoint says how many rows there are
+            return self.stamp(state())
+
+        self.keeper.maybe_save(put_down, now=self.interruption.asked != 0)
         self.interruption.heed()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
@@ -124,9 +128,7 @@ def _compress(context: RunContext) -> dict:
     metrics = _fit(context, network, torch.Generator().manual_seed(run.seed), sharing)
     loading.set_norm_statistics(network, context.dataset, recipe)
     packed = compression.encode(network, sharing.shared, run.recipe["index_bits"])
-    temporary = context.folder / "packed.tmp"
-    temporary.write_bytes(packed)
-    os.replace(temporary, context.folder / "network.hortpack")
+    files.write(context.folder / "network.hortpack", packed)
     decoded = networks.build(run.architecture).to_device(context.device)
     compression.decode(packed, decoded)  # what is evaluated is what was written
     metrics["train_macs"] += runs.metrics(context.start, context.outputs)["train_macs"]
@@ -178,7 +180,7 @@ def _prune(context: RunContext) -> dict:
     pruner = loading.resume_pruner(context.run, context.outputs, context.dataset, context.resume())
     _record_rounds(context, pruner)
     context.rows.to_csv(context.folder / "removals.csv")
-    last = context.rows.last() or {}
+    last = context.rows.rows()[-1]
     metrics = {"recipe": str(recipe), **{name: last[name] for name in ("train_macs", "params", "macs")}}
     loading.set_norm_statistics(pruner.network, context.dataset, recipe)
     metrics |= _save_and_evaluate(context, pruner.network, recipe)
@@ -190,6 +192,9 @@ def _record_rounds(context: RunContext, pruner: Pruner) -> None:
     recipe = pruner.recipe
     kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
     rows = context.rows.truncate_to_round(pruner.round)
+    removed = sum(pruner.whole.widths) - sum(map(len, pruner.numbers)) - len(pruner.gone)
+    if sum(row["group"] >= 0 for row in rows) != removed:
+        raise files.CorruptFileError(context.rows.path)
     macs = (rows[-1] if rows else runs.metrics(context.start, context.outputs))["train_macs"]
     left, error = "", ""
 
@@ -247,7 +252,7 @@ def _compare_criteria(context: RunContext) -> dict:
         context.report(number / len(channels), f"channel {number} of {len(channels)} left out")
         context.interruption.heed()
     frame = pd.DataFrame(rows)
-    frame.to_csv(context.folder / "judged.csv", index=False)
+    files.write_csv(context.folder / "judged.csv", frame)
     scopes = {name: saliency.CRITERIA[name].scope for name in config.criteria}
     truth, groups = frame["rise"].tolist(), frame["group"].tolist()
     halves = frame["first"].tolist(), frame["second"].tolist()

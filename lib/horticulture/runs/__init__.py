@@ -1,22 +1,13 @@
 """What a run is and where it lives: key, folder, result; and all results of a study in one frame.
 
 A run is fixed by its description. Its key is a digest of that, so a run asked for twice, by two
-notebooks or two studies, is the same run and is made once. `run.json` is written last, by rename: if
-it is there, the run is whole. No torch here: a laptop without it can collect and draw.
+notebooks or two studies, is the same run and is made once. `run.json` is written last: if it is there, the
+run is whole. Results, curves and tables carry digests, and are refused where these do not fit. No torch here:
+a laptop without it can collect and draw.
 """
 
 from horticulture.runs.answers import ANSWERS, Answers, answers, answers_of, write_answers
-from horticulture.runs.curves import (
-    AS_IT_IS,
-    RESULT_COLUMNS,
-    TYPES,
-    CurvePoint,
-    architectures,
-    collect,
-    collect_removals,
-    read_curves,
-    record_curves,
-)
+from horticulture.runs.curves import CurvePoint, read_curves, record_curves
 from horticulture.runs.removals import (
     REMOVAL_COLUMNS,
     architecture_at,
@@ -24,6 +15,16 @@ from horticulture.runs.removals import (
     remaining_channels,
     removals,
     removed_by_round,
+)
+from horticulture.runs.results import (
+    AS_IT_IS,
+    RESULT_COLUMNS,
+    TYPES,
+    architectures,
+    collect,
+    collect_removals,
+    unverified,
+    write_tables,
 )
 from horticulture.runs.run import (
     VERSION,
@@ -64,7 +65,9 @@ __all__ = [
     "removals",
     "removed_by_round",
     "result",
+    "unverified",
     "verified_result",
     "write_answers",
     "write_result",
+    "write_tables",
 ]

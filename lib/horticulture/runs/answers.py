@@ -1,7 +1,7 @@
 """Which test images a network got wrong: what a comparison of two networks needs beside their errors."""
 
-import os
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from horticulture.errors import InputError
-from horticulture.runs.files import CorruptFileError
+from horticulture.files import CorruptFileError, write
+from horticulture.runs.run import read_verified
 
 ANSWERS = "answers.npz"
 
@@ -23,22 +24,23 @@ class Answers(NamedTuple):
 
 def write_answers(where: Path, answers: Answers) -> None:
     """Keep them in a run's folder."""
-    temporary = where / "answers.tmp.npz"
-    np.savez_compressed(temporary, **answers._asdict())
-    os.replace(temporary, where / ANSWERS)
+    packed = BytesIO()
+    np.savez_compressed(packed, **answers._asdict())
+    write(where / ANSWERS, packed.getvalue())
 
 
 def answers(key: str, outputs: Path) -> Answers:
-    """Of the run with that key. Raises InputError if it kept none, CorruptFileError if the file cannot be
-    read."""
-    path = outputs / "runs" / key / ANSWERS
+    """Of the run with that key. Raises InputError if it kept none, CorruptFileError if they are damaged."""
+    where = outputs / "runs" / key
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            return Answers(found["wrong"], found["source"])
+        packed = read_verified(where, ANSWERS)
     except FileNotFoundError as error:
-        raise InputError(f"the run {key} kept no answers: there is no {path}") from error
+        raise InputError(f"the run {key} kept no answers: there is no {where / ANSWERS}") from error
+    try:
+        with np.load(BytesIO(packed), allow_pickle=False) as kept:
+            return Answers(kept["wrong"], kept["source"])
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise CorruptFileError(path) from error
+        raise CorruptFileError(where / ANSWERS) from error
 
 
 def answers_of(results: pd.DataFrame, outputs: Path) -> dict[str, Answers]:

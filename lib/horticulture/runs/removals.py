@@ -1,13 +1,14 @@
 """The rounds of a pruning run: what went in each, and what was left."""
 
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.runs.files import CorruptFileError
-from horticulture.runs.run import Run, folder
+from horticulture.files import CorruptFileError
+from horticulture.runs.run import Run, folder, read_verified
 
 REMOVAL_COLUMNS = [
     *("run", "round", "group", "channel", "saliency", "params", "macs", "val_error", "test_error"),
@@ -16,18 +17,23 @@ REMOVAL_COLUMNS = [
 
 
 def removals(run: Run, outputs: Path) -> pd.DataFrame:
-    """The rounds of a finished pruning run, one row each. Raises InputError if there are none."""
+    """The rounds of a finished pruning run, one row each.
+
+    Raises InputError if there are none, CorruptFileError if they are damaged.
+    """
     path = folder(run, outputs) / "removals.csv"
     try:
-        frame = pd.read_csv(path, dtype={"run": str, "architecture": str, "digest": str})
+        content = read_verified(path.parent, path.name)
+    except FileNotFoundError as error:
+        raise InputError(f"{run} has not been made yet: there is no {path}") from error
+    try:
+        frame = pd.read_csv(BytesIO(content), dtype={"run": str, "architecture": str, "digest": str})
         whole = range(run.recipe["rounds"] + 1)
         if list(frame.columns) != REMOVAL_COLUMNS or list(frame["round"].unique()) != list(whole):
             raise ValueError("columns or rounds are missing")
         # round 0 removes nothing, and not every round is evaluated
         if frame.drop(columns=["saliency", "val_error", "test_error"]).isna().any(axis=None):
             raise ValueError("values are missing")
-    except FileNotFoundError as error:
-        raise InputError(f"{run} has not been made yet: there is no {path}") from error
     except ValueError as error:
         raise CorruptFileError(path) from error
     return frame

@@ -1,4 +1,4 @@
-"""One run: its description, its key, and its result on disk. `run.json` is written last, by rename."""
+"""One run: its description, its key, and its result on disk, in `run.json`, which is written last."""
 
 import hashlib
 import json
@@ -9,9 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from horticulture import files
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.runs.files import CorruptFileError, file_digest, read_json, write_json
+from horticulture.files import CorruptFileError
+
+RESULT = "run.json"
 
 # Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and plans
 # what a share is of, so every description says more than it did.
@@ -82,41 +85,54 @@ def folder(run: Run, outputs: Path) -> Path:
 
 
 def result(run: Run, outputs: Path) -> dict | None:
-    """What a finished run found, or None. Raises InputError if the file is there but damaged."""
-    path = folder(run, outputs) / "run.json"
+    """What a finished run found, or None. Raises CorruptFileError if the file is there but damaged."""
+    return _result(folder(run, outputs))
+
+
+def _result(where: Path) -> dict | None:
+    path = where / RESULT
     if not path.exists():
         return None
-    found = read_json(path)
-    if not (isinstance(found, dict) and {"run", "metrics"} <= found.keys()):
+    content = files.read_json(path)
+    if not (isinstance(content, dict) and {"run", "metrics"} <= content.keys()):
         raise CorruptFileError(path)
-    return found
+    return content
 
 
 def metrics(run: Run, outputs: Path) -> dict:
     """What a finished run measured. Raises InputError if it is not finished."""
-    found = result(run, outputs)
-    if found is None:
+    finished = result(run, outputs)
+    if finished is None:
         raise InputError(f"{run} is not finished: run the study again")
-    return found["metrics"]
+    return finished["metrics"]
 
 
-def write_result(run: Run, outputs: Path, metrics: dict, about: dict, files: Iterable[str] = ()) -> dict:
-    """Write the result, last of all the run's files. `about`: device, versions; `files`: to vouch for."""
+def write_result(run: Run, outputs: Path, metrics: dict, about: dict, names: Iterable[str] = ()) -> dict:
+    """Write the result, last of all the run's files. about: device, versions. names: files to vouch for."""
     where = folder(run, outputs)
-    digests = {name: file_digest(where / name) for name in files if (where / name).exists()}
-    whole = {"key": run.key, "run": run.to_json(), "metrics": metrics, "about": about, "files": digests}
-    write_json(where / "run.json", whole)
-    return whole
+    digests = {name: files.file_digest(where / name) for name in names if (where / name).exists()}
+    content = {"key": run.key, "run": run.to_json(), "metrics": metrics, "about": about, "files": digests}
+    files.write_json(where / RESULT, content)
+    return content
 
 
 def verified_result(run: Run, outputs: Path) -> dict | None:
     """The result as `result` gives it; raises CorruptFileError too if another file is not what it was."""
-    found = result(run, outputs)
-    for name, digest in (found or {}).get("files", {}).items():
+    finished = result(run, outputs)
+    for name, digest in (finished or {}).get("files", {}).items():
         path = folder(run, outputs) / name
-        if not path.exists() or file_digest(path) != digest:
+        if not path.exists() or files.file_digest(path) != digest:
             raise CorruptFileError(path)
-    return found
+    return finished
+
+
+def read_verified(where: Path, name: str) -> bytes:
+    """A file in a run's folder. Raises CorruptFileError if it is not what the result vouches for."""
+    content = (where / name).read_bytes()
+    digests = (_result(where) or {}).get("files", {})
+    if digests.get(name) not in (None, files.digest(content)):
+        raise CorruptFileError(where / name)
+    return content
 
 
 def quarantine(run: Run, outputs: Path) -> Path:
@@ -126,6 +142,7 @@ def quarantine(run: Run, outputs: Path) -> Path:
     while (aside := where.with_name(f"{run.key}.damaged-{number}")).exists():
         number += 1
     os.rename(where, aside)
+    files.sync(aside.parent)
     return aside
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.execution import parallel
-from horticulture.runs.files import CorruptFileError, write_json
+from horticulture.files import CorruptFileError, write_json
 from horticulture.study.config import StudyConfig
 from horticulture.study.study_files import read_study_json
 from horticulture.training import hardware

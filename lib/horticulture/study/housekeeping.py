@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from horticulture import runs
+from horticulture import files, runs
 from horticulture.errors import InputError
-from horticulture.runs import Run, files
+from horticulture.runs import Run
 from horticulture.study import forecast, parameters, study_files
 from horticulture.study.config import StudyConfig
 

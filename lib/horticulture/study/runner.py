@@ -20,9 +20,9 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
+from horticulture import files
 from horticulture.errors import NotebookError
 from horticulture.execution import interruption, leftovers
-from horticulture.runs import files
 from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, read_study_json
 from horticulture.study.terminal import Terminal
@@ -178,9 +178,7 @@ def to_html(notebook: Path) -> Path:
 
     page, _ = HTMLExporter().from_filename(str(notebook))
     target = notebook.with_suffix(".html")
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(page)
-    os.replace(temporary, target)
+    files.write(target, page)
     return target
 
 

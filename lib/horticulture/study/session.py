@@ -82,7 +82,7 @@ class Session:
 
     def _fix(self) -> None:
         """Check the base recipe against the study's, and keep what was used for the notebooks that follow."""
-        from horticulture.runs import files
+        from horticulture import files
         from horticulture.study import base_recipe, validation
 
         validation.count_rounds(self.parameters)

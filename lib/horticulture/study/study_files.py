@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture.errors import InputError, check_choice
+from horticulture.files import CorruptFileError, read_json
 from horticulture.study import literals
 
 ENTRIES = ("about", "seconds", "parameters", "parts")
@@ -98,8 +99,6 @@ def read_study_json(folder: Path) -> dict[str, Any]:
 
     Parameters of earlier versions come by the names of today. Raises CorruptFileError if it cannot be read.
     """
-    from horticulture.runs.files import CorruptFileError, read_json
-
     path = folder / "study.json"
     content = read_json(path) if path.exists() else {}
     if not isinstance(content, dict) or not isinstance(content.get("parameters", {}), dict):

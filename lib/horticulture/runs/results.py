@@ -1,0 +1,172 @@
+"""All results of a study in one frame, from its runs, or from the tables that were published without them."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from horticulture.architecture import Architecture
+from horticulture.errors import InputError
+from horticulture.files import CorruptFileError, is_sealed, write
+from horticulture.runs.curves import CurvePoint, curve_files, read_curves
+from horticulture.runs.removals import REMOVAL_COLUMNS, removals
+from horticulture.runs.run import RESULT, Run, folder, result
+
+RESULT_COLUMNS = [
+    *("study", "curve", "criterion", "family", "architecture", "params", "macs", "seed", "round", "longer"),
+    *("recipe", "epochs", "train_macs", "compute_share", "val_error", "test_error", "seconds", "run"),
+    *("ratio", "bytes", "precision", "device"),
+]
+# Columns that may be empty keep their type, whether they come from runs or from a file.
+TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64", "longer": float, "compute_share": float}
+TEXT = dict.fromkeys(("run", "architecture", "criterion", "digest"), str)
+AS_IT_IS = "as it is"  # the recipe of a run that trains nothing and only measures
+TABLES = ("results.csv", "removals.csv", "verdicts.csv")
+SUMS = "SHA256SUMS"  # of the tables, as `sha256sum --check SHA256SUMS` reads it
+
+
+def collect(study: str | Path) -> pd.DataFrame:
+    """The results of a study: one row for every network that was evaluated, columns as in docs/files.md.
+
+    A round of a pruning run that a run of its own has measured keeps that run's row, not the pruning run's.
+    study: a study's folder, such as `outputs/quick`. Raises InputError if there are no results there,
+    CorruptFileError if a file that they come from is damaged.
+    """
+    study = Path(study)
+    points = read_curves(study)
+    if not points:
+        return _published_results(study)
+    measured = {
+        (point.run.start.key, point.round) for point in points if point.measures_round and point.run.start
+    }
+    rows = [
+        row
+        for point in points
+        for row in _rows(study, point)
+        if (point.run.key, row["round"]) not in measured
+    ]
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype(TYPES)
+
+
+def collect_removals(study: str | Path) -> pd.DataFrame:
+    """Every round of every pruning run of a study, one row each."""
+    study = Path(study)
+    prunings = [point.run for point in read_curves(study) if point.run.kind == "prune"]
+    if not prunings and (study / "removals.csv").exists():
+        return _read_table(study / "removals.csv", {})
+    frames = [removals(run, study.parent) for run in prunings]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=REMOVAL_COLUMNS)
+
+
+def architectures(study: str | Path) -> dict[str, Architecture]:
+    """Every architecture of a study by its short id, as the column `architecture` of the results has it."""
+    study = Path(study)
+    by_id: dict[str, Architecture] = {}
+    for point in read_curves(study):
+        shapes = [point.run.architecture]
+        if point.run.kind == "prune":
+            shapes += _after_rounds(point.run, removals(point.run, study.parent))
+        by_id |= {shape.id: shape for shape in shapes}
+    return by_id
+
+
+def _after_rounds(run: Run, removed: pd.DataFrame) -> Iterator[Architecture]:
+    widths = list(run.architecture.widths)
+    for _, gone in removed.groupby("round"):
+        for group in gone.loc[gone["group"] >= 0, "group"]:  # -1: no channel went
+            widths[group] -= 1
+        yield run.architecture.with_widths(tuple(widths))
+
+
+def _rows(study: Path, point: CurvePoint) -> list[dict]:
+    run, outputs = point.run, study.parent
+    finished = result(run, outputs)
+    if finished is None:
+        raise InputError(f"{run} of the curve {point.curve} is not finished: run the study again")
+    try:
+        return _rows_of(point, finished, study)
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:  # an earlier version sealed nothing
+        raise CorruptFileError(folder(run, outputs) / RESULT) from error
+
+
+def _rows_of(point: CurvePoint, finished: dict, study: Path) -> list[dict]:
+    run, metrics, shape = point.run, finished["metrics"], point.run.architecture
+    common: dict[str, Any] = {"study": study.name, "curve": point.curve, "criterion": point.criterion}
+    common |= {"run": run.key, "family": shape.family, "seed": run.seed, "longer": point.longer}
+    common |= {"recipe": metrics["recipe"], "ratio": point.ratio}
+    common |= {"precision": run.recipe["precision"], "device": finished["about"]["device"]}
+    whole = point.whole_macs or math.nan
+    if run.kind == "prune":
+        rounds = removals(run, study.parent).drop_duplicates("round", keep="last")
+        rounds["compute_share"] = (rounds["train_macs"] - whole) / whole
+        return [{**common, **row} for row in rounds.to_dict("records")]
+    row = {name: metrics.get(name) for name in ("val_error", "test_error", "seconds", "bytes")}
+    row |= {"architecture": shape.id, "params": metrics.get("params", shape.params), "macs": shape.macs}
+    row |= {"round": point.round, "epochs": run.recipe["epochs"]}
+    spent = metrics["train_macs"] if run.recipe["epochs"] else point.before - whole
+    row |= {"train_macs": point.before + metrics["train_macs"], "compute_share": spent / whole}
+    return [{**common, **row}]
+
+
+# --- tables in a study's folder --------------------------------------------------------------------------
+
+
+def write_tables(study: Path, **tables: pd.DataFrame) -> None:
+    """Write tables into a study's folder, each as NAME.csv, and their checksums in SHA256SUMS."""
+    (study / SUMS).unlink(missing_ok=True)  # while it is not there, nothing is called damaged
+    lines = []
+    for name, frame in tables.items():
+        content = frame.to_csv(index=False).encode()
+        write(study / f"{name}.csv", content)
+        lines.append(f"{hashlib.sha256(content).hexdigest()}  {name}.csv\n")
+    write(study / SUMS, "".join(lines))
+
+
+def unverified(study: str | Path) -> list[Path]:
+    """The files behind a study's results that earlier versions wrote without a digest: they are believed.
+
+    Raises CorruptFileError if a table is not what SHA256SUMS says. Weights are not looked at.
+    """
+    study = Path(study)
+    tables = [study / name for name in TABLES if (study / name).exists()]
+    for table in tables:
+        _content(table)
+    runs = {point.run.key: folder(point.run, study.parent) / RESULT for point in read_curves(study)}
+    records = [path for path in (*curve_files(study), *runs.values()) if path.exists()]
+    return [path for path in records if not is_sealed(path)] + ([] if (study / SUMS).exists() else tables)
+
+
+def _content(table: Path) -> bytes:
+    """What a table's file holds. Raises CorruptFileError if SHA256SUMS is there and says otherwise."""
+    content, sums = table.read_bytes(), table.with_name(SUMS)
+    if sums.exists() and f"{hashlib.sha256(content).hexdigest()}  {table.name}".encode() not in (
+        sums.read_bytes().splitlines()
+    ):
+        raise CorruptFileError(table)
+    return content
+
+
+def _read_table(path: Path, types: dict[str, Any]) -> pd.DataFrame:
+    try:
+        return pd.read_csv(BytesIO(_content(path)), dtype={**TEXT, **types})
+    except ValueError as error:
+        raise CorruptFileError(path) from error
+
+
+def _published_results(study: Path) -> pd.DataFrame:
+    path = study / "results.csv"
+    if not path.exists():
+        raise InputError(f"no results in {study}: run the study first")
+    frame = _read_table(path, TYPES)
+    missing = [name for name in RESULT_COLUMNS if name not in frame.columns]
+    if missing:
+        raise InputError(f"{path} lacks the columns {', '.join(missing)}")
+    return frame.fillna({"criterion": ""})

@@ -1,0 +1,156 @@
+"""Cut the power at moments of a training and a pruning run, go on from what the disk had, and compare.
+
+    python -m tests.power_cut 45
+
+What is certain to last is simulated: of a file what it held when it was last forced to the disk (fsync), a
+name once its folder was. Of whatever else happened a disk may have all, nothing, or some: each is tried.
+Checkpoints are written at every step here, so that one step may be lost.
+"""
+
+import os
+import random
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from horticulture import architecture, execution
+from horticulture.execution import checkpoints, tasks
+from horticulture.pruning import PruningRecipe
+from horticulture.runs import Run
+from horticulture.training import TrainingRecipe
+from tests import killed
+
+Tree = dict[str, bytes]  # what is there: content by path
+CHANGES = ("fsync", "replace", "rename", "unlink", "mkdir")  # of `os`: what lasts is another afterwards
+
+
+class Moment(NamedTuple):
+    """How much work was done, what was certain to be on the disk then, and what may have been there."""
+
+    done: int
+    certain: Tree
+    possible: Tree
+
+    def survivors(self, draw: random.Random) -> Tree:
+        """What a disk may have after a power cut: all that happened, only what is certain, or some."""
+        share = draw.choice((0.0, 0.5, 1.0))
+        paths = sorted({*self.certain, *self.possible})
+        trees = {path: self.possible if draw.random() < share else self.certain for path in paths}
+        return {path: tree[path] for path, tree in trees.items() if path in tree}
+
+
+class Disk:
+    """Follows what happens under a folder, and keeps what a power cut would leave before every change."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.done, self.moments = root, 0, list[Moment]()
+        self._content: dict[int, bytes] = {}  # of a file, by its number, when it was forced to the disk
+        self._names: dict[int, dict[str, int]] = {}  # in a folder, likewise
+        self._held: list[int] = []  # open, so that no number comes twice
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Follow whatever this process does in here."""
+        with mock.patch.multiple(os, **{name: self._before(getattr(os, name)) for name in CHANGES}):
+            yield
+        self._keep()
+        for held in self._held:
+            os.close(held)
+
+    def _before(self, change: Callable) -> Callable:
+        def changing(*arguments, **more):
+            self._keep()
+            done = change(*arguments, **more)
+            if change.__name__ == "fsync":
+                self._forced(*arguments)
+            return done
+
+        return changing
+
+    def _forced(self, opened: int) -> None:
+        path, number = Path(os.readlink(f"/proc/self/fd/{opened}")), os.fstat(opened).st_ino
+        self._held.append(os.dup(opened))
+        if path.is_dir():
+            self._names[number] = {entry.name: entry.inode() for entry in os.scandir(path)}
+        else:
+            self._content[number] = path.read_bytes()
+
+    def _keep(self) -> None:
+        possible = {
+            str(path.relative_to(self.root)): self._content.get(path.stat().st_ino, b"")
+            for path in self.root.rglob("*")
+            if path.is_file()
+        }
+        self.moments.append(Moment(self.done, dict(self._lasting(self.root.stat().st_ino)), possible))
+
+    def _lasting(self, folder: int, inside: str = "") -> Iterator[tuple[str, bytes]]:
+        for name, number in self._names.get(folder, {}).items():
+            if number in self._names:
+                yield from self._lasting(number, f"{inside}{name}/")
+            elif number in self._content:
+                yield f"{inside}{name}", self._content[number]
+
+
+def wanted() -> list[Run]:
+    """A training run and a pruning run, whose later rounds remove several channels each."""
+    shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    recipe = TrainingRecipe(epochs=2, batch_size=32)
+    base = execution.train(shape, recipe, execution.source("clutter", 128), 0)
+    plan = PruningRecipe(rounds=3, steps=3, batch_size=32, lr=0.01, criterion="taylor", ratio=0.3)
+    return [base, execution.prune(base, plan)]
+
+
+STEPS = (8, 12)  # of each
+
+
+def make(outputs: Path, listen: Callable[[int], None]) -> None:
+    """Make both; `listen` hears how many steps are done, those of earlier processes included."""
+    for number, run in enumerate(wanted()):
+        before, steps = sum(STEPS[:number]), STEPS[number]
+
+        def report(share: float, _: str, before: int = before, steps: int = steps) -> None:
+            listen(before + round(share * steps))
+
+        execution.execute(run, outputs, "cpu", report)
+
+
+def cut(cuts: int, seed: int = 0) -> Counter:
+    """Go on after so many power cuts; by steps that were lost, how often. Every result must be the same."""
+    draw, lost = random.Random(seed), Counter()
+    with (
+        tempfile.TemporaryDirectory() as place,
+        mock.patch.object(checkpoints, "EVERY", 0.0),
+        mock.patch.object(tasks, "KEPT", 2),
+        warnings.catch_warnings(record=True),
+    ):
+        warnings.simplefilter("always")  # what is damaged is named, set aside and made again
+        alone = Path(place) / "alone"
+        alone.mkdir()
+        disk = Disk(alone)
+        with disk.following():
+            make(alone, lambda done: setattr(disk, "done", done))
+        expected = killed.results(alone)
+        assert len(expected) == 4  # weights and a table of each
+        for number, moment in enumerate(draw.sample(disk.moments, cuts)):
+            outputs, heard = Path(place) / str(number), [disk.done]
+            for path, content in moment.survivors(draw).items():
+                (outputs / path).parent.mkdir(parents=True, exist_ok=True)
+                (outputs / path).write_bytes(content)
+            make(outputs, heard.append)
+            assert killed.results(outputs) == expected, f"after step {moment.done}"
+            began = min(heard)  # where the first report stood, for it only grows from there
+            lost[max(0, moment.done - began)] += 1
+    return lost
+
+
+if __name__ == "__main__":
+    lost = cut(int(sys.argv[1]) if len(sys.argv) > 1 else 45)
+    print(f"{lost.total()} power cuts; every result was the same, to the last bit; lost:")
+    for steps, times in sorted(lost.items()):
+        print(f"  {steps} of {sum(STEPS)} steps: {times} times")
