@@ -117,9 +117,12 @@ def texts() -> dict[Path, str]:
 
 
 def anchors(text: str) -> set[str]:
-    """The names by which a page's headings are linked."""
+    """The names by which a page's headings are linked, and the places that have a name of their own."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    named = re.findall(r'<a id="([^"]+)"></a>', text)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings} | {
+        *named
+    }
 
 
 @pytest.mark.parametrize("path", texts(), ids=lambda path: path.name)
