@@ -131,7 +131,16 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("given", "modules"), [("seeds=[]", ["torch"]), ("epochs=x", ["torch", "pandas"])])
+@pytest.mark.parametrize(
+    ("given", "modules"),
+    [
+        ("seeds=[]", ["torch"]),
+        ("epochs=x", ["torch", "pandas"]),
+        ("batch_size=4096", ["torch"]),
+        ("budgets=[compressed]", ["torch"]),
+        ("curves=[transferred]", ["torch"]),
+    ],
+)
 def test_plain_values_are_refused_at_once(tmp_path, given, modules):
     """By a real process: what takes seconds to load is not loaded for it. Torch alone takes two."""
     code = (

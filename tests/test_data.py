@@ -33,6 +33,13 @@ def numbered(count: int, channels: int = 1, size: int = 4, pad: int = 2, flip: b
 # --- clutter ---------------------------------------------------------------------------------------------
 
 
+def test_what_is_known_of_clutter_before_it_is_drawn_is_what_is_drawn():
+    for arguments in ({}, {"images": 64}, {"images": 10**6}, {"image_size": 16}):
+        drawn, known = data.load("clutter", **arguments), data.outline("clutter", **arguments)
+        assert known == (drawn.image, len(drawn.classes), len(drawn.train))
+    assert data.outline("folder:somewhere") is None
+
+
 def test_clutter_has_its_shapes(clutter):
     assert clutter.image == (1, 16, 16)
     assert clutter.classes == tuple("0123456789")

@@ -2,39 +2,10 @@
 
 Every data set has a training, a validation and a test part. Decisions look at the validation part; the
 test part is only reported. A new data set is a line in `DATASETS`: a function from the size that images shall
-have, in pixels (0: as they are), to a `Dataset`.
+have, in pixels (0: as they are), to a `Dataset`. The names in `__init__.pyi` stand here too, each imported
+when it is used: an `outline` needs no torch.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+import lazy_loader
 
-import torch
-
-from horticulture.data.digits import clutter
-from horticulture.data.downloads import data_folder, download, torchvision
-from horticulture.data.folders import folder
-from horticulture.data.images import Batches, Dataset, Images, crop, reduced
-from horticulture.errors import check_choice
-
-__all__ = ["DATASETS", "Batches", "Dataset", "Images", "crop", "data_folder", "download", "load", "reduced"]
-
-DATASETS: dict[str, Callable[[int], Dataset]] = {
-    "clutter": clutter,
-    "cifar10": lambda size: torchvision("cifar10", flip=True, image_size=size),
-    "cifar100": lambda size: torchvision("cifar100", flip=True, image_size=size),
-    "svhn": lambda size: torchvision("svhn", flip=False, image_size=size),
-}
-
-
-def load(name: str, *, images: int = 0, image_size: int = 0, device: torch.device | str = "cpu") -> Dataset:
-    """The data set of that name, or `folder:PATH`, with its first `images` training images (0: all).
-
-    image_size: pixels that the images are made high and wide (0: as they are): by area means, in folders
-    also by resizing the shorter side and cutting out the centre. Raises InputError for an unknown name, a
-    data set that is not there, images that cannot be used, or a size that cannot be had.
-    """
-    if str(name).startswith("folder:"):
-        dataset = folder(name.removeprefix("folder:"), image_size)
-    else:
-        dataset = DATASETS[check_choice(name, [*DATASETS, "folder:PATH"], "data set")](image_size)
-    return replace(dataset, train=dataset.train.first(images)).to(torch.device(device))
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,13 +11,6 @@ from horticulture.pruning import saliency, surgery, unstructured
 from horticulture.runs import Run
 
 OTHER = 1_000_003  # added to a seed for an initialisation that has nothing to do with the first
-WEIGHTS = (
-    "kept",  # those that the pruning left: fine-tuning
-    "rewound",  # those that the surviving channels had before any training
-    "sliced",  # the surviving channels of another initialisation of the whole network
-    "random",  # trained ones, of channels drawn at random, as many in each group
-    "fresh",  # none: initialised for its own widths, or under its own mask
-)
 
 
 def starting_network(

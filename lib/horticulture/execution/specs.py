@@ -1,20 +1,28 @@
-"""Descriptions of runs: what fixes each, as plain data."""
+"""Descriptions of runs: what fixes each, as plain data. No torch here, for a study is refused without it."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from horticulture import pruning, training
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
-from horticulture.execution import initialization
-from horticulture.execution.loading import dataset
-from horticulture.pruning import PruningRecipe, saliency
+from horticulture.pruning import PruningRecipe, check_feasible, criteria
 from horticulture.runs import Run, code
-from horticulture.training import Recipe, TrainingRecipe, penalties
+from horticulture.training import OUR_SCHEDULES, SCHEDULES, Recipe, TrainingRecipe
+
+WEIGHTS = (
+    "kept",  # those that the pruning left: fine-tuning
+    "rewound",  # those that the surviving channels had before any training
+    "sliced",  # the surviving channels of another initialisation of the whole network
+    "random",  # trained ones, of channels drawn at random, as many in each group
+    "fresh",  # none: initialised for its own widths, or under its own mask
+)
 
 
 def source(name: str, images: int = 0, image_size: int = 0) -> dict:
     """What a run's description says of its data: where it is, what it is, and how much of it is used."""
+    from horticulture.execution.loading import dataset
+
     digest = dataset(name, image_size=image_size).digest
     return {"name": name, "images": images, "image_size": image_size, "digest": digest}
 
@@ -48,19 +56,20 @@ def _even(shape: Architecture) -> list[list[int]]:
 
 
 def _code(recipe: TrainingRecipe) -> dict:
-    schedule = code.extra(recipe.schedule, training.SCHEDULES, training.OUR_SCHEDULES)
-    penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.OURS)
+    schedule = code.extra(recipe.schedule, SCHEDULES, OUR_SCHEDULES)
+    penalties = sys.modules.get("horticulture.training.penalties")  # if it is not loaded, all are ours
+    penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.OURS) if penalties else {}
     found = "".join(part["code"] for part in (schedule, penalty) if part)
     return {"code": found} if found else {}
 
 
 def prune(start: Run, recipe: PruningRecipe) -> Run:
     """The description of pruning what another run trained. Raises InputError if it cannot be done."""
-    pruning.check_feasible(recipe, start.architecture)
-    needed = saliency.CRITERIA[recipe.criterion].penalty
+    check_feasible(recipe, start.architecture)
+    needed = criteria.CRITERIA[recipe.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
         raise InputError(f"{recipe.criterion} needs a network trained with the penalty {needed}")
-    described = {**recipe.to_json(), **code.extra(recipe.criterion, saliency.CRITERIA, saliency.OURS)}
+    described = {**recipe.to_json(), **code.extra(recipe.criterion, criteria.CRITERIA, criteria.OURS)}
     return Run("prune", start.architecture, described, start.data, start.seed, start)
 
 
@@ -69,9 +78,9 @@ def finetune(
 ) -> Run:
     """The description of training on after a round of a pruning run, which left the architecture `shape`.
 
-    weights: what it begins with, a name in `initialization.WEIGHTS`.
+    weights: what it begins with, a name in `WEIGHTS`.
     """
-    check_choice(weights, initialization.WEIGHTS, "weights to begin with")
+    check_choice(weights, WEIGHTS, "weights to begin with")
     described = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
     return Run("tune", shape, described, pruned.data, pruned.seed, pruned)
 
@@ -99,7 +108,7 @@ class OracleConfig(Recipe):
 
     def __post_init__(self) -> None:
         for name in self.criteria:
-            found = saliency.CRITERIA[check_choice(name, saliency.CRITERIA, "criterion")]
+            found = criteria.CRITERIA[check_choice(name, criteria.CRITERIA, "criterion")]
             if found.granularity != "channel" or found.precomputed:
                 raise InputError(f"{name} does not score single channels")
         self.check("channels", "steps", "batch_size")
@@ -108,7 +117,7 @@ class OracleConfig(Recipe):
 def compare_criteria(base: Run, config: OracleConfig) -> Run:
     """The description of comparing criteria with the truth, on what another run trained."""
     described = {**config.to_json(), "criteria": list(config.criteria)}
-    codes = {name: code.extra(name, saliency.CRITERIA, saliency.OURS) for name in config.criteria}
+    codes = {name: code.extra(name, criteria.CRITERIA, criteria.OURS) for name in config.criteria}
     if not_ours := {name: extra["code"] for name, extra in codes.items() if extra}:
         described["codes"] = not_ours
     return Run("judge", base.architecture, described, base.data, base.seed, base)

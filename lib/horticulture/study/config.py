@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from horticulture import architecture, execution, runs
 from horticulture.architecture import Architecture
+from horticulture.data import Outline, catalog
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
@@ -68,16 +69,22 @@ class StudyConfig:
     guide_network: str = ""
     guide_data: str = ""
 
-    @staticmethod
-    def of(parameters: dict[str, Any]) -> StudyConfig:
+    @classmethod
+    def of(cls, parameters: dict[str, Any]) -> Self:
         """From all parameters of a study, of which those that say where and how to show do not matter."""
-        known = [field.name for field in fields(StudyConfig)]
-        return StudyConfig(**{name: parameters[name] for name in known if name in parameters})
+        known = [field.name for field in fields(cls)]
+        return cls(**{name: parameters[name] for name in known if name in parameters})
 
     @property
     def dataset(self) -> Dataset:
         """The data set, on the CPU."""
         return execution.dataset(self.data, self.images, image_size=self.image_size)
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What the data set is, read only where it must be for that."""
+        known = catalog.outline(self.data, self.images, self.image_size)
+        return known or Outline(self.dataset.image, len(self.dataset.classes), len(self.dataset.train))
 
     @cached_property
     def source(self) -> dict:
@@ -87,8 +94,8 @@ class StudyConfig:
     @cached_property
     def whole(self) -> Architecture:
         """The whole network's architecture."""
-        images = self.dataset
-        return architecture.named(self.network, image=images.image, classes=len(images.classes))
+        outline = self.outline
+        return architecture.named(self.network, image=outline.image, classes=outline.classes)
 
     @property
     def criteria(self) -> list[str]:
@@ -132,7 +139,7 @@ class StudyConfig:
     @cached_property
     def whole_macs(self) -> int:
         """Forward multiply-accumulates of the whole network's training."""
-        steps = self.epochs * (len(self.dataset.train) // self.batch_size)
+        steps = self.epochs * (self.outline.images // self.batch_size)
         return self.whole.macs * steps * self.batch_size
 
     def baseline(self, seed: int, penalty: str = "none") -> Run:
@@ -258,7 +265,7 @@ class StudyConfig:
 
     def check(self) -> None:
         """Refuse, before anything runs, what the data and the network do not allow. Raises InputError."""
-        there = len(self.dataset.train)
+        there = self.outline.images
         if self.batch_size > there:
             raise InputError(f"batch_size is {self.batch_size:,}, and there are {there:,} training images")
         for job in self.pruning_jobs:  # describing them checks them

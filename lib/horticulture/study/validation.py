@@ -1,7 +1,9 @@
 """Before anything runs: refusing a study that would fail later, and counting the rounds of `all`."""
 
+from dataclasses import dataclass
 from typing import Any
 
+from horticulture import execution
 from horticulture.architecture import profiles
 from horticulture.errors import InputError
 from horticulture.pruning import criteria, selection
@@ -13,13 +15,17 @@ from horticulture.study.parameters import ALL
 def check(*studies: dict[str, Any]) -> None:
     """Refuse, before anything runs, studies whose parameters would fail later. Raises InputError.
 
-    What costs least is looked at first: the plain values of all of them, then the data and what the network
-    allows, and the device at last.
+    What costs least is looked at first: the plain values of all of them, then what network and data set
+    allow, then the data themselves, for which torch is loaded, and the device at last.
     """
     for parameters in studies:
         bounds.check(parameters)
-    for parameters in studies:
-        _check_applicable(_config(parameters))
+    configs = [_config(parameters) for parameters in studies]
+    for config in configs:
+        _check_applicable(config)
+    for config in configs:
+        for read in filter(None, (config, config.guide)):
+            execution.dataset(read.data, image_size=read.image_size)  # or one line that says why not
 
     from horticulture.training import hardware
 
@@ -27,10 +33,19 @@ def check(*studies: dict[str, Any]) -> None:
         hardware.resolve_device(device)
 
 
+@dataclass(frozen=True)
+class _Unread(StudyConfig):
+    """A study whose runs are only looked at: the data, whose digest would fix them, need not be read."""
+
+    @property
+    def source(self) -> dict:  # type: ignore[override]
+        return {"name": self.data}
+
+
 def _config(parameters: dict[str, Any]) -> StudyConfig:
     if parameters.get("precision") == "auto":  # settled when the study begins; nothing else hangs on it
         parameters = {**parameters, "precision": "float32"}
-    return StudyConfig.of(parameters)
+    return _Unread.of(parameters)
 
 
 def _check_applicable(config: StudyConfig) -> None:
