@@ -16,6 +16,7 @@ import nbformat
 import pandas as pd
 import psutil
 import pytest
+from bs4 import BeautifulSoup
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -91,7 +92,15 @@ def command(*arguments, cwd, **more):
 def test_every_notebook_ran_to_its_last_cell(outputs):
     for path in parameters.notebooks():
         assert runner.finished(outputs / "smoke" / "notebooks" / path.name), path.name
-        assert (outputs / "smoke" / "notebooks" / f"{path.stem}.html").stat().st_size > 10_000
+        page = BeautifulSoup(
+            (outputs / "smoke" / "notebooks" / f"{path.stem}.html").read_text(), "html.parser"
+        )
+        words = [picture.get("alt", "") for picture in page.find_all("img")]
+        assert words
+        assert not [one for one in words if len(one) < 20 or "No description" in one]
+        for link in page.find_all("a"):
+            if not re.match(r"https?:|#", link["href"]):
+                assert (outputs / "smoke" / "notebooks" / link["href"].partition("#")[0]).exists()
 
 
 def test_no_process_of_a_study_reaches_another_machine_or_unpickles_a_file(outputs):

@@ -389,6 +389,18 @@ def test_every_short_id_of_the_results_can_be_resolved(study):
     assert {shape.widths for shape in found.values()} == expected
 
 
+def test_the_architectures_that_were_trained_are_kept_for_where_the_runs_are_not(study, tmp_path):
+    results, known = runs.collect(study), runs.architectures(study)
+    runs.write_architectures(study, results)
+    elsewhere = tmp_path / "copied"
+    elsewhere.mkdir()
+    (study / "architectures.json").rename(elsewhere / "architectures.json")
+    found = runs.architectures(elsewhere)
+    trained = results[(results["curve"] != "pruned-tuned") | (results["round"] == 0)]
+    assert found == {name: known[name] for name in trained["architecture"]}
+    assert len(found) < len(known)  # the rounds follow from the removals
+
+
 def test_results_that_were_published_without_their_runs_are_read_from_the_table(study, tmp_path):
     published = tmp_path / "elsewhere" / "trial"
     published.mkdir(parents=True)

@@ -182,12 +182,13 @@ def test_all_rounds_are_counted(notebook):
     assert notebook("02", {"rounds": "all", "network": "wrn-10-1"}).config.rounds == 112
 
 
-def test_a_session_shows_every_value_and_where_it_comes_from(notebook):
+def test_a_session_shows_what_it_inherits_and_from_where_and_nothing_twice(notebook):
     opened = notebook("04", {"epochs": 2})
     html = opened._repr_html_()
     for name in opened.parameters.keys() - set(parameters.COMMON):
-        assert f"<td>{name}</td>" in html
-    assert "<td>epochs</td><td><code>2</code></td><td>this notebook</td>" in html
+        assert (f"<td>{name}</td>" in html) == (opened.sources[name] != session.HERE)
+    assert "<td>epochs</td>" not in html  # it stands in the notebook's own cell
+    assert "<td>network</td><td><code>&#x27;wrn-16-1&#x27;</code></td><td>default</td>" in html
     assert "from default: data='clutter'" in repr(opened)
 
 

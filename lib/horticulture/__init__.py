@@ -8,7 +8,13 @@ import lazy_loader
 # OpenMP reads this when torch is loaded; kernels and workers inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# `from horticulture import families, saliency`, without importing torch before it is needed
+# `horticulture.explore`, and `from horticulture import families, saliency` without importing torch before it
+# is needed.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"architecture": ["families"], "pruning": ["saliency"]}
+    __name__,
+    submod_attrs={
+        "architecture": ["families"],
+        "pruning": ["saliency"],
+        "analysis.explorer": ["explore"],
+    },
 )

@@ -23,7 +23,8 @@ from horticulture.networks import latency
 from horticulture.pruning import surgery
 from horticulture.training import evaluation, hardware
 from horticulture.training.callbacks import NO_CALLBACK
-from tests.benchmarks import published
+from tests import browser
+from tests.benchmarks import moves, published
 from tests.benchmarks.parts import (
     BATCH,
     DEVICE,
@@ -73,6 +74,7 @@ def main() -> None:
     _latencies(table)
     _memory(table)
     _keeping(table)
+    _explorer(table)
     table.write(Path("outputs/bench/bench.csv"))
 
 
@@ -244,6 +246,17 @@ def _keeping(table: Table) -> None:
             )
             bytes_ += checkpoints.write(Path(folder), "round", state).stat().st_size
     table.row("h. a run of 1,300 rounds on disk, a state every 100", bytes_ / 1e6, "MB")
+
+
+def _explorer(table: Table) -> None:
+    """Row i: from a move of the explorer's slider to the painted picture, where there is a browser."""
+    if why := browser.missing():
+        print(f"(no row i: {why})")
+        return
+    with browser.chromium() as found:
+        took = moves.measure(found)
+    what = f"i. a move of the explorer, {moves.ROUNDS:,} rounds, {len(moves.WHOLE.widths)} groups"
+    table.row(what, statistics.median(took), "ms", note=f"slowest of {moves.MOVES}: {max(took):.0f} ms")
 
 
 if __name__ == "__main__":

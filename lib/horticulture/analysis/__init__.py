@@ -1,1 +1,1 @@
-"""From frames alone: tables, statistics, figures, widgets. No torch here."""
+"""From frames alone: tables, statistics, figures, the explorer. No torch here."""

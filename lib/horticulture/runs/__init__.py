@@ -24,6 +24,7 @@ from horticulture.runs.results import (
     collect,
     collect_removals,
     unverified,
+    write_architectures,
     write_tables,
 )
 from horticulture.runs.run import (
@@ -68,6 +69,7 @@ __all__ = [
     "unverified",
     "verified_result",
     "write_answers",
+    "write_architectures",
     "write_result",
     "write_tables",
 ]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError, is_sealed, write
+from horticulture.files import CorruptFileError, is_sealed, read_json, write, write_json
 from horticulture.runs.curves import CurvePoint, curve_files, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals
 from horticulture.runs.run import RESULT, Run, folder, result
@@ -25,6 +25,7 @@ RESULT_COLUMNS = [
 TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64", "longer": float, "compute_share": float}
 TEXT = dict.fromkeys(("run", "architecture", "criterion", "digest"), str)
 AS_IT_IS = "as it is"  # the recipe of a run that trains nothing and only measures
+ARCHITECTURES = "architectures.json"
 TABLES = ("results.csv", "removals.csv", "verdicts.csv")
 SUMS = "SHA256SUMS"  # of the tables, as `sha256sum --check SHA256SUMS` reads it
 
@@ -63,10 +64,16 @@ def collect_removals(study: str | Path) -> pd.DataFrame:
 
 
 def architectures(study: str | Path) -> dict[str, Architecture]:
-    """Every architecture of a study by its short id, as the column `architecture` of the results has it."""
+    """Every architecture of a study by its short id, as the column `architecture` of the results has it.
+
+    Where the runs are not there, those that `write_architectures` has written.
+    """
     study = Path(study)
+    points, written = read_curves(study), study / ARCHITECTURES
+    if not points and written.exists():
+        return {short: Architecture.from_json(one) for short, one in read_json(written).items()}
     by_id: dict[str, Architecture] = {}
-    for point in read_curves(study):
+    for point in points:
         shapes = [point.run.architecture]
         if point.run.kind == "prune":
             shapes += _after_rounds(point.run, removals(point.run, study.parent))
@@ -128,6 +135,16 @@ def write_tables(study: Path, **tables: pd.DataFrame) -> None:
         write(study / f"{name}.csv", content)
         lines.append(f"{hashlib.sha256(content).hexdigest()}  {name}.csv\n")
     write(study / SUMS, "".join(lines))
+
+
+def write_architectures(study: Path, results: pd.DataFrame) -> None:
+    """Write the architectures of all networks of these results into a study's folder, by their short ids.
+
+    Not those of every round of a pruning run: they follow from its removals.
+    """
+    known, rounds = architectures(study), results["curve"].str.endswith("pruned-tuned")
+    wanted = results.loc[~rounds | (results["round"] == 0), "architecture"].unique()
+    write_json(study / ARCHITECTURES, {short: known[short].to_json() for short in sorted(wanted)})
 
 
 def unverified(study: str | Path) -> list[Path]:

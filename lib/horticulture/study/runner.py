@@ -5,6 +5,7 @@ that: a notebook is finished only if every cell is, and the engine cannot stall.
 """
 
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -66,11 +67,19 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
     terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
     with _Pages() as pages:
+        for text in _copy_texts(chosen[0].parent, folder / "notebooks"):
+            pages.begin(text)
         for notebook in chosen:
             target = folder / "notebooks" / notebook.name
             execute_notebook(notebook, target, parameters, terminal)
             pages.begin(target)
     return folder
+
+
+def _copy_texts(source: Path, target: Path) -> list[Path]:
+    """What the notebooks link to, beside the executed ones."""
+    target.mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copy(text, target)) for text in source.glob("*.md")]
 
 
 def _fixed(path: Path, anew: bool) -> dict[str, Any]:
@@ -172,14 +181,11 @@ def finished(notebook: Path) -> bool:
     )
 
 
-def to_html(notebook: Path) -> Path:
-    """A page to read beside an executed notebook, pictures inside."""
-    from nbconvert import HTMLExporter
+def to_html(source: Path) -> Path:
+    """A page to read beside an executed notebook, or a text."""
+    from horticulture.study import pages  # takes a second to load
 
-    page, _ = HTMLExporter().from_filename(str(notebook))
-    target = notebook.with_suffix(".html")
-    files.write(target, page)
-    return target
+    return pages.write(source)
 
 
 class _Pages:
@@ -192,18 +198,18 @@ class _Pages:
         self._threads: list[threading.Thread] = []
         self._failed: list[str] = []
 
-    def begin(self, notebook: Path) -> None:
-        """Begin to make the page of a notebook."""
-        thread = threading.Thread(target=self._make, args=(notebook,), daemon=True)
+    def begin(self, source: Path) -> None:
+        """Begin to make the page of a notebook or a text."""
+        thread = threading.Thread(target=self._make, args=(source,), daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _make(self, notebook: Path) -> None:
+    def _make(self, source: Path) -> None:
         try:
-            to_html(notebook)
+            to_html(source)
         except Exception as error:
             what = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._failed.append(f"no page could be made of {notebook} ({what})")
+            self._failed.append(f"no page could be made of {source} ({what})")
 
     def __enter__(self) -> "_Pages":
         return self

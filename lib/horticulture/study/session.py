@@ -148,15 +148,14 @@ class Session:
     def __repr__(self) -> str:
         inherited = [
             f"from {source}: {', '.join(f'{name}={value!r}' for name, value in values.items())}"
-            for source, values in self._by_source().items()
-            if source != HERE
+            for source, values in self._inherited().items()
         ]
         return "\n".join([f"study {self.study} in {self.folder}", *inherited])
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{name}</td><td><code>{html.escape(repr(value))}</code></td><td>{source}</td></tr>"
-            for source, values in self._by_source().items()
+            for source, values in self._inherited().items()
             for name, value in values.items()
         )
         inherited = sum(source != HERE for source in self.sources.values())
@@ -166,10 +165,11 @@ class Session:
             f"<th>value</th><th>from</th></tr>{rows}</table></details>"
         )
 
-    def _by_source(self) -> dict[str, dict[str, Any]]:
-        by_source: dict[str, dict[str, Any]] = {source: {} for source in (EARLIER, FILE, DEFAULT, HERE)}
+    def _inherited(self) -> dict[str, dict[str, Any]]:
+        """By source, the parameters that this notebook does not state itself."""
+        by_source: dict[str, dict[str, Any]] = {source: {} for source in (EARLIER, FILE, DEFAULT)}
         for name, value in self.parameters.items():
-            if name not in COMMON or self.sources[name] == HERE:
+            if name not in COMMON and self.sources[name] != HERE:
                 by_source[self.sources[name]][name] = value
         return {source: values for source, values in by_source.items() if values}
 

@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
+from horticulture.analysis.figures.description import show_descriptions
+
 HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}
 
 
 def use_style() -> None:
-    """The look of all figures: quiet, legible in print. Call once, at the top of a notebook.
+    """The look of all figures: quiet, legible in print, described in words. Call once, atop a notebook.
 
     The style is seaborn's, of which matplotlib has a copy: seaborn itself takes two seconds to import.
     """
@@ -36,6 +38,7 @@ def use_style() -> None:
             },
         ]
     )
+    show_descriptions()
 
 
 def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> Legend:

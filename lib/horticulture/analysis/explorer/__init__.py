@@ -1,0 +1,116 @@
+"""A study's pruning runs to play with: one HTML element that needs no kernel and fetches nothing.
+
+The element draws itself: `explorer.js` and `explorer.css` go into it with the data. Where scripts are taken
+out, as from a notebook that JupyterLab does not trust, the still picture inside it stays, with its words.
+"""
+
+import base64
+import hashlib
+import html
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from horticulture import runs
+from horticulture.analysis import figures
+from horticulture.analysis.explorer.frames import LATENCY, PruningRun, describe, pruning_runs
+from horticulture.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What a notebook shows of it: `html`, the element; `png`, a still picture; `words` for that picture."""
+
+    html: str
+    png: bytes
+    words: str
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        data = {"text/html": self.html, "image/png": _base64(self.png), "text/plain": self.words}
+        return data, {"image/png": {"alt": self.words}}
+
+
+def explore(study: str | Path) -> Explorer:
+    """Every network that the pruning runs of a study passed through, to move by hand in a notebook.
+
+    study: its name, or its folder. With latencies, if notebook 05 has written its results. Raises InputError
+    if there are no results there, or if no network was pruned.
+    """
+    folder = Path(study) if Path(study).is_dir() else runs.outputs_folder() / study
+    results, written = runs.collect(folder), folder / "results.csv"
+    if written.exists():
+        kept = pd.read_csv(written, dtype={"architecture": str})
+        timed = [name for name in kept if name.startswith(LATENCY) and name not in results]
+        latencies = kept[["architecture", *timed]].drop_duplicates("architecture")
+        results = results.merge(latencies, on="architecture", how="left")
+    return from_frames(results, runs.collect_removals(folder), runs.architectures(folder))
+
+
+def from_frames(
+    results: pd.DataFrame, removals: pd.DataFrame, architectures: Mapping[str, Architecture]
+) -> Explorer:
+    """The same, of these frames.
+
+    results: as `runs.collect` gives them, with columns latency_BATCH (ms) where some were timed; removals: as
+    `runs.collect_removals`; architectures: by id, as `runs.architectures`. Raises InputError if no network
+    was pruned.
+    """
+    pruned = pruning_runs(results, removals, architectures)
+    round_ = _start(pruned[0])
+    png, words = _still(pruned[0], round_)
+    data = {"start": round_, **describe(pruned, results, architectures)}
+    # An attribute in single quotes, for JSON is full of double ones.
+    told = html.escape(json.dumps(data, separators=(",", ":")), quote=False).replace("'", "&#39;")
+    picture = f'<img alt="{html.escape(words)}" src="data:image/png;base64,{_base64(png)}">'
+    tag, script = _script()
+    return Explorer(f"<{tag} data-study='{told}'>{picture}</{tag}><script>{script}</script>", png, words)
+
+
+@cache
+def _script() -> tuple[str, str]:
+    """The element's name and script, without indentation.
+
+    A page can define a name once, so that another version of the script needs another one.
+    """
+    texts = ((files(__name__) / f"explorer.{kind}").read_text() for kind in ("css", "js"))
+    style, script = (re.sub(r"^\s+", "", text, flags=re.MULTILINE) for text in texts)
+    tag = f"horticulture-explorer-{hashlib.sha256((style + script).encode()).hexdigest()[:8]}"
+    return tag, script.replace("__TAG__", tag).replace("__STYLE__", style)
+
+
+def _start(run: PruningRun) -> int:
+    """The measured round in the middle of a run, or the one that is nearest to it."""
+    measured = run.rounds.index[run.rounds["test_error"].notna()]
+    return int(min(measured, key=lambda round_: abs(round_ - len(run.rounds) // 2), default=0))
+
+
+def _still(run: PruningRun, round_: int) -> tuple[bytes, str]:
+    """One round as a picture, and in words."""
+    rounds, widths = run.rounds, run.widths(round_)
+    figure = figures.round_view(rounds.reset_index(), run.whole, run.whole.with_widths(widths), round_)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    plt.close(figure)
+    left = pd.Series(widths, run.whole.groups)
+    share = left / list(run.whole.widths)
+    least = share.idxmin()
+    errors = rounds["test_error"]
+    return buffer.getvalue(), (
+        f"Pruning by {run.name}, after {round_:,} of {len(rounds) - 1:,} rounds: "
+        f"{rounds['params'][round_]:,} of {run.whole.params:,} parameters are left, and the test error is "
+        f"{errors[round_]:.1f} %, of the whole network {errors[0]:.1f} %. Group {least} lost most: "
+        f"{left[least]} of {run.whole.widths[left.index.get_loc(least)]} channels are left."
+    )
+
+
+def _base64(png: bytes) -> str:
+    return base64.b64encode(png).decode()

@@ -1,0 +1,161 @@
+"""What the explorer is told: a study's frames as plain data, one number a round wherever one will do."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.markers import MarkerStyle
+
+from horticulture.analysis.curves import BLACK, DRAWN, SPARSE, drop_sparse, label
+from horticulture.analysis.tables.cases import fill_defaults
+from horticulture.analysis.tables.wording import percent, times
+from horticulture.architecture import Architecture
+from horticulture.errors import InputError
+
+LATENCY = "latency_"  # columns of milliseconds; their batch size follows
+COSTS = ("params", "macs", "train_macs")
+AXES = {
+    "params": "parameters",
+    "macs": "multiply-accumulates per image",
+    "train_macs": "compute so far: multiply-accumulates of all training",
+    "round": "round",
+}
+
+
+class PruningRun(NamedTuple):
+    """A pruning run as the explorer shows it.
+
+    removed: a row a channel that went, as `runs.removals` gives them. rounds: a row a round, by its number,
+    with params, macs, train_macs, and test_error and latencies where they were measured.
+    """
+
+    name: str
+    criterion: str
+    seed: int
+    whole: Architecture
+    removed: pd.DataFrame
+    rounds: pd.DataFrame
+
+    def widths(self, round_: int) -> tuple[int, ...]:
+        """Channels of every group after a round."""
+        gone = self.removed.loc[self.removed["round"] <= round_, "group"].value_counts()
+        return tuple(width - int(gone.get(group, 0)) for group, width in enumerate(self.whole.widths))
+
+
+def pruning_runs(
+    results: pd.DataFrame, removals: pd.DataFrame, architectures: Mapping[str, Architecture]
+) -> list[PruningRun]:
+    """Every pruning run, in the order of the results. Raises InputError if there is none.
+
+    A round that another run measured has that run's error, as in the results.
+    """
+    results = fill_defaults(results)
+    place = ["criterion", "seed", "longer", "ratio"]
+    courses = results[results["curve"].map(drop_sparse) == "pruned-tuned"]
+    of_run = dict(iter(removals.groupby("run", sort=False)))
+    measured = [name for name in results if name == "test_error" or name.startswith(LATENCY)]
+    found = []
+    for (criterion, seed, longer, ratio), course in courses.groupby(place, sort=False, dropna=False):
+        for key in course["run"].unique():
+            if key not in of_run:  # it measures a round of one that is
+                continue
+            removed = of_run[key]
+            rounds = removed.drop_duplicates("round", keep="last").set_index("round")
+            whole = architectures[rounds.loc[0, "architecture"]]
+            by_round = course.dropna(subset=["test_error"]).drop_duplicates("round").set_index("round")
+            rounds = rounds[[*COSTS]].join(by_round[measured])
+            name = f"{criterion}{'' if pd.isna(ratio) else f' −{percent(ratio)}'}, seed {seed}"
+            name += "" if longer == 1 else f", trained {times(longer)} as long"
+            found.append(PruningRun(name, criterion, int(seed), whole, removed, rounds))
+    if not found:
+        raise InputError("no network of these results was pruned: there are no rounds to explore")
+    return found
+
+
+def describe(
+    runs: list[PruningRun], results: pd.DataFrame, architectures: Mapping[str, Architecture]
+) -> dict[str, Any]:
+    """The data of the element: axes, runs, and the networks that were trained otherwise, by curve."""
+    trained = fill_defaults(results).dropna(subset=["test_error"])
+    other = trained["curve"].isin([name for name in DRAWN if not name.startswith(SPARSE)])
+    other &= trained["curve"] != "pruned-tuned"
+    trained = trained[other & trained["architecture"].isin(architectures)].drop_duplicates("run")
+    latencies = [name for name in results if name.startswith(LATENCY) and results[name].notna().any()]
+    shapes = {one: n for n, one in enumerate(trained["architecture"].unique())}
+    curves = {place: n for n, place in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}
+    return {
+        "axes": [*AXES.items(), *((name, _batch(name)) for name in latencies)],
+        "runs": [_run(one, latencies) for one in runs],
+        "curves": [_curve(curve, criterion) for curve, criterion in curves],
+        "shapes": [architectures[one].widths for one in shapes],
+        "networks": [
+            {
+                "curve": curves[row["curve"], row["criterion"]],
+                "shape": shapes[row["architecture"]],
+                "longer": row["longer"],
+                **{name: int(row[name]) for name in ("seed", *COSTS)},
+                "error": _short(row["test_error"]),
+                **{name: _short(row[name]) for name in latencies if pd.notna(row[name])},
+            }
+            for row in trained.to_dict("records")
+        ],
+    }
+
+
+def _batch(name: str) -> str:
+    return f"latency of a batch of {name.removeprefix(LATENCY)} (ms)"
+
+
+def _run(run: PruningRun, latencies: list[str]) -> dict[str, Any]:
+    """What went in every round after the first, and what each round left."""
+    by_round = [gone for round_, gone in run.removed.groupby("round") if round_]
+    return {
+        "name": run.name,
+        "criterion": run.criterion,
+        "seed": run.seed,
+        "groups": run.whole.groups,
+        "widths": run.whole.widths,
+        "gone": [_gone(gone["group"]) for gone in by_round],
+        "channel": [int(gone["channel"].iloc[0]) if len(gone) == 1 else -1 for gone in by_round],
+        "saliency": [_short(gone["saliency"].max()) for gone in by_round],
+        **{name: run.rounds[name].tolist() for name in COSTS},
+        "error": _measured(run.rounds["test_error"]),
+        **{name: _measured(run.rounds[name]) for name in latencies},
+    }
+
+
+def _gone(groups: pd.Series) -> int | list[list[int]]:
+    """The group that lost a channel (-1: none did); where several channels went, how many of each group."""
+    if len(groups) == 1:
+        return int(groups.iloc[0])
+    return [[int(group), int(count)] for group, count in groups.value_counts().sort_index().items()]
+
+
+def _measured(values: pd.Series) -> dict[str, list]:
+    """The rounds at which something was measured, and what."""
+    there = values.dropna()
+    return {"rounds": there.index.tolist(), "values": [_short(value) for value in there]}
+
+
+def _short(value: float) -> float | None:
+    """Four digits: more than anybody can read off."""
+    return None if pd.isna(value) else float(f"{value:.4g}")
+
+
+def _curve(curve: str, criterion: str) -> dict[str, str]:
+    drawn = DRAWN[curve]
+    return {
+        "name": label(curve, criterion),
+        "criterion": criterion,
+        "color": "currentColor" if drawn.color == BLACK else drawn.color,  # black would vanish in the dark
+        "marker": _path(MarkerStyle(drawn.marker)),
+    }
+
+
+def _path(marker: MarkerStyle) -> str:
+    """A marker of the figures as an SVG path, 2 wide or high."""
+    polygons = marker.get_path().transformed(marker.get_transform()).to_polygons()
+    corners = [np.asarray(polygon) for polygon in polygons]
+    size = max(np.abs(polygon).max() for polygon in corners)
+    return "".join(f"M{'L'.join(f'{x:.2g},{-y:.2g}' for x, y in polygon / size)}Z" for polygon in corners)

@@ -1,0 +1,128 @@
+"""What a figure shows, in words computed from what was drawn: for those who cannot see it.
+
+A notebook keeps them beside the picture, and its page has them as alt text.
+"""
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+MOST = 12  # curves or bars of one panel that are described one by one
+LARGE = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6))
+
+
+def describe(figure: Figure) -> str:
+    """A sentence a panel: what is against what, and of every curve the ends and the lowest point."""
+    panels = [ax for ax in figure.axes if ax.axison and ax.get_label() != "<colorbar>"]
+    sentences = [figure.get_suptitle(), *(_panel(ax) for ax in panels)]
+    if pictures := [ax for ax in figure.axes if ax.images]:
+        titles = ", ".join(filter(None, (ax.get_title() for ax in pictures)))
+        sentences.append(f"{_count(len(pictures), 'picture')}{': ' if titles else ''}{titles}")
+    return ". ".join(sentence.rstrip(".") for sentence in sentences if sentence) + "."
+
+
+def show_descriptions() -> None:
+    """Have IPython, if it runs, keep the description of every figure that it shows, as `alt`."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell:
+        formatter = shell.display_formatter.mimebundle_formatter
+        formatter.for_type(Figure, lambda figure, **_: ({}, {"image/png": {"alt": describe(figure)}}))
+
+
+def _panel(ax: Axes) -> str:
+    axes = " against ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+    head = ": ".join(filter(None, (ax.get_title(), axes)))
+    parts = list(_parts(ax))
+    more = f"; and {len(parts) - MOST} more" if len(parts) > MOST else ""
+    return f"{head or 'A panel'}: {'; '.join(parts[:MOST])}{more}" if parts else ""
+
+
+def _parts(ax: Axes) -> Iterator[str]:
+    """Everything that was drawn and has numbers; lines without a name only where none has one."""
+    for drawn in [*ax.containers, *ax.collections]:
+        if isinstance(drawn, BarContainer):
+            yield _bars(drawn, ax)
+        elif isinstance(drawn, QuadMesh):
+            yield _mesh(drawn, ax)
+    named = [line for line in ax.lines if _name(line)]
+    points = [drawn for drawn in ax.collections if isinstance(drawn, PathCollection)]
+    for drawn in [*(named or ax.lines), *points]:
+        data = drawn.get_data() if isinstance(drawn, Line2D) else np.transpose(drawn.get_offsets())
+        x, y = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
+        there = np.isfinite(x) & np.isfinite(y)
+        if there.any():
+            yield _name(drawn) + _series(x[there], y[there], ax)
+
+
+def _bars(bars: BarContainer, ax: Axes) -> str:
+    heights = [bar.get_height() for bar in bars]
+    names = _names(ax.xaxis)
+    if len(heights) == len(names) <= MOST:
+        return _name(bars) + ", ".join(
+            f"{name} {_short(high)}" for name, high in zip(names, heights, strict=True)
+        )
+    return f"{_name(bars)}{len(heights)} bars from {_short(min(heights))} to {_short(max(heights))}"
+
+
+def _mesh(mesh: QuadMesh, ax: Axes) -> str:
+    """A table in colours, and its lowest row."""
+    values: np.ma.MaskedArray = np.ma.asarray(mesh.get_array())
+    least, names = values.mean(axis=1).argmin(), _names(ax.yaxis)
+    where = names[least] if len(names) == len(values) else f"number {least + 1}"
+    unit = mesh.colorbar.ax.get_ylabel() if mesh.colorbar else ""
+    return (
+        f"{unit + ', ' if unit else ''}{len(values)} rows by {values.shape[1]} columns, from "
+        f"{_short(values.min())} to {_short(values.max())}, lowest on average in row {where}"
+    )
+
+
+def _series(x: np.ndarray, y: np.ndarray, ax: Axes) -> str:
+    """From left to right, and where it is lowest; where the rows have names, from end to end of its row."""
+    if (rows := _names(ax.yaxis)) and np.ptp(y) == 0:
+        return f"{_said(y[0], ax.yaxis, rows)} from {_short(x.min())} to {_short(x.max())}"
+    columns = _names(ax.xaxis)
+    first, last, least = int(x.argmin()), int(x.argmax()), int(y.argmin())
+
+    def point(i: int) -> str:
+        return f"{_short(y[i])} at {_said(x[i], ax.xaxis, columns)}"
+
+    if len(x) == 1:
+        return point(0)
+    lowest = "" if y[least] in (y[first], y[last]) else f", lowest {point(least)}"
+    return f"{len(x)} points, from {point(first)} to {point(last)}{lowest}"
+
+
+def _names(axis: Axis) -> list[str]:
+    """What stands along an axis that has names and no numbers."""
+    if not isinstance(axis.get_major_formatter(), FuncFormatter | FixedFormatter):
+        return []
+    return [text.get_text().replace("\n", " ") for text in axis.get_ticklabels()]
+
+
+def _said(value: float, axis: Axis, names: list[str]) -> str:
+    return names[np.abs(axis.get_majorticklocs() - value).argmin()] if names else _short(value)
+
+
+def _name(drawn: Line2D | PathCollection | BarContainer) -> str:
+    label = str(drawn.get_label())
+    return "" if label.startswith("_") else f"{label}: "
+
+
+def _count(n: int, one: str) -> str:
+    return f"{n} {one}{'' if n == 1 else 's'}"
+
+
+def _short(value: float) -> str:
+    """0.25, 1,154, 6.59 million: as it is read out."""
+    for name, unit in LARGE:
+        if abs(value) >= unit:
+            return f"{value / unit:.3g} {name}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,0 +1,104 @@
+"""A page to read beside an executed notebook: one HTML file that fetches nothing.
+
+Equations are MathML, pictures and style are inside, and it is light or dark as the reader's screen is.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jinja2 import pass_context
+from latex2mathml.converter import convert
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from pygments.formatters import HtmlFormatter
+
+from horticulture import files
+
+TEMPLATE = Path(__file__).parent / "page"
+LIGHT, DARK = "default", "github-dark"  # styles of Pygments
+WIDGET = (
+    "application/vnd.jupyter.widget-view+json"  # without a kernel, only what else a widget shows of itself
+)
+SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", WIDGET, "text/plain"]
+
+
+def write(source: Path) -> Path:
+    """The page of an executed notebook or of a Markdown text, beside it; whole or not there."""
+    text = source.read_text()
+    if source.suffix == ".md":
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    else:
+        notebook = nbformat.reads(text, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _needs_kernel(output)]
+    heading = re.search(r"^# (.*)$", "\n".join(cell.source for cell in notebook.cells), re.MULTILINE)
+    resources = {"title": heading[1] if heading else source.stem, "style": _style()}
+    page, _ = _Exporter().from_notebook_node(notebook, resources=resources)
+    target = source.with_suffix(".html")
+    files.write(target, page)
+    return target
+
+
+def _needs_kernel(output: nbformat.NotebookNode) -> bool:
+    """Whether nothing is left of an output without its widget, which is taken out of it."""
+    return bool(output.get("data", {}).pop(WIDGET, None)) and output.data.keys() <= {"text/plain"}
+
+
+@cache
+def _style() -> str:
+    light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in (LIGHT, DARK))
+    return (
+        f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{(TEMPLATE / 'page.css').read_text()}"
+    )
+
+
+class _Renderer(IPythonRenderer):
+    """Markdown whose equations are MathML, and whose links lead to pages."""
+
+    def block_math(self, body: str) -> str:
+        return convert(body, display="block")
+
+    def inline_math(self, body: str) -> str:
+        return convert(body)
+
+    def heading(self, text: str, level: int, **_: Any) -> str:
+        attributes: dict[str, Any] = {"id": _anchor(re.sub("<.*?>", "", text))}
+        return super().heading(text, level, **attributes)
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """To another notebook or text: its page. To any other file: none, for a page is handed on alone."""
+        if re.match(r"\w+:|#", url):
+            return super().link(text, url, title)
+        path, _, anchor = url.partition("#")
+        if not re.fullmatch(r"[\w-]+\.(ipynb|md)", path):
+            return text
+        return super().link(text, f"{Path(path).stem}.html{'#' if anchor else ''}{anchor}", title)
+
+
+def _anchor(heading: str) -> str:
+    """The name by which a heading is linked, as code forges make it."""
+    return re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+
+
+class _Exporter(HTMLExporter):
+    def __init__(self) -> None:
+        super().__init__(
+            template_name=TEMPLATE.name,
+            extra_template_basedirs=[str(TEMPLATE.parent)],
+            exclude_input_prompt=True,
+            exclude_output_prompt=True,
+            exclude_anchor_links=True,
+        )
+
+    def default_filters(self) -> Iterator[tuple[str, Any]]:
+        yield from super().default_filters()
+        yield "markdown2html", pass_context(lambda _, source: _to_html(source))
+
+
+def _to_html(markdown: str) -> str:
+    return MarkdownWithMath(_Renderer(escape=False, exclude_anchor_links=True)).render(markdown)

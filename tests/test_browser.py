@@ -1,0 +1,358 @@
+"""What people see, in a real browser: the explorer moved by key, by mouse and by touch; pages read."""
+
+import base64
+import io
+import re
+import shutil
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import nbformat
+import pandas as pd
+import pytest
+from playwright.sync_api import expect
+
+from horticulture.analysis import explorer
+from horticulture.study import pages, parameters
+from tests import browser
+from tests.benchmarks import moves
+from tests.test_explorer import WHOLE, pruned, scratch
+
+NO_BROWSER = browser.missing()
+pytestmark = pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
+
+ROUNDS = 40
+NARROW = WHOLE.with_widths((8, 16, 32))
+# Every text, with the colour behind it: contrast as the WCAG count it.
+CONTRAST = """() => {
+  const light = color => {
+    const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = color.map(v => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const parts = color => color.match(/[\\d.]+/g).map(Number).concat(1).slice(0, 4);
+  const over = ([r, g, b, a], below) => [r, g, b].map((v, i) => a * v + (1 - a) * below[i]);
+  const paper = matchMedia("(prefers-color-scheme: dark)").matches ? [18, 18, 18] : [255, 255, 255];
+  const above = node => node.parentElement ?? node.getRootNode().host;
+  const behind = node => {
+    const own = parts(getComputedStyle(node).backgroundColor);
+    return own[3] == 1 ? own.slice(0, 3) : over(own, above(node) ? behind(above(node)) : paper);
+  };
+  const faint = node => node ? +getComputedStyle(node).opacity * faint(above(node)) : 1;
+  const found = [];
+  const walk = root => {
+    for (const node of root.querySelectorAll("*")) {
+      if (node.shadowRoot) walk(node.shadowRoot);
+      const text = [...node.childNodes].filter(one => one.nodeType == 3).map(one => one.data.trim()).join("");
+      if (!text || !node.getClientRects().length || node.matches("style, script, option")) continue;
+      const style = getComputedStyle(node), below = behind(node);
+      const [r, g, b, a] = parts(node instanceof SVGElement ? style.fill : style.color);
+      const [one, other] = [light(over([r, g, b, a * faint(node)], below)), light(below)];
+      const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+      if (contrast < 4.5) found.push(`${contrast.toFixed(1)} ${text.slice(0, 40)}`);
+    }
+  };
+  walk(document);
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A page with the explorer of two pruning runs of forty rounds and a narrower network."""
+    first = [(-1, -1, None, 9.0), *((2, n, 0.5, 9 + n / 10) for n in range(1, ROUNDS + 1))]
+    second = [(-1, -1, None, 9.5), *((n % 2 + 1, n, 0.5, 9 + n / 20) for n in range(1, ROUNDS + 1))]
+    frames = [pruned(0, first), pruned(1, second)]
+    others = pd.DataFrame([scratch("width", NARROW, 11.0, latency_1=2.5)])
+    shapes = {NARROW.id: NARROW} | frames[0][2] | frames[1][2]
+    timed = [frames[0][1].assign(latency_1=lambda rows: 4 - rows["round"] / 40), frames[1][1]]
+    shown = explorer.from_frames(
+        pd.concat([*timed, others], ignore_index=True), pd.concat([found[0] for found in frames]), shapes
+    )
+    path = tmp_path_factory.mktemp("explorer") / "explorer.html"
+    path.write_text(
+        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Explorer</title>"
+        "<meta name=viewport content='width=device-width'><meta name=color-scheme content='light dark'>"
+        f"<body style='height: 2000px'>{shown.html}"
+    )
+    return path
+
+
+@pytest.fixture
+def opened(chromium, study):
+    with browser.Opened(chromium) as found:
+        found.go(study)
+        yield found
+    assert (found.refused, found.errors) == ([], [])
+
+
+@pytest.fixture
+def page(opened):
+    return opened.page
+
+
+def heights(page, style="left"):
+    """Of the bars, in channels of the whole network's widest group."""
+    found = [float(bar.get_attribute("height")) for bar in page.locator(f"rect.{style}").all()]
+    widest = max(float(bar.get_attribute("height")) for bar in page.locator("rect.whole").all())
+    return [round(64 * height / widest) for height in found]
+
+
+def choice(page, name):
+    return page.get_by_role("combobox", name=name)
+
+
+def said(page):
+    return page.get_by_role("slider").get_attribute("aria-valuetext")
+
+
+def spot(page, which="circle.at:not(.beside)"):
+    """Where the point is on the curves."""
+    box = page.locator(which).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_the_keys_move_the_network_and_its_point(page):
+    slider = page.get_by_role("slider", name="round")
+    slider.focus()
+    assert heights(page) == [16, 32, 44]  # it begins in the middle
+    assert said(page).startswith("round 20 of 40: ")
+    before = spot(page)
+    slider.press("ArrowRight")
+    assert heights(page) == [16, 32, 43]
+    assert re.match(r"round 21 of 40: [\d,]+ \(\d+ %\) parameters, test error 11.1 %; removed last: "
+                    r"channel 21 of group 3.1, saliency 0.500$", said(page))  # fmt: skip
+    assert spot(page)[0] < before[0]  # fewer parameters
+    assert spot(page)[1] < before[1]  # a higher error
+    slider.press("Home")
+    assert heights(page) == [16, 32, 64]
+    assert said(page).endswith("removed last: nothing yet")
+    slider.press("End")
+    assert heights(page) == [16, 32, 24]
+
+
+def test_the_group_that_lost_a_channel_is_framed(page):
+    frame, bars = page.locator("rect.lost"), page.locator("rect.left")
+    assert abs(frame.bounding_box()["x"] - bars.nth(2).bounding_box()["x"]) < 5
+    page.get_by_role("slider").press("Home")
+    expect(frame).to_be_hidden()
+
+
+def test_the_slider_and_the_point_are_dragged(page):
+    box = page.get_by_role("slider").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.9 * box["width"], middle, steps=4)
+    page.mouse.up()
+    assert heights(page)[2] == pytest.approx(64 - 36, abs=1)
+    page.get_by_role("slider").press("End")
+    x, y = spot(page)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 500, y, steps=4)  # beyond the end: the whole network has most parameters
+    page.mouse.up()
+    assert said(page).startswith("round 0 of 40")
+
+
+def test_it_plays_to_the_end_and_can_be_stopped(page):
+    page.get_by_role("slider").press("Home")
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("slider")).not_to_have_js_property("value", "0")
+    page.get_by_role("button", name="Pause").click()
+    stopped = said(page)
+    assert not stopped.startswith(("round 0 ", "round 40 "))
+    page.evaluate("() => new Promise(done => setTimeout(done, 250))")  # two rounds at this pace
+    assert said(page) == stopped
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=10_000)
+    assert said(page).startswith("round 40 ")
+
+
+def test_another_run_is_shown_at_the_nearest_place_on_the_axis(page):
+    assert heights(page, "other") == heights(page) == [16, 32, 44]  # nothing beside: the same again
+    choice(page, "beside it").select_option(label="fisher, seed 1")
+    # 20 channels of the third group cost as much as 26 of the second and third in turns
+    below = heights(page, "other")
+    assert below[0] == 16
+    assert below[1] < 32
+    assert below[2] > 44
+    assert "beside it fisher, seed 1, round 2" in said(page)
+    choice(page, "against").select_option(label="round")
+    assert heights(page, "other") == [16, 22, 54]
+    assert spot(page, "circle.beside")[0] == pytest.approx(spot(page)[0], abs=0.5)
+    assert page.locator("path.course").count() == 2
+
+
+def test_another_run_is_taken_apart(page):
+    choice(page, "pruning by").select_option(label="fisher, seed 1")
+    assert heights(page) == [16, 22, 54]
+    assert choice(page, "beside it").locator("option").all_text_contents()[1] == "fisher, seed 0"
+
+
+def test_pointing_at_a_network_shows_its_widths_and_a_press_keeps_it(page):
+    mark = page.locator("path.network")
+    mark.hover()
+    assert heights(page, "other") == list(NARROW.widths)
+    expect(page.locator("dl")).to_contain_text(f"{NARROW.params:,}")
+    expect(page.locator(".shape + figcaption")).to_contain_text(
+        f"below: narrower from scratch: {NARROW.params:,}"
+    )
+    page.mouse.move(5, 5)
+    assert heights(page, "other") == heights(page)
+    mark.click()
+    page.mouse.move(5, 5)
+    assert heights(page, "other") == list(NARROW.widths)
+    assert said(page).endswith(
+        f"{NARROW.params / WHOLE.params:.0%}".replace("%", " %) parameters, test error 11.0 %")
+    )
+    mark.click()
+    page.mouse.move(5, 5)
+    assert heights(page, "other") == heights(page)
+
+
+def test_the_axis_is_chosen_and_that_of_times_does_not_begin_at_zero(page):
+    before = spot(page)
+    choice(page, "against").select_option(label="latency of a batch of 1 (ms)")
+    assert spot(page)[0] != before[0]
+    assert spot(page)[1] == pytest.approx(before[1], abs=0.5)
+    ticks = page.locator(".curve text[text-anchor=middle]").all_text_contents()
+    assert float(ticks[0]) > 2
+    expect(page.locator("dl")).to_contain_text("3.50 ms")
+    choice(page, "beside it").select_option(label="fisher, seed 1")  # nobody timed it
+    assert page.locator("circle.at:visible").count() == 1
+    expect(page.locator("dl")).to_contain_text("not timed")
+
+
+def test_a_finger_keeps_a_network_and_moves_the_point(chromium, study):
+    with browser.Opened(chromium, width=380, touch=True) as opened:
+        page = opened.go(study)
+        x, y = spot(page, "path.network")
+        page.touchscreen.tap(x + 8, y + 8)  # fingers are wide
+        assert heights(page, "other") == list(NARROW.widths)
+        right = page.locator(".curve").bounding_box()
+        page.touchscreen.tap(right["x"] + right["width"] - 8, y - 60)
+        assert said(page).startswith("round 0 ")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_it_can_be_read_in_the_light_in_the_dark_and_on_a_phone(chromium, study, dark):
+    with browser.Opened(chromium, width=380, dark=dark) as opened:
+        page = opened.go(study)
+        choice(page, "beside it").select_option(label="fisher, seed 1")
+        assert (page.locator("[data-study]").get_attribute("dark") is not None) == dark
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == 380
+
+
+def test_it_follows_a_page_that_is_made_dark_by_itself_as_jupyterlab_is(page):
+    element = page.locator("[data-study]")
+    assert element.get_attribute("dark") is None
+    page.evaluate("document.body.style.cssText += '; color: #ddd; background: #111'")
+    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+    expect(element).to_have_attribute("dark", "")
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_without_scripts_the_still_picture_and_its_words_stay(chromium, study):
+    with browser.Opened(chromium, scripts=False) as opened:
+        picture = opened.go(study).get_by_role("img")
+        expect(picture).to_be_visible()
+        assert picture.get_attribute("alt").startswith("Pruning by fisher, seed 0, after 20 of 40 rounds: ")
+        assert picture.bounding_box()["width"] > 300
+
+
+def test_a_move_at_1300_rounds_and_163_groups_is_painted_within_50_ms(chromium):
+    """The fastest quarter: the others tell how busy the machine is."""
+    took = moves.measure(chromium)
+    assert sorted(took)[len(took) // 4] < 50
+
+
+# --- pages -----------------------------------------------------------------------------------------------
+
+
+def executed(source, data, about=None):
+    output = nbformat.v4.new_output("display_data", data=data, metadata=about or {})
+    return nbformat.v4.new_code_cell(source, outputs=[output], execution_count=1)
+
+
+def wide_figure():
+    """Three panels side by side, as a notebook keeps them."""
+    figure, _ = plt.subplots(1, 3, figsize=(14, 4))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory, study):
+    """The pages of the five notebooks and of their texts, and one with all that is wide or moves."""
+    folder = tmp_path_factory.mktemp("book")
+    table = pd.DataFrame({f"column {n}": ["a verdict in words"] for n in range(12)}).to_html()
+    wide = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(
+                "# Wide\n\n$$" + " + ".join(f"x_{{{n}}}^2" for n in range(40)) + "$$"
+            ),
+            executed("x = " + " + ".join(map(str, range(100))), {"text/html": table, "text/plain": ""}),
+            executed("plot()", {"image/png": wide_figure()}, {"image/png": {"alt": "three panels"}}),
+            executed("explore()", {"text/html": study.read_text().partition("px'>")[2]}),
+        ]
+    )
+    nbformat.write(wide, folder / "00_wide.ipynb")
+    pages.write(folder / "00_wide.ipynb")
+    for source in [*parameters.notebooks(), *parameters.notebooks()[0].parent.glob("*.md")]:
+        pages.write(shutil.copy(source, folder / source.name))
+    return folder
+
+
+PAGES = ["00_wide", *(path.stem for path in parameters.notebooks()), "glossary", "solutions"]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_whole_by_itself_and_is_read_on_a_phone(chromium, book, name, dark):
+    with browser.Opened(chromium, width=380, dark=dark) as opened:
+        page = opened.go(book / f"{name}.html")
+        assert page.evaluate("document.documentElement.scrollWidth") == 380
+        assert page.evaluate(CONTRAST) == []
+        assert "$$" not in page.inner_text("body")
+        assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    assert (opened.refused, opened.errors) == ([], [])
+
+
+def test_what_is_wide_is_moved_sideways_and_not_cut_or_made_tiny(chromium, book):
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(book / "00_wide.html")
+        for wide in ("pre", "table", ".output_area:has(.output_png)", "math[display=block]"):
+            inner, outer = page.locator(wide).first.evaluate("e => [e.scrollWidth, e.clientWidth]")
+            assert inner > outer
+            assert page.locator(wide).first.evaluate("e => getComputedStyle(e).overflowX") == "auto"
+        assert page.locator("img").first.bounding_box()["width"] > 550
+
+
+def test_the_explorer_moves_in_a_page(chromium, book):
+    with browser.Opened(chromium) as opened:
+        page = opened.go(book / "00_wide.html")
+        page.get_by_role("slider").press("End")
+        assert heights(page) == [16, 32, 24]
+
+
+def test_one_page_leads_to_the_next(chromium, book):
+    with browser.Opened(chromium) as opened:
+        page = opened.go(book / "01_train.html")
+        page.get_by_role("link", name="Prune").last.click()
+        expect(page).to_have_title(re.compile("Prune"))
+        page.get_by_role("link", name="Answers").click()
+        expect(page).to_have_url(re.compile("solutions.html#2-prune"))
+        assert page.locator("#2-prune".replace("#2", "#\\32 ")).is_visible()

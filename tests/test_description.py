@@ -1,0 +1,85 @@
+"""What a figure says of itself, by hand, and that a notebook keeps it."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from horticulture.analysis.figures import use_style
+from horticulture.analysis.figures.description import describe
+
+
+@pytest.fixture
+def ax():
+    figure, ax = plt.subplots()
+    yield ax
+    plt.close(figure)
+
+
+def test_a_curve_is_said_from_left_to_right_with_its_lowest_point(ax):
+    ax.plot([300_000, 100_000, 2_500_000], [9.0, 12.25, 9.5], label="pruned")
+    ax.plot([1], [14.0], label="whole")
+    ax.plot([1, 2], [0, 0])  # beside curves with a name, one without is an ornament
+    ax.set(title="Errors", xlabel="parameters", ylabel="test error (%)")
+    assert describe(ax.figure) == (
+        "Errors: test error (%) against parameters: pruned: 3 points, from 12.2 at 100,000 to 9.5 at 2.5 "
+        "million, lowest 9 at 300,000; whole: 14 at 1."
+    )
+
+
+def test_an_end_that_is_lowest_is_not_said_twice_and_what_is_no_number_not_at_all(ax):
+    ax.plot([0, 1, 2], [3, np.nan, 1])
+    assert describe(ax.figure) == "A panel: 2 points, from 3 at 0 to 1 at 2."
+    ax.lines[0].set_ydata([np.nan] * 3)
+    assert describe(ax.figure) == "."
+
+
+def test_bars_are_said_by_their_names(ax):
+    ax.bar([0, 1], [3, 4000.4], label="left")
+    ax.set_xticks([0, 1], ["1.1", "1.2\nlast"])
+    assert describe(ax.figure) == "A panel: left: 1.1 3, 1.2 last 4,000."
+    ax.clear()
+    ax.bar(range(20), range(20))
+    assert describe(ax.figure) == "A panel: 20 bars from 0 to 19."
+
+
+def test_columns_and_rows_with_names_are_said_by_them(ax):
+    ax.scatter([0.1, 1.1], [7, 6], label="tuned")
+    ax.set_xticks([0, 1], ["fisher", "l1"])
+    assert describe(ax.figure) == "A panel: tuned: 2 points, from 7 at fisher to 6 at l1."
+    ax.clear()
+    ax.plot([0.5, -0.25, 0.3], [1, 1, 1], "o")
+    ax.set_yticks([0, 1], ["fisher", "l1"])
+    assert describe(ax.figure) == "A panel: l1 from -0.25 to 0.5."
+
+
+def test_a_table_in_colours_has_its_ends_and_its_lowest_row(ax):
+    mesh = ax.pcolormesh([[1.0, 0.5], [0.25, 0.5], [1, 1]])
+    ax.set_yticks([0.5, 1.5, 2.5], ["1.1", "2.1", "3.1"])
+    ax.figure.colorbar(mesh, label="fraction kept")
+    assert describe(ax.figure) == (
+        "A panel: fraction kept, 3 rows by 2 columns, from 0.25 to 1, lowest on average in row 2.1."
+    )
+
+
+def test_pictures_are_counted_with_their_titles():
+    figure, axes = plt.subplots(1, 2)
+    for ax, title in zip(axes, "ab", strict=True):
+        ax.imshow([[0, 1]])
+        ax.set_title(title)
+        ax.axis("off")
+    assert describe(figure) == "2 pictures: a, b."
+    plt.close(figure)
+
+
+def test_a_notebook_keeps_what_a_figure_says_beside_its_picture(ax, monkeypatch):
+    shell = InteractiveShell()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    use_style()
+    ax.plot([1, 2], [3, 4])
+    _, about = shell.display_formatter.format(ax.figure)
+    assert about == {"image/png": {"alt": "A panel: 2 points, from 3 at 1 to 4 at 2."}}
