@@ -53,6 +53,7 @@ def test_columns_and_rows_with_names_are_said_by_them(ax):
     assert describe(ax.figure) == "A panel: tuned: 2 points, from 7 at fisher to 6 at l1."
     ax.clear()
     ax.plot([0.5, -0.25, 0.3], [1, 1, 1], "o")
+    ax.plot([0.2, 0.2], [0.7, 1.3])  # their mean
     ax.set_yticks([0, 1], ["fisher", "l1"])
     assert describe(ax.figure) == "A panel: l1 from -0.25 to 0.5."
 

@@ -58,8 +58,11 @@ def _parts(ax: Axes) -> Iterator[str]:
         data = drawn.get_data() if isinstance(drawn, Line2D) else np.transpose(drawn.get_offsets())
         x, y = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
         there = np.isfinite(x) & np.isfinite(y)
-        if there.any():
-            yield _name(drawn) + _series(x[there], y[there], ax)
+        x, y = x[there], y[there]
+        if len(x) and not (
+            _names(ax.yaxis) and np.ptp(y)
+        ):  # a line across rows that have names is an ornament
+            yield _name(drawn) + _series(x, y, ax)
 
 
 def _bars(bars: BarContainer, ax: Axes) -> str:
@@ -86,7 +89,7 @@ def _mesh(mesh: QuadMesh, ax: Axes) -> str:
 
 def _series(x: np.ndarray, y: np.ndarray, ax: Axes) -> str:
     """From left to right, and where it is lowest; where the rows have names, from end to end of its row."""
-    if (rows := _names(ax.yaxis)) and np.ptp(y) == 0:
+    if rows := _names(ax.yaxis):
         return f"{_said(y[0], ax.yaxis, rows)} from {_short(x.min())} to {_short(x.max())}"
     columns = _names(ax.xaxis)
     first, last, least = int(x.argmin()), int(x.argmax()), int(y.argmin())
