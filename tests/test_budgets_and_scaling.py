@@ -142,11 +142,9 @@ def test_a_shape_that_is_asked_for_twice_is_one_run(cut, found):
 
 def test_what_says_nothing_is_left_out_and_the_rest_is_named(cut, sparse, capsys):
     channels, weights = budgets.budget_points(ASKED, [cut]), budgets.budget_points(ASKED, [sparse])
-    # each stage of a WRN-10 has one block, and none of its groups selects channels: nothing to deal anew
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in told] == [
-        f"{budget} is left out for l1 −60 %, seed 1" for budget in ("shuffled", "reselected")
-    ]
+    # Each stage of a WRN-10 has one block: nothing to shuffle. That no group selects is known beforehand.
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("shuffled is left out for l1 −60 %, seed 1: ")
     without = ("compressed", "shuffled", "reselected")
     assert [member.curve for member in channels] == [budget for budget in ALL if budget not in without]
     left = [b for b in ALL if b not in ("sliced", "random-channels", "shuffled", "reselected")]

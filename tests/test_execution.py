@@ -216,6 +216,7 @@ PARAMETERS = {
     **{"epochs": 2, "lr": 0.1, "schedule": "one-cycle", "batch_size": 128},
     **{"rounds": 100, "criterion": "fisher", "steps": 10, "finetune_lr": 0.001},
     **{"curves": ["width", "uniform"], "sizes": [0.1, 1], "copycat_size": 0.5},
+    **{"weight_decay": 5e-4, "image_size": 0, "precision": "float32", "norms": "running", "norm_images": 2},
 }
 
 
@@ -223,13 +224,9 @@ PARAMETERS = {
     ("change", "said"),
     [
         ({"data": "clutterr"}, "did you mean 'clutter'"),
-        ({"images": -5}, "images must be 0"),
         ({"network": "wrn-11-1"}, "6n \\+ 4.*11"),
-        ({"epochs": 0}, "epochs must be positive"),
-        ({"schedule": "linear"}, "unknown schedule 'linear'"),
         ({"rounds": 113}, "rounds=113.*112 channels"),
         ({"criterion": "fischer"}, "did you mean 'fisher'"),
-        ({"finetune_lr": 0}, "lr must be positive"),
         ({"curves": ["with"]}, "did you mean 'width'"),
         ({"curves": ["width", "depth"]}, "no wide_resnet shallower than 10"),
         ({"sizes": [1, 1e-4]}, "no member of the family is as small as 8:"),
@@ -237,9 +234,6 @@ PARAMETERS = {
             {"curves": ["transferred"], "guide_network": "vgg-8-8"},
             "a profile of 5 stages does not fit a network of 3",
         ),
-        ({"sizes": [0.5, 50]}, "not 50"),
-        ({"copycat_size": 0}, "not 0"),
-        ({"seeds": ["zero"]}, "not 'zero'"),
         ({"device": "gpu"}, "no device 'gpu'"),
     ],
 )
@@ -288,22 +282,6 @@ def test_the_base_itself_begins_with_the_same_weights_every_time(png_folder, tmp
         assert torch.equal(weight, again[name])
         assert torch.equal(weight, described[name])
         assert not torch.equal(weight, other[name])
-
-
-def test_the_weights_are_saved_whole_or_not_at_all(outputs, monkeypatch):
-    """The rename is the last thing: what was there before stays until then."""
-    folder = runs.folder(BASE, outputs)
-    before = (folder / "weights.safetensors").read_bytes()
-
-    def fail(tensors, path):
-        Path(path).write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(loading, "save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
-        loading.save(execution.load(BASE, outputs), folder)
-    assert (folder / "weights.safetensors").read_bytes() == before
-    (folder / "weights.tmp").unlink()
 
 
 def test_data_that_changed_since_it_was_described_is_refused(tmp_path):

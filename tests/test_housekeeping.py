@@ -12,6 +12,7 @@ from horticulture import cli, files, runs
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import budgets, forecast, parameters, runner, scaling, study_files
 from horticulture.study.config import StudyConfig
+from tests.conftest import without_channel
 
 SMOKE = parameters.resolve_parameters(study_files.read("smoke"), {})
 
@@ -39,7 +40,7 @@ def write_removals(run: Run, outputs) -> None:
     shape, rows = run.architecture, []
     for round_ in range(run.recipe["rounds"] + 1):
         group = next(n for n, width in enumerate(shape.widths) if width > 1) if round_ else -1
-        shape = shape.without_channel(group) if round_ else shape
+        shape = without_channel(shape, group) if round_ else shape
         about = {"round": round_, "group": group, "channel": 0 if round_ else -1, "train_macs": round_}
         rows.append({**about, "architecture": shape.id, "params": shape.params, "macs": shape.macs})
     frame = pd.DataFrame(rows).reindex(columns=runs.REMOVAL_COLUMNS)

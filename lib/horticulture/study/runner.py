@@ -45,7 +45,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         print(f"{folder.name} is being run by {who}: waiting until it has ended", file=sys.stderr)
 
     with interruption.raised(), files.locked(folder / ".lock", say):
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
+        files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
         leftovers.remove(folder.rglob("*.tmp"))
         yield
 

@@ -182,7 +182,7 @@ def _show_interruptions_briefly() -> None:
 
 
 def _one_line(shell: Any, kind: type, error: BaseException, trace: Any, tb_offset: int | None = None) -> None:
-    shell._showtraceback(kind, error, [f"{kind.__name__}: {error or 'stopped; run the cell again'}"])
+    shell._showtraceback(kind, error, [f"{kind.__name__}: {str(error) or 'stopped; run the cell again'}"])
 
 
 def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
