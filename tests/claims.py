@@ -295,6 +295,11 @@ def gap(
     return signed(one - other)
 
 
+def above_whole(longer: float) -> str:
+    """How much higher the error of the tuned network of 20 % is than the whole one's, in `quick`: points."""
+    return signed(mean("test_error", "pruned-tuned", 0.2, longer) - mean("test_error", "whole", None, longer))
+
+
 def before_removals(study: str) -> float:
     """Mean test error of a pruning run's network after the fine-tuning before the first removal."""
     found = frame(study)
@@ -417,6 +422,8 @@ CLAIMS: dict[str, Callable[[], str]] = {
     **{f"gap.published.{params}": lambda params=params: published(params) for params in POST},  # type: ignore[misc]
     f"gap.{EVENING}.longer": lambda: gap(EVENING, 0.2, longer=2.0),
     "gap.quick.longer": lambda: gap("quick", 0.2, longer=2.0),
+    "tuned.whole.20": lambda: above_whole(1.0),
+    "tuned.whole.longer": lambda: above_whole(2.0),
     **{
         f"gap.{EVENING}.{curve}.{size}": partial(gap, EVENING, size / 100, curve)
         for curve in ("width", "bottleneck", "copycat")

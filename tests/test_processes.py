@@ -207,22 +207,26 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
     dead.wait()
     mine, folder = os.getpid(), tmp_path / "t"
     for pid in (dead.pid, mine):
-        (folder / f"horticulture.{pid}.abc").mkdir(parents=True)
-        (folder / f"horticulture.{pid}.abc" / "kernel.json").write_text("{}")
-    (folder / "another.json").write_text("{}")
+        (folder / f"horticulture.{pid}.abcdefgh").mkdir(parents=True)
+        (folder / f"horticulture.{pid}.abcdefgh" / "kernel.json").write_text("{}")
+    others = {"another.json", "horticulture.notes.txt", f"horticulture.{dead.pid}.zip"}
+    others |= {"horticulture.99999999999.abcdefgh", "horticulture.².abcdefgh"}
+    for name in others:
+        (folder / name).write_text("somebody's")
+    (folder / "horticulture.backup.old").mkdir()
     with leftovers.temporary_folder() as own:
         assert own.stat().st_mode & 0o077 == 0
         there = {path.name for path in folder.iterdir()}
-        assert there == {own.name, f"horticulture.{mine}.abc", "another.json"}
+        assert there == {own.name, f"horticulture.{mine}.abcdefgh", "horticulture.backup.old", *others}
     assert not own.exists()
 
     study = tmp_path / "study"
-    for name in ("study.json", f"study.json.{mine}.tmp", f"curves.json.{dead.pid}.tmp", "01_one.tmp"):
+    for name in ("study.json", f"study.json.{mine}.tmp", f"curves.json.{dead.pid}.tmp", "notes.tmp"):
         study.mkdir(exist_ok=True)
         (study / name).write_text("{}")
     with runner.exclusive(study):
         there = {path.name for path in study.iterdir() if not path.name.startswith(".")}
-        assert there == {"study.json", f"study.json.{mine}.tmp"}
+        assert there == {"study.json", f"study.json.{mine}.tmp", "notes.tmp"}
 
     run = runs.folder(TRAIN, tmp_path)
     run.mkdir(parents=True)

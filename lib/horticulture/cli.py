@@ -1,7 +1,6 @@
 """The `horticulture` command, thin over the rest. Exit codes: 1 a notebook failed, 2 bad input."""
 
 import argparse
-import glob
 import os
 import sys
 from pathlib import Path
@@ -33,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.command(options)
     except InputError as error:
-        print(f"horticulture: {error}", file=sys.stderr)
+        print(f"horticulture: {_printable(str(error))}", file=sys.stderr)
         return 2
     except NotebookError as error:
         print(f"horticulture: {error}", file=sys.stderr)
@@ -47,6 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
         return 130
+
+
+def _printable(text: str) -> str:
+    """One line without control characters, which a stranger's study file could hold."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -87,12 +91,16 @@ def _run(options: argparse.Namespace) -> int:
 
 def _located(settled: dict[str, Any]) -> dict[str, Any]:
     """With image folders as paths from the root: notebooks run in another place than the command."""
-    found = dict(settled)
+    located = dict(settled)
     for name in ("data", "guide_data"):
-        kind, _, path = found[name].partition(":")
-        if kind == "folder" and not Path(path).expanduser().is_absolute():
-            found[name] = f"folder:{Path.cwd() / path}"
-    return found
+        kind, _, path = located[name].partition(":")
+        try:
+            known = Path(path).expanduser().is_absolute()
+        except RuntimeError as error:  # ~ of nobody
+            raise InputError(f"{name}={located[name]}: no such home folder") from error
+        if kind == "folder" and not known:
+            located[name] = f"folder:{Path.cwd() / path}"
+    return located
 
 
 def _studies(options: argparse.Namespace) -> int:
@@ -139,8 +147,11 @@ def _folders(name: str, outputs: Path) -> list[Path]:
     """Of a study, or of its parts: by its file, or as it was called when it was run."""
     if study_files.is_file(name) or name in study_files.studies():
         return [outputs / part.name for part in study_files.read(name).expand_parts()]
-    parts = sorted(path.parent for path in outputs.glob(f"{glob.escape(name)}-*/results.csv"))
-    return [outputs / name] if (outputs / name).is_dir() else parts
+    if (outputs / name).is_dir():
+        return [outputs / name]
+    return sorted(
+        path.parent for path in outputs.glob("*/results.csv") if path.parent.name.startswith(f"{name}-")
+    )
 
 
 def _clean(options: argparse.Namespace) -> int:

@@ -135,7 +135,7 @@ def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architectu
     and for numbers beyond `DEEPEST` and `WIDEST`.
     """
     for pattern, family in NAME_PATTERNS.values():
-        if match := re.fullmatch(pattern, str(name)):
+        if match := re.fullmatch(pattern, str(name), re.ASCII):
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
             if numbers[0] > DEEPEST or max(numbers) > WIDEST:
                 most = f"depths go to {DEEPEST:,} and widths to {WIDEST:,}"

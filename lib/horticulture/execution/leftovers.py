@@ -1,33 +1,37 @@
 """What killed processes left behind, told by the process number in its name, and removed by the next one."""
 
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
+FILE = re.compile(r".+\.([0-9]{1,7})\.tmp")  # what `files.write` has under way
+FOLDER = re.compile(r"horticulture\.([0-9]{1,7})\.\w{8}")  # what `temporary_folder` makes
+
 
 def remove(paths: Iterable[Path]) -> None:
-    """Remove those of these files and folders, called `NAME.PID.REST`, whose process has ended.
+    """Remove those of these files and folders that a process of this account made and that has ended.
 
-    One without a number goes too: it was written under a lock that the caller has now.
+    Anything else, whatever it is called, is somebody's and stays.
     """
     for path in paths:
-        pid = path.name.split(".")[-2]
-        if pid.isdigit() and psutil.pid_exists(int(pid)):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)  # it may be another person's
-        else:
-            path.unlink(missing_ok=True)
+        with suppress(OSError):  # another process is removing it as well
+            about = path.lstat()
+            made = (FOLDER if stat.S_ISDIR(about.st_mode) else FILE).fullmatch(path.name)
+            if made is None or about.st_uid != os.getuid() or psutil.pid_exists(int(made[1])):
+                continue
+            shutil.rmtree(path) if stat.S_ISDIR(about.st_mode) else path.unlink()
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder that nobody else can enter, for the time of a `with`; those of ended processes are removed."""
-    remove(Path(tempfile.gettempdir()).glob("horticulture.*.*"))
+    remove(Path(tempfile.gettempdir()).glob("horticulture.*"))
     with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.") as folder:
         yield Path(folder)

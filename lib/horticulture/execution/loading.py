@@ -130,7 +130,7 @@ def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, whe
         )
     if evaluation.weights_digest(network) == row["digest"]:
         return
-    about = (runs.result(run, outputs) or {})["about"]
+    about = runs.finished(run, outputs)["about"]
     if hardware.same_bits(about, where):
         raise InputError(f"{run}: the replay of round {row['round']} has other weights than were recorded")
     warnings.warn(

@@ -80,7 +80,7 @@ def execute_all(
             progress.update(len(todo), f"{there} of {len(wanted)} were there already" if there else "")
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
-    return [runs.result(run, outputs) or {} for run in wanted]
+    return [runs.finished(run, outputs) for run in wanted]
 
 
 def cost(run: Run) -> int:

@@ -5,7 +5,7 @@ the last channel of a group takes the block with it, and what a later norm of th
 constant, goes too. So it is in a ResNet, whose branch ends with a norm, and in a PreResNet for the selection
 and the first convolution. In a Wide ResNet, and for the second convolution of a PreResNet, no norm follows
 and the cut is exact; in the other families a group keeps a channel. Choosing what to cut is not done here
-(see `pruning`).
+(see `pruner`).
 """
 
 from collections.abc import Callable

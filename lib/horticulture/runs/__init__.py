@@ -30,6 +30,7 @@ from horticulture.runs.results import (
 from horticulture.runs.run import (
     VERSION,
     Run,
+    finished,
     folder,
     metrics,
     outputs_folder,
@@ -55,6 +56,7 @@ __all__ = [
     "architectures",
     "collect",
     "collect_removals",
+    "finished",
     "folder",
     "metrics",
     "nearest_round",

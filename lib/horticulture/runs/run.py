@@ -86,7 +86,18 @@ def folder(run: Run, outputs: Path) -> Path:
 
 def result(run: Run, outputs: Path) -> dict | None:
     """What a finished run found, or None. Raises CorruptFileError if the file is there but damaged."""
-    return _result(folder(run, outputs))
+    content = _result(folder(run, outputs))
+    if content is not None and content.get("key", run.key) != run.key:
+        raise CorruptFileError(folder(run, outputs) / RESULT)
+    return content
+
+
+def finished(run: Run, outputs: Path) -> dict:
+    """What a run found. Raises InputError if it is not finished."""
+    content = result(run, outputs)
+    if content is None:
+        raise InputError(f"{run} is not finished: run the study again")
+    return content
 
 
 def _result(where: Path) -> dict | None:
@@ -101,10 +112,7 @@ def _result(where: Path) -> dict | None:
 
 def metrics(run: Run, outputs: Path) -> dict:
     """What a finished run measured. Raises InputError if it is not finished."""
-    finished = result(run, outputs)
-    if finished is None:
-        raise InputError(f"{run} is not finished: run the study again")
-    return finished["metrics"]
+    return finished(run, outputs)["metrics"]
 
 
 def write_result(run: Run, outputs: Path, metrics: dict, about: dict, names: Iterable[str] = ()) -> dict:

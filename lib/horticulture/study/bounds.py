@@ -105,12 +105,17 @@ def device(name: str, value: Any) -> None:
         raise InputError(f"no device {value!r} here: choose from auto, cpu, cuda and cuda:NUMBER")
 
 
+def is_address(value: Any) -> bool:
+    """Whether it has the form of a Dask scheduler's address."""
+    return bool(re.fullmatch(r"(tcp|tls|ws|wss|ucx)://[\w.\[\]:-]+:[0-9]{1,5}", str(value), re.ASCII))
+
+
 channel_criteria = one_of(  # those that can be held against the truth, channel by channel
     [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed],
     "criterion of single channels",
 )
-positive = number("above 0", lambda x: x > 0)
-not_negative = number("of 0 or more", lambda x: x >= 0)
+positive = number("above 0 and at most 1,000", lambda x: 0 < x <= 1000)
+not_negative = number("of 0 or more and at most 1,000", lambda x: 0 <= x <= 1000)
 share = number("above 0 and at most 1", lambda x: 0 < x <= 1)  # of the parameters of the whole network
 text = within("a text", lambda value: isinstance(value, str))
 
@@ -118,8 +123,8 @@ BOUNDS: dict[str, Bound] = {
     "study": lambda name, value: check_name(value),
     "outputs": text,
     "device": device,
-    "workers": whole(0, 1000),
-    "cluster": text,
+    "workers": whole(0, 256),
+    "cluster": optional(within("the address of a Dask scheduler, such as tcp://host:8786", is_address), ""),
     # 01
     "data": text,
     "images": optional(whole(2), 0),

@@ -141,13 +141,15 @@ def read_yaml(text: str, what: str) -> Any:
 def read_file(path: Path) -> Any:
     """The plain literal in a YAML file. Raises InputError for any other file, and for one too large."""
     try:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for whoever writes into it
+            raise InputError(f"study file {path} is not a regular file")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise InputError(f"study file {path} has more than {LARGEST:,} bytes")
         return read_yaml(content.decode("utf-8-sig"), f"study file {path}")
-    except FileNotFoundError as error:
-        raise InputError(f"no study file {path}") from error
+    except OSError as error:
+        raise InputError(f"no study file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"study file {path} is not in UTF-8: save it so") from error
 

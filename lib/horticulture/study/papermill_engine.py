@@ -35,7 +35,7 @@ class _Client(PapermillNotebookClient):
     folder: Path  # for what kernel and client share
 
     def create_kernel_manager(self) -> Any:
-        """A kernel without open ports: its sockets are files in a folder that nobody else can enter.
+        """A kernel that listens to no port: its sockets are files in a folder that nobody else can enter.
 
         Where that cannot be, it listens on this machine alone, as Jupyter's kernels do.
         """

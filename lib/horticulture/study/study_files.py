@@ -15,6 +15,7 @@ from horticulture.study import literals
 ENTRIES = ("about", "seconds", "parameters", "parts")
 RESERVED = ("runs", "reference")  # folders under outputs that are no studies
 LONGEST = 200  # bytes of a study's name
+PARTS = 50  # of a study
 RENAMED = {  # parameters, as the folders of earlier versions call them
     "tune_lr": "finetune_lr",
     "tune_epochs": "finetune_epochs",
@@ -82,6 +83,8 @@ def read(name: str) -> Study:
         raise InputError(f"study file {path}: seconds must hold a number above 0 for each notebook")
     if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
         raise InputError(f"study file {path}: parts must hold parameters by the name of the part")
+    if len(parts) > PARTS:
+        raise InputError(f"study file {path} has {len(parts):,} parts, and {PARTS} are the most")
     study = Study(path.stem, about, content["parameters"], seconds, parts)
     for part in study.expand_parts():
         check_name(part.name, f"study file {path}: name")

@@ -94,7 +94,7 @@ class TrainingRecipe(Recipe):
             check_choice(self.penalty, PENALTIES, "penalty")
         self.check("lr", "batch_size")
         if self.epochs < 0:  # 0: measured as it is
-            raise InputError(f"epochs must be positive, not {self.epochs!r}")
+            raise InputError(f"epochs must be 0 or more, not {self.epochs!r}")
 
     def __str__(self) -> str:
         if not self.epochs:

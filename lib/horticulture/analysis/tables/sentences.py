@@ -50,18 +50,29 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
             "weights, so these results do not say which of the two is worth more."
         )
     curve, against = pairs[["curve", "against"]].iloc[0]
-    pairs = pairs[pairs["against"] == against]
-    pair, others = pairs[pairs["curve"] == curve], pairs[pairs["curve"] != curve]
-    cases, name, other = _by_case(pair), label(curve, epochs=epochs), label(against, epochs=epochs)
-    parts = [
-        f"**{_answer(cases)}** Compared: *{name}* with *{other}*.",
-        _lower_means(cases, name, other),
-    ]
-    if len(others) and pair["n"].max() >= statistics.FEWEST:
-        better, worse, _ = _decided(_by_case(others))
-        longer = label(others["curve"].iloc[0], epochs=epochs)
-        parts.append(f"By another budget, *{longer}*, it is better in {better} and worse in {worse}.")
-    return " ".join([*parts, _seeds(pair)])
+    pairs, other = pairs[pairs["against"] == against], label(against, epochs=epochs)
+    budgets = {name: _by_case(budget) for name, budget in pairs.groupby("curve", sort=False)}
+    first = pairs[pairs["curve"] == curve]
+    if len({_ahead(cases) for cases in budgets.values()}) > 1:
+        some = any(any(_decided(cases)) for cases in budgets.values())
+        answer = f"{'It' if some else 'Not decided, and which mean is lower'} depends on the budget."
+    else:
+        answer = _answer(budgets[curve])
+    parts = [f"**{answer}** Compared with *{other}*."]
+    for budget, cases in budgets.items():
+        name = label(budget, epochs=epochs)
+        better, worse, _ = _decided(cases)
+        if first["n"].max() >= statistics.FEWEST:
+            of = count(len(cases), "case")
+            parts.append(f"*{capitalize(name)}* is better in {better} and worse in {worse} of {of}.")
+        parts.append(_lower_means(cases, name, other))
+    return " ".join([*parts, _seeds(first)])
+
+
+def _ahead(cases: dict[str, pd.DataFrame]) -> bool:
+    """Whether the first side of the comparison has the lower mean in most cases."""
+    signs = [sign for case in cases.values() for sign in _signs(case)]
+    return signs.count(-1) > signs.count(1)
 
 
 def _answer(cases: dict[str, pd.DataFrame]) -> str:
