@@ -64,8 +64,7 @@ def undisturbed() -> tuple[power_cut.Tree, dict[str, object], float]:
             _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, errors
         check_watched(watched)
-        tree = {str(p.relative_to(outputs)): p.read_bytes() for p in outputs.rglob("*") if p.is_file()}
-        return tree, results(outputs), time.monotonic() - began
+        return power_cut.tree(outputs), results(outputs), time.monotonic() - began
 
 
 # --- trials ----------------------------------------------------------------------------------------------

@@ -1,13 +1,15 @@
 """Cut the power at a moment of a training and a pruning run, go on from what the disk had, and compare.
 
+The same with one bit of what the disk had altered, and with a disk that is full.
+
 What is certain to last is simulated: of a file what it held when it was last forced to the disk (fsync), a
 name once its folder was. Of whatever else happened a disk may have all, nothing, or some: each is tried.
-Checkpoints are written at every step here, so that one step may be lost. Or alter a bit of what
-the disk had.
+Checkpoints are written at every step here, so that one step may be lost.
 """
 
 import os
 import random
+import resource
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -142,29 +144,35 @@ def often_written() -> Iterator[None]:
         yield
 
 
-def go_on(tree: Tree) -> int:
+def go_on(files: Tree) -> int:
     """Go on from what a disk has; the results must be the same. Returns how many steps were done there."""
     _, expected = undisturbed()
     heard = [sum(STEPS)]
     with tempfile.TemporaryDirectory() as place, often_written():
-        plant(tree, Path(place))
+        plant(files, Path(place))
         make(Path(place), heard.append)
         assert killed.results(Path(place)) == expected
     return min(heard)  # where the first report stood, for it only grows from there
 
 
-def plant(tree: Tree, root: Path) -> None:
+def tree(root: Path) -> Tree:
+    """What is in the files of a folder."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def plant(files: Tree, root: Path) -> None:
     """Write these files."""
-    for path, content in tree.items():
+    for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
 
 
-def flip(tree: Tree, draw: random.Random) -> str:
+def flip(files: Tree, draw: random.Random) -> str:
     """Alter one bit of one of these files; returns which."""
-    path = draw.choice(sorted(path for path, content in tree.items() if content))
-    at = draw.randrange(len(tree[path]))
-    tree[path] = tree[path][:at] + bytes([tree[path][at] ^ 1 << draw.randrange(8)]) + tree[path][at + 1 :]
+    path = draw.choice(sorted(path for path, content in files.items() if content))
+    content, at = bytearray(files[path]), draw.randrange(len(files[path]))
+    content[at] ^= 1 << draw.randrange(8)
+    files[path] = bytes(content)
     return path
 
 
@@ -178,7 +186,34 @@ def trial(seed: int) -> str:
 def bit_trial(seed: int) -> str:
     """Alter one bit of what was on the disk at a moment: it must not change the results."""
     draw = random.Random(seed)
-    tree = dict(draw.choice([moment for moment in undisturbed()[0] if any(moment.certain.values())]).certain)
-    flip(tree, draw)
-    go_on(tree)
+    moment = draw.choice([moment for moment in undisturbed()[0] if any(moment.certain.values())])
+    flip(files := dict(moment.certain), draw)
+    go_on(files)
     return "survived"
+
+
+def full_trial(seed: int) -> str:
+    """The disk is full somewhere."""
+    fill(random.Random(seed).randrange(500_000))
+    return "survived"
+
+
+def fill(size: int) -> bool:
+    """Make both where no file can grow beyond so many bytes, as on a full disk, then go on with more room.
+
+    Returns whether the disk was full.
+    """
+    before, problem = resource.getrlimit(resource.RLIMIT_FSIZE), ""
+    with tempfile.TemporaryDirectory() as place, often_written():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            make(Path(place), lambda _: None)
+        except Exception as error:
+            problem = str(error)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        left = tree(Path(place))
+    assert "too large" in problem or not problem
+    assert not [path for path in left if path.endswith(".tmp")]  # it would be in the way
+    go_on(left)
+    return bool(problem)

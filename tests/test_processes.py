@@ -1,7 +1,6 @@
 """Several commands at once, commands that are stopped or killed, and a full disk: with real processes."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -17,9 +16,8 @@ from horticulture.execution import leftovers
 from horticulture.pruning import PruningRecipe
 from horticulture.study import runner
 from horticulture.training import TrainingRecipe
-from tests import commands, killed
+from tests import commands, killed, power_cut
 
-BIN = Path(sys.executable).parent
 CLUTTER_IMAGES = (96, 32, 32)
 pytestmark = pytest.mark.usefixtures("little_clutter")
 TRAIN = execution.train(
@@ -179,22 +177,6 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
 # --- a full disk -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def room():
-    """No file can grow beyond so many bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size or before[0], before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("size", [100, 3_000, 200_000, 400_000])
-def test_a_disk_that_is_full_in_the_middle_costs_nothing_but_time(tmp_path, room, size, monkeypatch):
-    monkeypatch.setattr(execution.checkpoints, "EVERY", 0.0)
-    execution.execute(PRUNE, tmp_path / "alone", "cpu")
-    room(size)
-    with pytest.raises(Exception, match="too large"):
-        execution.execute(PRUNE, tmp_path / "full", "cpu")
-    room(None)
-    execution.execute(PRUNE, tmp_path / "full", "cpu")
-    assert killed.results(tmp_path / "full") == killed.results(tmp_path / "alone")
-    assert not list((tmp_path / "full").rglob("*.tmp"))
+def test_a_disk_that_is_full_in_the_middle_costs_nothing_but_time(size):
+    assert power_cut.fill(size)
