@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import cache, partial
 from io import StringIO
 from pathlib import Path
@@ -28,24 +28,33 @@ SMOKE = ("run", "smoke", "-p", "device=cpu")
 SECONDS = 3600  # for one command, beside others on a busy machine
 
 
-def start(
-    *arguments: str | Path, limit: Callable[[], None] = lambda: None, **environment: str
-) -> subprocess.Popen:
-    """A `horticulture` command; `limit` is called in its process before it."""
-    return subprocess.Popen(
+@contextmanager
+def started(
+    *arguments: str | Path, before: Callable[[], object] = lambda: None, **environment: str
+) -> Iterator[subprocess.Popen]:
+    """A `horticulture` command, that is killed if it has not ended with the `with`.
+
+    before: called in its process.
+    """
+    process = subprocess.Popen(
         [BIN / "horticulture", *arguments],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=limit,
+        preexec_fn=before,
         start_new_session=True,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
-def smoke(outputs: Path, **more) -> subprocess.Popen:
+def smoke(outputs: Path, **more):
     """The command for a whole smoke study."""
-    return start(*SMOKE, "--outputs", outputs, **more)
+    return started(*SMOKE, "--outputs", outputs, **more)
 
 
 def results(outputs: Path) -> dict[str, object]:
@@ -59,8 +68,7 @@ def undisturbed() -> tuple[power_cut.Tree, dict[str, object], float]:
     """A smoke study that was left alone, but watched: its files, its results, and how long it took."""
     with tempfile.TemporaryDirectory() as place:
         outputs, watched, began = Path(place) / "outputs", Path(place) / "watched.txt", time.monotonic()
-        with watching(watched) as environment:
-            process = smoke(outputs, **environment)
+        with watching(watched) as environment, smoke(outputs, **environment) as process:
             _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, errors
         check_watched(watched)
@@ -78,29 +86,26 @@ def stop_trial(seed: int) -> str:
 
 def stop(how: str) -> None:
     """It leaves no worker and no kernel, no file in the temporary folder, and puts down what was done."""
+    heard = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # which `nohup` would have ignored
     with tempfile.TemporaryDirectory() as place:
         temporary, outputs = Path(place) / "t", Path(place) / "outputs"
         temporary.mkdir()
         longer = ("-p", "seeds=[0,1]", "-p", "epochs=2000", "-p", "workers=2", "--name", "busy")
-        # `nohup` would have it ignored
-        heard = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
-        process = start(*SMOKE, *longer, "--outputs", outputs, limit=heard, TMPDIR=str(temporary))
-        until(lambda: len(list(outputs.glob("runs/*/rows.jsonl"))) == 2, process)
-        family = psutil.Process(process.pid).children(recursive=True)
-        assert len(family) >= 3  # a kernel and two workers
-        (left,) = files_of(temporary)
-        assert left.name.startswith(f"horticulture.{process.pid}.")
-        now = time.time()
-        process.send_signal(getattr(signal, how))
-        _, errors = process.communicate(timeout=60)
+        with started(*SMOKE, *longer, "--outputs", outputs, before=heard, TMPDIR=str(temporary)) as process:
+            until(lambda: len(list(outputs.glob("runs/*/rows.jsonl"))) == 2, process)
+            family = psutil.Process(process.pid).children(recursive=True)
+            assert len(family) >= 3  # a kernel and two workers
+            (left,) = files_of(temporary)
+            assert left.name.startswith(f"horticulture.{process.pid}.")
+            now = time.time()
+            process.send_signal(getattr(signal, how))
+            _, errors = process.communicate(timeout=60)
         assert ended(family)
         if how == "SIGKILL":
             leftovers.remove(files_of(temporary))
         else:
-            assert process.returncode == 130
-            assert (
-                errors.splitlines()[-1] == "horticulture: stopped; the same command goes on from where it was"
-            )
+            last = "horticulture: stopped; the same command goes on from where it was"
+            assert (process.returncode, errors.splitlines()[-1]) == (130, last), errors
             assert "Traceback" not in errors
             kept = outputs.glob("runs/*/at-*.safetensors")
             assert len({path.parent for path in kept if path.stat().st_mtime > now}) == 2
@@ -110,16 +115,17 @@ def stop(how: str) -> None:
 def four_trial(seed: int) -> str:
     """Four commands for one study at once, of which one is killed somewhere: the others make it whole."""
     draw, (_, expected, seconds) = random.Random(seed), undisturbed()
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         outputs = Path(place)
-        processes = [smoke(outputs) for _ in range(4)]
-        time.sleep(draw.uniform(0, seconds))
+        processes = [stack.enter_context(smoke(outputs)) for _ in range(4)]
         victim = draw.choice(processes)
+        with suppress(subprocess.TimeoutExpired):
+            victim.wait(draw.uniform(0, seconds))
         victim.kill()
         for process in processes:
             _, errors = process.communicate(timeout=4 * SECONDS)
-            assert process.returncode in ((0, -signal.SIGKILL) if process is victim else (0,)), errors
-            assert "Traceback" not in errors
+            assert process.returncode == 0 or process is victim, errors
+            assert "Traceback" not in errors, errors
         assert results(outputs) == expected
         assert not list(outputs.rglob("*.tmp"))
         assert not list(outputs.glob("runs/*damaged*"))
@@ -128,34 +134,39 @@ def four_trial(seed: int) -> str:
 
 def full_disk_trial(seed: int) -> str:
     """The disk is full somewhere in a study: one line, and the same command goes on when there is room."""
-    draw, (tree, expected, _) = random.Random(seed), undisturbed()
-    size = int(draw.uniform(0, 0.95) * sum(map(len, tree.values())))
-    with tempfile.TemporaryDirectory() as place:
-        mount = ("mount", "-t", "tmpfs", "-o")
-        mounted = not subprocess.run(
-            [*mount, f"size={max(size, 4096)}", "tmpfs", place], capture_output=True
-        ).returncode
-        try:
-            # Who may mount nothing tries files that cannot grow.
-            room = min(size, 200_000) if not mounted else resource.RLIM_INFINITY
-            limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, room))
-            process = smoke(Path(place), limit=limit)
+    files, expected, _ = undisturbed()
+    size = int(random.Random(seed).uniform(0.01, 0.9) * sum(map(len, files.values())))
+    with tempfile.TemporaryDirectory() as place, disk(Path(place), size) as (limit, enlarge):
+        with smoke(Path(place), before=limit) as process:
             _, errors = process.communicate(timeout=SECONDS)
-            said = [line for line in errors.splitlines() if line.startswith("horticulture: ")]
-            assert (process.returncode, len(said)) == (1, 1), errors
-            assert errors.splitlines()[-1] == said[0], errors
-            assert "Traceback" not in errors, errors
-            if mounted:
-                subprocess.run([*mount, "remount,size=1g", place], check=True)
-            process = smoke(Path(place))
+        said = [line for line in errors.splitlines() if line.startswith("horticulture: ")]
+        assert process.returncode == 1, errors
+        assert said == errors.splitlines()[-1:], errors
+        assert "Traceback" not in errors, errors
+        enlarge()
+        with smoke(Path(place)) as process:
             _, errors = process.communicate(timeout=SECONDS)
-            assert process.returncode == 0, errors
-            assert results(Path(place)) == expected
-            assert not list(Path(place).rglob("*.tmp"))
-        finally:
-            if mounted:
-                subprocess.run(["umount", "--lazy", place], check=True)
+        assert process.returncode == 0, errors
+        assert results(Path(place)) == expected
+        assert not list(Path(place).rglob("*.tmp"))
     return "survived"
+
+
+@contextmanager
+def disk(place: Path, size: int) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """A disk of so many bytes there: what a process must call that is to have it, and what makes it larger.
+
+    Who may mount none has a limit on each file instead.
+    """
+    mount = ("mount", "-t", "tmpfs", "tmpfs", str(place), "-o")
+    mounted = subprocess.run([*mount, f"size={size}"], capture_output=True).returncode == 0
+    if not mounted:
+        yield partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size // 10, size // 10)), lambda: None
+        return
+    try:
+        yield lambda: None, partial(subprocess.run, [*mount, "remount,size=1g"], check=True)
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def show_trial(seed: int) -> str:

@@ -20,7 +20,7 @@ from PIL import Image
 from horticulture import data
 from horticulture.errors import InputError
 
-SECONDS = 10  # for one file
+SECONDS = 60  # for one file, with torch to load before it on a busy machine
 MEMORY = 2**30  # bytes that it may take beyond what the process had
 
 

@@ -14,7 +14,7 @@ from tests.fuzzed import damaged, within
 from tests.test_cli import PARTS, REFUSED
 from tests.test_literals import HOSTILE, STRANGER, written_as_literals
 
-SECONDS = 60  # for one command, in which torch may be loaded; on a busy machine too
+SECONDS = 300  # for one command, in which torch may be loaded; on a busy machine too
 
 
 def trial(seed: int) -> str:

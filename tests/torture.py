@@ -1,8 +1,8 @@
 """Everything that must not lose work nor let anything in, tried at random for as long as one likes.
 
-    python -m tests.torture                      for an hour
-    python -m tests.torture 5 killed cut         these two, for five minutes
-    python -m tests.torture --repeat killed 17   one trial again
+    python -m tests.torture                     for an hour
+    python -m tests.torture 5 killed cut        these two, for five minutes
+    python -m tests.torture 0 cut --seed 17     one trial again
 
 What has begun when the time is over is ended: the last may take minutes. A trial "survived" when all is as if
 nothing had happened; it is "refused" when what is bad was refused in one line, and "lost" when more work was
@@ -56,15 +56,14 @@ def torture(minutes: float, names: list[str], first: int) -> dict[str, Counter]:
     began = time.monotonic()
     with suppress(KeyboardInterrupt), Progress("torture", minutes * 60) as progress:
         for seed in itertools.count(first):
+            name = min(names, key=lambda name: spent[name] / TRIALS[name].share)
+            before = time.monotonic() - began
+            progress.update(before, f"{TRIALS[name].what} ({seed - first:,} tried)")
+            ends[name][outcome(name, seed)] += 1
             elapsed = time.monotonic() - began
+            spent[name] += elapsed - before
             if elapsed >= minutes * 60:
                 break
-            name = min(names, key=lambda name: spent[name] / TRIALS[name].share)
-            progress.update(
-                elapsed, f"{TRIALS[name].what} ({sum(map(Counter.total, ends.values())):,} tried)"
-            )
-            ends[name][outcome(name, seed)] += 1
-            spent[name] += time.monotonic() - began - elapsed
     return ends
 
 
@@ -76,7 +75,7 @@ def outcome(name: str, seed: int) -> str:
         found = "failed"
         traceback.print_exc()
     if found not in ("survived", "refused"):
-        print(f"{found}: python -m tests.torture --seed {seed} {name}", file=sys.stderr, flush=True)
+        print(f"{found}: python -m tests.torture 0 {name} --seed {seed}", file=sys.stderr, flush=True)
     return found
 
 
@@ -93,17 +92,13 @@ def main() -> int:
     """The exit code: 1 if anything was lost or ended otherwise than promised."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("minutes", nargs="?", type=float, default=60.0)
-    parser.add_argument("trials", nargs="*", help=f"of {', '.join(TRIALS)} (default: all)")
-    parser.add_argument("--repeat", nargs=2, metavar=("TRIAL", "SEED"))
+    parser.add_argument("trials", nargs="*", choices=TRIALS, help="all, if none is named")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first (default: the time)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         tempfile.tempdir = os.environ["TMPDIR"] = place
         os.environ["HORTICULTURE_DATA"] = f"{place}/data"
-        if options.repeat:
-            name, seed = options.repeat
-            ends = {name: Counter([outcome(name, int(seed))])}
-        else:
-            ends = torture(options.minutes, options.trials or list(TRIALS), first=int(time.time()))
+        ends = torture(options.minutes, options.trials or list(TRIALS), options.seed)
     print(table(ends))
     return int(any(found["lost"] or found["failed"] for found in ends.values()))
 
