@@ -20,7 +20,9 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
+from unittest import mock
 
+from horticulture.errors import check_choice
 from horticulture.progress import Progress
 from tests import commands, fuzzed, hostile, killed, power_cut
 
@@ -88,16 +90,20 @@ def table(ends: dict[str, Counter]) -> str:
     return "\n".join(f"{what:<48}" + "".join(f"{one:>10}" for one in counts) for what, *counts in lines)
 
 
-def main() -> int:
-    """The exit code: 1 if anything was lost or ended otherwise than promised."""
+def main(arguments: list[str] | None = None) -> int:
+    """Go round and print the table; returns 1 if anything was lost or ended otherwise than promised."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("minutes", nargs="?", type=float, default=60.0)
-    parser.add_argument("trials", nargs="*", choices=TRIALS, help="all, if none is named")
+    parser.add_argument("trials", nargs="*", help=f"of {', '.join(TRIALS)} (default: all)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first (default: the time)")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        tempfile.tempdir = os.environ["TMPDIR"] = place
-        os.environ["HORTICULTURE_DATA"] = f"{place}/data"
+    options = parser.parse_args(arguments)
+    for name in options.trials:
+        check_choice(name, TRIALS, "trial")
+    with (
+        tempfile.TemporaryDirectory() as place,
+        mock.patch.object(tempfile, "tempdir", place),
+        mock.patch.dict(os.environ, TMPDIR=place, HORTICULTURE_DATA=f"{place}/data"),
+    ):
         ends = torture(options.minutes, options.trials or list(TRIALS), options.seed)
     print(table(ends))
     return int(any(found["lost"] or found["failed"] for found in ends.values()))
