@@ -107,17 +107,24 @@ def read_json(path: Path) -> Any:
 
     Raises CorruptFileError if it holds none, or something else than was written.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CorruptFileError(path) from error
+    content = _parsed(path)
     return unseal(content, path) if isinstance(content, dict) else content
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether a file of JSON tells when it is altered: those of earlier versions do not."""
-    content = json.loads(path.read_bytes())
-    return isinstance(content, dict) and SEAL in content
+    """Whether a file of JSON tells when it is altered: those of earlier versions do not.
+
+    Raises CorruptFileError if it was.
+    """
+    content = _parsed(path)
+    return isinstance(content, dict) and unseal(content, path) is not content
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CorruptFileError(path) from error
 
 
 # --- tables ----------------------------------------------------------------------------------------------
