@@ -96,6 +96,11 @@ def test_a_bit_that_is_altered_under_way_changes_no_result():
     assert {power_cut.bit_trial(seed) for seed in range(3)} == {"survived"}
 
 
+@pytest.mark.parametrize("size", [100, 3_000, 200_000, 400_000])
+def test_a_disk_that_is_full_in_the_middle_costs_nothing_but_time(size):
+    assert power_cut.fill(size)
+
+
 # --- sealed records --------------------------------------------------------------------------------------
 
 

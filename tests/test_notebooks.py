@@ -73,7 +73,9 @@ def test_every_notebook_ran_to_its_last_cell(outputs):
 
 def test_no_process_of_a_study_reaches_another_machine_or_unpickles_a_file(outputs):
     watched = outputs.parent / "watched.txt"
-    started = [command for event, command in commands.notes(watched) if event == "start"]
+    said = commands.notes(watched)
+    assert {"start", "socket.bind", "pickle.find_class"} <= {event for event, _ in said}
+    started = [command for event, command in said if event == "start"]
     assert sum("ipykernel_launcher" in one for one in started) == len(parameters.notebooks())
     assert sum("spawn_main" in one for one in started) >= 2 * len(parameters.notebooks())
     commands.check_watched(watched)

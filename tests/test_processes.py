@@ -1,4 +1,4 @@
-"""Several commands at once, commands that are stopped or killed, and a full disk: with real processes."""
+"""Several commands at once, and commands that are stopped or killed: with real processes."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from horticulture.execution import leftovers
 from horticulture.pruning import PruningRecipe
 from horticulture.study import runner
 from horticulture.training import TrainingRecipe
-from tests import commands, killed, power_cut
+from tests import commands, killed
 
 CLUTTER_IMAGES = (96, 32, 32)
 pytestmark = pytest.mark.usefixtures("little_clutter")
@@ -172,11 +172,3 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
     execution.execute(TRAIN, tmp_path, "cpu")
     found = {path.name for path in run.iterdir()}
     assert found == {"run.json", "weights.safetensors", "epochs.csv", "answers.npz"}
-
-
-# --- a full disk -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [100, 3_000, 200_000, 400_000])
-def test_a_disk_that_is_full_in_the_middle_costs_nothing_but_time(size):
-    assert power_cut.fill(size)
