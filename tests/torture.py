@@ -44,7 +44,7 @@ TRIALS = {
     "cut": Trial("the power is cut", power_cut.trial, 2),
     "bit": Trial("a bit is altered under way", power_cut.bit_trial, 2),
     "full": Trial("the disk is full in a run", power_cut.full_trial, 1),
-    "killed": Trial("a run is killed five times", killed.trial, 2),
+    "killed": Trial("a run is killed twice", killed.trial, 2),
     "stopped": Trial("a command is stopped or killed", commands.stop_trial, 2),
     "show": Trial("a bit of a finished study is altered", commands.show_trial, 1),
     "disk": Trial("the disk is full in a study", commands.full_disk_trial, 4),
