@@ -4,13 +4,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test check coverage claims lab bench clean
+.PHONY: study test test-long check coverage claims lab bench clean
 
 study: .venv/installed
 	$(BIN)/horticulture run quick
 
 test: .venv/tested check
 	$(BIN)/python -m pytest
+
+test-long: .venv/tested
+	$(BIN)/python -m tests.torture 5
 
 check: .venv/tested
 	$(BIN)/ruff check .

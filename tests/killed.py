@@ -1,15 +1,15 @@
 """Kill a run with SIGKILL at random moments, start it again each time, and compare with one left alone.
 
-    python -m tests.killed 25
-
 A kill can fall into training, pruning or writing; checkpoints are written as often as possible here.
 """
 
+import csv
+import json
 import random
-import signal
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 WORKER = """
@@ -43,45 +43,52 @@ def start(outputs: Path) -> subprocess.Popen:
     return process
 
 
-def results(outputs: Path) -> dict[str, bytes]:
-    """The content of every file that a result vouches for, but for times."""
-    found = {}
+def results(outputs: Path) -> dict[str, object]:
+    """What is in every file that a result vouches for, and what the result says, but for times."""
+    found: dict[str, object] = {}
     for path in sorted(outputs.glob("runs/*/*")):
+        name = f"{path.parent.name}/{path.name}"
         if path.name == "weights.safetensors":
-            found[f"{path.parent.name}/{path.name}"] = path.read_bytes()
+            found[name] = path.read_bytes()
+        if path.name == "run.json":
+            metrics = json.loads(path.read_bytes())["metrics"]
+            found[name] = {key: value for key, value in metrics.items() if key != "seconds"}
         if path.suffix == ".csv":
-            header, *rows = [line.split(",") for line in path.read_text().splitlines()]
-            timeless = [number for number, name in enumerate(header) if name != "seconds"]
-            found[f"{path.parent.name}/{path.name}"] = repr(
-                [[row[n] for n in timeless] for row in rows]
-            ).encode()
+            found[name] = timeless(path)
     return found
 
 
-def survive(kills: int, seed: int = 0) -> int:
-    """Compare a run killed so many times with one left alone; returns how many kills hit it under way."""
-    draw = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        alone, killed = Path(folder) / "alone", Path(folder) / "killed"
-        _, errors = start(alone).communicate()
-        expected = results(alone)
-        assert len(expected) == 4, errors  # weights and a table, of the training and of the pruning
-        hits = 0
+def timeless(table: Path) -> list[list[str]]:
+    """The cells of a table, without the columns that say how long something took."""
+    header, *rows = csv.reader(table.read_text().splitlines())
+    kept = [n for n, name in enumerate(header) if name != "seconds" and not name.startswith("latency")]
+    return [[row[n] for n in kept] for row in (header, *rows)]
+
+
+@cache
+def undisturbed() -> dict[str, object]:
+    """The results of the run that was left alone."""
+    with tempfile.TemporaryDirectory() as alone:
+        _, errors = start(Path(alone)).communicate()
+        found = results(Path(alone))
+    assert len(found) == 6, errors  # weights, a table and a result, of the training and of the pruning
+    return found
+
+
+def trial(seed: int, kills: int = 2) -> str:
+    """Kill a run so many times, let it end, and compare: every bit that is there must be the same."""
+    draw, expected = random.Random(seed), undisturbed()
+    with tempfile.TemporaryDirectory() as place:
+        outputs = Path(place)
         for number in range(kills):
-            process = start(killed)
+            process = start(outputs)
             try:
                 process.wait(timeout=draw.uniform(0.01, 0.6))
             except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                hits += 1
+                process.kill()
             process.communicate()
-            there = results(killed)
+            there = results(outputs)
             assert all(there[name] == expected[name] for name in there), f"after kill {number}"
-        _, errors = start(killed).communicate()
-        assert results(killed) == expected, errors
-    return hits
-
-
-if __name__ == "__main__":
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 25
-    print(f"killed {survive(wanted)} times under way; every result was the same, to the last bit")
+        _, errors = start(outputs).communicate()
+        assert results(outputs) == expected, errors
+    return "survived"

@@ -1,6 +1,6 @@
-"""Cut the power at moments of a training and a pruning run, go on from what the disk had, and compare.
+"""Cut the power at a moment of a training and a pruning run, go on from what the disk had, and compare.
 
-    python -m tests.power_cut 45
+The same with one bit of what the disk had altered, and with a disk that is full.
 
 What is certain to last is simulated: of a file what it held when it was last forced to the disk (fsync), a
 name once its folder was. Of whatever else happened a disk may have all, nothing, or some: each is tried.
@@ -9,12 +9,12 @@ Checkpoints are written at every step here, so that one step may be lost.
 
 import os
 import random
-import sys
+import resource
 import tempfile
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -120,37 +120,100 @@ def make(outputs: Path, listen: Callable[[int], None]) -> None:
         execution.execute(run, outputs, "cpu", report)
 
 
-def cut(cuts: int, seed: int = 0) -> Counter:
-    """Go on after so many power cuts; by steps that were lost, how often. Every result must be the same."""
-    draw, lost = random.Random(seed), Counter()
+@cache
+def undisturbed() -> tuple[list[Moment], dict[str, object]]:
+    """The moments of both runs, left alone, and their results."""
+    with tempfile.TemporaryDirectory() as place, often_written():
+        disk = Disk(Path(place))
+        with disk.following():
+            make(disk.root, lambda done: setattr(disk, "done", done))
+        found = killed.results(disk.root)
+    assert len(found) == 6  # weights, a table and a result of each
+    return disk.moments, found
+
+
+@contextmanager
+def often_written() -> Iterator[None]:
+    """Checkpoints are written at every step; what is damaged is named, set aside and made again."""
     with (
-        tempfile.TemporaryDirectory() as place,
         mock.patch.object(checkpoints, "EVERY", 0.0),
         mock.patch.object(tasks, "KEPT", 2),
         warnings.catch_warnings(record=True),
     ):
-        warnings.simplefilter("always")  # what is damaged is named, set aside and made again
-        alone = Path(place) / "alone"
-        alone.mkdir()
-        disk = Disk(alone)
-        with disk.following():
-            make(alone, lambda done: setattr(disk, "done", done))
-        expected = killed.results(alone)
-        assert len(expected) == 4  # weights and a table of each
-        for number, moment in enumerate(draw.sample(disk.moments, cuts)):
-            outputs, heard = Path(place) / str(number), [disk.done]
-            for path, content in moment.survivors(draw).items():
-                (outputs / path).parent.mkdir(parents=True, exist_ok=True)
-                (outputs / path).write_bytes(content)
-            make(outputs, heard.append)
-            assert killed.results(outputs) == expected, f"after step {moment.done}"
-            began = min(heard)  # where the first report stood, for it only grows from there
-            lost[max(0, moment.done - began)] += 1
-    return lost
+        warnings.simplefilter("always")
+        yield
 
 
-if __name__ == "__main__":
-    lost = cut(int(sys.argv[1]) if len(sys.argv) > 1 else 45)
-    print(f"{lost.total()} power cuts; every result was the same, to the last bit; lost:")
-    for steps, times in sorted(lost.items()):
-        print(f"  {steps} of {sum(STEPS)} steps: {times} times")
+def go_on(files: Tree) -> int:
+    """Go on from what a disk has; the results must be the same. Returns how many steps were done there."""
+    _, expected = undisturbed()
+    heard = [sum(STEPS)]
+    with tempfile.TemporaryDirectory() as place, often_written():
+        plant(files, Path(place))
+        make(Path(place), heard.append)
+        assert killed.results(Path(place)) == expected
+    return min(heard)  # where the first report stood, for it only grows from there
+
+
+def tree(root: Path) -> Tree:
+    """What is in the files of a folder."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def plant(files: Tree, root: Path) -> None:
+    """Write these files."""
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+
+
+def flip(files: Tree, draw: random.Random) -> str:
+    """Alter one bit of one of these files; returns which."""
+    path = draw.choice(sorted(path for path, content in files.items() if content))
+    content, at = bytearray(files[path]), draw.randrange(len(files[path]))
+    content[at] ^= 1 << draw.randrange(8)
+    files[path] = bytes(content)
+    return path
+
+
+def trial(seed: int) -> str:
+    """Cut the power once: no more than a step may be lost."""
+    draw = random.Random(seed)
+    moment = draw.choice(undisturbed()[0])
+    return "survived" if moment.done - go_on(moment.survivors(draw)) <= 1 else "lost"
+
+
+def bit_trial(seed: int) -> str:
+    """Alter one bit of what was on the disk at a moment: it must not change the results."""
+    draw = random.Random(seed)
+    moment = draw.choice([moment for moment in undisturbed()[0] if any(moment.certain.values())])
+    flip(files := dict(moment.certain), draw)
+    go_on(files)
+    return "survived"
+
+
+def full_trial(seed: int) -> str:
+    """The disk is full somewhere."""
+    fill(random.Random(seed).randrange(500_000))
+    return "survived"
+
+
+def fill(size: int) -> bool:
+    """Make both where no file can grow beyond so many bytes, as on a full disk, then go on with more room.
+
+    Returns whether the disk was full.
+    """
+    before, problem = resource.getrlimit(resource.RLIMIT_FSIZE), ""
+    with tempfile.TemporaryDirectory() as place, often_written():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            make(Path(place), lambda _: None)
+        except Exception as error:
+            problem = str(error)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        left = tree(Path(place))
+    assert "too large" in problem or not problem
+    assert not [path for path in left if path.endswith(".tmp")]  # it would be in the way
+    go_on(left)
+    return bool(problem)

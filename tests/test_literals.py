@@ -2,6 +2,7 @@
 
 import ast
 import math
+from typing import Any
 
 import nbformat
 import pytest
@@ -210,9 +211,13 @@ def test_a_strangers_file_is_read_to_plain_literals(tmp_path):
     study = study_files.read(str(tmp_path / "own.yaml"))
     settled = parameters.resolve_parameters(study, {})
     assert settled["data"] == "folder:'); import os; os.system('touch broken-out') #"
+    written_as_literals(settled)
+
+
+def written_as_literals(settled: dict[str, Any]) -> None:
+    """The values of a study come back out of the notebooks' source, and nothing else stands there."""
     for notebook in parameters.notebooks():
-        (cell,) = (
-            cell for cell in nbformat.read(notebook, 4).cells if "parameters" in cell.metadata.get("tags", [])
-        )
+        cells = nbformat.read(notebook, 4).cells
+        (cell,) = (cell for cell in cells if "parameters" in cell.metadata.get("tags", []))
         for line in ast.parse(parameters.fill_in(cell.source, settled)).body:
             assert ast.literal_eval(line.value) == settled[line.target.id]

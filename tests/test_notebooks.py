@@ -1,6 +1,5 @@
 """The five notebooks, executed: as a study by the command, and one alone by the ordinary tool."""
 
-import ast
 import asyncio
 import json
 import os
@@ -9,12 +8,10 @@ import secrets
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
 import pandas as pd
-import psutil
 import pytest
 from bs4 import BeautifulSoup
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
@@ -24,11 +21,11 @@ from horticulture import runs
 from horticulture.analysis import tables
 from horticulture.progress import MIME
 from horticulture.study import parameters, runner, study_files
+from tests import commands
 
 BIN = Path(sys.executable).parent
 SMOKE = study_files.read("smoke")
 WORKERS = ("-p", "workers=2")
-WATCH = Path(__file__).parent / "watch"
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +33,8 @@ def outputs(tmp_path_factory):
     """One smoke study, run as a person runs it, from a directory that is not the checkout."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     outputs = elsewhere / "out {puts}"  # papermill would fill in what is in braces
-    more = {
-        "WATCHED": str(elsewhere / "watched.txt"),
-        "PYTHONPATH": os.pathsep.join([str(WATCH), os.environ.get("PYTHONPATH", "")]),
-    }
-    with sockets_of_children() as found:
+    with commands.watching(elsewhere / "watched.txt") as more:
         done = command("run", "smoke", *WORKERS, "--outputs", str(outputs), cwd=elsewhere, **more)
-    (elsewhere / "sockets.json").write_text(json.dumps(sorted(found)))
     assert done.returncode == 0, done.stderr
     assert "Fisher-pruned, tuned each round" in done.stdout
     assert str(outputs / "smoke" / "figures" / "error_vs_params.png") in done.stdout
@@ -50,30 +42,6 @@ def outputs(tmp_path_factory):
         path.stem for path in parameters.notebooks()
     ]
     return outputs
-
-
-@contextmanager
-def sockets_of_children():
-    """The addresses that processes begun meanwhile have, or are connected to; looked at twice a second.
-
-    Not all sockets are made by Python: a kernel's are not.
-    """
-    found, over = set(), threading.Event()
-
-    def look():
-        while not over.wait(0.5):
-            for child in psutil.Process().children(recursive=True):
-                with suppress(psutil.Error):
-                    for one in child.net_connections("inet"):
-                        found.update(end.ip for end in (one.laddr, one.raddr) if end)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        thread.join()
 
 
 def command(*arguments, cwd, **more):
@@ -104,17 +72,13 @@ def test_every_notebook_ran_to_its_last_cell(outputs):
 
 
 def test_no_process_of_a_study_reaches_another_machine_or_unpickles_a_file(outputs):
-    lines = (outputs.parent / "watched.txt").read_text().splitlines()
-    said = [line.split(" ", 2)[1:] for line in lines]
+    watched = outputs.parent / "watched.txt"
+    said = commands.notes(watched)
+    assert {"start", "socket.bind", "pickle.find_class"} <= {event for event, _ in said}
     started = [command for event, command in said if event == "start"]
     assert sum("ipykernel_launcher" in one for one in started) == len(parameters.notebooks())
     assert sum("spawn_main" in one for one in started) >= 2 * len(parameters.notebooks())
-    unpickled_in = {Path(file).parent.name for event, file in said if event == "pickle.find_class"}
-    assert unpickled_in == {"multiprocessing"}  # from the pipe between a worker and its parent
-    addresses = [ast.literal_eval(one) for event, one in said if event.startswith("socket.")]
-    hosts = {one[0] for one in addresses if isinstance(one, tuple)}  # others are files
-    hosts |= set(json.loads((outputs.parent / "sockets.json").read_text()))
-    assert hosts <= {"127.0.0.1", "::1"}  # where urllib3 looks whether this machine has IPv6
+    commands.check_watched(watched)
 
 
 def test_results_have_every_network_and_every_curve(outputs):

@@ -562,7 +562,7 @@ def test_a_study_of_two_workers_killed_when_one_run_is_finished_ends_with_the_sa
     alone, stopped = tmp_path / "alone", tmp_path / "stopped"
     _, errors = begin(alone).communicate(timeout=120)
     expected = killed.results(alone)
-    assert len(expected) == 4, errors.decode()
+    assert len(expected) == 6, errors.decode()
     last = max(alone.glob("runs/*/run.json"), key=lambda path: path.stat().st_mtime).parent.name
     process = begin(stopped)
     while not (finished := list(stopped.glob("runs/*/run.json"))) and process.poll() is None:

@@ -1,16 +1,13 @@
-"""Several commands at once, commands that are stopped or killed, and a full disk: with real processes."""
+"""Several commands at once, and commands that are stopped or killed: with real processes."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 from papermill.iorw import LocalHandler, write_ipynb
 
@@ -19,9 +16,8 @@ from horticulture.execution import leftovers
 from horticulture.pruning import PruningRecipe
 from horticulture.study import runner
 from horticulture.training import TrainingRecipe
-from tests import killed
+from tests import commands, killed
 
-BIN = Path(sys.executable).parent
 CLUTTER_IMAGES = (96, 32, 32)
 pytestmark = pytest.mark.usefixtures("little_clutter")
 TRAIN = execution.train(
@@ -31,21 +27,6 @@ TRAIN = execution.train(
     0,
 )
 PRUNE = execution.prune(TRAIN, PruningRecipe(rounds=3, steps=2, batch_size=32))
-
-
-def ended(processes, seconds: float = 4.0) -> bool:
-    """Whether all end within so many seconds; one that nobody asked after has ended."""
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    return all(one.status() == psutil.STATUS_ZOMBIE for one in alive)
-
-
-def until(condition, process: subprocess.Popen, seconds: float = 240.0) -> None:
-    """Wait for something that a process is to do."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 # --- two at once -----------------------------------------------------------------------------------------
@@ -93,12 +74,9 @@ def test_who_waits_can_be_stopped(tmp_path):
 
 
 def test_four_make_the_same_runs_and_one_is_killed_in_the_middle(tmp_path):
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    _, errors = killed.start(alone).communicate()
-    expected = killed.results(alone)
-    assert len(expected) == 4, errors
+    together = tmp_path / "together"
     victim = killed.start(together)
-    until(lambda: list(together.glob("runs/*/rows.jsonl")), victim)
+    commands.until(lambda: list(together.glob("runs/*/rows.jsonl")), victim)
     victim.send_signal(signal.SIGSTOP)  # until the others are there
     with ThreadPoolExecutor() as threads:
         others = list(threads.map(killed.start, [together] * 3))
@@ -106,7 +84,7 @@ def test_four_make_the_same_runs_and_one_is_killed_in_the_middle(tmp_path):
     for process in (victim, *others):
         _, errors = process.communicate(timeout=240)
         assert process.returncode == (-signal.SIGKILL if process is victim else 0), errors
-    assert killed.results(together) == expected
+    assert killed.results(together) == killed.undisturbed()
     assert not list(together.rglob("*.tmp"))
     assert not list(together.glob("runs/*damaged*"))
 
@@ -159,46 +137,9 @@ def test_a_notebook_is_whole_or_the_one_before_whenever_it_is_read(tmp_path, mon
 # --- stopped and killed ----------------------------------------------------------------------------------
 
 
-def files_of(temporary: Path) -> list[Path]:
-    """What is there, but for a folder that torch makes for its own."""
-    return [path for path in temporary.iterdir() if not path.name.startswith("torch")]
-
-
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
-def test_a_command_that_is_stopped_leaves_nothing_behind(tmp_path, how):
-    """No worker and no kernel, no file in the temporary folder, and what was done is put down."""
-    temporary, outputs = tmp_path / "t", tmp_path / "outputs"
-    temporary.mkdir()
-    command = [BIN / "horticulture", "run", "smoke", "--name", "busy", "--outputs", outputs]
-    for more in ("seeds=[0,1]", "epochs=2000", "workers=2", "device=cpu"):
-        command += ["-p", more]
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, "TMPDIR": str(temporary)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # which `nohup` would ignore
-        start_new_session=True,
-    )
-    until(lambda: len(list(outputs.glob("runs/*/rows.jsonl"))) == 2, process)
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert len(family) >= 3  # a kernel and two workers
-    (left,) = files_of(temporary)
-    assert left.name.startswith(f"horticulture.{process.pid}.")
-    now = time.time()
-    process.send_signal(getattr(signal, how))
-    _, errors = process.communicate(timeout=60)
-    assert ended(family)
-    if how == "SIGKILL":
-        leftovers.remove(files_of(temporary))
-    else:
-        assert process.returncode == 130
-        assert errors.splitlines()[-1] == "horticulture: stopped; the same command goes on from where it was"
-        assert "Traceback" not in errors
-        kept = outputs.glob("runs/*/at-*.safetensors")
-        assert len({path.parent for path in kept if path.stat().st_mtime > now}) == 2
-    assert files_of(temporary) == []
+def test_a_command_that_is_stopped_leaves_nothing_behind(how):
+    commands.stop(how)
 
 
 def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_path, monkeypatch):
@@ -235,27 +176,3 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
     execution.execute(TRAIN, tmp_path, "cpu")
     found = {path.name for path in run.iterdir()}
     assert found == {"run.json", "weights.safetensors", "epochs.csv", "answers.npz"}
-
-
-# --- a full disk -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def room():
-    """No file can grow beyond so many bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size or before[0], before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.parametrize("size", [100, 3_000, 200_000, 400_000])
-def test_a_disk_that_is_full_in_the_middle_costs_nothing_but_time(tmp_path, room, size, monkeypatch):
-    monkeypatch.setattr(execution.checkpoints, "EVERY", 0.0)
-    execution.execute(PRUNE, tmp_path / "alone", "cpu")
-    room(size)
-    with pytest.raises(Exception, match="too large"):
-        execution.execute(PRUNE, tmp_path / "full", "cpu")
-    room(None)
-    execution.execute(PRUNE, tmp_path / "full", "cpu")
-    assert killed.results(tmp_path / "full") == killed.results(tmp_path / "alone")
-    assert not list((tmp_path / "full").rglob("*.tmp"))

@@ -107,17 +107,20 @@ def read_json(path: Path) -> Any:
 
     Raises CorruptFileError if it holds none, or something else than was written.
     """
-    content = _json(path)
+    content = _parsed(path)
     return unseal(content, path) if isinstance(content, dict) else content
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether a file of JSON tells when it is altered: those of earlier versions do not."""
-    content = _json(path)
-    return isinstance(content, dict) and SEAL in content
+    """Whether a file of JSON tells when it is altered: those of earlier versions do not.
+
+    Raises CorruptFileError if it was.
+    """
+    content = _parsed(path)
+    return isinstance(content, dict) and unseal(content, path) is not content
 
 
-def _json(path: Path) -> Any:
+def _parsed(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

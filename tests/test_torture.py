@@ -1,0 +1,34 @@
+"""The short form of what `python -m tests.torture` tries for as long as one likes, and how it reports."""
+
+from collections import Counter
+
+import pytest
+
+from tests import hostile, torture
+
+
+@pytest.mark.parametrize("once", [hostile.trial, hostile.file_trial])
+def test_whatever_a_study_is_asked_for_is_refused_in_one_line_or_plain(once):
+    found = Counter(map(once, range(40)))
+    assert set(found) == {"survived", "refused"}
+
+
+def test_what_ends_otherwise_than_promised_is_printed_with_the_way_to_repeat_it(monkeypatch, capsys):
+    def once(seed: int) -> str:
+        return ["survived", "survived", "refused", "lost"][seed]
+
+    monkeypatch.setitem(torture.TRIALS, "odd", torture.Trial("something odd", once, 1))
+    ends = {"odd": Counter(torture.outcome("odd", seed) for seed in range(5))}
+    assert ends["odd"] == {"survived": 2, "refused": 1, "lost": 1, "failed": 1}
+    said = capsys.readouterr().err
+    assert "lost: python -m tests.torture 0 odd --seed 3\n" in said
+    assert "IndexError" in said
+    assert "failed: python -m tests.torture 0 odd --seed 4\n" in said
+    assert torture.table(ends).splitlines()[1].split() == ["odd:", "something", "odd", *"52111"]
+
+
+def test_the_exit_code_says_whether_all_ended_as_promised(monkeypatch):
+    for outcome, code in (("survived", 0), ("refused", 0), ("lost", 1)):
+        trial = torture.Trial("something odd", lambda seed, outcome=outcome: outcome, 1)
+        monkeypatch.setattr(torture, "TRIALS", {"odd": trial})
+        assert torture.main(["0"]) == code
