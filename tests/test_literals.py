@@ -2,6 +2,7 @@
 
 import ast
 import math
+import os
 from typing import Any
 
 import nbformat
@@ -181,6 +182,15 @@ def test_what_contains_itself_is_refused():
     endless.append(endless)
     with pytest.raises(InputError, match="nested more than 20 deep"):
         literals.check(endless, "it")
+
+
+def test_a_pipe_or_a_folder_is_no_study_file(tmp_path, capsys):
+    """To open a pipe would wait for ever for whoever writes into it."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    for name in ("pipe", "folder"):
+        assert cli.main(["run", str(tmp_path / f"{name}.yaml"), "--outputs", str(tmp_path / "out")]) == 2
+        assert capsys.readouterr().err.endswith(f"{name}.yaml is not a regular file\n")
 
 
 STRANGER = """

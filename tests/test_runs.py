@@ -1,6 +1,7 @@
 """Runs: keys that never change, results that are whole or not there, and one frame of them all."""
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,16 @@ def test_a_result_is_there_only_when_it_was_finished(tmp_path):
     assert Run.from_json(found["run"]) == TRAIN
     assert (tmp_path / "runs" / TRAIN.key / "run.json").exists()
     assert runs.result(PRUNE, tmp_path) is None
+
+
+def test_a_result_of_another_run_is_not_believed(tmp_path):
+    other = replace(TRAIN, seed=TRAIN.seed + 1)
+    for run, error in ((TRAIN, 12.5), (other, 50.0)):
+        runs.folder(run, tmp_path).mkdir(parents=True)
+        finish(run, tmp_path, test_error=error)
+    shutil.copy(runs.folder(other, tmp_path) / "run.json", runs.folder(TRAIN, tmp_path) / "run.json")
+    with pytest.raises(CorruptFileError, match=TRAIN.key):
+        runs.result(TRAIN, tmp_path)
 
 
 @pytest.mark.parametrize(
