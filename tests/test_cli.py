@@ -357,7 +357,7 @@ def test_parameters_are_listed_by_notebook_with_the_values_of_a_study(capsys):
     blocks = re.split(r"^(\d\d_\w+)\n", listed, flags=re.MULTILINE)
     assert blocks[1::2] == [path.stem for path in parameters.notebooks()]
     for name, declaration in parameters.declared().items():
-        if name not in ("study", "outputs"):  # which are options of their own
+        if name not in parameters.OPTIONS:  # which are options of their own
             (row,) = re.findall(rf"^  {name} .*$", blocks[2 * declaration["step"] + 2], re.MULTILINE)
             assert row.split()[1] == declaration["type"]
             assert declaration["help"] in row
@@ -434,3 +434,41 @@ def test_help_gives_examples_and_needs_nothing_that_takes_long_to_load():
         assert found.returncode == 0
         assert said in found.stdout
         assert found.stdout.endswith("\n\n")  # none of them
+
+
+# --- networks that somebody brings -----------------------------------------------------------------------
+
+
+def test_a_strangers_study_does_not_run_its_code(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models.py").write_text("open('ran', 'w').close()")
+    study = tmp_path / "theirs.yaml"
+    study.write_text("parameters: {network: 'models.py:make'}")
+    assert cli.main(["run", str(study)]) == 2
+    assert "models.py:make is code, which runs only if you say so: --allow-code" in capsys.readouterr().err
+    study.write_text("parameters: {network: 'models.py:make', allow_code: true}")
+    assert cli.main(["run", str(study)]) == 2
+    assert "use --allow-code" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+    assert (
+        cli.main(["run", "smoke", "-p", "network=models.py:make"]) == 2
+    )  # named by a person: it runs, and is
+    assert "unknown function of models.py 'make'" in capsys.readouterr().err  # seen to have no such function
+    assert (tmp_path / "ran").exists()
+
+
+def test_groups_are_listed_with_what_cannot_go(tmp_path, capsys):
+    (tmp_path / "models.py").write_text(
+        "from torch import nn\n\ndef make(image, classes):\n"
+        "    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(6 * 36, classes))\n"
+    )
+    assert cli.main(["groups", f"{tmp_path}/models.py:make", "--image", "3x8x8", "--classes", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # five of six filters of 3 x 3 x 3 with their biases, and 36 columns of four weights for each
+    assert lines[1].split() == ["0", "6", str(5 * (27 + 1 + 36 * 4))]
+    assert lines[2] == "1 group, 6 channels; 1,036 parameters, 6,696 MACs"
+    assert lines[3] == "stays, its channels are the network's answer: 2"
+    assert cli.main(["groups", "wrn-10-1"]) == 0
+    assert "3.1" in capsys.readouterr().out
+    assert cli.main(["groups", "wrn-10-1", "--image", "32"]) == 2
+    assert "--image '32': say CxHxW" in capsys.readouterr().err

@@ -26,6 +26,26 @@ from tests import commands
 BIN = Path(sys.executable).parent
 SMOKE = study_files.read("smoke")
 WORKERS = ("-p", "workers=2")
+MODELS = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(channels, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.one, self.two = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
+        self.drop, self.head = nn.Dropout(0.1), nn.Linear(8, classes)
+
+    def forward(self, x):
+        x = self.norm(self.stem(x)).relu()
+        x = x + self.two(self.one(x).relu())
+        return self.head(self.drop(x).mean(dim=(2, 3)))
+
+
+def make(image, classes):
+    return Net(image[0], classes)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -511,3 +531,19 @@ def test_bad_input_in_a_cell_is_one_line(server, tmp_path):
     (error,) = [message["content"] for message in said if message["msg_type"] == "error"]
     assert error["traceback"] == ["InputError: parameter steps must be of type int, such as 2, not 'many'"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_somebody_brings_goes_through_all_five(tmp_path):
+    """Named on the command line, by a path from where that was given; its code is not asked for again."""
+    (tmp_path / "models.py").write_text(MODELS)
+    values = {
+        "network": "models.py:make",
+        **{"images": 128, "epochs": 1, "rounds": 2, "steps": 1, "evaluate_every": 2, "oracle_channels": 3},
+        **{"sizes": "[0.9]", "curves": "[bottleneck, uniform, copycat, guided]", "latency_seconds": 0.1},
+    }
+    changed = [part for name, value in values.items() for part in ("-p", f"{name}={value}")]
+    done = command("run", "smoke", *changed, "--name", "mine", "--outputs", str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = runs.collect(tmp_path / "mine")
+    assert {"whole", "pruned-tuned", "pruned-scratch", "bottleneck", "copycat"} <= set(found["curve"])
+    assert set(found["family"]) == {"own"}

@@ -17,6 +17,14 @@ DECLARED = {path.stem[:2]: parameters.notebook_parameters(path) for path in para
 OWN = {step: {name for name in names if name not in parameters.COMMON} for step, names in DECLARED.items()}
 DEFAULTS = {name: about["default"] for name, about in parameters.declared().items()}
 
+MODELS = """
+from torch import nn
+
+def make(image, classes):
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes)
+    return nn.Sequential(nn.Conv2d(image[0], 6, 3), nn.ReLU(), *head)
+"""
+
 
 @pytest.fixture
 def notebook(tmp_path, monkeypatch):
@@ -246,3 +254,17 @@ def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch):
     opened = notebook("03", {"seeds": [0, 1]})
     opened.catch_up()
     assert made == [("the whole network", 4), 4, ("pruning", 4), 2]  # twice as long, too; drawn for itself
+
+
+# --- somebody's code -------------------------------------------------------------------------------------
+
+
+def test_code_that_an_earlier_notebook_named_runs_only_where_it_is_allowed(notebook, tmp_path):
+    (tmp_path / "models.py").write_text(MODELS)
+    name = f"{tmp_path}/models.py:make"
+    assert notebook("01", network=name).config.whole.groups == ("0",)  # who names it here wants it to run
+    with pytest.raises(InputError, match=r"network=.*models.py:make is code, .*: allow_code = True in"):
+        notebook("02", rounds=2)
+    opened = notebook("02", rounds=2, allow_code=True)
+    assert opened.config.whole.table.network == name
+    assert "allow_code" not in kept(tmp_path)["parameters"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture.errors import InputError, NotebookError
-from horticulture.study import literals, parameters, study_files
+from horticulture.study import literals, own_code, parameters, study_files
 
 # What takes seconds to load, pandas and torch among it, is imported in the functions that need it.
 
@@ -67,6 +67,9 @@ def _run(options: argparse.Namespace) -> int:
     from horticulture.study import validation
 
     for _, settled in parts:
+        settled["allow_code"] = options.allow_code
+        own_code.refuse(settled, overrides, "--allow-code")
+        settled["allow_code"] = own_code.named_in(settled)  # for notebooks that get the name from a file
         validation.count_rounds(settled)
     validation.check(*(settled for _, settled in parts))
 
@@ -154,6 +157,17 @@ def _folders(name: str, outputs: Path) -> list[Path]:
     )
 
 
+def _groups(options: argparse.Namespace) -> int:
+    from horticulture.networks import tables
+
+    try:
+        channels, height, width = map(int, options.image.lower().split("x"))
+    except ValueError as error:
+        raise InputError(f"--image {options.image!r}: say CxHxW, such as 3x32x32") from error
+    print(tables.groups(options.network, (channels, height, width), options.classes, options.residual_sets))
+    return 0
+
+
 def _clean(options: argparse.Namespace) -> int:
     from horticulture import runs
     from horticulture.study import housekeeping
@@ -237,6 +251,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--dry-run", action="store_true", help="only say what it would take: runs, hours, disk"
     )
+    command.add_argument(
+        "--allow-code", action="store_true", help="run the code of a network that the study file names"
+    )
     command.add_argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
     command.set_defaults(command=_run)
 
@@ -251,6 +268,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("study", metavar="STUDY", help="as for run, or as it was called with --name")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.set_defaults(command=_show)
+
+    command = commands.add_parser("groups", help="which channels of a network can be pruned, and which not")
+    command.add_argument(
+        "network", metavar="NETWORK", help="wrn-40-2, torchvision:resnet18, models.py:make, ..."
+    )
+    command.add_argument("--image", metavar="CxHxW", default="3x32x32", help="its images (default: 3x32x32)")
+    command.add_argument("--classes", metavar="N", type=int, default=10, help="its classes (default: 10)")
+    command.add_argument("--residual-sets", action="store_true", help="sums of several layers' channels too")
+    command.set_defaults(command=_groups)
 
     command = commands.add_parser("clean", help="remove runs that no study refers to any more")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")

@@ -17,8 +17,10 @@ from functools import cached_property
 from horticulture.architecture.densenet import DenseNet
 from horticulture.architecture.densenet_bc import DenseNetBC
 from horticulture.architecture.family import Family, Layer, Limits, Shape, Widths
+from horticulture.architecture.own import Own
 from horticulture.architecture.preresnet import PreResNet
 from horticulture.architecture.resnet import ResNet
+from horticulture.architecture.table import CountedLayer, Table
 from horticulture.architecture.vgg import VGG
 from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError, check_choice
@@ -44,6 +46,9 @@ NAME_PATTERNS: dict[str, tuple[str, str]] = {
     "densenet-bc-DEPTH-GROWTH": (r"densenet-bc-(\d+)-(\d+)", "densenet_bc"),
 }
 
+OTHERS = ("torchvision:NAME", "FILE.py:FUNCTION")  # what `networks.named` knows besides
+OWN = "own"  # as the family of these
+
 
 @dataclass(frozen=True)
 class Architecture(Shape):
@@ -56,28 +61,35 @@ class Architecture(Shape):
     """
 
     def __post_init__(self) -> None:
-        check_choice(self.family, FAMILIES, "network family")
+        check_choice(self.family, FAMILIES if self.table is None else [OWN], "network family")
         for name in ("image", "trunk", "widths"):  # JSON gives lists
             object.__setattr__(self, name, tuple(int(n) for n in getattr(self, name)))
+        if self.table is not None:
+            object.__setattr__(self, "table", Table.of(self.table))
         if len(self.image) != 3 or min(self.image) < 1:
             raise InputError(f"image must be (channels, height, width), all positive, not {self.image}")
         if self.classes < 2:
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
             raise InputError(f"widths below the least possible: trunk {self.trunk}")
-        FAMILIES[self.family].check_shape(self)
-        for name, width, least, most in zip(
-            self.groups, self.widths, self.min_widths, self.max_widths, strict=True
-        ):
+        self.kind.check_shape(self)
+        limits = zip(self.groups, self.widths, self.min_widths, self.max_widths, self.selects, strict=True)
+        for name, width, least, most, selects in limits:
             if width < least:
                 raise InputError(f"group {name} has at least {least} channels, not {width}: {self.widths}")
             if most is not None and width > most:
-                raise InputError(f"group {name} selects from {most} channels, not {width}: {self.widths}")
+                has = "has at most" if selects is None else "selects from"
+                raise InputError(f"group {name} {has} {most} channels, not {width}: {self.widths}")
+
+    @property
+    def kind(self) -> Family:
+        """What is known of its family."""
+        return FAMILIES[self.family] if self.table is None else Own()
 
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[Layer | CountedLayer, ...]:
         """Every layer with weights, in forward order."""
-        return tuple(FAMILIES[self.family].layers(self))
+        return tuple(self.kind.layers(self))
 
     @cached_property
     def params(self) -> int:
@@ -92,35 +104,57 @@ class Architecture(Shape):
     @property
     def groups(self) -> tuple[str, ...]:
         """The name of every group, for people: `stage.block` or `stage.block.what`."""
-        return FAMILIES[self.family].groups(self)
+        return self.kind.groups(self)
 
     @property
     def blocks(self) -> tuple[Widths, ...]:
         """For every residual block that can be removed as a whole, the indices of its groups."""
-        return FAMILIES[self.family].blocks(self)
+        return self.kind.blocks(self)
 
     @property
     def min_widths(self) -> Widths:
         """The smallest width that each group may have: 0 where a shortcut remains."""
-        return FAMILIES[self.family].min_widths(self)
+        return self.kind.min_widths(self)
 
     @property
     def max_widths(self) -> Limits:
-        """The largest width that each group may have: None, or how many channels a selection selects from."""
-        return FAMILIES[self.family].max_widths(self)
+        """The largest width that each group may have; None where there is no limit."""
+        return self.kind.max_widths(self)
+
+    @property
+    def selects(self) -> Limits:
+        """How many channels of a trunk each group selects from; None where a layer makes it."""
+        return self.kind.selects(self)
+
+    def check_norms(self, penalty: str) -> None:
+        """Raise InputError for a penalty that acts on batch norms, if a group passes none."""
+        normed = (True,) * len(self.widths) if self.table is None else self.table.normed
+        if penalty in ("slimming", "groups") and not all(normed):
+            without = self.groups[normed.index(False)]
+            raise InputError(f"{penalty} needs a batch norm in every group, and {without} has none")
 
     @cached_property
     def id(self) -> str:
         """A short name that is the same for equal architectures and differs for others."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:8]
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:8]
 
     def with_widths(self, widths: tuple[int, ...]) -> "Architecture":
         """The same trunk with other group widths."""
         return replace(self, widths=tuple(widths))
 
     def to_json(self) -> dict:
-        """Plain dicts, lists, strings and numbers."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """Plain dicts, lists, strings and numbers; of our own families without a table."""
+        found = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        if self.table is None:
+            del found["table"]
+        return found
+
+    def identity(self) -> dict:
+        """What makes it this one, as `to_json`: not the folder of a file, whose digest is in it."""
+        found = self.to_json()
+        if self.table is not None:
+            found["table"]["network"] = self.table.name
+        return found
 
     @staticmethod
     def from_json(description: dict) -> "Architecture":
@@ -143,4 +177,18 @@ def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architectu
             depth, *others = map(int, numbers)
             trunk, widths = FAMILIES[family].standard(depth, *others)
             return Architecture(family, depth, classes, image, trunk, widths)
-    raise InputError(f"unknown network {name!r}: choose from {', '.join(NAME_PATTERNS)}, such as wrn-40-2")
+    if is_own(name):
+        raise InputError(f"{name} is known by its code only: networks.named and networks.describe run it")
+    raise InputError(
+        f"unknown network {name!r}: choose from {', '.join([*NAME_PATTERNS, *OTHERS])}, such as wrn-40-2"
+    )
+
+
+def is_own(name: str) -> bool:
+    """Whether a network is not of our families: torchvision's, or a function in a file."""
+    return str(name).startswith("torchvision:") or is_code(name)
+
+
+def is_code(name: str) -> bool:
+    """Whether a network is made by a function in somebody's file."""
+    return bool(re.search(r"\.py:\w+$", str(name)))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TypedDict, Unpack
 
-from horticulture.architecture import FAMILIES, Architecture
+from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 
 CLOSE = 0.01  # a member this near to the wanted size is taken as it is
@@ -32,7 +32,7 @@ def width(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """
 
     def member(factor: float) -> Architecture:
-        trunk, widths = FAMILIES[whole.family].narrower(whole, factor)
+        trunk, widths = whole.kind.narrower(whole, factor)
         return replace(whole, trunk=trunk, widths=widths)
 
     return search_scale(member, size)
@@ -61,7 +61,7 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     scale: the fraction of the depths that there are, up to the whole one; for blocks, the fraction of blocks.
     Raises InputError where a smaller or a deeper network is wanted, and there is none.
     """
-    shapes = FAMILIES[whole.family].shallower(whole)
+    shapes = whole.kind.shallower(whole)
     members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
     cost, wanted, scale = _parse(size)
     if len(members) == 1 and (scale < 1 if scale is not None else wanted < cost(whole)):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from horticulture.architecture.table import Table
 from horticulture.errors import InputError
 
 Widths = tuple[int, ...]
@@ -20,6 +21,7 @@ class Shape:
     image: tuple[int, int, int]  # channels, height, width
     trunk: Widths
     widths: Widths
+    table: Table | None = None  # of a network that somebody brings
 
 
 class Layer(NamedTuple):
@@ -129,6 +131,10 @@ class Family:
     def max_widths(self, a: Shape) -> Limits:
         """The largest width of every group: no limit."""
         return (None,) * len(a.widths)
+
+    def selects(self, a: Shape) -> Limits:
+        """How many channels each group selects from; None where a layer makes it."""
+        return self.max_widths(a)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Trunk and group widths times that factor; a group that vanished stays vanished."""

@@ -201,8 +201,11 @@ class Board:
         self.progress.update(sum(self._share.values()), note, sum(self._found.values()))
 
 
-def _submit_and_wait(submit: Submit, work: Callable[[dict], None], todo: list[Run], board: Board) -> None:
+def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run], board: Board) -> None:
     """Have workers do the work of all these runs, show what they say of it, and raise the first error."""
+    from horticulture.networks import own
+
+    work = partial(work, allowed=own.allowed())
     futures = {submit(work, run.to_json()): run for run in todo}
     keys, waiting = {run.key for run in todo}, set(futures)
     try:
@@ -223,11 +226,18 @@ def _submit_and_wait(submit: Submit, work: Callable[[dict], None], todo: list[Ru
 
 
 def _work(
-    description: dict, outputs: str, device: str, threads: int | None, send: Callable[[Message], None]
+    description: dict,
+    outputs: str,
+    device: str,
+    threads: int | None,
+    send: Callable[[Message], None],
+    allowed: set[str],
 ) -> None:
-    """Make one run in a worker, and say now and then how far it is."""
+    """Make one run in a worker, and say now and then how far it is. allowed: files whose code may run."""
     from horticulture import execution
+    from horticulture.networks import own
 
+    own.allow(allowed)
     run, last = Run.from_json(description), -POLL
 
     def report(share: float, note: str) -> None:

@@ -43,6 +43,7 @@ def train(
         raise InputError(f"epochs must be positive, not {recipe.epochs}")
     if recipe.penalty == "blocks" and not shape.blocks:
         raise InputError(f"a network of the family {shape.family} has no blocks to penalise: use groups")
+    shape.check_norms(recipe.penalty)
     described = {**recipe.to_json(), **_code(recipe)}
     if selections is not None and (given := [list(channels) for channels in selections]) != _even(shape):
         described["selections"] = given
@@ -51,7 +52,7 @@ def train(
 
 def _even(shape: Architecture) -> list[list[int]]:
     """What each group selects without being described: see `networks.layers.ChannelSelection`."""
-    groups = zip(shape.widths, shape.max_widths, strict=True)
+    groups = zip(shape.widths, shape.selects, strict=True)
     return [[c * most // width for c in range(width)] if most is not None else [] for width, most in groups]
 
 

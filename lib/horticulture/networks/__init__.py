@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from horticulture.architecture import Architecture
+from horticulture.architecture import Architecture, is_own
+from horticulture.architecture import named as named_here
 from horticulture.errors import InputError
+from horticulture.networks import own
 from horticulture.networks.densenet import DenseNet
 from horticulture.networks.densenet_bc import DenseNetBC
+from horticulture.networks.describing import describe
 from horticulture.networks.layers import Group, Network, initialise
 from horticulture.networks.preresnet import PreResNet
 from horticulture.networks.resnet import ResNet
@@ -28,6 +31,20 @@ BUILDERS: dict[str, Callable[[Architecture], Network]] = {
 }
 
 
+def named(
+    name: str, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
+) -> Architecture:
+    """The architecture of any network by its name: the field's, `torchvision:NAME` or `FILE.py:FUNCTION`.
+
+    The function takes (image, classes) and gives an nn.Module; its code runs. image: (channels, height,
+    width). residual_sets: as for `describe`, where a network is not of our families. Raises InputError for a
+    network that there is not, that does not take such images, or of which no channels can go.
+    """
+    if not is_own(name):
+        return named_here(name, image=image, classes=classes)
+    return own.named(name, image=image, classes=classes, residual_sets=residual_sets)
+
+
 def build(
     architecture: Architecture,
     generator: torch.Generator | None = None,
@@ -40,6 +57,8 @@ def build(
     same trunk; the entries of groups that one layer makes do not matter. Without them a selection is spread
     evenly over its trunk. Raises InputError for selections that do not fit the architecture.
     """
+    if architecture.table is not None:
+        return own.build(architecture, generator)
     network = BUILDERS[architecture.family](architecture)
     initialise(network, generator)
     if selections is not None:
@@ -57,7 +76,7 @@ def _select(network: Network, wanted: Sequence[Sequence[int]]) -> None:
         raise InputError(
             f"selections are given for {len(wanted)} groups, and there are {len(network.groups)}"
         )
-    limits = network.architecture.max_widths
+    limits = network.architecture.selects
     for group, places, there in zip(network.groups, wanted, limits, strict=True):
         if group.selection is None or there is None:
             continue

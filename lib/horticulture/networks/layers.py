@@ -1,14 +1,58 @@
 """What all networks are made of: groups, a convolution without a bias, and their initialisation."""
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from horticulture.architecture import Architecture
+
+
+class Slice(NamedTuple):
+    """What is kept of a parameter or buffer when channels go: these places along a dimension."""
+
+    module: nn.Module
+    name: str
+    dim: int
+    places: Tensor
+
+
+def match_counts(module: nn.Module) -> None:
+    """Let a layer say as many channels as its tensors have."""
+    if isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape
+    elif isinstance(module, nn.Conv1d | nn.Conv2d):
+        module.out_channels = module.weight.shape[0]
+        if module.groups > 1:  # depthwise: others are not cut
+            module.groups = module.in_channels = module.out_channels
+        else:
+            module.in_channels = module.weight.shape[1]
+    elif isinstance(module, _BatchNorm) and module.weight is not None:
+        module.num_features = len(module.weight)
+
+
+class Tap(NamedTuple):
+    """Where a group's channels can be listened to: what a module gives, or what it receives.
+
+    dim: along which the channels are. places: which of them are the group's now, (channels, places of each);
+    None: all, in order.
+    """
+
+    module: nn.Module
+    received: bool = False
+    dim: int = 1
+    places: Callable[[], Tensor] | None = None
+
+
+def keep_along(tensor: Tensor, dim: int, index: Tensor) -> Tensor:
+    """These places of a tensor along a dimension, in the same memory format."""
+    chosen = tensor.detach().index_select(dim, index)
+    return chosen.contiguous(memory_format=memory_format(tensor)) if tensor.dim() == 4 else chosen
 
 
 @dataclass(frozen=True)
@@ -40,6 +84,32 @@ class Group:
         read = [reader.weight.transpose(0, 1).flatten(1) for reader in self.consumers]
         return torch.cat(read, dim=1)[:, :, None, None]
 
+    def slices(self, channels: list[int]) -> Iterator[Slice]:
+        """What is to be kept of each tensor so that only these channels stay."""
+        index = torch.tensor(channels, dtype=torch.long, device=self.norm.weight.device)
+        if self.producer is not None:
+            yield Slice(self.producer, "weight", 0, index)
+        if self.selection is not None:
+            yield Slice(self.selection, "index", 0, index)
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            yield Slice(self.norm, name, 0, index)
+        for consumer in self.consumers:
+            yield Slice(consumer, "weight", 1, index)
+
+    def read_weights(self, channel: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of every reader its weight, and the places along dimension 1 where it takes the channel in."""
+        for consumer in self.consumers:
+            yield consumer.weight, torch.tensor([channel])
+
+    def taps(self) -> Iterator[Tap]:
+        """What its activation gives, which is what all readers receive."""
+        yield Tap(self.activation)
+
+    @property
+    def scaled(self) -> tuple[nn.Module, tuple[nn.Module, ...]]:
+        """Whose output a factor for each channel scales, and in whose weights it can go instead."""
+        return self.activation, self.consumers
+
 
 class Network(nn.Module):
     """A module that knows its groups and, at any moment, its own architecture.
@@ -61,6 +131,20 @@ class Network(nn.Module):
     def architecture(self) -> Architecture:
         """The architecture as it is now, after whatever surgery there was."""
         return self._born.with_widths(tuple(group.width for group in self.groups))
+
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """Begin from scratch, with weights drawn for these widths."""
+        initialise(self, generator)
+
+    def random_state(self) -> dict[str, Tensor]:
+        """Where the draws are that the network makes itself, such as dropout's; these make none."""
+        return {}
+
+    def load_random_state(self, states: dict[str, Tensor]) -> None:
+        """The inverse of `random_state`."""
+
+    def reseed(self, generator: torch.Generator) -> None:
+        """Let those draws begin anew, from the number that this generator draws next."""
 
 
 class Convolution(nn.Conv2d):

@@ -14,7 +14,7 @@ from torch import Tensor
 from horticulture.data import Batches, Dataset, Images
 from horticulture.errors import InputError, check_choice
 from horticulture.networks import Network
-from horticulture.pruning import saliency
+from horticulture.pruning import saliency, surgery
 from horticulture.training import evaluation
 
 LEAST = 3  # channels that are ranked against each other
@@ -47,12 +47,12 @@ def loss_increases(
 ) -> Iterator[LossIncrease]:
     """By how much the loss rises when each channel alone is silenced; the network is left as it was.
 
-    Silenced: its norm gives 0, as if it had been cut out (for the last channel of a group see `surgery`). The
-    norms' running statistics belong to the network with that channel, so with and without it they are
-    estimated anew from the first `norm_images` training images (0: they stay as they are). The loss is
-    measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented. Of these
-    every other source belongs to the second half, with all its images. Raises InputError for another part, or
-    for fewer than two sources.
+    Silenced: whatever reads it is deaf to it, as if it had been cut out (for the last channel of a group see
+    `surgery`). The norms' running statistics belong to the network with that channel, so with and without it
+    they are estimated anew from the first `norm_images` training images (0: they stay as they are). The loss
+    is measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented. Of
+    these every other source belongs to the second half, with all its images. Raises InputError for another
+    part, or for fewer than two sources.
     """
     halves = _halves(dataset, part, images)
 
@@ -62,16 +62,15 @@ def loss_increases(
 
     before = losses()
     for group, channel in channels:
-        norm = network.groups[group].norm
-        scale, shift = norm.weight.detach().clone(), norm.bias.detach().clone()
+        readers = [weight for weight, _ in network.groups[group].read_weights(channel)]
+        kept = [weight.detach().clone() for weight in readers]
         try:
-            with torch.no_grad():
-                norm.weight[channel] = norm.bias[channel] = 0
+            surgery.silence_channel(network, group, channel)
             first, second = (now - then for now, then in zip(losses(), before, strict=True))
         finally:
             with torch.no_grad():
-                norm.weight.copy_(scale)
-                norm.bias.copy_(shift)
+                for weight, values in zip(readers, kept, strict=True):
+                    weight.copy_(values)
         count = [len(half) for half in halves]
         rise = (count[0] * first + count[1] * second) / sum(count)
         yield LossIncrease(rise, first, second)  # whoever asks for no more has the network as it was

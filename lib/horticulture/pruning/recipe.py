@@ -107,6 +107,7 @@ def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
     blocks = recipe.granularity == "block"
     if blocks and not whole.blocks:
         raise InputError(f"a network of the family {whole.family} has no blocks that can leave as a whole")
+    whole.check_norms(CRITERIA[recipe.criterion].penalty)
     minimal = selection.minimal_architecture(whole, recipe.floor, blocks)
     removable = sum(whole.widths) - sum(minimal.widths)
     if recipe.granularity == "weight":

@@ -71,6 +71,16 @@ def contributions(activation: Tensor, gradient: Tensor) -> Tensor:
     return torch.cat([(a.float() * g.float()).sum(dim=(2, 3)) for a, g in pairs])
 
 
+Listener = tuple[int, Callable[[], Tensor] | None]  # a group's number, and its places in what is heard
+
+
+def _as_images(tensor: Tensor, dim: int) -> Tensor:
+    """(batch, channel, height, width), of a tensor with the channels along `dim`."""
+    if tensor.dim() == 4 and dim == 1:
+        return tensor
+    return tensor.movedim(dim, 1).reshape(len(tensor), tensor.shape[dim], -1, 1)
+
+
 class SaliencyProbe:
     """Collects activations and gradients of a network's groups in ordinary training steps; scores channels.
 
@@ -95,12 +105,16 @@ class SaliencyProbe:
         self.network, self.generator, self.precomputed = network, generator, precomputed
         self._sums: list[Tensor | None] = [None] * len(network.groups)
         self.steps = [0] * len(network.groups)  # since the last scores, by group
+        self._step: dict[int, tuple[Tensor, int]] = {}  # heard of a group in the last step, and its positions
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
     def __enter__(self) -> "SaliencyProbe":
         if self.criterion.from_gradients is not None:
+            taps: dict[tuple[torch.nn.Module, bool, int], list[Listener]] = {}
             for number, group in enumerate(self.network.groups):
-                self._hooks.append(group.activation.register_forward_hook(self._listen(number)))
+                for tap in group.taps():
+                    taps.setdefault((tap.module, tap.received, tap.dim), []).append((number, tap.places))
+            self._hooks = [self._listen(*place, listeners) for place, listeners in taps.items()]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,6 +124,7 @@ class SaliencyProbe:
 
     def scores(self) -> list[Tensor]:
         """(channel,) for every group, on the CPU; a group with no channels left gives an empty one."""
+        self._end_of_step()
         scored = [self._score(number, group) for number, group in enumerate(self.network.groups)]
         self._sums = [None] * len(scored)
         self.steps = [0] * len(scored)
@@ -117,6 +132,7 @@ class SaliencyProbe:
 
     def state_dict(self) -> tuple[dict[int, Tensor], Tensor]:
         """What was accumulated in this round so far, by group, and the state of the generator."""
+        self._end_of_step()
         accumulated = {number: total for number, total in enumerate(self._sums) if total is not None}
         return accumulated, self.generator.get_state()
 
@@ -124,30 +140,61 @@ class SaliencyProbe:
         """Go on where another probe of the same network stood."""
         self._sums = [None] * len(self.network.groups)
         for number, total in accumulated.items():
-            self._sums[number] = total.to(self.network.groups[number].norm.weight.device)
+            self._sums[number] = total.to(next(self.network.parameters()).device)
         self.generator.set_state(draws)
         self.steps = list(steps)
 
-    def _listen(self, number: int) -> Callable[..., None]:
-        score = self.criterion.from_gradients
-        assert score is not None
+    def _listen(
+        self, module: torch.nn.Module, received: bool, dim: int, listeners: list["Listener"]
+    ) -> torch.utils.hooks.RemovableHandle:
+        """Listen to what a module receives or gives, for all groups that have channels in it."""
 
-        def forward(module: object, inputs: object, activation: Tensor) -> None:
-            if not activation.requires_grad:  # an evaluation, not a step
-                return
+        def hear(activation: Tensor) -> None:
             kept = activation.detach()
 
             def backward(gradient: Tensor) -> None:
                 # The loss is the batch's mean: times the batch size it is each example's own.
-                own = contributions(kept, gradient) * len(gradient)
-                found = score(own, gradient[0, 0].numel())
-                total = self._sums[number]
-                self._sums[number] = found if total is None else total + found
-                self.steps[number] += 1
+                own = contributions(_as_images(kept, dim), _as_images(gradient, dim)) * len(gradient)
+                positions = gradient.numel() // own.numel()
+                for number, places in listeners:
+                    if places is None:
+                        self._add(number, own, positions)
+                    else:
+                        index = places().to(own.device)
+                        self._add(number, own[:, index].sum(dim=2), positions * index.shape[1])
 
             activation.register_hook(backward)
 
-        return forward
+        def before(module: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+            if not inputs[0].requires_grad:  # an evaluation, not a step
+                return None
+            self._end_of_step(listeners)
+            alias = inputs[0].view_as(inputs[0])  # whose gradient is what this reader alone sends back
+            hear(alias)
+            return (alias, *inputs[1:])
+
+        def after(module: object, inputs: object, activation: Tensor) -> None:
+            if activation.requires_grad:
+                self._end_of_step(listeners)
+                hear(activation)
+
+        return module.register_forward_pre_hook(before) if received else module.register_forward_hook(after)
+
+    def _add(self, number: int, own: Tensor, positions: int) -> None:
+        """What one of a group's readers has to say in this step."""
+        before = self._step.get(number)
+        self._step[number] = (own if before is None else before[0] + own), positions
+
+    def _end_of_step(self, listeners: list["Listener"] | None = None) -> None:
+        """Score what was heard in the last step, if there was one, of some groups or all."""
+        score = self.criterion.from_gradients
+        if score is None:
+            return
+        for number in [number for number, _ in listeners] if listeners else list(self._step):
+            if number in self._step:
+                found, total = score(*self._step.pop(number)), self._sums[number]
+                self._sums[number] = found if total is None else total + found
+                self.steps[number] += 1
 
     @torch.no_grad()
     def _score(self, number: int, group: Group) -> Tensor:

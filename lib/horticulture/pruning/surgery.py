@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from horticulture.errors import InputError
 from horticulture.networks import Group, Network
+from horticulture.networks.layers import keep_along, match_counts
 
 
 def remove_channel(
@@ -56,20 +57,16 @@ def keep_channels(group: Group, channels: list[int], optimizer: torch.optim.Opti
         raise InputError(
             f"keep some of 0 to {group.width - 1}, in order, in group {group.name}: not {channels}"
         )
-    index = torch.tensor(channels, dtype=torch.long, device=group.norm.weight.device)
-    if group.producer is not None:
-        _select(group.producer, "weight", index, 0, optimizer)
-        group.producer.out_channels = len(channels)
-    if group.selection is not None:
-        group.selection.index = group.selection.index[index]
-    for name in ("weight", "bias"):
-        _select(group.norm, name, index, 0, optimizer)
-    for name in ("running_mean", "running_var"):
-        setattr(group.norm, name, getattr(group.norm, name).index_select(0, index))
-    for consumer in group.consumers:
-        _select(consumer, "weight", index, 1, optimizer)
-        setattr(consumer, "in_features" if isinstance(consumer, nn.Linear) else "in_channels", len(channels))
-    group.norm.num_features = len(channels)
+    for module, name, dim, index in group.slices(channels):
+        _select(module, name, index, dim, optimizer)
+        match_counts(module)
+
+
+@torch.no_grad()
+def silence_channel(network: Network, group: int, channel: int) -> None:
+    """Make everything that reads a channel deaf to it: the network computes what it would without it."""
+    for weight, places in network.groups[group].read_weights(channel):
+        weight[:, places] = 0
 
 
 def _select(
@@ -79,23 +76,19 @@ def _select(
     dim: int,
     optimizer: torch.optim.Optimizer | None,
 ) -> None:
-    """Replace a parameter by a slice of it, everywhere it is known.
+    """Replace a parameter or buffer by a slice of it, everywhere it is known.
 
     A new Parameter and not new `.data` in the old one: autograd's node for the old one remembers its
     shape for as long as anything holds a graph, and the next backward pass would fail.
     """
-    old = getattr(module, name)
-
-    def cut(tensor: Tensor) -> Tensor:
-        chosen = tensor.index_select(dim, index)
-        if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
-            return chosen.contiguous(memory_format=torch.channels_last)
-        return chosen
-
-    new = nn.Parameter(cut(old), requires_grad=old.requires_grad)
+    old, index = getattr(module, name), index.to(getattr(module, name).device)
+    if not isinstance(old, nn.Parameter):
+        setattr(module, name, keep_along(old, dim, index))
+        return
+    new = nn.Parameter(keep_along(old, dim, index), requires_grad=old.requires_grad)
     setattr(module, name, new)
     if optimizer is not None:
-        _replace_in_optimizer(optimizer, old, new, cut)
+        _replace_in_optimizer(optimizer, old, new, lambda tensor: keep_along(tensor, dim, index))
 
 
 def _replace_in_optimizer(

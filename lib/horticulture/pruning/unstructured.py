@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from horticulture.errors import InputError, check_choice
-from horticulture.networks.layers import Network, initialise
+from horticulture.networks.layers import Network
 from horticulture.pruning.selection import SCOPES
 from horticulture.training.callbacks import StepCallback
 
@@ -18,12 +18,15 @@ from horticulture.training.callbacks import StepCallback
 def weights(network: nn.Module) -> dict[str, nn.Parameter]:
     """What may be pruned, by its name in `state_dict`: the weights of convolutions (Liu et al., 2019).
 
-    The classifier and the norms stay whole. Layers that have lost all their channels are left out.
+    Those of linear layers too, but for the last, which is taken for the classifier. It and the norms stay
+    whole. Layers that have lost all their channels are left out.
     """
+    layers = {n: module for n, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    last = next((n for n, module in reversed(layers.items()) if isinstance(module, nn.Linear)), None)
     return {
         f"{name}.weight": module.get_parameter("weight")
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d) and module.weight.numel()
+        for name, module in layers.items()
+        if name != last and module.weight.numel()
     }
 
 
@@ -100,10 +103,16 @@ def nonzero_macs(network: Network, masks: dict[str, Tensor]) -> int:
 
     What hardware would do that skips every zero: a bound on the work, not a time.
     """
-    *others, classifier = network.architecture.layers  # in the order of the modules
+    layers, pairs = network.architecture.layers, match_weights(network, masks)
+    if network.architecture.table is not None:
+        kept = {name.removeprefix("module."): int(mask.sum()) for name, _, mask in pairs}
+        counted = [(layer, kept.get(f"{layer.name}.weight")) for layer in layers]
+        return sum(layer.macs if left is None else layer.positions * left for layer, left in counted)
+    *others, classifier = layers  # in the order of the modules
     convolutions = [layer for layer in others if layer.kind == "conv" and layer.params]
-    pairs = zip(convolutions, match_weights(network, masks), strict=True)
-    return classifier.macs + sum(layer.positions * int(mask.sum()) for layer, (_, _, mask) in pairs)
+    return classifier.macs + sum(
+        layer.positions * int(mask.sum()) for layer, (_, _, mask) in zip(convolutions, pairs, strict=True)
+    )
 
 
 def count_nonzero(masks: dict[str, Tensor], network: nn.Module) -> int:
@@ -114,7 +123,7 @@ def count_nonzero(masks: dict[str, Tensor], network: nn.Module) -> int:
 
 @torch.no_grad()
 def reinitialize(
-    network: nn.Module, masks: dict[str, Tensor], generator: torch.Generator | None = None
+    network: Network, masks: dict[str, Tensor], generator: torch.Generator | None = None
 ) -> None:
     """Initialise the network anew under its masks, in place, on the CPU (Liu et al., 2019, published code).
 
@@ -122,9 +131,9 @@ def reinitialize(
     the variance is that of a whole layer with as many weights. All else as a new network has it.
     """
     found = match_weights(network, masks)
-    initialise(network, generator)
+    network.initialise(generator)
     for _, weight, mask in found:
-        # They are N(0, 2 / (k k outputs)) now, and k k outputs = all weights / input channels.
+        # In our families they are N(0, 2 / (k k outputs)) now; k k outputs = all weights / input channels.
         weight.mul_(math.sqrt(weight.numel() / max(int(mask.sum()), 1))).masked_fill_(~mask, 0)
 
 

@@ -72,11 +72,18 @@ class Run:
 
 
 def _without_places(description: dict) -> dict:
-    """The digest says what the data is; beside it the name, which can be a path, says only where."""
-    start, data = description["start"], dict(description["data"])
+    """A digest says what data and networks are; beside it a path says only where."""
+    start, data, shape = description["start"], dict(description["data"]), description["architecture"]
     if "digest" in data:
         del data["name"]
-    return {**description, "data": data, "start": _without_places(start) if start else None}
+    if "table" in shape:
+        shape = Architecture.from_json(shape).identity()
+    return {
+        **description,
+        "architecture": shape,
+        "data": data,
+        "start": _without_places(start) if start else None,
+    }
 
 
 def folder(run: Run, outputs: Path) -> Path:

@@ -76,7 +76,9 @@ def optional(bound: Bound, nothing: Any) -> Bound:
 
 
 def network(name: str, value: Any) -> None:
-    """A network that there is, and that fits into the memory of this machine."""
+    """A network that there is and that fits into memory here; one known by its code alone is seen later."""
+    if architecture.is_own(value):
+        return
     params = architecture.named(value, image=EXAMPLE, classes=10).params
     needed, there = params * TRAINED, limits.memory()
     if needed > there:
@@ -123,6 +125,7 @@ BOUNDS: dict[str, Bound] = {
     "study": lambda name, value: check_name(value),
     "outputs": text,
     "device": device,
+    "allow_code": within("true or false", lambda value: isinstance(value, bool)),
     "workers": whole(0, 256),
     "cluster": optional(within("the address of a Dask scheduler, such as tcp://host:8786", is_address), ""),
     # 01

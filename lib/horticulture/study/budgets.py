@@ -106,7 +106,7 @@ CHANNEL_ONLY, WEIGHT_ONLY = ("sliced", "random-channels", "shuffled", "reselecte
 
 def applies(budget: str, job: PruningJob) -> bool:
     """Whether a budget says something of the networks that this pruning leaves."""
-    if budget == "reselected" and all(most is None for most in job.run.architecture.max_widths):
+    if budget == "reselected" and all(most is None for most in job.run.architecture.selects):
         return False  # no group selects
     return budget not in (CHANNEL_ONLY if job.sparse else WEIGHT_ONLY)
 

@@ -95,7 +95,12 @@ class StudyConfig:
     def whole(self) -> Architecture:
         """The whole network's architecture."""
         outline = self.outline
-        return architecture.named(self.network, image=outline.image, classes=outline.classes)
+        shape: Any = {"image": outline.image, "classes": outline.classes}
+        if not architecture.is_own(self.network):
+            return architecture.named(self.network, **shape)
+        from horticulture import networks
+
+        return networks.named(self.network, **shape)
 
     @property
     def criteria(self) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from horticulture.errors import InputError, check_choice
-from horticulture.study import literals
+from horticulture.study import literals, own_code
 from horticulture.study.study_files import Study, check_name, read, studies
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -26,9 +26,10 @@ TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
-PLACE = ("device", "workers", "cluster")  # where a study is computed: no part of its result
+PLACE = ("device", "workers", "cluster", "allow_code")  # where and how it is computed: no part of its result
 COMMON = ("study", "outputs", *PLACE)  # declared in every notebook; any other belongs to one
-OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH"}  # parameters that the command itself gives
+# Parameters that the command itself gives.
+OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH", "allow_code": "--allow-code"}
 OPTIONS_OF_FILES = {**OPTIONS, "cluster": "--cluster ADDRESS"}  # a stranger's file connects to nowhere
 ALL = "all"  # as `rounds`: until nothing more can be removed
 LONGEST = 60  # characters of a name that is made here
@@ -171,7 +172,7 @@ def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
     if isinstance(value, str) and kind != "str":
         text = f"[{value}]" if kind == "list" and not value.strip().startswith("[") else value
         value = literals.read_yaml(text, f"parameter {name}")
-    literals.check(value, f"parameter {name}")
+    value = own_code.absolute(name, literals.check(value, f"parameter {name}"))
     wanted = TYPES[kind]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise InputError(
@@ -199,7 +200,8 @@ def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
     parameters always give the same name. Raises InputError for a name that cannot be a folder of its own.
     """
     if not name:
-        suffix = "".join(f" {key} {value}" for key, value in changes(study, overrides).items())
+        different = changes(study, overrides).items()
+        suffix = "".join(f" {key} {own_code.short(value)}" for key, value in different)
         made = study.name + re.sub(r"[^\w.]+", "-", suffix).rstrip("-")
         if len(made) > LONGEST:
             made = f"{made[:LONGEST]}-{hashlib.sha256(suffix.encode()).hexdigest()[:6]}"

@@ -86,7 +86,7 @@ def pruned_network(job: PruningJob, round_: int, outputs: Path) -> PrunedNetwork
 def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]] | None:
     """Where in its trunk the channels stand that each selecting group kept; None if no group selects."""
     whole = run.architecture
-    if all(most is None for most in whole.max_widths):
+    if all(most is None for most in whole.selects):
         return None
-    left = zip(runs.remaining_channels(run, removed, round_), whole.widths, whole.max_widths, strict=True)
+    left = zip(runs.remaining_channels(run, removed, round_), whole.widths, whole.selects, strict=True)
     return [[c * most // width for c in kept] if most is not None else [] for kept, width, most in left]

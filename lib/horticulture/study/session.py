@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
+from horticulture.study import own_code, study_files
 from horticulture.study import parameters as known_parameters
-from horticulture.study import study_files
 from horticulture.study.parameters import COMMON
 
 if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes are started before
@@ -75,6 +75,8 @@ class Session:
             for name, value in inherited.items():
                 if name in values or source == HERE:
                     values[name], sources[name] = value, source
+        stated = [name for name, source in sources.items() if source == HERE]
+        own_code.refuse(values, stated, "allow_code = True in the parameters cell")
         parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, sources, step)
         session._fix()
@@ -225,6 +227,7 @@ def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
                 return {
                     key: known_parameters.typed(key, value, declared[key])
                     for key, value in part.parameters.items()
+                    if key not in known_parameters.OPTIONS
                 }
     return {}
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from horticulture.data import Dataset, Images
 from horticulture.training import recipe
@@ -49,7 +50,9 @@ def estimate_norms(
     momentum = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
-    network.train()
+    network.eval()  # but for the norms: nothing is dropped
+    for norm in norms:
+        norm.train()
     first = dataset.train.pixels[:images]
     with autocast(dtype, first.device):
         network(dataset.normalise(first))
@@ -76,9 +79,10 @@ def estimated_norms(
             network.get_buffer(name).copy_(tensor)
 
 
-def norm_layers(network: nn.Module) -> list[nn.BatchNorm2d]:
+def norm_layers(network: nn.Module) -> list[_BatchNorm]:
     """The norms that keep statistics."""
-    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    found = (module for module in network.modules() if isinstance(module, _BatchNorm))
+    return [norm for norm in found if norm.track_running_stats]
 
 
 @torch.inference_mode()

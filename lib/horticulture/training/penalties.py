@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
@@ -127,7 +128,7 @@ class SparseStructures(Penalty):
             for module in structure.absorbers:
                 weight = module.get_parameter("weight")
                 weight.mul_(along_channels(self.factors[structure.place], weight))
-                if isinstance(module, nn.BatchNorm2d):  # a branch that ends in a norm
+                if isinstance(module, _BatchNorm):  # a branch that ends in a norm
                     module.bias.mul_(self.factors[structure.place])
         self.close()
         return [self.factors[structure.place].tolist() for structure in self.structures]
@@ -186,7 +187,8 @@ def groups(network: Network, strength: float) -> SparseStructures:
     structures, count = [], 0
     for group in network.groups:
         place = slice(count, count + group.width)
-        structures.append(ScaledStructure(group.activation, place, tuple(group.consumers)))
+        output, absorbers = group.scaled
+        structures.append(ScaledStructure(output, place, absorbers))
         count = place.stop
     return SparseStructures(network, strength, structures, count)
 

@@ -80,6 +80,7 @@ class Resumable:
     ) -> None:
         device = dataset.train.labels.device
         self.network, self.dataset = network.to_device(device).train(), dataset
+        network.reseed(generator)
         self.batches = Batches(dataset, recipe.batch_size, generator)
         self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
         self.on_step, self.step, self.loss = on_step, 0, torch.zeros((), device=device)
@@ -149,19 +150,20 @@ class Trainer(Resumable):
 
 
 def collect_tensors(
-    network: nn.Module, optimizer: torch.optim.Optimizer, callback: StepCallback
+    network: Network, optimizer: torch.optim.Optimizer, callback: StepCallback
 ) -> dict[str, Tensor]:
-    """Weights, statistics, momentum and what the callback has, by name."""
+    """Weights, statistics, momentum, what the callback has and where the network's own draws are, by name."""
     found = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
         if momentum is not None:
             found[f"momentum.{name}"] = momentum
+    found |= {f"random.{name}": tensor for name, tensor in network.random_state().items()}
     return found | {f"rule.{name}": tensor for name, tensor in callback.state_dict().items()}
 
 
 def restore_tensors(
-    network: nn.Module, optimizer: torch.optim.Optimizer, callback: StepCallback, tensors: dict[str, Tensor]
+    network: Network, optimizer: torch.optim.Optimizer, callback: StepCallback, tensors: dict[str, Tensor]
 ) -> None:
     """The inverse of `collect_tensors`, for a network of the same shape."""
     network.load_state_dict(with_prefix("network.", tensors))
@@ -169,6 +171,8 @@ def restore_tensors(
         momentum = tensors.get(f"momentum.{name}")
         if momentum is not None:
             optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.data).copy_(momentum)
+    if states := with_prefix("random.", tensors):
+        network.load_random_state(states)
     callback.load_state_dict(with_prefix("rule.", tensors))
 
 

@@ -1,0 +1,60 @@
+"""Networks that somebody brings: torchvision's, or those of a function in a file."""
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+from horticulture.architecture.family import Family, Limits, Shape
+from horticulture.architecture.table import CountedLayer, Table
+from horticulture.errors import InputError
+
+
+class Own(Family):
+    """All that is known stands in the table; of narrower and shallower ones nothing is."""
+
+    title = "network of your own"
+
+    def check_shape(self, a: Shape) -> None:
+        """Raise InputError if the widths are not those of the table."""
+        table = _table(a)
+        if a.trunk or len(a.widths) != len(table.groups):
+            raise InputError(
+                f"{table.name} has {len(table.groups)} groups and no trunk widths, not {len(a.widths)} and "
+                f"{len(a.trunk)}"
+            )
+
+    def layers(self, a: Shape) -> Iterator[CountedLayer]:  # type: ignore[override]
+        """Every layer with parameters, in the order in which the module has them."""
+        return (row.at(a.widths) for row in _table(a).layers)
+
+    def groups(self, a: Shape) -> tuple[str, ...]:
+        """The layer that makes each."""
+        return _table(a).groups
+
+    def max_widths(self, a: Shape) -> Limits:
+        """What the code makes."""
+        return _table(a).full
+
+    def selects(self, a: Shape) -> Limits:
+        """Layers make all of them."""
+        return (None,) * len(a.widths)
+
+    def narrower(self, a: Shape, factor: float) -> NoReturn:
+        """Raise InputError."""
+        _refuse(a, "width")
+
+    def shallower(self, a: Shape) -> NoReturn:
+        """Raise InputError."""
+        _refuse(a, "depth")
+
+
+def _table(a: Shape) -> Table:
+    if a.table is None:
+        raise InputError("a network of your own needs a table: networks.named and networks.describe make it")
+    return a.table
+
+
+def _refuse(a: Shape, family: str) -> NoReturn:
+    raise InputError(
+        f"the family {family} changes what the code of {_table(a).name} fixes: take bottleneck, uniform, "
+        "copycat or guided"
+    )

@@ -1,0 +1,151 @@
+"""From any module to a network that can be pruned: its groups are found by watching it, and tried."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from horticulture.architecture import OWN, Architecture, Table
+from horticulture.architecture.table import FIXED, Length, TableRow
+from horticulture.errors import InputError
+from horticulture.networks import trial
+from horticulture.networks.labels import Axis, Found
+from horticulture.networks.traced import LiveAxis, Places, TracedGroup, TracedNetwork
+from horticulture.networks.tracing import watch
+
+SUMS = "a residual set: sums of several layers' channels"
+
+
+class Origin(NamedTuple):
+    """Where a module comes from, and what it is for.
+
+    channels: to which grey images are repeated (0: the module takes them as they are). residual_sets,
+    network, digest: as in `architecture.Table`.
+    """
+
+    image: tuple[int, int, int]
+    classes: int
+    channels: int = 0
+    residual_sets: bool = False
+    network: str = ""
+    digest: str = ""
+
+    @property
+    def images(self) -> Tensor:
+        """A few images as the module takes them: always the same noise."""
+        shape = trial.BATCH, self.channels or self.image[0], *self.image[1:]
+        return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def describe(
+    module: nn.Module, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
+) -> TracedNetwork:
+    """A module as a network that can be pruned: its groups found by watching it, each tried on a copy.
+
+    image: (channels, height, width). residual_sets: whether channels that several layers make and that are
+    summed up are groups too; else only those made by one layer are, with what follows it: norms, depthwise
+    convolutions, gates. Raises InputError for a module that gives anything but (batch, classes), or that has
+    no group.
+    """
+    return found_in(module, Origin(image, classes, residual_sets=residual_sets))
+
+
+def found_in(module: nn.Module, origin: Origin) -> TracedNetwork:
+    """`describe`, for a module that comes from somewhere."""
+    _check_answer(module, origin)
+    watched = watch(module, origin.images)
+    pinned = dict(watched.pinned)
+    candidates = []
+    for group in watched.found:
+        if group.sums and not origin.residual_sets:
+            pinned |= dict.fromkeys(group.makers, SUMS)
+        elif group.width > 1:
+            candidates.append(group)
+    failed = trial.failures(assemble(module, candidates, watched.positions, origin), origin.images)
+    pinned |= {candidates[number].name: why for number, why in failed.items()}
+    usable = [group for number, group in enumerate(candidates) if number not in failed]
+    if not usable:
+        why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
+        raise InputError(f"no channels can go by themselves ({why})")
+    network = assemble(module, usable, watched.positions, origin)
+    network.pinned = pinned
+    return network
+
+
+@torch.no_grad()
+def _check_answer(module: nn.Module, origin: Origin) -> None:
+    training, images = module.training, origin.images
+    try:
+        answer = module.eval()(images)
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
+        raise InputError(
+            f"it does not take images of {tuple(images.shape[1:])}: {trial.first_line(error)}"
+        ) from error
+    finally:
+        module.train(training)
+    if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
+        gives = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise InputError(f"it gives {gives} for {len(images)} images and {origin.classes} classes")
+
+
+def assemble(
+    module: nn.Module, found: list[Found], positions: dict[str, int], origin: Origin
+) -> TracedNetwork:
+    """The network with these groups, and its architecture. positions: as watched."""
+    axes: dict[Axis, LiveAxis] = {}
+    modules = dict(module.named_modules())
+
+    def live(axis: Axis) -> LiveAxis:
+        owner, _, name = axis.tensor.rpartition(".")
+        if axis not in axes:
+            size = getattr(modules[owner], name).shape[axis.dim]
+            axes[axis] = LiveAxis(modules[owner], name, axis.dim, torch.arange(size))
+        return axes[axis]
+
+    groups = []
+    for one in found:
+        places = {axis: Places(live(axis), indices) for axis, indices in one.places.items()}
+        makers = tuple(modules[maker] for maker in one.makers)
+        reads = [places[axis] for axis in one.reads]
+        groups.append(TracedGroup(one.name, makers, list(places.values()), reads, torch.arange(one.width)))
+    names, full = tuple(group.name for group in groups), tuple(group.width for group in groups)
+    rows = tuple(_rows(module, found, positions))
+    normed = tuple(group.norm is not None for group in groups)
+    table = Table(origin.network, origin.digest, names, full, normed, rows, origin.residual_sets)
+    depth = sum(row.kind != "other" for row in rows)
+    architecture = Architecture(OWN, depth, origin.classes, origin.image, (), full, table)
+    network = TracedNetwork(module, architecture, origin.channels)
+    network.groups = tuple(groups)
+    return network
+
+
+def _rows(module: nn.Module, found: list[Found], positions: dict[str, int]) -> Iterator[TableRow]:
+    """Every module with trainable parameters of its own, in order; another row for a second weight in it."""
+    groups: dict[Axis, list[tuple[int, Tensor]]] = {}
+    for number, one in enumerate(found):
+        for axis, indices in one.places.items():
+            groups.setdefault(axis, []).append((number, indices))
+    seen: set[int] = set()
+    for owner, part in module.named_modules():
+        own = {f"{owner}.{name}".lstrip("."): p for name, p in part.named_parameters(recurse=False)}
+        own = {name: p for name, p in own.items() if p.requires_grad and id(p) not in seen}
+        seen |= {id(p) for p in own.values()}
+        kind = "linear" if isinstance(part, nn.Linear) else "conv" if isinstance(part, _ConvNd) else "other"
+        counted = [name for name in own if name in positions] or list(own)[:1]
+        rest = [name for name in own if name not in counted]
+        for number, weight in enumerate(counted):
+            names = [weight, *rest] if number == 0 else [weight]
+            lengths = tuple(
+                tuple(_length(groups.get(Axis(name, d), []), size) for d, size in enumerate(own[name].shape))
+                for name in names
+            )
+            label = owner if number == 0 and owner else weight
+            yield TableRow(label, kind, positions.get(weight, 0), lengths)
+
+
+def _length(groups: list[tuple[int, Tensor]], size: int) -> Length:
+    parts = [(number, indices.shape[1]) for number, indices in groups]
+    fixed = size - sum(indices.numel() for _, indices in groups)
+    return (*parts, (FIXED, fixed)) if fixed or not parts else tuple(parts)

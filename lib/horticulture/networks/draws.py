@@ -1,0 +1,64 @@
+"""What a module draws itself, such as dropout: from a stream of its own, not from the process's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class ModuleDraws:
+    """torch's global streams as one module sees them: they go on where that module left them.
+
+    Each network has its own, so what it draws depends on nothing else in the process, and can be kept.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._states: dict[str, Tensor] = {}  # by type of device
+
+    def seed(self, generator: torch.Generator) -> None:
+        """Begin anew, from the number that this generator draws next, and will still."""
+        self._seed = int(torch.randint(2**62, (), generator=generator.clone_state()))
+        self._states = {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Where the streams are, by type of device."""
+        return {"seed": torch.tensor(self._seed), **self._states}
+
+    def load_state_dict(self, states: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""
+        self._seed = int(states["seed"])
+        self._states = {name: state.cpu() for name, state in states.items() if name != "seed"}
+
+    @contextmanager
+    def used(self, device: torch.device, *, advance: bool = True) -> Iterator[None]:
+        """Within it torch's global streams are this module's; afterwards what they were.
+
+        advance: whether the module's go on from there, or stay where they are, as in an evaluation.
+        """
+        places = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
+        before = [_get(place) for place in places]
+        for place in places:
+            _set(place, self._states.get(place.type, self._first(place)))
+        try:
+            yield
+        finally:
+            if advance:
+                self._states = {place.type: _get(place) for place in places}
+            for place, state in zip(places, before, strict=True):
+                _set(place, state)
+
+    def _first(self, place: torch.device) -> Tensor:
+        return torch.Generator(place).manual_seed(self._seed).get_state()
+
+
+def _get(place: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(place) if place.type == "cuda" else torch.get_rng_state()
+
+
+def _set(place: torch.device, state: Tensor) -> None:
+    if place.type == "cuda":
+        torch.cuda.set_rng_state(state, place)
+    else:
+        torch.set_rng_state(state)

@@ -1,0 +1,272 @@
+"""Labels of channels, which of them turn out to be one, and what that makes of a module: see `tracing`."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)  # that can read a group
+
+
+class Axis(NamedTuple):
+    """A dimension of a parameter or buffer, by its name in the module."""
+
+    tensor: str
+    dim: int
+
+
+class Found(NamedTuple):
+    """Channels that can go one by one, each with nothing else.
+
+    name: the layer that makes them, with a number where it makes several groups. makers: names of layers.
+    places: where they are, (channels, places of each) along every axis.
+    reads: those axes along which a reader takes them in.
+    """
+
+    name: str
+    makers: tuple[str, ...]
+    places: dict[Axis, Tensor]
+    reads: tuple[Axis, ...]
+    sums: bool  # several layers make them, and their sums are read: a residual set
+
+    @property
+    def width(self) -> int:
+        """How many there are."""
+        return len(next(iter(self.places.values())))
+
+
+class Watched(NamedTuple):
+    """What one forward pass told. pinned: by layer, why its channels cannot go.
+
+    positions: by weight, how often an image passes it, in pixels or tokens.
+    """
+
+    found: list[Found]
+    pinned: dict[str, str]
+    positions: dict[str, int]
+
+
+class _Classes:
+    """Labels that turned out to be one: union and find."""
+
+    def __init__(self) -> None:
+        self.parent: list[int] = []
+
+    def fresh(self, count: int) -> range:
+        first = len(self.parent)
+        self.parent.extend(range(first, first + count))
+        return range(first, first + count)
+
+    def find(self, label: int) -> int:
+        while self.parent[label] != label:
+            self.parent[label] = self.parent[self.parent[label]]
+            label = self.parent[label]
+        return label
+
+    def join(self, one: int, other: int) -> None:
+        self.parent[self.find(one)] = self.find(other)
+
+
+class Labels(TorchFunctionMode):
+    """Follows what a module calls. A label of -1 is a number that belongs to no channel, such as a zero."""
+
+    def __init__(self, module: nn.Module, batch: int) -> None:
+        super().__init__()
+        self.batch = batch
+        self.names: dict[int, str] = {}  # of parameters and buffers
+        self.shared: set[str] = set()  # those that several modules have
+        for owner, part in module.named_modules():
+            for name, tensor in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]:
+                if id(tensor) in self.names:
+                    self.shared.add(self.names[id(tensor)])
+                self.names.setdefault(id(tensor), f"{owner}.{name}".lstrip("."))
+        self.layers = {name for name, part in module.named_modules() if isinstance(part, LAYERS)}
+        self._of: dict[
+            int, tuple[Tensor, Tensor]
+        ] = {}  # the tensor is kept, so that its id is not used again
+        self.all, self.products = _Classes(), _Classes()
+        self.pinned: dict[int, str] = {}
+        self.places: dict[int, set[tuple[Axis, int]]] = defaultdict(set)
+        self.first: dict[tuple[Axis, int], int] = {}
+        self.makers: dict[int, str] = {}
+        self.reads: dict[int, set[Axis]] = defaultdict(set)
+        self.positions: dict[str, int] = defaultdict(int)
+
+    # --- labels of tensors -------------------------------------------------------------------------------
+
+    def of(self, tensor: Any) -> Tensor | None:
+        """The labels of a tensor; None for anything else, and where nothing is known."""
+        entry = self._of.get(id(tensor)) if isinstance(tensor, Tensor) else None
+        return entry[1] if entry else None
+
+    def set(self, tensor: Tensor, labels: Tensor | None) -> None:
+        """Give a tensor labels."""
+        if labels is not None:
+            self._of[id(tensor)] = tensor, labels.broadcast_to(tensor.shape)
+
+    def fresh(self, count: int) -> Tensor:
+        """So many labels that no other tensor has."""
+        self.products.fresh(count)
+        return torch.tensor(self.all.fresh(count))
+
+    def pin(self, labels: Tensor | None, why: str) -> None:
+        """These channels cannot go; the first reason is kept."""
+        if labels is not None:
+            for label in few(labels).unique().tolist():
+                if label >= 0:
+                    self.pinned.setdefault(label, why)
+
+    def join(self, one: Tensor, other: Tensor, product: bool, why: str = "") -> None:
+        """Number by number the two are of one channel, or both are read as if they were."""
+        one, other = few(*torch.broadcast_tensors(one, other))
+        pairs = torch.stack([one.flatten(), other.flatten()]).unique(dim=1).tolist()
+        partners: list[dict[int, set[int]]] = [defaultdict(set), defaultdict(set)]
+        for a, b in zip(*pairs, strict=True):
+            partners[0][a].add(b)
+            partners[1][b].add(a)
+        for a, b in zip(*pairs, strict=True):
+            if min(a, b) < 0:
+                self.pin(torch.tensor([a, b]), "it meets channels that are constant")
+            elif len(partners[0][a]) > 1 or len(partners[1][b]) > 1:
+                self.pin(torch.tensor([a] if len(partners[0][a]) > 1 else [b]), "it meets several channels")
+            else:
+                self.all.join(a, b)
+                if product:
+                    self.products.join(a, b)
+
+    def mark(self, parameter: Tensor | None, dim: int, labels: Tensor) -> None:
+        """That dimension of a parameter carries these labels. labels: (length,)."""
+        if parameter is None:
+            return
+        name = self.names.get(id(parameter))
+        if name is None or name in self.shared:
+            why = "several layers share its weights" if name else "it meets weights that are computed"
+            self.pin(labels, why)
+            return
+        axis = Axis(name, dim)
+        for index, label in enumerate(labels.tolist()):
+            if label >= 0:
+                first = self.first.setdefault((axis, index), label)  # of a layer that is used again
+                self.all.join(first, label)
+                self.places[label].add((axis, index))
+
+    # --- layers and sums ------------------------------------------------------------------------------
+
+    def layer(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor, dim: int, groups: int = 1
+    ) -> None:
+        """A convolution or linear layer, whose channels are along `dim` of what it takes and gives."""
+        labels, count = self.of(x), weight.shape[0]
+        name = self.names.get(id(weight), "")
+        owner = name.rpartition(".")[0]
+        self.positions[name] += out.numel() // (self.batch * count)
+        made = self.fresh(count)
+        depthwise = groups == count == x.shape[dim] > 1
+        column = None if labels is None else column_of(labels, dim)
+        if labels is not None and column is None:
+            self.pin(labels, f"{owner} mixes places of a channel")
+        elif groups > 1 and not depthwise:
+            self.pin(labels, f"{owner} is a grouped convolution")
+        elif depthwise and column is not None:
+            self.join(made, column, product=True)
+        elif column is not None:
+            self.read(owner, weight, x, column)
+        if groups > 1 and (column is None or not depthwise):
+            self.pin(made, f"{owner} is a grouped convolution")
+        if not depthwise:
+            self.makers.update(dict.fromkeys(made.tolist(), owner))
+        self.mark(weight, 0, made)
+        self.mark(bias, 0, made)
+        self.set(out, made.view(-1, *[1] * (out.dim() - 1 - dim % out.dim())))
+
+    def read(self, owner: str, weight: Tensor, x: Tensor, column: Tensor) -> None:
+        """A layer takes these channels in."""
+        self.mark(weight, 1, column)
+        if owner not in self.layers:
+            self.pin(column, f"{owner or 'the network'} reads it by a function, not by a layer")
+        if len(x) != self.batch:
+            self.pin(column, f"{owner} does not take images one by one")
+        for label in column.tolist():
+            self.reads[label].add(Axis(self.names.get(id(weight), ""), 1))
+
+    def constant(self, labels: Tensor, other: Tensor, why: str) -> None:
+        """A sum or product with a parameter, or with a tensor that has no labels."""
+        lengths = (1,) * (labels.dim() - other.dim()) + tuple(other.shape)
+        varying = [d for d in range(labels.dim()) if lengths[d] > 1 and not is_constant(labels, d)]
+        if not varying:
+            return
+        column = column_of(labels, varying[0]) if len(varying) == 1 else None
+        if column is None or id(other) not in self.names:
+            self.pin(labels, why)
+        else:
+            self.mark(other, varying[0] - labels.dim() + other.dim(), column)
+
+    # --- what was found -------------------------------------------------------------------------------
+
+    def result(self) -> Watched:
+        """Groups: classes of labels that are in the same places, read by the same layers."""
+        members: dict[int, list[int]] = defaultdict(list)
+        for label in range(len(self.all.parent)):
+            members[self.all.find(label)].append(label)
+        why = {self.all.find(label): reason for label, reason in self.pinned.items()}
+        found: dict[Any, list[list[tuple[Axis, int]]]] = defaultdict(list)
+        pinned: dict[str, str] = {}
+        for root, labels in members.items():
+            makers = tuple(dict.fromkeys(self.makers[label] for label in labels if label in self.makers))
+            reads = tuple(sorted(set().union(*(self.reads[label] for label in labels))))
+            if root in why or not reads:
+                for maker in makers:
+                    pinned.setdefault(maker, why.get(root, "no layer reads it"))
+            elif makers:
+                unit = sorted(set().union(*(self.places[label] for label in labels)))
+                axes = tuple(axis for axis, _ in unit)
+                found[axes, makers, reads, self._sums(labels)].append(unit)
+        groups: list[Found] = []
+        for key, units in found.items():
+            before = sum(key[1][0] == group.makers[0] for group in groups)
+            groups.append(_group(f"{key[1][0]}:{before + 1}" if before else key[1][0], key, units))
+        return Watched(groups, pinned, dict(self.positions))
+
+    def _sums(self, labels: Iterable[int]) -> bool:
+        """Whether more than one layer makes the channel, other than by a product: of a gate, say."""
+        parts: dict[int, set[str]] = defaultdict(set)
+        for label in labels:
+            if label in self.makers:
+                parts[self.products.find(label)].add(self.makers[label])
+        sets = list(parts.values())
+        return bool(sets) and not set.intersection(*sets)
+
+
+def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> Found:
+    axes, makers, reads, sums = key
+    places: dict[Axis, list[list[int]]] = {axis: [] for axis in axes}
+    for unit in units:
+        for axis in places:
+            places[axis].append([index for at, index in unit if at == axis])
+    return Found(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
+
+
+def few(*tensors: Tensor) -> Any:
+    """The tensors without repetitions: one number along each dimension in which all of them are expanded."""
+    for dim in range(tensors[0].dim()):
+        if all(tensor.stride(dim) == 0 for tensor in tensors):
+            tensors = tuple(tensor.narrow(dim, 0, min(1, tensor.shape[dim])) for tensor in tensors)
+    return tensors if len(tensors) > 1 else tensors[0]
+
+
+def is_constant(labels: Tensor, dim: int) -> bool:
+    """Whether all labels along a dimension are the same."""
+    return labels.stride(dim) == 0 or bool((labels == labels.narrow(dim, 0, 1)).all())
+
+
+def column_of(labels: Tensor, dim: int) -> Tensor | None:
+    """The labels along a dimension; None if they differ elsewhere."""
+    for other in range(labels.dim()):
+        if other != dim % labels.dim():
+            if not is_constant(labels, other):
+                return None
+            labels = labels.narrow(other, 0, 1)
+    return labels.flatten()

@@ -1,0 +1,97 @@
+"""The start from scratch of a network that somebody brings, at widths that its code does not make."""
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from horticulture.networks.traced import TracedNetwork
+
+
+@torch.no_grad()
+def redraw(network: TracedNetwork, whole: dict[str, tuple[int, ...]]) -> None:
+    """Give a freshly made network that was cut the spread that its own widths ask for.
+
+    By the network's own `reset_parameters`, if it has one. Else every tensor keeps its mean, and its spread
+    follows the rule by which its kind was drawn; constants stay. whole: the shapes as made.
+    What was cut off a fresh tensor leaves draws as independent as they were, so nothing has to be drawn anew.
+    """
+    reset = getattr(network.module, "reset_parameters", None)
+    if callable(reset):
+        with network.draws.used(torch.device("cpu")):
+            reset()
+        return
+    tensors = dict(network.module.named_parameters())
+    owners = {name: name.rpartition(".")[0] for name in tensors}
+    weights = {owners[name]: name for name, shape in reversed(whole.items()) if len(shape) > 1}
+    kinds: dict[tuple[type, str], list[str]] = {}
+    for name in tensors:
+        owner = network.module.get_submodule(owners[name])
+        if owners[name] in weights and not _is_constant(tensors[name]):
+            kinds.setdefault((type(owner), name.rpartition(".")[2]), []).append(name)
+    for names in kinds.values():
+        shapes = [whole[weights[owners[name]]] for name in names]
+        rules = _rules([tensors[name] for name in names], shapes)
+        for name, shape, rule in zip(names, shapes, rules, strict=True):
+            now = tuple(tensors[weights[owners[name]]].shape)
+            mean = tensors[name].mean()
+            tensors[name].sub_(mean).mul_((rule(*_fans(now)) / rule(*_fans(shape))) ** 0.5).add_(mean)
+
+
+def _is_constant(tensor: torch.Tensor) -> bool:
+    return tensor.numel() < 2 or bool((tensor == tensor.flatten()[0]).all())
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Numbers that a channel of a layer is made of, and that are made of one."""
+    outputs, inputs, *kernel = shape
+    field = 1
+    for size in kernel:
+        field *= size
+    return inputs * field, outputs * field
+
+
+Rule = Callable[[int, int], float]
+
+# What a variance is proportional to, in the order in which they are believed where several fit.
+RULES: tuple[Rule, ...] = (
+    lambda fan_in, fan_out: 1 / fan_in,
+    lambda fan_in, fan_out: 1 / fan_out,
+    lambda fan_in, fan_out: 2 / (fan_in + fan_out),
+    lambda fan_in, fan_out: 1.0,
+)
+GAINS = (
+    2.0,
+    1.0,
+    1 / 3,
+)  # how many times: He et al. (2015), Glorot and Bengio (2010), and torch's own layers
+
+
+def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[Rule]:
+    """By which rule each of the tensors of one kind was drawn: a common one, if that explains all of them.
+
+    Else the one by which a tensor's variance is a known gain; of several, that of most others.
+    """
+    variances = [float(tensor.var()) for tensor in tensors]
+    sizes = torch.tensor([float(tensor.numel()) for tensor in tensors])
+
+    def apart(rule: Rule) -> float:
+        logs = torch.tensor([v / rule(*_fans(s)) for v, s in zip(variances, shapes, strict=True)]).log()
+        share = sizes / sizes.sum()
+        return round(float((share * (logs - (share * logs).sum()).square()).sum()), 3)
+
+    common = min(RULES, key=apart)
+    others = [rule for rule in RULES if rule is not common]
+    if apart(common) < 0.005 < min(map(apart, others)):
+        return [common] * len(tensors)
+    fits = [
+        [rule for rule in RULES[:3] if _known(variance / rule(*_fans(shape)), tensor.numel())]
+        for variance, shape, tensor in zip(variances, shapes, tensors, strict=True)
+    ]
+    most = sorted(RULES, key=lambda rule: -sum(rule in those for those in fits))
+    return [next((rule for rule in most if rule in those), common) for those in fits]
+
+
+def _known(gain: float, count: int) -> bool:
+    """Whether a gain that was estimated from so many numbers may be a known one."""
+    return any(abs(math.log(gain / known)) < 4 * math.sqrt(2 / count) + 0.005 for known in GAINS)

@@ -1,0 +1,37 @@
+"""What can be pruned of a network, and what not and why, for people."""
+
+from horticulture import networks
+from horticulture.architecture import Architecture, is_own
+from horticulture.networks import own
+
+
+def groups(network: str, image: tuple[int, int, int], classes: int, residual_sets: bool = False) -> str:
+    """A line for every group: its channels, and the parameters that go with all of them but one.
+
+    Below them the layers whose channels cannot go, by the reason. network: any name for `networks.named`.
+    """
+    pinned: dict[str, str] = {}
+    if is_own(network):
+        found = own.traced(network, image=image, classes=classes, residual_sets=residual_sets)
+        whole, pinned = found.architecture, found.pinned
+    else:
+        whole = networks.named(network, image=image, classes=classes)
+    size = max(len("group"), *(len(name) for name in whole.groups))
+    lines = [f"{'group':<{size}} {'channels':>9} {'parameters':>12}"]
+    for number, (name, width) in enumerate(zip(whole.groups, whole.widths, strict=True)):
+        lines.append(f"{name:<{size}} {width:>9,} {_parameters(whole, number):>12,}")
+    count = (
+        f"{len(whole.groups)} group{'' if len(whole.groups) == 1 else 's'}, {sum(whole.widths):,} channels"
+    )
+    lines.append(f"{count}; {whole.params:,} parameters, {whole.macs:,} MACs")
+    for why in dict.fromkeys(pinned.values()):
+        layers = [layer for layer, reason in pinned.items() if reason == why]
+        lines.append(f"stays, {why}: {', '.join(layers)}")
+    return "\n".join(lines)
+
+
+def _parameters(whole: Architecture, group: int) -> int:
+    """Parameters that go when a group is cut to the least that it can have."""
+    least = [*whole.widths]
+    least[group] = whole.min_widths[group]
+    return whole.params - whole.with_widths(tuple(least)).params

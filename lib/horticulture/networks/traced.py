@@ -1,0 +1,173 @@
+"""A network that somebody brings, with groups that can be cut: see `describing`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from horticulture.architecture import Architecture
+from horticulture.errors import InputError
+from horticulture.networks.draws import ModuleDraws
+from horticulture.networks.layers import Network, Slice, Tap, keep_along, match_counts
+
+
+@dataclass(eq=False)
+class LiveAxis:
+    """A dimension of a tensor, and which of its first indices are still there."""
+
+    module: nn.Module
+    name: str
+    dim: int
+    present: Tensor  # rising
+
+    def places(self, indices: Tensor) -> Tensor:
+        """Where these first indices, all of them still there, are now."""
+        return torch.searchsorted(self.present, indices)
+
+    def without(self, gone: Tensor) -> Tensor:
+        """The places to keep when these first indices go, which then are not there any more."""
+        stays = ~torch.isin(self.present, gone)
+        self.present = self.present[stays]
+        return stays.nonzero().flatten()
+
+
+class Places(NamedTuple):
+    """Where a group is along an axis. indices: (channels of the whole network, places of each)."""
+
+    axis: LiveAxis
+    indices: Tensor
+
+
+@dataclass(eq=False)
+class TracedGroup:
+    """Channels of any module that can go together with nothing else; see `layers.Group`.
+
+    `remaining`: their numbers in the whole network. producer, consumers: the first layer that makes them, and
+    all that read them. norm: the first batch norm that they pass, if any.
+    """
+
+    name: str
+    makers: tuple[nn.Module, ...]
+    places: list[Places]
+    reads: list[Places]
+    remaining: Tensor
+    selection = None  # layers make them
+
+    @property
+    def width(self) -> int:
+        """Channels that are there now."""
+        return len(self.remaining)
+
+    @property
+    def producer(self) -> nn.Module:
+        """The layer that the group is named after."""
+        return self.makers[0]
+
+    @property
+    def consumers(self) -> tuple[nn.Module, ...]:
+        """The layers that read it."""
+        return tuple(dict.fromkeys(axis.module for axis, _ in self.reads))
+
+    @property
+    def norm(self) -> nn.Module | None:
+        """A batch norm with a scale and a shift for each channel, in the group's own order."""
+        for axis, indices in self.places:
+            if isinstance(axis.module, _BatchNorm) and axis.name == "weight":
+                places = axis.places(indices[self.remaining]).flatten()
+                if torch.equal(places, torch.arange(len(axis.present))):
+                    return axis.module
+        return None
+
+    @property
+    def scaled(self) -> tuple[nn.Module, tuple[nn.Module, ...]]:
+        """Whose output a factor for each channel scales, and in whose weights it can go instead."""
+        assert self.norm is not None
+        return self.norm, (self.norm,)
+
+    def filters(self) -> Tensor:
+        """(channel, n, 1, 1): the weights that make each channel."""
+        rows = [
+            axis.module.get_parameter("weight").flatten(1)[axis.places(indices[self.remaining])].flatten(1)
+            for axis, indices in self.places
+            if axis.module in self.makers and (axis.name, axis.dim) == ("weight", 0)
+        ]
+        return torch.cat(rows, dim=1)[:, :, None, None]
+
+    def slices(self, channels: list[int]) -> Iterator[Slice]:
+        """What is to be kept of each tensor so that only these channels stay; counts them as gone."""
+        stays = torch.zeros(self.width, dtype=torch.bool)
+        stays[channels] = True
+        gone, self.remaining = self.remaining[~stays], self.remaining[stays]
+        for axis, indices in self.places:
+            yield Slice(axis.module, axis.name, axis.dim, axis.without(indices[gone].flatten()))
+
+    def read_weights(self, channel: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of every reader its weight, and the places along dimension 1 where it takes the channel in."""
+        for axis, indices in self.reads:
+            yield getattr(axis.module, axis.name), axis.places(indices[self.remaining[channel]])
+
+    def taps(self) -> Iterator[Tap]:
+        """What its readers receive."""
+        for axis, indices in self.reads:
+
+            def places(axis: LiveAxis = axis, indices: Tensor = indices) -> Tensor:
+                return axis.places(indices[self.remaining])
+
+            last = isinstance(axis.module, nn.Linear)
+            yield Tap(axis.module, received=True, dim=-1 if last else 1, places=places)
+
+
+class TracedNetwork(Network):
+    """Any module, as a network whose groups can be cut. `pinned`: by layer, why its channels cannot go.
+
+    Grey images are repeated to as many channels as the module takes. What the module draws itself, such as
+    dropout, comes from a stream of its own (`draws.ModuleDraws`).
+    """
+
+    groups: tuple[TracedGroup, ...]  # type: ignore[assignment]
+
+    def __init__(self, module: nn.Module, architecture: Architecture, channels: int = 0) -> None:
+        super().__init__(architecture)
+        self.module, self.channels = module, channels
+        self.pinned: dict[str, str] = {}
+        self.draws = ModuleDraws()
+        self.remake: Callable[[torch.Generator | None], TracedNetwork] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, classes)."""
+        if self.channels and x.shape[1] != self.channels:
+            x = x.expand(-1, self.channels, -1, -1)
+        with self.draws.used(x.device, advance=self.training):
+            return self.module(x)
+
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """Begin from scratch, as `own.build` does. Raises InputError for a module that was only described."""
+        if self.remake is None:
+            raise InputError(
+                "a module that was described cannot be made again: give its code a file and a name"
+            )
+        self.load_state_dict(self.remake(generator).state_dict())
+
+    def random_state(self) -> dict[str, Tensor]:
+        """Where the module's own draws are."""
+        return self.draws.state_dict()
+
+    def load_random_state(self, states: dict[str, Tensor]) -> None:
+        """The inverse of `random_state`."""
+        self.draws.load_state_dict(states)
+
+    def reseed(self, generator: torch.Generator) -> None:
+        """Let the module's own draws begin anew, from the number that this generator draws next."""
+        self.draws.seed(generator)
+
+
+def cut(group: TracedGroup, channels: list[int]) -> None:
+    """Keep only these channels of a group, where no optimizer knows the network."""
+    for module, name, dim, index in group.slices(channels):
+        old = getattr(module, name)
+        new = keep_along(old, dim, index.to(old.device))
+        setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)
+        match_counts(module)

@@ -1,0 +1,224 @@
+"""Which channels of any module can go together, found by watching one forward pass.
+
+Every tensor that the module computes is followed by a tensor of *labels*, one for each of its numbers. A
+convolution or linear layer gives its outputs fresh labels; what only moves numbers (views, concatenation,
+pooling) does the same to the labels; what acts on each number alone leaves them; a sum or a product of two
+tensors says that two labels are one. What mixes channels in another way (layer norm, attention, anything
+that is not known here) pins them: they cannot go, and the reason is kept. Nothing is traced symbolically: a
+module may decide by its data, and use a layer twice.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from horticulture.networks.labels import Labels, Watched, column_of, few, is_constant
+
+
+def watch(module: nn.Module, images: Tensor) -> Watched:
+    """Run the module once on these images, in evaluation mode, and say which channels can go.
+
+    images: (batch, channels, height, width). The module is left as it was.
+    """
+    training = module.training
+    with torch.no_grad(), _Watching(module.eval(), len(images)) as labels:
+        answer = module(images)
+    module.train(training)
+    for tensor in tree_leaves(answer):
+        labels.pin(labels.of(tensor), "its channels are the network's answer")
+    return labels.result()
+
+
+class _Watching(Labels):
+    """While it is entered, every function that is called does to the labels what it does to the tensors."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(out)):
+            return out
+        name = getattr(func, "__name__", str(func))
+        known = [leaf for leaf in tree_leaves((args, kwargs)) if self.of(leaf) is not None]
+        if name in _WEIGHTED:
+            _WEIGHTED[name](self, out, *args, **kwargs)
+        elif known and name in _RULES:
+            try:
+                _RULES[name](self, func, out, args, kwargs)
+            except (RuntimeError, TypeError, ValueError, LookupError, AssertionError):
+                for tensor in known:
+                    self.pin(self.of(tensor), f"{name} is called in a way that is not known here")
+        else:
+            for tensor in known:
+                self.pin(self.of(tensor), f"{name} mixes channels")
+        return out
+
+
+Rule = Callable[[Labels, Any, Any, Any, Any], None]
+
+
+def _swap(labels: Labels, arguments: Any) -> Any:
+    def labels_of(leaf: Any) -> Any:
+        found = labels.of(leaf)
+        return leaf if found is None else found
+
+    return tree_map(labels_of, arguments)
+
+
+def _move(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+    """The same is done to the labels."""
+    func = torch.Tensor.reshape if func.__name__ == "view" else func  # labels lie in memory in their own way
+    moved = func(*_swap(labels, args), **_swap(labels, kwargs))
+    for tensor, its in zip(tree_leaves(out), tree_leaves(moved), strict=True):
+        labels.set(tensor, its.long())
+
+
+def _same(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+    """Number by number: the labels stay."""
+    found = (labels.of(leaf) for leaf in tree_leaves((args, kwargs)))
+    labels.set(out, next(its for its in found if its is not None))
+
+
+def _join(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+    """Tensors put together; what has no labels belongs to no channel."""
+
+    def part(tensor: Tensor) -> Tensor:
+        found = labels.of(tensor)
+        return torch.full(tensor.shape, -1) if found is None else found
+
+    parts = args[0] if args else kwargs["tensors"]
+    dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+    labels.set(out, func([part(tensor) for tensor in parts], dim))
+
+
+def _pad(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+    """Padding belongs to no channel where whole channels are added, and to its own within one."""
+    x, pad = args[0], args[1] if len(args) > 1 else kwargs["pad"]
+    if len(pad) <= 2 * (x.dim() - 2):
+        _pool(labels, func, out, args, kwargs)
+    else:
+        found = labels.of(x)
+        assert found is not None
+        labels.set(out, torch.nn.functional.pad(found, pad, value=-1))
+
+
+def _pool(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+    """Something within each channel: (batch, channel, ...) to (batch, channel, ...)."""
+    found = labels.of(args[0] if args else kwargs["input"])
+    assert found is not None
+    column = column_of(found, 1) if found.dim() > 2 else None
+    tensor = tree_leaves(out)[0]
+    if column is None or tensor.dim() < 3 or tensor.shape[1] != len(column):
+        labels.pin(found, f"{func.__name__} mixes channels")
+    else:
+        labels.set(tensor, column.view(-1, *[1] * (tensor.dim() - 2)))
+
+
+def _reduce(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+    """A sum or mean over some dimensions, along which all labels must be the same."""
+    found = labels.of(args[0] if args else kwargs["input"])
+    assert found is not None
+    dims = args[1] if len(args) > 1 else kwargs.get("dim")
+    dims = [dims] if isinstance(dims, int) else list(dims or range(found.dim()))
+    keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
+    if not all(is_constant(found, dim) for dim in dims):
+        labels.pin(found, f"{func.__name__} mixes channels")
+        return
+    for dim in sorted((dim % found.dim() for dim in dims), reverse=True):
+        found = found.narrow(dim, 0, 1) if keep else found.select(dim, 0)
+    labels.set(out, found)
+
+
+def _norm(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+    """A parameter for every channel, (batch, channel, ...): batch norm and the like."""
+    x, *others = args
+    found = labels.of(x)
+    assert found is not None
+    column = column_of(found, 1)
+    if column is None:
+        labels.pin(found, f"{func.__name__} mixes channels")
+        return
+    for parameter in [*others, *kwargs.values()]:
+        if isinstance(parameter, Tensor) and parameter.numel() > 1:
+            labels.mark(parameter, 0, column)
+    labels.set(out, found)
+
+
+def _meet(product: bool) -> Rule:
+    """A sum or product of two tensors, or of one and a number."""
+
+    def rule(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        found = [labels.of(tensor) for tensor in tensors]
+        if len(tensors) == 2 and found[0] is not None and found[1] is not None:
+            labels.join(found[0], found[1], product)
+            wider = max(found, key=lambda one: 0 if one is None else len(few(one).unique()))
+            labels.set(out, wider)
+            return
+        one = next(its for its in found if its is not None)
+        for tensor, its in zip(tensors, found, strict=True):
+            if its is None and tensor.numel() > 1:
+                whole = one.broadcast_to(out.shape)
+                labels.constant(whole, tensor, f"{func.__name__} with a tensor of its own for every channel")
+        labels.set(out, one)
+
+    return rule
+
+
+def _conv(labels: Labels, out: Tensor, *args: Any, **kwargs: Any) -> None:
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    named = dict(zip(names, args, strict=False)) | kwargs
+    x, weight = named["input"], named["weight"]
+    labels.layer(x, weight, named.get("bias"), out, 1 - out.dim(), named.get("groups", 1))
+
+
+def _linear(labels: Labels, out: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
+    labels.layer(x, weight, bias, out, -1)
+
+
+def _transposed(labels: Labels, out: Tensor, x: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> None:
+    labels.positions[labels.names.get(id(weight), "")] += x.numel() // (labels.batch * weight.shape[0])
+    labels.pin(labels.of(x), "a transposed convolution reads it")
+
+
+def _attention(labels: Labels, out: Any, query: Tensor, *args: Any, **kwargs: Any) -> None:
+    for weight in [*args, *kwargs.values()]:
+        name = labels.names.get(id(weight), "") if isinstance(weight, Tensor) else ""
+        if name.endswith("weight"):
+            labels.positions[name] += query.shape[0] * query.shape[1] // labels.batch
+    for tensor in (query, *args):
+        labels.pin(labels.of(tensor), "attention mixes channels")
+
+
+_WEIGHTED: dict[str, Callable[..., None]] = {
+    **dict.fromkeys(("conv1d", "conv2d"), _conv),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), _transposed),
+    "linear": _linear,
+    "multi_head_attention_forward": _attention,
+}
+_MOVES = """__get__ view view_as reshape flatten unflatten transpose permute chunk split unbind squeeze
+unsqueeze expand expand_as swapaxes swapdims movedim narrow select __getitem__ channel_shuffle
+pixel_shuffle roll flip tile repeat"""
+_SAMES = """relu relu_ relu6 hardtanh hardtanh_ hardswish hardswish_ hardsigmoid hardsigmoid_ silu silu_
+sigmoid sigmoid_ gelu tanh tanh_ leaky_relu leaky_relu_ elu elu_ selu celu mish softplus softsign
+hardshrink softshrink threshold logsigmoid tanhshrink clamp clamp_ clip abs neg __neg__ square sqrt rsqrt
+exp log pow __pow__ erf dropout dropout_ dropout1d dropout2d alpha_dropout feature_dropout contiguous clone
+detach to type_as float double half bfloat16 requires_grad_"""
+_POOLS = """max_pool1d max_pool2d _max_pool2d max_pool2d_with_indices avg_pool1d avg_pool2d
+adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d lp_pool2d interpolate
+upsample boolean_dispatch"""
+_PRODUCTS = "mul mul_ multiply __mul__ __imul__ __rmul__ div div_ true_divide __truediv__ __itruediv__"
+_SUMS = "add add_ __add__ __iadd__ __radd__ sub sub_ __sub__ __isub__ __rsub__ rsub maximum minimum"
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys(_MOVES.split(), _move),
+    **dict.fromkeys(_SAMES.split(), _same),
+    **dict.fromkeys(_POOLS.split(), _pool),
+    **dict.fromkeys(("mean", "sum", "amax", "amin"), _reduce),
+    **dict.fromkeys(("batch_norm", "instance_norm", "prelu"), _norm),
+    **dict.fromkeys(("cat", "concat", "concatenate", "stack"), _join),
+    **dict.fromkeys(_PRODUCTS.split(), _meet(product=True)),
+    **dict.fromkeys(_SUMS.split(), _meet(product=False)),
+    "pad": _pad,
+}

@@ -1,0 +1,135 @@
+"""Cutting channels on a copy, to see that they can go: what watching cannot see shows here."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from horticulture.architecture.table import FIXED
+from horticulture.networks.layers import match_counts
+from horticulture.networks.traced import TracedGroup, TracedNetwork, cut
+
+BATCH = 3  # images
+
+
+@torch.no_grad()
+def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
+    """By number of a group, why its channels cannot go after all: a copy of the network is cut and compared.
+
+    The cut network must answer as the whole one whose readers are deaf to those channels. First one channel
+    of each group goes, then half of them, then half of all groups at once. A `forward` with numbers written
+    down in it, which no watching can see, shows so.
+    """
+    trial = copy.deepcopy(network).eval()
+    draw = torch.Generator().manual_seed(0)
+    trial.draws.seed(draw)
+    _unsettle(trial, draw)
+    trial, images = _doubled(trial, images)
+    whole, failed = trial(images), {}
+    halves = {}
+    for number, group in enumerate(trial.groups):
+        order = torch.randperm(group.width, generator=draw).tolist()
+        halves[number] = sorted(order[: group.width // 2])
+        why = _layout(trial, number) or ""
+        for gone in ([group.width // 2], halves[number]):
+            why = why or _differs(trial, {number: gone}, images, whole)
+        if why:
+            failed[number] = why
+    together = {number: gone for number, gone in halves.items() if number not in failed}
+    if together and (why := _differs(trial, together, images, whole)):
+        failed |= dict.fromkeys(together, f"together with the others: {why}")
+    return failed
+
+
+def _unsettle(network: nn.Module, draw: torch.Generator) -> None:
+    """Nothing is at its first value any more: a head of zeros would give the same whatever is cut."""
+    for tensor in [*network.parameters(), *network.buffers()]:
+        if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
+            tensor.uniform_(0.5, 1.5, generator=draw)
+
+
+def _doubled(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, Tensor]:
+    """In double precision, where the module's code allows it."""
+    try:
+        network.double()(images.double())
+        return network, images.double()
+    except RuntimeError:
+        return network.float(), images
+
+
+def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor, whole: Tensor) -> str:
+    """In which way the cut network is another one; empty if it is not."""
+    with _undone([network.groups[number] for number in gone]):
+        for number, channels in gone.items():
+            for channel in channels:
+                for weight, places in network.groups[number].read_weights(channel):
+                    weight[:, places] = 0
+        deaf = network(images)
+    with _undone([network.groups[number] for number in gone]):
+        try:
+            for number, channels in gone.items():
+                cut(
+                    network.groups[number],
+                    [c for c in range(network.groups[number].width) if c not in channels],
+                )
+            found = network(images)
+        except (RuntimeError, ValueError, IndexError, ZeroDivisionError, AssertionError) as error:
+            return f"without a channel it fails: {first_line(error)}"
+    if found.shape != deaf.shape:
+        return f"without a channel it gives {tuple(found.shape)}"
+    size = torch.maximum(whole.abs().max(), deaf.abs().max())
+    limit = 1e-7 if images.dtype == torch.float64 else 1e-3
+    if not bool(((found - deaf).abs().max() <= limit * size).all()):
+        return "without a channel it does not answer as if the channel were silent"
+    return ""
+
+
+@contextmanager
+def _undone(groups: list[TracedGroup]) -> Iterator[None]:
+    """Afterwards all that these groups reach is as it was."""
+    axes = {id(axis): axis for group in groups for axis, _ in group.places}.values()
+    tensors = {(axis.module, axis.name): getattr(axis.module, axis.name) for axis in axes}
+    before = {place: tensor.detach().clone() for place, tensor in tensors.items()}
+    present = [axis.present for axis in axes]
+    remaining = [group.remaining for group in groups]
+    try:
+        yield
+    finally:
+        for (module, name), tensor in tensors.items():
+            setattr(module, name, tensor)
+            tensor.copy_(before[module, name])
+        for axis, places in zip(axes, present, strict=True):
+            axis.present = places
+            match_counts(axis.module)
+        for group, numbers in zip(groups, remaining, strict=True):
+            group.remaining = numbers
+
+
+def _layout(network: TracedNetwork, number: int) -> str:
+    """Why widths alone would not say where the channels are; empty if they do.
+
+    Whichever half of a group's channels goes, along every axis what is left must belong to the same groups in
+    the same order: only then do weights that were saved fit a network made anew for these widths.
+    """
+    for axis, indices in network.groups[number].places:
+        owner = torch.full((len(axis.present),), FIXED)
+        for other, group in enumerate(network.groups):
+            for here, its in group.places:
+                if here is axis:
+                    owner[its.flatten()] = other
+        patterns = []
+        half = len(indices) // 2
+        for gone in (indices[:half], indices[half : 2 * half]):
+            stays = torch.ones(len(owner), dtype=torch.bool)
+            stays[gone.flatten()] = False
+            patterns.append(owner[stays])
+        if not torch.equal(*patterns):
+            return "its channels alternate with those of others"
+    return ""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,491 @@
+"""Networks that somebody brings: which channels can go, that cutting is exact, their cost, how they begin."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from horticulture import networks, training
+from horticulture.architecture import Architecture, families, profiles
+from horticulture.errors import InputError
+from horticulture.networks import own
+from horticulture.networks.describing import SUMS
+from horticulture.pruning import Pruner, PruningRecipe, saliency, surgery
+from horticulture.runs import Run
+from horticulture.training import TrainingRecipe
+
+IMAGE, CLASSES = (2, 8, 8), 3
+
+
+class Gate(nn.Module):
+    """Squeeze and excitation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(channels, 3, 1), nn.Conv2d(3, channels, 1)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.up(F.relu(self.down(x.mean(dim=(2, 3), keepdim=True)))))
+
+
+class Part(nn.Module):
+    """One way or another from C channels to C channels, or more."""
+
+    def __init__(self, kind: str, c: int) -> None:
+        super().__init__()
+        self.kind, self.outputs = kind, c + 4 if kind == "concat" else c
+        self.a = nn.Conv2d(c, 5, 3, padding=1)
+        self.norm = nn.BatchNorm2d(5)
+        self.b = nn.Conv2d(5, c, 1)
+        self.deep = nn.Conv2d(5, 5, 3, padding=1, groups=5)
+        self.grouped = nn.Conv2d(c, c, 1, groups=2)
+        self.grown = nn.Conv2d(c, 4, 3, padding=1)
+        self.layer_norm = nn.LayerNorm(c)
+        self.gate = Gate(5)
+        self.transformer = nn.TransformerEncoderLayer(c, 1, 6, dropout=0.0, batch_first=True)
+        for name in {"a", "norm", "b", "deep", "grouped", "grown", "layer_norm", "gate", "transformer"} - {
+            "plain": {"a", "norm", "b"},
+            "residual": {"a", "norm", "b"},
+            "twice": {"a", "norm", "b"},
+            "depthwise": {"a", "norm", "deep", "b"},
+            "gate": {"a", "norm", "gate", "b"},
+            "concat": {"grown"},
+            "grouped": {"grouped"},
+            "layer_norm": {"layer_norm", "a", "norm", "b"},
+            "transformer": {"transformer"},
+        }[kind]:
+            delattr(self, name)
+
+    def forward(self, x):
+        match self.kind:
+            case "concat":
+                return torch.cat([x, F.relu(self.grown(x))], dim=1)
+            case "grouped":
+                return F.relu(self.grouped(x))
+            case "transformer":
+                return (
+                    self.transformer(x.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, x.shape[2:])
+                )
+            case "layer_norm":
+                x = self.layer_norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        for _ in range(2 if self.kind == "twice" else 1):
+            y = F.relu(self.norm(self.a(x)))
+            if self.kind == "depthwise":
+                y = F.elu(self.deep(y))
+            if self.kind == "gate":
+                y = self.gate(y)
+            x = self.b(y) + (0 if self.kind == "plain" else x)
+        return x
+
+
+class Chain(nn.Module):
+    """Parts one after another; its head reads the mean of each channel, or all of its places."""
+
+    def __init__(self, kinds: list[str], flat: bool = False) -> None:
+        super().__init__()
+        self.stem, parts, c = nn.Conv2d(IMAGE[0], 4, 3, stride=2, padding=1), [], 4
+        for kind in kinds:
+            parts.append(Part(kind, c))
+            c = parts[-1].outputs
+        self.parts, self.flat = nn.Sequential(*parts), flat
+        self.last = nn.Conv2d(c, 6, 3, padding=1)
+        self.head = nn.Linear(6 * (16 if flat else 1), CLASSES)
+
+    def forward(self, x):
+        x = F.relu(self.last(self.parts(F.relu(self.stem(x)))))
+        return self.head(x.flatten(1) if self.flat else x.mean(dim=(2, 3)))
+
+
+KINDS = ("plain", "residual", "twice", "depthwise", "gate", "concat", "grouped", "layer_norm", "transformer")
+FILE = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, image, classes):
+        super().__init__()
+        self.one = nn.Conv2d(image[0], 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.two = nn.Conv2d(8, 12, 3, padding=1, bias=False)
+        self.drop = nn.Dropout(0.3)
+        self.three = nn.Conv2d(12, 6, 3, padding=1)
+        self.head = nn.Linear(6, classes)
+        for layer in (self.one, self.two):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x):
+        x = self.drop(self.two(self.norm(self.one(x)).relu()).relu())
+        return self.head(self.three(x).relu().mean(dim=(2, 3)))
+
+def make(image, classes):
+    return Net(image, classes)
+"""
+
+
+def described(*kinds: str, flat: bool = False, sets: bool = False):
+    torch.manual_seed(0)
+    return networks.describe(Chain(list(kinds), flat), image=IMAGE, classes=CLASSES, residual_sets=sets)
+
+
+@pytest.fixture(autouse=True)
+def the_stream_of_the_process_as_it_was():
+    before = torch.get_rng_state()
+    yield
+    torch.set_rng_state(before)
+
+
+@pytest.fixture
+def file(tmp_path) -> str:
+    (tmp_path / "models.py").write_text(FILE)
+    return f"{tmp_path}/models.py:make"
+
+
+def named(file: str) -> Architecture:
+    return networks.named(file, image=IMAGE, classes=CLASSES)
+
+
+# --- which channels can go -----------------------------------------------------------------------------
+
+
+def test_every_kind_of_layer_is_seen_and_what_cannot_go_has_its_reason():
+    network = described(*KINDS)
+    widths = dict(zip(network.architecture.groups, network.architecture.widths, strict=True))
+    inner = {
+        f"parts.{n}.a": 5 for n, kind in enumerate(KINDS) if kind not in ("concat", "grouped", "transformer")
+    }
+    assert widths == inner | {"stem": 4, "parts.4.gate.down": 3, "parts.8.transformer.linear1": 6, "last": 6}
+    assert network.pinned["head"] == "its channels are the network's answer"
+    assert described("residual").pinned["parts.0.b"] == SUMS
+    assert described("grouped").pinned["stem"] == "parts.0.grouped is a grouped convolution"
+    assert described("layer_norm").pinned["stem"] == "layer_norm mixes channels"
+    assert described("transformer").pinned["stem"] == "attention mixes channels"
+
+
+def test_sums_of_several_layers_go_together_if_asked_for():
+    network = described("residual", "residual", sets=True)
+    assert network.architecture.groups == ("stem", "parts.0.a", "parts.1.a", "last")
+    (stem, *_) = network.groups
+    before = network.architecture.params
+    surgery.remove_channel(network, 0, 1)
+    assert stem.width == 3
+    # a row of the stem and of two convolutions that add to it, with biases; a column of three readers
+    assert before - network.architecture.params == (18 + 1) + 2 * (5 + 1) + 2 * 9 * 5 + 9 * 6
+
+
+def test_a_number_written_down_in_forward_shows_in_the_trial():
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two, self.head = nn.Conv2d(2, 8, 1), nn.Conv2d(8, 4, 1), nn.Linear(4, CLASSES)
+
+        def forward(self, x):
+            y = self.one(x).view(len(x), 8, 8, 8)
+            return self.head(self.two(y).mean(dim=(2, 3)))
+
+    network = networks.describe(Fixed(), image=IMAGE, classes=CLASSES)
+    assert network.architecture.groups == ("two",)
+    assert network.pinned["one"].startswith("without a channel it fails: shape '[3, 8, 8, 8]' is invalid")
+
+
+def test_a_network_without_a_group_or_with_another_answer_is_refused():
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(128, CLASSES))
+    with pytest.raises(
+        InputError, match=r"no channels can go by themselves \(1: its channels are the network's"
+    ):
+        networks.describe(linear, image=IMAGE, classes=CLASSES)
+    with pytest.raises(InputError, match=r"gives \(3, 3\) for 3 images and 4 classes"):
+        networks.describe(linear, image=IMAGE, classes=4)
+
+
+def test_a_module_is_left_as_it_was_and_nobody_draws_from_the_stream_of_the_process():
+    module = Chain(["gate"]).train()
+    before, stream = copy.deepcopy(module.state_dict()), torch.get_rng_state()
+    networks.describe(module, image=IMAGE, classes=CLASSES)
+    assert module.training
+    assert torch.equal(torch.get_rng_state(), stream)
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+# --- cutting is exact ----------------------------------------------------------------------------------
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(st.sampled_from(KINDS), min_size=1, max_size=3),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 999),
+)
+def test_many_removals_leave_what_the_network_computes_without_them(kinds, flat, sets, seed):
+    """Cut one after another, momentum carried along, against readers that are kept deaf, while both train."""
+    network = described(*kinds, flat=flat, sets=sets).double()
+    draw = torch.Generator().manual_seed(seed)
+    deaf = copy.deepcopy(network)
+    optimizers = [training.sgd(each, 0.01, 0.9, 5e-3) for each in (network, deaf)]
+    numbers = [list(range(group.width)) for group in network.groups]
+    silent: list[tuple[int, int]] = []
+
+    def quiet() -> None:
+        with torch.no_grad():
+            for group, channel in silent:
+                for weight, places in deaf.groups[group].read_weights(channel):
+                    weight[:, places] = 0
+                    if momentum := optimizers[1].state.get(weight):
+                        momentum["momentum_buffer"][:, places] = 0
+
+    for _ in range(6):
+        x = torch.randn(4, *IMAGE, generator=draw, dtype=torch.float64)
+        y = torch.randint(CLASSES, (4,), generator=draw)
+        for each, optimizer in zip((network, deaf), optimizers, strict=True):
+            training.step(each.train(), optimizer, x, y)
+        quiet()
+        torch.testing.assert_close(network.eval()(x), deaf.eval()(x))
+        wide = [n for n, group in enumerate(network.groups) if group.width > 1]
+        if wide:
+            group = wide[int(torch.randint(len(wide), (), generator=draw))]
+            channel = int(torch.randint(network.groups[group].width, (), generator=draw))
+            silent.append((group, numbers[group].pop(channel)))
+            surgery.remove_channel(network, group, channel, optimizers[0])
+            quiet()
+        torch.testing.assert_close(network.eval()(x), deaf.eval()(x))
+    assert network.architecture.params == sum(p.numel() for p in network.parameters())
+    shape = network.architecture.table.layers
+    assert {layer.name for layer in network.architecture.layers} == {row.name for row in shape}
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind != "transformer"]
+)  # attention is not counted
+def test_the_closed_form_is_what_torch_counts(kind):
+    network = described(kind, "concat", flat=True).eval()
+    for group in network.groups:
+        surgery.keep_channels(group, list(range(1, group.width)))
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, *IMAGE))
+    assert 2 * network.architecture.macs == counter.get_total_flops()
+
+
+# --- what channels are judged by -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kinds", [("concat", "concat"), ("gate",), ("twice",)])
+def test_a_saliency_is_the_slope_of_the_loss_when_all_readers_go_deaf(kinds):
+    """Half the mean square of each example's derivative by a factor on what the readers receive, at 1."""
+    network = described(*kinds, flat=True).double().eval()
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(3, *IMAGE, generator=draw, dtype=torch.float64)
+    y = torch.randint(CLASSES, (3,), generator=draw)
+    with saliency.SaliencyProbe(network, "fisher", torch.Generator()) as probe:
+        F.cross_entropy(network(x), y).backward()
+        scores = probe.scores()
+    step = 1e-5
+    for number, group in enumerate(network.groups):
+        for channel in range(group.width):
+            slopes = []
+            for sign in (1, -1):
+                other = copy.deepcopy(network)
+                with torch.no_grad():
+                    for weight, places in other.groups[number].read_weights(channel):
+                        weight[:, places] *= 1 + sign * step
+                    slopes.append(F.cross_entropy(other(x), y, reduction="none"))
+            slope = (slopes[0] - slopes[1]) / (2 * step)
+            expected = slope.square().mean() / 2
+            assert scores[number][channel].item() == pytest.approx(expected.item(), rel=1e-3, abs=1e-9)
+
+
+@pytest.mark.parametrize("criterion", ["fisher", "taylor", "l1", "random"])
+def test_it_is_pruned_by_rounds_and_at_one_stroke(criterion, images):
+    for rounds, ratio in ((3, 0.0), (1, 0.4)):
+        network = described("gate", "depthwise")
+        whole = sum(network.architecture.widths)
+        recipe = PruningRecipe(rounds, criterion, ratio, steps=1, lr=0.01, batch_size=8)
+        *_, last = Pruner(network, images, recipe, 0)
+        gone = whole - sum(last.architecture.widths)
+        assert gone == rounds if not ratio else abs(gone - ratio * whole) <= len(last.architecture.widths) / 2
+        assert last.params == sum(p.numel() for p in network.parameters())
+
+
+# --- plain data, and networks made again ---------------------------------------------------------------
+
+
+def test_an_architecture_says_what_a_network_is_without_its_code(file):
+    whole = named(file)
+    assert whole.groups == ("one", "two", "three")
+    # 3 x 3 from 2 to 8 and on to 12, six with a bias; a norm of 8; a classifier
+    assert whole.params == 9 * (2 * 8 + 8 * 12 + 12 * 6) + 6 + 2 * 8 + 3 * 6 + 3
+    assert whole.macs == 64 * 9 * (2 * 8 + 8 * 12 + 12 * 6) + 18
+    again = Architecture.from_json(json.loads(json.dumps(whole.to_json())))
+    assert again == whole
+    assert again.with_widths((5, 3, 2)).params == 9 * (2 * 5 + 5 * 3 + 3 * 2) + 2 + 2 * 5 + 3 * 2 + 3
+    network = networks.build(again.with_widths((5, 3, 2)))
+    assert network.architecture.params == sum(p.numel() for p in network.parameters())
+    assert network(torch.zeros(4, *IMAGE)).shape == (4, CLASSES)
+
+
+def test_a_key_tells_files_apart_by_what_is_in_them(tmp_path):
+    keys = []
+    for folder, source in (("a", FILE), ("b", FILE), ("c", FILE.replace("0.3", "0.4"))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "models.py").write_text(source)
+        shape = named(f"{tmp_path}/{folder}/models.py:make")
+        keys.append((shape.id, Run("train", shape, {}, {"name": "clutter"}, 0).key))
+    assert keys[0] == keys[1]
+    assert keys[0][0] != keys[2][0]
+    assert keys[0][1] != keys[2][1]
+
+
+def test_a_file_that_has_changed_is_not_what_a_run_was_about(file):
+    whole = named(file)
+    Path(file.partition(":")[0]).write_text(FILE.replace("0.3", "0.4"))
+    with pytest.raises(InputError, match=r"models.py:make is not what it was"):
+        networks.build(whole)
+
+
+def test_a_description_alone_runs_nobodys_code(file, monkeypatch):
+    whole = named(file)
+    monkeypatch.setattr(own, "_allowed", set())
+    with pytest.raises(InputError, match=r"models.py:make is code in a file, which runs only if you say so"):
+        networks.build(whole)
+    assert whole.params  # and whoever only looks needs none
+    own.allow({whole.table.digest})
+    assert networks.build(whole).architecture == whole
+
+
+def test_widths_and_depths_are_refused_by_name_and_the_other_families_are_there(file):
+    whole = named(file)
+    for family in (families.width, families.depth):
+        with pytest.raises(
+            InputError, match=f"family {family.__name__} changes .* models.py:make fixes: take bot"
+        ):
+            family(whole, params=whole.params // 2)
+    for family in (families.bottleneck, families.copycat, profiles.uniform):
+        member = family(whole, params=whole.params // 2)
+        assert member.params == pytest.approx(whole.params / 2, rel=0.1)
+    assert families.bottleneck(whole, scale=3.0) == whole  # its code makes no more
+    with pytest.raises(InputError, match=r"group two has at most 12 channels, not 13"):
+        whole.with_widths((8, 13, 6))
+
+
+# --- from scratch --------------------------------------------------------------------------------------
+
+
+def test_a_narrow_network_has_the_spread_of_its_own_widths(tmp_path):
+    source = FILE.replace("8", "320").replace("12", "480")
+    (tmp_path / "models.py").write_text(source)
+    small = named(f"{tmp_path}/models.py:make").with_widths((80, 120, 6))
+    network = networks.build(small, torch.Generator().manual_seed(0)).module
+    # drawn for what a channel goes to, as its code does, and by torch's own rule for what it is made of
+    assert network.one.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 80)), rel=0.06)
+    assert network.two.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 120)), rel=0.03)
+    assert network.three.weight.std().item() == pytest.approx(1 / math.sqrt(3 * 9 * 120), rel=0.06)
+    assert (network.norm.weight == 1).all()
+    assert (network.norm.bias == 0).all()
+
+
+def test_a_network_that_says_how_it_begins_is_asked(tmp_path):
+    source = FILE.replace(
+        "    def forward",
+        "    def reset_parameters(self):\n        nn.init.ones_(self.two.weight)\n\n    def forward",
+    )
+    (tmp_path / "models.py").write_text(source)
+    whole = named(f"{tmp_path}/models.py:make")
+    assert not (networks.build(whole).module.two.weight == 1).any()  # as it was made
+    assert (networks.build(whole.with_widths((8, 5, 6))).module.two.weight == 1).all()
+
+
+def test_the_same_seed_begins_alike_and_another_does_not(file):
+    shape = named(file).with_widths((4, 6, 3))
+    first, again, other = (networks.build(shape, torch.Generator().manual_seed(s)) for s in (3, 3, 4))
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
+    assert not torch.equal(first.module.two.weight, other.module.two.weight)
+
+
+# --- dropout -------------------------------------------------------------------------------------------
+
+
+def test_what_a_network_drops_is_its_own_affair_and_goes_on_where_it_was_put_down(file, images):
+    """Put down after every step and taken up by another process's network, it ends with the same bits."""
+    recipe = TrainingRecipe(2, 0.05, batch_size=10)
+
+    def begin():
+        generator = torch.Generator().manual_seed(5)
+        return training.Trainer(networks.build(named(file), generator), images, recipe, generator)
+
+    straight = begin()
+    for _ in straight:
+        pass
+    stream = torch.get_rng_state()
+    torch.rand(7)  # what others draw in between does not matter
+
+    class Stop(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stop
+
+    state, steps = None, 0
+    while steps < 8:
+        trainer = begin()
+        trainer.on_step = stop
+        if state is not None:
+            trainer.load_state_dict(state)
+        with pytest.raises(Stop):
+            for _ in trainer:
+                pass
+        state, steps = copy.deepcopy(trainer.state_dict()), trainer.step
+    for name, tensor in straight.network.state_dict().items():
+        assert torch.equal(tensor, trainer.network.state_dict()[name]), name
+    assert "random.cpu" in state.tensors
+    torch.set_rng_state(stream)
+    x = torch.rand(4, *IMAGE)
+    assert not torch.equal(trainer.network.train()(x), trainer.network(x))  # it does drop
+
+
+def test_norms_are_estimated_without_dropout(file, images):
+    network = networks.build(named(file)).to_device(torch.device("cpu")).train()
+    before = network.random_state()
+    training.evaluation.estimate_norms(network, images, 16)
+    assert network.random_state().keys() == before.keys()
+    assert network.training
+
+
+# --- torchvision's -------------------------------------------------------------------------------------
+
+
+def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small():
+    whole = networks.named("torchvision:squeezenet1_1", image=(1, 32, 32), classes=10)
+    assert len(whole.groups) == 25
+    assert whole.table.digest.startswith("torchvision ")
+    network = networks.build(families.bottleneck(whole, scale=0.25))
+    assert network.eval()(torch.rand(2, 1, 32, 32)).shape == (2, 10)
+    with pytest.raises(InputError, match=r"squeezenet1_1: .* \(image_size=17 works\)"):
+        networks.named("torchvision:squeezenet1_1", image=(1, 12, 12), classes=10)
+    with pytest.raises(
+        InputError, match=r"unknown network of torchvision 'resnet19': did you mean 'resnet18'"
+    ):
+        networks.named("torchvision:resnet19", image=(1, 16, 16), classes=10)
+
+
+def test_functions_and_files_that_are_not_there_are_refused(file, tmp_path):
+    with pytest.raises(InputError, match=r"unknown function of models.py 'mak': choose from make"):
+        networks.named(file[:-1], image=IMAGE, classes=CLASSES)
+    with pytest.raises(InputError, match=f"no file {tmp_path}/none.py"):
+        networks.named(f"{tmp_path}/none.py:make", image=IMAGE, classes=CLASSES)
+
+
+def test_slimming_asks_for_norms(file, images):
+    whole = named(file)
+    assert whole.table.normed == (True, False, False)
+    recipe = PruningRecipe(1, "slimming", 0.3, steps=1, batch_size=8)
+    with pytest.raises(InputError, match="slimming needs a batch norm in every group, and two has none"):
+        Pruner(networks.build(whole), images, recipe, 0)
