@@ -79,7 +79,9 @@ def error_against_costs(results: pd.DataFrame, network: str) -> Figure:
     """
     costs = ["macs", *results.columns[results.columns.str.startswith(LATENCY)]]
     rows = len(costs) // 2 + 1
-    figure, axes = plt.subplots(rows, 2, figsize=(9, 3.8 * rows), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(
+        rows, 2, figsize=(9, 3.8 * rows), sharey=True, squeeze=False, layout="constrained"
+    )
     for ax, cost in zip(axes.flat, costs, strict=False):
         error_against(results, cost, network, ax)
         legend = ax.get_legend()
