@@ -174,7 +174,7 @@ def test_a_fit_is_its_steps_in_order(tiny, images):
         ({"precision": "auto"}, "unknown precision 'auto'"),  # a key stands for one
         ({"norms": "estimate"}, "unknown norms 'estimate'.*did you mean 'estimated'"),
         ({"norm_images": 1}, "norm_images must be 2 or more, not 1"),
-        ({"epochs": -1}, "epochs must be positive, not -1"),
+        ({"epochs": -1}, "epochs must be 0 or more, not -1"),
         ({"lr": 0.0}, r"lr must be positive, not 0\.0"),
         ({"lr": math.nan}, "lr must be positive, not nan"),
         ({"batch_size": 0}, "batch_size must be positive, not 0"),
