@@ -22,6 +22,7 @@ from horticulture.analysis import statistics, tables
 from horticulture.analysis.tables import cases as by_case
 from horticulture.architecture import families
 from horticulture.data import decoding, digits, downloads
+from horticulture.study.parameters import declared
 from horticulture.training import TrainingRecipe
 
 ROOT = Path(__file__).parents[1]
@@ -246,6 +247,12 @@ def rate_gap(study: str, rate: float, other: float, low: int, high: int) -> str:
     return f"{(found[other] - found[rate]).mean():.1f}"
 
 
+def scratch_rate(rate: float) -> str:
+    """Mean validation error of all networks from scratch of `quick`, whole included, by highest rate."""
+    found = measured("scratch_lr")
+    return f"{found[(found['lr'] == rate) & (found['curve'] != 'pruned-tuned')]['val_error'].mean():.1f}"
+
+
 def best_rate(study: str) -> str:
     """The fine-tuning rate with the lowest mean validation error, of those that went to the last round."""
     return f"{rates(study).dropna(axis=1).mean().idxmin():g}"
@@ -389,6 +396,8 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for size in SIZES
         for what in ("diff", "interval")
     },
+    "rate.scratch.lr": lambda: f"{declared()['lr']['default']:g}",
+    **{f"rate.scratch.{rate}": partial(scratch_rate, rate) for rate in (0.1, 0.2, 0.4)},
     "rate.quick.lost": lambda: rate_gap("quick", 0.03, 0.01, 192, 192),
     "rate.evening": lambda: best_rate(EVENING),
     "rate.evening.large": lambda: rate_gap(EVENING, 0.003, 0.01, 8, 120),
