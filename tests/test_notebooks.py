@@ -450,6 +450,17 @@ def test_nothing_that_is_no_number_is_shown(outputs, path):
                 assert not re.search(r"\d%", text), text
 
 
+def test_a_step_that_nothing_is_asked_of_is_skipped_and_says_so(tmp_path):
+    lists = ("oracle_criteria", "sizes", "budgets", "latency_batch_sizes", "factor_sizes")
+    given = [part for name in lists for part in ("-p", f"{name}=[]")]
+    command = [BIN / "horticulture", "run", "smoke", "--name", "less", *given, "--outputs", tmp_path]
+    subprocess.run(command, check=True, timeout=400, capture_output=True)
+    pages = [path.read_text() for path in sorted((tmp_path / "less" / "notebooks").glob("0*.ipynb"))]
+    steps = ("leaving channels out", "training pruned shapes", "training the families")
+    for page, step in zip(pages[1:4], steps, strict=True):
+        assert f"{step}: skipped" in page
+
+
 # --- as they are written ----------------------------------------------------------------------------------
 
 

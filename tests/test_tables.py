@@ -649,6 +649,9 @@ def test_another_budget_is_said_beside_the_answer():
     assert (
         "is better in 1 and worse in 0 of 1 case. Lower mean error: shape from scratch, more epochs" in said
     )
+    once = [seeded(curve, 200, [mean], ratio=0.5) for curve, mean in curves.items()]
+    said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *once), 1.0))
+    assert said.startswith("**Not decided, and which mean is lower depends on the budget.**")
 
 
 def test_the_verdicts_as_a_table_to_read():

@@ -28,8 +28,6 @@ from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, read_study_json
 from horticulture.study.terminal import Terminal
 
-HEADLESS = "HORTICULTURE_HEADLESS"
-
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
@@ -99,7 +97,7 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
     terminal.begin(notebook.stem)
     done = False
     try:
-        with _headless(), _one_line_errors(notebook, target):
+        with _one_line_errors(notebook, target):
             papermill.execute_notebook(
                 _filled_in(notebook, parameters),
                 str(target)
@@ -116,20 +114,6 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
         terminal.end(done)
     if not done:
         raise NotebookError(f"{notebook.stem} did not run to its last cell (see {target})")
-
-
-@contextmanager
-def _headless() -> Iterator[None]:
-    """Kernels that are started within it know that nobody is watching."""
-    before = os.environ.get(HEADLESS)
-    os.environ[HEADLESS] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[HEADLESS]
-        else:
-            os.environ[HEADLESS] = before
 
 
 @contextmanager
