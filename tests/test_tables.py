@@ -8,7 +8,6 @@ import pytest
 
 from horticulture.analysis import curves, statistics, tables
 from horticulture.analysis.tables import cases
-from horticulture.errors import InputError
 
 COLUMNS = ["curve", "criterion", "seed", "round", "params", "test_error"]
 UNTOLD = "not enough seeds to tell"
@@ -177,15 +176,15 @@ def test_what_a_budget_spent_stands_beside_its_error(shared, three):
     tuned = shared[shared["curve"] == "fine-tuned"].assign(compute_share=0.1)
     longer = scratch.assign(curve="scratch-b", compute_share=[0.8, 0.9], run=["a", "b"])
     assert tables.error_by_budget(together(scratch, tuned, longer)).loc[("l1", 0.5)].tolist() == [
-        "10.0 ± 1.4 (0.45 of the compute)",
-        "13.0 ± 1.4 (0.10 of the compute)",
-        "10.0 ± 1.4 (0.85 of the compute)",
+        "10.0 ± 1.4 (0.45)",
+        "13.0 ± 1.4 (0.10)",
+        "10.0 ± 1.4 (0.85)",
     ]
     longer = seeded("scratch-b", 500, [8.0, 18.0, 28.0], round_=5, compute_share=0.9)
     table = tables.error_by_size(together(three.assign(compute_share=0.3), longer))["50 %"]
-    assert table["Fisher shape from scratch, more epochs (Scratch-B)"] == "18.0 (0.90 of the compute)"
-    assert table["Fisher shape from scratch (Scratch-E)"] == "20.0 (0.30 of the compute)"
-    assert table["Fisher-pruned, tuned each round"] == "22.0 (0.30 of the compute)"
+    assert table["Fisher shape from scratch, more epochs (Scratch-B)"] == "18.0 (0.90)"
+    assert table["Fisher shape from scratch (Scratch-E)"] == "20.0 (0.30)"
+    assert table["Fisher-pruned, tuned each round"] == "22.0 (0.30)"
 
 
 def spending(shares, epochs, curve="scratch-b", tuning=2):
@@ -207,7 +206,8 @@ def test_scratch_b_is_called_what_it_came_to():
     capped = spending([0.6, 0.9], [8, 6])
     (name,) = [name for name in tables.error_by_budget(capped) if "Scratch-B" in name]
     assert name == "shape from scratch, at most twice the epochs (Scratch-B)"
-    assert f"**{name[0].upper()}{name[1:]}** against" in tables.summarize(capped, 1.0)
+    found = tables.pair_table(tables.verdicts(capped, 1.0), cases.scratch_b_in_words(capped))
+    assert name in found.index.get_level_values("curve")
 
 
 def test_criteria_keep_the_order_of_the_study(shared):
@@ -364,12 +364,11 @@ def test_of_many_cases_fewer_hold_than_each_for_itself():
     assert set(found["verdict_alone"]) == {"better"}
     assert set(found["verdict"]) == {UNTOLD}
     assert (found["seeds_needed"] > 3).all()
-    said = tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned")
-    assert "Of 10 cases better in 0 (10)," in said
-    assert "undecided for want of seeds in 10 (0)" in said
-    assert "shape from scratch (Scratch-E) in 10 (by 2.2 points)" in said
-    level = found.assign(difference=[0.0] * 9 + [0.5])
-    assert "Equal means in 9." in tables.describe_verdicts(level, "pruned-scratch", "pruned-tuned")
+    (row,) = tables.pair_table(found).iloc
+    assert (row["cases"], row["better"], row["undecided"]) == (10, "0 (10)", "10 (0)")
+    assert (row["mean lower"], row["mean higher"]) == (10, 0)
+    level = tables.pair_table(found.assign(difference=[0.0] * 9 + [0.5]))
+    assert level[["mean lower", "mean higher"]].to_numpy().tolist() == [[0, 1]]
 
 
 def test_sizes_are_matched_by_size_and_never_by_rank(study):
@@ -468,14 +467,17 @@ def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
     assert len(found) == len(tables.verdicts(three, margin=1.0))
     assert set(found["verdict"]) == set(found["verdict_alone"]) == {UNTOLD}
     assert found[["low", "high", "p", "p_adjusted", "seeds_needed"]].isna().all(axis=None)
-    said = tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned")
+    said = tables.conclude(found)
     assert said.startswith(
-        "**Shape from scratch (Scratch-E)** against **pruned, tuned each round**: Lower mean error: "
-        "shape from scratch (Scratch-E) at 50 %"
+        f"**Not decided: {seeds} seed{'s' if seeds > 1 else ''} cannot tell.** Compared with"
     )
+    assert "Lower mean error: shape from scratch (Scratch-E) at 50 %" in said
     assert "pruned, tuned each round at 20 % (+0.3)" in said or "at 20 % (+0.2)" in said  # the tuned ones won
     assert ("One seed" if seeds == 1 else "Two seeds: too few to tell") in said
     assert "better in" not in said
+    counted = tables.pair_table(found)
+    assert (counted["undecided"] == [f"{n} ({n})" for n in counted["cases"]]).all()
+    assert (counted["seeds needed"] == "").all()
 
 
 def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
@@ -499,9 +501,10 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
     assert len(single) == 9
     assert one["test_error_se_one"] == pytest.approx(np.median(single))
     assert one["test_error_se_one"] > 1.4 * one["test_error_se"]  # of three independent ones: 1.7
-    assert "standard error" in tables.describe_verdicts(found, "pruned-scratch", "pruned-tuned")
-    first = tables.summarize(three, 1.0, answers).splitlines()[0]
-    assert first.startswith("- The test set has 200 images drawn from 40 originals: an error of")
+    said = tables.describe_test_set(three, answers)
+    assert said.startswith("The test set has 200 images drawn from 40 originals: an error of")
+    assert said.endswith("points, clustered by original.")
+    assert tables.describe_test_set(three, {}) == ""
     del answers["pruned-scratch-500-1-1"]
     assert math.isnan(
         row(tables.verdicts(three, 1.0, answers), "pruned-scratch", "whole", 0.5)["test_error_se"]
@@ -511,69 +514,59 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
 # --- sentences ---------------------------------------------------------------------------------------------
 
 
-def test_a_sentence_counts_the_verdicts_and_names_the_sizes_that_each_side_won(rewound, three):
-    found = tables.verdicts(rewound, margin=1.0)
-    assert tables.describe_verdicts(found, "lr-rewound", "fine-tuned") == (
-        "**Pruned, learning rate rewound** against **pruned, fine-tuned**: "
-        "Of 2 cases better in 1 (1), equal to within 1.0 points in 1 (1), worse in 0 (0); "
-        "in brackets, tested alone. "
-        "Lower mean error: pruned, learning rate rewound at 50 % (−2.0); "
-        "pruned, fine-tuned at 20 % (+0.3). 3 seeds per case."
+def counted(verdicts, curve="pruned, learning rate rewound", against="pruned, fine-tuned"):
+    """The row of a pair of curves."""
+    return tables.pair_table(verdicts).loc[(curve, against)]
+
+
+def test_a_pair_is_counted_and_so_are_the_sides_with_the_lower_mean(rewound, three):
+    assert counted(tables.verdicts(rewound, margin=1.0)).to_dict() == {
+        "cases": 2,
+        "better": "1 (1)",
+        "equal": "1 (1)",
+        "worse": "0 (0)",
+        "undecided": "0 (0)",
+        "by length": "0 (0)",
+        "mean lower": 1,  # at 50 %, by 2.0
+        "mean higher": 1,  # at 20 %, by 0.3
+        "seeds needed": "",
+    }
+    scratch = counted(
+        tables.verdicts(three, 1.0), "shape from scratch (Scratch-E)", "pruned, tuned each round"
     )
-    scratch = tables.describe_verdicts(tables.verdicts(three, 1.0), "pruned-scratch", "pruned-tuned")
-    assert "undecided for want of seeds in 2 (2)" in scratch
-    assert "would decide what these cannot" in scratch
-    assert "same whole networks" in tables.describe_verdicts(found, "lr-rewound", "whole")
+    assert scratch["undecided"] == "2 (2)"
+    assert scratch["seeds needed"] == "more than 100"
 
 
 def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(rewound):
     def twice(scratch):
-        return together(
+        longer = together(
             rewound,
             seeded("fine-tuned", 500, [9.0, 19.0, 29.0], round_=5, longer=2.0),
             seeded("lr-rewound", 500, scratch, round_=5, longer=2.0),
         )
+        return tables.verdicts(longer, 1.0)
 
-    other = tables.verdicts(twice([11.0, 21.1, 30.9]), 1.0)
-    said = tables.describe_verdicts(other, "lr-rewound", "fine-tuned")
-    assert "Of 2 cases better in 0 (0)," in said
-    assert "dependent on the length of training in 1 (1)" in said
-    assert (
-        "Which mean is lower depends on the length of training at 50 % (−2.0, trained twice as long +2.0)."
-        in said
-    )
-    # by 2.0 at one length, and by about as much but who knows at the other: no contradiction
-    once = tables.verdicts(twice([9.0, 16.0, 26.0]), 1.0)
-    said = tables.describe_verdicts(once, "lr-rewound", "fine-tuned")
-    assert "decided at one length of training only in 1 (1)" in said
-    assert "depend" not in said
-    equal = tables.verdicts(twice([8.9, 18.8, 28.9]), 1.0)  # better at one, equal at the other
-    assert "dependent on the length of training in 1 (1)" in tables.describe_verdicts(
-        equal, "lr-rewound", "fine-tuned"
-    )
-    same = tables.verdicts(twice([7.0, 17.1, 26.9]), 1.0)
-    said = tables.describe_verdicts(same, "lr-rewound", "fine-tuned")
-    assert "Of 2 cases better in 1 (1)," in said
-    assert "depend" not in said
-    assert "at 50 % (−2.0, trained twice as long −2.0)" in said
+    contrary = counted(twice([11.0, 21.1, 30.9]))  # +2.0, after -2.0
+    assert contrary[["better", "by length", "mean lower", "mean higher"]].tolist() == ["0 (0)", "1 (1)", 0, 1]
+    # by 2.0 at one length, and by about as much but who knows at the other: decided at one length only
+    once = counted(twice([9.0, 16.0, 26.0]))
+    assert once[["better", "by length", "mean lower"]].tolist() == ["0 (0)", "1 (1)", 1]
+    equal = counted(twice([8.9, 18.8, 28.9]))  # better at one, equal at the other
+    assert equal[["better", "by length"]].tolist() == ["0 (0)", "1 (1)"]
+    same = counted(twice([7.0, 17.1, 26.9]))
+    assert same[["better", "by length", "mean lower"]].tolist() == ["1 (1)", "0 (0)", 1]
 
 
-def test_conclusions_are_a_list_of_all_pairs(three, study):
-    said = tables.summarize(three, margin=1.0).splitlines()
-    pairs = tables.verdicts(three, 1.0)[["curve", "against"]].drop_duplicates()
-    assert len(said) == len(pairs)
-    assert all(line.startswith("- **") for line in said)
-    assert "inf" not in tables.summarize(study, margin=1.0)
-    nothing = tables.summarize(study[study["curve"].isin(["whole", "pruned-tuned"])], margin=1.0)
-    assert nothing == "- No pruned shape was trained again: there is nothing to compare."
-
-
-def test_sentences_are_refused_where_there_is_nothing(three):
-    found = tables.verdicts(three, margin=1.0)
-    with pytest.raises(InputError, match=r"guided against fine-tuned: there is .*, lr-rewound against whole"):
-        tables.describe_verdicts(found, "guided")
-    with pytest.raises(InputError, match="none at all"):
-        tables.describe_verdicts(found.iloc[:0], "guided")
+def test_every_pair_has_a_row_in_the_order_of_the_verdicts(three, study):
+    found = tables.verdicts(three, 1.0)
+    pairs = found[["curve", "against"]].drop_duplicates()
+    assert list(tables.pair_table(found).index) == [
+        (curves.label(a), curves.label(b)) for a, b in pairs.itertuples(index=False)
+    ]
+    assert "inf" not in tables.pair_table(tables.verdicts(study, 1.0)).to_string()
+    nothing = tables.verdicts(study[study["curve"].isin(["whole", "pruned-tuned"])], 1.0)
+    assert tables.pair_table(nothing).empty
 
 
 def test_without_anything_to_compare_there_are_the_columns(three):

@@ -17,8 +17,8 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
 
     results: as `runs.collect` gives them. Every curve has one network a seed at a size, the pruned and tuned
     one too: that of the round whose network was trained again. Networks that were pruned by a ratio have a
-    table of their own: `error_by_budget`. Where there is Scratch-B, every network also says what it spent:
-    `18.4 (0.57 of the compute)`.
+    table of their own: `error_by_budget`. In brackets, what training took as a share of the whole network's
+    compute, where it is known: `18.4 (0.57)`.
     """
     epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     results = results[results["ratio"].isna()]
@@ -26,20 +26,18 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     if networks.empty:
         return pd.DataFrame()
     sizes = [*cases.target_sizes(results), 1.0]
-    with_shares = networks["curve"].isin(["scratch-b", "scratch-b-all"]).any()
     heads = [f"{100 * size:.0f} %" for size in sizes]
     if len(set(heads)) < len(heads):
         heads = [f"{100 * size:.1f} %" for size in sizes]
 
     def entry(here: pd.DataFrame) -> float | str:
-        share = _compute_share(here) if with_shares else ""
-        mean = round(float(here["test_error"].mean()), 1)
+        share, mean = _compute_share(here), round(float(here["test_error"].mean()), 1)
         return f"{mean:.1f}{share}" if share else mean
 
     table = _pivot(networks, ["curve", "criterion", "longer"], "size", entry)
     names = [row_name(curve, criterion, longer, epochs) for curve, criterion, longer in table.index]
     table = table.reindex(columns=sizes).set_axis(names).set_axis(heads, axis=1)
-    return table.rename_axis("test error (%) by parameters left")
+    return table.rename_axis("test error (%) by parameters left (compute)")
 
 
 def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +45,7 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
 
     results: as `runs.collect` gives them; criteria and budgets keep their order. Mean and standard deviation
     over seeds, as in the tables of Liu et al. (2019), and of the whole network's training compute the share
-    that training took, the search for the shape not counted: `9.1 ± 0.3 (0.57 of the compute)`. A budget
+    that training took, the search for the shape not counted: `9.1 ± 0.3 (0.57)`. A budget
     that comes to the same runs as another has no number of its own (`= Scratch-E`).
     """
     networks = cases.assign_cases(results)
@@ -81,7 +79,7 @@ def _pivot(
 def _compute_share(networks: pd.DataFrame) -> str:
     """What training these networks took of the whole network's compute, their mean."""
     share = networks["compute_share"].mean()
-    return "" if pd.isna(share) or networks["curve"].iloc[0] == "whole" else f" ({share:.2f} of the compute)"
+    return "" if pd.isna(share) or networks["curve"].iloc[0] == "whole" else f" ({share:.2f})"
 
 
 def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str = MORE_EPOCHS) -> str:
@@ -199,8 +197,8 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
 def describe_best(results: pd.DataFrame) -> list[str]:
     """A sentence a size: which curve has the lowest mean test error there, and what the others have.
 
-    Pruned and tuned networks included; means of the table, no test: `describe_verdicts` says what the seeds
-    can tell. First what longer training did to each network that had it.
+    Pruned and tuned networks included; means of the table, no test: `verdicts` say what the seeds can
+    tell. First what longer training did to each network that had it.
     """
     epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     networks = cases.assign_cases(results[results["ratio"].isna()])

@@ -1,11 +1,10 @@
-"""What the verdicts say, in sentences: counts that hold, and where each side was ahead."""
+"""What the verdicts say: the answer in words, and every pair of curves counted in a table."""
 
 import pandas as pd
 
 from horticulture.analysis import statistics
 from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label
-from horticulture.analysis.tables.cases import fill_defaults, scratch_b_in_words
-from horticulture.analysis.tables.comparisons import Answers, verdicts
+from horticulture.analysis.tables.comparisons import Answers
 from horticulture.analysis.tables.wording import (
     capitalize,
     case_name,
@@ -14,26 +13,46 @@ from horticulture.analysis.tables.wording import (
     signed,
     times,
 )
-from horticulture.errors import InputError
 
 NAMED = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
 NEW_WEIGHTS = ("pruned-scratch", "scratch-b")  # shapes with new weights
 KEPT_WEIGHTS = ("pruned-tuned", "lr-rewound", "fine-tuned")  # and networks that kept those of the whole
-DEPENDS, ONCE = "depends", "once"  # verdicts on a case at several lengths of training
+BY_LENGTH = "by length"  # verdicts on a case that differ with the length of training
+COUNTED = {
+    statistics.BETTER: "better",
+    statistics.EQUAL: "equal",
+    statistics.WORSE: "worse",
+    statistics.UNDECIDED: "undecided",
+    BY_LENGTH: BY_LENGTH,
+}
 
 
-def summarize(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> str:
-    """Everything that the numbers carry, as a Markdown list: a sentence a pair of curves.
+def pair_table(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> pd.DataFrame:
+    """The verdicts, counted: a row a pair of curves, what decides first.
 
-    results, margin, answers: as for `verdicts`.
+    `2 (3)`: in 2 cases beside all other cases of the pair, in 3 each for itself. A case that was also trained
+    longer counts once, for what it is at every length, and as *by length* if that is not the same. *mean
+    lower* and *higher*: in how many cases the first curve has the lower mean error at every length, or the
+    higher one. *seeds needed*: about how many would decide what is undecided. verdicts: as
+    `tables.verdicts` returns them. epochs: as `scratch_b_in_words` says.
     """
-    found, epochs = verdicts(results, margin, answers), scratch_b_in_words(results)
-    pairs = found[["curve", "against"]].drop_duplicates().itertuples(index=False)
-    sentences = [describe_verdicts(found, curve, against, epochs) for curve, against in pairs]
-    if not sentences:
-        return "- No pruned shape was trained again: there is nothing to compare."
-    return "\n".join(f"- {one}" for one in [*_describe_test_set(results, answers or {}), *sentences])
+    rows = {}
+    for (curve, against), pair in verdicts.groupby(["curve", "against"], sort=False):
+        cases = list(_by_case(pair).values())
+        together = [_verdict(case, "verdict") for case in cases]
+        alone = [_verdict(case, "verdict_alone") for case in cases]
+        signs = [_signs(case) for case in cases]
+        rows[label(str(curve), epochs=epochs), label(str(against), epochs=epochs)] = {
+            "cases": len(cases),
+            **{name: f"{together.count(kind)} ({alone.count(kind)})" for kind, name in COUNTED.items()},
+            "mean lower": signs.count({-1}),
+            "mean higher": signs.count({1}),
+            "seeds needed": _needed(pair),
+        }
+    columns = ["cases", *COUNTED.values(), "mean lower", "mean higher", "seeds needed"]
+    index = pd.MultiIndex.from_tuples(rows, names=["curve", "against"]) if rows else None
+    return pd.DataFrame(rows.values(), index, columns)
 
 
 def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
@@ -105,38 +124,6 @@ def _by_case(pair: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(name): case for name, case in pair.groupby(_case_names(pair), sort=False)}
 
 
-def describe_verdicts(
-    verdicts: pd.DataFrame, curve: str, against: str = "fine-tuned", epochs: str = MORE_EPOCHS
-) -> str:
-    """What the verdicts say of one pair of curves, and no more.
-
-    How often better, equal, worse beside all cases of the pair, and in brackets tested alone; at which
-    cases which side has the lower mean; how many seeds there were and would tell. A case that was also
-    trained longer counts as what it is at both lengths. Where the lower mean changes sides, or two verdicts
-    differ, it depends on the length; where only one length has a verdict, it is decided at one only.
-    verdicts: as `tables.verdicts` returns them. epochs: as `scratch_b_in_words` says. Raises InputError if
-    there is no verdict on this pair of curves.
-    """
-    pair = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
-    if pair.empty:
-        there = (verdicts["curve"] + " against " + verdicts["against"]).unique()
-        raise InputError(
-            f"no verdict on {curve} against {against}: there is {', '.join(there) or 'none at all'}"
-        )
-    cases, name, other = _by_case(pair), label(curve, epochs=epochs), label(against, epochs=epochs)
-    parts = [_counts(cases, pair["margin"].iloc[0])] if pair["n"].max() >= statistics.FEWEST else []
-    parts += [_lower_means(cases, name, other), _seeds(pair)]
-    errors = pair["test_error_se"].dropna()
-    if len(errors):
-        parts.append(
-            f"The test images alone leave a standard error of {errors.median():.1f} points in the difference "
-            f"(of two single networks: {pair['test_error_se_one'].median():.1f})."
-        )
-    if against == "whole" and len(cases) > 1:
-        parts.append("All cases are compared with the same whole networks, so they are not independent.")
-    return f"**{capitalize(name)}** against **{other}**: {' '.join(parts)}"
-
-
 def _case_names(pair: pd.DataFrame) -> pd.Series:
     """A case's name without the length of training."""
     several = pair["criterion"].nunique() > 1
@@ -150,32 +137,12 @@ def _case_names(pair: pd.DataFrame) -> pd.Series:
     )
 
 
-def _counts(cases: dict[str, pd.DataFrame], margin: float) -> str:
-    """How often which verdict holds beside the other cases, and in brackets how often tested alone."""
-    together = [_verdict(case, "verdict") for case in cases.values()]
-    alone = [_verdict(case, "verdict_alone") for case in cases.values()]
-    phrases = {
-        statistics.BETTER: "better",
-        statistics.EQUAL: f"equal to within {margin:.1f} points",
-        statistics.WORSE: "worse",
-        statistics.UNDECIDED: "undecided for want of seeds",
-        DEPENDS: "dependent on the length of training",
-        ONCE: "decided at one length of training only",
-    }
-    counts = [
-        f"{phrase} in {together.count(verdict)} ({alone.count(verdict)})"
-        for verdict, phrase in phrases.items()
-        if verdict in {statistics.BETTER, statistics.EQUAL, statistics.WORSE, *together, *alone}
-    ]
-    return f"Of {count(len(cases), 'case')} {', '.join(counts)}; in brackets, tested alone."
-
-
 def _verdict(case: pd.DataFrame, column: str) -> str:
     """The verdict on a case if it is the same at every length of training, else in which way it is not."""
     kinds = set(case[column])
     if len(kinds) == 1:
         return str(kinds.pop())
-    return DEPENDS if len(kinds - {statistics.UNDECIDED}) > 1 or len(_signs(case)) > 1 else ONCE
+    return BY_LENGTH
 
 
 def _signs(case: pd.DataFrame) -> set[int]:
@@ -224,27 +191,34 @@ def _seeds(pair: pd.DataFrame) -> str:
     if most < statistics.FEWEST:
         return "Two seeds: too few to tell."
     seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
+    needed = _needed(pair)
+    return f"{seeds} seeds per case{f'; about {needed} would decide what these cannot' if needed else ''}."
+
+
+def _needed(pair: pd.DataFrame) -> str:
+    """About how many seeds would decide what is undecided: `5 to 72`, or nothing if all is decided."""
     needed = pair.loc[pair["verdict"] == statistics.UNDECIDED, "seeds_needed"].dropna()
     if needed.empty:
-        return f"{seeds} seeds per case."
+        return ""
     low, high = int(needed.min()), int(needed.max())
-    about = f"about {low}" if low == high else f"about {low} to {high}"
-    if high > LARGE:
-        about = f"more than {LARGE}" if low > LARGE else f"about {low} to more than {LARGE}"
-    return f"{seeds} seeds per case; {about} would decide what these cannot."
+    if low > LARGE:
+        return f"more than {LARGE}"
+    return f"{low}" if low == high else f"{low} to {high if high <= LARGE else f'more than {LARGE}'}"
 
 
-def _describe_test_set(results: pd.DataFrame, answers: Answers) -> list[str]:
-    """How much the test set leaves open in one network's error."""
-    results = fill_defaults(results)
+def describe_test_set(results: pd.DataFrame, answers: Answers) -> str:
+    """How much the test set leaves open in one network's error; nothing if its answers are not known.
+
+    results, answers: as for `verdicts`.
+    """
     whole = results[(results["curve"] == "whole") & results["run"].isin(answers.keys())]
     if whole.empty:
-        return []
+        return ""
     wrong, source = answers[whole["run"].iloc[0]]
     sources = len(set(source.tolist()))
     error, deviation = statistics.clustered_difference(wrong, 0 * wrong, source)
     of = "" if sources == len(source) else f" drawn from {sources:,} originals"
-    return [
+    return (
         f"The test set has {len(source):,} images{of}: an error of {error:.1f} % has a standard error of "
         f"{deviation:.1f} points{', clustered by original' if of else ''}."
-    ]
+    )
