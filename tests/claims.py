@@ -119,6 +119,13 @@ def compared(curve: str, against: str, size: float) -> pd.Series:
     return found.loc[(found["size"] - size).abs().idxmin()]
 
 
+def of_family(family: str, what: str) -> str:
+    """How far a family lies from the pruned shape from scratch in `controls`: points, or the interval."""
+    found = verdicts(CONTROLS)
+    (one,) = found[(found["curve"] == family) & (found["against"] == "pruned-scratch")].iloc
+    return difference(one, "difference" if what == "diff" else what)
+
+
 def difference(found: pd.Series | statistics.Difference, what: str = "difference") -> str:
     """A difference in points, or its 95 % interval, that case alone."""
     if what == "interval":
@@ -253,6 +260,34 @@ def scratch_rate(rate: float) -> str:
     return f"{found[(found['lr'] == rate) & (found['curve'] != 'pruned-tuned')]['val_error'].mean():.1f}"
 
 
+def whole_longer(study: str, epochs: int) -> str:
+    """Mean test error of the whole network of a part of `rethinking-quick`, by epochs, without pruning."""
+    found = measured("whole_longer")
+    return f"{found[(found['study'] == study) & (found['epochs'] == epochs)]['test_error'].mean():.1f}"
+
+
+def after_ratio(study: str, curve: str, criterion: str, longer: float = 1.0) -> str:
+    """Mean test error of what was pruned by the only ratio of a study, by budget."""
+    found = frame(study)
+    found = found[(found["curve"] == curve) & (found["criterion"] == criterion) & found["ratio"].notna()]
+    found = found[found["longer"] == longer]
+    assert found["seed"].nunique() == len(found) > 0, f"{curve} by {criterion}: not one network a seed"
+    return f"{found['test_error'].mean():.1f}"
+
+
+def spread_of_epochs(study: str, curve: str) -> str:
+    """For how many epochs the networks of a budget were trained, from the fewest to the most."""
+    found = frame(study)
+    return spread(found.loc[found["curve"] == curve, "epochs"], "{:.0f}")
+
+
+def lowest(study: str, curve: str) -> str:
+    """The lowest mean test error of a budget over seeds, of all criteria and ratios."""
+    found = frame(study)
+    found = found[found["curve"].isin([curve, f"sparse-{curve}"])]
+    return f"{found.groupby(['curve', 'criterion', 'ratio'])['test_error'].mean().min():.1f}"
+
+
 def best_rate(study: str) -> str:
     """The fine-tuning rate with the lowest mean validation error, of those that went to the last round."""
     return f"{rates(study).dropna(axis=1).mean().idxmin():g}"
@@ -335,6 +370,7 @@ def gpu(what: str, processes: int) -> Callable[[], str]:
 
 
 VGG, EVENING = "rethinking-quick-vgg", "evening-cifar10-jpeg"
+CONTROLS, PRERESNET = "rethinking-quick-controls", "rethinking-quick-preresnet"
 POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
 SMALL, LARGE = "WRN-16-1, batch 128, 16 x 16, bfloat16", "WRN-40-2, batch 256, 32 x 32, bfloat16"
 SIZES, ROUNDS = (12, 20, 40), (64, 128, 192)  # of `quick`, in percent and where it measures
@@ -403,6 +439,35 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "rate.evening.large": lambda: rate_gap(EVENING, 0.003, 0.01, 8, 120),
     "rate.evening.small": lambda: rate_gap(EVENING, 0.003, 0.01, 128, 192),
     **{f"lower.{size}": partial(lower_rate_gap, size / 100) for size in (13, 20, 40)},
+    "rethinking.epochs": lambda: f"{parameters('rethinking-quick')['parameters']['epochs']}",
+    **{
+        f"{part}.ratio": lambda part=part: percent(  # type: ignore[misc]
+            parameters("rethinking-quick")["parts"][part]["ratios"][0]
+        )
+        for part in ("controls", "preresnet")
+    },
+    **{f"vgg.whole.{epochs}": partial(whole_longer, VGG, epochs) for epochs in (4, 8)},
+    "vgg.scratch-b.lowest": lambda: lowest(VGG, "scratch-b"),
+    **{f"preresnet.whole.{epochs}": partial(whole_longer, PRERESNET, epochs) for epochs in (4, 8, 12)},
+    "preresnet.scratch-b.epochs": lambda: spread_of_epochs(PRERESNET, "scratch-b"),
+    **{
+        f"preresnet.{curve}.{criterion}": partial(after_ratio, PRERESNET, curve, criterion)
+        for curve in ("fine-tuned", "lr-rewound", "pruned-scratch", "scratch-b", "reselected")
+        for criterion in ("l1", "slimming", "blocks")
+    },
+    **{
+        f"controls.{curve}.{longer:g}": partial(after_ratio, CONTROLS, curve, "slimming", longer)
+        for curve in (
+            *("fine-tuned", "lr-rewound", "weights-rewound", "random-channels", "pruned-scratch"),
+            *("sliced", "shuffled", "scratch-b-all"),
+        )
+        for longer in (1.0, 2.0)
+    },
+    **{
+        f"controls.{family}.{what}": partial(of_family, family, what)
+        for family in ("uniform", "copycat", "guided", "transferred")
+        for what in ("diff", "interval")
+    },
     "vgg.share.low": lambda: share(VGG, "min"),
     "vgg.share.high": lambda: share(VGG, "max"),
     "quick.seen": lambda: f"{seen('quick'):.1f}",
