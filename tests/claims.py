@@ -228,10 +228,10 @@ def minutes(study: str) -> str:
 
 def more_norm_images() -> str:
     """By how much more images than the recipes take lowered the validation error, at most: points."""
-    found = measured("norm_images").set_index("norm_images").filter(like="error")
-    taken = str(TrainingRecipe(epochs=1).norm_images)
-    more = found.iloc[list(found.index).index(taken) + 1 :]
-    return f"{(found.loc[taken] - more).max(axis=None):.1f}"
+    found = measured("norm_images").pivot_table("val_error", ["study", "curve", "size"], "norm_images")
+    taken = TrainingRecipe(epochs=1).norm_images
+    more = found[[count for count in found if count.isdigit() and int(count) > taken]]
+    return f"{more.rsub(found[str(taken)], axis=0).max(axis=None):.1f}"
 
 
 def rates(study: str, column: str = "val_error") -> pd.DataFrame:
