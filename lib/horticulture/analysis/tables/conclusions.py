@@ -3,7 +3,7 @@
 import pandas as pd
 
 from horticulture.analysis import statistics
-from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label
+from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label, short_label
 from horticulture.analysis.tables.comparisons import Answers
 from horticulture.analysis.tables.wording import (
     capitalize,
@@ -28,14 +28,14 @@ COUNTED = {
 }
 
 
-def pair_table(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> pd.DataFrame:
+def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The verdicts, counted: a row a pair of curves, what decides first.
 
     `2 (3)`: in 2 cases beside all other cases of the pair, in 3 each for itself. A case that was also trained
     longer counts once, for what it is at every length, and as *by length* if that is not the same. *mean
     lower* and *higher*: in how many cases the first curve has the lower mean error at every length, or the
     higher one. *seeds needed*: about how many would decide what is undecided. verdicts: as
-    `tables.verdicts` returns them. epochs: as `scratch_b_in_words` says.
+    `tables.verdicts` returns them.
     """
     rows = {}
     for (curve, against), pair in verdicts.groupby(["curve", "against"], sort=False):
@@ -43,7 +43,7 @@ def pair_table(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> pd.DataFram
         together = [_verdict(case, "verdict") for case in cases]
         alone = [_verdict(case, "verdict_alone") for case in cases]
         signs = [_signs(case) for case in cases]
-        rows[label(str(curve), epochs=epochs), label(str(against), epochs=epochs)] = {
+        rows[short_label(str(curve)), short_label(str(against))] = {
             "cases": len(cases),
             **{name: f"{together.count(kind)} ({alone.count(kind)})" for kind, name in COUNTED.items()},
             "mean lower": signs.count({-1}),
