@@ -31,14 +31,15 @@ README = ROOT / "README.md"
 # In these every number is computed, or plain.
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks" / "solutions.md"]
 MARKED = re.compile(r"<!--([\w.-]+)-->(.*?)<!---->", re.DOTALL)
-UNREAD = re.compile(  # code, links, what is computed, a section's or an item's number
-    r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->|^#+ \d|^(?:\*\*)?\d\. ", re.DOTALL | re.MULTILINE
+UNREAD = re.compile(  # code, links, what is computed, a section's or an item's number, a notebook's
+    r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->|^#+ \d|^(?:\*\*)?\d\. |\b0[1-5]\b",
+    re.DOTALL | re.MULTILINE,
 )
 NUMBER = re.compile(r"(?<![\w-])\d[\d.,:]*")
 PLAIN = tuple(  # what is no result: names, years, what a table's rows and columns are about
     phrase.strip()
     for phrase in """
-    Python 3.11 to 3.13; 6 GB; (2018); (2019); (EagleEye, 2020); notebook 02; notebook 03; notebook 05
+    Python 3.11 to 3.13; 6 GB; (2018); (2019); (EagleEye, 2020); 
     torch 2.15; torch 2.11; 11, 22 and 40 %; 12 % |; 12 % of the parameters; 20 %, trained twice; | 20 % |
     as long | 40 % |; 20 % | 40 % |; means at 20 % and 40 %; batch 128; batch 256; 32 x 32
     16 x 16; 16 channels in the first
