@@ -39,7 +39,7 @@ NUMBER = re.compile(r"(?<![\w-])\d[\d.,:]*")
 PLAIN = tuple(  # what is no result: names, years, what a table's rows and columns are about
     phrase.strip()
     for phrase in """
-    Python 3.11 to 3.13; 6 GB; (2018); (2019); (EagleEye, 2020); 
+    Python 3.11 to 3.13; 6 GB; (2018); (2019); (EagleEye, 2020)
     torch 2.15; torch 2.11; 11, 22 and 40 %; 12 % |; 12 % of the parameters; 20 %, trained twice; | 20 % |
     as long | 40 % |; 20 % | 40 % |; means at 20 % and 40 %; batch 128; batch 256; 32 x 32
     16 x 16; 16 channels in the first
