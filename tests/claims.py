@@ -32,7 +32,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks" / "solutions.md"]
 MARKED = re.compile(r"<!--([\w.-]+)-->(.*?)<!---->", re.DOTALL)
 UNREAD = re.compile(  # code, links, what is computed, a section's or an item's number, a notebook's
-    r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->|^#+ \d|^(?:\*\*)?\d\. |\b0[1-5]\b",
+    r"```.*?```|`[^`]*`|\]\([^)]*\)|<!--[\w.-]+-->.*?<!---->|^#+ \d|^(?:\*\*)?\d\. |(?<![.\w])0[1-5]\b",
     re.DOTALL | re.MULTILINE,
 )
 NUMBER = re.compile(r"(?<![\w-])\d[\d.,:]*")
