@@ -87,6 +87,10 @@ class RoundCheckpoints:
         if not list(self.folder.glob(f"round-{round_:06d}-*.safetensors")):
             write(self.folder, f"round-{round_:06d}", state)
 
+    def rounds(self) -> list[int]:
+        """Of which rounds a state is kept."""
+        return sorted(int(path.stem.split("-")[1]) for path in self.folder.glob("round-*.safetensors"))
+
     def before(self, round_: int) -> tuple[int, Checkpoint] | None:
         """The last whole state kept at or before that round, with its round."""
         for path in sorted(self.folder.glob("round-*.safetensors"), reverse=True):

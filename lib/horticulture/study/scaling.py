@@ -1,6 +1,7 @@
 """Networks of other sizes: families that need no pruning, and families that follow a pruning run."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +76,18 @@ def family_points(config: StudyConfig, outputs: Path) -> list[CurvePoint]:
         for size in config.sizes
         for point in _points(config, outputs, curve, round(size * config.whole.params))
     ]
+
+
+def members(config: StudyConfig, outputs: Path, params: int) -> dict[str, Architecture]:
+    """One network of every curve with about so many parameters, by the first seed where it follows pruning.
+
+    A curve that has no network so small, or so large, is left out.
+    """
+    found: dict[str, Architecture] = {}
+    for curve in config.curves:
+        with suppress(InputError):
+            found[curve] = next(_points(config, outputs, curve, params)).run.architecture
+    return found
 
 
 def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iterator[CurvePoint]:

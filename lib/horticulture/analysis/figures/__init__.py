@@ -4,6 +4,7 @@ from horticulture.analysis.figures.architectures import (
     kept_fractions,
     mean_widths,
     round_view,
+    saliencies,
     side_by_side,
     widths,
 )

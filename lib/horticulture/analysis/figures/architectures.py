@@ -45,6 +45,29 @@ def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Fig
     return figure
 
 
+def saliencies(scores: pd.DataFrame, whole: Architecture, ax: Axes | None = None) -> Axes:
+    """Every channel's saliency by group, and a line at each group's mean.
+
+    scores: a row a channel, with the columns group (its number) and saliency. Groups with no channels left
+    stay empty; where all saliencies are positive the axis is logarithmic.
+    """
+    ax = ax or plt.subplots(figsize=(max(4, 0.6 * len(whole.widths)), 3.4))[1]
+    places = scores["group"] + 0.5 * (
+        scores.groupby("group").cumcount() / scores.groupby("group")["group"].transform("size") - 0.5
+    )
+    ax.plot(places, scores["saliency"], ".", color=BLUE, markersize=4, label="a channel")
+    means = scores.groupby("group")["saliency"].mean()
+    ax.plot(means.index, means, "_", color=BLACK, markersize=18, markeredgewidth=2, label="mean of the group")
+    ax.set_xticks(range(len(whole.groups)), whole.groups, rotation=0 if len(whole.groups) <= 12 else 90)
+    ax.set_xlim(-0.6, len(whole.groups) - 0.4)
+    if (scores["saliency"] > 0).all():
+        ax.set_yscale("log")
+    ax.set_xlabel("group (stage.block)")
+    ax.set_ylabel("saliency")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
 def mean_widths(pruned: Mapping[str, Sequence[Architecture]], whole: Architecture) -> Figure:
     """What each way of pruning left of every group, a panel each: mean and standard deviation over seeds.
 

@@ -1,0 +1,69 @@
+"""A picture with controls: choose, and it is drawn anew; without a kernel the first one stays."""
+
+import base64
+import html
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from horticulture.analysis.figures import description
+from horticulture.errors import InputError
+
+STILL = "image/png"
+
+
+class Panel(ipywidgets.VBox):
+    """Controls and the picture of what is chosen.
+
+    Where nobody answers, in an executed notebook or on its page, it shows the picture of the first choice.
+    """
+
+    def __init__(self, draw: Callable[..., Figure], controls: dict[str, Any]) -> None:
+        self.draw, self.controls = draw, controls
+        self.picture = ipywidgets.HTML()
+        self.still, self.alt = b"", ""
+        super().__init__([ipywidgets.HBox(list(controls.values())), self.picture])
+        self.update()
+        for control in controls.values():
+            control.observe(lambda _: self.update(), names="value")
+
+    def update(self) -> None:
+        """Draw what is chosen now."""
+        figure = self.draw(**{name: control.value for name, control in self.controls.items()})
+        png = io.BytesIO()
+        figure.savefig(png, format="png", bbox_inches="tight")
+        alt = description.describe(figure)
+        plt.close(figure)
+        if not self.still:
+            self.still, self.alt = png.getvalue(), alt
+        source = base64.b64encode(png.getvalue()).decode()
+        self.picture.value = f'<img alt="{html.escape(alt)}" src="data:{STILL};base64,{source}">'
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The live element, and beside it the still picture for whoever has no kernel."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        still = base64.b64encode(self.still).decode()
+        return {**(bundle or {}), STILL: still}, {STILL: {"alt": self.alt}}
+
+
+def panel(draw: Callable[..., Figure], **choices: Sequence[Any]) -> Panel:
+    """A picture that follows its controls: a menu for words, a slider for numbers, one for each choice.
+
+    draw: takes what is chosen, by name, and returns a new figure. choices: what there is to choose from, by
+    name; the first of each is shown first. Raises InputError for a choice of nothing.
+    """
+    for name, options in choices.items():
+        if not len(options):
+            raise InputError(f"{name} has nothing to choose from")
+    return Panel(draw, {name: _control(name, options) for name, options in choices.items()})
+
+
+def _control(name: str, options: Sequence[Any]) -> Any:
+    described = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
+    if all(isinstance(option, str) for option in options):
+        return ipywidgets.Dropdown(options=list(options), value=options[0], **described)
+    return ipywidgets.SelectionSlider(options=sorted(options), value=options[0], **described)
