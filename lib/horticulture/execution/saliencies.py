@@ -56,7 +56,7 @@ def by_round(
 def scoring(names: Iterable[str]) -> list[str]:
     """Those of some criteria that score channels of any network, whatever it was trained with."""
     found = {name: criteria.CRITERIA[name] for name in names}
-    return [name for name, one in found.items() if one.granularity == "channel" and not one.precomputed]
+    return [name for name, one in found.items() if one.granularity == "channel" and one.penalty == "none"]
 
 
 def _scores(
