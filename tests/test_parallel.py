@@ -19,7 +19,7 @@ import torch
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
 from horticulture.execution import limits, parallel, pool
-from horticulture.pruning import PruningRecipe, saliency
+from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
 from horticulture.training import TrainingRecipe, hardware
 from tests import killed
@@ -206,8 +206,8 @@ def test_the_longest_begin_first(train, stand, tmp_path):
 
 
 def test_criteria_of_ones_own_are_compared_here_where_their_code_is(train, tmp_path, monkeypatch):
-    largest = saliency.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
-    monkeypatch.setitem(saliency.CRITERIA, "mine", largest)
+    largest = criteria.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
+    monkeypatch.setitem(criteria.CRITERIA, "mine", largest)
     config = execution.OracleConfig(("mine",), channels=2, steps=1, batch_size=4)
     wanted = [execution.compare_criteria(train(seed), config) for seed in (0, 1)]
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")

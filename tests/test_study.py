@@ -14,8 +14,7 @@ import pytest
 
 from horticulture import cli, files
 from horticulture.errors import InputError
-from horticulture.study import bounds, parameters, runner, study_files
-from horticulture.study import terminal as terminal_module
+from horticulture.study import bounds, parameters, runner, study_files, terminal as terminal_module
 from horticulture.study.config import StudyConfig
 from horticulture.study.terminal import Terminal
 from tests.test_parallel import gone

@@ -2,10 +2,10 @@
 
 import hashlib
 import warnings
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,13 +16,11 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints
 from horticulture.networks import Network
-from horticulture.pruning import PruningRecipe, saliency
+from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
-from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, hardware, penalties
+from horticulture.training import Checkpoint, Recipe, evaluation, hardware, penalties
 
 WEIGHTS = "weights.safetensors"
-
-R = TypeVar("R", bound=Recipe)
 
 
 @lru_cache(maxsize=2)
@@ -46,21 +44,6 @@ def images_of(run: Run, device: str) -> data.Dataset:
     if digest not in (None, dataset(name, image_size=size).digest):
         raise InputError(f"the data set {name} has changed since {run} was described")
     return dataset(name, run.data.get("images", 0), device, size)
-
-
-def recipe_as(kind: type[R], run: Run) -> R:
-    """The recipe of that kind in a run's description, without what else stands there."""
-    return kind(**{field.name: run.recipe[field.name] for field in fields(kind)})  # type: ignore[arg-type]
-
-
-def training_recipe(run: Run) -> TrainingRecipe:
-    """The recipe in a training run's description."""
-    return recipe_as(TrainingRecipe, run)
-
-
-def pruning_recipe(run: Run) -> PruningRecipe:
-    """The recipe in a pruning run's description."""
-    return recipe_as(PruningRecipe, run)
 
 
 def evaluate(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:
@@ -156,10 +139,10 @@ def resume_pruner(
     else:
         network = load(run.start, outputs)
     precomputed = None
-    if saliency.CRITERIA[run.recipe["criterion"]].precomputed:
+    if criteria.CRITERIA[run.recipe["criterion"]].precomputed:
         factors = runs.metrics(run.start, outputs)["factors"]
         precomputed = penalties.scores_from_factors(run.architecture, run.start.recipe["penalty"], factors)
-    recipe = pruning_recipe(run)
+    recipe = PruningRecipe.from_json(run.recipe)
     return pruning.Pruner(network, images, recipe, run.seed, state=state, precomputed=precomputed, **more)
 
 

@@ -15,9 +15,17 @@ from horticulture.execution.initialization import starting_network
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
-from horticulture.pruning import Pruner, PruningRound, compression, oracle, saliency, unstructured
+from horticulture.pruning import (
+    Pruner,
+    PruningRecipe,
+    PruningRound,
+    compression,
+    criteria,
+    oracle,
+    unstructured,
+)
 from horticulture.runs import Run
-from horticulture.training import Checkpoint, Recipe, evaluation, penalties
+from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
 KEPT = 16  # states of a pruning run, about, that stay for good: from one to the next any round is replayed
@@ -90,7 +98,7 @@ class RunContext:
 
 def _train(context: RunContext) -> dict:
     """Train from scratch, with the penalty that the recipe names."""
-    run, recipe = context.run, loading.training_recipe(context.run)
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     generator = loading.init_generator(run.architecture, run.seed)
     network = loading.initial_network(run, run.seed, generator).to_device(context.device)
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
@@ -104,7 +112,7 @@ def _train(context: RunContext) -> dict:
 
 def _finetune(context: RunContext) -> dict:
     """Train on from a round of a pruning run, with one or another kind of weights."""
-    run, recipe = context.run, loading.training_recipe(context.run)
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     network, mask = starting_network(run, context.outputs, str(context.device))
     if recipe.epochs:
         generator = torch.Generator().manual_seed(run.seed)
@@ -120,7 +128,7 @@ def _finetune(context: RunContext) -> dict:
 
 def _compress(context: RunContext) -> dict:
     """Deep Compression's second and third stage: shared weights, trained so, then encoded in few bytes."""
-    run, recipe = context.run, loading.training_recipe(context.run)
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     network = loading.load(context.start, context.outputs)
     masks = unstructured.current_masks(network)
     shared = compression.share_weights(network, masks, run.recipe["bits"])
@@ -139,7 +147,7 @@ def _compress(context: RunContext) -> dict:
 
 def _fit(context: RunContext, network: Network, generator: torch.Generator, callback: StepCallback) -> dict:
     """Train by the run's recipe under a callback, an epoch's row at a time; returns what it cost."""
-    run, recipe, state = context.run, loading.training_recipe(context.run), context.resume()
+    run, recipe, state = context.run, TrainingRecipe.from_json(context.run.recipe), context.resume()
     error = ""
 
     def report() -> None:
@@ -176,7 +184,7 @@ def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) ->
 
 def _prune(context: RunContext) -> dict:
     """Prune round after round; what is left is evaluated."""
-    recipe = loading.pruning_recipe(context.run)
+    recipe = PruningRecipe.from_json(context.run.recipe)
     pruner = loading.resume_pruner(context.run, context.outputs, context.dataset, context.resume())
     _record_rounds(context, pruner)
     context.rows.to_csv(context.folder / "removals.csv")
@@ -230,7 +238,7 @@ def _rows(round_: PruningRound) -> list[dict]:
 
 def _compare_criteria(context: RunContext) -> dict:
     """The true change of the loss without each of some channels, beside what every criterion says."""
-    run, config = context.run, loading.recipe_as(OracleConfig, context.run)
+    run, config = context.run, OracleConfig.from_json(context.run.recipe)
     network = loading.load(context.start, context.outputs).to_device(context.device)
     scores = oracle.score_channels(
         network, context.dataset, config.criteria, config.steps, config.batch_size, run.seed, config.dtype
@@ -253,7 +261,7 @@ def _compare_criteria(context: RunContext) -> dict:
         context.interruption.heed()
     frame = pd.DataFrame(rows)
     files.write_csv(context.folder / "judged.csv", frame)
-    scopes = {name: saliency.CRITERIA[name].scope for name in config.criteria}
+    scopes = {name: criteria.CRITERIA[name].scope for name in config.criteria}
     truth, groups = frame["rise"].tolist(), frame["group"].tolist()
     halves = frame["first"].tolist(), frame["second"].tolist()
     return {

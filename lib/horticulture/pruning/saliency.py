@@ -11,31 +11,7 @@ from torch import Tensor
 
 from horticulture.errors import InputError, check_choice
 from horticulture.networks import Group, Network
-from horticulture.pruning.criteria import (
-    CRITERIA,
-    OURS,
-    Criterion,
-    criterion_label,
-    fisher_of,
-    l1,
-    per_layer,
-    taylor_of,
-)
-
-__all__ = [
-    "CRITERIA",
-    "OURS",
-    "Criterion",
-    "SaliencyProbe",
-    "contributions",
-    "criterion_label",
-    "fisher",
-    "fisher_of",
-    "l1",
-    "per_layer",
-    "taylor",
-    "taylor_of",
-]
+from horticulture.pruning.criteria import CRITERIA, fisher_of, taylor_of
 
 
 def fisher(activation: Tensor, gradient: Tensor) -> Tensor:

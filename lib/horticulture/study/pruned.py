@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from horticulture import execution, runs
+from horticulture import runs
 from horticulture.architecture import Architecture
-from horticulture.pruning import criteria, presets
+from horticulture.pruning import PruningRecipe, presets
 from horticulture.runs import CurvePoint, Run
 
 
@@ -36,22 +36,26 @@ class PruningJob(NamedTuple):
         return self.criterion + went + (f", trained × {self.longer:g}" if self.longer != 1 else "")
 
     @property
+    def recipe(self) -> PruningRecipe:
+        """How the network is taken apart."""
+        return PruningRecipe.from_json(self.run.recipe)
+
+    @property
     def one_by_one(self) -> bool:
         """Whether a round takes one channel."""
-        return execution.pruning_recipe(self.run).one_at_a_time()
+        return self.recipe.one_at_a_time()
 
     @property
     def ratio(self) -> float | None:
         """The fraction removed: None if channels go one by one, 0 if the scores decide how many (`zeros`)."""
-        plan = execution.pruning_recipe(self.run)
-        if plan.one_at_a_time():
+        if self.one_by_one:
             return None
-        return plan.ratio or presets.preset_ratio(plan.scope, self.run.architecture)
+        return self.recipe.ratio or presets.preset_ratio(self.recipe.scope, self.run.architecture)
 
     @property
     def sparse(self) -> bool:
         """Whether single weights went, so that the shape is that of the whole network."""
-        return criteria.CRITERIA[self.run.recipe["criterion"]].granularity == "weight"
+        return self.recipe.granularity == "weight"
 
 
 class PrunedNetwork(NamedTuple):

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
-from horticulture.study import own_code, study_files
-from horticulture.study import parameters as known_parameters
+from horticulture.study import own_code, parameters as known_parameters, study_files
 from horticulture.study.parameters import COMMON
 
 if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes are started before

@@ -6,7 +6,7 @@ Torch is not imported before it is needed: a recipe is described and refused wit
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from horticulture.errors import InputError, check_choice
 
@@ -59,7 +59,12 @@ class Recipe:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive, not {getattr(self, name)!r}")
 
-    def to_json(self) -> dict:
+    @classmethod
+    def from_json(cls, description: dict[str, Any]) -> Self:
+        """The recipe in a run's description, without what else stands there: the inverse of `to_json`."""
+        return cls(**{field.name: description[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+
+    def to_json(self) -> dict[str, Any]:
         """Plain names and numbers; a rate of 1 is the same as one of 1.0."""
         own = {field.name: field.type for field in fields(self)}  # type: ignore[arg-type]
         values = {name: getattr(self, name) for name in own}
