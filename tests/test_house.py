@@ -29,7 +29,7 @@ NO_TORCH_EITHER = (
     *(f"execution/{name}.py" for name in ("__init__", "limits", "specs")),
     *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
     *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "literals", "papermill_engine")),
-    *(f"study/{name}.py" for name in ("parameters", "pruned", "runner", "scaling", "session")),
+    *(f"study/{name}.py" for name in ("parameters", "pruned", "runner", "scaling", "session", "snapshots")),
     *(f"study/{name}.py" for name in ("study_files", "terminal", "validation")),
 )
 LONGEST = 320  # lines

@@ -126,6 +126,15 @@ class Architecture(Shape):
         """How many channels of a trunk each group selects from; None where a layer makes it."""
         return self.kind.selects(self)
 
+    @property
+    def even_selections(self) -> list[list[int]]:
+        """Which channels of its trunk each group selects where nothing else is said: spread evenly.
+
+        Empty for groups that a layer makes. `networks.layers.ChannelSelection` begins with the same.
+        """
+        groups = zip(self.widths, self.selects, strict=True)
+        return [[c * most // n for c in range(n)] if most is not None else [] for n, most in groups]
+
     def check_norms(self, penalty: str) -> None:
         """Raise InputError for a penalty that acts on batch norms, if a group passes none."""
         normed = (True,) * len(self.widths) if self.table is None else self.table.normed

@@ -45,15 +45,9 @@ def train(
         raise InputError(f"a network of the family {shape.family} has no blocks to penalise: use groups")
     shape.check_norms(recipe.penalty)
     described = {**recipe.to_json(), **_code(recipe)}
-    if selections is not None and (given := [list(channels) for channels in selections]) != _even(shape):
-        described["selections"] = given
+    if selections is not None and list(map(list, selections)) != shape.even_selections:
+        described["selections"] = list(map(list, selections))
     return Run("train", shape, described, source, seed)
-
-
-def _even(shape: Architecture) -> list[list[int]]:
-    """What each group selects without being described: see `networks.layers.ChannelSelection`."""
-    groups = zip(shape.widths, shape.selects, strict=True)
-    return [[c * most // width for c in range(width)] if most is not None else [] for width, most in groups]
 
 
 def _code(recipe: TrainingRecipe) -> dict:

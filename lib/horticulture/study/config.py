@@ -150,7 +150,7 @@ class StudyConfig:
     def baseline(self, seed: int, penalty: str = "none") -> Run:
         """The whole network, trained, perhaps with a penalty."""
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
-        if penalty != "none" and not (isinstance(strength, int | float) and strength > 0):
+        if penalty != "none" and not strength > 0:
             raise InputError(
                 f"strengths must say how strong the penalty {penalty} is, above 0: {self.strengths}"
             )
@@ -158,9 +158,7 @@ class StudyConfig:
         return execution.train(self.whole, recipe, self.source, seed)
 
     def finetuning_recipe(self, lr: float, schedule: str) -> TrainingRecipe:
-        """The recipe of training on after pruning. Raises InputError for less than one epoch."""
-        if self.finetune_epochs < 1:
-            raise InputError(f"finetune_epochs must be positive, not {self.finetune_epochs!r}")
+        """The recipe of training on after pruning."""
         return self._recipe(self.finetune_epochs, lr, schedule)
 
     def _recipe(self, epochs: int, lr: float, schedule: str) -> TrainingRecipe:
@@ -268,43 +266,6 @@ class StudyConfig:
         """The pruning runs whose profiles are carried over to this network."""
         return self.guide.pruning_jobs if self.guide else []
 
-    def check(self) -> None:
-        """Refuse, before anything runs, what the data and the network do not allow. Raises InputError."""
-        there = self.outline.images
-        if self.batch_size > there:
-            raise InputError(f"batch_size is {self.batch_size:,}, and there are {there:,} training images")
-        for job in self.pruning_jobs:  # describing them checks them
-            execution.compress(job.base, self.finetuning_recipe(self.finetune_lr, "constant"), self.bits)
-        if self.guide:
-            self.guide.check()
-
 
 def _criterion(name: str) -> str:
     return check_choice(name, criteria.CRITERIA, "criterion")
-
-
-# --- what there is to look at ----------------------------------------------------------------------------
-
-MOMENTS = 24  # of a pruning run that goes channel by channel
-
-
-def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
-    """What each way of pruning channels left in the end: one architecture a seed, by label."""
-    shapes: dict[str, list[Architecture]] = {}
-    for job in config.pruning_jobs:
-        if not job.sparse:
-            shape = pruned_network(job, job.run.recipe["rounds"], outputs).architecture
-            shapes.setdefault(job.label, []).append(shape)
-    return shapes
-
-
-def snapshots(config: StudyConfig, outputs: Path) -> dict[str, Architecture]:
-    """The first seed's networks in the order in which they shrink, by label: some rounds of each pruning."""
-    shown = {"whole": config.whole}
-    for job in config.pruning_jobs:
-        if job.run.seed == config.seeds[0] and not job.sparse:
-            removed, rounds = runs.removals(job.run, outputs), job.run.recipe["rounds"]
-            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds][1:]):
-                label = f"{job.label}, round {round_}" if rounds > 1 else job.label
-                shown[label] = runs.architecture_at(job.run, removed, round_)
-    return shown

@@ -92,5 +92,8 @@ def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]
     whole = run.architecture
     if all(most is None for most in whole.selects):
         return None
-    left = zip(runs.remaining_channels(run, removed, round_), whole.widths, whole.selects, strict=True)
-    return [[c * most // width for c in kept] if most is not None else [] for kept, width, most in left]
+    remaining = runs.remaining_channels(run, removed, round_)
+    return [
+        [places[channel] for channel in kept] if places else []
+        for kept, places in zip(remaining, whole.even_selections, strict=True)
+    ]

@@ -10,6 +10,7 @@ from horticulture.pruning import criteria, selection
 from horticulture.study import bounds, budgets, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
+from horticulture.study.pruned import PruningJob
 
 
 def check(*studies: dict[str, Any]) -> None:
@@ -49,9 +50,10 @@ def _config(parameters: dict[str, Any]) -> StudyConfig:
 
 
 def _check_applicable(config: StudyConfig) -> None:
-    """Whether the data, the prunings, the budgets and the curves fit each other."""
-    config.check()
-    jobs = config.pruning_jobs
+    """Raise InputError unless the data, the pruning runs, the budgets and the curves fit each other."""
+    jobs = _feasible_jobs(config)
+    if config.guide:
+        _feasible_jobs(config.guide)
     for budget in config.budgets:
         if not any(budgets.applies(budget, job) for job in jobs):
             raise InputError(f"the budget {budget} applies to nothing that {config.criterion} prunes here")
@@ -68,6 +70,14 @@ def _check_applicable(config: StudyConfig) -> None:
             )
         if curve == "transferred":
             profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
+
+
+def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
+    """The pruning runs of a study. Raises InputError for what its data or its network do not allow."""
+    there = config.outline.images
+    if config.batch_size > there:
+        raise InputError(f"batch_size is {config.batch_size:,}, and there are {there:,} training images")
+    return config.pruning_jobs  # describing them checks them
 
 
 def count_rounds(parameters: dict[str, Any]) -> None:
