@@ -28,9 +28,10 @@ NO_TORCH_EITHER = (
     *("data/__init__.py", "data/catalog.py", "training/__init__.py", "training/recipe.py"),
     *(f"execution/{name}.py" for name in ("__init__", "limits", "specs")),
     *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
-    *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "literals", "papermill_engine")),
-    *(f"study/{name}.py" for name in ("parameters", "pruned", "runner", "scaling", "session", "snapshots")),
-    *(f"study/{name}.py" for name in ("study_files", "terminal", "validation")),
+    *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "housekeeping", "inventory")),
+    *(f"study/{name}.py" for name in ("literals", "papermill_engine", "parameters", "pruned", "runner")),
+    *(f"study/{name}.py" for name in ("scaling", "session", "snapshots", "study_files", "terminal")),
+    "study/validation.py",
 )
 LONGEST = 320  # lines
 BARRED = """

@@ -19,11 +19,15 @@ WEIGHTS = (
 )
 
 
-def source(name: str, images: int = 0, image_size: int = 0) -> dict:
-    """What a run's description says of its data: where it is, what it is, and how much of it is used."""
-    from horticulture.execution.loading import dataset
+def source(name: str, images: int = 0, image_size: int = 0, digest: str | None = None) -> dict:
+    """What a run's description says of its data: where it is, what it is, and how much of it is used.
 
-    digest = dataset(name, image_size=image_size).digest
+    digest: of the whole data set, if it is known; otherwise the data are read for it.
+    """
+    if digest is None:
+        from horticulture.execution.loading import dataset
+
+        digest = dataset(name, image_size=image_size).digest
     return {"name": name, "images": images, "image_size": image_size, "digest": digest}
 
 

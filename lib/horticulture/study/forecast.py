@@ -1,9 +1,6 @@
 """What a study will take: its rounds, its runs, hours and disk, said before anything is trained."""
 
-import contextlib
-import io
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +12,9 @@ from horticulture.errors import InputError
 from horticulture.execution import limits
 from horticulture.progress import clock
 from horticulture.runs import Run
-from horticulture.study import budgets, scaling
+from horticulture.study import scaling
 from horticulture.study.config import StudyConfig
+from horticulture.study.inventory import runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
@@ -50,7 +48,7 @@ def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> t
     config = StudyConfig.of({**parameters, "precision": hardware.precision(parameters["precision"], device)})
     pace = Pace.measured(config, str(device), max(1, limits.processors() // workers))
     lines, total, size = [f"{'':<20} {'runs':>5} {'there':>6} {'time':>8}"], 0.0, 0.0
-    for what, wanted in steps(config, outputs).items():
+    for what, wanted in runs_by_purpose(config, outputs, _stand_ins, _stand_in_family).items():
         missing = [run for run in wanted if runs.result(run, outputs) is None]
         todo = [run for run in missing if run.key not in counted]
         counted |= {run.key for run in todo}
@@ -63,39 +61,8 @@ def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> t
     return total, size, [*lines, f"{sums}; notebooks and figures come on top"]
 
 
-def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
-    """The runs of a study, each once, by what they are for."""
-    jobs = [*config.pruning_jobs, *config.guide_jobs]
-    pruned = [
-        network
-        for job in config.pruning_jobs
-        for network in (
-            config.networks_of(job, outputs) if _finished([job], outputs) else _stand_ins(config, job)
-        )
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
-        retrained = [point.run for point in budgets.budget_points(config, pruned)]
-    wanted = {
-        "the whole network": [*(p.run for p in config.whole_points), *(job.base for job in jobs)],
-        "criteria compared": config.comparisons,
-        "pruning": [job.run for job in jobs],
-        "pruned shapes": retrained,
-        "families": [run for curve in config.curves for run in _family(config, curve, outputs)],
-    }
-    return {what: list({run.key: run for run in asked}.values()) for what, asked in wanted.items()}
-
-
-def _finished(jobs: list[PruningJob], outputs: Path) -> bool:
-    return all(runs.result(job.run, outputs) is not None for job in jobs)
-
-
-def _family(config: StudyConfig, curve: str, outputs: Path) -> list[Run]:
-    """The runs of one curve; of seeds whose pruning is not finished, approximations."""
-    followed = config.guide_jobs if curve == "transferred" else config.pruning_jobs
-    if curve in scaling.PRUNING_FREE or _finished(followed, outputs):
-        return [point.run for point in scaling.family_points(replace(config, curves=[curve]), outputs)]
-    if len(config.seeds) > 1:
-        return [run for n in config.seeds for run in _family(replace(config, seeds=[n]), curve, outputs)]
+def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
+    """Approximations of the runs of a curve that follows a pruning run, for a study of one seed."""
     first = 1 + len(config.criteria) * list(scaling.FROM_PRUNING).index(curve)
     seeds = [config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))]  # runs of their own
     shapes = [_narrower(config.whole, size) for size in config.sizes]
