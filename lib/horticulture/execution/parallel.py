@@ -6,16 +6,15 @@ dead worker held is made again. Worker processes are kept from one call to the n
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from horticulture import runs
 from horticulture.errors import InputError
-from horticulture.execution import pool
+from horticulture.execution import cluster, pool
+from horticulture.execution.board import Board, Message
 from horticulture.execution.limits import processors
 from horticulture.progress import Progress
 from horticulture.runs import Run
@@ -24,10 +23,8 @@ from horticulture.runs import Run
 
 Submit = Callable[..., Future]
 POLL = 0.5  # seconds between two looks at how far the workers are
-SHOWN = 4  # runs under way of which a line of progress tells
-TOPIC = "horticulture"  # under which the workers of a Dask cluster say how far they are
-FIRST = 4  # processes that are started before it is known how many runs there will be
-ALL = 50_000  # images, where a run takes all and nobody has counted them
+EARLY = 4  # processes that are started before it is known how many runs there will be
+IMAGES = 50_000  # taken for the size of a data set of which a run uses all
 GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them is there if there may be a GPU
 
 
@@ -41,7 +38,7 @@ def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
     on_cpu = device == "cpu" or (device == "auto" and no_gpu)
     allowed = workers or (processors() if on_cpu else 1)
     if allowed > 1 and not address:
-        pool.start(allowed, min(allowed, FIRST))
+        pool.start(allowed, min(allowed, EARLY))
 
 
 def execute_all(
@@ -86,7 +83,7 @@ def execute_all(
 def cost(run: Run) -> int:
     """About how many multiply-accumulates of training a run takes, to begin with the longest."""
     recipe = run.recipe
-    images = recipe.get("epochs", 0) * (run.data.get("images") or ALL)
+    images = recipe.get("epochs", 0) * (run.data.get("images") or IMAGES)
     images += recipe.get("rounds", 1) * recipe.get("steps", 0) * recipe.get("batch_size", 0)
     return run.architecture.macs * images
 
@@ -132,8 +129,8 @@ def _execute_layer(
     """Make these runs, all different, of which so many were asked for: on the cluster, here, in workers."""
     board, longest_first = Board(progress, len(todo)), sorted(todo, key=cost, reverse=True)
     if address:
-        with _dask(address) as submit:
-            work = partial(_work, outputs=str(outputs), device=device, threads=None, send=_send_to_scheduler)
+        with cluster.executor(address) as submit:
+            work = partial(_work, outputs=str(outputs), device=device, threads=None, send=cluster.send)
             _submit_and_wait(submit, work, longest_first, board)
         return
     threads = max(1, processors() // min(allowed, asked))
@@ -153,7 +150,7 @@ def _execute_layer(
             raise
 
 
-def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: "Board") -> None:
+def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Board) -> None:
     """Make a run in this process: with all processors if only this one has its code, for it is alone then."""
     from horticulture import execution
 
@@ -164,41 +161,6 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: "Bo
 
     execution.execute(run, outputs, device, report, threads=processors() if own else threads)
     board.finish(run)
-
-
-Message = tuple[str, float, str]  # a run's key, the share of it that is done, and what is known now
-
-
-class Board:
-    """How far runs are, in one line of progress."""
-
-    def __init__(self, progress: Progress, count: int) -> None:
-        self.progress, self.count, self.finished = progress, count, 0
-        self._share: dict[str, float] = {}
-        self._found: dict[str, float] = {}  # the share at which each was taken up
-        self._note: dict[str, str] = {}  # of those under way
-
-    def update(self, message: Message) -> None:
-        """A run says how far it is; first, when it is taken up."""
-        key, self._share[message[0]], self._note[message[0]] = message
-        self._found.setdefault(key, message[1])
-        self.show()
-
-    def finish(self, run: Run) -> None:
-        """It is made."""
-        self.finished += 1
-        self._share[run.key] = 1.0
-        self._note.pop(run.key, None)
-        self.show()
-
-    def show(self) -> None:
-        """Say how far all of them are together, and what the first few know."""
-        notes = list(self._note.values())
-        more = [f"{len(notes) - SHOWN} more"] if len(notes) > SHOWN else []
-        count = [f"{self.finished}/{self.count} finished"] if self.count > 1 else []
-        notes = notes if self._share else ["starting workers"]  # which load torch first
-        note = "; ".join([*count, *notes[:SHOWN], *more])
-        self.progress.update(sum(self._share.values()), note, sum(self._found.values()))
 
 
 def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run], board: Board) -> None:
@@ -247,57 +209,3 @@ def _work(
             send((run.key, share, note))
 
     execution.execute(run, Path(outputs), device, report, threads=threads)
-
-
-# --- a cluster -------------------------------------------------------------------------------------------
-
-
-def precision(wanted: str, device: str, address: str) -> str:
-    """The precision of a study whose runs are made on a Dask cluster: what all of its workers have.
-
-    Raises InputError where a worker would only imitate what is wanted, or no worker is there.
-    """
-    with _client(address) as client:
-        found = set(client.run(_precision, wanted, device).values())
-    for said in sorted(found):
-        if said.startswith("no "):
-            raise InputError(f"a worker of {address}: {said.removeprefix('no ')}")
-    if not found:
-        raise InputError(f"the Dask scheduler at {address!r} has no worker")
-    return "float32" if "float32" in found else found.pop()
-
-
-def _precision(wanted: str, device: str) -> str:
-    from horticulture.training import hardware
-
-    try:
-        return hardware.precision(wanted, hardware.resolve_device(device))
-    except InputError as error:
-        return f"no {error}"
-
-
-@contextmanager
-def _dask(address: str) -> Iterator[Submit]:
-    """A running Dask cluster to submit to."""
-    with _client(address) as client, client.get_executor(pure=False) as executor:
-        client.subscribe_topic(TOPIC, lambda event: pool.messages.put(event[1]))
-        yield executor.submit
-
-
-def _send_to_scheduler(message: Message) -> None:
-    """In a worker of a Dask cluster: send a message to whoever follows."""
-    from distributed import get_worker
-
-    get_worker().log_event(TOPIC, message)
-
-
-def _client(address: str) -> Any:
-    """A client of a running Dask cluster. Raises InputError if it is not there, or Dask is not installed."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError("a cluster needs Dask: pip install 'horticulture[cluster]'") from error
-    try:
-        return Client(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from horticulture import runs
 from horticulture.errors import InputError
-from horticulture.execution import parallel
+from horticulture.execution import cluster
 from horticulture.files import CorruptFileError, write_json
 from horticulture.study.config import StudyConfig
 from horticulture.study.study_files import read_study_json
@@ -88,5 +88,5 @@ def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any])
 def _precision(wanted: str, device: str, address: str) -> str:
     """The precision of a whole study: what the machine that computes does natively, of `auto`."""
     if address:
-        return parallel.precision(wanted, device, address)
+        return cluster.precision(wanted, device, address)
     return hardware.precision(wanted, hardware.resolve_device(device))
