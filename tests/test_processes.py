@@ -171,7 +171,7 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
 
     run = runs.folder(TRAIN, tmp_path)
     run.mkdir(parents=True)
-    for name in ("share.json", "weights.tmp", f"run.json.{dead.pid}.tmp"):
+    for name in ("weights.tmp", f"run.json.{dead.pid}.tmp"):
         (run / name).write_text("{")
     execution.execute(TRAIN, tmp_path, "cpu")
     found = {path.name for path in run.iterdir()}

@@ -247,13 +247,15 @@ def test_a_default_that_only_a_kernel_can_compute_is_named_by_the_command(monkey
     assert parameters.resolve_parameters(study, {"seeds": "0,1"}) == {"seeds": [0, 1]}
 
 
-def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch):
+def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch, capsys):
     made = []
     monkeypatch.setattr(Session, "execute", lambda self, wanted, what: made.append((what, len(list(wanted)))))
-    monkeypatch.setattr(runs, "record_curves", lambda folder, points: made.append(len(points)))
+    monkeypatch.setattr(runs, "record_curves", lambda folder, points: made.append(len(points)) or ["mind"])
     opened = notebook("03", {"seeds": [0, 1]})
+    capsys.readouterr()
     opened.catch_up()
     assert made == [("the whole network", 4), 4, ("pruning", 4), 2]  # twice as long, too; drawn for itself
+    assert capsys.readouterr().out == "mind\nmind\n"  # what is to be known of the curves
 
 
 # --- somebody's code -------------------------------------------------------------------------------------

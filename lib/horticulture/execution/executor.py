@@ -96,7 +96,7 @@ def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads
     """Do the work of a run, and write its result. Under the run's lock."""
     folder = runs.folder(run, outputs)
     files.make_folder(folder)
-    for left in (*folder.glob("*.tmp"), *folder.glob("share.json")):  # the latter by earlier versions
+    for left in folder.glob("*.tmp"):  # by a process that was killed
         left.unlink()
     with interruption.deferred() as asked:
         context = RunContext(run, outputs, device, report, asked)

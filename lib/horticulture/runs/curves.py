@@ -54,31 +54,30 @@ def curve_files(study: str | Path) -> list[Path]:
     return sorted((Path(study) / "curves").glob("*.json"))
 
 
-def record_curves(study: Path, points: Iterable[CurvePoint]) -> None:
-    """Say which runs make a study's curves; what was said of the same curve and criterion is replaced.
+def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
+    """Write down which runs make a study's curves; others of the same curve and criterion are replaced.
 
     Rounds of a pruning run that were measured by runs of their own stand beside it. Where a pruning run is no
     longer among its criterion's, all that this criterion found with that seed is removed from the curves: the
     measured rounds, what was trained on or anew, and the families that follow, at every length.
+    Returns a sentence for everything that a person should know of curves that now stand side by side.
     """
     points, files = list(points), dict(_intact_files(study))
     there = list(chain(*files.values()))
     replaced = _replaced(points, there)
+    removed = [one for one in there if _found_by(one, replaced)]
     left = {path: [one for one in its if not _found_by(one, replaced)] for path, its in files.items()}
     new: dict[Path, list[CurvePoint]] = {}
     for point in points:
         new.setdefault(study / "curves" / point.file_name, []).append(point)
     beside = {path.stem: its for path, its in left.items() if path not in new}
-    for remark in (
-        _pruned_otherwise(points, there),
-        _removed([one for one in there if _found_by(one, replaced)], replaced),
-        _tuned_otherwise(points, beside),
-    ):
-        if remark:
-            print(f"{study.name} has {remark}")
+    remarks = chain(
+        _pruned_otherwise(points, there), _removed(removed, replaced), _tuned_otherwise(points, beside)
+    )
     changed = {path: its for path, its in left.items() if len(its) < len(files[path])}
     for path, its in {**changed, **new}.items():
         _write(path, its)
+    return [f"{study.name} has {remark}" for remark in remarks]
 
 
 def _intact_files(study: Path) -> Iterator[tuple[Path, list[CurvePoint]]]:
@@ -136,22 +135,21 @@ def _pruning_of(run: Run | None) -> Run | None:
     return run
 
 
-# --- remarks: what a person should know of curves that stand side by side now -----------------------------
+# --- remarks ---------------------------------------------------------------------------------------------
 
 
-def _removed(points: list[CurvePoint], prunings: set[tuple[str, int]]) -> str:
+def _removed(points: list[CurvePoint], prunings: set[tuple[str, int]]) -> Iterator[str]:
     """That points are no longer on the curves, because the pruning runs that found them are not."""
     curves = sorted({one.curve for one in points if one.run.kind != "prune"})
     criteria = sorted({criterion for criterion, _ in prunings})
-    if not curves:
-        return ""
-    return (
-        f"other pruning runs by {', '.join(criteria)} now: what the earlier ones found goes from its curves "
-        f"({', '.join(curves)}), its runs stay"
-    )
+    if curves:
+        yield (
+            f"other pruning runs by {', '.join(criteria)} now: what the earlier ones found goes from its "
+            f"curves ({', '.join(curves)}), its runs stay"
+        )
 
 
-def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> str:
+def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iterator[str]:
     """That pruning runs by other criteria, which stay, cannot be compared with these."""
 
     def recipe(one: CurvePoint) -> str:
@@ -161,22 +159,15 @@ def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> str:
     now = _prunings(points)
     criteria, lengths = {one.criterion for one in now}, {one.longer for one in now}
     recipes = {recipe(one) for one in now}
-    others = sorted(
-        {
-            one.criterion
-            for one in _prunings(there)
-            if one.criterion not in criteria and one.longer in lengths and recipe(one) not in recipes
-        }
-    )
-    if not others:
-        return ""
-    return (
-        f"pruning runs by {', '.join(others)} that were made by another recipe than these: prune by all "
-        "criteria alike, or give these a study of their own"
-    )
+    beside = [one for one in _prunings(there) if one.criterion not in criteria and one.longer in lengths]
+    if others := sorted({one.criterion for one in beside if recipe(one) not in recipes}):
+        yield (
+            f"pruning runs by {', '.join(others)} that were made by another recipe than these: prune by all "
+            "criteria alike, or give these a study of their own"
+        )
 
 
-def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> str:
+def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> Iterator[str]:
     """That curves which stay were tuned for other epochs than these: a table would compare the tuning."""
 
     def tuning(points: Iterable[CurvePoint]) -> set[tuple[float, int]]:
@@ -184,12 +175,8 @@ def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint
 
     now = tuning(points)
     lengths = {longer for longer, _ in now}
-    others = sorted(
-        curve for curve, its in beside.items() if any(one in lengths for one, _ in tuning(its) - now)
-    )
-    if not others:
-        return ""
-    return (
-        f"{', '.join(others)}, tuned for other epochs than these: ask for all budgets at once, or give these "
-        "a study of their own"
-    )
+    if others := sorted(c for c, its in beside.items() if lengths & {one for one, _ in tuning(its) - now}):
+        yield (
+            f"{', '.join(others)}, tuned for other epochs than these: ask for all budgets at once, or give "
+            "these a study of their own"
+        )

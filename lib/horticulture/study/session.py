@@ -122,7 +122,8 @@ class Session:
         """Keep the place of finished runs in the study, for its results."""
         from horticulture import runs
 
-        runs.record_curves(self.folder, list(points))
+        for remark in runs.record_curves(self.folder, list(points)):
+            print(remark)
 
     def catch_up(self, *, pruning: bool = True) -> None:
         """Make what the notebooks before this one make, if it is not there: whole networks, pruning runs."""
