@@ -184,7 +184,7 @@ def test_a_long_name_is_cut_and_still_its_own():
     long = [f"strengths={{slimming: 0.{n}, blocks: 0.00001, groups: 0.00000001}}" for n in (1, 2)]
     names = [parameters.rename(study_files.read("quick"), "", parameters.parse([one])).name for one in long]
     assert len(set(names)) == 2
-    assert all(len(name) <= parameters.LONGEST + 7 for name in names)
+    assert all(len(name) <= parameters.MADE_NAME + 7 for name in names)
 
 
 def test_a_parameter_can_be_a_table():

@@ -153,17 +153,17 @@ class Architecture(Shape):
 
     def to_json(self) -> dict:
         """Plain dicts, lists, strings and numbers; of our own families without a table."""
-        found = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         if self.table is None:
-            del found["table"]
-        return found
+            del plain["table"]
+        return plain
 
     def identity(self) -> dict:
         """What makes it this one, as `to_json`: not the folder of a file, whose digest is in it."""
-        found = self.to_json()
+        plain = self.to_json()
         if self.table is not None:
-            found["table"]["network"] = self.table.name
-        return found
+            plain["table"]["network"] = self.table.name
+        return plain
 
     @staticmethod
     def from_json(description: dict) -> "Architecture":

@@ -18,11 +18,11 @@ def processors(root: Path = Path("/")) -> int:
 
 def memory(root: Path = Path("/")) -> int:
     """How many bytes of memory this process may have: those of the machine, or the limit of its container."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for group in _groups(root):
         with contextlib.suppress(OSError, ValueError):  # no limit that could be read
-            found.append(int((group / "memory.max").read_text()))
-    return min(found)
+            limits.append(int((group / "memory.max").read_text()))
+    return min(limits)
 
 
 def _limits(root: Path) -> Iterator[float]:

@@ -20,7 +20,7 @@ from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
 from horticulture.training import Checkpoint, Recipe, evaluation, hardware, penalties
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS_FILE = "weights.safetensors"
 
 
 @lru_cache(maxsize=2)
@@ -55,7 +55,7 @@ def evaluate(network: Network, images: data.Dataset, part: str, precision: str =
 def save(network: Network, folder: Path) -> None:
     """Write the weights: they are whole or not there."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    files.write(folder / WEIGHTS, safetensors.save(weights))
+    files.write(folder / WEIGHTS_FILE, safetensors.save(weights))
 
 
 def load(run: Run, outputs: Path) -> Network:
@@ -65,7 +65,7 @@ def load(run: Run, outputs: Path) -> Network:
     if run.kind == "prune":
         shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
     network = networks.build(shape)
-    network.load_state_dict(safetensors.load_file(runs.folder(run, outputs) / WEIGHTS))
+    network.load_state_dict(safetensors.load_file(runs.folder(run, outputs) / WEIGHTS_FILE))
     return network
 
 

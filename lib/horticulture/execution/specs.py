@@ -58,8 +58,8 @@ def _code(recipe: TrainingRecipe) -> dict:
     schedule = code.extra(recipe.schedule, SCHEDULES, OUR_SCHEDULES)
     penalties = sys.modules.get("horticulture.training.penalties")  # if it is not loaded, all are ours
     penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.OURS) if penalties else {}
-    found = "".join(part["code"] for part in (schedule, penalty) if part)
-    return {"code": found} if found else {}
+    digits = "".join(part["code"] for part in (schedule, penalty) if part)
+    return {"code": digits} if digits else {}
 
 
 def prune(start: Run, recipe: PruningRecipe) -> Run:
@@ -107,8 +107,8 @@ class OracleConfig(Recipe):
 
     def __post_init__(self) -> None:
         for name in self.criteria:
-            found = criteria.CRITERIA[check_choice(name, criteria.CRITERIA, "criterion")]
-            if found.granularity != "channel" or found.precomputed:
+            criterion = criteria.CRITERIA[check_choice(name, criteria.CRITERIA, "criterion")]
+            if criterion.granularity != "channel" or criterion.precomputed:
                 raise InputError(f"{name} does not score single channels")
         self.check("channels", "steps", "batch_size")
 

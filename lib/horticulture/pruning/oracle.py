@@ -77,13 +77,13 @@ def loss_increases(
 
 
 def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
-    found: Images = getattr(dataset, check_choice(part, ["validation", "train"], "part"))
-    some = found.first(images)
+    every: Images = getattr(dataset, check_choice(part, ["validation", "train"], "part"))
+    some = every.first(images)
     order: dict[int, int] = {}  # of the sources, as they come
     places = [order.setdefault(source, len(order)) for source in some.sources.tolist()]
     if len(order) < 2:
         raise InputError(
-            f"two halves need images of two sources at least: images={images} of {len(found)} in {part}"
+            f"two halves need images of two sources at least: images={images} of {len(every)} in {part}"
         )
     odd = torch.tensor(places, device=some.labels.device) % 2 == 1
     first, second = (Images(some.pixels[h], some.labels[h], some.sources[h]) for h in (~odd, odd))
@@ -101,14 +101,14 @@ def agreement(
     ranked: too few channels, or all with the same rise.
     """
     where = np.zeros(len(groups), dtype=int) if scope == "global" else np.asarray(groups)
-    found: list[float] = []
+    correlations: list[float] = []
     weights: list[int] = []
     for group in np.unique(where):
         here = where == group
         if here.sum() >= LEAST and len(np.unique(np.asarray(rises)[here])) > 1:
-            found.append(_spearman(np.asarray(scores)[here], np.asarray(rises)[here]))
+            correlations.append(_spearman(np.asarray(scores)[here], np.asarray(rises)[here]))
             weights.append(int(here.sum()))
-    return float(np.average(found, weights=weights)) if found else float("nan")
+    return float(np.average(correlations, weights=weights)) if correlations else float("nan")
 
 
 def chance(groups: Sequence[int], scope: str = "global", draws: int = 300) -> float:

@@ -168,8 +168,8 @@ class SaliencyProbe:
             return
         for number in [number for number, _ in listeners] if listeners else list(self._step):
             if number in self._step:
-                found, total = score(*self._step.pop(number)), self._sums[number]
-                self._sums[number] = found if total is None else total + found
+                scores, total = score(*self._step.pop(number)), self._sums[number]
+                self._sums[number] = scores if total is None else total + scores
                 self.steps[number] += 1
 
     @torch.no_grad()

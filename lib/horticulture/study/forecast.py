@@ -9,7 +9,7 @@ import torch
 from horticulture import execution, networks, runs, training
 from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
-from horticulture.execution import limits
+from horticulture.execution import limits, tasks
 from horticulture.progress import clock
 from horticulture.runs import Run
 from horticulture.study import scaling
@@ -18,8 +18,7 @@ from horticulture.study.inventory import runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
-STEPS = 6  # that are timed, of each of two networks
-KEPT = 17  # states of a pruning run that are kept, at most
+TIMED = 6  # steps that are timed, of each of two networks
 FORWARD = 1 / 3  # what a forward pass takes of a step
 
 
@@ -128,7 +127,7 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
     network = networks.build(shape).to_device(images.train.labels.device).train()
     under_way = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     taken = []
-    for _ in range(STEPS):
+    for _ in range(TIMED):
         begun = time.perf_counter()
         loss = training.step(network, under_way.optimizer, *next(under_way.batches), config.recipe.dtype)
         loss.item()  # wait for it
@@ -140,5 +139,5 @@ def _bytes(run: Run) -> float:
     """What a run leaves on disk, about."""
     if run.kind == "judge":
         return 20_000
-    states = min(KEPT, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
+    states = min(tasks.KEPT + 1, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
     return run.architecture.params * 4 * (1 + 2 * states) + 20_000

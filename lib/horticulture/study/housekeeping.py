@@ -36,15 +36,15 @@ def unused(outputs: Path) -> list[Unused]:
     cannot be read, for then nobody knows what it needs.
     """
     folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
-    found = {path: _read_run(path) for path in folders}
-    digests = _recorded_digests(filter(None, found.values()))
+    there = {path: _read_run(path) for path in folders}
+    digests = _recorded_digests(filter(None, there.values()))
     needed: set[str] = set()
     for path in sorted(outputs.glob("*/study.json")):
         needed |= _needed(path.parent, outputs, digests)
     for path in outputs.glob("*/curves"):  # of a study without a file
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
     left = []
-    for path, run in found.items():
+    for path, run in there.items():
         if path.name in needed or (run and run.kind == "judge" and run.start and run.start.key in needed):
             continue
         inside = [file.stat() for file in path.rglob("*") if file.is_file()]
@@ -73,10 +73,10 @@ class _Recorded(StudyConfig):
         return execution.source(self.data, self.images, self.image_size, digest)
 
 
-def _recorded_digests(found: Iterable[Run]) -> Digests:
+def _recorded_digests(recorded: Iterable[Run]) -> Digests:
     """What runs say of their data, where all of them say the same."""
     known: dict[tuple[str, int], set[str]] = {}
-    for run in found:
+    for run in recorded:
         place = run.data["name"], run.data.get("image_size", 0)
         known.setdefault(place, set()).add(run.data.get("digest", ""))
     return {place: digest for place, (digest, *others) in known.items() if digest and not others}

@@ -153,13 +153,13 @@ def collect_tensors(
     network: Network, optimizer: torch.optim.Optimizer, callback: StepCallback
 ) -> dict[str, Tensor]:
     """Weights, statistics, momentum, what the callback has and where the network's own draws are, by name."""
-    found = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
         if momentum is not None:
-            found[f"momentum.{name}"] = momentum
-    found |= {f"random.{name}": tensor for name, tensor in network.random_state().items()}
-    return found | {f"rule.{name}": tensor for name, tensor in callback.state_dict().items()}
+            tensors[f"momentum.{name}"] = momentum
+    tensors |= {f"random.{name}": tensor for name, tensor in network.random_state().items()}
+    return tensors | {f"rule.{name}": tensor for name, tensor in callback.state_dict().items()}
 
 
 def restore_tensors(

@@ -55,7 +55,7 @@ def pruning_runs(
     courses = results[results["curve"].map(drop_sparse) == "pruned-tuned"]
     of_run = dict(iter(removals.groupby("run", sort=False)))
     measured = [name for name in results if name == "test_error" or name.startswith(LATENCY)]
-    found = []
+    pruned = []
     for (criterion, seed, longer, ratio), course in courses.groupby(place, sort=False, dropna=False):
         for key in course["run"].unique():
             if key not in of_run:  # it measures a round of one that is
@@ -67,10 +67,10 @@ def pruning_runs(
             rounds = rounds[[*COSTS]].join(by_round[measured])
             name = f"{criterion}{'' if pd.isna(ratio) else f' −{percent(ratio)}'}, seed {seed}"
             name += "" if longer == 1 else f", trained {times(longer)} as long"
-            found.append(PruningRun(name, criterion, int(seed), whole, removed, rounds))
-    if not found:
+            pruned.append(PruningRun(name, criterion, int(seed), whole, removed, rounds))
+    if not pruned:
         raise InputError("no network of these results was pruned: there are no rounds to explore")
-    return found
+    return pruned
 
 
 def describe(
