@@ -40,7 +40,7 @@ def test_whatever_notebook_comes_first_fixes_the_base(parameters, tmp_path):
     assert base_recipe.base_of(tmp_path / "trial") == said(tmp_path)["base"]
     again = base_recipe.fix({**parameters, "steps": 9, "seeds": [1]})  # of these there may be several
     assert (again.steps, again.seeds) == (9, [1])
-    base_recipe.check(parameters, tmp_path / "another")  # has fixed nothing
+    base_recipe.check_base(parameters, tmp_path / "another")  # has fixed nothing
 
 
 @pytest.mark.parametrize("name", base_recipe.BASE)

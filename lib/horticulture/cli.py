@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     outputs = runs.outputs_folder(options.outputs)
     if not anew:  # the first notebook may begin anew
         for part, settled in parts:
-            base_recipe.check(settled, outputs / part.name)
+            base_recipe.check_base(settled, outputs / part.name)
     if renamed.name != study.name and not options.name:
         results = f"its results go to {renamed.name} (--name calls it otherwise)"
         print(f"{study.name} with other parameters: {results}")

@@ -98,8 +98,8 @@ def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads
     files.make_folder(folder)
     for left in folder.glob("*.tmp"):  # by a process that was killed
         left.unlink()
-    with interruption.deferred() as asked:
-        context = RunContext(run, outputs, device, report, asked)
+    with interruption.deferred() as signals:
+        context = RunContext(run, outputs, device, report, signals)
         with hardware.threads(context.threads or threads):
             metrics = KINDS[run.kind](context)
             metrics["seconds"] = context.elapsed()

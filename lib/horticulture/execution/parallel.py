@@ -50,7 +50,7 @@ def execute_all(
     address: str = "",
     what: str = "runs",
 ) -> list[dict]:
-    """Make all runs that are not made yet, each once; return every result in the order asked.
+    """Make all runs that are not made yet, each once; return every result in the order of `wanted`.
 
     workers: processes on this machine (0: one a processor, but on a GPU only this one; say more where small
     networks leave it idle, and they train side by side). A single run is made in this process, and so is one
@@ -69,11 +69,11 @@ def execute_all(
     if address:
         _refuse_own_code([run for todo, _ in layers for run in todo])
     allowed = workers or (processors() if where.type == "cpu" else 1)
-    for number, (todo, asked) in enumerate(layers, 1):
+    for number, (todo, total) in enumerate(layers, 1):
         last = number == len(layers)
         there = len(wanted) - len(todo) if last else 0
         with Progress(what if last else "what they start from", len(todo)) as progress:
-            _execute_layer(todo, asked, outputs, device, address, allowed, progress)
+            _execute_layer(todo, total, outputs, device, address, allowed, progress)
             progress.update(len(todo), f"{there} of {len(wanted)} were there already" if there else "")
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
@@ -89,18 +89,18 @@ def cost(run: Run) -> int:
 
 
 def _layers(
-    asked: dict[str, Run], outputs: Path, needed: set[str] | None = None
+    wanted: dict[str, Run], outputs: Path, needed: set[str] | None = None
 ) -> list[tuple[list[Run], int]]:
     """The unfinished runs in layers, starting points first, each layer with the number of runs asked for."""
     from horticulture import execution
 
-    candidates = [run for key, run in asked.items() if needed is None or key in needed]
+    candidates = [run for key, run in wanted.items() if needed is None or key in needed]
     todo = [run for run in candidates if execution.load_if_complete(run, outputs) is None]
     if not todo:
         return []
-    starts = {run.start.key: run.start for run in asked.values() if run.start}
+    starts = {run.start.key: run.start for run in wanted.values() if run.start}
     before = _layers(starts, outputs, {run.start.key for run in todo if run.start})
-    return [*before, (todo, len(asked))]
+    return [*before, (todo, len(wanted))]
 
 
 def _own_code(run: Run) -> bool:
@@ -119,21 +119,21 @@ def _refuse_own_code(todo: list[Run]) -> None:
 
 def _execute_layer(
     todo: list[Run],
-    asked: int,
+    total: int,
     outputs: Path,
     device: str,
     address: str,
     allowed: int,
     progress: Progress,
 ) -> None:
-    """Make these runs, all different, of which so many were asked for: on the cluster, here, in workers."""
+    """Make these different runs, on a cluster, here or in workers. total: those made already included."""
     board, longest_first = Board(progress, len(todo)), sorted(todo, key=cost, reverse=True)
     if address:
         with cluster.executor(address) as submit:
             work = partial(_work, outputs=str(outputs), device=device, threads=None, send=cluster.send)
             _submit_and_wait(submit, work, longest_first, board)
         return
-    threads = max(1, processors() // min(allowed, asked))
+    threads = max(1, processors() // min(allowed, total))
     away = [run for run in longest_first if not _own_code(run)]
     if min(allowed, len(away)) == 1:
         away = []

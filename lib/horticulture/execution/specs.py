@@ -8,7 +8,7 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, check_feasible, criteria
 from horticulture.runs import Run, code
-from horticulture.training import OUR_SCHEDULES, SCHEDULES, Recipe, TrainingRecipe
+from horticulture.training import BUILT_IN_SCHEDULES, SCHEDULES, Recipe, TrainingRecipe
 
 WEIGHTS = (
     "kept",  # those that the pruning left: fine-tuning
@@ -55,9 +55,9 @@ def train(
 
 
 def _code(recipe: TrainingRecipe) -> dict:
-    schedule = code.extra(recipe.schedule, SCHEDULES, OUR_SCHEDULES)
-    penalties = sys.modules.get("horticulture.training.penalties")  # if it is not loaded, all are ours
-    penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.OURS) if penalties else {}
+    schedule = code.extra(recipe.schedule, SCHEDULES, BUILT_IN_SCHEDULES)
+    penalties = sys.modules.get("horticulture.training.penalties")  # if it is not loaded, all are built in
+    penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}
     digits = "".join(part["code"] for part in (schedule, penalty) if part)
     return {"code": digits} if digits else {}
 
@@ -68,7 +68,7 @@ def prune(start: Run, recipe: PruningRecipe) -> Run:
     needed = criteria.CRITERIA[recipe.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
         raise InputError(f"{recipe.criterion} needs a network trained with the penalty {needed}")
-    described = {**recipe.to_json(), **code.extra(recipe.criterion, criteria.CRITERIA, criteria.OURS)}
+    described = {**recipe.to_json(), **code.extra(recipe.criterion, criteria.CRITERIA, criteria.BUILT_IN)}
     return Run("prune", start.architecture, described, start.data, start.seed, start)
 
 
@@ -110,13 +110,13 @@ class OracleConfig(Recipe):
             criterion = criteria.CRITERIA[check_choice(name, criteria.CRITERIA, "criterion")]
             if criterion.granularity != "channel" or criterion.precomputed:
                 raise InputError(f"{name} does not score single channels")
-        self.check("channels", "steps", "batch_size")
+        self.check_fields("channels", "steps", "batch_size")
 
 
 def compare_criteria(base: Run, config: OracleConfig) -> Run:
     """The description of comparing criteria with the truth, on what another run trained."""
     described = {**config.to_json(), "criteria": list(config.criteria)}
-    codes = {name: code.extra(name, criteria.CRITERIA, criteria.OURS) for name in config.criteria}
-    if not_ours := {name: extra["code"] for name, extra in codes.items() if extra}:
-        described["codes"] = not_ours
+    codes = {name: code.extra(name, criteria.CRITERIA, criteria.BUILT_IN) for name in config.criteria}
+    if added := {name: extra["code"] for name, extra in codes.items() if extra}:
+        described["codes"] = added
     return Run("judge", base.architecture, described, base.data, base.seed, base)

@@ -67,7 +67,7 @@ class RunContext:
             self.rows.sync()  # first: a checkpoint says how many rows there are
             return self.stamp(state())
 
-        self.keeper.maybe_save(put_down, now=self.interruption.asked != 0)
+        self.keeper.maybe_save(put_down, now=self.interruption.pending != 0)
         self.interruption.heed()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
@@ -255,8 +255,8 @@ def _compare_criteria(context: RunContext) -> dict:
         images=config.images,
     )
     for number, (group, channel) in enumerate(channels, 1):
-        said = {name: float(each[group][channel]) for name, each in scores.items()}
-        rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **said})
+        by_criterion = {name: float(each[group][channel]) for name, each in scores.items()}
+        rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **by_criterion})
         context.report(number / len(channels), f"channel {number} of {len(channels)} left out")
         context.interruption.heed()
     frame = pd.DataFrame(rows)

@@ -59,7 +59,7 @@ class Criterion:
     `penalties.scores_from_factors`).
     With none of these the score is random.
 
-    `scope` says which scores may be compared if a plan does not: those of the whole network (`global`) or
+    `scope` says which scores may be compared if a recipe does not: those of the whole network (`global`) or
     only those of one group (`layer`), so that every group loses the same share.
     """
 
@@ -106,4 +106,4 @@ CRITERIA: dict[str, Criterion] = {
     ),
     "magnitude": Criterion("size of a single weight: unstructured", granularity="weight"),
 }
-OURS = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it
+BUILT_IN = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it

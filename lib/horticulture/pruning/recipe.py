@@ -43,7 +43,7 @@ class PruningRecipe(Recipe):
     def __post_init__(self) -> None:
         criterion = CRITERIA[check_choice(self.criterion, CRITERIA, "criterion")]
         object.__setattr__(self, "scope", self.scope or criterion.scope)
-        self.check("rounds", "steps", "lr", "batch_size", "evaluate_every")
+        self.check_fields("rounds", "steps", "lr", "batch_size", "evaluate_every")
         check_choice(self.measure, [*MEASURES, ZEROS], "measure")
         check_choice(self.scope, [*SCOPES, *PRESETS], "scope")
         for name in ("ratio", "floor"):

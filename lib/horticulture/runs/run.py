@@ -16,10 +16,10 @@ from horticulture.files import CorruptFileError
 
 RESULT = "run.json"
 
-# Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and plans
-# what a share is of, so every description says more than it did.
+# Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and what
+# a ratio is a fraction of, so every description says more than it did.
 # 3: networks are evaluated with norm statistics of their own, ties are spread, Taylor follows the paper; the
-# precision, the scope and the code of what is not ours stand in the description.
+# precision, the scope and the code of what is not built in stand in the description.
 VERSION = 3
 
 

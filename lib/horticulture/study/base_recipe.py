@@ -24,7 +24,7 @@ BASE = (
 
 
 def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
-    """The parameters of a notebook as the protocol of its study, whose base they keep, or begin.
+    """The parameters of a notebook as the `StudyConfig` of its study, whose base they keep, or begin.
 
     parameters: of all names that the notebook declares; other names do not matter. first: the notebook that
     trains the base. It may change it, and the study's curves go then: they were of another. Others raise
@@ -48,11 +48,11 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
         wanted, place = parameters["precision"], (parameters["device"], parameters["cluster"])
         fixed = {name: parameters[name] for name in BASE} | {"precision": _precision(wanted, *place)}
         write_json(folder / "study.json", {**read_study_json(folder), "base": fixed})
-    check(parameters, folder)
+    check_base(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 
 
-def check(parameters: Mapping[str, Any], folder: Path) -> None:
+def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
     """Raise InputError if a study was begun with another base, naming what differs and the remedy."""
     if differences := _differences(base_of(folder), parameters):
         raise InputError(

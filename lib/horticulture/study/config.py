@@ -256,7 +256,7 @@ class StudyConfig:
 
     @property
     def guide(self) -> StudyConfig | None:
-        """The same protocol on the network and the data that the transferred profile comes from."""
+        """The same study of the network and the data that the transferred profile comes from."""
         if not self.guide_network:
             return None
         return replace(self, network=self.guide_network, data=self.guide_data or self.data, guide_network="")

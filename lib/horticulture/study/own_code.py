@@ -29,11 +29,11 @@ def named_in(values: Mapping[str, Any]) -> bool:
     return any(is_code(values.get(name, "")) for name in NETWORKS)
 
 
-def refuse(values: Mapping[str, Any], said: Container[str], allow: str) -> None:
+def refuse(values: Mapping[str, Any], given: Container[str], allow: str) -> None:
     """Raise InputError for code that no person named, and that is not allowed by `allow_code`.
 
-    said: the parameters whose values a person gave here. allow: what to say for the code to run.
+    given: the parameters whose values a person gave here. allow: what to say for the code to run.
     """
     for name in NETWORKS:
-        if is_code(values.get(name, "")) and name not in said and not values.get("allow_code"):
+        if is_code(values.get(name, "")) and name not in given and not values.get("allow_code"):
             raise InputError(f"{name}={values[name]} is code, which runs only if you say so: {allow}")

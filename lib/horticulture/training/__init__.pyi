@@ -1,5 +1,5 @@
 from .recipe import (
-    OUR_SCHEDULES as OUR_SCHEDULES,
+    BUILT_IN_SCHEDULES as BUILT_IN_SCHEDULES,
     SCHEDULES as SCHEDULES,
     Recipe as Recipe,
     TrainingRecipe as TrainingRecipe,

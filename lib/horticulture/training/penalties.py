@@ -206,7 +206,7 @@ PENALTIES: dict[str, PenaltySpec] = {
     "blocks": PenaltySpec("a factor on every residual block, pulled to exactly zero", blocks),
     "groups": PenaltySpec("a factor on every channel, pulled to exactly zero", groups),
 }
-OURS = dict(PENALTIES)  # the code of any other stands in the description of a run that uses it
+BUILT_IN = dict(PENALTIES)  # the code of any other stands in the description of a run that uses it
 
 
 def make(network: Network, name: str, strength: float) -> Penalty:
