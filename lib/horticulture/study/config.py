@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from horticulture import architecture, execution, runs
 from horticulture.architecture import Architecture
 from horticulture.data import Outline, catalog
-from horticulture.errors import InputError, check_choice
+from horticulture.errors import InputError
 from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
@@ -198,12 +198,12 @@ class StudyConfig:
     def _scope(self, criterion: str) -> str:
         """The study's scope, if this criterion can have it: presets are of channels, blocks have none."""
         scopes = {"weight": selection.SCOPES, "block": ()}
-        unit = criteria.CRITERIA[_criterion(criterion)].granularity
+        unit = criteria.CRITERIA[criterion].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 
     def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
         """How one of the criteria takes the network apart."""
-        unit = criteria.CRITERIA[_criterion(criterion)].granularity
+        unit = criteria.CRITERIA[criterion].granularity
         return PruningRecipe(
             rounds=self.rounds,
             criterion=criterion,
@@ -222,7 +222,7 @@ class StudyConfig:
         """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
         jobs = []
         for name in self.criteria:
-            penalty = criteria.CRITERIA[_criterion(name)].penalty
+            penalty = criteria.CRITERIA[name].penalty
             for longer in self.base_epoch_factors:
                 own = self.trained_longer(longer)
                 for ratio in self.ratios or [0.0]:
@@ -265,7 +265,3 @@ class StudyConfig:
     def guide_jobs(self) -> list[PruningJob]:
         """The pruning runs whose profiles are carried over to this network."""
         return self.guide.pruning_jobs if self.guide else []
-
-
-def _criterion(name: str) -> str:
-    return check_choice(name, criteria.CRITERIA, "criterion")

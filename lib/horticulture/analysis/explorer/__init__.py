@@ -22,7 +22,8 @@ import pandas as pd
 
 from horticulture import runs
 from horticulture.analysis import figures
-from horticulture.analysis.explorer.frames import LATENCY, PruningRun, describe, pruning_runs
+from horticulture.analysis.explorer.frames import PruningRun, describe, pruning_runs
+from horticulture.analysis.tables.wording import LATENCY
 from horticulture.architecture import Architecture
 
 

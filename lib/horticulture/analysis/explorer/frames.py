@@ -9,15 +9,12 @@ from matplotlib.markers import MarkerStyle
 
 from horticulture.analysis.curves import BLACK, DRAWN, SPARSE, drop_sparse, label
 from horticulture.analysis.tables.cases import fill_defaults
-from horticulture.analysis.tables.wording import percent, times
+from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, percent, times
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 
-LATENCY = "latency_"  # columns of milliseconds; their batch size follows
-COSTS = ("params", "macs", "train_macs")
 AXES = {
-    "params": "parameters",
-    "macs": "multiply-accumulates per image",
+    **COSTS,
     "train_macs": "compute so far: multiply-accumulates of all training",
     "round": "round",
 }
@@ -85,7 +82,7 @@ def describe(
     shapes = {one: n for n, one in enumerate(trained["architecture"].unique())}
     curves = {place: n for n, place in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}
     return {
-        "axes": [*AXES.items(), *((name, _batch(name)) for name in latencies)],
+        "axes": [*AXES.items(), *((name, cost_name(name)) for name in latencies)],
         "runs": [_run(one, latencies) for one in runs],
         "curves": [_curve(curve, criterion) for curve, criterion in curves],
         "shapes": [architectures[one].widths for one in shapes],
@@ -101,10 +98,6 @@ def describe(
             for row in trained.to_dict("records")
         ],
     }
-
-
-def _batch(name: str) -> str:
-    return f"latency of a batch of {name.removeprefix(LATENCY)} (ms)"
 
 
 def _run(run: PruningRun, latencies: list[str]) -> dict[str, Any]:
