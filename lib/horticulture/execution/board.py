@@ -14,13 +14,13 @@ class Board:
     def __init__(self, progress: Progress, count: int) -> None:
         self.progress, self.count, self.finished = progress, count, 0
         self._share: dict[str, float] = {}
-        self._found: dict[str, float] = {}  # the share at which each was taken up
+        self._resumed: dict[str, float] = {}  # the share at which each was resumed
         self._note: dict[str, str] = {}  # of those under way
 
     def update(self, message: Message) -> None:
-        """A run says how far it is; first, when it is taken up."""
+        """A run says how far it is; first, where it begins or is resumed."""
         key, self._share[message[0]], self._note[message[0]] = message
-        self._found.setdefault(key, message[1])
+        self._resumed.setdefault(key, message[1])
         self.show()
 
     def finish(self, run: Run) -> None:
@@ -37,4 +37,4 @@ class Board:
         count = [f"{self.finished}/{self.count} finished"] if self.count > 1 else []
         notes = notes if self._share else ["starting workers"]  # which load torch first
         note = "; ".join([*count, *notes[:SHOWN], *more])
-        self.progress.update(sum(self._share.values()), note, sum(self._found.values()))
+        self.progress.update(sum(self._share.values()), note, sum(self._resumed.values()))

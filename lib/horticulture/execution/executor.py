@@ -31,7 +31,7 @@ def execute(
     goes on with as many as it began with.
 
     A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
-    for the other. Interrupted, it puts down what it did between two steps. Raises FloatingPointError when a
+    for the other. Interrupted, it saves a checkpoint between two steps. Raises FloatingPointError when a
     loss is not finite; what was finished before stays.
     """
     result = load_if_complete(run, outputs)

@@ -1,4 +1,4 @@
-"""Stopping between two steps, so that the work can be put down first."""
+"""Stopping between two steps, so that the work can be saved first."""
 
 import signal
 import threading
@@ -46,7 +46,7 @@ def deferred() -> Iterator[Interruption]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Have a signal that would end this process raise KeyboardInterrupt, as Ctrl-C does: all is put down."""
+    """Have a signal that would end this process raise KeyboardInterrupt, as Ctrl-C does: all is saved."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""How much of this machine a process may use."""
+"""How many processors, and how much memory, this process may use."""
 
 import contextlib
 import math

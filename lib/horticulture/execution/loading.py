@@ -132,7 +132,7 @@ def set_norm_statistics(network: Network, images: data.Dataset, recipe: Recipe) 
 def resume_pruner(
     run: Run, outputs: Path, images: data.Dataset, state: Checkpoint | None, **more: Any
 ) -> pruning.Pruner:
-    """A pruning from its beginning, or from where it was put down. more: for `pruning.Pruner`."""
+    """A pruning run from its beginning, or from a saved state. more: for `pruning.Pruner`."""
     assert run.start is not None
     if state:
         network = networks.build(run.architecture.with_widths(tuple(state.numbers["widths"])))

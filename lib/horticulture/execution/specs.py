@@ -85,7 +85,7 @@ def finetune(
 
 
 def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5) -> Run:
-    """The description of sharing, training and writing short the weights of a sparse network."""
+    """The description of compressing a sparse network: weights shared, trained and Huffman-coded."""
     if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
         raise InputError(f"bits must be 1 to 16, not {bits!r} and {index_bits!r}")
     described = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
@@ -94,13 +94,13 @@ def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5)
 
 @dataclass(frozen=True)
 class OracleConfig(Recipe):
-    """How criteria are compared with the truth: what the loss on validation images does without a channel."""
+    """How criteria are compared with the truth: the rise of the validation loss without a channel."""
 
     criteria: tuple[str, ...]
     channels: int = 64  # sampled, from all groups alike
-    steps: int = 8  # of listening, by those criteria that listen
+    steps: int = 8  # of training, over which criteria that need gradients collect them
     batch_size: int = 128
-    images: int = 0  # on which the loss is measured, held out from training (0: all that there are)
+    images: int = 0  # validation images on which the loss is measured (0: all)
     precision: str = "float32"
     norms: str = "estimated"  # as in a `training.TrainingRecipe`
     norm_images: int = 512

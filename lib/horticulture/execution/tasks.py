@@ -28,14 +28,14 @@ from horticulture.runs import Run
 from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = 16  # states of a pruning run, about, that stay for good: from one to the next any round is replayed
+KEPT = 16  # states of a pruning run, about, that are kept: rounds between two of them can be replayed
 
 Report = Callable[[float, str], None]  # the fraction that is done, and what is known now
 
 
 @dataclass
 class RunContext:
-    """What executing a run needs at hand: its folder, its data, its clock, and where it is put down."""
+    """What executing a run needs: its folder, its data, its clock, and its checkpoints."""
 
     run: Run
     outputs: Path
@@ -61,13 +61,13 @@ class RunContext:
         return state
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
-        """Put down the work now and then, and at once if somebody asks to stop."""
+        """Save a checkpoint now and then, and at once if somebody asks to stop."""
 
-        def put_down() -> Checkpoint:
+        def state_now() -> Checkpoint:
             self.rows.sync()  # first: a checkpoint says how many rows there are
             return self.stamp(state())
 
-        self.keeper.maybe_save(put_down, now=self.interruption.pending != 0)
+        self.keeper.maybe_save(state_now, now=self.interruption.pending != 0)
         self.interruption.heed()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
@@ -127,7 +127,7 @@ def _finetune(context: RunContext) -> dict:
 
 
 def _compress(context: RunContext) -> dict:
-    """Deep Compression's second and third stage: shared weights, trained so, then encoded in few bytes."""
+    """Deep Compression's second and third stage: weights are shared, trained further, and Huffman-coded."""
     run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     network = loading.load(context.start, context.outputs)
     masks = unstructured.current_masks(network)
@@ -172,7 +172,7 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
 
 
 def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) -> dict:
-    """Keep the network as it is evaluated, with what it got wrong; returns its errors."""
+    """Save the network as it is evaluated, and which images it got wrong; returns its errors in percent."""
     loading.save(network, context.folder)
     images = context.dataset
     val, test = (
@@ -196,7 +196,7 @@ def _prune(context: RunContext) -> dict:
 
 
 def _record_rounds(context: RunContext, pruner: Pruner) -> None:
-    """All rounds that are left: a row for everything that is removed, and a state for good now and then."""
+    """All rounds that are left: a row for every removal, and now and then a state that is kept."""
     recipe = pruner.recipe
     kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
     rows = context.rows.truncate_to_round(pruner.round)
@@ -237,7 +237,7 @@ def _rows(round_: PruningRound) -> list[dict]:
 
 
 def _compare_criteria(context: RunContext) -> dict:
-    """The true change of the loss without each of some channels, beside what every criterion says."""
+    """The true rise of the loss without each of some channels, beside every criterion's score of it."""
     run, config = context.run, OracleConfig.from_json(context.run.recipe)
     network = loading.load(context.start, context.outputs).to_device(context.device)
     scores = oracle.score_channels(

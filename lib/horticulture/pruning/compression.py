@@ -1,4 +1,4 @@
-"""Deep Compression (Han, Mao and Dally, 2016): few distinct weights in a layer, trained so, written short.
+"""Deep Compression (Han, Mao and Dally, 2016): a few distinct weights a layer, trained, then Huffman-coded.
 
 Three stages: prune (`unstructured`), share weights, Huffman coding. A convolution becomes a codebook and a
 number for every weight; norms and classifier stay what they are. `encode` and `decode` turn a network into

@@ -47,11 +47,11 @@ def loss_increases(
 ) -> Iterator[LossIncrease]:
     """By how much the loss rises when each channel alone is silenced; the network is left as it was.
 
-    Silenced: whatever reads it is deaf to it, as if it had been cut out (for the last channel of a group see
-    `surgery`). The norms' running statistics belong to the network with that channel, so with and without it
-    they are estimated anew from the first `norm_images` training images (0: they stay as they are). The loss
-    is measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented. Of
-    these every other source belongs to the second half, with all its images. Raises InputError for another
+    Silenced: the weights that read it are zero, as if it had been cut out (for the last channel of a group
+    see `surgery`). The norms' running statistics belong to the network with that channel, so with and without
+    it they are estimated anew from the first `norm_images` training images (0: they stay as they are). The
+    loss is measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented.
+    Of these every other source belongs to the second half, with all its images. Raises InputError for another
     part, or for fewer than two sources.
     """
     halves = _halves(dataset, part, images)

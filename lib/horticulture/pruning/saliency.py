@@ -60,7 +60,7 @@ def _as_images(tensor: Tensor, dim: int) -> Tensor:
 class SaliencyProbe:
     """Collects activations and gradients of a network's groups in ordinary training steps; scores channels.
 
-    Use it as a context; `scores()` gives one tensor a group and starts collecting afresh.
+    Use it as a context; `scores()` gives one tensor a group and begins to collect anew.
     precomputed: the scores, for a criterion that takes them from a training run. Raises InputError if they
     are missing.
     """

@@ -18,9 +18,9 @@ TUNED = ("fine-tuned", "lr-rewound", "random-channels", "sparse-fine-tuned", "sp
 class CurvePoint(NamedTuple):
     """A network's place in a study: on which curve, found by which criterion, after which round.
 
-    `before` is what it cost to find the architecture, in MACs: none for a simple family. `ratio`: the share
-    that the pruning took away, if it was asked for. `longer`: how many times the study's epochs and steps
-    everything about it was trained. `whole_macs`: what the whole network's training took at that length.
+    `before` is what it cost to find the architecture, in MACs: none for a simple family. `ratio`: the
+    fraction that pruning removed, if a study asks for one. `longer`: the factor on the study's epochs and
+    steps with which all of it was trained. `whole_macs`: what the whole network's training took with it.
     """
 
     curve: str

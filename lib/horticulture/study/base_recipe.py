@@ -24,11 +24,11 @@ BASE = (
 
 
 def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
-    """The parameters of a notebook as the `StudyConfig` of its study, whose base they keep, or begin.
+    """Fix the base of a study by a notebook's parameters, or hold these against it; returns the config.
 
-    parameters: of all names that the notebook declares; other names do not matter. first: the notebook that
-    trains the base. It may change it, and the study's curves go then: they were of another. Others raise
-    InputError, naming what differs.
+    parameters: all that the notebook declares; other names do not matter. first: whether it is the notebook
+    that trains the base, and so may change it; the study's curves are then removed, for they belong to the
+    base before. Raises InputError for any other notebook with another base, naming what differs.
     """
     folder = runs.outputs_folder(parameters["outputs"]) / parameters["study"]
     try:
@@ -70,7 +70,7 @@ def base_of(folder: Path) -> dict[str, Any] | None:
 
 
 def forget(folder: Path) -> None:
-    """A study's curves and its base; its runs stay."""
+    """Remove a study's curves and its base; its runs stay."""
     for path in (folder / "curves").glob("*.json"):
         path.unlink()
     content = read_study_json(folder)
@@ -86,7 +86,7 @@ def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any])
 
 
 def _precision(wanted: str, device: str, address: str) -> str:
-    """The precision of a whole study: what the machine that computes does natively, of `auto`."""
+    """The precision of a whole study: `auto` becomes what the machine that computes does natively."""
     if address:
         return cluster.precision(wanted, device, address)
     return hardware.precision(wanted, hardware.resolve_device(device))

@@ -81,7 +81,7 @@ def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Fine-tuned, then its weights shared, trained so, and written short: Deep Compression."""
+    """Fine-tuned, then its weights shared, trained further and Huffman-coded: Deep Compression."""
     return execution.compress(
         fine_tuned(config, pruned), config.finetuning_recipe(config.finetune_lr, "constant"), config.bits
     )

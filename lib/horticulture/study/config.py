@@ -111,7 +111,7 @@ class StudyConfig:
 
     @property
     def recipe(self) -> TrainingRecipe:
-        """Of every training from scratch."""
+        """The recipe of every training from scratch."""
         return self._recipe(self.epochs, self.lr, self.schedule)
 
     @property
@@ -189,7 +189,7 @@ class StudyConfig:
         )
         return [execution.compare_criteria(base, oracle) for base in self.baselines if self.oracle_criteria]
 
-    # --- taking it apart ---------------------------------------------------------------------------------
+    # --- pruning it --------------------------------------------------------------------------------------
 
     def criterion_label(self, criterion: str) -> str:
         """The name of a criterion in the results: with the scope, where that is not the criterion's own."""
@@ -202,7 +202,7 @@ class StudyConfig:
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 
     def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
-        """How one of the criteria takes the network apart."""
+        """The recipe of pruning by one of the criteria."""
         unit = criteria.CRITERIA[criterion].granularity
         return PruningRecipe(
             rounds=self.rounds,

@@ -1,4 +1,4 @@
-"""What a study will take: its rounds, its runs, hours and disk, said before anything is trained."""
+"""What a study will take: its runs, hours and disk, estimated before anything is trained."""
 
 import time
 from pathlib import Path
@@ -26,8 +26,8 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
     """Lines for a person: the runs of each study by step, those that are there, the hours and the disk.
 
     studies: the parameters by name. A run that several of them ask for is counted in the first. A few steps
-    of training are timed for it. Shapes that a pruning run has still to find are taken to be uniformly
-    narrower ones. Nothing is written.
+    of training are timed; where a pruning run is not finished, uniformly narrower networks stand in for those
+    that it will leave. Nothing is written.
     """
     lines, counted = [], set[str]()
     total, size = 0.0, 0.0
@@ -41,7 +41,7 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
 
 
 def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> tuple[float, float, list[str]]:
-    """The seconds, the bytes and the lines of one study. counted: the keys of runs that stay out of it."""
+    """The seconds, bytes and lines of one study. counted: the keys of runs that another study counts."""
     device = hardware.resolve_device(parameters["device"])
     workers = parameters["workers"] or (limits.processors() if device.type == "cpu" else 1)
     config = StudyConfig.of({**parameters, "precision": hardware.precision(parameters["precision"], device)})

@@ -21,7 +21,7 @@ from horticulture.progress import MIME
 
 SLICE = 0.5  # seconds after which a wait for the kernel looks again
 SOCKET_PATH = 90  # bytes of a path to a socket: systems take 104 or more
-GRACE = 20.0  # seconds in which an interrupted kernel puts down its work: more than its workers have
+GRACE = 20.0  # seconds in which an interrupted kernel saves its work: more than its workers have
 
 
 class _Client(PapermillNotebookClient):

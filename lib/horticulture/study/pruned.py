@@ -1,4 +1,4 @@
-"""Networks that are taken apart, and those that were found on the way."""
+"""The pruning runs of a study, and the networks that they leave."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ from horticulture.runs import CurvePoint, Run
 
 
 class PruningJob(NamedTuple):
-    """A network that is taken apart: by which criterion (`StudyConfig.criterion_label`), and from which base.
+    """A pruning run of a study: by which criterion (`StudyConfig.criterion_label`), and from which base.
 
-    `longer`: how many times the study's epochs and steps all of it was trained. `whole_macs`: what the
-    training of its base took.
+    `longer`: the factor on the study's epochs and steps, for the base and in the pruning. `whole_macs`: the
+    forward multiply-accumulates of the base's training.
     """
 
     criterion: str
@@ -25,7 +25,7 @@ class PruningJob(NamedTuple):
     whole_macs: int
 
     def point(self, curve: str = "pruned-tuned", run: Run | None = None, **more: Any) -> CurvePoint:
-        """The place in the study of the pruning, a network for every round, or of a run that follows it."""
+        """The place in the study of the pruning run, a network a round, or of a run that follows it."""
         about: dict[str, Any] = {"ratio": self.ratio, "longer": self.longer, "whole_macs": self.whole_macs}
         return CurvePoint(curve, run or self.run, self.criterion, **about, **more)
 
@@ -37,7 +37,7 @@ class PruningJob(NamedTuple):
 
     @property
     def recipe(self) -> PruningRecipe:
-        """How the network is taken apart."""
+        """How the network is pruned."""
         return PruningRecipe.from_json(self.run.recipe)
 
     @property
@@ -59,7 +59,7 @@ class PruningJob(NamedTuple):
 
 
 class PrunedNetwork(NamedTuple):
-    """A network that a pruning run found: its shape, and what it cost in MACs to find it.
+    """A network that a pruning run left: its shape, and what pruning to there and its base cost in MACs.
 
     `selections`: where its groups select channels of a trunk, which ones each has kept.
     """

@@ -49,8 +49,8 @@ class Session:
     def open(cls, namespace: Mapping[str, Any]) -> Session:
         """The session of a notebook, from the variables of its kernel.
 
-        Taken are the names assigned in the parameters cell and in the one that papermill injects, as their
-        source says; other variables do not matter. Worker processes begin to load. Raises InputError, before
+        It takes the names that are assigned in the parameters cell and in the one that papermill injects;
+        other variables do not matter. Worker processes begin to load. Raises InputError, before
         anything is written, for a name or a value that cannot be, and for another base recipe than the
         study's.
         """
