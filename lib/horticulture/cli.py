@@ -101,7 +101,7 @@ def _located(settled: dict[str, Any]) -> dict[str, Any]:
             known = Path(path).expanduser().is_absolute()
         except RuntimeError as error:  # ~ of nobody
             raise InputError(f"{name}={located[name]}: no such home folder") from error
-        if kind == "folder" and not known:
+        if kind == "folder" and path and not known:
             located[name] = f"folder:{Path.cwd() / path}"
     return located
 

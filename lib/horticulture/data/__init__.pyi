@@ -1,11 +1,11 @@
+from .arrays import reduced as reduced
 from .catalog import Outline as Outline
 from .catalog import outline as outline
 from .datasets import DATASETS as DATASETS
 from .datasets import load as load
-from .downloads import data_folder as data_folder
 from .downloads import download as download
 from .images import Batches as Batches
 from .images import Dataset as Dataset
 from .images import Images as Images
 from .images import crop as crop
-from .images import reduced as reduced
+from .place import data_folder as data_folder

@@ -4,7 +4,6 @@ Results always go to disk, so nothing depends on the place: a finished run is sk
 dead worker held is made again. Worker processes are kept from one call to the next.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -16,7 +15,7 @@ from typing import Any
 from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.execution import pool
-from horticulture.execution.limits import processors
+from horticulture.execution.limits import may_have_gpu, processors
 from horticulture.progress import Progress
 from horticulture.runs import Run
 
@@ -28,7 +27,6 @@ SHOWN = 4  # runs under way of which a line of progress tells
 TOPIC = "horticulture"  # under which the workers of a Dask cluster say how far they are
 FIRST = 4  # processes that are started before it is known how many runs there will be
 ALL = 50_000  # images, where a run takes all and nobody has counted them
-GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them is there if there may be a GPU
 
 
 def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
@@ -37,8 +35,7 @@ def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
     Call it before torch is imported: the processes import it meanwhile. Nothing is started where that
     would not use processes either: with one worker, on a GPU unless `workers` shares it, on a cluster.
     """
-    no_gpu = os.name != "nt" and not any(os.path.exists(gpu) for gpu in GPUS)
-    on_cpu = device == "cpu" or (device == "auto" and no_gpu)
+    on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
     allowed = workers or (processors() if on_cpu else 1)
     if allowed > 1 and not address:
         pool.start(allowed, min(allowed, FIRST))
