@@ -463,7 +463,9 @@ def test_large_images_are_decoded_one_at_a_time(pictures, monkeypatch):
 
 
 def test_what_a_folder_is_like_is_known_without_torch(pictures):
-    code = "import sys; from horticulture import data; print(data.outline(*sys.argv[1:]), 'torch' in sys.modules)"
+    code = (
+        "import sys\nfrom horticulture import data\nprint(data.outline(sys.argv[1]), 'torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code, f"folder:{pictures}"], capture_output=True, text=True)
     assert done.stdout == "Outline(image=(3, 8, 8), classes=2, images=5) False\n", done.stderr
     found = load(pictures)

@@ -10,8 +10,8 @@ PAD = 4  # pixels that an image may be shifted; fewer in reduced ones, in propor
 def shuffled(count: int, *, last: int) -> np.ndarray:
     """The numbers of training images, those that are held out for validation last: the same ones always.
 
-    They are `torch.randperm`'s with the seed 0, from the same generator (Matsumoto and Nishimura, 1998): known
-    without torch, and whatever torch may do in later versions.
+    They are `torch.randperm`'s with the seed 0, from the same Mersenne Twister: known without torch, and
+    whatever later versions of it may do.
     """
     order = list(range(count))
     draws = np.random.RandomState(0).randint(2**32, size=max(0, count - 1), dtype=np.uint32)

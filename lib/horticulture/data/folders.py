@@ -81,19 +81,19 @@ def read(path: str, image_size: int = 0) -> Folder:
     rows = dict(zip(files, order.argsort().tolist(), strict=True))
     pixels, pad = _decoded_once(root, rows, image_size)
     ends = np.cumsum(counts)[:-1]
-    parts = zip(np.split(pixels, ends), np.split(np.array(labels)[order], ends), strict=True)
-    found = Folder(f"folder:{root.name}", classes, *(Part(*part) for part in parts), pad)
+    split = zip(np.split(pixels, ends), np.split(np.array(labels)[order], ends), strict=True)
+    train, validation, test = (Part(*part) for part in split)
     height, width = pixels.shape[2:]
     if pad >= min(height, width):
         raise InputError(
             f"data folder:{path}: images of {width} x {height} pixels are too small to be shifted by {pad}"
         )
-    left, held = set(found.train.labels.tolist()), len(found.validation.labels)
+    left, held = set(train.labels.tolist()), len(validation.labels)
     if rare := [name for n, name in enumerate(classes) if n not in left]:
         raise InputError(
             f"data folder:{path}: with {held} held out no training image is left of {_names(rare)}"
         )
-    return found
+    return Folder(f"folder:{root.name}", classes, train, validation, test, pad)
 
 
 def _common_classes(path: str, listed: dict[str, dict[str, list[str]]]) -> tuple[str, ...]:
