@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from papermill.iorw import LocalHandler, write_ipynb
+from papermill.iorw import write_ipynb
 
 from horticulture import architecture, execution, files, runs
 from horticulture.execution import leftovers
@@ -120,17 +120,17 @@ def test_the_slower_of_two_that_found_damage_takes_what_the_quicker_made(tmp_pat
 def test_a_notebook_is_whole_or_the_one_before_whenever_it_is_read(tmp_path, monkeypatch):
     path = tmp_path / "one.ipynb"
     write_ipynb(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), str(path))
-    before, write = path.read_text(), LocalHandler.write
+    before = path.read_text()
 
-    def half(self, text, place):
-        write(self, text[: len(text) // 2], place)
+    def full(_):
         assert path.read_text() == before
         raise OSError("no space left")
 
-    monkeypatch.setattr(LocalHandler, "write", half)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space left"):
         write_ipynb(nbformat.v4.new_notebook(), str(path))
     assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]  # on a full disk what was begun would be in the way
     assert runner.finished(path) is False  # it can be read
 
 

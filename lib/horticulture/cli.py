@@ -215,7 +215,8 @@ def print_tables(folder: Path) -> None:
         print(note)
     if unverified:
         more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
-        print(f"not verified, for an earlier version wrote no digests: {unverified[0].name}{more}")
+        why = "there is no digest of it (earlier versions wrote none)"
+        print(f"not verified, for {why}: {unverified[0].name}{more}")
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 
