@@ -1,5 +1,6 @@
 """Several commands at once, and commands that are stopped or killed: with real processes."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 from papermill.iorw import write_ipynb
 
@@ -132,6 +134,18 @@ def test_a_notebook_is_whole_or_the_one_before_whenever_it_is_read(tmp_path, mon
     assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]  # on a full disk what was begun would be in the way
     assert runner.finished(path) is False  # it can be read
+
+
+def test_a_kernel_listens_to_no_port(tmp_path):
+    """Its sockets are files in a folder that nobody else can enter."""
+    cell = "import ipykernel, json\nprint(json.load(open(ipykernel.get_connection_file())))"
+    path, done = tmp_path / "one.ipynb", tmp_path / "done.ipynb"
+    write_ipynb(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), str(path))
+    how = {"engine_name": "horticulture", "kernel_name": "python3", "progress_bar": False}
+    (cell,) = papermill.execute_notebook(path, done, **how).cells
+    said = ast.literal_eval("".join(one["text"] for one in cell["outputs"]))
+    assert said["transport"] == "ipc"
+    assert not Path(said["ip"]).parent.exists()  # any more
 
 
 # --- stopped and killed ----------------------------------------------------------------------------------
