@@ -136,8 +136,8 @@ def test_a_notebook_is_whole_or_the_one_before_whenever_it_is_read(tmp_path, mon
     assert runner.finished(path) is False  # it can be read
 
 
-def test_a_kernel_listens_to_no_port(tmp_path):
-    """Its sockets are files in a folder that nobody else can enter."""
+def test_a_kernel_is_spoken_to_through_files(tmp_path):
+    """In a folder that nobody else can enter."""
     cell = "import ipykernel, json\nprint(json.load(open(ipykernel.get_connection_file())))"
     path, done = tmp_path / "one.ipynb", tmp_path / "done.ipynb"
     write_ipynb(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), str(path))
