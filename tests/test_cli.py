@@ -166,6 +166,7 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
         ("curves=[transferred]", ["torch"]),
         ("data=folder:/no/such/place", ["torch"]),
         ("images=8193", ["torch"]),
+        ("data=cifar10", ["torch"]),
     ],
 )
 def test_plain_values_are_refused_at_once(tmp_path, given, modules):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from horticulture.data import folders
+from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 
 FOLDER = "folder:"  # and a path: a data set of somebody's own
@@ -15,6 +16,8 @@ KNOWN: dict[str, tuple[tuple[int, int, int], int, int]] = {
     "cifar100": ((3, 32, 32), 100, 45_000),
     "svhn": ((3, 32, 32), 10, 68_257),
 }
+# What is in the folder of downloaded data where one of them was downloaded.
+DOWNLOADED = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python", "svhn": "train_32x32.mat"}
 
 
 class Outline(NamedTuple):
@@ -40,6 +43,20 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
     if images > there:
         raise InputError(f"images is {images:,}, and {name} has {there:,} to train on: 0 means all of them")
     return Outline(image, classes, images or there)
+
+
+def check_downloaded(name: str) -> None:
+    """Raise InputError, with the remedy, for a data set that has yet to be downloaded; a glance, no more."""
+    if name in DOWNLOADED and not (data_folder() / DOWNLOADED[name]).exists():
+        raise not_there(name)
+
+
+def not_there(name: str) -> InputError:
+    """What is said of a data set that was not downloaded."""
+    return InputError(
+        f"data set {name!r} is not in {data_folder()}, or damaged: download it once with "
+        f"`horticulture download {name}`, or use data=clutter, which needs no download"
+    )
 
 
 @lru_cache(maxsize=8)

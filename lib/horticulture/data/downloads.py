@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from horticulture.data.arrays import PAD, reduced, shuffled
+from horticulture.data.catalog import not_there
 from horticulture.data.images import Dataset, Images
 from horticulture.data.place import data_folder
-from horticulture.errors import InputError, check_choice
+from horticulture.errors import check_choice
 
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}
 
@@ -25,10 +26,7 @@ def torchvision(name: str, *, flip: bool, validation: int = 5000, image_size: in
     try:
         train, test = _torchvision_parts(name, download=False)
     except RuntimeError as error:
-        raise InputError(
-            f"data set {name!r} is not in {data_folder()}, or damaged: download it once with "
-            f"`horticulture download {name}`, or use data=clutter, which needs no download"
-        ) from error
+        raise not_there(name) from error
     if name == "svhn":
         parts = [(d.data, d.labels) for d in (train, test)]
         classes = tuple("0123456789")

@@ -5,6 +5,7 @@ from typing import Any
 
 from horticulture import execution
 from horticulture.architecture import families, profiles
+from horticulture.data import catalog
 from horticulture.errors import InputError
 from horticulture.pruning import criteria, selection
 from horticulture.study import bounds, budgets, scaling
@@ -25,6 +26,7 @@ def check(*studies: dict[str, Any]) -> None:
         _check_applicable(config)
     for config in configs:
         for read in filter(None, (config, config.guide)):
+            catalog.check_downloaded(read.data)
             execution.dataset(read.data, image_size=read.image_size)  # or one line that says why not
 
     from horticulture.training import hardware
