@@ -293,7 +293,7 @@ PARAMETERS = {
         ),
         ({"curves": ["with"]}, "unknown curve 'with': choose from width, depth.*did you mean 'width'"),
         ({"criterion": "fisher,fischer"}, "unknown criterion 'fischer': choose from fisher, taylor"),
-        ({"criterion": "fisher,"}, "unknown criterion ''"),
+        ({"criterion": "fisher,"}, "criterion must be a name, or several with a comma between"),
         ({"network": "vgg-7"}, "a VGG has depth 8, 11, 13, 16, 19, not 7"),
         ({"network": "lenet"}, "unknown network 'lenet': choose from wrn-DEPTH-WIDTH"),
         ({"data": "clutterr"}, "did you mean 'clutter'"),

@@ -25,7 +25,8 @@ HOUSE = (*COMMON, *ROOMS, "cli")
 NO_TORCH = (*COMMON, "architecture", "runs", "analysis", "cli")
 # And a study is refused before it: so recipes, and all that describes a study, need none at once.
 NO_TORCH_EITHER = (
-    *("data/__init__.py", "data/catalog.py", "training/__init__.py", "training/recipe.py"),
+    *(f"data/{name}.py" for name in ("__init__", "arrays", "catalog", "datasets", "decoding", "folders")),
+    *("data/place.py", "training/__init__.py", "training/recipe.py"),
     *(f"execution/{name}.py" for name in ("__init__", "limits", "specs")),
     *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
     *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "housekeeping", "inventory")),

@@ -447,6 +447,26 @@ def test_no_altered_byte_of_a_published_table_goes_unnoticed(published):
     assert 0.4 < noticed < 0.6  # one of its two lines
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_curve_that_is_gone_is_missed(study, capsys, again):
+    """By all that reads curves, until it is made anew."""
+    gone = study / "curves" / "whole.json"
+    points, whole = runs.read_curves(study), gone.read_bytes()
+    gone.unlink()
+    if again:  # another curve is recorded since
+        runs.record_curves(study, [point for point in points if point.curve == "pruned-scratch"])
+    for command in (["show", "trial"], ["clean"]):
+        assert cli.main([*command, "--outputs", str(study.parent)]) == 2
+        assert capsys.readouterr().err.count(f"{gone} is missing: run the study again") == 1
+    with pytest.raises(CorruptFileError):
+        runs.collect(study)
+    runs.record_curves(study, [point for point in points if point.curve == "whole"])
+    assert gone.read_bytes() == whole
+    assert runs.read_curves(study) == points
+    runs.forget_curves(study)
+    assert runs.read_curves(study) == []
+
+
 def test_what_nothing_vouches_for_is_named(study, published, capsys):
     assert runs.unverified(study) == runs.unverified(published) == []
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
@@ -454,11 +474,16 @@ def test_what_nothing_vouches_for_is_named(study, published, capsys):
     (published / "SHA256SUMS").unlink()  # as an earlier version left it
     assert runs.unverified(published) == [published / "results.csv", published / "removals.csv"]
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
-    assert capsys.readouterr().out.count("no digests: results.csv and 1 more") == 1
+    assert (
+        capsys.readouterr().out.count("no digest of it (earlier versions wrote none): results.csv and 1 more")
+        == 1
+    )
     curve, result = study / "curves" / "whole.json", runs.folder(TRAIN, study.parent) / "run.json"
     curve.write_text(json.dumps(files.read_json(curve)["points"]))
     result.write_text(json.dumps(files.read_json(result)))
     assert runs.unverified(study) == [curve, result]
+    (curve.parent / "index").unlink()
+    assert runs.unverified(study) == [curve, result, *sorted(set(curve.parent.iterdir()) - {curve})]
     assert len(runs.collect(study)) == 6
 
 

@@ -1,4 +1,6 @@
+from .arrays import reduced as reduced
 from .catalog import Outline as Outline, outline as outline
 from .datasets import DATASETS as DATASETS, load as load
-from .downloads import data_folder as data_folder, download as download
-from .images import Batches as Batches, Dataset as Dataset, Images as Images, crop as crop, reduced as reduced
+from .downloads import download as download
+from .images import Batches as Batches, Dataset as Dataset, Images as Images, crop as crop
+from .place import data_folder as data_folder

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them is there if there may be a GPU
+
 
 def processors(root: Path = Path("/")) -> int:
     """How many processors this process may use: by its affinity, and by the limit of its container.
@@ -23,6 +25,11 @@ def memory(root: Path = Path("/")) -> int:
         with contextlib.suppress(OSError, ValueError):  # no limit that could be read
             limits.append(int((group / "memory.max").read_text()))
     return min(limits)
+
+
+def may_have_gpu() -> bool:
+    """Whether this machine may have one that torch can use: the driver is looked for, without torch."""
+    return os.name == "nt" or any(map(os.path.exists, GPUS))
 
 
 def _limits(root: Path) -> Iterator[float]:

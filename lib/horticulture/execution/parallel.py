@@ -4,7 +4,6 @@ Results always go to disk, so nothing depends on the place: a finished run is sk
 dead worker held is made again. Worker processes are kept from one call to the next.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -15,7 +14,7 @@ from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.execution import cluster, pool
 from horticulture.execution.board import Board, Message
-from horticulture.execution.limits import processors
+from horticulture.execution.limits import may_have_gpu, processors
 from horticulture.progress import Progress
 from horticulture.runs import Run
 
@@ -25,7 +24,6 @@ Submit = Callable[..., Future]
 POLL = 0.5  # seconds between two looks at how far the workers are
 EARLY = 4  # processes that are started before it is known how many runs there will be
 IMAGES = 50_000  # taken for the size of a data set of which a run uses all
-GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them is there if there may be a GPU
 
 
 def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
@@ -34,8 +32,7 @@ def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
     Call it before torch is imported: the processes import it meanwhile. Nothing is started where that
     would not use processes either: with one worker, on a GPU unless `workers` shares it, on a cluster.
     """
-    no_gpu = os.name != "nt" and not any(os.path.exists(gpu) for gpu in GPUS)
-    on_cpu = device == "cpu" or (device == "auto" and no_gpu)
+    on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
     allowed = workers or (processors() if on_cpu else 1)
     if allowed > 1 and not address:
         pool.start(allowed, min(allowed, EARLY))

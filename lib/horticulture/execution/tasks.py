@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -238,28 +239,29 @@ def _rows(round_: PruningRound) -> list[dict]:
 
 def _compare_criteria(context: RunContext) -> dict:
     """The true rise of the loss without each of some channels, beside every criterion's score of it."""
-    run, config = context.run, OracleConfig.from_json(context.run.recipe)
+    run, config, state = context.run, OracleConfig.from_json(context.run.recipe), context.resume()
     network = loading.load(context.start, context.outputs).to_device(context.device)
     scores = oracle.score_channels(
         network, context.dataset, config.criteria, config.steps, config.batch_size, run.seed, config.dtype
     )
     channels = oracle.sample_channels(network, config.channels, run.seed)
-    rows: list[dict] = []
-    context.report(0.0, f"{len(channels)} channels are left out, one at a time")
+    done = state.numbers["channels"] if state else 0
+    context.rows.truncate(done)
+    context.report(done / len(channels), f"{len(channels)} channels are left out, one at a time")
     increases = oracle.loss_increases(
         network,
         context.dataset,
-        channels,
+        channels[done:],
         config.dtype,
         norm_images=config.images_for_norms,
         images=config.images,
     )
-    for number, (group, channel) in enumerate(channels, 1):
+    for number, (group, channel) in enumerate(channels[done:], done + 1):
         by_criterion = {name: float(each[group][channel]) for name, each in scores.items()}
-        rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **by_criterion})
+        context.rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **by_criterion})
         context.report(number / len(channels), f"channel {number} of {len(channels)} left out")
-        context.interruption.heed()
-    frame = pd.DataFrame(rows)
+        context.on_step(partial(Checkpoint, {}, {"channels": number}))
+    frame = pd.DataFrame(context.rows.rows())
     files.write_csv(context.folder / "judged.csv", frame)
     scopes = {name: criteria.CRITERIA[name].scope for name in config.criteria}
     truth, groups = frame["rise"].tolist(), frame["group"].tolist()

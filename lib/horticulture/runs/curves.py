@@ -9,6 +9,7 @@ from typing import NamedTuple
 from horticulture.files import CorruptFileError, read_json, write_json
 from horticulture.runs.run import Run
 
+INDEX = "index"  # which files there are, so that one which is gone is missed; earlier versions wrote none
 # What pruning runs by several criteria need not share.
 OWN = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
 # Budgets that tune for as many epochs as the study says.
@@ -45,13 +46,32 @@ class CurvePoint(NamedTuple):
 
 
 def read_curves(study: str | Path) -> list[CurvePoint]:
-    """Every point of every curve of a study. Raises CorruptFileError if a file of them is damaged."""
+    """Every point of every curve of a study. Raises CorruptFileError if a file of them is damaged or gone."""
     return list(chain.from_iterable(map(_read, curve_files(study))))
 
 
 def curve_files(study: str | Path) -> list[Path]:
-    """The files that say which runs make a study's curves."""
-    return sorted((Path(study) / "curves").glob("*.json"))
+    """The files that say which runs make a study's curves. Raises CorruptFileError if one is gone."""
+    there = _files(Path(study))
+    if gone := _listed(Path(study)) - {path.name for path in there}:
+        raise CorruptFileError(Path(study) / "curves" / min(gone))
+    return there
+
+
+def _files(study: Path) -> list[Path]:
+    return sorted((study / "curves").glob("*.json"))
+
+
+def _listed(study: Path) -> set[str]:
+    """The names in the index."""
+    index = study / "curves" / INDEX
+    return set(read_json(index)["files"]) if index.exists() else set()
+
+
+def forget_curves(study: Path) -> None:
+    """Remove a study's curves; its runs stay."""
+    for path in (study / "curves" / INDEX, *_files(study)):
+        path.unlink(missing_ok=True)
 
 
 def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
@@ -75,13 +95,12 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
         _pruned_otherwise(points, there), _removed(removed, replaced), _tuned_otherwise(points, beside)
     )
     changed = {path: its for path, its in left.items() if len(its) < len(files[path])}
-    for path, its in {**changed, **new}.items():
-        _write(path, its)
+    _write({**changed, **new}, study)
     return [f"{study.name} has {remark}" for remark in remarks]
 
 
 def _intact_files(study: Path) -> Iterator[tuple[Path, list[CurvePoint]]]:
-    for path in curve_files(study):
+    for path in _files(study):
         with suppress(CorruptFileError):  # it is written anew
             yield path, _read(path)
 
@@ -95,10 +114,18 @@ def _read(path: Path) -> list[CurvePoint]:
         raise CorruptFileError(path) from error
 
 
-def _write(path: Path, points: list[CurvePoint]) -> None:
-    if points:
-        write_json(path, {"points": [{**one._asdict(), "run": one.run.to_json()} for one in points]})
-    else:
+def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
+    """Write what has changed, and remove what has no points any more."""
+    listed = {path.name for path in _files(study)}
+    with suppress(CorruptFileError):
+        listed |= _listed(study)
+    for path, points in changed.items():
+        if points:
+            write_json(path, {"points": [{**one._asdict(), "run": one.run.to_json()} for one in points]})
+            listed.add(path.name)
+    empty = [path for path, points in changed.items() if not points]
+    write_json(study / "curves" / INDEX, {"files": sorted(listed - {path.name for path in empty})})
+    for path in empty:
         path.unlink()
 
 

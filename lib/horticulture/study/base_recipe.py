@@ -71,8 +71,7 @@ def base_of(folder: Path) -> dict[str, Any] | None:
 
 def forget(folder: Path) -> None:
     """Remove a study's curves and its base; its runs stay."""
-    for path in (folder / "curves").glob("*.json"):
-        path.unlink()
+    runs.forget_curves(folder)
     content = read_study_json(folder)
     if content.pop("base", None) is not None:
         write_json(folder / "study.json", content)

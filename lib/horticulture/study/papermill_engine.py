@@ -35,9 +35,10 @@ class _Client(PapermillNotebookClient):
     folder: Path  # for what kernel and client share
 
     def create_kernel_manager(self) -> Any:
-        """A kernel that listens to no port: its sockets are files in a folder that nobody else can enter.
+        """A kernel that takes orders through files alone, in a folder that nobody else can enter.
 
-        Where that cannot be, it listens on this machine alone, as Jupyter's kernels do.
+        Where that cannot be, it listens on this machine alone, as Jupyter's kernels do. (ipykernel has a port
+        there in any case, for what its child processes print.)
         """
         manager: Any = super().create_kernel_manager()
         manager.shutdown_wait_time = GRACE

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from horticulture import execution
-from horticulture.architecture import profiles
+from horticulture.architecture import families, profiles
+from horticulture.data import catalog
 from horticulture.errors import InputError
 from horticulture.pruning import criteria, selection
 from horticulture.study import bounds, budgets, scaling
@@ -26,6 +27,7 @@ def check(*studies: dict[str, Any]) -> None:
         _check_applicable(config)
     for config in configs:
         for read in filter(None, (config, config.guide)):
+            catalog.check_downloaded(read.data)
             execution.dataset(read.data, image_size=read.image_size)  # or one line that says why not
 
     from horticulture.training import hardware
@@ -58,9 +60,13 @@ def _check_applicable(config: StudyConfig) -> None:
         if not any(budgets.applies(budget, job) for job in jobs):
             raise InputError(f"the budget {budget} applies to nothing that {config.criterion} prunes here")
     for curve in config.curves:
+        member = scaling.PRUNING_FREE.get(curve, families.copycat)  # what follows a pruning is no smaller
+        for size in config.sizes:
+            try:
+                member(config.whole, params=round(size * config.whole.params))
+            except InputError as error:
+                raise InputError(f"sizes: {size:g} is no size for the curve {curve} ({error})") from error
         if curve in scaling.PRUNING_FREE:
-            for size in config.sizes:
-                scaling.PRUNING_FREE[curve](config.whole, params=round(size * config.whole.params))
             continue
         followed = scaling.guide(config) if curve == "transferred" else config
         if not any(map(scaling.can_be_followed, followed.pruning_jobs)):
