@@ -71,8 +71,7 @@ def evaluate(network: Network, images: data.Dataset, part: str, precision: str =
 
 def save(network: Network, folder: Path) -> None:
     """Write the weights: they are whole or not there."""
-    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    files.write(folder / WEIGHTS, safetensors.save(weights))
+    files.write(folder / WEIGHTS, safetensors.save(checkpoints.separate(network.state_dict())))
 
 
 def load(run: Run, outputs: Path) -> Network:

@@ -7,6 +7,7 @@ file is not enough, for it may come from anywhere.
 import hashlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import nn
 from horticulture.architecture import Architecture, is_code
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.describing import Origin, assemble, found_in
-from horticulture.networks.labels import Found
+from horticulture.networks.labels import Watched
 from horticulture.networks.redrawing import redraw
 from horticulture.networks.traced import TracedNetwork, cut
 from horticulture.networks.tracing import watch
@@ -125,7 +126,7 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     generator = generator or torch.Generator()
     module = make(table.network, architecture.image, architecture.classes, generator)
     origin = _origin(table.network, architecture.image, architecture.classes, table.residual_sets)
-    network = assemble(module, *_groups(origin, table.groups, module), origin)
+    network = assemble(module, _watched(origin, table.groups, module), origin)
     if network.architecture.table != table:
         raise InputError(f"{table.network} makes another network than it did: does it draw its shape?")
     whole = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
@@ -139,14 +140,15 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     return network
 
 
-_seen: dict[tuple[Origin, tuple[str, ...]], tuple[list[Found], dict[str, int]]] = {}
+_seen: dict[tuple[Origin, tuple[str, ...]], Watched] = {}
 
 
-def _groups(origin: Origin, names: tuple[str, ...], module: nn.Module) -> tuple[list[Found], dict[str, int]]:
+def _watched(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Watched:
     """The groups of these names, which were tried when the table was made; each network is watched once."""
     if (origin, names) not in _seen:
         watched = watch(module, origin.images)
-        _seen[origin, names] = [group for group in watched.found if group.name in names], watched.positions
+        found = [group for group in watched.found if group.name in names]
+        _seen[origin, names] = watched._replace(found=found)
     return _seen[origin, names]
 
 
@@ -186,6 +188,7 @@ def _function(name: str) -> Callable[[tuple[int, int, int], int], Any]:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and pickles look for it
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # somebody's code
