@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from horticulture import runs
+from horticulture import files, runs
 from horticulture.errors import InputError, InterruptedRun
 from horticulture.execution import parallel
 from horticulture.study import parameters, session, study_files
@@ -23,6 +23,23 @@ from torch import nn
 def make(image, classes):
     head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes)
     return nn.Sequential(nn.Conv2d(image[0], 6, 3), nn.ReLU(), *head)
+"""
+
+RESIDUAL = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.stem, self.inner, self.outer = nn.Conv2d(channels, 6, 3), nn.Conv2d(6, 4, 1), nn.Conv2d(4, 6, 1)
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return self.head((x + self.outer(self.inner(x).relu())).mean(dim=(2, 3)))
+
+def make(image, classes):
+    return Net(image[0], classes)
 """
 
 
@@ -257,6 +274,25 @@ def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch):
 
 
 # --- somebody's code -------------------------------------------------------------------------------------
+
+
+def test_sums_of_layers_are_groups_where_the_study_says_so(notebook, tmp_path):
+    (tmp_path / "models.py").write_text(RESIDUAL)
+    name = f"{tmp_path}/models.py:make"
+    assert notebook("01", network=name).config.whole.groups == ("inner",)
+    with pytest.raises(InputError, match="residual_sets=True instead of False"):
+        notebook("02", network=name, residual_sets=True, rounds=2)
+    whole = notebook("01", network=name, residual_sets=True).config.whole
+    assert (whole.groups, whole.widths) == (("stem", "inner"), (6, 4))
+    with pytest.raises(
+        InputError, match="residual_sets is for networks of your own, and wrn-10-1 is of ours"
+    ):
+        notebook("01", network="wrn-10-1", residual_sets=True)
+    begun = files.read_json(tmp_path / "trial" / "study.json")
+    del begun["base"]["residual_sets"]  # as by a version that had none
+    files.write_json(tmp_path / "trial" / "study.json", begun)
+    with pytest.raises(InputError, match="residual_sets=True instead of False"):
+        notebook("02", network=name, residual_sets=True, rounds=2)
 
 
 def test_code_that_an_earlier_notebook_named_runs_only_where_it_is_allowed(notebook, tmp_path):

@@ -43,6 +43,7 @@ class StudyConfig:
     precision: str
     norms: str
     norm_images: int
+    residual_sets: bool = False
     # What a notebook has not declared yet asks for nothing.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
@@ -97,10 +98,12 @@ class StudyConfig:
         outline = self.outline
         shape: Any = {"image": outline.image, "classes": outline.classes}
         if not architecture.is_own(self.network):
+            if self.residual_sets:
+                raise InputError(f"residual_sets is for networks of your own, and {self.network} is of ours")
             return architecture.named(self.network, **shape)
         from horticulture import networks
 
-        return networks.named(self.network, **shape)
+        return networks.named(self.network, **shape, residual_sets=self.residual_sets)
 
     @property
     def criteria(self) -> list[str]:
@@ -261,7 +264,9 @@ class StudyConfig:
         """The same protocol on the network and the data that the transferred profile comes from."""
         if not self.guide_network:
             return None
-        return replace(self, network=self.guide_network, data=self.guide_data or self.data, guide_network="")
+        network, data = self.guide_network, self.guide_data or self.data
+        sets = self.residual_sets and architecture.is_own(network)
+        return replace(self, network=network, data=data, guide_network="", residual_sets=sets)
 
     @property
     def guide_jobs(self) -> list[PruningJob]:
