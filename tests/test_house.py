@@ -18,11 +18,11 @@ NOTEBOOKS = sorted((LIBRARY.parents[1] / "notebooks").glob("*.ipynb"))
 
 # Every room imports only from rooms before it: without a circle and without an exception.
 ROOMS = (
-    *("errors", "progress", "files", "architecture", "data", "networks", "runs"),
+    *("errors", "progress", "files", "user_code", "architecture", "data", "networks", "runs"),
     *("training", "analysis", "pruning", "execution", "study", "cli"),
 )
 # A laptop without torch can plan, collect and draw, and a command answers before torch could be loaded.
-NO_TORCH = ("errors", "progress", "files", "architecture", "runs", "analysis", "cli")
+NO_TORCH = ("errors", "progress", "files", "user_code", "architecture", "runs", "analysis", "cli")
 # And a study is refused before it: so recipes, and all that describes a study, need none at once.
 NO_TORCH_EITHER = (
     *("data/__init__.py", "data/catalog.py", "training/__init__.py", "training/recipe.py"),

@@ -14,11 +14,10 @@ from safetensors import torch as safetensors
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from horticulture import networks, training
+from horticulture import networks, training, user_code
 from horticulture.architecture import Architecture, families, profiles
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
-from horticulture.networks import own
 from horticulture.networks.describing import SUMS
 from horticulture.pruning import Pruner, PruningRecipe, saliency, surgery
 from horticulture.runs import Run
@@ -437,11 +436,11 @@ def test_a_file_that_has_changed_is_not_what_a_run_was_about(file):
 
 def test_a_description_alone_runs_nobodys_code(file, monkeypatch):
     whole = named(file)
-    monkeypatch.setattr(own, "_allowed", set())
+    monkeypatch.setattr(user_code, "_allowed", set())
     with pytest.raises(InputError, match=r"models.py:make is code in a file, which runs only if you say so"):
         networks.build(whole)
     assert whole.params  # and whoever only looks needs none
-    own.allow({whole.table.digest})
+    user_code.allow({whole.table.digest})
     assert networks.build(whole).architecture == whole
 
 

@@ -205,7 +205,7 @@ def test_the_longest_begin_first(train, stand, tmp_path):
     assert [key for key, _ in stand.elsewhere] == [pruned.key, *(run.key for run in between)]
 
 
-def test_criteria_of_ones_own_are_compared_here_where_their_code_is(train, tmp_path, monkeypatch):
+def test_criteria_of_ones_own_are_compared_by_workers_too(train, tmp_path, monkeypatch):
     largest = saliency.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
     monkeypatch.setitem(saliency.CRITERIA, "mine", largest)
     config = execution.OracleConfig(("mine",), channels=2, steps=1, batch_size=4)
@@ -217,8 +217,8 @@ def test_criteria_of_ones_own_are_compared_here_where_their_code_is(train, tmp_p
 def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     """Also if it stands in what the run starts from; with all processors, for nothing runs beside it."""
     base = train(0)
+    base = replace(base, recipe={**base.recipe, "code": "a digest"})  # of a schedule, say
     pruned = execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4))
-    pruned = replace(pruned, recipe={**pruned.recipe, "code": "a digest"})
     tuned = execution.finetune(pruned, 1, base.architecture, TrainingRecipe(epochs=1, batch_size=6))
     for run in (base, pruned):
         runs.folder(run, tmp_path).mkdir(parents=True)

@@ -64,19 +64,22 @@ def _run(options: argparse.Namespace) -> int:
     ]
     _, anew = parameters.beginning(options.first)
 
+    from horticulture import runs
     from horticulture.study import validation
 
-    for _, settled in parts:
+    outputs = runs.outputs_folder(options.outputs)
+    for part, settled in parts:
+        kept = study_files.read_study_json(outputs / part.name).get("own", {}) if not anew else {}
         settled["allow_code"] = options.allow_code
-        own_code.refuse(settled, overrides, "--allow-code")
+        own_code.refuse(settled, overrides, "--allow-code", kept)
+        said = settled if options.allow_code else overrides
+        own_code.load(settled, said, kept)
         settled["allow_code"] = own_code.named_in(settled)  # for notebooks that get the name from a file
         validation.count_rounds(settled)
     validation.check(*(settled for _, settled in parts))
 
-    from horticulture import runs
     from horticulture.study import base_recipe, forecast, runner
 
-    outputs = runs.outputs_folder(options.outputs)
     if not anew:  # the first notebook may begin anew
         for part, settled in parts:
             base_recipe.check(settled, outputs / part.name)

@@ -1,3 +1,4 @@
+from .criteria import criterion as criterion
 from .pruner import Pruner as Pruner
 from .pruner import PruningRound as PruningRound
 from .recipe import PruningRecipe as PruningRecipe

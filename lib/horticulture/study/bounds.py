@@ -10,7 +10,7 @@ from horticulture.execution import limits
 from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS
 from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS
-from horticulture.study import budgets, scaling
+from horticulture.study import budgets, own_code, scaling
 from horticulture.study.literals import is_number
 from horticulture.study.parameters import ALL
 from horticulture.study.study_files import check_name
@@ -90,7 +90,7 @@ def network(name: str, value: Any) -> None:
 
 def criteria(name: str, value: Any) -> None:
     """Names of criteria, with commas between."""
-    each(one_of(CRITERIA, "criterion"), 1)(name, [one.strip() for one in str(value).split(",")])
+    each(one_of(CRITERIA, "criterion"), 1)(name, own_code.names(name, own_code.known(name, value)))
 
 
 def strengths(name: str, value: Any) -> None:
@@ -112,10 +112,12 @@ def is_address(value: Any) -> bool:
     return bool(re.fullmatch(r"(tcp|tls|ws|wss|ucx)://[\w.\[\]:-]+:[0-9]{1,5}", str(value), re.ASCII))
 
 
-channel_criteria = one_of(  # those that can be held against the truth, channel by channel
-    [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed],
-    "criterion of single channels",
-)
+def channel_criteria(name: str, value: Any) -> None:
+    """One that can be held against the truth, channel by channel."""
+    known = [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed]
+    check_choice(own_code.short(value), known, "criterion of single channels")
+
+
 positive = number("above 0 and at most 1,000", lambda x: 0 < x <= 1000)
 not_negative = number("of 0 or more and at most 1,000", lambda x: 0 <= x <= 1000)
 share = number("above 0 and at most 1", lambda x: 0 < x <= 1)  # of the parameters of the whole network

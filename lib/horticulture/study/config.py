@@ -17,6 +17,7 @@ from horticulture.data import Outline, catalog
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
+from horticulture.study import own_code
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 from horticulture.training import TrainingRecipe
 
@@ -74,7 +75,7 @@ class StudyConfig:
     def of(cls, parameters: dict[str, Any]) -> Self:
         """From all parameters of a study, of which those that say where and how to show do not matter."""
         known = [field.name for field in fields(cls)]
-        return cls(**{name: parameters[name] for name in known if name in parameters})
+        return cls(**{name: own_code.known(name, parameters[name]) for name in known if name in parameters})
 
     @property
     def dataset(self) -> Dataset:

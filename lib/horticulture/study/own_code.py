@@ -1,39 +1,105 @@
-"""Networks whose code is in somebody's file: where the file is, and whether it may run.
+"""What somebody brings to a study as code: networks, criteria and data sets, in files or in a cell.
 
 A person who names a file wants its code to run; a study file, or a folder of results, may come from anybody.
+Of a criterion the notebooks after the one that has it need no code: `study.json` keeps what it is.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from horticulture.architecture import is_code
+from horticulture import user_code
 from horticulture.errors import InputError
+from horticulture.pruning import criteria
+from horticulture.runs import code
+from horticulture.user_code import is_code
 
-NETWORKS = ("network", "guide_network")  # parameters that may name code in a file
+NETWORKS = ("network", "guide_network")
+DATA = ("data", "guide_data")
+CRITERIA = ("criterion", "oracle_criteria")  # several: with commas between, or in a list
+
+
+def names(name: str, value: Any) -> list[str]:
+    """The names in the value of a parameter that may name code."""
+    if name in CRITERIA:
+        return [str(one).strip() for one in (value if isinstance(value, list) else str(value).split(","))]
+    return [str(value)] if name in NETWORKS + DATA else []
 
 
 def absolute(name: str, value: Any) -> Any:
     """The value of a parameter, with the whole path of a file of code: notebooks run elsewhere."""
-    code = name in NETWORKS and is_code(value)
-    return str(Path(value).expanduser().resolve()) if code else value
+    return _each(name, value, user_code.whole)
+
+
+def known(name: str, value: Any) -> Any:
+    """The value of a parameter by the names that criteria and data sets have here: without folders."""
+    return value if name in NETWORKS else _each(name, value, short)
 
 
 def short(value: Any) -> Any:
-    """The value of a parameter, without the folder of a file of code."""
+    """A name without the folder of a file of code."""
     return Path(value).name if is_code(value) else value
+
+
+def _each(name: str, value: Any, change: Any) -> Any:
+    found = names(name, value)
+    if not any(map(is_code, found)):
+        return value
+    changed = [change(one) if is_code(one) else one for one in found]
+    return changed if isinstance(value, list) else ",".join(changed)
 
 
 def named_in(values: Mapping[str, Any]) -> bool:
     """Whether parameters name code in a file."""
-    return any(is_code(values.get(name, "")) for name in NETWORKS)
+    return any(True for _ in _code(values))
 
 
-def refuse(values: Mapping[str, Any], said: Container[str], allow: str) -> None:
+def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in NETWORKS + DATA + CRITERIA:
+        yield from ((name, one) for one in names(name, values.get(name, "")) if is_code(one))
+
+
+def refuse(
+    values: Mapping[str, Any], said: Container[str], allow: str, kept: Mapping[str, Any] | None = None
+) -> None:
     """Raise InputError for code that no person named, and that is not allowed by `allow_code`.
 
-    said: the parameters whose values a person gave here. allow: what to say for the code to run.
+    said: the parameters whose values a person gave here. allow: what to say for the code to run. kept: what
+    the study has kept of criteria and data sets, whose code is not needed then.
     """
-    for name in NETWORKS:
-        if is_code(values.get(name, "")) and name not in said and not values.get("allow_code"):
-            raise InputError(f"{name}={values[name]} is code, which runs only if you say so: {allow}")
+    for name, one in _code(values):
+        if short(one) not in (kept or {}) and name not in said and not values.get("allow_code"):
+            raise InputError(f"{name}={one} is code, which runs only if you say so: {allow}")
+
+
+def load(values: Mapping[str, Any], said: Container[str], kept: Mapping[str, Any]) -> None:
+    """Make the criteria that parameters name known here: from their files, else from what the study has kept.
+
+    Arguments as for `refuse`, which comes before. Raises InputError for a file that has no such function.
+    """
+    for name in CRITERIA:
+        for one in names(name, values.get(name, "")):
+            mine, about = short(one), kept.get(short(one), {})
+            there = not isinstance(criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None)
+            if is_code(one) and (name in said or not about):
+                there = True
+                criteria.criterion(user_code.function(one), name=mine)
+            if about and not there:
+                criteria.CRITERIA[mine] = criteria.AbsentCriterion(
+                    about["about"],
+                    scope=about["scope"],
+                    digest=about["digest"],
+                    missing=f"the code of {mine} is in {about['notebook']}: run that first",
+                )
+
+
+def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
+    """What `study.json` keeps of the criteria in these parameters whose code is here, by name."""
+    found = {}
+    for name in CRITERIA:
+        for mine in map(short, names(name, values.get(name, ""))):
+            one = criteria.own().get(mine)
+            if one is not None and not isinstance(one, criteria.AbsentCriterion):
+                digest = code.digest(one)
+                found[mine] = {"digest": digest, "about": one.about, "scope": one.scope, "notebook": notebook}
+    return found
