@@ -9,3 +9,7 @@ from .images import Dataset as Dataset
 from .images import Images as Images
 from .images import crop as crop
 from .images import reduced as reduced
+from .kept import keep as keep
+from .kept import kept as kept
+from .own import dataset as dataset
+from .own import is_own as is_own

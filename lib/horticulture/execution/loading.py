@@ -26,8 +26,8 @@ R = TypeVar("R", bound=Recipe)
 
 
 @lru_cache(maxsize=2)
-def whole_dataset(name: str, device: str, image_size: int) -> data.Dataset:
-    """The data set, read once a process until `whole_dataset.cache_clear()`."""
+def whole_dataset(name: str, device: str, image_size: int, made: Any = None) -> data.Dataset:
+    """The data set, read once a process until `whole_dataset.cache_clear()`. made: what makes it, now."""
     return data.load(name, image_size=image_size, device=device)
 
 
@@ -36,7 +36,7 @@ def dataset(name: str, images: int = 0, device: str = "cpu", image_size: int = 0
 
     image_size: pixels, height and width, to which its images are reduced (0: as they are).
     """
-    whole = whole_dataset(name, device, image_size)
+    whole = whole_dataset(name, device, image_size, data.DATASETS.get(name))
     return replace(whole, train=whole.train.first(images))
 
 

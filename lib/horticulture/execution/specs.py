@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from horticulture import data
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, check_feasible, criteria
@@ -23,7 +24,10 @@ def source(name: str, images: int = 0, image_size: int = 0) -> dict:
     """What a run's description says of its data: where it is, what it is, and how much of it is used."""
     from horticulture.execution.loading import dataset
 
-    digest = dataset(name, image_size=image_size).digest
+    whole = dataset(name, image_size=image_size)
+    digest = whole.digest
+    if data.is_own(name):  # other processes do without its code
+        name = data.keep(whole)
     return {"name": name, "images": images, "image_size": image_size, "digest": digest}
 
 

@@ -1,18 +1,24 @@
 """What somebody brings to a study as code: networks, criteria and data sets, in files or in a cell.
 
-A person who names a file wants its code to run; a study file, or a folder of results, may come from anybody.
-Of a criterion the notebooks after the one that has it need no code: `study.json` keeps what it is.
+A person who names a file wants its code to run; a study file or a folder may come from anybody. Notebooks later
+than the one that has a criterion or data set need no code of it: `study.json` says what it is.
 """
 
-from collections.abc import Container, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-from horticulture import user_code
+from collections.abc import Container, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from horticulture import data, execution, user_code
 from horticulture.errors import InputError
 from horticulture.pruning import criteria
 from horticulture.runs import code
 from horticulture.user_code import is_code
+
+if TYPE_CHECKING:
+    from horticulture.data import Dataset
 
 NETWORKS = ("network", "guide_network")
 DATA = ("data", "guide_data")
@@ -77,6 +83,13 @@ def load(values: Mapping[str, Any], said: Container[str], kept: Mapping[str, Any
 
     Arguments as for `refuse`, which comes before. Raises InputError for a file that has no such function.
     """
+    for name in DATA:
+        for one in names(name, values.get(name, "")):
+            mine, about = short(one), kept.get(short(one), {})
+            if is_code(one) and (name in said or not about):
+                data.dataset(user_code.function(one), name=mine)
+            elif about and isinstance(data.DATASETS.get(mine), partial | None):
+                data.DATASETS[mine] = partial(_kept, mine, about)
     for name in CRITERIA:
         for one in names(name, values.get(name, "")):
             mine, about = short(one), kept.get(short(one), {})
@@ -93,9 +106,18 @@ def load(values: Mapping[str, Any], said: Container[str], kept: Mapping[str, Any
                 )
 
 
+def _kept(name: str, about: Mapping[str, str], image_size: int) -> Dataset:
+    return data.kept(about["digest"], f"the code of {name} is in {about['notebook']}: run that first")
+
+
 def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
-    """What `study.json` keeps of the criteria in these parameters whose code is here, by name."""
+    """What `study.json` keeps of criteria and data sets in these parameters whose code is here, by name."""
     found = {}
+    for name in DATA:
+        for mine in map(short, names(name, values.get(name, ""))):
+            if (made := data.DATASETS.get(mine)) and data.is_own(mine) and not isinstance(made, partial):
+                digest = execution.dataset(mine, image_size=values["image_size"]).digest
+                found[mine] = {"digest": digest, "notebook": notebook}
     for name in CRITERIA:
         for mine in map(short, names(name, values.get(name, ""))):
             one = criteria.own().get(mine)
