@@ -254,9 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--dry-run", action="store_true", help="only say what it would take: runs, hours, disk"
     )
-    command.add_argument(
-        "--allow-code", action="store_true", help="run the code of a network that the study file names"
-    )
+    command.add_argument("--allow-code", action="store_true", help="run code that the study file names")
     command.add_argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
     command.set_defaults(command=_run)
 

@@ -1,6 +1,7 @@
 """Data sets kept by what is in them, so that a run needs nobody's code to find its images again."""
 
 import json
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -33,6 +34,8 @@ def keep(whole: Dataset) -> str:
 
 def kept(digest: str, missing: str = "run the notebook that has its code") -> Dataset:
     """A data set that was kept. Raises InputError if it is there no more, or not what it was."""
+    if not re.fullmatch("[0-9a-f]{12}", digest):
+        raise InputError(f"no data set is kept as {digest!r}: a digest has twelve hexadecimal digits")
     path = _path(digest)
     try:
         content = path.read_bytes()

@@ -1,7 +1,7 @@
 """What somebody brings to a study as code: networks, criteria and data sets, in files or in a cell.
 
-A person who names a file wants its code to run; a study file or a folder may come from anybody. Notebooks later
-than the one that has a criterion or data set need no code of it: `study.json` says what it is.
+A person who names a file wants its code to run; a study file, or a folder of results, may come from anybody.
+Notebooks after the one that has a criterion or data set need no code of it: `study.json` says what it is.
 """
 
 from __future__ import annotations
@@ -116,8 +116,9 @@ def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     for name in DATA:
         for mine in map(short, names(name, values.get(name, ""))):
             if (made := data.DATASETS.get(mine)) and data.is_own(mine) and not isinstance(made, partial):
-                digest = execution.dataset(mine, image_size=values["image_size"]).digest
-                found[mine] = {"digest": digest, "notebook": notebook}
+                whole = execution.dataset(mine, image_size=values["image_size"])
+                data.keep(whole)
+                found[mine] = {"digest": whole.digest, "notebook": notebook}
     for name in CRITERIA:
         for mine in map(short, names(name, values.get(name, ""))):
             one = criteria.own().get(mine)
