@@ -34,6 +34,9 @@ from .specs import (
     finetune as finetune,
 )
 from .specs import (
+    given as given,
+)
+from .specs import (
     prune as prune,
 )
 from .specs import (

@@ -54,6 +54,18 @@ def train(
     return Run("train", shape, described, source, seed)
 
 
+def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, seed: int) -> Run:
+    """The description of a network whose weights are in a file, instead of its training.
+
+    recipe: how it is measured; its epochs are 0. Raises InputError if there is no such file.
+    """
+    from horticulture.execution.pretrained import digest
+
+    measured = {name: getattr(recipe, name) for name in ("batch_size", "precision", "norms", "norm_images")}
+    described = TrainingRecipe(0, **measured).to_json()
+    return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, source, seed)
+
+
 def _even(shape: Architecture) -> list[list[int]]:
     """What each group selects without being described: see `networks.layers.ChannelSelection`."""
     groups = zip(shape.widths, shape.selects, strict=True)

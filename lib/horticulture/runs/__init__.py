@@ -18,6 +18,7 @@ from horticulture.runs.removals import (
 )
 from horticulture.runs.results import (
     AS_IT_IS,
+    GIVEN,
     RESULT_COLUMNS,
     TYPES,
     architectures,
@@ -43,6 +44,7 @@ from horticulture.runs.run import (
 __all__ = [
     "ANSWERS",
     "AS_IT_IS",
+    "GIVEN",
     "REMOVAL_COLUMNS",
     "RESULT_COLUMNS",
     "TYPES",

@@ -19,9 +19,9 @@ from horticulture.training import hardware
 # What all networks of a study share, as far as it says.
 BASE = (
     *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
-    *("precision", "norms", "norm_images", "residual_sets"),
+    *("precision", "norms", "norm_images", "residual_sets", "pretrained"),
 )
-LATER = {"residual_sets": False}  # what a study has that was begun by a version without it
+LATER = {"residual_sets": False, "pretrained": ""}  # what a study has that was begun by a version without it
 
 
 def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:

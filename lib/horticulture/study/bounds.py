@@ -136,6 +136,7 @@ BOUNDS: dict[str, Bound] = {
     "image_size": whole(0, 10_000),
     "network": network,
     "residual_sets": within("true or false", lambda value: isinstance(value, bool)),
+    "pretrained": text,
     "seeds": each(whole(0, 2**53), 1),
     "epochs": whole(1),
     "lr": positive,

@@ -45,6 +45,7 @@ class StudyConfig:
     norms: str
     norm_images: int
     residual_sets: bool = False
+    pretrained: str = ""
     # What a notebook has not declared yet asks for nothing.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
@@ -99,8 +100,6 @@ class StudyConfig:
         outline = self.outline
         shape: Any = {"image": outline.image, "classes": outline.classes}
         if not architecture.is_own(self.network):
-            if self.residual_sets:
-                raise InputError(f"residual_sets is for networks of your own, and {self.network} is of ours")
             return architecture.named(self.network, **shape)
         from horticulture import networks
 
@@ -147,12 +146,16 @@ class StudyConfig:
 
     @cached_property
     def whole_macs(self) -> int:
-        """Forward multiply-accumulates of the whole network's training."""
+        """Forward multiply-accumulates of the whole network's training; 0 where nobody knows."""
+        if self.pretrained:
+            return 0
         steps = self.epochs * (self.outline.images // self.batch_size)
         return self.whole.macs * steps * self.batch_size
 
     def baseline(self, seed: int, penalty: str = "none") -> Run:
-        """The whole network, trained, perhaps with a penalty."""
+        """The whole network, trained, perhaps with a penalty; or with the weights that were given."""
+        if self.pretrained:
+            return execution.given(self.whole, self.pretrained, self.recipe, self.source, seed)
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
         if penalty != "none" and not (isinstance(strength, int | float) and strength > 0):
             raise InputError(
@@ -267,7 +270,8 @@ class StudyConfig:
             return None
         network, data = self.guide_network, self.guide_data or self.data
         sets = self.residual_sets and architecture.is_own(network)
-        return replace(self, network=network, data=data, guide_network="", residual_sets=sets)
+        own = replace(self, network=network, data=data, residual_sets=sets)
+        return replace(own, guide_network="", pretrained="")
 
     @property
     def guide_jobs(self) -> list[PruningJob]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NETWORKS = ("network", "guide_network")
 DATA = ("data", "guide_data")
+WEIGHTS = "pretrained"
 CRITERIA = ("criterion", "oracle_criteria")  # several: with commas between, or in a list
 
 
@@ -33,13 +34,20 @@ def names(name: str, value: Any) -> list[str]:
 
 
 def absolute(name: str, value: Any) -> Any:
-    """The value of a parameter, with the whole path of a file of code: notebooks run elsewhere."""
+    """The value of a parameter, with the whole path of a file: notebooks run elsewhere."""
+    if name == WEIGHTS and value:
+        return str(Path(value).expanduser().resolve())
     return _each(name, value, user_code.whole)
 
 
 def known(name: str, value: Any) -> Any:
     """The value of a parameter by the names that criteria and data sets have here: without folders."""
     return value if name in NETWORKS else _each(name, value, short)
+
+
+def brief(name: str, value: Any) -> Any:
+    """The value of a parameter for the name of a study: without folders."""
+    return Path(value).name if name == WEIGHTS else short(known(name, value))
 
 
 def short(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from horticulture import execution
+from horticulture import architecture, execution
 from horticulture.architecture import profiles
 from horticulture.errors import InputError
 from horticulture.pruning import criteria, selection
@@ -26,6 +26,10 @@ def check(*studies: dict[str, Any]) -> None:
     for config in configs:
         for read in filter(None, (config, config.guide)):
             execution.dataset(read.data, image_size=read.image_size)  # or one line that says why not
+        if config.pretrained:
+            from horticulture.execution import pretrained
+
+            pretrained.network(config.whole, config.pretrained)
 
     from horticulture.training import hardware
 
@@ -49,10 +53,19 @@ def _config(parameters: dict[str, Any]) -> StudyConfig:
 
 
 def _check_applicable(config: StudyConfig) -> None:
-    """Whether the data, the prunings, the budgets and the curves fit each other."""
+    """Whether the network, the data, the prunings, the budgets and the curves fit each other."""
+    if config.residual_sets and not architecture.is_own(config.network):
+        raise InputError(f"residual_sets is for networks of your own, and {config.network} is of ours")
+    if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
+        given = "the whole network's weights are given, and nobody trains it longer"
+        raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}, so say [1]")
     config.check()
     jobs = config.pruning_jobs
     for budget in config.budgets:
+        if config.pretrained and budget in budgets.OF_TRAINING:
+            raise InputError(
+                f"the budget {budget} asks how {config.pretrained} was trained, which nobody knows"
+            )
         if not any(budgets.applies(budget, job) for job in jobs):
             raise InputError(f"the budget {budget} applies to nothing that {config.criterion} prunes here")
     for curve in config.curves:
