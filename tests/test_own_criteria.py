@@ -1,6 +1,8 @@
 """Criteria that somebody brings: in a cell or a file, in workers too; later notebooks do without the code."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -133,3 +135,11 @@ def test_without_its_code_what_was_pruned_is_found_and_what_was_not_is_refused_f
     with pytest.raises(InputError, match="the code of mine is in 02_prune: run that first"):
         parallel.execute_all([execution.prune(other, PruningRecipe(1, "mine", batch_size=32))], tmp_path)
     assert runs.result(other, tmp_path) is None  # before any work
+
+
+def test_what_the_guide_shows_is_a_criterion():
+    guide = (Path(__file__).parents[1] / "docs" / "own.md").read_text()
+    (shown,) = [code for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "criterion" in code]
+    exec(shown, {})
+    scores = saliency.SaliencyProbe(networks.build(SHAPE), "largest", torch.Generator()).scores()
+    assert [len(score) for score in scores] == list(SHAPE.widths)
