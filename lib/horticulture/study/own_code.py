@@ -107,15 +107,16 @@ def load(values: Mapping[str, Any], said: Container[str], kept: Mapping[str, Any
                 criteria.criterion(user_code.function(one), name=mine)
             if about and not there:
                 criteria.CRITERIA[mine] = criteria.AbsentCriterion(
-                    about["about"],
-                    scope=about["scope"],
-                    digest=about["digest"],
-                    missing=f"the code of {mine} is in {about['notebook']}: run that first",
+                    str(about.get("about")),
+                    scope=str(about.get("scope")),
+                    digest=str(about.get("digest")),
+                    missing=f"the code of {mine} is in {about.get('notebook')}: run that first",
                 )
 
 
 def _kept(name: str, about: Mapping[str, str], image_size: int) -> Dataset:
-    return data.kept(about["digest"], f"the code of {name} is in {about['notebook']}: run that first")
+    missing = f"the code of {name} is in {about.get('notebook')}: run that first"
+    return data.kept(str(about.get("digest")), missing)
 
 
 def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
