@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from horticulture import data, execution, user_code
 from horticulture.errors import InputError
 from horticulture.pruning import criteria
-from horticulture.runs import code
 from horticulture.user_code import is_code
 
 if TYPE_CHECKING:
@@ -121,6 +120,8 @@ def _kept(name: str, about: Mapping[str, str], image_size: int) -> Dataset:
 
 def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     """What `study.json` keeps of criteria and data sets in these parameters whose code is here, by name."""
+    from horticulture.runs import code  # with pandas, which takes a second to load
+
     found = {}
     for name in DATA:
         for mine in map(short, names(name, values.get(name, ""))):

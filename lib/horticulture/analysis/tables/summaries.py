@@ -148,7 +148,7 @@ def notes(results: pd.DataFrame) -> list[str]:
     """What a reader of the tables should know, a sentence each: same runs, missed sizes, machines."""
     results = cases.fill_defaults(results)
     sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
-    if (results["recipe"] == runs.GIVEN).any():
+    if "recipe" in results and (results["recipe"] == runs.GIVEN).any():
         sentences.append(
             "The whole network's weights were given: how it was trained, on what and how long, is unknown."
         )
