@@ -99,7 +99,7 @@ def stop(how: str) -> None:
             assert left.name.startswith(f"horticulture.{process.pid}.")
             now = time.time()
             process.send_signal(getattr(signal, how))
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=300)
         assert ended(family)
         if how == "SIGKILL":
             leftovers.remove(files_of(temporary))

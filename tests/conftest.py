@@ -14,6 +14,7 @@ from horticulture import architecture
 from horticulture.architecture import Architecture
 from horticulture.data import Dataset, Images, digits
 from horticulture.execution import loading
+from tests import fuzzed
 
 # A small member of every family of networks: 16 x 16 images and few channels.
 SMALL = {
@@ -58,6 +59,13 @@ settings.register_profile(
     "house", deadline=None, derandomize=True, database=None, max_examples=20, phases=PHASES
 )
 settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def no_test_waits_for_ever():
+    """Beside others on a busy machine the longest takes some minutes."""
+    with fuzzed.within(1800):
+        yield
 
 
 @pytest.fixture(autouse=True)

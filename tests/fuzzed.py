@@ -59,12 +59,11 @@ def within(seconds: int) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise TimeoutError(f"more than {seconds} s")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    before, left = signal.signal(signal.SIGALRM, stop), signal.alarm(seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.alarm(left)  # of one around it, which then has a little longer
         signal.signal(signal.SIGALRM, before)
 
 

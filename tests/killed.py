@@ -1,6 +1,7 @@
 """Kill a run with SIGKILL at random moments, start it again each time, and compare with one left alone.
 
-A kill can fall into training, pruning or writing; checkpoints are written as often as possible here.
+A kill can fall into training, pruning, comparing criteria or writing; checkpoints are written as often as
+possible here.
 """
 
 import csv
@@ -27,6 +28,8 @@ base = execution.train(shape, TrainingRecipe(epochs=3, batch_size=32), execution
 run = execution.prune(base, PruningRecipe(rounds=6, steps=3, batch_size=32, lr=0.01))
 print("ready", flush=True)
 execution.execute(run, Path(sys.argv[1]), "cpu")
+oracle = execution.OracleConfig(("fisher", "l1"), channels=24, steps=2, batch_size=32)
+execution.execute(execution.compare_criteria(base, oracle), Path(sys.argv[1]), "cpu")
 """
 
 
@@ -71,7 +74,7 @@ def undisturbed(network: str = "wrn-10-1") -> dict[str, object]:
     with tempfile.TemporaryDirectory() as alone:
         _, errors = start(Path(alone), network).communicate()
         found = results(Path(alone))
-    assert len(found) == 6, errors  # weights, a table and a result, of the training and of the pruning
+    assert len(found) == 8, errors  # weights of the training and the pruning; of all a table and a result
     return found
 
 

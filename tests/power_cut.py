@@ -31,18 +31,30 @@ CHANGES = ("fsync", "replace", "rename", "unlink", "mkdir")  # of `os`: what las
 
 
 class Moment(NamedTuple):
-    """How much work was done, what was certain to be on the disk then, and what may have been there."""
+    """How much work was done, what was certain to be on the disk then, and what may have been there.
+
+    under_way: of files that were not forced to it since they were written to, what they held.
+    """
 
     done: int
     certain: Tree
     possible: Tree
+    under_way: Tree
 
     def survivors(self, draw: random.Random) -> Tree:
-        """What a disk may have after a power cut: all that happened, only what is certain, or some."""
+        """What a disk may have after a power cut: all that happened, only what is certain, or some.
+
+        Of what was under way it may have nothing, or the beginning.
+        """
         share = draw.choice((0.0, 0.5, 1.0))
         paths = sorted({*self.certain, *self.possible})
         trees = {path: self.possible if draw.random() < share else self.certain for path in paths}
-        return {path: tree[path] for path, tree in trees.items() if path in tree}
+        found = {path: tree[path] for path, tree in trees.items() if path in tree}
+        for path in sorted(self.under_way.keys() & found.keys()):
+            if trees[path] is self.possible and draw.random() < 0.7:
+                length = draw.randint(len(found[path]), len(self.under_way[path]))
+                found[path] = self.under_way[path][:length]
+        return found
 
 
 class Disk:
@@ -82,12 +94,14 @@ class Disk:
             self._content[number] = path.read_bytes()
 
     def _keep(self) -> None:
-        possible = {
-            str(path.relative_to(self.root)): self._content.get(path.stat().st_ino, b"")
-            for path in self.root.rglob("*")
-            if path.is_file()
-        }
-        self.moments.append(Moment(self.done, dict(self._lasting(self.root.stat().st_ino)), possible))
+        possible, under_way = Tree(), Tree()
+        for path in filter(Path.is_file, self.root.rglob("*")):
+            name, now = str(path.relative_to(self.root)), path.read_bytes()
+            possible[name] = self._content.get(path.stat().st_ino, b"")
+            if now.startswith(possible[name]) and now != possible[name]:
+                under_way[name] = now
+        certain = dict(self._lasting(self.root.stat().st_ino))
+        self.moments.append(Moment(self.done, certain, possible, under_way))
 
     def _lasting(self, folder: int, inside: str = "") -> Iterator[tuple[str, bytes]]:
         for name, number in self._names.get(folder, {}).items():

@@ -10,7 +10,7 @@ import torch
 
 from horticulture import files, runs
 from horticulture.errors import InputError
-from horticulture.execution import parallel
+from horticulture.execution import cluster
 from horticulture.study import base_recipe
 from horticulture.study.config import StudyConfig
 from horticulture.training import evaluation, hardware
@@ -40,7 +40,7 @@ def test_whatever_notebook_comes_first_fixes_the_base(parameters, tmp_path):
     assert base_recipe.base_of(tmp_path / "trial") == said(tmp_path)["base"]
     again = base_recipe.fix({**parameters, "steps": 9, "seeds": [1]})  # of these there may be several
     assert (again.steps, again.seeds) == (9, [1])
-    base_recipe.check(parameters, tmp_path / "another")  # has fixed nothing
+    base_recipe.check_base(parameters, tmp_path / "another")  # has fixed nothing
 
 
 @pytest.mark.parametrize("name", base_recipe.BASE)
@@ -125,7 +125,7 @@ def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp
 
 def test_with_a_cluster_a_worker_is_asked(parameters, monkeypatch):
     asked = []
-    monkeypatch.setattr(parallel, "precision", lambda *told: asked.append(told) or "bfloat16")
+    monkeypatch.setattr(cluster, "precision", lambda *told: asked.append(told) or "bfloat16")
     found = base_recipe.fix({**parameters, "precision": "auto", "cluster": "tcp://there:1"})
     assert (found.precision, asked) == ("bfloat16", [("auto", "cpu", "tcp://there:1")])
 

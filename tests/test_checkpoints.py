@@ -17,7 +17,7 @@ from horticulture.errors import InputError
 from horticulture.execution import checkpoints, parallel, tasks
 from horticulture.pruning import Pruner, PruningRecipe, unstructured
 from horticulture.training import Trainer, TrainingRecipe, evaluation, penalties
-from tests import killed
+from tests import commands, killed
 
 CLUTTER_IMAGES = (128, 64, 64)  # to train on, to validate, to test: little time goes into evaluations
 pytestmark = pytest.mark.usefixtures("little_clutter")
@@ -47,6 +47,9 @@ PENALISED = {
     "blocks": replace(RECIPE, penalty="blocks", strength=0.02),
     "groups": replace(RECIPE, penalty="groups", strength=0.02),
 }
+
+
+ROWS = "runs/*/rows.jsonl"
 
 
 class PutDown(Exception):
@@ -164,6 +167,17 @@ def test_killed_it_goes_on_with_the_draws_of_its_dropout(tmp_path):
     assert killed.trial(seed=1, kills=1, network=f"{tmp_path}/models.py:make") == "survived"
 
 
+def test_a_comparison_of_criteria_that_is_killed_goes_on_where_it_was(tmp_path):
+    process = killed.start(tmp_path)
+    commands.until(lambda: any(rows.read_bytes().count(b"rise") > 2 for rows in tmp_path.glob(ROWS)), process)
+    process.kill()
+    process.communicate()
+    (kept,) = {path.parent for path in tmp_path.glob("runs/*/at-*.safetensors")}
+    assert not (kept / "judged.csv").exists()
+    _, errors = killed.start(tmp_path).communicate()
+    assert killed.results(tmp_path) == killed.undisturbed(), errors
+
+
 # --- runs of every kind ----------------------------------------------------------------------------------
 
 
@@ -182,7 +196,9 @@ def chains():
     fresh = execution.finetune(sparse, 2, SHAPE, tuning, "fresh")
     blocks = execution.train(SHAPE, PENALISED["blocks"], source, 0)
     stroke = execution.prune(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
-    return {**whole, "fresh": fresh, "blocks": blocks, "stroke": stroke}
+    oracle = execution.OracleConfig(("fisher", "random"), channels=5, steps=2, batch_size=32)
+    judged = execution.compare_criteria(base, oracle)
+    return {**whole, "fresh": fresh, "blocks": blocks, "stroke": stroke, "judged": judged}
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +210,7 @@ def alone(little_clutter, tmp_path_factory):
     return outputs
 
 
-@pytest.mark.parametrize("name", ["sparse", "tuned", "fresh", "compressed", "blocks", "stroke"])
+@pytest.mark.parametrize("name", ["sparse", "tuned", "fresh", "compressed", "blocks", "stroke", "judged"])
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, monkeypatch, name, after):
     run, outputs = chains()[name], tmp_path / "outputs"

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from horticulture import cli, files, runs
+from horticulture.execution import limits
 from horticulture.study import parameters, runner, study_files
+from horticulture.training import hardware
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +88,18 @@ REFUSED = [
         "seeds=[99999999999999999999]",
         "parameter seeds: a number of 20 digits, and 18 are the most (line 1)",
     ),
+    ("sizes=[0.0001]", "sizes: 0.0001 is no size for the curve width (no member of the family is as small"),
+    ("curves=[copycat]", "sizes: 0.001 is no size for the curve copycat (no member of the family"),
+    ("floor=0.999", "rounds=8, but the network has 0 channels to remove with floor=0.999"),
+    ("images=8193", "images is 8,193, and clutter has 8,192 to train on: 0 means all of them"),
+    ("data=folder:", "unknown data set 'folder:': choose from clutter, cifar10, cifar100, svhn, folder:PATH"),
+    ("guide_data=nope", "guide_data: unknown data set 'nope': choose from clutter"),
+    ("guide_data=clutter", "guide_data is where guide_network is pruned: say guide_network too, or neither"),
+    ("guide_network=nope", "guide_network: unknown network 'nope': choose from wrn-DEPTH-WIDTH"),
+    (
+        "criterion=fisher,",
+        "criterion must be a name, or several with a comma between two of them, not 'fisher,'",
+    ),
     ("images=1", "images must be a whole number from 2 to 1,000,000, not 1"),
     ("batch_size=4096", "batch_size is 4,096, and there are 512 training images"),
     ("device=meta", "no device 'meta' here: choose from auto, cpu, cuda and cuda:NUMBER"),
@@ -110,8 +124,11 @@ REFUSED = [
     ("data=folder:~nosuch/x", "data=folder:~nosuch/x: no such home folder"),
     ("data=folder:/a\x1b[31m", "data folder:/a\\x1b[31m is not an image folder"),
     ("margin=.nan", "margin must be a number of 0 or more and at most 1,000, not nan"),
-    ("oracle_criteria=[nope]", "unknown criterion of single channels 'nope': choose from fisher, taylor"),
-    ("oracle_criteria=[magnitude]", "unknown criterion of single channels 'magnitude'"),
+    (
+        "oracle_criteria=[nope]",
+        "oracle_criteria: unknown criterion of single channels 'nope': choose from fisher, taylor",
+    ),
+    ("oracle_criteria=[magnitude]", "oracle_criteria: unknown criterion of single channels 'magnitude'"),
     ("oracle_channels=0", "oracle_channels must be a whole number from 1 to 1,000,000, not 0"),
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go to 2,000 and widths to 1,000,000"),
     ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go to 2,000"),
@@ -133,7 +150,8 @@ REFUSED = [
 
 @pytest.mark.parametrize(("given", "line"), REFUSED, ids=lambda given: ascii(given[:30]))
 def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(capsys, tmp_path, given, line):
-    found = refused(capsys, "run", "smoke", "-p", given, "--outputs", str(tmp_path / "out"))
+    more = ["-p", "sizes=[0.001]"] if given == "curves=[copycat]" else []
+    found = refused(capsys, "run", "smoke", "-p", given, *more, "--outputs", str(tmp_path / "out"))
     assert found.removeprefix("horticulture: ").startswith(line)
     assert not (tmp_path / "out").exists()
 
@@ -146,6 +164,9 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
         ("batch_size=4096", ["torch"]),
         ("budgets=[compressed]", ["torch"]),
         ("curves=[transferred]", ["torch"]),
+        ("data=folder:/no/such/place", ["torch"]),
+        ("images=8193", ["torch"]),
+        ("data=cifar10", ["torch"]),
     ],
 )
 def test_plain_values_are_refused_at_once(tmp_path, given, modules):
@@ -162,6 +183,17 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_gpu_without_a_driver_is_refused_without_torch(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "GPUS", (str(tmp_path / "driver"),))
+    monkeypatch.setattr(hardware, "resolve_device", pytest.fail)
+    given = ["run", "smoke", "-p", "device=cuda:1", "--outputs", str(tmp_path / "out")]
+    assert "no device 'cuda:1' here: choose from auto, cpu, cuda and" in refused(capsys, *given)
+    (tmp_path / "driver").touch()
+    with pytest.raises(pytest.fail.Exception):  # now torch is asked
+        cli.main(given)
+    assert not (tmp_path / "out").exists()
+
+
 # --- images of one's own -------------------------------------------------------------------------------
 
 
@@ -176,7 +208,8 @@ def test_a_folder_is_looked_for_where_the_command_is_given(started, tmp_path, pn
         ("two", f"{png_folder}/", f"{png_folder}/"),  # as a study may say that was begun before
         ("three", f"~/{png_folder.name}", f"~/{png_folder.name}"),
     ):
-        given = ["-p", "batch_size=4", "-p", f"data=folder:{path}", "-p", f"guide_data=folder:{path}"]
+        given = ["-p", "batch_size=4", "-p", "images=0", "-p", "guide_network=wrn-10-2"]
+        given += ["-p", f"data=folder:{path}", "-p", f"guide_data=folder:{path}"]
         assert cli.main([*arguments, *given, "--name", name]) == 0
         settled = [settled for study, _, settled in done if study == name]
         assert (

@@ -8,7 +8,7 @@ import pytest
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
 from horticulture.pruning import PruningRecipe, unstructured
-from horticulture.study import config, validation
+from horticulture.study import snapshots, validation
 from horticulture.study.config import StudyConfig
 from horticulture.training import TrainingRecipe
 
@@ -80,14 +80,12 @@ def test_a_base_carries_the_penalty_that_its_criterion_needs():
     assert asked.pruning_jobs[0].base == asked.baselines[0]
 
 
-@pytest.mark.parametrize(
-    "strengths", [{}, {"blocks": 1.0}, {"slimming": 0.0}, {"slimming": -1.0}, {"slimming": "1e-3"}], ids=str
-)
+@pytest.mark.parametrize("strengths", [{}, {"blocks": 1.0}, {"slimming": 0.0}, {"slimming": -1.0}], ids=str)
 def test_a_penalty_without_a_strength_is_refused(strengths):
     asked = replace(BY_RATIO, strengths=strengths)
     with pytest.raises(InputError, match="how strong the penalty slimming is, above 0"):
-        asked.check()
-    replace(asked, criterion="fisher").check()
+        _ = asked.pruning_jobs
+    assert replace(asked, criterion="fisher").pruning_jobs
 
 
 def test_a_plan_says_of_weights_only_what_weights_know():
@@ -245,14 +243,14 @@ def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
     )
     for taken in asked.pruning_jobs:
         execution.execute(taken.run, outputs, "cpu")
-    found = config.final_architectures(asked, outputs)
+    found = snapshots.final_architectures(asked, outputs)
     assert list(found) == ["l1 −50 %", "l1 −25 %"]  # where single weights went there is no shape to see
     loaded = [
         execution.load(taken.run, outputs).architecture for taken in asked.pruning_jobs if not taken.sparse
     ]
     assert [*found["l1 −50 %"], *found["l1 −25 %"]] == loaded
     assert [sum(shape.widths) for shape in loaded] == [56, 56, 84, 84]
-    (alone,) = config.final_architectures(BY_CHANNEL, outputs).values()
+    (alone,) = snapshots.final_architectures(BY_CHANNEL, outputs).values()
     assert [sum(shape.widths) for shape in alone] == [108]
 
 
@@ -260,16 +258,16 @@ def test_the_moments_of_a_pruning_are_in_the_order_in_which_it_shrinks(outputs, 
     run = BY_CHANNEL.pruning_jobs[0].run
     removed = runs.removals(run, outputs)
     at = {round_: runs.architecture_at(run, removed, round_) for round_ in range(5)}
-    shown = config.snapshots(BY_CHANNEL, outputs)
+    shown = snapshots.snapshots(BY_CHANNEL, outputs)
     assert shown == {"whole": WHOLE, **{f"fisher, round {n}": at[n] for n in (1, 2, 3, 4)}}
     assert list(shown) == ["whole", *(f"fisher, round {n}" for n in (1, 2, 3, 4))]
-    monkeypatch.setattr(config, "MOMENTS", 2)
-    assert list(config.snapshots(BY_CHANNEL, outputs)) == ["whole", "fisher, round 2", "fisher, round 4"]
+    monkeypatch.setattr(snapshots, "MOMENTS", 2)
+    assert list(snapshots.snapshots(BY_CHANNEL, outputs)) == ["whole", "fisher, round 2", "fisher, round 4"]
 
 
 def test_what_went_at_one_stroke_has_one_moment_of_the_first_seed(outputs):
     asked = replace(BY_RATIO, seeds=[0, 1])  # the second has not been made
-    shown = config.snapshots(asked, outputs)
+    shown = snapshots.snapshots(asked, outputs)
     names = [f"{name} −50 %{longer}" for name in ("fisher", "slimming") for longer in ("", ", trained × 2")]
     assert list(shown) == ["whole", *names]
     assert [sum(shape.widths) for shape in shown.values()] == [112, 56, 56, 56, 56]
@@ -295,7 +293,7 @@ PARAMETERS = {
         ),
         ({"curves": ["with"]}, "unknown curve 'with': choose from width, depth.*did you mean 'width'"),
         ({"criterion": "fisher,fischer"}, "unknown criterion 'fischer': choose from fisher, taylor"),
-        ({"criterion": "fisher,"}, "unknown criterion ''"),
+        ({"criterion": "fisher,"}, "criterion must be a name, or several with a comma between"),
         ({"network": "vgg-7"}, "a VGG has depth 8, 11, 13, 16, 19, not 7"),
         ({"network": "lenet"}, "unknown network 'lenet': choose from wrn-DEPTH-WIDTH"),
         ({"data": "clutterr"}, "did you mean 'clutter'"),

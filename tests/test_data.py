@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from horticulture import data
-from horticulture.data import Batches, Dataset, Images, digits, downloads
+from horticulture.data import Batches, Dataset, Images, arrays, digits, downloads
 from horticulture.errors import InputError
 
 DOWNLOADED = ("cifar10", "cifar100", "svhn")
@@ -34,10 +34,11 @@ def numbered(count: int, channels: int = 1, size: int = 4, pad: int = 2, flip: b
 
 
 def test_what_is_known_of_clutter_before_it_is_drawn_is_what_is_drawn():
-    for arguments in ({}, {"images": 64}, {"images": 10**6}, {"image_size": 16}):
+    for arguments in ({}, {"images": 64}, {"image_size": 16}):
         drawn, known = data.load("clutter", **arguments), data.outline("clutter", **arguments)
         assert known == (drawn.image, len(drawn.classes), len(drawn.train))
-    assert data.outline("folder:somewhere") is None
+    with pytest.raises(InputError, match="images is 8,193, and clutter has 8,192 to train on: 0 means all"):
+        data.outline("clutter", 8193)
 
 
 def test_clutter_has_its_shapes(clutter):
@@ -150,22 +151,35 @@ def test_sources_are_no_part_of_what_the_data_is(images):
 
 def test_an_area_mean_by_hand():
     """Halfway it is the even number: 1.5 becomes 2, and 2.5 too."""
-    square = torch.tensor([[[[1, 2, 255, 255], [1, 2, 255, 255], [2, 3, 0, 1], [2, 3, 1, 1]]]])
-    assert data.reduced(square.to(torch.uint8), 2).tolist() == [[[[2, 255], [2, 1]]]]
-    assert data.reduced(square.to(torch.uint8), 1).tolist() == [[[[65]]]]  # 1,039 / 16 = 64.9
+    square = np.array([[[[1, 2, 255, 255], [1, 2, 255, 255], [2, 3, 0, 1], [2, 3, 1, 1]]]], np.uint8)
+    assert data.reduced(square, 2).tolist() == [[[[2, 255], [2, 1]]]]
+    assert data.reduced(square, 1).tolist() == [[[[65]]]]  # 1,039 / 16 = 64.9
+
+
+def test_the_mean_of_more_pixels_than_32_bits_can_add_up():
+    white = np.broadcast_to(np.uint8(255), (1, 1, 2**12, 2**12))
+    assert data.reduced(white, 1).tolist() == [[[[255]]]]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 4999])
+def test_what_is_held_out_is_what_torch_would_draw(count):
+    """Run keys hang on it."""
+    drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
+    held = count // 10
+    assert arrays.shuffled(count, last=held).tolist() == drawn[held:] + drawn[:held]
 
 
 @pytest.mark.parametrize(("size", "pool"), [(16, 2), (8, 4), (4, 8), (1, 32)])
 def test_reduced_images_are_those_of_a_pooling(generator, size, pool):
-    pixels = torch.randint(256, (5000, 3, 32, 32), generator=generator, dtype=torch.uint8)  # two chunks
+    pixels = torch.randint(256, (500, 3, 32, 32), generator=generator, dtype=torch.uint8)
     expected = torch.nn.functional.avg_pool2d(pixels.double(), pool).round().to(torch.uint8)
-    found = data.reduced(pixels, size)
-    assert found.dtype == torch.uint8
-    assert torch.equal(found, expected)
+    found = data.reduced(pixels.numpy(), size)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, expected)
 
 
-def test_images_of_the_size_asked_for_are_left_alone(generator):
-    pixels = torch.randint(256, (3, 1, 6, 6), generator=generator, dtype=torch.uint8)
+def test_images_of_the_size_asked_for_are_left_alone():
+    pixels = np.zeros((3, 1, 6, 6), np.uint8)
     assert data.reduced(pixels, 0) is pixels
     assert data.reduced(pixels, 6) is pixels
     oblong = pixels[:, :, :5]
@@ -174,7 +188,7 @@ def test_images_of_the_size_asked_for_are_left_alone(generator):
 
 @pytest.mark.parametrize("size", [5, 24, -2])
 def test_a_size_that_does_not_divide_is_refused_with_those_that_do(size):
-    pixels = torch.zeros(1, 1, 12, 12, dtype=torch.uint8)
+    pixels = np.zeros((1, 1, 12, 12), np.uint8)
     with pytest.raises(
         InputError, match=rf"image_size {size} .*12 x 12: choose from 1, 2, 3, 4, 6, 12, or 0"
     ):
@@ -371,7 +385,7 @@ def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, m
     assert found.image == (3, 6, 6)
     small = data.load(name, image_size=3)
     assert (small.image, small.pad, found.pad) == ((3, 3, 3), 2, 4)
-    assert torch.equal(small.test.pixels, data.reduced(found.test.pixels, 3))
+    assert np.array_equal(small.test.pixels, data.reduced(found.test.pixels.numpy(), 3))
     assert (len(found.train), len(found.validation), len(found.test)) == (20, 5000, 30)
     assert found.flip == (name != "svhn")  # house numbers have no mirror
     numbers = []

@@ -15,7 +15,7 @@ from horticulture import architecture, data, execution, pruning, runs, training
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.execution import loading, tasks
-from horticulture.pruning import PruningRecipe, saliency
+from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
 from horticulture.study import validation
 from horticulture.training import TrainingRecipe
@@ -313,22 +313,22 @@ def by_size(power: int):
     def score(group) -> torch.Tensor:
         return group.filters().detach().abs().pow(power).sum(dim=(1, 2, 3))
 
-    return saliency.Criterion("The size of the filters.", from_weights=score)
+    return criteria.Criterion("The size of the filters.", from_weights=score)
 
 
 def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
     """Under the old key its numbers would be those of the body before."""
     keys = []
     for power in (1, 2, 1):
-        monkeypatch.setitem(saliency.CRITERIA, "mine", by_size(power))
+        monkeypatch.setitem(criteria.CRITERIA, "mine", by_size(power))
         run = execution.prune(BASE, PruningRecipe(rounds=1, criterion="mine"))
         assert set(run.recipe["code"]) <= set("0123456789abcdef")
-        assert execution.pruning_recipe(run) == PruningRecipe(
+        assert PruningRecipe.from_json(run.recipe) == PruningRecipe(
             rounds=1, criterion="mine"
         )  # the code is no field of it
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
-    monkeypatch.setitem(saliency.CRITERIA, "l1", by_size(2))  # one of ours, replaced
+    monkeypatch.setitem(criteria.CRITERIA, "l1", by_size(2))  # one of ours, replaced
     assert execution.prune(BASE, PruningRecipe(rounds=1, criterion="l1")).recipe["code"]
 
 
@@ -336,14 +336,14 @@ def test_an_edited_criterion_is_judged_anew(monkeypatch):
     ours = execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1")))
     keys = []
     for power in (1, 2, 1):
-        monkeypatch.setitem(saliency.CRITERIA, "mine", by_size(power))
+        monkeypatch.setitem(criteria.CRITERIA, "mine", by_size(power))
         run = execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1", "mine")))
         assert list(run.recipe["codes"]) == ["mine"]
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
     assert execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1"))) == ours
     assert "codes" not in ours.recipe
-    monkeypatch.setitem(saliency.CRITERIA, "l1", by_size(2))
+    monkeypatch.setitem(criteria.CRITERIA, "l1", by_size(2))
     assert list(
         execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1"))).recipe["codes"]
     ) == ["l1"]
@@ -363,7 +363,7 @@ def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
 
 
 def test_of_what_is_ours_no_code_is_in_the_description():
-    for name, criterion in saliency.CRITERIA.items():
+    for name, criterion in criteria.CRITERIA.items():
         penalty = {"penalty": criterion.penalty, "strength": 0.1} if criterion.penalty != "none" else {}
         base = execution.train(SHAPE, TrainingRecipe(epochs=1, batch_size=60, **penalty), CLUTTER, 0)
         assert "code" not in base.recipe

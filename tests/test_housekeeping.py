@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -136,6 +138,17 @@ def test_clean_removes_what_no_study_refers_to(outputs, capsys):
     assert "4.0 MB in 3 runs that no study refers to any more\nremoved\n" in said
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_clean_answers_without_torch(outputs):
+    """Which takes seconds to load: what the data are is read off the runs that are there."""
+    folder, unused = outputs
+    code = (
+        "import sys; from horticulture import cli; cli.main(sys.argv[1:]); assert 'torch' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, "clean", "--outputs", str(folder), "--yes"]
+    subprocess.run(command, check=True)
+    assert not unused & there(folder)
 
 
 @pytest.mark.parametrize(("terminal", "answer", "removed"), [(False, "y", 0), (True, "n", 0), (True, "y", 3)])

@@ -62,7 +62,7 @@ def test_a_run_that_is_stopped_is_put_down_at_once_and_ends_with_the_same_bits(
 def twice() -> None:
     with deferred() as interruption:
         os.kill(os.getpid(), signal.SIGINT)
-        assert interruption.asked == signal.SIGINT
+        assert interruption.pending == signal.SIGINT
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("went on")
 
@@ -113,7 +113,7 @@ def test_outside_of_the_main_thread_nothing_changes():
 
     def elsewhere():
         with deferred() as interruption:
-            seen.append((signal.getsignal(signal.SIGINT), interruption.asked))
+            seen.append((signal.getsignal(signal.SIGINT), interruption.pending))
 
     thread = threading.Thread(target=elsewhere)
     thread.start()

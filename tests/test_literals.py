@@ -7,8 +7,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 from horticulture import cli
 from horticulture.errors import InputError

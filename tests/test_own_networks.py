@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from safetensors import torch as safetensors
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -257,7 +256,7 @@ def test_weights_that_layers_share_are_saved_and_read_again(tmp_path):
         assert torch.equal(tensor, tensors[name]), name
     loading.save(network, tmp_path)
     again = copy.deepcopy(network)
-    again.load_state_dict(safetensors.load_file(tmp_path / loading.WEIGHTS))
+    again.load_state_dict(safetensors.load_file(tmp_path / loading.WEIGHTS_FILE))
     assert again.module.between[0] is again.module.between[2]
 
 

@@ -19,7 +19,9 @@ import torch
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
 from horticulture.execution import limits, parallel, pool
-from horticulture.pruning import PruningRecipe, saliency
+from horticulture.execution.board import Board
+from horticulture.progress import Progress
+from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
 from horticulture.training import TrainingRecipe, hardware
 from tests import killed
@@ -118,9 +120,9 @@ def stand(monkeypatch):
         report(0.5, "half of it")
         stand.here.append((run.key, threads))
 
-    update = parallel.Progress.update
+    update = Progress.update
     monkeypatch.setattr(
-        parallel.Progress, "update", lambda self, *said: (stand.notes.append(said[1]), update(self, *said))
+        Progress, "update", lambda self, *said: (stand.notes.append(said[1]), update(self, *said))
     )
     monkeypatch.setattr(pool, "start", processes)
     monkeypatch.setattr(execution, "execute", execute)
@@ -206,8 +208,8 @@ def test_the_longest_begin_first(train, stand, tmp_path):
 
 
 def test_criteria_of_ones_own_are_compared_by_workers_too(train, tmp_path, monkeypatch):
-    largest = saliency.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
-    monkeypatch.setitem(saliency.CRITERIA, "mine", largest)
+    largest = criteria.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
+    monkeypatch.setitem(criteria.CRITERIA, "mine", largest)
     config = execution.OracleConfig(("mine",), channels=2, steps=1, batch_size=4)
     wanted = [execution.compare_criteria(train(seed), config) for seed in (0, 1)]
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
@@ -294,10 +296,8 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
     """Its epoch and its error, before it is finished; and a share that was there is no pace."""
     monkeypatch.setattr(parallel, "POLL", 0.01)
     seen = []
-    update = parallel.Progress.update
-    monkeypatch.setattr(
-        parallel.Progress, "update", lambda self, *said: (seen.append(said), update(self, *said))
-    )
+    update = Progress.update
+    monkeypatch.setattr(Progress, "update", lambda self, *said: (seen.append(said), update(self, *said)))
     shape, recipe = train(0).architecture, TrainingRecipe(epochs=200, batch_size=6, precision="float32")
     wanted = [execution.train(shape, recipe, train(0).data, seed) for seed in (0, 1)]
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
@@ -309,13 +309,12 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
     shares = [done for done, *_ in seen]
     assert all(0 <= done <= 2 for done in shares)
     assert len({round(done, 2) for done in shares}) > 5
-    assert not list(tmp_path.rglob("share.json"))
 
 
 def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
     """`found` is what its first report says; the rest is what this process has made."""
-    progress = parallel.Progress("runs", 2)
-    board = parallel.Board(progress, 2)
+    progress = Progress("runs", 2)
+    board = Board(progress, 2)
     board.update(("a", 0.75, "epoch 3/4"))
     board.update(("b", 0.0, "epoch 0/4"))
     assert (progress.done, progress.resumed) == (0.75, 0.75)
@@ -330,8 +329,8 @@ def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
 
 
 def test_of_many_runs_the_first_few_are_shown():
-    progress = parallel.Progress("runs", 9)
-    board = parallel.Board(progress, 9)
+    progress = Progress("runs", 9)
+    board = Board(progress, 9)
     for number in range(9):
         board.update((f"{number}", 0.5, f"epoch {number}"))
     assert progress.note == "0/9 finished; epoch 0; epoch 1; epoch 2; epoch 3; 5 more"
@@ -350,9 +349,9 @@ def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):
         dashboard_address=None,
     ) as machines:
         address = machines.scheduler_address
-        seen, update = [], parallel.Board.update
+        seen, update = [], Board.update
         monkeypatch.setattr(
-            parallel.Board, "update", lambda self, message: (seen.append(message[0]), update(self, message))
+            Board, "update", lambda self, message: (seen.append(message[0]), update(self, message))
         )
         found = parallel.execute_all([wanted, second], tmp_path, device="cpu", address=address)
         assert {first.key, second.key, wanted.key} == set(seen)

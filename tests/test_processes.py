@@ -1,5 +1,6 @@
 """Several commands at once, and commands that are stopped or killed: with real processes."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -8,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
-from papermill.iorw import LocalHandler, write_ipynb
+from papermill.iorw import write_ipynb
 
 from horticulture import architecture, execution, files, runs
 from horticulture.execution import leftovers
@@ -120,18 +122,30 @@ def test_the_slower_of_two_that_found_damage_takes_what_the_quicker_made(tmp_pat
 def test_a_notebook_is_whole_or_the_one_before_whenever_it_is_read(tmp_path, monkeypatch):
     path = tmp_path / "one.ipynb"
     write_ipynb(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), str(path))
-    before, write = path.read_text(), LocalHandler.write
+    before = path.read_text()
 
-    def half(self, text, place):
-        write(self, text[: len(text) // 2], place)
+    def full(_):
         assert path.read_text() == before
         raise OSError("no space left")
 
-    monkeypatch.setattr(LocalHandler, "write", half)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space left"):
         write_ipynb(nbformat.v4.new_notebook(), str(path))
     assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]  # on a full disk what was begun would be in the way
     assert runner.finished(path) is False  # it can be read
+
+
+def test_a_kernel_is_spoken_to_through_files(tmp_path):
+    """In a folder that nobody else can enter."""
+    cell = "import ipykernel, json\nprint(json.load(open(ipykernel.get_connection_file())))"
+    path, done = tmp_path / "one.ipynb", tmp_path / "done.ipynb"
+    write_ipynb(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), str(path))
+    how = {"engine_name": "horticulture", "kernel_name": "python3", "progress_bar": False}
+    (cell,) = papermill.execute_notebook(path, done, **how).cells
+    said = ast.literal_eval("".join(one["text"] for one in cell["outputs"]))
+    assert said["transport"] == "ipc"
+    assert not Path(said["ip"]).parent.exists()  # any more
 
 
 # --- stopped and killed ----------------------------------------------------------------------------------
@@ -171,7 +185,7 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
 
     run = runs.folder(TRAIN, tmp_path)
     run.mkdir(parents=True)
-    for name in ("share.json", "weights.tmp", f"run.json.{dead.pid}.tmp"):
+    for name in ("weights.tmp", f"run.json.{dead.pid}.tmp"):
         (run / name).write_text("{")
     execution.execute(TRAIN, tmp_path, "cpu")
     found = {path.name for path in run.iterdir()}

@@ -8,14 +8,14 @@ import torch
 
 from horticulture import architecture, data, networks, pruning
 from horticulture.errors import InputError
-from horticulture.pruning import PruningRecipe, ScoredChannel, saliency, unstructured
+from horticulture.pruning import PruningRecipe, ScoredChannel, criteria, unstructured
 from horticulture.training import evaluation, penalties
 from tests.conftest import SMALL, small, without_channel
 
 # Those by which one channel can go a round, in a network that had no training of a special kind.
 BY_CHANNEL = [
     name
-    for name, found in saliency.CRITERIA.items()
+    for name, found in criteria.CRITERIA.items()
     if found.granularity == "channel" and not found.precomputed
 ]
 PLAN = PruningRecipe(rounds=3, steps=2, batch_size=10, lr=0.01, precision="float32")

@@ -447,6 +447,26 @@ def test_no_altered_byte_of_a_published_table_goes_unnoticed(published):
     assert 0.4 < noticed < 0.6  # one of its two lines
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_curve_that_is_gone_is_missed(study, capsys, again):
+    """By all that reads curves, until it is made anew."""
+    gone = study / "curves" / "whole.json"
+    points, whole = runs.read_curves(study), gone.read_bytes()
+    gone.unlink()
+    if again:  # another curve is recorded since
+        runs.record_curves(study, [point for point in points if point.curve == "pruned-scratch"])
+    for command in (["show", "trial"], ["clean"]):
+        assert cli.main([*command, "--outputs", str(study.parent)]) == 2
+        assert capsys.readouterr().err.count(f"{gone} is missing: run the study again") == 1
+    with pytest.raises(CorruptFileError):
+        runs.collect(study)
+    runs.record_curves(study, [point for point in points if point.curve == "whole"])
+    assert gone.read_bytes() == whole
+    assert runs.read_curves(study) == points
+    runs.forget_curves(study)
+    assert runs.read_curves(study) == []
+
+
 def test_what_nothing_vouches_for_is_named(study, published, capsys):
     assert runs.unverified(study) == runs.unverified(published) == []
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
@@ -454,11 +474,16 @@ def test_what_nothing_vouches_for_is_named(study, published, capsys):
     (published / "SHA256SUMS").unlink()  # as an earlier version left it
     assert runs.unverified(published) == [published / "results.csv", published / "removals.csv"]
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
-    assert capsys.readouterr().out.count("no digests: results.csv and 1 more") == 1
+    assert (
+        capsys.readouterr().out.count("no digest of it (earlier versions wrote none): results.csv and 1 more")
+        == 1
+    )
     curve, result = study / "curves" / "whole.json", runs.folder(TRAIN, study.parent) / "run.json"
     curve.write_text(json.dumps(files.read_json(curve)["points"]))
     result.write_text(json.dumps(files.read_json(result)))
     assert runs.unverified(study) == [curve, result]
+    (curve.parent / "index").unlink()
+    assert runs.unverified(study) == [curve, result, *sorted(set(curve.parent.iterdir()) - {curve})]
     assert len(runs.collect(study)) == 6
 
 
@@ -555,7 +580,7 @@ def found_by(pruning: Run, longer: float = 1.0) -> list[CurvePoint]:
     return [CurvePoint(curve, run, "fisher", 1, longer=longer) for curve, run in runs_.items()]
 
 
-def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path, capsys):
+def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path):
     """Of seed 0 the steps of the pruning change: at every length, for what it found is of another recipe."""
     study = tmp_path / "trial"
     old, other, new = pruned_with(2), pruned_with(2, seed=1), pruned_with(3)
@@ -570,40 +595,36 @@ def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path, capsys):
     runs.record_curves(study, [*stay, CurvePoint("pruned-tuned", old, "fisher"), *found_by(old), *longer])
     everything = len(runs.read_curves(study))
     now = [CurvePoint("pruned-tuned", run, "fisher") for run in (old, other, pruned_with(2, seed=2))]
-    runs.record_curves(study, now)  # one seed more
+    assert runs.record_curves(study, now) == []  # one seed more
     assert len(runs.read_curves(study)) == everything + 1
-    assert capsys.readouterr().out == ""
 
     now = [CurvePoint("pruned-tuned", run, "fisher") for run in (new, other)]
-    runs.record_curves(study, now)
+    (line,) = runs.record_curves(study, now)
 
     def named(members: list[CurvePoint]) -> list[tuple]:
         return sorted((m.curve, m.criterion, m.longer, m.run.key) for m in members)
 
     assert named(runs.read_curves(study)) == named([*stay, now[0]])
-    (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("trial has other pruning runs by fisher now")
     assert "(fine-tuned, guided, pruned-scratch, pruned-tuned), its runs stay" in line
 
 
-def test_prunings_that_were_tuned_otherwise_are_named(tmp_path, capsys):
+def test_prunings_that_were_tuned_otherwise_are_named(tmp_path):
     """By another criterion they stay where they are, but a picture of both would compare the tuning."""
     beside = [
         CurvePoint("pruned-tuned", pruned_with(2), "random"),
         CurvePoint("pruned-tuned", pruned_with(5), "taylor"),
     ]
     longer = CurvePoint("pruned-tuned", pruned_with(4), "fisher", longer=2)
-    runs.record_curves(tmp_path / "trial", beside)
-    assert capsys.readouterr().out == ""  # all at once: as they were asked for
-    runs.record_curves(
+    assert runs.record_curves(tmp_path / "trial", beside) == []  # all at once: as they were asked for
+    (line,) = runs.record_curves(
         tmp_path / "trial", [CurvePoint("pruned-tuned", pruned_with(2, seed=1), "fisher"), longer]
     )
-    (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("trial has pruning runs by taylor that were made by another recipe")
     assert len(runs.read_curves(tmp_path / "trial")) == 4
 
 
-def test_budgets_that_were_tuned_for_other_epochs_are_named(tmp_path, capsys):
+def test_budgets_that_were_tuned_for_other_epochs_are_named(tmp_path):
     pruned = pruned_with(2)
 
     def budget(curve, epochs):
@@ -612,20 +633,19 @@ def test_budgets_that_were_tuned_for_other_epochs_are_named(tmp_path, capsys):
 
     study = tmp_path / "trial"
     runs.record_curves(study, [budget("fine-tuned", 1), budget("lr-rewound", 1), budget("pruned-scratch", 7)])
-    runs.record_curves(study, [budget("fine-tuned", 1)])
-    assert capsys.readouterr().out == ""
-    runs.record_curves(study, [budget("fine-tuned", 3)])
-    assert "trial has lr-rewound-fisher, tuned for other epochs than these" in capsys.readouterr().out
+    assert runs.record_curves(study, [budget("fine-tuned", 1)]) == []
+    (line,) = runs.record_curves(study, [budget("fine-tuned", 3)])
+    assert line.startswith("trial has lr-rewound-fisher, tuned for other epochs than these")
 
 
-def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path, capsys):
+def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path):
     """As in a study whose curves were mixed already, or whose file of the pruning is damaged."""
     old, new = pruned_with(2), CurvePoint("pruned-tuned", pruned_with(3), "fisher")
     runs.record_curves(tmp_path, found_by(old))
     (tmp_path / "curves" / "pruned-tuned-fisher.json").write_text("[{")
-    runs.record_curves(tmp_path, [new])
+    (line,) = runs.record_curves(tmp_path, [new])
     assert runs.read_curves(tmp_path) == [new]
-    assert "its runs stay" in capsys.readouterr().out
+    assert "its runs stay" in line
 
 
 def test_a_round_measured_of_another_pruning_takes_no_row_of_this_one(study, tmp_path):

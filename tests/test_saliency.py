@@ -6,17 +6,17 @@ import torch.nn.functional as F
 
 from horticulture import networks, training
 from horticulture.errors import InputError
-from horticulture.pruning import saliency, selection, surgery
+from horticulture.pruning import criteria, saliency, selection, surgery
 from horticulture.training import evaluation
 from tests.conftest import small
 
 # What a probe can score in any network: the others are told, or are of single weights.
 BY_CHANNEL = [
     name
-    for name, found in saliency.CRITERIA.items()
+    for name, found in criteria.CRITERIA.items()
     if found.granularity == "channel" and not found.precomputed
 ]
-BY_ACTIVATION = [name for name, found in saliency.CRITERIA.items() if found.from_gradients]
+BY_ACTIVATION = [name for name, found in criteria.CRITERIA.items() if found.from_gradients]
 
 
 def test_fisher_by_hand():
@@ -65,15 +65,15 @@ def test_contributions_are_cut_where_a_batch_is_larger_than_a_chunk(generator, m
 
 def test_l1_by_hand_takes_absolute_values():
     weight = torch.tensor([[[[3.0, -3.0], [2.0, -4.0]]], [[[0.5, 0.5], [0.5, -0.5]]]])
-    found = saliency.l1(weight)
+    found = criteria.l1(weight)
     torch.testing.assert_close(found, torch.tensor([12.0, 2.0]))
     signed = weight.sum(dim=(1, 2, 3))  # -2 and 1: the published code would take the larger filter
     assert found.argmin() != signed.argmin()
 
 
 def test_a_layer_is_divided_by_its_norm_and_a_silent_layer_stays_finite():
-    torch.testing.assert_close(saliency.per_layer(torch.tensor([3.0, 4.0])), torch.tensor([0.6, 0.8]))
-    assert (saliency.per_layer(torch.zeros(2)) == 0).all()
+    torch.testing.assert_close(criteria.per_layer(torch.tensor([3.0, 4.0])), torch.tensor([0.6, 0.8]))
+    assert (criteria.per_layer(torch.zeros(2)) == 0).all()
 
 
 def gates(network, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -261,9 +261,9 @@ def test_what_is_left_of_a_vanished_branch_matters_nothing(criterion, generator)
 
 
 def test_what_is_compared_within_layers_is_what_the_paper_compares_there():
-    assert [name for name, found in saliency.CRITERIA.items() if found.scope == "layer"] == ["l1"]
-    assert all(found.scope in selection.SCOPES for found in saliency.CRITERIA.values())
-    assert "uniform" not in saliency.CRITERIA
+    assert [name for name, found in criteria.CRITERIA.items() if found.scope == "layer"] == ["l1"]
+    assert all(found.scope in selection.SCOPES for found in criteria.CRITERIA.values())
+    assert "uniform" not in criteria.CRITERIA
 
 
 def test_l1_of_a_selection_is_that_of_its_readers_by_hand(generator):

@@ -266,13 +266,15 @@ def test_a_default_that_only_a_kernel_can_compute_is_named_by_the_command(monkey
     assert parameters.resolve_parameters(study, {"seeds": "0,1"}) == {"seeds": [0, 1]}
 
 
-def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch):
+def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch, capsys):
     made = []
     monkeypatch.setattr(Session, "execute", lambda self, wanted, what: made.append((what, len(list(wanted)))))
-    monkeypatch.setattr(runs, "record_curves", lambda folder, points: made.append(len(points)))
+    monkeypatch.setattr(runs, "record_curves", lambda folder, points: made.append(len(points)) or ["mind"])
     opened = notebook("03", {"seeds": [0, 1]})
+    capsys.readouterr()
     opened.catch_up()
     assert made == [("the whole network", 4), 4, ("pruning", 4), 2]  # twice as long, too; drawn for itself
+    assert capsys.readouterr().out == "mind\nmind\n"  # what is to be known of the curves
 
 
 # --- somebody's code -------------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ def test_sums_of_layers_are_groups_where_the_study_says_so(notebook, tmp_path):
     whole = notebook("01", network=name, residual_sets=True).config.whole
     assert (whole.groups, whole.widths) == (("stem", "inner"), (6, 4))
     with pytest.raises(
-        InputError, match="residual_sets is for networks of your own, and wrn-10-1 is of ours"
+        InputError, match="residual_sets is for networks of your own, and wrn-10-1 is built in"
     ):
         notebook("01", network="wrn-10-1", residual_sets=True)
     begun = files.read_json(tmp_path / "trial" / "study.json")
@@ -323,7 +325,7 @@ def load():
 def a_new_kernel(monkeypatch, tmp_path):
     """Forgets what was defined, as a later notebook never knew it."""
     monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "data"))
-    ours, whole = criteria.OURS, datasets.OURS
+    ours, whole = criteria.BUILT_IN, datasets.BUILT_IN
 
     def forget():
         for table, known in ((criteria.CRITERIA, ours), (datasets.DATASETS, whole)):

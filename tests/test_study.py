@@ -14,8 +14,7 @@ import pytest
 
 from horticulture import cli, files
 from horticulture.errors import InputError
-from horticulture.study import bounds, parameters, runner, study_files
-from horticulture.study import terminal as terminal_module
+from horticulture.study import bounds, parameters, runner, study_files, terminal as terminal_module
 from horticulture.study.config import StudyConfig
 from horticulture.study.terminal import Terminal
 from tests.test_parallel import gone
@@ -74,7 +73,7 @@ def test_every_parameter_has_a_bound_and_its_default_is_within():
     bounds.check({name: declaration["default"] for name, declaration in declared.items()})
 
 
-def test_a_protocol_asks_for_nothing_that_no_notebook_has():
+def test_a_config_asks_for_nothing_that_no_notebook_has():
     known = {name for path in parameters.notebooks() for name in parameters.notebook_parameters(path)}
     assert {field.name for field in fields(StudyConfig)} <= known
 
@@ -185,7 +184,7 @@ def test_a_long_name_is_cut_and_still_its_own():
     long = [f"strengths={{slimming: 0.{n}, blocks: 0.00001, groups: 0.00000001}}" for n in (1, 2)]
     names = [parameters.rename(study_files.read("quick"), "", parameters.parse([one])).name for one in long]
     assert len(set(names)) == 2
-    assert all(len(name) <= parameters.LONGEST + 7 for name in names)
+    assert all(len(name) <= parameters.MADE_NAME + 7 for name in names)
 
 
 def test_a_parameter_can_be_a_table():

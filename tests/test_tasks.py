@@ -14,7 +14,7 @@ from horticulture import architecture, data, execution, networks, runs, training
 from horticulture.errors import InputError
 from horticulture.execution import OracleConfig, loading
 from horticulture.networks import Network
-from horticulture.pruning import PruningRecipe, compression, oracle, saliency, unstructured
+from horticulture.pruning import PruningRecipe, compression, criteria, oracle, unstructured
 from horticulture.runs import CurvePoint, Run
 from horticulture.training import TrainingRecipe, evaluation, penalties
 
@@ -231,7 +231,7 @@ def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, imag
         assert row.rise == pytest.approx(rises.mean().item(), abs=2e-6)
         found = [rises[half].mean().item() for half in halves]
         assert [row.first, row.second] == pytest.approx(found, abs=2e-6)
-    size = [saliency.l1(group.producer.weight.detach()) for group in network.groups]
+    size = [criteria.l1(group.producer.weight.detach()) for group in network.groups]
     assert frame["l1"].tolist() == pytest.approx([size[g][c].item() for g, c in places], rel=1e-6)
 
 

@@ -82,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if not anew:  # the first notebook may begin anew
         for part, settled in parts:
-            base_recipe.check(settled, outputs / part.name)
+            base_recipe.check_base(settled, outputs / part.name)
     if renamed.name != study.name and not options.name:
         results = f"its results go to {renamed.name} (--name calls it otherwise)"
         print(f"{study.name} with other parameters: {results}")
@@ -104,7 +104,7 @@ def _located(settled: dict[str, Any]) -> dict[str, Any]:
             known = Path(path).expanduser().is_absolute()
         except RuntimeError as error:  # ~ of nobody
             raise InputError(f"{name}={located[name]}: no such home folder") from error
-        if kind == "folder" and not known:
+        if kind == "folder" and path and not known:
             located[name] = f"folder:{Path.cwd() / path}"
     return located
 
@@ -218,7 +218,8 @@ def print_tables(folder: Path) -> None:
         print(note)
     if unverified:
         more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
-        print(f"not verified, for an earlier version wrote no digests: {unverified[0].name}{more}")
+        why = "there is no digest of it (earlier versions wrote none)"
+        print(f"not verified, for {why}: {unverified[0].name}{more}")
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 

@@ -21,10 +21,11 @@ SEAL = "seal"  # the last entry of a sealed record: a digest of the others
 
 
 class CorruptFileError(InputError):
-    """A file is not what it was when it was written."""
+    """A file is not what it was when it was written, or not there any more."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is damaged: run the study again to have it made anew")
+        what = "damaged" if path.exists() else "missing"
+        super().__init__(f"{path} is {what}: run the study again to have it made anew")
         self.path = path
 
 

@@ -68,12 +68,12 @@ class Difference(NamedTuple):
 
 def confidence_interval(values: Values, level: float = LEVEL) -> Interval:
     """Student's interval of the mean. Raises InputError if there is no value, or one that is not finite."""
-    found = _finite(values)
-    n = found.size
+    array = _finite(values)
+    n = array.size
     half = math.nan
     if n >= FEWEST:
-        half = _quantile(level, n - 1) * float(found.std(ddof=1)) / math.sqrt(n)
-    mean = float(found.mean())
+        half = _quantile(level, n - 1) * float(array.std(ddof=1)) / math.sqrt(n)
+    mean = float(array.mean())
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -180,13 +180,13 @@ def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: f
 
     both = spread**2 + other**2
 
-    def found(n: int) -> float:
+    def detectable(n: int) -> float:
         df = (n - 1) * both**2 / (spread**4 + other**4) if both else n - 1
         return (_quantile(level, df) + float(stats.t.ppf(POWER, df))) * math.sqrt(both / n)
 
     normal = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(POWER)
     n = max(FEWEST, math.ceil(both * (normal / margin) ** 2))  # too few: Student's tails are longer
-    while found(n) > margin:
+    while detectable(n) > margin:
         n += 1
     return n
 
@@ -224,10 +224,10 @@ def clustered_difference(
 
 
 def _finite(values: Values) -> np.ndarray:
-    found = np.asarray(values, dtype=float)
-    if found.size == 0 or not np.isfinite(found).all():
-        raise InputError(f"an interval needs one finite value or more, not {found.tolist()}")
-    return found
+    array = np.asarray(values, dtype=float)
+    if array.size == 0 or not np.isfinite(array).all():
+        raise InputError(f"an interval needs one finite value or more, not {array.tolist()}")
+    return array
 
 
 def _positive(margin: float) -> float:

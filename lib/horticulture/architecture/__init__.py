@@ -127,6 +127,15 @@ class Architecture(Shape):
         """How many channels of a trunk each group selects from; None where a layer makes it."""
         return self.kind.selects(self)
 
+    @property
+    def even_selections(self) -> list[list[int]]:
+        """Which channels of its trunk each group selects where nothing else is said: spread evenly.
+
+        Empty for groups that a layer makes. `networks.layers.ChannelSelection` begins with the same.
+        """
+        groups = zip(self.widths, self.selects, strict=True)
+        return [[c * most // n for c in range(n)] if most is not None else [] for n, most in groups]
+
     def check_norms(self, penalty: str) -> None:
         """Raise InputError for a penalty that acts on batch norms, if a group passes none."""
         normed = (True,) * len(self.widths) if self.table is None else self.table.normed
@@ -145,17 +154,17 @@ class Architecture(Shape):
 
     def to_json(self) -> dict:
         """Plain dicts, lists, strings and numbers; of our own families without a table."""
-        found = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         if self.table is None:
-            del found["table"]
-        return found
+            del plain["table"]
+        return plain
 
     def identity(self) -> dict:
         """What makes it this one, as `to_json`: not the folder of a file, whose digest is in it."""
-        found = self.to_json()
+        plain = self.to_json()
         if self.table is not None:
-            found["table"]["network"] = self.table.name
-        return found
+            plain["table"]["network"] = self.table.name
+        return plain
 
     @staticmethod
     def from_json(description: dict) -> "Architecture":

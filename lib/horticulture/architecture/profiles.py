@@ -128,12 +128,12 @@ def _dealt(
     widths: tuple[int, ...], exchangeable: list[list[list[int]]], draw: np.random.Generator
 ) -> tuple[int, ...]:
     """The widths of blocks, which are places of groups, dealt anew among those that are exchangeable."""
-    found = list(widths)
+    dealt = list(widths)
     for blocks in exchangeable:
         for to, come in zip(blocks, draw.permutation(len(blocks)), strict=True):
             for group, source in zip(to, blocks[come], strict=True):
-                found[group] = widths[source]
-    return tuple(found)
+                dealt[group] = widths[source]
+    return tuple(dealt)
 
 
 def _stages(a: Architecture) -> list[str]:

@@ -1,15 +1,8 @@
-from .catalog import Outline as Outline
-from .catalog import outline as outline
-from .datasets import DATASETS as DATASETS
-from .datasets import load as load
-from .downloads import data_folder as data_folder
+from .arrays import reduced as reduced
+from .catalog import Outline as Outline, outline as outline
+from .datasets import DATASETS as DATASETS, is_own as is_own, load as load
 from .downloads import download as download
-from .images import Batches as Batches
-from .images import Dataset as Dataset
-from .images import Images as Images
-from .images import crop as crop
-from .images import reduced as reduced
-from .kept import keep as keep
-from .kept import kept as kept
+from .images import Batches as Batches, Dataset as Dataset, Images as Images, crop as crop
+from .kept import keep as keep, kept as kept
 from .own import dataset as dataset
-from .own import is_own as is_own
+from .place import data_folder as data_folder

@@ -12,10 +12,9 @@ import stat
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 
-from horticulture.data.images import reduced
+from horticulture.data.arrays import reduced
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # no other decoder touches a file
@@ -62,8 +61,8 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
         width, height = picture.size
         if image_size and (width != height or width % image_size):
             picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(picture)).view(*picture.size[::-1], -1).permute(2, 0, 1)
-        return reduced(pixels[None], image_size)[0].numpy()
+        pixels = np.asarray(picture).reshape(*picture.size[::-1], -1).transpose(2, 0, 1)
+        return reduced(pixels[None], image_size)[0]
 
 
 @contextlib.contextmanager

@@ -1,15 +1,17 @@
-"""torchvision's data sets, and where data lie."""
+"""torchvision's data sets."""
 
-import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from horticulture.data.images import Dataset, Images, reduced, shuffled
-from horticulture.errors import InputError, check_choice
+from horticulture.data.arrays import PAD, reduced, shuffled
+from horticulture.data.catalog import not_there
+from horticulture.data.images import Dataset, Images
+from horticulture.data.place import data_folder
+from horticulture.errors import check_choice
 
-PAD = 4  # pixels that an image may be shifted; fewer in reduced ones, in proportion
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}
 
 
@@ -24,33 +26,28 @@ def torchvision(name: str, *, flip: bool, validation: int = 5000, image_size: in
     try:
         train, test = _torchvision_parts(name, download=False)
     except RuntimeError as error:
-        raise InputError(
-            f"data set {name!r} is not in {data_folder()}, or damaged: download it once with "
-            f"`horticulture download {name}`, or use data=clutter, which needs no download"
-        ) from error
+        raise not_there(name) from error
     if name == "svhn":
-        parts = [Images(torch.from_numpy(d.data), torch.from_numpy(d.labels).long()) for d in (train, test)]
+        parts = [(d.data, d.labels) for d in (train, test)]
         classes = tuple("0123456789")
     else:
-        parts = [
-            Images(torch.from_numpy(d.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(d.targets))
-            for d in (train, test)
-        ]
+        parts = [(d.data.transpose(0, 3, 1, 2), d.targets) for d in (train, test)]
         classes = tuple(train.classes)
-    full = parts[0].pixels.shape[2]
-    train, test = (Images(reduced(part.pixels, image_size), part.labels) for part in parts)
-    order = shuffled(len(train), last=validation)
+    full = parts[0][0].shape[2]
+    train, test = (
+        Images(
+            torch.from_numpy(np.ascontiguousarray(reduced(pixels, image_size))),
+            torch.as_tensor(labels, dtype=torch.int64),
+        )
+        for pixels, labels in parts
+    )
+    order = torch.from_numpy(shuffled(len(train), last=validation))
     rest, held = (
         Images(train.pixels[part], train.labels[part])
         for part in order.split([len(train) - validation, validation])
     )
     pad = PAD * train.pixels.shape[2] // full
     return Dataset(name, classes, rest, held, test, pad, flip)
-
-
-def data_folder() -> Path:
-    """Where downloaded data sets lie: `HORTICULTURE_DATA`, or `data/` beside the library's checkout."""
-    return Path(os.environ.get("HORTICULTURE_DATA") or Path(__file__).parents[3] / "data")
 
 
 def download(name: str) -> Path:

@@ -5,32 +5,49 @@ import hashlib
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from horticulture.data.arrays import PAD, shuffled
 from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, UnusableImage, decode, measure
-from horticulture.data.downloads import PAD, data_folder
-from horticulture.data.images import Dataset, Images, shuffled
+from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 from horticulture.files import file_digest
 from horticulture.progress import Progress
 
 SHOWN = 3  # unusable images that are said by name
 AT_A_TIME = 64  # images decoded ahead
-THREADS = min(4, os.cpu_count() or 1)  # each may hold a large photograph
-SLOW = 2**24  # pixels that take so long that progress is shown
+THREADS = min(4, os.cpu_count() or 1)
+LARGE = 2**24  # pixels: a larger image is decoded alone, and more of them in all take a while
 
 T = TypeVar("T")
 
 
-def folder(path: str, image_size: int = 0) -> Dataset:
+class Part(NamedTuple):
+    """pixels: (n, channels, height, width) uint8, mapped from a file. labels: (n,) int64."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+class Folder(NamedTuple):
+    """What is in an image folder. pad: how far images may be shifted."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Part
+    validation: Part
+    test: Part
+    pad: int
+
+
+def read(path: str, image_size: int = 0) -> Folder:
     """Any folder in ImageFolder layout: `train/<class>/*`, `test/<class>/*`, perhaps `val/<class>/*`.
 
     Without `val/` a tenth of the training images is held out. Hidden files and folders do not count. Images
@@ -40,7 +57,10 @@ def folder(path: str, image_size: int = 0) -> Dataset:
     """
     if not 0 <= image_size <= MOST_SIDE:
         raise InputError(f"image_size must be 0 (as they are) or at most {MOST_SIDE:,}, not {image_size}")
-    root = Path(path).expanduser().absolute()
+    try:
+        root = Path(path).expanduser().absolute()
+    except RuntimeError as error:  # ~ of nobody
+        raise InputError(f"data folder:{path}: no such home folder") from error
     listed = {}
     for part in ("train", "val", "test") if (root / "val").exists() else ("train", "test"):
         try:
@@ -53,21 +73,27 @@ def folder(path: str, image_size: int = 0) -> Dataset:
     files = [file for part in listed.values() for name in classes for file in part[name]]
     labels = [n for part in listed.values() for n, name in enumerate(classes) for _ in part[name]]
     counts = [sum(map(len, part.values())) for part in listed.values()]
-    order = torch.arange(len(files))
+    order = np.arange(len(files))
     if "val" not in listed:
         count, held = counts[0], max(1, counts[0] // 10)
         order[:count] = shuffled(count, last=held)
         counts[:1] = [count - held, held]
     rows = dict(zip(files, order.argsort().tolist(), strict=True))
     pixels, pad = _decoded_once(root, rows, image_size)
-    parts = zip(pixels.split(counts), torch.tensor(labels)[order].split(counts), strict=True)
-    train, validation, test = (Images(*part) for part in parts)
-    left = set(train.labels.tolist())
+    ends = np.cumsum(counts)[:-1]
+    split = zip(np.split(pixels, ends), np.split(np.array(labels)[order], ends), strict=True)
+    train, validation, test = (Part(*part) for part in split)
+    height, width = pixels.shape[2:]
+    if pad >= min(height, width):
+        raise InputError(
+            f"data folder:{path}: images of {width} x {height} pixels are too small to be shifted by {pad}"
+        )
+    left, held = set(train.labels.tolist()), len(validation.labels)
     if rare := [name for n, name in enumerate(classes) if n not in left]:
         raise InputError(
-            f"data folder:{path}: with {len(validation)} held out no training image is left of {_names(rare)}"
+            f"data folder:{path}: with {held} held out no training image is left of {_names(rare)}"
         )
-    return Dataset(f"folder:{root.name}", classes, train, validation, test, pad, flip=True)
+    return Folder(f"folder:{root.name}", classes, train, validation, test, pad)
 
 
 def _common_classes(path: str, listed: dict[str, dict[str, list[str]]]) -> tuple[str, ...]:
@@ -130,7 +156,7 @@ def _raise(error: OSError) -> None:
 # --- decoded once ----------------------------------------------------------------------------------------
 
 
-def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[Tensor, int]:
+def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.ndarray, int]:
     """(n, channels, height, width) uint8, and how far images may be shifted. rows: each file's place.
 
     They are mapped from a file, so that they need no memory of their own, in any number of processes. It is
@@ -166,8 +192,8 @@ def _key(rows: dict[str, int], image_size: int) -> str:
     return known.hexdigest()[:16]
 
 
-def _mapped(path: Path) -> Tensor:
-    return torch.from_numpy(np.load(path, mmap_mode="c"))
+def _mapped(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="c")
 
 
 def _pad(sizes: set[tuple[int, int]], image_size: int) -> int:
@@ -193,7 +219,7 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
         mode = "L" if all(grey for _, _, grey in measured.values()) else "RGB"
         read = partial(decode, image_size=image_size, mode=mode)
         with _progress(f"images of {root.name}", sum(map(math.prod, sizes.values()))) as progress:
-            for file, image in _each(read, list(sizes), unusable):
+            for file, image in _each(read, list(sizes), unusable, sizes):
                 if pixels is None:
                     pixels = _new_array(target, (len(rows), *image.shape))
                 if image.shape == pixels.shape[1:]:
@@ -214,9 +240,15 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
 
 
 def _each(
-    function: Callable[[str], T], files: list[str], unusable: dict[str, str]
+    function: Callable[[str], T],
+    files: list[str],
+    unusable: dict[str, str],
+    sizes: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> Iterator[tuple[str, T]]:
-    """What the function finds in each file, several at a time and in order; why it finds nothing is noted."""
+    """What the function finds in each file, several at a time and in order; why it finds nothing is noted.
+
+    sizes: of images that are decoded, so that no two large ones are in memory at the same time.
+    """
 
     def attempt(file: str) -> T | UnusableImage:
         try:
@@ -224,11 +256,16 @@ def _each(
         except UnusableImage as error:
             return error
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as several, ThreadPoolExecutor(1) as alone:
         for start in range(0, len(files), AT_A_TIME):
             some = files[start : start + AT_A_TIME]
-            for file, found in zip(some, pool.map(attempt, some), strict=True):
-                if isinstance(found, UnusableImage):
+            large = [math.prod(sizes.get(file, ())) > LARGE for file in some]
+            begun = [
+                (alone if one else several).submit(attempt, file)
+                for file, one in zip(some, large, strict=True)
+            ]
+            for file, future in zip(some, begun, strict=True):
+                if isinstance(found := future.result(), UnusableImage):
                     unusable[file] = str(found)
                 else:
                     yield file, found
@@ -243,4 +280,4 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _progress(what: str, pixels: int) -> "contextlib.AbstractContextManager[Progress | None]":
-    return Progress(what, pixels) if pixels > SLOW else contextlib.nullcontext()
+    return Progress(what, pixels) if pixels > LARGE else contextlib.nullcontext()

@@ -177,36 +177,3 @@ def crop(pixels: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, pad: int)
 def _within(places: Tensor, count: int) -> Tensor:
     """Rows or columns, those beyond the first and the last mirrored there."""
     return (count - 1) - ((count - 1) - places.abs()).abs()
-
-
-def shuffled(count: int, *, last: int) -> Tensor:
-    """The numbers of training images, those that are held out for validation last: the same ones always."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    return order.roll(-last)
-
-
-def reduced(pixels: Tensor, size: int) -> Tensor:
-    """Square images made `size` pixels high and wide: every pixel is the mean of the square that it replaces.
-
-    pixels: (n, channels, height, width) uint8, and so is what is returned. A mean halfway between two numbers
-    becomes the even one, so that images grow neither brighter nor darker. 0 leaves them as they are.
-    Raises InputError, with the sizes that can be had, if the squares do not fit.
-    """
-    height, width = pixels.shape[2:]
-    if size in (0, height) and (not size or height == width):
-        return pixels
-    if height != width:
-        raise InputError(
-            f"image_size {size}: only square images are reduced, and these are {width} x {height}"
-        )
-    if size < 0 or height % size:
-        whole = ", ".join(str(n) for n in range(1, height + 1) if height % n == 0)
-        raise InputError(
-            f"image_size {size} of images of {height} x {height}: choose from {whole}, or 0 (as they are)"
-        )
-    side = height // size
-    parts = []
-    for part in pixels.split(4096):  # a sum takes four times the room of the pixels
-        squares = part.reshape(len(part), -1, size, side, size, side)
-        parts.append((squares.sum(dim=(3, 5), dtype=torch.int32) / side**2).round().to(torch.uint8))
-    return torch.cat(parts)

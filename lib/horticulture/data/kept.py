@@ -8,11 +8,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from horticulture import files
-from horticulture.data.downloads import data_folder
+from horticulture.data.catalog import KEPT
 from horticulture.data.images import Dataset, Images
+from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 
-KEPT = "kept:"  # and the digest: the name of a data set of which only the content is known
 PARTS = ("train", "validation", "test")
 
 

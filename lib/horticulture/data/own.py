@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
-from horticulture.data.datasets import DATASETS, OURS
-from horticulture.data.images import Dataset, Images, reduced, shuffled
+from horticulture.data.arrays import reduced, shuffled
+from horticulture.data.datasets import BUILT_IN, DATASETS
+from horticulture.data.images import Dataset, Images
 from horticulture.data.kept import PARTS
 from horticulture.errors import InputError
 
@@ -31,7 +33,7 @@ def dataset(
     if function is None:
         return lambda decorated: dataset(decorated, name=name, classes=classes, pad=pad, flip=flip)
     name = name or function.__name__
-    if name in OURS:
+    if name in BUILT_IN:
         raise InputError(f"there is a data set {name!r} already: call yours otherwise")
     made = function
 
@@ -39,12 +41,16 @@ def dataset(
         found = made()
         if not isinstance(found, Dataset):
             found = _of_parts(name, found, classes, pad, flip)
-        parts = {part: getattr(found, part) for part in PARTS}
-        small = {n: Images(reduced(p.pixels, image_size), p.labels, p.sources) for n, p in parts.items()}
+        small = {part: _reduced(getattr(found, part), image_size) for part in PARTS}
         return Dataset(name, found.classes, **small, pad=found.pad, flip=found.flip)
 
     DATASETS[name] = whole
     return function
+
+
+def _reduced(images: Images, image_size: int) -> Images:
+    pixels = np.ascontiguousarray(reduced(images.pixels.cpu().numpy(), image_size))
+    return Images(torch.from_numpy(pixels), images.labels, images.sources)
 
 
 def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: bool) -> Dataset:
@@ -61,7 +67,8 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
     if len(pairs) == 2:
         (pixels, labels), tested = pairs
         held = max(1, len(labels) // 10)
-        rest, last = shuffled(len(labels), last=held).split([len(labels) - held, held])
+        order = torch.from_numpy(shuffled(len(labels), last=held))
+        rest, last = order.split([len(labels) - held, held])
         pairs = [(pixels[rest], labels[rest]), (pixels[last], labels[last]), tested]
     count = len(classes) or 1 + max(int(labels.max()) for _, labels in pairs)
     outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
@@ -70,8 +77,3 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
     train, validation, test = (Images(*pair) for pair in pairs)
     called = tuple(classes) or tuple(map(str, range(count)))
     return Dataset(name, called, train, validation, test, pad, flip)
-
-
-def is_own(name: str) -> bool:
-    """Whether a data set is not one of ours, but of a function that somebody brought."""
-    return name in DATASETS and DATASETS[name] is not OURS.get(name)

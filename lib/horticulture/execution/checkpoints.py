@@ -89,7 +89,7 @@ class RollingCheckpoint:
 
 
 class RoundCheckpoints:
-    """States kept for good, by round, so that any round between two of them can be replayed."""
+    """States that stay, by round, so that any round between two of them can be replayed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

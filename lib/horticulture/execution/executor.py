@@ -9,13 +9,13 @@ import torch
 from horticulture import files, runs
 from horticulture.errors import check_choice
 from horticulture.execution import interruption
-from horticulture.execution.loading import WEIGHTS
+from horticulture.execution.loading import WEIGHTS_FILE
 from horticulture.execution.tasks import KINDS, Report, RunContext
 from horticulture.runs import Run
 from horticulture.training import hardware
 
 # What a result vouches for, where it is there.
-FILES = (WEIGHTS, runs.ANSWERS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
+FILES = (WEIGHTS_FILE, runs.ANSWERS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
 
 
 def execute(
@@ -31,21 +31,21 @@ def execute(
     goes on with as many as it began with.
 
     A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
-    for the other. Interrupted, it puts down what it did between two steps. Raises FloatingPointError when a
+    for the other. Interrupted, it saves a checkpoint between two steps. Raises FloatingPointError when a
     loss is not finite; what was finished before stays.
     """
-    found = load_if_complete(run, outputs)
-    if found is not None:
-        return found
+    result = load_if_complete(run, outputs)
+    if result is not None:
+        return result
     check_choice(run.kind, KINDS, "kind of run")
     if run.start is not None:
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
     hardware.precision(run.recipe["precision"], where)  # refuses what would only be imitated
     with files.locked(_lock(run, outputs), lambda: report(0.0, "another process is making it")):
-        found = _load_or_quarantine(run, outputs)  # another process may have made it while we waited
-        if found is not None:
-            return found
+        result = _load_or_quarantine(run, outputs)  # another process may have made it while we waited
+        if result is not None:
+            return result
         try:
             return _make(run, outputs, where, report, threads)
         except files.CorruptFileError as error:  # what an earlier process left: begin again
@@ -96,14 +96,14 @@ def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads
     """Do the work of a run, and write its result. Under the run's lock."""
     folder = runs.folder(run, outputs)
     files.make_folder(folder)
-    for left in (*folder.glob("*.tmp"), *folder.glob("share.json")):  # the latter by earlier versions
+    for left in folder.glob("*.tmp"):  # by a process that was killed
         left.unlink()
-    with interruption.deferred() as asked:
-        context = RunContext(run, outputs, device, report, asked)
+    with interruption.deferred() as signals:
+        context = RunContext(run, outputs, device, report, signals)
         with hardware.threads(context.threads or threads):
             metrics = KINDS[run.kind](context)
             metrics["seconds"] = context.elapsed()
-            found = runs.write_result(run, outputs, metrics, hardware.environment_info(device), FILES)
+            result = runs.write_result(run, outputs, metrics, hardware.environment_info(device), FILES)
         context.keeper.clear()
         context.rows.clear()
-    return found
+    return result

@@ -7,7 +7,7 @@ import torch
 from horticulture import networks, runs
 from horticulture.execution.loading import initial_network, load, network_at
 from horticulture.networks import Network
-from horticulture.pruning import saliency, surgery, unstructured
+from horticulture.pruning import criteria, surgery, unstructured
 from horticulture.runs import Run
 
 OTHER = 1_000_003  # added to a seed for an initialisation that has nothing to do with the first
@@ -39,7 +39,7 @@ def starting_network(
                 surgery.keep_channels(group, sorted(drawn.tolist()))
         case "fresh":
             network = networks.build(run.architecture, fresh)
-    if saliency.CRITERIA[pruned.recipe["criterion"]].granularity != "weight":
+    if criteria.CRITERIA[pruned.recipe["criterion"]].granularity != "weight":
         return network, None
     masks = unstructured.current_masks(network_at(pruned, outputs, round_, device))
     if run.recipe["weights"] == "fresh":

@@ -1,4 +1,4 @@
-"""Stopping between two steps, so that the work can be put down first."""
+"""Stopping between two steps, so that the work can be saved first."""
 
 import signal
 import threading
@@ -16,13 +16,13 @@ class Interruption:
     """A signal to stop that waits until somebody calls `heed`."""
 
     def __init__(self) -> None:
-        self.asked = 0  # the number of the signal that came
+        self.pending = 0  # the number of the signal that came; 0: none did
 
     def heed(self) -> None:
         """Raise KeyboardInterrupt (or SystemExit, if the process is to end) if a signal came."""
-        if self.asked:
-            asked, self.asked = self.asked, 0
-            raise KeyboardInterrupt if asked == signal.SIGINT else SystemExit(128 + asked)
+        if self.pending:
+            number, self.pending = self.pending, 0
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
 @contextmanager
@@ -35,9 +35,9 @@ def deferred() -> Iterator[Interruption]:
     interruption = Interruption()
 
     def ask(number: int, _: FrameType | None) -> None:
-        if interruption.asked and number == signal.SIGINT:
+        if interruption.pending and number == signal.SIGINT:
             interruption.heed()
-        interruption.asked = number
+        interruption.pending = number
 
     with _handled(DEFERRED, ask):
         yield interruption
@@ -46,7 +46,7 @@ def deferred() -> Iterator[Interruption]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Have a signal that would end this process raise KeyboardInterrupt, as Ctrl-C does: all is put down."""
+    """Have a signal that would end this process raise KeyboardInterrupt, as Ctrl-C does: all is saved."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

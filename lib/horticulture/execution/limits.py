@@ -1,10 +1,12 @@
-"""How much of this machine a process may use."""
+"""How many processors, and how much memory, this process may use."""
 
 import contextlib
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them is there if there may be a GPU
 
 
 def processors(root: Path = Path("/")) -> int:
@@ -18,11 +20,16 @@ def processors(root: Path = Path("/")) -> int:
 
 def memory(root: Path = Path("/")) -> int:
     """How many bytes of memory this process may have: those of the machine, or the limit of its container."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for group in _groups(root):
         with contextlib.suppress(OSError, ValueError):  # no limit that could be read
-            found.append(int((group / "memory.max").read_text()))
-    return min(found)
+            limits.append(int((group / "memory.max").read_text()))
+    return min(limits)
+
+
+def may_have_gpu() -> bool:
+    """Whether this machine may have one that torch can use: the driver is looked for, without torch."""
+    return os.name == "nt" or any(map(os.path.exists, GPUS))
 
 
 def _limits(root: Path) -> Iterator[float]:

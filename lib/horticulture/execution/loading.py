@@ -2,10 +2,10 @@
 
 import hashlib
 import warnings
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,13 +16,11 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints
 from horticulture.networks import Network
-from horticulture.pruning import PruningRecipe, saliency
+from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
-from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, hardware, penalties
+from horticulture.training import Checkpoint, Recipe, evaluation, hardware, penalties
 
-WEIGHTS = "weights.safetensors"
-
-R = TypeVar("R", bound=Recipe)
+WEIGHTS_FILE = "weights.safetensors"
 
 
 @lru_cache(maxsize=2)
@@ -48,21 +46,6 @@ def images_of(run: Run, device: str) -> data.Dataset:
     return dataset(name, run.data.get("images", 0), device, size)
 
 
-def recipe_as(kind: type[R], run: Run) -> R:
-    """The recipe of that kind in a run's description, without what else stands there."""
-    return kind(**{field.name: run.recipe[field.name] for field in fields(kind)})  # type: ignore[arg-type]
-
-
-def training_recipe(run: Run) -> TrainingRecipe:
-    """The recipe in a training run's description."""
-    return recipe_as(TrainingRecipe, run)
-
-
-def pruning_recipe(run: Run) -> PruningRecipe:
-    """The recipe in a pruning run's description."""
-    return recipe_as(PruningRecipe, run)
-
-
 def evaluate(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:
     """Error in percent on one part of the data, validation or test, with the statistics of its norms."""
     dtype = evaluation.PRECISIONS[precision]
@@ -71,7 +54,7 @@ def evaluate(network: Network, images: data.Dataset, part: str, precision: str =
 
 def save(network: Network, folder: Path) -> None:
     """Write the weights: they are whole or not there."""
-    files.write(folder / WEIGHTS, safetensors.save(checkpoints.separate(network.state_dict())))
+    files.write(folder / WEIGHTS_FILE, safetensors.save(checkpoints.separate(network.state_dict())))
 
 
 def load(run: Run, outputs: Path) -> Network:
@@ -81,7 +64,7 @@ def load(run: Run, outputs: Path) -> Network:
     if run.kind == "prune":
         shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
     network = networks.build(shape)
-    network.load_state_dict(safetensors.load_file(runs.folder(run, outputs) / WEIGHTS))
+    network.load_state_dict(safetensors.load_file(runs.folder(run, outputs) / WEIGHTS_FILE))
     return network
 
 
@@ -148,17 +131,17 @@ def set_norm_statistics(network: Network, images: data.Dataset, recipe: Recipe) 
 def resume_pruner(
     run: Run, outputs: Path, images: data.Dataset, state: Checkpoint | None, **more: Any
 ) -> pruning.Pruner:
-    """A pruning from its beginning, or from where it was put down. more: for `pruning.Pruner`."""
+    """A pruning run from its beginning, or from a saved state. more: for `pruning.Pruner`."""
     assert run.start is not None
     if state:
         network = networks.build(run.architecture.with_widths(tuple(state.numbers["widths"])))
     else:
         network = load(run.start, outputs)
     precomputed = None
-    if saliency.CRITERIA[run.recipe["criterion"]].precomputed:
+    if criteria.CRITERIA[run.recipe["criterion"]].precomputed:
         factors = runs.metrics(run.start, outputs)["factors"]
         precomputed = penalties.scores_from_factors(run.architecture, run.start.recipe["penalty"], factors)
-    recipe = pruning_recipe(run)
+    recipe = PruningRecipe.from_json(run.recipe)
     return pruning.Pruner(network, images, recipe, run.seed, state=state, precomputed=precomputed, **more)
 
 

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-PATIENCE = 10.0  # one step of a large network on a busy machine
+GRACE = 10.0  # seconds to save the work in: one step of a large network on a busy machine
 messages: queue.SimpleQueue[Any] = queue.SimpleQueue()  # what workers `send`, in order
 _to_parent: Connection | None = None  # in a worker
 
@@ -56,11 +56,11 @@ class _Workers:
         return future
 
     def stop(self) -> None:
-        """End the processes: they have `PATIENCE` seconds, all together, to put down what they are at."""
+        """End the processes: they have `GRACE` seconds, all together, to save what they are at."""
         for process in self.processes:
             process.terminate()
             self._tasks.put(None)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + GRACE
         for process in self.processes:
             process.join(timeout=max(0.0, end - time.monotonic()))
             process.kill()

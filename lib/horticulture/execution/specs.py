@@ -9,7 +9,7 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, check_feasible, criteria
 from horticulture.runs import Run, code
-from horticulture.training import OUR_SCHEDULES, SCHEDULES, Recipe, TrainingRecipe
+from horticulture.training import BUILT_IN_SCHEDULES, SCHEDULES, Recipe, TrainingRecipe
 
 WEIGHTS = (
     "kept",  # those that the pruning left: fine-tuning
@@ -20,14 +20,19 @@ WEIGHTS = (
 )
 
 
-def source(name: str, images: int = 0, image_size: int = 0) -> dict:
-    """What a run's description says of its data: where it is, what it is, and how much of it is used."""
-    from horticulture.execution.loading import dataset
+def source(name: str, images: int = 0, image_size: int = 0, digest: str | None = None) -> dict:
+    """What a run's description says of its data: where it is, what it is, and how much of it is used.
 
-    whole = dataset(name, image_size=image_size)
-    digest = whole.digest
-    if data.is_own(name):  # other processes do without its code
-        name = data.keep(whole)
+    digest: of the whole data set, if it is known; otherwise the data are read for it. Data of somebody's own
+    are kept, for other processes do without its code.
+    """
+    if digest is None:
+        from horticulture.execution.loading import dataset
+
+        whole = dataset(name, image_size=image_size)
+        digest = whole.digest
+        if data.is_own(name):
+            name = data.keep(whole)
     return {"name": name, "images": images, "image_size": image_size, "digest": digest}
 
 
@@ -49,8 +54,8 @@ def train(
         raise InputError(f"a network of the family {shape.family} has no blocks to penalise: use groups")
     shape.check_norms(recipe.penalty)
     described = {**recipe.to_json(), **_code(recipe)}
-    if selections is not None and (given := [list(channels) for channels in selections]) != _even(shape):
-        described["selections"] = given
+    if selections is not None and list(map(list, selections)) != shape.even_selections:
+        described["selections"] = list(map(list, selections))
     return Run("train", shape, described, source, seed)
 
 
@@ -66,18 +71,12 @@ def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, 
     return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, source, seed)
 
 
-def _even(shape: Architecture) -> list[list[int]]:
-    """What each group selects without being described: see `networks.layers.ChannelSelection`."""
-    groups = zip(shape.widths, shape.selects, strict=True)
-    return [[c * most // width for c in range(width)] if most is not None else [] for width, most in groups]
-
-
 def _code(recipe: TrainingRecipe) -> dict:
-    schedule = code.extra(recipe.schedule, SCHEDULES, OUR_SCHEDULES)
-    penalties = sys.modules.get("horticulture.training.penalties")  # if it is not loaded, all are ours
-    penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.OURS) if penalties else {}
-    found = "".join(part["code"] for part in (schedule, penalty) if part)
-    return {"code": found} if found else {}
+    schedule = code.extra(recipe.schedule, SCHEDULES, BUILT_IN_SCHEDULES)
+    penalties = sys.modules.get("horticulture.training.penalties")  # if it is not loaded, all are built in
+    penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}
+    digits = "".join(part["code"] for part in (schedule, penalty) if part)
+    return {"code": digits} if digits else {}
 
 
 def prune(start: Run, recipe: PruningRecipe) -> Run:
@@ -86,7 +85,7 @@ def prune(start: Run, recipe: PruningRecipe) -> Run:
     needed = criteria.CRITERIA[recipe.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
         raise InputError(f"{recipe.criterion} needs a network trained with the penalty {needed}")
-    described = {**recipe.to_json(), **code.extra(recipe.criterion, criteria.CRITERIA, criteria.OURS)}
+    described = {**recipe.to_json(), **code.extra(recipe.criterion, criteria.CRITERIA, criteria.BUILT_IN)}
     return Run("prune", start.architecture, described, start.data, start.seed, start)
 
 
@@ -103,7 +102,7 @@ def finetune(
 
 
 def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5) -> Run:
-    """The description of sharing, training and writing short the weights of a sparse network."""
+    """The description of compressing a sparse network: weights shared, trained and Huffman-coded."""
     if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
         raise InputError(f"bits must be 1 to 16, not {bits!r} and {index_bits!r}")
     described = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
@@ -112,29 +111,29 @@ def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5)
 
 @dataclass(frozen=True)
 class OracleConfig(Recipe):
-    """How criteria are compared with the truth: what the loss on validation images does without a channel."""
+    """How criteria are compared with the truth: the rise of the validation loss without a channel."""
 
     criteria: tuple[str, ...]
     channels: int = 64  # sampled, from all groups alike
-    steps: int = 8  # of listening, by those criteria that listen
+    steps: int = 8  # of training, over which criteria that need gradients collect them
     batch_size: int = 128
-    images: int = 0  # on which the loss is measured, held out from training (0: all that there are)
+    images: int = 0  # validation images on which the loss is measured (0: all)
     precision: str = "float32"
     norms: str = "estimated"  # as in a `training.TrainingRecipe`
     norm_images: int = 512
 
     def __post_init__(self) -> None:
         for name in self.criteria:
-            found = criteria.CRITERIA[check_choice(name, criteria.CRITERIA, "criterion")]
-            if found.granularity != "channel" or found.precomputed:
+            criterion = criteria.CRITERIA[check_choice(name, criteria.CRITERIA, "criterion")]
+            if criterion.granularity != "channel" or criterion.precomputed:
                 raise InputError(f"{name} does not score single channels")
-        self.check("channels", "steps", "batch_size")
+        self.check_fields("channels", "steps", "batch_size")
 
 
 def compare_criteria(base: Run, config: OracleConfig) -> Run:
     """The description of comparing criteria with the truth, on what another run trained."""
     described = {**config.to_json(), "criteria": list(config.criteria)}
-    codes = {name: code.extra(name, criteria.CRITERIA, criteria.OURS) for name in config.criteria}
-    if not_ours := {name: extra["code"] for name, extra in codes.items() if extra}:
-        described["codes"] = not_ours
+    codes = {name: code.extra(name, criteria.CRITERIA, criteria.BUILT_IN) for name in config.criteria}
+    if added := {name: extra["code"] for name, extra in codes.items() if extra}:
+        described["codes"] = added
     return Run("judge", base.architecture, described, base.data, base.seed, base)

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,19 +17,27 @@ from horticulture.execution.initialization import starting_network
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
-from horticulture.pruning import Pruner, PruningRound, compression, oracle, saliency, unstructured
+from horticulture.pruning import (
+    Pruner,
+    PruningRecipe,
+    PruningRound,
+    compression,
+    criteria,
+    oracle,
+    unstructured,
+)
 from horticulture.runs import Run
-from horticulture.training import Checkpoint, Recipe, evaluation, penalties
+from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = 16  # states of a pruning run, about, that stay for good: from one to the next any round is replayed
+KEPT = 16  # states of a pruning run, about, that are kept: rounds between two of them can be replayed
 
 Report = Callable[[float, str], None]  # the fraction that is done, and what is known now
 
 
 @dataclass
 class RunContext:
-    """What executing a run needs at hand: its folder, its data, its clock, and where it is put down."""
+    """What executing a run needs: its folder, its data, its clock, and its checkpoints."""
 
     run: Run
     outputs: Path
@@ -54,13 +63,13 @@ class RunContext:
         return state
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
-        """Put down the work now and then, and at once if somebody asks to stop."""
+        """Save a checkpoint now and then, and at once if somebody asks to stop."""
 
-        def put_down() -> Checkpoint:
+        def state_now() -> Checkpoint:
             self.rows.sync()  # first: a checkpoint says how many rows there are
             return self.stamp(state())
 
-        self.keeper.maybe_save(put_down, now=self.interruption.asked != 0)
+        self.keeper.maybe_save(state_now, now=self.interruption.pending != 0)
         self.interruption.heed()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
@@ -91,7 +100,7 @@ class RunContext:
 
 def _train(context: RunContext) -> dict:
     """Train from scratch, with the penalty that the recipe names."""
-    run, recipe = context.run, loading.training_recipe(context.run)
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     generator = loading.init_generator(run.architecture, run.seed)
     network = loading.initial_network(run, run.seed, generator).to_device(context.device)
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
@@ -105,7 +114,7 @@ def _train(context: RunContext) -> dict:
 
 def _given(context: RunContext) -> dict:
     """Measure a network whose weights somebody brought; what its training took is not known."""
-    run, recipe = context.run, loading.training_recipe(context.run)
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     file = run.recipe["file"]
     if pretrained.digest(file) != run.recipe["file_digest"]:
         raise InputError(f"{file} has changed since {run} was described")
@@ -119,7 +128,7 @@ def _given(context: RunContext) -> dict:
 
 def _finetune(context: RunContext) -> dict:
     """Train on from a round of a pruning run, with one or another kind of weights."""
-    run, recipe = context.run, loading.training_recipe(context.run)
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     network, mask = starting_network(run, context.outputs, str(context.device))
     if recipe.epochs:
         generator = torch.Generator().manual_seed(run.seed)
@@ -134,8 +143,8 @@ def _finetune(context: RunContext) -> dict:
 
 
 def _compress(context: RunContext) -> dict:
-    """Deep Compression's second and third stage: shared weights, trained so, then encoded in few bytes."""
-    run, recipe = context.run, loading.training_recipe(context.run)
+    """Deep Compression's second and third stage: weights are shared, trained further, and Huffman-coded."""
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     network = loading.load(context.start, context.outputs)
     masks = unstructured.current_masks(network)
     shared = compression.share_weights(network, masks, run.recipe["bits"])
@@ -154,7 +163,7 @@ def _compress(context: RunContext) -> dict:
 
 def _fit(context: RunContext, network: Network, generator: torch.Generator, callback: StepCallback) -> dict:
     """Train by the run's recipe under a callback, an epoch's row at a time; returns what it cost."""
-    run, recipe, state = context.run, loading.training_recipe(context.run), context.resume()
+    run, recipe, state = context.run, TrainingRecipe.from_json(context.run.recipe), context.resume()
     error = ""
 
     def report() -> None:
@@ -179,7 +188,7 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
 
 
 def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) -> dict:
-    """Keep the network as it is evaluated, with what it got wrong; returns its errors."""
+    """Save the network as it is evaluated, and which images it got wrong; returns its errors in percent."""
     loading.save(network, context.folder)
     images = context.dataset
     val, test = (
@@ -191,7 +200,7 @@ def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) ->
 
 def _prune(context: RunContext) -> dict:
     """Prune round after round; what is left is evaluated."""
-    recipe = loading.pruning_recipe(context.run)
+    recipe = PruningRecipe.from_json(context.run.recipe)
     pruner = loading.resume_pruner(context.run, context.outputs, context.dataset, context.resume())
     _record_rounds(context, pruner)
     context.rows.to_csv(context.folder / "removals.csv")
@@ -203,7 +212,7 @@ def _prune(context: RunContext) -> dict:
 
 
 def _record_rounds(context: RunContext, pruner: Pruner) -> None:
-    """All rounds that are left: a row for everything that is removed, and a state for good now and then."""
+    """All rounds that are left: a row for every removal, and now and then a state that is kept."""
     recipe = pruner.recipe
     kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
     rows = context.rows.truncate_to_round(pruner.round)
@@ -244,31 +253,32 @@ def _rows(round_: PruningRound) -> list[dict]:
 
 
 def _compare_criteria(context: RunContext) -> dict:
-    """The true change of the loss without each of some channels, beside what every criterion says."""
-    run, config = context.run, loading.recipe_as(OracleConfig, context.run)
+    """The true rise of the loss without each of some channels, beside every criterion's score of it."""
+    run, config, state = context.run, OracleConfig.from_json(context.run.recipe), context.resume()
     network = loading.load(context.start, context.outputs).to_device(context.device)
     scores = oracle.score_channels(
         network, context.dataset, config.criteria, config.steps, config.batch_size, run.seed, config.dtype
     )
     channels = oracle.sample_channels(network, config.channels, run.seed)
-    rows: list[dict] = []
-    context.report(0.0, f"{len(channels)} channels are left out, one at a time")
+    done = state.numbers["channels"] if state else 0
+    context.rows.truncate(done)
+    context.report(done / len(channels), f"{len(channels)} channels are left out, one at a time")
     increases = oracle.loss_increases(
         network,
         context.dataset,
-        channels,
+        channels[done:],
         config.dtype,
         norm_images=config.images_for_norms,
         images=config.images,
     )
-    for number, (group, channel) in enumerate(channels, 1):
-        said = {name: float(each[group][channel]) for name, each in scores.items()}
-        rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **said})
+    for number, (group, channel) in enumerate(channels[done:], done + 1):
+        by_criterion = {name: float(each[group][channel]) for name, each in scores.items()}
+        context.rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **by_criterion})
         context.report(number / len(channels), f"channel {number} of {len(channels)} left out")
-        context.interruption.heed()
-    frame = pd.DataFrame(rows)
+        context.on_step(partial(Checkpoint, {}, {"channels": number}))
+    frame = pd.DataFrame(context.rows.rows())
     files.write_csv(context.folder / "judged.csv", frame)
-    scopes = {name: saliency.CRITERIA[name].scope for name in config.criteria}
+    scopes = {name: criteria.CRITERIA[name].scope for name in config.criteria}
     truth, groups = frame["rise"].tolist(), frame["group"].tolist()
     halves = frame["first"].tolist(), frame["second"].tolist()
     return {

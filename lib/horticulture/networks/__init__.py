@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from horticulture.architecture import Architecture, is_own
-from horticulture.architecture import named as named_here
+from horticulture.architecture import Architecture, is_own, named as named_here
 from horticulture.errors import InputError
 from horticulture.networks import own
 from horticulture.networks.densenet import DenseNet

@@ -1,4 +1,4 @@
-"""Deep Compression (Han, Mao and Dally, 2016): few distinct weights in a layer, trained so, written short.
+"""Deep Compression (Han, Mao and Dally, 2016): a few distinct weights a layer, trained, then Huffman-coded.
 
 Three stages: prune (`unstructured`), share weights, Huffman coding. A convolution becomes a codebook and a
 number for every weight; norms and classifier stay what they are. `encode` and `decode` turn a network into
@@ -168,9 +168,9 @@ def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray
     zeros = np.diff(places, prepend=-1) - 1
     own = np.cumsum(zeros // span + 1) - 1  # the entries that are no fillers
     entries = int(own[-1]) + 1 if len(own) else 0
-    gaps, found = np.full(entries, span - 1), np.zeros(entries, dtype=np.int64)
-    gaps[own], found[own] = zeros % span, codes[places]
-    return gaps, found
+    gaps, symbols = np.full(entries, span - 1), np.zeros(entries, dtype=np.int64)
+    gaps[own], symbols[own] = zeros % span, codes[places]
+    return gaps, symbols
 
 
 def _coded(symbols: np.ndarray, alphabet: int) -> list[bytes]:
@@ -200,11 +200,11 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
         codebook = shared[name].codebook.to(weight.device)
         if not torch.equal(weight, codebook[codes].to(weight.dtype)):
             raise InputError(f"{name} has other weights than its codebook: use WeightSharingCallback")
-        gaps, found = relative(codes.flatten().cpu().numpy(), index_bits)
+        gaps, symbols = relative(codes.flatten().cpu().numpy(), index_bits)
         centroids = codebook[1:].cpu().numpy().astype("<f4")
-        coded = [centroids.tobytes(), *_coded(gaps, 2**index_bits), *_coded(found, len(codebook))]
+        coded = [centroids.tobytes(), *_coded(gaps, 2**index_bits), *_coded(symbols, len(codebook))]
         layer = {"name": name, "shape": list(weight.shape), "centroids": len(centroids)}
-        layer |= {"entries": len(found), "fillers": int((found == 0).sum())}
+        layer |= {"entries": len(symbols), "fillers": int((symbols == 0).sum())}
         layers.append({**layer, "bytes": [len(part) for part in coded]})
         parts += coded
     for name, tensor in network.state_dict().items():
@@ -225,26 +225,26 @@ def decode(data: bytes, network: nn.Module) -> None:
     Raises InputError, and leaves the network alone, if the data are damaged or of another architecture.
     """
     header, body = read_header(data)
-    found = {}
+    arrays = {}
     for layer in header["layers"]:
         centroids, *coded = (body.read(length) for length in layer["bytes"])
         gaps, codes = _uncoded(coded[:2], layer["entries"]), _uncoded(coded[2:], layer["entries"])
         codebook = np.concatenate([np.zeros(1, dtype=np.float32), np.frombuffer(centroids, dtype="<f4")])
         flat = np.zeros(math.prod(layer["shape"]), dtype=np.float32)
         flat[np.cumsum(gaps + 1) - 1] = codebook[codes]
-        found[layer["name"]] = flat.reshape(layer["shape"])
+        arrays[layer["name"]] = flat.reshape(layer["shape"])
     for tensor in header["rest"]:
         dtype = np.dtype(tensor["dtype"])
         raw = np.frombuffer(body.read(dtype.itemsize * math.prod(tensor["shape"])), dtype)
-        found[tensor["name"]] = raw.reshape(tensor["shape"])
+        arrays[tensor["name"]] = raw.reshape(tensor["shape"])
     own = network.state_dict()
-    if odd := sorted(own.keys() ^ found.keys()):
+    if odd := sorted(own.keys() ^ arrays.keys()):
         raise InputError(f"these data are of another architecture: {odd[0]} is only in one of the two")
-    for name, array in found.items():
+    for name, array in arrays.items():
         if array.shape != own[name].shape:
             shape = tuple(own[name].shape)
             raise InputError(f"{name} is {array.shape} in these data and {shape} in the network")
-    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in found.items()})
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
 
 
 def read_header(data: bytes) -> tuple[dict, io.BytesIO]:
@@ -270,11 +270,11 @@ def sizes(data: bytes) -> dict[str, int]:
     """
     header, _ = read_header(data)
     rest = sum(np.dtype(each["dtype"]).itemsize * math.prod(each["shape"]) for each in header["rest"])
-    found = {"dense": rest, "pruned": rest, "shared": rest}
+    stages = {"dense": rest, "pruned": rest, "shared": rest}
     for layer in header["layers"]:
         width = (layer["centroids"] + bool(layer["fillers"]) - 1).bit_length() if layer["entries"] else 0
-        found["dense"] += 4 * math.prod(layer["shape"])
+        stages["dense"] += 4 * math.prod(layer["shape"])
         pruned, shared = (layer["entries"] * (bits + header["index_bits"]) for bits in (32, width))
-        found["pruned"] += -(-pruned // 8)
-        found["shared"] += -(-shared // 8) + 4 * layer["centroids"]
-    return {**found, "huffman": len(data)}
+        stages["pruned"] += -(-pruned // 8)
+        stages["shared"] += -(-shared // 8) + 4 * layer["centroids"]
+    return {**stages, "huffman": len(data)}

@@ -60,7 +60,7 @@ class Criterion:
     `penalties.scores_from_factors`).
     With none of these the score is random.
 
-    `scope` says which scores may be compared if a plan does not: those of the whole network (`global`) or
+    `scope` says which scores may be compared if a recipe does not: those of the whole network (`global`) or
     only those of one group (`layer`), so that every group loses the same share.
     """
 
@@ -107,7 +107,7 @@ CRITERIA: dict[str, Criterion] = {
     ),
     "magnitude": Criterion("size of a single weight: unstructured", granularity="weight"),
 }
-OURS = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it
+BUILT_IN = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it
 
 
 # --- criteria of one's own -------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
     if function is None:
         return lambda decorated: criterion(decorated, name=name, **more)
     name = name or function.__name__
-    if name in OURS:
+    if name in BUILT_IN:
         raise InputError(f"there is a criterion {name!r} already: call yours otherwise")
     kinds = {1: "from_weights", 2: "from_gradients"}
     count = len(inspect.signature(function).parameters)
@@ -150,4 +150,4 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
 
 def own() -> dict[str, Criterion]:
     """The criteria that are not the library's, by name."""
-    return {name: one for name, one in CRITERIA.items() if OURS.get(name) is not one}
+    return {name: one for name, one in CRITERIA.items() if BUILT_IN.get(name) is not one}

@@ -13,16 +13,16 @@ def lengths(counts: np.ndarray) -> np.ndarray:
     counts: (symbols,), how often each occurs. Equal counts are merged smallest symbol first, so that the
     same counts give the same code everywhere.
     """
-    found = np.zeros(len(counts), dtype=np.uint8)
+    bits = np.zeros(len(counts), dtype=np.uint8)
     heap = [(int(counts[symbol]), symbol, [symbol]) for symbol in np.flatnonzero(counts).tolist()]
     if len(heap) == 1:
-        found[heap[0][1]] = 1
+        bits[heap[0][1]] = 1
     heapq.heapify(heap)
     while len(heap) > 1:
         (few, first, left), (more, second, right) = heapq.heappop(heap), heapq.heappop(heap)
-        found[left + right] += 1
+        bits[left + right] += 1
         heapq.heappush(heap, (few + more, min(first, second), left + right))
-    return found
+    return bits
 
 
 def codes(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -32,12 +32,12 @@ def codes(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
-    found, code, before = [], 0, 0
+    values, code, before = [], 0, 0
     for length in lengths[order].tolist():
         code <<= length - before
-        found.append(code)
+        values.append(code)
         code, before = code + 1, length
-    return order, np.array(found, dtype=np.int64)
+    return order, np.array(values, dtype=np.int64)
 
 
 def pack(symbols: np.ndarray, lengths: np.ndarray) -> bytes:

@@ -47,11 +47,11 @@ def loss_increases(
 ) -> Iterator[LossIncrease]:
     """By how much the loss rises when each channel alone is silenced; the network is left as it was.
 
-    Silenced: whatever reads it is deaf to it, as if it had been cut out (for the last channel of a group see
-    `surgery`). The norms' running statistics belong to the network with that channel, so with and without it
-    they are estimated anew from the first `norm_images` training images (0: they stay as they are). The loss
-    is measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented. Of
-    these every other source belongs to the second half, with all its images. Raises InputError for another
+    Silenced: the weights that read it are zero, as if it had been cut out (for the last channel of a group
+    see `surgery`). The norms' running statistics belong to the network with that channel, so with and without
+    it they are estimated anew from the first `norm_images` training images (0: they stay as they are). The
+    loss is measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented.
+    Of these every other source belongs to the second half, with all its images. Raises InputError for another
     part, or for fewer than two sources.
     """
     halves = _halves(dataset, part, images)
@@ -77,13 +77,13 @@ def loss_increases(
 
 
 def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
-    found: Images = getattr(dataset, check_choice(part, ["validation", "train"], "part"))
-    some = found.first(images)
+    every: Images = getattr(dataset, check_choice(part, ["validation", "train"], "part"))
+    some = every.first(images)
     order: dict[int, int] = {}  # of the sources, as they come
     places = [order.setdefault(source, len(order)) for source in some.sources.tolist()]
     if len(order) < 2:
         raise InputError(
-            f"two halves need images of two sources at least: images={images} of {len(found)} in {part}"
+            f"two halves need images of two sources at least: images={images} of {len(every)} in {part}"
         )
     odd = torch.tensor(places, device=some.labels.device) % 2 == 1
     first, second = (Images(some.pixels[h], some.labels[h], some.sources[h]) for h in (~odd, odd))
@@ -101,14 +101,14 @@ def agreement(
     ranked: too few channels, or all with the same rise.
     """
     where = np.zeros(len(groups), dtype=int) if scope == "global" else np.asarray(groups)
-    found: list[float] = []
+    correlations: list[float] = []
     weights: list[int] = []
     for group in np.unique(where):
         here = where == group
         if here.sum() >= LEAST and len(np.unique(np.asarray(rises)[here])) > 1:
-            found.append(_spearman(np.asarray(scores)[here], np.asarray(rises)[here]))
+            correlations.append(_spearman(np.asarray(scores)[here], np.asarray(rises)[here]))
             weights.append(int(here.sum()))
-    return float(np.average(found, weights=weights)) if found else float("nan")
+    return float(np.average(correlations, weights=weights)) if correlations else float("nan")
 
 
 def chance(groups: Sequence[int], scope: str = "global", draws: int = 300) -> float:

@@ -100,12 +100,12 @@ class Pruner(training.Resumable):
     """A pruning run under way. Iterate over it: the network is pruned in place, a `PruningRound` a round.
 
     A round is a removal and the fine-tuning steps that follow; their activations and gradients decide
-    the next removal. Round 0 is the fine-tuning before the first. Like a `training.Trainer` it can be put
-    down with `state_dict` and taken up again by a pruner that is given that `state`, and a network of the
-    widths that it had then. `whole`: the architecture before anything was removed. precomputed: the scores of
-    a criterion that takes them from a training run. recorded: what each round removed, where an earlier
-    pruning run is replayed: the same is removed, whatever the last bits of the saliencies, and nothing is
-    measured. Raises InputError before any work if there are fewer channels than rounds.
+    the next removal. Round 0 is the fine-tuning before the first. Like a `training.Trainer` it can be
+    interrupted: a pruner that is given its `state_dict` as `state`, and a network of the widths that it had
+    then, goes on to the same bits. `whole`: the architecture before anything was removed. precomputed: the
+    scores of a criterion that takes them from a training run. recorded: what each round removed, where an
+    earlier pruning run is replayed: the same is removed, whatever the last bits of the saliencies, and
+    nothing is measured. Raises InputError before any work if there are fewer channels than rounds.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Pruner(training.Resumable):
         return training.Checkpoint(tensors, numbers)
 
     def load_state_dict(self, state: training.Checkpoint) -> None:
-        """Go on where another pruning run was put down, with a network of the widths that it had then."""
+        """Go on where another pruning run was interrupted, with a network of the widths that it had then."""
         super().load_state_dict(state)
         tensors, numbers = state
         accumulated = training.with_prefix("heard.", tensors)

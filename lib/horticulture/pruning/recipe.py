@@ -43,7 +43,7 @@ class PruningRecipe(Recipe):
     def __post_init__(self) -> None:
         criterion = CRITERIA[check_choice(self.criterion, CRITERIA, "criterion")]
         object.__setattr__(self, "scope", self.scope or criterion.scope)
-        self.check("rounds", "steps", "lr", "batch_size", "evaluate_every")
+        self.check_fields("rounds", "steps", "lr", "batch_size", "evaluate_every")
         check_choice(self.measure, [*MEASURES, ZEROS], "measure")
         check_choice(self.scope, [*SCOPES, *PRESETS], "scope")
         for name in ("ratio", "floor"):
@@ -114,7 +114,8 @@ def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
         check_choice(recipe.scope, SCOPES, "scope of single weights")
     elif recipe.one_at_a_time():
         if recipe.rounds > removable:
-            raise InputError(f"rounds={recipe.rounds}, but the network has {removable} channels to remove")
+            there = f"{removable} channels to remove{f' with floor={recipe.floor:g}' if recipe.floor else ''}"
+            raise InputError(f"rounds={recipe.rounds}, but the network has {there}")
     elif recipe.scope in PRESETS:
         preset_quotas(recipe.scope, whole)
     elif recipe.measure == "channels":

@@ -11,31 +11,7 @@ from torch import Tensor
 
 from horticulture.errors import InputError, check_choice
 from horticulture.networks import Group, Network
-from horticulture.pruning.criteria import (
-    CRITERIA,
-    OURS,
-    Criterion,
-    criterion_label,
-    fisher_of,
-    l1,
-    per_layer,
-    taylor_of,
-)
-
-__all__ = [
-    "CRITERIA",
-    "OURS",
-    "Criterion",
-    "SaliencyProbe",
-    "contributions",
-    "criterion_label",
-    "fisher",
-    "fisher_of",
-    "l1",
-    "per_layer",
-    "taylor",
-    "taylor_of",
-]
+from horticulture.pruning.criteria import CRITERIA, fisher_of, taylor_of
 
 
 def fisher(activation: Tensor, gradient: Tensor) -> Tensor:
@@ -84,7 +60,7 @@ def _as_images(tensor: Tensor, dim: int) -> Tensor:
 class SaliencyProbe:
     """Collects activations and gradients of a network's groups in ordinary training steps; scores channels.
 
-    Use it as a context; `scores()` gives one tensor a group and starts collecting afresh.
+    Use it as a context; `scores()` gives one tensor a group and begins to collect anew.
     precomputed: the scores, for a criterion that takes them from a training run. Raises InputError if they
     are missing.
     """
@@ -192,8 +168,8 @@ class SaliencyProbe:
             return
         for number in [number for number, _ in listeners] if listeners else list(self._step):
             if number in self._step:
-                found, total = score(*self._step.pop(number)), self._sums[number]
-                self._sums[number] = found if total is None else total + found
+                scores, total = score(*self._step.pop(number)), self._sums[number]
+                self._sums[number] = scores if total is None else total + scores
                 self.steps[number] += 1
 
     @torch.no_grad()

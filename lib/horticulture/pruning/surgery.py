@@ -64,7 +64,7 @@ def keep_channels(group: Group, channels: list[int], optimizer: torch.optim.Opti
 
 @torch.no_grad()
 def silence_channel(network: Network, group: int, channel: int) -> None:
-    """Make everything that reads a channel deaf to it: the network computes what it would without it."""
+    """Zero all weights that read a channel: the network computes what it would without it."""
     for weight, places in network.groups[group].read_weights(channel):
         weight[:, places] = 0
 

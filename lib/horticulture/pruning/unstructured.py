@@ -35,15 +35,15 @@ def match_weights(network: nn.Module, masks: dict[str, Tensor]) -> list[tuple[st
 
     Raises InputError if a name or a shape is not the network's.
     """
-    found = weights(network)
-    if odd := sorted(found.keys() ^ masks.keys()):
+    prunable = weights(network)
+    if odd := sorted(prunable.keys() ^ masks.keys()):
         raise InputError(f"these are not of this network: {odd[0]} is only in one of the two")
-    for name, weight in found.items():
+    for name, weight in prunable.items():
         if masks[name].shape != weight.shape:
             raise InputError(
                 f"{name} is {tuple(weight.shape)} in the network, not {tuple(masks[name].shape)}"
             )
-    return [(name, weight, masks[name].to(weight.device)) for name, weight in found.items()]
+    return [(name, weight, masks[name].to(weight.device)) for name, weight in prunable.items()]
 
 
 @torch.no_grad()
@@ -61,8 +61,8 @@ def magnitude_masks(
     check_choice(scope, SCOPES, "scope")
     if not 0 <= fraction < 1:
         raise InputError(f"fraction must be at least 0 and below 1, not {fraction!r}")
-    found = weights(network)
-    sizes = {name: weight.abs().flatten() for name, weight in found.items()}
+    prunable = weights(network)
+    sizes = {name: weight.abs().flatten() for name, weight in prunable.items()}
     if before is not None:
         for name, _, mask in match_weights(network, before):
             sizes[name][~mask.flatten()] = -1  # smaller than any: goes first again
@@ -70,8 +70,8 @@ def magnitude_masks(
         kept = [_largest(size, fraction, name) for name, size in sizes.items()]
     else:
         whole = _largest(torch.cat(list(sizes.values())), fraction, "the network")
-        kept = list(whole.split([weight.numel() for weight in found.values()]))
-    return {name: mask.reshape(found[name].shape) for name, mask in zip(found, kept, strict=True)}
+        kept = list(whole.split([weight.numel() for weight in prunable.values()]))
+    return {name: mask.reshape(prunable[name].shape) for name, mask in zip(prunable, kept, strict=True)}
 
 
 def _largest(sizes: Tensor, fraction: float, where: str) -> Tensor:
@@ -130,9 +130,9 @@ def reinitialize(
     Surviving weights are drawn from N(0, 2 / n) with n = survivors of the layer / its input channels:
     the variance is that of a whole layer with as many weights. All else as a new network has it.
     """
-    found = match_weights(network, masks)
+    matched = match_weights(network, masks)
     network.initialise(generator)
-    for _, weight, mask in found:
+    for _, weight, mask in matched:
         # In our families they are N(0, 2 / (k k outputs)) now; k k outputs = all weights / input channels.
         weight.mul_(math.sqrt(weight.numel() / max(int(mask.sum()), 1))).masked_fill_(~mask, 0)
 

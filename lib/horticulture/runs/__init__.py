@@ -7,7 +7,7 @@ a laptop without it can collect and draw.
 """
 
 from horticulture.runs.answers import ANSWERS, Answers, answers, answers_of, write_answers
-from horticulture.runs.curves import CurvePoint, read_curves, record_curves
+from horticulture.runs.curves import CurvePoint, forget_curves, read_curves, record_curves
 from horticulture.runs.removals import (
     REMOVAL_COLUMNS,
     architecture_at,
@@ -40,40 +40,3 @@ from horticulture.runs.run import (
     verified_result,
     write_result,
 )
-
-__all__ = [
-    "ANSWERS",
-    "AS_IT_IS",
-    "GIVEN",
-    "REMOVAL_COLUMNS",
-    "RESULT_COLUMNS",
-    "TYPES",
-    "VERSION",
-    "Answers",
-    "CurvePoint",
-    "Run",
-    "answers",
-    "answers_of",
-    "architecture_at",
-    "architectures",
-    "collect",
-    "collect_removals",
-    "finished",
-    "folder",
-    "metrics",
-    "nearest_round",
-    "outputs_folder",
-    "quarantine",
-    "read_curves",
-    "record_curves",
-    "remaining_channels",
-    "removals",
-    "removed_by_round",
-    "result",
-    "unverified",
-    "verified_result",
-    "write_answers",
-    "write_architectures",
-    "write_result",
-    "write_tables",
-]

@@ -1,6 +1,6 @@
 """What a function does, in twelve digits: so that one which somebody has edited makes a run of its own.
 
-A criterion of ours is known by its name, and changes only with `runs.VERSION`. One that was put into a table
+A built-in criterion is known by its name, and changes only with `runs.VERSION`. One that was put into a table
 from a notebook may have another body under the same name a minute later.
 """
 

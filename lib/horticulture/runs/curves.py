@@ -9,6 +9,7 @@ from typing import NamedTuple
 from horticulture.files import CorruptFileError, read_json, write_json
 from horticulture.runs.run import Run
 
+INDEX = "index"  # which files there are, so that one which is gone is missed; earlier versions wrote none
 # What pruning runs by several criteria need not share.
 OWN = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
 # Budgets that tune for as many epochs as the study says.
@@ -18,9 +19,9 @@ TUNED = ("fine-tuned", "lr-rewound", "random-channels", "sparse-fine-tuned", "sp
 class CurvePoint(NamedTuple):
     """A network's place in a study: on which curve, found by which criterion, after which round.
 
-    `before` is what it cost to find the architecture, in MACs: none for a simple family. `ratio`: the share
-    that the pruning took away, if it was asked for. `longer`: how many times the study's epochs and steps
-    everything about it was trained. `whole_macs`: what the whole network's training took at that length.
+    `before` is what it cost to find the architecture, in MACs: none for a simple family. `ratio`: the
+    fraction that pruning removed, if a study asks for one. `longer`: the factor on the study's epochs and
+    steps with which all of it was trained. `whole_macs`: what the whole network's training took with it.
     """
 
     curve: str
@@ -45,44 +46,61 @@ class CurvePoint(NamedTuple):
 
 
 def read_curves(study: str | Path) -> list[CurvePoint]:
-    """Every point of every curve of a study. Raises CorruptFileError if a file of them is damaged."""
+    """Every point of every curve of a study. Raises CorruptFileError if a file of them is damaged or gone."""
     return list(chain.from_iterable(map(_read, curve_files(study))))
 
 
 def curve_files(study: str | Path) -> list[Path]:
-    """The files that say which runs make a study's curves."""
-    return sorted((Path(study) / "curves").glob("*.json"))
+    """The files that say which runs make a study's curves. Raises CorruptFileError if one is gone."""
+    there = _files(Path(study))
+    if gone := _listed(Path(study)) - {path.name for path in there}:
+        raise CorruptFileError(Path(study) / "curves" / min(gone))
+    return there
 
 
-def record_curves(study: Path, points: Iterable[CurvePoint]) -> None:
-    """Say which runs make a study's curves; what was said of the same curve and criterion is replaced.
+def _files(study: Path) -> list[Path]:
+    return sorted((study / "curves").glob("*.json"))
+
+
+def _listed(study: Path) -> set[str]:
+    """The names in the index."""
+    index = study / "curves" / INDEX
+    return set(read_json(index)["files"]) if index.exists() else set()
+
+
+def forget_curves(study: Path) -> None:
+    """Remove a study's curves; its runs stay."""
+    for path in (study / "curves" / INDEX, *_files(study)):
+        path.unlink(missing_ok=True)
+
+
+def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
+    """Write down which runs make a study's curves; others of the same curve and criterion are replaced.
 
     Rounds of a pruning run that were measured by runs of their own stand beside it. Where a pruning run is no
     longer among its criterion's, all that this criterion found with that seed is removed from the curves: the
     measured rounds, what was trained on or anew, and the families that follow, at every length.
+    Returns a sentence for everything that a person should know of curves that now stand side by side.
     """
     points, files = list(points), dict(_intact_files(study))
     there = list(chain(*files.values()))
     replaced = _replaced(points, there)
+    removed = [one for one in there if _found_by(one, replaced)]
     left = {path: [one for one in its if not _found_by(one, replaced)] for path, its in files.items()}
     new: dict[Path, list[CurvePoint]] = {}
     for point in points:
         new.setdefault(study / "curves" / point.file_name, []).append(point)
     beside = {path.stem: its for path, its in left.items() if path not in new}
-    for remark in (
-        _pruned_otherwise(points, there),
-        _removed([one for one in there if _found_by(one, replaced)], replaced),
-        _tuned_otherwise(points, beside),
-    ):
-        if remark:
-            print(f"{study.name} has {remark}")
+    remarks = chain(
+        _pruned_otherwise(points, there), _removed(removed, replaced), _tuned_otherwise(points, beside)
+    )
     changed = {path: its for path, its in left.items() if len(its) < len(files[path])}
-    for path, its in {**changed, **new}.items():
-        _write(path, its)
+    _write({**changed, **new}, study)
+    return [f"{study.name} has {remark}" for remark in remarks]
 
 
 def _intact_files(study: Path) -> Iterator[tuple[Path, list[CurvePoint]]]:
-    for path in curve_files(study):
+    for path in _files(study):
         with suppress(CorruptFileError):  # it is written anew
             yield path, _read(path)
 
@@ -96,10 +114,18 @@ def _read(path: Path) -> list[CurvePoint]:
         raise CorruptFileError(path) from error
 
 
-def _write(path: Path, points: list[CurvePoint]) -> None:
-    if points:
-        write_json(path, {"points": [{**one._asdict(), "run": one.run.to_json()} for one in points]})
-    else:
+def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
+    """Write what has changed, and remove what has no points any more."""
+    listed = {path.name for path in _files(study)}
+    with suppress(CorruptFileError):
+        listed |= _listed(study)
+    for path, points in changed.items():
+        if points:
+            write_json(path, {"points": [{**one._asdict(), "run": one.run.to_json()} for one in points]})
+            listed.add(path.name)
+    empty = [path for path, points in changed.items() if not points]
+    write_json(study / "curves" / INDEX, {"files": sorted(listed - {path.name for path in empty})})
+    for path in empty:
         path.unlink()
 
 
@@ -136,22 +162,21 @@ def _pruning_of(run: Run | None) -> Run | None:
     return run
 
 
-# --- remarks: what a person should know of curves that stand side by side now -----------------------------
+# --- remarks ---------------------------------------------------------------------------------------------
 
 
-def _removed(points: list[CurvePoint], prunings: set[tuple[str, int]]) -> str:
+def _removed(points: list[CurvePoint], prunings: set[tuple[str, int]]) -> Iterator[str]:
     """That points are no longer on the curves, because the pruning runs that found them are not."""
     curves = sorted({one.curve for one in points if one.run.kind != "prune"})
     criteria = sorted({criterion for criterion, _ in prunings})
-    if not curves:
-        return ""
-    return (
-        f"other pruning runs by {', '.join(criteria)} now: what the earlier ones found goes from its curves "
-        f"({', '.join(curves)}), its runs stay"
-    )
+    if curves:
+        yield (
+            f"other pruning runs by {', '.join(criteria)} now: what the earlier ones found goes from its "
+            f"curves ({', '.join(curves)}), its runs stay"
+        )
 
 
-def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> str:
+def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iterator[str]:
     """That pruning runs by other criteria, which stay, cannot be compared with these."""
 
     def recipe(one: CurvePoint) -> str:
@@ -161,22 +186,15 @@ def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> str:
     now = _prunings(points)
     criteria, lengths = {one.criterion for one in now}, {one.longer for one in now}
     recipes = {recipe(one) for one in now}
-    others = sorted(
-        {
-            one.criterion
-            for one in _prunings(there)
-            if one.criterion not in criteria and one.longer in lengths and recipe(one) not in recipes
-        }
-    )
-    if not others:
-        return ""
-    return (
-        f"pruning runs by {', '.join(others)} that were made by another recipe than these: prune by all "
-        "criteria alike, or give these a study of their own"
-    )
+    beside = [one for one in _prunings(there) if one.criterion not in criteria and one.longer in lengths]
+    if others := sorted({one.criterion for one in beside if recipe(one) not in recipes}):
+        yield (
+            f"pruning runs by {', '.join(others)} that were made by another recipe than these: prune by all "
+            "criteria alike, or give these a study of their own"
+        )
 
 
-def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> str:
+def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> Iterator[str]:
     """That curves which stay were tuned for other epochs than these: a table would compare the tuning."""
 
     def tuning(points: Iterable[CurvePoint]) -> set[tuple[float, int]]:
@@ -184,12 +202,8 @@ def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint
 
     now = tuning(points)
     lengths = {longer for longer, _ in now}
-    others = sorted(
-        curve for curve, its in beside.items() if any(one in lengths for one, _ in tuning(its) - now)
-    )
-    if not others:
-        return ""
-    return (
-        f"{', '.join(others)}, tuned for other epochs than these: ask for all budgets at once, or give these "
-        "a study of their own"
-    )
+    if others := sorted(c for c, its in beside.items() if lengths & {one for one, _ in tuning(its) - now}):
+        yield (
+            f"{', '.join(others)}, tuned for other epochs than these: ask for all budgets at once, or give "
+            "these a study of their own"
+        )

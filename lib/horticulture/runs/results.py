@@ -12,7 +12,7 @@ import pandas as pd
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, is_sealed, read_json, write, write_json
-from horticulture.runs.curves import CurvePoint, curve_files, read_curves
+from horticulture.runs.curves import INDEX, CurvePoint, curve_files, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals
 from horticulture.runs.run import RESULT, Run, folder, result
 
@@ -149,7 +149,9 @@ def write_architectures(study: Path, results: pd.DataFrame) -> None:
 
 
 def unverified(study: str | Path) -> list[Path]:
-    """The files behind a study's results that earlier versions wrote without a digest: they are believed.
+    """The files behind a study's results of which no digest is there: they are believed.
+
+    Earlier versions wrote none, and SHA256SUMS can be lost.
 
     Raises CorruptFileError if a table is not what SHA256SUMS says. Weights are not looked at.
     """
@@ -158,8 +160,11 @@ def unverified(study: str | Path) -> list[Path]:
     for table in tables:
         _content(table)
     runs = {point.run.key: folder(point.run, study.parent) / RESULT for point in read_curves(study)}
-    records = [path for path in (*curve_files(study), *runs.values()) if path.exists()]
-    return [path for path in records if not is_sealed(path)] + ([] if (study / SUMS).exists() else tables)
+    curves = curve_files(study)
+    records = [path for path in (*curves, *runs.values()) if path.exists()]
+    lists = {study / "curves" / INDEX: curves, study / SUMS: tables}
+    unlisted = [path for one, its in lists.items() if not one.exists() for path in its]
+    return list(dict.fromkeys([*(path for path in records if not is_sealed(path)), *unlisted]))
 
 
 def _content(table: Path) -> bytes:

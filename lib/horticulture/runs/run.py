@@ -16,10 +16,10 @@ from horticulture.files import CorruptFileError
 
 RESULT = "run.json"
 
-# Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and plans
-# what a share is of, so every description says more than it did.
+# Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and what
+# a ratio is a fraction of, so every description says more than it did.
 # 3: networks are evaluated with norm statistics of their own, ties are spread, Taylor follows the paper; the
-# precision, the scope and the code of what is not ours stand in the description.
+# precision, the scope and the code of what is not built in stand in the description.
 VERSION = 3
 
 
@@ -94,7 +94,7 @@ def folder(run: Run, outputs: Path) -> Path:
 
 
 def result(run: Run, outputs: Path) -> dict | None:
-    """What a finished run found, or None. Raises CorruptFileError if the file is there but damaged."""
+    """The result of a run, None if it is not finished. Raises CorruptFileError if its file is damaged."""
     content = _result(folder(run, outputs))
     if content is not None and content.get("key", run.key) != run.key:
         raise CorruptFileError(folder(run, outputs) / RESULT)
@@ -102,7 +102,7 @@ def result(run: Run, outputs: Path) -> dict | None:
 
 
 def finished(run: Run, outputs: Path) -> dict:
-    """What a run found. Raises InputError if it is not finished."""
+    """The result of a run. Raises InputError if it is not finished."""
     content = result(run, outputs)
     if content is None:
         raise InputError(f"{run} is not finished: run the study again")
@@ -120,7 +120,7 @@ def _result(where: Path) -> dict | None:
 
 
 def metrics(run: Run, outputs: Path) -> dict:
-    """What a finished run measured. Raises InputError if it is not finished."""
+    """What a run measured, as its result has it. Raises InputError if it is not finished."""
     return finished(run, outputs)["metrics"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from horticulture import runs
 from horticulture.errors import InputError
-from horticulture.execution import parallel
+from horticulture.execution import cluster
 from horticulture.files import CorruptFileError, write_json
 from horticulture.study.config import StudyConfig
 from horticulture.study.study_files import read_study_json
@@ -25,11 +25,11 @@ LATER = {"residual_sets": False, "pretrained": ""}  # what a study has that was 
 
 
 def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
-    """The parameters of a notebook as the protocol of its study, whose base they keep, or begin.
+    """Fix the base of a study by a notebook's parameters, or hold these against it; returns the config.
 
-    parameters: of all names that the notebook declares; other names do not matter. first: the notebook that
-    trains the base. It may change it, and the study's curves go then: they were of another. Others raise
-    InputError, naming what differs.
+    parameters: all that the notebook declares; other names do not matter. first: whether it is the notebook
+    that trains the base, and so may change it; the study's curves are then removed, for they belong to the
+    base before. Raises InputError for any other notebook with another base, naming what differs.
     """
     folder = runs.outputs_folder(parameters["outputs"]) / parameters["study"]
     try:
@@ -49,11 +49,11 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
         wanted, place = parameters["precision"], (parameters["device"], parameters["cluster"])
         fixed = {name: parameters[name] for name in BASE} | {"precision": _precision(wanted, *place)}
         write_json(folder / "study.json", {**read_study_json(folder), "base": fixed})
-    check(parameters, folder)
+    check_base(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 
 
-def check(parameters: Mapping[str, Any], folder: Path) -> None:
+def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
     """Raise InputError if a study was begun with another base, naming what differs and the remedy."""
     if differences := _differences(base_of(folder), parameters):
         raise InputError(
@@ -72,9 +72,8 @@ def base_of(folder: Path) -> dict[str, Any] | None:
 
 
 def forget(folder: Path) -> None:
-    """A study's curves and its base; its runs stay."""
-    for path in (folder / "curves").glob("*.json"):
-        path.unlink()
+    """Remove a study's curves and its base; its runs stay."""
+    runs.forget_curves(folder)
     content = read_study_json(folder)
     if content.pop("base", None) is not None:
         write_json(folder / "study.json", content)
@@ -88,7 +87,7 @@ def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any])
 
 
 def _precision(wanted: str, device: str, address: str) -> str:
-    """The precision of a whole study: what the machine that computes does natively, of `auto`."""
+    """The precision of a whole study: `auto` becomes what the machine that computes does natively."""
     if address:
-        return parallel.precision(wanted, device, address)
+        return cluster.precision(wanted, device, address)
     return hardware.precision(wanted, hardware.resolve_device(device))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from horticulture import architecture
+from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
 from horticulture.execution import limits
 from horticulture.pruning.criteria import CRITERIA
@@ -88,9 +89,17 @@ def network(name: str, value: Any) -> None:
         )
 
 
+def data_set(name: str, value: Any) -> None:
+    """The name of a data set; whether a folder is there is seen later."""
+    datasets.check_name(own_code.known(name, value))
+
+
 def criteria(name: str, value: Any) -> None:
     """Names of criteria, with commas between."""
-    each(one_of(CRITERIA, "criterion"), 1)(name, own_code.names(name, own_code.known(name, value)))
+    names = own_code.names(name, own_code.known(name, value))
+    if "" in names:
+        raise InputError(f"{name} must be a name, or several with a comma between two of them, not {value!r}")
+    each(one_of(CRITERIA, "criterion"), 1)(name, names)
 
 
 def strengths(name: str, value: Any) -> None:
@@ -102,8 +111,9 @@ def strengths(name: str, value: Any) -> None:
 
 
 def device(name: str, value: Any) -> None:
-    """Where something was ever tried."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", str(value)):
+    """Where something was ever tried, and may be here; whether a GPU answers is seen later."""
+    known = re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value)
+    if not known or (value.startswith("cuda") and not limits.may_have_gpu()):
         raise InputError(f"no device {value!r} here: choose from auto, cpu, cuda and cuda:NUMBER")
 
 
@@ -131,7 +141,7 @@ BOUNDS: dict[str, Bound] = {
     "workers": whole(0, 256),
     "cluster": optional(within("the address of a Dask scheduler, such as tcp://host:8786", is_address), ""),
     # 01
-    "data": text,
+    "data": data_set,
     "images": optional(whole(2), 0),
     "image_size": whole(0, 10_000),
     "network": network,
@@ -172,7 +182,7 @@ BOUNDS: dict[str, Bound] = {
     "curves": each(one_of((*scaling.PRUNING_FREE, *scaling.FROM_PRUNING), "curve")),
     "copycat_size": share,
     "guide_network": optional(network, ""),
-    "guide_data": text,
+    "guide_data": optional(data_set, ""),
     # 05
     "latency_batch_sizes": each(whole(1, 100_000)),
     "latency_seconds": number("above 0 and at most 3,600", lambda x: 0 < x <= 3600),
@@ -184,4 +194,9 @@ def check(parameters: Mapping[str, Any]) -> None:
     """Refuse a value that no study can have. Raises InputError, naming the parameter."""
     for name, value in parameters.items():
         if name in BOUNDS:
-            BOUNDS[name](name, value)
+            try:
+                BOUNDS[name](name, value)
+            except InputError as error:
+                raise InputError(str(error) if name in str(error) else f"{name}: {error}") from error
+    if parameters.get("guide_data") and not parameters.get("guide_network"):
+        raise InputError("guide_data is where guide_network is pruned: say guide_network too, or neither")

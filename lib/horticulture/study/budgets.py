@@ -81,7 +81,7 @@ def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Fine-tuned, then its weights shared, trained so, and written short: Deep Compression."""
+    """Fine-tuned, then its weights shared, trained further and Huffman-coded: Deep Compression."""
     return execution.compress(
         fine_tuned(config, pruned), config.finetuning_recipe(config.finetune_lr, "constant"), config.bits
     )
@@ -90,7 +90,7 @@ def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
     "fine-tuned": fine_tuned,
     "lr-rewound": lr_rewound,
-    "pruned-scratch": scratch_e,
+    "pruned-scratch": scratch_e,  # Scratch-E of Liu et al. (2019)
     "scratch-b": scratch_b,
     "scratch-b-all": scratch_b_all,
     "weights-rewound": weights_rewound,

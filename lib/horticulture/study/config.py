@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from horticulture import architecture, execution, runs
 from horticulture.architecture import Architecture
 from horticulture.data import Outline, catalog
-from horticulture.errors import InputError, check_choice
+from horticulture.errors import InputError
 from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import own_code
@@ -114,7 +114,7 @@ class StudyConfig:
 
     @property
     def recipe(self) -> TrainingRecipe:
-        """Of every training from scratch."""
+        """The recipe of every training from scratch."""
         return self._recipe(self.epochs, self.lr, self.schedule)
 
     @property
@@ -157,7 +157,7 @@ class StudyConfig:
         if self.pretrained:
             return execution.given(self.whole, self.pretrained, self.recipe, self.source, seed)
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
-        if penalty != "none" and not (isinstance(strength, int | float) and strength > 0):
+        if penalty != "none" and not strength > 0:
             raise InputError(
                 f"strengths must say how strong the penalty {penalty} is, above 0: {self.strengths}"
             )
@@ -165,9 +165,7 @@ class StudyConfig:
         return execution.train(self.whole, recipe, self.source, seed)
 
     def finetuning_recipe(self, lr: float, schedule: str) -> TrainingRecipe:
-        """The recipe of training on after pruning. Raises InputError for less than one epoch."""
-        if self.finetune_epochs < 1:
-            raise InputError(f"finetune_epochs must be positive, not {self.finetune_epochs!r}")
+        """The recipe of training on after pruning."""
         return self._recipe(self.finetune_epochs, lr, schedule)
 
     def _recipe(self, epochs: int, lr: float, schedule: str) -> TrainingRecipe:
@@ -198,7 +196,7 @@ class StudyConfig:
         )
         return [execution.compare_criteria(base, oracle) for base in self.baselines if self.oracle_criteria]
 
-    # --- taking it apart ---------------------------------------------------------------------------------
+    # --- pruning it --------------------------------------------------------------------------------------
 
     def criterion_label(self, criterion: str) -> str:
         """The name of a criterion in the results: with the scope, where that is not the criterion's own."""
@@ -207,12 +205,12 @@ class StudyConfig:
     def _scope(self, criterion: str) -> str:
         """The study's scope, if this criterion can have it: presets are of channels, blocks have none."""
         scopes = {"weight": selection.SCOPES, "block": ()}
-        unit = criteria.CRITERIA[_criterion(criterion)].granularity
+        unit = criteria.CRITERIA[criterion].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 
     def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
-        """How one of the criteria takes the network apart."""
-        unit = criteria.CRITERIA[_criterion(criterion)].granularity
+        """The recipe of pruning by one of the criteria."""
+        unit = criteria.CRITERIA[criterion].granularity
         return PruningRecipe(
             rounds=self.rounds,
             criterion=criterion,
@@ -231,7 +229,7 @@ class StudyConfig:
         """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
         jobs = []
         for name in self.criteria:
-            penalty = criteria.CRITERIA[_criterion(name)].penalty
+            penalty = criteria.CRITERIA[name].penalty
             for longer in self.base_epoch_factors:
                 own = self.trained_longer(longer)
                 for ratio in self.ratios or [0.0]:
@@ -265,7 +263,7 @@ class StudyConfig:
 
     @property
     def guide(self) -> StudyConfig | None:
-        """The same protocol on the network and the data that the transferred profile comes from."""
+        """The same study of the network and the data that the transferred profile comes from."""
         if not self.guide_network:
             return None
         network, data = self.guide_network, self.guide_data or self.data
@@ -277,44 +275,3 @@ class StudyConfig:
     def guide_jobs(self) -> list[PruningJob]:
         """The pruning runs whose profiles are carried over to this network."""
         return self.guide.pruning_jobs if self.guide else []
-
-    def check(self) -> None:
-        """Refuse, before anything runs, what the data and the network do not allow. Raises InputError."""
-        there = self.outline.images
-        if self.batch_size > there:
-            raise InputError(f"batch_size is {self.batch_size:,}, and there are {there:,} training images")
-        for job in self.pruning_jobs:  # describing them checks them
-            execution.compress(job.base, self.finetuning_recipe(self.finetune_lr, "constant"), self.bits)
-        if self.guide:
-            self.guide.check()
-
-
-def _criterion(name: str) -> str:
-    return check_choice(name, criteria.CRITERIA, "criterion")
-
-
-# --- what there is to look at ----------------------------------------------------------------------------
-
-MOMENTS = 24  # of a pruning run that goes channel by channel
-
-
-def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
-    """What each way of pruning channels left in the end: one architecture a seed, by label."""
-    shapes: dict[str, list[Architecture]] = {}
-    for job in config.pruning_jobs:
-        if not job.sparse:
-            shape = pruned_network(job, job.run.recipe["rounds"], outputs).architecture
-            shapes.setdefault(job.label, []).append(shape)
-    return shapes
-
-
-def snapshots(config: StudyConfig, outputs: Path) -> dict[str, Architecture]:
-    """The first seed's networks in the order in which they shrink, by label: some rounds of each pruning."""
-    shown = {"whole": config.whole}
-    for job in config.pruning_jobs:
-        if job.run.seed == config.seeds[0] and not job.sparse:
-            removed, rounds = runs.removals(job.run, outputs), job.run.recipe["rounds"]
-            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds][1:]):
-                label = f"{job.label}, round {round_}" if rounds > 1 else job.label
-                shown[label] = runs.architecture_at(job.run, removed, round_)
-    return shown

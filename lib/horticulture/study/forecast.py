@@ -1,9 +1,6 @@
-"""What a study will take: its rounds, its runs, hours and disk, said before anything is trained."""
+"""What a study will take: its runs, hours and disk, estimated before anything is trained."""
 
-import contextlib
-import io
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,16 +9,16 @@ import torch
 from horticulture import execution, networks, runs, training
 from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
-from horticulture.execution import limits
+from horticulture.execution import limits, tasks
 from horticulture.progress import clock
 from horticulture.runs import Run
-from horticulture.study import budgets, scaling
+from horticulture.study import scaling
 from horticulture.study.config import StudyConfig
+from horticulture.study.inventory import runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
-STEPS = 6  # that are timed, of each of two networks
-KEPT = 17  # states of a pruning run that are kept, at most
+TIMED = 6  # steps that are timed, of each of two networks
 FORWARD = 1 / 3  # what a forward pass takes of a step
 
 
@@ -29,8 +26,8 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
     """Lines for a person: the runs of each study by step, those that are there, the hours and the disk.
 
     studies: the parameters by name. A run that several of them ask for is counted in the first. A few steps
-    of training are timed for it. Shapes that a pruning run has still to find are taken to be uniformly
-    narrower ones. Nothing is written.
+    of training are timed; where a pruning run is not finished, uniformly narrower networks stand in for those
+    that it will leave. Nothing is written.
     """
     lines, counted = [], set[str]()
     total, size = 0.0, 0.0
@@ -44,13 +41,13 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
 
 
 def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> tuple[float, float, list[str]]:
-    """The seconds, the bytes and the lines of one study. counted: the keys of runs that stay out of it."""
+    """The seconds, bytes and lines of one study. counted: the keys of runs that another study counts."""
     device = hardware.resolve_device(parameters["device"])
     workers = parameters["workers"] or (limits.processors() if device.type == "cpu" else 1)
     config = StudyConfig.of({**parameters, "precision": hardware.precision(parameters["precision"], device)})
     pace = Pace.measured(config, str(device), max(1, limits.processors() // workers))
     lines, total, size = [f"{'':<20} {'runs':>5} {'there':>6} {'time':>8}"], 0.0, 0.0
-    for what, wanted in steps(config, outputs).items():
+    for what, wanted in runs_by_purpose(config, outputs, _stand_ins, _stand_in_family).items():
         missing = [run for run in wanted if runs.result(run, outputs) is None]
         todo = [run for run in missing if run.key not in counted]
         counted |= {run.key for run in todo}
@@ -63,39 +60,8 @@ def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> t
     return total, size, [*lines, f"{sums}; notebooks and figures come on top"]
 
 
-def steps(config: StudyConfig, outputs: Path) -> dict[str, list[Run]]:
-    """The runs of a study, each once, by what they are for."""
-    jobs = [*config.pruning_jobs, *config.guide_jobs]
-    pruned = [
-        network
-        for job in config.pruning_jobs
-        for network in (
-            config.networks_of(job, outputs) if _finished([job], outputs) else _stand_ins(config, job)
-        )
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
-        retrained = [point.run for point in budgets.budget_points(config, pruned)]
-    wanted = {
-        "the whole network": [*(p.run for p in config.whole_points), *(job.base for job in jobs)],
-        "criteria compared": config.comparisons,
-        "pruning": [job.run for job in jobs],
-        "pruned shapes": retrained,
-        "families": [run for curve in config.curves for run in _family(config, curve, outputs)],
-    }
-    return {what: list({run.key: run for run in asked}.values()) for what, asked in wanted.items()}
-
-
-def _finished(jobs: list[PruningJob], outputs: Path) -> bool:
-    return all(runs.result(job.run, outputs) is not None for job in jobs)
-
-
-def _family(config: StudyConfig, curve: str, outputs: Path) -> list[Run]:
-    """The runs of one curve; of seeds whose pruning is not finished, approximations."""
-    followed = config.guide_jobs if curve == "transferred" else config.pruning_jobs
-    if curve in scaling.PRUNING_FREE or _finished(followed, outputs):
-        return [point.run for point in scaling.family_points(replace(config, curves=[curve]), outputs)]
-    if len(config.seeds) > 1:
-        return [run for n in config.seeds for run in _family(replace(config, seeds=[n]), curve, outputs)]
+def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
+    """Approximations of the runs of a curve that follows a pruning run, for a study of one seed."""
     first = 1 + len(config.criteria) * list(scaling.FROM_PRUNING).index(curve)
     seeds = [config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))]  # runs of their own
     shapes = [_narrower(config.whole, size) for size in config.sizes]
@@ -161,7 +127,7 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
     network = networks.build(shape).to_device(images.train.labels.device).train()
     under_way = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     taken = []
-    for _ in range(STEPS):
+    for _ in range(TIMED):
         begun = time.perf_counter()
         loss = training.step(network, under_way.optimizer, *next(under_way.batches), config.recipe.dtype)
         loss.item()  # wait for it
@@ -173,5 +139,5 @@ def _bytes(run: Run) -> float:
     """What a run leaves on disk, about."""
     if run.kind == "judge":
         return 20_000
-    states = min(KEPT, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
+    states = min(tasks.KEPT + 1, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
     return run.architecture.params * 4 * (1 + 2 * states) + 20_000

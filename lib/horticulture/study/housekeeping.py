@@ -2,17 +2,21 @@
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from horticulture import files, runs
+from horticulture import execution, files, runs
 from horticulture.errors import InputError
 from horticulture.runs import Run
-from horticulture.study import forecast, parameters, study_files
+from horticulture.study import parameters, study_files
 from horticulture.study.config import StudyConfig
+from horticulture.study.inventory import runs_by_purpose
 
 RECENT = 3600.0  # seconds: what has changed since may be of a study that is under way
+
+Digests = Mapping[tuple[str, int], str]  # of data sets, by name and image size
 
 
 class Unused(NamedTuple):
@@ -31,15 +35,16 @@ def unused(outputs: Path) -> list[Unused]:
     start from; criteria that were compared on a network stay as long as that. Raises InputError if a study
     cannot be read, for then nobody knows what it needs.
     """
+    folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
+    there = {path: _read_run(path) for path in folders}
+    digests = _recorded_digests(filter(None, there.values()))
     needed: set[str] = set()
     for path in sorted(outputs.glob("*/study.json")):
-        needed |= _needed(path.parent, outputs)
+        needed |= _needed(path.parent, outputs, digests)
     for path in outputs.glob("*/curves"):  # of a study without a file
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
-    folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
     left = []
-    for path in folders:
-        run = _read_run(path)
+    for path, run in there.items():
         if path.name in needed or (run and run.kind == "judge" and run.start and run.start.key in needed):
             continue
         inside = [file.stat() for file in path.rglob("*") if file.is_file()]
@@ -56,7 +61,28 @@ def remove(folders: Iterable[Unused]) -> None:
         shutil.rmtree(one.folder)
 
 
-def _needed(study: Path, outputs: Path) -> set[str]:
+@dataclass(frozen=True)
+class _Recorded(StudyConfig):
+    """A study whose data sets need not be read, nor torch loaded for it, where their digest is known."""
+
+    digests: Digests = field(default_factory=dict)
+
+    @property
+    def source(self) -> dict:  # type: ignore[override]
+        digest = self.digests.get((self.data, self.image_size))
+        return execution.source(self.data, self.images, self.image_size, digest)
+
+
+def _recorded_digests(recorded: Iterable[Run]) -> Digests:
+    """What runs say of their data, where all of them say the same."""
+    known: dict[tuple[str, int], set[str]] = {}
+    for run in recorded:
+        place = run.data["name"], run.data.get("image_size", 0)
+        known.setdefault(place, set()).add(run.data.get("digest", ""))
+    return {place: digest for place, (digest, *others) in known.items() if digest and not others}
+
+
+def _needed(study: Path, outputs: Path, digests: Digests) -> set[str]:
     """The keys of what a study refers to.
 
     Its folder states the parameters of every notebook that was begun. What belongs to later ones asks for
@@ -70,8 +96,8 @@ def _needed(study: Path, outputs: Path) -> set[str]:
             declared = parameters.declared()
             last = max(declared[name]["step"] for name in stated if name in declared)
             defaults = {name: one["default"] for name, one in declared.items() if one["step"] <= last}
-            config = StudyConfig.of({**defaults, **stated})
-            for wanted in forecast.steps(config, outputs).values():
+            config = _Recorded.of({**defaults, **stated, "digests": digests})
+            for wanted in runs_by_purpose(config, outputs).values():
                 needed |= _keys(wanted)
     except (InputError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error

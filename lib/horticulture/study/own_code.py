@@ -73,19 +73,19 @@ def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def refuse(
-    values: Mapping[str, Any], said: Container[str], allow: str, kept: Mapping[str, Any] | None = None
+    values: Mapping[str, Any], given: Container[str], allow: str, kept: Mapping[str, Any] | None = None
 ) -> None:
     """Raise InputError for code that no person named, and that is not allowed by `allow_code`.
 
-    said: the parameters whose values a person gave here. allow: what to say for the code to run. kept: what
+    given: the parameters whose values a person gave here. allow: what to say for the code to run. kept: what
     the study has kept of criteria and data sets, whose code is not needed then.
     """
     for name, one in _code(values):
-        if short(one) not in (kept or {}) and name not in said and not values.get("allow_code"):
+        if short(one) not in (kept or {}) and name not in given and not values.get("allow_code"):
             raise InputError(f"{name}={one} is code, which runs only if you say so: {allow}")
 
 
-def load(values: Mapping[str, Any], said: Container[str], kept: Mapping[str, Any]) -> None:
+def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, Any]) -> None:
     """Make the criteria that parameters name known here: from their files, else from what the study has kept.
 
     Arguments as for `refuse`, which comes before. Raises InputError for a file that has no such function.
@@ -93,7 +93,7 @@ def load(values: Mapping[str, Any], said: Container[str], kept: Mapping[str, Any
     for name in DATA:
         for one in names(name, values.get(name, "")):
             mine, about = short(one), kept.get(short(one), {})
-            if is_code(one) and (name in said or not about):
+            if is_code(one) and (name in given or not about):
                 data.dataset(user_code.function(one), name=mine)
             elif about and isinstance(data.DATASETS.get(mine), partial | None):
                 data.DATASETS[mine] = partial(_kept, mine, about)
@@ -101,7 +101,7 @@ def load(values: Mapping[str, Any], said: Container[str], kept: Mapping[str, Any
         for one in names(name, values.get(name, "")):
             mine, about = short(one), kept.get(short(one), {})
             there = not isinstance(criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None)
-            if is_code(one) and (name in said or not about):
+            if is_code(one) and (name in given or not about):
                 there = True
                 criteria.criterion(user_code.function(one), name=mine)
             if about and not there:

@@ -20,8 +20,8 @@ from horticulture.execution import leftovers
 from horticulture.progress import MIME
 
 SLICE = 0.5  # seconds after which a wait for the kernel looks again
-LONGEST = 90  # bytes of a path to a socket: systems take 104 or more
-PATIENCE = 20.0  # seconds that an interrupted kernel has to put down its work, where a step takes long
+SOCKET_PATH = 90  # bytes of a path to a socket: systems take 104 or more
+GRACE = 20.0  # seconds in which an interrupted kernel saves its work: more than its workers have
 
 
 class _Client(PapermillNotebookClient):
@@ -35,14 +35,15 @@ class _Client(PapermillNotebookClient):
     folder: Path  # for what kernel and client share
 
     def create_kernel_manager(self) -> Any:
-        """A kernel that listens to no port: its sockets are files in a folder that nobody else can enter.
+        """A kernel that takes orders through files alone, in a folder that nobody else can enter.
 
-        Where that cannot be, it listens on this machine alone, as Jupyter's kernels do.
+        Where that cannot be, it listens on this machine alone, as Jupyter's kernels do. (ipykernel has a port
+        there in any case, for what its child processes print.)
         """
         manager: Any = super().create_kernel_manager()
-        manager.shutdown_wait_time = PATIENCE
+        manager.shutdown_wait_time = GRACE
         manager.connection_file = str(self.folder / "kernel.json")
-        if zmq.has("ipc") and len(manager.connection_file.encode()) <= LONGEST:
+        if zmq.has("ipc") and len(manager.connection_file.encode()) <= SOCKET_PATH:
             manager.transport = "ipc"
         return manager
 

@@ -32,7 +32,7 @@ COMMON = ("study", "outputs", *PLACE)  # declared in every notebook; any other b
 OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH", "allow_code": "--allow-code"}
 OPTIONS_OF_FILES = {**OPTIONS, "cluster": "--cluster ADDRESS"}  # a stranger's file connects to nowhere
 ALL = "all"  # as `rounds`: until nothing more can be removed
-LONGEST = 60  # characters of a name that is made here
+MADE_NAME = 60  # characters, at most, of a name that is made here
 
 
 def notebooks() -> list[Path]:
@@ -203,8 +203,8 @@ def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
         different = changes(study, overrides).items()
         suffix = "".join(f" {key} {own_code.brief(key, value)}" for key, value in different)
         made = study.name + re.sub(r"[^\w.]+", "-", suffix).rstrip("-")
-        if len(made) > LONGEST:
-            made = f"{made[:LONGEST]}-{hashlib.sha256(suffix.encode()).hexdigest()[:6]}"
+        if len(made) > MADE_NAME:
+            made = f"{made[:MADE_NAME]}-{hashlib.sha256(suffix.encode()).hexdigest()[:6]}"
         return replace(study, name=made)
     check_name(name, "--name")
     others = {part.name for other in studies() if other != study.name for part in read(other).expand_parts()}

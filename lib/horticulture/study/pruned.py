@@ -1,21 +1,21 @@
-"""Networks that are taken apart, and those that were found on the way."""
+"""The pruning runs of a study, and the networks that they leave."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from horticulture import execution, runs
+from horticulture import runs
 from horticulture.architecture import Architecture
-from horticulture.pruning import criteria, presets
+from horticulture.pruning import PruningRecipe, presets
 from horticulture.runs import CurvePoint, Run
 
 
 class PruningJob(NamedTuple):
-    """A network that is taken apart: by which criterion (`StudyConfig.criterion_label`), and from which base.
+    """A pruning run of a study: by which criterion (`StudyConfig.criterion_label`), and from which base.
 
-    `longer`: how many times the study's epochs and steps all of it was trained. `whole_macs`: what the
-    training of its base took.
+    `longer`: the factor on the study's epochs and steps, for the base and in the pruning. `whole_macs`: the
+    forward multiply-accumulates of the base's training.
     """
 
     criterion: str
@@ -25,7 +25,7 @@ class PruningJob(NamedTuple):
     whole_macs: int
 
     def point(self, curve: str = "pruned-tuned", run: Run | None = None, **more: Any) -> CurvePoint:
-        """The place in the study of the pruning, a network for every round, or of a run that follows it."""
+        """The place in the study of the pruning run, a network a round, or of a run that follows it."""
         about: dict[str, Any] = {"ratio": self.ratio, "longer": self.longer, "whole_macs": self.whole_macs}
         return CurvePoint(curve, run or self.run, self.criterion, **about, **more)
 
@@ -36,26 +36,30 @@ class PruningJob(NamedTuple):
         return self.criterion + went + (f", trained × {self.longer:g}" if self.longer != 1 else "")
 
     @property
+    def recipe(self) -> PruningRecipe:
+        """How the network is pruned."""
+        return PruningRecipe.from_json(self.run.recipe)
+
+    @property
     def one_by_one(self) -> bool:
         """Whether a round takes one channel."""
-        return execution.pruning_recipe(self.run).one_at_a_time()
+        return self.recipe.one_at_a_time()
 
     @property
     def ratio(self) -> float | None:
         """The fraction removed: None if channels go one by one, 0 if the scores decide how many (`zeros`)."""
-        plan = execution.pruning_recipe(self.run)
-        if plan.one_at_a_time():
+        if self.one_by_one:
             return None
-        return plan.ratio or presets.preset_ratio(plan.scope, self.run.architecture)
+        return self.recipe.ratio or presets.preset_ratio(self.recipe.scope, self.run.architecture)
 
     @property
     def sparse(self) -> bool:
         """Whether single weights went, so that the shape is that of the whole network."""
-        return criteria.CRITERIA[self.run.recipe["criterion"]].granularity == "weight"
+        return self.recipe.granularity == "weight"
 
 
 class PrunedNetwork(NamedTuple):
-    """A network that a pruning run found: its shape, and what it cost in MACs to find it.
+    """A network that a pruning run left: its shape, and what pruning to there and its base cost in MACs.
 
     `selections`: where its groups select channels of a trunk, which ones each has kept.
     """
@@ -88,5 +92,8 @@ def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]
     whole = run.architecture
     if all(most is None for most in whole.selects):
         return None
-    left = zip(runs.remaining_channels(run, removed, round_), whole.widths, whole.selects, strict=True)
-    return [[c * most // width for c in kept] if most is not None else [] for kept, width, most in left]
+    remaining = runs.remaining_channels(run, removed, round_)
+    return [
+        [places[channel] for channel in kept] if places else []
+        for kept, places in zip(remaining, whole.even_selections, strict=True)
+    ]

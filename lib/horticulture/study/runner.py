@@ -21,7 +21,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
-from horticulture import files
+from horticulture import files, runs
 from horticulture.errors import NotebookError
 from horticulture.execution import interruption, leftovers
 from horticulture.study.parameters import COMMON, beginning, fill_in
@@ -57,8 +57,7 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     """
     folder, chosen, anew = outputs / study.name, *beginning(first)
     if anew:
-        for path in (folder / "curves").glob("*.json"):
-            path.unlink()
+        runs.forget_curves(folder)
     fixed = _fixed(folder / "study.json", anew)
     stated = {name: value for name, value in parameters.items() if name not in COMMON}
     files.write_json(folder / "study.json", {"study": study.name, "parameters": stated, **fixed})
@@ -145,9 +144,7 @@ class _WholeFiles(LocalHandler):
     """papermill's own way to files, but a notebook that another process reads meanwhile is whole."""
 
     def write(self, buf: str, path: str) -> None:
-        temporary = f"{path}.{os.getpid()}.tmp"
-        super().write(buf, temporary)
-        os.replace(temporary, path)
+        files.write(Path(path), buf)
 
 
 papermill_io.register("/", _WholeFiles())  # for absolute paths

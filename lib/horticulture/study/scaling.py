@@ -14,11 +14,11 @@ from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 
 
 class Template(NamedTuple):
-    """What a network is made after: what a pruning run found with one seed, and with all of them."""
+    """The pruned networks that another is modelled on: that of one seed, and those of all seeds."""
 
     mine: PrunedNetwork
     every: list[PrunedNetwork]
-    whole: Architecture  # which was taken apart
+    whole: Architecture  # before it was pruned
 
 
 def copycat(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:

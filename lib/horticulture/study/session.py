@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
-from horticulture.study import own_code, study_files
-from horticulture.study import parameters as known_parameters
+from horticulture.study import own_code, parameters as known_parameters, study_files
 from horticulture.study.parameters import COMMON
 
 if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes are started before
@@ -50,8 +49,8 @@ class Session:
     def open(cls, namespace: Mapping[str, Any]) -> Session:
         """The session of a notebook, from the variables of its kernel.
 
-        Taken are the names assigned in the parameters cell and in the one that papermill injects, as their
-        source says; other variables do not matter. Worker processes begin to load. Raises InputError, before
+        It takes the names that are assigned in the parameters cell and in the one that papermill injects;
+        other variables do not matter. Worker processes begin to load. Raises InputError, before
         anything is written, for a name or a value that cannot be, and for another base recipe than the
         study's.
         """
@@ -128,7 +127,8 @@ class Session:
         """Keep the place of finished runs in the study, for its results."""
         from horticulture import runs
 
-        runs.record_curves(self.folder, list(points))
+        for remark in runs.record_curves(self.folder, list(points)):
+            print(remark)
 
     def catch_up(self, *, pruning: bool = True) -> None:
         """Make what the notebooks before this one make, if it is not there: whole networks, pruning runs."""

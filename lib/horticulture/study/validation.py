@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from horticulture import architecture, execution
-from horticulture.architecture import profiles
+from horticulture.architecture import families, profiles
+from horticulture.data import catalog
 from horticulture.errors import InputError
 from horticulture.pruning import criteria, selection
 from horticulture.study import bounds, budgets, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
+from horticulture.study.pruned import PruningJob
 
 
 def check(*studies: dict[str, Any]) -> None:
@@ -25,6 +27,7 @@ def check(*studies: dict[str, Any]) -> None:
         _check_applicable(config)
     for config in configs:
         for read in filter(None, (config, config.guide)):
+            catalog.check_downloaded(read.data)
             execution.dataset(read.data, image_size=read.image_size)  # or one line that says why not
         if config.pretrained:
             from horticulture.execution import pretrained
@@ -53,14 +56,15 @@ def _config(parameters: dict[str, Any]) -> StudyConfig:
 
 
 def _check_applicable(config: StudyConfig) -> None:
-    """Whether the network, the data, the prunings, the budgets and the curves fit each other."""
+    """Raise InputError unless network, data, pruning runs, budgets and curves fit each other."""
     if config.residual_sets and not architecture.is_own(config.network):
-        raise InputError(f"residual_sets is for networks of your own, and {config.network} is of ours")
+        raise InputError(f"residual_sets is for networks of your own, and {config.network} is built in")
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
         given = "the whole network's weights are given, and nobody trains it longer"
         raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}, so say [1]")
-    config.check()
-    jobs = config.pruning_jobs
+    jobs = _feasible_jobs(config)
+    if config.guide:
+        _feasible_jobs(config.guide)
     for budget in config.budgets:
         if config.pretrained and budget in budgets.OF_TRAINING:
             raise InputError(
@@ -69,9 +73,13 @@ def _check_applicable(config: StudyConfig) -> None:
         if not any(budgets.applies(budget, job) for job in jobs):
             raise InputError(f"the budget {budget} applies to nothing that {config.criterion} prunes here")
     for curve in config.curves:
+        member = scaling.PRUNING_FREE.get(curve, families.copycat)  # what follows a pruning is no smaller
+        for size in config.sizes:
+            try:
+                member(config.whole, params=round(size * config.whole.params))
+            except InputError as error:
+                raise InputError(f"sizes: {size:g} is no size for the curve {curve} ({error})") from error
         if curve in scaling.PRUNING_FREE:
-            for size in config.sizes:
-                scaling.PRUNING_FREE[curve](config.whole, params=round(size * config.whole.params))
             continue
         followed = scaling.guide(config) if curve == "transferred" else config
         if not any(map(scaling.can_be_followed, followed.pruning_jobs)):
@@ -81,6 +89,14 @@ def _check_applicable(config: StudyConfig) -> None:
             )
         if curve == "transferred":
             profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
+
+
+def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
+    """The pruning runs of a study. Raises InputError for what its data or its network do not allow."""
+    there = config.outline.images
+    if config.batch_size > there:
+        raise InputError(f"batch_size is {config.batch_size:,}, and there are {there:,} training images")
+    return config.pruning_jobs  # describing them checks them
 
 
 def count_rounds(parameters: dict[str, Any]) -> None:

@@ -81,8 +81,8 @@ def estimated_norms(
 
 def norm_layers(network: nn.Module) -> list[_BatchNorm]:
     """The norms that keep statistics."""
-    found = (module for module in network.modules() if isinstance(module, _BatchNorm))
-    return [norm for norm in found if norm.track_running_stats]
+    norms = (module for module in network.modules() if isinstance(module, _BatchNorm))
+    return [norm for norm in norms if norm.track_running_stats]
 
 
 @torch.inference_mode()

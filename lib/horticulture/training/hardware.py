@@ -59,15 +59,15 @@ def environment_info(device: torch.device) -> dict:
     }
 
 
-def same_bits(found: dict, device: torch.device) -> bool:
+def same_bits(there: dict, device: torch.device) -> bool:
     """Whether this machine computes the same bits, with as many threads, as the one described.
 
     Names of processors can be shared by several kinds, so the instructions that torch uses count too, where a
     result says them.
     """
     here = environment_info(device)
-    same = found["device"] == here["device"] and found["versions"]["torch"] == here["versions"]["torch"]
-    return same and found.get("instructions", here["instructions"]) == here["instructions"]
+    same = there["device"] == here["device"] and there["versions"]["torch"] == here["versions"]["torch"]
+    return same and there.get("instructions", here["instructions"]) == here["instructions"]
 
 
 def instructions(device: torch.device) -> str:

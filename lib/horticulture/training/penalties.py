@@ -206,7 +206,7 @@ PENALTIES: dict[str, PenaltySpec] = {
     "blocks": PenaltySpec("a factor on every residual block, pulled to exactly zero", blocks),
     "groups": PenaltySpec("a factor on every channel, pulled to exactly zero", groups),
 }
-OURS = dict(PENALTIES)  # the code of any other stands in the description of a run that uses it
+BUILT_IN = dict(PENALTIES)  # the code of any other stands in the description of a run that uses it
 
 
 def make(network: Network, name: str, strength: float) -> Penalty:
@@ -231,16 +231,16 @@ def scores_from_factors(architecture: Architecture, name: str, factors: Factors)
     widths = architecture.widths
     if check_choice(name, ("blocks", "groups"), "penalty with factors") == "blocks":
         _same(len(factors), len(architecture.blocks), "blocks")
-        found = [torch.full((width,), math.inf) for width in widths]
+        scores = [torch.full((width,), math.inf) for width in widths]
         for factor, members in zip(torch.tensor(factors), architecture.blocks, strict=True):
             for group in members:
-                found[group].fill_(factor)
-        return found
+                scores[group].fill_(factor)
+        return scores
     _same(len(factors), len(widths), "groups")
-    found = [torch.tensor(channels, dtype=torch.float32) for channels in factors]
-    for name, channels, width in zip(architecture.groups, found, widths, strict=True):
+    scores = [torch.tensor(channels, dtype=torch.float32) for channels in factors]
+    for name, channels, width in zip(architecture.groups, scores, widths, strict=True):
         _same(len(channels), width, f"channels of group {name}")
-    return found
+    return scores
 
 
 def _same(factors: int, structures: int, what: str) -> None:

@@ -6,7 +6,7 @@ Torch is not imported before it is needed: a recipe is described and refused wit
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from horticulture.errors import InputError, check_choice
 
@@ -27,7 +27,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "one-cycle": lambda done: min(done / 0.25, (1 - done) / 0.75),
     "constant": lambda done: 1.0,
 }
-OUR_SCHEDULES = dict(SCHEDULES)  # the code of any other stands in the description of a run that uses it
+BUILT_IN_SCHEDULES = dict(SCHEDULES)  # the code of any other stands in the description of a run that uses it
 
 
 class Recipe:
@@ -49,7 +49,7 @@ class Recipe:
         """The number of images from which norm statistics are estimated; 0: the running averages are used."""
         return self.norm_images if self.norms == "estimated" else 0
 
-    def check(self, *positive: str) -> None:
+    def check_fields(self, *positive: str) -> None:
         """Raise InputError if the network cannot be measured so, or a field that must be positive is not."""
         check_choice(self.precision, PRECISIONS, "precision")
         check_choice(self.norms, NORMS, "norms")
@@ -59,7 +59,12 @@ class Recipe:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive, not {getattr(self, name)!r}")
 
-    def to_json(self) -> dict:
+    @classmethod
+    def from_json(cls, description: dict[str, Any]) -> Self:
+        """The recipe in a run's description, without what else stands there: the inverse of `to_json`."""
+        return cls(**{field.name: description[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+
+    def to_json(self) -> dict[str, Any]:
         """Plain names and numbers; a rate of 1 is the same as one of 1.0."""
         own = {field.name: field.type for field in fields(self)}  # type: ignore[arg-type]
         values = {name: getattr(self, name) for name in own}
@@ -92,7 +97,7 @@ class TrainingRecipe(Recipe):
             from horticulture.training.penalties import PENALTIES
 
             check_choice(self.penalty, PENALTIES, "penalty")
-        self.check("lr", "batch_size")
+        self.check_fields("lr", "batch_size")
         if self.epochs < 0:  # 0: measured as it is
             raise InputError(f"epochs must be 0 or more, not {self.epochs!r}")
 

@@ -55,17 +55,17 @@ VALIDATIONS = 3  # at most, in one training run; the last is at its end
 
 
 class Checkpoint(NamedTuple):
-    """A training or pruning run put down: tensors by name, and plain numbers and lists."""
+    """The state of an interrupted training or pruning run: tensors by name, and plain numbers and lists."""
 
     tensors: dict[str, Tensor]
     numbers: dict[str, Any]
 
 
 class Resumable:
-    """What training and pruning runs have in common: they step down the loss of batches, and can be put down.
+    """What training and pruning runs have in common: gradient steps on batches, and a state to resume from.
 
     `loss`: summed over the steps of an epoch or a round. `step`: those that are done. `on_step` is called at
-    every moment when the run can be put down. recipe: with batch_size, lr, momentum and weight_decay.
+    every moment when the run can be interrupted. recipe: with batch_size, lr, momentum and weight_decay.
     """
 
     callback: StepCallback  # what acts on every step now
@@ -98,7 +98,7 @@ class Resumable:
         return Checkpoint(tensors, {"step": self.step, "place": stream["place"]})
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Go on where another run of the same network, data and recipe was put down."""
+        """Go on where another run of the same network, data and recipe was interrupted."""
         restore_tensors(self.network, self.optimizer, self.callback, state.tensors)
         self.loss.copy_(state.tensors["loss"])
         self.batches.load_state_dict({"began": state.tensors["stream"], "place": state.numbers["place"]})
@@ -108,8 +108,8 @@ class Resumable:
 class Trainer(Resumable):
     """A training run under way. Iterate over it: the network is trained in place, with an `Epoch` after each.
 
-    It can be put down between any two steps with `state_dict` and taken up by another with
-    `load_state_dict`; it then ends with the same bits. The recipe's penalty comes as a `callback`, made by
+    It can be interrupted between any two steps: another one with its `state_dict`, given to
+    `load_state_dict`, ends with the same bits. The recipe's penalty comes as a `callback`, made by
     the caller for this network. Raises FloatingPointError when the loss is not finite.
     """
 
@@ -153,13 +153,13 @@ def collect_tensors(
     network: Network, optimizer: torch.optim.Optimizer, callback: StepCallback
 ) -> dict[str, Tensor]:
     """Weights, statistics, momentum, what the callback has and where the network's own draws are, by name."""
-    found = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
         if momentum is not None:
-            found[f"momentum.{name}"] = momentum
-    found |= {f"random.{name}": tensor for name, tensor in network.random_state().items()}
-    return found | {f"rule.{name}": tensor for name, tensor in callback.state_dict().items()}
+            tensors[f"momentum.{name}"] = momentum
+    tensors |= {f"random.{name}": tensor for name, tensor in network.random_state().items()}
+    return tensors | {f"rule.{name}": tensor for name, tensor in callback.state_dict().items()}
 
 
 def restore_tensors(

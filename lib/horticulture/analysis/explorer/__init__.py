@@ -22,7 +22,8 @@ import pandas as pd
 
 from horticulture import runs
 from horticulture.analysis import figures
-from horticulture.analysis.explorer.frames import LATENCY, PruningRun, describe, pruning_runs
+from horticulture.analysis.explorer.frames import PruningRun, describe, pruning_runs
+from horticulture.analysis.tables.wording import LATENCY
 from horticulture.architecture import Architecture
 
 
@@ -69,10 +70,10 @@ def from_frames(
     png, words = _still(pruned[0], round_)
     data = {"start": round_, **describe(pruned, results, architectures)}
     # An attribute in single quotes, for JSON is full of double ones.
-    told = html.escape(json.dumps(data, separators=(",", ":")), quote=False).replace("'", "&#39;")
+    attribute = html.escape(json.dumps(data, separators=(",", ":")), quote=False).replace("'", "&#39;")
     picture = f'<img alt="{html.escape(words)}" src="data:image/png;base64,{_base64(png)}">'
     tag, script = _script()
-    return Explorer(f"<{tag} data-study='{told}'>{picture}</{tag}><script>{script}</script>", png, words)
+    return Explorer(f"<{tag} data-study='{attribute}'>{picture}</{tag}><script>{script}</script>", png, words)
 
 
 @cache

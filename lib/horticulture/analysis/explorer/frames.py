@@ -9,15 +9,12 @@ from matplotlib.markers import MarkerStyle
 
 from horticulture.analysis.curves import BLACK, DRAWN, SPARSE, drop_sparse, label
 from horticulture.analysis.tables.cases import fill_defaults
-from horticulture.analysis.tables.wording import percent, times
+from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, percent, times
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 
-LATENCY = "latency_"  # columns of milliseconds; their batch size follows
-COSTS = ("params", "macs", "train_macs")
 AXES = {
-    "params": "parameters",
-    "macs": "multiply-accumulates per image",
+    **COSTS,
     "train_macs": "compute so far: multiply-accumulates of all training",
     "round": "round",
 }
@@ -55,7 +52,7 @@ def pruning_runs(
     courses = results[results["curve"].map(drop_sparse) == "pruned-tuned"]
     of_run = dict(iter(removals.groupby("run", sort=False)))
     measured = [name for name in results if name == "test_error" or name.startswith(LATENCY)]
-    found = []
+    pruned = []
     for (criterion, seed, longer, ratio), course in courses.groupby(place, sort=False, dropna=False):
         for key in course["run"].unique():
             if key not in of_run:  # it measures a round of one that is
@@ -67,10 +64,10 @@ def pruning_runs(
             rounds = rounds[[*COSTS]].join(by_round[measured])
             name = f"{criterion}{'' if pd.isna(ratio) else f' −{percent(ratio)}'}, seed {seed}"
             name += "" if longer == 1 else f", trained {times(longer)} as long"
-            found.append(PruningRun(name, criterion, int(seed), whole, removed, rounds))
-    if not found:
+            pruned.append(PruningRun(name, criterion, int(seed), whole, removed, rounds))
+    if not pruned:
         raise InputError("no network of these results was pruned: there are no rounds to explore")
-    return found
+    return pruned
 
 
 def describe(
@@ -85,7 +82,7 @@ def describe(
     shapes = {one: n for n, one in enumerate(trained["architecture"].unique())}
     curves = {place: n for n, place in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}
     return {
-        "axes": [*AXES.items(), *((name, _batch(name)) for name in latencies)],
+        "axes": [*AXES.items(), *((name, cost_name(name)) for name in latencies)],
         "runs": [_run(one, latencies) for one in runs],
         "curves": [_curve(curve, criterion) for curve, criterion in curves],
         "shapes": [architectures[one].widths for one in shapes],
@@ -101,10 +98,6 @@ def describe(
             for row in trained.to_dict("records")
         ],
     }
-
-
-def _batch(name: str) -> str:
-    return f"latency of a batch of {name.removeprefix(LATENCY)} (ms)"
 
 
 def _run(run: PruningRun, latencies: list[str]) -> dict[str, Any]:

@@ -12,17 +12,10 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from horticulture.analysis.curves import BLACK, CRITERION_COLORS, DRAWN, GREY, INDIGO, Curve, label
 from horticulture.analysis.figures.style import HOLLOW, legend_below
 from horticulture.analysis.tables import cases
-from horticulture.analysis.tables.wording import join_words, times
+from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, join_words, times
 
 LINES = ["-", "--", ":", "-."]  # where there are more criteria than colours
 POINTS_ONLY = 3  # rounds of a pruning run, at most, between which there is no line
-LATENCY = "latency_"  # columns of milliseconds; their batch size follows
-
-COSTS = {
-    "params": "parameters",
-    "macs": "multiply-accumulates per image",
-    "train_macs": "forward multiply-accumulates of all training, pruning included",
-}
 OUTLINED: dict[str, Any] = {"markeredgecolor": BLACK, "markeredgewidth": 0.9}
 
 
@@ -65,8 +58,7 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
         ax.set_xlim(0, 1.04 * results[cost].max())
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.xaxis.set_major_locator(MaxNLocator(7))
-    batch = cost.removeprefix(LATENCY)
-    ax.set_xlabel(COSTS.get(cost, f"latency of a batch of {batch} (ms)" if batch != cost else cost))
+    ax.set_xlabel(cost_name(cost))
     ax.set_ylabel("test error (%)")
     _explain_marks(marks, (marks["curve"] == "pruned-tuned").any(), ax)
     return ax
@@ -199,7 +191,7 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
             )  # fmt: skip
     _limit_errors(shown, results["test_error"].min(), ax)
     ax.set_xlim(left=0)
-    ax.set_xlabel(COSTS["train_macs"])
+    ax.set_xlabel(cost_name("train_macs"))
     ax.set_ylabel("test error (%)")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     _explain_marks(results, False, ax)

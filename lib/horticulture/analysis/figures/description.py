@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
+from horticulture.analysis.tables.wording import count
+
 MOST = 12  # curves or bars of one panel that are described one by one
 LARGE = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6))
 
@@ -25,7 +27,7 @@ def describe(figure: Figure) -> str:
     sentences = [figure.get_suptitle(), *(_panel(ax) for ax in panels)]
     if pictures := [ax for ax in figure.axes if ax.images]:
         titles = ", ".join(filter(None, (ax.get_title() for ax in pictures)))
-        sentences.append(f"{_count(len(pictures), 'picture')}{': ' if titles else ''}{titles}")
+        sentences.append(f"{count(len(pictures), 'picture')}{': ' if titles else ''}{titles}")
     return ". ".join(sentence.rstrip(".") for sentence in sentences if sentence) + "."
 
 
@@ -117,10 +119,6 @@ def _said(value: float, axis: Axis, names: list[str]) -> str:
 def _name(drawn: Line2D | PathCollection | BarContainer) -> str:
     label = str(drawn.get_label())
     return "" if label.startswith("_") else f"{label}: "
-
-
-def _count(n: int, one: str) -> str:
-    return f"{n} {one}{'' if n == 1 else 's'}"
 
 
 def _short(value: float) -> str:

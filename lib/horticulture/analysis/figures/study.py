@@ -12,6 +12,7 @@ from horticulture.analysis.curves import BLUE, DRAWN, drop_sparse
 from horticulture.analysis.figures.comparisons import budgets_by_ratio
 from horticulture.analysis.figures.costs import against_training
 from horticulture.analysis.tables.cases import fill_defaults, scratch_b_in_words
+from horticulture.analysis.tables.wording import percent
 
 BYTES = EngFormatter(unit="B", places=0)
 
@@ -48,9 +49,7 @@ def bytes_on_disk(compressed: pd.DataFrame, params: int, ax: Axes | None = None)
     bars = ax.bar(range(len(sizes)), sizes, color=["#cccccc", *[BLUE] * len(means)])
     smaller = [f"{BYTES(size)}\n{4 * params / size:.0f} × smaller" for size in means["bytes"]]
     ax.bar_label(bars, [BYTES(4 * params), *smaller], padding=3, fontsize=9)
-    removed = [
-        f"{100 * ratio:.0f} % removed\n{one.test_error:.1f} % error" for ratio, one in means.iterrows()
-    ]
+    removed = [f"{percent(ratio)} removed\n{one.test_error:.1f} % error" for ratio, one in means.iterrows()]
     ax.set_xticks(range(len(sizes)), ["whole network,\nfloat32", *removed])
     ax.set_ylim(0, 1.2 * max(sizes))
     ax.yaxis.set_major_formatter(BYTES)

@@ -50,12 +50,12 @@ def retrained_rounds(results: pd.DataFrame) -> pd.Series:
     is_round = results["curve"] == "pruned-tuned"
     retrained = results[~is_round & (results["curve"] != "whole") & results["round"].notna()]
     places = retrained[[*PRUNING, "round"]].drop_duplicates()
-    found = results[[*PRUNING, "round"]].merge(places, how="left", indicator=True)["_merge"] == "both"
+    trained_again = results[[*PRUNING, "round"]].merge(places, how="left", indicator=True)["_merge"] == "both"
     rounds = results[is_round].groupby(PRUNING, dropna=False)["run"]
     several = rounds.transform("size") > 1
     alone = ~results.loc[is_round, "run"].duplicated(keep=False)
     own_run = (several & alone).reindex(results.index, fill_value=False)
-    return pd.Series((is_round & results["test_error"].notna() & (found | own_run)).to_numpy(), index)
+    return pd.Series((is_round & results["test_error"].notna() & (trained_again | own_run)).to_numpy(), index)
 
 
 def is_one_shot(rounds: pd.DataFrame) -> bool:
@@ -97,11 +97,11 @@ def target_sizes(results: pd.DataFrame) -> list[float]:
         if np.median(shares) > (1 + NEAR) * first or of_line in [there for there, _ in sizes[-1]]:
             sizes.append([])
         sizes[-1].append((of_line, shares))
-    found = []
+    targets = []
     for size in sizes:
         of_pruning = [share for of_line, shares in size if of_line[0] == "pruned-scratch" for share in shares]
-        found.append(float(np.median(of_pruning or [share for _, shares in size for share in shares])))
-    return found
+        targets.append(float(np.median(of_pruning or [share for _, shares in size for share in shares])))
+    return targets
 
 
 def _by_size(trained: pd.DataFrame, line: list[str]) -> Iterator[tuple[tuple, list[float]]]:
@@ -181,17 +181,17 @@ def scratch_b_in_words(results: pd.DataFrame) -> str:
     without single weights do not count: their compute is that of all weights. `MORE_EPOCHS` where the
     results do not say.
     """
-    found = fill_defaults(results)
-    if "epochs" not in found:
+    results = fill_defaults(results)
+    if "epochs" not in results:
         return MORE_EPOCHS
 
     def most_epochs(*curves: str) -> pd.Series:
-        return found["longer"].map(found[found["curve"].isin(curves)].groupby("longer")["epochs"].max())
+        return results["longer"].map(results[results["curve"].isin(curves)].groupby("longer")["epochs"].max())
 
-    with_tuning = found["curve"] == "scratch-b-all"
-    epochs = found["epochs"] - most_epochs("fine-tuned", "lr-rewound").where(with_tuning, 0)
-    factor = (epochs / most_epochs("whole"))[with_tuning | (found["curve"] == "scratch-b")].dropna()
-    epoch_share = (found["compute_share"] / found["epochs"])[factor.index].dropna()
+    with_tuning = results["curve"] == "scratch-b-all"
+    epochs = results["epochs"] - most_epochs("fine-tuned", "lr-rewound").where(with_tuning, 0)
+    factor = (epochs / most_epochs("whole"))[with_tuning | (results["curve"] == "scratch-b")].dropna()
+    epoch_share = (results["compute_share"] / results["epochs"])[factor.index].dropna()
     capped = epoch_share.index[(epochs[epoch_share.index] + 1) * epoch_share <= 1]
     if len(capped):
         return f"at most {times(round(factor[capped].max(), 2))} the epochs"

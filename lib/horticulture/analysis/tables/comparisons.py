@@ -99,7 +99,7 @@ def _matched(
 
     Of several sizes by one criterion only the nearest is compared with the same case of the other curve.
     """
-    pairs = [(case, *found) for case in cases for found in _counterparts(case, others)]
+    pairs = [(case, *counterpart) for case in cases for counterpart in _counterparts(case, others)]
     for case, other, apart in pairs:
         here = case.iloc[0]
         rivals = (

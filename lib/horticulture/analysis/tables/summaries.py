@@ -10,7 +10,7 @@ from horticulture import runs
 from horticulture.analysis import statistics
 from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, drop_sparse, label, short_label
 from horticulture.analysis.tables import cases
-from horticulture.analysis.tables.wording import capitalize, case_name, join_words, signed, times
+from horticulture.analysis.tables.wording import capitalize, case_name, join_words, percent, signed, times
 
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     if networks.empty:
         return pd.DataFrame()
     sizes = [*cases.target_sizes(results), 1.0]
-    heads = [f"{100 * size:.0f} %" for size in sizes]
+    heads = [percent(size) for size in sizes]
     if len(set(heads)) < len(heads):
         heads = [f"{100 * size:.1f} %" for size in sizes]
 
@@ -192,7 +192,7 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
     sentences = []
     for curve, missed in means[means.abs() > cases.MISSED].groupby("curve", sort=False):
         where = join_words(
-            f"{100 * miss:+.1f} % parameters at {100 * size:.0f} %" for (_, size), miss in missed.items()
+            f"{100 * miss:+.1f} % parameters at {percent(size)}" for (_, size), miss in missed.items()
         ).replace("-", "−")
         named = capitalize(label(str(curve), epochs=cases.scratch_b_in_words(results)))
         sentences.append(f"{named} misses the pruned shapes' size: {where}.")
@@ -212,7 +212,7 @@ def describe_best(results: pd.DataFrame) -> list[str]:
     means = networks.groupby(["size", "longer", "curve", "criterion"])["test_error"].mean().sort_values()
     sentences = []
     changes = [
-        f"{row_name(curve, criterion, epochs=epochs)} at {100 * size:.0f} %: "
+        f"{row_name(curve, criterion, epochs=epochs)} at {percent(size)}: "
         f"{means[size, usual, curve, criterion]:.1f} to {error:.1f} %"
         for (size, longer, curve, criterion), error in means.items()
         if longer > usual and (size, usual, curve, criterion) in means.index
@@ -229,7 +229,7 @@ def describe_best(results: pd.DataFrame) -> list[str]:
         if others:
             then = ", ".join(f"{name} {error:.1f}" for name, error in others)
             sentences.append(
-                f"At {100 * size:.0f} % of the parameters **{first}** has the lowest mean test error, "
+                f"At {percent(size)} of the parameters **{first}** has the lowest mean test error, "
                 f"{lowest:.1f} %; then {then}."
             )
     return sentences

@@ -4,12 +4,25 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+LATENCY = "latency_"  # columns of milliseconds; their batch size follows
+COSTS = {
+    "params": "parameters",
+    "macs": "multiply-accumulates per image",
+    "train_macs": "forward multiply-accumulates of all training, pruning included",
+}
+
+
+def cost_name(cost: str) -> str:
+    """What an axis is called, by its column: params, macs, train_macs, latency_BATCH; others as they are."""
+    batch = cost.removeprefix(LATENCY)
+    return COSTS.get(cost, cost if batch == cost else f"latency of a batch of {batch} (ms)")
+
 
 def case_name(
     criterion: str, ratio: float, size: float = 1.0, longer: float = 1.0, separator: str = " "
 ) -> str:
     """What a case is called: `12 %`, or `l1 −50 %`; where it was trained longer, how long."""
-    removed = f"−{100 * ratio:.0f} %" if ratio else "all zeros"
+    removed = f"−{percent(ratio)}" if ratio else "all zeros"
     parts = [percent(size)] if pd.isna(ratio) else [criterion, removed]
     parts += [] if longer == 1 else [f"({times(longer)} as long)"]
     return separator.join(filter(None, parts))

@@ -1,0 +1,57 @@
+"""The runs of a study, each once, by what they are for. Torch is loaded only where data must be read."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from horticulture import runs
+from horticulture.runs import Run
+from horticulture.study import budgets, scaling
+from horticulture.study.config import StudyConfig
+from horticulture.study.pruned import PrunedNetwork, PruningJob
+
+
+def runs_by_purpose(
+    config: StudyConfig,
+    outputs: Path,
+    networks_of: Callable[[StudyConfig, PruningJob], list[PrunedNetwork]] = lambda config, job: [],
+    family_of: Callable[[StudyConfig, str], list[Run]] = lambda config, curve: [],
+) -> dict[str, list[Run]]:
+    """Those that follow from the parameters, and from the pruning runs that are finished under `outputs`.
+
+    networks_of: what a pruning run that is not finished is taken to leave, nothing unless it is given;
+    family_of: what then stands for the networks of a curve that follows such runs.
+    """
+    jobs = [*config.pruning_jobs, *config.guide_jobs]
+    pruned = [
+        network
+        for job in config.pruning_jobs
+        for network in (
+            config.networks_of(job, outputs) if _finished([job], outputs) else networks_of(config, job)
+        )
+    ]
+
+    def family(config: StudyConfig, curve: str) -> list[Run]:
+        followed = config.guide_jobs if curve == "transferred" else config.pruning_jobs
+        if curve in scaling.PRUNING_FREE or _finished(followed, outputs):
+            return [point.run for point in scaling.family_points(replace(config, curves=[curve]), outputs)]
+        if len(config.seeds) > 1:  # some may be finished
+            return [run for seed in config.seeds for run in family(replace(config, seeds=[seed]), curve)]
+        return family_of(config, curve)
+
+    with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
+        retrained = [point.run for point in budgets.budget_points(config, pruned)]
+    purposes = {
+        "the whole network": [*(point.run for point in config.whole_points), *(job.base for job in jobs)],
+        "criteria compared": config.comparisons,
+        "pruning": [job.run for job in jobs],
+        "pruned shapes": retrained,
+        "families": [run for curve in config.curves for run in family(config, curve)],
+    }
+    return {purpose: list({run.key: run for run in wanted}.values()) for purpose, wanted in purposes.items()}
+
+
+def _finished(jobs: list[PruningJob], outputs: Path) -> bool:
+    return all(runs.result(job.run, outputs) is not None for job in jobs)

@@ -1,0 +1,32 @@
+"""The architectures that a study's pruning runs left: at the end, and on the way there."""
+
+from pathlib import Path
+
+from horticulture import runs
+from horticulture.architecture import Architecture
+from horticulture.study.config import StudyConfig
+from horticulture.study.pruned import pruned_network
+
+MOMENTS = 24  # of a pruning run that goes channel by channel
+
+
+def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
+    """What each way of pruning channels left in the end: one architecture a seed, by label."""
+    shapes: dict[str, list[Architecture]] = {}
+    for job in config.pruning_jobs:
+        if not job.sparse:
+            shape = pruned_network(job, job.run.recipe["rounds"], outputs).architecture
+            shapes.setdefault(job.label, []).append(shape)
+    return shapes
+
+
+def snapshots(config: StudyConfig, outputs: Path) -> dict[str, Architecture]:
+    """The first seed's networks as they shrink, by label: some rounds of each pruning run, and the last."""
+    shown = {"whole": config.whole}
+    for job in config.pruning_jobs:
+        if job.run.seed == config.seeds[0] and not job.sparse:
+            removed, rounds = runs.removals(job.run, outputs), job.run.recipe["rounds"]
+            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds][1:]):
+                label = f"{job.label}, round {round_}" if rounds > 1 else job.label
+                shown[label] = runs.architecture_at(job.run, removed, round_)
+    return shown
