@@ -86,36 +86,41 @@ def refuse(
 
 
 def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, Any]) -> None:
-    """Make the criteria that parameters name known here: from their files, else from what the study has kept.
+    """Make the criteria and data sets that parameters name known here: from files, else from what is kept.
 
     Arguments as for `refuse`, which comes before. Raises InputError for a file that has no such function.
     """
-    for name in DATA:
+    for name in DATA + CRITERIA:
+        bring = data.dataset if name in DATA else criteria.criterion
         for one in names(name, values.get(name, "")):
-            mine, about = short(one), kept.get(short(one), {})
-            if is_code(one) and (name in given or not about):
-                data.dataset(user_code.function(one), name=mine)
-            elif about and isinstance(data.DATASETS.get(mine), partial | None):
-                data.DATASETS[mine] = partial(_kept, mine, about)
-    for name in CRITERIA:
-        for one in names(name, values.get(name, "")):
-            mine, about = short(one), kept.get(short(one), {})
-            there = not isinstance(criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None)
-            if is_code(one) and (name in given or not about):
-                there = True
-                criteria.criterion(user_code.function(one), name=mine)
-            if about and not there:
+            if is_code(one) and (name in given or short(one) not in kept):
+                bring(user_code.function(one), name=short(one))
+    recall(values, kept)
+
+
+def recall(values: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Make known what a study has kept of criteria and data sets whose code is not here; no code runs."""
+    for name in DATA + CRITERIA:
+        for mine in map(short, names(name, values.get(name, ""))):
+            if mine not in kept:
+                continue
+            about = kept[mine]
+            missing = f"the code of {mine} is in {about.get('notebook')}: run that first"
+            if name in DATA and isinstance(data.DATASETS.get(mine), partial | None):
+                data.DATASETS[mine] = partial(_kept, str(about.get("digest")), missing)
+            elif name in CRITERIA and isinstance(
+                criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None
+            ):
                 criteria.CRITERIA[mine] = criteria.AbsentCriterion(
                     str(about.get("about")),
                     scope=str(about.get("scope")),
                     digest=str(about.get("digest")),
-                    missing=f"the code of {mine} is in {about.get('notebook')}: run that first",
+                    missing=missing,
                 )
 
 
-def _kept(name: str, about: Mapping[str, str], image_size: int) -> Dataset:
-    missing = f"the code of {name} is in {about.get('notebook')}: run that first"
-    return data.kept(str(about.get("digest")), missing)
+def _kept(digest: str, missing: str, image_size: int) -> Dataset:
+    return data.kept(digest, missing)
 
 
 def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
