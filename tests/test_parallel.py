@@ -465,7 +465,7 @@ def test_what_is_started_ahead(monkeypatch, arguments, nodes, expected):
     started = []
     monkeypatch.setattr(pool, "start", lambda *how: started.append(how))
     monkeypatch.setattr(parallel, "processors", lambda: 9)
-    monkeypatch.setattr(parallel.os.path, "exists", lambda path: path in nodes)
+    monkeypatch.setattr(limits.os.path, "exists", lambda path: path in nodes)
     parallel.start(*arguments)
     assert started == ([] if expected is None else [expected])
 
