@@ -91,9 +91,9 @@ def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, An
     Arguments as for `refuse`, which comes before. Raises InputError for a file that has no such function.
     """
     for name in DATA + CRITERIA:
-        bring = data.dataset if name in DATA else criteria.criterion
         for one in names(name, values.get(name, "")):
             if is_code(one) and (name in given or short(one) not in kept):
+                bring = data.dataset if name in DATA else criteria.criterion
                 bring(user_code.function(one), name=short(one))
     recall(values, kept)
 
