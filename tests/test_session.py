@@ -310,6 +310,19 @@ def test_code_that_an_earlier_notebook_named_runs_only_where_it_is_allowed(noteb
     assert "allow_code" not in kept(tmp_path)["parameters"]
 
 
+def test_what_is_kept_of_code_lets_no_network_run(notebook, tmp_path, monkeypatch):
+    (tmp_path / "models.py").write_text("open('ran', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    notebook("01")
+    theirs = kept(tmp_path)
+    theirs["base"]["network"] = theirs["parameters"]["network"] = f"{tmp_path}/models.py:make"
+    (path,) = tmp_path.rglob("study.json")
+    path.write_text(json.dumps({**theirs, "own": {"models.py:make": {}}}))
+    with pytest.raises(InputError, match=r"network=.*models.py:make is code, which runs only if you say so"):
+        notebook("02", rounds=2)
+    assert not (tmp_path / "ran").exists()
+
+
 SCORE = """
 def score(group):
     return group.filters().abs().amax(dim=(1, 2, 3))

@@ -62,7 +62,8 @@ def _run(options: argparse.Namespace) -> int:
     parts = [
         (part, _located(parameters.resolve_parameters(part, overrides))) for part in renamed.expand_parts()
     ]
-    _, anew = parameters.beginning(options.first)
+    chosen, anew = parameters.beginning(options.first)
+    stated = {name for notebook in chosen for name in parameters.notebook_parameters(notebook)}
 
     from horticulture import runs
     from horticulture.study import validation
@@ -71,6 +72,8 @@ def _run(options: argparse.Namespace) -> int:
     for part, settled in parts:
         kept = study_files.read_study_json(outputs / part.name).get("own", {}) if not anew else {}
         settled["allow_code"] = options.allow_code
+        in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs, kept or not
+        own_code.refuse({**in_cells, "allow_code": options.allow_code}, overrides, "--allow-code")
         own_code.refuse(settled, overrides, "--allow-code", kept)
         said = settled if options.allow_code else overrides
         own_code.load(settled, said, kept)

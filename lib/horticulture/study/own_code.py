@@ -81,7 +81,8 @@ def refuse(
     the study has kept of criteria and data sets, whose code is not needed then.
     """
     for name, one in _code(values):
-        if short(one) not in (kept or {}) and name not in given and not values.get("allow_code"):
+        recalled = name not in NETWORKS and short(one) in (kept or {})
+        if not recalled and name not in given and not values.get("allow_code"):
             raise InputError(f"{name}={one} is code, which runs only if you say so: {allow}")
 
 
