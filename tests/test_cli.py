@@ -488,8 +488,7 @@ def test_a_strangers_study_does_not_run_its_code(tmp_path, capsys, monkeypatch):
         assert cli.main(["run", str(study)]) == 2
         assert "models.py:f is code, which runs only if you say so: --allow-code" in capsys.readouterr().err
     folder = tmp_path / "outputs" / study.stem  # theirs too
-    folder.mkdir(parents=True)
-    (folder / "study.json").write_text('{"parameters": {}, "own": {"models.py:f": {}}}')
+    files.write_json(folder / "study.json", {"parameters": {}, "own": {"models.py:f": {}}})
     study.write_text("parameters: {criterion: 'models.py:f'}")
     assert cli.main(["run", str(study), "--from", "02", "--outputs", str(folder.parent)]) == 2
     assert "models.py:f is code, which runs only if you say so: --allow-code" in capsys.readouterr().err

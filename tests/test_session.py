@@ -314,10 +314,9 @@ def test_what_is_kept_of_code_lets_no_network_run(notebook, tmp_path, monkeypatc
     (tmp_path / "models.py").write_text("open('ran', 'w').close()")
     monkeypatch.chdir(tmp_path)
     notebook("01")
-    theirs = kept(tmp_path)
+    theirs = files.read_json(tmp_path / "trial" / "study.json")
     theirs["base"]["network"] = theirs["parameters"]["network"] = f"{tmp_path}/models.py:make"
-    (path,) = tmp_path.rglob("study.json")
-    path.write_text(json.dumps({**theirs, "own": {"models.py:make": {}}}))
+    files.write_json(tmp_path / "trial" / "study.json", {**theirs, "own": {"models.py:make": {}}})
     with pytest.raises(InputError, match=r"network=.*models.py:make is code, which runs only if you say so"):
         notebook("02", rounds=2)
     assert not (tmp_path / "ran").exists()
