@@ -255,10 +255,44 @@ def rate_gap(study: str, rate: float, other: float, low: int, high: int) -> str:
     return f"{(found[other] - found[rate]).mean():.1f}"
 
 
-def scratch_rate(rate: float) -> str:
-    """Mean validation error of all networks from scratch of `quick`, whole included, by highest rate."""
+def scratch_rate(rate: float, curves: tuple[str, ...] = ()) -> str:
+    """Mean validation error of networks from scratch of `quick`, whole included, by highest rate."""
     found = measured("scratch_lr")
-    return f"{found[(found['lr'] == rate) & (found['curve'] != 'pruned-tuned')]['val_error'].mean():.1f}"
+    chosen = found["curve"].isin(curves) if curves else found["curve"] != "pruned-tuned"
+    return f"{found[(found['lr'] == rate) & chosen]['val_error'].mean():.1f}"
+
+
+def by_scratch_rate() -> pd.DataFrame:
+    """Mean test errors of `quick` by highest rate and size (%), a column a curve, where both sides are."""
+    found = measured("scratch_lr")
+    share = 100 * found["params"] / found.loc[found["curve"] == "whole", "params"].max()
+    found["size"] = [min((12, 20, 40, 100), key=lambda size: abs(one - size)) for one in share]
+    means = found.pivot_table("test_error", ["lr", "size"], "curve")[["pruned-tuned", "pruned-scratch"]]
+    return means.dropna()
+
+
+def scratch_rate_gaps(size: int) -> str:
+    """By how many points the tuned networks of a size have the lower mean, by each highest rate."""
+    means = by_scratch_rate().xs(size, level="size")
+    low, middle, high = (f"{gap:.1f}" for gap in means["pruned-scratch"] - means["pruned-tuned"])
+    return f"{low}, {middle} and {high}"
+
+
+def preresnet_base(criterion: str) -> str:
+    """Mean test error of the network that was pruned by a criterion with a penalty."""
+    found = frame(PRERESNET)
+    found = found[(found["curve"] == "whole") & (found["criterion"] == criterion)]
+    return f"{found['test_error'].mean():.1f}"
+
+
+def preresnet_milliseconds(curve: str, criteria: tuple[str, ...] | None) -> str:
+    """Of a batch of 256: the networks' quickest and slowest."""
+    found = frame(PRERESNET)
+    found = found[(found["curve"] == curve) & found["latency_256"].notna()]
+    if criteria:
+        found = found[found["criterion"].isin(criteria)]
+    low, high = f"{found['latency_256'].min():.0f}", f"{found['latency_256'].max():.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def whole_longer(study: str, epochs: int) -> str:
@@ -534,6 +568,25 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "tuned.cases": lambda: cases("pruned-scratch", "pruned-tuned", "quick"),
     "tuned.better": lambda: counted("pruned-scratch", "pruned-tuned", "quick")("better"),
     "tuned.worse": lambda: counted("pruned-scratch", "pruned-tuned", "quick")("worse"),
+    **{
+        f"tuned.{verdict}.alone": lambda verdict=verdict: counted(  # type: ignore[misc]
+            "pruned-scratch", "pruned-tuned", "quick", "verdict_alone"
+        )(verdict)
+        for verdict in ("better", "worse")
+    },
+    **{
+        f"preresnet.scratch-b.{against}.better": lambda against=against: counted(  # type: ignore[misc]
+            "scratch-b", against, PRERESNET
+        )("better")
+        for against in ("fine-tuned", "lr-rewound")
+    },
+    "preresnet.scratch-b.fine-tuned.cases": lambda: cases("scratch-b", "fine-tuned", PRERESNET),
+    "preresnet.blocks.base": lambda: preresnet_base("blocks"),
+    "preresnet.ms.whole": lambda: preresnet_milliseconds("whole", None),
+    "preresnet.ms.pruned": lambda: preresnet_milliseconds("pruned-scratch", ("l1", "slimming")),
+    "preresnet.ms.blocks": lambda: preresnet_milliseconds("pruned-scratch", ("blocks",)),
+    **{f"rate.scratch.whole.{rate}": partial(scratch_rate, rate, ("whole",)) for rate in (0.2, 0.4)},
+    **{f"rate.scratch.gap.{size}": partial(scratch_rate_gaps, size) for size in (12, 40)},
     "tuned.seeds": lambda: seeds("pruned-scratch", "pruned-tuned", "quick"),
     "pruned-tuned.longer": lambda: error("pruned-tuned", 0.2, 2.0),
     "pruned-scratch.longer": lambda: error("pruned-scratch", 0.2, 2.0),
@@ -592,12 +645,7 @@ def lower(first: str, second: str, sizes: Iterable[float], study: str = "quick",
 
 def tuned_lower_by_every_rate() -> bool:
     """Whether the tuned networks of `quick` have the lower means by every rate of training from scratch."""
-    found = measured("scratch_lr")
-    whole = found.loc[found["curve"] == "whole", "params"].max()
-    found["size"] = (100 * found["params"] / whole / 4).round()  # 12, 20 and 40 % fall apart so
-    means = found.pivot_table("test_error", ["lr", "size"], "curve")[
-        ["pruned-tuned", "pruned-scratch"]
-    ].dropna()
+    means = by_scratch_rate()
     assert len(means) == 9, means
     return bool((means["pruned-tuned"] < means["pruned-scratch"]).all())
 
@@ -630,7 +678,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         and counted("pruned-scratch", "pruned-tuned", "quick")("better") == "0"
         and counted("pruned-scratch", "pruned-tuned", "quick")("worse") == "0"
     ),
-    "by each of the three rates the tuned networks have the lower mean test error at all three sizes": (
+    "By each of the three rates the tuned networks have the lower mean test error at all three sizes": (
         tuned_lower_by_every_rate
     ),
     "Above the last row the mean rises the less was kept, and longer training brings these rows together": (
@@ -640,6 +688,10 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         )
     ),
     "Scratch-B has the lowest mean of every row": scratch_b_lowest,
+    "Twice as much suits the whole network": lambda: (
+        float(scratch_rate(0.4, ("whole",))) < float(scratch_rate(0.2, ("whole",)))
+        and float(scratch_rate(0.4, ("bottleneck",))) > float(scratch_rate(0.2, ("bottleneck",)))
+    ),
     "Against parameters the tuned networks have the lowest mean at every size, and the same shapes from "
     "scratch the next": lambda: all(
         lower(first, second, (0.12, 0.2, 0.4))

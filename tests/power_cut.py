@@ -165,7 +165,8 @@ def go_on(files: Tree) -> int:
     with tempfile.TemporaryDirectory() as place, often_written():
         plant(files, Path(place))
         make(Path(place), heard.append)
-        assert killed.results(Path(place)) == expected
+        found = killed.results(Path(place))
+        assert {name: one for name, one in found.items() if ".damaged-" not in name} == expected
     return min(heard)  # where the first report stood, for it only grows from there
 
 

@@ -237,3 +237,14 @@ def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: True)
     execution.execute(run, tmp_path, "cpu")
     assert runs.result(run, tmp_path)["run"]["recipe"]["precision"] == "bfloat16"
+
+
+def test_a_gpu_is_told_to_convolve_alike_every_time(monkeypatch):
+    """Two float32 runs of the same steps differed on a GPU otherwise, and other channels went."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    assert hardware.resolve_device("cpu").type == "cpu"
+    assert not torch.backends.cudnn.deterministic
+    assert hardware.resolve_device("auto").type == "cuda"
+    assert torch.backends.cudnn.deterministic

@@ -578,6 +578,11 @@ def test_one_run_in_two_curves_is_drawn_once(lengths):
     assert "uniform WRN-40-2 from scratch" not in legend  # the same everywhere
     training = figures.against_training(lengths.assign(train_macs=lengths["params"], ratio=np.nan))
     assert "uniform from scratch" not in {line.get_label() for line in training.lines}
+    free = lengths.assign(
+        train_macs=lengths["params"] * np.where(lengths["curve"] == "uniform", 1, 2), ratio=np.nan
+    )
+    training = figures.against_training(free)  # what needed no search stands where it cost less
+    assert "uniform from scratch" in {line.get_label() for line in training.lines}
 
 
 def test_two_seeds_are_two_dots_without_a_mean_or_an_interval():

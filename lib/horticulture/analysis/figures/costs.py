@@ -173,7 +173,9 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     results = cases.fill_defaults(results).dropna(subset=["test_error"])
-    results = results.assign(double=cases.same_run_as(results) != "")
+    # a run on two curves is drawn twice only if it cost something else there: to find its shape, or nothing
+    same_cost = results.duplicated(["run", "train_macs"], keep=False)
+    results = results.assign(double=same_cost & (cases.same_run_as(results) != ""))
     epochs = cases.scratch_b_in_words(results)
     rounds = results["curve"] == "pruned-tuned"
     shown = results.loc[~rounds | cases.retrained_rounds(results), "test_error"]
