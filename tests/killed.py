@@ -16,14 +16,14 @@ from pathlib import Path
 WORKER = """
 import sys
 from pathlib import Path
-from horticulture import architecture, execution
+from horticulture import execution, networks
 from horticulture.execution import checkpoints
 from horticulture.execution import tasks
 from horticulture.pruning import PruningRecipe
 from horticulture.training import TrainingRecipe
 
 checkpoints.EVERY, tasks.KEPT = 0.0, 2
-shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+shape = networks.named(sys.argv[2], image=(1, 16, 16), classes=10)
 base = execution.train(shape, TrainingRecipe(epochs=3, batch_size=32), execution.source("clutter", 128), 0)
 run = execution.prune(base, PruningRecipe(rounds=6, steps=3, batch_size=32, lr=0.01))
 print("ready", flush=True)
@@ -33,10 +33,10 @@ execution.execute(execution.compare_criteria(base, oracle), Path(sys.argv[1]), "
 """
 
 
-def start(outputs: Path) -> subprocess.Popen:
+def start(outputs: Path, network: str = "wrn-10-1") -> subprocess.Popen:
     """A process that makes the run; it has said that it is ready to begin."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(outputs)],
+        [sys.executable, "-c", WORKER, str(outputs), network],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -69,22 +69,22 @@ def timeless(table: Path) -> list[list[str]]:
 
 
 @cache
-def undisturbed() -> dict[str, object]:
+def undisturbed(network: str = "wrn-10-1") -> dict[str, object]:
     """The results of the run that was left alone."""
     with tempfile.TemporaryDirectory() as alone:
-        _, errors = start(Path(alone)).communicate()
+        _, errors = start(Path(alone), network).communicate()
         found = results(Path(alone))
     assert len(found) == 8, errors  # weights of the training and the pruning; of all a table and a result
     return found
 
 
-def trial(seed: int, kills: int = 2) -> str:
+def trial(seed: int, kills: int = 2, network: str = "wrn-10-1") -> str:
     """Kill a run so many times, let it end, and compare: every bit that is there must be the same."""
-    draw, expected = random.Random(seed), undisturbed()
+    draw, expected = random.Random(seed), undisturbed(network)
     with tempfile.TemporaryDirectory() as place:
         outputs = Path(place)
         for number in range(kills):
-            process = start(outputs)
+            process = start(outputs, network)
             try:
                 process.wait(timeout=draw.uniform(0.01, 0.6))
             except subprocess.TimeoutExpired:
@@ -92,6 +92,6 @@ def trial(seed: int, kills: int = 2) -> str:
             process.communicate()
             there = results(outputs)
             assert all(there[name] == expected[name] for name in there), f"after kill {number}"
-        _, errors = start(outputs).communicate()
+        _, errors = start(outputs, network).communicate()
         assert results(outputs) == expected, errors
     return "survived"

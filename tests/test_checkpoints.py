@@ -24,6 +24,16 @@ pytestmark = pytest.mark.usefixtures("little_clutter")
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 RECIPE = TrainingRecipe(epochs=2, lr=0.05, batch_size=32, precision="float32")
 PLAN = PruningRecipe(rounds=4, steps=3, lr=0.02, batch_size=32, precision="float32")
+DROPOUT = """
+from torch import nn
+
+def make(image, classes):
+    return nn.Sequential(
+        nn.Conv2d(image[0], 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.3),
+        nn.Conv2d(8, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Dropout(0.3), nn.Linear(16, classes),
+    )
+"""
 PLANS = {
     "fisher": PLAN,
     "random": replace(PLAN, criterion="random"),
@@ -150,6 +160,11 @@ def test_a_pruning_put_down_at_any_step_ends_with_the_same_bits(images, tmp_path
 
 def test_killed_at_random_moments_it_ends_as_if_left_alone():
     assert killed.trial(seed=0) == "survived"
+
+
+def test_killed_it_goes_on_with_the_draws_of_its_dropout(tmp_path):
+    (tmp_path / "models.py").write_text(DROPOUT)
+    assert killed.trial(seed=1, kills=1, network=f"{tmp_path}/models.py:make") == "survived"
 
 
 def test_a_comparison_of_criteria_that_is_killed_goes_on_where_it_was(tmp_path):

@@ -479,6 +479,19 @@ def test_a_strangers_study_does_not_run_its_code(tmp_path, capsys, monkeypatch):
     study.write_text("parameters: {network: 'models.py:make'}")
     assert cli.main(["run", str(study)]) == 2
     assert "models.py:make is code, which runs only if you say so: --allow-code" in capsys.readouterr().err
+    for name, value in {
+        "criterion": "models.py:f,l1",
+        "oracle_criteria": "[models.py:f]",
+        "data": "models.py:f",
+    }.items():
+        study.write_text(f"parameters: {{{name}: {value if value[0] == '[' else repr(value)}}}")
+        assert cli.main(["run", str(study)]) == 2
+        assert "models.py:f is code, which runs only if you say so: --allow-code" in capsys.readouterr().err
+    folder = tmp_path / "outputs" / study.stem  # theirs too
+    files.write_json(folder / "study.json", {"parameters": {}, "own": {"models.py:f": {}}})
+    study.write_text("parameters: {criterion: 'models.py:f'}")
+    assert cli.main(["run", str(study), "--from", "02", "--outputs", str(folder.parent)]) == 2
+    assert "models.py:f is code, which runs only if you say so: --allow-code" in capsys.readouterr().err
     study.write_text("parameters: {network: 'models.py:make', allow_code: true}")
     assert cli.main(["run", str(study)]) == 2
     assert "use --allow-code" in capsys.readouterr().err

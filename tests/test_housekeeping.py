@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from horticulture import cli, files, runs
+from horticulture.pruning import criteria
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import budgets, forecast, parameters, runner, scaling, study_files
 from horticulture.study.config import StudyConfig
@@ -205,6 +206,22 @@ def test_what_only_a_later_step_asks_for_stays(outputs):
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert {run.key for run in later} <= there(folder)
     assert there(folder) == before - unused
+
+
+def test_what_somebodys_criterion_pruned_stays_although_its_code_is_not_here(outputs, monkeypatch):
+    folder, unused = outputs
+    absent = criteria.AbsentCriterion("mine", digest="123456789abc")
+    monkeypatch.setitem(criteria.CRITERIA, "mine", absent)
+    values = {**SMOKE, "criterion": "mine"}
+    (taken,) = StudyConfig.of(values).pruning_jobs
+    finish(taken.run, folder)
+    write_removals(taken.run, folder)
+    monkeypatch.delitem(criteria.CRITERIA, "mine")
+    about = {"digest": absent.digest, "about": "mine", "scope": "global", "notebook": "02_prune"}
+    files.write_json(folder / "theirs" / "study.json", {"parameters": values, "own": {"mine": about}})
+    assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
+    assert taken.run.key in there(folder)
+    assert not unused & there(folder)
 
 
 def test_parameters_that_a_study_states_and_cannot_have_hinder(outputs, capsys):

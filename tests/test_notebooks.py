@@ -547,11 +547,65 @@ def test_bad_input_in_a_cell_is_one_line(server, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_that_somebody_brings_goes_through_all_five(tmp_path):
+CELL = """
+import numpy as np
+from horticulture import pruning
+from horticulture.data import dataset
+
+@pruning.criterion
+def mine(group):
+    return group.filters().square().sum(dim=(1, 2, 3))
+
+@dataset(pad=1)
+def stripes():
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 3, 160)
+    pixels = (draw.integers(0, 99, (160, 1, 16, 16)) + 50 * labels[:, None, None, None]).astype(np.uint8)
+    return (pixels[:128], labels[:128]), (pixels[128:], labels[128:])
+"""
+
+
+def test_a_criterion_and_images_of_a_cell_go_to_workers_and_later_notebooks_need_no_code(tmp_path):
+    second, third = parameters.notebooks()[1:3]
+    book = nbformat.read(second, 4)
+    book.cells.insert(1, nbformat.v4.new_code_cell(CELL))  # above the parameters
+    nbformat.write(book, tmp_path / "mine.ipynb")
+    values = {
+        **{"study": "mine", "outputs": str(tmp_path / "outputs"), "network": "wrn-10-1", "images": 0},
+        **{"data": "stripes", "criterion": "mine", "oracle_criteria": ["mine", "l1"], "oracle_channels": 3},
+        **{"seeds": [0, 1], "epochs": 1, "base_epoch_factors": [1], "batch_size": 32, "rounds": 2},
+        **{"steps": 1, "evaluate_every": 2, "workers": 2, "device": "cpu"},
+    }
+
+    def run(path, **more):
+        (tmp_path / "settings.yaml").write_text(json.dumps(more))
+        arguments = [BIN / "papermill", path, tmp_path / "out.ipynb", "-f", tmp_path / "settings.yaml"]
+        environment = os.environ | {"HORTICULTURE_DATA": str(tmp_path / "data")}
+        return subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600)
+
+    done = run(tmp_path / "mine.ipynb", **values)
+    assert done.returncode == 0, done.stderr
+    same = {name: values[name] for name in ("study", "outputs", "workers", "device")}
+    done = run(third, **same, sizes=[0.9], budgets=["pruned-scratch", "fine-tuned"], finetune_epochs=1)
+    assert done.returncode == 0, done.stderr
+    found = runs.collect(tmp_path / "outputs" / "mine")
+    assert set(found["curve"]) == {"whole", "pruned-tuned", "pruned-scratch", "fine-tuned"}
+    assert set(found.loc[found["curve"] != "whole", "criterion"]) == {"mine"}
+    for run_json in (tmp_path / "outputs" / "runs").glob("*/run.json"):
+        described = json.loads(run_json.read_text())["run"]
+        assert described["data"]["name"] == f"kept:{described['data']['digest']}"
+    done = run(third, **same, sizes=[0.9], seeds=[0, 1, 2])
+    assert "InputError: the code of mine is in 02_prune: run that first" in done.stderr
+
+
+def test_a_network_a_criterion_and_images_that_somebody_brings_go_through_all_five(tmp_path):
     """Named on the command line, by a path from where that was given; its code is not asked for again."""
-    (tmp_path / "models.py").write_text(MODELS)
+    (tmp_path / "models.py").write_text(MODELS + CELL)
     values = {
         "network": "models.py:make",
+        "data": "models.py:stripes",
+        "criterion": "models.py:mine",
+        "workers": 2,
         **{"images": 128, "epochs": 1, "rounds": 2, "steps": 1, "evaluate_every": 2, "oracle_channels": 3},
         **{"sizes": "[0.9]", "curves": "[bottleneck, uniform, copycat, guided]", "latency_seconds": 0.1},
     }
@@ -561,3 +615,4 @@ def test_a_network_that_somebody_brings_goes_through_all_five(tmp_path):
     found = runs.collect(tmp_path / "mine")
     assert {"whole", "pruned-tuned", "pruned-scratch", "bottleneck", "copycat"} <= set(found["curve"])
     assert set(found["family"]) == {"own"}
+    assert set(found.loc[found["curve"] == "pruned-tuned", "criterion"]) == {"models.py:mine"}

@@ -9,13 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
+from safetensors import torch as safetensors
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from horticulture import networks, training
+from horticulture import networks, training, user_code
 from horticulture.architecture import Architecture, families, profiles
 from horticulture.errors import InputError
-from horticulture.networks import own
+from horticulture.execution import checkpoints, loading
 from horticulture.networks.describing import SUMS
 from horticulture.pruning import Pruner, PruningRecipe, saliency, surgery
 from horticulture.runs import Run
@@ -41,8 +42,10 @@ class Part(nn.Module):
     def __init__(self, kind: str, c: int) -> None:
         super().__init__()
         self.kind, self.outputs = kind, c + 4 if kind == "concat" else c
-        self.a = nn.Conv2d(c, 5, 3, padding=1)
-        self.norm = nn.BatchNorm2d(5)
+        made = 10 if kind == "halves" else 5
+        self.a = nn.Conv2d(c, made, 3, padding=1)
+        self.norm = nn.InstanceNorm2d(5, affine=True) if kind == "instance" else nn.BatchNorm2d(made)
+        self.slope = nn.PReLU(5)
         self.b = nn.Conv2d(5, c, 1)
         self.deep = nn.Conv2d(5, 5, 3, padding=1, groups=5)
         self.grouped = nn.Conv2d(c, c, 1, groups=2)
@@ -50,17 +53,23 @@ class Part(nn.Module):
         self.layer_norm = nn.LayerNorm(c)
         self.gate = Gate(5)
         self.transformer = nn.TransformerEncoderLayer(c, 1, 6, dropout=0.0, batch_first=True)
-        for name in {"a", "norm", "b", "deep", "grouped", "grown", "layer_norm", "gate", "transformer"} - {
-            "plain": {"a", "norm", "b"},
-            "residual": {"a", "norm", "b"},
-            "twice": {"a", "norm", "b"},
-            "depthwise": {"a", "norm", "deep", "b"},
-            "gate": {"a", "norm", "gate", "b"},
-            "concat": {"grown"},
-            "grouped": {"grouped"},
-            "layer_norm": {"layer_norm", "a", "norm", "b"},
-            "transformer": {"transformer"},
-        }[kind]:
+        for name in (
+            dict(self.named_children()).keys()
+            - {
+                "plain": {"a", "norm", "b"},
+                "residual": {"a", "norm", "b"},
+                "instance": {"a", "norm", "b"},
+                "halves": {"a", "norm", "b"},
+                "slope": {"a", "norm", "slope", "b"},
+                "twice": {"a", "norm", "b"},
+                "depthwise": {"a", "norm", "deep", "b"},
+                "gate": {"a", "norm", "gate", "b"},
+                "concat": {"grown"},
+                "grouped": {"grouped"},
+                "layer_norm": {"layer_norm", "a", "norm", "b"},
+                "transformer": {"transformer"},
+            }[kind]
+        ):
             delattr(self, name)
 
     def forward(self, x):
@@ -76,7 +85,11 @@ class Part(nn.Module):
             case "layer_norm":
                 x = self.layer_norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         for _ in range(2 if self.kind == "twice" else 1):
-            y = F.relu(self.norm(self.a(x)))
+            y = self.norm(self.a(x))
+            if self.kind == "halves":
+                half, other = y.chunk(2, dim=1)
+                y = half * torch.sigmoid(other)
+            y = self.slope(y) if self.kind == "slope" else F.relu(y)
             if self.kind == "depthwise":
                 y = F.elu(self.deep(y))
             if self.kind == "gate":
@@ -103,7 +116,10 @@ class Chain(nn.Module):
         return self.head(x.flatten(1) if self.flat else x.mean(dim=(2, 3)))
 
 
-KINDS = ("plain", "residual", "twice", "depthwise", "gate", "concat", "grouped", "layer_norm", "transformer")
+KINDS = (
+    *("plain", "residual", "twice", "depthwise", "gate", "concat", "grouped", "layer_norm", "transformer"),
+    *("instance", "halves", "slope"),
+)
 FILE = """
 import torch
 from torch import nn
@@ -192,6 +208,74 @@ def test_a_number_written_down_in_forward_shows_in_the_trial():
     network = networks.describe(Fixed(), image=IMAGE, classes=CLASSES)
     assert network.architecture.groups == ("two",)
     assert network.pinned["one"].startswith("without a channel it fails: shape '[3, 8, 8, 8]' is invalid")
+
+
+class Small(nn.Module):
+    """Two convolutions and a head, with something between and something before the head."""
+
+    def __init__(self, between: nn.Module, pool=lambda x: x.mean(dim=(2, 3)), inputs: int = 6) -> None:
+        super().__init__()
+        self.one, self.between, self.pool = nn.Conv2d(2, 4, 3, padding=1), between, pool
+        self.two, self.head = nn.Conv2d(4, 6, 3, padding=1), nn.Linear(inputs, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.pool(F.relu(self.two(self.between(self.one(x))))))
+
+
+def test_a_depthwise_convolution_of_two_channels_is_tried_and_is_whole_again():
+    class Pair(Small):
+        def __init__(self):
+            super().__init__(nn.Identity())
+            self.one, self.two = nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 6, 1)
+            self.between = nn.Conv2d(2, 2, 3, padding=1, groups=2)
+
+    network = networks.describe(Pair(), image=IMAGE, classes=CLASSES)
+    assert network.architecture.groups == ("one", "two")
+    assert network.eval()(torch.zeros(3, *IMAGE)).shape == (3, CLASSES)
+    surgery.remove_channel(network, 0, 1)
+    assert network(torch.zeros(3, *IMAGE)).shape == (3, CLASSES)
+
+
+def test_a_network_that_minds_how_numbers_lie_in_memory_is_trained_as_it_is(images):
+    module = Small(nn.ReLU(), lambda x: x.view(len(x), -1), 6 * 8 * 8)
+    network = networks.describe(module, image=IMAGE, classes=CLASSES)
+    assert network.architecture.groups == ("one", "two")
+    *_, last = Pruner(network, images, PruningRecipe(2, "fisher", steps=1, lr=0.01, batch_size=8), 0)
+    assert last.params == sum(p.numel() for p in network.parameters())
+
+
+def test_weights_that_layers_share_are_saved_and_read_again(tmp_path):
+    shared = nn.Conv2d(4, 4, 3, padding=1)
+    network = networks.describe(Small(nn.Sequential(shared, nn.ReLU(), shared)), image=IMAGE, classes=CLASSES)
+    assert network.architecture.groups == ("two",)
+    optimizer = training.sgd(network, 0.1, 0.9, 0.0)
+    training.step(network, optimizer, torch.rand(4, *IMAGE), torch.tensor([0, 1, 2, 0]))
+    tensors = training.trainer.collect_tensors(network, optimizer, training.callbacks.NO_CALLBACK)
+    path = checkpoints.write(tmp_path, "at", training.Checkpoint(tensors, {}))
+    for name, tensor in checkpoints.read(path).tensors.items():
+        assert torch.equal(tensor, tensors[name]), name
+    loading.save(network, tmp_path)
+    again = copy.deepcopy(network)
+    again.load_state_dict(safetensors.load_file(tmp_path / loading.WEIGHTS_FILE))
+    assert again.module.between[0] is again.module.between[2]
+
+
+def test_a_network_that_answers_otherwise_in_training_is_refused():
+    class Auxiliary(Small):
+        def forward(self, x):
+            return (super().forward(x), x) if self.training else super().forward(x)
+
+    with pytest.raises(InputError, match="in training it gives tuple for 3 images and 3 classes"):
+        networks.describe(Auxiliary(nn.ReLU()), image=IMAGE, classes=CLASSES)
+
+
+def test_what_somebodys_code_raises_is_one_line():
+    class Broken(Small):
+        def forward(self, x):
+            return {}["answer"]
+
+    with pytest.raises(InputError, match=r"it does not take images of \(2, 8, 8\): KeyError: 'answer'"):
+        networks.describe(Broken(nn.ReLU()), image=IMAGE, classes=CLASSES)
 
 
 def test_a_network_without_a_group_or_with_another_answer_is_refused():
@@ -351,11 +435,11 @@ def test_a_file_that_has_changed_is_not_what_a_run_was_about(file):
 
 def test_a_description_alone_runs_nobodys_code(file, monkeypatch):
     whole = named(file)
-    monkeypatch.setattr(own, "_allowed", set())
+    monkeypatch.setattr(user_code, "_allowed", set())
     with pytest.raises(InputError, match=r"models.py:make is code in a file, which runs only if you say so"):
         networks.build(whole)
     assert whole.params  # and whoever only looks needs none
-    own.allow({whole.table.digest})
+    user_code.allow({whole.table.digest})
     assert networks.build(whole).architecture == whole
 
 
@@ -480,6 +564,19 @@ def test_functions_and_files_that_are_not_there_are_refused(file, tmp_path):
         networks.named(file[:-1], image=IMAGE, classes=CLASSES)
     with pytest.raises(InputError, match=f"no file {tmp_path}/none.py"):
         networks.named(f"{tmp_path}/none.py:make", image=IMAGE, classes=CLASSES)
+
+
+def test_a_file_may_have_dataclasses_of_its_own(tmp_path):
+    source = FILE.replace("import torch\n", "from __future__ import annotations\nimport torch\n", 1)
+    source += """
+from dataclasses import dataclass
+
+@dataclass
+class Widths:
+    first: int = 8
+"""
+    (tmp_path / "models.py").write_text(source.lstrip())
+    assert named(f"{tmp_path}/models.py:make").widths == (8, 12, 6)
 
 
 def test_slimming_asks_for_norms(file, images):

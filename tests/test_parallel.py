@@ -207,7 +207,7 @@ def test_the_longest_begin_first(train, stand, tmp_path):
     assert [key for key, _ in stand.elsewhere] == [pruned.key, *(run.key for run in between)]
 
 
-def test_criteria_of_ones_own_are_compared_here_where_their_code_is(train, tmp_path, monkeypatch):
+def test_criteria_of_ones_own_are_compared_by_workers_too(train, tmp_path, monkeypatch):
     largest = criteria.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
     monkeypatch.setitem(criteria.CRITERIA, "mine", largest)
     config = execution.OracleConfig(("mine",), channels=2, steps=1, batch_size=4)
@@ -219,8 +219,8 @@ def test_criteria_of_ones_own_are_compared_here_where_their_code_is(train, tmp_p
 def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     """Also if it stands in what the run starts from; with all processors, for nothing runs beside it."""
     base = train(0)
+    base = replace(base, recipe={**base.recipe, "code": "a digest"})  # of a schedule, say
     pruned = execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4))
-    pruned = replace(pruned, recipe={**pruned.recipe, "code": "a digest"})
     tuned = execution.finetune(pruned, 1, base.architecture, TrainingRecipe(epochs=1, batch_size=6))
     for run in (base, pruned):
         runs.folder(run, tmp_path).mkdir(parents=True)
@@ -465,7 +465,7 @@ def test_what_is_started_ahead(monkeypatch, arguments, nodes, expected):
     started = []
     monkeypatch.setattr(pool, "start", lambda *how: started.append(how))
     monkeypatch.setattr(parallel, "processors", lambda: 9)
-    monkeypatch.setattr(parallel.os.path, "exists", lambda path: path in nodes)
+    monkeypatch.setattr(limits.os.path, "exists", lambda path: path in nodes)
     parallel.start(*arguments)
     assert started == ([] if expected is None else [expected])
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from horticulture import runs
+from horticulture import files, runs
+from horticulture.data import datasets
 from horticulture.errors import InputError, InterruptedRun
-from horticulture.execution import parallel
+from horticulture.execution import loading, parallel
+from horticulture.pruning import criteria
 from horticulture.study import parameters, session, study_files
 from horticulture.study.session import Session
 
@@ -23,6 +25,23 @@ from torch import nn
 def make(image, classes):
     head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes)
     return nn.Sequential(nn.Conv2d(image[0], 6, 3), nn.ReLU(), *head)
+"""
+
+RESIDUAL = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.stem, self.inner, self.outer = nn.Conv2d(channels, 6, 3), nn.Conv2d(6, 4, 1), nn.Conv2d(4, 6, 1)
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return self.head((x + self.outer(self.inner(x).relu())).mean(dim=(2, 3)))
+
+def make(image, classes):
+    return Net(image[0], classes)
 """
 
 
@@ -261,6 +280,25 @@ def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch, ca
 # --- somebody's code -------------------------------------------------------------------------------------
 
 
+def test_sums_of_layers_are_groups_where_the_study_says_so(notebook, tmp_path):
+    (tmp_path / "models.py").write_text(RESIDUAL)
+    name = f"{tmp_path}/models.py:make"
+    assert notebook("01", network=name).config.whole.groups == ("inner",)
+    with pytest.raises(InputError, match="residual_sets=True instead of False"):
+        notebook("02", network=name, residual_sets=True, rounds=2)
+    whole = notebook("01", network=name, residual_sets=True).config.whole
+    assert (whole.groups, whole.widths) == (("stem", "inner"), (6, 4))
+    with pytest.raises(
+        InputError, match="residual_sets is for networks of your own, and wrn-10-1 is built in"
+    ):
+        notebook("01", network="wrn-10-1", residual_sets=True)
+    begun = files.read_json(tmp_path / "trial" / "study.json")
+    del begun["base"]["residual_sets"]  # as by a version that had none
+    files.write_json(tmp_path / "trial" / "study.json", begun)
+    with pytest.raises(InputError, match="residual_sets=True instead of False"):
+        notebook("02", network=name, residual_sets=True, rounds=2)
+
+
 def test_code_that_an_earlier_notebook_named_runs_only_where_it_is_allowed(notebook, tmp_path):
     (tmp_path / "models.py").write_text(MODELS)
     name = f"{tmp_path}/models.py:make"
@@ -270,3 +308,73 @@ def test_code_that_an_earlier_notebook_named_runs_only_where_it_is_allowed(noteb
     opened = notebook("02", rounds=2, allow_code=True)
     assert opened.config.whole.table.network == name
     assert "allow_code" not in kept(tmp_path)["parameters"]
+
+
+def test_what_is_kept_of_code_lets_no_network_run(notebook, tmp_path, monkeypatch):
+    (tmp_path / "models.py").write_text("open('ran', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    notebook("01")
+    theirs = files.read_json(tmp_path / "trial" / "study.json")
+    theirs["base"]["network"] = theirs["parameters"]["network"] = f"{tmp_path}/models.py:make"
+    files.write_json(tmp_path / "trial" / "study.json", {**theirs, "own": {"models.py:make": {}}})
+    with pytest.raises(InputError, match=r"network=.*models.py:make is code, which runs only if you say so"):
+        notebook("02", rounds=2)
+    assert not (tmp_path / "ran").exists()
+
+
+SCORE = """
+def score(group):
+    return group.filters().abs().amax(dim=(1, 2, 3))
+
+def load():
+    import torch
+    pixels, labels = torch.arange(40 * 256).view(40, 1, 16, 16) % 251, torch.arange(40) % 3
+    return ((pixels.byte(), labels),) * 2
+"""
+
+
+@pytest.fixture
+def a_new_kernel(monkeypatch, tmp_path):
+    """Forgets what was defined, as a later notebook never knew it."""
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "data"))
+    ours, whole = criteria.BUILT_IN, datasets.BUILT_IN
+
+    def forget():
+        for table, known in ((criteria.CRITERIA, ours), (datasets.DATASETS, whole)):
+            for name in table.keys() - known.keys():
+                del table[name]
+        loading.whole_dataset.cache_clear()
+
+    yield forget
+    forget()
+
+
+def test_a_criterion_and_data_are_known_afterwards_without_their_code(notebook, tmp_path, a_new_kernel):
+    file = tmp_path / "my.py"
+    file.write_text(SCORE)
+    base = {"data": f"{file}:load", "batch_size": 8, "network": "wrn-10-1"}
+    notebook("01", **base)
+    a_new_kernel()
+    second = notebook("02", criterion=f"{file}:score", rounds=2, oracle_criteria=["l1"])
+    keys = [job.run.key for job in second.config.pruning_jobs]
+    assert second.config.pruning_jobs[0].label == "my.py:score"
+    for text in (SCORE, SCORE.replace("amax", "sum"), None):  # there, changed, and gone
+        file.write_text(text) if text else file.unlink()
+        a_new_kernel()
+        third = notebook("03", allow_code=text is not None)
+        assert [job.run.key for job in third.config.pruning_jobs] == keys
+        with pytest.raises(InputError, match=r"the code of my.py:score is in 02_prune: run that first"):
+            third.execute([job.run for job in third.config.pruning_jobs], "pruning")
+
+
+@pytest.mark.parametrize("name", ["criterion", "oracle_criteria", "data", "guide_data"])
+def test_nobody_elses_criterion_or_data_run(name, notebook, tmp_path, monkeypatch, a_new_kernel):
+    (tmp_path / "my.py").write_text("open('ran', 'w').close()")
+    value = f"{tmp_path}/my.py:score"
+    theirs = study_files.Study("trial", "", {name: [value] if name == "oracle_criteria" else value}, {})
+    monkeypatch.setattr(study_files, "studies", lambda: {"trial": Path()})
+    monkeypatch.setattr(study_files, "read", lambda _: theirs)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"{name}=.*my.py:score is code, which runs only if you say so"):
+        notebook("05", more="")
+    assert not (tmp_path / "ran").exists()

@@ -62,21 +62,27 @@ def _run(options: argparse.Namespace) -> int:
     parts = [
         (part, _located(parameters.resolve_parameters(part, overrides))) for part in renamed.expand_parts()
     ]
-    _, anew = parameters.beginning(options.first)
+    chosen, anew = parameters.beginning(options.first)
+    stated = {name for notebook in chosen for name in parameters.notebook_parameters(notebook)}
 
+    from horticulture import runs
     from horticulture.study import validation
 
-    for _, settled in parts:
+    outputs = runs.outputs_folder(options.outputs)
+    for part, settled in parts:
+        kept = study_files.read_study_json(outputs / part.name).get("own", {}) if not anew else {}
         settled["allow_code"] = options.allow_code
-        own_code.refuse(settled, overrides, "--allow-code")
+        in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs, kept or not
+        own_code.refuse({**in_cells, "allow_code": options.allow_code}, overrides, "--allow-code")
+        own_code.refuse(settled, overrides, "--allow-code", kept)
+        said = settled if options.allow_code else overrides
+        own_code.load(settled, said, kept)
         settled["allow_code"] = own_code.named_in(settled)  # for notebooks that get the name from a file
         validation.count_rounds(settled)
     validation.check(*(settled for _, settled in parts))
 
-    from horticulture import runs
     from horticulture.study import base_recipe, forecast, runner
 
-    outputs = runs.outputs_folder(options.outputs)
     if not anew:  # the first notebook may begin anew
         for part, settled in parts:
             base_recipe.check_base(settled, outputs / part.name)
@@ -252,9 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--dry-run", action="store_true", help="only say what it would take: runs, hours, disk"
     )
-    command.add_argument(
-        "--allow-code", action="store_true", help="run the code of a network that the study file names"
-    )
+    command.add_argument("--allow-code", action="store_true", help="run code that the study file names")
     command.add_argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
     command.set_defaults(command=_run)
 

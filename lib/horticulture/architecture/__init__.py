@@ -24,6 +24,7 @@ from horticulture.architecture.table import CountedLayer, Table
 from horticulture.architecture.vgg import VGG
 from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError, check_choice
+from horticulture.user_code import is_code
 
 DEEPEST, WIDEST = 2_000, 1_000_000  # the numbers that a network's name may have
 
@@ -196,8 +197,3 @@ def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architectu
 def is_own(name: str) -> bool:
     """Whether a network is not of our families: torchvision's, or a function in a file."""
     return str(name).startswith("torchvision:") or is_code(name)
-
-
-def is_code(name: str) -> bool:
-    """Whether a network is made by a function in somebody's file."""
-    return bool(re.search(r"\.py:\w+$", str(name)))

@@ -1,6 +1,8 @@
 from .arrays import reduced as reduced
 from .catalog import Outline as Outline, outline as outline
-from .datasets import DATASETS as DATASETS, load as load
+from .datasets import DATASETS as DATASETS, is_own as is_own, load as load
 from .downloads import download as download
 from .images import Batches as Batches, Dataset as Dataset, Images as Images, crop as crop
+from .kept import keep as keep, kept as kept
+from .own import dataset as dataset
 from .place import data_folder as data_folder

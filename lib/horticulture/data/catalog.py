@@ -9,6 +9,7 @@ from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 
 FOLDER = "folder:"  # and a path: a data set of somebody's own
+KEPT = "kept:"  # and a digest: one of which only the content is known
 # (channels, height, width), classes, training images beside those held out
 KNOWN: dict[str, tuple[tuple[int, int, int], int, int]] = {
     "clutter": ((1, 16, 16), 10, 8_192),

@@ -11,6 +11,7 @@ from .specs import (
     compare_criteria as compare_criteria,
     compress as compress,
     finetune as finetune,
+    given as given,
     prune as prune,
     source as source,
     train as train,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from safetensors.torch import load, save
+from torch import Tensor
 
 from horticulture import files
 from horticulture.training import Checkpoint
@@ -21,11 +22,22 @@ EVERY = 30.0  # seconds of work that may be lost
 
 def write(folder: Path, name: str, state: Checkpoint) -> Path:
     """Write a state to `folder/name-DIGEST.safetensors`."""
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.tensors.items()}
-    content = save(tensors, metadata={"numbers": json.dumps(state.numbers)})
+    content = save(separate(state.tensors), metadata={"numbers": json.dumps(state.numbers)})
     path = folder / f"{name}-{files.digest(content)}.safetensors"
     files.write(path, content)
     return path
+
+
+def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them: none in the memory of another, as shared weights are."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        here = tensor.detach().cpu().contiguous()
+        place = here.untyped_storage().data_ptr()
+        found[name] = here.clone() if place in seen else here
+        seen.add(place)
+    return found
 
 
 def read(path: Path) -> Checkpoint | None:

@@ -24,8 +24,8 @@ WEIGHTS_FILE = "weights.safetensors"
 
 
 @lru_cache(maxsize=2)
-def whole_dataset(name: str, device: str, image_size: int) -> data.Dataset:
-    """The data set, read once a process until `whole_dataset.cache_clear()`."""
+def whole_dataset(name: str, device: str, image_size: int, made: Any = None) -> data.Dataset:
+    """The data set, read once a process until `whole_dataset.cache_clear()`. made: what makes it, now."""
     return data.load(name, image_size=image_size, device=device)
 
 
@@ -34,7 +34,7 @@ def dataset(name: str, images: int = 0, device: str = "cpu", image_size: int = 0
 
     image_size: pixels, height and width, to which its images are reduced (0: as they are).
     """
-    whole = whole_dataset(name, device, image_size)
+    whole = whole_dataset(name, device, image_size, data.DATASETS.get(name))
     return replace(whole, train=whole.train.first(images))
 
 
@@ -54,8 +54,7 @@ def evaluate(network: Network, images: data.Dataset, part: str, precision: str =
 
 def save(network: Network, folder: Path) -> None:
     """Write the weights: they are whole or not there."""
-    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    files.write(folder / WEIGHTS_FILE, safetensors.save(weights))
+    files.write(folder / WEIGHTS_FILE, safetensors.save(checkpoints.separate(network.state_dict())))
 
 
 def load(run: Run, outputs: Path) -> Network:

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from horticulture import runs
-from horticulture.errors import InputError
-from horticulture.execution import cluster, pool
+from horticulture.execution import cluster, own_code, pool
 from horticulture.execution.board import Board, Message
 from horticulture.execution.limits import may_have_gpu, processors
 from horticulture.progress import Progress
@@ -51,7 +50,8 @@ def execute_all(
 
     workers: processes on this machine (0: one a processor, but on a GPU only this one; say more where small
     networks leave it idle, and they train side by side). A single run is made in this process, and so is one
-    whose code was written in this process. address: a Dask scheduler that shares the folder `outputs`.
+    that needs a schedule or penalty written in this process. address: a Dask scheduler that shares the folder
+    `outputs`.
 
     A run has as many threads as there are processors for each of the runs that were *asked for*, made or not:
     a run that is left over after a stop ends with the same bits as beside the others.
@@ -63,8 +63,7 @@ def execute_all(
     wanted = list(wanted)
     where = hardware.resolve_device(device)
     layers = _layers({run.key: run for run in wanted}, outputs)
-    if address:
-        _refuse_own_code([run for todo, _ in layers for run in todo])
+    own_code.check((run for todo, _ in layers for run in todo), cluster=bool(address))
     allowed = workers or (processors() if where.type == "cpu" else 1)
     for number, (todo, total) in enumerate(layers, 1):
         last = number == len(layers)
@@ -100,20 +99,6 @@ def _layers(
     return [*before, (todo, len(wanted))]
 
 
-def _own_code(run: Run) -> bool:
-    """Whether a run, or one before it, needs a function that only this process has."""
-    own = run.recipe.keys() & {"code", "codes"}
-    return bool(own) or (run.start is not None and _own_code(run.start))
-
-
-def _refuse_own_code(todo: list[Run]) -> None:
-    for run in todo:
-        if _own_code(run):
-            raise InputError(
-                f"{run} needs code of this process, which a cluster has not: leave the cluster empty"
-            )
-
-
 def _execute_layer(
     todo: list[Run],
     total: int,
@@ -131,7 +116,7 @@ def _execute_layer(
             _submit_and_wait(submit, work, longest_first, board)
         return
     threads = max(1, processors() // min(allowed, total))
-    away = [run for run in longest_first if not _own_code(run)]
+    away = [run for run in longest_first if not own_code.stays(run)]
     if min(allowed, len(away)) == 1:
         away = []
     keys = {run.key for run in away}
@@ -151,7 +136,7 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Boa
     """Make a run in this process: with all processors if only this one has its code, for it is alone then."""
     from horticulture import execution
 
-    own = _own_code(run)
+    own = own_code.stays(run)
 
     def report(share: float, note: str) -> None:
         board.update((run.key, share, f"in this process, which has its code: {note}" if own else note))
@@ -162,9 +147,7 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Boa
 
 def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run], board: Board) -> None:
     """Have workers do the work of all these runs, show what they say of it, and raise the first error."""
-    from horticulture.networks import own
-
-    work = partial(work, allowed=own.allowed())
+    work = partial(work, own=own_code.Packed.here())
     futures = {submit(work, run.to_json()): run for run in todo}
     keys, waiting = {run.key for run in todo}, set(futures)
     try:
@@ -190,13 +173,12 @@ def _work(
     device: str,
     threads: int | None,
     send: Callable[[Message], None],
-    allowed: set[str],
+    own: own_code.Packed,
 ) -> None:
-    """Make one run in a worker, and say now and then how far it is. allowed: files whose code may run."""
+    """Make one run in a worker, and say now and then how far it is. own: code that is not the library's."""
     from horticulture import execution
-    from horticulture.networks import own
 
-    own.allow(allowed)
+    own.unpack()
     run, last = Run.from_json(description), -POLL
 
     def report(share: float, note: str) -> None:

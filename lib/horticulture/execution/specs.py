@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from horticulture import data
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, check_feasible, criteria
@@ -22,12 +23,16 @@ WEIGHTS = (
 def source(name: str, images: int = 0, image_size: int = 0, digest: str | None = None) -> dict:
     """What a run's description says of its data: where it is, what it is, and how much of it is used.
 
-    digest: of the whole data set, if it is known; otherwise the data are read for it.
+    digest: of the whole data set, if it is known; otherwise the data are read for it. Data of somebody's own
+    are kept, for other processes do without its code.
     """
     if digest is None:
         from horticulture.execution.loading import dataset
 
-        digest = dataset(name, image_size=image_size).digest
+        whole = dataset(name, image_size=image_size)
+        digest = whole.digest
+        if data.is_own(name):
+            name = data.keep(whole)
     return {"name": name, "images": images, "image_size": image_size, "digest": digest}
 
 
@@ -52,6 +57,18 @@ def train(
     if selections is not None and list(map(list, selections)) != shape.even_selections:
         described["selections"] = list(map(list, selections))
     return Run("train", shape, described, source, seed)
+
+
+def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, seed: int) -> Run:
+    """The description of a network whose weights are in a file, instead of its training.
+
+    recipe: how it is measured; its epochs are 0. Raises InputError if there is no such file.
+    """
+    from horticulture.execution.pretrained import digest
+
+    measured = {name: getattr(recipe, name) for name in ("batch_size", "precision", "norms", "norm_images")}
+    described = TrainingRecipe(0, **measured).to_json()
+    return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, source, seed)
 
 
 def _code(recipe: TrainingRecipe) -> dict:

@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 
 from horticulture import data, files, networks, runs, training
-from horticulture.execution import checkpoints, loading
+from horticulture.errors import InputError
+from horticulture.execution import checkpoints, loading, pretrained
 from horticulture.execution.initialization import starting_network
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
@@ -109,6 +110,20 @@ def _train(context: RunContext) -> dict:
         metrics["factors"] = factors
     loading.set_norm_statistics(network, context.dataset, recipe)
     return metrics | _save_and_evaluate(context, network, recipe)
+
+
+def _given(context: RunContext) -> dict:
+    """Measure a network whose weights somebody brought; what its training took is not known."""
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
+    file = run.recipe["file"]
+    if pretrained.digest(file) != run.recipe["file_digest"]:
+        raise InputError(f"{file} has changed since {run} was described")
+    network = pretrained.network(run.architecture, file).to_device(context.device)
+    loading.set_norm_statistics(network, context.dataset, recipe)
+    metrics = _save_and_evaluate(context, network, recipe)
+    row = {"epoch": 0, "epochs": 0, "loss": math.nan, "val_error": metrics["val_error"], "images": 0}
+    files.write_csv(context.folder / "epochs.csv", pd.DataFrame([row | {"seconds": context.elapsed()}]))
+    return {"recipe": runs.GIVEN, "train_macs": 0, **metrics}
 
 
 def _finetune(context: RunContext) -> dict:
@@ -277,6 +292,7 @@ def _compare_criteria(context: RunContext) -> dict:
 
 KINDS: dict[str, Callable[[RunContext], dict]] = {
     "train": _train,
+    "given": _given,
     "prune": _prune,
     "tune": _finetune,
     "compress": _compress,

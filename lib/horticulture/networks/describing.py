@@ -1,5 +1,6 @@
 """From any module to a network that can be pruned: its groups are found by watching it, and tried."""
 
+import copy
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from horticulture.architecture import OWN, Architecture, Table
 from horticulture.architecture.table import FIXED, Length, TableRow
 from horticulture.errors import InputError
 from horticulture.networks import trial
-from horticulture.networks.labels import Axis, Found
+from horticulture.networks.labels import Axis, Found, Watched
 from horticulture.networks.traced import LiveAxis, Places, TracedGroup, TracedNetwork
 from horticulture.networks.tracing import watch
 
@@ -63,37 +64,37 @@ def found_in(module: nn.Module, origin: Origin) -> TracedNetwork:
             pinned |= dict.fromkeys(group.makers, SUMS)
         elif group.width > 1:
             candidates.append(group)
-    failed = trial.failures(assemble(module, candidates, watched.positions, origin), origin.images)
+    failed = trial.failures(assemble(module, watched._replace(found=candidates), origin), origin.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
         raise InputError(f"no channels can go by themselves ({why})")
-    network = assemble(module, usable, watched.positions, origin)
+    network = assemble(module, watched._replace(found=usable), origin)
     network.pinned = pinned
     return network
 
 
 @torch.no_grad()
 def _check_answer(module: nn.Module, origin: Origin) -> None:
-    training, images = module.training, origin.images
-    try:
-        answer = module.eval()(images)
-    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
-        raise InputError(
-            f"it does not take images of {tuple(images.shape[1:])}: {trial.first_line(error)}"
-        ) from error
-    finally:
-        module.train(training)
-    if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
-        gives = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-        raise InputError(f"it gives {gives} for {len(images)} images and {origin.classes} classes")
+    """Raise InputError if a copy gives anything but a number for every class, as in training as otherwise."""
+    images = origin.images
+    for training, when in ((False, ""), (True, "in training ")):
+        try:
+            with torch.random.fork_rng(devices=[]):
+                answer = copy.deepcopy(module).train(training)(images)
+        except Exception as error:  # somebody's code
+            raise InputError(
+                f"{when}it does not take images of {tuple(images.shape[1:])}: {trial.first_line(error)}"
+            ) from error
+        if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
+            gives = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+            raise InputError(f"{when}it gives {gives} for {len(images)} images and {origin.classes} classes")
 
 
-def assemble(
-    module: nn.Module, found: list[Found], positions: dict[str, int], origin: Origin
-) -> TracedNetwork:
-    """The network with these groups, and its architecture. positions: as watched."""
+def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwork:
+    """The network with the groups that were watched, and its architecture."""
+    found = watched.found
     axes: dict[Axis, LiveAxis] = {}
     modules = dict(module.named_modules())
 
@@ -111,12 +112,12 @@ def assemble(
         reads = [places[axis] for axis in one.reads]
         groups.append(TracedGroup(one.name, makers, list(places.values()), reads, torch.arange(one.width)))
     names, full = tuple(group.name for group in groups), tuple(group.width for group in groups)
-    rows = tuple(_rows(module, found, positions))
+    rows = tuple(_rows(module, found, watched.positions))
     normed = tuple(group.norm is not None for group in groups)
     table = Table(origin.network, origin.digest, names, full, normed, rows, origin.residual_sets)
     depth = sum(row.kind != "other" for row in rows)
     architecture = Architecture(OWN, depth, origin.classes, origin.image, (), full, table)
-    network = TracedNetwork(module, architecture, origin.channels)
+    network = TracedNetwork(module, architecture, origin.channels, watched.channels_last)
     network.groups = tuple(groups)
     return network
 

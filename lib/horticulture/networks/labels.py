@@ -42,11 +42,13 @@ class Watched(NamedTuple):
     """What one forward pass told. pinned: by layer, why its channels cannot go.
 
     positions: by weight, how often an image passes it, in pixels or tokens.
+    channels_last: whether the numbers of its images and weights may lie so in memory.
     """
 
     found: list[Found]
     pinned: dict[str, str]
     positions: dict[str, int]
+    channels_last: bool = True
 
 
 class _Classes:
@@ -161,7 +163,7 @@ class Labels(TorchFunctionMode):
         """A convolution or linear layer, whose channels are along `dim` of what it takes and gives."""
         labels, count = self.of(x), weight.shape[0]
         name = self.names.get(id(weight), "")
-        owner = name.rpartition(".")[0]
+        owner = (name or self.names.get(id(bias), "")).rpartition(".")[0]
         self.positions[name] += out.numel() // (self.batch * count)
         made = self.fresh(count)
         depthwise = groups == count == x.shape[dim] > 1

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 from horticulture.architecture import Architecture
 
@@ -32,7 +32,7 @@ def match_counts(module: nn.Module) -> None:
             module.groups = module.in_channels = module.out_channels
         else:
             module.in_channels = module.weight.shape[1]
-    elif isinstance(module, _BatchNorm) and module.weight is not None:
+    elif isinstance(module, _NormBase) and module.weight is not None:
         module.num_features = len(module.weight)
 
 

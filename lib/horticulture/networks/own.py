@@ -1,12 +1,8 @@
 """Networks by name that are not of our families: torchvision's, and those of a function in somebody's file.
 
-Code in a file runs only where somebody said so, with `named` or `allow`. A description of a run that names a
-file is not enough, for it may come from anywhere.
+Code in a file runs only where somebody said so: see `user_code`.
 """
 
-import hashlib
-import importlib.util
-import inspect
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,13 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from horticulture.architecture import Architecture, is_code
+from horticulture import user_code
+from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.describing import Origin, assemble, found_in
-from horticulture.networks.labels import Found
+from horticulture.networks.labels import Watched
 from horticulture.networks.redrawing import redraw
 from horticulture.networks.traced import TracedNetwork, cut
 from horticulture.networks.tracing import watch
+from horticulture.user_code import is_code
 
 SIZES = (
     8,
@@ -36,18 +34,6 @@ SIZES = (
 )  # pixels, at which a network is tried that fails at the wanted one
 RGB = 3  # channels that torchvision's networks take
 
-_allowed: set[str] = set()  # digests of files whose code may run in this process
-
-
-def allow(digests: set[str]) -> None:
-    """Let the code of files with these digests run in this process."""
-    _allowed.update(digests)
-
-
-def allowed() -> set[str]:
-    """The digests of files whose code may run here, to tell another process."""
-    return set(_allowed)
-
 
 def digest(name: str) -> str:
     """What defines the network of that name: torchvision's version, or the content of the file.
@@ -58,11 +44,7 @@ def digest(name: str) -> str:
         from torchvision import __version__
 
         return f"torchvision {__version__.partition('+')[0]}"
-    path = Path(name.rpartition(":")[0]).expanduser()
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    except OSError as error:
-        raise InputError(f"no file {path} for the network {name}") from error
+    return user_code.digest(name)
 
 
 def traced(
@@ -75,8 +57,8 @@ def traced(
     take such images (with the smallest size that it takes), or one with no group.
     """
     if is_code(name):
-        name = str(Path(name).expanduser().resolve())
-        allow({digest(name)})
+        name = user_code.whole(name)
+        user_code.allow({digest(name)})
     try:
         return found_in(make(name, image, classes), _origin(name, image, classes, residual_sets))
     except InputError as error:
@@ -101,7 +83,7 @@ def named(
 ) -> Architecture:
     """The architecture of the whole network of that name, as for `traced`."""
     if is_code(name):
-        name = str(Path(name).expanduser().resolve())
+        name = user_code.whole(name)
     return _named(name, digest(name), tuple(image), classes, residual_sets)
 
 
@@ -114,7 +96,7 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     assert table is not None
     if not table.network:
         raise InputError("a module that was described cannot be made again: give its code a file and a name")
-    if is_code(table.network) and table.digest not in _allowed:
+    if is_code(table.network) and table.digest not in user_code.allowed():
         raise InputError(
             f"{table.network} is code in a file, which runs only if you say so: allow_code (--allow-code)"
         )
@@ -125,7 +107,7 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     generator = generator or torch.Generator()
     module = make(table.network, architecture.image, architecture.classes, generator)
     origin = _origin(table.network, architecture.image, architecture.classes, table.residual_sets)
-    network = assemble(module, *_groups(origin, table.groups, module), origin)
+    network = assemble(module, _watched(origin, table.groups, module), origin)
     if network.architecture.table != table:
         raise InputError(f"{table.network} makes another network than it did: does it draw its shape?")
     whole = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
@@ -139,14 +121,15 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     return network
 
 
-_seen: dict[tuple[Origin, tuple[str, ...]], tuple[list[Found], dict[str, int]]] = {}
+_seen: dict[tuple[Origin, tuple[str, ...]], Watched] = {}
 
 
-def _groups(origin: Origin, names: tuple[str, ...], module: nn.Module) -> tuple[list[Found], dict[str, int]]:
+def _watched(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Watched:
     """The groups of these names, which were tried when the table was made; each network is watched once."""
     if (origin, names) not in _seen:
         watched = watch(module, origin.images)
-        _seen[origin, names] = [group for group in watched.found if group.name in names], watched.positions
+        found = [group for group in watched.found if group.name in names]
+        _seen[origin, names] = watched._replace(found=found)
     return _seen[origin, names]
 
 
@@ -158,7 +141,7 @@ def make(
     What it draws comes from the generator (a fixed one if none is given). Raises InputError if there is no
     such network or function, or it does not give a module.
     """
-    build = _function(name) if is_code(name) else _torchvision(name)
+    build = user_code.function(name) if is_code(name) else _torchvision(name)
     generator = generator or torch.Generator().manual_seed(0)
     before = torch.get_rng_state()
     torch.set_rng_state(
@@ -177,26 +160,6 @@ def make(
     if not isinstance(module, nn.Module):
         raise InputError(f"it gives {type(module).__name__}, not an nn.Module")
     return module
-
-
-def _function(name: str) -> Callable[[tuple[int, int, int], int], Any]:
-    file, _, function = name.rpartition(":")
-    path = Path(file).expanduser()
-    spec = importlib.util.spec_from_file_location(f"horticulture_own_{digest(name)}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # somebody's code
-        raise InputError(f"{path} fails: {type(error).__name__}: {error}") from error
-    found: Any = getattr(module, function, None)
-    if not callable(found):
-        there = [
-            n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__
-        ]
-        check_choice(function, there, f"function of {path.name}")
-    return found
 
 
 def _torchvision(name: str) -> Callable[[tuple[int, int, int], int], Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -124,14 +124,17 @@ class TracedNetwork(Network):
     """Any module, as a network whose groups can be cut. `pinned`: by layer, why its channels cannot go.
 
     Grey images are repeated to as many channels as the module takes. What the module draws itself, such as
-    dropout, comes from a stream of its own (`draws.ModuleDraws`).
+    dropout, comes from a stream of its own (`draws.ModuleDraws`). channels_last: whether the module minds how
+    numbers lie in memory (False: they lie in the order of their dimensions).
     """
 
     groups: tuple[TracedGroup, ...]  # type: ignore[assignment]
 
-    def __init__(self, module: nn.Module, architecture: Architecture, channels: int = 0) -> None:
+    def __init__(
+        self, module: nn.Module, architecture: Architecture, channels: int = 0, channels_last: bool = True
+    ) -> None:
         super().__init__(architecture)
-        self.module, self.channels = module, channels
+        self.module, self.channels, self.channels_last = module, channels, channels_last
         self.pinned: dict[str, str] = {}
         self.draws = ModuleDraws()
         self.remake: Callable[[torch.Generator | None], TracedNetwork] | None = None
@@ -140,8 +143,14 @@ class TracedNetwork(Network):
         """(batch, channels, height, width) -> (batch, classes)."""
         if self.channels and x.shape[1] != self.channels:
             x = x.expand(-1, self.channels, -1, -1)
+        if not self.channels_last:
+            x = x.contiguous()
         with self.draws.used(x.device, advance=self.training):
             return self.module(x)
+
+    def to_device(self, device: torch.device) -> Self:
+        """Move to that device, in the memory format that its convolutions like best if its code allows it."""
+        return super().to_device(device) if self.channels_last else self.to(device)
 
     def initialise(self, generator: torch.Generator | None = None) -> None:
         """Begin from scratch, as `own.build` does. Raises InputError for a module that was only described."""

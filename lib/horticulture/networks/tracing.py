@@ -8,6 +8,7 @@ that is not known here) pins them: they cannot go, and the reason is kept. Nothi
 module may decide by its data, and use a layer twice.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,18 @@ def watch(module: nn.Module, images: Tensor) -> Watched:
     module.train(training)
     for tensor in tree_leaves(answer):
         labels.pin(labels.of(tensor), "its channels are the network's answer")
-    return labels.result()
+    return labels.result()._replace(channels_last=_takes_channels_last(module, images))
+
+
+@torch.no_grad()
+def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
+    """Whether its code minds how numbers lie in memory, as `view` does."""
+    last = torch.channels_last
+    try:
+        copy.deepcopy(module).eval().to(memory_format=last)(images.contiguous(memory_format=last))
+    except RuntimeError:
+        return False
+    return True
 
 
 class _Watching(Labels):

@@ -5,13 +5,14 @@ A criterion is a pure function of tensors. Torch is not imported here, so that a
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from horticulture.errors import check_choice
+from horticulture.errors import InputError, check_choice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,3 +108,46 @@ CRITERIA: dict[str, Criterion] = {
     "magnitude": Criterion("size of a single weight: unstructured", granularity="weight"),
 }
 BUILT_IN = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it
+
+
+# --- criteria of one's own -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AbsentCriterion(Criterion):
+    """What a study has kept of a criterion whose code is elsewhere: enough to go on from what it pruned.
+
+    digest: of its code. missing: what to say where that would have to run.
+    """
+
+    digest: str = ""
+    missing: str = ""
+
+
+def criterion(function: Callable | None = None, *, name: str = "", **more: Any) -> Any:
+    """Decorates a function that scores channels: from then on its name is a criterion, in workers too.
+
+    With one argument, a `networks.Group`, it scores weights as they stand; with two, what each channel
+    contributed in a batch, (batch, channel), and the number of positions (see `fisher_of`). It returns
+    (channel,); the lowest goes first. name: of the criterion, if not the function's. more: other fields of
+    `Criterion`, such as scope="layer". Raises InputError for the name of one of ours, or other arguments.
+    """
+    if function is None:
+        return lambda decorated: criterion(decorated, name=name, **more)
+    name = name or function.__name__
+    if name in BUILT_IN:
+        raise InputError(f"there is a criterion {name!r} already: call yours otherwise")
+    kinds = {1: "from_weights", 2: "from_gradients"}
+    count = len(inspect.signature(function).parameters)
+    if count not in kinds:
+        raise InputError(
+            f"the criterion {name} takes (group) or (contributions, positions): not {count} arguments"
+        )
+    about = (inspect.getdoc(function) or f"{name}, of your own").splitlines()[0]
+    CRITERIA[name] = Criterion(**{"about": about, kinds[count]: function, **more})
+    return function
+
+
+def own() -> dict[str, Criterion]:
+    """The criteria that are not the library's, by name."""
+    return {name: one for name, one in CRITERIA.items() if BUILT_IN.get(name) is not one}

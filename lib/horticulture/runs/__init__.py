@@ -18,6 +18,7 @@ from horticulture.runs.removals import (
 )
 from horticulture.runs.results import (
     AS_IT_IS,
+    GIVEN,
     RESULT_COLUMNS,
     TYPES,
     architectures,

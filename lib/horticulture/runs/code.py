@@ -22,9 +22,11 @@ PLAIN = bool | int | float | complex | str | bytes | range | slice | None
 def extra(name: str, table: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
     """What a run's description adds to a name: nothing for the library's own functions, a digest for others.
 
-    originals: the table as it was when the library was imported.
+    originals: the table as it was when the library was imported. What has a `digest` says itself what its is.
     """
-    return {} if name in originals and table[name] is originals[name] else {"code": digest(table[name])}
+    if name in originals and table[name] is originals[name]:
+        return {}
+    return {"code": getattr(table[name], "digest", "") or digest(table[name])}
 
 
 def digest(value: object) -> str:

@@ -24,6 +24,7 @@ RESULT_COLUMNS = [
 # Columns that may be empty keep their type, whether they come from runs or from a file.
 TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64", "longer": float, "compute_share": float}
 TEXT = dict.fromkeys(("run", "architecture", "criterion", "digest"), str)
+GIVEN = "given weights"  # the recipe of a network that was trained elsewhere: nobody knows how
 AS_IT_IS = "as it is"  # the recipe of a run that trains nothing and only measures
 ARCHITECTURES = "architectures.json"
 TABLES = ("results.csv", "removals.csv", "verdicts.csv")

@@ -74,6 +74,7 @@ class Run:
 def _without_places(description: dict) -> dict:
     """A digest says what data and networks are; beside it a path says only where."""
     start, data, shape = description["start"], dict(description["data"]), description["architecture"]
+    recipe = {name: value for name, value in description["recipe"].items() if name != "file"}
     if "digest" in data:
         del data["name"]
     if "table" in shape:
@@ -81,6 +82,7 @@ def _without_places(description: dict) -> dict:
     return {
         **description,
         "architecture": shape,
+        "recipe": recipe,
         "data": data,
         "start": _without_places(start) if start else None,
     }

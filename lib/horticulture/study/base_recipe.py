@@ -19,8 +19,9 @@ from horticulture.training import hardware
 # What all networks of a study share, as far as it says.
 BASE = (
     *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
-    *("precision", "norms", "norm_images"),
+    *("precision", "norms", "norm_images", "residual_sets", "pretrained"),
 )
+LATER = {"residual_sets": False, "pretrained": ""}  # what a study has that was begun by a version without it
 
 
 def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
@@ -64,6 +65,7 @@ def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
 def base_of(folder: Path) -> dict[str, Any] | None:
     """What a study has fixed; None if nothing yet. Raises CorruptFileError if the file does not say."""
     fixed = read_study_json(folder).get("base")
+    fixed = {**LATER, **fixed} if isinstance(fixed, dict) else fixed
     if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
         raise CorruptFileError(folder / "study.json")
     return fixed

@@ -11,7 +11,7 @@ from horticulture.execution import limits
 from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS
 from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS
-from horticulture.study import budgets, scaling
+from horticulture.study import budgets, own_code, scaling
 from horticulture.study.literals import is_number
 from horticulture.study.parameters import ALL
 from horticulture.study.study_files import check_name
@@ -89,9 +89,14 @@ def network(name: str, value: Any) -> None:
         )
 
 
+def data_set(name: str, value: Any) -> None:
+    """The name of a data set; whether a folder is there is seen later."""
+    datasets.check_name(own_code.known(name, value))
+
+
 def criteria(name: str, value: Any) -> None:
     """Names of criteria, with commas between."""
-    names = [one.strip() for one in value.split(",")]
+    names = own_code.names(name, own_code.known(name, value))
     if "" in names:
         raise InputError(f"{name} must be a name, or several with a comma between two of them, not {value!r}")
     each(one_of(CRITERIA, "criterion"), 1)(name, names)
@@ -117,10 +122,12 @@ def is_address(value: Any) -> bool:
     return bool(re.fullmatch(r"(tcp|tls|ws|wss|ucx)://[\w.\[\]:-]+:[0-9]{1,5}", str(value), re.ASCII))
 
 
-channel_criteria = one_of(  # those that can be held against the truth, channel by channel
-    [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed],
-    "criterion of single channels",
-)
+def channel_criteria(name: str, value: Any) -> None:
+    """One that can be held against the truth, channel by channel."""
+    known = [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed]
+    check_choice(own_code.short(value), known, "criterion of single channels")
+
+
 positive = number("above 0 and at most 1,000", lambda x: 0 < x <= 1000)
 not_negative = number("of 0 or more and at most 1,000", lambda x: 0 <= x <= 1000)
 share = number("above 0 and at most 1", lambda x: 0 < x <= 1)  # of the parameters of the whole network
@@ -134,10 +141,12 @@ BOUNDS: dict[str, Bound] = {
     "workers": whole(0, 256),
     "cluster": optional(within("the address of a Dask scheduler, such as tcp://host:8786", is_address), ""),
     # 01
-    "data": lambda name, value: datasets.check_name(value),
+    "data": data_set,
     "images": optional(whole(2), 0),
     "image_size": whole(0, 10_000),
     "network": network,
+    "residual_sets": within("true or false", lambda value: isinstance(value, bool)),
+    "pretrained": text,
     "seeds": each(whole(0, 2**53), 1),
     "epochs": whole(1),
     "lr": positive,
@@ -173,7 +182,7 @@ BOUNDS: dict[str, Bound] = {
     "curves": each(one_of((*scaling.PRUNING_FREE, *scaling.FROM_PRUNING), "curve")),
     "copycat_size": share,
     "guide_network": optional(network, ""),
-    "guide_data": optional(lambda name, value: datasets.check_name(value), ""),
+    "guide_data": optional(data_set, ""),
     # 05
     "latency_batch_sizes": each(whole(1, 100_000)),
     "latency_seconds": number("above 0 and at most 3,600", lambda x: 0 < x <= 3600),

@@ -102,6 +102,8 @@ BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
 }
 # What says nothing where single weights went, and what says nothing where channels went.
 CHANNEL_ONLY, WEIGHT_ONLY = ("sliced", "random-channels", "shuffled", "reselected"), ("compressed",)
+# What asks for the training of the whole network, which nobody knows where its weights were given.
+OF_TRAINING = ("scratch-b", "scratch-b-all", "weights-rewound")
 
 
 def applies(budget: str, job: PruningJob) -> bool:

@@ -17,6 +17,7 @@ from horticulture.data import Outline, catalog
 from horticulture.errors import InputError
 from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
+from horticulture.study import own_code
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 from horticulture.training import TrainingRecipe
 
@@ -43,6 +44,8 @@ class StudyConfig:
     precision: str
     norms: str
     norm_images: int
+    residual_sets: bool = False
+    pretrained: str = ""
     # What a notebook has not declared yet asks for nothing.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
@@ -73,7 +76,7 @@ class StudyConfig:
     def of(cls, parameters: dict[str, Any]) -> Self:
         """From all parameters of a study, of which those that say where and how to show do not matter."""
         known = [field.name for field in fields(cls)]
-        return cls(**{name: parameters[name] for name in known if name in parameters})
+        return cls(**{name: own_code.known(name, parameters[name]) for name in known if name in parameters})
 
     @property
     def dataset(self) -> Dataset:
@@ -100,7 +103,7 @@ class StudyConfig:
             return architecture.named(self.network, **shape)
         from horticulture import networks
 
-        return networks.named(self.network, **shape)
+        return networks.named(self.network, **shape, residual_sets=self.residual_sets)
 
     @property
     def criteria(self) -> list[str]:
@@ -143,12 +146,16 @@ class StudyConfig:
 
     @cached_property
     def whole_macs(self) -> int:
-        """Forward multiply-accumulates of the whole network's training."""
+        """Forward multiply-accumulates of the whole network's training; 0 where nobody knows."""
+        if self.pretrained:
+            return 0
         steps = self.epochs * (self.outline.images // self.batch_size)
         return self.whole.macs * steps * self.batch_size
 
     def baseline(self, seed: int, penalty: str = "none") -> Run:
-        """The whole network, trained, perhaps with a penalty."""
+        """The whole network, trained, perhaps with a penalty; or with the weights that were given."""
+        if self.pretrained:
+            return execution.given(self.whole, self.pretrained, self.recipe, self.source, seed)
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
         if penalty != "none" and not strength > 0:
             raise InputError(
@@ -259,7 +266,10 @@ class StudyConfig:
         """The same study of the network and the data that the transferred profile comes from."""
         if not self.guide_network:
             return None
-        return replace(self, network=self.guide_network, data=self.guide_data or self.data, guide_network="")
+        network, data = self.guide_network, self.guide_data or self.data
+        sets = self.residual_sets and architecture.is_own(network)
+        own = replace(self, network=network, data=data, residual_sets=sets)
+        return replace(own, guide_network="", pretrained="")
 
     @property
     def guide_jobs(self) -> list[PruningJob]:

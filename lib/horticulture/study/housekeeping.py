@@ -10,7 +10,7 @@ from typing import NamedTuple
 from horticulture import execution, files, runs
 from horticulture.errors import InputError
 from horticulture.runs import Run
-from horticulture.study import parameters, study_files
+from horticulture.study import own_code, parameters, study_files
 from horticulture.study.config import StudyConfig
 from horticulture.study.inventory import runs_by_purpose
 
@@ -93,6 +93,7 @@ def _needed(study: Path, outputs: Path, digests: Digests) -> set[str]:
         content = study_files.read_study_json(study)
         stated = {**content.get("parameters", {}), **content.get("base", {})}
         if stated and stated["precision"] != "auto":  # else it was never begun
+            own_code.recall(stated, content.get("own", {}))
             declared = parameters.declared()
             last = max(declared[name]["step"] for name in stated if name in declared)
             defaults = {name: one["default"] for name, one in declared.items() if one["step"] <= last}

@@ -1,39 +1,144 @@
-"""Networks whose code is in somebody's file: where the file is, and whether it may run.
+"""What somebody brings to a study as code: networks, criteria and data sets, in files or in a cell.
 
 A person who names a file wants its code to run; a study file, or a folder of results, may come from anybody.
+Notebooks after the one that has a criterion or data set need no code of it: `study.json` says what it is.
 """
 
-from collections.abc import Container, Mapping
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from horticulture.architecture import is_code
+from horticulture import data, execution, user_code
 from horticulture.errors import InputError
+from horticulture.pruning import criteria
+from horticulture.user_code import is_code
 
-NETWORKS = ("network", "guide_network")  # parameters that may name code in a file
+if TYPE_CHECKING:
+    from horticulture.data import Dataset
+
+NETWORKS = ("network", "guide_network")
+DATA = ("data", "guide_data")
+WEIGHTS = "pretrained"
+CRITERIA = ("criterion", "oracle_criteria")  # several: with commas between, or in a list
+
+
+def names(name: str, value: Any) -> list[str]:
+    """The names in the value of a parameter that may name code."""
+    if name in CRITERIA:
+        return [str(one).strip() for one in (value if isinstance(value, list) else str(value).split(","))]
+    return [str(value)] if name in NETWORKS + DATA else []
 
 
 def absolute(name: str, value: Any) -> Any:
-    """The value of a parameter, with the whole path of a file of code: notebooks run elsewhere."""
-    code = name in NETWORKS and is_code(value)
-    return str(Path(value).expanduser().resolve()) if code else value
+    """The value of a parameter, with the whole path of a file: notebooks run elsewhere."""
+    if name == WEIGHTS and value:
+        return str(Path(value).expanduser().resolve())
+    return _each(name, value, user_code.whole)
+
+
+def known(name: str, value: Any) -> Any:
+    """The value of a parameter by the names that criteria and data sets have here: without folders."""
+    return value if name in NETWORKS else _each(name, value, short)
+
+
+def brief(name: str, value: Any) -> Any:
+    """The value of a parameter for the name of a study: without folders."""
+    return Path(value).name if name == WEIGHTS else short(known(name, value))
 
 
 def short(value: Any) -> Any:
-    """The value of a parameter, without the folder of a file of code."""
+    """A name without the folder of a file of code."""
     return Path(value).name if is_code(value) else value
+
+
+def _each(name: str, value: Any, change: Any) -> Any:
+    found = names(name, value)
+    if not any(map(is_code, found)):
+        return value
+    changed = [change(one) if is_code(one) else one for one in found]
+    return changed if isinstance(value, list) else ",".join(changed)
 
 
 def named_in(values: Mapping[str, Any]) -> bool:
     """Whether parameters name code in a file."""
-    return any(is_code(values.get(name, "")) for name in NETWORKS)
+    return any(True for _ in _code(values))
 
 
-def refuse(values: Mapping[str, Any], given: Container[str], allow: str) -> None:
+def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in NETWORKS + DATA + CRITERIA:
+        yield from ((name, one) for one in names(name, values.get(name, "")) if is_code(one))
+
+
+def refuse(
+    values: Mapping[str, Any], given: Container[str], allow: str, kept: Mapping[str, Any] | None = None
+) -> None:
     """Raise InputError for code that no person named, and that is not allowed by `allow_code`.
 
-    given: the parameters whose values a person gave here. allow: what to say for the code to run.
+    given: the parameters whose values a person gave here. allow: what to say for the code to run. kept: what
+    the study has kept of criteria and data sets, whose code is not needed then.
     """
-    for name in NETWORKS:
-        if is_code(values.get(name, "")) and name not in given and not values.get("allow_code"):
-            raise InputError(f"{name}={values[name]} is code, which runs only if you say so: {allow}")
+    for name, one in _code(values):
+        recalled = name not in NETWORKS and short(one) in (kept or {})
+        if not recalled and name not in given and not values.get("allow_code"):
+            raise InputError(f"{name}={one} is code, which runs only if you say so: {allow}")
+
+
+def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, Any]) -> None:
+    """Make the criteria and data sets that parameters name known here: from files, else from what is kept.
+
+    Arguments as for `refuse`, which comes before. Raises InputError for a file that has no such function.
+    """
+    for name in DATA + CRITERIA:
+        for one in names(name, values.get(name, "")):
+            if is_code(one) and (name in given or short(one) not in kept):
+                bring = data.dataset if name in DATA else criteria.criterion
+                bring(user_code.function(one), name=short(one))
+    recall(values, kept)
+
+
+def recall(values: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Make known what a study has kept of criteria and data sets whose code is not here; no code runs."""
+    for name in DATA + CRITERIA:
+        for mine in map(short, names(name, values.get(name, ""))):
+            if mine not in kept:
+                continue
+            about = kept[mine]
+            missing = f"the code of {mine} is in {about.get('notebook')}: run that first"
+            if name in DATA and isinstance(data.DATASETS.get(mine), partial | None):
+                data.DATASETS[mine] = partial(_kept, str(about.get("digest")), missing)
+            elif name in CRITERIA and isinstance(
+                criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None
+            ):
+                criteria.CRITERIA[mine] = criteria.AbsentCriterion(
+                    str(about.get("about")),
+                    scope=str(about.get("scope")),
+                    digest=str(about.get("digest")),
+                    missing=missing,
+                )
+
+
+def _kept(digest: str, missing: str, image_size: int) -> Dataset:
+    return data.kept(digest, missing)
+
+
+def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
+    """What `study.json` keeps of criteria and data sets in these parameters whose code is here, by name."""
+    from horticulture.runs import code  # with pandas, which takes a second to load
+
+    found = {}
+    for name in DATA:
+        for mine in map(short, names(name, values.get(name, ""))):
+            if (made := data.DATASETS.get(mine)) and data.is_own(mine) and not isinstance(made, partial):
+                whole = execution.dataset(mine, image_size=values["image_size"])
+                data.keep(whole)
+                found[mine] = {"digest": whole.digest, "notebook": notebook}
+    for name in CRITERIA:
+        for mine in map(short, names(name, values.get(name, ""))):
+            one = criteria.own().get(mine)
+            if one is not None and not isinstance(one, criteria.AbsentCriterion):
+                digest = code.digest(one)
+                found[mine] = {"digest": digest, "about": one.about, "scope": one.scope, "notebook": notebook}
+    return found

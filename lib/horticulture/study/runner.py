@@ -87,7 +87,7 @@ def _fixed(path: Path, anew: bool) -> dict[str, Any]:
         if not anew:
             raise
         content = {}
-    return {"base": content["base"]} if "base" in content else {}
+    return {name: content[name] for name in ("base", "own") if name in content}
 
 
 def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], terminal: Terminal) -> None:

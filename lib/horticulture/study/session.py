@@ -75,7 +75,9 @@ class Session:
                 if name in values or source == HERE:
                     values[name], sources[name] = value, source
         stated = [name for name, source in sources.items() if source == HERE]
-        own_code.refuse(values, stated, "allow_code = True in the parameters cell")
+        kept = _kept(place)
+        own_code.refuse(values, stated, "allow_code = True in the parameters cell", kept)
+        own_code.load(values, stated, kept)
         parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, sources, step)
         session._fix()
@@ -93,8 +95,11 @@ class Session:
         content = study_files.read_study_json(self.folder)
         used = {name: value for name, value in self.parameters.items() if name not in COMMON}
         used = {**content.get("parameters", {}), **used}
-        if (self.study, used) != (content.get("study"), content.get("parameters")):
-            files.write_json(self.folder / "study.json", {**content, "study": self.study, "parameters": used})
+        own = own_code.keep(self.parameters, known_parameters.notebooks()[self.step].stem)
+        kept = {"own": {**content.get("own", {}), **own}} if own else {}
+        now = {**content, "study": self.study, "parameters": used, **kept}
+        if now != content:
+            files.write_json(self.folder / "study.json", now)
 
     @cached_property
     def place(self) -> dict[str, Any]:
@@ -232,10 +237,19 @@ def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
     return {}
 
 
-def _of_folder(place: Mapping[str, Any]) -> dict[str, Any]:
-    """What earlier notebooks of the study used, as its folder says."""
+def _content(place: Mapping[str, Any]) -> dict[str, Any]:
     from horticulture import runs
 
-    content = study_files.read_study_json(runs.outputs_folder(place["outputs"]) / place["study"])
+    return study_files.read_study_json(runs.outputs_folder(place["outputs"]) / place["study"])
+
+
+def _kept(place: Mapping[str, Any]) -> dict[str, Any]:
+    """What the study has kept of criteria and data sets of somebody's own."""
+    return _content(place).get("own", {})
+
+
+def _of_folder(place: Mapping[str, Any]) -> dict[str, Any]:
+    """What earlier notebooks of the study used, as its folder says."""
+    content = _content(place)
     used = {**content.get("parameters", {}), **content.get("base", {})}
     return {name: value for name, value in used.items() if name not in COMMON}

@@ -98,13 +98,17 @@ def check_name(name: str, what: str = "study") -> None:
 
 
 def read_study_json(folder: Path) -> dict[str, Any]:
-    """What `study.json` in a study's folder says, {} if there is none: `study`, `parameters`, `base`.
+    """What `study.json` in a study's folder says, {} if there is none: `study`, `parameters`, `base`,
+    and `own`, the criteria and data sets of somebody's own by name.
 
     Parameters of earlier versions come by the names of today. Raises CorruptFileError if it cannot be read.
     """
     path = folder / "study.json"
     content = read_json(path) if path.exists() else {}
     if not isinstance(content, dict) or not isinstance(content.get("parameters", {}), dict):
+        raise CorruptFileError(path)
+    own = content.get("own", {})
+    if not isinstance(own, dict) or not all(isinstance(about, dict) for about in own.values()):
         raise CorruptFileError(path)
     if "parameters" in content:
         old = content["parameters"].items()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from horticulture import execution
+from horticulture import architecture, execution
 from horticulture.architecture import families, profiles
 from horticulture.data import catalog
 from horticulture.errors import InputError
@@ -29,6 +29,10 @@ def check(*studies: dict[str, Any]) -> None:
         for read in filter(None, (config, config.guide)):
             catalog.check_downloaded(read.data)
             execution.dataset(read.data, image_size=read.image_size)  # or one line that says why not
+        if config.pretrained:
+            from horticulture.execution import pretrained
+
+            pretrained.network(config.whole, config.pretrained)
 
     from horticulture.training import hardware
 
@@ -52,11 +56,20 @@ def _config(parameters: dict[str, Any]) -> StudyConfig:
 
 
 def _check_applicable(config: StudyConfig) -> None:
-    """Raise InputError unless the data, the pruning runs, the budgets and the curves fit each other."""
+    """Raise InputError unless network, data, pruning runs, budgets and curves fit each other."""
+    if config.residual_sets and not architecture.is_own(config.network):
+        raise InputError(f"residual_sets is for networks of your own, and {config.network} is built in")
+    if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
+        given = "the whole network's weights are given, and nobody trains it longer"
+        raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}, so say [1]")
     jobs = _feasible_jobs(config)
     if config.guide:
         _feasible_jobs(config.guide)
     for budget in config.budgets:
+        if config.pretrained and budget in budgets.OF_TRAINING:
+            raise InputError(
+                f"the budget {budget} asks how {config.pretrained} was trained, which nobody knows"
+            )
         if not any(budgets.applies(budget, job) for job in jobs):
             raise InputError(f"the budget {budget} applies to nothing that {config.criterion} prunes here")
     for curve in config.curves:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from horticulture import runs
 from horticulture.analysis import statistics
 from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, drop_sparse, label, short_label
 from horticulture.analysis.tables import cases
@@ -147,6 +148,10 @@ def notes(results: pd.DataFrame) -> list[str]:
     """What a reader of the tables should know, a sentence each: same runs, missed sizes, machines."""
     results = cases.fill_defaults(results)
     sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
+    if "recipe" in results and (results["recipe"] == runs.GIVEN).any():
+        sentences.append(
+            "The whole network's weights were given: how it was trained, on what and how long, is unknown."
+        )
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
         kinds = results[column].replace("", np.nan).dropna().unique() if column in results else []
         if len(kinds) > 1:

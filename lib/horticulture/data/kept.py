@@ -1,0 +1,60 @@
+"""Data sets kept by what is in them, so that a run needs nobody's code to find its images again."""
+
+import json
+import re
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from horticulture import files
+from horticulture.data.catalog import KEPT
+from horticulture.data.images import Dataset, Images
+from horticulture.data.place import data_folder
+from horticulture.errors import InputError
+
+PARTS = ("train", "validation", "test")
+
+
+def keep(whole: Dataset) -> str:
+    """Keep a data set in the cache; returns the name by which any process finds it."""
+    path = _path(whole.digest)
+    if not path.exists():
+        parts = {part: getattr(whole, part) for part in PARTS}
+        tensors = {
+            f"{part}.{kind}": getattr(images, kind).cpu().contiguous()
+            for part, images in parts.items()
+            for kind in ("pixels", "labels", "sources")
+        }
+        about = {"name": whole.name, "classes": whole.classes, "pad": whole.pad, "flip": whole.flip}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(path, save(tensors, metadata={"about": json.dumps(about)}))
+    return KEPT + whole.digest
+
+
+def kept(digest: str, missing: str = "run the notebook that has its code") -> Dataset:
+    """A data set that was kept. Raises InputError if it is there no more, or not what it was."""
+    if not re.fullmatch("[0-9a-f]{12}", digest):
+        raise InputError(f"no data set is kept as {digest!r}: a digest has twelve hexadecimal digits")
+    path = _path(digest)
+    try:
+        content = path.read_bytes()
+        length = int.from_bytes(content[:8], "little")  # of the header: safetensors' own format
+        about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["about"])
+        tensors = load(content)
+    except FileNotFoundError as error:
+        raise InputError(f"the data set {digest} is not in {path.parent} any more: {missing}") from error
+    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{path} is damaged: delete it, and {missing}") from error
+    parts = {
+        part: Images(*(tensors[f"{part}.{kind}"] for kind in ("pixels", "labels", "sources")))
+        for part in PARTS
+    }
+    found = Dataset(about["name"], tuple(about["classes"]), **parts, pad=about["pad"], flip=about["flip"])
+    if found.digest != digest:
+        raise InputError(f"{path} is damaged: delete it, and {missing}")
+    return found
+
+
+def _path(digest: str) -> Path:
+    return data_folder() / "cache" / f"own-{digest}.safetensors"

@@ -1,0 +1,79 @@
+"""Data sets that somebody brings: a function that gives arrays, made once; `kept` keeps what is in them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from horticulture.data.arrays import reduced, shuffled
+from horticulture.data.datasets import BUILT_IN, DATASETS
+from horticulture.data.images import Dataset, Images
+from horticulture.data.kept import PARTS
+from horticulture.errors import InputError
+
+
+def dataset(
+    function: Callable | None = None,
+    *,
+    name: str = "",
+    classes: Sequence[str] = (),
+    pad: int = 0,
+    flip: bool = False,
+) -> Any:
+    """Decorates a function that gives images: from then on its name is a data set.
+
+    It takes nothing and gives (pixels, labels) of the training and the test part, or of training, validation
+    and test; without a validation part a tenth of the training images, always the same, is held out. pixels:
+    (n, channels, height, width) uint8; labels: (n,) whole numbers from 0; arrays or tensors. It may give a
+    `Dataset` too. name: of the data set, if not the function's. classes: their names, if not their numbers.
+    pad, flip: how far training images are shifted, in pixels, and whether they are mirrored.
+    Raises InputError for the name of one of ours.
+    """
+    if function is None:
+        return lambda decorated: dataset(decorated, name=name, classes=classes, pad=pad, flip=flip)
+    name = name or function.__name__
+    if name in BUILT_IN:
+        raise InputError(f"there is a data set {name!r} already: call yours otherwise")
+    made = function
+
+    def whole(image_size: int) -> Dataset:
+        found = made()
+        if not isinstance(found, Dataset):
+            found = _of_parts(name, found, classes, pad, flip)
+        small = {part: _reduced(getattr(found, part), image_size) for part in PARTS}
+        return Dataset(name, found.classes, **small, pad=found.pad, flip=found.flip)
+
+    DATASETS[name] = whole
+    return function
+
+
+def _reduced(images: Images, image_size: int) -> Images:
+    pixels = np.ascontiguousarray(reduced(images.pixels.cpu().numpy(), image_size))
+    return Images(torch.from_numpy(pixels), images.labels, images.sources)
+
+
+def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: bool) -> Dataset:
+    try:
+        pairs = [(torch.as_tensor(pixels), torch.as_tensor(labels).long()) for pixels, labels in parts]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"data set {name}: give (pixels, labels) of train and test ({error})") from error
+    if len(pairs) not in (2, 3):
+        raise InputError(f"data set {name}: give train and test, or train, validation and test")
+    for pixels, labels in pairs:
+        if pixels.dtype != torch.uint8 or pixels.dim() != 4 or labels.shape != pixels.shape[:1]:
+            found = f"{tuple(pixels.shape)} {pixels.dtype} and {tuple(labels.shape)}"
+            raise InputError(f"data set {name}: pixels are (n, channels, height, width) uint8, not {found}")
+    if len(pairs) == 2:
+        (pixels, labels), tested = pairs
+        held = max(1, len(labels) // 10)
+        order = torch.from_numpy(shuffled(len(labels), last=held))
+        rest, last = order.split([len(labels) - held, held])
+        pairs = [(pixels[rest], labels[rest]), (pixels[last], labels[last]), tested]
+    count = len(classes) or 1 + max(int(labels.max()) for _, labels in pairs)
+    outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
+    if outside:
+        raise InputError(f"data set {name}: labels are 0 to {count - 1}, not {outside[0]}")
+    train, validation, test = (Images(*pair) for pair in pairs)
+    called = tuple(classes) or tuple(map(str, range(count)))
+    return Dataset(name, called, train, validation, test, pad, flip)

@@ -1,0 +1,83 @@
+"""Functions in somebody's files, by names such as `models.py:make`.
+
+A file runs only where somebody said so, with `function` or `allow`. A description of a run that names a file
+is not enough, for it may come from anywhere.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from horticulture.errors import InputError, check_choice
+
+_allowed: set[str] = set()  # digests of files whose code may run in this process
+
+
+def is_code(name: Any) -> bool:
+    """Whether a name means a function in somebody's file."""
+    return bool(re.search(r"\.py:\w+$", str(name)))
+
+
+def allow(digests: set[str]) -> None:
+    """Let the code of files with these digests run in this process."""
+    _allowed.update(digests)
+
+
+def allowed() -> set[str]:
+    """The digests of files whose code may run here, to tell another process."""
+    return set(_allowed)
+
+
+def whole(name: str) -> str:
+    """The name with the path of its file from the root."""
+    return str(Path(name).expanduser().resolve())
+
+
+def digest(name: str) -> str:
+    """Of the content of the file. Raises InputError if there is none."""
+    path = Path(name.rpartition(":")[0]).expanduser()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise InputError(f"no file {path} for {name}") from error
+
+
+def function(name: str) -> Callable[..., Any]:
+    """The function of that name: its file runs.
+
+    Raises InputError if there is no such file or function, or the file fails.
+    """
+    path, _, wanted = whole(name).rpartition(":")
+    module = _module(path, digest(name))
+    found: Any = getattr(module, wanted, None)
+    if not callable(found):
+        there = [
+            n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__
+        ]
+        check_choice(wanted, there, f"function of {Path(path).name}")
+    return found
+
+
+@lru_cache
+def _module(path: str, digest: str) -> ModuleType:
+    """A file as a module, which is run once. What it defines goes to other processes as it is here."""
+    spec = importlib.util.spec_from_file_location(f"horticulture_own_{digest}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and pickles look for it
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # somebody's code
+        raise InputError(f"{path} fails: {type(error).__name__}: {error}") from error
+    cloudpickle.register_pickle_by_value(module)
+    return module

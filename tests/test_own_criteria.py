@@ -1,0 +1,145 @@
+"""Criteria that somebody brings: in a cell or a file, in workers too; later notebooks do without the code."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from horticulture import architecture, execution, networks, pruning, runs, user_code
+from horticulture.errors import InputError
+from horticulture.execution import parallel
+from horticulture.pruning import PruningRecipe, criteria, saliency
+from horticulture.training import TrainingRecipe
+
+CLUTTER_IMAGES = (96, 32, 32)
+pytestmark = pytest.mark.usefixtures("little_clutter", "the_criteria_as_they_were")
+SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+BASE = execution.train(SHAPE, TrainingRecipe(1, 0.1, batch_size=32), {"name": "clutter", "images": 96}, 0)
+FILE = """
+import torch
+
+FACTOR = 2.0
+
+def score(group):
+    "The largest weight that makes a channel."
+    return FACTOR * largest(group.filters())
+
+def largest(weights):
+    return weights.abs().amax(dim=(1, 2, 3))
+
+def odd(a, b, c):
+    return a
+"""
+
+
+@pytest.fixture
+def the_criteria_as_they_were(monkeypatch):
+    monkeypatch.setattr(user_code, "_allowed", set())
+    for name in criteria.own():
+        del criteria.CRITERIA[name]
+    yield
+    for name in criteria.own():
+        del criteria.CRITERIA[name]
+
+
+@pytest.fixture
+def file(tmp_path) -> str:
+    (tmp_path / "my.py").write_text(FILE)
+    return f"{tmp_path}/my.py:score"
+
+
+def prune(criterion: str):
+    return execution.prune(BASE, PruningRecipe(2, criterion, steps=1, batch_size=32))
+
+
+def test_a_decorated_function_scores_weights_or_what_channels_contributed():
+    @pruning.criterion(scope="layer")
+    def weights(group):
+        """Weights, squared."""
+        return group.filters().square().sum(dim=(1, 2, 3))
+
+    @pruning.criterion
+    def contributed(contributions, positions):
+        return contributions.abs().sum(dim=0) * positions
+
+    assert criteria.CRITERIA["weights"].about == "Weights, squared."
+    assert criteria.CRITERIA["weights"].scope == "layer"
+    network = networks.build(SHAPE)
+    with torch.no_grad():
+        for group in network.groups:
+            group.producer.weight.fill_(0.5)
+    fan_in = network.groups[0].producer.weight[0].numel()
+    scores = saliency.SaliencyProbe(network, "weights", torch.Generator()).scores()
+    assert scores[0].tolist() == [fan_in / 4] * 16
+    made = criteria.CRITERIA["contributed"].from_gradients(torch.tensor([[1.0, -2.0], [3.0, 4.0]]), 10)
+    assert made.tolist() == [40.0, 60.0]
+
+
+def test_names_of_ours_and_other_arguments_are_refused(file):
+    with pytest.raises(InputError, match="there is a criterion 'l1' already: call yours otherwise"):
+        pruning.criterion(lambda group: None, name="l1")
+    with pytest.raises(InputError, match=r"the criterion odd takes \(group\) or .*: not 3 arguments"):
+        pruning.criterion(user_code.function(file.replace("score", "odd")))
+
+
+def test_workers_prune_by_it_as_this_process_does(file, tmp_path):
+    """The function, what it calls and what it names go along, from a file as from a cell."""
+    factor = torch.tensor(2.0)
+
+    @pruning.criterion
+    def mine(group):
+        return factor * group.filters().abs().amax(dim=(1, 2, 3))
+
+    pruning.criterion(user_code.function(file), name="my.py:score")
+    one, two = prune("mine"), prune("my.py:score")
+    assert one.key != two.key
+    parallel.execute_all([one, two], tmp_path / "there", workers=2, device="cpu")
+    parallel.execute_all([one, two], tmp_path / "here", workers=1, device="cpu")
+    columns = ["group", "channel", "saliency"]
+    there, here, said = (
+        runs.removals(run, tmp_path / place)[columns]
+        for run, place in ((one, "there"), (one, "here"), (two, "there"))
+    )
+    pd.testing.assert_frame_equal(there, here, rtol=1e-3)
+    pd.testing.assert_frame_equal(there, said, rtol=1e-3)  # both ask for the same
+    assert there["group"].tolist()[0] == -1  # no channel goes in the first round
+    assert (there["saliency"][1:] > 0).all()
+
+
+def test_another_body_makes_another_run_and_the_same_again_the_same(tmp_path):
+    keys = []
+    for body in ("sum", "amax", "sum"):
+        (tmp_path / body).mkdir(exist_ok=True)
+        (tmp_path / body / "my.py").write_text(FILE.replace("amax", body))
+        pruning.criterion(user_code.function(f"{tmp_path}/{body}/my.py:score"), name="mine")
+        keys.append(prune("mine").key)
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_without_its_code_what_was_pruned_is_found_and_what_was_not_is_refused_first(file, tmp_path):
+    pruning.criterion(user_code.function(file), name="mine")
+    pruned = prune("mine")
+    parallel.execute_all([pruned], tmp_path, workers=1, device="cpu")
+    criteria.CRITERIA["mine"] = criteria.AbsentCriterion(
+        "mine", digest=pruned.recipe["code"], missing="the code of mine is in 02_prune: run that first"
+    )
+    again = prune("mine")
+    assert again.key == pruned.key
+    shape = execution.load(pruned, tmp_path).architecture
+    tuned = execution.finetune(again, 2, shape, TrainingRecipe(1, 0.01, batch_size=32))
+    parallel.execute_all([again, tuned], tmp_path, workers=2, device="cpu")
+    other = replace(BASE, seed=1)
+    with pytest.raises(InputError, match="the code of mine is in 02_prune: run that first"):
+        parallel.execute_all([execution.prune(other, PruningRecipe(1, "mine", batch_size=32))], tmp_path)
+    assert runs.result(other, tmp_path) is None  # before any work
+
+
+def test_what_the_guide_shows_is_a_criterion():
+    guide = (Path(__file__).parents[1] / "docs" / "own.md").read_text()
+    (shown,) = [code for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "criterion" in code]
+    exec(shown, {})
+    scores = saliency.SaliencyProbe(networks.build(SHAPE), "largest", torch.Generator()).scores()
+    assert [len(score) for score in scores] == list(SHAPE.widths)

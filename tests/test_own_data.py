@@ -1,0 +1,95 @@
+"""Data sets that somebody brings: what they may give, and that their content is enough afterwards."""
+
+import numpy as np
+import pytest
+import torch
+
+from horticulture import architecture, data, execution, runs
+from horticulture.errors import InputError
+from horticulture.execution import loading, parallel, pool
+from horticulture.training import TrainingRecipe
+
+PIXELS = np.arange(20 * 8 * 8, dtype=np.uint32).astype(np.uint8).reshape(20, 1, 8, 8)
+LABELS = np.arange(20) % 4
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(monkeypatch, tmp_path):
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "data"))
+    before = dict(data.DATASETS)
+    yield
+    data.DATASETS.clear()
+    data.DATASETS.update(before)
+    loading.whole_dataset.cache_clear()
+
+
+def mine():
+    return (PIXELS, LABELS), (PIXELS[:5], LABELS[:5])
+
+
+def test_a_tenth_is_held_out_and_sizes_are_reduced():
+    data.dataset(flip=True, pad=1)(mine)
+    made = data.load("mine", image_size=4)
+    assert (len(made.train), len(made.validation), len(made.test)) == (18, 2, 5)
+    assert made.image == (1, 4, 4)
+    assert (made.classes, made.pad, made.flip) == (("0", "1", "2", "3"), 1, True)
+    together = torch.cat([made.train.pixels, made.validation.pixels]).flatten(1).tolist()
+    means = PIXELS.reshape(20, 4, 2, 4, 2).mean(axis=(2, 4)).round().reshape(20, 16).tolist()
+    assert sorted(together) == sorted(means)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (((PIXELS, LABELS),), "give train and test, or train, validation and test"),
+        (7, "give .pixels, labels. of train and test"),
+        (((PIXELS / 1.0, LABELS),) * 2, "pixels are .* uint8, not .20, 1, 8, 8. torch.float64 and .20,."),
+        (((PIXELS, LABELS[1:]),) * 2, "pixels are .* and .19,."),
+        (((PIXELS, LABELS - 1),) * 2, "labels are 0 to 2, not -1"),
+    ],
+)
+def test_what_is_no_data_set_is_one_line(given, said):
+    data.dataset(lambda: given, name="mine")
+    with pytest.raises(InputError, match=f"data set mine: {said}"):
+        data.load("mine")
+
+
+def test_names_of_ours_stay_ours():
+    with pytest.raises(InputError, match="there is a data set 'clutter' already"):
+        data.dataset(mine, name="clutter")
+
+
+def test_what_was_kept_is_the_same_and_damage_is_noticed(tmp_path):
+    data.dataset(mine)
+    whole = execution.dataset("mine")
+    source = execution.source("mine", 10)
+    assert source == {"name": f"kept:{whole.digest}", "images": 10, "image_size": 0, "digest": whole.digest}
+    again = data.load(source["name"])
+    assert (again.digest, again.classes, again.name) == (whole.digest, whole.classes, "mine")
+    (path,) = (tmp_path / "data" / "cache").iterdir()
+    content = bytearray(path.read_bytes())
+    for place in (-1, 20):
+        path.write_bytes(bytes(content[:place]) + b"x" + bytes(content[place + 1 :] if place > 0 else b""))
+        with pytest.raises(InputError, match=f"{path.name} is damaged: delete it, and run the notebook"):
+            data.load(source["name"])
+    path.unlink()
+    with pytest.raises(InputError, match=r"is not in .*cache any more: run the notebook that has its code"):
+        data.load(source["name"])
+
+
+def test_an_edited_function_gives_other_images_at_once():
+    data.dataset(mine)
+    first = execution.source("mine")["digest"]
+    data.dataset(lambda: ((PIXELS + 1, LABELS), (PIXELS, LABELS)), name="mine")
+    assert execution.source("mine")["digest"] != first
+
+
+def test_two_workers_train_on_it_without_its_code(tmp_path):
+    data.dataset(lambda: ((np.repeat(PIXELS, 2, 2).repeat(2, 3), LABELS),) * 2, name="mine")
+    shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=4)
+    source = execution.source("mine")
+    wanted = [execution.train(shape, TrainingRecipe(1, 0.1, batch_size=6), source, seed) for seed in (0, 1)]
+    pool.stop()  # those of another test look for data elsewhere
+    parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
+    pool.stop()
+    assert all(runs.metrics(run, tmp_path)["test_error"] <= 100 for run in wanted)
