@@ -419,9 +419,9 @@ def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):
 
 
 def test_nothing_is_unpickled():
-    """No pickle in the library: weights are safetensors, everything else JSON or CSV."""
+    """No pickle is read from a file: weights are safetensors, or tensors alone; everything else JSON or CSV."""
     for path in Path(horticulture.__file__).parent.rglob("*.py"):
         source = path.read_text()
-        assert "torch.load" not in source
-        if path.stem != "pool":  # whose processes are its own
+        assert source.count("torch.load(") == source.count("weights_only=True")
+        if path.stem not in ("pool", "own_code"):  # between processes of its own
             assert "import pickle" not in source
