@@ -419,7 +419,7 @@ def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):
 
 
 def test_nothing_is_unpickled():
-    """No pickle is read from a file: weights are safetensors, or tensors alone; everything else JSON or CSV."""
+    """No pickle is read from a file: weights are safetensors or tensors alone, the rest JSON or CSV."""
     for path in Path(horticulture.__file__).parent.rglob("*.py"):
         source = path.read_text()
         assert source.count("torch.load(") == source.count("weights_only=True")
