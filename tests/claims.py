@@ -690,6 +690,16 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         )
     ),
     "Scratch-B has the lowest mean of every row": scratch_b_lowest,
+    "lower at all three sizes. The tuned networks were shown": lambda: all(
+        float(CLAIMS[f"3.scratch-b.{size}"]()) < float(error("pruned-tuned", size / 100)) for size in SIZES
+    ),
+    "Longer training left most of that": lambda: (
+        float(gap(EVENING, 0.2, longer=2.0)) > float(gap(EVENING, 0.2)) / 2
+    ),
+    "And smaller is not faster there": lambda: (
+        float(preresnet_milliseconds("pruned-scratch", ("l1", "slimming")).split(" to ")[0])
+        > float(preresnet_milliseconds("whole", None))
+    ),
     "In this seed the shapes had lower errors than the tuned networks at every size, as published, and by "
     "more the smaller they are": lambda: (
         lower("pruned-scratch", "pruned-tuned", (0.12, 0.2, 0.4), EVENING)
