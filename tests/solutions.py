@@ -19,6 +19,7 @@ from scipy import stats
 
 from horticulture import runs
 from horticulture.analysis import statistics
+from horticulture.analysis.curves import CURVES
 from horticulture.analysis.statistics import Values
 from horticulture.execution import parallel
 from horticulture.runs import CurvePoint, Run
@@ -90,12 +91,13 @@ class Answers:
         self.say(name, f"{np.mean(errors):.1f}", f"{what}: test error (%), mean of {len(errors)} seeds")
         self.say(f"{name}.spread", spread(pd.Series(errors)), f"{what}: lowest to highest seed")
 
-    def say_difference(self, name: str, what: str, a: Values, b: Values, paired: bool = True) -> None:
-        """Difference and interval: paired by seed where both sides have one base or come from one pruning."""
+    def say_difference(self, name: str, what: str, a: Values, b: Values, *, paired: bool) -> None:
+        """Difference and interval, paired by seed where both sides begin with weights of one base, as in 05."""
         found = statistics.paired_difference(a, b) if paired else statistics.welch_difference(a, b)
         how = "paired by seed" if paired else "Welch"
         self.say(f"{name}.diff", signed(found.mean), f"{what}: difference, points")
-        interval = f"{signed(found.low)} to {signed(found.high)}"
+        known = np.isfinite(found.low)
+        interval = f"{signed(found.low)} to {signed(found.high)}" if known else "no interval"
         self.say(f"{name}.interval", interval, f"{what}: its 95 % interval, {how}")
 
     def say_time(self, name: str, what: str, made: Iterable[Run]) -> None:
@@ -167,7 +169,7 @@ def prune(answers: Answers) -> None:
             errors = answers.after(number, prunings, "test_error")
             usual = answers.after(number, answers.prunings, "test_error")
             answers.say_errors(at, what, errors)
-            answers.say_difference(at, f"{what}, less quick", errors, usual)
+            answers.say_difference(at, f"{what}, less quick", errors, usual, paired=True)
             left = [answers.after(number, some, "params").mean() for some in (prunings, answers.prunings)]
             apart.append(100 * abs(left[0] - left[1]) / config.whole.params)
         answers.say_time(f"2.{name}", name, prunings)
@@ -193,7 +195,7 @@ def draw_lots(answers: Answers) -> None:
         answers.say_errors(name, what, errors)
         answers.say_difference(name, f"{what}, less fisher", errors, usual, paired=tuned)
         if tuned:
-            answers.say_difference(f"2.random.whole.{size}", f"{what}, less the whole", errors, whole)
+            answers.say_difference(f"2.random.whole.{size}", f"{what}, less the whole", errors, whole, paired=True)
         else:
             macs = np.mean([run.architecture.macs for run in of_size]) / config.whole.macs
             answers.say(f"{chapter}.random.macs.{size}", percent(macs), f"{what}: MACs, of the whole's")
@@ -210,7 +212,8 @@ def retrain(answers: Answers) -> None:
             answers.say_errors(name, what, errors := answers.errors(of_size))
             for against, at in {"pruned-scratch": name, "pruned-tuned": f"3.{short}.tuned.{size}"}.items():
                 other = answers.errors(answers.quick[against, size])
-                answers.say_difference(at, f"{what}, less {against}", errors, other)
+                paired = CURVES[budget].inherits and CURVES[against].inherits
+                answers.say_difference(at, f"{what}, less {against}", errors, other, paired=paired)
             if budget != "scratch-b":  # as many epochs as the whole
                 continue
             epochs = [run.recipe["epochs"] for run in of_size]
@@ -231,12 +234,12 @@ def scale(answers: Answers) -> None:
         for size in SIZES:
             at, what = f"4.{name}.{size}", f"{curve} of the {copied} %, at {size} %"
             of_size, pruned = made[curve, size], answers.quick["pruned-scratch", size]
-            errors, usual = answers.errors(of_size), answers.errors(pruned)
-            answers.say_errors(at, what, errors)
-            own = curve == "copycat"  # follows one pruning, not those of all seeds
-            answers.say_difference(at, f"{what}, less pruned-scratch", errors, usual, paired=own)
-            if own and size == copied:
-                same = len({run.key for run in of_size} & {run.key for run in pruned})
+            answers.say_errors(at, what, answers.errors(of_size))
+            apart = [pair for pair in zip(of_size, pruned, strict=True) if pair[0].key != pair[1].key]
+            errors, usual = (answers.errors(side) for side in zip(*apart, strict=True))
+            answers.say_difference(at, f"{what}, less pruned-scratch", errors, usual, paired=False)
+            if curve == "copycat" and size == copied:
+                same = len(of_size) - len(apart)
                 answers.say(f"4.same.{name}", same, f"{what}: how many are the pruned shape itself")
         answers.say_time(f"4.{name}", name, chain(*made.values()))
 
