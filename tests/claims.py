@@ -302,12 +302,12 @@ def whole_longer(study: str, epochs: int) -> str:
 
 
 def after_ratio(study: str, curve: str, criterion: str, longer: float = 1.0) -> str:
-    """Mean test error of what was pruned by the only ratio of a study, by budget."""
+    """Test error of what was pruned by the only ratio of a study, by budget: the mean, and the seeds."""
     found = frame(study)
     found = found[(found["curve"] == curve) & (found["criterion"] == criterion) & found["ratio"].notna()]
     found = found[found["longer"] == longer]
     assert found["seed"].nunique() == len(found) > 0, f"{curve} by {criterion}: not one network a seed"
-    return f"{found['test_error'].mean():.1f}"
+    return f"{found['test_error'].mean():.1f} ({spread(found['test_error'])})"
 
 
 def spread_of_epochs(study: str, curve: str) -> str:
@@ -655,7 +655,7 @@ def tuned_lower_by_every_rate() -> bool:
 def controls_in_order(longer: float) -> list[float]:
     """Means of the controls' rows but the last, in the order in which the page has them."""
     rows = ("lr-rewound", "fine-tuned", "weights-rewound", "random-channels", "pruned-scratch", "sliced")
-    return [float(after_ratio(CONTROLS, row, "slimming", longer)) for row in (*rows, "shuffled")]
+    return [float(after_ratio(CONTROLS, row, "slimming", longer).split()[0]) for row in (*rows, "shuffled")]
 
 
 def scratch_b_lowest() -> bool:

@@ -195,7 +195,9 @@ def draw_lots(answers: Answers) -> None:
         answers.say_errors(name, what, errors)
         answers.say_difference(name, f"{what}, less fisher", errors, usual, paired=tuned)
         if tuned:
-            answers.say_difference(f"2.random.whole.{size}", f"{what}, less the whole", errors, whole, paired=True)
+            answers.say_difference(
+                f"2.random.whole.{size}", f"{what}, less the whole", errors, whole, paired=True
+            )
         else:
             macs = np.mean([run.architecture.macs for run in of_size]) / config.whole.macs
             answers.say(f"{chapter}.random.macs.{size}", percent(macs), f"{what}: MACs, of the whole's")

@@ -43,11 +43,14 @@ class Terminal:
         self.rest.remove(self.name)
         if self._made and not self._resumed:
             self.took[self.name] = seconds
-        expected = sum(self.expected[name] for name in self.took)
-        pace = sum(self.took.values()) / expected if expected else 1.0
-        left = pace * sum(self.expected[name] for name in self.rest)
-        note = f", about {clock(left)} left for {', '.join(name[:2] for name in self.rest)}"
-        self._write(f"took {clock(seconds)}{note if self.rest else ''}")
+        left = sum(self.expected[name] for name in self.rest)
+        if self.took:
+            pace = sum(self.took.values()) / sum(self.expected[name] for name in self.took)
+            about = f"about {clock(pace * left)}"
+        else:  # what was there already may go on being there
+            about = f"up to about {clock(left)}"
+        note = f", {about} left for {', '.join(name[:2] for name in self.rest)}" if self.rest else ""
+        self._write(f"took {clock(seconds)}{note}")
         if self.live:
             print(file=sys.stderr)
 
