@@ -14,12 +14,13 @@ from horticulture.training import evaluation
 
 
 def resolve_device(device: str) -> torch.device:
-    """`auto` is the GPU if there is one, told to convolve alike every time.
+    """`auto` is the GPU if there is one, told to convolve alike every time, and in float32 where that is said.
 
     Raises InputError for a device that is not here.
 
-    By default cuDNN takes convolutions that add in an order of the moment: twice the same float32 steps on an
-    H200 came out 0.4 % apart in a saliency, so that another channel went. The others are as fast there.
+    By default cuDNN adds in an order of the moment: twice the same float32 steps on an H200 came out 0.4 %
+    apart in a saliency, so that another channel went; its deterministic convolutions are as fast there. By
+    default it also rounds what float32 convolutions multiply to ten bits (TF32), which is another precision.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -30,6 +31,7 @@ def resolve_device(device: str) -> torch.device:
     found = torch.device(device)
     if found.type == "cuda":
         torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
     return found
 
 
