@@ -668,8 +668,8 @@ def scratch_b_lowest() -> bool:
 
 # What the pages say in words, each with what makes it true.
 SENTENCES: dict[str, Callable[[], bool]] = {
-    "The tuned networks have the lower mean at all three sizes; trained twice as long, at 20 %, the shape does; "
-    "and in none of these cases can three seeds tell the two apart": lambda: (
+    "The tuned networks have the lower mean at all three sizes; trained twice as long, at 20 %, the shape "
+    "does; and in none of these cases can three seeds tell the two apart": lambda: (
         lower("pruned-tuned", "pruned-scratch", (0.12, 0.2, 0.4))
         and lower("pruned-scratch", "pruned-tuned", [0.2], longer=2.0)
         and counted("pruned-scratch", "pruned-tuned", "quick")("better") == "0"
@@ -685,7 +685,8 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "By each of the three rates the tuned networks have the lower mean test error at all three sizes": (
         tuned_lower_by_every_rate
     ),
-    "Above the last row, the less was kept, the higher the mean; longer training brings these rows together": (
+    "Above the last row, the less was kept, the higher the mean; longer training brings these rows "
+    "together": (
         lambda: (
             controls_in_order(1.0) == sorted(controls_in_order(1.0))
             and np.ptp(controls_in_order(2.0)) < np.ptp(controls_in_order(1.0))
