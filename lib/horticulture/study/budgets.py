@@ -113,11 +113,14 @@ def applies(budget: str, job: PruningJob) -> bool:
     return budget not in (CHANNEL_ONLY if job.sparse else WEIGHT_ONLY)
 
 
-def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> list[CurvePoint]:
+def budget_points(
+    config: StudyConfig, networks: Iterable[PrunedNetwork], remark: Callable[[str], object] = print
+) -> list[CurvePoint]:
     """Each of the networks by each of the budgets that apply to it, for as long as its base was trained.
 
     Where channels went one by one the network of that round is measured as it is, too: what is trained anew
-    is compared with that very network. Raises InputError for an unknown budget.
+    is compared with that very network. remark: what to do with a line that says why a budget is left out.
+    Raises InputError for an unknown budget.
     """
     points = []
     for pruned in networks:
@@ -131,7 +134,7 @@ def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> lis
             try:
                 points.append(pruned.point(budget, train(own, pruned)))
             except profiles.NoAlternativeError as error:
-                print(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
+                remark(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
     return points
 
 

@@ -1,7 +1,5 @@
 """The runs of a study, each once, by what they are for. Torch is loaded only where data must be read."""
 
-import contextlib
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -41,13 +39,12 @@ def runs_by_purpose(
             return [run for seed in config.seeds for run in family(replace(config, seeds=[seed]), curve)]
         return family_of(config, curve)
 
-    with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
-        retrained = [point.run for point in budgets.budget_points(config, pruned)]
+    retrained = budgets.budget_points(config, pruned, remark=lambda line: None)
     purposes = {
         "the whole network": [*(point.run for point in config.whole_points), *(job.base for job in jobs)],
         "criteria compared": config.comparisons,
         "pruning": [job.run for job in jobs],
-        "pruned shapes": retrained,
+        "pruned shapes": [point.run for point in retrained],
         "families": [run for curve in config.curves for run in family(config, curve)],
     }
     return {purpose: list({run.key: run for run in wanted}.values()) for purpose, wanted in purposes.items()}
