@@ -463,6 +463,37 @@ def test_a_step_that_nothing_is_asked_of_is_skipped_and_says_so(tmp_path):
         assert f"{step}: skipped" in page
 
 
+def test_a_study_that_prunes_at_once_goes_through_all_five(tmp_path):
+    """By ratio instead of one by one, channels and single weights, at two lengths of training."""
+    values = {
+        **{"network": "vgg-8-8", "criterion": "l1,magnitude", "ratios": [0.5], "rounds": 1, "floor": 0.1},
+        **{"budgets": "[fine-tuned, pruned-scratch, scratch-b, compressed]", "base_epoch_factors": [1, 2]},
+        **{
+            "images": 128,
+            "epochs": 1,
+            "steps": 1,
+            "evaluate_every": 1,
+            "finetune_epochs": 1,
+            "oracle_channels": 3,
+        },
+        **{"sizes": [0.3], "curves": "[uniform]", "latency_batch_sizes": [1], "latency_seconds": 0.1},
+    }
+    changed = [part for name, value in values.items() for part in ("-p", f"{name}={value}")]
+    done = command(
+        "run", "smoke", *changed, *WORKERS, "--name", "once", "--outputs", str(tmp_path), cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    found = runs.collect(tmp_path / "once")
+    pruned = found[found["ratio"].notna()]
+    assert set(pruned["criterion"]) == {"l1", "magnitude"}
+    assert {"fine-tuned", "pruned-scratch", "scratch-b", "compressed"} <= set(
+        pruned["curve"].str.removeprefix("sparse-")
+    )
+    assert set(pruned["longer"]) == {1, 2}
+    page = (tmp_path / "once" / "notebooks" / "05_analysis.ipynb").read_text()
+    assert "was measured at 2 points on its way" in page
+
+
 # --- as they are written ----------------------------------------------------------------------------------
 
 
