@@ -288,7 +288,7 @@ def test_a_study_of_ones_own_leaves_that_of_the_file_alone(started, tmp_path, ca
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path), *more]) == 0
     assert {study for study, _, _ in done} == set(shown) == {name}
     assert (tmp_path / "smoke" / "curves" / "whole.json").exists() == (name != "smoke")
-    said = "smoke with other parameters: its results go to smoke-epochs-2 (--name calls it otherwise)\n"
+    said = "smoke with changed parameters: results go to smoke-epochs-2 (choose another name with --name)\n"
     assert capsys.readouterr().out == (said if name == "smoke-epochs-2" else "")
 
 
@@ -513,8 +513,8 @@ def test_groups_are_listed_with_what_cannot_go(tmp_path, capsys):
     # five of six filters of 3 x 3 x 3 with their biases, and 36 columns of four weights for each
     assert lines[1].split() == ["0", "6", str(5 * (27 + 1 + 36 * 4))]
     assert lines[2] == "1 group, 6 channels; 1,036 parameters, 6,696 MACs"
-    assert lines[3] == "stays, its channels are the network's answer: 2"
+    assert lines[3] == "cannot be pruned, its channels are the network's output: 2"
     assert cli.main(["groups", "wrn-10-1"]) == 0
     assert "3.1" in capsys.readouterr().out
     assert cli.main(["groups", "wrn-10-1", "--image", "32"]) == 2
-    assert "--image '32': say CxHxW" in capsys.readouterr().err
+    assert "--image '32': expected CxHxW" in capsys.readouterr().err

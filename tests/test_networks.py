@@ -349,7 +349,7 @@ def test_selections_that_do_not_fit_are_refused(first, said):
     rest = [list(range(n)) for n in a.widths[1:]]
     with pytest.raises(InputError, match=said):
         networks.build(a, selections=[first, *rest])
-    with pytest.raises(InputError, match="for 5 groups, and there are 6"):
+    with pytest.raises(InputError, match="for 5 groups, but the network has 6"):
         networks.build(a, selections=rest)
 
 

@@ -475,7 +475,9 @@ def test_what_nothing_vouches_for_is_named(study, published, capsys):
     assert runs.unverified(published) == [published / "results.csv", published / "removals.csv"]
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
     assert (
-        capsys.readouterr().out.count("no digest of it (earlier versions wrote none): results.csv and 1 more")
+        capsys.readouterr().out.count(
+            "not verified, written without a digest by an earlier version: results.csv and 1 more"
+        )
         == 1
     )
     curve, result = study / "curves" / "whole.json", runs.folder(TRAIN, study.parent) / "run.json"

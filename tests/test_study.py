@@ -387,7 +387,7 @@ def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, c
     finally:
         wait.set()
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line == "horticulture: stopped; the same command goes on from where it was"
+    assert line == "horticulture: stopped; run the same command again to resume"
 
 
 INTERRUPTED = """
@@ -424,7 +424,7 @@ def test_an_interruption_of_a_cell_is_one_line(tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert said == "horticulture: stopped; the same command goes on from where it was\n"
+    assert said == "horticulture: stopped; run the same command again to resume\n"
     assert process.returncode == 130
 
 
