@@ -286,7 +286,7 @@ def test_a_network_without_a_group_or_with_another_answer_is_refused():
         InputError, match=r"no group of channels can be removed \(1: its channels are the network's"
     ):
         networks.describe(linear, image=IMAGE, classes=CLASSES)
-    with pytest.raises(InputError, match=r"gives \(3, 3\) for 3 images and 4 classes"):
+    with pytest.raises(InputError, match=r"returns \(3, 3\) for 3 images and 4 classes"):
         networks.describe(linear, image=IMAGE, classes=4)
 
 

@@ -100,7 +100,7 @@ def test_what_is_damaged_is_set_aside_only_by_who_may_make_it_again(tmp_path):
     with files.locked(tmp_path / "runs" / ".locks" / TRAIN.key):
         assert execution.load_if_complete(TRAIN, tmp_path) is None
         assert weights.exists()
-    with pytest.warns(UserWarning, match="is damaged: set aside"):
+    with pytest.warns(UserWarning, match="is damaged; it was set aside"):
         assert execution.load_if_complete(TRAIN, tmp_path) is None
     assert not weights.exists()
 

@@ -33,11 +33,11 @@ BUILDERS: dict[str, Callable[[Architecture], Network]] = {
 def named(
     name: str, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
 ) -> Architecture:
-    """The architecture of a network by name: of our families, `torchvision:NAME` or `FILE.py:FUNCTION`.
+    """The architecture of a named network: ours, `torchvision:NAME` or `FILE.py:FUNCTION`.
 
     The function takes (image, classes) and returns an nn.Module; its code runs. image: (channels, height,
-    width). residual_sets: as for `describe`, for networks not of our families. Raises InputError for a network
-    that is unknown, does not accept such images, or has no removable channels.
+    width). residual_sets: as for `describe`, for networks not of our families. Raises InputError for a
+    network that is unknown, does not accept such images, or has no removable channels.
     """
     if not is_own(name):
         return named_here(name, image=image, classes=classes)

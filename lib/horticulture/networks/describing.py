@@ -76,16 +76,15 @@ def found_in(module: nn.Module, origin: Origin) -> TracedNetwork:
 
 @torch.no_grad()
 def _check_answer(module: nn.Module, origin: Origin) -> None:
-    """Raise InputError unless a copy outputs one number per class, in training and in evaluation mode."""
+    """Raise InputError unless a copy outputs a number per class, in training and in evaluation mode."""
     images = origin.images
     for training, when in ((False, ""), (True, "in training mode ")):
         try:
             with torch.random.fork_rng(devices=[]):
                 answer = copy.deepcopy(module).train(training)(images)
         except Exception as error:  # users' code may raise anything
-            raise InputError(
-                f"{when}it does not accept images of shape {tuple(images.shape[1:])}: {trial.first_line(error)}"
-            ) from error
+            shape, said = tuple(images.shape[1:]), trial.first_line(error)
+            raise InputError(f"{when}it does not accept images of shape {shape}: {said}") from error
         if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
             gives = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
             raise InputError(

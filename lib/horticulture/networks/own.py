@@ -99,7 +99,7 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
         raise InputError(NO_CODE)
     if is_code(table.network) and table.digest not in user_code.allowed():
         raise InputError(
-            f"{table.network} is code in a file, which runs only if you allow it: allow_code (--allow-code)"
+            f"{table.network} is code in a file, which runs only if you say so: allow_code (--allow-code)"
         )
     if digest(table.network) != table.digest:
         raise InputError(
