@@ -124,13 +124,13 @@ def test_what_asks_for_its_training_is_refused_by_name(file):
     assert {run.kind for run in config.baselines} == {"given"}
     assert config.recipe.epochs == values["epochs"]  # of networks from scratch
     for more, said in (
-        ({"base_epoch_factors": [1, 2]}, "weights are given, and nobody trains it longer, so say .1."),
+        ({"base_epoch_factors": [1, 2]}, "weights are given, so it cannot be trained longer; use .1."),
         (
             {"criterion": "slimming", "ratios": [0.2], "rounds": 1},
             "slimming needs a network trained with the penalty slimming",
         ),
-        ({"budgets": ["scratch-b"]}, "the budget scratch-b asks how .*mine.safetensors was trained"),
-        ({"budgets": ["weights-rewound"]}, "the budget weights-rewound asks how"),
+        ({"budgets": ["scratch-b"]}, "the budget scratch-b depends on how .*mine.safetensors was trained"),
+        ({"budgets": ["weights-rewound"]}, "the budget weights-rewound depends on how"),
         ({"pretrained": "none.safetensors"}, "no weights file none.safetensors"),
         ({"network": "wrn-10-2"}, "the weights of mine.safetensors do not fit the network"),
     ):

@@ -100,7 +100,7 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
     seconds = [3600 * int(t[1] or 0) + 60 * int(t[2]) + int(t[3]) for t in totals if t]
     assert len(seconds) == 3
     hours, minutes, rest = re.fullmatch(
-        r"all 3: about (?:(\d+):)?(\d+):(\d\d) of training, and [\d,]+ MB", end
+        r"all 3: about (?:(\d+):)?(\d+):(\d\d) of training and [\d,]+ MB", end
     ).groups()
     assert abs(3600 * int(hours or 0) + 60 * int(minutes) + int(rest) - sum(seconds)) <= 2  # they are rounded
 

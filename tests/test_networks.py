@@ -336,7 +336,7 @@ def test_given_selections_reach_the_forward_pass(generator):
 @pytest.mark.parametrize(
     ("first", "said"),
     [
-        ([1, 4], r"group 1.1 selects 3 of 0 to 5, in increasing order, not \[1, 4\]"),
+        ([1, 4], r"group 1.1 must select 3 of 0 to 5, in increasing order, not \[1, 4\]"),
         ([4, 1, 5], "increasing order"),
         ([1, 1, 5], "increasing order"),
         ([1, 4, 6], "of 0 to 5"),

@@ -428,7 +428,7 @@ def test_a_worker_that_dies_at_work_is_said_and_the_next_call_has_new_ones(train
     parallel.start(2, "cpu")
     submit = pool.start(2, 2)
     futures = [submit(os._exit, 3), submit(time.sleep, 0)]
-    with pytest.raises(RuntimeError, match="a worker process died, perhaps for want of memory"):
+    with pytest.raises(RuntimeError, match="a worker process died, perhaps out of memory"):
         futures[0].result(timeout=60)
     parallel.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
     assert runs.result(train(1), tmp_path) is not None

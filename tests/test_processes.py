@@ -56,7 +56,7 @@ def test_a_second_command_says_who_runs_the_study_and_waits(tmp_path):
     second = hold(folder)
     said = second.stderr.readline()
     assert said.startswith(f"mine is being run by process {first.pid} on ")
-    assert said.endswith(": waiting until it has ended\n")
+    assert said.endswith(": waiting for it to end\n")
     os.kill(first.pid, signal.SIGKILL)  # however it ends
     assert second.stdout.readline() == "begun\n"
     assert second.communicate("\n") == ("", "")
