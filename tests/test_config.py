@@ -304,7 +304,7 @@ PARAMETERS = {
         ({"ratios": [0.5, "1e-1"]}, "each of ratios must be a number above 0 and below 1, not '1e-1'"),
         ({"ratios": [1.0]}, "each of ratios must be a number above 0 and below 1, not 1.0"),
         ({"ratios": [0.5], "floor": 0.9, "criterion": "taylor"}, "ratio=0.5 is 56 channels, but only"),
-        ({"ratios": []}, "magnitude takes single weights: say which ratio"),
+        ({"ratios": []}, "magnitude removes single weights: set a ratio"),
         ({"measure": "flops"}, "unknown measure 'flops': choose from channels, params, macs, zeros"),
         ({"scope": "everywhere"}, "unknown scope 'everywhere': choose from"),
         ({"scope": "vgg-16-a"}, "the preset vgg-16-a is for 13 groups"),

@@ -79,7 +79,7 @@ def test_a_decorated_function_scores_weights_or_what_channels_contributed():
 
 
 def test_names_of_ours_and_other_arguments_are_refused(file):
-    with pytest.raises(InputError, match="there is a criterion 'l1' already: call yours otherwise"):
+    with pytest.raises(InputError, match="a criterion 'l1' is built in: choose another name"):
         pruning.criterion(lambda group: None, name="l1")
     with pytest.raises(InputError, match=r"the criterion odd takes \(group\) or .*: not 3 arguments"):
         pruning.criterion(user_code.function(file.replace("score", "odd")))
