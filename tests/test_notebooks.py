@@ -556,7 +556,7 @@ def test_an_interrupted_cell_is_one_line_and_what_was_done_is_kept(server, tmp_p
     ]
     said = asyncio.run(executed(*server, sources, interrupt=2))
     (error,) = [message["content"] for message in said if message["msg_type"] == "error"]
-    line = "InterruptedRun: training: stopped, what was done is kept; run the cell again to go on"
+    line = "InterruptedRun: training: stopped, work so far is kept; run the cell again to resume"
     assert error["traceback"] == [line]
     assert len(list(tmp_path.glob("runs/*/at-*.safetensors"))) >= workers
 
@@ -626,7 +626,7 @@ def test_a_criterion_and_images_of_a_cell_go_to_workers_and_later_notebooks_need
         described = json.loads(run_json.read_text())["run"]
         assert described["data"]["name"] == f"kept:{described['data']['digest']}"
     done = run(third, **same, sizes=[0.9], seeds=[0, 1, 2])
-    assert "InputError: the code of mine is in 02_prune: run that first" in done.stderr
+    assert "InputError: the code of mine is in 02_prune: run that notebook first" in done.stderr
 
 
 def test_a_network_a_criterion_and_images_that_somebody_brings_go_through_all_five(tmp_path):

@@ -1,4 +1,4 @@
-"""Measured time of a forward pass: what parameters and MACs only hint at."""
+"""Measured time of a forward pass, which parameters and MACs only hint at."""
 
 import statistics
 import time
@@ -10,7 +10,7 @@ from horticulture import networks
 from horticulture.architecture import Architecture
 from horticulture.networks import Network
 
-WARM_UP = 2  # turns that do not count
+WARM_UP = 2  # turns that are discarded
 
 
 @torch.inference_mode()
@@ -19,10 +19,10 @@ def measure(
 ) -> list[float]:
     """Median milliseconds of one forward pass of `batch` images, float32, for each architecture.
 
-    The networks take turns, so that a machine that slows down or speeds up does so for all of them: as many
-    turns as begin within `seconds`, and at least five, after two that do not count. On a processor each takes
-    a turn with one thread and one with all, and the faster way counts: a small batch would otherwise wait for
-    threads to wake up, which takes several times as long as the network.
+    The networks take turns, so a change in the machine's speed affects all of them: as many turns as start
+    within `seconds`, and at least five, after two that are discarded. On a CPU each is timed with one thread
+    and with all of them, and the faster way counts: a small batch would otherwise wait for threads to wake
+    up, which takes several times as long as the network.
     """
     ready = [networks.build(shape).to_device(device).eval() for shape in shapes]
     inputs = [torch.randn(batch, *shape.image, device=device) for shape in shapes]
@@ -46,7 +46,7 @@ def measure(
 
 
 def forward_seconds(network: Network, x: torch.Tensor) -> float:
-    """How long one forward pass takes, waited for on a GPU."""
+    """The seconds that one forward pass takes, including the wait for a GPU to finish."""
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The runs of a study, each once, by what they are for. Torch is loaded only where data must be read."""
+"""The runs of a study, each once, by purpose. Loads torch only if data must be read."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,10 +17,10 @@ def runs_by_purpose(
     networks_of: Callable[[StudyConfig, PruningJob], list[PrunedNetwork]] = lambda config, job: [],
     family_of: Callable[[StudyConfig, str], list[Run]] = lambda config, curve: [],
 ) -> dict[str, list[Run]]:
-    """Those that follow from the parameters, and from the pruning runs that are finished under `outputs`.
+    """The runs that follow from the parameters and from finished pruning runs under `outputs`.
 
-    networks_of: what a pruning run that is not finished is taken to leave, nothing unless it is given;
-    family_of: what then stands for the networks of a curve that follows such runs.
+    networks_of: stand-ins for the networks of an unfinished pruning run (default: none). family_of: stand-ins
+    for the runs of a curve derived from such runs.
     """
     jobs = [*config.pruning_jobs, *config.guide_jobs]
     pruned = [
