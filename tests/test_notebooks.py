@@ -368,7 +368,7 @@ assert interval([1, 2, 3])[0] == 2 and interval([1, 2, 3])[1] < 0
 assert results.loc[timed, "latency_16"].median() > 2 * results.loc[timed, "latency_1"].median()
 assert results.loc[~timed, ["latency_1", "latency_16"]].isna().all(axis=None)
 assert spent.loc["whole"].tolist() == [1, 1] and spent.at["pruned-tuned", "max"] > 1
-assert verdicts.empty and tables.conclude(verdicts).startswith("**Not asked here.**")
+assert verdicts.empty and tables.conclude(verdicts).startswith("**Not tested here.**")
 assert {"verdicts.csv", "removals.csv", "results.csv"} <= set(os.listdir(session.folder))
 """,
 }

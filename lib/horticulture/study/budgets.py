@@ -17,12 +17,12 @@ from horticulture.training import TrainingRecipe
 
 
 def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """On with the weights that were left, at the low rate of the pruning."""
+    """Further training of the kept weights, at the low rate of the pruning."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "kept")
 
 
 def lr_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """On with the weights that were left, by the schedule of the whole network from its highest rate."""
+    """Further training of the kept weights, by the whole network's schedule from its highest rate."""
     return _on(pruned, config.finetuning_recipe(config.lr, config.schedule), "kept")
 
 
@@ -32,12 +32,12 @@ def scratch_e(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def scratch_b(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, for the epochs that the whole network's compute buys, within `cap` (0: no limit)."""
+    """From scratch, for the epochs that the whole network's compute buys, up to `cap` (0: no limit)."""
     return _scratch(config, pruned, replace(config.recipe, epochs=_bought(config, pruned)))
 
 
 def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, as scratch-b, and the epochs of the fine-tuning on top.
+    """From scratch, as scratch-b, plus the epochs of the fine-tuning.
 
     Wang et al. (2023) ask for it: the pipeline costs K1 F1 + K2 F2, which buys K1 F1 / F2 + K2 epochs, of
     which K2 are the fine-tuning. The definition of Scratch-B leaves it out.
@@ -47,22 +47,22 @@ def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def weights_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """With the weights that the survivors had at first, for as many epochs as the whole network."""
+    """From the initial weights of what was kept, for as many epochs as the whole network."""
     return _on(pruned, config.recipe, "rewound")
 
 
 def sliced(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, but beginning with a slice of an initialisation of the whole network."""
+    """From scratch, but starting from a slice of an initialisation of the whole network."""
     return _on(pruned, config.recipe, "sliced")
 
 
 def random_channels(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Tuned as `fine_tuned`, but with channels drawn at random, as many in every group."""
+    """As fine-tuned, but with as many channels of every group drawn at random."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "random")
 
 
 def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch for as many epochs, but selecting channels spread evenly over each trunk.
+    """From scratch, as pruned-scratch, but selecting channels spread evenly over each trunk.
 
     Raises NoAlternativeError where no group selects any, or all select evenly already: that is `scratch_e`.
     """
@@ -73,7 +73,7 @@ def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, with the same widths dealt out anew among the layers."""
+    """From scratch, with the same widths shuffled among the layers."""
     seed = pruned.job.run.seed
     return execution.train(
         profiles.shuffled(pruned.architecture, config.whole, seed), config.recipe, config.source, seed
@@ -81,7 +81,7 @@ def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Fine-tuned, then its weights shared, trained further and Huffman-coded: Deep Compression."""
+    """Fine-tuned, then with weights shared, trained further and Huffman-coded: Deep Compression."""
     return execution.compress(
         fine_tuned(config, pruned), config.finetuning_recipe(config.finetune_lr, "constant"), config.bits
     )
