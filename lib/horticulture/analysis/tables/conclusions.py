@@ -162,9 +162,10 @@ def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str
     ahead = [f"{name} {_where(sides[sign], few)}" for sign, name in names.items() if sign in sides]
     parts = [f"Lower mean error: {'; '.join(ahead)}."] if ahead else []
     if level := sides.get((0,)):
-        parts.append(f"Equal means {_where(level, few)}." if few else f"Equal means in {len(level)}.")
+        parts.append(f"Equal means {_where(level, few) if few else 'in ' + count(len(level), 'case')}.")
     if changing := sides.get(()):
-        parts.append(f"Which mean is lower depends on the length of training: {_where(changing, few)}.")
+        where = capitalize(_where(changing, few))
+        parts.append(f"{where}, which mean is lower depends on the length of training.")
     return " ".join(parts)
 
 
@@ -173,7 +174,7 @@ def _where(cases: dict[str, pd.DataFrame], few: bool) -> str:
         return f"at {join_words(f'{name} ({_differences(case)})' for name, case in cases.items())}"
     apart = pd.concat(list(cases.values()))["difference"].round(1).abs()
     low, high = f"{apart.min():.1f}", f"{apart.max():.1f}"
-    return f"in {len(cases)} (by {low if low == high else f'{low} to {high}'} points)"
+    return f"in {count(len(cases), 'case')} (by {low if low == high else f'{low} to {high}'} points)"
 
 
 def _differences(case: pd.DataFrame) -> str:
