@@ -48,7 +48,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     a scale of 1; slimming: 0.5; CIFAR-10/100; a large batch (256); 95 % interval
     | round 64 | round 128 | round 192 |; 12 / 20 / 40 % of; | 12 % | 20 % | 40 % |
     copycats of the 40 %; of the 20 %; From round 64 to round 128
-    12 %, by the mean; that of 20 %; that of 40 %; network of 12 %; item 1 of; so that 12 % is; notebook 04
+    12 %, by the mean; network of 12 %; item 1 of; so that 12 % is; notebook 04
     at 12 %; at 20 %; at 40 %; pruned to 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4
     | 12 % |; | 40 % |; 20 % |; 40 % |; kept 13 %; have 12 %; at 13 %
     12, 20 and 40 %; networks had 2 epochs; Scratch-E had 4 and; up to 8, for; trained for 8; published 0.0008
@@ -712,8 +712,8 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         float(scratch_rate(0.4, ("whole",))) < float(scratch_rate(0.2, ("whole",)))
         and float(scratch_rate(0.4, ("bottleneck",))) > float(scratch_rate(0.2, ("bottleneck",)))
     ),
-    "Against parameters the tuned networks have the lowest mean at every size, and the same shapes from "
-    "scratch the next": lambda: all(
+    "Against parameters, the tuned networks have the lowest mean at every size, followed by the same shapes "
+    "from scratch": lambda: all(
         lower(first, second, (0.12, 0.2, 0.4))
         for first, second in (
             ("pruned-tuned", "pruned-scratch"),

@@ -368,7 +368,7 @@ assert interval([1, 2, 3])[0] == 2 and interval([1, 2, 3])[1] < 0
 assert results.loc[timed, "latency_16"].median() > 2 * results.loc[timed, "latency_1"].median()
 assert results.loc[~timed, ["latency_1", "latency_16"]].isna().all(axis=None)
 assert spent.loc["whole"].tolist() == [1, 1] and spent.at["pruned-tuned", "max"] > 1
-assert verdicts.empty and tables.conclude(verdicts).startswith("**Not asked here.**")
+assert verdicts.empty and tables.conclude(verdicts).startswith("**Not tested here.**")
 assert {"verdicts.csv", "removals.csv", "results.csv"} <= set(os.listdir(session.folder))
 """,
 }
@@ -397,15 +397,15 @@ def test_what_a_notebook_says_is_what_the_results_say(outputs):
     said = {path.stem: said_by(outputs, path.stem) for path in parameters.notebooks()}
     results = runs.collect(outputs / "smoke").set_index("curve")
     whole = results.loc["whole"].squeeze()
-    assert f"trained as the recipe says: {whole['test_error']:.1f} %" in said["01_train"]
-    assert "1 seed, " in said["01_train"]
+    error = f"{whole['test_error']:.1f}"
+    assert f"over 1 seed, with the range in brackets: {error} % ({error} to {error})" in said["01_train"]
     assert "Nothing was trained longer" in said["01_train"]
     removals = pd.read_csv(outputs / "smoke" / "removals.csv").dropna(subset=["test_error"])
     first, last = removals.iloc[0], removals.iloc[-1]
-    assert f"at parameters left: 100 %: {first['test_error']:.1f} %" in said["02_prune"]
+    assert f"by parameters left: {first['test_error']:.1f} % at 100 %" in said["02_prune"]
     above = last["test_error"] - removals["test_error"].min()
-    assert f"stands {above:.1f} points above that" in said["02_prune"]
-    assert "Mean correlation over 1 seed and 4 channels of each" in said["02_prune"]
+    assert f"is {above:.1f} points above that" in said["02_prune"]
+    assert "Mean correlation over 1 seed with 4 channels each" in said["02_prune"]
     scratch = results.loc["pruned-scratch"].sort_values("params").iloc[0]
     for stem in ("03_retrain_from_scratch", "04_scale", "05_analysis"):
         assert f"{scratch['test_error']:.1f}" in said[stem], stem
@@ -491,7 +491,7 @@ def test_a_study_that_prunes_at_once_goes_through_all_five(tmp_path):
     )
     assert set(pruned["longer"]) == {1, 2}
     page = (tmp_path / "once" / "notebooks" / "05_analysis.ipynb").read_text()
-    assert "was measured at 2 points on its way" in page
+    assert "was measured at 2 points along the way" in page
 
 
 # --- as they are written ----------------------------------------------------------------------------------

@@ -17,12 +17,12 @@ from horticulture.training import TrainingRecipe
 
 
 def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Continue with the remaining weights, at the low rate used while pruning."""
+    """Further training of the kept weights, at the low rate of the pruning."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "kept")
 
 
 def lr_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Continue with the remaining weights, on the whole network's schedule from its highest rate."""
+    """Further training of the kept weights, by the whole network's schedule from its highest rate."""
     return _on(pruned, config.finetuning_recipe(config.lr, config.schedule), "kept")
 
 
@@ -32,12 +32,12 @@ def scratch_e(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def scratch_b(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, for as many epochs as the whole network's compute allows, up to `cap` (0: no limit)."""
+    """From scratch, for the epochs that the whole network's compute buys, up to `cap` (0: no limit)."""
     return _scratch(config, pruned, replace(config.recipe, epochs=_bought(config, pruned)))
 
 
 def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, as scratch-b, plus the epochs of fine-tuning.
+    """From scratch, as scratch-b, plus the epochs of the fine-tuning.
 
     Proposed by Wang et al. (2023): the pipeline costs K1 F1 + K2 F2, which pays for K1 F1 / F2 + K2 epochs,
     of which K2 are for fine-tuning. The definition of Scratch-B omits these.
@@ -47,7 +47,7 @@ def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def weights_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From the surviving weights' initial values, for as many epochs as the whole network."""
+    """From the initial weights of what was kept, for as many epochs as the whole network."""
     return _on(pruned, config.recipe, "rewound")
 
 
@@ -57,12 +57,12 @@ def sliced(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def random_channels(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """As `fine_tuned`, but with randomly drawn channels, as many in each group."""
+    """As fine-tuned, but with as many channels of every group drawn at random."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "random")
 
 
 def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """As `scratch_e`, but with selections spread evenly over each trunk.
+    """From scratch, as pruned-scratch, but selecting channels spread evenly over each trunk.
 
     Raises NoAlternativeError if that equals `scratch_e`: no group selects channels, or all do so evenly.
     """
@@ -81,7 +81,7 @@ def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Deep Compression: fine-tune, then share the weights, train them further and Huffman-code them."""
+    """Fine-tuned, then with weights shared, trained further and Huffman-coded: Deep Compression."""
     return execution.compress(
         fine_tuned(config, pruned), config.finetuning_recipe(config.finetune_lr, "constant"), config.bits
     )
