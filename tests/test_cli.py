@@ -162,12 +162,13 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
 @pytest.mark.parametrize(
     ("given", "modules"),
     [
-        ("seeds=[]", ["torch"]),
+        ("seeds=[]", ["torch", "pandas"]),
         ("epochs=x", ["torch", "pandas"]),
-        ("batch_size=4096", ["torch"]),
-        ("budgets=[compressed]", ["torch"]),
-        ("curves=[transferred]", ["torch"]),
-        ("data=folder:/no/such/place", ["torch"]),
+        ("sizes=2", ["torch", "pandas"]),
+        ("batch_size=4096", ["torch", "pandas"]),
+        ("budgets=[compressed]", ["torch", "pandas"]),
+        ("curves=[transferred]", ["torch", "pandas"]),
+        ("data=folder:/no/such/place", ["torch", "pandas"]),
         ("images=8193", ["torch"]),
         ("data=cifar10", ["torch"]),
     ],

@@ -5,16 +5,20 @@ et al. (2019, section 5) ask with these whether the shape that pruning finds is 
 *guided* by the profile of pruned ones, against *uniform* and *shuffled* ones of the same size.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.architecture.families import Size, clamp_widths, search_scale
 from horticulture.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class NoAlternativeError(InputError):
@@ -114,6 +118,8 @@ def width_statistics(architectures: Sequence[Architecture], whole: Architecture)
 
     Returns columns group, whole, mean, std, in the order of the groups.
     """
+    import pandas as pd  # takes a second
+
     _same_groups(architectures, whole)
     widths = pd.DataFrame([one.widths for one in architectures])
     return pd.DataFrame(
