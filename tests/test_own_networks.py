@@ -583,5 +583,5 @@ def test_slimming_asks_for_norms(file, images):
     whole = named(file)
     assert whole.table.normed == (True, False, False)
     recipe = PruningRecipe(1, "slimming", 0.3, steps=1, batch_size=8)
-    with pytest.raises(InputError, match="slimming needs a batch norm in every group, and two has none"):
+    with pytest.raises(InputError, match="slimming needs a batch norm in every group, but two has none"):
         Pruner(networks.build(whole), images, recipe, 0)
