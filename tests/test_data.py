@@ -336,7 +336,7 @@ def test_a_negative_number_of_images_is_refused():
 def test_a_data_set_that_was_not_downloaded_is_refused_with_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
     with pytest.raises(
-        InputError, match=rf"'{name}' is not in {tmp_path}.*horticulture download {name}.*clutter"
+        InputError, match=rf"'{name}' is missing from {tmp_path}.*horticulture download {name}.*clutter"
     ):
         data.load(name)
     assert list(tmp_path.iterdir()) == []

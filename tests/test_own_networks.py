@@ -449,7 +449,7 @@ def test_widths_and_depths_are_refused_by_name_and_the_other_families_are_there(
     whole = named(file)
     for family in (families.width, families.depth):
         with pytest.raises(
-            InputError, match=f"family {family.__name__} changes .* models.py:make fixes: take bot"
+            InputError, match=f"family {family.__name__} changes .* models.py:make fixes: use bot"
         ):
             family(whole, params=whole.params // 2)
     for family in (families.bottleneck, families.copycat, profiles.uniform):
