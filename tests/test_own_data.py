@@ -43,8 +43,8 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
     [
         (((PIXELS, LABELS),), "return train and test, or train, validation and test"),
         (7, "return .pixels, labels. for train and test"),
-        (((PIXELS / 1.0, LABELS),) * 2, "pixels are .* uint8, not .20, 1, 8, 8. torch.float64 and .20,."),
-        (((PIXELS, LABELS[1:]),) * 2, "pixels are .* and .19,."),
+        (((PIXELS / 1.0, LABELS),) * 2, "pixels must be .* uint8, not .20, 1, 8, 8. torch.float64 and .20,."),
+        (((PIXELS, LABELS[1:]),) * 2, "pixels must be .* and .19,."),
         (((PIXELS, LABELS - 1),) * 2, "labels must be 0 to 2, not -1"),
     ],
 )

@@ -69,7 +69,7 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     if scale is not None:
         place = max(1, round(scale * len(members)))
         if place > len(members):
-            raise InputError(f"scale must be at most 1 for a depth, not {scale}")
+            raise InputError(f"the scale of a depth must be at most 1, not {scale}")
         return members[place - 1]
     return min(members, key=lambda a: abs(cost(a) - wanted))
 

@@ -14,7 +14,7 @@ from horticulture.training import evaluation
 
 
 def resolve_device(device: str) -> torch.device:
-    """Resolve a device name; `auto` is the GPU if there is one. A GPU is set to reproducible convolutions.
+    """Resolve a device name; `auto` is the GPU if any. Makes its convolutions reproducible, in true float32.
 
     Raises InputError for a device that does not exist here.
 
