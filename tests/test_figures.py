@@ -11,6 +11,7 @@ import pytest
 
 from horticulture import architecture
 from horticulture.analysis import curves, figures, tables
+from horticulture.analysis.figures.description import describe
 from horticulture.errors import InputError
 
 
@@ -630,3 +631,18 @@ def test_every_curve_has_one_name():
     assert tables.label("width", "", "densenet-bc-40-12") == "narrower DenseNet-BC-40-k from scratch"
     assert tables.label("depth", "", "wrn-40-2") == "shallower WRN-d-2 from scratch"
     assert tables.label("whole", "", "my_models.py:make") == "unpruned my_models.py:make"
+
+
+@pytest.mark.parametrize("name", ["wrn-16-1", "preresnet-20-8", "vgg-8-16", "densenet-40-12"])
+def test_a_diagram_has_every_convolution_and_the_channels_between_them(name):
+    whole = architecture.named(name, image=(3, 32, 32), classes=10)
+    figure = figures.diagram(whole)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    convolutions = [one for one in whole.layers if one.kind == "conv"]
+    inner = [one for one in convolutions if one.name != "stem" and "shortcut" not in one.name]
+    assert sum(" x " in text for text in texts) == len(inner)
+    assert ("trunk" in texts) == ("stem" in texts) == bool(whole.trunk)
+    between = {"wrn-16-1": [16, 16, 32, 32, 64, 64], "vgg-8-16": [16, 32, 64, 128, 128], "densenet-40-12": []}
+    if name in between:
+        assert [int(text) for text in texts if text.isdigit()] == between[name]
+    assert f"{whole.groups[0]}: {whole.widths[0]}" in describe(figure)

@@ -1,6 +1,7 @@
 """Frames to pictures: every function takes plain data, draws on matplotlib axes and returns them."""
 
 from horticulture.analysis.figures.architectures import (
+    diagram,
     kept_fractions,
     mean_widths,
     round_view,

@@ -24,6 +24,57 @@ def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> A
     return ax
 
 
+def diagram(whole: Architecture) -> Figure:
+    """The convolutions of a network from left to right, and in blue the channels between them.
+
+    A network with a trunk has its blocks below it: arrows show where a block reads from the trunk and adds to
+    it. How a user's own network is connected only its code knows: its layers stand in a row.
+    """
+    blocks: dict[str, list] = {}  # convolutions by stage and block
+    for layer in whole.layers:
+        if layer.kind == "conv" and layer.name != "stem" and "shortcut" not in layer.name:
+            blocks.setdefault(".".join(layer.name.split(".")[:2]), []).append(layer)
+    level, right = (-1.0 if whole.trunk else 0.0), 1.0
+    size = (min(13, 2 + 0.85 * sum(map(len, blocks.values()))), 2.4 if whole.trunk else 1.4)
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    ax.axis("off")
+    font = 8 if len(blocks) <= 9 else 5
+
+    def box(at: float, height: float, text: str, colour: str) -> None:
+        shape = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": BLACK}
+        ax.text(at, height, text, ha="center", va="center", fontsize=font, bbox=shape)
+
+    def channels(at: float, number: int) -> None:
+        ax.plot([at - 0.5, at + 0.5], [level, level], color=BLUE, linewidth=3, zorder=1)
+        ax.text(at, level + 0.25, f"{number}", ha="center", color=BLUE, fontsize=font + 1)
+
+    for name, layers in blocks.items():
+        for i, layer in enumerate(layers):
+            box(right + i + 0.5, level, f"{layer.kernel} x {layer.kernel}", "white")
+            if not whole.trunk or i < len(layers) - 1:
+                channels(right + i + 1, layer.outputs)
+        ax.text(right + len(layers) / 2, level - 0.45, name, ha="center", fontsize=font + 1)
+        if whole.trunk:
+            for at, begin, end in ((right + 0.5, 0.0, level), (right + len(layers) - 0.5, level, 0.0)):
+                head = {
+                    "arrowstyle": "->",
+                    "color": BLACK,
+                    "shrinkA": 9 if begin else 0,
+                    "shrinkB": 0 if begin else 9,
+                }
+                ax.annotate("", (at, end), (at, begin), arrowprops=head)
+        right += len(layers) + (0.2 if whole.trunk else 0)
+    if whole.trunk:
+        ax.plot([0.2, right + 0.2], [0, 0], color="#999999", linewidth=3, zorder=0)
+        ax.text((right + 0.4) / 2, 0.12, "trunk", ha="center", color="#666666", fontsize=font + 1)
+        box(0.2, 0, "stem", "#eeeeee")
+    box(right + 0.7, 0, "classifier", "#eeeeee")
+    ax.set_ylim(level - 0.6, 0.5)
+    counts = ", ".join(f"{group}: {width}" for group, width in zip(whole.groups, whole.widths, strict=True))
+    figure.set_label(f"{len(blocks)} blocks of convolutions. Channels by group: {counts}")
+    return figure
+
+
 def _bars(left: Sequence[float], whole: Architecture, ax: Axes, **error: Any) -> None:
     """A bar a group in front of the outline of the whole network's."""
     places = np.arange(len(whole.widths))

@@ -24,7 +24,7 @@ LARGE = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6))
 def describe(figure: Figure) -> str:
     """A sentence a panel: what is against what, and of every curve the ends and the lowest point."""
     panels = [ax for ax in figure.axes if ax.axison and ax.get_label() != "<colorbar>"]
-    sentences = [figure.get_suptitle(), *(_panel(ax) for ax in panels)]
+    sentences = [figure.get_suptitle() or str(figure.get_label()), *(_panel(ax) for ax in panels)]
     if pictures := [ax for ax in figure.axes if ax.images]:
         titles = ", ".join(filter(None, (ax.get_title() for ax in pictures)))
         sentences.append(f"{count(len(pictures), 'picture')}{': ' if titles else ''}{titles}")
