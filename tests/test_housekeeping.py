@@ -74,7 +74,7 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
         "families": ["6", "0"],  # three curves at two sizes
     }
     found = re.fullmatch(
-        r"about (\d+):(\d\d) of training with 1 process, and (\d+) MB \(a step .* took \d+ ms\); .*", end
+        r"about (\d+):(\d\d) of training with 1 process and (\d+) MB \(a step .* took \d+ ms\); .*", end
     )
     assert found
     assert 0 < 60 * int(found[1]) + int(found[2]) < 120
