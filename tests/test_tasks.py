@@ -128,7 +128,7 @@ def test_a_criterion_that_is_told_needs_a_base_that_tells():
         with pytest.raises(InputError, match=f"{criterion} needs a network trained with the penalty"):
             execution.prune(BASE, PruningRecipe(**PLAN, criterion=criterion, ratio=0.1))
     vgg = architecture.named("vgg-8-8", image=(1, 16, 16), classes=10)
-    with pytest.raises(InputError, match="no blocks to penalise"):
+    with pytest.raises(InputError, match="no blocks that can be removed"):
         execution.train(vgg, TrainingRecipe(1, penalty="blocks", strength=1.0), CLUTTER, 0)
 
 

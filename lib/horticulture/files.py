@@ -77,6 +77,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
+def safetensors_metadata(content: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file, which `safetensors.torch.load` leaves out."""
+    length = int.from_bytes(content[:8], "little")  # of the header, which is JSON
+    return json.loads(content[8 : 8 + length])["__metadata__"]
+
+
 # --- sealed records --------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ A file runs only if `function` is called for it or `allow` permits it. A run's d
 is not enough, because it may come from anywhere.
 """
 
-import hashlib
 import importlib.util
 import inspect
 import re
@@ -18,6 +17,7 @@ from typing import Any
 import cloudpickle
 
 from horticulture.errors import InputError, check_choice
+from horticulture.files import file_digest
 
 _allowed: set[str] = set()  # digests of files whose code may run in this process
 
@@ -46,7 +46,7 @@ def digest(name: str) -> str:
     """A digest of the file's content. Raises InputError if there is no such file."""
     path = Path(name.rpartition(":")[0]).expanduser()
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        return file_digest(path)
     except OSError as error:
         raise InputError(f"no file {path} for {name}") from error
 

@@ -136,6 +136,12 @@ class Architecture(Shape):
         groups = zip(self.widths, self.selects, strict=True)
         return [[c * most // n for c in range(n)] if most is not None else [] for n, most in groups]
 
+    def check_blocks(self) -> None:
+        """Raise InputError if the network has no residual blocks that can be removed as a whole."""
+        if not self.blocks:
+            family = f"a network of the family {self.family}"
+            raise InputError(f"{family} has no blocks that can be removed as a whole: use groups")
+
     def check_norms(self, penalty: str) -> None:
         """Raise InputError for a penalty that acts on batch norms, if a group has none."""
         normed = (True,) * len(self.widths) if self.table is None else self.table.normed

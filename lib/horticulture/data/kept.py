@@ -39,8 +39,7 @@ def kept(digest: str, missing: str = "run the notebook that has its code") -> Da
     path = _path(digest)
     try:
         content = path.read_bytes()
-        length = int.from_bytes(content[:8], "little")  # of the header: safetensors' own format
-        about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["about"])
+        about = json.loads(files.safetensors_metadata(content)["about"])
         tensors = load(content)
     except FileNotFoundError as error:
         raise InputError(f"the data set {digest} is no longer in {path.parent}: {missing}") from error

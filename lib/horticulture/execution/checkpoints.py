@@ -49,8 +49,7 @@ def read(path: Path) -> Checkpoint | None:
             f"{path.name} is damaged; it was set aside as {aside} and an earlier one is used", stacklevel=2
         )
         return None
-    length = int.from_bytes(content[:8], "little")  # of the header, which is JSON: safetensors' own format
-    numbers = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["numbers"])
+    numbers = json.loads(files.safetensors_metadata(content)["numbers"])
     return Checkpoint(load(content), numbers)
 
 

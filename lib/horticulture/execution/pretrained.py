@@ -1,6 +1,5 @@
 """Load weights that were trained elsewhere into a network, without running any code."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from horticulture import networks
+from horticulture import files, networks
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.networks import Network
@@ -20,7 +19,7 @@ COUNT = "num_batches_tracked"  # of norms; older files lack it, and nothing depe
 def digest(file: str) -> str:
     """A digest of a weights file. Raises InputError if there is no such file."""
     try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
+        return files.file_digest(Path(file))
     except OSError as error:
         raise InputError(f"no weights file {file}") from error
 

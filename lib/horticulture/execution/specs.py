@@ -50,8 +50,8 @@ def train(
     """
     if recipe.epochs < 1:
         raise InputError(f"epochs must be positive, not {recipe.epochs}")
-    if recipe.penalty == "blocks" and not shape.blocks:
-        raise InputError(f"a network of the family {shape.family} has no blocks to penalise: use groups")
+    if recipe.penalty == "blocks":
+        shape.check_blocks()
     shape.check_norms(recipe.penalty)
     described = {**recipe.to_json(), **_code(recipe)}
     if selections is not None and list(map(list, selections)) != shape.even_selections:

@@ -107,10 +107,8 @@ class PruningRecipe(Recipe):
 def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
     """Raise InputError for an impossible recipe: too few channels, no blocks, another network's preset."""
     blocks = recipe.granularity == "block"
-    if blocks and not whole.blocks:
-        raise InputError(
-            f"a network of the family {whole.family} has no blocks that can be removed as a whole"
-        )
+    if blocks:
+        whole.check_blocks()
     whole.check_norms(CRITERIA[recipe.criterion].penalty)
     minimal = selection.minimal_architecture(whole, recipe.floor, blocks)
     removable = sum(whole.widths) - sum(minimal.widths)

@@ -168,11 +168,7 @@ def blocks(network: Network, strength: float) -> SparseStructures:
 
     Raises InputError if the network has no residual blocks that can be removed as a whole.
     """
-    if not network.architecture.blocks:
-        family = network.architecture.family
-        raise InputError(
-            f"a network of the family {family} has no blocks that can be removed as a whole: use groups"
-        )
+    network.architecture.check_blocks()
     structures = [
         ScaledStructure(branch, number, (branch,)) for number, branch in enumerate(network.branches)
     ]
