@@ -128,7 +128,7 @@ def make(outputs: Path, listen: Callable[[int], None]) -> None:
     for number, run in enumerate(wanted()):
         before, steps = sum(STEPS[:number]), STEPS[number]
 
-        def report(share: float, _: str, before: int = before, steps: int = steps) -> None:
+        def report(share: float, *_: object, before: int = before, steps: int = steps) -> None:
             listen(before + round(share * steps))
 
         execution.execute(run, outputs, "cpu", report)

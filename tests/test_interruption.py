@@ -41,7 +41,7 @@ def test_a_run_that_is_stopped_is_put_down_at_once_and_ends_with_the_same_bits(
         execution.execute(run.start, stopped, "cpu", threads=1)
     told = []
 
-    def stop(share, note):
+    def stop(share, note, rows):
         told.append(share)
         if len(told) == at:
             os.kill(os.getpid(), number)
@@ -54,7 +54,7 @@ def test_a_run_that_is_stopped_is_put_down_at_once_and_ends_with_the_same_bits(
     assert len(list(runs.folder(run, stopped).glob("at-*.safetensors"))) == 1
     assert runs.result(run, stopped) is None
     later = []
-    execution.execute(run, stopped, "cpu", lambda share, note: later.append(share), threads=1)
+    execution.execute(run, stopped, "cpu", lambda share, note, rows: later.append(share), threads=1)
     assert later[0] == told[-1] > 0  # it went on from there
     assert weights(run, stopped) == weights(run, undisturbed)
 

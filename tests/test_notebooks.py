@@ -268,10 +268,10 @@ def server(tmp_path_factory):
         process.terminate()
 
 
-async def executed(address, token, sources, interrupt=None):
-    """Execute cells one after another in a new kernel; every message of every cell.
+async def executed(address, token, sources, interrupted=()):
+    """Execute cells one after another in a new kernel, as JupyterLab does; every message of every cell.
 
-    interrupt: the number of the cell that is interrupted as soon as it tells of progress.
+    interrupted: the numbers of the cells that are interrupted as soon as they have made something.
     """
     headers, client = {"Authorization": f"token {token}"}, AsyncHTTPClient()
     answer = await client.fetch(f"{address}api/kernels", method="POST", body="{}", headers=headers)
@@ -288,6 +288,8 @@ async def executed(address, token, sources, interrupt=None):
             "version": "5.3",
         }
         content = {"code": source, "silent": False, "store_history": True, "stop_on_error": True}
+        content["allow_stdin"] = True  # a person is there
+        waiting = n in interrupted
         await socket.write_message(
             json.dumps(
                 {
@@ -305,13 +307,13 @@ async def executed(address, token, sources, interrupt=None):
                 continue
             said.append(message)
             progress = message["content"].get("data", {}).get(MIME, {})
-            if n == interrupt and progress.get("share", 0) > 0:
-                interrupt = None
+            if waiting and progress.get("share", 0) > progress.get("found", 0):
+                waiting = False
                 path = f"{address}api/kernels/{kernel}/interrupt"
                 await client.fetch(path, method="POST", body="{}", headers=headers)
             if message["msg_type"] == "execute_reply":
                 break
-        if message["content"]["status"] != "ok":
+        if message["content"]["status"] != "ok" and n not in interrupted:
             break
     socket.close()
     while await socket.read_message() is not None:  # until it is closed
@@ -441,6 +443,15 @@ def test_every_figure_is_followed_by_what_it_says_in_numbers(outputs, path):
         assert re.search(r"\d", after), f"nothing reads the figure of code cell {n}"
 
 
+def test_an_executed_page_has_one_line_for_each_piece_of_work_and_no_picture_of_it(outputs):
+    for path in parameters.notebooks():
+        cells = nbformat.read(outputs / "smoke" / "notebooks" / path.name, 4).cells
+        for cell in cells:
+            found = [o.data for o in cell.get("outputs", []) if MIME in o.get("data", {})]
+            assert len({data["text/plain"].split("  ")[0] for data in found}) == len(found)
+            assert not [data for data in found if "<svg" in data["text/html"]]
+
+
 @pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
 def test_nothing_that_is_no_number_is_shown(outputs, path):
     """Nor a plural that is none, nor percents in another spelling."""
@@ -539,7 +550,9 @@ def test_every_notebook_runs_alone_in_a_kernel_of_a_jupyter_server(outputs, serv
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupted_cell_is_one_line_and_what_was_done_is_kept(server, tmp_path, workers):
+def test_an_interrupted_cell_says_how_much_is_kept_and_run_again_goes_on_from_there(
+    server, tmp_path, workers
+):
     """By the button of a Jupyter server, while runs are made in the kernel and in worker processes."""
     cells = [cell for cell in nbformat.read(parameters.notebooks()[0], 4).cells if cell.cell_type == "code"]
     values = {
@@ -552,13 +565,27 @@ def test_an_interrupted_cell_is_one_line_and_what_was_done_is_kept(server, tmp_p
     sources = [
         parameters.fill_in(cells[0].source, {**values, "study": "stopped"}),
         cells[1].source,
-        "session.execute([point.run for point in config.whole_points], 'training')",
+        *["session.execute([point.run for point in config.whole_points], 'training')"] * 2,
     ]
-    said = asyncio.run(executed(*server, sources, interrupt=2))
-    (error,) = [message["content"] for message in said if message["msg_type"] == "error"]
-    line = "InterruptedRun: training: stopped, work so far is kept; run the cell again to resume"
-    assert error["traceback"] == [line]
+    said = asyncio.run(executed(*server, sources, interrupted=(2, 3)))
+    first, second = (message["content"]["traceback"] for message in said if message["msg_type"] == "error")
+    line = (
+        r"InterruptedRun: training: stopped, (\d+\.\d) % is kept \(0 of 2 finished, (\d) started\); "
+        "run the cell again to resume"
+    )
+    kept, more = (re.fullmatch(line, *one) for one in (first, second))
+    assert kept
+    assert more
+    assert int(kept[2]) == workers
     assert len(list(tmp_path.glob("runs/*/at-*.safetensors"))) >= workers
+    pictures = [
+        message["content"]["data"]
+        for message in said
+        if message["parent_header"]["msg_id"] == "cell-3" and MIME in message["content"].get("data", {})
+    ]
+    assert float(more[1]) >= float(kept[1])
+    assert 100 * pictures[-1][MIME]["found"] >= float(kept[1]) - 0.05
+    assert "% kept from before" in pictures[-1]["text/html"]
 
 
 def test_whatever_is_interrupted_is_one_line(server, tmp_path):

@@ -117,12 +117,12 @@ def stand(monkeypatch):
         return submit
 
     def execute(run, outputs, device, report, threads):
-        report(0.5, "half of it")
+        report(0.5, "half of it", [])
         stand.here.append((run.key, threads))
 
     update = Progress.update
     monkeypatch.setattr(
-        Progress, "update", lambda self, *said: (stand.notes.append(said[1]), update(self, *said))
+        Progress, "update", lambda self, *said: (stand.notes.append(said[-1]), update(self, *said))
     )
     monkeypatch.setattr(pool, "start", processes)
     monkeypatch.setattr(execution, "execute", execute)
@@ -228,7 +228,7 @@ def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     stand.go([train(1), tuned, train(2)], tmp_path, workers=2)
     assert stand.here == [(pruned.key, 4), (tuned.key, 4)]
     assert stand.elsewhere == [(train(1).key, 2), (train(2).key, 2)]
-    assert "0/3 finished; in this process, which has its code: half of it" in stand.notes
+    assert "in this process, which has its code: half of it" in stand.notes
     with pytest.raises(
         InputError, match=rf"prune {pruned.key} .* needs code that only this process has: .* the cluster"
     ):
@@ -303,39 +303,42 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
     shape, recipe = train(0).architecture, TrainingRecipe(epochs=200, batch_size=6, precision="float32")
     wanted = [execution.train(shape, recipe, train(0).data, seed) for seed in (0, 1)]
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
-    both = [said for said in seen if len(said) > 1 and said[1].count("epoch ") == 2]
-    assert both
-    assert any(
-        re.fullmatch(r"0/2 finished(; epoch \d+/200, error \d+\.\d %){2}", note) for _, note, *_ in both
-    )
+    both = [said for said in seen if len(said) > 3 and said[3].count("epoch ") == 2]
+    assert {count for _, count, *_ in both} == {"0/2 finished"}
+    one = r"epoch \d+/200, error \d+\.\d %"
+    assert any(re.fullmatch(f"{one}; {one}", details) for *_, details in both)
     shares = [done for done, *_ in seen]
     assert all(0 <= done <= 2 for done in shares)
     assert len({round(done, 2) for done in shares}) > 5
 
 
-def test_a_run_that_is_taken_up_says_so_first(train, tmp_path):
-    """`found` is what its first report says; the rest is what this process has made."""
+def test_a_run_that_is_taken_up_says_so_first(train):
+    """`resumed` is what its first report says; the rest is what this process has made."""
+    first, second = train(0), train(1)
     progress = Progress("runs", 2)
-    board = Board(progress, 2)
-    board.update(("a", 0.75, "epoch 3/4"))
-    board.update(("b", 0.0, "epoch 0/4"))
+    board = Board(progress, [first, second])
+    board.update((first.key, 0.75, "epoch 3/4", []))
+    board.update((second.key, 0.0, "epoch 0/4", []))
     assert (progress.done, progress.resumed) == (0.75, 0.75)
-    board.update(("a", 0.85, "epoch 4/4"))
-    assert (progress.done, progress.resumed, progress.note) == (
+    board.update((first.key, 0.85, "epoch 4/4", []))
+    assert (progress.done, progress.resumed, progress.note, progress.details) == (
         0.85,
         0.75,
-        "0/2 finished; epoch 4/4; epoch 0/4",
+        "0/2 finished",
+        "epoch 4/4; epoch 0/4",
     )
-    board.finish(replace(train(0), seed=5))
-    assert progress.note.startswith("1/2 finished")
+    board.finish(second)
+    assert (progress.note, progress.details) == ("1/2 finished", "epoch 4/4")
+    assert board.kept() == "92.5 % is kept (1 of 2 finished, 1 started)"
 
 
-def test_of_many_runs_the_first_few_are_shown():
+def test_of_many_runs_the_first_few_are_shown(train):
+    wanted = [train(seed) for seed in range(9)]
     progress = Progress("runs", 9)
-    board = Board(progress, 9)
-    for number in range(9):
-        board.update((f"{number}", 0.5, f"epoch {number}"))
-    assert progress.note == "0/9 finished; epoch 0; epoch 1; epoch 2; epoch 3; 5 more"
+    board = Board(progress, wanted)
+    for number, run in enumerate(wanted):
+        board.update((run.key, 0.5, f"epoch {number}", []))
+    assert progress.details == "epoch 0; epoch 1; epoch 2; epoch 3; 5 more"
 
 
 def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):

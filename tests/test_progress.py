@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import re
@@ -68,6 +69,24 @@ def test_a_log_gets_a_line_every_half_minute_and_not_thousands(monkeypatch, caps
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5  # at 0, 30, 60 and 90 seconds, and at the end
     assert "100%" in lines[-1]
+
+
+def test_showing_it_takes_at_most_a_fiftieth_of_the_time_however_slow_it_is(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    class Slow(io.StringIO):
+        def flush(self):
+            now[0] += 2.0  # of every line
+
+    monkeypatch.setattr(sys, "stderr", Slow())
+    bar, spent = Progress("training", total=1000), 0.0
+    for done in range(1000):
+        before = now[0]
+        bar.update(done + 1)
+        spent += now[0] - before
+        now[0] += 1.0
+    assert 2.0 < spent <= 2.0 + 0.02 * now[0]  # the first comes at once
 
 
 @pytest.mark.parametrize(("share", "full"), [(-1, 0), (0, 0), (0.5, 10), (1, 20), (7, 20)])

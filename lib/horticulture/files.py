@@ -161,8 +161,8 @@ class JsonlTable:
             sync(self.path)
             sync(self.path.parent)
 
-    def truncate(self, count: int) -> None:
-        """Keep only the first rows; those after the last checkpoint will be made again.
+    def truncate(self, count: int) -> list[dict]:
+        """Keep and return only the first rows; those after the last checkpoint will be made again.
 
         Raises CorruptFileError if there are fewer.
         """
@@ -170,6 +170,7 @@ class JsonlTable:
         if len(rows) < count:
             raise CorruptFileError(self.path)
         self._rewrite(rows)
+        return rows
 
     def truncate_to_round(self, round_: int) -> list[dict]:
         """Keep and return only the rows of rounds before that one; the others will be made again.

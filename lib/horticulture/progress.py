@@ -2,7 +2,8 @@
 
 In a notebook it is one display that is updated: executed headlessly it leaves a single readable line,
 not thousands, and it needs no widget (an Output widget can stall a headless execution for ever). The
-runner of a study listens for `MIME` and shows the same line in the terminal.
+runner of a study listens for `MIME` and shows the same line in the terminal. Where a person runs the
+notebook there may be a picture below the line.
 """
 
 import html
@@ -10,22 +11,29 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 MIME = "application/vnd.horticulture.progress+json"
 EVERY = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # seconds between two lines
+SHARE = 0.02  # of the time, that showing it may take
 
 
 class Progress:
-    """`with Progress("pruning", total) as progress: progress.update(done, "what is known now")`."""
+    """`with Progress("pruning", total) as progress: progress.update(done, "what is known now")`.
+
+    picture: HTML to put below the line where a person watches; it is called when it is shown.
+    """
 
     def __init__(self, what: str, total: float) -> None:
         self.what, self.total = what, total
-        self.done, self.resumed, self.note = 0.0, 0.0, ""
+        self.done, self.resumed, self.note, self.details = 0.0, 0.0, "", ""
+        self.picture: Callable[[], str] = lambda: ""
         self._began = time.monotonic()
-        self._shown = -1e9
+        self._next = -1e9
         self._handle: Any = None
         self._place = _place()
+        self._watched = self._place == "notebook" and _watched()
 
     def __enter__(self) -> "Progress":
         self._show()
@@ -34,13 +42,14 @@ class Progress:
     def __exit__(self, kind: object, *_: object) -> None:
         self._show(finished=True)
 
-    def update(self, done: float, note: str = "", resumed: float = 0.0) -> None:
+    def update(self, done: float, note: str = "", resumed: float = 0.0, details: str = "") -> None:
         """Say how much of `total` is done; cheap enough to call at every step.
 
         resumed: how much of it an earlier process had done, which says nothing of the time that is left.
+        details: what the picture says too, where there is one.
         """
-        self.done, self.note, self.resumed = done, note, resumed
-        if time.monotonic() - self._shown >= EVERY[self._place]:
+        self.done, self.note, self.resumed, self.details = done, note, resumed, details
+        if time.monotonic() >= self._next:
             self._show()
 
     @property
@@ -48,21 +57,24 @@ class Progress:
         """How much is done, from 0 to 1."""
         return self.done / self.total if self.total else 1.0
 
-    def line(self, finished: bool = False) -> str:
-        """`pruning  43 %  1:02 elapsed, 1:22 left  parameters 88,210`."""
+    def line(self, finished: bool = False, details: bool = True) -> str:
+        """`pruning  43%  1:02 elapsed, 1:22 left  1/2 finished; round 17/192, 88,210 parameters`."""
         elapsed = time.monotonic() - self._began
         parts = [self.what, f"{self.share:4.0%}", f"{clock(elapsed)} elapsed"]
         if not finished and self.done > self.resumed:
             parts[-1] += f", {clock(elapsed * (self.total - self.done) / (self.done - self.resumed))} left"
-        return "  ".join(parts + ([self.note] if self.note else []))
+        notes = filter(None, [self.note, self.details if details else ""])
+        return "  ".join(filter(None, [*parts, "; ".join(notes)]))
 
     def _show(self, finished: bool = False) -> None:
-        self._shown = time.monotonic()
+        began = time.monotonic()
         line = self.line(finished)
         if self._place == "notebook":
+            picture = self.picture() if self._watched else ""
+            above = f"{bar(self.share)} {html.escape(self.line(finished, details=not picture))}"
             data = {
                 "text/plain": line,
-                "text/html": f"<pre style='margin:0'>{bar(self.share)} {html.escape(line)}</pre>",
+                "text/html": f"<pre style='margin:0;white-space:pre-wrap'>{above}</pre>{picture}",
                 MIME: {"line": line, "share": self.share, "found": self.resumed / (self.total or 1)},
             }
             if self._handle is None:
@@ -75,6 +87,8 @@ class Progress:
             rewrite_line(row(self.share, line) + ("\n" if finished else ""))
         else:
             print(line, file=sys.stderr, flush=True)
+        now = time.monotonic()
+        self._next = max(began + EVERY[self._place], now + (now - began) * (1 / SHARE - 1))
 
 
 def bar(share: float, width: int = 20) -> str:
@@ -122,3 +136,10 @@ def _place() -> str:
         if hasattr(get_ipython(), "kernel"):
             return "notebook"
     return "terminal" if sys.stderr.isatty() else "log"
+
+
+def _watched() -> bool:
+    """Whether a person runs this notebook: whoever executes it headlessly says that nobody can be asked."""
+    from IPython import get_ipython
+
+    return bool(get_ipython().get_parent().get("content", {}).get("allow_stdin"))

@@ -24,7 +24,7 @@ from horticulture.pruning import surgery
 from horticulture.training import evaluation, hardware
 from horticulture.training.callbacks import NO_CALLBACK
 from tests import browser
-from tests.benchmarks import moves, published
+from tests.benchmarks import moves, published, watching
 from tests.benchmarks.parts import (
     BATCH,
     DEVICE,
@@ -75,6 +75,7 @@ def main() -> None:
     _memory(table)
     _keeping(table)
     _explorer(table)
+    _watching(table)
     table.write(Path("outputs/bench/bench.csv"))
 
 
@@ -257,6 +258,13 @@ def _explorer(table: Table) -> None:
         took = moves.measure(found)
     what = f"i. a move of the explorer, {moves.ROUNDS:,} rounds, {len(moves.WHOLE.widths)} groups"
     table.row(what, statistics.median(took), "ms", note=f"slowest of {moves.MOVES}: {max(took):.0f} ms")
+
+
+def _watching(table: Table) -> None:
+    """Row j: what a person's notebook takes of the time to show runs in progress."""
+    what = f"j. showing {watching.RUNS} runs in progress, {watching.ROUNDS:,} rounds / the time"
+    note = f"without a picture {watching.measure(watched=False):.4f}"
+    table.row(what, watching.measure(watched=True), note=note)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ dead worker held is made again. Worker processes are kept from one call to the n
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from pathlib import Path
 
 from horticulture import runs
+from horticulture.analysis.live import Row
 from horticulture.execution import cluster, own_code, pool
 from horticulture.execution.board import Board, Message
 from horticulture.execution.limits import may_have_gpu, processors
@@ -56,7 +57,7 @@ def execute_all(
     A run has as many threads as there are processors for each of the runs that were *asked for*, made or not:
     a run that is left over after a stop ends with the same bits as beside the others.
     Raises what the first failing run raised, after the runs then under way have finished; InputError if a run
-    cannot be made on the cluster.
+    cannot be made on the cluster. A KeyboardInterrupt says how much is kept.
     """
     from horticulture.training import hardware
 
@@ -69,7 +70,11 @@ def execute_all(
         last = number == len(layers)
         there = len(wanted) - len(todo) if last else 0
         with Progress(what if last else "what they start from", len(todo)) as progress:
-            _execute_layer(todo, total, outputs, device, address, allowed, progress)
+            board = Board(progress, todo)
+            try:
+                _execute_layer(todo, total, outputs, device, address, allowed, board)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"{progress.what}: stopped, {board.kept()}") from None
             progress.update(len(todo), f"{there} of {len(wanted)} were there already" if there else "")
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
@@ -106,10 +111,10 @@ def _execute_layer(
     device: str,
     address: str,
     allowed: int,
-    progress: Progress,
+    board: Board,
 ) -> None:
     """Make these different runs, on a cluster, here or in workers. total: those made already included."""
-    board, longest_first = Board(progress, len(todo)), sorted(todo, key=cost, reverse=True)
+    longest_first = sorted(todo, key=cost, reverse=True)
     if address:
         with cluster.executor(address) as submit:
             work = partial(_work, outputs=str(outputs), device=device, threads=None, send=cluster.send)
@@ -138,8 +143,9 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Boa
 
     own = own_code.stays(run)
 
-    def report(share: float, note: str) -> None:
-        board.update((run.key, share, f"in this process, which has its code: {note}" if own else note))
+    def report(share: float, note: str, rows: Sequence[Row]) -> None:
+        note = f"in this process, which has its code: {note}" if own else note
+        board.update((run.key, share, note, rows))
 
     execution.execute(run, outputs, device, report, threads=processors() if own else threads)
     board.finish(run)
@@ -147,6 +153,8 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Boa
 
 def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run], board: Board) -> None:
     """Have workers do the work of all these runs, show what they say of it, and raise the first error."""
+    while not pool.messages.empty():  # of an earlier call, that was stopped
+        pool.messages.get()
     work = partial(work, own=own_code.Packed.here())
     futures = {submit(work, run.to_json()): run for run in todo}
     keys, waiting = {run.key for run in todo}, set(futures)
@@ -180,11 +188,14 @@ def _work(
 
     own.unpack()
     run, last = Run.from_json(description), -POLL
+    unsent: list[Row] = []
 
-    def report(share: float, note: str) -> None:
+    def report(share: float, note: str, rows: Sequence[Row]) -> None:
         nonlocal last
-        if time.monotonic() - last >= POLL:
+        unsent.extend(rows)
+        if time.monotonic() - last >= POLL or share == 1.0:
             last = time.monotonic()
-            send((run.key, share, note))
+            send((run.key, share, note, unsent.copy()))
+            unsent.clear()
 
     execution.execute(run, Path(outputs), device, report, threads=threads)

@@ -2,15 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from horticulture import data, files, networks, runs, training
+from horticulture.analysis import live
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading, pretrained
 from horticulture.execution.initialization import starting_network
@@ -32,7 +34,8 @@ from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
 KEPT = 16  # about as many checkpoints of a pruning run are kept; rounds between them can be replayed
 
-Report = Callable[[float, str], None]  # the fraction done, and a status text
+# The fraction done, a status text, and the rows of the run's table that are new.
+Report = Callable[[float, str, Sequence[live.Row]], None]
 
 
 @dataclass
@@ -42,7 +45,7 @@ class RunContext:
     run: Run
     outputs: Path
     device: torch.device
-    report: Report
+    send: Report
     interruption: Interruption = field(default_factory=Interruption)
 
     def __post_init__(self) -> None:
@@ -61,6 +64,10 @@ class RunContext:
         """The last checkpoint, if the run was started before. Later calls return None."""
         state, self._state = self._state, None
         return state
+
+    def report(self, share: float, note: str, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Say how far the run is. rows: of the table, those that are new since it last said so."""
+        self.send(share, note, [live.shown(row) for row in rows])
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
         """Save a checkpoint when one is due, and at once if asked to stop."""
@@ -168,7 +175,8 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
 
     def report() -> None:
         number = -(-trainer.step // trainer.batches.steps_per_epoch)
-        context.report(trainer.step / trainer.steps, f"epoch {number}/{recipe.epochs}{error}")
+        context.report(trainer.step / trainer.steps, f"epoch {number}/{recipe.epochs}{error}", new)
+        new.clear()
 
     def on_step() -> None:
         report()
@@ -177,10 +185,11 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
     trainer = training.Trainer(network, context.dataset, recipe, generator, on_step, callback)
     if state:
         trainer.load_state_dict(state)
-    context.rows.truncate(trainer.step // trainer.batches.steps_per_epoch)
+    new: list[dict] = context.rows.truncate(trainer.step // trainer.batches.steps_per_epoch)
     report()
     for epoch in trainer:
         context.rows.append({**epoch._asdict(), "seconds": context.elapsed()})
+        new.append(epoch._asdict())
         error = error if math.isnan(epoch.val_error) else f", error {epoch.val_error:.1f} %"
     context.rows.to_csv(context.folder / "epochs.csv")
     macs = run.architecture.macs * trainer.steps * recipe.batch_size
@@ -220,12 +229,13 @@ def _record_rounds(context: RunContext, pruner: Pruner) -> None:
     if sum(row["group"] >= 0 for row in rows) != removed:
         raise files.CorruptFileError(context.rows.path)
     macs = (rows[-1] if rows else runs.metrics(context.start, context.outputs))["train_macs"]
-    left, error = "", ""
+    left, error, new = "", "", list(rows)
 
     def report() -> None:
         done = (pruner.round + pruner.step / recipe.steps) / (recipe.rounds + 1)
         number = min(pruner.round, recipe.rounds)
-        context.report(min(1.0, done), f"round {number}/{recipe.rounds}{left}{error}")
+        context.report(min(1.0, done), f"round {number}/{recipe.rounds}{left}{error}", new)
+        new.clear()
 
     def on_step() -> None:
         report()
@@ -238,6 +248,7 @@ def _record_rounds(context: RunContext, pruner: Pruner) -> None:
         for row in _rows(round_):
             row |= {"run": context.run.key, "train_macs": macs, "seconds": context.elapsed()}
             context.rows.append({name: row[name] for name in runs.REMOVAL_COLUMNS})
+        new.append(round_._asdict())
         if round_.round % every == 0:
             kept.keep(round_.round, context.stamp(pruner.state_dict()))
         left = f", {round_.params:,} parameters"

@@ -117,10 +117,9 @@ class Session:
             return []
         try:
             return parallel.execute_all(wanted, self.outputs, what=what, **self.place)
-        except KeyboardInterrupt:
-            raise InterruptedRun(
-                f"{what}: stopped, work so far is kept; run the cell again to resume"
-            ) from None
+        except KeyboardInterrupt as stop:
+            kept = str(stop) or f"{what}: stopped, work so far is kept"
+            raise InterruptedRun(f"{kept}; run the cell again to resume") from None
 
     def record(self, points: Iterable[CurvePoint]) -> None:
         """Record finished runs as results of the study."""

@@ -1,0 +1,141 @@
+"""A small picture of runs in progress: what each knew after every epoch or round, and what it says now.
+
+It is drawn anew twice a second while they train, so it is HTML and SVG written by hand: that takes a
+millisecond, a figure of matplotlib a hundred. It takes the colour of the text around it, light or dark.
+"""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from horticulture.analysis.curves import BLUE, GREEN, VERMILION
+
+Row = Mapping[str, float]  # of a run's table, as `shown` cuts it down: those of a run have the same names
+Point = tuple[float, float]
+
+PLACES = ("epoch", "round")  # where a row stands on the axis: one of them
+QUANTITIES = {"loss": "loss", "val_error": "validation error (%)", "params": "parameters"}
+DASHED = ' stroke-dasharray="5 2.5"'
+STYLES = [(color, dashes) for dashes in ("", DASHED) for color in (BLUE, VERMILION, GREEN)]
+DRAWN = 24  # curves at most; those beyond the styles are pale
+POINTS = 100  # of a curve, about: more would not be seen
+UNKNOWN = "not measured yet"
+WIDTH, HEIGHT = 290, 124  # of a panel, in pixels
+LEFT, TOP, RIGHT, BOTTOM = 52, 20, WIDTH - 6, HEIGHT - 18  # of its axes
+GAP = "margin:0 0 2px;line-height:1.35"
+
+
+class Curve(NamedTuple):
+    """A run: its name, what it says of itself now, and the rows of its table."""
+
+    name: str
+    note: str
+    rows: Sequence[Row]
+
+
+def shown(row: Mapping[str, float]) -> Row:
+    """What the picture needs of a row of an epoch or a round."""
+    return {name: row[name] for name in (*PLACES, *QUANTITIES) if name in row}
+
+
+def place(row: Row) -> float:
+    """The epoch or round of a row."""
+    return row[_unit(row)]
+
+
+def _unit(row: Row) -> str:
+    return next(name for name in PLACES if name in row)
+
+
+def picture(curves: Sequence[Curve], end: float) -> str:
+    """A panel for each quantity that the rows have, with a curve a run, and a line of words for each run.
+
+    curves: the last few are in colour, those before them pale. end: the epochs or rounds of the longest run.
+    """
+    first = max(0, len(curves) - len(STYLES))
+    names = [name for name in QUANTITIES if any(name in row for curve in curves for row in curve.rows[:1])]
+    panels = "".join(_panel(name, curves, first, end) for name in names)
+    if panels:
+        panels = f'<div style="display:flex;flex-wrap:wrap;gap:2px 14px">{panels}</div>'
+    words = [
+        (f"{html.escape(curve.name)}: {html.escape(curve.note)}", _style(number, first))
+        for number, curve in enumerate(curves[first:], first)
+    ]
+    if first:
+        words.insert(0, (f"{first:,} started earlier", _style(0, first)))
+    return panels + "".join(
+        f'<div style="{GAP}"><svg aria-hidden="true" width="26" height="8"><path d="M0 4H20" {style}/></svg>'
+        f"{said}</div>"
+        for said, style in words
+    )
+
+
+def _style(number: int, first: int) -> str:
+    """How the curve of that number is drawn, and the line beside its name; `first`: the first in colour."""
+    if number < first:
+        return 'fill="none" stroke="currentColor" stroke-opacity=".3"'
+    color, dashes = STYLES[number % len(STYLES)]
+    return f'fill="none" stroke="{color}" stroke-width="1.7"{dashes}'
+
+
+def _panel(name: str, curves: Sequence[Curve], first: int, end: float) -> str:
+    """One quantity against epochs or rounds; the smallest and largest value stand at the axis."""
+    drawn = {
+        number: line
+        for number in range(max(0, len(curves) - DRAWN), len(curves))
+        if (line := _line(name, curves[number].rows))
+    }
+    unit = next(_unit(row) for curve in curves for row in curve.rows)
+    values = [value for line in drawn.values() for _, value in line]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    across, up = (RIGHT - LEFT) / (end or 1), (BOTTOM - TOP) / ((high - low) or 1)
+    floor = BOTTOM if high > low else (TOP + BOTTOM) // 2  # of the smallest value
+    parts = [
+        f'<text x="{LEFT}" y="12" font-weight="600">{QUANTITIES[name]}</text>',
+        f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="currentColor" stroke-opacity=".45"/>',
+        f'<text x="{LEFT}" y="{HEIGHT - 4}" text-anchor="middle">0</text>',
+        f'<text x="{RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{unit} {end:,.0f}</text>',
+    ]
+    if values:
+        labels = {_short(high): TOP + 8, _short(low): floor}
+        parts += [
+            f'<text x="{LEFT - 5}" y="{y}" text-anchor="end">{text}</text>' for text, y in labels.items()
+        ]
+    else:
+        parts.append(f'<text x="{LEFT + 8}" y="{(TOP + BOTTOM) // 2}">{UNKNOWN}</text>')
+    words = []
+    for number, line in drawn.items():
+        points = [(LEFT + at * across, floor - (value - low) * up) for at, value in line]
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        parts.append(f'<path d="M{path}" {_style(number, first)}/>')
+        if number >= first:
+            (x, y), color = points[-1], STYLES[number % len(STYLES)][0]
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{color}"/>')
+            words.append(f"{curves[number].name} {_course(line, unit)}")
+    label = html.escape(f"{QUANTITIES[name]}: {'; '.join(words) or UNKNOWN}")
+    return (
+        f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" '
+        f'fill="currentColor" style="width:{WIDTH}px;max-width:100%">{"".join(parts)}</svg>'
+    )
+
+
+def _line(name: str, rows: Sequence[Row]) -> list[Point]:
+    """Where a quantity was measured, thinned to what can be seen; the last point stays."""
+    unit = _unit(rows[0]) if rows else ""
+    line = [(row[unit], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
+    return line[:: -max(1, len(line) // POINTS)][::-1]
+
+
+def _course(line: list[Point], unit: str) -> str:
+    (begun, first), (now, last) = line[0], line[-1]
+    if begun == now:
+        return f"{_short(last)} at {unit} {now:,}"
+    return f"from {_short(first)} at {unit} {begun:,} to {_short(last)} at {unit} {now:,}"
+
+
+def _short(value: float) -> str:
+    """0.53, 88,210, 2.25 M: as it fits beside an axis."""
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:.3g} M"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
