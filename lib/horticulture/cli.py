@@ -163,6 +163,19 @@ def _folders(name: str, outputs: Path) -> list[Path]:
     )
 
 
+def _export(options: argparse.Namespace) -> int:
+    from horticulture import runs
+
+    folders = _folders(options.study, runs.outputs_folder(options.outputs))
+    if len(folders) > 1:
+        raise InputError(f"{options.study} has parts: say one of {', '.join(f.name for f in folders)}")
+    wanted = {name: getattr(options, name) for name in ("params", *runs.lookup.EXACT)}
+    found = runs.find_network(_study_folder(options), options.run, **wanted)
+    table = found.run.architecture.table
+
+    return 0
+
+
 def _groups(options: argparse.Namespace) -> int:
     from horticulture.networks import tables
 

@@ -30,8 +30,12 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder that nobody else can enter, for the time of a `with`; those of ended processes are removed."""
-    remove(Path(tempfile.gettempdir()).glob("horticulture.*"))
-    with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.") as folder:
+def temporary_folder(place: str | Path = "") -> Iterator[Path]:
+    """A folder that nobody else can enter, for the time of a `with`; those of ended processes are removed.
+
+    place: where it is (empty: where temporary files are).
+    """
+    place = place or tempfile.gettempdir()
+    remove(Path(place).glob("horticulture.*"))
+    with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.", dir=place) as folder:
         yield Path(folder)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from horticulture.errors import InputError, check_choice
-from horticulture.runs.curves import read_curves
+from horticulture.runs.curves import CurvePoint, read_curves
 from horticulture.runs.results import collect
 from horticulture.runs.run import Run
 
@@ -36,10 +36,10 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
     were measured by runs of their own. params: of all sizes that are left the nearest. values: of the columns
     in `EXACT`. Raises InputError, with the choices, if none or several fit, or if the runs are not there.
     """
-    results, by_key = collect(study), {point.run.key: point.run for point in read_curves(study)}
-    if not by_key:
+    results, points = collect(study), read_curves(study)
+    if not points:
         raise InputError(f"{study} has tables only: the runs behind them are needed, and are not there")
-    fitting = results[_named(results, by_key, name)]
+    fitting = results[_named(results, points, name)]
     for column in EXACT:
         if (wanted := values.get(column)) is not None:
             there = _listed(fitting[column])
@@ -55,18 +55,18 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
         columns = [name for name in (*EXACT, "params", "run") if networks[name].nunique(dropna=False) > 1]
         columns = columns[:-1] or columns  # the run, where nothing else tells
         choices = "; ".join(f"{column}: {_listed(networks[column])}" for column in columns)
-        raise InputError(f"{study.name} has {len(networks)} networks {name}: say which ({choices})")
+        raise InputError(f"{name} may mean {len(networks)} networks of {study.name}: say which ({choices})")
     row = networks.iloc[0]
-    return FoundNetwork(study, by_key[row["run"]], row, results)
+    run = next(point.run for point in points if point.run.key == row["run"])
+    return FoundNetwork(study, run, row, results)
 
 
-def _named(results: pd.DataFrame, by_key: dict[str, Run], name: str) -> pd.Series:
+def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Series:
     """Which rows a name means: a mask."""
-    if len(name) >= SHORTEST and (keys := [key for key in by_key if key.startswith(name)]):
-        measured = {
-            key for key, run in by_key.items() if run.start and run.start.key in keys and not run.recipe["epochs"]
-        }
-        return results["run"].isin([*keys, *measured])
+    if len(name) >= SHORTEST and (keys := [p.run.key for p in points if p.run.key.startswith(name)]):
+        measuring = (point for point in points if point.measures_round and point.run.start)
+        keys += [point.run.key for point in measuring if point.run.start.key in keys]
+        return results["run"].isin(keys)
     curves = list(results["curve"].unique())
     check_choice(name, curves, "curve, or beginning of a run's id,")
     return results["curve"] == name
@@ -75,5 +75,6 @@ def _named(results: pd.DataFrame, by_key: dict[str, Run], name: str) -> pd.Serie
 def _listed(column: pd.Series) -> str:
     """Its values, or from where to where they go."""
     values = sorted(column.dropna().unique())
-    texts = [f"{value:,}" if column.name == "params" else f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    shape = "," if column.name == "params" else "g" if column.dtype == float else ""
+    texts = [format(value, shape) for value in values]
     return ", ".join(texts) if len(texts) <= MOST else f"{texts[0]} to {texts[-1]}"
