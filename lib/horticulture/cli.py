@@ -20,6 +20,13 @@ EXAMPLES = """examples:
   horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4   on from the fourth notebook
   horticulture run mine.yaml -p rounds=all -p lr=1e-1     a study file of your own, with changes
 """
+WHICH: dict[str, tuple[type, str]] = {  # of the networks of a curve, or of a run
+    "seed": (int, "of that seed"),
+    "params": (float, "of about so many parameters: the nearest of each seed"),
+    "round": (int, "after that round of pruning"),
+    "criterion": (str, "pruned by that criterion"),
+    "longer": (float, "trained so many times as long as the study's"),
+}
 ENVIRONMENT = """environment:
   HORTICULTURE_OUTPUTS   where results go without --outputs (default: outputs/ of the checkout)
   HORTICULTURE_DATA      where downloaded data sets lie (default: data/ of the checkout)
@@ -136,6 +143,16 @@ def _parameters(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    folders = _study_folders(options)
+    for folder in folders:
+        if len(folders) > 1:
+            print(f"\n{folder.name}\n")
+        print_tables(folder)
+    return 0
+
+
+def _study_folders(options: argparse.Namespace) -> list[Path]:
+    """Of a study that was run, or of its parts. Raises InputError if there is none."""
     from horticulture import runs
 
     outputs = runs.outputs_folder(options.outputs)
@@ -145,11 +162,7 @@ def _show(options: argparse.Namespace) -> int:
         raise InputError(
             f"no study {options.study!r} in {outputs}: there is {', '.join(there) or 'none yet'}"
         )
-    for folder in folders:
-        if len(folders) > 1:
-            print(f"\n{folder.name}\n")
-        print_tables(folder)
-    return 0
+    return folders
 
 
 def _folders(name: str, outputs: Path) -> list[Path]:
@@ -164,15 +177,13 @@ def _folders(name: str, outputs: Path) -> list[Path]:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from horticulture import runs
+    from horticulture.study import exporting
 
-    folders = _folders(options.study, runs.outputs_folder(options.outputs))
-    if len(folders) > 1:
-        raise InputError(f"{options.study} has parts: say one of {', '.join(f.name for f in folders)}")
-    wanted = {name: getattr(options, name) for name in ("params", *runs.lookup.EXACT)}
-    found = runs.find_network(_study_folder(options), options.run, **wanted)
-    table = found.run.architecture.table
-
+    folder, *more = _study_folders(options)
+    if more:
+        raise InputError(f"{options.study} has parts: export from {', '.join(one.name for one in (folder, *more))}")
+    values = {name: getattr(options, name) for name in WHICH}
+    print(*exporting.export(folder, options.run, options.to, options.allow_code, **values), sep="\n")
     return 0
 
 
@@ -286,6 +297,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("study", metavar="STUDY", help="as for run, or as it was called with --name")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.set_defaults(command=_show)
+
+    command = commands.add_parser("export", help="a network of a study as a folder to take away")
+    command.add_argument("study", metavar="STUDY", help="as for show")
+    command.add_argument("run", metavar="RUN", help="a curve, or a run's id or its beginning (results.csv)")
+    for name, (kind, what) in WHICH.items():
+        command.add_argument(f"--{name}", metavar=name.upper()[:1], type=kind, help=what)
+    command.add_argument("--to", metavar="FOLDER", default="", help="what to write (default: in the study's)")
+    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
+    command.add_argument("--allow-code", action="store_true", help="run code that the run names")
+    command.set_defaults(command=_export)
 
     command = commands.add_parser("groups", help="which channels of a network can be pruned, and which not")
     command.add_argument(

@@ -1,0 +1,35 @@
+"""A network of a study, taken away: `horticulture export`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from horticulture import runs, user_code
+from horticulture.errors import InputError
+from horticulture.study import own_code, study_files
+from horticulture.user_code import is_code
+
+
+def export(study: Path, name: str, to: str = "", allow_code: bool = False, **values: Any) -> Iterator[str]:
+    """Write the network of a study that fits into a folder; yields lines to print.
+
+    study: its folder. name, values: as for `runs.find_network`. to: the folder to write (empty: one in
+    the study's). Raises InputError for bad input, and for somebody's code that is not allowed.
+    """
+    from horticulture.execution import exported  # with torch
+
+    found = runs.find_network(study, name, **values)
+    folder = Path(to).expanduser().resolve() if to else exported.default_folder(found)
+    exported.check_replaceable(folder)
+    table = found.run.architecture.table
+    if table is not None and is_code(table.network):
+        if not allow_code:
+            raise InputError(f"{table.network} is code, which runs only if you say so: --allow-code")
+        user_code.allow({table.digest})
+    kept = study_files.read_study_json(study)
+    own_code.recall(kept.get("parameters", {}), kept.get("own", {}))
+    config = exported.export(found, folder, kept.get("parameters", {}).get("network", ""))
+    about = f"{config['params']:,} parameters, test error {config['test_error']:.2f} %, seed {config['seed']}"
+    yield f"{config['name']}: {about}"
+    yield from (f"no {left_out}: {reason}" for left_out, reason in config["left_out"].items())
+    yield str(folder)
