@@ -22,7 +22,7 @@ EXAMPLES = """examples:
 """
 WHICH: dict[str, tuple[type, str]] = {  # of the networks of a curve, or of a run
     "seed": (int, "of that seed"),
-    "params": (float, "of about so many parameters: the nearest of each seed"),
+    "params": (float, "of about so many parameters: each seed's nearest"),
     "round": (int, "after that round of pruning"),
     "criterion": (str, "pruned by that criterion"),
     "longer": (float, "trained so many times as long as the study's"),
@@ -143,8 +143,7 @@ def _parameters(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    folders = _study_folders(options)
-    for folder in folders:
+    for folder in (folders := _study_folders(options)):
         if len(folders) > 1:
             print(f"\n{folder.name}\n")
         print_tables(folder)
@@ -152,28 +151,20 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _study_folders(options: argparse.Namespace) -> list[Path]:
-    """Of a study that was run, or of its parts. Raises InputError if there is none."""
+    """Of a study that was run, or of its parts: by its file, or as it was called when it was run."""
     from horticulture import runs
 
-    outputs = runs.outputs_folder(options.outputs)
-    folders = [folder for folder in _folders(options.study, outputs) if folder.is_dir()]
-    if not folders:
-        there = [path.parent.name for path in outputs.glob("*/results.csv")]
-        raise InputError(
-            f"no study {options.study!r} in {outputs}: there is {', '.join(there) or 'none yet'}"
-        )
-    return folders
-
-
-def _folders(name: str, outputs: Path) -> list[Path]:
-    """Of a study, or of its parts: by its file, or as it was called when it was run."""
+    name, outputs = options.study, runs.outputs_folder(options.outputs)
+    there = [path.parent for path in sorted(outputs.glob("*/results.csv"))]
     if study_files.is_file(name) or name in study_files.studies():
-        return [outputs / part.name for part in study_files.read(name).expand_parts()]
-    if (outputs / name).is_dir():
-        return [outputs / name]
-    return sorted(
-        path.parent for path in outputs.glob("*/results.csv") if path.parent.name.startswith(f"{name}-")
-    )
+        folders = [outputs / part.name for part in study_files.read(name).expand_parts()]
+    else:
+        parts = [folder for folder in there if folder.name.startswith(f"{name}-")]
+        folders = [outputs / name] if (outputs / name).is_dir() else parts
+    if not (found := [folder for folder in folders if folder.is_dir()]):
+        names = ", ".join(folder.name for folder in there)
+        raise InputError(f"no study {name!r} in {outputs}: there is {names or 'none yet'}")
+    return found
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -181,7 +172,8 @@ def _export(options: argparse.Namespace) -> int:
 
     folder, *more = _study_folders(options)
     if more:
-        raise InputError(f"{options.study} has parts: export from {', '.join(one.name for one in (folder, *more))}")
+        parts = ", ".join(one.name for one in (folder, *more))
+        raise InputError(f"{options.study} has parts: export from one of {parts}")
     values = {name: getattr(options, name) for name in WHICH}
     print(*exporting.export(folder, options.run, options.to, options.allow_code, **values), sep="\n")
     return 0

@@ -91,7 +91,7 @@ class Dataset:
 
     @cached_property
     def mean_and_spread(self) -> tuple[Tensor, Tensor]:
-        """Of every channel of the training part, in the numbers that pixels have: (1, channels, 1, 1) each."""
+        """Of the training part's pixels, 0 to 255, by channel: (1, channels, 1, 1) each."""
         pixels = self.train.pixels
         count = pixels.numel() / pixels.shape[1]
         total = square = torch.zeros(pixels.shape[1], dtype=torch.float64, device=pixels.device)

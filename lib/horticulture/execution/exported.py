@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
-from safetensors import SafetensorError, torch as safetensors
-from torch import Tensor
+from safetensors import torch as safetensors
 
 from horticulture import files, networks, runs, user_code
 from horticulture.analysis import curves, statistics
@@ -38,9 +38,9 @@ APART = 0.5  # points of test error that the network may differ by from what was
 def load(folder: str | Path, code: str | Path = "") -> Network:
     """The network in an exported folder, in eval mode, on the CPU.
 
-    It takes (batch, channels, height, width) floats, normalised as `config.json` says, and gives logits. code:
-    the file that makes a network of somebody's own, which then runs; nothing else in the folder is ever run.
-    Raises InputError if the folder is none, was altered, or the network cannot be made here.
+    It takes (batch, channels, height, width) floats, normalised as `config.json` says, and gives logits.
+    code: the file with the code of a network of somebody's own, which then runs; nothing in the folder does.
+    Raises InputError if nothing was exported there, it was altered, or the network cannot be made here.
     """
     config = _config(Path(folder))
     path = Path(folder) / WEIGHTS
@@ -96,8 +96,9 @@ def check_replaceable(folder: Path) -> None:
 def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[str, Any]:
     """Write the network into a folder, which is whole or as it was before; returns what `config.json` holds.
 
-    network_name: of the whole network, for the card. What cannot be written is in `left_out`, with the reason. Raises InputError
-    for a folder that is something else, a run that is damaged, or a network that is not what was recorded.
+    network_name: the whole network's, for the card. What cannot be written here is in the entry `left_out`,
+    with the reason. Raises InputError for a folder that is something else, a run that is damaged, or a
+    network that is not what was recorded.
     """
     check_replaceable(folder)
     run, outputs = found.run, found.study.parent
@@ -173,7 +174,7 @@ def _described(found: FoundNetwork, network: Network, images: Dataset, network_n
         "name": curves.label(row["curve"], row["criterion"], network_name),
         **{name: row[name] for name in ("study", "curve", "criterion", "run")},
         **{name: int(row[name]) for name in ("seed", "params", "macs", "train_macs")},
-        "round": _number(row["round"]),
+        "round": None if pd.isna(row["round"]) else int(row["round"]),
         "weights": sum(parameter.numel() for parameter in network.parameters()),
         "architecture": shape.identity(),
         "image": list(images.image),
@@ -183,7 +184,7 @@ def _described(found: FoundNetwork, network: Network, images: Dataset, network_n
         "images": {part: len(getattr(images, part)) for part in ("train", "validation", "test")},
         "made": list(_history(found)),
         "precision": row["precision"],
-        "recorded": {part: _number(row[f"{part}_error"]) for part in ("val", "test")},
+        "recorded": {"test": _number(row["test_error"]), "validation": _number(row["val_error"])},
         "networks": len(found.results),
         "seeds": _over_seeds(found),
         "versions": {name: importlib.metadata.version(name) for name in ("horticulture", "torch")},
@@ -193,7 +194,7 @@ def _described(found: FoundNetwork, network: Network, images: Dataset, network_n
 
 def _number(value: Any) -> Any:
     """As JSON has it, which has no NaN."""
-    return None if value is None or value != value or str(value) == "<NA>" else float(value)
+    return None if pd.isna(value) else float(value)
 
 
 def _measured(network: Network, images: Dataset, recorded: float | None) -> dict[str, Any]:
@@ -201,7 +202,9 @@ def _measured(network: Network, images: Dataset, recorded: float | None) -> dict
     answers = evaluation.evaluate(network, images, images.test)
     sources = images.test.sources
     if recorded is not None and abs(answers.error - recorded) > max(APART, 200 / len(images.test)):
-        raise InputError(f"the network's test error is {answers.error:.2f} %, and {recorded:.2f} % was recorded")
+        raise InputError(
+            f"the network's test error is {answers.error:.2f} %, and {recorded:.2f} % was recorded"
+        )
     wrong = answers.wrong.numpy()
     of = len(sources.unique())
     error = statistics.clustered_difference(wrong, 0 * wrong, sources.numpy())[1] if of > 1 else math.nan
@@ -223,13 +226,15 @@ def _history(found: FoundNetwork) -> Iterator[str]:
             case "tune":
                 yield f"as it was after round {asked['round']}, with {asked['weights']} weights"
                 if asked["epochs"]:
-                    yield f"trained: {said}"
+                    yield f"trained on: {said}"
             case "compress":
                 yield f"weights shared ({asked['bits']} bits), trained, Huffman-coded and decoded: {said}"
             case "given":
                 yield f"weights from a file (digest {asked['file_digest']}), trained nobody knows how"
             case _:
                 yield f"trained from scratch: {said}"
+    if found.run.start is None and not pd.isna(found.row["round"]):
+        yield f"its shape is what pruning by {found.row['criterion']} left after round {found.row['round']}"
     if found.run.kind == "prune":
         yield f"as it was after round {found.row['round']}"
 
@@ -238,5 +243,7 @@ def _over_seeds(found: FoundNetwork) -> dict[str, float]:
     """The recorded test error of every seed's network that stands for the same case of the same curve."""
     for _, case in assign_cases(found.results).groupby(["curve", *CASE], dropna=False):
         if found.row.name in case.index:
-            return {str(seed): float(error) for seed, error in zip(case["seed"], case["test_error"], strict=True)}
+            return {
+                str(seed): float(error) for seed, error in zip(case["seed"], case["test_error"], strict=True)
+            }
     return {}

@@ -1,4 +1,4 @@
-"""The card of an exported network, as model hubs show it: from `config.json` alone, so from what was measured."""
+"""The card of an exported network, as model hubs show it, from what was measured: from `config.json` alone."""
 
 from typing import Any
 
@@ -6,142 +6,143 @@ from horticulture.analysis import statistics
 from horticulture.user_code import is_code
 
 CARD, WEIGHTS, PT2, ONNX = "README.md", "model.safetensors", "model.pt2", "model.onnx"
+SHOWN = 20  # class names that the card lists
 
-TORCH = f"""With torch:
+USES = {
+    PT2: """With torch, where `pixels` is a tensor:
 
 ```python
 import torch
 
-network = torch.export.load("{PT2}").module()
-x = (pixels - torch.tensor({{mean}}).view(-1, 1, 1)) / torch.tensor({{std}}).view(-1, 1, 1)
+network = torch.export.load("model.pt2").module()
+x = (pixels - torch.tensor({mean}).view(-1, 1, 1)) / torch.tensor({std}).view(-1, 1, 1)
 classes = network(x).argmax(1)
 ```
-"""
-RUNTIME = f"""With ONNX Runtime:
+""",
+    ONNX: """With ONNX Runtime, where `pixels` is an array:
 
 ```python
 import numpy as np
 import onnxruntime
 
-network = onnxruntime.InferenceSession("{ONNX}")
-x = ((pixels - np.reshape({{mean}}, (-1, 1, 1))) / np.reshape({{std}}, (-1, 1, 1))).astype("float32")
-classes = network.run(None, {{{{"images": x}}}})[0].argmax(1)
+network = onnxruntime.InferenceSession("model.onnx")
+x = (pixels - np.reshape({mean}, (-1, 1, 1))) / np.reshape({std}, (-1, 1, 1))
+classes = network.run(None, {{"images": x.astype("float32")}})[0].argmax(1)
 ```
+""",
+}
+
+TEXT = """---
+library_name: horticulture
+pipeline_tag: image-classification
+tags: [pruning, pytorch{onnx}]
+---
+
+# {name}: {params:,} parameters
+
+{numbers}
+
+{over_seeds}
+
+## How it was made
+
+{made}
+
+Seed {seed}, run `{run}` of the study `{study}`; exported by horticulture {horticulture} and torch {torch}.
+The data set is `{data}`: {train:,} images to train on, {validation:,} to validate on, and {test:,} for the test
+error, on which nothing was decided.
+
+## How to use it
+
+`pixels` are images, (n, {channels}, {height}, {width}), as numbers from 0 to 255, and n may be any. A class is a
+place in the list `classes` of `config.json`.
+
+{uses}
+With the library, from this folder, as a module to train or to prune further:
+
+```python
+import horticulture
+
+network = horticulture.load("."{code})
+```
+
+All forms were read back and compared with the network that was measured, in batches of several sizes. The
+largest difference between outputs, as a share of the largest output (above {tolerance:g} the export fails):
+
+{equality}
+
+## Limits
+
+{limits}
 """
 
 
 def card(config: dict[str, Any]) -> str:
     """The text of README.md. config: what `config.json` holds."""
-    tags = ["pytorch", *(["onnx"] if ONNX in config["files"] else []), "pruning"]
-    return f"""---
-library_name: horticulture
-pipeline_tag: image-classification
-tags: [{", ".join(tags)}]
----
-
-# {config["name"]}: {config["params"]:,} parameters
-
-{_table(_numbers(config))}
-
-{_over_seeds(config)}
-
-## How it was made
-
-{_listed(config["made"])}
-
-Seed {config["seed"]}, run `{config["run"]}` of the study `{config["study"]}`, by horticulture {config["versions"]["horticulture"]} and torch
-{config["versions"]["torch"]}. Data: {_data(config)}.
-
-## How to use it
-
-`pixels` are {_pixels(config)}, 0 to 255; `classes` come as numbers in the order of `classes` in `config.json`. Batches may have any
-size.
-
-{_without(config)}
-With this library, the module itself, to train or to prune it further:
-
-```python
-import horticulture
-
-network = horticulture.load("."{_code(config)})
-```
-
-Outputs of the files and of the network that was measured, as far as they are apart, of the largest (up to {config["tolerance"]:g} is let through):
-
-{_table({f"`{name}`": f"{apart:.1e}" for name, apart in config["equality"].items()})}
-
-## Limits
-
-{_listed(_limits(config))}
-"""
+    channels, height, width = config["image"]
+    own = config["architecture"].get("table", {}).get("network", "")
+    uses = [text.format(**config["normalisation"]) for form, text in USES.items() if form in config["files"]]
+    uses += [f"There is no `{form}`: {reason}.\n" for form, reason in config["left_out"].items()]
+    said = {
+        "onnx": ", onnx" if ONNX in config["files"] else "",
+        "numbers": _table(_numbers(config)),
+        "over_seeds": _over_seeds(config["seeds"]),
+        "made": _listed(config["made"]),
+        "data": config["data"]["name"],
+        "uses": "\n".join(uses),
+        "code": f', code="{own.rpartition(":")[0]}"' if is_code(own) else "",
+        "equality": _table({f"`{form}`": f"{apart:.1e}" for form, apart in config["equality"].items()}),
+        "limits": _listed(_limits(config)),
+    }
+    sizes = {"channels": channels, "height": height, "width": width, **config["images"]}
+    return TEXT.format(**{**config, **config["versions"], **sizes, **said})
 
 
 def _numbers(config: dict[str, Any]) -> dict[str, str]:
-    error, recorded = config["standard_error"], config["recorded"]
-    around = "" if error is None else f" ± {error:.2f} (standard error{_of_originals(config)})"
-    numbers = {"test error, measured on these files' network (%)": f"{config['test_error']:.2f}{around}"}
-    if recorded["test"] is not None:
-        numbers["test error, as the study's results have it (%)"] = f"{recorded['test']:.2f}"
-        numbers["validation error (%)"] = f"{recorded['val']:.2f}"
-    stored = f" (of {config['weights']:,} that are stored)" if config["weights"] != config["params"] else ""
+    error, recorded, classes = config["standard_error"], config["recorded"], config["classes"]
+    images, originals = config["images"]["test"], config["originals"]
+    counted = f"{images:,} images" + (f" drawn from {originals:,} originals" if originals < images else "")
+    around = "" if error is None else f" ± {error:.2f} (standard error, {counted})"
+    numbers = {"test error (%), measured for this card": f"{config['test_error']:.2f}{around}"}
+    for part, error in recorded.items():
+        if error is not None:
+            numbers[f"{part} error (%), in the study's results"] = f"{error:.2f}"
+    stored = f" that are not zero, of {config['weights']:,}" if _sparse(config) else ""
+    names = f": {', '.join(classes)}" if len(classes) <= SHOWN else ""
     return numbers | {
         "parameters": f"{config['params']:,}{stored}",
-        "multiply-accumulates for an image": f"{config['macs']:,}",
+        "multiply-accumulates per image": f"{config['macs']:,}",
         "forward multiply-accumulates of all training": f"{config['train_macs']:,}",
+        "classes": f"{len(classes)}{names}",
     }
 
 
-def _of_originals(config: dict[str, Any]) -> str:
-    many = config["originals"] < config["images"]["test"]
-    return f" over {config['originals']:,} originals of the images" if many else " over the test images"
+def _over_seeds(errors: dict[str, float]) -> str:
+    if len(errors) < 2:
+        return "The study has no network of another seed to compare it with."
+    each = ", ".join(f"{error:.2f} (seed {seed})" for seed, error in errors.items())
+    mean, low, high, n = statistics.confidence_interval(list(errors.values()))
+    sure = f", 95 % confidence interval {low:.2f} to {high:.2f}" if n >= statistics.FEWEST else ""
+    return f"Test error (%) with each seed, this one among them: {each}; mean {mean:.2f}{sure}."
 
 
-def _over_seeds(config: dict[str, Any]) -> str:
-    seeds = config["seeds"]
-    if len(seeds) < 2:
-        return "One seed: what others would give is not known."
-    each = ", ".join(f"{error:.2f} (seed {seed})" for seed, error in seeds.items())
-    mean, low, high, n = statistics.confidence_interval(list(seeds.values()))
-    sure = f", 95 % interval {low:.2f} to {high:.2f}" if n >= statistics.FEWEST else ""
-    return f"Networks made alike with other seeds, test error in percent: {each}; mean {mean:.2f}{sure}."
-
-
-def _data(config: dict[str, Any]) -> str:
-    count = config["images"]
-    return (
-        f"`{config['data']['name']}`, {count['train']:,} images to train on, {count['validation']:,} to decide by, and "
-        f"{count['test']:,} for the test error, which decided nothing"
-    )
-
-
-def _pixels(config: dict[str, Any]) -> str:
-    return "(n, {}, {}, {})".format(*config["image"])
-
-
-def _without(config: dict[str, Any]) -> str:
-    normalisation = {name: repr(config["normalisation"][name]) for name in ("mean", "std")}
-    shown = {PT2: TORCH, ONNX: RUNTIME}
-    texts = [text.format(**normalisation) for name, text in shown.items() if name in config["files"]]
-    texts += [f"There is no `{name}`: {reason}.\n" for name, reason in config["left_out"].items()]
-    return "\n".join(texts)
-
-
-def _code(config: dict[str, Any]) -> str:
-    name = (config["architecture"].get("table") or {}).get("network", "")
-    return f', code="{name.rpartition(":")[0]}"' if is_code(name) else ""
+def _sparse(config: dict[str, Any]) -> bool:
+    """Whether single weights were pruned."""
+    return config["params"] != config["weights"]
 
 
 def _limits(config: dict[str, Any]) -> list[str]:
     limits = [
-        f"It is known on the test part of `{config['data']['name']}` alone, as it was exported: in float32, on a processor.",
-        f"It takes images of {_pixels(config)[4:-1]} only, normalised by the mean and spread above.",
-        f"The study has {config['networks']:,} rows. Whoever chose this one by its test error sees a lower error than it has.",
-        "Its time was not measured here. Fewer multiply-accumulates are not always faster.",
+        "Its error is known on the test images of this data set alone.",
+        "It takes images of the size above only, normalised as shown.",
+        f"The study's results have {config['networks']:,} rows: a network that is chosen among them by its "
+        "test error looks better than it is.",
+        "Its latency was not measured for this card; fewer multiply-accumulates are not always faster.",
     ]
     if config["precision"] != "float32":
-        limits.append(f"The study measured in {config['precision']}, so its results may differ from the first row.")
-    if config["params"] != config["weights"]:
-        limits.append("What was pruned are single weights: stored as zeros, which take as long as others.")
+        limits.append(f"The study evaluated it in {config['precision']}; as exported it computes in float32.")
+    if _sparse(config):
+        limits.append("Single weights were pruned: they are stored as zeros, which take as long as others.")
     return limits
 
 

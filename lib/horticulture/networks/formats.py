@@ -35,10 +35,15 @@ def to_program(network: nn.Module, image: tuple[int, int, int]) -> torch.export.
     example, batch = torch.zeros(2, *image), {0: torch.export.Dim("batch")}
     try:
         with redirect_stderr(StringIO()):  # where torch writes the whole graph of what it cannot follow
-            return torch.export.export(network.eval(), (example,), dynamic_shapes=(batch,))
+            program = torch.export.export(network.eval(), (example,), dynamic_shapes=(batch,))
     except Exception as error:  # of somebody's own network there are many kinds
         said = (str(error).strip().splitlines() or [""])[0]
-        raise InputError(f"torch.export cannot follow this network: {type(error).__name__}: {said}") from error
+        raise InputError(
+            f"torch.export cannot follow this network: {type(error).__name__}: {said}"
+        ) from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
 
 
 def to_pt2(program: torch.export.ExportedProgram) -> bytes:
