@@ -52,8 +52,7 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
         fitting = fitting[away == nearest]
     networks = fitting.drop_duplicates(["run", "round"])
     if len(networks) > 1:
-        columns = [name for name in (*EXACT, "params", "run") if networks[name].nunique(dropna=False) > 1]
-        columns = columns[:-1] or columns  # the run, where nothing else tells
+        columns = [name for name in (*EXACT, "params") if networks[name].nunique(dropna=False) > 1] or ["run"]
         choices = "; ".join(f"{column}: {_listed(networks[column])}" for column in columns)
         raise InputError(f"{name} may mean {len(networks)} networks of {study.name}: say which ({choices})")
     row = networks.iloc[0]
