@@ -49,13 +49,13 @@ tags: [pruning, pytorch{onnx}]
 {made}
 
 Seed {seed}, run `{run}` of the study `{study}`; exported by horticulture {horticulture} and torch {torch}.
-The data set is `{data}`: {train:,} images to train on, {validation:,} to validate on, {test:,} for the test error,
-by which nothing was decided.
+The data set is `{data}`: {train:,} images to train on, {validation:,} to validate on, {test:,} for the test
+error, by which nothing was decided.
 
 ## How to use it
 
-`pixels` are any number of images, (n, {channels}, {height}, {width}), from 0 to 255. A class is a place in the
-list `classes` of `config.json`.
+`pixels` are any number of images, (n, {channels}, {height}, {width}), from 0 to 255. A class is a place in
+the list `classes` of `config.json`.
 
 {uses}
 With the library, from this folder, as a module to train or to prune further:
