@@ -206,6 +206,21 @@ def test_a_round_that_nobody_measured_is_measured_for_the_card(outputs, tmp_path
     assert not [name for name in shown if "results" in name]
 
 
+def test_a_round_that_a_run_of_its_own_measured_is_that_run(outputs, tmp_path):
+    pruned = runs.find_network(outputs / "trial", "pruned-tuned", round=3).run
+    shape = runs.architecture_at(pruned, runs.removals(pruned, outputs), 3)
+    run = execution.finetune(pruned, 3, shape, replace(RECIPE, epochs=0))
+    execution.execute(run, outputs, "cpu")
+    points = [CurvePoint("pruned-tuned", pruned, "l1"), CurvePoint("pruned-tuned", run, "l1", 3)]
+    runs.record_curves(outputs / "measured", points)
+    found = runs.find_network(outputs / "measured", pruned.key, round=3)
+    assert found.run == run
+    exported.export(found, tmp_path / "out")
+    metrics = runs.metrics(run, outputs)
+    assert error_of(horticulture.load(tmp_path / "out")) == metrics["test_error"] == found.row["test_error"]
+    assert "\n- as it was after round 3, with kept weights\n" in (tmp_path / "out/README.md").read_text()
+
+
 def test_the_card_has_all_seeds_and_an_interval(outputs, tmp_path):
     command(outputs, "trial", "whole", "--seed", 1, "--to", tmp_path / "out")
     results = pd.read_csv(outputs / "trial/results.csv")
@@ -382,6 +397,13 @@ def test_a_network_is_found_by_curve_by_size_and_by_the_beginning_of_its_id(outp
     assert runs.find_network(study, "pruned-tuned", params=pruned.row["params"] + 1).row["round"] == 2
     assert runs.find_network(study, pruned.run.key[:6], round=2).row.equals(pruned.row)
     assert runs.find_network(study, "whole", seed=2).run.seed == 2
+
+
+def test_names_of_classes_cannot_break_the_table(outputs, tmp_path, monkeypatch):
+    odd = replace(execution.dataset("clutter", 96), classes=("a|b", *"bcdefghij"))
+    monkeypatch.setattr(loading, "images_of", lambda *_: odd)
+    exported.export(runs.find_network(outputs / "trial", "width"), tmp_path / "out")
+    assert numbers(tmp_path / "out")["classes"] == r"10: a\|b, b, c, d, e, f, g, h, i, j"
 
 
 def test_tables_without_their_runs_are_refused(outputs, tmp_path):

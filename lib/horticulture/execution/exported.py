@@ -62,10 +62,10 @@ def _config(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"no network was exported to {folder}: there is no {CONFIG}")
     try:
-        config = files.read_json(path)
+        config = files.read_json(path) if files.is_sealed(path) else {}
     except files.CorruptFileError as error:
         raise InputError(f"{path} is not what was exported: export it again") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    if config.get("format") != FORMAT:
         raise InputError(f"{path} is no {CONFIG} of an exported network")
     return config
 

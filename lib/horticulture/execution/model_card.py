@@ -147,7 +147,8 @@ def _limits(config: dict[str, Any]) -> list[str]:
 
 
 def _table(rows: dict[str, str]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    lines = (f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in rows.items())
+    return "\n".join(["| | |", "|---|---|", *lines])
 
 
 def _listed(lines: list[str]) -> str:

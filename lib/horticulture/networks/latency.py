@@ -15,7 +15,7 @@ from horticulture.networks import Network, formats
 
 WARM_UP = 2  # turns that do not count
 
-Turns = dict[int, list[Callable[[], float]]]  # by the number of threads, what each network's turn is
+Turns = dict[int, Sequence[Callable[[], float]]]  # by the number of threads, what each network's turn is
 
 
 @torch.inference_mode()

@@ -63,8 +63,8 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
 def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Series:
     """Which rows a name means: a mask."""
     if len(name) >= SHORTEST and (keys := [p.run.key for p in points if p.run.key.startswith(name)]):
-        measuring = (point for point in points if point.measures_round and point.run.start)
-        keys += [point.run.key for point in measuring if point.run.start.key in keys]
+        measuring = [point.run for point in points if point.measures_round]
+        keys += [run.key for run in measuring if run.start and run.start.key in keys]
         return results["run"].isin(keys)
     curves = list(results["curve"].unique())
     check_choice(name, curves, "curve, or beginning of a run's id,")
