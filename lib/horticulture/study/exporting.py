@@ -16,9 +16,9 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
     study: its folder. name, values: as for `runs.find_network`. to: the folder to write (empty: one in
     the study's). Raises InputError for bad input, and for somebody's code that is not allowed.
     """
-    from horticulture.execution import exported  # with torch
-
     found = runs.find_network(study, name, **values)
+    from horticulture.execution import exported  # with torch, which takes seconds to load
+
     folder = Path(to).expanduser().resolve() if to else exported.default_folder(found)
     exported.check_replaceable(folder)
     table = found.run.architecture.table
