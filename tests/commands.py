@@ -104,7 +104,7 @@ def stop(how: str) -> None:
         if how == "SIGKILL":
             leftovers.remove(files_of(temporary))
         else:
-            last = "horticulture: stopped; the same command goes on from where it was"
+            last = "horticulture: stopped; run the same command again to resume"
             assert (process.returncode, errors.splitlines()[-1]) == (130, last), errors
             assert "Traceback" not in errors
             kept = outputs.glob("runs/*/at-*.safetensors")

@@ -92,7 +92,7 @@ class Answers:
         self.say(f"{name}.spread", spread(pd.Series(errors)), f"{what}: lowest to highest seed")
 
     def say_difference(self, name: str, what: str, a: Values, b: Values, *, paired: bool) -> None:
-        """Difference and interval, paired by seed where both sides begin with weights of one base, as in 05."""
+        """Difference and interval, paired by seed where both sides begin with a base's weights."""
         found = statistics.paired_difference(a, b) if paired else statistics.welch_difference(a, b)
         how = "paired by seed" if paired else "Welch"
         self.say(f"{name}.diff", signed(found.mean), f"{what}: difference, points")

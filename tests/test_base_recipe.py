@@ -53,7 +53,7 @@ def test_another_base_is_refused_by_name_with_the_remedy(parameters, tmp_path, n
         base_recipe.fix(other)
     text = str(error.value)
     assert "\n" not in text
-    assert f"the study trial was begun otherwise ({name}={other[name]!r} instead of " in text
+    assert f"the study trial was started with other values ({name}={other[name]!r} instead of " in text
     assert repr(parameters[name]) in text
     assert 'study="mine"' in text
     assert "01_train" in text
@@ -82,7 +82,7 @@ def test_the_first_notebook_may_change_it_and_the_curves_go(parameters, tmp_path
     assert [path.name for path in (study / "curves").iterdir()] == ["note.txt"]
     assert runs.result(base, tmp_path) is not None
     told = capsys.readouterr().out
-    assert told == "epochs=3 instead of 2: the curves of the study trial go, its runs stay\n"
+    assert told == "epochs=3 instead of 2: removing the curves of the study trial, keeping its runs\n"
     with pytest.raises(InputError, match="epochs=2 instead of 3"):
         base_recipe.fix(parameters)
 
@@ -146,4 +146,7 @@ def test_a_damaged_file_is_refused_by_its_path(parameters, tmp_path, content, ca
     base_recipe.fix(parameters, first=True)  # begins again
     assert said(tmp_path)["base"]["epochs"] == 2
     assert not list((path.parent / "curves").iterdir())
-    assert capsys.readouterr().out == f"{path} is damaged: the curves of the study trial go, its runs stay\n"
+    assert (
+        capsys.readouterr().out
+        == f"{path} is damaged: removing the curves of the study trial, keeping its runs\n"
+    )

@@ -303,7 +303,7 @@ def test_a_truncated_file_is_noticed_named_set_aside_and_made_again(made, tmp_pa
     shutil.copytree(whole, outputs)
     path = runs.folder(run, outputs) / name
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside in {run.key}.damaged-1"):
+    with pytest.warns(UserWarning, match=rf"{name} is damaged; it was set aside in {run.key}.damaged-1"):
         again = execution.execute(run, outputs, "cpu")
     assert (outputs / "runs" / f"{run.key}.damaged-1" / name).exists()
     first = runs.result(run, whole)
@@ -321,7 +321,7 @@ def test_a_notebook_too_has_a_damaged_run_made_again(made, tmp_path, name):
     shutil.copytree(whole, outputs)
     path = runs.folder(run.start, outputs) / name
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside"):
+    with pytest.warns(UserWarning, match=rf"{name} is damaged; it was set aside"):
         parallel.execute_all([run.start], outputs, device="cpu")
     weights = [runs.folder(run.start, place) / "weights.safetensors" for place in (whole, outputs)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
@@ -334,7 +334,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, monkeypatch)
         keeper.maybe_save(lambda step=step: training.Checkpoint({"x": torch.ones(step + 1)}, {"step": step}))
     older, newest = sorted(tmp_path.glob("at-*.safetensors"))  # two are there, not three
     newest.write_bytes(newest.read_bytes()[:-1] + b"\x07")
-    with pytest.warns(UserWarning, match="is damaged: set aside"):
+    with pytest.warns(UserWarning, match="is damaged; it was set aside"):
         state = keeper.latest()
     assert state is not None
     assert state.numbers == {"step": 1}
@@ -393,7 +393,7 @@ def test_a_damaged_row_of_a_pruning_run_under_way_is_noticed_and_all_made_again(
     lines = rows.read_bytes()
     assert lines.count(b'"round": 1') > 1
     rows.write_bytes(lines[:-1] + b"?")  # and not even its end of line is there
-    with pytest.warns(UserWarning, match=r"rows\.jsonl is damaged: set aside"):
+    with pytest.warns(UserWarning, match=r"rows\.jsonl is damaged; it was set aside"):
         execution.execute(run, outputs, "cpu")
     execution.execute(run, made[1], "cpu")
     removed = [runs.removals(run, place).drop(columns="seconds") for place in (outputs, made[1])]

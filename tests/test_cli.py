@@ -62,13 +62,13 @@ def refused(capsys, *arguments):
             "train/<class>",
         ),
         (["smoke", "--from", "9"], "no notebook begins with '9'", "01_train"),
-        (["smoke", "-p", "study=mine"], "study is no parameter", "--name NAME"),
-        (["smoke", "-p", "outputs=mine"], "outputs is no parameter", "--outputs PATH"),
+        (["smoke", "-p", "study=mine"], "study is not a study parameter", "--name NAME"),
+        (["smoke", "-p", "outputs=mine"], "outputs is not a study parameter", "--outputs PATH"),
         (["smoke", "-p", "rounds=all", "-p", "ratios=0.5"], "rounds=all means one channel a round", "ratios"),
         (["smoke", "-p", "device=mps"], "no device 'mps' here", "cpu"),
-        (["smoke", "--name", "runs"], "--name 'runs'", "the name of a folder"),
-        (["smoke", "--name", "a/b"], "--name 'a/b'", "the name of a folder"),
-        (["smoke", "--name", "quick"], "--name 'quick'", "there is a study of that name"),
+        (["smoke", "--name", "runs"], "--name 'runs'", "named like a folder"),
+        (["smoke", "--name", "a/b"], "--name 'a/b'", "named like a folder"),
+        (["smoke", "--name", "quick"], "--name 'quick'", "a study of that name exists"),
         (["smoke", "--name", "rethinking-quick-vgg"], "--name 'rethinking-quick-vgg'", "choose another"),
     ],
 )
@@ -86,22 +86,25 @@ REFUSED = [
     ("seeds=[true]", "each of seeds must be a whole number from 0 to 9,007,199,254,740,992, not True"),
     (
         "seeds=[99999999999999999999]",
-        "parameter seeds: a number of 20 digits, and 18 are the most (line 1)",
+        "parameter seeds: a number of 20 digits; at most 18 are allowed (line 1)",
     ),
-    ("sizes=[0.0001]", "sizes: 0.0001 is no size for the curve width (no member of the family is as small"),
-    ("curves=[copycat]", "sizes: 0.001 is no size for the curve copycat (no member of the family"),
+    (
+        "sizes=[0.0001]",
+        "sizes: 0.0001 is impossible for the curve width (no member of the family is as small",
+    ),
+    ("curves=[copycat]", "sizes: 0.001 is impossible for the curve copycat (no member of the family"),
     ("floor=0.999", "rounds=8, but the network has 0 channels to remove with floor=0.999"),
     ("images=8193", "images is 8,193, and clutter has 8,192 to train on: 0 means all of them"),
     ("data=folder:", "unknown data set 'folder:': choose from clutter, cifar10, cifar100, svhn, folder:PATH"),
     ("guide_data=nope", "guide_data: unknown data set 'nope': choose from clutter"),
-    ("guide_data=clutter", "guide_data is where guide_network is pruned: say guide_network too, or neither"),
+    ("guide_data=clutter", "guide_data is where guide_network is pruned: set both or neither"),
     ("guide_network=nope", "guide_network: unknown network 'nope': choose from wrn-DEPTH-WIDTH"),
     (
         "criterion=fisher,",
-        "criterion must be a name, or several with a comma between two of them, not 'fisher,'",
+        "criterion must be a name, or several separated by commas, not 'fisher,'",
     ),
     ("images=1", "images must be a whole number from 2 to 1,000,000, not 1"),
-    ("batch_size=4096", "batch_size is 4,096, and there are 512 training images"),
+    ("batch_size=4096", "batch_size is 4,096, but there are only 512 training images"),
     ("device=meta", "no device 'meta' here: choose from auto, cpu, cuda and cuda:NUMBER"),
     ("device=cpu:7", "no device 'cpu:7' here: choose from auto, cpu, cuda and cuda:NUMBER"),
     ("criterion=fisher,fisher", "criterion has 'fisher' twice"),
@@ -133,18 +136,18 @@ REFUSED = [
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go to 2,000 and widths to 1,000,000"),
     ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go to 2,000"),
     ("network=wrn-10-100000", "network=wrn-10-100000 has 739,840,364,800,474 parameters: training takes"),
-    ("budgets=[compressed]", "the budget compressed applies to nothing that fisher prunes here"),
+    ("budgets=[compressed]", "the budget compressed does not apply to anything that fisher prunes here"),
     ("curves=[transferred]", "the curve transferred needs guide_network"),
     ("epochs=1:30", "parameter epochs must be of type int, such as 7, not '1:30'"),
     ("epochs=2026-11-27", "parameter epochs must be of type int, such as 7, not '2026-11-27'"),
-    ("epochs=" + "9" * 5000, "parameter epochs: a number of 5000 digits, and 18 are the most (line 1)"),
-    ("sizes=" + "[" * 1000, "parameter sizes: lists and tables more than 20 deep (line 1)"),
+    ("epochs=" + "9" * 5000, "parameter epochs: a number of 5000 digits; at most 18 are allowed (line 1)"),
+    ("sizes=" + "[" * 1000, "parameter sizes: lists and mappings more than 20 deep (line 1)"),
     ("curves=[width, !!binary aGk=]", "parameter curves: the tag 'tag:yaml.org,2002:binary'"),
     ("strengths=!!set {slimming}", "parameter strengths: the tag 'tag:yaml.org,2002:set'"),
-    ("sizes=[&a 0.5, *a]", "parameter sizes: an alias (& or *): say the value itself (line 1)"),
-    ("study=../../x", "study is no parameter of a study (-p): use --name NAME"),
-    ("data=folder:\0", "parameter data must be plain numbers, texts, lists and tables, not"),
-    ("network=\udcff", "parameter network must be plain numbers, texts, lists and tables, not"),
+    ("sizes=[&a 0.5, *a]", "parameter sizes: an alias (& or *): write the value itself (line 1)"),
+    ("study=../../x", "study is not a study parameter (-p): use --name NAME"),
+    ("data=folder:\0", "parameter data must be plain numbers, strings, lists and mappings, not"),
+    ("network=\udcff", "parameter network must be plain numbers, strings, lists and mappings, not"),
 ]
 
 
@@ -288,7 +291,7 @@ def test_a_study_of_ones_own_leaves_that_of_the_file_alone(started, tmp_path, ca
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path), *more]) == 0
     assert {study for study, _, _ in done} == set(shown) == {name}
     assert (tmp_path / "smoke" / "curves" / "whole.json").exists() == (name != "smoke")
-    said = "smoke with other parameters: its results go to smoke-epochs-2 (--name calls it otherwise)\n"
+    said = "smoke with changed parameters: results go to smoke-epochs-2 (choose another name with --name)\n"
     assert capsys.readouterr().out == (said if name == "smoke-epochs-2" else "")
 
 
@@ -513,8 +516,8 @@ def test_groups_are_listed_with_what_cannot_go(tmp_path, capsys):
     # five of six filters of 3 x 3 x 3 with their biases, and 36 columns of four weights for each
     assert lines[1].split() == ["0", "6", str(5 * (27 + 1 + 36 * 4))]
     assert lines[2] == "1 group, 6 channels; 1,036 parameters, 6,696 MACs"
-    assert lines[3] == "stays, its channels are the network's answer: 2"
+    assert lines[3] == "cannot be pruned, its channels are the network's output: 2"
     assert cli.main(["groups", "wrn-10-1"]) == 0
     assert "3.1" in capsys.readouterr().out
     assert cli.main(["groups", "wrn-10-1", "--image", "32"]) == 2
-    assert "--image '32': say CxHxW" in capsys.readouterr().err
+    assert "--image '32': expected CxHxW" in capsys.readouterr().err

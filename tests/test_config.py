@@ -83,7 +83,7 @@ def test_a_base_carries_the_penalty_that_its_criterion_needs():
 @pytest.mark.parametrize("strengths", [{}, {"blocks": 1.0}, {"slimming": 0.0}, {"slimming": -1.0}], ids=str)
 def test_a_penalty_without_a_strength_is_refused(strengths):
     asked = replace(BY_RATIO, strengths=strengths)
-    with pytest.raises(InputError, match="how strong the penalty slimming is, above 0"):
+    with pytest.raises(InputError, match="strengths must set the penalty slimming to a value above 0"):
         _ = asked.pruning_jobs
     assert replace(asked, criterion="fisher").pruning_jobs
 
@@ -293,7 +293,7 @@ PARAMETERS = {
         ),
         ({"curves": ["with"]}, "unknown curve 'with': choose from width, depth.*did you mean 'width'"),
         ({"criterion": "fisher,fischer"}, "unknown criterion 'fischer': choose from fisher, taylor"),
-        ({"criterion": "fisher,"}, "criterion must be a name, or several with a comma between"),
+        ({"criterion": "fisher,"}, "criterion must be a name, or several separated by commas"),
         ({"network": "vgg-7"}, "a VGG has depth 8, 11, 13, 16, 19, not 7"),
         ({"network": "lenet"}, "unknown network 'lenet': choose from wrn-DEPTH-WIDTH"),
         ({"data": "clutterr"}, "did you mean 'clutter'"),
@@ -304,7 +304,7 @@ PARAMETERS = {
         ({"ratios": [0.5, "1e-1"]}, "each of ratios must be a number above 0 and below 1, not '1e-1'"),
         ({"ratios": [1.0]}, "each of ratios must be a number above 0 and below 1, not 1.0"),
         ({"ratios": [0.5], "floor": 0.9, "criterion": "taylor"}, "ratio=0.5 is 56 channels, but only"),
-        ({"ratios": []}, "magnitude takes single weights: say which ratio"),
+        ({"ratios": []}, "magnitude removes single weights: set a ratio"),
         ({"measure": "flops"}, "unknown measure 'flops': choose from channels, params, macs, zeros"),
         ({"scope": "everywhere"}, "unknown scope 'everywhere': choose from"),
         ({"scope": "vgg-16-a"}, "the preset vgg-16-a is for 13 groups"),
@@ -332,11 +332,17 @@ PARAMETERS = {
         ({"curves": ["transferred"]}, "transferred needs guide_network"),
         ({"curves": ["transferred"], "guide_network": "vgg-7"}, "a VGG has depth"),
         ({"device": "gpu"}, "no device 'gpu'"),
-        ({"batch_size": 128}, "batch_size is 128, and there are 96 training images"),
-        ({"budgets": ["sliced"], "criterion": "magnitude"}, "the budget sliced applies to nothing that magn"),
-        ({"budgets": ["compressed"], "criterion": "l1"}, "the budget compressed applies to nothing that l1"),
-        ({"budgets": ["reselected"]}, "the budget reselected applies to nothing"),  # no group selects
-        ({"curves": ["copycat"], "criterion": "magnitude"}, "the curve copycat follows channels that were"),
+        ({"batch_size": 128}, "batch_size is 128, but there are only 96 training images"),
+        (
+            {"budgets": ["sliced"], "criterion": "magnitude"},
+            "the budget sliced does not apply to anything that magn",
+        ),
+        (
+            {"budgets": ["compressed"], "criterion": "l1"},
+            "the budget compressed does not apply to anything that l1",
+        ),
+        ({"budgets": ["reselected"]}, "the budget reselected does not apply to anything"),  # no group selects
+        ({"curves": ["copycat"], "criterion": "magnitude"}, "the curve copycat needs channels pruned at"),
         ({"curves": ["guided"], "base_epoch_factors": [2]}, r"base_epoch_factors=\[2\] has none"),
     ],
     ids=str,

@@ -239,12 +239,14 @@ def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png
     assert runs.result(run, tmp_path)["run"]["recipe"]["precision"] == "bfloat16"
 
 
-def test_a_gpu_is_told_to_convolve_alike_every_time(monkeypatch):
+def test_a_gpu_is_told_to_convolve_alike_every_time_and_in_float32(monkeypatch):
     """Two float32 runs of the same steps differed on a GPU otherwise, and other channels went."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     assert hardware.resolve_device("cpu").type == "cpu"
     assert not torch.backends.cudnn.deterministic
     assert hardware.resolve_device("auto").type == "cuda"
     assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.allow_tf32

@@ -1,4 +1,4 @@
-"""A network is taken away whole, with true numbers, and runs without the library."""
+"""An exported network is complete, its card is true, and it runs without the library."""
 
 import json
 import re
@@ -218,7 +218,7 @@ def test_a_round_that_a_run_of_its_own_measured_is_that_run(outputs, tmp_path):
     exported.export(found, tmp_path / "out")
     metrics = runs.metrics(run, outputs)
     assert error_of(horticulture.load(tmp_path / "out")) == metrics["test_error"] == found.row["test_error"]
-    assert "\n- as it was after round 3, with kept weights\n" in (tmp_path / "out/README.md").read_text()
+    assert "\n- taken after round 3, with kept weights\n" in (tmp_path / "out/README.md").read_text()
 
 
 def test_the_card_has_all_seeds_and_an_interval(outputs, tmp_path):
@@ -254,10 +254,10 @@ def test_what_is_stored_is_narrow_and_names_no_folder_of_this_machine(outputs, t
 
 def test_code_runs_only_where_somebody_said_so(outputs, tmp_path, capsys):
     line = refused(capsys, outputs, "mine", "coded", "--to", tmp_path / "out")
-    assert line.endswith("models.py:make is code, which runs only if you say so: --allow-code")
+    assert line.endswith("models.py:make is code, which runs only with --allow-code")
     command(outputs, "mine", "coded", "--allow-code", "--to", tmp_path / "out")
     assert 'horticulture.load(".", code="models.py")' in (tmp_path / "out/README.md").read_text()
-    with pytest.raises(InputError, match=r"made by models.py:make: give that file \(code=...\)"):
+    with pytest.raises(InputError, match=r"models.py:make defines this network: pass that file as code="):
         horticulture.load(tmp_path / "out")
     other = tmp_path / "models.py"
     other.write_text(MAKE + "\nraise SystemExit\n")
@@ -275,7 +275,7 @@ def test_a_network_that_no_program_can_follow_is_exported_as_weights(outputs, tm
     assert command(outputs, "looks", "whole", "--allow-code", "--to", tmp_path / "out") == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert re.search(r"^no model.pt2: torch.export cannot follow this network: ", said.out, re.MULTILINE)
+    assert re.search(r"^no model.pt2: torch.export cannot trace this network: ", said.out, re.MULTILINE)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "config.json",
         "README.md",
@@ -339,7 +339,7 @@ def test_an_export_is_replaced_and_nothing_else_is(outputs, tmp_path, capsys):
     capsys.readouterr()
     for name in ("mine", "file"):
         line = refused(capsys, outputs, "trial", "width", "--to", tmp_path / name)
-        assert f"{name} is there already, and no exported network: choose another" in line
+        assert f"{name} exists and is not an exported network: choose another folder" in line
     assert (tmp_path / "mine/thesis.tex").read_text() == "years of work"
 
 
@@ -348,24 +348,24 @@ def test_what_was_altered_is_not_loaded(outputs, tmp_path):
     config, weights = tmp_path / "out/config.json", tmp_path / "out/model.safetensors"
     before = config.read_text()
     config.write_text(before.replace('"seed": 0', '"seed": 1'))
-    with pytest.raises(InputError, match=r"config.json is not what was exported"):
+    with pytest.raises(InputError, match=r"config.json is altered: export it again"):
         horticulture.load(tmp_path / "out")
     config.write_text(before)
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
-    with pytest.raises(InputError, match=r"model.safetensors is missing, or not what was exported"):
+    with pytest.raises(InputError, match=r"model.safetensors is missing or altered"):
         horticulture.load(tmp_path / "out")
-    with pytest.raises(InputError, match="no network was exported to"):
+    with pytest.raises(InputError, match="is not an exported network"):
         horticulture.load(tmp_path)
 
 
 def test_a_network_that_is_not_the_recorded_one_is_not_exported(outputs, tmp_path, monkeypatch):
     found = runs.find_network(outputs / "trial", "width")
     other = found._replace(row=found.row.replace({found.row["test_error"]: 1.0}))
-    with pytest.raises(InputError, match=r"test error is .+ %, and 1.00 % was recorded"):
+    with pytest.raises(InputError, match=r"test error is .+ %, but 1.00 % was recorded"):
         exported.export(other, tmp_path / "out")
     wrong = lambda content: lambda x: torch.ones(len(x), 10)  # noqa: E731
     monkeypatch.setattr(formats, "from_pt2", wrong)
-    with pytest.raises(InputError, match=r"model.pt2 computes something else than the network"):
+    with pytest.raises(InputError, match=r"outputs of model.pt2 differ from the network"):
         exported.export(found, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -381,10 +381,13 @@ def test_a_network_that_is_not_the_recorded_one_is_not_exported(outputs, tmp_pat
             ("trial", "widht"),
             "choose from pruned-tuned, sparse-fine-tuned, whole, width (did you mean 'width'?)",
         ),
-        (("trial", "whole"), "whole may mean 3 networks of trial: say which (seed: 0, 1, 2)"),
-        (("trial", "whole", "--seed", 9), "trial has no whole with seed 9: there is 0, 1, 2"),
-        (("trial", "pruned-tuned"), "5 networks of trial: say which (round: 0, 1, 2, 3, 4; params: "),
-        (("trial", "pruned-tuned", "--round", 5), "no pruned-tuned with round 5: there is 0, 1, 2, 3, 4"),
+        (("trial", "whole"), "whole matches 3 networks of trial: choose one by seed (0, 1, 2)"),
+        (("trial", "whole", "--seed", 9), "trial has no whole with seed 9, only 0, 1, 2"),
+        (
+            ("trial", "pruned-tuned"),
+            "matches 5 networks of trial: choose one by round (0, 1, 2, 3, 4), params (",
+        ),
+        (("trial", "pruned-tuned", "--round", 5), "no pruned-tuned with round 5, only 0, 1, 2, 3, 4"),
     ],
 )
 def test_what_is_not_one_network_is_refused_with_the_choices(outputs, capsys, asked, said):
@@ -410,5 +413,5 @@ def test_tables_without_their_runs_are_refused(outputs, tmp_path):
     (tmp_path / "trial").mkdir()
     for name in ("results.csv", "SHA256SUMS"):
         (tmp_path / "trial" / name).write_bytes((outputs / "trial" / name).read_bytes())
-    with pytest.raises(InputError, match="has tables only"):
+    with pytest.raises(InputError, match="has only tables"):
         runs.find_network(tmp_path / "trial", "whole")

@@ -100,7 +100,7 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
     seconds = [3600 * int(t[1] or 0) + 60 * int(t[2]) + int(t[3]) for t in totals if t]
     assert len(seconds) == 3
     hours, minutes, rest = re.fullmatch(
-        r"all 3: about (?:(\d+):)?(\d+):(\d\d) of training, and [\d,]+ MB", end
+        r"all 3: about (?:(\d+):)?(\d+):(\d\d) of training and [\d,]+ MB", end
     ).groups()
     assert abs(3600 * int(hours or 0) + 60 * int(minutes) + int(rest) - sum(seconds)) <= 2  # they are rounded
 
@@ -136,7 +136,7 @@ def test_clean_removes_what_no_study_refers_to(outputs, capsys):
     assert there(folder) == before - unused
     said = capsys.readouterr().out
     assert all(name in said for name in unused)
-    assert "4.0 MB in 3 runs that no study refers to any more\nremoved\n" in said
+    assert "4.0 MB in 3 runs that belong to no study\nremoved\n" in said
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert "nothing to remove" in capsys.readouterr().out
 
@@ -169,7 +169,7 @@ def test_what_has_changed_lately_stays_for_a_study_may_be_at_it(outputs, capsys)
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert new.key in there(folder)
     assert not unused & there(folder)
-    assert "1 more were changed within the last hour and stay" in capsys.readouterr().out
+    assert "1 more runs changed within the last hour; they are kept" in capsys.readouterr().out
 
 
 def test_a_study_that_went_no_further_than_its_base_does_not_hinder(outputs, capsys):

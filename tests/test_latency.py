@@ -44,7 +44,7 @@ def test_a_much_wider_network_takes_longer():
 def test_onnx_runtime_is_timed_beside_torch_and_what_cannot_be_written_has_no_time(monkeypatch):
     def written(network, image):
         if network.architecture.widths == (1, 0, 2):
-            raise InputError("torch.export cannot follow this network")
+            raise InputError("torch.export cannot trace this network")
         return program(network, image)
 
     program, order = formats.to_program, []

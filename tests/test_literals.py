@@ -50,16 +50,16 @@ def test_values_are_read_as_yaml_1_2_says(text, value):
         ("a: &a [1]\nb: &b [*a, *a]\nc: [*b, *b]", "an alias"),
         ("&a [*a]", "an alias"),
         ("a: 1\na: 2", "'a' twice (line 2)"),
-        ("1: 2", "the key 1, which is no text"),
-        ("{[a]: 3}", "the key ['a'], which is no text"),
+        ("1: 2", "the key 1 is not a string"),
+        ("{[a]: 3}", "the key ['a'] is not a string"),
         ("!!binary aGk=", "the tag 'tag:yaml.org,2002:binary'"),
         ("!!set {a}", "the tag 'tag:yaml.org,2002:set'"),
         ("!!timestamp 2026-11-27", "the tag"),
         ("!!python/object/apply:os.system [ls]", "the tag"),
         ("!<tag:yaml.org,2002:python/name:os.system> ''", "the tag"),
         ("a:\n  - !own 3", "the tag '!own': plain values have none (line 2)"),
-        ('"\\ud800"', "must be plain numbers, texts, lists and tables"),
-        ('{"a\\0b": 1}', "must be plain numbers, texts, lists and tables"),
+        ('"\\ud800"', "must be plain numbers, strings, lists and mappings"),
+        ('{"a\\0b": 1}', "must be plain numbers, strings, lists and mappings"),
         ("--- 1\n--- 2", "another document"),
         ("a: [1,\nb: }", "(line 2)"),
         ("\x01", "special characters are not allowed"),
@@ -80,11 +80,11 @@ def test_anything_else_is_one_line(text, problem):
         ("about: x".encode("utf-16"), "is not in UTF-8"),
         ("about: Grün".encode("latin-1"), "is not in UTF-8"),
         (b"# " + b"x" * 50_000, "has more than 50,000 bytes"),
-        (b"rounds: 3", "must hold `about`, `seconds` and `parameters`"),
-        (b"parameters: {}\nabout: [a, b]", "about must be a text, not ['a', 'b']"),
+        (b"rounds: 3", "must contain `about`, `seconds` and `parameters`"),
+        (b"parameters: {}\nabout: [a, b]", "about must be a string, not ['a', 'b']"),
         (b"parameters: {}\nabuot: x", "did you mean 'about'"),
-        (b"parameters: {}\nseconds: {01_train: soon}", "seconds must hold a number above 0"),
-        (b"parameters: {}\nseconds: 3", "seconds must hold a number above 0"),
+        (b"parameters: {}\nseconds: {01_train: soon}", "seconds must give a number above 0"),
+        (b"parameters: {}\nseconds: 3", "seconds must give a number above 0"),
         (b"parameters: {}\nparts: { ../../x: {} }", "name 'own-../../x'"),
         (b"parameters: {}\nparts: { '': {}, 'a b': {} }", "name 'own-a b'"),
         (b"parameters: {}\nparts: {" + b"x" * 300 + b": {}}", "name 'own-xxx"),
@@ -108,7 +108,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
 @pytest.mark.parametrize("name", ["runs", "reference", "a b", "-x"])
 def test_a_file_of_a_name_that_no_folder_may_have_is_refused(tmp_path, name):
     (tmp_path / f"{name}.yaml").write_text("parameters: {}")
-    with pytest.raises(InputError, match="a study needs the name of a folder"):
+    with pytest.raises(InputError, match="a study is named like a folder"):
         study_files.read(str(tmp_path / f"{name}.yaml"))
 
 
@@ -201,9 +201,9 @@ parameters: { epochs: 1, data: "folder:'); import os; os.system('touch broken-ou
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ("study: ../../x", "study is no parameter of a study (study own): use --name NAME"),
-        ("outputs: /etc", "outputs is no parameter of a study (study own): use --outputs PATH"),
-        ("cluster: 'tcp://evil:1'", "cluster is no parameter of a study (study own): use --cluster ADDRESS"),
+        ("study: ../../x", "study is not a study parameter (study own): use --name NAME"),
+        ("outputs: /etc", "outputs is not a study parameter (study own): use --outputs PATH"),
+        ("cluster: 'tcp://evil:1'", "cluster is not a study parameter (study own): use --cluster ADDRESS"),
         ("__builtins__: {}", "unknown parameter (study own) '__builtins__'"),
         ("'epochs = 1; import os; x': 1", "unknown parameter (study own)"),
     ],

@@ -134,7 +134,9 @@ def test_what_was_made_on_another_device_is_restored_with_a_warning(run, copied,
     assert not recwarn.list
     vouch(run, copied, device="an abacus")
     alter(run, copied, "digest", "0123456789ab")
-    with pytest.warns(UserWarning, match=r"made on an abacus .* same widths, but not the same weights"):
+    with pytest.warns(
+        UserWarning, match=r"made on an abacus .* same widths, but its weights are not bit-identical"
+    ):
         network = execution.restore(run, copied, 7, "cpu")
     assert network.architecture.id == row(run, copied, 7)["architecture"]
 
@@ -174,7 +176,7 @@ def test_a_run_keeps_the_threads_that_it_began_with(run, outputs, tmp_path):
 
 def test_without_a_kept_state_there_is_no_replay(run, copied):
     shutil.rmtree(runs.folder(run, copied) / "rounds")
-    with pytest.raises(InputError, match=r"no state is kept before round 7: delete .* to make it again"):
+    with pytest.raises(InputError, match=r"no checkpoint before round 7: delete .* to make the run again"):
         execution.restore(run, copied, 7, "cpu")
 
 

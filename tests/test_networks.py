@@ -336,7 +336,7 @@ def test_given_selections_reach_the_forward_pass(generator):
 @pytest.mark.parametrize(
     ("first", "said"),
     [
-        ([1, 4], r"group 1.1 selects 3 of 0 to 5, in increasing order: not \[1, 4\]"),
+        ([1, 4], r"group 1.1 must select 3 of 0 to 5, in increasing order, not \[1, 4\]"),
         ([4, 1, 5], "increasing order"),
         ([1, 1, 5], "increasing order"),
         ([1, 4, 6], "of 0 to 5"),
@@ -349,7 +349,7 @@ def test_selections_that_do_not_fit_are_refused(first, said):
     rest = [list(range(n)) for n in a.widths[1:]]
     with pytest.raises(InputError, match=said):
         networks.build(a, selections=[first, *rest])
-    with pytest.raises(InputError, match="for 5 groups, and there are 6"):
+    with pytest.raises(InputError, match="for 5 groups, but the network has 6"):
         networks.build(a, selections=rest)
 
 

@@ -368,7 +368,7 @@ assert interval([1, 2, 3])[0] == 2 and interval([1, 2, 3])[1] < 0
 assert results.loc[timed, "latency_16"].median() > 2 * results.loc[timed, "latency_1"].median()
 assert results.loc[~timed, ["latency_1", "latency_16"]].isna().all(axis=None)
 assert spent.loc["whole"].tolist() == [1, 1] and spent.at["pruned-tuned", "max"] > 1
-assert verdicts.empty and tables.conclude(verdicts).startswith("**Not asked here.**")
+assert verdicts.empty and tables.conclude(verdicts).startswith("**Not tested here.**")
 assert {"verdicts.csv", "removals.csv", "results.csv"} <= set(os.listdir(session.folder))
 """,
 }
@@ -397,15 +397,15 @@ def test_what_a_notebook_says_is_what_the_results_say(outputs):
     said = {path.stem: said_by(outputs, path.stem) for path in parameters.notebooks()}
     results = runs.collect(outputs / "smoke").set_index("curve")
     whole = results.loc["whole"].squeeze()
-    assert f"trained as the recipe says: {whole['test_error']:.1f} %" in said["01_train"]
-    assert "1 seed, " in said["01_train"]
+    error = f"{whole['test_error']:.1f}"
+    assert f"over 1 seed, with the range in brackets: {error} % ({error} to {error})" in said["01_train"]
     assert "Nothing was trained longer" in said["01_train"]
     removals = pd.read_csv(outputs / "smoke" / "removals.csv").dropna(subset=["test_error"])
     first, last = removals.iloc[0], removals.iloc[-1]
-    assert f"at parameters left: 100 %: {first['test_error']:.1f} %" in said["02_prune"]
+    assert f"by parameters left: {first['test_error']:.1f} % at 100 %" in said["02_prune"]
     above = last["test_error"] - removals["test_error"].min()
-    assert f"stands {above:.1f} points above that" in said["02_prune"]
-    assert "Mean correlation over 1 seed and 4 channels of each" in said["02_prune"]
+    assert f"is {above:.1f} points above that" in said["02_prune"]
+    assert "Mean correlation over 1 seed with 4 channels each" in said["02_prune"]
     scratch = results.loc["pruned-scratch"].sort_values("params").iloc[0]
     for stem in ("03_retrain_from_scratch", "04_scale", "05_analysis"):
         assert f"{scratch['test_error']:.1f}" in said[stem], stem
@@ -461,6 +461,37 @@ def test_a_step_that_nothing_is_asked_of_is_skipped_and_says_so(tmp_path):
     steps = ("leaving channels out", "training pruned shapes", "training the families")
     for page, step in zip(pages[1:4], steps, strict=True):
         assert f"{step}: skipped" in page
+
+
+def test_a_study_that_prunes_at_once_goes_through_all_five(tmp_path):
+    """By ratio instead of one by one, channels and single weights, at two lengths of training."""
+    values = {
+        **{"network": "vgg-8-8", "criterion": "l1,magnitude", "ratios": [0.5], "rounds": 1, "floor": 0.1},
+        **{"budgets": "[fine-tuned, pruned-scratch, scratch-b, compressed]", "base_epoch_factors": [1, 2]},
+        **{
+            "images": 128,
+            "epochs": 1,
+            "steps": 1,
+            "evaluate_every": 1,
+            "finetune_epochs": 1,
+            "oracle_channels": 3,
+        },
+        **{"sizes": [0.3], "curves": "[uniform]", "latency_batch_sizes": [1], "latency_seconds": 0.1},
+    }
+    changed = [part for name, value in values.items() for part in ("-p", f"{name}={value}")]
+    done = command(
+        "run", "smoke", *changed, *WORKERS, "--name", "once", "--outputs", str(tmp_path), cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    found = runs.collect(tmp_path / "once")
+    pruned = found[found["ratio"].notna()]
+    assert set(pruned["criterion"]) == {"l1", "magnitude"}
+    assert {"fine-tuned", "pruned-scratch", "scratch-b", "compressed"} <= set(
+        pruned["curve"].str.removeprefix("sparse-")
+    )
+    assert set(pruned["longer"]) == {1, 2}
+    page = (tmp_path / "once" / "notebooks" / "05_analysis.ipynb").read_text()
+    assert "was measured at 2 points along the way" in page
 
 
 # --- as they are written ----------------------------------------------------------------------------------
@@ -525,7 +556,7 @@ def test_an_interrupted_cell_is_one_line_and_what_was_done_is_kept(server, tmp_p
     ]
     said = asyncio.run(executed(*server, sources, interrupt=2))
     (error,) = [message["content"] for message in said if message["msg_type"] == "error"]
-    line = "InterruptedRun: training: stopped, what was done is kept; run the cell again to go on"
+    line = "InterruptedRun: training: stopped, work so far is kept; run the cell again to resume"
     assert error["traceback"] == [line]
     assert len(list(tmp_path.glob("runs/*/at-*.safetensors"))) >= workers
 
@@ -595,7 +626,7 @@ def test_a_criterion_and_images_of_a_cell_go_to_workers_and_later_notebooks_need
         described = json.loads(run_json.read_text())["run"]
         assert described["data"]["name"] == f"kept:{described['data']['digest']}"
     done = run(third, **same, sizes=[0.9], seeds=[0, 1, 2])
-    assert "InputError: the code of mine is in 02_prune: run that first" in done.stderr
+    assert "InputError: the code of mine is in 02_prune: run that notebook first" in done.stderr
 
 
 def test_a_network_a_criterion_and_images_that_somebody_brings_go_through_all_five(tmp_path):

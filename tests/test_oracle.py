@@ -229,7 +229,7 @@ def worn_like(architecture) -> Network:
 def test_images_that_cannot_be_halved_are_refused(images, tiny):
     network = networks.build(tiny)
     for wrong, said in (
-        ({"images": 1}, "images of two sources at least: images=1 of 12"),
+        ({"images": 1}, "images of at least two sources, not images=1 of 12"),
         ({"images": -2}, "images must be 0 .all. or more, not -2"),
         ({"part": "tset"}, "unknown part 'tset': choose from validation, train"),
     ):
@@ -288,7 +288,7 @@ def test_the_ceiling_by_hand():
     groups = [0, 0, 0, 1, 1, 1]  # perfect in one layer, by 0.5 in the other
     found = oracle.ceiling([1, 2, 3, 11, 12, 13], [1, 2, 3, 12, 11, 13], groups, "layer")
     assert found == pytest.approx(math.sqrt(1.5 / 1.75))
-    with pytest.raises(InputError, match="say which group"):
+    with pytest.raises(InputError, match="give the group"):
         oracle.ceiling(first, second, scope="layer")
 
 

@@ -79,7 +79,7 @@ def test_a_decorated_function_scores_weights_or_what_channels_contributed():
 
 
 def test_names_of_ours_and_other_arguments_are_refused(file):
-    with pytest.raises(InputError, match="there is a criterion 'l1' already: call yours otherwise"):
+    with pytest.raises(InputError, match="a criterion 'l1' is built in: choose another name"):
         pruning.criterion(lambda group: None, name="l1")
     with pytest.raises(InputError, match=r"the criterion odd takes \(group\) or .*: not 3 arguments"):
         pruning.criterion(user_code.function(file.replace("score", "odd")))
@@ -124,7 +124,9 @@ def test_without_its_code_what_was_pruned_is_found_and_what_was_not_is_refused_f
     pruned = prune("mine")
     parallel.execute_all([pruned], tmp_path, workers=1, device="cpu")
     criteria.CRITERIA["mine"] = criteria.AbsentCriterion(
-        "mine", digest=pruned.recipe["code"], missing="the code of mine is in 02_prune: run that first"
+        "mine",
+        digest=pruned.recipe["code"],
+        missing="the code of mine is in 02_prune: run that notebook first",
     )
     again = prune("mine")
     assert again.key == pruned.key
@@ -132,7 +134,7 @@ def test_without_its_code_what_was_pruned_is_found_and_what_was_not_is_refused_f
     tuned = execution.finetune(again, 2, shape, TrainingRecipe(1, 0.01, batch_size=32))
     parallel.execute_all([again, tuned], tmp_path, workers=2, device="cpu")
     other = replace(BASE, seed=1)
-    with pytest.raises(InputError, match="the code of mine is in 02_prune: run that first"):
+    with pytest.raises(InputError, match="the code of mine is in 02_prune: run that notebook first"):
         parallel.execute_all([execution.prune(other, PruningRecipe(1, "mine", batch_size=32))], tmp_path)
     assert runs.result(other, tmp_path) is None  # before any work
 

@@ -177,7 +177,7 @@ def test_every_kind_of_layer_is_seen_and_what_cannot_go_has_its_reason():
         f"parts.{n}.a": 5 for n, kind in enumerate(KINDS) if kind not in ("concat", "grouped", "transformer")
     }
     assert widths == inner | {"stem": 4, "parts.4.gate.down": 3, "parts.8.transformer.linear1": 6, "last": 6}
-    assert network.pinned["head"] == "its channels are the network's answer"
+    assert network.pinned["head"] == "its channels are the network's output"
     assert described("residual").pinned["parts.0.b"] == SUMS
     assert described("grouped").pinned["stem"] == "parts.0.grouped is a grouped convolution"
     assert described("layer_norm").pinned["stem"] == "layer_norm mixes channels"
@@ -265,7 +265,7 @@ def test_a_network_that_answers_otherwise_in_training_is_refused():
         def forward(self, x):
             return (super().forward(x), x) if self.training else super().forward(x)
 
-    with pytest.raises(InputError, match="in training it gives tuple for 3 images and 3 classes"):
+    with pytest.raises(InputError, match="in training mode it returns tuple for 3 images and 3 classes"):
         networks.describe(Auxiliary(nn.ReLU()), image=IMAGE, classes=CLASSES)
 
 
@@ -274,17 +274,19 @@ def test_what_somebodys_code_raises_is_one_line():
         def forward(self, x):
             return {}["answer"]
 
-    with pytest.raises(InputError, match=r"it does not take images of \(2, 8, 8\): KeyError: 'answer'"):
+    with pytest.raises(
+        InputError, match=r"it does not accept images of shape \(2, 8, 8\): KeyError: 'answer'"
+    ):
         networks.describe(Broken(nn.ReLU()), image=IMAGE, classes=CLASSES)
 
 
 def test_a_network_without_a_group_or_with_another_answer_is_refused():
     linear = nn.Sequential(nn.Flatten(), nn.Linear(128, CLASSES))
     with pytest.raises(
-        InputError, match=r"no channels can go by themselves \(1: its channels are the network's"
+        InputError, match=r"no group of channels can be removed \(1: its channels are the network's"
     ):
         networks.describe(linear, image=IMAGE, classes=CLASSES)
-    with pytest.raises(InputError, match=r"gives \(3, 3\) for 3 images and 4 classes"):
+    with pytest.raises(InputError, match=r"returns \(3, 3\) for 3 images and 4 classes"):
         networks.describe(linear, image=IMAGE, classes=4)
 
 
@@ -429,7 +431,7 @@ def test_a_key_tells_files_apart_by_what_is_in_them(tmp_path):
 def test_a_file_that_has_changed_is_not_what_a_run_was_about(file):
     whole = named(file)
     Path(file.partition(":")[0]).write_text(FILE.replace("0.3", "0.4"))
-    with pytest.raises(InputError, match=r"models.py:make is not what it was"):
+    with pytest.raises(InputError, match=r"models.py:make has changed"):
         networks.build(whole)
 
 
@@ -553,9 +555,7 @@ def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small
     assert network.eval()(torch.rand(2, 1, 32, 32)).shape == (2, 10)
     with pytest.raises(InputError, match=r"squeezenet1_1: .* \(image_size=17 works\)"):
         networks.named("torchvision:squeezenet1_1", image=(1, 12, 12), classes=10)
-    with pytest.raises(
-        InputError, match=r"unknown network of torchvision 'resnet19': did you mean 'resnet18'"
-    ):
+    with pytest.raises(InputError, match=r"unknown torchvision network 'resnet19': did you mean 'resnet18'"):
         networks.named("torchvision:resnet19", image=(1, 16, 16), classes=10)
 
 

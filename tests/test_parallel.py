@@ -229,7 +229,9 @@ def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     assert stand.here == [(pruned.key, 4), (tuned.key, 4)]
     assert stand.elsewhere == [(train(1).key, 2), (train(2).key, 2)]
     assert "0/3 finished; in this process, which has its code: half of it" in stand.notes
-    with pytest.raises(InputError, match=rf"prune {pruned.key} .* needs code of this process, .* a cluster"):
+    with pytest.raises(
+        InputError, match=rf"prune {pruned.key} .* needs code that only this process has: .* the cluster"
+    ):
         parallel.execute_all([train(1), tuned], tmp_path, device="cpu", address="tcp://127.0.0.1:9")
 
 
@@ -426,7 +428,7 @@ def test_a_worker_that_dies_at_work_is_said_and_the_next_call_has_new_ones(train
     parallel.start(2, "cpu")
     submit = pool.start(2, 2)
     futures = [submit(os._exit, 3), submit(time.sleep, 0)]
-    with pytest.raises(RuntimeError, match="a worker process died, perhaps for want of memory"):
+    with pytest.raises(RuntimeError, match="a worker process died, perhaps out of memory"):
         futures[0].result(timeout=60)
     parallel.execute_all([train(0), train(1)], tmp_path, workers=2, device="cpu")
     assert runs.result(train(1), tmp_path) is not None

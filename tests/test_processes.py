@@ -56,7 +56,7 @@ def test_a_second_command_says_who_runs_the_study_and_waits(tmp_path):
     second = hold(folder)
     said = second.stderr.readline()
     assert said.startswith(f"mine is being run by process {first.pid} on ")
-    assert said.endswith(": waiting until it has ended\n")
+    assert said.endswith(": waiting for it to end\n")
     os.kill(first.pid, signal.SIGKILL)  # however it ends
     assert second.stdout.readline() == "begun\n"
     assert second.communicate("\n") == ("", "")
@@ -100,7 +100,7 @@ def test_what_is_damaged_is_set_aside_only_by_who_may_make_it_again(tmp_path):
     with files.locked(tmp_path / "runs" / ".locks" / TRAIN.key):
         assert execution.load_if_complete(TRAIN, tmp_path) is None
         assert weights.exists()
-    with pytest.warns(UserWarning, match="is damaged: set aside"):
+    with pytest.warns(UserWarning, match="is damaged; it was set aside"):
         assert execution.load_if_complete(TRAIN, tmp_path) is None
     assert not weights.exists()
 

@@ -256,9 +256,9 @@ def test_a_loss_that_is_not_finite_ends_the_pruning(network, images):
         ({"floor": -0.1}, "floor must be at least 0 and below 1, not -0.1"),
         ({"measure": "weights"}, "'weights': choose from channels, params, macs, zeros"),
         ({"scope": "layers"}, r"'layers'.*did you mean 'layer'"),
-        ({"criterion": "magnitude"}, "magnitude takes single weights: say which ratio of them"),
-        ({"criterion": "magnitude", "ratio": 0.5, "floor": 0.1}, "whole weights: a floor has no meaning"),
-        ({"criterion": "groups"}, "groups is scored once, by the training: one round, not 3"),
+        ({"criterion": "magnitude"}, "magnitude removes single weights: set a ratio"),
+        ({"criterion": "magnitude", "ratio": 0.5, "floor": 0.1}, "whole weights, so floor must be 0"),
+        ({"criterion": "groups"}, "groups is scored only once, in training: use one round, not 3"),
     ],
 )
 def test_a_bad_plan_is_refused(change, said):

@@ -217,7 +217,7 @@ def test_answers_that_were_altered_are_refused(tmp_path):
 
 
 def test_removals_come_back_as_they_were_written(tmp_path):
-    with pytest.raises(InputError, match=r"not been made yet.*removals\.csv"):
+    with pytest.raises(InputError, match=r"is not finished.*removals\.csv"):
         runs.removals(PRUNE, tmp_path)
     finish_pruning(tmp_path, rounds())
     pd.testing.assert_frame_equal(runs.removals(PRUNE, tmp_path), rounds())
@@ -475,7 +475,9 @@ def test_what_nothing_vouches_for_is_named(study, published, capsys):
     assert runs.unverified(published) == [published / "results.csv", published / "removals.csv"]
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
     assert (
-        capsys.readouterr().out.count("no digest of it (earlier versions wrote none): results.csv and 1 more")
+        capsys.readouterr().out.count(
+            "not verified, written without a digest by an earlier version: results.csv and 1 more"
+        )
         == 1
     )
     curve, result = study / "curves" / "whole.json", runs.folder(TRAIN, study.parent) / "run.json"
@@ -605,8 +607,8 @@ def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path):
         return sorted((m.curve, m.criterion, m.longer, m.run.key) for m in members)
 
     assert named(runs.read_curves(study)) == named([*stay, now[0]])
-    assert line.startswith("trial has other pruning runs by fisher now")
-    assert "(fine-tuned, guided, pruned-scratch, pruned-tuned), its runs stay" in line
+    assert line.startswith("trial has new pruning runs by fisher")
+    assert "(fine-tuned, guided, pruned-scratch, pruned-tuned), their runs are kept" in line
 
 
 def test_prunings_that_were_tuned_otherwise_are_named(tmp_path):
@@ -620,7 +622,7 @@ def test_prunings_that_were_tuned_otherwise_are_named(tmp_path):
     (line,) = runs.record_curves(
         tmp_path / "trial", [CurvePoint("pruned-tuned", pruned_with(2, seed=1), "fisher"), longer]
     )
-    assert line.startswith("trial has pruning runs by taylor that were made by another recipe")
+    assert line.startswith("trial has pruning runs by taylor with another recipe")
     assert len(runs.read_curves(tmp_path / "trial")) == 4
 
 
@@ -635,7 +637,7 @@ def test_budgets_that_were_tuned_for_other_epochs_are_named(tmp_path):
     runs.record_curves(study, [budget("fine-tuned", 1), budget("lr-rewound", 1), budget("pruned-scratch", 7)])
     assert runs.record_curves(study, [budget("fine-tuned", 1)]) == []
     (line,) = runs.record_curves(study, [budget("fine-tuned", 3)])
-    assert line.startswith("trial has lr-rewound-fisher, tuned for other epochs than these")
+    assert line.startswith("trial has lr-rewound-fisher, fine-tuned for other epochs than these")
 
 
 def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path):
@@ -645,7 +647,7 @@ def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path):
     (tmp_path / "curves" / "pruned-tuned-fisher.json").write_text("[{")
     (line,) = runs.record_curves(tmp_path, [new])
     assert runs.read_curves(tmp_path) == [new]
-    assert "its runs stay" in line
+    assert "their runs are kept" in line
 
 
 def test_a_round_measured_of_another_pruning_takes_no_row_of_this_one(study, tmp_path):

@@ -111,7 +111,7 @@ def test_what_is_gone_already_counts():
 
 def test_one_channel_a_round_whatever_the_share():
     assert places(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, one_channel())) == [(1, 2)]
-    with pytest.raises(InputError, match="cannot go: only 0 channels more can"):
+    with pytest.raises(InputError, match="only 0 more channels can be"):
         select_channels(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, one_channel())
 
 
@@ -128,7 +128,9 @@ def test_in_place_of_what_the_floor_holds_others_go():
     )  # 1.2 and 1.8 channels: two of each group stay
     assert places(held) == [(0, 0), (0, 1), (1, 5), (1, 0)]
     assert len(select_channels(low, TWO, TWO, fraction_of_channels(0.6), floor=0.3)) == 6
-    with pytest.raises(InputError, match=r"70% of the channels cannot go: only 6 channels more.*floor 0.3"):
+    with pytest.raises(
+        InputError, match=r"cannot remove 70% of the channels: only 6 more channels.*floor 0.3"
+    ):
         select_channels(low, TWO, TWO, fraction_of_channels(0.7), floor=0.3)
 
 
@@ -143,7 +145,7 @@ def test_a_network_keeps_what_it_needs():
     low = scores((3.0, 4.0), (0.0,), (1.0, 2.0), (0.0,), (0.0,))
     assert selection.minimal_architecture(vgg).widths == (1,) * 5
     assert places(select_channels(low, vgg, vgg, fraction_of_channels(2 / 7))) == [(2, 0), (0, 0)]
-    with pytest.raises(InputError, match="only 2 channels more can"):
+    with pytest.raises(InputError, match="only 2 more channels can"):
         select_channels(low, vgg, vgg, fraction_of_channels(3 / 7))
     assert selection.minimal_architecture(TWO).widths == (0, 0, 0)
     assert selection.minimal_architecture(TWO, 0.3).widths == (2, 2, 0)
@@ -344,7 +346,7 @@ def test_what_is_infinite_never_goes_with_blocks_and_is_refused_otherwise():
         low, whole, whole, fraction_of_channels(everything / sum(whole.widths)), whole_blocks=True
     )
     assert cut(whole, found).widths == (0,) * 9 + whole.widths[-1:]
-    with pytest.raises(InputError, match=f"only {everything} channels more can"):
+    with pytest.raises(InputError, match=f"only {everything} more channels can"):
         select_channels(
             low, whole, whole, fraction_of_channels((everything + 1) / sum(whole.widths)), whole_blocks=True
         )
@@ -367,8 +369,8 @@ def test_what_is_not_a_number_is_refused(whole_blocks):
     [
         ("wrn-10-1", {"rounds": 113}, "rounds=113.*112 channels"),
         ("wrn-10-1", {"rounds": 60, "floor": 0.5}, "rounds=60.*56 channels"),
-        ("wrn-10-1", {"ratio": 0.6, "floor": 0.5}, "ratio=0.6 is 67 channels, but only 56 can go"),
-        ("vgg-8-8", {"ratio": 0.99}, "ratio=0.99 is 182 channels, but only 179 can go"),
+        ("wrn-10-1", {"ratio": 0.6, "floor": 0.5}, "ratio=0.6 is 67 channels, but only 56 can be removed"),
+        ("vgg-8-8", {"ratio": 0.99}, "ratio=0.99 is 182 channels, but only 179 can be removed"),
         ("vgg-8-8", {"ratio": 0.99999, "measure": "params"}, "ratio=0.99999 of the params, but at most 0.99"),
         ("wrn-10-1", {"ratio": 0.98, "measure": "macs"}, "ratio=0.98 of the macs"),
         ("wrn-10-1", {"ratio": 0.98, "measure": "params", "scope": "layer"}, "ratio=0.98 of the params"),
@@ -379,7 +381,7 @@ def test_what_is_not_a_number_is_refused(whole_blocks):
         (
             "preresnet-11-4",
             {"criterion": "blocks", "ratio": 0.95},
-            "ratio=0.95 is .* channels, but only .* can go",
+            "ratio=0.95 is .* channels, but only .* can be removed",
         ),
     ],
 )
@@ -482,7 +484,7 @@ def test_one_after_the_other_the_lowest_that_may_go(found, percent, tenths):
             widths[group] -= 1
             expected.append((group, place, value))
     if len(expected) < count:
-        with pytest.raises(InputError, match=f"only {len(expected)} channels more can"):
+        with pytest.raises(InputError, match=f"only {len(expected)} more channels can"):
             select_channels(low, shape, whole, fraction_of_channels(share), floor=floor)
     else:
         assert select_channels(low, shape, whole, fraction_of_channels(share), floor=floor) == expected

@@ -148,7 +148,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest(notebook, tmp_path, where):
         ("01", {"seeds": 0}, r"parameter seeds must be of type list, such as \[0, 1, 2\], not 0"),
         ("02", {"device": "mps"}, "no device 'mps' here: choose from auto, cpu"),
         ("03", {"sizes": [2]}, "each of sizes must be a number above 0 and at most 1, not 2"),
-        ("02", {"study": "../../x"}, "study '../../x': a study needs the name of a folder"),
+        ("02", {"study": "../../x"}, "study '../../x': a study is named like a folder"),
         ("02", {"study": "runs"}, "study 'runs'"),
     ],
 )
@@ -185,13 +185,13 @@ def test_other_variables_and_other_cells_do_not_matter(tmp_path, monkeypatch):
     injected = Session.open({**kernel, "In": [*cells, "# Parameters\nrounds = 4\n"]})
     here = {name for name, source in injected.sources.items() if source == session.HERE}
     assert (injected.config.rounds, here) == (4, {"study", "rounds"})
-    with pytest.raises(InputError, match="run the cell with the parameters first"):
+    with pytest.raises(InputError, match="run the parameters cell first"):
         Session.open({"In": ["", "x = 1"]})
 
 
 def test_a_step_that_has_nothing_to_do_says_so(notebook, capsys):
     assert notebook("03", {"budgets": [], "sizes": []}).execute([], "training pruned shapes") == []
-    assert capsys.readouterr().out == "training pruned shapes: skipped, for this study asks for none\n"
+    assert capsys.readouterr().out == "training pruned shapes: skipped, this study asks for none\n"
 
 
 def test_an_older_study_json_is_read_by_the_new_names(notebook, tmp_path):
@@ -225,7 +225,7 @@ def test_an_interruption_is_one_line_that_says_how_to_go_on(notebook, monkeypatc
 
     monkeypatch.setattr(parallel, "execute_all", stopped)
     opened = notebook("02")
-    with pytest.raises(InterruptedRun, match="pruning: stopped, what was done is kept") as error:
+    with pytest.raises(InterruptedRun, match="pruning: stopped, work so far is kept") as error:
         opened.execute(opened.config.baselines, "pruning")
     assert error.value.__suppress_context__
     assert error.value._render_traceback_()[0].startswith("InterruptedRun: pruning: stopped")
@@ -289,7 +289,7 @@ def test_sums_of_layers_are_groups_where_the_study_says_so(notebook, tmp_path):
     whole = notebook("01", network=name, residual_sets=True).config.whole
     assert (whole.groups, whole.widths) == (("stem", "inner"), (6, 4))
     with pytest.raises(
-        InputError, match="residual_sets is for networks of your own, and wrn-10-1 is built in"
+        InputError, match="residual_sets is for networks of your own, but wrn-10-1 is built in"
     ):
         notebook("01", network="wrn-10-1", residual_sets=True)
     begun = files.read_json(tmp_path / "trial" / "study.json")
@@ -363,7 +363,9 @@ def test_a_criterion_and_data_are_known_afterwards_without_their_code(notebook, 
         a_new_kernel()
         third = notebook("03", allow_code=text is not None)
         assert [job.run.key for job in third.config.pruning_jobs] == keys
-        with pytest.raises(InputError, match=r"the code of my.py:score is in 02_prune: run that first"):
+        with pytest.raises(
+            InputError, match=r"the code of my.py:score is in 02_prune: run that notebook first"
+        ):
             third.execute([job.run for job in third.config.pruning_jobs], "pruning")
 
 

@@ -113,8 +113,8 @@ def test_overrides_win_and_take_the_declared_type():
         ("rounds=1.5", "rounds must be of type int, such as 192, not 1.5"),
         ("rounds=true", "rounds must be of type int, such as 192, not True"),
         ("rounds", "say NAME=VALUE"),
-        ("study=mine", "study is no parameter of a study .* use --name NAME"),
-        ("outputs=/tmp", "outputs is no parameter of a study .* use --outputs PATH"),
+        ("study=mine", "study is not a study parameter .* use --name NAME"),
+        ("outputs=/tmp", "outputs is not a study parameter .* use --outputs PATH"),
         ("strengths=[0.001]", r"strengths must be of type dict, such as {'slimming': .*}, not \[0.001\]"),
         ("strengths=slimming", "strengths must be of type dict, such as .*, not 'slimming'"),
         ("strengths={slimming: 0.001", r"parameter strengths: expected ',' or '}', .* \(line 1\)"),
@@ -240,7 +240,7 @@ def test_a_study_without_parts_is_its_only_part():
 @pytest.mark.parametrize("parts", ["[vgg, resnet]", "vgg", "{ vgg: vgg-8-8 }", "{ vgg: }"])
 def test_malformed_parts_are_refused(tmp_path, parts):
     (tmp_path / "bad.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
-    with pytest.raises(InputError, match=r"bad.yaml: parts must hold parameters by the name of the part"):
+    with pytest.raises(InputError, match=r"bad.yaml: parts must map the name of each part to its parameters"):
         study_files.read(str(tmp_path / "bad.yaml"))
 
 
@@ -253,7 +253,7 @@ def test_unknown_and_malformed_studies_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"bad.yaml: expected the node content, .* \(line 1\)"):
         study_files.read(str(tmp_path / "bad.yaml"))
     (tmp_path / "odd.yaml").write_text("rounds: 3")
-    with pytest.raises(InputError, match="must hold"):
+    with pytest.raises(InputError, match="must contain"):
         study_files.read(str(tmp_path / "odd.yaml"))
 
 
@@ -353,7 +353,7 @@ def test_a_page_that_cannot_be_made_stops_nothing_and_is_said_in_one_line(pages)
     assert executed == ["01_x", "02_x", "03_x"]
     assert sorted(made) == ["02_x", "03_x"]
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith("no page could be made of ")
+    assert str(caught.value).startswith("could not make a page of ")
     assert str(caught.value).endswith("01_x.ipynb (OSError: no space)")
 
 
@@ -387,7 +387,7 @@ def test_an_interruption_waits_for_no_page_and_is_one_line(pages, monkeypatch, c
     finally:
         wait.set()
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line == "horticulture: stopped; the same command goes on from where it was"
+    assert line == "horticulture: stopped; run the same command again to resume"
 
 
 INTERRUPTED = """
@@ -424,7 +424,7 @@ def test_an_interruption_of_a_cell_is_one_line(tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert said == "horticulture: stopped; the same command goes on from where it was\n"
+    assert said == "horticulture: stopped; run the same command again to resume\n"
     assert process.returncode == 130
 
 

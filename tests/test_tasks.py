@@ -315,7 +315,7 @@ def test_a_damaged_file_is_noticed_and_made_again(outputs, tmp_path, run, name):
     path = runs.folder(run, other) / name
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.warns(UserWarning, match=rf"{name} is damaged: set aside in {run.key}.damaged-1"):
+    with pytest.warns(UserWarning, match=rf"{name} is damaged; it was set aside in {run.key}.damaged-1"):
         execution.execute(run, other, "cpu")
     again, first = metrics(run, other), metrics(run, outputs)
     assert {**again, "seconds": 0} == {**first, "seconds": 0}

@@ -107,7 +107,7 @@ def test_what_an_earlier_step_removed_stays_removed_and_counts():
     network[0].weight.data[1] = 9.0  # though it has grown
     assert listed(unstructured.magnitude_masks(network, 0.5, before=before)) == [[1, 0, 1, 0]]
     assert listed(unstructured.magnitude_masks(network, 0.25, before=before)) == [[1, 0, 1, 1]]
-    with pytest.raises(InputError, match="is 0 weights, but 1 are removed already"):
+    with pytest.raises(InputError, match="is 0 weights, but 1 are already removed"):
         unstructured.magnitude_masks(network, 0, before=before)
 
 
@@ -122,7 +122,7 @@ def test_an_unknown_scope_and_strange_masks_are_refused(network):
         unstructured.magnitude_masks(network, 0.5, "layers")
     found = unstructured.magnitude_masks(network, 0.5)
     stem = found.pop("stem.weight")
-    with pytest.raises(InputError, match=r"stem\.weight is only in one"):
+    with pytest.raises(InputError, match=r"stem\.weight is in only one"):
         unstructured.MaskCallback(network, found)
     with pytest.raises(
         InputError, match=r"stem\.weight is \(16, 1, 3, 3\) in the network, not \(8, 1, 3, 3\)"

@@ -4,12 +4,12 @@ import os
 
 import lazy_loader
 
-# Threads that wait are to sleep and not to spin, which on a busy machine makes a step several times as long.
+# Make waiting threads sleep: if they spin on a busy machine, a step takes several times as long.
 # OpenMP reads this when torch is loaded; kernels and workers inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# `horticulture.explore`, and `from horticulture import families, saliency` without importing torch before it
-# is needed.
+# Provides `horticulture.explore`, and `from horticulture import families, saliency` without loading torch
+# early.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={

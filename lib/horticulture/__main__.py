@@ -1,4 +1,4 @@
-"""`python -m horticulture` is the command too, where no script of that name is on the path."""
+"""`python -m horticulture`: the command, for when its script is not on the path."""
 
 import sys
 

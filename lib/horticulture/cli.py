@@ -9,32 +9,32 @@ from typing import Any
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import literals, own_code, parameters, study_files
 
-# What takes seconds to load, pandas and torch among it, is imported in the functions that need it.
+# Slow imports such as pandas and torch are made in the functions that need them.
 
-STOPPED = "horticulture: stopped; the same command goes on from where it was"
+STOPPED = "horticulture: stopped; run the same command again to resume"
 EXAMPLES = """examples:
-  horticulture run quick                                  the study that the README shows
-  horticulture run quick --dry-run                        what it would take, in hours and disk
-  horticulture run quick -p criterion=l1,taylor           other criteria, in a study of their own
-  horticulture run quick --name mine -p seeds=0,1,2,3,4   the same with five seeds, called mine
-  horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4   on from the fourth notebook
-  horticulture run mine.yaml -p rounds=all -p lr=1e-1     a study file of your own, with changes
+  horticulture run quick                                  the study in the README
+  horticulture run quick --dry-run                        estimate its time and disk space
+  horticulture run quick -p criterion=l1,taylor           other criteria, as a separate study
+  horticulture run quick --name mine -p seeds=0,1,2,3,4   the same with five seeds, named mine
+  horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4   only from the fourth notebook on
+  horticulture run mine.yaml -p rounds=all -p lr=1e-1     your own study file, with changes
 """
-WHICH: dict[str, tuple[type, str]] = {  # of the networks of a curve, or of a run
-    "seed": (int, "of that seed"),
-    "params": (float, "of about so many parameters: each seed's nearest"),
-    "round": (int, "after that round of pruning"),
-    "criterion": (str, "pruned by that criterion"),
-    "longer": (float, "trained so many times as long as the study's"),
+SELECTORS: dict[str, tuple[type, str]] = {  # which network of a curve, or of a run
+    "seed": (int, "its seed"),
+    "params": (float, "its number of parameters, approximately: the nearest for each seed"),
+    "round": (int, "the round of pruning after which to take it"),
+    "criterion": (str, "the criterion it was pruned by"),
+    "longer": (float, "how many times as long as the study says it was trained"),
 }
 ENVIRONMENT = """environment:
-  HORTICULTURE_OUTPUTS   where results go without --outputs (default: outputs/ of the checkout)
-  HORTICULTURE_DATA      where downloaded data sets lie (default: data/ of the checkout)
+  HORTICULTURE_OUTPUTS   where results go without --outputs (default: outputs/ in the checkout)
+  HORTICULTURE_DATA      where data sets are kept (default: data/ in the checkout)
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -44,11 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     except NotebookError as error:
         print(f"horticulture: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # whoever read the output, such as `head`, has enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder without write permission
-        print(f"horticulture: {error}; what was finished before is whole", file=sys.stderr)
+        print(f"horticulture: {error}; work finished before is intact", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _printable(text: str) -> str:
-    """One line without control characters, which a stranger's study file could hold."""
+    """Escape control characters, which a stranger's study file could contain."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     for part, settled in parts:
         kept = study_files.read_study_json(outputs / part.name).get("own", {}) if not anew else {}
         settled["allow_code"] = options.allow_code
-        in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs, kept or not
+        in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs
         own_code.refuse({**in_cells, "allow_code": options.allow_code}, overrides, "--allow-code")
         own_code.refuse(settled, overrides, "--allow-code", kept)
         said = settled if options.allow_code else overrides
@@ -94,8 +94,8 @@ def _run(options: argparse.Namespace) -> int:
         for part, settled in parts:
             base_recipe.check_base(settled, outputs / part.name)
     if renamed.name != study.name and not options.name:
-        results = f"its results go to {renamed.name} (--name calls it otherwise)"
-        print(f"{study.name} with other parameters: {results}")
+        where = f"results go to {renamed.name} (choose another name with --name)"
+        print(f"{study.name} with changed parameters: {where}")
     if options.dry_run:
         print(*forecast.describe({part.name: settled for part, settled in parts}, outputs), sep="\n")
         return 0
@@ -106,13 +106,13 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _located(settled: dict[str, Any]) -> dict[str, Any]:
-    """With image folders as paths from the root: notebooks run in another place than the command."""
+    """Make the paths of image folders absolute: notebooks run in another directory than the command."""
     located = dict(settled)
     for name in ("data", "guide_data"):
         kind, _, path = located[name].partition(":")
         try:
             known = Path(path).expanduser().is_absolute()
-        except RuntimeError as error:  # ~ of nobody
+        except RuntimeError as error:  # ~ of an unknown user
             raise InputError(f"{name}={located[name]}: no such home folder") from error
         if kind == "folder" and path and not known:
             located[name] = f"folder:{Path.cwd() / path}"
@@ -126,7 +126,7 @@ def _studies(options: argparse.Namespace) -> int:
 
 
 def _parameters(options: argparse.Namespace) -> int:
-    """Every parameter by notebook: its type, its value or default, and what it is."""
+    """Print every parameter by notebook: its type, its value or default, and its meaning."""
     study = study_files.read(options.study) if options.study else study_files.Study("", "", {}, {})
     differing = {name for part in study.parts.values() for name in part}
     resolved = parameters.resolve_parameters(study, {})
@@ -138,7 +138,7 @@ def _parameters(options: argparse.Namespace) -> int:
                 mark = "*" if name in study.parameters or name in differing else " "
                 print(f"{mark} {name:<20} {declaration['type']:<6} {value:<22} {declaration['help']}")
     if options.study:
-        print(f"* as {study.name} says; the others are defaults")
+        print(f"* set by {study.name}; the others are defaults")
     return 0
 
 
@@ -151,20 +151,9 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _study_folders(options: argparse.Namespace) -> list[Path]:
-    """Of a study that was run, or of its parts: by its file, or as it was called when it was run."""
     from horticulture import runs
 
-    name, outputs = options.study, runs.outputs_folder(options.outputs)
-    there = [path.parent for path in sorted(outputs.glob("*/results.csv"))]
-    if study_files.is_file(name) or name in study_files.studies():
-        folders = [outputs / part.name for part in study_files.read(name).expand_parts()]
-    else:
-        parts = [folder for folder in there if folder.name.startswith(f"{name}-")]
-        folders = [outputs / name] if (outputs / name).is_dir() else parts
-    if not (found := [folder for folder in folders if folder.is_dir()]):
-        names = ", ".join(folder.name for folder in there)
-        raise InputError(f"no study {name!r} in {outputs}: there is {names or 'none yet'}")
-    return found
+    return study_files.folders_of(options.study, runs.outputs_folder(options.outputs))
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -172,9 +161,9 @@ def _export(options: argparse.Namespace) -> int:
 
     folder, *more = _study_folders(options)
     if more:
-        parts = ", ".join(one.name for one in (folder, *more))
-        raise InputError(f"{options.study} has parts: export from one of {parts}")
-    values = {name: getattr(options, name) for name in WHICH}
+        names = ", ".join(one.name for one in (folder, *more))
+        raise InputError(f"{options.study} has parts: export from one of {names}")
+    values = {name: getattr(options, name) for name in SELECTORS}
     print(*exporting.export(folder, options.run, options.to, options.allow_code, **values), sep="\n")
     return 0
 
@@ -185,7 +174,7 @@ def _groups(options: argparse.Namespace) -> int:
     try:
         channels, height, width = map(int, options.image.lower().split("x"))
     except ValueError as error:
-        raise InputError(f"--image {options.image!r}: say CxHxW, such as 3x32x32") from error
+        raise InputError(f"--image {options.image!r}: expected CxHxW, such as 3x32x32") from error
     print(tables.groups(options.network, (channels, height, width), options.classes, options.residual_sets))
     return 0
 
@@ -200,15 +189,13 @@ def _clean(options: argparse.Namespace) -> int:
     for one in old:
         print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.description}")
     if len(old) < len(unused):
-        print(f"{len(unused) - len(old)} more were changed within the last hour and stay")
+        print(f"{len(unused) - len(old)} more runs changed within the last hour; they are kept")
     if not old:
-        print(f"nothing to remove: studies refer to every other run in {outputs}")
+        print(f"nothing to remove: every other run in {outputs} belongs to a study")
         return 0
-    print(
-        f"{sum(one.size for one in old) / 1e6:>10,.1f} MB in {len(old)} runs that no study refers to any more"
-    )
+    print(f"{sum(one.size for one in old) / 1e6:>10,.1f} MB in {len(old)} runs that belong to no study")
     if not options.yes and (not sys.stdin.isatty() or input("remove them? [y/N] ").strip().lower() != "y"):
-        print("nothing was removed (--yes removes without asking)")
+        print("nothing removed (use --yes to remove without asking)")
         return 0
     housekeeping.remove(old)
     print("removed")
@@ -223,7 +210,7 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def print_tables(folder: Path) -> None:
-    """The tables, what is to be known about them, and where the pictures are."""
+    """Print the tables, notes on them, and the paths of the figures."""
     from horticulture import runs
     from horticulture.analysis import tables
 
@@ -237,8 +224,8 @@ def print_tables(folder: Path) -> None:
         print(note)
     if unverified:
         more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
-        why = "there is no digest of it (earlier versions wrote none)"
-        print(f"not verified, for {why}: {unverified[0].name}{more}")
+        why = "written without a digest by an earlier version"
+        print(f"not verified, {why}: {unverified[0].name}{more}")
     for path in sorted((folder / "figures").glob("*.png")):
         print(path)
 
@@ -254,8 +241,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "run",
-        help="run a study, or go on with it",
-        description="Run a study, or go on with it. A second command for the same study waits for the first.",
+        help="run or resume a study",
+        description="Run or resume a study. A second command for the same study waits for the first.",
         epilog=f"{EXAMPLES}\n{ENVIRONMENT}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -268,53 +255,65 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="change a parameter (see `horticulture parameters`)",
     )
-    command.add_argument("--name", metavar="NAME", default="", help="a study of your own, called so")
-    command.add_argument("--from", dest="first", metavar="N", default="01", help="begin with that notebook")
+    command.add_argument(
+        "--name", metavar="NAME", default="", help="run it as a separate study with this name"
+    )
+    command.add_argument(
+        "--from", dest="first", metavar="N", default="01", help="start with this notebook (default: 01)"
+    )
     command.add_argument("--outputs", metavar="PATH", default="", help="where results go (default: outputs)")
     command.add_argument(
-        "--dry-run", action="store_true", help="only say what it would take: runs, hours, disk"
+        "--dry-run", action="store_true", help="only estimate the runs, hours and disk space needed"
     )
-    command.add_argument("--allow-code", action="store_true", help="run code that the study file names")
+    command.add_argument(
+        "--allow-code", action="store_true", help="allow code named in the study file to run"
+    )
     command.add_argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
     command.set_defaults(command=_run)
 
-    command = commands.add_parser("studies", help="what studies there are")
+    command = commands.add_parser("studies", help="list the studies")
     command.set_defaults(command=_studies)
 
-    command = commands.add_parser("parameters", help="what can be changed with -p, and what it is")
-    command.add_argument("study", metavar="STUDY", nargs="?", default="", help="whose values (else defaults)")
+    command = commands.add_parser("parameters", help="list the parameters that -p can change")
+    command.add_argument(
+        "study", metavar="STUDY", nargs="?", default="", help="show its values (without it: the defaults)"
+    )
     command.set_defaults(command=_parameters)
 
-    command = commands.add_parser("show", help="the table and the figures of a study")
-    command.add_argument("study", metavar="STUDY", help="as for run, or as it was called with --name")
+    command = commands.add_parser("show", help="show the tables of a study and the paths of its figures")
+    command.add_argument("study", metavar="STUDY", help="as for run, or the name given with --name")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.set_defaults(command=_show)
 
-    command = commands.add_parser("export", help="a network of a study as a folder to take away")
+    command = commands.add_parser("export", help="write a network of a study into a folder of its own")
     command.add_argument("study", metavar="STUDY", help="as for show")
-    command.add_argument("run", metavar="RUN", help="a curve, or a run's id or its beginning (results.csv)")
-    for name, (kind, what) in WHICH.items():
-        command.add_argument(f"--{name}", metavar=name.upper()[:1], type=kind, help=what)
-    command.add_argument("--to", metavar="FOLDER", default="", help="what to write (default: in the study's)")
+    command.add_argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
+    for name, (kind, what) in SELECTORS.items():
+        command.add_argument(f"--{name}", type=kind, help=what)
+    command.add_argument("--to", metavar="FOLDER", default="", help="(default: in the study's exports/)")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
-    command.add_argument("--allow-code", action="store_true", help="run code that the run names")
+    command.add_argument("--allow-code", action="store_true", help="allow code that the run names to run")
     command.set_defaults(command=_export)
 
-    command = commands.add_parser("groups", help="which channels of a network can be pruned, and which not")
+    command = commands.add_parser("groups", help="show which channels of a network can be pruned")
     command.add_argument(
         "network", metavar="NETWORK", help="wrn-40-2, torchvision:resnet18, models.py:make, ..."
     )
-    command.add_argument("--image", metavar="CxHxW", default="3x32x32", help="its images (default: 3x32x32)")
-    command.add_argument("--classes", metavar="N", type=int, default=10, help="its classes (default: 10)")
-    command.add_argument("--residual-sets", action="store_true", help="sums of several layers' channels too")
+    command.add_argument("--image", metavar="CxHxW", default="3x32x32", help="image shape (default: 3x32x32)")
+    command.add_argument(
+        "--classes", metavar="N", type=int, default=10, help="number of classes (default: 10)"
+    )
+    command.add_argument(
+        "--residual-sets", action="store_true", help="include channels that several layers add up"
+    )
     command.set_defaults(command=_groups)
 
-    command = commands.add_parser("clean", help="remove runs that no study refers to any more")
+    command = commands.add_parser("clean", help="remove runs that belong to no study")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
-    command.add_argument("--yes", action="store_true", help="without asking")
+    command.add_argument("--yes", action="store_true", help="remove without asking")
     command.set_defaults(command=_clean)
 
-    command = commands.add_parser("download", help="fetch a data set")
+    command = commands.add_parser("download", help="download a data set")
     command.add_argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")
     command.set_defaults(command=_download)
     return parser

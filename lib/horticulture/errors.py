@@ -1,28 +1,28 @@
-"""What is said to a person in one line: bad input, with the offender and the choices; a failed notebook."""
+"""Errors shown in one line: bad input, naming the offender and the choices; a failed notebook."""
 
 import difflib
 from collections.abc import Iterable
 
-MANY = 24  # choices that nobody wants to read where one is near
+MANY = 24  # with more choices than this, only the nearest is named
 
 
 class _OneLine:
-    """An error that a notebook shows as one line: where in the library it was raised helps nobody."""
+    """An error that a notebook shows as one line, because a traceback would not help."""
 
-    def _render_traceback_(self) -> list[str]:  # IPython asks for it
+    def _render_traceback_(self) -> list[str]:  # called by IPython
         return [f"{type(self).__name__}: {self}"]
 
 
 class InputError(_OneLine, ValueError):
-    """What a person asked for cannot be done; the message says what was wrong and what would be right."""
+    """The request is impossible. The message says what was wrong and what would be right."""
 
 
 class InterruptedRun(_OneLine, KeyboardInterrupt):
-    """A person stopped the work; the message says how to go on."""
+    """The user stopped the work. The message says how to resume."""
 
 
 class NotebookError(Exception):
-    """A notebook did not finish; the message says which, in which cell, and where its executed copy is."""
+    """A notebook did not finish. The message names it, the cell, and the executed copy."""
 
 
 def check_choice(value: str, choices: Iterable[str], what: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, even after a power cut, and that tell when they were altered."""
+"""Files that are complete or absent, even after a power cut, and that reveal alterations."""
 
 import hashlib
 import json
@@ -14,25 +14,25 @@ from filelock import FileLock, Timeout
 
 from horticulture.errors import InputError
 
-if TYPE_CHECKING:  # takes seconds to load, and a command that refuses something needs none
+if TYPE_CHECKING:  # takes seconds to load, and refusing bad input does not need it
     import pandas as pd
 
 SEAL = "seal"  # the last entry of a sealed record: a digest of the others
 
 
 class CorruptFileError(InputError):
-    """A file is not what it was when it was written, or not there any more."""
+    """A file has changed since it was written, or is missing."""
 
     def __init__(self, path: Path) -> None:
         what = "damaged" if path.exists() else "missing"
-        super().__init__(f"{path} is {what}: run the study again to have it made anew")
+        super().__init__(f"{path} is {what}: run the study again to remake it")
         self.path = path
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write a file: it is whole or as it was before, whatever dies meanwhile, and stays once this returns.
+    """Write a file atomically and durably: after any crash it has either its old or its new content.
 
-    The content, then the name are forced to the disk, so what is written after it can rely on it.
+    The content and then the name are flushed to disk, so anything written later can rely on the file.
     """
     make_folder(path.parent)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -43,13 +43,13 @@ def write(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)  # on a full disk it would be in the way
+        temporary.unlink(missing_ok=True)  # on a full disk it would take up space
         raise
     sync(path.parent)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are missing; they stay once this returns."""
+    """Make a folder and its missing parents, durably."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
@@ -57,8 +57,8 @@ def make_folder(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Force to the disk what a file holds, or which names a folder has."""
-    if os.name != "nt":  # where a folder cannot be opened
+    """Flush a file's content, or a folder's names, to disk."""
+    if os.name != "nt":  # which cannot open a folder
         opened = os.open(path, os.O_RDONLY)
         try:
             os.fsync(opened)
@@ -67,7 +67,7 @@ def sync(path: Path) -> None:
 
 
 def digest(content: bytes) -> str:
-    """Twelve hexadecimal digits of it."""
+    """The first twelve hexadecimal digits of the content's SHA-256."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -81,17 +81,19 @@ def file_digest(path: Path) -> str:
 
 
 def seal(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with a digest of itself, for `unseal`. Its keys must be text, as JSON has them."""
+    """Add a digest of itself to a record, for `unseal`. Keys must be strings, as in JSON."""
     return {**record, SEAL: digest(json.dumps(record).encode())}
 
 
 def unseal(record: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A record without its seal. Raises CorruptFileError, naming the file, if it is not what was sealed.
+    """Check a record and remove its seal. Raises CorruptFileError, naming the file, if they do not match.
 
-    Earlier versions wrote records without a seal: those come back as they are.
+    Earlier versions wrote records without a seal: those are returned unchanged.
     """
     content = dict(islice(record.items(), max(0, len(record) - 1)))
-    if record and record[list(record)[-1]] == seal(content)[SEAL]:  # under whatever name: that may be hit too
+    if (
+        record and record[list(record)[-1]] == seal(content)[SEAL]
+    ):  # whatever its name, which may be damaged too
         return content
     if SEAL in record:
         raise CorruptFileError(path)
@@ -99,23 +101,23 @@ def unseal(record: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Write a record, sealed, by `write`."""
+    """Seal a record and `write` it as JSON."""
     write(path, json.dumps(seal(record), indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """What a file of JSON holds, without the seal.
+    """Read a JSON file, without the seal.
 
-    Raises CorruptFileError if it holds none, or something else than was written.
+    Raises CorruptFileError if it is not JSON, or has been altered.
     """
     content = _parsed(path)
     return unseal(content, path) if isinstance(content, dict) else content
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether a file of JSON tells when it is altered: those of earlier versions do not.
+    """Whether a JSON file has a seal; those of earlier versions do not.
 
-    Raises CorruptFileError if it was.
+    Raises CorruptFileError if it has been altered.
     """
     content = _parsed(path)
     return isinstance(content, dict) and unseal(content, path) is not content
@@ -132,29 +134,29 @@ def _parsed(path: Path) -> Any:
 
 
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    """Write a table by `write`."""
+    """`write` a table as CSV."""
     write(path, frame.to_csv(index=False))
 
 
 class JsonlTable:
-    """A table under way, a sealed line of JSON a row: appending one costs the same however many there are."""
+    """A growing table with a sealed line of JSON per row. Appending takes constant time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, row: dict) -> None:
-        """Add a row."""
+        """Append a row."""
         with self.path.open("a") as file:
             file.write(_line(row))
 
     def sync(self) -> None:
-        """Force the rows to the disk, so that a checkpoint written after it can rely on them."""
+        """Flush the rows to disk, so that a checkpoint written later can rely on them."""
         if self.path.exists():
             sync(self.path)
             sync(self.path.parent)
 
     def truncate(self, count: int) -> None:
-        """Keep the first rows only: those after the last checkpoint will come again.
+        """Keep only the first rows; those after the last checkpoint will be made again.
 
         Raises CorruptFileError if there are fewer.
         """
@@ -164,7 +166,7 @@ class JsonlTable:
         self._rewrite(rows)
 
     def truncate_to_round(self, round_: int) -> list[dict]:
-        """Keep the rows of rounds before that one, and return them: the others will come again.
+        """Keep and return only the rows of rounds before that one; the others will be made again.
 
         Raises CorruptFileError if a round is missing.
         """
@@ -175,31 +177,31 @@ class JsonlTable:
         return rows
 
     def rows(self) -> list[dict]:
-        """The whole table. Raises CorruptFileError if a line of it is damaged."""
+        """All rows. Raises CorruptFileError if a line is damaged."""
         rows = list(self._intact())
         if len(rows) < len(self._lines()):
             raise CorruptFileError(self.path)
         return rows
 
     def to_csv(self, path: Path) -> None:
-        """The whole table, by `write`."""
+        """`write` all rows as CSV."""
         import pandas as pd
 
         write_csv(path, pd.DataFrame(self.rows()))
 
     def clear(self) -> None:
-        """The table is written: its rows are not needed any more."""
+        """Remove the file, once the table is written elsewhere."""
         self.path.unlink(missing_ok=True)
 
     def _lines(self) -> list[bytes]:
         return self.path.read_bytes().splitlines() if self.path.exists() else []
 
     def _intact(self) -> Iterator[dict]:
-        """The rows to the first damaged line: usually one that was being written when the process died."""
+        """The rows up to the first damaged line, usually one being written when the process died."""
         for line in self._lines():
             try:
                 yield unseal(json.loads(line), self.path)
-            except (ValueError, AttributeError):  # no JSON, altered, or no record
+            except (ValueError, AttributeError):  # not JSON, altered, or not a record
                 return
 
     def _rewrite(self, rows: Iterable[dict]) -> None:
@@ -215,9 +217,9 @@ def _line(row: dict) -> str:
 
 @contextmanager
 def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """One process at a time; the lock goes with the process, however it dies.
+    """Let one process in at a time. The lock is released when the process ends, however it dies.
 
-    on_wait: called once where another process holds it, before this one waits; it may raise instead.
+    on_wait: called once before waiting for another process; it may raise to avoid waiting.
     """
     make_folder(path.parent)
     lock = FileLock(path)

@@ -1,7 +1,7 @@
-"""Functions in somebody's files, by names such as `models.py:make`.
+"""Functions in users' files, by names such as `models.py:make`.
 
-A file runs only where somebody said so, with `function` or `allow`. A description of a run that names a file
-is not enough, for it may come from anywhere.
+A file runs only if `function` is called for it or `allow` permits it. A run's description that names a file
+is not enough, because it may come from anywhere.
 """
 
 import hashlib
@@ -23,27 +23,27 @@ _allowed: set[str] = set()  # digests of files whose code may run in this proces
 
 
 def is_code(name: Any) -> bool:
-    """Whether a name means a function in somebody's file."""
+    """Whether a name means a function in a user's file."""
     return bool(re.search(r"\.py:\w+$", str(name)))
 
 
 def allow(digests: set[str]) -> None:
-    """Let the code of files with these digests run in this process."""
+    """Allow the code of files with these digests to run in this process."""
     _allowed.update(digests)
 
 
 def allowed() -> set[str]:
-    """The digests of files whose code may run here, to tell another process."""
+    """The digests of files whose code may run here, to pass to another process."""
     return set(_allowed)
 
 
 def whole(name: str) -> str:
-    """The name with the path of its file from the root."""
+    """The name with the absolute path of its file."""
     return str(Path(name).expanduser().resolve())
 
 
 def digest(name: str) -> str:
-    """Of the content of the file. Raises InputError if there is none."""
+    """A digest of the file's content. Raises InputError if there is no such file."""
     path = Path(name.rpartition(":")[0]).expanduser()
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
@@ -52,7 +52,7 @@ def digest(name: str) -> str:
 
 
 def function(name: str) -> Callable[..., Any]:
-    """The function of that name: its file runs.
+    """Run the file of that name and return the function.
 
     Raises InputError if there is no such file or function, or the file fails.
     """
@@ -69,15 +69,15 @@ def function(name: str) -> Callable[..., Any]:
 
 @lru_cache
 def _module(path: str, digest: str) -> ModuleType:
-    """A file as a module, which is run once. What it defines goes to other processes as it is here."""
+    """Import a file as a module, once. Its definitions are pickled by value for other processes."""
     spec = importlib.util.spec_from_file_location(f"horticulture_own_{digest}", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses and pickles look for it
+    sys.modules[spec.name] = module  # dataclasses and pickle look for it there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # somebody's code
-        raise InputError(f"{path} fails: {type(error).__name__}: {error}") from error
+    except Exception as error:  # users' code may raise anything
+        raise InputError(f"{path} failed: {type(error).__name__}: {error}") from error
     cloudpickle.register_pickle_by_value(module)
     return module

@@ -37,7 +37,7 @@ BUDGET_CURVES = {  # what a pruning run left, trained again
     "pruned-scratch": Curve("{criterion} shape from scratch (Scratch-E)", BLUE, "o"),
     "scratch-b": Curve("{criterion} shape from scratch, {epochs} (Scratch-B)", SKY, "X"),
     "scratch-b-all": Curve(
-        "{criterion} shape from scratch, {epochs} plus tuning's (Scratch-B, all)", WINE, "8"
+        "{criterion} shape from scratch, {epochs} plus those of tuning (Scratch-B, all)", WINE, "8"
     ),
     "fine-tuned": Curve("{criterion}-pruned, fine-tuned", VERMILION, "v", inherits=True),
     "lr-rewound": Curve("{criterion}-pruned, learning rate rewound", ORANGE, ">", inherits=True),
@@ -46,7 +46,7 @@ BUDGET_CURVES = {  # what a pruning run left, trained again
     "random-channels": Curve(
         "{criterion}-pruned widths, random channels, fine-tuned", INDIGO, (4, 1, 0), inherits=True
     ),
-    "shuffled": Curve("{criterion}-pruned widths shuffled, from scratch", BLACK, "p"),
+    "shuffled": Curve("{criterion}-pruned widths, shuffled, from scratch", BLACK, "p"),
     "reselected": Curve("{criterion} shape from scratch, channels selected evenly", GREY, (5, 1, 0)),
     "compressed": Curve("{criterion}-pruned, compressed", inherits=True),
 }

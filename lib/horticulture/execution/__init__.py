@@ -1,8 +1,8 @@
-"""Makes runs, each once and whole: the only room that knows both the files and the networks.
+"""Makes each run once and completely: the only room that knows both files and networks.
 
-`specs` says what runs there are, `executor` makes one, `tasks` has the work of each kind, `loading` gives
-back the networks and the data, `parallel` makes several at a time. The names in `__init__.pyi` stand here
-too, each imported when it is used: worker processes are started before torch is loaded, which takes seconds.
+`specs` describes runs, `executor` makes one, `tasks` does the work of each kind, `loading` restores networks
+and data, `parallel` makes several runs at a time. The names in `__init__.pyi` are imported from here on first
+use, so that worker processes start before torch is loaded, which takes seconds.
 """
 
 import lazy_loader

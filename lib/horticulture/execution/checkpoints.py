@@ -1,7 +1,6 @@
-"""Half-done work on disk: safetensors, with plain numbers beside the tensors; nothing is unpickled.
+"""Checkpoints on disk: safetensors with plain numbers as metadata; nothing is unpickled.
 
-A checkpoint carries a digest of itself in its name, so one that was altered is noticed, and the one before it
-is used.
+A checkpoint's name contains its digest, so an altered one is noticed and the one before it is used.
 """
 
 import json
@@ -29,7 +28,7 @@ def write(folder: Path, name: str, state: Checkpoint) -> Path:
 
 
 def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors as safetensors takes them: none in the memory of another, as shared weights are."""
+    """Copy tensors that share memory, as tied weights do, because safetensors refuses them."""
     found: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
@@ -41,12 +40,14 @@ def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read(path: Path) -> Checkpoint | None:
-    """The state in a checkpoint; None, with a warning, if it is damaged: it is set aside then."""
+    """The state in a checkpoint. A damaged one is set aside with a warning, and None is returned."""
     content = path.read_bytes()
     if files.digest(content) != path.stem.rpartition("-")[2]:
         aside = path.with_suffix(".damaged")
         os.replace(path, aside)
-        warnings.warn(f"{path.name} is damaged: set aside as {aside}, an earlier one is used", stacklevel=2)
+        warnings.warn(
+            f"{path.name} is damaged; it was set aside as {aside} and an earlier one is used", stacklevel=2
+        )
         return None
     length = int.from_bytes(content[:8], "little")  # of the header, which is JSON: safetensors' own format
     numbers = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["numbers"])
@@ -54,14 +55,14 @@ def read(path: Path) -> Checkpoint | None:
 
 
 class RollingCheckpoint:
-    """The latest checkpoint of a run, renewed when `EVERY` seconds have passed, and the one before it."""
+    """The latest checkpoint of a run, renewed every `EVERY` seconds, and the one before it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._last = time.monotonic()
 
     def maybe_save(self, state: Callable[[], Checkpoint], *, now: bool = False) -> None:
-        """Call at every step: writes if it is time, or now."""
+        """Call at every step. Writes a checkpoint if it is due, or if `now`."""
         if now or time.monotonic() - self._last >= EVERY:
             earlier = self._paths()
             number = int(earlier[-1].stem.split("-")[1]) + 1 if earlier else 0
@@ -71,7 +72,7 @@ class RollingCheckpoint:
             self._last = time.monotonic()
 
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, or None."""
+        """The newest intact checkpoint, or None."""
         for path in reversed(self._paths()):
             state = read(path)
             if state is not None:
@@ -79,32 +80,32 @@ class RollingCheckpoint:
         return None
 
     def clear(self) -> None:
-        """The run is finished: its checkpoints are not needed any more."""
+        """Remove the checkpoints of a finished run."""
         for path in self._paths():
             path.unlink()
 
     def _paths(self) -> list[Path]:
-        """The oldest first: they are numbered, by earlier versions with the time."""
+        """The oldest first: they are numbered (by earlier versions, with the time)."""
         return sorted(self.folder.glob("at-*.safetensors"))
 
 
 class RoundCheckpoints:
-    """States that stay, by round, so that any round between two of them can be replayed."""
+    """Permanent checkpoints by round, so that any round between two of them can be replayed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def keep(self, round_: int, state: Checkpoint) -> None:
-        """Keep the state at the end of that round."""
+        """Save the state at the end of that round."""
         if not list(self.folder.glob(f"round-{round_:06d}-*.safetensors")):
             write(self.folder, f"round-{round_:06d}", state)
 
     def rounds(self) -> list[int]:
-        """Of which rounds a state is kept."""
+        """The rounds that have a checkpoint."""
         return sorted(int(path.stem.split("-")[1]) for path in self.folder.glob("round-*.safetensors"))
 
     def before(self, round_: int) -> tuple[int, Checkpoint] | None:
-        """The last whole state kept at or before that round, with its round."""
+        """The last intact checkpoint at or before that round, with its round."""
         for path in sorted(self.folder.glob("round-*.safetensors"), reverse=True):
             number = int(path.stem.split("-")[1])
             if number <= round_ and (state := read(path)) is not None:

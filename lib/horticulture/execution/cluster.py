@@ -1,4 +1,4 @@
-"""Work for a Dask cluster that is running somewhere: what its workers can do, and how to reach them."""
+"""Connect to a running Dask cluster: what its workers can do, and how to submit work."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -9,26 +9,26 @@ from horticulture.errors import InputError
 from horticulture.execution import pool
 from horticulture.execution.board import Message
 
-TOPIC = "horticulture"  # under which workers say how far they are
+TOPIC = "horticulture"  # of the workers' progress messages
 
 
 def precision(wanted: str, device: str, address: str) -> str:
-    """The precision of a study whose runs are made on a Dask cluster: what all of its workers have.
+    """The precision for a study on a Dask cluster: one that all workers support.
 
-    Raises InputError where a worker would only imitate what is wanted, or no worker is there.
+    Raises InputError if a worker would only emulate the requested one, or if there is no worker.
     """
     with _client(address) as client:
         answers = list(client.run(_precision, wanted, device).values())
     for answer in answers:
         if isinstance(answer, InputError):
-            raise InputError(f"a worker of {address}: {answer}")
+            raise InputError(f"a worker of the cluster {address}: {answer}")
     if not answers:
         raise InputError(f"the Dask scheduler at {address!r} has no worker")
     return "float32" if "float32" in answers else answers[0]
 
 
 def _precision(wanted: str, device: str) -> str | InputError:
-    """What this worker answers: an error is handed on, for Dask would not keep it to one line."""
+    """The answer of one worker. Errors are returned, because Dask would not keep them to one line."""
     from horticulture.training import hardware
 
     try:
@@ -39,21 +39,21 @@ def _precision(wanted: str, device: str) -> str | InputError:
 
 @contextmanager
 def executor(address: str) -> Iterator[Callable[..., Future]]:
-    """What submits work to a running Dask cluster, whose workers' messages come into `pool.messages`."""
+    """Yield a function that submits work to a Dask cluster. Its messages arrive in `pool.messages`."""
     with _client(address) as client, client.get_executor(pure=False) as workers:
         client.subscribe_topic(TOPIC, lambda event: pool.messages.put(event[1]))
         yield workers.submit
 
 
 def send(message: Message) -> None:
-    """In a worker of the cluster: send a message to whoever submitted its work."""
+    """In a worker of the cluster: send a message to the process that submitted its work."""
     from distributed import get_worker
 
     get_worker().log_event(TOPIC, message)
 
 
 def _client(address: str) -> Any:
-    """A client of a running Dask cluster. Raises InputError if it is not there, or Dask is not installed."""
+    """A client of a Dask cluster. Raises InputError if it cannot be reached or Dask is not installed."""
     try:
         from distributed import Client
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Making a run: once, whole, and going on where an earlier process was stopped."""
+"""Execute a run once and completely, resuming where an earlier process stopped."""
 
 import warnings
 from contextlib import suppress
@@ -14,7 +14,7 @@ from horticulture.execution.tasks import KINDS, Report, RunContext
 from horticulture.runs import Run
 from horticulture.training import hardware
 
-# What a result vouches for, where it is there.
+# Files whose digests a result records, if they exist.
 FILES = (WEIGHTS_FILE, runs.ANSWERS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
 
 
@@ -25,14 +25,14 @@ def execute(
     report: Report = lambda *_: None,
     threads: int | None = None,
 ) -> dict:
-    """Execute a run, and first the one it starts from, unless they are there. Returns the result.
+    """Execute a run, and before it the run it starts from, unless they are finished. Return the result.
 
-    threads: with which it is made if it begins here (None: as many as torch has now). One that was begun
-    goes on with as many as it began with.
+    threads: for a run that starts now (None: as many as torch uses now). A run that was started before keeps
+    the number it started with.
 
-    A run that was begun goes on from its last checkpoint; of two processes that want the same run one waits
-    for the other. Interrupted, it saves a checkpoint between two steps. Raises FloatingPointError when a
-    loss is not finite; what was finished before stays.
+    An unfinished run resumes from its last checkpoint; if two processes want the same run, one waits for the
+    other. When interrupted, it saves a checkpoint between two steps. Raises FloatingPointError if a loss is
+    not finite; finished work is kept.
     """
     result = load_if_complete(run, outputs)
     if result is not None:
@@ -41,22 +41,22 @@ def execute(
     if run.start is not None:
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
-    hardware.precision(run.recipe["precision"], where)  # refuses what would only be imitated
+    hardware.precision(run.recipe["precision"], where)  # refuses a precision that would only be emulated
     with files.locked(_lock(run, outputs), lambda: report(0.0, "another process is making it")):
         result = _load_or_quarantine(run, outputs)  # another process may have made it while we waited
         if result is not None:
             return result
         try:
             return _make(run, outputs, where, report, threads)
-        except files.CorruptFileError as error:  # what an earlier process left: begin again
+        except files.CorruptFileError as error:  # left by an earlier process: start again
             _quarantine(run, outputs, error)
             return _make(run, outputs, where, report, threads)
 
 
 def load_if_complete(run: Run, outputs: Path) -> dict | None:
-    """The result if there is one and its files are what they were.
+    """The result, if the run is finished and its files are unchanged.
 
-    What is damaged is set aside, unless another process is making it again already.
+    A damaged run is set aside, unless another process is already making it again.
     """
 
     def step_aside() -> None:
@@ -71,7 +71,7 @@ def load_if_complete(run: Run, outputs: Path) -> dict | None:
 
 
 class _BeingMade(Exception):
-    """Another process has the lock of a run."""
+    """Another process holds the lock of a run."""
 
 
 def _lock(run: Run, outputs: Path) -> Path:
@@ -79,7 +79,7 @@ def _lock(run: Run, outputs: Path) -> Path:
 
 
 def _load_or_quarantine(run: Run, outputs: Path) -> dict | None:
-    """The result if it is whole; what is damaged is set aside. Under the run's lock: else it could be new."""
+    """The result if it is intact; otherwise set it aside. Needs the lock, or it could be a new one."""
     try:
         return runs.verified_result(run, outputs)
     except files.CorruptFileError as error:
@@ -89,14 +89,16 @@ def _load_or_quarantine(run: Run, outputs: Path) -> dict | None:
 
 def _quarantine(run: Run, outputs: Path, error: files.CorruptFileError) -> None:
     place = runs.quarantine(run, outputs)
-    warnings.warn(f"{error.path} is damaged: set aside in {place.name}, and made again", stacklevel=4)
+    warnings.warn(
+        f"{error.path} is damaged; it was set aside in {place.name} and will be made again", stacklevel=4
+    )
 
 
 def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads: int | None) -> dict:
-    """Do the work of a run, and write its result. Under the run's lock."""
+    """Do the work of a run and write its result. Needs the run's lock."""
     folder = runs.folder(run, outputs)
     files.make_folder(folder)
-    for left in folder.glob("*.tmp"):  # by a process that was killed
+    for left in folder.glob("*.tmp"):  # by a killed process
         left.unlink()
     with interruption.deferred() as signals:
         context = RunContext(run, outputs, device, report, signals)

@@ -1,7 +1,7 @@
-"""A network of a study to take away: a folder with its weights, in forms that run anywhere, and a card.
+"""Exports a network of a study: a folder with its weights, programs that run anywhere, and a model card.
 
-Everything in it follows from `config.json`, the card included. What is written is read back, and computes
-what the network of the study does, before the folder is there.
+Each file is read back and compared with the network before the folder appears. The card is made from
+`config.json` alone.
 """
 
 import importlib.metadata
@@ -30,27 +30,27 @@ from horticulture.user_code import is_code
 
 CONFIG = "config.json"
 FORMAT = "horticulture network, 1"
-TOLERANCE = 1e-4  # how far outputs of the forms may lie apart, of the largest logit
-COMPARED = 256  # test images on which they are compared
-APART = 0.5  # points of test error that the network may differ by from what was recorded elsewhere
+TOLERANCE = 1e-4  # for differences between outputs, as a fraction of the largest
+COMPARED = 256  # test images to compare outputs on
+APART = 0.5  # points of test error between the network and its record, which may be from other hardware
 
 
 def load(folder: str | Path, code: str | Path = "") -> Network:
-    """The network in an exported folder, in eval mode, on the CPU.
+    """Load the network from an exported folder, in eval mode, on the CPU. No code in the folder runs.
 
-    It takes (batch, channels, height, width) floats, normalised as `config.json` says, and gives logits.
-    code: the file with the code of a network of somebody's own, which then runs; nothing in the folder does.
-    Raises InputError if nothing was exported there, it was altered, or the network cannot be made here.
+    Input: (batch, channels, height, width) floats, normalised as `config.json` says; output: logits.
+    code: the file that defines a user's own network; that file runs. Raises InputError if the folder is not
+    an export, was altered, or the network cannot be built here.
     """
     config = _config(Path(folder))
     path = Path(folder) / WEIGHTS
     if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS]:
-        raise InputError(f"{path} is missing, or not what was exported: export it again")
+        raise InputError(f"{path} is missing or altered: export it again")
     description = config["architecture"]
     if is_code(name := description.get("table", {}).get("network")):
         if not code:
             raise InputError(
-                f"this network is made by {name}: give that file (code=...), which then runs, or take {PT2}"
+                f"{name} defines this network: pass that file as code=..., which runs it, or use {PT2}"
             )
         name = description["table"]["network"] = user_code.whole(f"{code}:{name.rpartition(':')[2]}")
         user_code.allow({user_code.digest(name)})
@@ -60,13 +60,13 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.exists():
-        raise InputError(f"no network was exported to {folder}: there is no {CONFIG}")
+        raise InputError(f"{folder} is not an exported network: it has no {CONFIG}")
     try:
         config = files.read_json(path) if files.is_sealed(path) else {}
     except files.CorruptFileError as error:
-        raise InputError(f"{path} is not what was exported: export it again") from error
+        raise InputError(f"{path} is altered: export it again") from error
     if config.get("format") != FORMAT:
-        raise InputError(f"{path} is no {CONFIG} of an exported network")
+        raise InputError(f"{path} is not the {CONFIG} of an exported network")
     return config
 
 
@@ -77,28 +77,31 @@ def _built(shape: Architecture, weights: bytes) -> Network:
 
 
 def default_folder(found: FoundNetwork) -> Path:
-    """Where a network goes if nobody says: in the folder of its study, by curve, run and round."""
+    """The default folder of an export, in the study's folder."""
     at = f"-round{found.row['round']}" if found.run.kind == "prune" else ""
     return found.study / "exports" / f"{found.row['curve']}-{found.run.key}{at}"
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise InputError where something is that is no exported network: it stays."""
+    """Raise InputError if the folder exists and is neither empty nor an exported network."""
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():
         try:
             _config(folder)
         except (InputError, NotADirectoryError) as error:
-            raise InputError(f"{folder} is there already, and no exported network: choose another") from error
+            raise InputError(
+                f"{folder} exists and is not an exported network: choose another folder"
+            ) from error
 
 
 def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[str, Any]:
-    """Write the network into a folder, which is whole or as it was before; returns what `config.json` holds.
+    """Write a network into a folder and return the content of `config.json`.
 
-    network_name: the whole network's, for the card. What cannot be written here is in the entry `left_out`,
-    with the reason. Raises InputError for a folder that is something else, a run that is damaged, or a
-    network that is not what was recorded.
+    The folder is complete or unchanged, whenever the process dies. An earlier export in it is replaced.
+    network_name: the name of the unpruned network, for the card. The entry `left_out` has the files that
+    could not be written, with the reasons. Raises InputError for any other folder, a damaged run, or a
+    network whose test error is not the recorded one.
     """
     check_replaceable(folder)
     run, outputs = found.run, found.study.parent
@@ -128,7 +131,7 @@ def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[st
 
 
 def _forms(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The content of each file that computes, and why others are left out."""
+    """The content of each file that holds the network, and why others are left out."""
     weights = checkpoints.separate(network.state_dict())
     contents, left_out = {WEIGHTS: safetensors.save(weights, metadata={"format": "pt"})}, {}
     try:
@@ -142,9 +145,9 @@ def _forms(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, byt
 
 @torch.inference_mode()
 def _proved(network: Network, images: Dataset, contents: dict[str, bytes]) -> dict[str, float]:
-    """By file, how far its outputs lie from the network's, of the largest logit, at several batch sizes.
+    """By file, the largest difference from the network's outputs, as a fraction of the largest output.
 
-    Raises InputError if that is beyond `TOLERANCE`.
+    Compared at several batch sizes. Raises InputError if a difference exceeds `TOLERANCE`.
     """
     read = {PT2: formats.from_pt2, ONNX: formats.from_onnx}
     functions: dict[str, Any] = {WEIGHTS: _built(network.architecture, contents[WEIGHTS])}
@@ -158,15 +161,17 @@ def _proved(network: Network, images: Dataset, contents: dict[str, bytes]) -> di
         pairs = zip(batches, expected, strict=True)
         apart[name] = max(float((function(batch) - logits).abs().max()) for batch, logits in pairs) / largest
         if not apart[name] <= TOLERANCE:
-            raise InputError(f"{name} computes something else than the network: {apart[name]:.1g} apart")
+            raise InputError(
+                f"outputs of {name} differ from the network's by {apart[name]:.1g} of the largest"
+            )
     return apart
 
 
-# --- what is known of it ---------------------------------------------------------------------------------
+# --- what config.json says ---------------------------------------------------------------------------------
 
 
 def _described(found: FoundNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
-    """What `config.json` says of a network, but for the files."""
+    """The content of `config.json`, except for what concerns the files."""
     run, row, shape = found.run, found.row, network.architecture
     mean, spread = (one.flatten().tolist() for one in images.mean_and_spread)
     described: dict[str, Any] = {
@@ -193,17 +198,17 @@ def _described(found: FoundNetwork, network: Network, images: Dataset, network_n
 
 
 def _number(value: Any) -> Any:
-    """As JSON has it, which has no NaN."""
+    """A number for JSON, which has no NaN."""
     return None if pd.isna(value) else float(value)
 
 
 def _measured(network: Network, images: Dataset, recorded: float | None) -> dict[str, Any]:
-    """The test error of this very network, in float32 here. Raises InputError if another was recorded."""
+    """The network's test error in float32. Raises InputError if the recorded one differs by too much."""
     answers = evaluation.evaluate(network, images, images.test)
     sources = images.test.sources
     if recorded is not None and abs(answers.error - recorded) > max(APART, 200 / len(images.test)):
         raise InputError(
-            f"the network's test error is {answers.error:.2f} %, and {recorded:.2f} % was recorded"
+            f"the network's test error is {answers.error:.2f} %, but {recorded:.2f} % was recorded"
         )
     wrong = answers.wrong.numpy()
     of = len(sources.unique())
@@ -212,7 +217,7 @@ def _measured(network: Network, images: Dataset, recorded: float | None) -> dict
 
 
 def _history(found: FoundNetwork) -> Iterator[str]:
-    """What was done to it, a step a line, the first first."""
+    """How the network was made, one line for each step, in order."""
     chain: list[Run] = []
     run: Run | None = found.run
     while run is not None:
@@ -224,23 +229,23 @@ def _history(found: FoundNetwork) -> Iterator[str]:
             case "prune":
                 yield f"pruned by {asked['criterion']} in {asked['rounds']} rounds: {said}"
             case "tune":
-                yield f"as it was after round {asked['round']}, with {asked['weights']} weights"
+                yield f"taken after round {asked['round']}, with {asked['weights']} weights"
                 if asked["epochs"]:
-                    yield f"trained on: {said}"
+                    yield f"trained further: {said}"
             case "compress":
                 yield f"weights shared ({asked['bits']} bits), trained, Huffman-coded and decoded: {said}"
             case "given":
-                yield f"weights from a file (digest {asked['file_digest']}), trained nobody knows how"
+                yield f"weights from a file (digest {asked['file_digest']}), whose training is unknown"
             case _:
                 yield f"trained from scratch: {said}"
     if found.run.start is None and not pd.isna(found.row["round"]):
-        yield f"its shape is what pruning by {found.row['criterion']} left after round {found.row['round']}"
+        yield f"its shape was found by pruning by {found.row['criterion']}, after round {found.row['round']}"
     if found.run.kind == "prune":
-        yield f"as it was after round {found.row['round']}"
+        yield f"taken after round {found.row['round']}"
 
 
 def _over_seeds(found: FoundNetwork) -> dict[str, float]:
-    """The recorded test error of every seed's network that stands for the same case of the same curve."""
+    """The recorded test error by seed, of the networks at the same place of the same curve."""
     for _, case in assign_cases(found.results).groupby(["curve", *CASE], dropna=False):
         if found.row.name in case.index:
             return {

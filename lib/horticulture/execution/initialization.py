@@ -1,4 +1,4 @@
-"""What a training run may begin with once a pruning run has said which channels, or which weights, remain."""
+"""The network that a training run starts from, given which channels or weights a pruning run left."""
 
 from pathlib import Path
 
@@ -10,20 +10,20 @@ from horticulture.networks import Network
 from horticulture.pruning import criteria, surgery, unstructured
 from horticulture.runs import Run
 
-OTHER = 1_000_003  # added to a seed for an initialisation that has nothing to do with the first
+OTHER = 1_000_003  # added to a seed to get an independent initialisation
 
 
 def starting_network(
     run: Run, outputs: Path, device: str = "auto"
 ) -> tuple[Network, unstructured.MaskCallback | None]:
-    """The network that a run of the kind `finetune` begins with, and the mask that it keeps, if any.
+    """The network that a run of the kind `finetune` starts from, and the mask that it keeps, if any.
 
-    device: where a round is replayed whose network was not kept.
+    device: where to replay a round whose network was not saved.
     """
     assert run.start
     assert run.start.start
     pruned, base, round_ = run.start, run.start.start, run.recipe["round"]
-    # Not the base's draws: under a mask those would be the very weights that its survivors grew from.
+    # Not the base's draws: under a mask those would be the initial weights of its surviving weights.
     fresh = torch.Generator().manual_seed(run.seed + OTHER)
     match run.recipe["weights"]:
         case "kept":
@@ -48,7 +48,7 @@ def starting_network(
 
 
 def _cut(whole: Network, run: Run, outputs: Path) -> Network:
-    """The channels that were left where the run begins, of another network as big as the one pruned."""
+    """Cut a network of the size of the whole one to the channels that are left where the run starts."""
     assert run.start
     removed = runs.removals(run.start, outputs)
     remaining = runs.remaining_channels(run.start, removed, run.recipe["round"])

@@ -1,4 +1,4 @@
-"""Stopping between two steps, so that the work can be saved first."""
+"""Stop between two steps, so that the work can be saved first."""
 
 import signal
 import threading
@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-DEFERRED = (signal.SIGINT, signal.SIGTERM)  # what a person, a kernel or the parent of a worker sends
+DEFERRED = (signal.SIGINT, signal.SIGTERM)  # sent by a user, a kernel or the parent of a worker
 ENDINGS = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 Handler = Callable[[int, FrameType | None], None]
 
 
 class Interruption:
-    """A signal to stop that waits until somebody calls `heed`."""
+    """A signal to stop that waits until `heed` is called."""
 
     def __init__(self) -> None:
-        self.pending = 0  # the number of the signal that came; 0: none did
+        self.pending = 0  # number of the signal received; 0: none
 
     def heed(self) -> None:
-        """Raise KeyboardInterrupt (or SystemExit, if the process is to end) if a signal came."""
+        """Raise KeyboardInterrupt (or SystemExit, if the process is to end) if a signal was received."""
         if self.pending:
             number, self.pending = self.pending, 0
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
@@ -27,10 +27,10 @@ class Interruption:
 
 @contextmanager
 def deferred() -> Iterator[Interruption]:
-    """Signals to stop wait until somebody heeds the first; a second Ctrl-C does not wait.
+    """Defer signals to stop until `heed` is called; a second Ctrl-C is not deferred.
 
-    A second SIGTERM does: a kernel that is shut down sends several to its children, a few milliseconds apart.
-    A signal that nobody heeded is raised at the end.
+    A second SIGTERM is: a kernel that shuts down sends several to its children, a few milliseconds apart.
+    A signal that was not heeded is raised at the end.
     """
     interruption = Interruption()
 
@@ -46,7 +46,7 @@ def deferred() -> Iterator[Interruption]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Have a signal that would end this process raise KeyboardInterrupt, as Ctrl-C does: all is saved."""
+    """Make signals that would end this process raise KeyboardInterrupt, like Ctrl-C, so work is saved."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -57,7 +57,7 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def _handled(numbers: tuple[signal.Signals, ...], handler: Handler) -> Iterator[None]:
-    """Signals that the process ignores stay ignored; outside of the main thread nothing changes."""
+    """Install a handler. Ignored signals stay ignored; outside the main thread nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         numbers = ()
     before = {number: was for number in numbers if (was := signal.getsignal(number)) != signal.SIG_IGN}

@@ -1,4 +1,4 @@
-"""What killed processes left behind, told by the process number in its name, and removed by the next one."""
+"""Remove what killed processes left behind, identified by the process number in its name."""
 
 import os
 import re
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import psutil
 
-FILE = re.compile(r".+\.([0-9]{1,7})\.tmp")  # what `files.write` has under way
-FOLDER = re.compile(r"horticulture\.([0-9]{1,7})\.\w{8}")  # what `temporary_folder` makes
+FILE = re.compile(r".+\.([0-9]{1,7})\.tmp")  # temporary files of `files.write`
+FOLDER = re.compile(r"horticulture\.([0-9]{1,7})\.\w{8}")  # folders made by `temporary_folder`
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Remove those of these files and folders that a process of this account made and that has ended.
+    """Remove those of these files and folders that were made by an ended process of this user.
 
-    Anything else, whatever it is called, is somebody's and stays.
+    Anything else is kept, whatever its name.
     """
     for path in paths:
         with suppress(OSError):  # another process is removing it as well
@@ -30,12 +30,12 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 @contextmanager
-def temporary_folder(place: str | Path = "") -> Iterator[Path]:
-    """A folder that nobody else can enter, for the time of a `with`; those of ended processes are removed.
+def temporary_folder(parent: str | Path = "") -> Iterator[Path]:
+    """A private folder for the duration of a `with`. Removes the folders of ended processes first.
 
-    place: where it is (empty: where temporary files are).
+    parent: the folder to make it in (empty: the system's for temporary files).
     """
-    place = place or tempfile.gettempdir()
-    remove(Path(place).glob("horticulture.*"))
-    with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.", dir=place) as folder:
+    parent = parent or tempfile.gettempdir()
+    remove(Path(parent).glob("horticulture.*"))
+    with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.", dir=parent) as folder:
         yield Path(folder)

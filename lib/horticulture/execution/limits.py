@@ -6,34 +6,34 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # one of them is there if there may be a GPU
+GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # at least one exists if there is a GPU
 
 
 def processors(root: Path = Path("/")) -> int:
-    """How many processors this process may use: by its affinity, and by the limit of its container.
+    """How many processors this process may use, by its affinity and its container's limit.
 
-    A limit of one and a half counts as two. root: where `proc` and `sys` are.
+    A limit of one and a half counts as two. root: the folder that contains `proc` and `sys`.
     """
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min([there, *(max(1, math.ceil(share)) for share in _limits(root))])
 
 
 def memory(root: Path = Path("/")) -> int:
-    """How many bytes of memory this process may have: those of the machine, or the limit of its container."""
+    """How many bytes of memory this process may use, by the machine and its container's limit."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for group in _groups(root):
-        with contextlib.suppress(OSError, ValueError):  # no limit that could be read
+        with contextlib.suppress(OSError, ValueError):  # no readable limit
             limits.append(int((group / "memory.max").read_text()))
     return min(limits)
 
 
 def may_have_gpu() -> bool:
-    """Whether this machine may have one that torch can use: the driver is looked for, without torch."""
+    """Whether this machine may have a GPU that torch can use. Looks for the driver, without torch."""
     return os.name == "nt" or any(map(os.path.exists, GPUS))
 
 
 def _limits(root: Path) -> Iterator[float]:
-    """The limits of the control groups (of either version) that this process is in, in processors."""
+    """The limits, in processors, of the control groups (v1 or v2) that this process is in."""
     for group in _groups(root):
         try:
             if (group / "cpu.max").exists():
@@ -42,14 +42,14 @@ def _limits(root: Path) -> Iterator[float]:
                 quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
             if quota != "max" and int(quota) > 0:  # "max" or -1: no limit
                 yield int(quota) / int(period)
-        except (OSError, ValueError, ZeroDivisionError):  # no limit that could be read
+        except (OSError, ValueError, ZeroDivisionError):  # no readable limit
             continue
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """The folders of this process's group and of those that it is in.
+    """The folders of this process's control group and of its parents.
 
-    Inside a container the path is often the one outside, and the group is the mounted folder itself.
+    Inside a container the path is often that of the host, and the group is the mounted folder itself.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Networks and data as they are wanted again: of a finished run, of any round of a pruning run."""
+"""Load data and networks: of a finished run, or of any round of a pruning run."""
 
 import hashlib
 import warnings
@@ -25,21 +25,21 @@ WEIGHTS_FILE = "weights.safetensors"
 
 @lru_cache(maxsize=2)
 def whole_dataset(name: str, device: str, image_size: int, made: Any = None) -> data.Dataset:
-    """The data set, read once a process until `whole_dataset.cache_clear()`. made: what makes it, now."""
+    """The data set, read once per process until `whole_dataset.cache_clear()`. made: its current function."""
     return data.load(name, image_size=image_size, device=device)
 
 
 def dataset(name: str, images: int = 0, device: str = "cpu", image_size: int = 0) -> data.Dataset:
-    """The data set, read once a process, with its first `images` training images (0: all).
+    """The data set, read once per process, with its first `images` training images (0: all).
 
-    image_size: pixels, height and width, to which its images are reduced (0: as they are).
+    image_size: height and width, in pixels, to which images are reduced (0: unchanged).
     """
     whole = whole_dataset(name, device, image_size, data.DATASETS.get(name))
     return replace(whole, train=whole.train.first(images))
 
 
 def images_of(run: Run, device: str) -> data.Dataset:
-    """A run's data on a device. Raises InputError if it is not what it was when the run was described."""
+    """A run's data on a device. Raises InputError if they changed since the run was described."""
     name, size, digest = run.data["name"], run.data.get("image_size", 0), run.data.get("digest")
     if digest not in (None, dataset(name, image_size=size).digest):
         raise InputError(f"the data set {name} has changed since {run} was described")
@@ -47,19 +47,19 @@ def images_of(run: Run, device: str) -> data.Dataset:
 
 
 def evaluate(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:
-    """Error in percent on one part of the data, validation or test, with the statistics of its norms."""
+    """Error in percent on one part of the data (validation or test), with the network's norm statistics."""
     dtype = evaluation.PRECISIONS[precision]
     return evaluation.evaluate(network, images, getattr(images, part), dtype).error
 
 
 def save(network: Network, folder: Path) -> None:
-    """Write the weights: they are whole or not there."""
+    """Write the weights. The file is complete or absent."""
     files.write(folder / WEIGHTS_FILE, safetensors.save(checkpoints.separate(network.state_dict())))
 
 
 def load(run: Run, outputs: Path) -> Network:
-    """The network that a finished run ended with, on the CPU. Raises InputError if it is not finished."""
-    runs.metrics(run, outputs)  # refuses what is not finished
+    """The final network of a run, on the CPU. Raises InputError if the run is not finished."""
+    runs.metrics(run, outputs)  # refuses an unfinished run
     shape = run.architecture
     if run.kind == "prune":
         shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
@@ -69,25 +69,25 @@ def load(run: Run, outputs: Path) -> Network:
 
 
 def network_at(run: Run, outputs: Path, round_: int, device: str = "auto") -> Network:
-    """The network of a finished pruning run after that round: the last from its weights, others replayed."""
+    """The network after a round of a finished pruning run: loaded for the last, otherwise replayed."""
     return load(run, outputs) if round_ == run.recipe["rounds"] else restore(run, outputs, round_, device)
 
 
 def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: bool = True) -> Network:
-    """The network of any round of a pruning run, on that device, replayed from the state kept before it.
+    """The network of any round of a pruning run, on that device, replayed from the last checkpoint before it.
 
-    What went is read from the record, and with as many threads as then the weights are the same to the last
-    bit on the same kind of machine with the same torch; that is checked, and elsewhere a warning says that
-    only the widths are. Its norms have the statistics with which it was evaluated; not `settled`, the running
-    averages of its training.
-    Raises InputError if there was no such round, nothing is kept to begin from, or another network came out.
+    The removals follow the record, and the number of threads is that of the run. On the same kind of machine
+    with the same torch the weights must be identical to the last bit; elsewhere a warning says that only the
+    widths are. Its norms have the statistics with which it was evaluated or, if not `settled`, the running
+    averages of its training. Raises InputError if there is no such round, no checkpoint to start from, or if
+    the replay gives a different network.
     """
     if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
         raise InputError(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
     kept = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
     if kept is None:
         where = runs.folder(run, outputs)
-        raise InputError(f"{run}: no state is kept before round {round}: delete {where} to make it again")
+        raise InputError(f"{run}: no checkpoint before round {round}: delete {where} to make the run again")
     _, state = kept
     place, removed = hardware.resolve_device(device), runs.removals(run, outputs)
     images, recorded = images_of(run, str(place)), runs.removed_by_round(removed)
@@ -105,25 +105,26 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
 
 
 def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, where: torch.device) -> None:
-    """Raise InputError if a replayed network is not the one that was recorded."""
+    """Raise InputError if a replayed network differs from the recorded one."""
     if network.architecture.id != row["architecture"]:
         raise InputError(
-            f"{run}: the replay of round {row['round']} has the widths {network.architecture.widths}"
+            f"{run}: the replay of round {row['round']} has other widths than recorded: "
+            f"{network.architecture.widths}"
         )
     if evaluation.weights_digest(network) == row["digest"]:
         return
     about = runs.finished(run, outputs)["about"]
     if hardware.same_bits(about, where):
-        raise InputError(f"{run}: the replay of round {row['round']} has other weights than were recorded")
+        raise InputError(f"{run}: the replay of round {row['round']} has other weights than recorded")
     warnings.warn(
-        f"{run} was made on {about['device']} with torch {about['versions']['torch']}: replayed here, round "
-        f"{row['round']} has the same widths, but not the same weights to the last bit",
+        f"{run} was made on {about['device']} with torch {about['versions']['torch']}; replayed here, round "
+        f"{row['round']} has the same widths, but its weights are not bit-identical",
         stacklevel=3,
     )
 
 
 def set_norm_statistics(network: Network, images: data.Dataset, recipe: Recipe) -> None:
-    """Give the norms the statistics with which networks of this recipe are evaluated."""
+    """Set the norm statistics with which networks of this recipe are evaluated."""
     if recipe.images_for_norms:
         evaluation.estimate_norms(network, images, recipe.images_for_norms, recipe.dtype)
 
@@ -131,7 +132,7 @@ def set_norm_statistics(network: Network, images: data.Dataset, recipe: Recipe) 
 def resume_pruner(
     run: Run, outputs: Path, images: data.Dataset, state: Checkpoint | None, **more: Any
 ) -> pruning.Pruner:
-    """A pruning run from its beginning, or from a saved state. more: for `pruning.Pruner`."""
+    """A pruner at the start of a run, or at a checkpoint. more: arguments of `pruning.Pruner`."""
     assert run.start is not None
     if state:
         network = networks.build(run.architecture.with_widths(tuple(state.numbers["widths"])))
@@ -146,16 +147,16 @@ def resume_pruner(
 
 
 def init_generator(shape: Architecture, seed: int) -> torch.Generator:
-    """What training from scratch takes its random numbers from.
+    """The random generator for training from scratch.
 
-    Every shape has draws of its own: with the seed alone a pruned shape would begin with the whole network's
-    initial weights, in every layer up to the first narrower one, and be half a lottery ticket.
+    Every shape has its own stream. With the seed alone, a pruned shape would start from the whole network's
+    initial weights in every layer up to the first narrower one, and be half a lottery ticket.
     """
     digest = hashlib.sha256(f"{shape.id} {seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
 
 
 def initial_network(run: Run, seed: int, generator: torch.Generator | None = None) -> Network:
-    """The network that training from scratch with that seed begins with."""
+    """The network from which training from scratch with that seed starts."""
     generator = generator or init_generator(run.architecture, seed)
     return networks.build(run.architecture, generator, run.recipe.get("selections"))

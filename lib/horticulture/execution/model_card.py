@@ -1,4 +1,4 @@
-"""The card of an exported network, as model hubs show it: from `config.json`, which has what was measured."""
+"""The model card of an exported network, made from `config.json`, so that all its numbers are measured."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from horticulture.analysis import statistics
 from horticulture.user_code import is_code
 
 CARD, WEIGHTS, PT2, ONNX = "README.md", "model.safetensors", "model.pt2", "model.onnx"
-SHOWN = 20  # class names that the card lists
+SHOWN = 20  # the card lists up to this many class names
 
 USES = {
     PT2: """With torch, where `pixels` is a tensor:
@@ -50,15 +50,15 @@ tags: [pruning, pytorch{onnx}]
 
 Seed {seed}, run `{run}` of the study `{study}`; exported by horticulture {horticulture} and torch {torch}.
 The data set is `{data}`: {train:,} images to train on, {validation:,} to validate on, {test:,} for the test
-error, by which nothing was decided.
+error, which was only reported.
 
 ## How to use it
 
-`pixels` are any number of images, (n, {channels}, {height}, {width}), from 0 to 255. A class is a place in
-the list `classes` of `config.json`.
+`pixels` holds n images as (n, {channels}, {height}, {width}), with values from 0 to 255, for any n. A class
+is an index into `classes` in `config.json`.
 
 {uses}
-With the library, from this folder, as a module to train or to prune further:
+With the library, as a module to train or prune further:
 
 ```python
 import horticulture
@@ -66,8 +66,8 @@ import horticulture
 network = horticulture.load("."{code})
 ```
 
-All forms were read back and compared with the network that was measured, in batches of several sizes. The
-largest difference between outputs, as a share of the largest output (above {tolerance:g} the export fails):
+Every file was read back and its outputs compared with those of the measured network, at several batch sizes.
+The largest differences, as fractions of the largest output (above {tolerance:g} the export fails):
 
 {equality}
 
@@ -78,7 +78,7 @@ largest difference between outputs, as a share of the largest output (above {tol
 
 
 def card(config: dict[str, Any]) -> str:
-    """The text of README.md. config: what `config.json` holds."""
+    """The text of README.md. config: the content of `config.json`."""
     channels, height, width = config["image"]
     own = config["architecture"].get("table", {}).get("network", "")
     uses = [text.format(**config["normalisation"]) for form, text in USES.items() if form in config["files"]]
@@ -119,11 +119,11 @@ def _numbers(config: dict[str, Any]) -> dict[str, str]:
 
 def _over_seeds(errors: dict[str, float]) -> str:
     if len(errors) < 2:
-        return "The study has no network of another seed to compare it with."
+        return "The study has no such network with another seed."
     each = ", ".join(f"{error:.2f} (seed {seed})" for seed, error in errors.items())
     mean, low, high, n = statistics.confidence_interval(list(errors.values()))
     sure = f", 95 % confidence interval {low:.2f} to {high:.2f}" if n >= statistics.FEWEST else ""
-    return f"Test error (%) with each seed, this one among them: {each}; mean {mean:.2f}{sure}."
+    return f"Test error (%) by seed, this network included: {each}; mean {mean:.2f}{sure}."
 
 
 def _sparse(config: dict[str, Any]) -> bool:
@@ -133,16 +133,18 @@ def _sparse(config: dict[str, Any]) -> bool:
 
 def _limits(config: dict[str, Any]) -> list[str]:
     limits = [
-        "Its error is known on the test images of this data set alone.",
-        "It takes images of the size above only, normalised as shown.",
-        f"The study's results have {config['networks']:,} rows: a network that is chosen among them by its "
-        "test error looks better than it is.",
-        "Its latency was not measured for this card; fewer multiply-accumulates are not always faster.",
+        "Its error is known only for the test images of this data set.",
+        "It takes only images of the size above, normalised as shown.",
+        f"The study's results have {config['networks']:,} rows. If you choose among them by test error, the "
+        "error of the chosen network is too low an estimate.",
+        "Its latency was not measured for this card; fewer multiply-accumulates can take as long.",
     ]
     if config["precision"] != "float32":
-        limits.append(f"The study evaluated it in {config['precision']}; as exported it computes in float32.")
+        limits.append(
+            f"The study evaluated it in {config['precision']}; the exported files compute in float32."
+        )
     if _sparse(config):
-        limits.append("Single weights were pruned: they are stored as zeros, which take as long as others.")
+        limits.append("Single weights were pruned: they are stored as zeros and save no time.")
     return limits
 
 

@@ -1,8 +1,8 @@
-"""Worker processes on this machine, kept from one piece of work to the next until this process ends.
+"""Worker processes on this machine, reused from one piece of work to the next until this process ends.
 
-They never outlive it, however it ends, and nobody waits for them then; one that dies takes no other with it.
-(`concurrent.futures` ends all workers when one dies, and waits for them at the end.) The messages that they
-send while they work come, by the pipe on which each gets its work, into one queue here.
+They never outlive it, however it ends, and it does not wait for them; if one dies, the others go on.
+(`concurrent.futures` ends all workers when one dies, and waits for them at exit.) Messages that they send
+while working arrive, through the pipe that brings each its work, in a single queue here.
 """
 
 import atexit
@@ -20,26 +20,26 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-GRACE = 10.0  # seconds to save the work in: one step of a large network on a busy machine
+GRACE = 10.0  # seconds allowed for saving: one step of a large network on a busy machine
 messages: queue.SimpleQueue[Any] = queue.SimpleQueue()  # what workers `send`, in order
 _to_parent: Connection | None = None  # in a worker
 
 
 def send(message: Any) -> None:
-    """In a worker: send a message to the process that gave it its work."""
+    """In a worker: send a message to the parent process."""
     assert _to_parent
     _to_parent.send((False, message))
 
 
 class _Workers:
-    """Processes that wait for work, each with a thread here that hands it one piece after another."""
+    """Processes that wait for work, each served by a thread here."""
 
     def __init__(self) -> None:
         self.processes: list[BaseProcess] = []
         self._tasks: queue.SimpleQueue = queue.SimpleQueue()
 
     def grow(self, count: int) -> None:
-        """Have at least so many processes; they get ready by themselves."""
+        """Start processes until there are at least `count`; they load in the background."""
         spawn = multiprocessing.get_context("spawn")  # a forked torch can hang
         while len(self.processes) < count:
             here, there = spawn.Pipe()
@@ -50,13 +50,13 @@ class _Workers:
             threading.Thread(target=self._hand_over, args=(here,), daemon=True).start()
 
     def submit(self, work: Callable, *arguments: Any) -> Future:
-        """Have `work(*arguments)` done by the next process that is free."""
+        """Run `work(*arguments)` in the next free process."""
         future: Future = Future()
         self._tasks.put((future, work, arguments))
         return future
 
     def stop(self) -> None:
-        """End the processes: they have `GRACE` seconds, all together, to save what they are at."""
+        """End the processes, which together have `GRACE` seconds to save their work."""
         for process in self.processes:
             process.terminate()
             self._tasks.put(None)
@@ -77,7 +77,7 @@ class _Workers:
                     messages.put(message)
                     ended, message = pipe.recv()
             except (EOFError, OSError):
-                died = "a worker process died, perhaps for want of memory: run again to go on"
+                died = "a worker process died, perhaps out of memory: run again to resume"
                 future.set_exception(RuntimeError(died))
                 return
             if message is None:
@@ -90,10 +90,10 @@ _workers = _Workers()
 
 
 def start(allowed: int, count: int) -> Callable[..., Future]:
-    """Have at least `count` worker processes; returns what submits work to them.
+    """Start at least `count` worker processes and return a function that submits work to them.
 
-    They get ready while this process goes on. Those of an earlier call are used again, unless one of them
-    died or there are more than `allowed`.
+    They load while this process goes on. Processes of an earlier call are reused, unless one of them died or
+    there are more than `allowed`.
     """
     processes = _workers.processes
     if len(processes) > allowed or not all(process.is_alive() for process in processes):
@@ -104,21 +104,21 @@ def start(allowed: int, count: int) -> Callable[..., Future]:
 
 @atexit.register
 def stop() -> None:
-    """End the worker processes, if there are any. `start` begins anew."""
+    """End the worker processes, if there are any. `start` starts new ones."""
     global _workers
     _workers.stop()
     _workers = _Workers()
 
 
 def _serve(pipe: Connection) -> None:
-    """What a worker does: get ready, then one piece of work after another."""
+    """The main loop of a worker process."""
     global _to_parent
     _to_parent = pipe
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us, or wants us again
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends us or reuses us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
-    import horticulture.execution.executor  # noqa: F401  the seconds that nobody shall wait for
+    import horticulture.execution.executor  # noqa: F401  takes seconds, so load it before work comes
 
     torch.set_num_threads(1)
     while True:
@@ -138,11 +138,11 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent
     wait([parent.sentinel])
-    os._exit(1)  # it was killed, perhaps: nobody waits for this
+    os._exit(1)  # the parent may have been killed: nobody waits for us
 
 
 def _portable(error: Exception) -> Exception:
-    """An error as it can be sent to another process, with where it was raised."""
+    """Make an error picklable, with a note of where it was raised."""
     error.add_note(f"in a worker process:\n{''.join(traceback.format_exception(error))}")
     try:
         pickle.loads(pickle.dumps(error))

@@ -1,4 +1,4 @@
-"""Weights that somebody brings, trained elsewhere: read without running any code, and put into a network."""
+"""Load weights that were trained elsewhere into a network, without running any code."""
 
 import hashlib
 from pathlib import Path
@@ -13,32 +13,32 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.networks import Network
 
-INSIDE = ("state_dict", "model_state_dict", "model")  # where training scripts put the weights among others
-COUNT = "num_batches_tracked"  # of norms; older files have none, and nothing depends on it
+INSIDE = ("state_dict", "model_state_dict", "model")  # keys under which training scripts store the weights
+COUNT = "num_batches_tracked"  # of norms; older files lack it, and nothing depends on it
 
 
 def digest(file: str) -> str:
-    """Of the content of a file of weights. Raises InputError if there is none."""
+    """A digest of a weights file. Raises InputError if there is no such file."""
     try:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
     except OSError as error:
-        raise InputError(f"no file of weights {file}") from error
+        raise InputError(f"no weights file {file}") from error
 
 
 def network(shape: Architecture, file: str) -> Network:
-    """A network of that architecture with the weights of a file, safetensors or a state dict of torch's.
+    """Build a network of that architecture with weights from a safetensors file or a torch state dict.
 
-    Raises InputError for a file that cannot be read, or whose weights are not those of such a network.
+    Raises InputError for a file that cannot be read, or whose weights do not fit the network.
     """
     built, name = networks.build(shape), Path(file).name
     own = {key.removeprefix(_before(built)): tensor for key, tensor in built.state_dict().items()}
     given = _read(file)
     given |= {key: own[key] for key in own.keys() - given.keys() if key.endswith(COUNT)}
     problems = [
-        *(f"it has no {key}" for key in own if key not in given),
-        *(f"it has {key}, which the network has not" for key in given if key not in own),
+        *(f"{key} is missing" for key in own if key not in given),
+        *(f"the network has no {key}" for key in given if key not in own),
         *(
-            f"{key} is {tuple(given[key].shape)} and not {tuple(own[key].shape)}"
+            f"{key} has shape {tuple(given[key].shape)}, not {tuple(own[key].shape)}"
             for key in own.keys() & given.keys()
             if given[key].shape != own[key].shape
         ),
@@ -52,7 +52,7 @@ def network(shape: Architecture, file: str) -> Network:
 
 
 def _before(built: Network) -> str:
-    """What stands before the names of somebody's own module in the network that holds it."""
+    """The prefix of a user's own module in the names of the network that wraps it."""
     return "module." if built.architecture.table is not None else ""
 
 
@@ -64,15 +64,15 @@ def _read(file: str) -> dict[str, Tensor]:
             else torch.load(file, map_location="cpu", weights_only=True)
         )
     except FileNotFoundError as error:
-        raise InputError(f"no file of weights {file}") from error
-    except Exception as error:  # of torch there are many kinds
+        raise InputError(f"no weights file {file}") from error
+    except Exception as error:  # torch raises many kinds
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file} cannot be read as weights alone: {said}") from error
+        raise InputError(f"{file} cannot be read as plain weights: {said}") from error
     for name in INSIDE:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
     if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
-        raise InputError(f"{file} holds no state dict: tensors by name")
+        raise InputError(f"{file} contains no state dict (tensors by name)")
     if found and all(key.startswith("module.") for key in found):  # of DataParallel
         found = {key.removeprefix("module."): tensor for key, tensor in found.items()}
     return dict(found)

@@ -1,4 +1,4 @@
-"""What criteria think of the channels of a pruning run's networks, side by side."""
+"""Compare the saliencies that several criteria give the channels of a pruning run's networks."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -18,7 +18,7 @@ from horticulture.training import evaluation, hardware
 
 
 def kept_rounds(run: Run, outputs: Path) -> list[int]:
-    """The rounds of a finished pruning run whose networks are read and not replayed."""
+    """The rounds of a finished pruning run that have a checkpoint, and need no replay."""
     return checkpoints.RoundCheckpoints(folder(run, outputs) / "rounds").rounds()
 
 
@@ -30,11 +30,11 @@ def by_round(
     batches: int = 4,
     device: str = "auto",
 ) -> pd.DataFrame:
-    """Saliencies of every channel that was left after some rounds, by several criteria.
+    """Saliencies of every channel left after the given rounds, by several criteria.
 
-    names: criteria that score channels without a penalty in training. batches: of training images, the same
+    names: criteria that score channels and need no penalty in training. batches: of training images, the same
     for every network and criterion; nothing is trained. Columns: round, criterion, group (its number), and
-    saliency. A round that is not in `kept_rounds` is replayed from the one before.
+    saliency. A round not in `kept_rounds` is replayed from an earlier one.
     """
     where, rounds = hardware.resolve_device(device), list(rounds)
     images = loading.images_of(run, str(where))
@@ -54,7 +54,7 @@ def by_round(
 
 
 def scoring(names: Iterable[str]) -> list[str]:
-    """Those of some criteria that score channels of any network, whatever it was trained with."""
+    """The criteria among `names` that can score channels of any network, however it was trained."""
     found = {name: criteria.CRITERIA[name] for name in names}
     return [name for name, one in found.items() if one.granularity == "channel" and one.penalty == "none"]
 

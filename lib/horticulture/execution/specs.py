@@ -1,4 +1,4 @@
-"""Descriptions of runs: what fixes each, as plain data. No torch here, for a study is refused without it."""
+"""Descriptions of runs as plain data. No torch here, so that a study can be refused without it."""
 
 import sys
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from horticulture.runs import Run, code
 from horticulture.training import BUILT_IN_SCHEDULES, SCHEDULES, Recipe, TrainingRecipe
 
 WEIGHTS = (
-    "kept",  # those that the pruning left: fine-tuning
-    "rewound",  # those that the surviving channels had before any training
+    "kept",  # the weights that pruning left: fine-tuning
+    "rewound",  # the surviving channels' weights before any training
     "sliced",  # the surviving channels of another initialisation of the whole network
-    "random",  # trained ones, of channels drawn at random, as many in each group
-    "fresh",  # none: initialised for its own widths, or under its own mask
+    "random",  # trained weights of randomly drawn channels, as many in each group
+    "fresh",  # newly initialised for its own widths, or under its own mask
 )
 
 
 def source(name: str, images: int = 0, image_size: int = 0, digest: str | None = None) -> dict:
-    """What a run's description says of its data: where it is, what it is, and how much of it is used.
+    """The data part of a run's description: the data set, its content, and how much of it is used.
 
-    digest: of the whole data set, if it is known; otherwise the data are read for it. Data of somebody's own
-    are kept, for other processes do without its code.
+    digest: of the whole data set, if known; otherwise the data are read to compute it. A user's own data set
+    is saved, because other processes do not have its code.
     """
     if digest is None:
         from horticulture.execution.loading import dataset
@@ -45,8 +45,8 @@ def train(
 ) -> Run:
     """The description of training from scratch. source: from `source`.
 
-    selections: which channels of its trunk each group selects, where groups do (see `networks.build`). Those
-    that it would select anyway are not described.
+    selections: the trunk channels that each group selects, if groups do (see `networks.build`). The default
+    selection is not described.
     """
     if recipe.epochs < 1:
         raise InputError(f"epochs must be positive, not {recipe.epochs}")
@@ -60,9 +60,9 @@ def train(
 
 
 def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, seed: int) -> Run:
-    """The description of a network whose weights are in a file, instead of its training.
+    """The description of a network whose weights come from a file instead of training.
 
-    recipe: how it is measured; its epochs are 0. Raises InputError if there is no such file.
+    recipe: how it is evaluated; its epochs are 0. Raises InputError if there is no such file.
     """
     from horticulture.execution.pretrained import digest
 
@@ -73,14 +73,16 @@ def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, 
 
 def _code(recipe: TrainingRecipe) -> dict:
     schedule = code.extra(recipe.schedule, SCHEDULES, BUILT_IN_SCHEDULES)
-    penalties = sys.modules.get("horticulture.training.penalties")  # if it is not loaded, all are built in
+    penalties = sys.modules.get(
+        "horticulture.training.penalties"
+    )  # if not loaded, all penalties are built in
     penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}
     digits = "".join(part["code"] for part in (schedule, penalty) if part)
     return {"code": digits} if digits else {}
 
 
 def prune(start: Run, recipe: PruningRecipe) -> Run:
-    """The description of pruning what another run trained. Raises InputError if it cannot be done."""
+    """The description of pruning the network of another run. Raises InputError if that is impossible."""
     check_feasible(recipe, start.architecture)
     needed = criteria.CRITERIA[recipe.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
@@ -92,34 +94,34 @@ def prune(start: Run, recipe: PruningRecipe) -> Run:
 def finetune(
     pruned: Run, round_: int, shape: Architecture, recipe: TrainingRecipe, weights: str = "kept"
 ) -> Run:
-    """The description of training on after a round of a pruning run, which left the architecture `shape`.
+    """The description of training after a round of a pruning run, which left the architecture `shape`.
 
-    weights: what it begins with, a name in `WEIGHTS`.
+    weights: which weights to start from, a name in `WEIGHTS`.
     """
-    check_choice(weights, WEIGHTS, "weights to begin with")
+    check_choice(weights, WEIGHTS, "initial weights")
     described = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
     return Run("tune", shape, described, pruned.data, pruned.seed, pruned)
 
 
 def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5) -> Run:
-    """The description of compressing a sparse network: weights shared, trained and Huffman-coded."""
+    """The description of compressing a sparse network by shared, trained and Huffman-coded weights."""
     if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
-        raise InputError(f"bits must be 1 to 16, not {bits!r} and {index_bits!r}")
+        raise InputError(f"bits and index_bits must be 1 to 16, not {bits!r} and {index_bits!r}")
     described = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
     return Run("compress", tuned.architecture, described, tuned.data, tuned.seed, tuned)
 
 
 @dataclass(frozen=True)
 class OracleConfig(Recipe):
-    """How criteria are compared with the truth: the rise of the validation loss without a channel."""
+    """How criteria are compared with the truth: the rise in validation loss when a channel is left out."""
 
     criteria: tuple[str, ...]
-    channels: int = 64  # sampled, from all groups alike
-    steps: int = 8  # of training, over which criteria that need gradients collect them
+    channels: int = 64  # sampled from all groups alike
+    steps: int = 8  # training steps over which criteria accumulate gradients
     batch_size: int = 128
     images: int = 0  # validation images on which the loss is measured (0: all)
     precision: str = "float32"
-    norms: str = "estimated"  # as in a `training.TrainingRecipe`
+    norms: str = "estimated"  # as in `training.TrainingRecipe`
     norm_images: int = 512
 
     def __post_init__(self) -> None:
@@ -131,7 +133,7 @@ class OracleConfig(Recipe):
 
 
 def compare_criteria(base: Run, config: OracleConfig) -> Run:
-    """The description of comparing criteria with the truth, on what another run trained."""
+    """The description of comparing criteria with the truth, on the network of another run."""
     described = {**config.to_json(), "criteria": list(config.criteria)}
     codes = {name: code.extra(name, criteria.CRITERIA, criteria.BUILT_IN) for name in config.criteria}
     if added := {name: extra["code"] for name, extra in codes.items() if extra}:

@@ -30,14 +30,14 @@ from horticulture.runs import Run
 from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = 16  # states of a pruning run, about, that are kept: rounds between two of them can be replayed
+KEPT = 16  # about as many checkpoints of a pruning run are kept; rounds between them can be replayed
 
-Report = Callable[[float, str], None]  # the fraction that is done, and what is known now
+Report = Callable[[float, str], None]  # the fraction done, and a status text
 
 
 @dataclass
 class RunContext:
-    """What executing a run needs: its folder, its data, its clock, and its checkpoints."""
+    """Everything that executing a run needs: its folder, data, clock and checkpoints."""
 
     run: Run
     outputs: Path
@@ -54,31 +54,31 @@ class RunContext:
 
     @property
     def threads(self) -> int | None:
-        """With which the run was begun, if it was: with others the last bits would be others."""
+        """The number of threads the run was started with, if it was: any other would change the last bits."""
         return self._state.numbers["threads"] if self._state else None
 
     def resume(self) -> Checkpoint | None:
-        """The last checkpoint, if the run was begun before; once."""
+        """The last checkpoint, if the run was started before. Later calls return None."""
         state, self._state = self._state, None
         return state
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
-        """Save a checkpoint now and then, and at once if somebody asks to stop."""
+        """Save a checkpoint when one is due, and at once if asked to stop."""
 
         def state_now() -> Checkpoint:
-            self.rows.sync()  # first: a checkpoint says how many rows there are
+            self.rows.sync()  # first, because a checkpoint relies on the rows before it
             return self.stamp(state())
 
         self.keeper.maybe_save(state_now, now=self.interruption.pending != 0)
         self.interruption.heed()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
-        """Add the time that the work took, and the threads."""
+        """Add the elapsed time and the number of threads."""
         about = {"seconds": self.elapsed(), "threads": torch.get_num_threads()}
         return Checkpoint(state.tensors, {**state.numbers, **about})
 
     def elapsed(self) -> float:
-        """Seconds of work on this run, those of earlier processes included."""
+        """Seconds of work on this run, including earlier processes."""
         return round(self.before + time.perf_counter() - self._began, 2)
 
     @property
@@ -89,7 +89,7 @@ class RunContext:
 
     @property
     def dataset(self) -> data.Dataset:
-        """The run's data on its device. Raises InputError if it is not what it was when it was described."""
+        """The run's data on its device. Raises InputError if they changed since the run was described."""
         return loading.images_of(self.run, str(self.device))
 
     @property
@@ -113,7 +113,7 @@ def _train(context: RunContext) -> dict:
 
 
 def _given(context: RunContext) -> dict:
-    """Measure a network whose weights somebody brought; what its training took is not known."""
+    """Evaluate a network with given weights; the cost of their training is unknown."""
     run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     file = run.recipe["file"]
     if pretrained.digest(file) != run.recipe["file_digest"]:
@@ -127,7 +127,7 @@ def _given(context: RunContext) -> dict:
 
 
 def _finetune(context: RunContext) -> dict:
-    """Train on from a round of a pruning run, with one or another kind of weights."""
+    """Train the network of a pruning round, starting from the weights that the recipe names."""
     run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     network, mask = starting_network(run, context.outputs, str(context.device))
     if recipe.epochs:
@@ -143,7 +143,7 @@ def _finetune(context: RunContext) -> dict:
 
 
 def _compress(context: RunContext) -> dict:
-    """Deep Compression's second and third stage: weights are shared, trained further, and Huffman-coded."""
+    """Deep Compression's stages two and three: share weights, train them further, Huffman-code them."""
     run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     network = loading.load(context.start, context.outputs)
     masks = unstructured.current_masks(network)
@@ -154,7 +154,7 @@ def _compress(context: RunContext) -> dict:
     packed = compression.encode(network, sharing.shared, run.recipe["index_bits"])
     files.write(context.folder / "network.hortpack", packed)
     decoded = networks.build(run.architecture).to_device(context.device)
-    compression.decode(packed, decoded)  # what is evaluated is what was written
+    compression.decode(packed, decoded)  # evaluate exactly what was written
     metrics["train_macs"] += runs.metrics(context.start, context.outputs)["train_macs"]
     metrics |= {"bytes": len(packed), "stages": compression.sizes(packed)}
     metrics["params"] = unstructured.count_nonzero(masks, network)
@@ -162,7 +162,7 @@ def _compress(context: RunContext) -> dict:
 
 
 def _fit(context: RunContext, network: Network, generator: torch.Generator, callback: StepCallback) -> dict:
-    """Train by the run's recipe under a callback, an epoch's row at a time; returns what it cost."""
+    """Train by the run's recipe with a callback, recording a row per epoch. Return the cost."""
     run, recipe, state = context.run, TrainingRecipe.from_json(context.run.recipe), context.resume()
     error = ""
 
@@ -188,7 +188,7 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
 
 
 def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) -> dict:
-    """Save the network as it is evaluated, and which images it got wrong; returns its errors in percent."""
+    """Save the network as evaluated, and which images it got wrong. Return its errors in percent."""
     loading.save(network, context.folder)
     images = context.dataset
     val, test = (
@@ -199,7 +199,7 @@ def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) ->
 
 
 def _prune(context: RunContext) -> dict:
-    """Prune round after round; what is left is evaluated."""
+    """Prune round by round, then evaluate what is left."""
     recipe = PruningRecipe.from_json(context.run.recipe)
     pruner = loading.resume_pruner(context.run, context.outputs, context.dataset, context.resume())
     _record_rounds(context, pruner)
@@ -212,7 +212,7 @@ def _prune(context: RunContext) -> dict:
 
 
 def _record_rounds(context: RunContext, pruner: Pruner) -> None:
-    """All rounds that are left: a row for every removal, and now and then a state that is kept."""
+    """Do the remaining rounds, recording a row for every removal and some permanent checkpoints."""
     recipe = pruner.recipe
     kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
     rows = context.rows.truncate_to_round(pruner.round)
@@ -245,7 +245,7 @@ def _record_rounds(context: RunContext, pruner: Pruner) -> None:
 
 
 def _rows(round_: PruningRound) -> list[dict]:
-    """A row for each channel that was removed; one, without a channel, for a round that removed none."""
+    """A row per removed channel, or one row without a channel for a round that removed none."""
     shape = round_.architecture
     common = {**round_._asdict(), "macs": shape.macs, "architecture": shape.id}
     gone = round_.gone or ((-1, -1, None),)
@@ -253,7 +253,7 @@ def _rows(round_: PruningRound) -> list[dict]:
 
 
 def _compare_criteria(context: RunContext) -> dict:
-    """The true rise of the loss without each of some channels, beside every criterion's score of it."""
+    """Measure the true rise in loss without each sampled channel, next to every criterion's score."""
     run, config, state = context.run, OracleConfig.from_json(context.run.recipe), context.resume()
     network = loading.load(context.start, context.outputs).to_device(context.device)
     scores = oracle.score_channels(
@@ -262,7 +262,7 @@ def _compare_criteria(context: RunContext) -> dict:
     channels = oracle.sample_channels(network, config.channels, run.seed)
     done = state.numbers["channels"] if state else 0
     context.rows.truncate(done)
-    context.report(done / len(channels), f"{len(channels)} channels are left out, one at a time")
+    context.report(done / len(channels), f"leaving out {len(channels)} channels, one at a time")
     increases = oracle.loss_increases(
         network,
         context.dataset,

@@ -1,7 +1,7 @@
-"""Networks built from architectures: `build(architecture)` gives a freshly initialised `nn.Module`.
+"""Networks built from architectures: `build(architecture)` returns a freshly initialised `nn.Module`.
 
 Every network has `groups`, in the order of `architecture.widths`; `surgery` cuts channels out of them
-and `saliency` listens to them. A new family is one module here and one line in `BUILDERS`.
+and `saliency` scores them. A new family is one module here and one line in `BUILDERS`.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,11 +33,11 @@ BUILDERS: dict[str, Callable[[Architecture], Network]] = {
 def named(
     name: str, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
 ) -> Architecture:
-    """The architecture of any network by its name: the field's, `torchvision:NAME` or `FILE.py:FUNCTION`.
+    """The architecture of a named network: ours, `torchvision:NAME` or `FILE.py:FUNCTION`.
 
-    The function takes (image, classes) and gives an nn.Module; its code runs. image: (channels, height,
-    width). residual_sets: as for `describe`, where a network is not of our families. Raises InputError for a
-    network that there is not, that does not take such images, or of which no channels can go.
+    The function takes (image, classes) and returns an nn.Module; its code runs. image: (channels, height,
+    width). residual_sets: as for `describe`, for networks not of our families. Raises InputError for a
+    network that is unknown, does not accept such images, or has no removable channels.
     """
     if not is_own(name):
         return named_here(name, image=image, classes=classes)
@@ -49,12 +49,12 @@ def build(
     generator: torch.Generator | None = None,
     selections: Sequence[Sequence[int]] | None = None,
 ) -> Network:
-    """A network of that shape, initialised for its own widths (never sliced from a wider one).
+    """Build a network of that architecture, initialised for its own widths (never sliced from a wider one).
 
     Input: (batch, channels, height, width) floats; output: (batch, classes) logits. On the CPU.
-    selections: what each group selects from its trunk, as `selections` reads it off another network of the
-    same trunk; the entries of groups that one layer makes do not matter. Without them a selection is spread
-    evenly over its trunk. Raises InputError for selections that do not fit the architecture.
+    selections: the channels that each group selects from its trunk, as returned by `selections` for another
+    network with the same trunk; entries of groups made by a layer are ignored. By default a selection is
+    spread evenly over its trunk. Raises InputError for selections that do not fit the architecture.
     """
     if architecture.table is not None:
         return own.build(architecture, generator)
@@ -66,15 +66,13 @@ def build(
 
 
 def selections(network: Network) -> list[list[int]]:
-    """For every group the places in the trunk that it selects, rising; empty where one layer makes it."""
+    """The trunk channels that each group selects, in increasing order; empty if a layer makes the group."""
     return [[] if group.selection is None else group.selection.index.tolist() for group in network.groups]
 
 
 def _select(network: Network, wanted: Sequence[Sequence[int]]) -> None:
     if len(wanted) != len(network.groups):
-        raise InputError(
-            f"selections are given for {len(wanted)} groups, and there are {len(network.groups)}"
-        )
+        raise InputError(f"selections for {len(wanted)} groups, but the network has {len(network.groups)}")
     limits = network.architecture.selects
     for group, places, there in zip(network.groups, wanted, limits, strict=True):
         if group.selection is None or there is None:
@@ -82,5 +80,5 @@ def _select(network: Network, wanted: Sequence[Sequence[int]]) -> None:
         index = [int(place) for place in places]
         if index != sorted(set(index)) or len(index) != group.width or not set(index) <= set(range(there)):
             ask = f"{group.width} of 0 to {there - 1}, in increasing order"
-            raise InputError(f"group {group.name} selects {ask}: not {index}")
+            raise InputError(f"group {group.name} must select {ask}, not {index}")
         group.selection.index.copy_(torch.tensor(index, dtype=torch.long))

@@ -9,7 +9,7 @@ from horticulture.networks.layers import Convolution, Network, SelectNormReLU, g
 
 
 class Dense(nn.Module):
-    """select - norm - relu - 3 x 3, whose maps join those that came in."""
+    """select - norm - relu - 3 x 3, whose maps are concatenated to the input."""
 
     def __init__(self, inputs: int, selected: int, growth: int) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Dense(nn.Module):
 
 
 class Transition(nn.Module):
-    """select - norm - relu - 1 x 1 - mean of every four pixels, as many maps as came in."""
+    """select - norm - relu - 1 x 1 to as many maps as the input has - 2 x 2 mean."""
 
     def __init__(self, inputs: int, selected: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class DenseNet(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         stem, growth = architecture.trunk
-        per_stage = len(architecture.widths) // 3  # layers, and the selection at the end
+        per_stage = len(architecture.widths) // 3  # layers, and the selection that ends the stage
         available = [most or 0 for most in architecture.max_widths]  # in front of every selection
         self.stem = Convolution(architecture.image[0], stem, 3)
         chain: list[Dense | Transition] = []

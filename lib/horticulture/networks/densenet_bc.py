@@ -9,7 +9,7 @@ from horticulture.networks.layers import Convolution, Group, Network, global_ave
 
 
 class Dense(nn.Module):
-    """norm - relu - 1 x 1 - norm - relu - 3 x 3, whose maps join those that came in.
+    """norm - relu - 1 x 1 - norm - relu - 3 x 3, whose maps are concatenated to the input.
 
     The `middle` channels between the convolutions are the group.
     """
@@ -30,7 +30,7 @@ class Dense(nn.Module):
 
 
 class Transition(nn.Module):
-    """norm - relu - 1 x 1 to half as many maps - mean of every four pixels."""
+    """norm - relu - 1 x 1 to half as many maps - 2 x 2 mean."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""From any module to a network that can be pruned: its groups are found by watching it, and tried."""
+"""Turn any module into a network that can be pruned: find its groups by tracing, then test them."""
 
 import copy
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ SUMS = "a residual set: sums of several layers' channels"
 
 
 class Origin(NamedTuple):
-    """Where a module comes from, and what it is for.
+    """Where a module comes from, and its images and classes.
 
-    channels: to which grey images are repeated (0: the module takes them as they are). residual_sets,
+    channels: how many channels grey images are repeated to (0: they are left alone). residual_sets,
     network, digest: as in `architecture.Table`.
     """
 
@@ -35,7 +35,7 @@ class Origin(NamedTuple):
 
     @property
     def images(self) -> Tensor:
-        """A few images as the module takes them: always the same noise."""
+        """A few images of fixed noise, in the shape that the module takes."""
         shape = trial.BATCH, self.channels or self.image[0], *self.image[1:]
         return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
@@ -43,18 +43,17 @@ class Origin(NamedTuple):
 def describe(
     module: nn.Module, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
 ) -> TracedNetwork:
-    """A module as a network that can be pruned: its groups found by watching it, each tried on a copy.
+    """Wrap a module as a network that can be pruned. Its groups are found by tracing and tested on a copy.
 
-    image: (channels, height, width). residual_sets: whether channels that several layers make and that are
-    summed up are groups too; else only those made by one layer are, with what follows it: norms, depthwise
-    convolutions, gates. Raises InputError for a module that gives anything but (batch, classes), or that has
-    no group.
+    image: (channels, height, width). residual_sets: whether sums of several layers' channels are groups too;
+    otherwise a group is made by one layer and the norms, depthwise convolutions and gates that follow it.
+    Raises InputError if the module's output is not (batch, classes), or if it has no group.
     """
     return found_in(module, Origin(image, classes, residual_sets=residual_sets))
 
 
 def found_in(module: nn.Module, origin: Origin) -> TracedNetwork:
-    """`describe`, for a module that comes from somewhere."""
+    """`describe`, for a module whose origin is known."""
     _check_answer(module, origin)
     watched = watch(module, origin.images)
     pinned = dict(watched.pinned)
@@ -69,7 +68,7 @@ def found_in(module: nn.Module, origin: Origin) -> TracedNetwork:
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
-        raise InputError(f"no channels can go by themselves ({why})")
+        raise InputError(f"no group of channels can be removed ({why})")
     network = assemble(module, watched._replace(found=usable), origin)
     network.pinned = pinned
     return network
@@ -77,23 +76,24 @@ def found_in(module: nn.Module, origin: Origin) -> TracedNetwork:
 
 @torch.no_grad()
 def _check_answer(module: nn.Module, origin: Origin) -> None:
-    """Raise InputError if a copy gives anything but a number for every class, as in training as otherwise."""
+    """Raise InputError unless a copy outputs a number per class, in training and in evaluation mode."""
     images = origin.images
-    for training, when in ((False, ""), (True, "in training ")):
+    for training, when in ((False, ""), (True, "in training mode ")):
         try:
             with torch.random.fork_rng(devices=[]):
                 answer = copy.deepcopy(module).train(training)(images)
-        except Exception as error:  # somebody's code
-            raise InputError(
-                f"{when}it does not take images of {tuple(images.shape[1:])}: {trial.first_line(error)}"
-            ) from error
+        except Exception as error:  # users' code may raise anything
+            shape, said = tuple(images.shape[1:]), trial.first_line(error)
+            raise InputError(f"{when}it does not accept images of shape {shape}: {said}") from error
         if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
             gives = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            raise InputError(f"{when}it gives {gives} for {len(images)} images and {origin.classes} classes")
+            raise InputError(
+                f"{when}it returns {gives} for {len(images)} images and {origin.classes} classes"
+            )
 
 
 def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwork:
-    """The network with the groups that were watched, and its architecture."""
+    """Build the network with the traced groups, and its architecture."""
     found = watched.found
     axes: dict[Axis, LiveAxis] = {}
     modules = dict(module.named_modules())
@@ -123,7 +123,7 @@ def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwo
 
 
 def _rows(module: nn.Module, found: list[Found], positions: dict[str, int]) -> Iterator[TableRow]:
-    """Every module with trainable parameters of its own, in order; another row for a second weight in it."""
+    """A row per module with trainable parameters of its own, in order, and another per additional weight."""
     groups: dict[Axis, list[tuple[int, Tensor]]] = {}
     for number, one in enumerate(found):
         for axis, indices in one.places.items():

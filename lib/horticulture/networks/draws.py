@@ -1,4 +1,4 @@
-"""What a module draws itself, such as dropout: from a stream of its own, not from the process's."""
+"""Random numbers that a module draws itself, such as dropout's, come from streams of its own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 class ModuleDraws:
-    """torch's global streams as one module sees them: they go on where that module left them.
+    """torch's global random streams as one module sees them: they continue where that module left them.
 
-    Each network has its own, so what it draws depends on nothing else in the process, and can be kept.
+    Each network has its own, so its draws depend on nothing else in the process and their state can be saved.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -18,24 +18,24 @@ class ModuleDraws:
         self._states: dict[str, Tensor] = {}  # by type of device
 
     def seed(self, generator: torch.Generator) -> None:
-        """Begin anew, from the number that this generator draws next, and will still."""
+        """Restart from the generator's next number, without advancing the generator."""
         self._seed = int(torch.randint(2**62, (), generator=generator.clone_state()))
         self._states = {}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Where the streams are, by type of device."""
+        """The states of the streams, by type of device."""
         return {"seed": torch.tensor(self._seed), **self._states}
 
     def load_state_dict(self, states: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`."""
+        """Restore what `state_dict` returned."""
         self._seed = int(states["seed"])
         self._states = {name: state.cpu() for name, state in states.items() if name != "seed"}
 
     @contextmanager
     def used(self, device: torch.device, *, advance: bool = True) -> Iterator[None]:
-        """Within it torch's global streams are this module's; afterwards what they were.
+        """Replace torch's global streams by this module's, and restore them on exit.
 
-        advance: whether the module's go on from there, or stay where they are, as in an evaluation.
+        advance: whether the module's streams advance, or stay where they are, as in evaluation.
         """
         places = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
         before = [_get(place) for place in places]

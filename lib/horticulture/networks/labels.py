@@ -1,4 +1,4 @@
-"""Labels of channels, which of them turn out to be one, and what that makes of a module: see `tracing`."""
+"""Labels of channels, how they merge, and the groups that follow from them: see `tracing`."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,41 +8,41 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)  # that can read a group
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)  # layers that can read a group
 
 
 class Axis(NamedTuple):
-    """A dimension of a parameter or buffer, by its name in the module."""
+    """A dimension of a parameter or buffer, which is named as in the module."""
 
     tensor: str
     dim: int
 
 
 class Found(NamedTuple):
-    """Channels that can go one by one, each with nothing else.
+    """Channels that can be removed one by one, each with nothing else.
 
-    name: the layer that makes them, with a number where it makes several groups. makers: names of layers.
-    places: where they are, (channels, places of each) along every axis.
-    reads: those axes along which a reader takes them in.
+    name: the layer that makes them, with a number if it makes several groups. makers: names of layers.
+    places: their positions along every axis, (channels, positions of each).
+    reads: the axes along which layers read them.
     """
 
     name: str
     makers: tuple[str, ...]
     places: dict[Axis, Tensor]
     reads: tuple[Axis, ...]
-    sums: bool  # several layers make them, and their sums are read: a residual set
+    sums: bool  # whether several layers' outputs are added to make them: a residual set
 
     @property
     def width(self) -> int:
-        """How many there are."""
+        """The number of channels."""
         return len(next(iter(self.places.values())))
 
 
 class Watched(NamedTuple):
-    """What one forward pass told. pinned: by layer, why its channels cannot go.
+    """The result of tracing one forward pass. pinned: by layer, why its channels cannot be removed.
 
-    positions: by weight, how often an image passes it, in pixels or tokens.
-    channels_last: whether the numbers of its images and weights may lie so in memory.
+    positions: by weight, the positions (pixels or tokens) of an image to which it is applied.
+    channels_last: whether the module works in that memory format.
     """
 
     found: list[Found]
@@ -52,7 +52,7 @@ class Watched(NamedTuple):
 
 
 class _Classes:
-    """Labels that turned out to be one: union and find."""
+    """Equivalence classes of labels, by union-find."""
 
     def __init__(self) -> None:
         self.parent: list[int] = []
@@ -73,13 +73,13 @@ class _Classes:
 
 
 class Labels(TorchFunctionMode):
-    """Follows what a module calls. A label of -1 is a number that belongs to no channel, such as a zero."""
+    """Follows the functions a module calls. A label of -1 marks an element of no channel, such as padding."""
 
     def __init__(self, module: nn.Module, batch: int) -> None:
         super().__init__()
         self.batch = batch
         self.names: dict[int, str] = {}  # of parameters and buffers
-        self.shared: set[str] = set()  # those that several modules have
+        self.shared: set[str] = set()  # those that several modules share
         for owner, part in module.named_modules():
             for name, tensor in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]:
                 if id(tensor) in self.names:
@@ -100,29 +100,29 @@ class Labels(TorchFunctionMode):
     # --- labels of tensors -------------------------------------------------------------------------------
 
     def of(self, tensor: Any) -> Tensor | None:
-        """The labels of a tensor; None for anything else, and where nothing is known."""
+        """The labels of a tensor; None if it has none, or is not a tensor."""
         entry = self._of.get(id(tensor)) if isinstance(tensor, Tensor) else None
         return entry[1] if entry else None
 
     def set(self, tensor: Tensor, labels: Tensor | None) -> None:
-        """Give a tensor labels."""
+        """Give a tensor labels, broadcast to its shape."""
         if labels is not None:
             self._of[id(tensor)] = tensor, labels.broadcast_to(tensor.shape)
 
     def fresh(self, count: int) -> Tensor:
-        """So many labels that no other tensor has."""
+        """Make `count` labels that no other tensor has."""
         self.products.fresh(count)
         return torch.tensor(self.all.fresh(count))
 
     def pin(self, labels: Tensor | None, why: str) -> None:
-        """These channels cannot go; the first reason is kept."""
+        """Mark these channels as not removable; the first reason is kept."""
         if labels is not None:
             for label in few(labels).unique().tolist():
                 if label >= 0:
                     self.pinned.setdefault(label, why)
 
     def join(self, one: Tensor, other: Tensor, product: bool, why: str = "") -> None:
-        """Number by number the two are of one channel, or both are read as if they were."""
+        """Merge two tensors of labels element by element: each pair is one channel, or is read as one."""
         one, other = few(*torch.broadcast_tensors(one, other))
         pairs = torch.stack([one.flatten(), other.flatten()]).unique(dim=1).tolist()
         partners: list[dict[int, set[int]]] = [defaultdict(set), defaultdict(set)]
@@ -131,27 +131,30 @@ class Labels(TorchFunctionMode):
             partners[1][b].add(a)
         for a, b in zip(*pairs, strict=True):
             if min(a, b) < 0:
-                self.pin(torch.tensor([a, b]), "it meets channels that are constant")
+                self.pin(torch.tensor([a, b]), "it is combined with constant channels")
             elif len(partners[0][a]) > 1 or len(partners[1][b]) > 1:
-                self.pin(torch.tensor([a] if len(partners[0][a]) > 1 else [b]), "it meets several channels")
+                self.pin(
+                    torch.tensor([a] if len(partners[0][a]) > 1 else [b]),
+                    "it is combined with several channels",
+                )
             else:
                 self.all.join(a, b)
                 if product:
                     self.products.join(a, b)
 
     def mark(self, parameter: Tensor | None, dim: int, labels: Tensor) -> None:
-        """That dimension of a parameter carries these labels. labels: (length,)."""
+        """Record that a dimension of a parameter carries these labels. labels: (length,)."""
         if parameter is None:
             return
         name = self.names.get(id(parameter))
         if name is None or name in self.shared:
-            why = "several layers share its weights" if name else "it meets weights that are computed"
+            why = "several layers share its weights" if name else "it is combined with computed weights"
             self.pin(labels, why)
             return
         axis = Axis(name, dim)
         for index, label in enumerate(labels.tolist()):
             if label >= 0:
-                first = self.first.setdefault((axis, index), label)  # of a layer that is used again
+                first = self.first.setdefault((axis, index), label)  # if the layer was used before
                 self.all.join(first, label)
                 self.places[label].add((axis, index))
 
@@ -160,7 +163,7 @@ class Labels(TorchFunctionMode):
     def layer(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor, dim: int, groups: int = 1
     ) -> None:
-        """A convolution or linear layer, whose channels are along `dim` of what it takes and gives."""
+        """A convolution or linear layer whose channels lie along `dim` of its input and output."""
         labels, count = self.of(x), weight.shape[0]
         name = self.names.get(id(weight), "")
         owner = (name or self.names.get(id(bias), "")).rpartition(".")[0]
@@ -169,7 +172,7 @@ class Labels(TorchFunctionMode):
         depthwise = groups == count == x.shape[dim] > 1
         column = None if labels is None else column_of(labels, dim)
         if labels is not None and column is None:
-            self.pin(labels, f"{owner} mixes places of a channel")
+            self.pin(labels, f"{owner} mixes positions of a channel")
         elif groups > 1 and not depthwise:
             self.pin(labels, f"{owner} is a grouped convolution")
         elif depthwise and column is not None:
@@ -185,12 +188,12 @@ class Labels(TorchFunctionMode):
         self.set(out, made.view(-1, *[1] * (out.dim() - 1 - dim % out.dim())))
 
     def read(self, owner: str, weight: Tensor, x: Tensor, column: Tensor) -> None:
-        """A layer takes these channels in."""
+        """Record that a layer reads these channels."""
         self.mark(weight, 1, column)
         if owner not in self.layers:
-            self.pin(column, f"{owner or 'the network'} reads it by a function, not by a layer")
+            self.pin(column, f"{owner or 'the network'} reads it with a function, not a layer")
         if len(x) != self.batch:
-            self.pin(column, f"{owner} does not take images one by one")
+            self.pin(column, f"{owner} does not process images one by one")
         for label in column.tolist():
             self.reads[label].add(Axis(self.names.get(id(weight), ""), 1))
 
@@ -209,7 +212,7 @@ class Labels(TorchFunctionMode):
     # --- what was found -------------------------------------------------------------------------------
 
     def result(self) -> Watched:
-        """Groups: classes of labels that are in the same places, read by the same layers."""
+        """Collect the groups: label classes in the same places and read by the same layers."""
         members: dict[int, list[int]] = defaultdict(list)
         for label in range(len(self.all.parent)):
             members[self.all.find(label)].append(label)
@@ -233,7 +236,7 @@ class Labels(TorchFunctionMode):
         return Watched(groups, pinned, dict(self.positions))
 
     def _sums(self, labels: Iterable[int]) -> bool:
-        """Whether more than one layer makes the channel, other than by a product: of a gate, say."""
+        """Whether outputs of several layers are added to make the channel; products (gates) do not count."""
         parts: dict[int, set[str]] = defaultdict(set)
         for label in labels:
             if label in self.makers:
@@ -252,7 +255,7 @@ def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> Found:
 
 
 def few(*tensors: Tensor) -> Any:
-    """The tensors without repetitions: one number along each dimension in which all of them are expanded."""
+    """Shrink the tensors to length 1 along each dimension in which all of them are expanded."""
     for dim in range(tensors[0].dim()):
         if all(tensor.stride(dim) == 0 for tensor in tensors):
             tensors = tuple(tensor.narrow(dim, 0, min(1, tensor.shape[dim])) for tensor in tensors)
@@ -260,12 +263,12 @@ def few(*tensors: Tensor) -> Any:
 
 
 def is_constant(labels: Tensor, dim: int) -> bool:
-    """Whether all labels along a dimension are the same."""
+    """Whether all labels along a dimension are equal."""
     return labels.stride(dim) == 0 or bool((labels == labels.narrow(dim, 0, 1)).all())
 
 
 def column_of(labels: Tensor, dim: int) -> Tensor | None:
-    """The labels along a dimension; None if they differ elsewhere."""
+    """The labels along a dimension; None if they vary along any other."""
     for other in range(labels.dim()):
         if other != dim % labels.dim():
             if not is_constant(labels, other):

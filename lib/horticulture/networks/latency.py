@@ -1,4 +1,4 @@
-"""Measured time of a forward pass: what parameters and MACs only hint at."""
+"""Measured time of a forward pass, which parameters and MACs only hint at."""
 
 import math
 import statistics
@@ -13,9 +13,9 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.networks import Network, formats
 
-WARM_UP = 2  # turns that do not count
+WARM_UP = 2  # turns that are discarded
 
-Turns = dict[int, Sequence[Callable[[], float]]]  # by the number of threads, what each network's turn is
+Turns = dict[int, Sequence[Callable[[], float]]]  # by the number of threads, each network's timed pass
 
 
 @torch.inference_mode()
@@ -24,10 +24,10 @@ def measure(
 ) -> list[float]:
     """Median milliseconds of one forward pass of `batch` images, float32, for each architecture.
 
-    The networks take turns, so that a machine that slows down or speeds up does so for all of them: as many
-    turns as begin within `seconds`, and at least five, after two that do not count. On a processor each takes
-    a turn with one thread and one with all, and the faster way counts: a small batch would otherwise wait for
-    threads to wake up, which takes several times as long as the network.
+    The networks take turns, so a change in the machine's speed affects all of them: as many turns as start
+    within `seconds`, and at least five, after two that are discarded. On a CPU each is timed with one thread
+    and with all of them, and the faster way counts: a small batch would otherwise wait for threads to wake
+    up, which takes several times as long as the network.
     """
     ready = [networks.build(shape).to_device(device).eval() for shape in shapes]
     inputs = [torch.randn(batch, *shape.image, device=device) for shape in shapes]
@@ -39,26 +39,29 @@ def measure(
 
 
 def measure_onnx(shapes: Sequence[Architecture], batch: int, *, seconds: float = 6.0) -> list[float]:
-    """The same in ONNX Runtime on the processor; NaN for a network that cannot be written as ONNX.
+    """The same as `measure`, by ONNX Runtime on the CPU; NaN for a network that cannot be written as ONNX.
 
-    Raises InputError where ONNX Runtime is not installed.
+    Raises InputError if ONNX Runtime is not installed.
     """
     if not formats.has_onnx():
         raise InputError(formats.NO_ONNX)
     written = [_onnx(shape) for shape in shapes]
     inputs = [torch.randn(batch, *shape.image) for shape in shapes]
-    turns: Turns = {}
-    for way in sorted({1, torch.get_num_threads()}):
-        ready = [formats.from_onnx(content, way) for content in written if content]
-        known = (x for x, content in zip(inputs, written, strict=True) if content)
-        turns[way] = [partial(forward_seconds, run, x) for run, x in zip(ready, known, strict=True)]
+    turns: Turns = {
+        way: [
+            partial(forward_seconds, formats.from_onnx(content, way), x)
+            for content, x in zip(written, inputs, strict=True)
+            if content
+        ]
+        for way in sorted({1, torch.get_num_threads()})
+    }
     times = iter(_fastest(turns, seconds))
     return [next(times) if content else math.nan for content in written]
 
 
 @lru_cache(maxsize=64)
 def _onnx(shape: Architecture) -> bytes:
-    """Written once for all batch sizes; nothing for a network that cannot be written."""
+    """A network as ONNX, written once for all batch sizes; empty if it cannot be written."""
     try:
         return formats.to_onnx(formats.to_program(networks.build(shape), shape.image))
     except InputError:
@@ -66,7 +69,7 @@ def _onnx(shape: Architecture) -> bytes:
 
 
 def _fastest(turns: Turns, seconds: float) -> list[float]:
-    """Median milliseconds of each network's turns, the way with the fewest threads or with the most."""
+    """Median milliseconds of each network, with the number of threads that is fastest for it."""
     times: dict[int, list[list[float]]] = {way: [[] for _ in ones] for way, ones in turns.items()}
     threads, end, turn = torch.get_num_threads(), time.perf_counter() + seconds, 0
     try:
@@ -83,7 +86,7 @@ def _fastest(turns: Turns, seconds: float) -> list[float]:
 
 
 def forward_seconds(network: Network | formats.Function, x: torch.Tensor) -> float:
-    """How long one forward pass takes, waited for on a GPU."""
+    """The seconds that one forward pass takes, including the wait for a GPU to finish."""
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What all networks are made of: groups, a convolution without a bias, and their initialisation."""
+"""Building blocks of all networks: groups, a convolution without a bias, and initialisation."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from horticulture.architecture import Architecture
 
 
 class Slice(NamedTuple):
-    """What is kept of a parameter or buffer when channels go: these places along a dimension."""
+    """The part of a parameter or buffer to keep when channels are removed: these places along a dimension."""
 
     module: nn.Module
     name: str
@@ -23,12 +23,12 @@ class Slice(NamedTuple):
 
 
 def match_counts(module: nn.Module) -> None:
-    """Let a layer say as many channels as its tensors have."""
+    """Set a layer's channel counts to those of its tensors."""
     if isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
     elif isinstance(module, nn.Conv1d | nn.Conv2d):
         module.out_channels = module.weight.shape[0]
-        if module.groups > 1:  # depthwise: others are not cut
+        if module.groups > 1:  # depthwise; other grouped convolutions are not cut
             module.groups = module.in_channels = module.out_channels
         else:
             module.in_channels = module.weight.shape[1]
@@ -37,10 +37,10 @@ def match_counts(module: nn.Module) -> None:
 
 
 class Tap(NamedTuple):
-    """Where a group's channels can be listened to: what a module gives, or what it receives.
+    """Where a group's channels can be observed: at a module's output, or at its input (`received`).
 
-    dim: along which the channels are. places: which of them are the group's now, (channels, places of each);
-    None: all, in order.
+    dim: the dimension of the channels. places: the group's current positions along it, (channels, positions
+    of each); None: all, in order.
     """
 
     module: nn.Module
@@ -50,14 +50,14 @@ class Tap(NamedTuple):
 
 
 def keep_along(tensor: Tensor, dim: int, index: Tensor) -> Tensor:
-    """These places of a tensor along a dimension, in the same memory format."""
+    """Select places of a tensor along a dimension, keeping its memory format."""
     chosen = tensor.detach().index_select(dim, index)
     return chosen.contiguous(memory_format=memory_format(tensor)) if tensor.dim() == 4 else chosen
 
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that can go together with nothing else, normalised, and read by others.
+    """Channels that can be removed together with nothing else; they are normalised, then read by others.
 
     They are made by one layer, the `producer`, or picked from a trunk by a `selection`.
     """
@@ -65,19 +65,19 @@ class Group:
     name: str
     producer: nn.Conv2d | None  # its output channels are the group
     norm: nn.BatchNorm2d
-    activation: nn.Module  # the activation after the norm: what it gives is what the readers see
+    activation: nn.Module  # the activation after the norm, whose output the readers see
     consumers: tuple[nn.Conv2d | nn.Linear, ...]  # their input channels are the group
     selection: "ChannelSelection | None" = None  # instead of a producer
 
     @property
     def width(self) -> int:
-        """Channels that are there now."""
+        """The number of channels now."""
         return self.norm.num_features
 
     def filters(self) -> Tensor:
         """(channel, inputs, height, width): the weights that make each channel.
 
-        Nothing makes the channels of a selection; there it is the weights that read each: (channel, n, 1, 1).
+        For a selection, which no layer makes, the weights that read each channel: (channel, n, 1, 1).
         """
         if self.producer is not None:
             return self.producer.weight
@@ -85,7 +85,7 @@ class Group:
         return torch.cat(read, dim=1)[:, :, None, None]
 
     def slices(self, channels: list[int]) -> Iterator[Slice]:
-        """What is to be kept of each tensor so that only these channels stay."""
+        """The part of each tensor to keep so that only these channels stay."""
         index = torch.tensor(channels, dtype=torch.long, device=self.norm.weight.device)
         if self.producer is not None:
             yield Slice(self.producer, "weight", 0, index)
@@ -97,24 +97,24 @@ class Group:
             yield Slice(consumer, "weight", 1, index)
 
     def read_weights(self, channel: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of every reader its weight, and the places along dimension 1 where it takes the channel in."""
+        """The weight of each reader, and the positions along dimension 1 at which it reads the channel."""
         for consumer in self.consumers:
             yield consumer.weight, torch.tensor([channel])
 
     def taps(self) -> Iterator[Tap]:
-        """What its activation gives, which is what all readers receive."""
+        """Where the channels can be observed: the activation's output, which all readers receive."""
         yield Tap(self.activation)
 
     @property
     def scaled(self) -> tuple[nn.Module, tuple[nn.Module, ...]]:
-        """Whose output a factor for each channel scales, and in whose weights it can go instead."""
+        """The module whose output a factor per channel scales; the modules whose weights can absorb it."""
         return self.activation, self.consumers
 
 
 class Network(nn.Module):
-    """A module that knows its groups and, at any moment, its own architecture.
+    """A module that knows its groups and its current architecture.
 
-    `branches`: for every entry of `architecture.blocks` the module whose output the block adds to its trunk.
+    `branches`: for each entry of `architecture.blocks`, the module whose output is added to the trunk.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -124,33 +124,33 @@ class Network(nn.Module):
         self.branches: tuple[nn.Module, ...] = ()
 
     def to_device(self, device: torch.device) -> Self:
-        """Move to that device, in the memory format that its convolutions like best."""
+        """Move to that device, in the memory format fastest for convolutions."""
         return self.to(device).to(memory_format=torch.channels_last)
 
     @property
     def architecture(self) -> Architecture:
-        """The architecture as it is now, after whatever surgery there was."""
+        """The current architecture, after any surgery."""
         return self._born.with_widths(tuple(group.width for group in self.groups))
 
     def initialise(self, generator: torch.Generator | None = None) -> None:
-        """Begin from scratch, with weights drawn for these widths."""
+        """Draw new weights, for the current widths."""
         initialise(self, generator)
 
     def random_state(self) -> dict[str, Tensor]:
-        """Where the draws are that the network makes itself, such as dropout's; these make none."""
+        """The state of the network's own random streams, such as dropout's; our families have none."""
         return {}
 
     def load_random_state(self, states: dict[str, Tensor]) -> None:
-        """The inverse of `random_state`."""
+        """Restore what `random_state` returned."""
 
     def reseed(self, generator: torch.Generator) -> None:
-        """Let those draws begin anew, from the number that this generator draws next."""
+        """Restart those streams from this generator's next number."""
 
 
 class Convolution(nn.Conv2d):
     """A convolution without bias that keeps the size of its input (stride 1) or halves it (stride 2).
 
-    Unlike torch's own it may have no channels at all, and is left uninitialised: see `initialise`.
+    Unlike torch's it may have no channels at all, and it starts uninitialised: see `initialise`.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
@@ -159,23 +159,22 @@ class Convolution(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, inputs, height, width) -> (batch, outputs, height / stride, width / stride)."""
         if self.kernel_size == (1, 1) and self.stride != (1, 1):
-            # Pick the pixels first. It is the same sum, and oneDNN's own strided 1 x 1 convolution
-            # (3.13, AVX2, channels last) writes out of bounds when widths are no multiples of 8.
+            # Pick the pixels first. The sum is the same, and oneDNN's strided 1 x 1 convolution
+            # (3.13, AVX2, channels last) writes out of bounds when widths are not multiples of 8.
             return F.conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight)
         return super().forward(x)
 
     def reset_parameters(self) -> None:
-        """Left to `initialise`, which takes its random numbers from a generator."""
+        """Do nothing: `initialise` does it, with random numbers from a generator."""
 
 
 class ChannelSelection(nn.Module):
     """Picks channels from a trunk: those in `index`, in increasing order.
 
-    A fresh selection is spread evenly over what there is: freshly initialised channels of one layer are alike
-    but for chance, and where the trunk was put together by many layers each gives its share. The code
-    published with Liu et al. (2019) keeps the pruned network's choice instead; for that `networks.build`
-    takes `selections`.
-    `index` is part of the state, so that weights are loaded together with the choice that they belong to.
+    A new selection is spread evenly over the trunk: freshly initialised channels of one layer are
+    interchangeable, and where many layers make up the trunk each contributes its share. The code published
+    with Liu et al. (2019) keeps the pruned network's choice instead: pass `selections` to `networks.build`.
+    `index` is part of the state, so weights are loaded together with the choice that they belong to.
     """
 
     index: Tensor
@@ -192,13 +191,13 @@ class ChannelSelection(nn.Module):
 
 
 class _Pick(torch.autograd.Function):
-    """`x[:, index]` for an index without repetitions: the gradient can be put in place, not accumulated."""
+    """`x[:, index]` for an index without repetitions: gradients are assigned, not accumulated."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.shape, ctx.format = x.shape, memory_format(x)
-        if ctx.format is torch.channels_last:  # torch would answer in the other format
+        if ctx.format is torch.channels_last:  # torch would return the other format
             return x.permute(0, 2, 3, 1)[..., index].permute(0, 3, 1, 2)
         return x[:, index]
 
@@ -212,13 +211,13 @@ class _Pick(torch.autograd.Function):
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """Channels-last, if that is how its numbers lie."""
+    """The memory format of a tensor: channels-last or contiguous."""
     last = x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if last else torch.contiguous_format
 
 
 class SelectNormReLU(nn.Module):
-    """What a layer takes in from a trunk: some of the channels, normalised and rectified."""
+    """A layer's input from a trunk: some of the channels, normalised and rectified."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -237,7 +236,10 @@ class SelectNormReLU(nn.Module):
 
 @torch.no_grad()
 def initialise(network: nn.Module, generator: torch.Generator | None = None) -> None:
-    """As the published code: convolutions N(0, 2 / (k k outputs)), norms 1 and 0, classifier uniform."""
+    """Initialise as the published code does.
+
+    Convolutions N(0, 2 / (k k outputs)), norms 1 and 0, classifier uniform.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.weight.numel():
             fan = module.kernel_size[0] * module.kernel_size[1] * module.out_channels

@@ -1,6 +1,6 @@
-"""Networks by name that are not of our families: torchvision's, and those of a function in somebody's file.
+"""Networks by name that are not of our families: torchvision's, and those made by a user's function.
 
-Code in a file runs only where somebody said so: see `user_code`.
+Code in a file runs only where the user allowed it: see `user_code`.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from horticulture.errors import InputError, check_choice
 from horticulture.networks.describing import Origin, assemble, found_in
 from horticulture.networks.labels import Watched
 from horticulture.networks.redrawing import redraw
-from horticulture.networks.traced import TracedNetwork, cut
+from horticulture.networks.traced import NO_CODE, TracedNetwork, cut
 from horticulture.networks.tracing import watch
 from horticulture.user_code import is_code
 
@@ -31,12 +31,12 @@ SIZES = (
     128,
     224,
     299,
-)  # pixels, at which a network is tried that fails at the wanted one
-RGB = 3  # channels that torchvision's networks take
+)  # pixels: sizes to try when a network fails at the requested one
+RGB = 3  # input channels of torchvision's networks
 
 
 def digest(name: str) -> str:
-    """What defines the network of that name: torchvision's version, or the content of the file.
+    """Identify the code of a named network: torchvision's version, or a digest of the file.
 
     Raises InputError if there is no such file.
     """
@@ -50,11 +50,11 @@ def digest(name: str) -> str:
 def traced(
     name: str, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
 ) -> TracedNetwork:
-    """The whole network of that name with its groups found and tried; its code runs.
+    """Build the whole network of that name, then find and test its groups. Runs the network's code.
 
     name: `torchvision:NAME`, or `FILE.py:FUNCTION`, a function (image, classes) -> nn.Module.
-    image: (channels, height, width). Raises InputError for a name that there is not, a network that does not
-    take such images (with the smallest size that it takes), or one with no group.
+    image: (channels, height, width). Raises InputError for an unknown name, a network that does not accept
+    such images (naming the smallest size that it does accept), or a network without a group.
     """
     if is_code(name):
         name = user_code.whole(name)
@@ -81,35 +81,36 @@ def _named(name: str, digest: str, image: tuple[int, int, int], classes: int, se
 def named(
     name: str, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
 ) -> Architecture:
-    """The architecture of the whole network of that name, as for `traced`."""
+    """The architecture of the whole network of that name. Arguments and errors are those of `traced`."""
     if is_code(name):
         name = user_code.whole(name)
     return _named(name, digest(name), tuple(image), classes, residual_sets)
 
 
 def build(architecture: Architecture, generator: torch.Generator | None = None) -> TracedNetwork:
-    """A network of that architecture, from scratch: made whole by its code, and drawn for its own widths.
+    """Build a network of that architecture from scratch.
 
-    Raises InputError if its code may not run here, is not what it was, or the module was only described.
+    Its code makes the whole network, which is then cut and initialised for its own widths. Raises InputError
+    if the code may not run here, has changed, or is unknown because the module was only passed to `describe`.
     """
     table = architecture.table
     assert table is not None
     if not table.network:
-        raise InputError("a module that was described cannot be made again: give its code a file and a name")
+        raise InputError(NO_CODE)
     if is_code(table.network) and table.digest not in user_code.allowed():
         raise InputError(
             f"{table.network} is code in a file, which runs only if you say so: allow_code (--allow-code)"
         )
     if digest(table.network) != table.digest:
         raise InputError(
-            f"{table.network} is not what it was: {table.digest} then, {digest(table.network)} now"
+            f"{table.network} has changed: its digest was {table.digest} and is now {digest(table.network)}"
         )
     generator = generator or torch.Generator()
     module = make(table.network, architecture.image, architecture.classes, generator)
     origin = _origin(table.network, architecture.image, architecture.classes, table.residual_sets)
     network = assemble(module, _watched(origin, table.groups, module), origin)
     if network.architecture.table != table:
-        raise InputError(f"{table.network} makes another network than it did: does it draw its shape?")
+        raise InputError(f"{table.network} now makes a different network: is its shape random?")
     whole = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
     for group, width in zip(network.groups, architecture.widths, strict=True):
         if width < group.width:
@@ -125,7 +126,7 @@ _seen: dict[tuple[Origin, tuple[str, ...]], Watched] = {}
 
 
 def _watched(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Watched:
-    """The groups of these names, which were tried when the table was made; each network is watched once."""
+    """The groups with these names, which were tested when the table was made. Each network is traced once."""
     if (origin, names) not in _seen:
         watched = watch(module, origin.images)
         found = [group for group in watched.found if group.name in names]
@@ -136,10 +137,10 @@ def _watched(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Watch
 def make(
     name: str, image: tuple[int, int, int], classes: int, generator: torch.Generator | None = None
 ) -> nn.Module:
-    """The module as its code makes it, in its default initialisation, on the CPU.
+    """Make the module by its own code, with its default initialisation, on the CPU.
 
-    What it draws comes from the generator (a fixed one if none is given). Raises InputError if there is no
-    such network or function, or it does not give a module.
+    Random numbers come from the generator (by default one with a fixed seed). Raises InputError if there is
+    no such network or function, or if it does not return a module.
     """
     build = user_code.function(name) if is_code(name) else _torchvision(name)
     generator = generator or torch.Generator().manual_seed(0)
@@ -151,14 +152,14 @@ def make(
         module = build(image, classes)
     except InputError:
         raise
-    except Exception as error:  # somebody's code
+    except Exception as error:  # users' code may raise anything
         raise InputError(
-            f"it cannot be made for images of {tuple(image)}: {type(error).__name__}: {error}"
+            f"it cannot be made for images of shape {tuple(image)}: {type(error).__name__}: {error}"
         ) from error
     finally:
         torch.set_rng_state(before)
     if not isinstance(module, nn.Module):
-        raise InputError(f"it gives {type(module).__name__}, not an nn.Module")
+        raise InputError(f"it returned {type(module).__name__}, not an nn.Module")
     return module
 
 
@@ -166,7 +167,7 @@ def _torchvision(name: str) -> Callable[[tuple[int, int, int], int], Any]:
     from torchvision import models
 
     known = models.list_models(module=models)
-    model = check_choice(name.partition(":")[2], known, "network of torchvision")
+    model = check_choice(name.partition(":")[2], known, "torchvision network")
     special: dict[str, Any] = {}
     if model in ("googlenet", "inception_v3"):
         special = {"aux_logits": False, "init_weights": True}
@@ -174,7 +175,7 @@ def _torchvision(name: str) -> Callable[[tuple[int, int, int], int], Any]:
     def build(image: tuple[int, int, int], classes: int) -> nn.Module:
         if model.startswith("vit_"):
             if image[1] != image[2]:
-                raise InputError(f"it takes square images, not {image[1]} x {image[2]}")
+                raise InputError(f"it takes only square images, not {image[1]} x {image[2]}")
             special["image_size"] = image[1]
         return models.get_model(model, weights=None, num_classes=classes, **special)
 
@@ -182,20 +183,20 @@ def _torchvision(name: str) -> Callable[[tuple[int, int, int], int], Any]:
 
 
 def _channels(name: str, image: tuple[int, int, int]) -> int:
-    """To which grey images are repeated."""
+    """The channels to which grey images are repeated (0: not repeated)."""
     return RGB if not is_code(name) and image[0] == 1 else 0
 
 
 @torch.no_grad()
 def _smallest(name: str, image: tuple[int, int, int], classes: int) -> str:
-    """For a message: the smallest square image that the network takes, if the given one is too small."""
+    """A hint for an error message: the smallest square image that works, if the given one is too small."""
 
     def works(size: int) -> bool:
         shape = (image[0], size, size)
         try:
             module = make(name, shape, classes).eval()
             answer = module(torch.zeros(2, _channels(name, shape) or image[0], size, size))
-        except Exception:  # whatever it is, this size does not work
+        except Exception:  # any failure means that this size does not work
             return False
         return isinstance(answer, torch.Tensor) and answer.shape == (2, classes)
 
@@ -205,7 +206,7 @@ def _smallest(name: str, image: tuple[int, int, int], classes: int) -> str:
     high = next((size for size in SIZES if size > low and works(size)), None)
     if high is None:
         return ""
-    if not name.partition(":")[2].startswith(("vit_", "swin")):  # theirs are multiples of a patch
+    if not name.partition(":")[2].startswith(("vit_", "swin")):  # their sizes are multiples of a patch
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if works(middle) else (middle, high)

@@ -12,8 +12,8 @@ from horticulture.networks.layers import Convolution, Group, Network, SelectNorm
 class Block(nn.Module):
     """select - norm - relu - 1 x 1 - norm - relu - 3 x 3 - norm - relu - 1 x 1, added to the trunk.
 
-    The shortcut reads the block's raw input, as in the published code. With any of the three groups empty the
-    block is its shortcut: the constant that the later norms would make of nothing goes with them.
+    The shortcut reads the block's raw input, as in the published code. If any of the three groups is
+    empty, the block is its shortcut: the constant that the later norms would output is removed too.
     """
 
     def __init__(self, inputs: int, widths: Sequence[int], outputs: int, stride: int) -> None:
@@ -40,7 +40,7 @@ class Block(nn.Module):
         return trunk + self.conv3(self.relu3(self.norm3(y)))
 
     def groups(self, names: Sequence[str]) -> list[Group]:
-        """The selection and what the first two convolutions make."""
+        """The selection, and the outputs of the first two convolutions."""
         return [
             self.intake.group(names[0], self.conv1),
             Group(names[1], self.conv1, self.norm2, self.relu2, (self.conv2,)),

@@ -1,4 +1,4 @@
-"""The start from scratch of a network that somebody brings, at widths that its code does not make."""
+"""Initialise a user's own network at widths that its code cannot make."""
 
 import math
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from horticulture.networks.traced import TracedNetwork
 
 @torch.no_grad()
 def redraw(network: TracedNetwork, whole: dict[str, tuple[int, ...]]) -> None:
-    """Give a freshly made network that was cut the spread that its own widths ask for.
+    """Rescale a freshly initialised, cut network to the spread that its own widths call for.
 
-    By the network's own `reset_parameters`, if it has one. Else every tensor keeps its mean, and its spread
-    follows the rule by which its kind was drawn; constants stay. whole: the shapes as made.
-    What was cut off a fresh tensor leaves draws as independent as they were, so nothing has to be drawn anew.
+    Uses the network's own `reset_parameters` if it has one. Otherwise every tensor keeps its mean and its
+    spread follows the rule by which its kind was initialised; constants stay. whole: the shapes before
+    cutting. Cutting a fresh tensor leaves independent draws, so nothing has to be drawn again.
     """
     reset = getattr(network.module, "reset_parameters", None)
     if callable(reset):
@@ -43,7 +43,7 @@ def _is_constant(tensor: torch.Tensor) -> bool:
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Numbers that a channel of a layer is made of, and that are made of one."""
+    """Fan-in and fan-out of a layer's weight."""
     outputs, inputs, *kernel = shape
     field = 1
     for size in kernel:
@@ -53,7 +53,7 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 Rule = Callable[[int, int], float]
 
-# What a variance is proportional to, in the order in which they are believed where several fit.
+# What a variance is proportional to. Where several rules fit, the first is preferred.
 RULES: tuple[Rule, ...] = (
     lambda fan_in, fan_out: 1 / fan_in,
     lambda fan_in, fan_out: 1 / fan_out,
@@ -64,13 +64,13 @@ GAINS = (
     2.0,
     1.0,
     1 / 3,
-)  # how many times: He et al. (2015), Glorot and Bengio (2010), and torch's own layers
+)  # factors of proportionality: He et al. (2015), Glorot and Bengio (2010), torch's own layers
 
 
 def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[Rule]:
-    """By which rule each of the tensors of one kind was drawn: a common one, if that explains all of them.
+    """The rule by which each tensor of one kind was initialised: a common one if it explains all of them.
 
-    Else the one by which a tensor's variance is a known gain; of several, that of most others.
+    Otherwise a rule under which the tensor's variance has a known gain; of several, the most frequent one.
     """
     variances = [float(tensor.var()) for tensor in tensors]
     sizes = torch.tensor([float(tensor.numel()) for tensor in tensors])
@@ -93,5 +93,5 @@ def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[R
 
 
 def _known(gain: float, count: int) -> bool:
-    """Whether a gain that was estimated from so many numbers may be a known one."""
+    """Whether a gain estimated from `count` numbers agrees with a known one."""
     return any(abs(math.log(gain / known)) < 4 * math.sqrt(2 / count) + 0.005 for known in GAINS)

@@ -12,7 +12,7 @@ class Block(nn.Module):
     """3 x 3 - norm - relu - 3 x 3 - norm, added to the trunk, relu.
 
     The `middle` channels between the convolutions are the group. With none left the block is its shortcut:
-    the constant that the second norm would make of nothing goes with them.
+    the constant that the second norm would output is removed too.
     """
 
     def __init__(self, inputs: int, middle: int, outputs: int, stride: int) -> None:
@@ -26,7 +26,7 @@ class Block(nn.Module):
         self.relu2 = nn.ReLU(inplace=True)
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """Every pixel or every second one, and channels of zeros before and after (option A)."""
+        """Every pixel or every second one, padded with channels of zeros before and after (option A)."""
         if self.stride != 1:
             x = x[:, :, :: self.stride, :: self.stride]
         if self.padding:
@@ -37,11 +37,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, inputs, height, width) -> (batch, outputs, height / stride, width / stride).
 
-        What comes in was rectified, by the stem or by the block before.
+        The input was rectified, by the stem or by the block before.
         """
         trunk = self.shortcut(x)
         if self.conv1.out_channels == 0:
-            return trunk  # nothing in it is negative
+            return trunk  # never negative, so it needs no relu
         return self.relu2(trunk + self.norm2(self.conv2(self.relu1(self.norm1(self.conv1(x))))))
 
 

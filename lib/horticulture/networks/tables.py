@@ -1,4 +1,4 @@
-"""What can be pruned of a network, and what not and why, for people."""
+"""A readable table of what can be pruned in a network, and why the rest cannot."""
 
 from horticulture import networks
 from horticulture.architecture import Architecture, is_own
@@ -6,9 +6,9 @@ from horticulture.networks import own
 
 
 def groups(network: str, image: tuple[int, int, int], classes: int, residual_sets: bool = False) -> str:
-    """A line for every group: its channels, and the parameters that go with all of them but one.
+    """A line per group: its channels, and the parameters removed when it is cut to its minimum width.
 
-    Below them the layers whose channels cannot go, by the reason. network: any name for `networks.named`.
+    Below them, by reason, the layers whose channels cannot be removed. network: a name for `networks.named`.
     """
     pinned: dict[str, str] = {}
     if is_own(network):
@@ -26,12 +26,12 @@ def groups(network: str, image: tuple[int, int, int], classes: int, residual_set
     lines.append(f"{count}; {whole.params:,} parameters, {whole.macs:,} MACs")
     for why in dict.fromkeys(pinned.values()):
         layers = [layer for layer, reason in pinned.items() if reason == why]
-        lines.append(f"stays, {why}: {', '.join(layers)}")
+        lines.append(f"cannot be pruned, {why}: {', '.join(layers)}")
     return "\n".join(lines)
 
 
 def _parameters(whole: Architecture, group: int) -> int:
-    """Parameters that go when a group is cut to the least that it can have."""
+    """The parameters removed when a group is cut to its minimum width."""
     least = [*whole.widths]
     least[group] = whole.min_widths[group]
     return whole.params - whole.with_widths(tuple(least)).params

@@ -1,4 +1,4 @@
-"""A network that somebody brings, with groups that can be cut: see `describing`."""
+"""A user's own network, with groups that can be cut: see `describing`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,29 +13,31 @@ from horticulture.errors import InputError
 from horticulture.networks.draws import ModuleDraws
 from horticulture.networks.layers import Network, Slice, Tap, keep_along, match_counts
 
+NO_CODE = "a module given to describe cannot be rebuilt: put its code in a file and name it FILE.py:FUNCTION"
+
 
 @dataclass(eq=False)
 class LiveAxis:
-    """A dimension of a tensor, and which of its first indices are still there."""
+    """A dimension of a tensor, and which of its original indices are still present."""
 
     module: nn.Module
     name: str
     dim: int
-    present: Tensor  # rising
+    present: Tensor  # original indices, in increasing order
 
     def places(self, indices: Tensor) -> Tensor:
-        """Where these first indices, all of them still there, are now."""
+        """Map original indices, all still present, to their current positions."""
         return torch.searchsorted(self.present, indices)
 
     def without(self, gone: Tensor) -> Tensor:
-        """The places to keep when these first indices go, which then are not there any more."""
+        """Remove these original indices and return the current positions to keep."""
         stays = ~torch.isin(self.present, gone)
         self.present = self.present[stays]
         return stays.nonzero().flatten()
 
 
 class Places(NamedTuple):
-    """Where a group is along an axis. indices: (channels of the whole network, places of each)."""
+    """Where a group lies along an axis. indices: (channels of the whole network, positions of each)."""
 
     axis: LiveAxis
     indices: Tensor
@@ -43,10 +45,10 @@ class Places(NamedTuple):
 
 @dataclass(eq=False)
 class TracedGroup:
-    """Channels of any module that can go together with nothing else; see `layers.Group`.
+    """Channels of any module that can be removed together with nothing else; see `layers.Group`.
 
     `remaining`: their numbers in the whole network. producer, consumers: the first layer that makes them, and
-    all that read them. norm: the first batch norm that they pass, if any.
+    all layers that read them. norm: the first batch norm that they pass, if any.
     """
 
     name: str
@@ -54,26 +56,26 @@ class TracedGroup:
     places: list[Places]
     reads: list[Places]
     remaining: Tensor
-    selection = None  # layers make them
+    selection = None  # the channels are made by layers
 
     @property
     def width(self) -> int:
-        """Channels that are there now."""
+        """The number of channels now."""
         return len(self.remaining)
 
     @property
     def producer(self) -> nn.Module:
-        """The layer that the group is named after."""
+        """The first layer that makes the channels; the group is named after it."""
         return self.makers[0]
 
     @property
     def consumers(self) -> tuple[nn.Module, ...]:
-        """The layers that read it."""
+        """The layers that read the channels."""
         return tuple(dict.fromkeys(axis.module for axis, _ in self.reads))
 
     @property
     def norm(self) -> nn.Module | None:
-        """A batch norm with a scale and a shift for each channel, in the group's own order."""
+        """The first batch norm with a scale and shift per channel, in the group's order, if there is one."""
         for axis, indices in self.places:
             if isinstance(axis.module, _BatchNorm) and axis.name == "weight":
                 places = axis.places(indices[self.remaining]).flatten()
@@ -83,7 +85,7 @@ class TracedGroup:
 
     @property
     def scaled(self) -> tuple[nn.Module, tuple[nn.Module, ...]]:
-        """Whose output a factor for each channel scales, and in whose weights it can go instead."""
+        """The module whose output a factor per channel scales; the modules whose weights can absorb it."""
         assert self.norm is not None
         return self.norm, (self.norm,)
 
@@ -97,7 +99,7 @@ class TracedGroup:
         return torch.cat(rows, dim=1)[:, :, None, None]
 
     def slices(self, channels: list[int]) -> Iterator[Slice]:
-        """What is to be kept of each tensor so that only these channels stay; counts them as gone."""
+        """The part of each tensor to keep so that only these channels stay. Records the others as removed."""
         stays = torch.zeros(self.width, dtype=torch.bool)
         stays[channels] = True
         gone, self.remaining = self.remaining[~stays], self.remaining[stays]
@@ -105,12 +107,12 @@ class TracedGroup:
             yield Slice(axis.module, axis.name, axis.dim, axis.without(indices[gone].flatten()))
 
     def read_weights(self, channel: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of every reader its weight, and the places along dimension 1 where it takes the channel in."""
+        """The weight of each reader, and the positions along dimension 1 at which it reads the channel."""
         for axis, indices in self.reads:
             yield getattr(axis.module, axis.name), axis.places(indices[self.remaining[channel]])
 
     def taps(self) -> Iterator[Tap]:
-        """What its readers receive."""
+        """Where the channels can be observed: the inputs of the readers."""
         for axis, indices in self.reads:
 
             def places(axis: LiveAxis = axis, indices: Tensor = indices) -> Tensor:
@@ -121,11 +123,11 @@ class TracedGroup:
 
 
 class TracedNetwork(Network):
-    """Any module, as a network whose groups can be cut. `pinned`: by layer, why its channels cannot go.
+    """Any module, as a network whose groups can be cut. `pinned`: why channels cannot be removed, by layer.
 
-    Grey images are repeated to as many channels as the module takes. What the module draws itself, such as
-    dropout, comes from a stream of its own (`draws.ModuleDraws`). channels_last: whether the module minds how
-    numbers lie in memory (False: they lie in the order of their dimensions).
+    Grey images are repeated to as many channels as the module takes. The module's own random numbers, such as
+    dropout's, come from a stream of its own (`draws.ModuleDraws`). channels_last: whether the module works in
+    that memory format (False: its inputs are made contiguous).
     """
 
     groups: tuple[TracedGroup, ...]  # type: ignore[assignment]
@@ -149,32 +151,30 @@ class TracedNetwork(Network):
             return self.module(x)
 
     def to_device(self, device: torch.device) -> Self:
-        """Move to that device, in the memory format that its convolutions like best if its code allows it."""
+        """Move to that device, in the memory format fastest for convolutions if the module allows it."""
         return super().to_device(device) if self.channels_last else self.to(device)
 
     def initialise(self, generator: torch.Generator | None = None) -> None:
-        """Begin from scratch, as `own.build` does. Raises InputError for a module that was only described."""
+        """Draw new weights, as `own.build` does. Raises InputError for a module passed to `describe`."""
         if self.remake is None:
-            raise InputError(
-                "a module that was described cannot be made again: give its code a file and a name"
-            )
+            raise InputError(NO_CODE)
         self.load_state_dict(self.remake(generator).state_dict())
 
     def random_state(self) -> dict[str, Tensor]:
-        """Where the module's own draws are."""
+        """The state of the module's own random streams."""
         return self.draws.state_dict()
 
     def load_random_state(self, states: dict[str, Tensor]) -> None:
-        """The inverse of `random_state`."""
+        """Restore what `random_state` returned."""
         self.draws.load_state_dict(states)
 
     def reseed(self, generator: torch.Generator) -> None:
-        """Let the module's own draws begin anew, from the number that this generator draws next."""
+        """Restart the module's own random streams from this generator's next number."""
         self.draws.seed(generator)
 
 
 def cut(group: TracedGroup, channels: list[int]) -> None:
-    """Keep only these channels of a group, where no optimizer knows the network."""
+    """Keep only these channels of a group. For networks without an optimizer."""
     for module, name, dim, index in group.slices(channels):
         old = getattr(module, name)
         new = keep_along(old, dim, index.to(old.device))

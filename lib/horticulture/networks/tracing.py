@@ -1,11 +1,11 @@
-"""Which channels of any module can go together, found by watching one forward pass.
+"""Find which channels of any module can be removed together, by tracing one forward pass.
 
-Every tensor that the module computes is followed by a tensor of *labels*, one for each of its numbers. A
-convolution or linear layer gives its outputs fresh labels; what only moves numbers (views, concatenation,
-pooling) does the same to the labels; what acts on each number alone leaves them; a sum or a product of two
-tensors says that two labels are one. What mixes channels in another way (layer norm, attention, anything
-that is not known here) pins them: they cannot go, and the reason is kept. Nothing is traced symbolically: a
-module may decide by its data, and use a layer twice.
+Each tensor that the module computes gets a tensor of *labels* of the same shape. A convolution or linear
+layer gives its outputs fresh labels. A function that only moves elements (views, concatenation, pooling) does
+the same to their labels; an elementwise function keeps them; a sum or product of two tensors merges their
+labels. Anything else that mixes channels (layer norm, attention, any function unknown here) pins them: they
+cannot be removed, and the reason is kept. Tracing is not symbolic, so a module may branch on its data and use
+a layer twice.
 """
 
 import copy
@@ -20,22 +20,22 @@ from horticulture.networks.labels import Labels, Watched, column_of, few, is_con
 
 
 def watch(module: nn.Module, images: Tensor) -> Watched:
-    """Run the module once on these images, in evaluation mode, and say which channels can go.
+    """Run the module once on these images, in evaluation mode, and report which channels can be removed.
 
-    images: (batch, channels, height, width). The module is left as it was.
+    images: (batch, channels, height, width). The module is left unchanged.
     """
     training = module.training
     with torch.no_grad(), _Watching(module.eval(), len(images)) as labels:
         answer = module(images)
     module.train(training)
     for tensor in tree_leaves(answer):
-        labels.pin(labels.of(tensor), "its channels are the network's answer")
+        labels.pin(labels.of(tensor), "its channels are the network's output")
     return labels.result()._replace(channels_last=_takes_channels_last(module, images))
 
 
 @torch.no_grad()
 def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
-    """Whether its code minds how numbers lie in memory, as `view` does."""
+    """Whether the module runs in channels-last memory; code that calls `view` may not."""
     last = torch.channels_last
     try:
         copy.deepcopy(module).eval().to(memory_format=last)(images.contiguous(memory_format=last))
@@ -45,7 +45,7 @@ def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
 
 
 class _Watching(Labels):
-    """While it is entered, every function that is called does to the labels what it does to the tensors."""
+    """While active, every function called does to the labels what it does to the tensors."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -61,7 +61,7 @@ class _Watching(Labels):
                 _RULES[name](self, func, out, args, kwargs)
             except (RuntimeError, TypeError, ValueError, LookupError, AssertionError):
                 for tensor in known:
-                    self.pin(self.of(tensor), f"{name} is called in a way that is not known here")
+                    self.pin(self.of(tensor), f"{name} is called in an unsupported way")
         else:
             for tensor in known:
                 self.pin(self.of(tensor), f"{name} mixes channels")
@@ -80,21 +80,23 @@ def _swap(labels: Labels, arguments: Any) -> Any:
 
 
 def _move(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
-    """The same is done to the labels."""
-    func = torch.Tensor.reshape if func.__name__ == "view" else func  # labels lie in memory in their own way
+    """Move the labels as the elements are moved."""
+    func = (
+        torch.Tensor.reshape if func.__name__ == "view" else func
+    )  # labels have a memory layout of their own
     moved = func(*_swap(labels, args), **_swap(labels, kwargs))
     for tensor, its in zip(tree_leaves(out), tree_leaves(moved), strict=True):
         labels.set(tensor, its.long())
 
 
 def _same(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
-    """Number by number: the labels stay."""
+    """Elementwise: the labels stay."""
     found = (labels.of(leaf) for leaf in tree_leaves((args, kwargs)))
     labels.set(out, next(its for its in found if its is not None))
 
 
 def _join(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
-    """Tensors put together; what has no labels belongs to no channel."""
+    """Concatenate. Tensors without labels belong to no channel."""
 
     def part(tensor: Tensor) -> Tensor:
         found = labels.of(tensor)
@@ -106,7 +108,7 @@ def _join(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
 
 
 def _pad(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
-    """Padding belongs to no channel where whole channels are added, and to its own within one."""
+    """Padding within a channel belongs to it; channels added by padding belong to no group."""
     x, pad = args[0], args[1] if len(args) > 1 else kwargs["pad"]
     if len(pad) <= 2 * (x.dim() - 2):
         _pool(labels, func, out, args, kwargs)
@@ -117,7 +119,7 @@ def _pad(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
 
 
 def _pool(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
-    """Something within each channel: (batch, channel, ...) to (batch, channel, ...)."""
+    """Works within each channel: (batch, channel, ...) to (batch, channel, ...)."""
     found = labels.of(args[0] if args else kwargs["input"])
     assert found is not None
     column = column_of(found, 1) if found.dim() > 2 else None
@@ -129,7 +131,7 @@ def _pool(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
 
 
 def _reduce(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
-    """A sum or mean over some dimensions, along which all labels must be the same."""
+    """A sum or mean over dimensions along which all labels must be equal."""
     found = labels.of(args[0] if args else kwargs["input"])
     assert found is not None
     dims = args[1] if len(args) > 1 else kwargs.get("dim")
@@ -144,7 +146,7 @@ def _reduce(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None
 
 
 def _norm(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
-    """A parameter for every channel, (batch, channel, ...): batch norm and the like."""
+    """One parameter per channel of (batch, channel, ...): batch norm and the like."""
     x, *others = args
     found = labels.of(x)
     assert found is not None
@@ -159,7 +161,7 @@ def _norm(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
 
 
 def _meet(product: bool) -> Rule:
-    """A sum or product of two tensors, or of one and a number."""
+    """A sum or product of two tensors, or of a tensor and a number."""
 
     def rule(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
@@ -173,7 +175,7 @@ def _meet(product: bool) -> Rule:
         for tensor, its in zip(tensors, found, strict=True):
             if its is None and tensor.numel() > 1:
                 whole = one.broadcast_to(out.shape)
-                labels.constant(whole, tensor, f"{func.__name__} with a tensor of its own for every channel")
+                labels.constant(whole, tensor, f"{func.__name__} with a tensor that differs by channel")
         labels.set(out, one)
 
     return rule

@@ -1,4 +1,4 @@
-"""Cutting channels on a copy, to see that they can go: what watching cannot see shows here."""
+"""Cut channels on a copy to verify that they can be removed, which tracing alone cannot guarantee."""
 
 import copy
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ BATCH = 3  # images
 
 @torch.no_grad()
 def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
-    """By number of a group, why its channels cannot go after all: a copy of the network is cut and compared.
+    """Cut a copy of the network and report, by group number, why channels cannot be removed after all.
 
-    The cut network must answer as the whole one whose readers are deaf to those channels. First one channel
-    of each group goes, then half of them, then half of all groups at once. A `forward` with numbers written
-    down in it, which no watching can see, shows so.
+    The cut network must give the same output as the whole one with its readers' weights for those channels
+    set to zero. One channel of each group is cut, then half of them, then half of all groups at once. This
+    reveals a `forward` with hard-coded widths, which tracing cannot see.
     """
     trial = copy.deepcopy(network).eval()
     draw = torch.Generator().manual_seed(0)
@@ -45,14 +45,14 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
 
 
 def _unsettle(network: nn.Module, draw: torch.Generator) -> None:
-    """Nothing is at its first value any more: a head of zeros would give the same whatever is cut."""
+    """Randomise constant tensors: a head of zeros would give the same output whatever is cut."""
     for tensor in [*network.parameters(), *network.buffers()]:
         if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
             tensor.uniform_(0.5, 1.5, generator=draw)
 
 
 def _doubled(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, Tensor]:
-    """In double precision, where the module's code allows it."""
+    """Convert to double precision if the module's code allows it."""
     try:
         network.double()(images.double())
         return network, images.double()
@@ -61,13 +61,13 @@ def _doubled(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, Ten
 
 
 def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor, whole: Tensor) -> str:
-    """In which way the cut network is another one; empty if it is not."""
+    """How the cut network differs from the silenced one; empty if it does not."""
     with _undone([network.groups[number] for number in gone]):
         for number, channels in gone.items():
             for channel in channels:
                 for weight, places in network.groups[number].read_weights(channel):
                     weight[:, places] = 0
-        deaf = network(images)
+        silenced = network(images)
     with _undone([network.groups[number] for number in gone]):
         try:
             for number, channels in gone.items():
@@ -76,20 +76,20 @@ def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor,
                     [c for c in range(network.groups[number].width) if c not in channels],
                 )
             found = network(images)
-        except Exception as error:  # somebody's code
+        except Exception as error:  # users' code may raise anything
             return f"without a channel it fails: {first_line(error)}"
-    if found.shape != deaf.shape:
-        return f"without a channel it gives {tuple(found.shape)}"
-    size = torch.maximum(whole.abs().max(), deaf.abs().max())
+    if found.shape != silenced.shape:
+        return f"without a channel its output has shape {tuple(found.shape)}"
+    size = torch.maximum(whole.abs().max(), silenced.abs().max())
     limit = 1e-7 if images.dtype == torch.float64 else 1e-3
-    if not bool(((found - deaf).abs().max() <= limit * size).all()):
-        return "without a channel it does not answer as if the channel were silent"
+    if not bool(((found - silenced).abs().max() <= limit * size).all()):
+        return "cutting a channel does not give the same output as silencing it"
     return ""
 
 
 @contextmanager
 def _undone(groups: list[TracedGroup]) -> Iterator[None]:
-    """Afterwards all that these groups reach is as it was."""
+    """On exit, restore every tensor that these groups touch."""
     axes = {id(axis): axis for group in groups for axis, _ in group.places}.values()
     tensors = {(axis.module, axis.name): getattr(axis.module, axis.name) for axis in axes}
     before = {place: tensor.detach().clone() for place, tensor in tensors.items()}
@@ -103,7 +103,7 @@ def _undone(groups: list[TracedGroup]) -> Iterator[None]:
         for (module, name), tensor in tensors.items():
             setattr(module, name, tensor)
             tensor.copy_(before[module, name])
-        for one in depthwise:  # with a single channel left it is none any more
+        for one in depthwise:  # with one channel left it no longer counts as depthwise
             one.groups = len(one.weight)
         for axis, places in zip(axes, present, strict=True):
             axis.present = places
@@ -113,10 +113,10 @@ def _undone(groups: list[TracedGroup]) -> Iterator[None]:
 
 
 def _layout(network: TracedNetwork, number: int) -> str:
-    """Why widths alone would not say where the channels are; empty if they do.
+    """Why widths alone do not determine the layout of the channels; empty if they do.
 
-    Whichever half of a group's channels goes, along every axis what is left must belong to the same groups in
-    the same order: only then do weights that were saved fit a network made anew for these widths.
+    Whichever half of a group's channels is removed, along every axis the rest must belong to the same groups
+    in the same order. Only then do saved weights fit a network rebuilt from its widths.
     """
     for axis, indices in network.groups[number].places:
         owner = torch.full((len(axis.present),), FIXED)
@@ -131,11 +131,11 @@ def _layout(network: TracedNetwork, number: int) -> str:
             stays[gone.flatten()] = False
             patterns.append(owner[stays])
         if not torch.equal(*patterns):
-            return "its channels alternate with those of others"
+            return "its channels alternate with those of other groups"
     return ""
 
 
 def first_line(error: Exception) -> str:
-    """What an error says first, with its kind where that says more."""
+    """The first line of an error, with its type unless that adds nothing."""
     said, kind = (str(error).splitlines() or [""])[0], type(error).__name__
     return said if said and isinstance(error, RuntimeError | ValueError) else f"{kind}: {said}"

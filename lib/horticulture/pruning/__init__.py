@@ -1,6 +1,6 @@
-"""Pruning a trained network: what ranks its channels, which are removed, how, and what is left.
+"""Prune a trained network: rank its channels, choose which to remove, and cut them out.
 
-The names in `__init__.pyi` stand here too, each imported when it is used: recipes need no torch.
+The names in `__init__.pyi` are imported from here on first use, because recipes need no torch.
 """
 
 import lazy_loader

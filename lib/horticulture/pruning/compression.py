@@ -1,8 +1,8 @@
-"""Deep Compression (Han, Mao and Dally, 2016): a few distinct weights a layer, trained, then Huffman-coded.
+"""Deep Compression (Han, Mao and Dally, 2016): few distinct weights per layer, trained, then Huffman-coded.
 
-Three stages: prune (`unstructured`), share weights, Huffman coding. A convolution becomes a codebook and a
-number for every weight; norms and classifier stay what they are. `encode` and `decode` turn a network into
-bytes and back without loss.
+Three stages: prune (`unstructured`), share weights, Huffman-code. A convolution becomes a codebook and a code
+for every weight; norms and classifier are unchanged. `encode` and `decode` turn a network into bytes and back
+without loss.
 """
 
 import hashlib
@@ -22,17 +22,17 @@ from horticulture.pruning import huffman
 from horticulture.pruning.unstructured import match_layout, match_weights, weights
 from horticulture.training.callbacks import StepCallback
 
-ROUNDS = 1000  # of Lloyd's algorithm at most; a round costs next to nothing
+ROUNDS = 1000  # most rounds of Lloyd's algorithm; one costs next to nothing
 MAGIC, VERSION = b"hortpack", 2
-PREFIX = struct.Struct("<8sH32s")  # magic, version, SHA-256 of all that follows
-HEADER = struct.Struct("<I")  # bytes of the header, which is JSON, deflated
+PREFIX = struct.Struct("<8sH32s")  # magic, version, SHA-256 of everything that follows
+HEADER = struct.Struct("<I")  # length in bytes of the deflated JSON header
 
 
 class SharedLayer(NamedTuple):
     """A layer of shared weights: `codebook[codes]` are its weights.
 
-    codes: int32 of the weight's shape, 0 for what is removed. codebook: float32, its entry 0 is zero and
-    stays so, the others are the centroids.
+    codes: int32 in the weight's shape, 0 where removed. codebook: float32; entry 0 is always zero, the others
+    are the centroids.
     """
 
     codes: Tensor
@@ -43,17 +43,17 @@ Shared = dict[str, SharedLayer]  # by the weight's name in state_dict
 
 
 def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lloyd's algorithm on a line until it stands still, or `ROUNDS` times.
+    """Lloyd's algorithm in one dimension, until it converges or for `ROUNDS` rounds.
 
-    values: (n,) float64. The centroids begin at equal distances from the smallest value to the largest: the
-    best of the three starts in the paper (section 3.2), since it leaves some for the few large weights.
-    Returns the centroids that have any values, rising, at most `count`, and for every value the number of
-    its centroid; one half way between two belongs to the lower. A centroid that loses all its values waits
-    where it is, and is left out at the end if none come back.
+    values: (n,) float64. The centroids start at equal distances from the smallest value to the largest: the
+    best of the paper's three initialisations (section 3.2), since it leaves some for the few large weights.
+    Returns the centroids that have any values, in increasing order and at most `count`, and the index of each
+    value's centroid; a value half way between two belongs to the lower. A centroid that loses all its values
+    stays where it is, and is dropped at the end if it gains none.
 
-    Own code, since on a line clusters are intervals: the values are sorted once, then a round looks up
-    k - 1 borders and takes differences of one cumulative sum. scikit-learn's KMeans measures n x k
-    distances in every round and moves empty clusters elsewhere; where none is empty both agree.
+    Why not scikit-learn: in one dimension clusters are intervals. The values are sorted once; a round then
+    looks up k - 1 borders and takes differences of one cumulative sum. KMeans computes n x k distances in
+    every round and relocates empty clusters; both agree if no cluster becomes empty.
     """
     if not len(values):
         return values, np.zeros(0, dtype=np.int64)
@@ -79,7 +79,7 @@ def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @torch.no_grad()
 def share_weights(network: nn.Module, masks: dict[str, Tensor], bits: int) -> Shared:
-    """At most 2**bits values for the surviving weights of each layer, by k-means. Changes nothing yet.
+    """Find at most 2**bits values for the surviving weights of each layer by k-means. Changes no weight.
 
     Raises InputError for bits outside 1 to 16.
     """
@@ -98,7 +98,7 @@ def share_weights(network: nn.Module, masks: dict[str, Tensor], bits: int) -> Sh
 
 
 class WeightSharingCallback(StepCallback):
-    """Trains a network whose weights are shared: centroids move, and their weights with them.
+    """Trains a network of shared weights: the centroids move, and their weights with them.
 
     A centroid's gradient is the sum of its weights' gradients (section 3.3), and it takes a plain step of
     gradient descent at the step's learning rate: unlike all other parameters, which the optimizer moves,
@@ -114,7 +114,7 @@ class WeightSharingCallback(StepCallback):
 
     @property
     def shared(self) -> Shared:
-        """The layers as they are now."""
+        """The current layers."""
         return {name: SharedLayer(codes, self._codebooks[name]) for name, codes in self._codes.items()}
 
     @torch.no_grad()
@@ -131,7 +131,7 @@ class WeightSharingCallback(StepCallback):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Every weight is its centroid again, wherever the optimizer has moved it."""
+        """Reset every weight to its centroid, wherever the optimizer has moved it."""
         self._follow()
         for name, weight in self._weights.items():
             weight.copy_(self._codebooks[name][self._codes[name]])
@@ -145,28 +145,28 @@ class WeightSharingCallback(StepCallback):
         }
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`: the weights are those of the codebooks at once."""
+        """Restore what `state_dict` returned, and set the weights from the codebooks."""
         self._codes = {name: tensors[f"codes.{name}"] for name in self._weights}
         self._codebooks = {name: tensors[f"codebook.{name}"].clone() for name in self._weights}
         self.after_step()
 
     def _follow(self) -> None:
-        """To where the network is: a trainer may have moved it."""
+        """Move to the network's device and layout, which a trainer may have changed."""
         for name, weight in self._weights.items():
             self._codes[name] = match_layout(self._codes[name], weight)
             self._codebooks[name] = self._codebooks[name].to(weight.device)
 
 
 def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Entries for what is not zero in a layer's codes: the zeros before each, and the codes themselves.
+    """Entries for the nonzero codes of a layer: the number of zeros before each, and the codes.
 
-    A gap that index_bits cannot say is bridged with fillers: entries of code 0 after as many zeros as can
-    be said (Han et al., figure 2; there the distance is written, which is one more than the zeros).
+    A gap too long for index_bits is bridged with fillers: entries of code 0 after the longest gap that fits
+    (Han et al., figure 2; there the distance is written, which is one more than the zeros).
     """
     span = 2**index_bits
     places = np.flatnonzero(codes)
     zeros = np.diff(places, prepend=-1) - 1
-    own = np.cumsum(zeros // span + 1) - 1  # the entries that are no fillers
+    own = np.cumsum(zeros // span + 1) - 1  # the entries that are not fillers
     entries = int(own[-1]) + 1 if len(own) else 0
     gaps, symbols = np.full(entries, span - 1), np.zeros(entries, dtype=np.int64)
     gaps[own], symbols[own] = zeros % span, codes[places]
@@ -174,7 +174,7 @@ def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _coded(symbols: np.ndarray, alphabet: int) -> list[bytes]:
-    """A table of code lengths, a byte a symbol, and the codes: none where there is only one symbol."""
+    """A table of code lengths, a byte per symbol, and the codes: none if there is only one symbol."""
     lengths = huffman.lengths(np.bincount(symbols, minlength=alphabet))
     return [lengths.tobytes(), huffman.pack(symbols, lengths)]
 
@@ -186,11 +186,11 @@ def _uncoded(coded: list[bytes], count: int) -> np.ndarray:
 
 
 def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
-    """A network of shared weights in few bytes.
+    """Encode a network of shared weights compactly.
 
-    Each convolution: codebook (float32), relative indices and codes, the two Huffman-coded with tables of
-    their own. All other parameters and buffers as they are. A header says what is there, a digest that
-    it is whole. Raises InputError if the network's weights are not those of `shared`, and for index_bits
+    Each convolution: codebook (float32), relative indices and codes, both Huffman-coded with their own
+    tables. All other parameters and buffers are stored as they are. A header describes the content, a digest
+    protects it. Raises InputError if the network's weights are not those of `shared`, and for index_bits
     outside 1 to 16.
     """
     if not 1 <= index_bits <= 16:
@@ -199,7 +199,7 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
     for name, weight, codes in match_weights(network, {name: layer.codes for name, layer in shared.items()}):
         codebook = shared[name].codebook.to(weight.device)
         if not torch.equal(weight, codebook[codes].to(weight.dtype)):
-            raise InputError(f"{name} has other weights than its codebook: use WeightSharingCallback")
+            raise InputError(f"{name} has weights that are not in its codebook: use WeightSharingCallback")
         gaps, symbols = relative(codes.flatten().cpu().numpy(), index_bits)
         centroids = codebook[1:].cpu().numpy().astype("<f4")
         coded = [centroids.tobytes(), *_coded(gaps, 2**index_bits), *_coded(symbols, len(codebook))]
@@ -214,15 +214,15 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
             rest.append({"name": name, "shape": list(array.shape), "dtype": array.dtype.str})
             parts.append(array.tobytes())
     header = json.dumps({"index_bits": index_bits, "layers": layers, "rest": rest}, separators=(",", ":"))
-    deflated = zlib.compress(header.encode(), 9)  # hundreds of names are much alike
+    deflated = zlib.compress(header.encode(), 9)  # hundreds of similar names
     content = b"".join([HEADER.pack(len(deflated)), deflated, *parts])
     return PREFIX.pack(MAGIC, VERSION, hashlib.sha256(content).digest()) + content
 
 
 def decode(data: bytes, network: nn.Module) -> None:
-    """Fill a network of the same architecture with what `encode` wrote: parameters and buffers, bit for bit.
+    """Load what `encode` wrote into a network of the same architecture, bit for bit.
 
-    Raises InputError, and leaves the network alone, if the data are damaged or of another architecture.
+    Raises InputError, leaving the network unchanged, if the data are damaged or of another architecture.
     """
     header, body = read_header(data)
     arrays = {}
@@ -239,34 +239,34 @@ def decode(data: bytes, network: nn.Module) -> None:
         arrays[tensor["name"]] = raw.reshape(tensor["shape"])
     own = network.state_dict()
     if odd := sorted(own.keys() ^ arrays.keys()):
-        raise InputError(f"these data are of another architecture: {odd[0]} is only in one of the two")
+        raise InputError(f"the data are of another architecture: {odd[0]} is in only one of the two")
     for name, array in arrays.items():
         if array.shape != own[name].shape:
             shape = tuple(own[name].shape)
-            raise InputError(f"{name} is {array.shape} in these data and {shape} in the network")
+            raise InputError(f"{name} has shape {array.shape} in the data but {shape} in the network")
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
 
 
 def read_header(data: bytes) -> tuple[dict, io.BytesIO]:
-    """The header of what `encode` wrote, and all that comes after it. Raises InputError if it is damaged."""
+    """The header of what `encode` wrote, and the rest. Raises InputError if it is damaged."""
     if len(data) < PREFIX.size or not data.startswith(MAGIC):
-        raise InputError("these data are no compressed network, or cut short")
+        raise InputError("the data are not a compressed network, or incomplete")
     _, version, digest = PREFIX.unpack_from(data)
     if version != VERSION:
-        raise InputError(f"these data are of version {version}; only {VERSION} can be read")
+        raise InputError(f"the data have version {version}; only {VERSION} can be read")
     body = io.BytesIO(data[PREFIX.size :])
     if hashlib.sha256(body.getbuffer()).digest() != digest:
-        raise InputError("these data are damaged: they are not what was written")
+        raise InputError("the data are damaged: their digest does not match")
     (length,) = HEADER.unpack(body.read(HEADER.size))
     return json.loads(zlib.decompress(body.read(length))), body
 
 
 def sizes(data: bytes) -> dict[str, int]:
-    """Bytes after each stage of the paper, of what `encode` wrote; "huffman" is all there really is.
+    """The size in bytes after each stage of the paper; "huffman" is the actual size of what `encode` wrote.
 
-    dense: all tensors as they are. pruned: float32 and a relative index for each entry, fillers included.
-    shared: code, index and codebook; where there are fillers, their zero is one value more to tell apart.
-    The first three without any header.
+    dense: all tensors uncompressed. pruned: float32 and a relative index for each entry, fillers included.
+    shared: code, index and codebook; if there are fillers, their zero is one more value to encode.
+    The first three exclude headers.
     """
     header, _ = read_header(data)
     rest = sum(np.dtype(each["dtype"]).itemsize * math.prod(each["shape"]) for each in header["rest"])

@@ -1,6 +1,7 @@
-"""Criteria: what each scores a channel by, and from which tensors. `saliency` collects these.
+"""Criteria: how each scores a channel, and from which tensors. `saliency` collects the tensors.
 
-A criterion is a pure function of tensors. Torch is not imported here, so that a study is checked without it.
+A criterion is a pure function of tensors. Torch is not imported here, so that a study can be checked without
+it.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ def taylor_of(contributions: Tensor, positions: int) -> Tensor:
 def l1(weight: Tensor) -> Tensor:
     """Sum of the absolute weights of each filter (Li et al., 2017).
 
-    weight: (channel, inputs, height, width). Returns (channel,). A selection has no filters of its own: there
+    weight: (channel, inputs, height, width). Returns (channel,). A selection has no filters of its own, so
     the weights that read a channel are summed (see `networks.Group.filters`).
 
-    The paper ranks filters within their layer. Across layers the sums say little, since they grow with the
-    number of inputs. The code published with Crowley et al. sums the weights with their signs, which ranks
-    the most negative filter lowest; here it is absolute values.
+    The paper ranks filters within their layer. Across layers the sums mean little, since they grow with the
+    number of inputs. The code published with Crowley et al. sums signed weights, which ranks the most
+    negative filter lowest; here absolute values are summed.
     """
     return weight.abs().sum(dim=(1, 2, 3))
 
@@ -55,13 +56,12 @@ class Criterion:
     """How channels are scored, and from what.
 
     `from_gradients`: a function of a batch's (batch, channel) contributions and of height times width; the
-    score is its mean over a round's steps. `from_weights`: a function of a group as it stands when it is
-    scored. `precomputed`: the scores come from the network's training run (see
-    `penalties.scores_from_factors`).
+    score is its mean over a round's steps. `from_weights`: a function of a group at the time of scoring.
+    `precomputed`: the scores come from the network's training run (see `penalties.scores_from_factors`).
     With none of these the score is random.
 
-    `scope` says which scores may be compared if a recipe does not: those of the whole network (`global`) or
-    only those of one group (`layer`), so that every group loses the same share.
+    `scope`: the default for recipes. Scores are compared in the whole network (`global`), or only within a
+    group (`layer`), so that every group loses the same fraction.
     """
 
     about: str
@@ -71,7 +71,7 @@ class Criterion:
     normalize: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
     penalty: str = "none"  # what the network must have been trained with
     scope: str = "global"  # a name in selection.SCOPES
-    granularity: str = "channel"  # what goes: a channel, a whole residual block, or a single weight
+    granularity: str = "channel"  # what is removed: a channel, a whole residual block, or a single weight
 
 
 def criterion_label(criterion: str, scope: str) -> str:
@@ -107,17 +107,17 @@ CRITERIA: dict[str, Criterion] = {
     ),
     "magnitude": Criterion("size of a single weight: unstructured", granularity="weight"),
 }
-BUILT_IN = dict(CRITERIA)  # the code of any other stands in the description of a run that uses it
+BUILT_IN = dict(CRITERIA)  # descriptions of runs include a digest of any other
 
 
-# --- criteria of one's own -------------------------------------------------------------------------------
+# --- users' own criteria ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class AbsentCriterion(Criterion):
-    """What a study has kept of a criterion whose code is elsewhere: enough to go on from what it pruned.
+    """A study's record of a criterion whose code is elsewhere: enough to use its finished pruning runs.
 
-    digest: of its code. missing: what to say where that would have to run.
+    digest: of its code. missing: the error message if the code would have to run.
     """
 
     digest: str = ""
@@ -125,23 +125,24 @@ class AbsentCriterion(Criterion):
 
 
 def criterion(function: Callable | None = None, *, name: str = "", **more: Any) -> Any:
-    """Decorates a function that scores channels: from then on its name is a criterion, in workers too.
+    """Decorator that registers a function as a criterion under its name, in worker processes too.
 
-    With one argument, a `networks.Group`, it scores weights as they stand; with two, what each channel
-    contributed in a batch, (batch, channel), and the number of positions (see `fisher_of`). It returns
-    (channel,); the lowest goes first. name: of the criterion, if not the function's. more: other fields of
-    `Criterion`, such as scope="layer". Raises InputError for the name of one of ours, or other arguments.
+    A function of one argument, a `networks.Group`, scores current weights. A function of two receives each
+    channel's contributions in a batch, (batch, channel), and the number of positions (see `fisher_of`). It
+    returns (channel,); the lowest is removed first. name: of the criterion, if not the function's. more:
+    other fields of `Criterion`, such as scope="layer". Raises InputError for the name of a built-in
+    criterion, or for any other number of arguments.
     """
     if function is None:
         return lambda decorated: criterion(decorated, name=name, **more)
     name = name or function.__name__
     if name in BUILT_IN:
-        raise InputError(f"there is a criterion {name!r} already: call yours otherwise")
+        raise InputError(f"a criterion {name!r} is built in: choose another name")
     kinds = {1: "from_weights", 2: "from_gradients"}
     count = len(inspect.signature(function).parameters)
     if count not in kinds:
         raise InputError(
-            f"the criterion {name} takes (group) or (contributions, positions): not {count} arguments"
+            f"the criterion {name} must take (group) or (contributions, positions), not {count} arguments"
         )
     about = (inspect.getdoc(function) or f"{name}, of your own").splitlines()[0]
     CRITERIA[name] = Criterion(**{"about": about, kinds[count]: function, **more})

@@ -1,4 +1,4 @@
-"""Huffman coding (1952) of small whole numbers, with canonical codes: their lengths say everything."""
+"""Huffman coding (1952) of small integers with canonical codes, which their lengths determine."""
 
 import heapq
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def lengths(counts: np.ndarray) -> np.ndarray:
-    """Bits of each symbol's code, uint8: 0 for a symbol that does not occur.
+    """The length in bits of each symbol's code, uint8: 0 for a symbol that does not occur.
 
-    A symbol that is the only one has 1, to say which it is; it needs no code, and `pack` writes none.
+    A single symbol has length 1, to mark which one it is, but `pack` writes no code for it.
 
-    counts: (symbols,), how often each occurs. Equal counts are merged smallest symbol first, so that the
-    same counts give the same code everywhere.
+    counts: (symbols,), the frequency of each. Ties are merged smallest symbol first, so that the same counts
+    give the same code everywhere.
     """
     bits = np.zeros(len(counts), dtype=np.uint8)
     heap = [(int(counts[symbol]), symbol, [symbol]) for symbol in np.flatnonzero(counts).tolist()]
@@ -26,9 +26,9 @@ def lengths(counts: np.ndarray) -> np.ndarray:
 
 
 def codes(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The canonical code: the symbols that occur in the order of their codes, and those codes, int64.
+    """The canonical code: the symbols that occur, in the order of their codes, and the codes, int64.
 
-    Shorter codes come first, equally long ones by symbol; each is the one before plus one, lengthened.
+    Shorter codes come first, then smaller symbols; each code is the previous one plus one, lengthened.
     """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
@@ -41,9 +41,9 @@ def codes(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pack(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
-    """The codes of these symbols one after the other, filled up with zeros to whole bytes.
+    """Concatenate the codes of these symbols, padded with zeros to whole bytes.
 
-    Where all are one symbol their number says everything: no bytes.
+    If there is only one symbol, its count suffices and no bytes are written.
     """
     if np.count_nonzero(lengths) <= 1:
         return b""
@@ -53,25 +53,27 @@ def pack(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
     code, length = table[symbols], lengths[symbols].astype(np.int64)
     ends = np.cumsum(length)
     bits = np.zeros(ends[-1] if len(ends) else 0, dtype=np.uint8)
-    for place in range(int(length.max(initial=0))):  # from the last bit of every code to the first
+    for place in range(int(length.max(initial=0))):  # from the last bit of each code to the first
         there = length > place
         bits[ends[there] - 1 - place] = code[there] >> place & 1
     return np.packbits(bits).tobytes()
 
 
 def unpack(data: bytes, lengths: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` symbols of what `pack` wrote with these lengths."""
+    """Decode the first `count` symbols of what `pack` wrote with these lengths."""
     order, values = codes(lengths)
     if count == 0 or len(order) == 1:
         return np.repeat(order[:1], count)
     longest = int(lengths.max())
     bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8))
     padded = np.concatenate([bits, np.zeros(longest, dtype=np.uint8)])
-    window = np.zeros(len(bits), dtype=np.int64)  # the bits from each place on, as many as the longest code
+    window = np.zeros(
+        len(bits), dtype=np.int64
+    )  # the bits from each position on, as many as the longest code
     for place in range(longest):
         window = window << 1 | padded[place : place + len(bits)]
-    # Canonical codes rise from symbol to symbol when filled up to the same length. So one search says
-    # for every place what symbol would begin there; only the walk from one to the next is a loop.
+    # Padded to the same length, canonical codes increase from symbol to symbol. So one search finds the
+    # symbol that would start at every position; only stepping from one to the next needs a loop.
     rank = np.searchsorted(values << longest - lengths[order].astype(np.int64), window, side="right") - 1
     steps = lengths[order][rank].tobytes()
     places, place = [], 0

@@ -1,4 +1,4 @@
-"""How good is a saliency? The true change of the loss without a channel, to hold every criterion against."""
+"""The true change of the loss without a channel, for judging how good a criterion's saliencies are."""
 
 import copy
 import math
@@ -17,18 +17,18 @@ from horticulture.networks import Network
 from horticulture.pruning import saliency, surgery
 from horticulture.training import evaluation
 
-LEAST = 3  # channels that are ranked against each other
+LEAST = 3  # fewest channels to rank against each other
 
 
 def sample_channels(network: Network, count: int, seed: int) -> list[tuple[int, int]]:
-    """(group, channel) of `count` channels drawn from all of the network, or of all if there are fewer."""
+    """(group, channel) of `count` channels drawn from the whole network, or of all if there are fewer."""
     every = [(number, c) for number, group in enumerate(network.groups) for c in range(group.width)]
     draw = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))
     return [every[place] for place in sorted(draw[:count].tolist())]
 
 
 class LossIncrease(NamedTuple):
-    """By how much the loss rises without a channel: on all images, and on each of two halves."""
+    """The rise in loss without a channel: on all images, and on each of two halves."""
 
     rise: float
     first: float
@@ -45,14 +45,13 @@ def loss_increases(
     part: str = "validation",
     images: int = 0,
 ) -> Iterator[LossIncrease]:
-    """By how much the loss rises when each channel alone is silenced; the network is left as it was.
+    """The rise in loss when each channel alone is silenced. The network is left unchanged.
 
-    Silenced: the weights that read it are zero, as if it had been cut out (for the last channel of a group
-    see `surgery`). The norms' running statistics belong to the network with that channel, so with and without
-    it they are estimated anew from the first `norm_images` training images (0: they stay as they are). The
-    loss is measured on the first `images` of a part (0: all of it), "validation" or "train", not augmented.
-    Of these every other source belongs to the second half, with all its images. Raises InputError for another
-    part, or for fewer than two sources.
+    Silencing sets the weights that read the channel to zero, which equals cutting it out (except for the last
+    channel of a group: see `surgery`). Norm statistics are estimated with and without it from the first
+    `norm_images` training images (0: they are left alone). The loss is measured on the first `images` of a
+    part (0: all of it), "validation" or "train", not augmented. Every other source, with all its images,
+    belongs to the second half. Raises InputError for another part, or for fewer than two sources.
     """
     halves = _halves(dataset, part, images)
 
@@ -73,17 +72,17 @@ def loss_increases(
                     weight.copy_(values)
         count = [len(half) for half in halves]
         rise = (count[0] * first + count[1] * second) / sum(count)
-        yield LossIncrease(rise, first, second)  # whoever asks for no more has the network as it was
+        yield LossIncrease(rise, first, second)  # a caller may stop here: the network is restored
 
 
 def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
     every: Images = getattr(dataset, check_choice(part, ["validation", "train"], "part"))
     some = every.first(images)
-    order: dict[int, int] = {}  # of the sources, as they come
+    order: dict[int, int] = {}  # of the sources, by first appearance
     places = [order.setdefault(source, len(order)) for source in some.sources.tolist()]
     if len(order) < 2:
         raise InputError(
-            f"two halves need images of two sources at least: images={images} of {len(every)} in {part}"
+            f"two halves need images of at least two sources, not images={images} of {len(every)} in {part}"
         )
     odd = torch.tensor(places, device=some.labels.device) % 2 == 1
     first, second = (Images(some.pixels[h], some.labels[h], some.sources[h]) for h in (~odd, odd))
@@ -93,12 +92,12 @@ def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
 def agreement(
     scores: Sequence[float], rises: Sequence[float], groups: Sequence[int], scope: str = "global"
 ) -> float:
-    """How well a criterion ranks channels by what their removal costs: Spearman's correlation, -1 to 1.
+    """How well a criterion ranks channels by the true cost of removal: Spearman's correlation, -1 to 1.
 
-    scores, rises, groups: a number for each sampled channel. A criterion of the scope "global" ranks all of
-    them. Any other ranks within each group: the mean over the groups with three channels or more, weighted
-    by their number. A criterion that says the same of all channels has 0; not a number where nothing can be
-    ranked: too few channels, or all with the same rise.
+    scores, rises, groups: a number for each sampled channel. With the scope "global" all channels are ranked
+    together. Otherwise they are ranked within groups: the mean over groups of three or more channels,
+    weighted by their number. Constant scores give 0. NaN if nothing can be ranked: too few channels, or equal
+    rises.
     """
     where = np.zeros(len(groups), dtype=int) if scope == "global" else np.asarray(groups)
     correlations: list[float] = []
@@ -112,9 +111,9 @@ def agreement(
 
 
 def chance(groups: Sequence[int], scope: str = "global", draws: int = 300) -> float:
-    """The standard deviation of the agreement of a criterion that says nothing, by simulation.
+    """The standard deviation of the agreement of an uninformative criterion, by simulation.
 
-    groups, scope: as for `agreement`. Not a number where nothing can be ranked.
+    groups, scope: as for `agreement`. NaN if nothing can be ranked.
     """
     random = np.random.default_rng(0)
     pairs = random.random((draws, 2, len(groups)))
@@ -129,26 +128,25 @@ def ceiling(
 ) -> float:
     """The agreement that a perfect criterion would reach with the measured rises, 0 to 1.
 
-    first, second: the rises on the two halves; groups (for the scope "global" not needed) and scope as for
-    `agreement`, which may also give what is not a number. Each half is the truth and noise of its own, of
-    variances T and E. So the halves correlate by r = T / (T + E), and in their mean, where the noise has half
-    the variance, the truth has the share R = T / (T + E / 2) = 2 r / (1 + r) (Spearman and Brown, 1910). The
-    truth itself correlates with that mean by T / sqrt(T (T + E / 2)) = sqrt(R). For ranks this holds
-    approximately. It takes halves whose noise is independent, which is why `loss_increases` has all images
-    of a source in one of them. Halves that do not agree (r of 0 or less) tell nothing: 0. Raises InputError
-    without groups where they are needed.
+    first, second: the rises on the two halves. groups (not needed for the scope "global"), scope: as for
+    `agreement`; NaN as there. Each half is the truth, of variance T, plus independent noise of variance E. So
+    the halves correlate by r = T / (T + E). In their mean the noise has half the variance, so the truth
+    accounts for R = T / (T + E / 2) = 2 r / (1 + r) of it (Spearman and Brown, 1910), and correlates with it
+    by T / sqrt(T (T + E / 2)) = sqrt(R). For ranks this holds approximately. The noise must be independent,
+    which is why `loss_increases` puts all images of a source in one half. Halves that do not agree (r <= 0)
+    give 0. Raises InputError if groups are needed but missing.
     """
     if groups is None and scope != "global":
-        raise InputError(f"the scope {scope} compares within groups: say which group each channel is of")
+        raise InputError(f"the scope {scope} compares within groups: give the group of each channel")
     half = agreement(first, second, [0] * len(first) if groups is None else groups, scope)
     if half <= 0:
         return 0.0
-    return math.sqrt(2 * half / (1 + half))  # not a number stays so
+    return math.sqrt(2 * half / (1 + half))  # NaN stays NaN
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """The correlation of the ranks, equal ones at their mean; 0 where one of the two is constant."""
-    from scipy.stats import rankdata  # takes a second: every worker would pay it
+    """Rank correlation, with ties at their mean rank; 0 if one of the two is constant."""
+    from scipy.stats import rankdata  # takes a second, in every worker
 
     ranks = rankdata(a), rankdata(b)
     if min(np.ptp(rank) for rank in ranks) == 0:
@@ -165,12 +163,12 @@ def score_channels(
     seed: int,
     dtype: torch.dtype,
 ) -> dict[str, list[Tensor]]:
-    """Every criterion's scores, one tensor a group, from the same training batches.
+    """Every criterion's scores, one tensor per group, from the same training batches.
 
-    As in fine-tuning, but no weight moves, so that all criteria and the true rises are about one network. It
-    is left as it was.
+    As in fine-tuning, but no weight moves, so that all criteria and the true rises concern the same network,
+    which is left unchanged.
     """
-    network = copy.deepcopy(network).train()  # its norms will have seen batches
+    network = copy.deepcopy(network).train()  # the copy's norm statistics will change
     batches = Batches(dataset, batch_size, torch.Generator().manual_seed(seed))
     with ExitStack() as stack:
         probes = {

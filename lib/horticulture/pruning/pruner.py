@@ -1,7 +1,7 @@
-"""Pruning in rounds: something is removed, and the network is fine-tuned before the next removal.
+"""Pruning in rounds: each removes something and then fine-tunes the network.
 
-One channel a round is the way of Crowley et al. (2018); a single round that removes a fraction of everything
-at once is that of Liu et al. (2019).
+Crowley et al. (2018) remove one channel a round; Liu et al. (2019) remove a fraction of everything in a
+single round.
 """
 
 import math
@@ -26,11 +26,11 @@ Record = Mapping[int, Sequence[tuple[int, int]]]  # by round: (group, channel in
 
 
 class PruningRound(NamedTuple):
-    """A round: what was removed, and what the network was after the fine-tuning that followed.
+    """A round: what was removed, and the network after the fine-tuning that followed.
 
-    Round 0 removes nothing. A channel in `gone` has its number in the whole network; single weights that
-    were removed are not listed. `params`: those that are left. Errors in percent, not a number in rounds that
-    are not evaluated; `images` seen since the run began; `digest`: `evaluation.weights_digest`.
+    Round 0 removes nothing. `gone` has channels by their numbers in the whole network; single weights are not
+    listed. `params`: the remaining parameters. Errors in percent, NaN in rounds that are not evaluated.
+    `images`: seen since the run started. `digest`: `evaluation.weights_digest`.
     """
 
     round: int
@@ -45,15 +45,15 @@ class PruningRound(NamedTuple):
 
 
 class ChannelRemoval:
-    """Cuts channels out of the network: by their saliencies, or as an earlier run did (`recorded`)."""
+    """Cuts channels out of the network, by their saliencies or as an earlier run did (`recorded`)."""
 
-    callback = StepCallback()  # nothing has to be held in place while the network is fine-tuned
+    callback = StepCallback()  # fine-tuning needs no mask
 
     def __init__(self, probe: saliency.SaliencyProbe, recorded: Record | None) -> None:
         self.probe, self.recorded = probe, recorded
 
     def remove(self, pruner: "Pruner") -> list[ScoredChannel]:
-        """Remove what this round removes; returns it, numbered as the channels were before."""
+        """Remove this round's channels and return them, numbered as before the removal."""
         network = pruner.network
         if self.recorded is None:
             scores = self.probe.scores()
@@ -69,18 +69,18 @@ class ChannelRemoval:
         return network.architecture.params
 
     def metrics(self, network: Network) -> dict[str, int]:
-        """What a result says besides the architecture: nothing, for that says everything."""
+        """Metrics in addition to the architecture: none."""
         return {}
 
 
 class WeightRemoval:
-    """Sets single weights to zero, the smallest first, and holds them there; the network keeps its shape."""
+    """Sets single weights to zero, smallest first, and keeps them there. The shape does not change."""
 
     def __init__(self, network: Network) -> None:
         self.callback = unstructured.MaskCallback(network, unstructured.magnitude_masks(network, 0.0))
 
     def remove(self, pruner: "Pruner") -> list[ScoredChannel]:
-        """Remove what this round removes. No channel is among it."""
+        """Remove this round's weights. Returns no channels."""
         recipe, network = pruner.recipe, pruner.network
         fraction = recipe.ratio * pruner.round / recipe.rounds
         masks = unstructured.magnitude_masks(network, fraction, recipe.scope, self.callback.masks)
@@ -92,20 +92,20 @@ class WeightRemoval:
         return unstructured.count_nonzero(self.callback.masks, network)
 
     def metrics(self, network: Network) -> dict[str, int]:
-        """What a result says besides the architecture."""
+        """Metrics in addition to the architecture."""
         return {"nonzero_macs": unstructured.nonzero_macs(network, self.callback.masks)}
 
 
 class Pruner(training.Resumable):
-    """A pruning run under way. Iterate over it: the network is pruned in place, a `PruningRound` a round.
+    """A pruning run in progress. Iterate over it to prune the network in place, one `PruningRound` at a time.
 
-    A round is a removal and the fine-tuning steps that follow; their activations and gradients decide
-    the next removal. Round 0 is the fine-tuning before the first. Like a `training.Trainer` it can be
-    interrupted: a pruner that is given its `state_dict` as `state`, and a network of the widths that it had
-    then, goes on to the same bits. `whole`: the architecture before anything was removed. precomputed: the
-    scores of a criterion that takes them from a training run. recorded: what each round removed, where an
-    earlier pruning run is replayed: the same is removed, whatever the last bits of the saliencies, and
-    nothing is measured. Raises InputError before any work if there are fewer channels than rounds.
+    A round is a removal and the fine-tuning steps after it, whose activations and gradients decide the next
+    removal. Round 0 is the fine-tuning before the first removal. Like a `training.Trainer` it can be
+    interrupted: a pruner given its `state_dict` as `state`, and a network of the widths at that time,
+    continues bit for bit. `whole`: the architecture before any removal. precomputed: scores from a training
+    run, for criteria that need them. recorded: what each round of an earlier run removed, to replay it: the
+    same channels are removed whatever the last bits of the saliencies, and nothing is evaluated. Raises
+    InputError before any work if there are fewer channels than rounds.
     """
 
     def __init__(
@@ -130,8 +130,10 @@ class Pruner(training.Resumable):
             WeightRemoval(network) if recipe.granularity == "weight" else ChannelRemoval(self.probe, recorded)
         )
         self.callback, self.round = self.removal.callback, 0
-        self.gone: tuple[ScoredChannel, ...] = ()  # in this round; channel: as in the whole network
-        self.numbers = [list(range(group.width)) for group in network.groups]  # of the channels still there
+        self.gone: tuple[ScoredChannel, ...] = ()  # in this round, numbered as in the whole network
+        self.numbers = [
+            list(range(group.width)) for group in network.groups
+        ]  # in the whole network, of the remaining channels
         if state is not None:
             self.load_state_dict(state)
 
@@ -180,7 +182,7 @@ class Pruner(training.Resumable):
         )
 
     def state_dict(self) -> training.Checkpoint:
-        """Everything that the rest of the pruning run depends on, `widths` of the network included."""
+        """Everything that the rest of the pruning run depends on, including the network's `widths`."""
         tensors, numbers = super().state_dict()
         accumulated, draws = self.probe.state_dict()
         tensors |= {f"heard.{group}": total for group, total in accumulated.items()} | {"draws": draws}
@@ -195,7 +197,7 @@ class Pruner(training.Resumable):
         return training.Checkpoint(tensors, numbers)
 
     def load_state_dict(self, state: training.Checkpoint) -> None:
-        """Go on where another pruning run was interrupted, with a network of the widths that it had then."""
+        """Continue an interrupted pruning run, with a network of the widths it had then."""
         super().load_state_dict(state)
         tensors, numbers = state
         accumulated = training.with_prefix("heard.", tensors)

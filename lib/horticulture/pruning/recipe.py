@@ -1,4 +1,4 @@
-"""What fixes a pruning run: the recipe, and whether it can be carried out on a network."""
+"""The recipe that fixes a pruning run, and a check that a network allows it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,24 +19,26 @@ if TYPE_CHECKING:
 class PruningRecipe(Recipe):
     """Everything that fixes a pruning run, apart from the network, the data and the seed.
 
-    The defaults are the published ones of Crowley et al.: one channel a round, 100 steps at the last learning
-    rate of the base training. With a `ratio`, all rounds together remove that fraction, each an equal part of
-    it; a single round is one-shot pruning.
+    The defaults are those of Crowley et al.: one channel a round, 100 steps at the last learning rate of the
+    base training. With a `ratio`, all rounds together remove that fraction in equal parts; a single round is
+    one-shot pruning.
     """
 
     rounds: int
     criterion: str = "fisher"  # a name in criteria.CRITERIA
     ratio: float = 0.0  # fraction removed by all rounds together; 0: one channel a round
-    measure: str = "channels"  # what it is a fraction of: channels, params, macs; zeros: all that scores 0
-    scope: str = ""  # global, layer or a preset's name; empty becomes the criterion's own
-    floor: float = 0.0  # fraction of every group's channels that always stays
+    measure: str = (
+        "channels"  # of which `ratio` is a fraction: channels, params, macs; zeros: remove all that scores 0
+    )
+    scope: str = ""  # global, layer or a preset's name; empty: the criterion's own
+    floor: float = 0.0  # fraction of every group's channels that is always kept
     steps: int = 100  # of fine-tuning, in each round
     lr: float = 8e-4  # constant
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
     precision: str = "float32"
-    norms: str = "estimated"  # as in a `training.TrainingRecipe`
+    norms: str = "estimated"  # as in `training.TrainingRecipe`
     norm_images: int = 512
     evaluate_every: int = 1  # rounds; the last is always evaluated
 
@@ -51,12 +53,12 @@ class PruningRecipe(Recipe):
             if not (isinstance(fraction, int | float) and 0 <= fraction < 1):
                 raise InputError(f"{name} must be at least 0 and below 1, not {fraction!r}")
         if self.granularity != "channel" and self.floor:
-            raise InputError(f"{self.criterion} takes whole {self.granularity}s: a floor has no meaning")
+            raise InputError(f"{self.criterion} removes whole {self.granularity}s, so floor must be 0")
         if self.granularity == "weight" and not self.ratio:
-            raise InputError(f"{self.criterion} takes single weights: say which ratio of them")
+            raise InputError(f"{self.criterion} removes single weights: set a ratio")
         if criterion.precomputed and self.rounds > 1:
             raise InputError(
-                f"{self.criterion} is scored once, by the training: one round, not {self.rounds}"
+                f"{self.criterion} is scored only once, in training: use one round, not {self.rounds}"
             )
 
     def __str__(self) -> str:
@@ -80,7 +82,7 @@ class PruningRecipe(Recipe):
         if self.measure == ZEROS:
             return selection.all_zeros()
         if self.scope in PRESETS:
-            return selection.fraction_of_channels(done)  # of those that the preset removes
+            return selection.fraction_of_channels(done)  # of those in the preset
         if self.one_at_a_time():
             return selection.one_channel()
         if self.measure == "channels":
@@ -90,7 +92,7 @@ class PruningRecipe(Recipe):
     def select(
         self, scores: "list[Tensor]", shape: Architecture, whole: Architecture, round_: int
     ) -> list[ScoredChannel]:
-        """The channels that the round removes, lowest first, from a network that was `whole` once."""
+        """The channels that a round removes, lowest first, from a network that was once `whole`."""
         return selection.select_channels(
             scores,
             shape,
@@ -103,10 +105,12 @@ class PruningRecipe(Recipe):
 
 
 def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
-    """Raise InputError if the recipe cannot be carried out: too few channels, no blocks, another preset."""
+    """Raise InputError for an impossible recipe: too few channels, no blocks, another network's preset."""
     blocks = recipe.granularity == "block"
     if blocks and not whole.blocks:
-        raise InputError(f"a network of the family {whole.family} has no blocks that can leave as a whole")
+        raise InputError(
+            f"a network of the family {whole.family} has no blocks that can be removed as a whole"
+        )
     whole.check_norms(CRITERIA[recipe.criterion].penalty)
     minimal = selection.minimal_architecture(whole, recipe.floor, blocks)
     removable = sum(whole.widths) - sum(minimal.widths)
@@ -121,9 +125,13 @@ def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
     elif recipe.measure == "channels":
         wanted = round(recipe.ratio * sum(whole.widths))
         if wanted > removable and recipe.scope == "global":
-            raise InputError(f"ratio={recipe.ratio:g} is {wanted} channels, but only {removable} can go")
+            raise InputError(
+                f"ratio={recipe.ratio:g} is {wanted} channels, but only {removable} can be removed"
+            )
     elif recipe.measure in MEASURES:
         cost = MEASURES[recipe.measure]
         if cost(minimal) > (1 - recipe.ratio) * cost(whole):
             most = 1 - cost(minimal) / cost(whole)
-            raise InputError(f"ratio={recipe.ratio:g} of the {recipe.measure}, but at most {most:.3g} can go")
+            raise InputError(
+                f"ratio={recipe.ratio:g} of the {recipe.measure}, but at most {most:.3g} can be removed"
+            )

@@ -1,7 +1,7 @@
-"""Saliencies: which channel matters least? The lowest goes first.
+"""Saliencies: scores of how much each channel matters. The lowest is removed first.
 
-A `SaliencyProbe` collects what a criterion needs during the steps of fine-tuning, so that scoring needs no
-forward or backward pass of its own.
+A `SaliencyProbe` collects what a criterion needs during fine-tuning steps, so that scoring needs no forward
+or backward pass of its own.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def fisher(activation: Tensor, gradient: Tensor) -> Tensor:
     """Expected rise of the loss when a channel is silenced (Theis et al., 2018; Crowley et al., 2018).
 
     activation: (batch, channel, height, width), after the non-linearity.
-    gradient: the same shape, of each example's *own* loss with respect to it, not of the batch mean.
+    gradient: the same shape, of each example's *own* loss with respect to it, not of the batch's mean loss.
     Returns (channel,), never negative: half the mean over examples of the squared sum over space.
     """
     return fisher_of(contributions(activation, gradient), 1)
@@ -27,18 +27,18 @@ def fisher(activation: Tensor, gradient: Tensor) -> Tensor:
 def taylor(activation: Tensor, gradient: Tensor) -> Tensor:
     """Size of the first-order change of the loss (Molchanov et al., 2017), before normalisation by layer.
 
-    Arguments as for `fisher`. Returns (channel,): the absolute value of each example's mean over space, and
-    then the mean over examples (section 2.2), so that examples which pull either way do not cancel.
+    Arguments as for `fisher`. Returns (channel,): the mean over examples of the absolute value of each
+    example's mean over space (section 2.2), so that examples of opposite sign do not cancel.
     """
     return taylor_of(contributions(activation, gradient), activation[0, 0].numel())
 
 
-# Numbers in hand at a time. On a processor they stay in the cache: up to ten times faster than all at once.
+# Elements processed at a time. On a CPU they fit in the cache: up to ten times faster than all at once.
 CHUNK = 2**20
 
 
 def contributions(activation: Tensor, gradient: Tensor) -> Tensor:
-    """What each channel does to each example's loss: activation times gradient, summed over space.
+    """Each channel's contribution to each example's loss: activation times gradient, summed over space.
 
     activation, gradient: (batch, channel, height, width), any precision. Returns (batch, channel) float32.
     """
@@ -47,22 +47,22 @@ def contributions(activation: Tensor, gradient: Tensor) -> Tensor:
     return torch.cat([(a.float() * g.float()).sum(dim=(2, 3)) for a, g in pairs])
 
 
-Listener = tuple[int, Callable[[], Tensor] | None]  # a group's number, and its places in what is heard
+Listener = tuple[int, Callable[[], Tensor] | None]  # a group's number, and its channels in the tapped tensor
 
 
 def _as_images(tensor: Tensor, dim: int) -> Tensor:
-    """(batch, channel, height, width), of a tensor with the channels along `dim`."""
+    """Reshape a tensor with channels along `dim` to (batch, channel, height, width)."""
     if tensor.dim() == 4 and dim == 1:
         return tensor
     return tensor.movedim(dim, 1).reshape(len(tensor), tensor.shape[dim], -1, 1)
 
 
 class SaliencyProbe:
-    """Collects activations and gradients of a network's groups in ordinary training steps; scores channels.
+    """Collects activations and gradients of a network's groups in ordinary training steps, to score channels.
 
-    Use it as a context; `scores()` gives one tensor a group and begins to collect anew.
-    precomputed: the scores, for a criterion that takes them from a training run. Raises InputError if they
-    are missing.
+    Use it as a context manager. `scores()` returns one tensor per group and starts collecting anew.
+    precomputed: scores from a training run, for criteria that need them. Raises InputError if they are
+    missing.
     """
 
     def __init__(
@@ -76,12 +76,14 @@ class SaliencyProbe:
         if self.criterion.precomputed and precomputed is None:
             penalty = self.criterion.penalty
             raise InputError(
-                f"{criterion} needs a network trained with the penalty {penalty}, and its factors"
+                f"{criterion} needs a network trained with the penalty {penalty} and its factors"
             )
         self.network, self.generator, self.precomputed = network, generator, precomputed
         self._sums: list[Tensor | None] = [None] * len(network.groups)
         self.steps = [0] * len(network.groups)  # since the last scores, by group
-        self._step: dict[int, tuple[Tensor, int]] = {}  # heard of a group in the last step, and its positions
+        self._step: dict[
+            int, tuple[Tensor, int]
+        ] = {}  # contributions of a group in the last step, and its positions
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
     def __enter__(self) -> "SaliencyProbe":
@@ -99,7 +101,7 @@ class SaliencyProbe:
         self._hooks.clear()
 
     def scores(self) -> list[Tensor]:
-        """(channel,) for every group, on the CPU; a group with no channels left gives an empty one."""
+        """(channel,) for every group, on the CPU; empty for a group with no channels left."""
         self._end_of_step()
         scored = [self._score(number, group) for number, group in enumerate(self.network.groups)]
         self._sums = [None] * len(scored)
@@ -107,13 +109,13 @@ class SaliencyProbe:
         return scored
 
     def state_dict(self) -> tuple[dict[int, Tensor], Tensor]:
-        """What was accumulated in this round so far, by group, and the state of the generator."""
+        """The sums accumulated in this round, by group, and the state of the generator."""
         self._end_of_step()
         accumulated = {number: total for number, total in enumerate(self._sums) if total is not None}
         return accumulated, self.generator.get_state()
 
     def load_state_dict(self, accumulated: dict[int, Tensor], draws: Tensor, steps: list[int]) -> None:
-        """Go on where another probe of the same network stood."""
+        """Continue from the state of another probe of the same network."""
         self._sums = [None] * len(self.network.groups)
         for number, total in accumulated.items():
             self._sums[number] = total.to(next(self.network.parameters()).device)
@@ -123,13 +125,13 @@ class SaliencyProbe:
     def _listen(
         self, module: torch.nn.Module, received: bool, dim: int, listeners: list["Listener"]
     ) -> torch.utils.hooks.RemovableHandle:
-        """Listen to what a module receives or gives, for all groups that have channels in it."""
+        """Hook a module's input or output, for all groups that have channels in it."""
 
         def hear(activation: Tensor) -> None:
             kept = activation.detach()
 
             def backward(gradient: Tensor) -> None:
-                # The loss is the batch's mean: times the batch size it is each example's own.
+                # The loss is the batch's mean, so multiply by the batch size for each example's own.
                 own = contributions(_as_images(kept, dim), _as_images(gradient, dim)) * len(gradient)
                 positions = gradient.numel() // own.numel()
                 for number, places in listeners:
@@ -142,10 +144,10 @@ class SaliencyProbe:
             activation.register_hook(backward)
 
         def before(module: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-            if not inputs[0].requires_grad:  # an evaluation, not a step
+            if not inputs[0].requires_grad:  # evaluation, not training
                 return None
             self._end_of_step(listeners)
-            alias = inputs[0].view_as(inputs[0])  # whose gradient is what this reader alone sends back
+            alias = inputs[0].view_as(inputs[0])  # its gradient comes from this reader alone
             hear(alias)
             return (alias, *inputs[1:])
 
@@ -157,12 +159,12 @@ class SaliencyProbe:
         return module.register_forward_pre_hook(before) if received else module.register_forward_hook(after)
 
     def _add(self, number: int, own: Tensor, positions: int) -> None:
-        """What one of a group's readers has to say in this step."""
+        """Add the contributions seen by one of a group's readers in this step."""
         before = self._step.get(number)
         self._step[number] = (own if before is None else before[0] + own), positions
 
     def _end_of_step(self, listeners: list["Listener"] | None = None) -> None:
-        """Score what was heard in the last step, if there was one, of some groups or all."""
+        """Score the contributions of the last step, if any, of some groups or all."""
         score = self.criterion.from_gradients
         if score is None:
             return
@@ -179,8 +181,8 @@ class SaliencyProbe:
         if self.criterion.from_gradients is not None:
             total = self._sums[number]
             if not any(self.steps):
-                raise RuntimeError("no training step since the last scores: nothing to judge by")
-            if total is None:  # no image goes through this branch any more: without it the loss is the same
+                raise RuntimeError("no training step since the last scores: nothing to score")
+            if total is None:  # the branch is dead: no image passes it
                 return torch.zeros(group.width)
             saliency = total / self.steps[number]
         elif self.criterion.from_weights is not None:

@@ -1,4 +1,4 @@
-"""Selecting the channels that a round removes: in which order, and how many. `surgery` then cuts them out.
+"""Select the channels that a round removes: in which order, and how many. `surgery` cuts them out.
 
 select_channels(scores, shape, whole, fraction_of_channels(0.3), scope="layer", floor=0.1)
 """
@@ -20,17 +20,17 @@ from horticulture.pruning.presets import PRESETS, preset_quotas
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCOPES = ("global", "layer")  # or the name of a preset: how channels of different groups are compared
+SCOPES = ("global", "layer")  # or a preset: how channels of different groups are compared
 MEASURES: dict[str, Callable[[Architecture], int]] = {
     "channels": lambda shape: sum(shape.widths),
     "params": lambda shape: shape.params,
     "macs": lambda shape: shape.macs,
 }
-ZEROS = "zeros"  # not a fraction of anything: everything that scores exactly 0 is removed
+ZEROS = "zeros"  # not a fraction: everything that scores exactly 0 is removed
 
 
 class ScoredChannel(NamedTuple):
-    """A channel to remove: `channel` counts among those still there."""
+    """A channel to remove; `channel` is its position among the remaining ones."""
 
     group: int
     channel: int
@@ -39,10 +39,11 @@ class ScoredChannel(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidates:
-    """The channels that can be removed, in the order in which they go, and what a target counts by.
+    """The channels that can be removed, in order of removal, and what a target needs to count them.
 
-    shape: the network now. whole: before any pruning. quotas: what each group of the whole network would
-    lose at 100 %; None where groups are compared by saliency. minimum: the width that each group keeps.
+    shape: the network now. whole: before any pruning. quotas: the channels that each group of the whole
+    network would lose at 100 %; None if groups are compared by saliency. minimum: the width that each group
+    keeps.
     """
 
     queue: list[ScoredChannel]
@@ -52,7 +53,7 @@ class Candidates:
     minimum: list[int]
 
     def architecture_without(self, count: int) -> Architecture:
-        """What is left without the first of them."""
+        """The architecture after the first `count` removals."""
         widths = list(self.shape.widths)
         for choice in self.queue[:count]:
             widths[choice.group] -= 1
@@ -63,7 +64,7 @@ class Candidates:
 
 
 class PruningTarget(NamedTuple):
-    """How much should have been removed by the end of a round. Made by one of the functions below."""
+    """How much should have been removed by the end of a round; made by the functions below."""
 
     name: str
     count: Callable[[Candidates], int]
@@ -80,7 +81,7 @@ def all_zeros() -> PruningTarget:
 
 
 def fraction_of_channels(fraction: float) -> PruningTarget:
-    """Exactly `round(fraction * channels)` of the whole network; where groups have quotas, of each."""
+    """Exactly `round(fraction * channels)` of the whole network or, if groups have quotas, of each."""
 
     def count(candidates: Candidates) -> int:
         full = candidates.whole.widths
@@ -95,7 +96,7 @@ def fraction_of_channels(fraction: float) -> PruningTarget:
 
 
 def fraction_of_cost(fraction: float, measure: str) -> PruningTarget:
-    """The fewest channels that bring the whole network's `measure`, params or macs, down by the fraction."""
+    """The fewest channels whose removal reduces `measure` (params or macs) by that fraction of the whole."""
     cost = MEASURES[measure]
 
     def count(candidates: Candidates) -> int:
@@ -120,8 +121,8 @@ def fraction_of_cost(fraction: float, measure: str) -> PruningTarget:
 def lowest_channel(scores: list[Tensor], minimum: Sequence[int] | None = None) -> ScoredChannel:
     """The channel with the lowest saliency in the whole network: the one that `one_channel` selects.
 
-    minimum: how many channels each group must keep; none if it is not given.
-    Raises InputError when no channel is left, FloatingPointError when a saliency is not a number.
+    minimum: how many channels each group must keep (default: none).
+    Raises InputError if no channel is left, FloatingPointError if a saliency is NaN.
     """
     queue = _sorted_channels(scores, minimum or [0] * len(scores), lambda choice, rank: choice.saliency)
     if not queue:
@@ -130,7 +131,7 @@ def lowest_channel(scores: list[Tensor], minimum: Sequence[int] | None = None) -
 
 
 def minimal_architecture(whole: Architecture, floor: float = 0.0, whole_blocks: bool = False) -> Architecture:
-    """What remains when everything is removed that can be. whole_blocks: channels outside blocks cannot."""
+    """What remains if everything possible is removed; with whole_blocks, only channels in blocks."""
     within = {group for groups in whole.blocks for group in groups}
     kept = enumerate(zip(_minimum_widths(whole, floor), whole.widths, strict=True))
     return whole.with_widths(
@@ -148,22 +149,22 @@ def select_channels(
     floor: float = 0.0,
     whole_blocks: bool = False,
 ) -> list[ScoredChannel]:
-    """The channels that a round removes, lowest first; equal ones are spread over the groups.
+    """The channels that a round removes, lowest first; ties are spread over the groups.
 
-    shape, whole: the network now, and before anything was removed. With the scope `layer` every group loses
-    the same fraction; with a preset, that group's own. No group shrinks below what its network needs, nor
-    below `floor` of its full width: others are removed in its place, or with these two scopes none.
+    shape, whole: the network now, and before any removal. With the scope `layer` every group loses the same
+    fraction; with a preset, the fraction given for that group. No group shrinks below the minimum of its
+    network, or below `floor` of its full width: others are removed instead or, with these two scopes, none.
 
-    When only some of the channels with equal saliencies are removed, each group loses the same fraction of
-    its own, to the channel; within a group the first go first. `whole_blocks`: a residual block is removed as
-    a whole or not at all, and of equal ones the first goes first.
-    Raises InputError if the target cannot be met, FloatingPointError when a saliency is not a number.
+    If only some of the channels that tie are removed, each group loses the same fraction of its own, to the
+    channel; within a group the first are removed first. `whole_blocks`: a residual block is removed as a
+    whole or not at all, and of tied blocks the first is removed first. Raises InputError if the target cannot
+    be met, FloatingPointError if a saliency is NaN.
     """
     quotas = _quotas(whole, scope)
     minimum = _minimum_widths(whole, floor)
     if quotas is None:
         queue = _sorted_channels(scores, minimum, lambda choice, rank: choice.saliency, whole_blocks)
-    else:  # the n-th of a group's quota is due when n - 1/2 of it would be gone
+    else:  # the n-th of a group's quota is due once n - 1/2 should be removed
         gone = [full - left for full, left in zip(whole.widths, shape.widths, strict=True)]
         minimum = [max(kept, n - quota) for kept, n, quota in zip(minimum, whole.widths, quotas, strict=True)]
         queue = _sorted_channels(
@@ -171,7 +172,9 @@ def select_channels(
         )
     count = target.count(Candidates(queue, shape, whole, quotas, minimum))
     if count > len(queue):
-        raise InputError(f"{target.name} cannot go: only {len(queue)} channels more can (floor {floor:g})")
+        raise InputError(
+            f"cannot remove {target.name}: only {len(queue)} more channels can be (floor {floor:g})"
+        )
     return queue[: _complete_block(count, queue, shape) if whole_blocks else count]
 
 
@@ -181,7 +184,7 @@ def _minimum_widths(whole: Architecture, floor: float) -> list[int]:
 
 
 def _quotas(whole: Architecture, scope: str) -> list[int] | None:
-    """What each group would lose at 100 %; None where groups are compared by saliency."""
+    """The channels each group would lose at 100 %; None if groups are compared by saliency."""
     if scope == "global":
         return None
     if scope == "layer":
@@ -196,9 +199,9 @@ def _sorted_channels(
     key: Callable[[ScoredChannel, int], float],
     whole_blocks: bool = False,
 ) -> list[ScoredChannel]:
-    """All channels that can be removed, the smallest key first.
+    """All channels that can be removed, smallest key first.
 
-    whole_blocks: infinite ones stay, and the channels of a group stay together.
+    whole_blocks: channels with infinite scores are kept, and those of a group stay together.
     """
     entries: list[tuple[float, float, ScoredChannel]] = []
     for group, (score, kept) in enumerate(zip(scores, minimum, strict=True)):
@@ -210,14 +213,14 @@ def _sorted_channels(
         keys = [key(choice, rank) for rank, choice in enumerate(choices)]
         places = [0.0] * len(keys) if whole_blocks else _places_among_equals(keys)
         entries += zip(keys, places, choices, strict=True)
-    entries.sort(key=lambda entry: (*entry[:2], entry[2].group))  # stable: within a group the order stands
+    entries.sort(key=lambda entry: (*entry[:2], entry[2].group))  # stable: keeps the order within a group
     return [choice for *_, choice in entries if math.isfinite(choice.saliency)]
 
 
 def _places_among_equals(keys: list[float]) -> list[float]:
-    """Where each stands among its equals, above 0 and below 1. keys: rising.
+    """The position of each key among equal ones, between 0 and 1. keys: in increasing order.
 
-    Groups with n and m channels of one key come into step: after each n-th of the one an m-th of the other.
+    This interleaves the groups in proportion: of n and m tied channels, each loses the same fraction.
     """
     counts = [len(list(equals)) for _, equals in groupby(keys)]
     return [(place + 0.5) / count for count in counts for place in range(count)]

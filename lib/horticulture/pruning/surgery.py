@@ -1,11 +1,11 @@
-"""Taking channels out of a network: exactly, physically, and with the optimizer's state.
+"""Cut channels out of a network: exactly, physically, and together with the optimizer's state.
 
-The cut network computes what the network with those channels silenced would compute. One cut is different:
-the last channel of a group takes the block with it, and what a later norm of that block makes of nothing, a
-constant, goes too. So it is in a ResNet, whose branch ends with a norm, and in a PreResNet for the selection
-and the first convolution. In a Wide ResNet, and for the second convolution of a PreResNet, no norm follows
-and the cut is exact; in the other families a group keeps a channel. Choosing what to cut is not done here
-(see `pruner`).
+The cut network computes what the network with those channels silenced would compute, with one exception. The
+last channel of a group takes its block with it, and with the block the constant that a later norm of the
+block would output. This happens in a ResNet, whose branch ends with a norm, and in a PreResNet for the
+selection and the first convolution. In a Wide ResNet, and for the second convolution of a PreResNet, no norm
+follows and the cut is exact; in the other families a group always keeps a channel. What to cut is decided
+elsewhere (see `pruner`).
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from horticulture.networks.layers import keep_along, match_counts
 def remove_channel(
     network: Network, group: int, channel: int, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Take one channel out: from the layer that makes or selects it, its norm, its readers and the optimizer.
+    """Cut one channel out of the layer that makes or selects it, its norm, its readers and the optimizer.
 
-    group: index into `network.groups`. channel: its place among the channels still there. The last one of a
-    block's group takes the whole block along, and with it, in a ResNet or PreResNet, a constant (see above).
-    Raises InputError if there is no such channel.
+    group: index into `network.groups`. channel: its position among the remaining channels. The last one of a
+    group takes the whole block with it and, in a ResNet or PreResNet, a constant (see above). Raises
+    InputError if there is no such channel.
     """
     remove_channels(network, [(group, channel)], optimizer)
 
@@ -33,7 +33,7 @@ def remove_channel(
 def remove_channels(
     network: Network, channels: list[tuple[int, int]], optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Take many (group, channel) out at once: one cut a group. Channels are counted before the cut."""
+    """Cut many (group, channel) out at once: one cut per group. Channels are numbered before the cut."""
     removed: dict[int, set[int]] = {}
     for group, channel in channels:
         if not 0 <= group < len(network.groups):
@@ -49,13 +49,13 @@ def remove_channels(
 
 @torch.no_grad()
 def keep_channels(group: Group, channels: list[int], optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Keep only these channels of a group: their places among those still there, in increasing order.
+    """Keep only these channels of a group: their positions among the remaining ones, in increasing order.
 
-    Raises InputError if they are not in increasing order, or not there.
+    Raises InputError if they are not in increasing order, or do not exist.
     """
     if channels != sorted(set(channels)) or not all(0 <= c < group.width for c in channels):
         raise InputError(
-            f"keep some of 0 to {group.width - 1}, in order, in group {group.name}: not {channels}"
+            f"group {group.name} can keep 0 to {group.width - 1}, in increasing order, not {channels}"
         )
     for module, name, dim, index in group.slices(channels):
         _select(module, name, index, dim, optimizer)
@@ -64,7 +64,7 @@ def keep_channels(group: Group, channels: list[int], optimizer: torch.optim.Opti
 
 @torch.no_grad()
 def silence_channel(network: Network, group: int, channel: int) -> None:
-    """Zero all weights that read a channel: the network computes what it would without it."""
+    """Zero all weights that read a channel, so that the network computes as if it were cut."""
     for weight, places in network.groups[group].read_weights(channel):
         weight[:, places] = 0
 
@@ -76,10 +76,10 @@ def _select(
     dim: int,
     optimizer: torch.optim.Optimizer | None,
 ) -> None:
-    """Replace a parameter or buffer by a slice of it, everywhere it is known.
+    """Replace a parameter or buffer by a slice of it, in the module and in the optimizer.
 
-    A new Parameter and not new `.data` in the old one: autograd's node for the old one remembers its
-    shape for as long as anything holds a graph, and the next backward pass would fail.
+    This makes a new Parameter instead of assigning `.data`: autograd's node for the old one remembers its
+    shape as long as anything holds a graph, and the next backward pass would fail.
     """
     old, index = getattr(module, name), index.to(getattr(module, name).device)
     if not isinstance(old, nn.Parameter):
@@ -97,7 +97,7 @@ def _replace_in_optimizer(
     new: nn.Parameter,
     cut: Callable[[Tensor], Tensor],
 ) -> None:
-    """Let the optimizer step the new parameter, with the momentum that belongs to what is left of it."""
+    """Make the optimizer step the new parameter, keeping the momentum of what is left of it."""
     for settings in optimizer.param_groups:
         settings["params"] = [new if parameter is old else parameter for parameter in settings["params"]]
     state = optimizer.state.pop(old, None)

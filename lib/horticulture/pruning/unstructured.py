@@ -1,7 +1,8 @@
-"""Pruning weight by weight: masks by magnitude, what keeps them during training, a fresh start under them.
+"""Pruning single weights: masks by magnitude, keeping them during training, and reinitialising under them.
 
-Han et al. (2015); what may go and how the rest is initialised afresh as in Liu et al. (2019). Nothing gets
-smaller here: removed weights are zeros in tensors of the old shape. `compression` writes them small.
+After Han et al. (2015); which weights are prunable, and how the rest is reinitialised, as in Liu et al.
+(2019). Nothing gets smaller here: removed weights are zeros in tensors of the old shape. `compression` makes
+them small.
 """
 
 import math
@@ -16,9 +17,9 @@ from horticulture.training.callbacks import StepCallback
 
 
 def weights(network: nn.Module) -> dict[str, nn.Parameter]:
-    """What may be pruned, by its name in `state_dict`: the weights of convolutions (Liu et al., 2019).
+    """The prunable weights by name in `state_dict`: those of convolutions (Liu et al., 2019).
 
-    Those of linear layers too, but for the last, which is taken for the classifier. It and the norms stay
+    Linear layers are prunable too, except the last, which counts as the classifier. It and the norms stay
     whole. Layers that have lost all their channels are left out.
     """
     layers = {n: module for n, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
@@ -31,17 +32,17 @@ def weights(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def match_weights(network: nn.Module, masks: dict[str, Tensor]) -> list[tuple[str, nn.Parameter, Tensor]]:
-    """Name, weight and what belongs to it, a tensor of its shape (a mask), for everything in `weights`.
+    """Name, weight and matching mask (or another tensor of that shape) for everything in `weights`.
 
-    Raises InputError if a name or a shape is not the network's.
+    Raises InputError if names or shapes do not match.
     """
     prunable = weights(network)
     if odd := sorted(prunable.keys() ^ masks.keys()):
-        raise InputError(f"these are not of this network: {odd[0]} is only in one of the two")
+        raise InputError(f"the masks are not for this network: {odd[0]} is in only one of the two")
     for name, weight in prunable.items():
         if masks[name].shape != weight.shape:
             raise InputError(
-                f"{name} is {tuple(weight.shape)} in the network, not {tuple(masks[name].shape)}"
+                f"{name} has shape {tuple(weight.shape)} in the network, not {tuple(masks[name].shape)}"
             )
     return [(name, weight, masks[name].to(weight.device)) for name, weight in prunable.items()]
 
@@ -50,13 +51,12 @@ def match_weights(network: nn.Module, masks: dict[str, Tensor]) -> list[tuple[st
 def magnitude_masks(
     network: nn.Module, fraction: float, scope: str = "global", before: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Which weights stay when that fraction is removed, the smallest first: bool tensors of their shapes.
+    """Masks of the weights that stay if a fraction is removed, smallest first: bool, in their shapes.
 
-    fraction: of all weights that may go (scope "global") or of each layer's ("layer"). Exactly
-    `round(fraction * number)` are removed. Where only some of equal ones are, they are taken at equal
-    distances among these, from the first layer to the last.
-    before: masks of an earlier step. What they removed stays removed, and counts.
-    Raises InputError for a fraction outside [0, 1) or below what is removed already, and an unknown scope.
+    fraction: of all prunable weights (scope "global") or of each layer's ("layer"). Exactly
+    `round(fraction * number)` are removed. Ties are broken by removing weights at equal distances from the
+    first layer to the last. before: masks of an earlier step, whose removed weights stay removed and count.
+    Raises InputError for a fraction outside [0, 1) or below what is already removed, or an unknown scope.
     """
     check_choice(scope, SCOPES, "scope")
     if not 0 <= fraction < 1:
@@ -65,7 +65,7 @@ def magnitude_masks(
     sizes = {name: weight.abs().flatten() for name, weight in prunable.items()}
     if before is not None:
         for name, _, mask in match_weights(network, before):
-            sizes[name][~mask.flatten()] = -1  # smaller than any: goes first again
+            sizes[name][~mask.flatten()] = -1  # below any other, so removed first again
     if scope == "layer":
         kept = [_largest(size, fraction, name) for name, size in sizes.items()]
     else:
@@ -75,11 +75,11 @@ def magnitude_masks(
 
 
 def _largest(sizes: Tensor, fraction: float, where: str) -> Tensor:
-    """True for all but the smallest. Counted, not compared with a threshold, which ties would miss."""
+    """True for all but the smallest. Counts them, because a threshold would fail on ties."""
     count, gone = round(fraction * len(sizes)), int((sizes < 0).sum())
     if gone > count:
         raise InputError(
-            f"fraction {fraction!r} of {where} is {count} weights, but {gone} are removed already"
+            f"fraction {fraction!r} of {where} is {count} weights, but {gone} are already removed"
         )
     kept = torch.ones_like(sizes, dtype=torch.bool)
     if count == 0:
@@ -94,14 +94,14 @@ def _largest(sizes: Tensor, fraction: float, where: str) -> Tensor:
 
 
 def current_masks(network: nn.Module) -> dict[str, Tensor]:
-    """The masks of a network that was pruned: what is not zero stays."""
+    """The masks of a pruned network: nonzero weights stay."""
     return {name: weight.detach() != 0 for name, weight in weights(network).items()}
 
 
 def nonzero_macs(network: Network, masks: dict[str, Tensor]) -> int:
-    """Multiply-accumulates of one forward pass of one image with weights that are left, and the classifier.
+    """Multiply-accumulates of a forward pass for one image with the remaining weights and the classifier.
 
-    What hardware would do that skips every zero: a bound on the work, not a time.
+    The work of hardware that skips every zero: a bound, not a time.
     """
     layers, pairs = network.architecture.layers, match_weights(network, masks)
     if network.architecture.table is not None:
@@ -116,7 +116,7 @@ def nonzero_macs(network: Network, masks: dict[str, Tensor]) -> int:
 
 
 def count_nonzero(masks: dict[str, Tensor], network: nn.Module) -> int:
-    """Trainable parameters that are not removed, those that cannot be (norms, classifier) included."""
+    """Trainable parameters that are not removed, including norms and classifier."""
     removed = sum(int((~mask).sum()) for _, _, mask in match_weights(network, masks))
     return sum(parameter.numel() for parameter in network.parameters()) - removed
 
@@ -125,10 +125,10 @@ def count_nonzero(masks: dict[str, Tensor], network: nn.Module) -> int:
 def reinitialize(
     network: Network, masks: dict[str, Tensor], generator: torch.Generator | None = None
 ) -> None:
-    """Initialise the network anew under its masks, in place, on the CPU (Liu et al., 2019, published code).
+    """Reinitialise the network under its masks, in place, on the CPU (published code of Liu et al., 2019).
 
-    Surviving weights are drawn from N(0, 2 / n) with n = survivors of the layer / its input channels:
-    the variance is that of a whole layer with as many weights. All else as a new network has it.
+    Surviving weights are drawn from N(0, 2 / n) with n = survivors of the layer / its input channels: the
+    variance of a dense layer with as many weights. Everything else is as in a new network.
     """
     matched = match_weights(network, masks)
     network.initialise(generator)
@@ -138,9 +138,9 @@ def reinitialize(
 
 
 class MaskCallback(StepCallback):
-    """Keeps removed weights at zero, from now on and after every step, whatever momentum and decay do.
+    """Keeps removed weights at zero, now and after every step, whatever momentum and decay do.
 
-    What the optimizer remembers of a removed weight moves that weight alone, so it needs no mask.
+    The optimizer's state for a removed weight affects that weight alone, so it needs no mask.
     """
 
     def __init__(self, network: nn.Module, masks: dict[str, Tensor]) -> None:
@@ -155,7 +155,7 @@ class MaskCallback(StepCallback):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Zero again what the step moved."""
+        """Zero the removed weights again."""
         for name, weight in self._weights.items():
             self._removed[name] = match_layout(self._removed[name], weight)
             weight.masked_fill_(self._removed[name], 0)
@@ -165,13 +165,13 @@ class MaskCallback(StepCallback):
         return {f"mask.{name}": mask for name, mask in self.masks.items()}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`: other masks, which hold at once."""
+        """Restore masks that `state_dict` returned, and apply them."""
         self._removed = {name: ~tensors[f"mask.{name}"] for name in self._weights}
         self.after_step()
 
 
 def match_layout(tensor: Tensor, weight: Tensor) -> Tensor:
-    """A tensor of the weight's shape, on its device and in its order in memory, where both are fast.
+    """Match a tensor to a weight's device and memory layout, so that combining them is fast.
 
     A trainer may move its network after a callback was made for it; then this copies, once.
     """

@@ -1,9 +1,9 @@
-"""What a run is and where it lives: key, folder, result; and all results of a study in one frame.
+"""What a run is and where it lives (key, folder, result), and all results of a study in one frame.
 
-A run is fixed by its description. Its key is a digest of that, so a run asked for twice, by two
-notebooks or two studies, is the same run and is made once. `run.json` is written last: if it is there, the
-run is whole. Results, curves and tables carry digests, and are refused where these do not fit. No torch here:
-a laptop without it can collect and draw.
+A run is fixed by its description. Its key is a digest of that, so a run that two notebooks or two studies ask
+for is the same run and is made once. `run.json` is written last: if it exists, the run is complete. Results,
+curves and tables carry digests, and are refused if these do not match. There is no torch here, so a laptop
+without it can collect and draw.
 """
 
 from horticulture.runs.answers import ANSWERS, Answers, answers, answers_of, write_answers

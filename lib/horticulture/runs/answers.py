@@ -1,4 +1,4 @@
-"""Which test images a network got wrong: what a comparison of two networks needs beside their errors."""
+"""Which test images a network got wrong, for comparing two networks image by image."""
 
 import zipfile
 from io import BytesIO
@@ -16,26 +16,26 @@ ANSWERS = "answers.npz"
 
 
 class Answers(NamedTuple):
-    """Which test images a network got wrong, and what each was drawn from: images of one source are alike."""
+    """Which test images a network got wrong, and the source of each; images of one source are alike."""
 
     wrong: np.ndarray  # (n,) bool
     source: np.ndarray  # (n,) int64
 
 
 def write_answers(where: Path, answers: Answers) -> None:
-    """Keep them in a run's folder."""
+    """Save answers in a run's folder."""
     packed = BytesIO()
     np.savez_compressed(packed, **answers._asdict())
     write(where / ANSWERS, packed.getvalue())
 
 
 def answers(key: str, outputs: Path) -> Answers:
-    """Of the run with that key. Raises InputError if it kept none, CorruptFileError if they are damaged."""
+    """The answers of a run. Raises InputError if it saved none, CorruptFileError if they are damaged."""
     where = outputs / "runs" / key
     try:
         packed = read_verified(where, ANSWERS)
     except FileNotFoundError as error:
-        raise InputError(f"the run {key} kept no answers: there is no {where / ANSWERS}") from error
+        raise InputError(f"the run {key} saved no answers: there is no {where / ANSWERS}") from error
     try:
         with np.load(BytesIO(packed), allow_pickle=False) as kept:
             return Answers(kept["wrong"], kept["source"])
@@ -44,6 +44,6 @@ def answers(key: str, outputs: Path) -> Answers:
 
 
 def answers_of(results: pd.DataFrame, outputs: Path) -> dict[str, Answers]:
-    """By run, of all runs of a results frame that have a test error and are under `outputs`."""
+    """The answers, by run, of all runs in a results frame with a test error and saved answers."""
     keys = results.loc[results["test_error"].notna(), "run"].unique()
     return {key: answers(key, outputs) for key in keys if (outputs / "runs" / key / ANSWERS).exists()}

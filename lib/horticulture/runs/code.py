@@ -1,7 +1,7 @@
-"""What a function does, in twelve digits: so that one which somebody has edited makes a run of its own.
+"""A digest of what a function does, so that an edited function makes a new run.
 
-A built-in criterion is known by its name, and changes only with `runs.VERSION`. One that was put into a table
-from a notebook may have another body under the same name a minute later.
+A built-in criterion is identified by its name, and changes only with `runs.VERSION`. One defined in a
+notebook may have another body under the same name a minute later.
 """
 
 import ast
@@ -20,9 +20,9 @@ PLAIN = bool | int | float | complex | str | bytes | range | slice | None
 
 
 def extra(name: str, table: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
-    """What a run's description adds to a name: nothing for the library's own functions, a digest for others.
+    """What a run's description adds to a name: nothing for the library's functions, a digest for others.
 
-    originals: the table as it was when the library was imported. What has a `digest` says itself what its is.
+    originals: the table as it was when the library was imported. An entry with a `digest` attribute keeps it.
     """
     if name in originals and table[name] is originals[name]:
         return {}
@@ -30,18 +30,18 @@ def extra(name: str, table: Mapping[str, Any], originals: Mapping[str, Any]) -> 
 
 
 def digest(value: object) -> str:
-    """12 hex digits of what a function does, or a dataclass, tuple or dict that holds functions.
+    """12 hex digits of what a function does, or of a dataclass, tuple or dict that contains functions.
 
-    They cover the source (the bytecode where there is none), the defaults, the closure, and what is named
-    in it: functions and classes of the same module with all that they name in turn, numbers, strings, arrays
-    and containers of them. Of a function that was imported the source counts, of a class the name, of any
-    other object its class. Defining the same once more gives the same digits.
+    They cover the source (or else the bytecode), the defaults, the closure and the globals used: functions
+    and classes of the same module, recursively, and numbers, strings, arrays and containers of them. An
+    imported function counts by its source, an imported class by its name, any other object by its class.
+    Defining the same function again gives the same digits.
     """
     return files.digest(json.dumps(_describe(value, {}), sort_keys=True).encode())
 
 
 def _describe(value: Any, seen: dict[int, int]) -> Any:
-    """Plain data for anything. seen: by id the order in which functions and classes came, against circles."""
+    """Describe anything as plain data. seen: order of functions and classes by id, to break cycles."""
 
     def each(values: Any) -> list:
         return [_describe(one, seen) for one in values]
@@ -69,7 +69,7 @@ def _describe(value: Any, seen: dict[int, int]) -> Any:
         return [type(value).__name__, *each(value)]
     if hasattr(value, "tolist"):  # an array or a tensor
         return ["array", str(value.dtype), repr(value.tolist())]
-    if hasattr(value, "__qualname__"):  # of C
+    if hasattr(value, "__qualname__"):  # a C function
         return ["name", _name(value)]
     return ["object", _describe(type(value), seen)]
 
@@ -89,7 +89,7 @@ def _function(function: FunctionType, seen: dict[int, int]) -> Any:
 
 
 def _class(one: type, seen: dict[int, int]) -> Any:
-    """Its name and its bases'; its own methods, properties and plain values."""
+    """A class: its name, its bases' names, and its own methods, properties and plain values."""
     parts = []
     for name, part in sorted(vars(one).items()):
         if isinstance(part, property | classmethod | staticmethod):
@@ -100,7 +100,7 @@ def _class(one: type, seen: dict[int, int]) -> Any:
 
 
 def _of_module(value: Any, module: str, seen: dict[int, int]) -> Any:
-    """What a global name stands for. Where it comes from another module, what that calls is left out."""
+    """The value of a global name. For one from another module, what it calls is left out."""
     if isinstance(value, FunctionType | type) and value.__module__ != module:
         return [_name(value), _source(value.__code__) if isinstance(value, FunctionType) else ""]
     return _describe(value, seen)
@@ -126,7 +126,7 @@ def _source(code: CodeType) -> Any:
 
 
 def _lambda(code: CodeType) -> Any:
-    """The innermost lambda around all of the code: `inspect.getsource` gives whole lines.
+    """The innermost lambda around all of the code; `inspect.getsource` returns whole lines.
 
     Raises LookupError if there is none at that place.
     """

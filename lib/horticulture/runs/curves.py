@@ -1,4 +1,4 @@
-"""A study's curves: which runs make them."""
+"""A study's curves: which runs they consist of."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -9,19 +9,19 @@ from typing import NamedTuple
 from horticulture.files import CorruptFileError, read_json, write_json
 from horticulture.runs.run import Run
 
-INDEX = "index"  # which files there are, so that one which is gone is missed; earlier versions wrote none
-# What pruning runs by several criteria need not share.
+INDEX = "index"  # lists the files, so that a missing one is noticed; earlier versions wrote none
+# Entries of a recipe in which pruning runs by several criteria may differ.
 OWN = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
-# Budgets that tune for as many epochs as the study says.
+# Budgets that fine-tune for the study's `finetune_epochs`.
 TUNED = ("fine-tuned", "lr-rewound", "random-channels", "sparse-fine-tuned", "sparse-lr-rewound")
 
 
 class CurvePoint(NamedTuple):
-    """A network's place in a study: on which curve, found by which criterion, after which round.
+    """A network's place in a study: its curve, the criterion that found it, and the pruning round.
 
-    `before` is what it cost to find the architecture, in MACs: none for a simple family. `ratio`: the
-    fraction that pruning removed, if a study asks for one. `longer`: the factor on the study's epochs and
-    steps with which all of it was trained. `whole_macs`: what the whole network's training took with it.
+    `before`: the MACs spent to find the architecture (0 for a simple family). `ratio`: the fraction that
+    pruning removed, if the study sets one. `longer`: the factor on the study's epochs and steps.
+    `whole_macs`: the cost of the whole network's training at that length.
     """
 
     curve: str
@@ -40,18 +40,18 @@ class CurvePoint(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """Where it is kept: with the others of its curve and criterion."""
+        """The file of all points of this curve and criterion."""
         parts = (self.curve, self.criterion, "measured" if self.measures_round else "")
         return "-".join(filter(None, parts)) + ".json"
 
 
 def read_curves(study: str | Path) -> list[CurvePoint]:
-    """Every point of every curve of a study. Raises CorruptFileError if a file of them is damaged or gone."""
+    """Every point of every curve of a study. Raises CorruptFileError if a file is damaged or missing."""
     return list(chain.from_iterable(map(_read, curve_files(study))))
 
 
 def curve_files(study: str | Path) -> list[Path]:
-    """The files that say which runs make a study's curves. Raises CorruptFileError if one is gone."""
+    """The files of a study's curves. Raises CorruptFileError if one is missing."""
     there = _files(Path(study))
     if gone := _listed(Path(study)) - {path.name for path in there}:
         raise CorruptFileError(Path(study) / "curves" / min(gone))
@@ -69,18 +69,18 @@ def _listed(study: Path) -> set[str]:
 
 
 def forget_curves(study: Path) -> None:
-    """Remove a study's curves; its runs stay."""
+    """Remove a study's curves. Its runs are kept."""
     for path in (study / "curves" / INDEX, *_files(study)):
         path.unlink(missing_ok=True)
 
 
 def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
-    """Write down which runs make a study's curves; others of the same curve and criterion are replaced.
+    """Record which runs make up a study's curves, replacing points of the same curve and criterion.
 
-    Rounds of a pruning run that were measured by runs of their own stand beside it. Where a pruning run is no
-    longer among its criterion's, all that this criterion found with that seed is removed from the curves: the
-    measured rounds, what was trained on or anew, and the families that follow, at every length.
-    Returns a sentence for everything that a person should know of curves that now stand side by side.
+    Rounds of a pruning run that were measured by runs of their own are recorded next to it. If a pruning run
+    is replaced, everything derived from the old one (same criterion and seed) is removed from the curves:
+    measured rounds, retrained networks and families, at every training length.
+    Returns a remark for each problem with comparing the curves that are now in the study.
     """
     points, files = list(points), dict(_intact_files(study))
     there = list(chain(*files.values()))
@@ -101,21 +101,21 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
 
 def _intact_files(study: Path) -> Iterator[tuple[Path, list[CurvePoint]]]:
     for path in _files(study):
-        with suppress(CorruptFileError):  # it is written anew
+        with suppress(CorruptFileError):  # it will be rewritten
             yield path, _read(path)
 
 
 def _read(path: Path) -> list[CurvePoint]:
     content = read_json(path)
     try:
-        entries = content["points"] if isinstance(content, dict) else content  # a list: an earlier version's
+        entries = content["points"] if isinstance(content, dict) else content  # earlier versions wrote a list
         return [CurvePoint(**{**entry, "run": Run.from_json(entry["run"])}) for entry in entries]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CorruptFileError(path) from error
 
 
 def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
-    """Write what has changed, and remove what has no points any more."""
+    """Write the changed files, and remove those without points."""
     listed = {path.name for path in _files(study)}
     with suppress(CorruptFileError):
         listed |= _listed(study)
@@ -129,11 +129,11 @@ def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
         path.unlink()
 
 
-# --- what a pruning run found goes with it ---------------------------------------------------------------
+# --- removing what replaced pruning runs found -----------------------------------------------------------
 
 
 def _replaced(points: list[CurvePoint], there: list[CurvePoint]) -> set[tuple[str, int]]:
-    """Criterion and seed of pruning runs on the curves that these points do not have any more."""
+    """Criterion and seed of pruning runs on the curves that these points replace."""
     now = _prunings(points)
     keys, criteria = {one.run.key for one in now}, {one.criterion for one in now}
     lengths = {one.longer for one in now}
@@ -143,7 +143,7 @@ def _replaced(points: list[CurvePoint], there: list[CurvePoint]) -> set[tuple[st
         if one.criterion in criteria
         and (pruning := _pruning_of(one.run)) is not None
         and pruning.key not in keys
-        and (one.run.kind == "prune" or one.longer in lengths)  # not every longer pruning is a curve
+        and (one.run.kind == "prune" or one.longer in lengths)  # not every longer pruning run is drawn
     }
 
 
@@ -156,7 +156,7 @@ def _prunings(points: Iterable[CurvePoint]) -> list[CurvePoint]:
 
 
 def _pruning_of(run: Run | None) -> Run | None:
-    """The pruning run that a run is, or goes on from."""
+    """The pruning run that a run is, or starts from."""
     while run is not None and run.kind != "prune":
         run = run.start
     return run
@@ -166,18 +166,18 @@ def _pruning_of(run: Run | None) -> Run | None:
 
 
 def _removed(points: list[CurvePoint], prunings: set[tuple[str, int]]) -> Iterator[str]:
-    """That points are no longer on the curves, because the pruning runs that found them are not."""
+    """Report points that were removed together with the pruning runs that found them."""
     curves = sorted({one.curve for one in points if one.run.kind != "prune"})
     criteria = sorted({criterion for criterion, _ in prunings})
     if curves:
         yield (
-            f"other pruning runs by {', '.join(criteria)} now: what the earlier ones found goes from its "
-            f"curves ({', '.join(curves)}), its runs stay"
+            f"new pruning runs by {', '.join(criteria)}: results of the old ones are removed from its curves "
+            f"({', '.join(curves)}), their runs are kept"
         )
 
 
 def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iterator[str]:
-    """That pruning runs by other criteria, which stay, cannot be compared with these."""
+    """Report pruning runs by other criteria that cannot be compared with these."""
 
     def recipe(one: CurvePoint) -> str:
         shared = {name: value for name, value in one.run.recipe.items() if name not in OWN}
@@ -189,13 +189,13 @@ def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iter
     beside = [one for one in _prunings(there) if one.criterion not in criteria and one.longer in lengths]
     if others := sorted({one.criterion for one in beside if recipe(one) not in recipes}):
         yield (
-            f"pruning runs by {', '.join(others)} that were made by another recipe than these: prune by all "
-            "criteria alike, or give these a study of their own"
+            f"pruning runs by {', '.join(others)} with another recipe than these: use one recipe for all "
+            "criteria, or give these a study of their own"
         )
 
 
 def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> Iterator[str]:
-    """That curves which stay were tuned for other epochs than these: a table would compare the tuning."""
+    """Report curves that were fine-tuned for a different number of epochs than these."""
 
     def tuning(points: Iterable[CurvePoint]) -> set[tuple[float, int]]:
         return {(one.longer, one.run.recipe["epochs"]) for one in points if one.curve in TUNED}
@@ -204,6 +204,6 @@ def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint
     lengths = {longer for longer, _ in now}
     if others := sorted(c for c, its in beside.items() if lengths & {one for one, _ in tuning(its) - now}):
         yield (
-            f"{', '.join(others)}, tuned for other epochs than these: ask for all budgets at once, or give "
+            f"{', '.join(others)}, fine-tuned for other epochs than these: run all budgets at once, or give "
             "these a study of their own"
         )

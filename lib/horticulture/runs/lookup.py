@@ -1,4 +1,4 @@
-"""One network of a study, by what a person knows of it: a run's id or a curve, and values of its row."""
+"""Finds one network of a study by a curve or the id of a run, and by values of its row in the results."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,17 +10,23 @@ from horticulture.runs.curves import CurvePoint, read_curves
 from horticulture.runs.results import collect
 from horticulture.runs.run import Run
 
-EXACT = ("criterion", "seed", "longer", "round")  # columns whose value a person may give
-LINE = ["curve", "criterion", "seed", "longer", "ratio"]  # along these a size means one network
-SHORTEST = 4  # letters of an id that may stand for it
-MOST = 8  # values of a column that are listed
+EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
+LINE = [
+    "curve",
+    "criterion",
+    "seed",
+    "longer",
+    "ratio",
+]  # each of these has its own network nearest to a size
+SHORTEST = 4  # characters of an id that are enough
+MOST = 8  # values of a column to list
 
 
 class FoundNetwork(NamedTuple):
     """A network of a study.
 
-    run: what made it; where that is a pruning run, the network is that of the row's round. row: of `results`,
-    the whole frame, of which the row's name is the label.
+    run: the run that made it; for a pruning run, the network is the one after the row's round. row: its row in
+    `results`, the results of the whole study.
     """
 
     study: Path
@@ -30,22 +36,22 @@ class FoundNetwork(NamedTuple):
 
 
 def find_network(study: Path, name: str, *, params: float | None = None, **values: Any) -> FoundNetwork:
-    """The network of a study that fits, if it is one.
+    """The one network of a study that matches.
 
-    name: a curve, or a run's id or its beginning; the id of a pruning run means its rounds, those too that
-    were measured by runs of their own. params: of all sizes that are left the nearest. values: of the columns
-    in `EXACT`. Raises InputError, with the choices, if none or several fit, or if the runs are not there.
+    name: a curve, or the start of a run's id; the id of a pruning run selects its rounds, including those
+    measured by separate runs. params: selects the nearest size. values: values of the columns in `EXACT`.
+    Raises InputError, with the choices, if no network or several match, or if the runs are missing.
     """
     results, points = collect(study), read_curves(study)
     if not points:
-        raise InputError(f"{study} has tables only: the runs behind them are needed, and are not there")
+        raise InputError(f"{study} has only tables: an export needs the runs themselves")
     fitting = results[_named(results, points, name)]
     for column in EXACT:
         if (wanted := values.get(column)) is not None:
             there = _listed(fitting[column])
             fitting = fitting[fitting[column] == wanted]
             if fitting.empty:
-                raise InputError(f"{study.name} has no {name} with {column} {wanted}: there is {there}")
+                raise InputError(f"{study.name} has no {name} with {column} {wanted}, only {there}")
     if params is not None:
         away = (fitting["params"] - params).abs()
         nearest = away.groupby([fitting[column] for column in LINE], dropna=False).transform("min")
@@ -53,26 +59,26 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
     networks = fitting.drop_duplicates(["run", "round"])
     if len(networks) > 1:
         columns = [name for name in (*EXACT, "params") if networks[name].nunique(dropna=False) > 1] or ["run"]
-        choices = "; ".join(f"{column}: {_listed(networks[column])}" for column in columns)
-        raise InputError(f"{name} may mean {len(networks)} networks of {study.name}: say which ({choices})")
+        choices = ", ".join(f"{column} ({_listed(networks[column])})" for column in columns)
+        raise InputError(f"{name} matches {len(networks)} networks of {study.name}: choose one by {choices}")
     row = networks.iloc[0]
     run = next(point.run for point in points if point.run.key == row["run"])
     return FoundNetwork(study, run, row, results)
 
 
 def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Series:
-    """Which rows a name means: a mask."""
+    """A mask of the rows that a name selects."""
     if len(name) >= SHORTEST and (keys := [p.run.key for p in points if p.run.key.startswith(name)]):
         measuring = [point.run for point in points if point.measures_round]
         keys += [run.key for run in measuring if run.start and run.start.key in keys]
         return results["run"].isin(keys)
     curves = list(results["curve"].unique())
-    check_choice(name, curves, "curve, or beginning of a run's id,")
+    check_choice(name, curves, "curve or run")
     return results["curve"] == name
 
 
 def _listed(column: pd.Series) -> str:
-    """Its values, or from where to where they go."""
+    """Its values, or their range if there are many."""
     values = sorted(column.dropna().unique())
     shape = "," if column.name == "params" else "g" if column.dtype == float else ""
     texts = [format(value, shape) for value in values]

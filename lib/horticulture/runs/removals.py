@@ -1,4 +1,4 @@
-"""The rounds of a pruning run: what went in each, and what was left."""
+"""The rounds of a pruning run: what each removed, and what was left."""
 
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +25,7 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
     try:
         content = read_verified(path.parent, path.name)
     except FileNotFoundError as error:
-        raise InputError(f"{run} has not been made yet: there is no {path}") from error
+        raise InputError(f"{run} is not finished: there is no {path}") from error
     try:
         frame = pd.read_csv(BytesIO(content), dtype={"run": str, "architecture": str, "digest": str})
         whole = range(run.recipe["rounds"] + 1)
@@ -40,16 +40,16 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
 
 
 def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architecture:
-    """The architecture after that round of a pruning run. Raises InputError if there was no such round."""
+    """The architecture after a round of a pruning run. Raises InputError if there is no such round."""
     if not 0 <= round_ <= removed["round"].max():
         raise InputError(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
-    gone = removed.loc[removed["round"] <= round_, "group"].value_counts()  # -1: no channel went
+    gone = removed.loc[removed["round"] <= round_, "group"].value_counts()  # -1: no channel removed
     widths = enumerate(run.architecture.widths)
     return run.architecture.with_widths(tuple(width - int(gone.get(group, 0)) for group, width in widths))
 
 
 def remaining_channels(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:
-    """The channels of every group that are there after a round, by their numbers in the whole network."""
+    """The channels left in every group after a round, by their numbers in the whole network."""
     gone = removed[(removed["round"] <= round_) & (removed["group"] >= 0)]
     left = [list(range(width)) for width in run.architecture.widths]
     for group, channel in zip(gone["group"], gone["channel"], strict=True):
@@ -58,7 +58,7 @@ def remaining_channels(run: Run, removed: pd.DataFrame, round_: int) -> list[lis
 
 
 def removed_by_round(removed: pd.DataFrame) -> dict[int, list[tuple[int, int]]]:
-    """(group, channel in the whole network) of all that went in each round, in the order in which it went."""
+    """(group, channel in the whole network) of everything removed, by round, in order of removal."""
     channels = removed[removed["group"] >= 0]
     return {
         int(round_): list(zip(gone["group"].tolist(), gone["channel"].tolist(), strict=True))
@@ -67,5 +67,5 @@ def removed_by_round(removed: pd.DataFrame) -> dict[int, list[tuple[int, int]]]:
 
 
 def nearest_round(removed: pd.DataFrame, params: float) -> int:
-    """The round whose network comes nearest to that many parameters."""
+    """The round whose number of parameters is nearest."""
     return int(removed.loc[(removed["params"] - params).abs().idxmin(), "round"])

@@ -1,4 +1,4 @@
-"""All results of a study in one frame, from its runs, or from the tables that were published without them."""
+"""All results of a study in one frame, from its runs, or from tables published without them."""
 
 import hashlib
 import math
@@ -24,19 +24,19 @@ RESULT_COLUMNS = [
 # Columns that may be empty keep their type, whether they come from runs or from a file.
 TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64", "longer": float, "compute_share": float}
 TEXT = dict.fromkeys(("run", "architecture", "criterion", "digest"), str)
-GIVEN = "given weights"  # the recipe of a network that was trained elsewhere: nobody knows how
-AS_IT_IS = "as it is"  # the recipe of a run that trains nothing and only measures
+GIVEN = "given weights"  # the recipe of a network trained elsewhere, which is unknown
+AS_IT_IS = "as it is"  # the recipe of a run that only evaluates
 ARCHITECTURES = "architectures.json"
 TABLES = ("results.csv", "removals.csv", "verdicts.csv")
-SUMS = "SHA256SUMS"  # of the tables, as `sha256sum --check SHA256SUMS` reads it
+SUMS = "SHA256SUMS"  # of the tables, in the format of `sha256sum --check SHA256SUMS`
 
 
 def collect(study: str | Path) -> pd.DataFrame:
-    """The results of a study: one row for every network that was evaluated, columns as in docs/files.md.
+    """The results of a study: a row per evaluated network, with the columns of docs/files.md.
 
-    A round of a pruning run that a run of its own has measured keeps that run's row, not the pruning run's.
-    study: a study's folder, such as `outputs/quick`. Raises InputError if there are no results there,
-    CorruptFileError if a file that they come from is damaged.
+    A pruning round that was measured by a run of its own has that run's row, not the pruning run's.
+    study: a study's folder, such as `outputs/quick`. Raises InputError if it has no results, CorruptFileError
+    if a file behind them is damaged.
     """
     study = Path(study)
     points = read_curves(study)
@@ -65,9 +65,9 @@ def collect_removals(study: str | Path) -> pd.DataFrame:
 
 
 def architectures(study: str | Path) -> dict[str, Architecture]:
-    """Every architecture of a study by its short id, as the column `architecture` of the results has it.
+    """Every architecture of a study, by its short id in the column `architecture` of the results.
 
-    Where the runs are not there, those that `write_architectures` has written.
+    Without the runs, those that `write_architectures` wrote.
     """
     study = Path(study)
     points, written = read_curves(study), study / ARCHITECTURES
@@ -85,7 +85,7 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
 def _after_rounds(run: Run, removed: pd.DataFrame) -> Iterator[Architecture]:
     widths = list(run.architecture.widths)
     for _, gone in removed.groupby("round"):
-        for group in gone.loc[gone["group"] >= 0, "group"]:  # -1: no channel went
+        for group in gone.loc[gone["group"] >= 0, "group"]:  # -1: no channel removed
             widths[group] -= 1
         yield run.architecture.with_widths(tuple(widths))
 
@@ -101,7 +101,7 @@ def _rows(study: Path, point: CurvePoint) -> list[dict]:
         LookupError,
         TypeError,
         AttributeError,
-    ) as error:  # an earlier version sealed nothing
+    ) as error:  # earlier versions had no seals
         raise CorruptFileError(folder(run, outputs) / RESULT) from error
 
 
@@ -129,7 +129,7 @@ def _rows_of(point: CurvePoint, finished: dict, study: Path) -> list[dict]:
 
 def write_tables(study: Path, **tables: pd.DataFrame) -> None:
     """Write tables into a study's folder, each as NAME.csv, and their checksums in SHA256SUMS."""
-    (study / SUMS).unlink(missing_ok=True)  # while it is not there, nothing is called damaged
+    (study / SUMS).unlink(missing_ok=True)  # without it, nothing counts as damaged meanwhile
     lines = []
     for name, frame in tables.items():
         content = frame.to_csv(index=False).encode()
@@ -139,9 +139,9 @@ def write_tables(study: Path, **tables: pd.DataFrame) -> None:
 
 
 def write_architectures(study: Path, results: pd.DataFrame) -> None:
-    """Write the architectures of all networks of these results into a study's folder, by their short ids.
+    """Write the architectures of all networks in these results into a study's folder, by short id.
 
-    Not those of every round of a pruning run: they follow from its removals.
+    Those of single pruning rounds are left out: they follow from the removals.
     """
     known, rounds = architectures(study), results["curve"].str.endswith("pruned-tuned")
     wanted = results.loc[~rounds | (results["round"] == 0), "architecture"].unique()
@@ -149,11 +149,10 @@ def write_architectures(study: Path, results: pd.DataFrame) -> None:
 
 
 def unverified(study: str | Path) -> list[Path]:
-    """The files behind a study's results of which no digest is there: they are believed.
+    """The files behind a study's results that have no digest, and so cannot be verified.
 
-    Earlier versions wrote none, and SHA256SUMS can be lost.
-
-    Raises CorruptFileError if a table is not what SHA256SUMS says. Weights are not looked at.
+    Earlier versions wrote no digests, and SHA256SUMS can be lost. Raises CorruptFileError if a table does not
+    match SHA256SUMS. Weights are not checked.
     """
     study = Path(study)
     tables = [study / name for name in TABLES if (study / name).exists()]
@@ -168,7 +167,7 @@ def unverified(study: str | Path) -> list[Path]:
 
 
 def _content(table: Path) -> bytes:
-    """What a table's file holds. Raises CorruptFileError if SHA256SUMS is there and says otherwise."""
+    """Read a table's file. Raises CorruptFileError if it does not match an existing SHA256SUMS."""
     content, sums = table.read_bytes(), table.with_name(SUMS)
     if sums.exists() and f"{hashlib.sha256(content).hexdigest()}  {table.name}".encode() not in (
         sums.read_bytes().splitlines()

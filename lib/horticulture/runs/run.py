@@ -1,4 +1,4 @@
-"""One run: its description, its key, and its result on disk, in `run.json`, which is written last."""
+"""A run: its description, its key, and its result on disk in `run.json`, which is written last."""
 
 import hashlib
 import json
@@ -16,10 +16,9 @@ from horticulture.files import CorruptFileError
 
 RESULT = "run.json"
 
-# Of the meaning of a description: a change here makes every run anew. 2: recipes know penalties, and what
-# a ratio is a fraction of, so every description says more than it did.
-# 3: networks are evaluated with norm statistics of their own, ties are spread, Taylor follows the paper; the
-# precision, the scope and the code of what is not built in stand in the description.
+# Of the meaning of descriptions; raising it makes every run anew. 2: recipes include penalties, and what a
+# ratio is a fraction of. 3: networks are evaluated with estimated norm statistics, ties are spread, Taylor
+# follows the paper; descriptions include the precision, the scope, and digests of users' code.
 VERSION = 3
 
 
@@ -27,8 +26,8 @@ VERSION = 3
 class Run:
     """A training, pruning, fine-tuning, compression or comparison of criteria.
 
-    kind: a name in `execution.KINDS`. recipe: `training.TrainingRecipe` or `pruning.PruningRecipe` as plain
-    data. data: what `execution.source` says. start: the run whose network this one begins with.
+    kind: a name in `execution.KINDS`. recipe: a `training.TrainingRecipe` or `pruning.PruningRecipe` as plain
+    data. data: from `execution.source`. start: the run whose network this one starts from.
     """
 
     kind: str
@@ -40,7 +39,7 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Twelve hexadecimal digits: the same for equal descriptions, whatever the device or folder."""
+        """Twelve hexadecimal digits, equal for equal descriptions, whatever the device or folder."""
         text = json.dumps({"version": VERSION, **_without_places(self.to_json())}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -72,7 +71,7 @@ class Run:
 
 
 def _without_places(description: dict) -> dict:
-    """A digest says what data and networks are; beside it a path says only where."""
+    """Leave out paths of data and networks that have a digest: they say only where these are."""
     start, data, shape = description["start"], dict(description["data"]), description["architecture"]
     recipe = {name: value for name, value in description["recipe"].items() if name != "file"}
     if "digest" in data:
@@ -120,12 +119,12 @@ def _result(where: Path) -> dict | None:
 
 
 def metrics(run: Run, outputs: Path) -> dict:
-    """What a run measured, as its result has it. Raises InputError if it is not finished."""
+    """The metrics in a run's result. Raises InputError if it is not finished."""
     return finished(run, outputs)["metrics"]
 
 
 def write_result(run: Run, outputs: Path, metrics: dict, about: dict, names: Iterable[str] = ()) -> dict:
-    """Write the result, last of all the run's files. about: device, versions. names: files to vouch for."""
+    """Write the result, after all other files. about: device, versions. names: files to record digests of."""
     where = folder(run, outputs)
     digests = {name: files.file_digest(where / name) for name in names if (where / name).exists()}
     content = {"key": run.key, "run": run.to_json(), "metrics": metrics, "about": about, "files": digests}
@@ -134,7 +133,7 @@ def write_result(run: Run, outputs: Path, metrics: dict, about: dict, names: Ite
 
 
 def verified_result(run: Run, outputs: Path) -> dict | None:
-    """The result as `result` gives it; raises CorruptFileError too if another file is not what it was."""
+    """Like `result`, but also raises CorruptFileError if another file of the run has changed."""
     finished = result(run, outputs)
     for name, digest in (finished or {}).get("files", {}).items():
         path = folder(run, outputs) / name
@@ -144,7 +143,7 @@ def verified_result(run: Run, outputs: Path) -> dict | None:
 
 
 def read_verified(where: Path, name: str) -> bytes:
-    """A file in a run's folder. Raises CorruptFileError if it is not what the result vouches for."""
+    """Read a file in a run's folder. Raises CorruptFileError if it does not match the result's digest."""
     content = (where / name).read_bytes()
     digests = (_result(where) or {}).get("files", {})
     if digests.get(name) not in (None, files.digest(content)):
@@ -153,7 +152,7 @@ def read_verified(where: Path, name: str) -> bytes:
 
 
 def quarantine(run: Run, outputs: Path) -> Path:
-    """Move a damaged run out of the way, so that it is made again and nothing is lost."""
+    """Set a damaged run aside, so that it is made again and nothing is lost."""
     where = folder(run, outputs)
     number = 1
     while (aside := where.with_name(f"{run.key}.damaged-{number}")).exists():
@@ -164,9 +163,9 @@ def quarantine(run: Run, outputs: Path) -> Path:
 
 
 def outputs_folder(path: str | Path = "") -> Path:
-    """Where results go: `path`, or `HORTICULTURE_OUTPUTS`, or `outputs/` beside the library's checkout.
+    """Where results go: `path`, or `HORTICULTURE_OUTPUTS`, or `outputs/` in the checkout.
 
-    Absolute, so that a notebook means the same folder whatever directory it runs in.
+    The path is absolute, so that it does not depend on the directory in which a notebook runs.
     """
     default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[3] / "outputs"
     return Path(path or default).expanduser().resolve()

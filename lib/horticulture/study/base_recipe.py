@@ -1,7 +1,7 @@
-"""What a study fixes when it begins: one base recipe on one data set, in one precision.
+"""What a study fixes when it starts: one base recipe on one data set, in one precision.
 
-Curves of different recipes would stand in one picture and could not be compared. Whichever notebook comes
-first in a new study fixes them, in `study.json`; only the first notebook may change them later.
+Otherwise a figure would show curves that cannot be compared. The first notebook run in a new study fixes them
+in `study.json`; only notebook 01 may change them later.
 """
 
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from horticulture.study.config import StudyConfig
 from horticulture.study.study_files import read_study_json
 from horticulture.training import hardware
 
-# What all networks of a study share, as far as it says.
+# Parameters that all networks of a study share.
 BASE = (
     *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
     *("precision", "norms", "norm_images", "residual_sets", "pretrained"),
 )
-LATER = {"residual_sets": False, "pretrained": ""}  # what a study has that was begun by a version without it
+LATER = {"residual_sets": False, "pretrained": ""}  # values for studies started by a version without these
 
 
 def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
-    """Fix the base of a study by a notebook's parameters, or hold these against it; returns the config.
+    """Fix the base of a study from a notebook's parameters, or check them against it. Return the config.
 
-    parameters: all that the notebook declares; other names do not matter. first: whether it is the notebook
-    that trains the base, and so may change it; the study's curves are then removed, for they belong to the
-    base before. Raises InputError for any other notebook with another base, naming what differs.
+    parameters: those that the notebook declares; others are ignored. first: whether this notebook trains the
+    base and so may change it; the study's curves, which belong to the old base, are then removed. Any other
+    notebook with a different base raises InputError, naming the differences.
     """
     folder = runs.outputs_folder(parameters["outputs"]) / parameters["study"]
     try:
@@ -37,12 +37,12 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     except CorruptFileError as error:
         if not first:
             raise
-        print(f"{error.path} is damaged: the curves of the study {folder.name} go, its runs stay")
+        print(f"{error.path} is damaged: removing the curves of the study {folder.name}, keeping its runs")
         error.path.unlink()
         forget(folder)
         fixed = None
     if first and (differences := _differences(fixed, parameters)):
-        print(f"{differences}: the curves of the study {folder.name} go, its runs stay")
+        print(f"{differences}: removing the curves of the study {folder.name}, keeping its runs")
         forget(folder)
         fixed = None
     if fixed is None:
@@ -54,16 +54,16 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
 
 
 def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
-    """Raise InputError if a study was begun with another base, naming what differs and the remedy."""
+    """Raise InputError if a study has another base, naming the differences and the remedy."""
     if differences := _differences(base_of(folder), parameters):
         raise InputError(
-            f"the study {folder.name} was begun otherwise ({differences}): give this one a name of its own, "
-            'such as study="mine", or begin again with 01_train'
+            f"the study {folder.name} was started with other values ({differences}): give this one its own "
+            'name, such as study="mine", or start again with 01_train'
         )
 
 
 def base_of(folder: Path) -> dict[str, Any] | None:
-    """What a study has fixed; None if nothing yet. Raises CorruptFileError if the file does not say."""
+    """The base that a study has fixed, or None. Raises CorruptFileError if its file is incomplete."""
     fixed = read_study_json(folder).get("base")
     fixed = {**LATER, **fixed} if isinstance(fixed, dict) else fixed
     if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
@@ -72,7 +72,7 @@ def base_of(folder: Path) -> dict[str, Any] | None:
 
 
 def forget(folder: Path) -> None:
-    """Remove a study's curves and its base; its runs stay."""
+    """Remove a study's curves and its base. Its runs are kept."""
     runs.forget_curves(folder)
     content = read_study_json(folder)
     if content.pop("base", None) is not None:
@@ -80,14 +80,14 @@ def forget(folder: Path) -> None:
 
 
 def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any]) -> str:
-    """`epochs=3 instead of 2`, for all that differs."""
+    """All differences, such as `epochs=3 instead of 2`."""
     names = [name for name in BASE if fixed is not None and fixed[name] != parameters[name]]
     names = [name for name in names if (name, parameters[name]) != ("precision", "auto")]
     return ", ".join(f"{name}={parameters[name]!r} instead of {(fixed or {})[name]!r}" for name in names)
 
 
 def _precision(wanted: str, device: str, address: str) -> str:
-    """The precision of a whole study: `auto` becomes what the machine that computes does natively."""
+    """The precision of a whole study: `auto` becomes what the computing machine supports natively."""
     if address:
         return cluster.precision(wanted, device, address)
     return hardware.precision(wanted, hardware.resolve_device(device))

@@ -1,4 +1,4 @@
-"""What each parameter may be: one table, which needs neither the data nor torch."""
+"""The allowed values of each parameter, in one table that needs neither data nor torch."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -19,17 +19,17 @@ from horticulture.training.recipe import NORMS, PRECISIONS, SCHEDULES
 
 Bound = Callable[[str, Any], None]  # the name of a parameter and its value; raises InputError
 
-MANY = 1_000_000  # epochs, images, ...: more would be a slip of the pen
+MANY = 1_000_000  # epochs, images, ...: more would be a typing error
 ENTRIES = 1000  # of a list
-TRAINED = 3 * 4  # bytes of a parameter in training: its value, gradient and momentum
-EXAMPLE = (3, 64, 64)  # an image that every network can see; parameters hardly depend on its size
+TRAINED = 3 * 4  # bytes per parameter in training: value, gradient and momentum
+EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly depend on its size
 
 
 # --- kinds of bounds -------------------------------------------------------------------------------------
 
 
 def within(words: str, holds: Callable[[Any], bool]) -> Bound:
-    """A condition, and what it is in words."""
+    """A condition, and its description."""
 
     def check(name: str, value: Any) -> None:
         if not holds(value):
@@ -50,7 +50,7 @@ def number(words: str, holds: Callable[[float], bool]) -> Bound:
 
 
 def one_of(choices: Collection[str], what: str) -> Bound:
-    """One of these names; which there are is looked up only then, for others may have been added."""
+    """One of these names, which are looked up at each check because users may add some."""
     return lambda name, value: (check_choice(value, choices, what), None)[1]
 
 
@@ -69,7 +69,7 @@ def each(bound: Bound, least: int = 0) -> Bound:
 
 
 def optional(bound: Bound, nothing: Any) -> Bound:
-    """That, or what stands for nothing in particular."""
+    """The bound, or a value that stands for none."""
     return lambda name, value: None if value == nothing else bound(name, value)
 
 
@@ -77,33 +77,33 @@ def optional(bound: Bound, nothing: Any) -> Bound:
 
 
 def network(name: str, value: Any) -> None:
-    """A network that there is and that fits into memory here; one known by its code alone is seen later."""
+    """A known network that fits into memory here. Networks made by users' code are checked later."""
     if architecture.is_own(value):
         return
     params = architecture.named(value, image=EXAMPLE, classes=10).params
     needed, there = params * TRAINED, limits.memory()
     if needed > there:
         raise InputError(
-            f"{name}={value} has {params:,} parameters: training takes {needed / 1e9:,.0f} GB of memory, and "
-            f"there are {there / 1e9:,.0f}"
+            f"{name}={value} has {params:,} parameters: training takes {needed / 1e9:,.0f} GB of memory, but "
+            f"there are only {there / 1e9:,.0f}"
         )
 
 
 def data_set(name: str, value: Any) -> None:
-    """The name of a data set; whether a folder is there is seen later."""
+    """The name of a data set. Whether a folder exists is checked later."""
     datasets.check_name(own_code.known(name, value))
 
 
 def criteria(name: str, value: Any) -> None:
-    """Names of criteria, with commas between."""
+    """Names of criteria, separated by commas."""
     names = own_code.names(name, own_code.known(name, value))
     if "" in names:
-        raise InputError(f"{name} must be a name, or several with a comma between two of them, not {value!r}")
+        raise InputError(f"{name} must be a name, or several separated by commas, not {value!r}")
     each(one_of(CRITERIA, "criterion"), 1)(name, names)
 
 
 def strengths(name: str, value: Any) -> None:
-    """How strong the penalties are that criteria need."""
+    """The strengths of the penalties that criteria need."""
     penalties = sorted({criterion.penalty for criterion in CRITERIA.values()} - {"none"})
     for penalty, strength in dict(value).items():
         check_choice(penalty, penalties, f"penalty in {name}")
@@ -111,19 +111,19 @@ def strengths(name: str, value: Any) -> None:
 
 
 def device(name: str, value: Any) -> None:
-    """Where something was ever tried, and may be here; whether a GPU answers is seen later."""
+    """A supported device that may exist here. Whether a GPU responds is checked later."""
     known = re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value)
     if not known or (value.startswith("cuda") and not limits.may_have_gpu()):
         raise InputError(f"no device {value!r} here: choose from auto, cpu, cuda and cuda:NUMBER")
 
 
 def is_address(value: Any) -> bool:
-    """Whether it has the form of a Dask scheduler's address."""
+    """Whether it looks like a Dask scheduler's address."""
     return bool(re.fullmatch(r"(tcp|tls|ws|wss|ucx)://[\w.\[\]:-]+:[0-9]{1,5}", str(value), re.ASCII))
 
 
 def channel_criteria(name: str, value: Any) -> None:
-    """One that can be held against the truth, channel by channel."""
+    """A criterion that the oracle can check channel by channel."""
     known = [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed]
     check_choice(own_code.short(value), known, "criterion of single channels")
 
@@ -131,7 +131,7 @@ def channel_criteria(name: str, value: Any) -> None:
 positive = number("above 0 and at most 1,000", lambda x: 0 < x <= 1000)
 not_negative = number("of 0 or more and at most 1,000", lambda x: 0 <= x <= 1000)
 share = number("above 0 and at most 1", lambda x: 0 < x <= 1)  # of the parameters of the whole network
-text = within("a text", lambda value: isinstance(value, str))
+text = within("a string", lambda value: isinstance(value, str))
 
 BOUNDS: dict[str, Bound] = {
     "study": lambda name, value: check_name(value),
@@ -191,7 +191,7 @@ BOUNDS: dict[str, Bound] = {
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Refuse a value that no study can have. Raises InputError, naming the parameter."""
+    """Raise InputError, naming the parameter, for a value that no study can have."""
     for name, value in parameters.items():
         if name in BOUNDS:
             try:
@@ -199,4 +199,4 @@ def check(parameters: Mapping[str, Any]) -> None:
             except InputError as error:
                 raise InputError(str(error) if name in str(error) else f"{name}: {error}") from error
     if parameters.get("guide_data") and not parameters.get("guide_network"):
-        raise InputError("guide_data is where guide_network is pruned: say guide_network too, or neither")
+        raise InputError("guide_data is where guide_network is pruned: set both or neither")

@@ -1,7 +1,7 @@
-"""What one may spend on a pruned network: from the shape that pruning left to a run that trains it.
+"""Budgets: what may be spent on retraining a pruned network. Each turns a pruned network into a run.
 
-Compute is measured in multiply-accumulates of forward passes, as everywhere here; backward passes cost
-about twice as much again in every network, so that ratios stay what they are.
+Compute is measured in forward multiply-accumulates, as everywhere here. Backward passes cost about twice as
+much again in every network, so ratios are unaffected.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,12 +17,12 @@ from horticulture.training import TrainingRecipe
 
 
 def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """On with the weights that were left, at the low rate of the pruning."""
+    """Further training of the kept weights, at the low rate of the pruning."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "kept")
 
 
 def lr_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """On with the weights that were left, by the schedule of the whole network from its highest rate."""
+    """Further training of the kept weights, by the whole network's schedule from its highest rate."""
     return _on(pruned, config.finetuning_recipe(config.lr, config.schedule), "kept")
 
 
@@ -32,48 +32,48 @@ def scratch_e(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def scratch_b(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, for the epochs that the whole network's compute buys, within `cap` (0: no limit)."""
+    """From scratch, for the epochs that the whole network's compute buys, up to `cap` (0: no limit)."""
     return _scratch(config, pruned, replace(config.recipe, epochs=_bought(config, pruned)))
 
 
 def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, as scratch-b, and the epochs of the fine-tuning on top.
+    """From scratch, as scratch-b, plus the epochs of the fine-tuning.
 
-    Wang et al. (2023) ask for it: the pipeline costs K1 F1 + K2 F2, which buys K1 F1 / F2 + K2 epochs, of
-    which K2 are the fine-tuning. The definition of Scratch-B leaves it out.
+    Proposed by Wang et al. (2023): the pipeline costs K1 F1 + K2 F2, which pays for K1 F1 / F2 + K2 epochs,
+    of which K2 are for fine-tuning. The definition of Scratch-B omits these.
     """
     epochs = _bought(config, pruned) + config.finetune_epochs
     return _scratch(config, pruned, replace(config.recipe, epochs=epochs))
 
 
 def weights_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """With the weights that the survivors had at first, for as many epochs as the whole network."""
+    """From the initial weights of what was kept, for as many epochs as the whole network."""
     return _on(pruned, config.recipe, "rewound")
 
 
 def sliced(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, but beginning with a slice of an initialisation of the whole network."""
+    """From scratch, but starting from a slice of an initialisation of the whole network."""
     return _on(pruned, config.recipe, "sliced")
 
 
 def random_channels(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Tuned as `fine_tuned`, but with channels drawn at random, as many in every group."""
+    """As fine-tuned, but with as many channels of every group drawn at random."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "random")
 
 
 def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch for as many epochs, but selecting channels spread evenly over each trunk.
+    """From scratch, as pruned-scratch, but selecting channels spread evenly over each trunk.
 
-    Raises NoAlternativeError where no group selects any, or all select evenly already: that is `scratch_e`.
+    Raises NoAlternativeError if that equals `scratch_e`: no group selects channels, or all do so evenly.
     """
     run = _scratch(config, pruned._replace(selections=None), config.recipe)
     if run == scratch_e(config, pruned):
-        raise profiles.NoAlternativeError("no group of this network selects channels, other than evenly")
+        raise profiles.NoAlternativeError("no group of this network selects channels other than evenly")
     return run
 
 
 def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, with the same widths dealt out anew among the layers."""
+    """From scratch, with the same widths shuffled among the layers."""
     seed = pruned.job.run.seed
     return execution.train(
         profiles.shuffled(pruned.architecture, config.whole, seed), config.recipe, config.source, seed
@@ -81,7 +81,7 @@ def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Fine-tuned, then its weights shared, trained further and Huffman-coded: Deep Compression."""
+    """Fine-tuned, then with weights shared, trained further and Huffman-coded: Deep Compression."""
     return execution.compress(
         fine_tuned(config, pruned), config.finetuning_recipe(config.finetune_lr, "constant"), config.bits
     )
@@ -100,24 +100,27 @@ BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
     "reselected": reselected,
     "compressed": compressed,
 }
-# What says nothing where single weights went, and what says nothing where channels went.
+# Budgets that make no sense for pruned single weights, and for pruned channels.
 CHANNEL_ONLY, WEIGHT_ONLY = ("sliced", "random-channels", "shuffled", "reselected"), ("compressed",)
-# What asks for the training of the whole network, which nobody knows where its weights were given.
+# Budgets that depend on the whole network's training, which is unknown if its weights were given.
 OF_TRAINING = ("scratch-b", "scratch-b-all", "weights-rewound")
 
 
 def applies(budget: str, job: PruningJob) -> bool:
-    """Whether a budget says something of the networks that this pruning leaves."""
+    """Whether a budget makes sense for the networks of this pruning run."""
     if budget == "reselected" and all(most is None for most in job.run.architecture.selects):
         return False  # no group selects
     return budget not in (CHANNEL_ONLY if job.sparse else WEIGHT_ONLY)
 
 
-def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> list[CurvePoint]:
-    """Each of the networks by each of the budgets that apply to it, for as long as its base was trained.
+def budget_points(
+    config: StudyConfig, networks: Iterable[PrunedNetwork], remark: Callable[[str], object] = print
+) -> list[CurvePoint]:
+    """Each network with each budget that applies to it, at the training length of its base.
 
-    Where channels went one by one the network of that round is measured as it is, too: what is trained anew
-    is compared with that very network. Raises InputError for an unknown budget.
+    If channels were removed one by one, the network of that round is also evaluated as it is, for comparison
+    with the retrained one. remark: called with a line that says why a budget was left out.
+    Raises InputError for an unknown budget.
     """
     points = []
     for pruned in networks:
@@ -131,7 +134,7 @@ def budget_points(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> lis
             try:
                 points.append(pruned.point(budget, train(own, pruned)))
             except profiles.NoAlternativeError as error:
-                print(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
+                remark(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
     return points
 
 
@@ -150,10 +153,10 @@ def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:
 
 
 def scratch_b_epochs(epochs: int, whole_macs: int, pruned_macs: int, *, cap: float = 2.0) -> int:
-    """Epochs of Scratch-B: as many as the compute of the whole network's training buys the pruned shape.
+    """Epochs of Scratch-B: as many as the whole network's training compute allows the pruned shape.
 
     `int(epochs * ratio)` with ratio = whole_macs / pruned_macs, at most `cap` (0: no cap). The published
-    code caps it at 2 on ImageNet, and for the CIFAR sets not at all.
+    code caps it at 2 on ImageNet, and does not cap it on CIFAR.
 
     epochs: of the whole network; *_macs: of one image, forward. Raises InputError if a count is not positive.
     """
@@ -162,5 +165,5 @@ def scratch_b_epochs(epochs: int, whole_macs: int, pruned_macs: int, *, cap: flo
             f"a budget needs epochs and MACs of 1 or more and a cap of 0 or more, not epochs={epochs}, "
             f"whole_macs={whole_macs}, pruned_macs={pruned_macs}, cap={cap}"
         )
-    bought = epochs * whole_macs // pruned_macs  # in whole numbers: 100 * 1.15 is 114.99999999999999
+    bought = epochs * whole_macs // pruned_macs  # in integers: 100 * 1.15 is 114.99999999999999
     return min(bought, int(epochs * cap + 1e-9)) if cap else bought

@@ -1,7 +1,7 @@
-"""What a study asks for: from the notebooks' parameters to runs.
+"""From the notebooks' parameters to the runs of a study.
 
-A `StudyConfig` holds the parameters under the names that the notebooks give them.
-What it asks for are descriptions: nothing is computed here but architectures.
+A `StudyConfig` holds the parameters under the names that the notebooks use, and describes the runs that
+follow from them. Nothing is computed here except architectures.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from horticulture.study import own_code
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 from horticulture.training import TrainingRecipe
 
-if TYPE_CHECKING:  # torch takes seconds to load, and most of what is refused is refused without it
+if TYPE_CHECKING:  # torch takes seconds to load, and most bad input is refused without it
     from horticulture.data import Dataset
 
-LENGTHS = ("epochs", "steps", "finetune_epochs")  # what becomes longer in a longer study
+LENGTHS = ("epochs", "steps", "finetune_epochs")  # scaled by `base_epoch_factors`
 
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """The parameters of a study, and the runs that follow from them. Raises InputError for what cannot be."""
+    """The parameters of a study, and the runs that follow from them. Raises InputError if impossible."""
 
     data: str
     images: int
@@ -46,7 +46,7 @@ class StudyConfig:
     norm_images: int
     residual_sets: bool = False
     pretrained: str = ""
-    # What a notebook has not declared yet asks for nothing.
+    # Parameters that no notebook has declared yet ask for no runs.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
     strengths: dict[str, float] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class StudyConfig:
 
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> Self:
-        """From all parameters of a study, of which those that say where and how to show do not matter."""
+        """From all parameters of a study; those that do not affect its results are ignored."""
         known = [field.name for field in fields(cls)]
         return cls(**{name: own_code.known(name, parameters[name]) for name in known if name in parameters})
 
@@ -85,13 +85,13 @@ class StudyConfig:
 
     @cached_property
     def outline(self) -> Outline:
-        """What the data set is, read only where it must be for that."""
+        """The shape of the data set, which is read only if necessary."""
         known = catalog.outline(self.data, self.images, self.image_size)
         return known or Outline(self.dataset.image, len(self.dataset.classes), len(self.dataset.train))
 
     @cached_property
     def source(self) -> dict:
-        """What runs say of the data."""
+        """The data part of the runs' descriptions."""
         return execution.source(self.data, self.images, self.image_size)
 
     @cached_property
@@ -107,7 +107,7 @@ class StudyConfig:
 
     @property
     def criteria(self) -> list[str]:
-        """The criteria, of which `criterion` may name several with commas between."""
+        """The criteria: `criterion` may name several, separated by commas."""
         return [name.strip() for name in self.criterion.split(",")]
 
     # --- training the whole network ----------------------------------------------------------------------
@@ -119,12 +119,12 @@ class StudyConfig:
 
     @property
     def baselines(self) -> list[Run]:
-        """The whole network, trained: one for each seed."""
+        """The training runs of the whole network, one per seed."""
         return [self.baseline(seed) for seed in self.seeds]
 
     @property
     def whole_points(self) -> list[CurvePoint]:
-        """The whole network in every way in which it is trained: longer, or with a criterion's penalty."""
+        """All variants of the whole network: each training length, with and without a criterion's penalty."""
         penalties = {self.criterion_label(name): criteria.CRITERIA[name].penalty for name in self.criteria}
         points: dict[str, CurvePoint] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.base_epoch_factors)]):
@@ -138,7 +138,7 @@ class StudyConfig:
         return list(points.values())
 
     def trained_longer(self, longer: float) -> StudyConfig:
-        """The same study with all its training so many times as long: before, between and after removals."""
+        """The same study with all training `longer` times as long: before, between and after removals."""
         if longer == 1:
             return self
         times = {name: max(1, round(longer * getattr(self, name))) for name in LENGTHS}
@@ -146,26 +146,26 @@ class StudyConfig:
 
     @cached_property
     def whole_macs(self) -> int:
-        """Forward multiply-accumulates of the whole network's training; 0 where nobody knows."""
+        """Forward multiply-accumulates of the whole network's training; 0 if unknown."""
         if self.pretrained:
             return 0
         steps = self.epochs * (self.outline.images // self.batch_size)
         return self.whole.macs * steps * self.batch_size
 
     def baseline(self, seed: int, penalty: str = "none") -> Run:
-        """The whole network, trained, perhaps with a penalty; or with the weights that were given."""
+        """The run of the whole network: trained, perhaps with a penalty, or with given weights."""
         if self.pretrained:
             return execution.given(self.whole, self.pretrained, self.recipe, self.source, seed)
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
         if penalty != "none" and not strength > 0:
             raise InputError(
-                f"strengths must say how strong the penalty {penalty} is, above 0: {self.strengths}"
+                f"strengths must set the penalty {penalty} to a value above 0, not {self.strengths}"
             )
         recipe = replace(self.recipe, penalty=penalty, strength=strength)
         return execution.train(self.whole, recipe, self.source, seed)
 
     def finetuning_recipe(self, lr: float, schedule: str) -> TrainingRecipe:
-        """The recipe of training on after pruning."""
+        """The recipe of training after pruning."""
         return self._recipe(self.finetune_epochs, lr, schedule)
 
     def _recipe(self, epochs: int, lr: float, schedule: str) -> TrainingRecipe:
@@ -173,7 +173,7 @@ class StudyConfig:
 
     @property
     def _common(self) -> dict[str, Any]:
-        """What every training and every pruning of the study has."""
+        """The settings common to every training and pruning run of the study."""
         return {
             "batch_size": self.batch_size,
             "weight_decay": self.weight_decay,
@@ -184,7 +184,7 @@ class StudyConfig:
 
     @property
     def comparisons(self) -> list[Run]:
-        """Criteria held against the truth, on the whole network of each seed; none without criteria."""
+        """Comparisons of criteria with the oracle, on the whole network of each seed; perhaps none."""
         oracle = execution.OracleConfig(
             tuple(self.oracle_criteria),
             channels=self.oracle_channels,
@@ -199,17 +199,17 @@ class StudyConfig:
     # --- pruning it --------------------------------------------------------------------------------------
 
     def criterion_label(self, criterion: str) -> str:
-        """The name of a criterion in the results: with the scope, where that is not the criterion's own."""
+        """The name of a criterion in the results, with its scope if that is not the criterion's own."""
         return criteria.criterion_label(criterion, self._scope(criterion))
 
     def _scope(self, criterion: str) -> str:
-        """The study's scope, if this criterion can have it: presets are of channels, blocks have none."""
+        """The study's scope if it applies to this criterion: presets are for channels, blocks have none."""
         scopes = {"weight": selection.SCOPES, "block": ()}
         unit = criteria.CRITERIA[criterion].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 
     def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
-        """The recipe of pruning by one of the criteria."""
+        """The recipe of pruning by a criterion."""
         unit = criteria.CRITERIA[criterion].granularity
         return PruningRecipe(
             rounds=self.rounds,
@@ -226,7 +226,7 @@ class StudyConfig:
 
     @property
     def pruning_jobs(self) -> list[PruningJob]:
-        """Every criterion, length and ratio, with every seed; without ratios one channel goes a round."""
+        """A job for every criterion, length, ratio and seed; without ratios, one channel a round goes."""
         jobs = []
         for name in self.criteria:
             penalty = criteria.CRITERIA[name].penalty
@@ -243,27 +243,27 @@ class StudyConfig:
 
     @property
     def pruning_points(self) -> list[CurvePoint]:
-        """The pruning runs that are drawn round by round: a longer one is drawn at `factor_sizes` only."""
+        """The pruning runs drawn round by round. Given `factor_sizes`, longer ones are drawn there only."""
         return [job.point() for job in self.pruning_jobs if job.longer == 1 or not self.factor_sizes]
 
     def pruned_networks(self, outputs: Path) -> list[PrunedNetwork]:
-        """The networks to look at closely: nearest to `sizes` if one channel went a round, else the last."""
+        """The networks to retrain: those nearest to `sizes` if pruned one by one, otherwise the last."""
         return [pruned for job in self.pruning_jobs for pruned in self.networks_of(job, outputs)]
 
     def networks_of(self, job: PruningJob, outputs: Path) -> list[PrunedNetwork]:
-        """Those of one pruning run. Raises InputError if it is not finished."""
+        """The networks of one pruning run to retrain. Raises InputError if it is not finished."""
         rounds = [self.rounds]
         if job.one_by_one:
             removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
             near = [runs.nearest_round(removed, size * self.whole.params) for size in sizes]
-            rounds = list(dict.fromkeys(near))  # each network once, however near two sizes are
+            rounds = list(dict.fromkeys(near))  # each network once, even if two sizes are close
         return [pruned_network(job, round_, outputs) for round_ in rounds]
 
     # --- the same at other sizes -------------------------------------------------------------------------
 
     @property
     def guide(self) -> StudyConfig | None:
-        """The same study of the network and the data that the transferred profile comes from."""
+        """The same study for the network and data from which a profile is transferred."""
         if not self.guide_network:
             return None
         network, data = self.guide_network, self.guide_data or self.data
@@ -273,5 +273,5 @@ class StudyConfig:
 
     @property
     def guide_jobs(self) -> list[PruningJob]:
-        """The pruning runs whose profiles are carried over to this network."""
+        """The pruning runs whose profiles are transferred to this network."""
         return self.guide.pruning_jobs if self.guide else []

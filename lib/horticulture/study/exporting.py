@@ -1,4 +1,4 @@
-"""A network of a study, taken away: `horticulture export`."""
+"""Exports a network of a study into a folder: `horticulture export`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,20 +11,20 @@ from horticulture.user_code import is_code
 
 
 def export(study: Path, name: str, to: str = "", allow_code: bool = False, **values: Any) -> Iterator[str]:
-    """Write the network of a study that fits into a folder; yields lines to print.
+    """Export the network that matches and yield lines to print.
 
-    study: its folder. name, values: as for `runs.find_network`. to: the folder to write (empty: one in
-    the study's). Raises InputError for bad input, and for somebody's code that is not allowed.
+    study: the study's folder. name, values: as for `runs.find_network`. to: the folder to write (empty: one in
+    the study's folder). Raises InputError for bad input, and for a user's code that is not allowed to run.
     """
     found = runs.find_network(study, name, **values)
-    from horticulture.execution import exported  # with torch, which takes seconds to load
+    from horticulture.execution import exported  # loads torch, which takes seconds
 
     folder = Path(to).expanduser().resolve() if to else exported.default_folder(found)
     exported.check_replaceable(folder)
     table = found.run.architecture.table
     if table is not None and is_code(table.network):
         if not allow_code:
-            raise InputError(f"{table.network} is code, which runs only if you say so: --allow-code")
+            raise InputError(f"{table.network} is code, which runs only with --allow-code")
         user_code.allow({table.digest})
     kept = study_files.read_study_json(study)
     own_code.recall(kept.get("parameters", {}), kept.get("own", {}))

@@ -1,4 +1,4 @@
-"""What a study will take: its runs, hours and disk, estimated before anything is trained."""
+"""Estimate the runs, hours and disk space of a study before anything is trained."""
 
 import time
 from pathlib import Path
@@ -18,16 +18,15 @@ from horticulture.study.inventory import runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
-TIMED = 6  # steps that are timed, of each of two networks
-FORWARD = 1 / 3  # what a forward pass takes of a step
+TIMED = 6  # steps timed for each of two networks
+FORWARD = 1 / 3  # of a step's time, for a forward pass
 
 
 def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
-    """Lines for a person: the runs of each study by step, those that are there, the hours and the disk.
+    """A readable report: the runs of each study by step, those already made, the hours and disk space.
 
-    studies: the parameters by name. A run that several of them ask for is counted in the first. A few steps
-    of training are timed; where a pruning run is not finished, uniformly narrower networks stand in for those
-    that it will leave. Nothing is written.
+    studies: parameters by name. A run that several studies share is counted in the first. Times a few
+    training steps; uniformly narrower networks stand in for those of unfinished pruning runs. Writes nothing.
     """
     lines, counted = [], set[str]()
     total, size = 0.0, 0.0
@@ -36,17 +35,17 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
         total, size = total + seconds, size + needed
         lines += [name, *table]
     if len(studies) > 1:
-        lines.append(f"all {len(studies)}: about {clock(total)} of training, and {size / 1e6:,.0f} MB")
+        lines.append(f"all {len(studies)}: about {clock(total)} of training and {size / 1e6:,.0f} MB")
     return lines
 
 
 def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> tuple[float, float, list[str]]:
-    """The seconds, bytes and lines of one study. counted: the keys of runs that another study counts."""
+    """The seconds, bytes and lines of one study. counted: keys of runs already counted for others."""
     device = hardware.resolve_device(parameters["device"])
     workers = parameters["workers"] or (limits.processors() if device.type == "cpu" else 1)
     config = StudyConfig.of({**parameters, "precision": hardware.precision(parameters["precision"], device)})
     pace = Pace.measured(config, str(device), max(1, limits.processors() // workers))
-    lines, total, size = [f"{'':<20} {'runs':>5} {'there':>6} {'time':>8}"], 0.0, 0.0
+    lines, total, size = [f"{'':<20} {'runs':>5} {'made':>6} {'time':>8}"], 0.0, 0.0
     for what, wanted in runs_by_purpose(config, outputs, _stand_ins, _stand_in_family).items():
         missing = [run for run in wanted if runs.result(run, outputs) is None]
         todo = [run for run in missing if run.key not in counted]
@@ -56,20 +55,22 @@ def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> t
         lines.append(f"{what:<20} {len(wanted):>5} {len(wanted) - len(missing):>6} {clock(seconds):>8}")
     step = f"a step of the whole network took {1000 * pace.step(config.whole):.0f} ms"
     processes = f"{workers} process{'' if workers == 1 else 'es'}"
-    sums = f"about {clock(total)} of training with {processes}, and {size / 1e6:,.0f} MB ({step})"
-    return total, size, [*lines, f"{sums}; notebooks and figures come on top"]
+    sums = f"about {clock(total)} of training with {processes} and {size / 1e6:,.0f} MB ({step})"
+    return total, size, [*lines, f"{sums}; notebooks and figures are not included"]
 
 
 def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
-    """Approximations of the runs of a curve that follows a pruning run, for a study of one seed."""
+    """Stand-ins for the runs of a curve derived from pruning, for a study of one seed."""
     first = 1 + len(config.criteria) * list(scaling.FROM_PRUNING).index(curve)
-    seeds = [config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))]  # runs of their own
+    seeds = [
+        config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))
+    ]  # so that their runs are distinct
     shapes = [_narrower(config.whole, size) for size in config.sizes]
     return [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
 
 
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
-    """Approximations of the networks that a pruning run has yet to find."""
+    """Stand-ins for the networks that an unfinished pruning run will leave."""
     own, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
     sizes = own.sizes if job.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
     shapes = [_narrower(config.whole, size) for size in sizes]
@@ -84,14 +85,14 @@ def _narrower(whole: Architecture, size: float) -> Architecture:
 
 
 class Pace(NamedTuple):
-    """How long a step of training takes: so many seconds, and so many more for each multiply-accumulate."""
+    """A model of the seconds per training step: a fixed part, and a part per multiply-accumulate."""
 
     fixed: float
     per_mac: float
 
     @staticmethod
     def measured(config: StudyConfig, device: str, threads: int) -> "Pace":
-        """From a few steps of the whole network and of one of a quarter of its parameters."""
+        """Measure a few steps of the whole network and of one with a quarter of its parameters."""
         shapes = config.whole, _narrower(config.whole, 0.25)
         with hardware.threads(threads):
             large, small = (_step_seconds(config, shape, device) for shape in shapes)
@@ -102,11 +103,11 @@ class Pace(NamedTuple):
         return Pace(large - slope * shapes[0].macs, slope)
 
     def step(self, shape: Architecture, share: float = 1.0) -> float:
-        """Of a network of that shape, or of one that has a share of its multiply-accumulates."""
+        """Seconds per step of a network with that shape, or with a share of its multiply-accumulates."""
         return self.fixed + self.per_mac * shape.macs * share
 
     def seconds(self, run: Run, config: StudyConfig) -> float:
-        """A run, with its evaluations."""
+        """Seconds for a run, including its evaluations."""
         images, batch = config.dataset, run.recipe["batch_size"]
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
         if run.kind == "judge":
@@ -117,7 +118,7 @@ class Pace(NamedTuple):
             return self.step(run.architecture) * (count + 2 * looked_at)
         rounds = run.recipe["rounds"]
         gone = run.recipe["ratio"] or rounds / sum(run.architecture.widths)
-        between = (1 + max(0.0, 1 - gone) ** 2) / 2  # what is left of the whole network's, on average
+        between = (1 + max(0.0, 1 - gone) ** 2) / 2  # fraction of the whole network's compute, on average
         count = (rounds + 1) * run.recipe["steps"] + (rounds / run.recipe["evaluate_every"] + 1) * looked_at
         return self.step(run.architecture, between) * count
 
@@ -132,11 +133,11 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
         loss = training.step(network, under_way.optimizer, *next(under_way.batches), config.recipe.dtype)
         loss.item()  # wait for it
         taken.append(time.perf_counter() - begun)
-    return min(taken)  # the first are slower, and so are those that something else held up
+    return min(taken)  # first steps are slower, as are those delayed by other processes
 
 
 def _bytes(run: Run) -> float:
-    """What a run leaves on disk, about."""
+    """Approximate bytes that a run leaves on disk."""
     if run.kind == "judge":
         return 20_000
     states = min(tasks.KEPT + 1, run.recipe["rounds"] + 1) if run.kind == "prune" else 0

@@ -1,4 +1,4 @@
-"""Which runs no study refers to any more: what may go when the disk is full."""
+"""Find and remove runs that no study refers to."""
 
 import shutil
 import time
@@ -14,7 +14,7 @@ from horticulture.study import own_code, parameters, study_files
 from horticulture.study.config import StudyConfig
 from horticulture.study.inventory import runs_by_purpose
 
-RECENT = 3600.0  # seconds: what has changed since may be of a study that is under way
+RECENT = 3600.0  # seconds: anything changed since then may belong to a study in progress
 
 Digests = Mapping[tuple[str, int], str]  # of data sets, by name and image size
 
@@ -29,11 +29,11 @@ class Unused(NamedTuple):
 
 
 def unused(outputs: Path) -> list[Unused]:
-    """Every such folder, damaged runs that were set aside among them; the largest first.
+    """Every such folder, including damaged runs that were set aside, largest first.
 
-    A study refers to the runs of its curves, to those that its parameters ask for, and to whatever these
-    start from; criteria that were compared on a network stay as long as that. Raises InputError if a study
-    cannot be read, for then nobody knows what it needs.
+    A study refers to the runs of its curves, to those that its parameters ask for, and to the runs these
+    start from. A comparison of criteria is kept as long as its network. Raises InputError if a study cannot
+    be read, because then its needs are unknown.
     """
     folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
     there = {path: _read_run(path) for path in folders}
@@ -41,7 +41,7 @@ def unused(outputs: Path) -> list[Unused]:
     needed: set[str] = set()
     for path in sorted(outputs.glob("*/study.json")):
         needed |= _needed(path.parent, outputs, digests)
-    for path in outputs.glob("*/curves"):  # of a study without a file
+    for path in outputs.glob("*/curves"):  # of a study without study.json
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
     left = []
     for path, run in there.items():
@@ -55,15 +55,15 @@ def unused(outputs: Path) -> list[Unused]:
 
 
 def remove(folders: Iterable[Unused]) -> None:
-    """Remove them, each altogether or not at all: one that is cut short could not be taken for a run."""
+    """Remove the folders; one that is removed only in part can no longer pass for a run."""
     for one in folders:
-        (one.folder / "run.json").unlink(missing_ok=True)  # first: without it there is no result
+        (one.folder / "run.json").unlink(missing_ok=True)  # first, because without it there is no result
         shutil.rmtree(one.folder)
 
 
 @dataclass(frozen=True)
 class _Recorded(StudyConfig):
-    """A study whose data sets need not be read, nor torch loaded for it, where their digest is known."""
+    """A study that takes known digests of its data sets, so that torch and the data need not be loaded."""
 
     digests: Digests = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ class _Recorded(StudyConfig):
 
 
 def _recorded_digests(recorded: Iterable[Run]) -> Digests:
-    """What runs say of their data, where all of them say the same."""
+    """The digests of data that runs record, where all of them agree."""
     known: dict[tuple[str, int], set[str]] = {}
     for run in recorded:
         place = run.data["name"], run.data.get("image_size", 0)
@@ -83,16 +83,16 @@ def _recorded_digests(recorded: Iterable[Run]) -> Digests:
 
 
 def _needed(study: Path, outputs: Path, digests: Digests) -> set[str]:
-    """The keys of what a study refers to.
+    """The keys of the runs that a study refers to.
 
-    Its folder states the parameters of every notebook that was begun. What belongs to later ones asks for
+    Its folder records the parameters of every notebook started so far. Those of later notebooks ask for
     nothing yet, and their defaults need not fit this network.
     """
     needed = _keys(point.run for point in runs.read_curves(study))
     try:
         content = study_files.read_study_json(study)
         stated = {**content.get("parameters", {}), **content.get("base", {})}
-        if stated and stated["precision"] != "auto":  # else it was never begun
+        if stated and stated["precision"] != "auto":  # otherwise it was never started
             own_code.recall(stated, content.get("own", {}))
             declared = parameters.declared()
             last = max(declared[name]["step"] for name in stated if name in declared)
@@ -106,7 +106,7 @@ def _needed(study: Path, outputs: Path, digests: Digests) -> set[str]:
 
 
 def _keys(wanted: Iterable[Run]) -> set[str]:
-    """Of runs, and of all that they start from."""
+    """The keys of runs, and of all runs they start from."""
     keys: set[str] = set()
     for one in wanted:
         run: Run | None = one

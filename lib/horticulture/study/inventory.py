@@ -1,7 +1,5 @@
-"""The runs of a study, each once, by what they are for. Torch is loaded only where data must be read."""
+"""The runs of a study, each once, by purpose. Loads torch only if data must be read."""
 
-import contextlib
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +17,10 @@ def runs_by_purpose(
     networks_of: Callable[[StudyConfig, PruningJob], list[PrunedNetwork]] = lambda config, job: [],
     family_of: Callable[[StudyConfig, str], list[Run]] = lambda config, curve: [],
 ) -> dict[str, list[Run]]:
-    """Those that follow from the parameters, and from the pruning runs that are finished under `outputs`.
+    """The runs that follow from the parameters and from finished pruning runs under `outputs`.
 
-    networks_of: what a pruning run that is not finished is taken to leave, nothing unless it is given;
-    family_of: what then stands for the networks of a curve that follows such runs.
+    networks_of: stand-ins for the networks of an unfinished pruning run (default: none). family_of: stand-ins
+    for the runs of a curve derived from such runs.
     """
     jobs = [*config.pruning_jobs, *config.guide_jobs]
     pruned = [
@@ -41,13 +39,12 @@ def runs_by_purpose(
             return [run for seed in config.seeds for run in family(replace(config, seeds=[seed]), curve)]
         return family_of(config, curve)
 
-    with contextlib.redirect_stdout(io.StringIO()):  # which budgets are left out for which network
-        retrained = [point.run for point in budgets.budget_points(config, pruned)]
+    retrained = budgets.budget_points(config, pruned, remark=lambda line: None)
     purposes = {
         "the whole network": [*(point.run for point in config.whole_points), *(job.base for job in jobs)],
         "criteria compared": config.comparisons,
         "pruning": [job.run for job in jobs],
-        "pruned shapes": retrained,
+        "pruned shapes": [point.run for point in retrained],
         "families": [run for curve in config.curves for run in family(config, curve)],
     }
     return {purpose: list({run.key: run for run in wanted}.values()) for purpose, wanted in purposes.items()}

@@ -1,7 +1,7 @@
-"""Plain literals: all that a study may say, read from YAML and written into a notebook as source.
+"""Plain literals, the only values a study may contain: read from YAML, written into notebooks as source.
 
 A study file can come from a stranger, and its values are written into cells that are executed. So only None,
-bool, int, float, str, and lists and dicts of these pass, checked to the bottom.
+bool, int, float, str, and lists and dicts of these are allowed, at every depth.
 """
 
 import ast
@@ -16,12 +16,12 @@ import yaml
 from horticulture.errors import InputError
 
 LARGEST = 50_000  # bytes of a study file
-DEEPEST = 20  # lists and tables within each other
-DIGITS = 18  # of a whole number: what fits in 64 bits
+DEEPEST = 20  # levels of nested lists and mappings
+DIGITS = 18  # of an integer: what fits in 64 bits
 
 
 def check(value: Any, what: str) -> Any:
-    """The value, if it is a plain literal to the bottom. what: whose it is. Raises InputError, naming it."""
+    """Return a value if it is a plain literal throughout. what: its name for the InputError otherwise."""
     waiting = [(value, 0)]
     while waiting:
         here, depth = waiting.pop()
@@ -32,7 +32,7 @@ def check(value: Any, what: str) -> Any:
         elif type(here) in (type(None), bool, int, float) or (type(here) is str and _is_text(here)):
             inside = []
         else:
-            raise InputError(f"{what} must be plain numbers, texts, lists and tables, not {_short(here)}")
+            raise InputError(f"{what} must be plain numbers, strings, lists and mappings, not {_short(here)}")
         if depth > DEEPEST:
             raise InputError(f"{what} is nested more than {DEEPEST} deep")
         waiting += [(one, depth + 1) for one in inside]
@@ -40,7 +40,7 @@ def check(value: Any, what: str) -> Any:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it can be written to any file, and be the name of one: no half of a character pair, no NUL."""
+    """Whether it can be written to a file, and be a file name: no lone surrogate, no NUL."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -54,7 +54,7 @@ def _short(value: Any) -> str:
 
 
 def source(value: Any, what: str) -> str:
-    """The literal as Python source, proved to mean the same. Raises InputError for any other value."""
+    """The literal as Python source, verified to evaluate to it. Raises InputError for any other value."""
     check(value, what)
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
     try:
@@ -70,43 +70,43 @@ def source(value: Any, what: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 as far as plain literals need it: no tags and no aliases, no dates and no base-60 numbers."""
+    """The part of YAML 1.2 that plain literals need: no tags, aliases, dates or base-60 numbers."""
 
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor:
-            self._refuse("an alias (& or *): say the value itself", event)
+            self._refuse("an alias (& or *): write the value itself", event)
         if event.tag not in (None, "!"):
             self._refuse(f"the tag {_short(event.tag)}: plain values have none", event)
         self.depth += 1
         if self.depth > DEEPEST:
-            self._refuse(f"lists and tables more than {DEEPEST} deep", event)
+            self._refuse(f"lists and mappings more than {DEEPEST} deep", event)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        """A table whose keys are texts, each once."""
+        """A mapping whose keys are strings, each once."""
         table: dict = {}
         for key, value in node.value:
             name = self.construct_object(key, deep=True)
             if type(name) is not str:
-                self._refuse(f"the key {_short(name)}, which is no text", key)
+                self._refuse(f"the key {_short(name)} is not a string", key)
             if name in table:
                 self._refuse(f"{_short(name)} twice", key)
             table[name] = self.construct_object(value, deep=deep)
         return table
 
     def construct_number(self, node: Any) -> int:
-        """A whole number: decimal, or 0o17, or 0x0f."""
+        """An integer: decimal, 0o17 or 0x0f."""
         if len(node.value) > DIGITS:
-            self._refuse(f"a number of {len(node.value)} digits, and {DIGITS} are the most", node)
+            self._refuse(f"a number of {len(node.value)} digits; at most {DIGITS} are allowed", node)
         return int(node.value, {"0o": 8, "0x": 16}.get(node.value[:2], 10))
 
     def construct_fraction(self, node: Any) -> float:
-        """A number that is not whole, or one of .inf and .nan."""
+        """A floating-point number, .inf or .nan."""
         return float(re.sub(r"\.(?=[in])", "", node.value.lower()))
 
     @staticmethod
@@ -114,7 +114,7 @@ class _Loader(yaml.SafeLoader):
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 
-_Loader.yaml_implicit_resolvers = {}  # those of YAML 1.1
+_Loader.yaml_implicit_resolvers = {}  # drop those of YAML 1.1
 for kind, pattern, first in (  # the core schema of YAML 1.2, chapter 10.3
     ("null", r"~|null|Null|NULL|", "~nN"),
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -129,7 +129,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_fraction)
 
 
 def read_yaml(text: str, what: str) -> Any:
-    """The plain literal that a text in YAML says. what: whose it is. Raises InputError, naming the line."""
+    """The plain literal in a YAML text. what: its name for errors. Raises InputError, naming the line."""
     try:
         return check(yaml.load(text, _Loader), what)
     except yaml.YAMLError as error:
@@ -141,7 +141,7 @@ def read_yaml(text: str, what: str) -> Any:
 def read_file(path: Path) -> Any:
     """The plain literal in a YAML file. Raises InputError for any other file, and for one too large."""
     try:
-        if path.exists() and not path.is_file():  # to open a pipe would wait for whoever writes into it
+        if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
             raise InputError(f"study file {path} is not a regular file")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -151,9 +151,9 @@ def read_file(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"no study file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"study file {path} is not in UTF-8: save it so") from error
+        raise InputError(f"study file {path} is not in UTF-8: save it in that encoding") from error
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number; true and false are none."""
+    """Whether it is a finite number. Booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,7 +1,7 @@
-"""What somebody brings to a study as code: networks, criteria and data sets, in files or in a cell.
+"""Users' own code in a study: networks, criteria and data sets, in files or in a cell.
 
-A person who names a file wants its code to run; a study file, or a folder of results, may come from anybody.
-Notebooks after the one that has a criterion or data set need no code of it: `study.json` says what it is.
+A user who names a file wants its code to run; a study file or a folder of results may come from anybody.
+Notebooks after the one that defines a criterion or data set do not need its code: `study.json` records it.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 NETWORKS = ("network", "guide_network")
 DATA = ("data", "guide_data")
 WEIGHTS = "pretrained"
-CRITERIA = ("criterion", "oracle_criteria")  # several: with commas between, or in a list
+CRITERIA = ("criterion", "oracle_criteria")  # several: separated by commas, or in a list
 
 
 def names(name: str, value: Any) -> list[str]:
-    """The names in the value of a parameter that may name code."""
+    """The names in a parameter's value, if the parameter may name code."""
     if name in CRITERIA:
         return [str(one).strip() for one in (value if isinstance(value, list) else str(value).split(","))]
     return [str(value)] if name in NETWORKS + DATA else []
 
 
 def absolute(name: str, value: Any) -> Any:
-    """The value of a parameter, with the whole path of a file: notebooks run elsewhere."""
+    """A parameter's value with absolute file paths, because notebooks run in another directory."""
     if name == WEIGHTS and value:
         return str(Path(value).expanduser().resolve())
     return _each(name, value, user_code.whole)
 
 
 def known(name: str, value: Any) -> Any:
-    """The value of a parameter by the names that criteria and data sets have here: without folders."""
+    """A parameter's value with the names under which criteria and data sets are registered: no folders."""
     return value if name in NETWORKS else _each(name, value, short)
 
 
 def brief(name: str, value: Any) -> Any:
-    """The value of a parameter for the name of a study: without folders."""
+    """A parameter's value for the name of a study: no folders."""
     return Path(value).name if name == WEIGHTS else short(known(name, value))
 
 
 def short(value: Any) -> Any:
-    """A name without the folder of a file of code."""
+    """A name of code in a file, without its folder."""
     return Path(value).name if is_code(value) else value
 
 
@@ -75,10 +75,10 @@ def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def refuse(
     values: Mapping[str, Any], given: Container[str], allow: str, kept: Mapping[str, Any] | None = None
 ) -> None:
-    """Raise InputError for code that no person named, and that is not allowed by `allow_code`.
+    """Raise InputError for code that the user did not name and that `allow_code` does not allow.
 
-    given: the parameters whose values a person gave here. allow: what to say for the code to run. kept: what
-    the study has kept of criteria and data sets, whose code is not needed then.
+    given: the parameters that the user set here. allow: how to allow the code, for the message. kept:
+    criteria and data sets that the study has recorded, whose code is not needed.
     """
     for name, one in _code(values):
         recalled = name not in NETWORKS and short(one) in (kept or {})
@@ -87,9 +87,9 @@ def refuse(
 
 
 def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, Any]) -> None:
-    """Make the criteria and data sets that parameters name known here: from files, else from what is kept.
+    """Register the criteria and data sets that parameters name: from files, else from the study's record.
 
-    Arguments as for `refuse`, which comes before. Raises InputError for a file that has no such function.
+    Arguments as for `refuse`, which must be called first. Raises InputError for a missing function.
     """
     for name in DATA + CRITERIA:
         for one in names(name, values.get(name, "")):
@@ -100,13 +100,13 @@ def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, An
 
 
 def recall(values: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-    """Make known what a study has kept of criteria and data sets whose code is not here; no code runs."""
+    """Register recorded criteria and data sets whose code is not loaded. Runs no code."""
     for name in DATA + CRITERIA:
         for mine in map(short, names(name, values.get(name, ""))):
             if mine not in kept:
                 continue
             about = kept[mine]
-            missing = f"the code of {mine} is in {about.get('notebook')}: run that first"
+            missing = f"the code of {mine} is in {about.get('notebook')}: run that notebook first"
             if name in DATA and isinstance(data.DATASETS.get(mine), partial | None):
                 data.DATASETS[mine] = partial(_kept, str(about.get("digest")), missing)
             elif name in CRITERIA and isinstance(
@@ -125,7 +125,7 @@ def _kept(digest: str, missing: str, image_size: int) -> Dataset:
 
 
 def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
-    """What `study.json` keeps of criteria and data sets in these parameters whose code is here, by name."""
+    """The record for `study.json` of the criteria and data sets in these parameters whose code is loaded."""
     from horticulture.runs import code  # with pandas, which takes a second to load
 
     found = {}

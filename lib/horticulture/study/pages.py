@@ -1,6 +1,6 @@
-"""A page to read beside an executed notebook: one HTML file that fetches nothing.
+"""Pages of executed notebooks: single HTML files that load nothing from elsewhere.
 
-Equations are MathML, pictures and style are inside, and it is light or dark as the reader's screen is.
+Equations are MathML, pictures and styles are embedded, and light or dark follows the reader's screen.
 """
 
 import re
@@ -20,14 +20,12 @@ from horticulture import files
 
 TEMPLATE = Path(__file__).parent / "page"
 LIGHT, DARK = "default", "github-dark"  # styles of Pygments
-WIDGET = (
-    "application/vnd.jupyter.widget-view+json"  # without a kernel, only what else a widget shows of itself
-)
+WIDGET = "application/vnd.jupyter.widget-view+json"  # shown by its alternatives, since there is no kernel
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", WIDGET, "text/plain"]
 
 
 def write(source: Path) -> Path:
-    """The page of an executed notebook or of a Markdown text, beside it; whole or not there."""
+    """Write the page of an executed notebook or a Markdown text next to it. It is complete or absent."""
     text = source.read_text()
     if source.suffix == ".md":
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
@@ -45,7 +43,7 @@ def write(source: Path) -> Path:
 
 
 def _needs_kernel(output: nbformat.NotebookNode) -> bool:
-    """Whether nothing is left of an output without its widget, which is taken out of it."""
+    """Remove the widget from an output; return whether nothing to show is left."""
     return bool(output.get("data", {}).pop(WIDGET, None)) and output.data.keys() <= {"text/plain"}
 
 
@@ -58,7 +56,7 @@ def _style() -> str:
 
 
 class _Renderer(IPythonRenderer):
-    """Markdown whose equations are MathML, and whose links lead to pages."""
+    """Renders equations as MathML, and links to notebooks as links to pages."""
 
     def block_math(self, body: str) -> str:
         return convert(body, display="block")
@@ -71,7 +69,7 @@ class _Renderer(IPythonRenderer):
         return super().heading(text, level, **attributes)
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        """To another notebook or text: its page. To any other file: none, for a page is handed on alone."""
+        """Link a notebook or text to its page. Other files get no link, because a page is passed on alone."""
         if re.match(r"\w+:|#", url):
             return super().link(text, url, title)
         path, _, anchor = url.partition("#")
@@ -81,7 +79,7 @@ class _Renderer(IPythonRenderer):
 
 
 def _anchor(heading: str) -> str:
-    """The name by which a heading is linked, as code forges make it."""
+    """The anchor of a heading, as GitHub makes it."""
     return re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
 
 

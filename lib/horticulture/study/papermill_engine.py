@@ -1,4 +1,4 @@
-"""A papermill engine that cannot stall on a widget, and that passes a notebook's progress on.
+"""A papermill engine that cannot stall on a widget, and that reports a notebook's progress.
 
 `papermill --engine horticulture ...`. papermill loads this module while it is itself being imported: import
 papermill first.
@@ -19,13 +19,13 @@ from papermill.log import logger
 from horticulture.execution import leftovers
 from horticulture.progress import MIME
 
-SLICE = 0.5  # seconds after which a wait for the kernel looks again
-SOCKET_PATH = 90  # bytes of a path to a socket: systems take 104 or more
-GRACE = 20.0  # seconds in which an interrupted kernel saves its work: more than its workers have
+SLICE = 0.5  # seconds between checks while waiting for the kernel
+SOCKET_PATH = 90  # most bytes of a socket path; systems allow 104 or more
+GRACE = 20.0  # seconds for an interrupted kernel to save its work; more than its workers have
 
 
 class _Client(PapermillNotebookClient):
-    """nbclient, but a wait for the kernel looks again every half second.
+    """nbclient, but checking every half second while it waits for the kernel.
 
     nbclient sends widget messages on a socket that another task waits on; the wake-up is sometimes lost,
     and without a timeout that wait never ends (jupyter/nbclient issue 312).
@@ -35,10 +35,10 @@ class _Client(PapermillNotebookClient):
     folder: Path  # for what kernel and client share
 
     def create_kernel_manager(self) -> Any:
-        """A kernel that takes orders through files alone, in a folder that nobody else can enter.
+        """A kernel that communicates through sockets in a private folder, without ports.
 
-        Where that cannot be, it listens on this machine alone, as Jupyter's kernels do. (ipykernel has a port
-        there in any case, for what its child processes print.)
+        If that is impossible, it listens on this machine only, as Jupyter kernels do. (ipykernel opens a
+        local port in any case, for the output of its child processes.)
         """
         manager: Any = super().create_kernel_manager()
         manager.shutdown_wait_time = GRACE
@@ -67,7 +67,7 @@ class _Client(PapermillNotebookClient):
     start_new_kernel_client = run_sync(async_start_new_kernel_client)
 
     def papermill_execute_cells(self) -> None:
-        """As papermill does; but when it is interrupted, say nothing of the cell that it leaves behind."""
+        """As papermill does, but when interrupted, without complaints about the unfinished cell."""
         try:
             super().papermill_execute_cells()
         except KeyboardInterrupt:
@@ -75,7 +75,7 @@ class _Client(PapermillNotebookClient):
             raise
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        """Pass progress on, then do as nbclient does."""
+        """Report progress, then do as nbclient does."""
         progress = msg["content"].get("data", {}).get(MIME)
         if progress and self.on_progress:
             self.on_progress(progress["line"], progress["share"], progress["found"])
@@ -83,11 +83,11 @@ class _Client(PapermillNotebookClient):
 
 
 class Engine(NBClientEngine):
-    """papermill's own engine with the client above: `papermill --engine horticulture ...`."""
+    """papermill's engine with the client above: `papermill --engine horticulture ...`."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-        """As papermill calls it; `on_progress` gets the line, the share, and the share that was resumed."""
+        """As papermill calls it. `on_progress` receives the line, the share done, and the share resumed."""
         on_progress = options.pop("on_progress", None)
         timeout = options.pop("execution_timeout", None)
         settings: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""The parameters of the notebooks: declared there once, changed by study files and by the command.
+"""The notebooks' parameters: declared there, changed by study files and on the command line.
 
-Neither papermill nor torch is loaded here: the command answers at once.
+Neither papermill nor torch is loaded here, so the command answers at once.
 """
 
 import ast
@@ -26,13 +26,13 @@ TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
-PLACE = ("device", "workers", "cluster", "allow_code")  # where and how it is computed: no part of its result
+PLACE = ("device", "workers", "cluster", "allow_code")  # where and how to compute; does not affect results
 COMMON = ("study", "outputs", *PLACE)  # declared in every notebook; any other belongs to one
-# Parameters that the command itself gives.
+# Parameters that the command sets through options of its own.
 OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH", "allow_code": "--allow-code"}
-OPTIONS_OF_FILES = {**OPTIONS, "cluster": "--cluster ADDRESS"}  # a stranger's file connects to nowhere
+OPTIONS_OF_FILES = {**OPTIONS, "cluster": "--cluster ADDRESS"}  # a stranger's file must not make connections
 ALL = "all"  # as `rounds`: until nothing more can be removed
-MADE_NAME = 60  # characters, at most, of a name that is made here
+MADE_NAME = 60  # most characters of a name generated here
 
 
 def notebooks() -> list[Path]:
@@ -40,7 +40,7 @@ def notebooks() -> list[Path]:
     paths = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise InputError(
-            "the notebooks are not beside the package: install it from a checkout, pip install -e ."
+            "the notebooks are not next to the package: install it from a checkout with pip install -e ."
         )
     return paths
 
@@ -78,7 +78,7 @@ def notebook_parameters(notebook: Path) -> dict[str, dict]:
 
 
 def _assignments(source: str) -> list[tuple[str, str, ast.expr]]:
-    """Name, type ("" if none is stated) and value of everything that a parameters cell assigns."""
+    """Name, type ("" if not stated) and value of every assignment in a parameters cell."""
     assignments = []
     for line in ast.parse(source).body:
         if isinstance(line, ast.AnnAssign) and line.value:
@@ -89,7 +89,7 @@ def _assignments(source: str) -> list[tuple[str, str, ast.expr]]:
 
 
 def _plain(value: ast.expr) -> Any:
-    """A literal's value. None for what a person wrote and saved there that only a kernel can compute."""
+    """A literal's value, or None for an expression that only a kernel can evaluate."""
     try:
         return ast.literal_eval(value)
     except ValueError:
@@ -97,9 +97,9 @@ def _plain(value: ast.expr) -> Any:
 
 
 def declared() -> dict[str, dict]:
-    """The parameters of all notebooks, as `notebook_parameters`, each with the "step" that it belongs to.
+    """The parameters of all notebooks, as in `notebook_parameters`, each with its "step".
 
-    A step is the place of the notebook in the order, from 0. What all notebooks declare belongs to the first.
+    A step is the position of the notebook, from 0. Parameters that all notebooks declare belong to the first.
     """
     known: dict[str, dict] = {}
     for step, notebook in enumerate(notebooks()):
@@ -109,12 +109,12 @@ def declared() -> dict[str, dict]:
 
 
 def fill_in(source: str, values: dict[str, Any]) -> str:
-    """The source of a parameters cell with other values, so that a reader finds each of them once.
+    """Put new values into the source of a parameters cell, so that a reader finds each of them once.
 
-    Raises InputError for a value that is no plain literal.
+    Raises InputError for a value that is not a plain literal.
     """
     lines = source.encode().splitlines(keepends=True)
-    for name, _, old in reversed(_assignments(source)):  # from the end, so that places before stay
+    for name, _, old in reversed(_assignments(source)):  # backwards, so that earlier positions stay valid
         if name not in values or _plain(old) == values[name]:
             continue
         first, last = old.lineno - 1, (old.end_lineno or old.lineno) - 1
@@ -134,15 +134,15 @@ def parse(assignments: list[str]) -> dict[str, str]:
     split = [assignment.partition("=") for assignment in assignments]
     for name, equals, _ in split:
         if not equals:
-            raise InputError(f"-p {name!r}: say NAME=VALUE")
+            raise InputError(f"-p {name!r}: expected NAME=VALUE")
     return {name.strip(): value for name, _, value in split}
 
 
 def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
     """All parameters of all notebooks: defaults, then the study's, then the overrides.
 
-    An override given as text is read as the type that the notebooks declare. Raises InputError for a name
-    that no notebook has, or a value of the wrong type.
+    An override given as text is read as the type that the notebooks declare. Raises InputError for an unknown
+    name or a value of the wrong type.
     """
     known = declared()
     settled = {name: declaration["default"] for name, declaration in known.items()}
@@ -151,20 +151,20 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
         for name, value in given.items():
             check_choice(name, known, f"parameter ({source})")
             if name in options:
-                raise InputError(f"{name} is no parameter of a study ({source}): use {options[name]}")
+                raise InputError(f"{name} is not a study parameter ({source}): use {options[name]}")
             settled[name] = typed(name, value, known[name])
     for name, value in settled.items():
         if value is None:
             raise InputError(
-                f"parameter {name}: the notebook computes it, so say its value with -p {name}=..."
+                f"parameter {name}: the notebook computes it, so give its value with -p {name}=..."
             )
     return settled
 
 
 def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
-    """A value of the type that a notebook declares, also if it was given as text.
+    """Convert a value, perhaps given as text, to the type that a notebook declares.
 
-    Raises InputError for another type, and for what is no plain literal.
+    Raises InputError for another type, or if it is not a plain literal.
     """
     kind = declaration["type"]
     if name == "rounds" and value == ALL:
@@ -182,7 +182,7 @@ def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
 
 
 def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
-    """What the overrides make different from the study's file, as far as results depend on it."""
+    """The overrides that differ from the study's file and affect its results."""
     changed: dict[str, Any] = {}
     for part in study.expand_parts():
         own, settled = resolve_parameters(part, {}), resolve_parameters(part, overrides)
@@ -193,11 +193,11 @@ def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
-    """The study under the name that its results go by.
+    """The study under the name that its results will have.
 
-    That is `name` if there is one. Without, a study whose parameters are not those of its file is called
-    after what differs, so that it neither overwrites the figures of the other nor mixes with them; the same
-    parameters always give the same name. Raises InputError for a name that cannot be a folder of its own.
+    That is `name`, if given. Otherwise, a study whose parameters differ from its file is named after the
+    differences, so that the two do not overwrite each other's figures. The same parameters always give the
+    same name. Raises InputError for a name that cannot be a folder of its own.
     """
     if not name:
         different = changes(study, overrides).items()
@@ -209,5 +209,5 @@ def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
     check_name(name, "--name")
     others = {part.name for other in studies() if other != study.name for part in read(other).expand_parts()}
     if name in others | (set(studies()) - {study.name}):
-        raise InputError(f"--name {name!r}: there is a study of that name, choose another")
+        raise InputError(f"--name {name!r}: a study of that name exists, choose another")
     return replace(study, name=name)

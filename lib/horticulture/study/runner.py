@@ -1,7 +1,7 @@
-"""Running the notebooks of a study through papermill, in order.
+"""Run the notebooks of a study through papermill, in order.
 
-papermill alone reports nothing of a killed kernel, and can wait for ever on a widget. This module knows
-that: a notebook is finished only if every cell is, and the engine cannot stall.
+papermill alone does not report a killed kernel, and can wait forever for a widget. Here a notebook counts as
+finished only if every cell is, and the engine cannot stall.
 """
 
 import os
@@ -31,16 +31,16 @@ from horticulture.study.terminal import Terminal
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """One command at a time runs the study of this folder: a second one says who does, and waits.
+    """Let one command at a time run the study in this folder; a second one says who does, and waits.
 
-    What a command that was killed left in the folder is removed. To be ended is to be interrupted meanwhile:
-    no kernel and no worker stays behind.
+    Removes what killed commands left in the folder. Signals that end the process are raised as interruptions,
+    so no kernel or worker is left behind.
     """
     holder = folder / ".holder"
 
     def say() -> None:
         who = holder.read_text() if holder.exists() else "another process"
-        print(f"{folder.name} is being run by {who}: waiting until it has ended", file=sys.stderr)
+        print(f"{folder.name} is being run by {who}: waiting for it to end", file=sys.stderr)
 
     with interruption.raised(), files.locked(folder / ".lock", say):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
@@ -49,11 +49,11 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "01") -> Path:
-    """Execute the notebooks in order, from the one that begins with `first`; returns the study's folder.
+    """Execute the notebooks in order, from the one named by `first`. Return the study's folder.
 
-    Begun from the start, the folder shows this run and nothing older; the runs themselves, under
-    `outputs/runs`, are kept and not made again. Raises NotebookError at the first that does not finish, and
-    at the end if a page to read could not be made of one.
+    If started from the first notebook, the folder shows only this execution; finished runs under
+    `outputs/runs` are reused. Raises NotebookError at the first notebook that does not finish, and at the end
+    if a page could not be made.
     """
     folder, chosen, anew = outputs / study.name, *beginning(first)
     if anew:
@@ -74,13 +74,13 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
 
 
 def _copy_texts(source: Path, target: Path) -> list[Path]:
-    """What the notebooks link to, beside the executed ones."""
+    """Copy the texts that the notebooks link to next to the executed notebooks."""
     target.mkdir(parents=True, exist_ok=True)
     return [Path(shutil.copy(text, target)) for text in source.glob("*.md")]
 
 
 def _fixed(path: Path, anew: bool) -> dict[str, Any]:
-    """What the notebooks of the study have fixed there before: it stays, for them to compare."""
+    """The entries of `study.json` that notebooks have fixed before, and will check against."""
     try:
         content = read_study_json(path.parent)
     except files.CorruptFileError:
@@ -91,7 +91,7 @@ def _fixed(path: Path, anew: bool) -> dict[str, Any]:
 
 
 def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], terminal: Terminal) -> None:
-    """Execute one with these parameters, to `target`. Raises NotebookError if it does not finish."""
+    """Execute a notebook with these parameters to `target`. Raises NotebookError if it does not finish."""
     target.parent.mkdir(parents=True, exist_ok=True)
     terminal.begin(notebook.stem)
     done = False
@@ -101,7 +101,7 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
                 _filled_in(notebook, parameters),
                 str(target)
                 .replace("{", "{{")
-                .replace("}", "}}"),  # papermill would fill in what is in braces
+                .replace("}", "}}"),  # papermill would substitute text in braces
                 engine_name="horticulture",
                 kernel_name="python3",
                 cwd=str(notebook.parent),
@@ -117,7 +117,7 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
 
 @contextmanager
 def _one_line_errors(notebook: Path, target: Path) -> Iterator[None]:
-    """What stopped a notebook, as a NotebookError of one line."""
+    """Turn what stopped a notebook into a NotebookError of one line."""
     try:
         yield
     except PapermillExecutionError as error:
@@ -127,12 +127,12 @@ def _one_line_errors(notebook: Path, target: Path) -> Iterator[None]:
         ) from error
     except (DeadKernelError, CellExecutionError) as error:
         raise NotebookError(
-            f"{notebook.stem}: its kernel died, perhaps for want of memory (see {target})"
+            f"{notebook.stem}: its kernel died, perhaps out of memory (see {target})"
         ) from error
 
 
 def _filled_in(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
-    """The notebook with these values in its own parameters cell, where papermill would add a second one."""
+    """The notebook with values in its own parameters cell; papermill would add a second cell."""
     content = nbformat.read(notebook, as_version=4)
     for cell in content.cells:
         if "parameters" in cell.metadata.get("tags", []):
@@ -141,7 +141,7 @@ def _filled_in(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookN
 
 
 class _WholeFiles(LocalHandler):
-    """papermill's own way to files, but a notebook that another process reads meanwhile is whole."""
+    """papermill's file handler, but writing atomically for other readers."""
 
     def write(self, buf: str, path: str) -> None:
         files.write(Path(path), buf)
@@ -151,7 +151,7 @@ papermill_io.register("/", _WholeFiles())  # for absolute paths
 
 
 def finished(notebook: Path) -> bool:
-    """Whether every cell ran without an error. papermill's own flag is empty after a kill."""
+    """Whether every cell ran without an error. After a kill papermill's own flag is not set."""
     content = nbformat.read(notebook, as_version=4)
     if not content.metadata.get("papermill", {}).get("end_time"):
         return False
@@ -163,16 +163,16 @@ def finished(notebook: Path) -> bool:
 
 
 def to_html(source: Path) -> Path:
-    """A page to read beside an executed notebook, or a text."""
+    """Write the page of an executed notebook or a text, next to it."""
     from horticulture.study import pages  # takes a second to load
 
     return pages.write(source)
 
 
 class _Pages:
-    """Pages of finished notebooks, made while later ones run; all are there when the `with` is left.
+    """Makes pages of finished notebooks while later ones run, and waits for all of them on exit.
 
-    An interruption waits for none of them: a page is whole or not there. What went wrong is said at the end.
+    An interruption does not wait: a page is complete or absent. Failures are reported at the end.
     """
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ class _Pages:
         self._failed: list[str] = []
 
     def begin(self, source: Path) -> None:
-        """Begin to make the page of a notebook or a text."""
+        """Start making the page of a notebook or a text."""
         thread = threading.Thread(target=self._make, args=(source,), daemon=True)
         thread.start()
         self._threads.append(thread)
@@ -190,7 +190,7 @@ class _Pages:
             to_html(source)
         except Exception as error:
             what = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._failed.append(f"no page could be made of {source} ({what})")
+            self._failed.append(f"could not make a page of {source} ({what})")
 
     def __enter__(self) -> "_Pages":
         return self
@@ -202,5 +202,5 @@ class _Pages:
             thread.join()
         if self._failed and kind is None:
             raise NotebookError("; ".join(self._failed))
-        for line in self._failed:  # beside what stopped the study
+        for line in self._failed:  # in addition to the error that stopped the study
             print(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Networks of other sizes: families that need no pruning, and families that follow a pruning run."""
+"""Networks of other sizes: families that need no pruning, and families derived from a pruning run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,20 +14,20 @@ from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 
 
 class Template(NamedTuple):
-    """The pruned networks that another is modelled on: that of one seed, and those of all seeds."""
+    """The pruned networks that another is modelled on: the one of its seed, and those of all seeds."""
 
     mine: PrunedNetwork
     every: list[PrunedNetwork]
-    whole: Architecture  # before it was pruned
+    whole: Architecture  # before pruning
 
 
 def copycat(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
-    """The shape that one pruning run left, and the MACs that finding it took."""
+    """The shape that one pruning run left, and the MACs spent to find it."""
     return families.copycat(template.mine.architecture, params=params), template.mine.cost
 
 
 def guided(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
-    """The shares that all pruning runs left on average, by stage, carried to `whole`; and what all took."""
+    """`whole` scaled by the mean fraction that all pruning runs left of each stage; MACs spent by all."""
     profile = profiles.by_stage([pruned.architecture for pruned in template.every], template.whole)
     return profiles.guided(whole, profile, params=params), sum(pruned.cost for pruned in template.every)
 
@@ -41,17 +41,17 @@ PRUNING_FREE: dict[str, Callable[..., Architecture]] = {
 FROM_PRUNING: dict[str, Callable[[Architecture, Template, int], tuple[Architecture, int]]] = {
     "copycat": copycat,
     "guided": guided,
-    "transferred": guided,  # by what was found in another network
+    "transferred": guided,  # from the pruning runs of another network
 }
 
 
 def can_be_followed(job: PruningJob) -> bool:
-    """Whether other networks are made after those that this pruning leaves."""
+    """Whether other networks are modelled on those of this pruning run."""
     return not job.sparse and job.longer == 1
 
 
 def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Template]:
-    """For each criterion and seed the pruned network that others follow: the nearest to `copycat_size`."""
+    """The pruned network nearest to `copycat_size`, as a template, for each criterion and seed."""
     wanted = config.copycat_size * config.whole.params
     best: dict[tuple[str, int], PrunedNetwork] = {}
     for job in config.pruning_jobs:
@@ -69,7 +69,7 @@ def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Templ
 
 
 def family_points(config: StudyConfig, outputs: Path) -> list[CurvePoint]:
-    """Every curve at every size with every seed; those that follow a pruning run once for each criterion."""
+    """Every curve at every size with every seed; curves from pruning once per criterion."""
     return [
         point
         for curve in config.curves
@@ -79,9 +79,9 @@ def family_points(config: StudyConfig, outputs: Path) -> list[CurvePoint]:
 
 
 def members(config: StudyConfig, outputs: Path, params: int) -> dict[str, Architecture]:
-    """One network of every curve with about so many parameters, by the first seed where it follows pruning.
+    """A network of every curve with about `params` parameters; curves from pruning use the first seed.
 
-    A curve that has no network so small, or so large, is left out.
+    A curve without a network of that size is left out.
     """
     found: dict[str, Architecture] = {}
     for curve in config.curves:
@@ -105,7 +105,7 @@ def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iter
 
 
 def guide(config: StudyConfig) -> StudyConfig:
-    """The study of the network that a profile is transferred from. Raises InputError if none is named."""
+    """The study of the network from which a profile is transferred. Raises InputError if none is set."""
     if config.guide is None:
         raise InputError("the curve transferred needs guide_network: the network that the profile comes from")
     return config.guide

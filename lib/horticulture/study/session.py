@@ -1,7 +1,7 @@
-"""A notebook's way to its study: the parameters and where each comes from, making runs, keeping results.
+"""A notebook's access to its study: parameters and their sources, making runs, recording results.
 
-A notebook declares the parameters of its own step only. The others it inherits: from what an earlier notebook
-of the study used, else from the study file of that name, else from where they are declared.
+A notebook declares only the parameters of its own step. It inherits the others from what an earlier notebook
+of the study used, else from the study file of that name, else from their declaration.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from horticulture.execution import parallel
 from horticulture.study import own_code, parameters as known_parameters, study_files
 from horticulture.study.parameters import COMMON
 
-if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes are started before
+if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes start first
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes are
     from horticulture.study.config import StudyConfig
 
 HERE, EARLIER, FILE, DEFAULT = "this notebook", "an earlier notebook", "the study file", "default"
-INJECTED = "# Parameters"  # how the cell begins that papermill puts below the parameters cell
+INJECTED = "# Parameters"  # first line of the cell that papermill injects below the parameters cell
 
 
 class Session:
     """`session = Session.open(globals())`, below the parameters cell of a notebook.
 
-    parameters: every value of this step and those before it. sources: where each comes from. outputs: the
-    folder of all studies; folder: that of this one.
+    parameters: the values of this step and the ones before it. sources: where each comes from. outputs: the
+    folder of all studies; folder: that of this study.
     """
 
     def __init__(self, parameters: dict[str, Any], sources: dict[str, str], step: int) -> None:
@@ -47,12 +47,11 @@ class Session:
 
     @classmethod
     def open(cls, namespace: Mapping[str, Any]) -> Session:
-        """The session of a notebook, from the variables of its kernel.
+        """Open the session of a notebook from its kernel's variables.
 
-        It takes the names that are assigned in the parameters cell and in the one that papermill injects;
-        other variables do not matter. Worker processes begin to load. Raises InputError, before
-        anything is written, for a name or a value that cannot be, and for another base recipe than the
-        study's.
+        Only names assigned in the parameters cell, or in the one that papermill injects, count. Worker
+        processes start loading. Raises InputError, before anything is written, for an invalid name or value,
+        and for a base recipe that differs from the study's.
         """
         _show_interruptions_briefly()
         given, own = _stated(namespace)
@@ -67,7 +66,7 @@ class Session:
         study_files.check_name(place["study"])
         by_source = {
             FILE: _of_file(place["study"], declared),
-            EARLIER: _of_folder(place) if step else {},  # the first states all there is
+            EARLIER: _of_folder(place) if step else {},  # the first notebook inherits nothing
             HERE: given,
         }
         for source, inherited in by_source.items():
@@ -84,7 +83,7 @@ class Session:
         return session
 
     def _fix(self) -> None:
-        """Check the base recipe against the study's, and keep what was used for the notebooks that follow."""
+        """Check the base recipe against the study's, and record the parameters for later notebooks."""
         from horticulture import files
         from horticulture.study import base_recipe, validation
 
@@ -103,35 +102,36 @@ class Session:
 
     @cached_property
     def place(self) -> dict[str, Any]:
-        """Where runs are made: workers, device and the address of a cluster."""
+        """Where runs are made: workers, device and cluster address."""
         names = {"workers": "workers", "device": "device", "address": "cluster"}
         return {argument: self.parameters[name] for argument, name in names.items()}
 
     def execute(self, wanted: Iterable[Run], what: str) -> list[dict]:
-        """Make the runs that are not made yet; the result of each, in order. what: for the line of progress.
+        """Make the runs that are not finished yet, and return all results in order. what: a progress label.
 
-        Interrupted, it keeps what was done: the same cell goes on. Where no run is wanted it says so.
+        When interrupted, finished work is kept and running the cell again resumes. An empty list is reported
+        as skipped.
         """
         wanted = list(wanted)
         if not wanted:
-            print(f"{what}: skipped, for this study asks for none")
+            print(f"{what}: skipped, this study asks for none")
             return []
         try:
             return parallel.execute_all(wanted, self.outputs, what=what, **self.place)
         except KeyboardInterrupt:
             raise InterruptedRun(
-                f"{what}: stopped, what was done is kept; run the cell again to go on"
+                f"{what}: stopped, work so far is kept; run the cell again to resume"
             ) from None
 
     def record(self, points: Iterable[CurvePoint]) -> None:
-        """Keep the place of finished runs in the study, for its results."""
+        """Record finished runs as results of the study."""
         from horticulture import runs
 
         for remark in runs.record_curves(self.folder, list(points)):
             print(remark)
 
     def catch_up(self, *, pruning: bool = True) -> None:
-        """Make what the notebooks before this one make, if it is not there: whole networks, pruning runs."""
+        """Make missing runs of earlier notebooks: whole networks and, if `pruning`, pruning runs."""
         config = self.config
         self.execute([point.run for point in config.whole_points], "the whole network")
         self.record(config.whole_points)
@@ -140,14 +140,14 @@ class Session:
             self.record(config.pruning_points)
 
     def results(self) -> pd.DataFrame:
-        """A row for every network of the study that was evaluated, curves in the order of the legend."""
+        """A row per evaluated network of the study, with curves in the order of the legend."""
         from horticulture import runs
         from horticulture.analysis import tables
 
         return tables.sort_by_criterion(runs.collect(self.folder), self.config.criteria)
 
     def save(self, figure: Figure, name: str) -> None:
-        """Keep a figure in the study's folder, as PNG and SVG."""
+        """Save a figure in the study's folder, as PNG and SVG."""
         from horticulture.analysis import figures
 
         figures.save(figure, self.folder / "figures", name)
@@ -173,7 +173,7 @@ class Session:
         )
 
     def _inherited(self) -> dict[str, dict[str, Any]]:
-        """By source, the parameters that this notebook does not state itself."""
+        """The parameters that this notebook does not set itself, by source."""
         by_source: dict[str, dict[str, Any]] = {source: {} for source in (EARLIER, FILE, DEFAULT)}
         for name, value in self.parameters.items():
             if name not in COMMON and self.sources[name] != HERE:
@@ -182,7 +182,7 @@ class Session:
 
 
 def _show_interruptions_briefly() -> None:
-    """Have IPython show an interrupted cell as one line: where it was just then helps nobody."""
+    """Make IPython show an interrupted cell as one line; a traceback would not help."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell:
         shell.set_custom_exc((KeyboardInterrupt,), _one_line)
@@ -193,9 +193,9 @@ def _one_line(shell: Any, kind: type, error: BaseException, trace: Any, tb_offse
 
 
 def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The parameters that a notebook states, and which of them its own cell declares.
+    """The parameters that a notebook sets, and those of them that its own cell declares.
 
-    Outside of a notebook, where no cells are remembered, every name that is a parameter's.
+    Outside a notebook, where no cells are recorded, every variable named like a parameter.
     """
     if "In" not in namespace:
         stated = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
@@ -203,14 +203,14 @@ def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     cells = [_assigned(source) for source in namespace["In"]]
     at = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
     if at is None:
-        raise InputError("run the cell with the parameters first: it is the second one")
+        raise InputError("run the parameters cell first: it is the second one")
     injected = [n for n, source in enumerate(namespace["In"]) if n > at and source.startswith(INJECTED)]
     names = cells[at] | (cells[injected[-1]] if injected else {})
     return {name: namespace[name] for name in names}, [name for name, typed in cells[at].items() if typed]
 
 
 def _assigned(source: str) -> dict[str, bool]:
-    """The names that a cell assigns, and whether it says of which type."""
+    """The names that a cell assigns, and whether with a type annotation."""
     try:
         body = ast.parse(source).body
     except SyntaxError:
@@ -225,7 +225,7 @@ def _assigned(source: str) -> dict[str, bool]:
 
 
 def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
-    """What the study file of that name says, or of the part of a study that is called so."""
+    """The parameters in the study file of that name, or of the part of a study with that name."""
     for name in study_files.studies():
         for part in study_files.read(name).expand_parts():
             if part.name == study:
@@ -244,12 +244,12 @@ def _content(place: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept(place: Mapping[str, Any]) -> dict[str, Any]:
-    """What the study has kept of criteria and data sets of somebody's own."""
+    """The user's own criteria and data sets that the study has recorded."""
     return _content(place).get("own", {})
 
 
 def _of_folder(place: Mapping[str, Any]) -> dict[str, Any]:
-    """What earlier notebooks of the study used, as its folder says."""
+    """The parameters that earlier notebooks of the study used, from its folder."""
     content = _content(place)
     used = {**content.get("parameters", {}), **content.get("base", {})}
     return {name: value for name, value in used.items() if name not in COMMON}

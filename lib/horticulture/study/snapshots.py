@@ -1,4 +1,4 @@
-"""The architectures that a study's pruning runs left: at the end, and on the way there."""
+"""The architectures of a study's pruning runs, at the end and along the way."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from horticulture.architecture import Architecture
 from horticulture.study.config import StudyConfig
 from horticulture.study.pruned import pruned_network
 
-MOMENTS = 24  # of a pruning run that goes channel by channel
+MOMENTS = 24  # shown of a pruning run that removes one channel a round
 
 
 def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
-    """What each way of pruning channels left in the end: one architecture a seed, by label."""
+    """The final architectures of each way of pruning channels: one per seed, by label."""
     shapes: dict[str, list[Architecture]] = {}
     for job in config.pruning_jobs:
         if not job.sparse:

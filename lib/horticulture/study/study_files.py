@@ -1,6 +1,6 @@
-"""Study files: which there are, what they say, and under which name their results go.
+"""Study files: which ones exist, what they contain, and the names of their results.
 
-Neither papermill nor torch is loaded here: the command answers at once.
+Neither papermill nor torch is loaded here, so the command answers at once.
 """
 
 import re
@@ -13,10 +13,10 @@ from horticulture.files import CorruptFileError, read_json
 from horticulture.study import literals
 
 ENTRIES = ("about", "seconds", "parameters", "parts")
-RESERVED = ("runs", "reference")  # folders under outputs that are no studies
+RESERVED = ("runs", "reference")  # folders under outputs that are not studies
 LONGEST = 200  # bytes of a study's name
 PARTS = 50  # of a study
-RENAMED = {  # parameters, as the folders of earlier versions call them
+RENAMED = {  # parameters by their names in earlier versions
     "tune_lr": "finetune_lr",
     "tune_epochs": "finetune_epochs",
     "longer": "base_epoch_factors",
@@ -32,9 +32,9 @@ RENAMED = {  # parameters, as the folders of earlier versions call them
 
 @dataclass(frozen=True)
 class Study:
-    """What a study file says. seconds: what each notebook took on two cores, to estimate the time left.
+    """The content of a study file. seconds: measured per notebook on two cores, to estimate the time left.
 
-    A study in parts goes through the notebooks once for each: `parts` has what is different in it.
+    A study in parts runs all notebooks once per part; `parts` has the parameters in which each part differs.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Study:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def expand_parts(self) -> list["Study"]:
-        """The study itself, or one for each of its parts, called `STUDY-PART`."""
+        """The study itself, or one study per part, named `STUDY-PART`."""
         if not self.parts:
             return [self]
         return [
@@ -60,16 +60,16 @@ def studies() -> dict[str, Path]:
 
 
 def is_file(name: str) -> bool:
-    """Whether a study is named by the path of its file."""
+    """Whether a study is given as the path of its file."""
     return name.endswith((".yaml", ".yml"))
 
 
 def read(name: str) -> Study:
-    """A study by its name or the path of its file. Raises InputError if there is none or it is malformed."""
+    """Read a study by name or file path. Raises InputError if there is none or it is malformed."""
     path = Path(name) if is_file(name) else studies()[check_choice(name, studies(), "study")]
     content = literals.read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
-        raise InputError(f"study file {path} must hold `about`, `seconds` and `parameters`")
+        raise InputError(f"study file {path} must contain `about`, `seconds` and `parameters`")
     for entry in content:
         check_choice(entry, ENTRIES, f"entry of study file {path}")
     about, seconds, parts = (
@@ -78,30 +78,48 @@ def read(name: str) -> Study:
         content.get("parts") or {},
     )
     if not isinstance(about, str):
-        raise InputError(f"study file {path}: about must be a text, not {about!r}")
+        raise InputError(f"study file {path}: about must be a string, not {about!r}")
     if not isinstance(seconds, dict) or not all(literals.is_number(n) and n > 0 for n in seconds.values()):
-        raise InputError(f"study file {path}: seconds must hold a number above 0 for each notebook")
+        raise InputError(f"study file {path}: seconds must give a number above 0 for each notebook")
     if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
-        raise InputError(f"study file {path}: parts must hold parameters by the name of the part")
+        raise InputError(f"study file {path}: parts must map the name of each part to its parameters")
     if len(parts) > PARTS:
-        raise InputError(f"study file {path} has {len(parts):,} parts, and {PARTS} are the most")
+        raise InputError(f"study file {path} has {len(parts):,} parts; at most {PARTS} are allowed")
     study = Study(path.stem, about, content["parameters"], seconds, parts)
     for part in study.expand_parts():
         check_name(part.name, f"study file {path}: name")
     return study
 
 
+def folders_of(name: str, outputs: Path) -> list[Path]:
+    """The folders of a study or its parts, found by its file or by the name it was run under.
+
+    Raises InputError if there are none under `outputs`.
+    """
+    there = [path.parent for path in sorted(outputs.glob("*/results.csv"))]
+    if is_file(name) or name in studies():
+        folders = [outputs / part.name for part in read(name).expand_parts()]
+    elif (outputs / name).is_dir():
+        folders = [outputs / name]
+    else:
+        folders = [folder for folder in there if folder.name.startswith(f"{name}-")]
+    if not (found := [folder for folder in folders if folder.is_dir()]):
+        known = ", ".join(folder.name for folder in there)
+        raise InputError(f"no study {name!r} in {outputs}, which has {known or 'none yet'}")
+    return found
+
+
 def check_name(name: str, what: str = "study") -> None:
     """Raise InputError for a name that cannot be the folder of a study."""
     if not re.fullmatch(r"\w[\w.=+-]*", name) or name in RESERVED or len(name.encode()) > LONGEST:
-        raise InputError(f"{what} {name!r}: a study needs the name of a folder, of letters and digits")
+        raise InputError(f"{what} {name!r}: a study is named like a folder, with letters and digits")
 
 
 def read_study_json(folder: Path) -> dict[str, Any]:
-    """What `study.json` in a study's folder says, {} if there is none: `study`, `parameters`, `base`,
-    and `own`, the criteria and data sets of somebody's own by name.
+    """Read `study.json` in a study's folder ({} if there is none): `study`, `parameters`, `base`,
+    and `own`, the user's own criteria and data sets by name.
 
-    Parameters of earlier versions come by the names of today. Raises CorruptFileError if it cannot be read.
+    Parameters of earlier versions are renamed. Raises CorruptFileError if the file cannot be read.
     """
     path = folder / "study.json"
     content = read_json(path) if path.exists() else {}

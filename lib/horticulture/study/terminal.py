@@ -1,4 +1,4 @@
-"""What a study says in the terminal while its notebooks run: one line for each."""
+"""The progress of a study in the terminal: one line per notebook."""
 
 import sys
 import time
@@ -7,36 +7,36 @@ from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line,
 
 
 class Terminal:
-    """One line a notebook: how far it is, what it does, how long it and the rest will take.
+    """One line per notebook: its progress, what it is doing, and the time that it and the rest will take.
 
-    expected: seconds, by notebook, as the study file says.
+    expected: seconds by notebook, from the study file.
     """
 
     def __init__(self, expected: dict[str, float]) -> None:
         self.expected = expected
-        self.rest = list(expected)  # the notebooks that are still to come
-        self.took: dict[str, float] = {}  # seconds, of those in which everything was made
+        self.rest = list(expected)  # the notebooks still to run
+        self.took: dict[str, float] = {}  # seconds, of notebooks that found none of their runs made
         self.live = sys.stderr.isatty()
         self.name, self._began, self._shown = "", 0.0, 0.0
         self._made = self._resumed = 0.0
 
     def begin(self, name: str) -> None:
-        """A notebook begins."""
+        """A notebook starts."""
         self.name, self._began, self._shown = name, time.monotonic(), time.monotonic()
         self._made = self._resumed = 0.0
         if self.live:
             self._write("starting")
 
     def update(self, line: str, share: float, resumed: float) -> None:
-        """What a `Progress` in the notebook says. resumed: the share that an earlier process had made."""
+        """Show a report of `Progress` in the notebook. resumed: the share made by an earlier process."""
         self._made, self._resumed = max(self._made, share - resumed), max(self._resumed, resumed)
         if time.monotonic() - self._shown >= EVERY["terminal" if self.live else "log"]:
             self._shown = time.monotonic()
             self._write(line, share)
 
     def end(self, finished: bool) -> None:
-        """What it took, and how long the rest will, at the pace of those that found nothing made."""
-        if not finished:  # whatever stopped it is said in a line of its own
+        """Show the time it took, and an estimate for the rest at the pace of `took`."""
+        if not finished:  # the cause is reported in a line of its own
             self._write("")
             return
         seconds = time.monotonic() - self._began
@@ -47,7 +47,7 @@ class Terminal:
         if self.took:
             pace = sum(self.took.values()) / sum(self.expected[name] for name in self.took)
             about = f"about {clock(pace * left)}"
-        else:  # what was there already may go on being there
+        else:  # later notebooks may find their runs made, too
             about = f"up to about {clock(left)}"
         note = f", {about} left for {', '.join(name[:2] for name in self.rest)}" if self.rest else ""
         self._write(f"took {clock(seconds)}{note}")

@@ -1,4 +1,4 @@
-"""Before anything runs: refusing a study that would fail later, and counting the rounds of `all`."""
+"""Refuse a study that would fail later, before anything runs; count the rounds of `rounds: all`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +15,10 @@ from horticulture.study.pruned import PruningJob
 
 
 def check(*studies: dict[str, Any]) -> None:
-    """Refuse, before anything runs, studies whose parameters would fail later. Raises InputError.
+    """Raise InputError, before anything runs, for studies whose parameters would fail later.
 
-    What costs least is looked at first: the plain values of all of them, then what network and data set
-    allow, then the data themselves, for which torch is loaded, and the device at last.
+    The cheapest checks come first: plain values, then what network and data set allow, then the data
+    themselves, which needs torch, and finally the device.
     """
     for parameters in studies:
         bounds.check(parameters)
@@ -28,7 +28,7 @@ def check(*studies: dict[str, Any]) -> None:
     for config in configs:
         for read in filter(None, (config, config.guide)):
             catalog.check_downloaded(read.data)
-            execution.dataset(read.data, image_size=read.image_size)  # or one line that says why not
+            execution.dataset(read.data, image_size=read.image_size)  # raises InputError
         if config.pretrained:
             from horticulture.execution import pretrained
 
@@ -42,7 +42,7 @@ def check(*studies: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class _Unread(StudyConfig):
-    """A study whose runs are only looked at: the data, whose digest would fix them, need not be read."""
+    """A study whose runs are only checked, so that data need not be read for a digest."""
 
     @property
     def source(self) -> dict:  # type: ignore[override]
@@ -50,7 +50,7 @@ class _Unread(StudyConfig):
 
 
 def _config(parameters: dict[str, Any]) -> StudyConfig:
-    if parameters.get("precision") == "auto":  # settled when the study begins; nothing else hangs on it
+    if parameters.get("precision") == "auto":  # resolved when the study starts; no check depends on it
         parameters = {**parameters, "precision": "float32"}
     return _Unread.of(parameters)
 
@@ -58,51 +58,55 @@ def _config(parameters: dict[str, Any]) -> StudyConfig:
 def _check_applicable(config: StudyConfig) -> None:
     """Raise InputError unless network, data, pruning runs, budgets and curves fit each other."""
     if config.residual_sets and not architecture.is_own(config.network):
-        raise InputError(f"residual_sets is for networks of your own, and {config.network} is built in")
+        raise InputError(f"residual_sets is for networks of your own, but {config.network} is built in")
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
-        given = "the whole network's weights are given, and nobody trains it longer"
-        raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}, so say [1]")
+        given = "the whole network's weights are given, so it cannot be trained longer"
+        raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}; use [1]")
     jobs = _feasible_jobs(config)
     if config.guide:
         _feasible_jobs(config.guide)
     for budget in config.budgets:
         if config.pretrained and budget in budgets.OF_TRAINING:
             raise InputError(
-                f"the budget {budget} asks how {config.pretrained} was trained, which nobody knows"
+                f"the budget {budget} depends on how {config.pretrained} was trained, which is unknown"
             )
         if not any(budgets.applies(budget, job) for job in jobs):
-            raise InputError(f"the budget {budget} applies to nothing that {config.criterion} prunes here")
+            raise InputError(
+                f"the budget {budget} does not apply to anything that {config.criterion} prunes here"
+            )
     for curve in config.curves:
-        member = scaling.PRUNING_FREE.get(curve, families.copycat)  # what follows a pruning is no smaller
+        member = scaling.PRUNING_FREE.get(
+            curve, families.copycat
+        )  # curves that follow a pruning run reach no smaller
         for size in config.sizes:
             try:
                 member(config.whole, params=round(size * config.whole.params))
             except InputError as error:
-                raise InputError(f"sizes: {size:g} is no size for the curve {curve} ({error})") from error
+                raise InputError(f"sizes: {size:g} is impossible for the curve {curve} ({error})") from error
         if curve in scaling.PRUNING_FREE:
             continue
         followed = scaling.guide(config) if curve == "transferred" else config
         if not any(map(scaling.can_be_followed, followed.pruning_jobs)):
             raise InputError(
-                f"the curve {curve} follows channels that were pruned, at the study's own length: "
-                f"{config.criterion} with base_epoch_factors={config.base_epoch_factors} has none"
+                f"the curve {curve} needs channels pruned at the study's own training length: "
+                f"{config.criterion} with base_epoch_factors={config.base_epoch_factors} prunes none"
             )
         if curve == "transferred":
             profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
 
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
-    """The pruning runs of a study. Raises InputError for what its data or its network do not allow."""
+    """The pruning runs of a study. Raises InputError if its data or network do not allow them."""
     there = config.outline.images
     if config.batch_size > there:
-        raise InputError(f"batch_size is {config.batch_size:,}, and there are {there:,} training images")
-    return config.pruning_jobs  # describing them checks them
+        raise InputError(f"batch_size is {config.batch_size:,}, but there are only {there:,} training images")
+    return config.pruning_jobs  # describing a run checks it
 
 
 def count_rounds(parameters: dict[str, Any]) -> None:
-    """Put a number in the place of `rounds: all`: as many as there are channels that can be removed.
+    """Replace `rounds: all` by the number of channels that can be removed.
 
-    Raises InputError where a round is not one channel.
+    Raises InputError unless a round removes one channel.
     """
     if parameters.get("rounds") != ALL:
         return
@@ -113,7 +117,7 @@ def count_rounds(parameters: dict[str, Any]) -> None:
         recipe = config.pruning_recipe(criterion)
         if config.ratios or not recipe.one_at_a_time():
             raise InputError(
-                "rounds=all means one channel a round: leave ratios and scope empty, or say a number"
+                "rounds=all means one channel a round: leave ratios and scope empty, or give a number"
             )
         blocks = criteria.CRITERIA[criterion].granularity == "block"
         least = selection.minimal_architecture(config.whole, recipe.floor, blocks)

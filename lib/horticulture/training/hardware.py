@@ -14,7 +14,7 @@ from horticulture.training import evaluation
 
 
 def resolve_device(device: str) -> torch.device:
-    """`auto` is the GPU if there is one, told to convolve alike every time, and in float32 where that is said.
+    """`auto` is the GPU if there is one, told to convolve alike every time and in true float32.
 
     Raises InputError for a device that is not here.
 

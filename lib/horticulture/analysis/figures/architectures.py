@@ -55,9 +55,9 @@ def saliencies(scores: pd.DataFrame, whole: Architecture, ax: Axes | None = None
     places = scores["group"] + 0.5 * (
         scores.groupby("group").cumcount() / scores.groupby("group")["group"].transform("size") - 0.5
     )
-    ax.plot(places, scores["saliency"], ".", color=BLUE, markersize=4, label="a channel")
+    ax.plot(places, scores["saliency"], ".", color=BLUE, markersize=4, label="channel")
     means = scores.groupby("group")["saliency"].mean()
-    ax.plot(means.index, means, "_", color=BLACK, markersize=18, markeredgewidth=2, label="mean of the group")
+    ax.plot(means.index, means, "_", color=BLACK, markersize=18, markeredgewidth=2, label="group mean")
     ax.set_xticks(range(len(whole.groups)), whole.groups, rotation=0 if len(whole.groups) <= 12 else 90)
     ax.set_xlim(-0.6, len(whole.groups) - 0.4)
     if (scores["saliency"] > 0).all():

@@ -65,8 +65,8 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     pairs = verdicts[verdicts["curve"].isin(NEW_WEIGHTS) & verdicts["against"].isin(KEPT_WEIGHTS)]
     if pairs.empty:
         return (
-            "**Not asked here.** No pruned shape was trained from scratch beside the network that kept its "
-            "weights, so these results do not say which of the two is worth more."
+            "**Not tested here.** No pruned shape was trained from scratch to compare with the network that "
+            "kept its weights, so these results do not say which of the two is worth more."
         )
     curve, against = pairs[["curve", "against"]].iloc[0]
     pairs, other = pairs[pairs["against"] == against], label(against, epochs=epochs)
@@ -77,7 +77,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
         answer = f"{'It' if some else 'Not decided, and which mean is lower'} depends on the budget."
     else:
         answer = _answer(budgets[curve])
-    parts = [f"**{answer}** Compared with *{other}*."]
+    parts = [f"**{answer}** The comparison is with *{other}*."]
     for budget, cases in budgets.items():
         name = label(budget, epochs=epochs)
         better, worse, _ = _decided(cases)
@@ -102,14 +102,15 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
     if every["n"].max() < statistics.FEWEST:
         return f"Not decided: {seeds} cannot tell."
     if better and worse:
-        return f"Now the one, now the other: the shape in {better} and the weights in {worse} {of}."
+        return f"Sometimes one, sometimes the other: the shape in {better} and the weights in {worse} {of}."
     if better:
         return f"The shape: with new weights it is better in {better} {of}."
     if worse:
         return f"The weights: with new ones the shape is worse in {worse} {of}."
     if equal:
         return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}."
-    return f"Not decided: {seeds} cannot tell{f' in any {of}' if len(cases) > 1 else ''}."
+    where = f" in any of the {len(cases)} cases" if len(cases) > 1 else ""
+    return f"Not decided: {seeds} cannot tell{where}."
 
 
 def _decided(cases: dict[str, pd.DataFrame]) -> tuple[int, int, int]:
@@ -161,9 +162,10 @@ def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str
     ahead = [f"{name} {_where(sides[sign], few)}" for sign, name in names.items() if sign in sides]
     parts = [f"Lower mean error: {'; '.join(ahead)}."] if ahead else []
     if level := sides.get((0,)):
-        parts.append(f"Equal means {_where(level, few)}." if few else f"Equal means in {len(level)}.")
+        parts.append(f"Equal means {_where(level, few) if few else 'in ' + count(len(level), 'case')}.")
     if changing := sides.get(()):
-        parts.append(f"Which mean is lower depends on the length of training {_where(changing, few)}.")
+        where = capitalize(_where(changing, few))
+        parts.append(f"{where}, which mean is lower depends on the length of training.")
     return " ".join(parts)
 
 
@@ -172,7 +174,7 @@ def _where(cases: dict[str, pd.DataFrame], few: bool) -> str:
         return f"at {join_words(f'{name} ({_differences(case)})' for name, case in cases.items())}"
     apart = pd.concat(list(cases.values()))["difference"].round(1).abs()
     low, high = f"{apart.min():.1f}", f"{apart.max():.1f}"
-    return f"in {len(cases)} (by {low if low == high else f'{low} to {high}'} points)"
+    return f"in {count(len(cases), 'case')} (by {low if low == high else f'{low} to {high}'} points)"
 
 
 def _differences(case: pd.DataFrame) -> str:
@@ -187,7 +189,7 @@ def _seeds(pair: pd.DataFrame) -> str:
     """How many seeds a case has, and about how many would decide those that are undecided."""
     fewest, most = int(pair["n"].min()), int(pair["n"].max())
     if most == 1:
-        return "One seed: what happened once, not how often it would."
+        return "One seed shows what happened once, not how often it would happen."
     if most < statistics.FEWEST:
         return "Two seeds: too few to tell."
     seeds = f"{most}" if fewest == most else f"{fewest} to {most}"

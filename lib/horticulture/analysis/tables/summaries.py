@@ -150,12 +150,13 @@ def notes(results: pd.DataFrame) -> list[str]:
     sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
     if "recipe" in results and (results["recipe"] == runs.GIVEN).any():
         sentences.append(
-            "The whole network's weights were given: how it was trained, on what and how long, is unknown."
+            "The whole network's weights were given: how it was trained, on what and for how long, "
+            "is unknown."
         )
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
         kinds = results[column].replace("", np.nan).dropna().unique() if column in results else []
         if len(kinds) > 1:
-            sentences.append(f"Results from {len(kinds)} {word}: {', '.join(map(str, kinds))}.")
+            sentences.append(f"The results come from {len(kinds)} {word}: {', '.join(map(str, kinds))}.")
         elif len(kinds) and column == "precision":
             sentences.append(f"Everything was computed in {kinds[0]}.")
     return sentences
@@ -175,10 +176,10 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
         if len(shared) < len(places):
             where = f"at {join_words(case_name(*case) for case in shared)}"
         if len(same) < sum(shared.values()):
-            where = f"with some seeds {where}"
+            where = f"{where} for some seeds"
         named, first = (label(str(name), epochs=epochs) for name in (curve, other))
         sentences.append(
-            f"{capitalize(named)} and {first} are the same runs {where}: drawn and counted once."
+            f"{capitalize(named)} and {first} are the same runs {where}, so they are drawn and counted once."
         )
     return sentences
 
@@ -195,7 +196,7 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
             f"{100 * miss:+.1f} % parameters at {percent(size)}" for (_, size), miss in missed.items()
         ).replace("-", "−")
         named = capitalize(label(str(curve), epochs=cases.scratch_b_in_words(results)))
-        sentences.append(f"{named} misses the pruned shapes' size: {where}.")
+        sentences.append(f"{named} misses the size of the pruned shapes: {where}.")
     return sentences
 
 
@@ -212,14 +213,14 @@ def describe_best(results: pd.DataFrame) -> list[str]:
     means = networks.groupby(["size", "longer", "curve", "criterion"])["test_error"].mean().sort_values()
     sentences = []
     changes = [
-        f"{row_name(curve, criterion, epochs=epochs)} at {percent(size)}: "
+        f"{row_name(curve, criterion, epochs=epochs)} at {percent(size)} from "
         f"{means[size, usual, curve, criterion]:.1f} to {error:.1f} %"
         for (size, longer, curve, criterion), error in means.items()
         if longer > usual and (size, usual, curve, criterion) in means.index
     ]
     if changes:
         much = join_words(times(longer) for longer in sorted(networks["longer"].unique())[1:])
-        sentences.append(f"Training {much} as long changed test errors: {'; '.join(changes)}.")
+        sentences.append(f"Training {much} as long changed the test error: {'; '.join(changes)}.")
     usually = means.xs(usual, level="longer").drop("whole", level="curve", errors="ignore")
     for size, errors in usually.groupby("size"):
         (first, lowest), *others = (
@@ -227,7 +228,7 @@ def describe_best(results: pd.DataFrame) -> list[str]:
             for (_, curve, criterion), error in errors.items()
         )
         if others:
-            then = ", ".join(f"{name} {error:.1f}" for name, error in others)
+            then = ", ".join(f"{error:.1f} % for {name}" for name, error in others)
             sentences.append(
                 f"At {percent(size)} of the parameters **{first}** has the lowest mean test error, "
                 f"{lowest:.1f} %; then {then}."
