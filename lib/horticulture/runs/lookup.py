@@ -25,7 +25,7 @@ MOST = 8  # values of a column to list
 class FoundNetwork(NamedTuple):
     """A network of a study.
 
-    run: the run that made it; for a pruning run, the network is the one after the row's round. row: its row in
+    run: the run that made it; of a pruning run, the network after the row's round. row: its row in
     `results`, the results of the whole study.
     """
 

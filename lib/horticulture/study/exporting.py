@@ -13,7 +13,7 @@ from horticulture.user_code import is_code
 def export(study: Path, name: str, to: str = "", allow_code: bool = False, **values: Any) -> Iterator[str]:
     """Export the network that matches and yield lines to print.
 
-    study: the study's folder. name, values: as for `runs.find_network`. to: the folder to write (empty: one in
+    study: the study's folder. name, values: as for `runs.find_network`. to: the folder to write (empty: in
     the study's folder). Raises InputError for bad input, and for a user's code that is not allowed to run.
     """
     found = runs.find_network(study, name, **values)
