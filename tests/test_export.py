@@ -261,7 +261,7 @@ def test_code_runs_only_where_somebody_said_so(outputs, tmp_path, capsys):
         horticulture.load(tmp_path / "out")
     other = tmp_path / "models.py"
     other.write_text(MAKE + "\nraise SystemExit\n")
-    with pytest.raises(InputError, match="is not what it was"):
+    with pytest.raises(InputError, match="has changed"):
         horticulture.load(tmp_path / "out", code=other)
 
 
