@@ -18,6 +18,7 @@ from safetensors import torch as safetensors
 from horticulture import files, networks, runs, user_code
 from horticulture.analysis import curves, statistics
 from horticulture.analysis.tables.cases import CASE, assign_cases
+from horticulture.analysis.tables.wording import capitalize
 from horticulture.architecture import Architecture
 from horticulture.data import Dataset
 from horticulture.errors import InputError
@@ -176,7 +177,7 @@ def _described(found: FoundNetwork, network: Network, images: Dataset, network_n
     mean, spread = (one.flatten().tolist() for one in images.mean_and_spread)
     described: dict[str, Any] = {
         "format": FORMAT,
-        "name": curves.label(row["curve"], row["criterion"], network_name),
+        "name": capitalize(curves.label(row["curve"], row["criterion"], network_name)),
         **{name: row[name] for name in ("study", "curve", "criterion", "run")},
         **{name: int(row[name]) for name in ("seed", "params", "macs", "train_macs")},
         "round": None if pd.isna(row["round"]) else int(row["round"]),

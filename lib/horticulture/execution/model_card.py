@@ -91,7 +91,7 @@ def card(config: dict[str, Any]) -> str:
         "data": config["data"]["name"],
         "uses": "\n".join(uses),
         "code": f', code="{own.rpartition(":")[0]}"' if is_code(own) else "",
-        "equality": _table({f"`{form}`": f"{apart:.1e}" for form, apart in config["equality"].items()}),
+        "equality": _table({f"`{form}`": f"{apart:.1g}" for form, apart in config["equality"].items()}),
         "limits": _listed(_limits(config)),
     }
     sizes = {"channels": channels, "height": height, "width": width, **config["images"]}
