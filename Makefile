@@ -1,5 +1,5 @@
-# Everything a person needs: make study, make test, make lab, make bench.
-# The first use of any of them makes .venv and installs what is needed; later ones begin at once.
+# The main targets: make study, make test, make lab, make bench.
+# The first one creates .venv and installs everything; later ones start at once.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,14 +36,14 @@ bench: .venv/tested
 clean:
 	rm -rf .venv
 
-# $(call install,WHAT): by uv, from the index that pip is set up for; by pip where uv is not to be had or fails.
+# $(call install,WHAT): with uv, from pip's configured index; with pip if uv is unavailable or fails.
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 define install
 @index=$$($(PIP) config list | sed -n "s/^[^=]*[.]index-url='\(.*\)'/\1/p" | head -n 1); \
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
 	$(PIP) install --quiet --constraint constraints.txt uv && \
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '$(1)' || \
-	{ echo "uv could not: pip does it, and takes some minutes"; \
+	{ echo "uv failed: installing with pip, which takes a few minutes"; \
 	$(PIP) install --quiet --constraint constraints.txt --editable '$(1)'; }
 @touch $@
 endef
@@ -51,7 +51,7 @@ endef
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	@echo "installing into .venv: a minute or a few, mostly for torch"
+	@echo "installing into .venv: a minute or more, mostly for torch"
 	$(call install,.)
 
 .venv/tested: .venv/installed

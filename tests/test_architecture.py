@@ -291,7 +291,7 @@ def test_a_bad_shape_is_refused_by_its_name(tiny, change, said):
         ("densenet", {"trunk": (7, 4)}, ["group 1.1", "selects from 7", "not 8"]),
         ("preresnet", {"widths": (5, *[1] * 9)}, ["group 1.1.select", "selects from 4", "not 5"]),
         ("preresnet", {"widths": (*[1] * 9, 0)}, ["group 3.end", "at least 1"]),
-        ("resnet", {"trunk": (4, 8, 7)}, ["may not shrink", "(4, 8, 7)"]),
+        ("resnet", {"trunk": (4, 8, 7)}, ["must not shrink", "(4, 8, 7)"]),
     ],
 )
 def test_a_shape_that_no_network_has_is_refused_by_the_group(family, change, said):

@@ -119,7 +119,7 @@ def test_auto_is_settled_once_a_study(parameters, tmp_path, monkeypatch, native)
 def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
     name = hardware.processor(torch.device("cpu"))
-    with pytest.raises(InputError, match=re.escape(f"{name} only imitates bfloat16")):
+    with pytest.raises(InputError, match=re.escape(f"{name} only emulates bfloat16")):
         base_recipe.fix({**parameters, "precision": "bfloat16"})
     assert not (tmp_path / "trial").exists()
 

@@ -343,7 +343,7 @@ PARAMETERS = {
         ),
         ({"budgets": ["reselected"]}, "the budget reselected does not apply to anything"),  # no group selects
         ({"curves": ["copycat"], "criterion": "magnitude"}, "the curve copycat needs channels pruned at"),
-        ({"curves": ["guided"], "base_epoch_factors": [2]}, r"base_epoch_factors=\[2\] has none"),
+        ({"curves": ["guided"], "base_epoch_factors": [2]}, r"base_epoch_factors=\[2\] prunes none"),
     ],
     ids=str,
 )

@@ -37,7 +37,9 @@ def test_what_is_known_of_clutter_before_it_is_drawn_is_what_is_drawn():
     for arguments in ({}, {"images": 64}, {"image_size": 16}):
         drawn, known = data.load("clutter", **arguments), data.outline("clutter", **arguments)
         assert known == (drawn.image, len(drawn.classes), len(drawn.train))
-    with pytest.raises(InputError, match="images is 8,193, and clutter has 8,192 to train on: 0 means all"):
+    with pytest.raises(
+        InputError, match="images is 8,193, but clutter has 8,192 training images: 0 means all"
+    ):
         data.outline("clutter", 8193)
 
 
@@ -193,7 +195,7 @@ def test_a_size_that_does_not_divide_is_refused_with_those_that_do(size):
         InputError, match=rf"image_size {size} .*12 x 12: choose from 1, 2, 3, 4, 6, 12, or 0"
     ):
         data.reduced(pixels, size)
-    with pytest.raises(InputError, match="only square images are reduced, and these are 12 x 6"):
+    with pytest.raises(InputError, match="only square images can be reduced, but these are 12 x 6"):
         data.reduced(pixels[:, :, :6], 6)
 
 
@@ -313,7 +315,7 @@ def test_images_smaller_than_their_padding_are_refused(width, pad):
 
 @pytest.mark.parametrize("batch_size", [0, -1, 41])
 def test_a_batch_size_that_cannot_be_is_refused(images, generator, batch_size):
-    with pytest.raises(InputError, match=rf"batch_size {batch_size} with 40 training images"):
+    with pytest.raises(InputError, match=rf"batch_size must be 1 to 40 .* not {batch_size}"):
         Batches(images, batch_size, generator)
 
 
@@ -334,7 +336,7 @@ def test_a_negative_number_of_images_is_refused():
 def test_a_data_set_that_was_not_downloaded_is_refused_with_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
     with pytest.raises(
-        InputError, match=rf"'{name}' is not in {tmp_path}.*horticulture download {name}.*clutter"
+        InputError, match=rf"'{name}' is missing from {tmp_path}.*horticulture download {name}.*clutter"
     ):
         data.load(name)
     assert list(tmp_path.iterdir()) == []
@@ -348,7 +350,7 @@ def test_a_pickle_that_is_not_cifars_is_never_read(name, tmp_path, monkeypatch):
         path = tmp_path / kind.base_folder / file
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
-    with pytest.raises(InputError, match=rf"'{name}' is not in {tmp_path}, or damaged"):
+    with pytest.raises(InputError, match=rf"'{name}' is missing from {tmp_path} or damaged"):
         data.load(name)
     assert not (tmp_path / "sprung").exists()
     pickle.loads(path.read_bytes())

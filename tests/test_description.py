@@ -31,6 +31,12 @@ def test_a_curve_is_said_from_left_to_right_with_its_lowest_point(ax):
     )
 
 
+def test_a_level_across_the_panel_is_said_by_its_height(ax):
+    ax.plot([1, 30], [2.5, 1.5], label="ours")
+    ax.axhline(2.3, label="guessing")
+    assert describe(ax.figure) == "A panel: ours: 2 points, from 2.5 at 1 to 1.5 at 30; guessing: 2.3."
+
+
 def test_an_end_that_is_lowest_is_not_said_twice_and_what_is_no_number_not_at_all(ax):
     ax.plot([0, 1, 2], [3, np.nan, 1])
     assert describe(ax.figure) == "A panel: 2 points, from 3 at 0 to 1 at 2."

@@ -221,7 +221,7 @@ def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch,
     if avx512 or amx:
         assert hardware.precision("bfloat16", here) == "bfloat16"
     else:
-        with pytest.raises(InputError, match=re.escape(f"{hardware.processor(here)} only imitates bfloat16")):
+        with pytest.raises(InputError, match=re.escape(f"{hardware.processor(here)} only emulates bfloat16")):
             hardware.precision("bfloat16", here)
 
 
@@ -231,7 +231,7 @@ def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png
     run = execution.train(shape, TrainingRecipe(1, batch_size=6, precision="bfloat16"), source, 0)
     assert run.key != execution.train(shape, TrainingRecipe(1, batch_size=6), source, 0).key
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
-    with pytest.raises(InputError, match=r"^[^\n]* only imitates bfloat16, ten times slower: use float32$"):
+    with pytest.raises(InputError, match=r"^[^\n]* only emulates bfloat16, ten times slower: use float32$"):
         execution.execute(run, tmp_path, "cpu")
     assert not (tmp_path / "runs" / run.key).exists()
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: True)

@@ -193,7 +193,7 @@ def test_a_member_of_any_family_comes_near_the_size_that_is_wanted(name, family,
     wanted = round(share * whole.params)
     least = FAMILIES[family](whole, scale=1e-9).params
     if least > wanted:
-        with pytest.raises(InputError, match=f"as small as {wanted:,}: the least has {least:,}"):
+        with pytest.raises(InputError, match=f"as small as {wanted:,}: the smallest has {least:,}"):
             FAMILIES[family](whole, params=wanted)
     else:
         near = 0.1 if name.startswith("densenet") and family == "width" else 0.01  # few growth rates

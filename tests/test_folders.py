@@ -167,7 +167,7 @@ def test_a_square_that_does_not_divide_is_resized_without_aliases(tmp_path, pict
 
 
 def test_images_are_made_smaller_only(pictures):
-    assert "image_size must be 0 (as they are) or at most 1,024, not -2" in refused(pictures, -2)
+    assert "image_size must be 0 (unchanged) to 1,024, not -2" in refused(pictures, -2)
     assert "not 1025" in refused(pictures, 1025)
     assert "8 of 8 images cannot be used" in refused(pictures, 16)
     assert "'train/ash/0.png' (8 x 8 pixels: smaller than image_size 16)" in refused(pictures, 16)
@@ -297,15 +297,13 @@ def test_every_file_that_is_no_good_is_said_at_once(pictures):
     painted(pictures / "test" / "oak" / "new\nline.png", (2000, 8))
     said = refused(pictures)
     assert "4 of 9 images cannot be used" in said
-    assert "'train/ash/0.png' (no image that can be read, or damaged), 'train/ash/1.png' (" in said
+    assert "'train/ash/0.png' (not a readable image, or damaged), 'train/ash/1.png' (" in said
     assert said.endswith(
-        "'train/oak/2.png' (9 x 8 pixels, the first 8 x 8: an image_size makes them one size) and 1 more"
+        "'train/oak/2.png' (9 x 8 pixels, but the first has 8 x 8: set image_size) and 1 more"
     )
     for path in (ash / "0.png", ash / "1.png", pictures / "train" / "oak" / "2.png"):
         path.unlink()
-    assert r"'test/oak/new\nline.png' (2,000 x 8 pixels: above 1,024 an image_size is needed)" in refused(
-        pictures
-    )
+    assert r"'test/oak/new\nline.png' (2,000 x 8 pixels: above 1,024, set image_size)" in refused(pictures)
 
 
 def test_files_that_are_not_regular_are_refused_by_their_names(pictures, tmp_path, monkeypatch):
@@ -339,7 +337,7 @@ def test_a_folder_that_is_linked_into_itself_is_refused(target, pictures):
     for name in ("one", "two"):
         (ash / name).symlink_to(target)
     assert f"ash/{'one' if target != 'below' else ''}" in refused(pictures)
-    assert "is read already" in refused(pictures)
+    assert "has already been read" in refused(pictures)
 
 
 def test_a_class_that_is_a_link_to_what_holds_it_is_refused(pictures):
@@ -374,10 +372,10 @@ def test_a_part_without_a_class_or_an_image_of_each_is_refused(tmp_path, picture
     one = tmp_path / "one"
     for part in ("train", "test"):
         painted(one / part / "a" / "1.png")
-    assert refused(one).endswith("needs two classes, and has only 'a'")
+    assert refused(one).endswith("needs at least two classes, but has only 'a'")
     for part in ("train", "test"):
         painted(one / part / "b" / "1.png")
-    assert "with 1 held out no training image is left of '" in refused(one)
+    assert "with 1 held out, no training image of '" in refused(one)
 
 
 def test_images_smaller_than_their_padding_are_refused(tmp_path):
@@ -433,7 +431,7 @@ def test_damaged_pixels_are_noticed_and_read_again(damage, pictures, tmp_path, m
     kept.write_bytes(content)
     assert load(pictures).digest == before
     said = capsys.readouterr().out
-    assert said == f"{kept} is damaged: the images of {pictures} are read again\n"
+    assert said == f"{kept} is damaged: reading the images of {pictures} again\n"
     assert load(pictures).digest == before
     assert capsys.readouterr().out == ""
 

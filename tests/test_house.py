@@ -102,6 +102,11 @@ def test_the_guide_for_developers_lists_every_room_in_order():
     rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \| .* \| (yes|no) \|$", text, re.MULTILINE)
     assert tuple(name for name, _ in rows) == HOUSE
     assert {name for name, torch in rows if torch == "no"} == set(NO_TORCH)
+    named = set(
+        re.findall(r"`(\w+)(?:/|\.py)?`", text[text.index("## How the house") : text.index("## How to add")])
+    )
+    modules = {path.stem if len(path.parts) < 3 else path.parts[1] for path in MODULES.values()}
+    assert modules - {"__init__", "__main__"} - named == set()
 
 
 def needs_no_torch(path: Path) -> bool:

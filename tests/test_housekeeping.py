@@ -169,7 +169,7 @@ def test_what_has_changed_lately_stays_for_a_study_may_be_at_it(outputs, capsys)
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert new.key in there(folder)
     assert not unused & there(folder)
-    assert "1 more runs changed within the last hour; they are kept" in capsys.readouterr().out
+    assert "keeping 1 more, changed within the last hour" in capsys.readouterr().out
 
 
 def test_a_study_that_went_no_further_than_its_base_does_not_hinder(outputs, capsys):

@@ -112,7 +112,7 @@ def test_results_have_every_network_and_every_curve(outputs):
     }
     measured = results[(results["curve"] != "pruned-tuned") | (results["round"] % 4 == 0)]
     assert measured["test_error"].between(0, 75).all()  # chance is 90 %; of other rounds those retrained
-    timed = tables.worth_timing(results, rounds)
+    timed = tables.worth_timing(results)
     assert results[["latency_1", "latency_16"]].notna().eq(timed, axis=0).all(axis=None)
     assert results.groupby("architecture")["latency_1"].nunique().max() == 1  # a shape has one
     assert results["latency_16"].median() > 2 * results["latency_1"].median()  # sixteen times the work

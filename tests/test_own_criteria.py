@@ -1,5 +1,6 @@
 """Criteria that somebody brings: in a cell or a file, in workers too; later notebooks do without the code."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from horticulture import architecture, execution, networks, pruning, runs, user_
 from horticulture.errors import InputError
 from horticulture.execution import parallel
 from horticulture.pruning import PruningRecipe, criteria, saliency
+from horticulture.study import own_code
 from horticulture.training import TrainingRecipe
 
 CLUTTER_IMAGES = (96, 32, 32)
@@ -81,7 +83,7 @@ def test_a_decorated_function_scores_weights_or_what_channels_contributed():
 def test_names_of_ours_and_other_arguments_are_refused(file):
     with pytest.raises(InputError, match="a criterion 'l1' is built in: choose another name"):
         pruning.criterion(lambda group: None, name="l1")
-    with pytest.raises(InputError, match=r"the criterion odd takes \(group\) or .*: not 3 arguments"):
+    with pytest.raises(InputError, match=r"the criterion odd must take \(group\) or .*, not 3 arguments"):
         pruning.criterion(user_code.function(file.replace("score", "odd")))
 
 
@@ -137,6 +139,24 @@ def test_without_its_code_what_was_pruned_is_found_and_what_was_not_is_refused_f
     with pytest.raises(InputError, match="the code of mine is in 02_prune: run that notebook first"):
         parallel.execute_all([execution.prune(other, PruningRecipe(1, "mine", batch_size=32))], tmp_path)
     assert runs.result(other, tmp_path) is None  # before any work
+
+
+def test_a_study_records_all_that_a_criterion_is_without_its_code():
+    @criteria.criterion(scope="layer", penalty="slimming")
+    def mine(group):
+        """Size of the norm's scale."""
+        return group.norm.weight.abs()
+
+    whole, values = criteria.CRITERIA["mine"], {"criterion": "fisher,mine"}
+    kept = own_code.keep(values, "02_prune")
+    assert list(kept) == ["mine"]
+    del criteria.CRITERIA["mine"]
+    own_code.recall(values, json.loads(json.dumps(kept)))
+    absent = criteria.CRITERIA["mine"]
+    assert isinstance(absent, criteria.AbsentCriterion)
+    for field in ("about", "scope", "penalty", "granularity"):
+        assert getattr(absent, field) == getattr(whole, field)
+    assert absent.missing == "the code of mine is in 02_prune: run that notebook first"
 
 
 def test_what_the_guide_shows_is_a_criterion():

@@ -41,11 +41,11 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (((PIXELS, LABELS),), "give train and test, or train, validation and test"),
-        (7, "give .pixels, labels. of train and test"),
-        (((PIXELS / 1.0, LABELS),) * 2, "pixels are .* uint8, not .20, 1, 8, 8. torch.float64 and .20,."),
-        (((PIXELS, LABELS[1:]),) * 2, "pixels are .* and .19,."),
-        (((PIXELS, LABELS - 1),) * 2, "labels are 0 to 2, not -1"),
+        (((PIXELS, LABELS),), "return train and test, or train, validation and test"),
+        (7, "return .pixels, labels. for train and test"),
+        (((PIXELS / 1.0, LABELS),) * 2, "pixels must be .* uint8, not .20, 1, 8, 8. torch.float64 and .20,."),
+        (((PIXELS, LABELS[1:]),) * 2, "pixels must be .* and .19,."),
+        (((PIXELS, LABELS - 1),) * 2, "labels must be 0 to 2, not -1"),
     ],
 )
 def test_what_is_no_data_set_is_one_line(given, said):
@@ -55,7 +55,7 @@ def test_what_is_no_data_set_is_one_line(given, said):
 
 
 def test_names_of_ours_stay_ours():
-    with pytest.raises(InputError, match="there is a data set 'clutter' already"):
+    with pytest.raises(InputError, match="a data set 'clutter' is built in"):
         data.dataset(mine, name="clutter")
 
 
@@ -73,7 +73,7 @@ def test_what_was_kept_is_the_same_and_damage_is_noticed(tmp_path):
         with pytest.raises(InputError, match=f"{path.name} is damaged: delete it, and run the notebook"):
             data.load(source["name"])
     path.unlink()
-    with pytest.raises(InputError, match=r"is not in .*cache any more: run the notebook that has its code"):
+    with pytest.raises(InputError, match=r"is no longer in .*cache: run the notebook that has its code"):
         data.load(source["name"])
 
 

@@ -449,7 +449,7 @@ def test_widths_and_depths_are_refused_by_name_and_the_other_families_are_there(
     whole = named(file)
     for family in (families.width, families.depth):
         with pytest.raises(
-            InputError, match=f"family {family.__name__} changes .* models.py:make fixes: take bot"
+            InputError, match=f"family {family.__name__} changes .* models.py:make fixes: use bot"
         ):
             family(whole, params=whole.params // 2)
     for family in (families.bottleneck, families.copycat, profiles.uniform):
@@ -583,5 +583,5 @@ def test_slimming_asks_for_norms(file, images):
     whole = named(file)
     assert whole.table.normed == (True, False, False)
     recipe = PruningRecipe(1, "slimming", 0.3, steps=1, batch_size=8)
-    with pytest.raises(InputError, match="slimming needs a batch norm in every group, and two has none"):
+    with pytest.raises(InputError, match="slimming needs a batch norm in every group, but two has none"):
         Pruner(networks.build(whole), images, recipe, 0)

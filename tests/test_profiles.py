@@ -127,7 +127,7 @@ def test_alike_by_hand():
     assert profiles.similarity([a, a, b], SIX) == pytest.approx(1 - (0 + 14 + 14) / 3 / 140)
     assert profiles.similarity([a, a], SIX) == 1
     assert profiles.similarity([SIX, SIX.with_widths((0,) * 6)], SIX) == 0
-    with pytest.raises(InputError, match="two or more"):
+    with pytest.raises(InputError, match="at least two"):
         profiles.similarity([a], SIX)
 
 

@@ -256,7 +256,7 @@ def test_answers_are_among_what_a_result_vouches_for(outputs, tmp_path):
     run = ASKED.baselines[0]
     path = runs.folder(run, outputs) / "answers.npz"
     assert "answers.npz" in runs.result(run, outputs)["files"]
-    with pytest.raises(InputError, match="the run 000000000000 kept no answers"):
+    with pytest.raises(InputError, match="the run 000000000000 saved no answers"):
         runs.answers("000000000000", outputs)
     other = tmp_path / "runs" / run.key
     other.mkdir(parents=True)

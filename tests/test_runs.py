@@ -630,7 +630,8 @@ def test_budgets_that_were_tuned_for_other_epochs_are_named(tmp_path):
     pruned = pruned_with(2)
 
     def budget(curve, epochs):
-        recipe = {"epochs": epochs, "precision": "float32"}
+        weights = "fresh" if curve == "pruned-scratch" else "kept"
+        recipe = {"epochs": epochs, "precision": "float32", "weights": weights}
         return CurvePoint(curve, replace(pruned, kind="tune", recipe=recipe, start=pruned), "fisher")
 
     study = tmp_path / "trial"

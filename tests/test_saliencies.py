@@ -60,5 +60,5 @@ def test_nothing_is_trained_and_nothing_is_left_to_chance(scores, outputs):
 
 
 def test_only_criteria_that_need_no_penalty_and_score_channels_are_asked():
-    asked = ["fisher", "slimming", "blocks", "magnitude", "random", "l1"]
-    assert saliencies.scoring(asked) == ["fisher", "random", "l1"]
+    scorers = ["fisher", "slimming", "blocks", "magnitude", "random", "l1"]
+    assert saliencies.scoring(scorers) == ["fisher", "random", "l1"]

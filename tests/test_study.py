@@ -112,7 +112,7 @@ def test_overrides_win_and_take_the_declared_type():
         ("rounds=many", "rounds must be of type int, such as 192, not 'many'"),
         ("rounds=1.5", "rounds must be of type int, such as 192, not 1.5"),
         ("rounds=true", "rounds must be of type int, such as 192, not True"),
-        ("rounds", "say NAME=VALUE"),
+        ("rounds", "expected NAME=VALUE"),
         ("study=mine", "study is not a study parameter .* use --name NAME"),
         ("outputs=/tmp", "outputs is not a study parameter .* use --outputs PATH"),
         ("strengths=[0.001]", r"strengths must be of type dict, such as {'slimming': .*}, not \[0.001\]"),

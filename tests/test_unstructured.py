@@ -125,7 +125,7 @@ def test_an_unknown_scope_and_strange_masks_are_refused(network):
     with pytest.raises(InputError, match=r"stem\.weight is in only one"):
         unstructured.MaskCallback(network, found)
     with pytest.raises(
-        InputError, match=r"stem\.weight is \(16, 1, 3, 3\) in the network, not \(8, 1, 3, 3\)"
+        InputError, match=r"stem\.weight has shape \(16, 1, 3, 3\) in the network, not \(8, 1, 3, 3\)"
     ):
         unstructured.count_nonzero({**found, "stem.weight": stem[:8]}, network)
 

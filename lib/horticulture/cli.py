@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder without write permission
-        print(f"horticulture: {error}; work finished before is intact", file=sys.stderr)
+        print(f"horticulture: {error}; finished work is intact", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
@@ -189,7 +189,7 @@ def _clean(options: argparse.Namespace) -> int:
     for one in old:
         print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.description}")
     if len(old) < len(unused):
-        print(f"{len(unused) - len(old)} more runs changed within the last hour; they are kept")
+        print(f"keeping {len(unused) - len(old)} more, changed within the last hour")
     if not old:
         print(f"nothing to remove: every other run in {outputs} belongs to a study")
         return 0

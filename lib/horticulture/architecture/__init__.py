@@ -1,8 +1,8 @@
-"""What a network is, as plain data: its widths, its parameters and its MACs in closed form.
+"""What a network is, as plain data: its widths, with parameters and MACs in closed form.
 
-Nothing here knows torch. A variant of an architecture is another `Architecture`, made by a function
-(see `families`); a network is built from one by `networks.build`. A family of networks is a
-`family.Family`, in a module of its own, and a line in the tables below.
+Nothing here needs torch. A variant of an architecture is another `Architecture`, made by a function (see
+`families`); `networks.build` builds a network from one. A family of networks is a `family.Family` in its own
+module, and a line in the tables below.
 
 Counting: a multiply-accumulate counts 1. Convolutions and linear layers are counted, for one image;
 normalisation, activations, additions and pooling are not. Parameters are all trainable numbers.
@@ -26,7 +26,7 @@ from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError, check_choice
 from horticulture.user_code import is_code
 
-DEEPEST, WIDEST = 2_000, 1_000_000  # the numbers that a network's name may have
+DEEPEST, WIDEST = 2_000, 1_000_000  # largest depth and width in a network's name
 
 FAMILIES: dict[str, Family] = {
     "wide_resnet": WideResNet(),
@@ -37,7 +37,7 @@ FAMILIES: dict[str, Family] = {
     "densenet_bc": DenseNetBC(),
 }
 
-# What the field calls them: the pattern of the name, whose numbers the family's `standard` takes.
+# Common names: patterns whose numbers are passed to the family's `standard`.
 NAME_PATTERNS: dict[str, tuple[str, str]] = {
     "wrn-DEPTH-WIDTH": (r"wrn-(\d+)-(\d+)", "wide_resnet"),
     "vgg-DEPTH[-WIDTH]": (r"vgg-(\d+)(?:-(\d+))?", "vgg"),
@@ -47,23 +47,23 @@ NAME_PATTERNS: dict[str, tuple[str, str]] = {
     "densenet-bc-DEPTH-GROWTH": (r"densenet-bc-(\d+)-(\d+)", "densenet_bc"),
 }
 
-OTHERS = ("torchvision:NAME", "FILE.py:FUNCTION")  # what `networks.named` knows besides
-OWN = "own"  # as the family of these
+OTHERS = ("torchvision:NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
+OWN = "own"  # the family of these
 
 
 @dataclass(frozen=True)
 class Architecture(Shape):
-    """What fixes a network's shape.
+    """Everything that fixes a network's shape.
 
-    `trunk` holds the widths that pruning leaves alone (for a Wide ResNet the stem and the three stages);
-    `widths` holds one number a *group*, in forward order: channels made by one layer or selected from the
-    trunk, normalised, and read by the next, so that any of them can go without a neighbour noticing.
-    Raises InputError for numbers that do not fit each other, or that no network can have.
+    `trunk` has the widths that pruning leaves alone (for a Wide ResNet the stem and the three stages).
+    `widths` has one number per *group*, in forward order: channels made by one layer or selected from the
+    trunk, normalised, and read by the next layer, so that any of them can be removed without affecting
+    others. Raises InputError for inconsistent or impossible numbers.
     """
 
     def __post_init__(self) -> None:
         check_choice(self.family, FAMILIES if self.table is None else [OWN], "network family")
-        for name in ("image", "trunk", "widths"):  # JSON gives lists
+        for name in ("image", "trunk", "widths"):  # lists in JSON
             object.__setattr__(self, name, tuple(int(n) for n in getattr(self, name)))
         if self.table is not None:
             object.__setattr__(self, "table", Table.of(self.table))
@@ -72,7 +72,7 @@ class Architecture(Shape):
         if self.classes < 2:
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
-            raise InputError(f"widths below the least possible: trunk {self.trunk}")
+            raise InputError(f"trunk widths must be positive, not {self.trunk}")
         self.kind.check_shape(self)
         limits = zip(self.groups, self.widths, self.min_widths, self.max_widths, self.selects, strict=True)
         for name, width, least, most, selects in limits:
@@ -84,7 +84,7 @@ class Architecture(Shape):
 
     @property
     def kind(self) -> Family:
-        """What is known of its family."""
+        """Its family."""
         return FAMILIES[self.family] if self.table is None else Own()
 
     @cached_property
@@ -94,17 +94,17 @@ class Architecture(Shape):
 
     @cached_property
     def params(self) -> int:
-        """Trainable parameters; a norm in front of a vanished branch still counts."""
+        """Trainable parameters, including a norm in front of a vanished branch."""
         return sum(layer.params for layer in self.layers)
 
     @cached_property
     def macs(self) -> int:
-        """Multiply-accumulates of one forward pass of one image."""
+        """Multiply-accumulates of a forward pass for one image."""
         return sum(layer.macs for layer in self.layers)
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The name of every group, for people: `stage.block` or `stage.block.what`."""
+        """The readable name of every group: `stage.block` or `stage.block.what`."""
         return self.kind.groups(self)
 
     @property
@@ -114,38 +114,38 @@ class Architecture(Shape):
 
     @property
     def min_widths(self) -> Widths:
-        """The smallest width that each group may have: 0 where a shortcut remains."""
+        """The smallest width of each group: 0 if a shortcut remains."""
         return self.kind.min_widths(self)
 
     @property
     def max_widths(self) -> Limits:
-        """The largest width that each group may have; None where there is no limit."""
+        """The largest width of each group; None if there is no limit."""
         return self.kind.max_widths(self)
 
     @property
     def selects(self) -> Limits:
-        """How many channels of a trunk each group selects from; None where a layer makes it."""
+        """The number of trunk channels that each group selects from; None if a layer makes the group."""
         return self.kind.selects(self)
 
     @property
     def even_selections(self) -> list[list[int]]:
-        """Which channels of its trunk each group selects where nothing else is said: spread evenly.
+        """The trunk channels that each group selects by default: spread evenly.
 
-        Empty for groups that a layer makes. `networks.layers.ChannelSelection` begins with the same.
+        Empty for groups made by a layer. `networks.layers.ChannelSelection` starts with the same ones.
         """
         groups = zip(self.widths, self.selects, strict=True)
         return [[c * most // n for c in range(n)] if most is not None else [] for n, most in groups]
 
     def check_norms(self, penalty: str) -> None:
-        """Raise InputError for a penalty that acts on batch norms, if a group passes none."""
+        """Raise InputError for a penalty that acts on batch norms, if a group has none."""
         normed = (True,) * len(self.widths) if self.table is None else self.table.normed
         if penalty in ("slimming", "groups") and not all(normed):
             without = self.groups[normed.index(False)]
-            raise InputError(f"{penalty} needs a batch norm in every group, and {without} has none")
+            raise InputError(f"{penalty} needs a batch norm in every group, but {without} has none")
 
     @cached_property
     def id(self) -> str:
-        """A short name that is the same for equal architectures and differs for others."""
+        """A short id, the same for equal architectures and different for others."""
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:8]
 
     def with_widths(self, widths: tuple[int, ...]) -> "Architecture":
@@ -153,14 +153,14 @@ class Architecture(Shape):
         return replace(self, widths=tuple(widths))
 
     def to_json(self) -> dict:
-        """Plain dicts, lists, strings and numbers; of our own families without a table."""
+        """Plain dicts, lists, strings and numbers. Built-in families have no table."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         if self.table is None:
             del plain["table"]
         return plain
 
     def identity(self) -> dict:
-        """What makes it this one, as `to_json`: not the folder of a file, whose digest is in it."""
+        """As `to_json`, but without the folder of a user's file, which its digest identifies."""
         plain = self.to_json()
         if self.table is not None:
             plain["table"]["network"] = self.table.name
@@ -173,27 +173,29 @@ class Architecture(Shape):
 
 
 def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architecture:
-    """The architecture that the field calls by that name, such as `wrn-40-2`.
+    """The architecture with a common name, such as `wrn-40-2`.
 
-    image: (channels, height, width). Raises InputError for a name that fits no pattern in `NAME_PATTERNS`,
-    and for numbers beyond `DEEPEST` and `WIDEST`.
+    image: (channels, height, width). Raises InputError for a name that matches no pattern in `NAME_PATTERNS`,
+    or for numbers beyond `DEEPEST` and `WIDEST`.
     """
     for pattern, family in NAME_PATTERNS.values():
         if match := re.fullmatch(pattern, str(name), re.ASCII):
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
             if numbers[0] > DEEPEST or max(numbers) > WIDEST:
-                most = f"depths go to {DEEPEST:,} and widths to {WIDEST:,}"
-                raise InputError(f"network {name[:60]}: {most}; to describe a larger one would take minutes")
+                most = f"depths go up to {DEEPEST:,} and widths to {WIDEST:,}"
+                raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")
             depth, *others = map(int, numbers)
             trunk, widths = FAMILIES[family].standard(depth, *others)
             return Architecture(family, depth, classes, image, trunk, widths)
     if is_own(name):
-        raise InputError(f"{name} is known by its code only: networks.named and networks.describe run it")
+        raise InputError(
+            f"{name} is known only by its code: use networks.named or networks.describe, which run it"
+        )
     raise InputError(
         f"unknown network {name!r}: choose from {', '.join([*NAME_PATTERNS, *OTHERS])}, such as wrn-40-2"
     )
 
 
 def is_own(name: str) -> bool:
-    """Whether a network is not of our families: torchvision's, or a function in a file."""
+    """Whether a network is not built in: torchvision's, or a function in a file."""
     return str(name).startswith("torchvision:") or is_code(name)

@@ -1,9 +1,9 @@
-"""DenseNet (Huang et al., 2017) of basic layers: norm, relu, a 3 x 3 convolution whose maps join the others.
+"""DenseNet (Huang et al., 2017) of basic layers: norm, relu, a 3 x 3 convolution whose maps are concatenated.
 
 Three dense stages; between them a 1 x 1 convolution that keeps the number of maps, and a mean pool. The trunk
 is the stem and the growth rate. As in network slimming (Liu et al., 2017) the groups are selections: of the
 maps that each layer reads, and at the end of each stage (`stage.end`) of those that the transition or the
-classifier reads. Each keeps a channel: a layer that reads nothing would still add maps.
+classifier reads. Each keeps a channel, because a layer that reads nothing would still add maps.
 """
 
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths, 
 
 
 class DenseNet(ThreeStages):
-    """A group a layer, and one at the end of each stage; every one selects maps."""
+    """A group per layer, and one at the end of each stage; each selects maps."""
 
     title, trunk_size, layers_per_block, rest = "DenseNet", 2, 3, 4
     smallest_image = 4  # two mean pools
 
     def maps(self, stem: int, growth: int, depth: int) -> Widths:
-        """How many maps there are in front of every selection."""
+        """The number of maps available to each selection."""
         per_stage = self.length(depth)
         starts = (stem + stage * per_stage * growth for stage in range(3))
         return tuple(start + layer * growth for start in starts for layer in range(per_stage + 1))
 
     def standard(self, depth: int, growth: int) -> tuple[Widths, Widths]:
-        """DenseNet-depth-growth: a stem of twice the growth rate, and everything selected."""
+        """DenseNet-depth-growth: a stem of twice the growth rate, with all maps selected."""
         return (2 * growth, growth), self.maps(2 * growth, growth, depth)
 
     def layers(self, a: Shape) -> Iterator[Layer]:
@@ -51,14 +51,14 @@ class DenseNet(ThreeStages):
         return tuple(f"{stage}.{layer}" for stage in (1, 2, 3) for layer in layers)
 
     def max_widths(self, a: Shape) -> Widths:
-        """A selection cannot exceed the maps that there are."""
+        """A selection cannot exceed the available maps."""
         stem, growth = a.trunk
         return self.maps(stem, growth, a.depth)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
-        """Another growth rate and a stem with it; a selection keeps its share of what there is.
+        """Another growth rate and a stem to match; a selection keeps its fraction of the maps.
 
-        A growth rate is a small whole number, so that few members are there to choose from.
+        A growth rate is a small integer, so there are few members to choose from.
         """
         stem, growth = (scale_width(n, factor) for n in a.trunk)
         return (stem, growth), scale_selections(
@@ -66,7 +66,7 @@ class DenseNet(ThreeStages):
         )
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
-        """Layers are dropped from the end of every stage; a selection keeps its share of what there is."""
+        """Layers are dropped from the end of every stage; a selection keeps its fraction of the maps."""
         whole, there = self.length(a.depth), self.max_widths(a)
         stem, growth = a.trunk
         for kept in range(1, whole + 1):

@@ -1,18 +1,18 @@
-"""DenseNet-BC (Huang et al., 2017): a 1 x 1 bottleneck in front of every 3 x 3, transitions that halve.
+"""DenseNet-BC (Huang et al., 2017): a 1 x 1 bottleneck before every 3 x 3, transitions that halve the maps.
 
-The trunk is the stem and the growth rate. As Crowley et al. (2018) prune it, a group is the bottleneck of a
-layer, 4 times the growth rate. Each keeps a channel, so that a layer always has something to add.
+The trunk is the stem and the growth rate. As in Crowley et al. (2018), a group is the bottleneck of a layer,
+4 times the growth rate. Each keeps a channel, so that a layer always has something to add.
 """
 
 from collections.abc import Iterator
 
 from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths
 
-BOTTLENECK = 4  # channels for every map that a layer adds
+BOTTLENECK = 4  # channels per map that a layer adds
 
 
 class DenseNetBC(ThreeStages):
-    """A group a layer, which keeps a channel."""
+    """A group per layer, which keeps a channel."""
 
     title, trunk_size, layers_per_block, rest = "DenseNet-BC", 2, 6, 4
     smallest_image = 4  # two mean pools

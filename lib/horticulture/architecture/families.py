@@ -1,7 +1,7 @@
 """Simple families of smaller networks: functions from an architecture to an architecture.
 
-Each makes the member that comes nearest to a wanted number of parameters (or MACs), or the member at
-a given scale. Crowley et al. (2018) train these from scratch and compare them with pruned networks.
+Each returns the member nearest to a requested number of parameters (or MACs), or the member at a given scale.
+Crowley et al. (2018) train these from scratch and compare them with pruned networks.
 """
 
 import math
@@ -13,11 +13,11 @@ from typing import TypedDict, Unpack
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 
-CLOSE = 0.01  # a member this near to the wanted size is taken as it is
+CLOSE = 0.01  # relative error at which a member is accepted
 
 
 class Size(TypedDict, total=False):
-    """What a member's size is given by: exactly one of these."""
+    """The requested size of a member: exactly one of these."""
 
     params: int | None
     macs: int | None
@@ -25,10 +25,10 @@ class Size(TypedDict, total=False):
 
 
 def width(whole: Architecture, **size: Unpack[Size]) -> Architecture:
-    """Narrower or wider everywhere but in a residual network's stem: WRN-d-k with a fractional k.
+    """Narrower or wider everywhere except in a residual network's stem: WRN-d-k with a fractional k.
 
-    What that means for a family of networks is said by its `narrower`. For a DenseNet it is the growth rate,
-    a small whole number: a member may be several percent off the wanted size, since no other rate is nearer.
+    The family's `narrower` defines what that means. For a DenseNet it is the growth rate, a small integer, so
+    a member may miss the requested size by several percent.
     """
 
     def member(factor: float) -> Architecture:
@@ -49,17 +49,17 @@ def bottleneck(whole: Architecture, **size: Unpack[Size]) -> Architecture:
 
 
 def copycat(pruned: Architecture, **size: Unpack[Size]) -> Architecture:
-    """A pruned profile scaled linearly to another size; a group that vanished stays vanished."""
+    """A pruned profile scaled linearly to another size; a vanished group stays vanished."""
     return search_scale(
         lambda factor: clamp_widths(pruned, (round(factor * n) for n in pruned.widths)), size, pruned.widths
     )
 
 
 def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
-    """Fewer blocks, dropped from the end of every stage. Depths are few: the nearest one is given.
+    """Fewer blocks, dropped from the end of every stage. There are few depths, so the nearest is returned.
 
-    scale: the fraction of the depths that there are, up to the whole one; for blocks, the fraction of blocks.
-    Raises InputError where a smaller or a deeper network is wanted, and there is none.
+    scale: the fraction of possible depths up to the whole one; with blocks, the fraction of blocks.
+    Raises InputError if a shallower or deeper network is requested and does not exist.
     """
     shapes = whole.kind.shallower(whole)
     members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
@@ -69,13 +69,13 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     if scale is not None:
         place = max(1, round(scale * len(members)))
         if place > len(members):
-            raise InputError(f"a depth has a scale of at most 1, not {scale}")
+            raise InputError(f"the scale of a depth must be at most 1, not {scale}")
         return members[place - 1]
     return min(members, key=lambda a: abs(cost(a) - wanted))
 
 
 def clamp_widths(whole: Architecture, widths: Iterable[int]) -> Architecture:
-    """The architecture with these widths, each kept within what its group can have."""
+    """The architecture with these widths, each clamped to its group's limits."""
     limits = zip(widths, whole.min_widths, whole.max_widths, strict=True)
     return whole.with_widths(
         tuple(max(least, n if most is None else min(most, n)) for n, least, most in limits)
@@ -85,11 +85,11 @@ def clamp_widths(whole: Architecture, widths: Iterable[int]) -> Architecture:
 def search_scale(
     member: Callable[[float], Architecture], size: Size, shape: Sequence[float] | None = None
 ) -> Architecture:
-    """The member at a scale, or the one whose cost is nearest to what is wanted, by bisection.
+    """The member at a scale or, by bisection, the one whose cost is nearest to the requested one.
 
-    Where a member misses by more than `CLOSE`, some groups take a step more than others; and where it still
-    does, and the groups are multiples of a `shape`, each may be rounded either way: none is further than one
-    channel from the exact multiple. Raises InputError if there is no member of that size.
+    If that misses by more than `CLOSE`, some groups are made a step wider than others. If it still misses and
+    the groups are multiples of a `shape`, each may be rounded either way, by at most one channel from the
+    exact multiple. Raises InputError if there is no member of that size.
     """
     cost, wanted, scale = _parse(size)
     if scale is not None:
@@ -97,13 +97,13 @@ def search_scale(
     least, most = 0.0, 1.0
     if cost(member(least)) > wanted:
         raise InputError(
-            f"no member of the family is as small as {wanted:,}: the least has {cost(member(least)):,}"
+            f"no member of the family is as small as {wanted:,}: the smallest has {cost(member(least)):,}"
         )
     while cost(member(most)) < wanted:
         most *= 2
         if most > 2**20:
             raise InputError(f"no member of the family is as large as {wanted:,}")
-    for _ in range(50):  # widths are whole numbers: 50 halvings leave nothing between the two
+    for _ in range(50):  # widths are integers: 50 halvings leave nothing between the two
         middle = (least + most) / 2
         if cost(member(middle)) < wanted:
             least = middle
@@ -119,7 +119,7 @@ def search_scale(
 
 
 def _between(below: Architecture, above: Architecture) -> Iterator[Architecture]:
-    """From one member to the next, one width at a time: some groups are a channel wider than others."""
+    """Members between two, one width at a time: some groups are a channel wider than others."""
     trunks = [above.trunk[:i] + below.trunk[i:] for i in range(len(below.trunk) + 1)]
     widths = [above.widths[:i] + below.widths[i:] for i in range(len(below.widths) + 1)]
     for trunk in trunks:
@@ -131,9 +131,9 @@ def _between(below: Architecture, above: Architecture) -> Iterator[Architecture]
 def _rounded(
     best: Architecture, exact: Sequence[float], off: Callable[[Architecture], float], enough: float
 ) -> Architecture:
-    """The widths rounded so that the cost is nearest: of one or two groups at a time what helps most.
+    """Round widths to bring the cost nearest, greedily changing one or two groups at a time.
 
-    off: how far from what is wanted. A group that has channels keeps one, and one without a share gets none.
+    off: the distance from the requested cost. Groups with channels keep at least one; empty ones stay empty.
     """
     near = [
         [n for n in range(math.ceil(x) - 1, math.floor(x) + 2) if n > 0 or not now] if x else [0]
@@ -154,10 +154,10 @@ def _rounded(
 
 
 def _parse(size: Size) -> tuple[Callable[[Architecture], int], int, float | None]:
-    """How to count the cost of an architecture, the cost that is wanted, and the scale if that is given."""
+    """The cost function of an architecture, the requested cost, and the scale, if given."""
     given = {name: value for name, value in size.items() if value is not None}
     if len(given) != 1 or not given.keys() <= {"params", "macs", "scale"}:
-        raise InputError("say exactly one of params, macs and scale")
+        raise InputError("give exactly one of params, macs and scale")
     scale = size.get("scale")
     if scale is not None and scale <= 0:
         raise InputError(f"scale must be positive, not {scale}")

@@ -1,4 +1,4 @@
-"""The plain numbers of an architecture, its layers, and what a family of networks must say of them."""
+"""The plain numbers of an architecture, its layers, and the interface of a family of networks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Limits = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers that fix a network; `Architecture` is a shape that was checked and can be counted."""
+    """The numbers that fix a network. `Architecture` is a shape that is checked and can be counted."""
 
     family: str
     depth: int
@@ -21,13 +21,13 @@ class Shape:
     image: tuple[int, int, int]  # channels, height, width
     trunk: Widths
     widths: Widths
-    table: Table | None = None  # of a network that somebody brings
+    table: Table | None = None  # of a user's own network
 
 
 class Layer(NamedTuple):
     """A layer with weights. `positions` is the number of output pixels, height times width.
 
-    No positions: the layer is there, but no image goes through it (its branch has vanished).
+    If it is 0, the layer exists but no image passes through it (its branch has vanished).
     """
 
     name: str
@@ -39,7 +39,7 @@ class Layer(NamedTuple):
 
     @property
     def params(self) -> int:
-        """Trainable numbers: weights, and for norms and linear layers the shifts too."""
+        """Trainable numbers: weights, and also biases for norms and linear layers."""
         if self.kind == "norm":
             return 2 * self.outputs
         bias = self.outputs if self.kind == "linear" else 0
@@ -54,7 +54,7 @@ class Layer(NamedTuple):
 
 
 class ResidualBlock(NamedTuple):
-    """A residual block's place in a trunk: channels in and out, stride, and pixels before and after it."""
+    """A residual block in a trunk: channels in and out, stride, and pixels before and after it."""
 
     name: str
     inputs: int
@@ -67,7 +67,7 @@ class ResidualBlock(NamedTuple):
 def residual_blocks(
     image: tuple[int, int, int], stem: int, stages: Sequence[int], length: int
 ) -> Iterator[ResidualBlock]:
-    """The blocks of a residual network in forward order, `length` a stage; later ones begin with stride 2."""
+    """The blocks of a residual network in forward order, `length` per stage; later stages halve the image."""
     _, height, width = image
     inputs = stem
     for stage, outputs in enumerate(stages, 1):
@@ -80,10 +80,10 @@ def residual_blocks(
 
 
 class Family:
-    """A family of networks. The defaults hold where nothing leads past a group and no group selects channels.
+    """A family of networks. The defaults are for networks without shortcuts and without selections.
 
-    title: its name, for people. trunk_size: how many widths a trunk has. smallest_image: pixels, high and
-    wide, that its pooling needs.
+    title: its readable name. trunk_size: the number of trunk widths. smallest_image: height and width, in
+    pixels, that its pooling needs.
     """
 
     title: str
@@ -91,7 +91,7 @@ class Family:
     smallest_image = 1
 
     def standard(self, depth: int, width: int) -> tuple[Widths, Widths]:
-        """From the numbers in a network's name to trunk and group widths."""
+        """Trunk and group widths from the numbers in a network's name."""
         raise NotImplementedError
 
     def layers(self, a: Shape) -> Iterator[Layer]:
@@ -103,11 +103,11 @@ class Family:
         raise NotImplementedError
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
-        """Depth and group widths of every member up to this one, the shallowest first."""
+        """Depth and group widths of every member up to this one, shallowest first."""
         raise NotImplementedError
 
     def check_shape(self, a: Shape) -> None:
-        """Raise InputError if depth, image and the numbers of widths do not fit each other."""
+        """Raise InputError if depth, image and number of widths are inconsistent."""
         groups = len(self.groups(a))
         if len(a.trunk) != self.trunk_size or len(a.widths) != groups:
             raise InputError(
@@ -133,25 +133,25 @@ class Family:
         return (None,) * len(a.widths)
 
     def selects(self, a: Shape) -> Limits:
-        """How many channels each group selects from; None where a layer makes it."""
+        """The number of channels each group selects from; None if a layer makes the group."""
         return self.max_widths(a)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
-        """Trunk and group widths times that factor; a group that vanished stays vanished."""
+        """Trunk and group widths times a factor; a vanished group stays vanished."""
         return tuple(scale_width(n, factor) for n in a.trunk), tuple(scale_width(n, factor) for n in a.widths)
 
 
 class ThreeStages(Family):
-    """A family of three stages of equal length: a depth is `layers_per_block` times that length, and `rest`.
+    """A family with three stages of equal length: depth = `layers_per_block` * length + `rest`.
 
-    The defaults hold where every block has one group.
+    The defaults are for one group per block.
     """
 
     layers_per_block: int
     rest: int
 
     def length(self, depth: int) -> int:
-        """Blocks in each of the three stages. Raises InputError for a depth that there is not."""
+        """The number of blocks in each of the three stages. Raises InputError for an impossible depth."""
         layers, rest = self.layers_per_block, self.rest
         n, over = divmod(depth - rest, layers)
         if over or n < 1:
@@ -173,12 +173,12 @@ class ThreeStages(Family):
 
 
 def scale_width(n: int, factor: float) -> int:
-    """A width scaled, at least 1; 0 stays 0."""
+    """Scale a width, to at least 1; 0 stays 0."""
     return max(1, round(factor * n)) if n else 0
 
 
 def scale_selections(widths: Widths, before: Limits, after: Limits, factor: float) -> Widths:
-    """Widths times the factor; but a group that selects from `before` channels keeps its share of `after`."""
+    """Scale widths by a factor; groups that select from `before` channels keep their fraction of `after`."""
     return tuple(
         scale_width(n, factor if was is None or there is None else there / was)
         for n, was, there in zip(widths, before, after, strict=True)

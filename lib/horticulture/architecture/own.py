@@ -1,4 +1,4 @@
-"""Networks that somebody brings: torchvision's, or those of a function in a file."""
+"""Users' own networks: torchvision's, or those of a function in a file."""
 
 from collections.abc import Iterator
 from typing import NoReturn
@@ -9,7 +9,7 @@ from horticulture.errors import InputError
 
 
 class Own(Family):
-    """All that is known stands in the table; of narrower and shallower ones nothing is."""
+    """A network known only by its table, so narrower and shallower members cannot be made."""
 
     title = "network of your own"
 
@@ -23,38 +23,38 @@ class Own(Family):
             )
 
     def layers(self, a: Shape) -> Iterator[CountedLayer]:  # type: ignore[override]
-        """Every layer with parameters, in the order in which the module has them."""
+        """Every layer with parameters, in the module's order."""
         return (row.at(a.widths) for row in _table(a).layers)
 
     def groups(self, a: Shape) -> tuple[str, ...]:
-        """The layer that makes each."""
+        """The layer that makes each group."""
         return _table(a).groups
 
     def max_widths(self, a: Shape) -> Limits:
-        """What the code makes."""
+        """The widths that the code makes."""
         return _table(a).full
 
     def selects(self, a: Shape) -> Limits:
-        """Layers make all of them."""
+        """None: all groups are made by layers."""
         return (None,) * len(a.widths)
 
     def narrower(self, a: Shape, factor: float) -> NoReturn:
-        """Raise InputError."""
+        """Raise InputError: the code fixes the trunk."""
         _refuse(a, "width")
 
     def shallower(self, a: Shape) -> NoReturn:
-        """Raise InputError."""
+        """Raise InputError: the code fixes the depth."""
         _refuse(a, "depth")
 
 
 def _table(a: Shape) -> Table:
     if a.table is None:
-        raise InputError("a network of your own needs a table: networks.named and networks.describe make it")
+        raise InputError("a network of your own needs a table: use networks.named or networks.describe")
     return a.table
 
 
 def _refuse(a: Shape, family: str) -> NoReturn:
     raise InputError(
-        f"the family {family} changes what the code of {_table(a).name} fixes: take bottleneck, uniform, "
+        f"the family {family} changes what the code of {_table(a).name} fixes: use bottleneck, uniform, "
         "copycat or guided"
     )

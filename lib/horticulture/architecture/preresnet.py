@@ -1,9 +1,9 @@
-"""Bottleneck ResNet with pre-activation (He et al., 2016), as network slimming has it (Liu et al., 2017).
+"""Bottleneck ResNet with pre-activation (He et al., 2016), as used in network slimming (Liu et al., 2017).
 
 The trunk is the stem and the three stages. A block has three groups: the channels that it selects from the
-trunk (`select`; its first norm covers only these), and what lies between its convolutions (`conv1`, `conv2`).
-In front of the classifier stands one more selection (`3.end`). A block with any empty group is its shortcut:
-what is left of the others still counts as parameters, but no image goes through it.
+trunk (`select`; its first norm covers only these), and those between its convolutions (`conv1`, `conv2`).
+Before the classifier there is one more selection (`3.end`). A block with an empty group is its shortcut: the
+other groups still count as parameters, but no image passes through them.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from horticulture.architecture.family import (
     scale_width,
 )
 
-EXPANSION = 4  # trunk channels for every channel inside a block
+EXPANSION = 4  # trunk channels per channel inside a block
 
 
 class PreResNet(ThreeStages):
-    """Three groups a block, and one more in front of the classifier."""
+    """Three groups per block, and one before the classifier."""
 
     title, trunk_size, layers_per_block, rest = "PreResNet", 4, 9, 2
 
@@ -68,11 +68,11 @@ class PreResNet(ThreeStages):
         )
 
     def blocks(self, a: Shape) -> tuple[Widths, ...]:
-        """Three groups each; the last selection belongs to none."""
+        """Three groups per block; the last selection belongs to none."""
         return tuple((group, group + 1, group + 2) for group in range(0, len(a.widths) - 1, 3))
 
     def min_widths(self, a: Shape) -> Widths:
-        """A block may vanish; the classifier must read something."""
+        """Blocks may vanish; the classifier must read at least one channel."""
         return (*(0,) * (len(a.widths) - 1), 1)
 
     def max_widths(self, a: Shape) -> Limits:
@@ -80,7 +80,7 @@ class PreResNet(ThreeStages):
         return self._limits(a.trunk, a.depth)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
-        """Everywhere but in the stem; a selection keeps its share of what there is to select from."""
+        """Everywhere except in the stem; a selection keeps its fraction of the trunk."""
         trunk = (a.trunk[0], *(scale_width(n, factor) for n in a.trunk[1:]))
         limits = self._limits(trunk, a.depth)
         return trunk, scale_selections(a.widths, self.max_widths(a), limits, factor)

@@ -1,37 +1,41 @@
-"""Profiles: what pruning made of each part of a network, and architectures made after one.
+"""Profiles: what pruning left of each part of a network, and architectures made from one.
 
-A *share* is the part of a group's channels that is left; a *profile* gives a share for every stage. Liu
-et al. (2019, section 5) ask with these whether the shape that pruning finds is worth anything: networks
-*guided* by the profile of pruned ones, against *uniform* and *shuffled* ones of the same size.
+A *share* is the fraction of a group's channels that is left; a *profile* gives a share for every stage. Liu
+et al. (2019, section 5) use them to ask whether the shape that pruning finds is worth anything, by comparing
+networks *guided* by the profile of pruned ones with *uniform* and *shuffled* ones of the same size.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-import pandas as pd
 
 from horticulture.architecture import Architecture
 from horticulture.architecture.families import Size, clamp_widths, search_scale
 from horticulture.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class NoAlternativeError(InputError):
-    """Nothing can be shuffled or selected anew, for the outcome would always be the same."""
+    """Nothing can be shuffled or reselected, because the outcome would always be the same."""
 
 
 def kept_fractions(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
-    """What is left of every group, 0 to 1. Raises InputError if the two have other groups."""
+    """The fraction left of every group. Raises InputError if the two have different groups."""
     _same_groups([pruned], whole)
     return tuple(left / max(1, full) for left, full in zip(pruned.widths, whole.widths, strict=True))
 
 
 def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tuple[float, ...]:
-    """What several pruned networks have left of every stage on average: the profile for `guided`.
+    """The mean fraction that several pruned networks have left of every stage: the profile for `guided`.
 
-    The channels left over the channels there were, so that a wide group counts for more than a narrow one.
-    Raises InputError if there is no network, or one with other groups than the whole.
+    This divides all channels left by all channels before, so wide groups count more than narrow ones. Raises
+    InputError if no network is given, or one with groups that differ from the whole's.
     """
     _same_groups(architectures, whole)
     left = np.mean([one.widths for one in architectures], axis=0)
@@ -45,10 +49,10 @@ def guided(
     profile: Sequence[float],
     **size: Unpack[Size],
 ) -> Architecture:
-    """`whole` with the same share in all groups of a stage: the profile's, scaled to the wanted size.
+    """`whole` with the profile's share in all groups of each stage, scaled to the requested size.
 
-    No group vanishes. `whole` may be deeper, wider or of another family than the networks the profile
-    was read off (*transferred* guided pruning), as long as it has as many stages; else InputError.
+    No group vanishes. `whole` may be deeper, wider or of another family than the networks that gave the
+    profile (*transferred* guided pruning). Raises InputError if the number of stages differs.
     """
     stages = _stages(whole)
     order = _distinct(stages)
@@ -63,16 +67,16 @@ def guided(
 
 
 def uniform(whole: Architecture, **size: Unpack[Size]) -> Architecture:
-    """`whole` with one share in all groups: what `guided` makes of a profile that says nothing."""
+    """`whole` with one share in all groups: `guided` with a constant profile."""
     return guided(whole, [1.0] * len(_distinct(_stages(whole))), **size)
 
 
 def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architecture:
-    """The same widths dealt out anew among blocks of the same full widths: does the place matter?
+    """Shuffle widths among blocks of the same full widths, to test whether their position matters.
 
-    A block moves as one, with all its groups `stage.block.*`; no group becomes wider than it was in `whole`.
-    The widths are never those that came in. Raises InputError if the two have other groups, and
-    NoAlternativeError where no shuffling gives another network.
+    A block moves as a unit, with all its groups `stage.block.*`; no group becomes wider than in `whole`. The
+    result always differs from the input. Raises InputError if the two have different groups, and
+    NoAlternativeError if no shuffling gives another network.
     """
     _same_groups([pruned], whole)
     blocks: dict[str, list[int]] = {}
@@ -84,26 +88,26 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
     left = [{tuple(pruned.widths[group] for group in block) for block in same} for same in of_a_size.values()]
     if all(len(widths) == 1 for widths in left):
         raise NoAlternativeError(
-            "blocks of one full width have one width left: no shuffling gives another network"
+            "blocks of equal full width all have equal widths left: no shuffling gives another network"
         )
     draw = np.random.default_rng(seed)
     widths = pruned.widths
-    while widths == pruned.widths:  # drawing again leaves all other outcomes as likely as each other
+    while widths == pruned.widths:  # drawing again keeps all other outcomes equally likely
         widths = _dealt(pruned.widths, list(of_a_size.values()), draw)
     return pruned.with_widths(widths)
 
 
 def similarity(architectures: Sequence[Architecture], whole: Architecture) -> float:
-    """How alike several pruning runs of one network came out, 0 to 1 (all the same).
+    """How similar the results of several pruning runs of one network are, 0 to 1 (identical).
 
-    1 minus the mean, over pairs of networks and over groups weighted by their full width, of the
-    difference in share: 0.9 means that two of them differ in the width of a group by 10 % of its channels.
-    Where little was removed everything is alike; what random removals give is the number to compare with.
-    Raises InputError for fewer than two networks, or for other groups than the whole's.
+    This is 1 minus the mean difference in share, over pairs of networks and over groups weighted by their
+    full width: 0.9 means that two networks differ in the width of a group by 10 % of its channels on average.
+    If little was removed everything is similar; compare with the value for random removals. Raises InputError
+    for fewer than two networks, or for groups that differ from the whole's.
     """
     _same_groups(architectures, whole)
     if len(architectures) < 2:
-        raise InputError("one architecture alone is like nothing: give two or more")
+        raise InputError("similarity needs at least two architectures")
     pairs = combinations([np.array(one.widths) for one in architectures], 2)
     apart = np.mean([np.abs(a - b).sum() for a, b in pairs])
     return float(1 - apart / max(1, sum(whole.widths)))
@@ -114,6 +118,8 @@ def width_statistics(architectures: Sequence[Architecture], whole: Architecture)
 
     Returns columns group, whole, mean, std, in the order of the groups.
     """
+    import pandas as pd  # takes a second
+
     _same_groups(architectures, whole)
     widths = pd.DataFrame([one.widths for one in architectures])
     return pd.DataFrame(
@@ -127,7 +133,7 @@ def width_statistics(architectures: Sequence[Architecture], whole: Architecture)
 def _dealt(
     widths: tuple[int, ...], exchangeable: list[list[list[int]]], draw: np.random.Generator
 ) -> tuple[int, ...]:
-    """The widths of blocks, which are places of groups, dealt anew among those that are exchangeable."""
+    """Permute the widths of blocks (lists of group indices) among exchangeable ones."""
     dealt = list(widths)
     for blocks in exchangeable:
         for to, come in zip(blocks, draw.permutation(len(blocks)), strict=True):
@@ -137,7 +143,7 @@ def _dealt(
 
 
 def _stages(a: Architecture) -> list[str]:
-    """The stage of every group: what stands before the first dot of its name."""
+    """The stage of every group: the part of its name before the first dot."""
     return [name.split(".")[0] for name in a.groups]
 
 

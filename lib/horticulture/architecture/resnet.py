@@ -1,8 +1,8 @@
-"""ResNet for small images (He et al., 2016): post-activation, two 3 x 3 convolutions a block.
+"""ResNet for small images (He et al., 2016): post-activation, two 3 x 3 convolutions per block.
 
 The trunk is the three stages; the stem is as wide as the first. Where the width grows, the shortcut takes
 every second pixel and pads with channels of zeros (the paper's option A), so that it has no weights. A group
-is what lies between the two convolutions of a block; without it the block is its shortcut.
+is the channels between the two convolutions of a block; without them the block is its shortcut.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,12 @@ class ResNet(WideResNet):
         return stages, tuple(stage for stage in stages for _ in range(self.length(depth)))
 
     def check_shape(self, a: Shape) -> None:
-        """Raise InputError if the trunk shrinks, too."""
+        """Also raise InputError if the trunk shrinks."""
         super().check_shape(a)
         if list(a.trunk) != sorted(a.trunk):
-            raise InputError(f"the trunk of a ResNet can only be padded, it may not shrink: {a.trunk}")
+            raise InputError(
+                f"the trunk of a ResNet must not shrink, because shortcuts can only pad: {a.trunk}"
+            )
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""

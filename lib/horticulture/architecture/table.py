@@ -1,7 +1,7 @@
-"""A network that somebody brings, as plain data: layers whose sizes are sums of group widths.
+"""A user's own network as plain data: layers whose sizes are sums of group widths.
 
-A table is read off a network by watching it (`networks.named`, `networks.describe`); from then on parameters
-and MACs at any widths follow from it, without torch and without the code of the network.
+A table is made by tracing a network (`networks.named`, `networks.describe`). It gives parameters and MACs at
+any widths, without torch and without the network's code.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
-FIXED = -1  # in the place of a group: what stays, whatever goes
+FIXED = -1  # instead of a group: places that are never removed
 
-# The length of a tensor along a dimension: (group, times) pairs, so many places for each channel of a group.
+# The length of a tensor along a dimension: (group, times) pairs, with `times` places per channel of the
+# group.
 Length = tuple[tuple[int, int], ...]
 
 
 class CountedLayer(NamedTuple):
-    """A layer at certain widths."""
+    """A layer at given widths."""
 
     name: str
     kind: str
@@ -28,8 +29,8 @@ class CountedLayer(NamedTuple):
 class TableRow(NamedTuple):
     """A layer at any widths.
 
-    kind: "conv", "linear" or "other". tensors: the lengths of each of its parameters, the weight first.
-    positions: how often an image passes the weight, in pixels or tokens; 0 where that is not counted.
+    kind: "conv", "linear" or "other". tensors: the lengths of each parameter, the weight first. positions:
+    the pixels or tokens of an image to which the weight is applied; 0 if not counted.
     """
 
     name: str
@@ -49,12 +50,12 @@ class TableRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of a network that is not of our families.
+    """Everything known of a network that is not built in.
 
-    network: its name, `torchvision:resnet18` or `/home/me/models.py:make`; empty for a module that was
-    described as it is, which cannot be made again. digest: of what defines the network. groups, full, normed:
-    every group's name, its channels in the whole network, and whether they pass a batch norm. residual_sets:
-    whether channels that several layers sum up were taken for groups too.
+    network: its name, `torchvision:resnet18` or `/home/me/models.py:make`; empty for a module passed to
+    `describe`, which cannot be rebuilt. digest: of the network's code. groups, full, normed: every group's
+    name, its channels in the whole network, and whether it has a batch norm. residual_sets: whether sums of
+    several layers' channels are groups too.
     """
 
     network: str
@@ -67,7 +68,7 @@ class Table:
 
     @staticmethod
     def of(description: Any) -> "Table":
-        """From plain data, as `dataclasses.asdict` and JSON give it."""
+        """From plain data, as made by `dataclasses.asdict` or JSON."""
         if isinstance(description, Table):
             return description
         said = {name: _tuples(value) for name, value in description.items()}

@@ -1,7 +1,7 @@
 """VGG with batch norm, for small images (Simonyan and Zisserman, 2015; as Liu et al. 2017 train it on CIFAR).
 
-Five stages of 3 x 3 convolutions without bias, a max pool between stages, the mean over what remains, one
-linear layer. There is no trunk: every convolution is a group, read by the next, the last by the classifier.
+Five stages of 3 x 3 convolutions without bias, max pools between stages, the mean over space, and one linear
+layer. There is no trunk: every convolution is a group, read by the next one or by the classifier.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from horticulture.architecture.family import Family, Layer, Shape, Widths
 from horticulture.errors import InputError
 
-# The paper's depths count three linear layers, of which one is left; 8 is a small one of this house.
+# The paper's depths count three linear layers, of which one is left. Depth 8 is a small one of our own.
 STAGE_LENGTHS: dict[int, tuple[int, ...]] = {
     8: (1, 1, 1, 1, 1),
     11: (1, 1, 2, 2, 2),
@@ -20,14 +20,14 @@ STAGE_LENGTHS: dict[int, tuple[int, ...]] = {
 
 
 def stage_lengths(depth: int) -> tuple[int, ...]:
-    """Convolutions in each of the five stages. Raises InputError for a depth that there is not."""
+    """The number of convolutions in each of the five stages. Raises InputError for an impossible depth."""
     if depth not in STAGE_LENGTHS:
         raise InputError(f"a VGG has depth {', '.join(map(str, STAGE_LENGTHS))}, not {depth}")
     return STAGE_LENGTHS[depth]
 
 
 class VGG(Family):
-    """Every convolution is a group and keeps a channel, for nothing leads past it."""
+    """Every convolution is a group and keeps a channel, because there are no shortcuts."""
 
     title, trunk_size, smallest_image = "VGG", 0, 16  # four max pools
 

@@ -1,7 +1,7 @@
-"""Wide ResNet (Zagoruyko and Komodakis, 2016): pre-activation, two 3 x 3 convolutions a block.
+"""Wide ResNet (Zagoruyko and Komodakis, 2016): pre-activation, two 3 x 3 convolutions per block.
 
-The trunk is the stem and the three stages. A group is what lies between the two convolutions of a block;
-without it the block is its shortcut.
+The trunk is the stem and the three stages. A group is the channels between the two convolutions of a block;
+without them the block is its shortcut.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths, 
 
 
 class WideResNet(ThreeStages):
-    """Every group is a block of its own, which can vanish."""
+    """One group per block, which can vanish."""
 
     title, trunk_size, layers_per_block, rest = "Wide ResNet", 4, 6, 4
 
@@ -36,7 +36,7 @@ class WideResNet(ThreeStages):
         yield Layer("classifier", "linear", stages[-1], a.classes)
 
     def blocks(self, a: Shape) -> tuple[Widths, ...]:
-        """One group each."""
+        """One group per block."""
         return tuple((group,) for group in range(len(a.widths)))
 
     def min_widths(self, a: Shape) -> Widths:
@@ -44,6 +44,6 @@ class WideResNet(ThreeStages):
         return (0,) * len(a.widths)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
-        """Everywhere but in the stem."""
+        """Everywhere except in the stem."""
         trunk, widths = super().narrower(a, factor)
         return (a.trunk[0], *trunk[1:]), widths

@@ -1,4 +1,4 @@
-"""What data sets are like, known without torch: enough to check a study against."""
+"""The shapes of data sets, known without torch: enough to check a study."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,16 +8,16 @@ from horticulture.data import folders
 from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 
-FOLDER = "folder:"  # and a path: a data set of somebody's own
-KEPT = "kept:"  # and a digest: one of which only the content is known
-# (channels, height, width), classes, training images beside those held out
+FOLDER = "folder:"  # followed by a path: a user's image folder
+KEPT = "kept:"  # followed by a digest: a user's data set, saved by content
+# (channels, height, width), classes, training images without those held out
 KNOWN: dict[str, tuple[tuple[int, int, int], int, int]] = {
     "clutter": ((1, 16, 16), 10, 8_192),
     "cifar10": ((3, 32, 32), 10, 45_000),
     "cifar100": ((3, 32, 32), 100, 45_000),
     "svhn": ((3, 32, 32), 10, 68_257),
 }
-# What is in the folder of downloaded data where one of them was downloaded.
+# Exists in the data folder if the data set was downloaded.
 DOWNLOADED = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python", "svhn": "train_32x32.mat"}
 
 
@@ -30,9 +30,9 @@ class Outline(NamedTuple):
 
 
 def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
-    """The outline of what `load` gives for the same arguments; None where only that can say it.
+    """The outline of what `load` returns for the same arguments; None if that must be loaded to know.
 
-    Raises InputError for a folder that cannot be read, and for more images than there are.
+    Raises InputError for an unreadable folder, or for more images than there are.
     """
     if name.startswith(FOLDER):
         image, classes, there = _of_folder(str(Path.cwd()), name.removeprefix(FOLDER), image_size)
@@ -42,26 +42,28 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
     else:
         return None
     if images > there:
-        raise InputError(f"images is {images:,}, and {name} has {there:,} to train on: 0 means all of them")
+        raise InputError(
+            f"images is {images:,}, but {name} has {there:,} training images: 0 means all of them"
+        )
     return Outline(image, classes, images or there)
 
 
 def check_downloaded(name: str) -> None:
-    """Raise InputError, with the remedy, for a data set that has yet to be downloaded; a glance, no more."""
+    """Raise InputError, with the remedy, if a data set has not been downloaded. A quick check only."""
     if name in DOWNLOADED and not (data_folder() / DOWNLOADED[name]).exists():
         raise not_there(name)
 
 
 def not_there(name: str) -> InputError:
-    """What is said of a data set that was not downloaded."""
+    """The error for a data set that was not downloaded."""
     return InputError(
-        f"data set {name!r} is not in {data_folder()}, or damaged: download it once with "
+        f"data set {name!r} is missing from {data_folder()} or damaged: download it once with "
         f"`horticulture download {name}`, or use data=clutter, which needs no download"
     )
 
 
 @lru_cache(maxsize=8)
 def _of_folder(place: str, path: str, image_size: int) -> Outline:
-    """Looked at once a process. place: where the process is, on which a relative path depends."""
+    """Read once per process. place: the current directory, on which a relative path depends."""
     found = folders.read(path, image_size)
     return Outline(found.train.pixels.shape[1:], len(found.classes), len(found.train.labels))

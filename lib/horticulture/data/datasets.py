@@ -1,4 +1,4 @@
-"""The data sets there are, by name. Their names need no torch; reading one does."""
+"""The data sets by name. Names need no torch; loading a data set does."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ BUILT_IN = dict(DATASETS)
 
 
 def is_own(name: str) -> bool:
-    """Whether a data set is not built in, but of a function that somebody brought."""
+    """Whether a data set is a user's own function."""
     return name in DATASETS and DATASETS[name] is not BUILT_IN.get(name)
 
 
 def check_name(name: str) -> None:
-    """Raise InputError if there is no data set of that name; whether a folder is there is seen later."""
+    """Raise InputError for an unknown data set. Whether a folder exists is checked later."""
     if not name.startswith((FOLDER, KEPT)) or name == FOLDER:
         check_choice(name, [*DATASETS, f"{FOLDER}PATH"], "data set")
 
 
 def load(name: str, *, images: int = 0, image_size: int = 0, device: torch.device | str = "cpu") -> Dataset:
-    """The data set of that name, or `folder:PATH`, with its first `images` training images (0: all).
+    """Load the data set of that name, or `folder:PATH`, with its first `images` training images (0: all).
 
-    `kept:DIGEST` is one of somebody's own, as `keep` has kept it.
-    image_size: pixels that the images are made high and wide (0: as they are): by area means, in folders
-    also by resizing the shorter side and cutting out the centre. Raises InputError for an unknown name, a
-    data set that is not there, images that cannot be used, or a size that cannot be had.
+    `kept:DIGEST` is a user's own data set that `keep` has saved. image_size: height and width, in pixels, to
+    which images are reduced (0: unchanged): by area means or, in folders, also by resizing the shorter side
+    and cropping the centre. Raises InputError for an unknown name, a missing data set, unusable images, or an
+    impossible size.
     """
     import torch
 
@@ -75,7 +75,7 @@ def _kept(name: str) -> Dataset:
 
 
 def _folder(name: str, image_size: int) -> Dataset:
-    """The mapped pixels of a folder as tensors, without a copy."""
+    """The memory-mapped pixels of a folder as tensors, without a copy."""
     import torch
 
     from horticulture.data.folders import read

@@ -1,4 +1,4 @@
-"""`clutter`: handwritten digits among pieces of others. It needs no download."""
+"""`clutter`: handwritten digits among fragments of others. It needs no download."""
 
 import importlib.util
 import math
@@ -13,21 +13,21 @@ from horticulture.data.images import Dataset, Images
 from horticulture.errors import InputError
 
 CLUTTER_IMAGE = 16  # pixels, height and width
-# Images, the handwritten digits that they are drawn from (1,797 in all), seed.
+# Images, handwritten digits from which they are drawn (1,797 in all), seed.
 CLUTTER_PARTS = {"train": (8192, 800, 1), "validation": (1024, 297, 2), "test": (4096, 700, 3)}
 CHUNK = 1024  # images drawn at a time
 
 
 def clutter(image_size: int = 0) -> Dataset:
-    """scikit-learn's bundled 8 x 8 digits, at random place, size and angle, among pieces of other digits.
+    """scikit-learn's bundled 8 x 8 digits at random positions, sizes and angles, among fragments of others.
 
-    The three parts are drawn from disjoint sets of the 1,797 handwritten digits, with fixed seeds: a part
-    with more images begins with the same ones. The `sources` of an image are the number of its digit.
-    Raises InputError for an image_size but 16, which is also what 0 means.
+    The three parts are drawn from disjoint sets of the 1,797 handwritten digits, with fixed seeds; a larger
+    part starts with the same images. An image's source is the index of its digit. Raises InputError for an
+    image_size other than 16 or 0 (which means 16).
     """
     if image_size not in (0, CLUTTER_IMAGE):
         raise InputError(
-            f"clutter is drawn in {CLUTTER_IMAGE} pixels: image_size must be 0 or 16, not {image_size}"
+            f"clutter has images of {CLUTTER_IMAGE} pixels: image_size must be 0 or 16, not {image_size}"
         )
     pictures, labels = read_digits()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
@@ -40,9 +40,9 @@ def clutter(image_size: int = 0) -> Dataset:
 
 
 def read_digits() -> tuple[Tensor, Tensor]:
-    """(1797, 1, 8, 8) floats from 0 to 1, and labels: what `sklearn.datasets.load_digits` reads.
+    """(1797, 1, 8, 8) floats from 0 to 1, and labels, as in `sklearn.datasets.load_digits`.
 
-    Only the file is read: importing scikit-learn takes two seconds, in every process.
+    This reads only the file, because importing scikit-learn takes two seconds in every process.
     """
     package = importlib.util.find_spec("sklearn")
     assert package is not None
@@ -53,7 +53,7 @@ def read_digits() -> tuple[Tensor, Tensor]:
 
 
 def _cluttered(pictures: Tensor, labels: Tensor, digits: Tensor, count: int, seed: int) -> Images:
-    """`count` images of the digits with these numbers, a chunk at a time from a generator of its own."""
+    """Draw `count` images of the digits with these indices; each chunk has a generator of its own."""
     chunks = [
         _chunk(pictures[digits], torch.Generator().manual_seed(10_000 * seed + number))
         for number in range(-(-count // CHUNK))
@@ -63,9 +63,9 @@ def _cluttered(pictures: Tensor, labels: Tensor, digits: Tensor, count: int, see
 
 
 def _chunk(pictures: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """`CHUNK` images, each of one digit, two pieces of others, and noise; and which digits those are."""
+    """`CHUNK` images, each of a digit, two fragments of others and noise; and the indices of the digits."""
     rounds = [torch.randperm(len(pictures), generator=draw) for _ in range(-(-CHUNK // len(pictures)))]
-    chosen = torch.cat(rounds)[:CHUNK]  # every digit about as often: the more of them, the less chance
+    chosen = torch.cat(rounds)[:CHUNK]  # every digit about equally often
     canvas = _placed(pictures[chosen], draw, scale=(1.1, 1.4), angle=15, margin=4.0)
     for _ in range(2):
         others = pictures[torch.randint(len(pictures), (CHUNK,), generator=draw)]
@@ -82,7 +82,7 @@ def _chunk(pictures: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
 def _placed(
     pictures: Tensor, draw: torch.Generator, scale: tuple[float, float], angle: float, margin: float
 ) -> Tensor:
-    """8 x 8 pictures drawn into larger images, each with its own size, angle (degrees) and place."""
+    """Draw 8 x 8 pictures into larger images, each at its own size, angle (in degrees) and position."""
     count, size = len(pictures), CLUTTER_IMAGE
 
     def uniform(low: float, high: float) -> Tensor:

@@ -16,12 +16,11 @@ TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}
 
 
 def torchvision(name: str, *, flip: bool, validation: int = 5000, image_size: int = 0) -> Dataset:
-    """One of torchvision's data sets, already downloaded. Raises InputError, with the remedy, if it is not.
+    """Load a downloaded data set of torchvision. Raises InputError, with the remedy, if it is missing.
 
-    image_size: pixels that the images are reduced to, high and wide, by `reduced` (0: as they are).
+    image_size: height and width, in pixels, to which images are `reduced` (0: unchanged).
 
-    CIFAR's files are pickles: torchvision compares each with the MD5 sum that it knows before it unpickles
-    one.
+    CIFAR's files are pickles: torchvision compares each with a known MD5 sum before it unpickles it.
     """
     try:
         train, test = _torchvision_parts(name, download=False)
@@ -51,13 +50,13 @@ def torchvision(name: str, *, flip: bool, validation: int = 5000, image_size: in
 
 
 def download(name: str) -> Path:
-    """Fetch one of torchvision's data sets into `data_folder()`. Needs a network."""
+    """Download a data set of torchvision into `data_folder()`."""
     _torchvision_parts(check_choice(name, TORCHVISION, "data set to download"), download=True)
     return data_folder()
 
 
 def _torchvision_parts(name: str, *, download: bool) -> list[Any]:
-    """torchvision's own training and test part. Raises RuntimeError if they are not there."""
+    """torchvision's training and test parts. Raises RuntimeError if they are missing."""
     from torchvision import datasets
 
     part, values = ("split", ("train", "test")) if name == "svhn" else ("train", (True, False))

@@ -1,4 +1,4 @@
-"""Folders of images: what is in them, decoded once and then mapped from a file."""
+"""Image folders: decoded once, then memory-mapped from a cache file."""
 
 import contextlib
 import hashlib
@@ -21,23 +21,23 @@ from horticulture.errors import InputError
 from horticulture.files import file_digest
 from horticulture.progress import Progress
 
-SHOWN = 3  # unusable images that are said by name
+SHOWN = 3  # unusable images reported by name
 AT_A_TIME = 64  # images decoded ahead
 THREADS = min(4, os.cpu_count() or 1)
-LARGE = 2**24  # pixels: a larger image is decoded alone, and more of them in all take a while
+LARGE = 2**24  # pixels: larger images are decoded one at a time; larger folders show progress
 
 T = TypeVar("T")
 
 
 class Part(NamedTuple):
-    """pixels: (n, channels, height, width) uint8, mapped from a file. labels: (n,) int64."""
+    """pixels: (n, channels, height, width) uint8, memory-mapped. labels: (n,) int64."""
 
     pixels: np.ndarray
     labels: np.ndarray
 
 
 class Folder(NamedTuple):
-    """What is in an image folder. pad: how far images may be shifted."""
+    """The content of an image folder. pad: how far images may be shifted."""
 
     name: str
     classes: tuple[str, ...]
@@ -48,18 +48,18 @@ class Folder(NamedTuple):
 
 
 def read(path: str, image_size: int = 0) -> Folder:
-    """Any folder in ImageFolder layout: `train/<class>/*`, `test/<class>/*`, perhaps `val/<class>/*`.
+    """Read a folder in ImageFolder layout: `train/<class>/*`, `test/<class>/*`, perhaps `val/<class>/*`.
 
-    Without `val/` a tenth of the training images is held out. Hidden files and folders do not count. Images
-    have one channel if all of them are grey.
-    image_size: pixels that the images are made high and wide, by `decoding.decode` (0: as they are, all of
-    one size). Raises InputError with what is wrong: of unusable images the first few, and how many.
+    Without `val/` a tenth of the training images is held out. Hidden files and folders are ignored. Images
+    have one channel if all of them are grey. image_size: height and width, in pixels, to which
+    `decoding.decode` reduces images (0: unchanged, all of one size). Raises InputError with the problem; for
+    unusable images, the first few and their number.
     """
     if not 0 <= image_size <= MOST_SIDE:
-        raise InputError(f"image_size must be 0 (as they are) or at most {MOST_SIDE:,}, not {image_size}")
+        raise InputError(f"image_size must be 0 (unchanged) to {MOST_SIDE:,}, not {image_size}")
     try:
         root = Path(path).expanduser().absolute()
-    except RuntimeError as error:  # ~ of nobody
+    except RuntimeError as error:  # ~ of an unknown user
         raise InputError(f"data folder:{path}: no such home folder") from error
     listed = {}
     for part in ("train", "val", "test") if (root / "val").exists() else ("train", "test"):
@@ -91,20 +91,20 @@ def read(path: str, image_size: int = 0) -> Folder:
     left, held = set(train.labels.tolist()), len(validation.labels)
     if rare := [name for n, name in enumerate(classes) if n not in left]:
         raise InputError(
-            f"data folder:{path}: with {held} held out no training image is left of {_names(rare)}"
+            f"data folder:{path}: with {held} held out, no training image of {_names(rare)} is left"
         )
     return Folder(f"folder:{root.name}", classes, train, validation, test, pad)
 
 
 def _common_classes(path: str, listed: dict[str, dict[str, list[str]]]) -> tuple[str, ...]:
-    """Those of the training part, at least two, which the others have too. Raises InputError."""
+    """The classes of the training part. Raises InputError if there is only one, or if other parts differ."""
     train = listed["train"]
     for part, classes in listed.items():
         for mine, theirs, where in ((train, classes, "train"), (classes, train, part)):
             if other := [name for name in mine if name not in theirs]:
                 raise InputError(f"data folder:{path}: only {where} has the classes {_names(other)}")
     if len(train) < 2:
-        raise InputError(f"data folder:{path} needs two classes, and has only {_names(train)}")
+        raise InputError(f"data folder:{path} needs at least two classes, but has only {_names(train)}")
     return tuple(train)
 
 
@@ -113,16 +113,16 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _first(said: Iterable[str]) -> str:
-    """The first few of them, and how many there are more."""
+    """The first few items, and how many more there are."""
     every = list(said)
     return ", ".join(every[:SHOWN]) + (f" and {len(every) - SHOWN:,} more" if len(every) > SHOWN else "")
 
 
-# --- what there is ---------------------------------------------------------------------------------------
+# --- listing files ---------------------------------------------------------------------------------------
 
 
 def _files_by_class(part: Path) -> dict[str, list[str]]:
-    """The image files of each class, in torchvision's order. Raises OSError if one has none."""
+    """The image files of each class, in torchvision's order. Raises OSError if a class has none."""
     with os.scandir(part) as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != ".")
     if not names:
@@ -134,14 +134,14 @@ def _files_by_class(part: Path) -> dict[str, list[str]]:
 
 
 def _image_files(folder: Path) -> list[str]:
-    """Also in folders below it and behind links. Raises OSError for a link to what is read anyway."""
+    """Image files in a folder, its subfolders and links. Raises OSError if a link leads to a known folder."""
     found: list[tuple[str, list[str]]] = []
     part, own = Path(os.path.realpath(folder.parent)), Path(os.path.realpath(folder))
     known = {str(above) for above in (part, *part.parents, *own.parents)}
     for where, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         real = os.path.realpath(where)
         if real in known:
-            raise OSError(f"{where!r} leads to {real!r}, which holds it or is read already")
+            raise OSError(f"{where!r} leads to {real!r}, which contains it or has already been read")
         known.add(real)
         folders[:] = [name for name in folders if name[0] != "."]
         images = [name for name in names if name[0] != "." and name.lower().endswith(EXTENSIONS)]
@@ -157,19 +157,18 @@ def _raise(error: OSError) -> None:
 
 
 def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.ndarray, int]:
-    """(n, channels, height, width) uint8, and how far images may be shifted. rows: each file's place.
+    """(n, channels, height, width) uint8, and how far images may be shifted. rows: each file's row.
 
-    They are mapped from a file, so that they need no memory of their own, in any number of processes. It is
-    known by the names, sizes and times of the images; its name ends in the digest of its content, which is
-    compared.
+    The pixels are memory-mapped from a cache file, so that all processes share them. The file is identified
+    by the names, sizes and times of the images. Its name ends in a digest of its content, which is checked.
     """
     cache, key = data_folder() / "cache", _key(rows, image_size)
     for kept in cache.glob(f"{key}-*.npy"):
         _, pad, digest = kept.stem.split("-")
-        with contextlib.suppress(FileNotFoundError):  # another process noticed it too
+        with contextlib.suppress(FileNotFoundError):  # another process may remove it too
             if file_digest(kept) == digest:
                 return _mapped(kept), int(pad)
-            print(f"{kept} is damaged: the images of {root} are read again")
+            print(f"{kept} is damaged: reading the images of {root} again")
             kept.unlink()
     cache.mkdir(parents=True, exist_ok=True)
     temporary = cache / f"{key}.{os.getpid()}.tmp"
@@ -186,7 +185,7 @@ def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np
 def _key(rows: dict[str, int], image_size: int) -> str:
     known = hashlib.sha256(f"{image_size}\n".encode())
     for file, row in rows.items():
-        with contextlib.suppress(OSError):  # said later, with all others that cannot be read
+        with contextlib.suppress(OSError):  # reported later, with all other unreadable files
             about = os.stat(file)
             known.update(os.fsencode(f"{row} {file} {about.st_size} {about.st_mtime_ns}\n"))
     return known.hexdigest()[:16]
@@ -197,7 +196,7 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def _pad(sizes: set[tuple[int, int]], image_size: int) -> int:
-    """How far images may be shifted that had these sizes before: 4 pixels as they are, or 4 of 32."""
+    """How far images of these original sizes may be shifted: 4 pixels if unchanged, else 4 of 32."""
     (width, height), *others = sizes
     if not image_size:
         return PAD
@@ -206,14 +205,14 @@ def _pad(sizes: set[tuple[int, int]], image_size: int) -> int:
 
 
 def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path) -> set[tuple[int, int]]:
-    """Write every image to its row of an array file; returns which sizes there were.
+    """Write every image to its row of an array file. Return the original sizes.
 
-    Raises InputError with all that cannot be used.
+    Raises InputError, listing the files that cannot be used.
     """
     unusable: dict[str, str] = {}
     pixels: np.ndarray | None = None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of damage that it can live with
+        warnings.simplefilter("ignore")  # Pillow warns of damage that it can handle
         measured = dict(_each(partial(measure, image_size=image_size), list(rows), unusable))
         sizes = {file: (width, height) for file, (width, height, _) in measured.items()}
         mode = "L" if all(grey for _, _, grey in measured.values()) else "RGB"
@@ -228,7 +227,7 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
                     mine, first = (
                         f"{shape[2]} x {shape[1]}" for shape in (image.shape, pixels[:1].shape[1:])
                     )
-                    unusable[file] = f"{mine} pixels, the first {first}: an image_size makes them one size"
+                    unusable[file] = f"{mine} pixels, but the first has {first}: set image_size"
                 if progress:
                     progress.update(progress.done + math.prod(sizes[file]))
     if unusable:
@@ -245,9 +244,9 @@ def _each(
     unusable: dict[str, str],
     sizes: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> Iterator[tuple[str, T]]:
-    """What the function finds in each file, several at a time and in order; why it finds nothing is noted.
+    """Apply a function to each file, several at a time and in order. Reasons for failures go to `unusable`.
 
-    sizes: of images that are decoded, so that no two large ones are in memory at the same time.
+    sizes: of the images to decode, so that no two large ones are in memory at the same time.
     """
 
     def attempt(file: str) -> T | UnusableImage:
@@ -272,7 +271,7 @@ def _each(
 
 
 def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """An array in a file that has its room on the disk: a full one is noticed here, and not while mapped."""
+    """A memory-mapped array with its disk space allocated, so that a full disk is noticed here."""
     pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

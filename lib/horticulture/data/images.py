@@ -16,8 +16,8 @@ from horticulture.errors import InputError
 class Images:
     """pixels: (n, channels, height, width) uint8. labels: (n,) int64.
 
-    sources: (n,) int64, the number of the thing that each image was drawn from. Images of one thing err
-    together, so it is things, not images, that a standard error counts. Without it every image is its own.
+    sources: (n,) int64, the index of the original from which each image was drawn. Errors on images of one
+    source are correlated, so a standard error counts sources, not images. By default every image is its own.
     """
 
     pixels: Tensor
@@ -67,9 +67,9 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """Twelve hexadecimal digits of every pixel and label: what the data is, wherever it lies.
+        """Twelve hexadecimal digits of every pixel and label, wherever the data is stored.
 
-        Not of the sources: they say how far results can be trusted, and decide no result.
+        Sources are not included: they affect how far results can be trusted, but no result.
         """
         found = hashlib.sha256(f"{self.pad} {self.flip}".encode())
         for part in (self.train, self.validation, self.test):
@@ -79,7 +79,7 @@ class Dataset:
         return found.hexdigest()[:12]
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """uint8 -> floats with the mean 0 and spread 1 that the training part has, channels last."""
+        """Normalise uint8 by the training part's mean and standard deviation, to channels-last floats."""
         mean, spread = self.mean_and_spread
         x = (pixels.float() - mean) / spread
         return x.contiguous(memory_format=torch.channels_last)
@@ -91,11 +91,11 @@ class Dataset:
 
     @cached_property
     def mean_and_spread(self) -> tuple[Tensor, Tensor]:
-        """Of the training part's pixels, 0 to 255, by channel: (1, channels, 1, 1) each."""
+        """The training part's mean and standard deviation, 0 to 255, by channel: (1, channels, 1, 1)."""
         pixels = self.train.pixels
         count = pixels.numel() / pixels.shape[1]
         total = square = torch.zeros(pixels.shape[1], dtype=torch.float64, device=pixels.device)
-        for part in pixels.split(4096):  # their squares take four times the room of the pixels
+        for part in pixels.split(4096):  # squares need four times the memory of the pixels
             total = total + part.sum(dim=(0, 2, 3), dtype=torch.float64)
             square = square + part.to(torch.int32).square().sum(dim=(0, 2, 3), dtype=torch.float64)
         mean, square = total / count, square / count
@@ -107,16 +107,18 @@ class Dataset:
 class Batches:
     """Endless shuffled, shifted and mirrored training batches, from one generator.
 
-    A whole epoch's draws are made at once, so that a step waits for nothing, and so that the state of
-    the stream is small: the generator's state before the epoch and the place in it.
+    A whole epoch's random numbers are drawn at once, so that no step waits for them and the stream's state is
+    small: the generator's state before the epoch and the position in it.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, generator: torch.Generator) -> None:
         if not 0 < batch_size <= len(dataset.train):
-            raise InputError(f"batch_size {batch_size} with {len(dataset.train)} training images")
+            raise InputError(
+                f"batch_size must be 1 to {len(dataset.train)} (training images), not {batch_size}"
+            )
         self.dataset, self.batch_size, self.generator = dataset, batch_size, generator
         self.steps_per_epoch = len(dataset.train) // batch_size
-        self._place = self.steps_per_epoch  # so that the first batch begins an epoch
+        self._place = self.steps_per_epoch  # so that the first batch starts an epoch
         self._epoch_began: Tensor | None = None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -143,13 +145,13 @@ class Batches:
         self._place = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream stands, for `load_state_dict`."""
+        """The position of the stream, for `load_state_dict`."""
         if self._epoch_began is None:
             return {"began": self.generator.get_state(), "place": None}
         return {"began": self._epoch_began, "place": self._place}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where another stream of the same data stood."""
+        """Continue exactly from the position of another stream of the same data."""
         self.generator.set_state(state["began"])
         if state["place"] is not None:
             self._begin_epoch()
@@ -157,7 +159,7 @@ class Batches:
 
 
 def crop(pixels: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, pad: int) -> Tensor:
-    """Chosen images, each shifted, what is beyond the edge mirrored at it, and turned round where asked.
+    """Select images, shift each with reflection at the edges, and mirror those with `flips`.
 
     pixels: (n, channels, height, width). order: (batch,) which images. shifts: (batch, 2) from 0 to 2 pad,
     rows and columns; pad leaves an image where it is. flips: (batch,) bool. Returns
@@ -176,5 +178,5 @@ def crop(pixels: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, pad: int)
 
 
 def _within(places: Tensor, count: int) -> Tensor:
-    """Rows or columns, those beyond the first and the last mirrored there."""
+    """Reflect row or column indices beyond the first and the last."""
     return (count - 1) - ((count - 1) - places.abs()).abs()

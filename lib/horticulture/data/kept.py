@@ -1,4 +1,4 @@
-"""Data sets kept by what is in them, so that a run needs nobody's code to find its images again."""
+"""Data sets saved by content, so that a run finds its images again without the user's code."""
 
 import json
 import re
@@ -17,7 +17,7 @@ PARTS = ("train", "validation", "test")
 
 
 def keep(whole: Dataset) -> str:
-    """Keep a data set in the cache; returns the name by which any process finds it."""
+    """Save a data set in the cache and return the name by which any process can load it."""
     path = _path(whole.digest)
     if not path.exists():
         parts = {part: getattr(whole, part) for part in PARTS}
@@ -33,9 +33,9 @@ def keep(whole: Dataset) -> str:
 
 
 def kept(digest: str, missing: str = "run the notebook that has its code") -> Dataset:
-    """A data set that was kept. Raises InputError if it is there no more, or not what it was."""
+    """Load a saved data set. Raises InputError if it is missing or has changed."""
     if not re.fullmatch("[0-9a-f]{12}", digest):
-        raise InputError(f"no data set is kept as {digest!r}: a digest has twelve hexadecimal digits")
+        raise InputError(f"no data set is saved as {digest!r}: a digest has twelve hexadecimal digits")
     path = _path(digest)
     try:
         content = path.read_bytes()
@@ -43,7 +43,7 @@ def kept(digest: str, missing: str = "run the notebook that has its code") -> Da
         about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["about"])
         tensors = load(content)
     except FileNotFoundError as error:
-        raise InputError(f"the data set {digest} is not in {path.parent} any more: {missing}") from error
+        raise InputError(f"the data set {digest} is no longer in {path.parent}: {missing}") from error
     except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{path} is damaged: delete it, and {missing}") from error
     parts = {

@@ -1,4 +1,4 @@
-"""Data sets that somebody brings: a function that gives arrays, made once; `kept` keeps what is in them."""
+"""Users' own data sets: functions that return arrays. `kept` saves their content."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,20 +21,20 @@ def dataset(
     pad: int = 0,
     flip: bool = False,
 ) -> Any:
-    """Decorates a function that gives images: from then on its name is a data set.
+    """Decorator that registers a function returning images as a data set under its name.
 
-    It takes nothing and gives (pixels, labels) of the training and the test part, or of training, validation
-    and test; without a validation part a tenth of the training images, always the same, is held out. pixels:
-    (n, channels, height, width) uint8; labels: (n,) whole numbers from 0; arrays or tensors. It may give a
-    `Dataset` too. name: of the data set, if not the function's. classes: their names, if not their numbers.
-    pad, flip: how far training images are shifted, in pixels, and whether they are mirrored.
-    Raises InputError for the name of one of ours.
+    The function takes no arguments and returns (pixels, labels) for the training and test parts, or for
+    training, validation and test; without a validation part a tenth of the training images is held out,
+    always the same ones. pixels: (n, channels, height, width) uint8; labels: (n,) integers from 0; arrays or
+    tensors. It may also return a `Dataset`. name: of the data set, if not the function's. classes: names, if
+    not the numbers. pad, flip: how far training images are shifted, in pixels, and whether they are mirrored.
+    Raises InputError for the name of a built-in data set.
     """
     if function is None:
         return lambda decorated: dataset(decorated, name=name, classes=classes, pad=pad, flip=flip)
     name = name or function.__name__
     if name in BUILT_IN:
-        raise InputError(f"there is a data set {name!r} already: call yours otherwise")
+        raise InputError(f"a data set {name!r} is built in: choose another name")
     made = function
 
     def whole(image_size: int) -> Dataset:
@@ -57,13 +57,15 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
     try:
         pairs = [(torch.as_tensor(pixels), torch.as_tensor(labels).long()) for pixels, labels in parts]
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"data set {name}: give (pixels, labels) of train and test ({error})") from error
+        raise InputError(f"data set {name}: return (pixels, labels) for train and test ({error})") from error
     if len(pairs) not in (2, 3):
-        raise InputError(f"data set {name}: give train and test, or train, validation and test")
+        raise InputError(f"data set {name}: return train and test, or train, validation and test")
     for pixels, labels in pairs:
         if pixels.dtype != torch.uint8 or pixels.dim() != 4 or labels.shape != pixels.shape[:1]:
             found = f"{tuple(pixels.shape)} {pixels.dtype} and {tuple(labels.shape)}"
-            raise InputError(f"data set {name}: pixels are (n, channels, height, width) uint8, not {found}")
+            raise InputError(
+                f"data set {name}: pixels must be (n, channels, height, width) uint8, not {found}"
+            )
     if len(pairs) == 2:
         (pixels, labels), tested = pairs
         held = max(1, len(labels) // 10)
@@ -73,7 +75,7 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
     count = len(classes) or 1 + max(int(labels.max()) for _, labels in pairs)
     outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
     if outside:
-        raise InputError(f"data set {name}: labels are 0 to {count - 1}, not {outside[0]}")
+        raise InputError(f"data set {name}: labels must be 0 to {count - 1}, not {outside[0]}")
     train, validation, test = (Images(*pair) for pair in pairs)
     called = tuple(classes) or tuple(map(str, range(count)))
     return Dataset(name, called, train, validation, test, pad, flip)

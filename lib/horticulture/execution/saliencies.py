@@ -1,18 +1,13 @@
 """Compare the saliencies that several criteria give the channels of a pruning run's networks."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
-import torch
-from torch import Tensor
 
-from horticulture import data, training
 from horticulture.execution import checkpoints, loading
-from horticulture.networks import Network
 from horticulture.progress import Progress
-from horticulture.pruning import criteria, saliency
+from horticulture.pruning import criteria, oracle
 from horticulture.runs import Run, folder
 from horticulture.training import evaluation, hardware
 
@@ -38,18 +33,17 @@ def by_round(
     """
     where, rounds = hardware.resolve_device(device), list(rounds)
     images = loading.images_of(run, str(where))
-    dtype, frames = evaluation.PRECISIONS[run.recipe["precision"]], []
-    with Progress("saliencies", len(rounds) * len(names)) as progress:
+    dtype, size = evaluation.PRECISIONS[run.recipe["precision"]], run.recipe["batch_size"]
+    frames = []
+    with Progress("saliencies", len(rounds)) as progress:
         for round_ in rounds:
             network = loading.network_at(run, outputs, round_, device).to_device(where)
-            for name in names:
-                draws = torch.Generator().manual_seed(run.seed)
-                loader = data.Batches(images, run.recipe["batch_size"], draws)
-                scored = _scores(network, name, islice(loader, batches), dtype)
-                for group, scores in enumerate(scored):
+            scored = oracle.score_channels(network, images, names, batches, size, run.seed, dtype)
+            for name, groups in scored.items():
+                for group, scores in enumerate(groups):
                     values = {"round": round_, "criterion": name, "group": group, "saliency": scores.numpy()}
                     frames.append(pd.DataFrame(values))
-                progress.update(progress.done + 1, f"{name}, round {round_}")
+            progress.update(progress.done + 1, f"round {round_}")
     return pd.concat(frames, ignore_index=True)
 
 
@@ -57,14 +51,3 @@ def scoring(names: Iterable[str]) -> list[str]:
     """The criteria among `names` that can score channels of any network, however it was trained."""
     found = {name: criteria.CRITERIA[name] for name in names}
     return [name for name, one in found.items() if one.granularity == "channel" and one.penalty == "none"]
-
-
-def _scores(
-    network: Network, name: str, batches: Iterable[tuple[Tensor, Tensor]], dtype: torch.dtype
-) -> list[Tensor]:
-    """Scores from training steps at a rate of zero: the weights stay as they are."""
-    standing = training.sgd(network.train(), 0.0, momentum=0.0, weight_decay=0.0)
-    with saliency.SaliencyProbe(network, name, torch.Generator().manual_seed(0)) as probe:
-        for x, y in batches if probe.criterion.from_gradients else ():
-            training.step(network, standing, x, y, dtype)
-        return probe.scores()

@@ -12,7 +12,7 @@ from horticulture.architecture import OWN, Architecture, Table
 from horticulture.architecture.table import FIXED, Length, TableRow
 from horticulture.errors import InputError
 from horticulture.networks import trial
-from horticulture.networks.labels import Axis, Found, Watched
+from horticulture.networks.labels import Axis, FoundGroup, Watched
 from horticulture.networks.traced import LiveAxis, Places, TracedGroup, TracedNetwork
 from horticulture.networks.tracing import watch
 
@@ -122,7 +122,7 @@ def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwo
     return network
 
 
-def _rows(module: nn.Module, found: list[Found], positions: dict[str, int]) -> Iterator[TableRow]:
+def _rows(module: nn.Module, found: list[FoundGroup], positions: dict[str, int]) -> Iterator[TableRow]:
     """A row per module with trainable parameters of its own, in order, and another per additional weight."""
     groups: dict[Axis, list[tuple[int, Tensor]]] = {}
     for number, one in enumerate(found):

@@ -18,7 +18,7 @@ class Axis(NamedTuple):
     dim: int
 
 
-class Found(NamedTuple):
+class FoundGroup(NamedTuple):
     """Channels that can be removed one by one, each with nothing else.
 
     name: the layer that makes them, with a number if it makes several groups. makers: names of layers.
@@ -45,7 +45,7 @@ class Watched(NamedTuple):
     channels_last: whether the module works in that memory format.
     """
 
-    found: list[Found]
+    found: list[FoundGroup]
     pinned: dict[str, str]
     positions: dict[str, int]
     channels_last: bool = True
@@ -229,7 +229,7 @@ class Labels(TorchFunctionMode):
                 unit = sorted(set().union(*(self.places[label] for label in labels)))
                 axes = tuple(axis for axis, _ in unit)
                 found[axes, makers, reads, self._sums(labels)].append(unit)
-        groups: list[Found] = []
+        groups: list[FoundGroup] = []
         for key, units in found.items():
             before = sum(key[1][0] == group.makers[0] for group in groups)
             groups.append(_group(f"{key[1][0]}:{before + 1}" if before else key[1][0], key, units))
@@ -245,13 +245,13 @@ class Labels(TorchFunctionMode):
         return bool(sets) and not set.intersection(*sets)
 
 
-def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> Found:
+def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> FoundGroup:
     axes, makers, reads, sums = key
     places: dict[Axis, list[list[int]]] = {axis: [] for axis in axes}
     for unit in units:
         for axis in places:
             places[axis].append([index for at, index in unit if at == axis])
-    return Found(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
+    return FoundGroup(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
 
 
 def few(*tensors: Tensor) -> Any:

@@ -253,7 +253,7 @@ def read_header(data: bytes) -> tuple[dict, io.BytesIO]:
         raise InputError("the data are not a compressed network, or incomplete")
     _, version, digest = PREFIX.unpack_from(data)
     if version != VERSION:
-        raise InputError(f"the data have version {version}; only {VERSION} can be read")
+        raise InputError(f"the data are of version {version}; only {VERSION} can be read")
     body = io.BytesIO(data[PREFIX.size :])
     if hashlib.sha256(body.getbuffer()).digest() != digest:
         raise InputError("the data are damaged: their digest does not match")

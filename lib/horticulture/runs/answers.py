@@ -1,16 +1,20 @@
 """Which test images a network got wrong, for comparing two networks image by image."""
 
+from __future__ import annotations
+
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, write
 from horticulture.runs.run import read_verified
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ANSWERS = "answers.npz"
 

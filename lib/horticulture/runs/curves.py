@@ -13,7 +13,6 @@ INDEX = "index"  # lists the files, so that a missing one is noticed; earlier ve
 # Entries of a recipe in which pruning runs by several criteria may differ.
 OWN = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
 # Budgets that fine-tune for the study's `finetune_epochs`.
-TUNED = ("fine-tuned", "lr-rewound", "random-channels", "sparse-fine-tuned", "sparse-lr-rewound")
 
 
 class CurvePoint(NamedTuple):
@@ -198,7 +197,9 @@ def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint
     """Report curves that were fine-tuned for a different number of epochs than these."""
 
     def tuning(points: Iterable[CurvePoint]) -> set[tuple[float, int]]:
-        return {(one.longer, one.run.recipe["epochs"]) for one in points if one.curve in TUNED}
+        runs = [(one.longer, one.run.recipe) for one in points if one.run.kind == "tune"]
+        kept = [(longer, recipe) for longer, recipe in runs if recipe["weights"] in ("kept", "random")]
+        return {(longer, recipe["epochs"]) for longer, recipe in kept if recipe["epochs"]}
 
     now = tuning(points)
     lengths = {longer for longer, _ in now}

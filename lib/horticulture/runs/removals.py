@@ -1,14 +1,18 @@
 """The rounds of a pruning run: what each removed, and what was left."""
 
+from __future__ import annotations
+
 from io import BytesIO
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.files import CorruptFileError
 from horticulture.runs.run import Run, folder, read_verified
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REMOVAL_COLUMNS = [
     *("run", "round", "group", "channel", "saliency", "params", "macs", "val_error", "test_error"),
@@ -21,6 +25,8 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
 
     Raises InputError if there are none, CorruptFileError if they are damaged.
     """
+    import pandas as pd  # takes a second: only where there are results
+
     path = folder(run, outputs) / "removals.csv"
     try:
         content = read_verified(path.parent, path.name)

@@ -1,13 +1,13 @@
 """All results of a study in one frame, from its runs, or from tables published without them."""
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
@@ -15,6 +15,9 @@ from horticulture.files import CorruptFileError, is_sealed, read_json, write, wr
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals
 from horticulture.runs.run import RESULT, Run, folder, result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESULT_COLUMNS = [
     *("study", "curve", "criterion", "family", "architecture", "params", "macs", "seed", "round", "longer"),
@@ -38,6 +41,8 @@ def collect(study: str | Path) -> pd.DataFrame:
     study: a study's folder, such as `outputs/quick`. Raises InputError if it has no results, CorruptFileError
     if a file behind them is damaged.
     """
+    import pandas as pd  # takes a second: only where there are results
+
     study = Path(study)
     points = read_curves(study)
     if not points:
@@ -56,6 +61,8 @@ def collect(study: str | Path) -> pd.DataFrame:
 
 def collect_removals(study: str | Path) -> pd.DataFrame:
     """Every round of every pruning run of a study, one row each."""
+    import pandas as pd  # takes a second: only where there are results
+
     study = Path(study)
     prunings = [point.run for point in read_curves(study) if point.run.kind == "prune"]
     if not prunings and (study / "removals.csv").exists():
@@ -177,6 +184,8 @@ def _content(table: Path) -> bytes:
 
 
 def _read_table(path: Path, types: dict[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         return pd.read_csv(BytesIO(_content(path)), dtype={**TEXT, **types})
     except ValueError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from horticulture import data, execution, user_code
 from horticulture.errors import InputError
 from horticulture.pruning import criteria
+from horticulture.runs import code
 from horticulture.user_code import is_code
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ NETWORKS = ("network", "guide_network")
 DATA = ("data", "guide_data")
 WEIGHTS = "pretrained"
 CRITERIA = ("criterion", "oracle_criteria")  # several: separated by commas, or in a list
+RECORDED = ("about", "scope", "granularity", "penalty", "digest")  # of a criterion, in `study.json`
 
 
 def names(name: str, value: Any) -> list[str]:
@@ -64,12 +66,13 @@ def _each(name: str, value: Any, change: Any) -> Any:
 
 def named_in(values: Mapping[str, Any]) -> bool:
     """Whether parameters name code in a file."""
-    return any(True for _ in _code(values))
+    return any(is_code(one) for _, one in _named(values, NETWORKS + DATA + CRITERIA))
 
 
-def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in NETWORKS + DATA + CRITERIA:
-        yield from ((name, one) for one in names(name, values.get(name, "")) if is_code(one))
+def _named(values: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """(parameter, name) of everything that these parameters name."""
+    for name in parameters:
+        yield from ((name, one) for one in names(name, values.get(name, "")))
 
 
 def refuse(
@@ -80,9 +83,9 @@ def refuse(
     given: the parameters that the user set here. allow: how to allow the code, for the message. kept:
     criteria and data sets that the study has recorded, whose code is not needed.
     """
-    for name, one in _code(values):
+    for name, one in _named(values, NETWORKS + DATA + CRITERIA):
         recalled = name not in NETWORKS and short(one) in (kept or {})
-        if not recalled and name not in given and not values.get("allow_code"):
+        if is_code(one) and not recalled and name not in given and not values.get("allow_code"):
             raise InputError(f"{name}={one} is code, which runs only if you say so: {allow}")
 
 
@@ -91,33 +94,25 @@ def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, An
 
     Arguments as for `refuse`, which must be called first. Raises InputError for a missing function.
     """
-    for name in DATA + CRITERIA:
-        for one in names(name, values.get(name, "")):
-            if is_code(one) and (name in given or short(one) not in kept):
-                bring = data.dataset if name in DATA else criteria.criterion
-                bring(user_code.function(one), name=short(one))
+    for name, one in _named(values, DATA + CRITERIA):
+        if is_code(one) and (name in given or short(one) not in kept):
+            bring = data.dataset if name in DATA else criteria.criterion
+            bring(user_code.function(one), name=short(one))
     recall(values, kept)
 
 
 def recall(values: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
     """Register recorded criteria and data sets whose code is not loaded. Runs no code."""
-    for name in DATA + CRITERIA:
-        for mine in map(short, names(name, values.get(name, ""))):
-            if mine not in kept:
-                continue
-            about = kept[mine]
-            missing = f"the code of {mine} is in {about.get('notebook')}: run that notebook first"
-            if name in DATA and isinstance(data.DATASETS.get(mine), partial | None):
-                data.DATASETS[mine] = partial(_kept, str(about.get("digest")), missing)
-            elif name in CRITERIA and isinstance(
-                criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None
-            ):
-                criteria.CRITERIA[mine] = criteria.AbsentCriterion(
-                    str(about.get("about")),
-                    scope=str(about.get("scope")),
-                    digest=str(about.get("digest")),
-                    missing=missing,
-                )
+    for name, one in _named(values, DATA + CRITERIA):
+        if (mine := short(one)) not in kept:
+            continue
+        about = {field: str(value) for field, value in kept[mine].items()}
+        missing = f"the code of {mine} is in {about.get('notebook')}: run that notebook first"
+        if name in DATA and isinstance(data.DATASETS.get(mine), partial | None):
+            data.DATASETS[mine] = partial(_kept, about.get("digest", ""), missing)
+        elif name in CRITERIA and isinstance(criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None):
+            recorded = {"about": mine, **{field: about[field] for field in RECORDED if field in about}}
+            criteria.CRITERIA[mine] = criteria.AbsentCriterion(**recorded, missing=missing)
 
 
 def _kept(digest: str, missing: str, image_size: int) -> Dataset:
@@ -126,19 +121,15 @@ def _kept(digest: str, missing: str, image_size: int) -> Dataset:
 
 def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     """The record for `study.json` of the criteria and data sets in these parameters whose code is loaded."""
-    from horticulture.runs import code  # with pandas, which takes a second to load
-
     found = {}
-    for name in DATA:
-        for mine in map(short, names(name, values.get(name, ""))):
-            if (made := data.DATASETS.get(mine)) and data.is_own(mine) and not isinstance(made, partial):
-                whole = execution.dataset(mine, image_size=values["image_size"])
-                data.keep(whole)
-                found[mine] = {"digest": whole.digest, "notebook": notebook}
-    for name in CRITERIA:
-        for mine in map(short, names(name, values.get(name, ""))):
-            one = criteria.own().get(mine)
-            if one is not None and not isinstance(one, criteria.AbsentCriterion):
-                digest = code.digest(one)
-                found[mine] = {"digest": digest, "about": one.about, "scope": one.scope, "notebook": notebook}
+    for mine in (short(one) for _, one in _named(values, DATA)):
+        if (made := data.DATASETS.get(mine)) and data.is_own(mine) and not isinstance(made, partial):
+            whole = execution.dataset(mine, image_size=values["image_size"])
+            data.keep(whole)
+            found[mine] = {"digest": whole.digest, "notebook": notebook}
+    for mine in (short(one) for _, one in _named(values, CRITERIA)):
+        one = criteria.own().get(mine)
+        if one is not None and not isinstance(one, criteria.AbsentCriterion):
+            about = {field: getattr(one, field) for field in RECORDED if field != "digest"}
+            found[mine] = {**about, "digest": code.digest(one), "notebook": notebook}
     return found

@@ -83,9 +83,17 @@ def _assignments(source: str) -> list[tuple[str, str, ast.expr]]:
     for line in ast.parse(source).body:
         if isinstance(line, ast.AnnAssign) and line.value:
             assignments.append((ast.unparse(line.target), ast.unparse(line.annotation), line.value))
-        elif isinstance(line, ast.Assign) and len(line.targets) == 1:
-            assignments.append((ast.unparse(line.targets[0]), "", line.value))
+        elif isinstance(line, ast.Assign):
+            assignments += [(ast.unparse(target), "", line.value) for target in line.targets]
     return assignments
+
+
+def assigned(source: str) -> dict[str, bool]:
+    """The names that a cell assigns, and whether with a type annotation."""
+    try:
+        return {name: bool(kind) for name, kind, _ in _assignments(source) if name.isidentifier()}
+    except SyntaxError:
+        return {}
 
 
 def _plain(value: ast.expr) -> Any:

@@ -1,14 +1,17 @@
 """The pruning runs of a study, and the networks they leave."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from horticulture import runs
 from horticulture.architecture import Architecture
 from horticulture.pruning import PruningRecipe, presets
 from horticulture.runs import CurvePoint, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class PruningJob(NamedTuple):

@@ -6,7 +6,6 @@ of the study used, else from the study file of that name, else from their declar
 
 from __future__ import annotations
 
-import ast
 import html
 import sys
 from collections.abc import Iterable, Mapping
@@ -200,28 +199,13 @@ def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if "In" not in namespace:
         stated = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
         return stated, list(stated)
-    cells = [_assigned(source) for source in namespace["In"]]
+    cells = [known_parameters.assigned(source) for source in namespace["In"]]
     at = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
     if at is None:
         raise InputError("run the parameters cell first: it is the second one")
     injected = [n for n, source in enumerate(namespace["In"]) if n > at and source.startswith(INJECTED)]
     names = cells[at] | (cells[injected[-1]] if injected else {})
     return {name: namespace[name] for name in names}, [name for name, typed in cells[at].items() if typed]
-
-
-def _assigned(source: str) -> dict[str, bool]:
-    """The names that a cell assigns, and whether with a type annotation."""
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:
-        return {}
-    names: dict[str, bool] = {}
-    for line in body:
-        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
-            names[line.target.id] = True
-        elif isinstance(line, ast.Assign):
-            names |= {target.id: False for target in line.targets if isinstance(target, ast.Name)}
-    return names
 
 
 def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:

@@ -111,7 +111,9 @@ def folders_of(name: str, outputs: Path) -> list[Path]:
 
 def check_name(name: str, what: str = "study") -> None:
     """Raise InputError for a name that cannot be the folder of a study."""
-    if not re.fullmatch(r"\w[\w.=+-]*", name) or name in RESERVED or len(name.encode()) > LONGEST:
+    if name in RESERVED:
+        raise InputError(f"{what} {name!r}: that folder of the outputs is taken, choose another name")
+    if not re.fullmatch(r"\w[\w.=+-]*", name) or len(name.encode()) > LONGEST:
         raise InputError(f"{what} {name!r}: a study is named like a folder, with letters and digits")
 
 

@@ -1,6 +1,6 @@
-"""Training a network by a recipe, and measuring it.
+"""Train a network by a recipe, and evaluate it.
 
-The names in `__init__.pyi` stand here too, each imported when it is used: recipes need no torch.
+The names in `__init__.pyi` are imported from here on first use, because recipes need no torch.
 """
 
 import lazy_loader

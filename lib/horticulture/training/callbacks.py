@@ -1,4 +1,4 @@
-"""What may act on the gradients and weights of a training run besides the loss."""
+"""Callbacks that act on the gradients and weights of a training run, in addition to the loss."""
 
 from torch import Tensor
 
@@ -7,17 +7,17 @@ class StepCallback:
     """Acts before and after every optimizer step, as a penalty or a mask does. This one does nothing."""
 
     def before_step(self, lr: float) -> None:
-        """Called when the gradients are computed, with the learning rate of the step."""
+        """Called after the gradients are computed, with the learning rate of the step."""
 
     def after_step(self) -> None:
-        """Called when the weights have moved."""
+        """Called after the weights have moved."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything of it that the rest of a training run depends on."""
+        """The state on which the rest of a training run depends."""
         return {}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`."""
+        """Restore what `state_dict` returned."""
 
 
 NO_CALLBACK = StepCallback()

@@ -1,4 +1,4 @@
-"""Measuring a network: in which precision, with which norm statistics, and what it gets wrong."""
+"""Evaluate a network: precision, norm statistics, and the errors it makes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ PRECISIONS = {name: getattr(torch, name) for name in recipe.PRECISIONS}
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16; elsewhere torch imitates it, ten times slower."""
+    """Whether the hardware supports bfloat16; otherwise torch emulates it, ten times slower."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """A context in which matrix products are done in that type."""
+    """A context in which matrix products are computed in that type."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
@@ -40,17 +40,17 @@ class Evaluation(NamedTuple):
 def estimate_norms(
     network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
 ) -> None:
-    """Give every norm the statistics of the first `images` training images, not augmented, in place.
+    """Set every norm's statistics from the first `images` training images, not augmented, in place.
 
-    A running average remembers the weights of many steps ago. After a cut the weights are others, and a
-    network measured with the old statistics looks worse than it is (Li et al., EagleEye, 2020). One forward
-    pass, as one batch: the same images, the same statistics. Norms that nothing reaches keep theirs.
+    Running averages reflect weights from many steps ago. After a cut the weights differ, and a network
+    measured with the old statistics looks worse than it is (Li et al., EagleEye, 2020). This is one forward
+    pass with one batch, so the same images give the same statistics. Norms that no image reaches keep theirs.
     """
     was_training, norms = network.training, norm_layers(network)
     momentum = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
-    network.eval()  # but for the norms: nothing is dropped
+    network.eval()  # except the norms: nothing is dropped out
     for norm in norms:
         norm.train()
     first = dataset.train.pixels[:images]
@@ -65,7 +65,7 @@ def estimate_norms(
 def estimated_norms(
     network: nn.Module, dataset: Dataset, images: int, dtype: torch.dtype = torch.float32
 ) -> Iterator[None]:
-    """Within it the norms have the statistics of `estimate_norms`; afterwards those that they had.
+    """Use the norm statistics of `estimate_norms`, and restore the old ones on exit.
 
     images: 0 changes nothing.
     """
@@ -89,12 +89,12 @@ def norm_layers(network: nn.Module) -> list[_BatchNorm]:
 def evaluate(
     network: nn.Module, dataset: Dataset, part: Images, dtype: torch.dtype = torch.float32
 ) -> Evaluation:
-    """Error and loss over a part of a data set, not augmented; the network's mode is left as it was."""
+    """Error and loss on a part of a data set, not augmented. Leaves the network's mode unchanged."""
     was_training = network.training
     network.eval()
     wrong, losses = [], []
     device = part.labels.device
-    chunk = 5000 if device.type == "cuda" else 256  # on a processor small chunks stay in the cache
+    chunk = 5000 if device.type == "cuda" else 256  # on a CPU small chunks fit in the cache
     for x, y in zip(part.pixels.split(chunk), part.labels.split(chunk), strict=True):
         with autocast(dtype, device):
             logits = network(dataset.normalise(x)).float()
@@ -107,7 +107,7 @@ def evaluate(
 
 
 def weights_digest(network: nn.Module) -> str:
-    """Twelve hexadecimal digits of all weights and statistics, to the last bit."""
+    """A digest (twelve hexadecimal digits) of all weights and statistics, to the last bit."""
     digest = hashlib.sha256()
     for tensor in network.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().numpy().data)

@@ -1,4 +1,4 @@
-"""The device to compute on: which precision it has, and what it is called."""
+"""The device to compute on: its precision and its name."""
 
 import platform
 import time
@@ -14,13 +14,13 @@ from horticulture.training import evaluation
 
 
 def resolve_device(device: str) -> torch.device:
-    """`auto` is the GPU if there is one, told to convolve alike every time and in true float32.
+    """Resolve a device name; `auto` is the GPU if any. Makes its convolutions reproducible, in true float32.
 
-    Raises InputError for a device that is not here.
+    Raises InputError for a device that does not exist here.
 
-    By default cuDNN adds in an order of the moment: twice the same float32 steps on an H200 came out 0.4 %
-    apart in a saliency, so that another channel went; its deterministic convolutions are as fast there. By
-    default it also rounds what float32 convolutions multiply to ten bits (TF32), which is another precision.
+    By default cuDNN adds in no fixed order: the same float32 steps, run twice on an H200, differed by 0.4 %
+    in a saliency, so another channel was removed; its deterministic convolutions are as fast there. By
+    default it also rounds the factors of float32 convolutions to ten bits (TF32), which is another precision.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -36,21 +36,21 @@ def resolve_device(device: str) -> torch.device:
 
 
 def precision(wanted: str, device: torch.device) -> str:
-    """A name in `evaluation.PRECISIONS`: `auto` is bfloat16 only where the hardware multiplies it.
+    """Resolve a precision to a name in `evaluation.PRECISIONS`; `auto` is bfloat16 if the device supports it.
 
-    Raises InputError where it would only be imitated.
+    Raises InputError if bfloat16 would only be emulated.
     """
     native = evaluation.has_bfloat16(device)
     if wanted == "auto":
         return "bfloat16" if native else "float32"
     if wanted == "bfloat16" and not native:
-        raise InputError(f"{processor(device)} only imitates bfloat16, ten times slower: use float32")
+        raise InputError(f"{processor(device)} only emulates bfloat16, ten times slower: use float32")
     return check_choice(wanted, ["auto", *evaluation.PRECISIONS], "precision")
 
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Compute with that many threads (None: as many as now); they decide the last bits of every sum."""
+    """Compute with that many threads (None: as many as now), which affects the last bits of every sum."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -60,7 +60,7 @@ def threads(count: int | None) -> Iterator[None]:
 
 
 def environment_info(device: torch.device) -> dict:
-    """The device, the threads, the versions and the time, as a result records them."""
+    """The device, threads, versions and time that a result records."""
     return {
         "device": processor(device),
         "instructions": instructions(device),
@@ -71,10 +71,10 @@ def environment_info(device: torch.device) -> dict:
 
 
 def same_bits(there: dict, device: torch.device) -> bool:
-    """Whether this machine computes the same bits, with as many threads, as the one described.
+    """Whether this machine, with as many threads, computes the same bits as the one described.
 
-    Names of processors can be shared by several kinds, so the instructions that torch uses count too, where a
-    result says them.
+    Several kinds of processor can share a name, so the instructions that torch uses must match too, if the
+    result records them.
     """
     here = environment_info(device)
     same = there["device"] == here["device"] and there["versions"]["torch"] == here["versions"]["torch"]
@@ -82,7 +82,7 @@ def same_bits(there: dict, device: torch.device) -> bool:
 
 
 def instructions(device: torch.device) -> str:
-    """What decides which kernels torch takes: a processor's instructions, a GPU's compute capability."""
+    """What determines torch's kernels: a CPU's instruction set, a GPU's compute capability."""
     if device.type == "cuda":
         return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
     return torch.backends.cpu.get_cpu_capability()

@@ -1,7 +1,7 @@
-"""Penalties: sparsity terms of a training run, which show which channels or whole blocks can be removed.
+"""Penalties: sparsity terms in training that show which channels or whole blocks can be removed.
 
-A penalty is a callback that acts between the gradient and the step. Two methods put factors into the
-network; at the end `fold_into_weights` multiplies them into the weights and leaves the plain network.
+A penalty is a callback that acts between the gradient and the step. Two of them add factors to the network;
+at the end `fold_into_weights` multiplies these into the weights and leaves a plain network.
 
     with penalties.make(network, "blocks", 0.01) as penalty:
         ...  # steps of training with `callback=penalty`
@@ -24,14 +24,14 @@ from horticulture.training.callbacks import StepCallback
 
 MOMENTUM = 0.9  # of the factors, as published
 
-Factors = list[float] | list[list[float]]  # one a block, or a list a group with one a channel
+Factors = list[float] | list[list[float]]  # one per block; or per group a list of one per channel
 
 
 class Penalty(StepCallback):
-    """A callback that may have hooks in the network: close it, or use it as a context. It does nothing."""
+    """A callback that may hook the network: close it, or use it in a `with`. This one does nothing."""
 
     def fold_into_weights(self) -> Factors:
-        """Leave the network plain, computing the same; returns the factors that it had (none: empty)."""
+        """Turn the network into an equivalent plain one. Return its factors (empty if there are none)."""
         return []
 
     def close(self) -> None:
@@ -47,8 +47,8 @@ class Penalty(StepCallback):
 class Slimming(Penalty):
     """Network slimming (Liu et al., 2017): strength * sum |gamma| over the norms of all groups.
 
-    gamma is the norm's scale of a channel. As published the loss itself stays as it is and its subgradient
-    is added: strength * sign(gamma), which is 0 at 0. Norms whose channels cannot go are not penalised.
+    gamma is the norm's scale of a channel. As published, the loss itself is unchanged and the subgradient is
+    added: strength * sign(gamma), which is 0 at 0. Norms whose channels cannot be removed are not penalised.
     """
 
     def __init__(self, network: Network, strength: float) -> None:
@@ -59,15 +59,15 @@ class Slimming(Penalty):
         """Add the penalty's subgradient to the gradient of the loss."""
         for group in self.network.groups:
             gamma = group.norm.weight
-            if gamma.grad is not None:  # of a vanished group nothing is computed
+            if gamma.grad is not None:  # None for a vanished group
                 gamma.grad.add_(gamma.sign(), alpha=self.strength)
 
 
 class ScaledStructure(NamedTuple):
-    """What can go as a whole: whose output is scaled, by which of the factors, and what can absorb them.
+    """A structure to remove as a whole: the module it scales, its factors, and what can absorb them.
 
-    `place`: a number (one factor for the whole output) or a slice (one factor a channel).
-    `absorbers`: modules in whose weights the factors can be multiplied instead, along the inputs.
+    `place`: an index (one factor for the whole output) or a slice (one factor per channel).
+    `absorbers`: modules whose weights the factors can be multiplied into, along the inputs.
     """
 
     output: nn.Module
@@ -76,11 +76,11 @@ class ScaledStructure(NamedTuple):
 
 
 class SparseStructures(Penalty):
-    """Sparse structure selection (Huang and Wang, 2018): a factor a structure, strength * sum |factor|.
+    """Sparse structure selection (Huang and Wang, 2018): a factor per structure, strength * sum |factor|.
 
-    The factors begin at 1, know no weight decay, and are moved by `proximal_step` at the learning rate of
-    the step, to exactly 0 where a structure can go. The other weights are left to the training run's own
-    optimizer (published: Nesterov's). The network must be on its device already.
+    The factors start at 1, have no weight decay, and are moved by `proximal_step` at the learning rate of the
+    step, to exactly 0 where a structure can be removed. All other weights use the training run's optimizer
+    (published: Nesterov's). The network must already be on its device.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class SparseStructures(Penalty):
         self.strength, self.structures = strength, structures
         like = next(network.parameters())
         self.factors = torch.ones(count, dtype=like.dtype, device=like.device, requires_grad=True)
-        # The optimizer does not know the factors: their gradient is added up here and emptied after use.
+        # The optimizer does not know the factors: their gradient accumulates here and is zeroed after use.
         self.factors.grad = torch.zeros_like(self.factors)
         self.velocity = torch.zeros_like(self.factors, requires_grad=False)
         self._hooks = [each.output.register_forward_hook(self._scale(each.place)) for each in structures]
@@ -103,7 +103,7 @@ class SparseStructures(Penalty):
 
     @torch.no_grad()
     def before_step(self, lr: float) -> None:
-        """Move the factors. Where a block has vanished its gradient is 0 and its factor of no effect."""
+        """Move the factors. A vanished block has a zero gradient, and its factor has no effect."""
         gradient = self.factors.grad
         assert gradient is not None
         factors, velocity = proximal_step(self.factors, self.velocity, gradient, lr, self.strength)
@@ -117,13 +117,13 @@ class SparseStructures(Penalty):
 
     @torch.no_grad()
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`, for a network of the same shape."""
+        """Restore what `state_dict` returned, for a network of the same shape."""
         self.factors.copy_(tensors["factors"])
         self.velocity.copy_(tensors["velocity"])
 
     @torch.no_grad()
     def fold_into_weights(self) -> Factors:
-        """Multiply the factors into the weights and close. Once, when the training is over."""
+        """Multiply the factors into the weights and close. Call once, after training."""
         for structure in self.structures:
             for module in structure.absorbers:
                 weight = module.get_parameter("weight")
@@ -141,9 +141,9 @@ class SparseStructures(Penalty):
 
 
 def along_channels(factors: Tensor, like: Tensor) -> Tensor:
-    """One factor, or one a channel, shaped to multiply dimension 1 of a tensor such as `like`.
+    """Shape one factor, or one per channel, to multiply dimension 1 of a tensor such as `like`.
 
-    That dimension holds the channels of an output and the inputs of a weight.
+    That is the dimension of an output's channels and of a weight's inputs.
     """
     return factors.reshape(-1, *[1] * (like.dim() - 2))
 
@@ -153,7 +153,7 @@ def proximal_step(
 ) -> tuple[Tensor, Tensor]:
     """One step of accelerated proximal gradient: the factors and their velocity after it.
 
-    Huang and Wang (2018), equations 10 to 12, and as in their code never below 0:
+    Huang and Wang (2018), equations 10 to 12, clamped at 0 as in their code:
     z = soft(factors - lr gradient, lr strength); velocity = z - factors + 0.9 velocity;
     factors = max(z + 0.9 velocity, 0), with soft(x, a) = sign(x) max(|x| - a, 0).
     The gradient is that of the loss without the penalty, at these factors.
@@ -164,14 +164,14 @@ def proximal_step(
 
 
 def blocks(network: Network, strength: float) -> SparseStructures:
-    """One factor a residual block, on what it adds to its trunk.
+    """One factor per residual block, on what it adds to the trunk.
 
-    Raises InputError if the network has no residual blocks that can leave as a whole.
+    Raises InputError if the network has no residual blocks that can be removed as a whole.
     """
     if not network.architecture.blocks:
         family = network.architecture.family
         raise InputError(
-            f"a network of the family {family} has no blocks that can leave as a whole: use groups"
+            f"a network of the family {family} has no blocks that can be removed as a whole: use groups"
         )
     structures = [
         ScaledStructure(branch, number, (branch,)) for number, branch in enumerate(network.branches)
@@ -180,7 +180,7 @@ def blocks(network: Network, strength: float) -> SparseStructures:
 
 
 def groups(network: Network, strength: float) -> SparseStructures:
-    """One factor a channel of every group, after its activation: here the channel is the structure.
+    """One factor per channel of every group, after its activation: here the channel is the structure.
 
     Published for the neurons of VGG and for the groups of convolutions in ResNeXt.
     """
@@ -194,7 +194,7 @@ def groups(network: Network, strength: float) -> SparseStructures:
 
 
 class PenaltySpec(NamedTuple):
-    """A penalty for the tables: what it does, and how it is made for a network with a strength."""
+    """An entry of the table: what a penalty does, and how to make it for a network and a strength."""
 
     about: str
     make: Callable[[Network, float], Penalty]
@@ -206,14 +206,14 @@ PENALTIES: dict[str, PenaltySpec] = {
     "blocks": PenaltySpec("a factor on every residual block, pulled to exactly zero", blocks),
     "groups": PenaltySpec("a factor on every channel, pulled to exactly zero", groups),
 }
-BUILT_IN = dict(PENALTIES)  # the code of any other stands in the description of a run that uses it
+BUILT_IN = dict(PENALTIES)  # descriptions of runs include a digest of any other
 
 
 def make(network: Network, name: str, strength: float) -> Penalty:
-    """The penalty of that name for a network on its device; "none" asks for no strength.
+    """Make the penalty of that name for a network on its device; "none" ignores the strength.
 
     Published strengths: slimming 1e-4 (VGG) and 1e-5 (ResNet-164, DenseNet-40); blocks 0.01 (ResNet-50).
-    Raises InputError for an unknown name, a strength below zero, and blocks where a network has none.
+    Raises InputError for an unknown name, a negative strength, or blocks for a network without any.
     """
     kind = PENALTIES[check_choice(name, PENALTIES, "penalty")]
     if name != "none" and not 0 <= strength < math.inf:
@@ -222,11 +222,11 @@ def make(network: Network, name: str, strength: float) -> Penalty:
 
 
 def scores_from_factors(architecture: Architecture, name: str, factors: Factors) -> list[Tensor]:
-    """(channel,) for every group: how much its channels count by the factors that `fold_into_weights` gave.
+    """(channel,) scores for every group, from the factors that `fold_into_weights` returned.
 
-    architecture: that of the network when it was trained with the penalty `name`, "blocks" or "groups".
-    The factor of a block counts for all channels of all its groups; those of groups in no block are
-    infinite, for they never go. Raises InputError if there are not as many factors as structures.
+    architecture: of the network when it was trained with the penalty `name`, "blocks" or "groups". A block's
+    factor applies to all channels of all its groups; groups in no block get infinite scores, because they are
+    never removed. Raises InputError if the number of factors is wrong.
     """
     widths = architecture.widths
     if check_choice(name, ("blocks", "groups"), "penalty with factors") == "blocks":
@@ -245,4 +245,4 @@ def scores_from_factors(architecture: Architecture, name: str, factors: Factors)
 
 def _same(factors: int, structures: int, what: str) -> None:
     if factors != structures:
-        raise InputError(f"{factors} factors for {structures} {what}: they are those of another network")
+        raise InputError(f"{factors} factors for {structures} {what}: they belong to another network")

@@ -1,6 +1,6 @@
-"""What fixes a training run: the recipe and the learning-rate schedules that it can name.
+"""The recipe that fixes a training run, and its learning-rate schedules.
 
-Torch is not imported before it is needed: a recipe is described and refused without it.
+Torch is imported only when needed: a recipe can be described and refused without it.
 """
 
 import math
@@ -13,13 +13,13 @@ from horticulture.errors import InputError, check_choice
 if TYPE_CHECKING:
     import torch
 
-PRECISIONS = ("float32", "bfloat16")  # of matrix products: names of torch's types
+PRECISIONS = ("float32", "bfloat16")  # of matrix products, by torch's names
 
-# What a network's norms divide by when it is evaluated. `running`: the averages that training kept, as
-# published; in a pruning run they lag many rounds behind the weights. `estimated`: those of training images.
+# The norm statistics with which a network is evaluated. `running`: the averages kept in training, as
+# published; in a pruning run they lag many rounds behind the weights. `estimated`: from training images.
 NORMS = ("estimated", "running")
 
-# Schedules: the fraction of the steps that are done, 0 to 1 -> a factor on the recipe's learning rate.
+# Schedules: from the fraction of steps done, 0 to 1, to a factor on the recipe's learning rate.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "steps": lambda done: 0.2 ** sum(done >= at for at in (0.3, 0.6, 0.8)),
     "tenths": lambda done: 0.1 ** sum(done >= at for at in (0.5, 0.75)),
@@ -27,11 +27,11 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "one-cycle": lambda done: min(done / 0.25, (1 - done) / 0.75),
     "constant": lambda done: 1.0,
 }
-BUILT_IN_SCHEDULES = dict(SCHEDULES)  # the code of any other stands in the description of a run that uses it
+BUILT_IN_SCHEDULES = dict(SCHEDULES)  # descriptions of runs include a digest of any other
 
 
 class Recipe:
-    """What all recipes have in common: how a network is measured, and how they become plain data."""
+    """The common part of all recipes: how a network is evaluated, and conversion to plain data."""
 
     precision: str
     norms: str
@@ -46,11 +46,11 @@ class Recipe:
 
     @property
     def images_for_norms(self) -> int:
-        """The number of images from which norm statistics are estimated; 0: the running averages are used."""
+        """The number of images from which norm statistics are estimated; 0: use the running averages."""
         return self.norm_images if self.norms == "estimated" else 0
 
     def check_fields(self, *positive: str) -> None:
-        """Raise InputError if the network cannot be measured so, or a field that must be positive is not."""
+        """Raise InputError if fields of the evaluation are invalid, or those named are not positive."""
         check_choice(self.precision, PRECISIONS, "precision")
         check_choice(self.norms, NORMS, "norms")
         if self.norm_images < 2:
@@ -61,11 +61,11 @@ class Recipe:
 
     @classmethod
     def from_json(cls, description: dict[str, Any]) -> Self:
-        """The recipe in a run's description, without what else stands there: the inverse of `to_json`."""
+        """The recipe in a run's description, ignoring other entries: the inverse of `to_json`."""
         return cls(**{field.name: description[field.name] for field in fields(cls)})  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain names and numbers; a rate of 1 is the same as one of 1.0."""
+        """Plain names and numbers. Floats are normalised, so that 1 and 1.0 are the same."""
         own = {field.name: field.type for field in fields(self)}  # type: ignore[arg-type]
         values = {name: getattr(self, name) for name in own}
         return {name: float(value) if own[name] is float else value for name, value in values.items()}
@@ -76,7 +76,7 @@ class TrainingRecipe(Recipe):
     """Everything that fixes a training run, apart from the network, the data and the seed.
 
     Stochastic gradient descent on the mean cross-entropy of a batch. The defaults are those of Wide ResNets:
-    the learning rate times 0.2 after 30, 60 and 80 % of the steps.
+    the learning rate is multiplied by 0.2 after 30, 60 and 80 % of the steps.
     """
 
     epochs: int
@@ -85,11 +85,11 @@ class TrainingRecipe(Recipe):
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    precision: str = "float32"  # a name in PRECISIONS: the one really used, so that a key stands for one
+    precision: str = "float32"  # a name in PRECISIONS: the one actually used, so that a key fixes it
     penalty: str = "none"  # a name in penalties.PENALTIES
     strength: float = 0.0  # of the penalty
     norms: str = "estimated"  # a name in NORMS: the statistics with which the network is evaluated
-    norm_images: int = 512  # from which they are estimated
+    norm_images: int = 512  # from which the statistics are estimated
 
     def __post_init__(self) -> None:
         check_choice(self.schedule, SCHEDULES, "schedule")
@@ -98,7 +98,7 @@ class TrainingRecipe(Recipe):
 
             check_choice(self.penalty, PENALTIES, "penalty")
         self.check_fields("lr", "batch_size")
-        if self.epochs < 0:  # 0: measured as it is
+        if self.epochs < 0:  # 0: only evaluated
             raise InputError(f"epochs must be 0 or more, not {self.epochs!r}")
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Training a network by a recipe: a single step, and a training run under way."""
+"""Train a network by a recipe: a single step, and a training run in progress."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from horticulture.training.recipe import SCHEDULES, TrainingRecipe
 
 
 def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
-    """Plain SGD over all parameters, weight decay on all of them as in the published recipes."""
+    """Plain SGD over all parameters, with weight decay on all of them as in the published recipes."""
     return torch.optim.SGD(
         network.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, foreach=True
     )
@@ -42,16 +42,16 @@ def step(
 
 
 class Epoch(NamedTuple):
-    """What is known after an epoch of training. Errors in percent, on images not trained on."""
+    """The results of an epoch of training. Errors in percent, on held-out images."""
 
     epoch: int
     epochs: int
     loss: float  # mean over the epoch's batches
-    val_error: float  # not a number after epochs without a validation
-    images: int  # seen since the training run began
+    val_error: float  # NaN after epochs without validation
+    images: int  # seen since the training run started
 
 
-VALIDATIONS = 3  # at most, in one training run; the last is at its end
+VALIDATIONS = 3  # at most, per training run; the last is at its end
 
 
 class Checkpoint(NamedTuple):
@@ -62,13 +62,13 @@ class Checkpoint(NamedTuple):
 
 
 class Resumable:
-    """What training and pruning runs have in common: gradient steps on batches, and a state to resume from.
+    """The common part of training and pruning runs: gradient steps on batches, and a state to resume from.
 
-    `loss`: summed over the steps of an epoch or a round. `step`: those that are done. `on_step` is called at
-    every moment when the run can be interrupted. recipe: with batch_size, lr, momentum and weight_decay.
+    `loss`: summed over the steps of an epoch or a round. `step`: the number of steps done. `on_step` is
+    called whenever the run can be interrupted. recipe: with batch_size, lr, momentum and weight_decay.
     """
 
-    callback: StepCallback  # what acts on every step now
+    callback: StepCallback  # acts on every step
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Resumable:
         self.on_step, self.step, self.loss = on_step, 0, torch.zeros((), device=device)
 
     def descend(self, dtype: torch.dtype) -> None:
-        """One step on the next batch."""
+        """Do one step on the next batch."""
         self.loss += step(self.network, self.optimizer, *next(self.batches), dtype, self.callback)
         self.step += 1
 
@@ -98,7 +98,7 @@ class Resumable:
         return Checkpoint(tensors, {"step": self.step, "place": stream["place"]})
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Go on where another run of the same network, data and recipe was interrupted."""
+        """Continue an interrupted run of the same network, data and recipe."""
         restore_tensors(self.network, self.optimizer, self.callback, state.tensors)
         self.loss.copy_(state.tensors["loss"])
         self.batches.load_state_dict({"began": state.tensors["stream"], "place": state.numbers["place"]})
@@ -106,11 +106,11 @@ class Resumable:
 
 
 class Trainer(Resumable):
-    """A training run under way. Iterate over it: the network is trained in place, with an `Epoch` after each.
+    """A training run in progress. Iterate over it to train the network in place, one `Epoch` at a time.
 
-    It can be interrupted between any two steps: another one with its `state_dict`, given to
-    `load_state_dict`, ends with the same bits. The recipe's penalty comes as a `callback`, made by
-    the caller for this network. Raises FloatingPointError when the loss is not finite.
+    It can be interrupted between any two steps: another trainer that loads its `state_dict` continues bit for
+    bit. The caller passes the recipe's penalty as a `callback` made for this network. Raises
+    FloatingPointError if the loss is not finite.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Trainer(Resumable):
 def collect_tensors(
     network: Network, optimizer: torch.optim.Optimizer, callback: StepCallback
 ) -> dict[str, Tensor]:
-    """Weights, statistics, momentum, what the callback has and where the network's own draws are, by name."""
+    """Weights, statistics, momentum, and the states of the callback and of random streams, by name."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
@@ -177,12 +177,12 @@ def restore_tensors(
 
 
 def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin so, by the rest of their names."""
+    """The tensors whose names start with a prefix, by the rest of their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def check_finite(loss: float, where: str) -> float:
-    """Return the loss, or raise FloatingPointError if training cannot go on with it."""
+    """Return the loss, or raise FloatingPointError if it is not finite."""
     if not math.isfinite(loss):
         raise FloatingPointError(f"the training loss is {loss} in {where}: lower the learning rate")
     return loss

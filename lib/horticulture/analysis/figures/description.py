@@ -57,6 +57,7 @@ def _parts(ax: Axes) -> Iterator[str]:
     named = [line for line in ax.lines if _name(line)]
     points = [drawn for drawn in ax.collections if isinstance(drawn, PathCollection)]
     for drawn in [*(named or ax.lines), *points]:
+        is_level = drawn.get_transform() == ax.get_yaxis_transform()  # a line across the panel
         data = drawn.get_data() if isinstance(drawn, Line2D) else np.transpose(drawn.get_offsets())
         x, y = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
         there = np.isfinite(x) & np.isfinite(y)
@@ -64,7 +65,7 @@ def _parts(ax: Axes) -> Iterator[str]:
         if len(x) and not (
             _names(ax.yaxis) and np.ptp(y)
         ):  # a line across rows that have names is an ornament
-            yield _name(drawn) + _series(x, y, ax)
+            yield _name(drawn) + (_short(y[0]) if is_level else _series(x, y, ax))
 
 
 def _bars(bars: BarContainer, ax: Axes) -> str:

@@ -64,14 +64,16 @@ def is_one_shot(rounds: pd.DataFrame) -> bool:
     return len(numbers) > 0 and numbers.max() <= 1
 
 
-def worth_timing(results: pd.DataFrame, rounds: int) -> pd.Series:
+def worth_timing(results: pd.DataFrame, rounds: int = 10) -> pd.Series:
     """Whether a row's network is one to measure the latency of: a mask.
 
-    Every network that was trained, and of a pruning run of so many rounds those that were trained again and
-    about every tenth part that was measured.
+    Every network that was trained, the rounds that were trained again, and of the rounds that were measured
+    `rounds` or a few more, spread evenly.
     """
-    tenth = (results["round"] % max(1, rounds // 10) == 0) & results["test_error"].notna()
-    return (results["curve"] != "pruned-tuned") | tenth | retrained_rounds(results)
+    is_measured = results["test_error"].notna()
+    measured = np.sort(results.loc[is_measured, "round"].dropna().unique())
+    spread = results["round"].isin(measured[:: max(1, len(measured) // rounds)]) & is_measured
+    return (results["curve"] != "pruned-tuned") | spread | retrained_rounds(results)
 
 
 def whole_params(results: pd.DataFrame) -> float:
