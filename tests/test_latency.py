@@ -1,9 +1,13 @@
 """The networks take turns, and the median of their times counts."""
 
+import math
+
+import pytest
 import torch
 
 from horticulture import architecture
-from horticulture.networks import latency
+from horticulture.errors import InputError
+from horticulture.networks import formats, latency
 
 WHOLE = architecture.named("wrn-10-1", image=(1, 8, 8), classes=10)
 
@@ -34,3 +38,33 @@ def test_a_much_wider_network_takes_longer():
     wider = architecture.named("wrn-10-8", image=WHOLE.image, classes=10)  # about sixty times the work
     few, many = latency.measure([WHOLE, wider], 32, torch.device("cpu"), seconds=0)
     assert 0 < few < many
+
+
+@pytest.mark.skipif(not formats.has_onnx(), reason=formats.NO_ONNX)
+def test_onnx_runtime_is_timed_beside_torch_and_what_cannot_be_written_has_no_time(monkeypatch):
+    def written(network, image):
+        if network.architecture.widths == (1, 0, 2):
+            raise InputError("torch.export cannot trace this network")
+        return program(network, image)
+
+    program, order = formats.to_program, []
+
+    def once(run, x):
+        order.append((torch.get_num_threads(), run(x).shape))
+        return float(len(order))
+
+    monkeypatch.setattr(formats, "to_program", written)
+    monkeypatch.setattr(latency, "forward_seconds", once)
+    shapes = [WHOLE.with_widths((1, 0, 2)), WHOLE.with_widths((2, 3, 4))]
+    unknown, known = latency.measure_onnx(shapes, 3, seconds=0)
+    assert math.isnan(unknown)
+    threads = sorted({1, torch.get_num_threads()})
+    assert order == [(way, (3, 10)) for _ in range(latency.WARM_UP + 5) for way in threads]
+    first = [1 + len(threads) * turn for turn in range(latency.WARM_UP, latency.WARM_UP + 5)]
+    assert known == 1000 * first[2]
+
+
+def test_without_onnx_runtime_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(formats, "has_onnx", lambda: False)
+    with pytest.raises(InputError, match="pip install 'horticulture"):
+        latency.measure_onnx([WHOLE], 1)

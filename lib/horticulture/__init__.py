@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "architecture": ["families"],
         "pruning": ["saliency"],
         "analysis.explorer": ["explore"],
+        "execution.exported": ["load"],
     },
 )

@@ -20,6 +20,13 @@ EXAMPLES = """examples:
   horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4   only from the fourth notebook on
   horticulture run mine.yaml -p rounds=all -p lr=1e-1     your own study file, with changes
 """
+SELECTORS: dict[str, tuple[type, str]] = {  # which network of a curve, or of a run
+    "seed": (int, "its seed"),
+    "params": (float, "its number of parameters, approximately: the nearest for each seed"),
+    "round": (int, "the round of pruning after which to take it"),
+    "criterion": (str, "the criterion it was pruned by"),
+    "longer": (float, "how many times as long as the study says it was trained"),
+}
 ENVIRONMENT = """environment:
   HORTICULTURE_OUTPUTS   where results go without --outputs (default: outputs/ in the checkout)
   HORTICULTURE_DATA      where data sets are kept (default: data/ in the checkout)
@@ -136,31 +143,29 @@ def _parameters(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from horticulture import runs
-
-    outputs = runs.outputs_folder(options.outputs)
-    folders = [folder for folder in _folders(options.study, outputs) if folder.is_dir()]
-    if not folders:
-        there = [path.parent.name for path in outputs.glob("*/results.csv")]
-        raise InputError(
-            f"no study {options.study!r} in {outputs}, which has {', '.join(there) or 'none yet'}"
-        )
-    for folder in folders:
+    for folder in (folders := _study_folders(options)):
         if len(folders) > 1:
             print(f"\n{folder.name}\n")
         print_tables(folder)
     return 0
 
 
-def _folders(name: str, outputs: Path) -> list[Path]:
-    """The folders of a study or its parts, found by its file or by the name it was run under."""
-    if study_files.is_file(name) or name in study_files.studies():
-        return [outputs / part.name for part in study_files.read(name).expand_parts()]
-    if (outputs / name).is_dir():
-        return [outputs / name]
-    return sorted(
-        path.parent for path in outputs.glob("*/results.csv") if path.parent.name.startswith(f"{name}-")
-    )
+def _study_folders(options: argparse.Namespace) -> list[Path]:
+    from horticulture import runs
+
+    return study_files.folders_of(options.study, runs.outputs_folder(options.outputs))
+
+
+def _export(options: argparse.Namespace) -> int:
+    from horticulture.study import exporting
+
+    folder, *more = _study_folders(options)
+    if more:
+        names = ", ".join(one.name for one in (folder, *more))
+        raise InputError(f"{options.study} has parts: export from one of {names}")
+    values = {name: getattr(options, name) for name in SELECTORS}
+    print(*exporting.export(folder, options.run, options.to, options.allow_code, **values), sep="\n")
+    return 0
 
 
 def _groups(options: argparse.Namespace) -> int:
@@ -279,6 +284,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("study", metavar="STUDY", help="as for run, or the name given with --name")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.set_defaults(command=_show)
+
+    command = commands.add_parser("export", help="write a network of a study into a folder of its own")
+    command.add_argument("study", metavar="STUDY", help="as for show")
+    command.add_argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
+    for name, (kind, what) in SELECTORS.items():
+        command.add_argument(f"--{name}", type=kind, help=what)
+    command.add_argument("--to", metavar="FOLDER", default="", help="(default: in the study's exports/)")
+    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
+    command.add_argument("--allow-code", action="store_true", help="allow code that the run names to run")
+    command.set_defaults(command=_export)
 
     command = commands.add_parser("groups", help="show which channels of a network can be pruned")
     command.add_argument(

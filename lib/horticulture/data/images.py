@@ -80,7 +80,7 @@ class Dataset:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Normalise uint8 by the training part's mean and standard deviation, to channels-last floats."""
-        mean, spread = self._statistics
+        mean, spread = self.mean_and_spread
         x = (pixels.float() - mean) / spread
         return x.contiguous(memory_format=torch.channels_last)
 
@@ -90,7 +90,8 @@ class Dataset:
         return replace(self, **parts)
 
     @cached_property
-    def _statistics(self) -> tuple[Tensor, Tensor]:
+    def mean_and_spread(self) -> tuple[Tensor, Tensor]:
+        """The training part's mean and standard deviation, 0 to 255, by channel: (1, channels, 1, 1)."""
         pixels = self.train.pixels
         count = pixels.numel() / pixels.shape[1]
         total = square = torch.zeros(pixels.shape[1], dtype=torch.float64, device=pixels.device)

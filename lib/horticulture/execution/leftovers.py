@@ -30,8 +30,12 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A private folder for the duration of a `with`. Removes the folders of ended processes first."""
-    remove(Path(tempfile.gettempdir()).glob("horticulture.*"))
-    with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.") as folder:
+def temporary_folder(parent: str | Path = "") -> Iterator[Path]:
+    """A private folder for the duration of a `with`. Removes the folders of ended processes first.
+
+    parent: the folder to make it in (empty: the system's for temporary files).
+    """
+    parent = parent or tempfile.gettempdir()
+    remove(Path(parent).glob("horticulture.*"))
+    with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.", dir=parent) as folder:
         yield Path(folder)

@@ -1,16 +1,21 @@
 """Measured time of a forward pass, which parameters and MACs only hint at."""
 
+import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
 import torch
 
 from horticulture import networks
 from horticulture.architecture import Architecture
-from horticulture.networks import Network
+from horticulture.errors import InputError
+from horticulture.networks import Network, formats
 
 WARM_UP = 2  # turns that are discarded
+
+Turns = dict[int, Sequence[Callable[[], float]]]  # by the number of threads, each network's timed pass
 
 
 @torch.inference_mode()
@@ -27,25 +32,60 @@ def measure(
     ready = [networks.build(shape).to_device(device).eval() for shape in shapes]
     inputs = [torch.randn(batch, *shape.image, device=device) for shape in shapes]
     inputs = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
+    turns = [partial(forward_seconds, network, x) for network, x in zip(ready, inputs, strict=True)]
     threads = torch.get_num_threads()
-    ways = {1, threads} if device.type == "cpu" else {threads}
-    times: dict[int, list[list[float]]] = {way: [[] for _ in shapes] for way in sorted(ways)}
-    end = time.perf_counter() + seconds
-    turn = 0
+    ways = sorted({1, threads}) if device.type == "cpu" else [threads]
+    return _fastest(dict.fromkeys(ways, turns), seconds)
+
+
+def measure_onnx(shapes: Sequence[Architecture], batch: int, *, seconds: float = 6.0) -> list[float]:
+    """The same as `measure`, by ONNX Runtime on the CPU; NaN for a network that cannot be written as ONNX.
+
+    Raises InputError if ONNX Runtime is not installed.
+    """
+    if not formats.has_onnx():
+        raise InputError(formats.NO_ONNX)
+    written = [_onnx(shape) for shape in shapes]
+    inputs = [torch.randn(batch, *shape.image) for shape in shapes]
+    turns: Turns = {
+        way: [
+            partial(forward_seconds, formats.from_onnx(content, way), x)
+            for content, x in zip(written, inputs, strict=True)
+            if content
+        ]
+        for way in sorted({1, torch.get_num_threads()})
+    }
+    times = iter(_fastest(turns, seconds))
+    return [next(times) if content else math.nan for content in written]
+
+
+@lru_cache(maxsize=64)
+def _onnx(shape: Architecture) -> bytes:
+    """A network as ONNX, written once for all batch sizes; empty if it cannot be written."""
+    try:
+        return formats.to_onnx(formats.to_program(networks.build(shape), shape.image))
+    except InputError:
+        return b""
+
+
+def _fastest(turns: Turns, seconds: float) -> list[float]:
+    """Median milliseconds of each network, with the number of threads that is fastest for it."""
+    times: dict[int, list[list[float]]] = {way: [[] for _ in ones] for way, ones in turns.items()}
+    threads, end, turn = torch.get_num_threads(), time.perf_counter() + seconds, 0
     try:
         while turn < WARM_UP + 5 or time.perf_counter() < end:
-            for way, turns in times.items():
+            for way, ones in turns.items():
                 torch.set_num_threads(way)
-                for network, x, taken in zip(ready, inputs, turns, strict=True):
-                    taken.append(forward_seconds(network, x))
+                for one, taken in zip(ones, times[way], strict=True):
+                    taken.append(one())
             turn += 1
     finally:
         torch.set_num_threads(threads)
-    medians = ([statistics.median(taken[WARM_UP:]) for taken in turns] for turns in times.values())
+    medians = ([statistics.median(taken[WARM_UP:]) for taken in each] for each in times.values())
     return [1000 * min(of_one) for of_one in zip(*medians, strict=True)]
 
 
-def forward_seconds(network: Network, x: torch.Tensor) -> float:
+def forward_seconds(network: Network | formats.Function, x: torch.Tensor) -> float:
     """The seconds that one forward pass takes, including the wait for a GPU to finish."""
     if x.is_cuda:
         torch.cuda.synchronize(x.device)

@@ -1,0 +1,255 @@
+"""Exports a network of a study: a folder with its weights, programs that run anywhere, and a model card.
+
+Each file is read back and compared with the network before the folder appears. The card is made from
+`config.json` alone.
+"""
+
+import importlib.metadata
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import torch as safetensors
+
+from horticulture import files, networks, runs, user_code
+from horticulture.analysis import curves, statistics
+from horticulture.analysis.tables.cases import CASE, assign_cases
+from horticulture.analysis.tables.wording import capitalize
+from horticulture.architecture import Architecture
+from horticulture.data import Dataset
+from horticulture.errors import InputError
+from horticulture.execution import checkpoints, leftovers, loading
+from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
+from horticulture.networks import Network, formats
+from horticulture.runs import FoundNetwork, Run
+from horticulture.training import evaluation
+from horticulture.user_code import is_code
+
+CONFIG = "config.json"
+FORMAT = "horticulture network, 1"
+TOLERANCE = 1e-4  # for differences between outputs, as a fraction of the largest
+COMPARED = 256  # test images to compare outputs on
+APART = 0.5  # points of test error between the network and its record, which may be from other hardware
+
+
+def load(folder: str | Path, code: str | Path = "") -> Network:
+    """Load the network from an exported folder, in eval mode, on the CPU. No code in the folder runs.
+
+    Input: (batch, channels, height, width) floats, normalised as `config.json` says; output: logits.
+    code: the file that defines a user's own network; that file runs. Raises InputError if the folder is not
+    an export, was altered, or the network cannot be built here.
+    """
+    config = _config(Path(folder))
+    path = Path(folder) / WEIGHTS
+    if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS]:
+        raise InputError(f"{path} is missing or altered: export it again")
+    description = config["architecture"]
+    if is_code(name := description.get("table", {}).get("network")):
+        if not code:
+            raise InputError(
+                f"{name} defines this network: pass that file as code=..., which runs it, or use {PT2}"
+            )
+        name = description["table"]["network"] = user_code.whole(f"{code}:{name.rpartition(':')[2]}")
+        user_code.allow({user_code.digest(name)})
+    return _built(Architecture.from_json(description), path.read_bytes())
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.exists():
+        raise InputError(f"{folder} is not an exported network: it has no {CONFIG}")
+    try:
+        config = files.read_json(path) if files.is_sealed(path) else {}
+    except files.CorruptFileError as error:
+        raise InputError(f"{path} is altered: export it again") from error
+    if config.get("format") != FORMAT:
+        raise InputError(f"{path} is not the {CONFIG} of an exported network")
+    return config
+
+
+def _built(shape: Architecture, weights: bytes) -> Network:
+    network = networks.build(shape)
+    network.load_state_dict(safetensors.load(weights))
+    return network.eval()
+
+
+def default_folder(found: FoundNetwork) -> Path:
+    """The default folder of an export, in the study's folder."""
+    at = f"-round{found.row['round']}" if found.run.kind == "prune" else ""
+    return found.study / "exports" / f"{found.row['curve']}-{found.run.key}{at}"
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise InputError if the folder exists and is neither empty nor an exported network."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() or folder.is_symlink():
+        try:
+            _config(folder)
+        except (InputError, NotADirectoryError) as error:
+            raise InputError(
+                f"{folder} exists and is not an exported network: choose another folder"
+            ) from error
+
+
+def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[str, Any]:
+    """Write a network into a folder and return the content of `config.json`.
+
+    The folder is complete or unchanged, whenever the process dies. An earlier export in it is replaced.
+    network_name: the name of the unpruned network, for the card. The entry `left_out` has the files that
+    could not be written, with the reasons. Raises InputError for any other folder, a damaged run, or a
+    network whose test error is not the recorded one.
+    """
+    check_replaceable(folder)
+    run, outputs = found.run, found.study.parent
+    runs.verified_result(run, outputs)
+    if run.kind == "prune":
+        network = loading.network_at(run, outputs, int(found.row["round"]))
+    else:
+        network = loading.load(run, outputs)
+    network = network.to("cpu").to(memory_format=torch.contiguous_format).eval()
+    images = loading.images_of(run, "cpu")
+    config = _described(found, network, images, network_name)
+    contents, config["left_out"] = _forms(network, images.image)
+    config["equality"] = _proved(network, images, contents)
+    config["tolerance"] = TOLERANCE
+    config["files"] = {name: files.digest(content) for name, content in contents.items()}
+    files.make_folder(folder.parent)
+    with leftovers.temporary_folder(folder.parent) as place:
+        new = place / "new"
+        for name, content in {**contents, CARD: card(config).encode()}.items():
+            files.write(new / name, content)
+        files.write_json(new / CONFIG, config)
+        if folder.exists():
+            os.rename(folder, place / "old")
+        os.rename(new, folder)
+        files.sync(folder.parent)
+    return config
+
+
+def _forms(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The content of each file that holds the network, and why others are left out."""
+    weights = checkpoints.separate(network.state_dict())
+    contents, left_out = {WEIGHTS: safetensors.save(weights, metadata={"format": "pt"})}, {}
+    try:
+        program = formats.to_program(network, image)
+        contents[PT2] = formats.to_pt2(program)
+        contents[ONNX] = formats.to_onnx(program)
+    except InputError as error:
+        left_out = {name: str(error) for name in (PT2, ONNX) if name not in contents}
+    return contents, left_out
+
+
+@torch.inference_mode()
+def _proved(network: Network, images: Dataset, contents: dict[str, bytes]) -> dict[str, float]:
+    """By file, the largest difference from the network's outputs, as a fraction of the largest output.
+
+    Compared at several batch sizes. Raises InputError if a difference exceeds `TOLERANCE`.
+    """
+    read = {PT2: formats.from_pt2, ONNX: formats.from_onnx}
+    functions: dict[str, Any] = {WEIGHTS: _built(network.architecture, contents[WEIGHTS])}
+    functions |= {name: read[name](content) for name, content in contents.items() if name in read}
+    x = images.normalise(images.test.pixels[:COMPARED]).contiguous()
+    batches = [x[:1], x[:2], x]
+    expected = [network(batch) for batch in batches]
+    largest = max(float(logits.abs().max()) for logits in expected)
+    apart = {}
+    for name, function in functions.items():
+        pairs = zip(batches, expected, strict=True)
+        apart[name] = max(float((function(batch) - logits).abs().max()) for batch, logits in pairs) / largest
+        if not apart[name] <= TOLERANCE:
+            raise InputError(
+                f"outputs of {name} differ from the network's by {apart[name]:.1g} of the largest"
+            )
+    return apart
+
+
+# --- what config.json says ---------------------------------------------------------------------------------
+
+
+def _described(found: FoundNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
+    """The content of `config.json`, except for what concerns the files."""
+    run, row, shape = found.run, found.row, network.architecture
+    mean, spread = (one.flatten().tolist() for one in images.mean_and_spread)
+    described: dict[str, Any] = {
+        "format": FORMAT,
+        "name": capitalize(curves.label(row["curve"], row["criterion"], network_name)),
+        **{name: row[name] for name in ("study", "curve", "criterion", "run")},
+        **{name: int(row[name]) for name in ("seed", "params", "macs", "train_macs")},
+        "round": None if pd.isna(row["round"]) else int(row["round"]),
+        "weights": sum(parameter.numel() for parameter in network.parameters()),
+        "architecture": shape.identity(),
+        "image": list(images.image),
+        "normalisation": {"pixels": [0, 255], "mean": mean, "std": spread},
+        "classes": list(images.classes),
+        "data": {"name": images.name, "digest": run.data.get("digest")},
+        "images": {part: len(getattr(images, part)) for part in ("train", "validation", "test")},
+        "made": list(_history(found)),
+        "precision": row["precision"],
+        "recorded": {"test": _number(row["test_error"]), "validation": _number(row["val_error"])},
+        "networks": len(found.results),
+        "seeds": _over_seeds(found),
+        "versions": {name: importlib.metadata.version(name) for name in ("horticulture", "torch")},
+    }
+    return described | _measured(network, images, described["recorded"]["test"])
+
+
+def _number(value: Any) -> Any:
+    """A number for JSON, which has no NaN."""
+    return None if pd.isna(value) else float(value)
+
+
+def _measured(network: Network, images: Dataset, recorded: float | None) -> dict[str, Any]:
+    """The network's test error in float32. Raises InputError if the recorded one differs by too much."""
+    answers = evaluation.evaluate(network, images, images.test)
+    sources = images.test.sources
+    if recorded is not None and abs(answers.error - recorded) > max(APART, 200 / len(images.test)):
+        raise InputError(
+            f"the network's test error is {answers.error:.2f} %, but {recorded:.2f} % was recorded"
+        )
+    wrong = answers.wrong.numpy()
+    of = len(sources.unique())
+    error = statistics.clustered_difference(wrong, 0 * wrong, sources.numpy())[1] if of > 1 else math.nan
+    return {"test_error": answers.error, "standard_error": _number(error), "originals": of}
+
+
+def _history(found: FoundNetwork) -> Iterator[str]:
+    """How the network was made, one line for each step, in order."""
+    chain: list[Run] = []
+    run: Run | None = found.run
+    while run is not None:
+        chain.insert(0, run)
+        run = run.start
+    for run in chain:
+        asked, said = run.recipe, runs.metrics(run, found.study.parent)["recipe"]
+        match run.kind:
+            case "prune":
+                yield f"pruned by {asked['criterion']} in {asked['rounds']} rounds: {said}"
+            case "tune":
+                yield f"taken after round {asked['round']}, with {asked['weights']} weights"
+                if asked["epochs"]:
+                    yield f"trained further: {said}"
+            case "compress":
+                yield f"weights shared ({asked['bits']} bits), trained, Huffman-coded and decoded: {said}"
+            case "given":
+                yield f"weights from a file (digest {asked['file_digest']}), whose training is unknown"
+            case _:
+                yield f"trained from scratch: {said}"
+    if found.run.start is None and not pd.isna(found.row["round"]):
+        yield f"its shape was found by pruning by {found.row['criterion']}, after round {found.row['round']}"
+    if found.run.kind == "prune":
+        yield f"taken after round {found.row['round']}"
+
+
+def _over_seeds(found: FoundNetwork) -> dict[str, float]:
+    """The recorded test error by seed, of the networks at the same place of the same curve."""
+    for _, case in assign_cases(found.results).groupby(["curve", *CASE], dropna=False):
+        if found.row.name in case.index:
+            return {
+                str(seed): float(error) for seed, error in zip(case["seed"], case["test_error"], strict=True)
+            }
+    return {}

@@ -1,0 +1,85 @@
+"""Finds one network of a study by a curve or the id of a run, and by values of its row in the results."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from horticulture.errors import InputError, check_choice
+from horticulture.runs.curves import CurvePoint, read_curves
+from horticulture.runs.results import collect
+from horticulture.runs.run import Run
+
+EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
+LINE = [
+    "curve",
+    "criterion",
+    "seed",
+    "longer",
+    "ratio",
+]  # each of these has its own network nearest to a size
+SHORTEST = 4  # characters of an id that are enough
+MOST = 8  # values of a column to list
+
+
+class FoundNetwork(NamedTuple):
+    """A network of a study.
+
+    run: the run that made it; of a pruning run, the network after the row's round. row: its row in
+    `results`, the results of the whole study.
+    """
+
+    study: Path
+    run: Run
+    row: pd.Series
+    results: pd.DataFrame
+
+
+def find_network(study: Path, name: str, *, params: float | None = None, **values: Any) -> FoundNetwork:
+    """The one network of a study that matches.
+
+    name: a curve, or the start of a run's id; the id of a pruning run selects its rounds, including those
+    measured by separate runs. params: selects the nearest size. values: values of the columns in `EXACT`.
+    Raises InputError, with the choices, if no network or several match, or if the runs are missing.
+    """
+    results, points = collect(study), read_curves(study)
+    if not points:
+        raise InputError(f"{study} has only tables: an export needs the runs themselves")
+    fitting = results[_named(results, points, name)]
+    for column in EXACT:
+        if (wanted := values.get(column)) is not None:
+            there = _listed(fitting[column])
+            fitting = fitting[fitting[column] == wanted]
+            if fitting.empty:
+                raise InputError(f"{study.name} has no {name} with {column} {wanted}, only {there}")
+    if params is not None:
+        away = (fitting["params"] - params).abs()
+        nearest = away.groupby([fitting[column] for column in LINE], dropna=False).transform("min")
+        fitting = fitting[away == nearest]
+    networks = fitting.drop_duplicates(["run", "round"])
+    if len(networks) > 1:
+        columns = [name for name in (*EXACT, "params") if networks[name].nunique(dropna=False) > 1] or ["run"]
+        choices = ", ".join(f"{column} ({_listed(networks[column])})" for column in columns)
+        raise InputError(f"{name} matches {len(networks)} networks of {study.name}: choose one by {choices}")
+    row = networks.iloc[0]
+    run = next(point.run for point in points if point.run.key == row["run"])
+    return FoundNetwork(study, run, row, results)
+
+
+def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Series:
+    """A mask of the rows that a name selects."""
+    if len(name) >= SHORTEST and (keys := [p.run.key for p in points if p.run.key.startswith(name)]):
+        measuring = [point.run for point in points if point.measures_round]
+        keys += [run.key for run in measuring if run.start and run.start.key in keys]
+        return results["run"].isin(keys)
+    curves = list(results["curve"].unique())
+    check_choice(name, curves, "curve or run")
+    return results["curve"] == name
+
+
+def _listed(column: pd.Series) -> str:
+    """Its values, or their range if there are many."""
+    values = sorted(column.dropna().unique())
+    shape = "," if column.name == "params" else "g" if column.dtype == float else ""
+    texts = [format(value, shape) for value in values]
+    return ", ".join(texts) if len(texts) <= MOST else f"{texts[0]} to {texts[-1]}"

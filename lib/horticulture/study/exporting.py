@@ -1,0 +1,35 @@
+"""Exports a network of a study into a folder: `horticulture export`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from horticulture import runs, user_code
+from horticulture.errors import InputError
+from horticulture.study import own_code, study_files
+from horticulture.user_code import is_code
+
+
+def export(study: Path, name: str, to: str = "", allow_code: bool = False, **values: Any) -> Iterator[str]:
+    """Export the network that matches and yield lines to print.
+
+    study: the study's folder. name, values: as for `runs.find_network`. to: the folder to write (empty: in
+    the study's folder). Raises InputError for bad input, and for a user's code that is not allowed to run.
+    """
+    found = runs.find_network(study, name, **values)
+    from horticulture.execution import exported  # loads torch, which takes seconds
+
+    folder = Path(to).expanduser().resolve() if to else exported.default_folder(found)
+    exported.check_replaceable(folder)
+    table = found.run.architecture.table
+    if table is not None and is_code(table.network):
+        if not allow_code:
+            raise InputError(f"{table.network} is code, which runs only with --allow-code")
+        user_code.allow({table.digest})
+    kept = study_files.read_study_json(study)
+    own_code.recall(kept.get("parameters", {}), kept.get("own", {}))
+    config = exported.export(found, folder, kept.get("parameters", {}).get("network", ""))
+    about = f"{config['params']:,} parameters, test error {config['test_error']:.2f} %, seed {config['seed']}"
+    yield f"{config['name']}: {about}"
+    yield from (f"no {left_out}: {reason}" for left_out, reason in config["left_out"].items())
+    yield str(folder)
