@@ -138,13 +138,7 @@ def _parameters(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from horticulture import runs
 
-    outputs = runs.outputs_folder(options.outputs)
-    folders = [folder for folder in _folders(options.study, outputs) if folder.is_dir()]
-    if not folders:
-        there = [path.parent.name for path in outputs.glob("*/results.csv")]
-        raise InputError(
-            f"no study {options.study!r} in {outputs}, which has {', '.join(there) or 'none yet'}"
-        )
+    folders = study_files.folders(options.study, runs.outputs_folder(options.outputs))
     for folder in folders:
         if len(folders) > 1:
             print(f"\n{folder.name}\n")
@@ -152,15 +146,14 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _folders(name: str, outputs: Path) -> list[Path]:
-    """The folders of a study or its parts, found by its file or by the name it was run under."""
-    if study_files.is_file(name) or name in study_files.studies():
-        return [outputs / part.name for part in study_files.read(name).expand_parts()]
-    if (outputs / name).is_dir():
-        return [outputs / name]
-    return sorted(
-        path.parent for path in outputs.glob("*/results.csv") if path.parent.name.startswith(f"{name}-")
-    )
+def _publish(options: argparse.Namespace) -> int:
+    from horticulture import runs
+    from horticulture.study import publish
+
+    outputs = runs.outputs_folder(options.outputs)
+    studies = {path.name: path for name in options.studies for path in study_files.folders(name, outputs)}
+    print(publish.publish(studies, Path(options.to) if options.to else publish.SITE))
+    return 0
 
 
 def _groups(options: argparse.Namespace) -> int:
@@ -279,6 +272,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("study", metavar="STUDY", help="as for run, or the name given with --name")
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.set_defaults(command=_show)
+
+    command = commands.add_parser("publish", help="build a web site of studies that works offline")
+    command.add_argument(
+        "studies", metavar="STUDY", nargs="*", help="as for show, besides the reference studies"
+    )
+    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
+    command.add_argument(
+        "--to", metavar="PATH", default="", help="where to put the site (default: build/site)"
+    )
+    command.set_defaults(command=_publish)
 
     command = commands.add_parser("groups", help="show which channels of a network can be pruned")
     command.add_argument(

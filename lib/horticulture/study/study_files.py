@@ -91,6 +91,25 @@ def read(name: str) -> Study:
     return study
 
 
+def folders(name: str, outputs: Path) -> list[Path]:
+    """The folders of a study or its parts, found by its file or by the name it was run under.
+
+    Raises InputError if there are none.
+    """
+    if is_file(name) or name in studies():
+        wanted = [outputs / part.name for part in read(name).expand_parts()]
+    elif (outputs / name).is_dir():
+        wanted = [outputs / name]
+    else:
+        studied = sorted(table.parent for table in outputs.glob("*/results.csv"))
+        wanted = [folder for folder in studied if folder.name.startswith(f"{name}-")]
+    found = [folder for folder in wanted if folder.is_dir()]
+    if not found:
+        there = [table.parent.name for table in outputs.glob("*/results.csv")]
+        raise InputError(f"no study {name!r} in {outputs}, which has {', '.join(there) or 'none yet'}")
+    return found
+
+
 def check_name(name: str, what: str = "study") -> None:
     """Raise InputError for a name that cannot be the folder of a study."""
     if name in RESERVED:
