@@ -19,6 +19,7 @@ templates_path = ["templates"]
 
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
+suppress_warnings = ["mystnb.unknown_mime_type"]  # what only a terminal reads
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 4  # with the anchors that code forges use
 

@@ -152,11 +152,11 @@ class _Source:
         if notebooks:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
-        figures = sorted(folder.glob("figures/*.png"), key=_order)
-        parts += ["## Figures", *(self._figure(figure, name) for figure in figures)]
-        linked = [self._figure(figure, name, f":target: {page}.html#figures") for figure in figures]
-        gallery = [f"\n## [{name}](/{page}.md)", "::::{container} gallery", *linked, "::::\n"]
-        self._write("gallery.md", "\n\n".join(gallery))
+        if figures := sorted(folder.glob("figures/*.png"), key=_order):
+            parts += ["## Figures", *(self._figure(figure, name) for figure in figures)]
+            linked = [self._figure(figure, name, f":target: {page}.html#figures") for figure in figures]
+            gallery = [f"\n## [{name}](/{page}.md)", "::::{container} gallery", *linked, "::::\n"]
+            self._write("gallery.md", "\n\n".join(gallery))
         with suppress(InputError):  # nothing was pruned
             parts += ["## Every network on the way", _raw(explorer.explore(folder).html)]
         for table in sorted(folder.glob("*.csv")):
