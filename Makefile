@@ -1,10 +1,10 @@
-# The main targets: make study, make test, make lab, make bench.
+# The main targets: make study, make test, make lab, make site, make bench.
 # The first one creates .venv and installs everything; later ones start at once.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test test-long check coverage claims lab bench clean
+.PHONY: study test test-long check coverage claims lab site bench clean
 
 study: .venv/installed
 	$(BIN)/horticulture run quick
@@ -29,6 +29,9 @@ claims: .venv/tested
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks
+
+site: .venv/published
+	$(BIN)/horticulture publish
 
 bench: .venv/tested
 	$(BIN)/python -m tests.benchmarks
@@ -56,3 +59,6 @@ endef
 
 .venv/tested: .venv/installed
 	$(call install,.[test])
+
+.venv/published: .venv/installed
+	$(call install,.[site])

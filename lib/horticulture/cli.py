@@ -143,28 +143,36 @@ def _parameters(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    for folder in (folders := _study_folders(options)):
+    for folder in (folders := _study_folders(options.study, options)):
         if len(folders) > 1:
             print(f"\n{folder.name}\n")
         print_tables(folder)
     return 0
 
 
-def _study_folders(options: argparse.Namespace) -> list[Path]:
+def _study_folders(study: str, options: argparse.Namespace) -> list[Path]:
     from horticulture import runs
 
-    return study_files.folders_of(options.study, runs.outputs_folder(options.outputs))
+    return study_files.folders(study, runs.outputs_folder(options.outputs))
 
 
 def _export(options: argparse.Namespace) -> int:
     from horticulture.study import exporting
 
-    folder, *more = _study_folders(options)
+    folder, *more = _study_folders(options.study, options)
     if more:
         names = ", ".join(one.name for one in (folder, *more))
         raise InputError(f"{options.study} has parts: export from one of {names}")
     values = {name: getattr(options, name) for name in SELECTORS}
     print(*exporting.export(folder, options.run, options.to, options.allow_code, **values), sep="\n")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from horticulture.study import publish
+
+    studies = {path.name: path for name in options.studies for path in _study_folders(name, options)}
+    print(publish.publish(studies, Path(options.to) if options.to else publish.SITE))
     return 0
 
 
@@ -294,6 +302,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.add_argument("--allow-code", action="store_true", help="allow code that the run names to run")
     command.set_defaults(command=_export)
+
+    command = commands.add_parser("publish", help="build a web site of studies that works offline")
+    command.add_argument(
+        "studies", metavar="STUDY", nargs="*", help="as for show, besides the reference studies"
+    )
+    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
+    command.add_argument(
+        "--to", metavar="PATH", default="", help="where to put the site (default: build/site)"
+    )
+    command.set_defaults(command=_publish)
 
     command = commands.add_parser("groups", help="show which channels of a network can be pruned")
     command.add_argument(

@@ -31,15 +31,22 @@ def write(source: Path) -> Path:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
     else:
         notebook = nbformat.reads(text, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _needs_kernel(output)]
+    notebook = without_widgets(notebook)
     heading = re.search(r"^# (.*)$", "\n".join(cell.source for cell in notebook.cells), re.MULTILINE)
     resources = {"title": heading[1] if heading else source.stem, "style": _style()}
     page, _ = _Exporter().from_notebook_node(notebook, resources=resources)
     target = source.with_suffix(".html")
     files.write(target, page)
     return target
+
+
+def without_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without what shows nothing unless a kernel runs."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _needs_kernel(output)]
+    return notebook
 
 
 def _needs_kernel(output: nbformat.NotebookNode) -> bool:

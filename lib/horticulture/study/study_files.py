@@ -91,19 +91,19 @@ def read(name: str) -> Study:
     return study
 
 
-def folders_of(name: str, outputs: Path) -> list[Path]:
+def folders(name: str, outputs: Path) -> list[Path]:
     """The folders of a study or its parts, found by its file or by the name it was run under.
 
     Raises InputError if there are none under `outputs`.
     """
     there = [path.parent for path in sorted(outputs.glob("*/results.csv"))]
     if is_file(name) or name in studies():
-        folders = [outputs / part.name for part in read(name).expand_parts()]
+        wanted = [outputs / part.name for part in read(name).expand_parts()]
     elif (outputs / name).is_dir():
-        folders = [outputs / name]
+        wanted = [outputs / name]
     else:
-        folders = [folder for folder in there if folder.name.startswith(f"{name}-")]
-    if not (found := [folder for folder in folders if folder.is_dir()]):
+        wanted = [folder for folder in there if folder.name.startswith(f"{name}-")]
+    if not (found := [folder for folder in wanted if folder.is_dir()]):
         known = ", ".join(folder.name for folder in there)
         raise InputError(f"no study {name!r} in {outputs}, which has {known or 'none yet'}")
     return found

@@ -45,7 +45,7 @@ class Penalty(StepCallback):
 
 
 class Slimming(Penalty):
-    """Network slimming (Liu et al., 2017): strength * sum |gamma| over the norms of all groups.
+    """Network slimming (Liu et al., 2017): `strength * sum |gamma|` over the norms of all groups.
 
     gamma is the norm's scale of a channel. As published, the loss itself is unchanged and the subgradient is
     added: strength * sign(gamma), which is 0 at 0. Norms whose channels cannot be removed are not penalised.
@@ -76,7 +76,7 @@ class ScaledStructure(NamedTuple):
 
 
 class SparseStructures(Penalty):
-    """Sparse structure selection (Huang and Wang, 2018): a factor per structure, strength * sum |factor|.
+    """Sparse structure selection (Huang and Wang, 2018): a factor per structure, `strength * sum |factor|`.
 
     The factors start at 1, have no weight decay, and are moved by `proximal_step` at the learning rate of the
     step, to exactly 0 where a structure can be removed. All other weights use the training run's optimizer
@@ -155,7 +155,7 @@ def proximal_step(
 
     Huang and Wang (2018), equations 10 to 12, clamped at 0 as in their code:
     z = soft(factors - lr gradient, lr strength); velocity = z - factors + 0.9 velocity;
-    factors = max(z + 0.9 velocity, 0), with soft(x, a) = sign(x) max(|x| - a, 0).
+    factors = max(z + 0.9 velocity, 0), with soft(x, a) = `sign(x) max(|x| - a, 0)`.
     The gradient is that of the loss without the penalty, at these factors.
     """
     z = F.softshrink(factors - lr * gradient, lr * strength)

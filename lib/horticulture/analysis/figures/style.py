@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
-from horticulture.analysis.figures.description import show_descriptions
+from horticulture.analysis.figures.description import describe, show_descriptions
 
 HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}
 
@@ -56,7 +56,7 @@ def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> 
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write `name.png` and `name.svg` into a folder."""
+    """Write `name.png`, which keeps what it shows in words, and `name.svg` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png", dpi=160)
+    figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Description": describe(figure)})
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None})

@@ -1,0 +1,238 @@
+"""A web site of studies, built by Sphinx: executed notebooks, tables, figures, and the texts of the checkout.
+
+The folder that Sphinx reads mirrors the checkout, so that links between the texts work unchanged. The
+settings and the pages that do not depend on the studies are in `docs/site/`.
+"""
+
+import base64
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from PIL import Image
+
+from horticulture import runs
+from horticulture.analysis import explorer, tables
+from horticulture.errors import InputError, NotebookError
+from horticulture.study import pages, study_files
+
+ROOT = Path(__file__).parents[3]
+SITE = ROOT / "build" / "site"
+SETTINGS, NOTEBOOKS = ROOT / "docs" / "site", ROOT / "notebooks"
+REFERENCE = ROOT / "outputs" / "reference"
+HOME, GLOSSARY = ROOT / "README.md", NOTEBOOKS / "glossary.md"
+LINK = re.compile(r"\[(?P<text>[^]]*)\]\((?P<url>[^)\s]+)\)")
+TERM = re.compile(r'^\| <a id="(?P<id>.+)"></a>\*\*(?P<words>.+)\*\* \| (?P<meaning>.*) \|$', re.MULTILINE)
+GITHUB = re.compile(r"github\.com[:/](?P<name>[\w.-]+/[\w.-]+?)(\.git)?/?$")
+PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
+PUNCTUATION = re.compile(r"([!-/:-@[-`{-~])")
+
+
+def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
+    """Build a site of these studies, folders by name, and of the reference studies; returns its first page.
+
+    A site that is at `target` already is replaced. Raises InputError if Sphinx is not installed or `target`
+    has anything else in it, NotebookError if Sphinx fails.
+    """
+    try:
+        from sphinx.cmd.build import build_main
+    except ImportError as error:
+        raise InputError("Sphinx is not installed: run make site, or pip install -e '.[site]'") from error
+    if target.exists() and any(target.iterdir()) and not (target / "searchindex.js").exists():
+        raise InputError(f"{target} is not empty and not a site: choose another folder")
+    reference = {path.parent.name: path.parent for path in sorted(REFERENCE.glob("*/results.csv"))}
+    with tempfile.TemporaryDirectory() as folder:
+        source, doctrees, site = (Path(folder, name) for name in ("source", "doctrees", "site"))
+        _Source(source).write({**reference, **studies})
+        if build_main(["-q", "-d", str(doctrees), str(source), str(site)]):
+            raise NotebookError("Sphinx could not build the site (see above)")
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(site, target)
+    return target / "index.html"
+
+
+class _Source:
+    """The folder that Sphinx reads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.terms = {term["id"]: _terms(term)[0] for term in TERM.finditer(GLOSSARY.read_text())}
+        self.repository = _github()
+
+    def write(self, studies: Mapping[str, Path]) -> None:
+        """Write everything."""
+        shutil.copytree(SETTINGS, self.folder)
+        for text in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *NOTEBOOKS.glob("*.md")]:
+            self._write(_place(text), self._relink(text.read_text(), text.parent))
+        main = next((folder for folder in studies.values() if _notebooks(folder)), ROOT)  # ROOT: not executed
+        for notebook in _notebooks(main):
+            self._notebook(notebook, "notebooks")
+        for name, folder in studies.items():
+            self._study(name, folder, [] if folder == main else _notebooks(folder))
+
+    def _write(self, place: str, content: str | bytes) -> None:
+        """Write a file, or append to a page."""
+        path = self.folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            with path.open("a") as page:
+                page.write(content)
+
+    def _relink(self, text: str, base: Path, beside: Path | None = None) -> str:
+        """A text with its links adapted to the site.
+
+        Links into the glossary become `term` roles, linked files are copied, and links to notebooks that do
+        not exist become plain text. base: the folder that links are relative to; beside: the folder of the
+        notebooks, if that is another.
+        """
+
+        def lead(link: re.Match) -> str:
+            name, _, anchor = link["url"].partition("#")
+            target = (base / name).resolve()
+            if re.match(r"\w+:|#", link["url"]):
+                return link[0]
+            if target == GLOSSARY and anchor:
+                return f"{{term}}`{re.sub('[`*]', '', link['text'])} <{self.terms[anchor]}>`"
+            if target.suffix == ".ipynb":
+                return link[0] if ((beside or base) / name).exists() else link["text"]
+            words = link["text"]
+            if target.suffix != ".md":
+                self._write(_place(target), target.read_bytes())
+            if target.suffix == ".png":
+                words = _escape(_description(target, words))
+            return f"[{words}](/{_place(target)}{'#' if anchor else ''}{anchor})"
+
+        text = re.sub(r"<!--[\w.-]*-->", "", text)  # names of computed numbers
+        if TERM.search(text):
+            entries = [
+                "\n".join([*_terms(term), f"  {term['meaning']}"]) + "\n" for term in TERM.finditer(text)
+            ]
+            text = text.partition("| word |")[0] + "\n".join(["```{glossary}", *entries, "```\n"])
+        return LINK.sub(lead, text)
+
+    def _notebook(self, source: Path, place: str) -> str:
+        """Add a notebook, with its pictures as files that have alt text; returns a link to it."""
+        notebook = pages.without_widgets(nbformat.read(source, as_version=4))
+        for number, cell in enumerate(notebook.cells):
+            if cell.cell_type == "markdown":
+                cell.source = self._relink(cell.source, NOTEBOOKS, source.parent)
+            for count, output in enumerate(cell.get("outputs", [])):
+                data = output.get("data", {})
+                for kind, suffix in PICTURES.items() if "text/html" not in data else ():
+                    if kind in data:
+                        words = output.metadata.get(kind, {}).get("alt", "a figure without a description")
+                        picture = f"{source.stem}-{number}-{count}.{suffix}"
+                        self._write(f"{place}/{picture}", base64.b64decode(data[kind]))
+                        output.data = {"text/markdown": f"![{_escape(words)}]({picture})"}
+        if self.repository:
+            notebook.cells.insert(1, nbformat.v4.new_markdown_cell(_invitation(self.repository, source.name)))
+        self._write(f"{place}/{source.name}", nbformat.writes(notebook))
+        return f"- [](/{place}/{source.name})"
+
+    def _study(self, name: str, folder: Path, notebooks: list[Path]) -> None:
+        """Write the page of a study, and its sections of the verdicts and the gallery."""
+        page, results, written = f"studies/{name}/index", runs.collect(folder), folder / "verdicts.csv"
+        parts, comparisons = [_about(name)], []
+        if written.exists():
+            verdicts = pd.read_csv(written, dtype={"criterion": str}).fillna({"criterion": ""})
+            parts.append(tables.conclude(verdicts, tables.scratch_b_in_words(results)))
+            parts.append(_table(tables.pair_table(verdicts)))
+            comparisons = ["## Every comparison", _table(tables.verdict_table(verdicts))]
+        self._write("verdicts.md", "\n\n".join([f"\n## [{name}](/{page}.md)", *parts, ""]))
+        parts += ["## Test error", *map(_table, tables.error_tables(results))]
+        parts.append("\n".join(f"- {note}" for note in tables.notes(results)))
+        if notebooks:
+            titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
+            parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
+        if figures := sorted(folder.glob("figures/*.png"), key=_order):
+            parts += ["## Figures", *(self._figure(figure, name) for figure in figures)]
+            linked = [self._figure(figure, name, f":target: {page}.html#figures") for figure in figures]
+            gallery = [f"\n## [{name}](/{page}.md)", "::::{container} gallery", *linked, "::::\n"]
+            self._write("gallery.md", "\n\n".join(gallery))
+        with suppress(InputError):  # nothing was pruned
+            parts += ["## Every network on the way", _raw(explorer.explore(folder).html)]
+        for table in sorted(folder.glob("*.csv")):
+            self._write(_place(table), table.read_bytes())
+        numbers = ", ".join(f"[{path.name}](/{_place(path)})" for path in sorted(folder.glob("*.csv")))
+        end = f"The numbers: {numbers}; [what the columns mean](/docs/files.md).\n"
+        self._write(f"{page}.md", "\n\n".join([f"# {name}", *parts, *comparisons, end]))
+
+    def _figure(self, path: Path, study: str, option: str = "") -> str:
+        """Add a figure; returns it as Markdown, with the description in the file as alt text."""
+        title = path.stem.replace("_vs_", " against ").replace("_", " ").replace("params", "parameters")
+        words = _description(path, f"{title}, in the study {study}")
+        self._write(_place(path), path.read_bytes())
+        return f":::{{figure}} /{_place(path)}\n:alt: {words}\n{option}\n\n{title.capitalize()}\n:::"
+
+
+def _description(figure: Path, otherwise: str) -> str:
+    with Image.open(figure) as picture:
+        return picture.info.get("Description", otherwise)
+
+
+def _escape(words: str) -> str:
+    """Escape what Markdown would interpret."""
+    return PUNCTUATION.sub(r"\\\1", words)
+
+
+def _terms(row: re.Match) -> list[str]:
+    return row["words"].split(", ")
+
+
+def _place(path: Path) -> str:
+    """The path of a file in the site: as in the checkout, or else as on the disk."""
+    if path == HOME:
+        return "index.md"
+    return path.relative_to(ROOT if path.is_relative_to(ROOT) else path.anchor).as_posix()
+
+
+def _notebooks(folder: Path) -> list[Path]:
+    return sorted(folder.glob("notebooks/0*.ipynb"))
+
+
+def _order(figure: Path) -> tuple[bool, str]:
+    """Sort key: the main figure first."""
+    return figure.stem != "error_vs_params", figure.stem
+
+
+def _github() -> str:
+    """`owner/name` of the remote repository, if it is on GitHub."""
+    command = ["git", "-C", str(ROOT), "config", "remote.origin.url"]
+    try:
+        remote = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git
+        return ""
+    found = GITHUB.search(remote)
+    return found["name"] if found else ""
+
+
+def _invitation(repository: str, notebook: str) -> str:
+    colab = f"https://colab.research.google.com/github/{repository}/blob/HEAD/notebooks/{notebook}"
+    binder = f"https://mybinder.org/v2/gh/{repository}/HEAD?labpath=notebooks/{notebook}"
+    install = f"!git clone -q https://github.com/{repository} && pip install -q -e {Path(repository).name}"
+    return f"Run this notebook on [Binder]({binder}), or on [Colab]({colab}) after `{install}`."
+
+
+def _about(study: str) -> str:
+    """The description in the study file, or in that of the study it is a part or variant of."""
+    files = [name for name in study_files.studies() if f"{study}-".startswith(f"{name}-")]
+    return study_files.read(max(files, key=len)).about.strip() if files else ""
+
+
+def _table(frame: pd.DataFrame) -> str:
+    if frame.index.nlevels > 1:  # a column for each
+        return _raw(frame.reset_index().to_html(border=0, index=False, na_rep="", classes="cases"))
+    frame = frame.rename_axis(index=None, columns=frame.index.name)
+    return _raw(frame.to_html(border=0, na_rep="", float_format="{:.1f}".format))
+
+
+def _raw(html: str) -> str:
+    return f"~~~~{{raw}} html\n<div class='wide'>\n{html}\n</div>\n~~~~"

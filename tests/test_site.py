@@ -1,0 +1,312 @@
+"""The site: built once, of two small studies and of ours, as a person has it built."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import nbformat
+import pandas as pd
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from horticulture import cli
+from horticulture.analysis import figures
+from horticulture.study import pages, publish
+from tests import browser, executed, strip
+from tests.test_browser import CONTRAST, wide_figure
+from tests.test_pages import executed as cell
+
+NO_SPHINX = "" if find_spec("sphinx") and find_spec("myst_nb") else "no Sphinx here: pip install -e '.[site]'"
+needs_sphinx = pytest.mark.skipif(bool(NO_SPHINX), reason=NO_SPHINX)
+NO_BROWSER = browser.missing()
+needs_browser = pytest.mark.skipif(bool(NO_SPHINX or NO_BROWSER), reason=NO_SPHINX or NO_BROWSER)
+
+MINE = "git@github.com:someone/garden.git"
+WIDE = " + ".join(f"x_{{{n}}}^2" for n in range(40))
+TABLE = pd.DataFrame({f"column {n}": ["a verdict in words"] for n in range(12)}).to_html()
+WIDGET = {pages.WIDGET: {"model_id": "1"}, "text/plain": "IntSlider(value=0)"}
+
+
+def notebook(path: Path, *cells) -> None:
+    found = [one if not isinstance(one, str) else nbformat.v4.new_markdown_cell(one) for one in cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=found, metadata=strip.METADATA), path)
+
+
+def study(folder: Path) -> Path:
+    """A study as it leaves its folder, by hand: the tables of `quick`, two notebooks and a figure."""
+    (folder / "notebooks").mkdir(parents=True)
+    for table in ("results.csv", "removals.csv", "verdicts.csv", "architectures.json"):
+        shutil.copy(publish.REFERENCE / "quick" / table, folder)
+    drawn, ax = plt.subplots()
+    ax.plot([1, 2], [12.5, 9.0], label="width")
+    ax.set(xlabel="parameters", ylabel="test error (%)")
+    figures.save(drawn, folder / "figures", "error_vs_params")
+    plt.close(drawn)
+    notebook(
+        folder / "notebooks" / "01_train.ipynb",
+        f"# 1 · Train in {folder.name}\n\n[Prune](02_prune.ipynb), [*budgets*](glossary.md#budget), "
+        "[answers](solutions.md#2-prune), [later](04_scale.ipynb)",
+        f"$$\\frac{{1}}{{2}} = {WIDE}$$",
+        cell("x = " + " + ".join(map(str, range(100))), {"text/html": TABLE, "text/plain": ""}),
+        cell("plot()", {"image/png": wide_figure()}, {"image/png": {"alt": "three `panels` [of] x_1"}}),
+        cell("slide()", WIDGET),
+        cell("wait()", {"application/vnd.horticulture.progress+json": {"share": 1.0}}),
+        cell("say()", {"text/markdown": "a mean of $\\alpha$", "text/plain": "<Markdown>"}),
+    )
+    notebook(folder / "notebooks" / "02_prune.ipynb", "# 2 · Prune\n\nBy saliency, [after](01_train.ipynb).")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The site, and what the command said."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    for name in ("one", "two"):
+        study(outputs / name)
+    (outputs / "two" / "verdicts.csv").unlink()  # its last notebook has not run
+    shutil.rmtree(outputs / "two" / "figures")
+    target = tmp_path_factory.mktemp("site") / "site"
+    command = [*("-m", "horticulture", "publish", "one", "two"), "--outputs", outputs, "--to", target]
+    origin = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.origin.url", "GIT_CONFIG_VALUE_0": MINE}
+    said = subprocess.run(
+        [sys.executable, *command], env=os.environ | origin, capture_output=True, text=True, check=False
+    )
+    return target, said
+
+
+@pytest.fixture(scope="module")
+def site(built):
+    return built[0]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.chromium() as found:
+        yield found
+
+
+@needs_sphinx
+def test_it_is_built_without_a_warning_and_says_where_it_begins(built):
+    target, said = built
+    assert (said.returncode, said.stderr, said.stdout) == (0, "", f"{target / 'index.html'}\n")
+    assert not any(path.name == ".doctrees" for path in target.rglob("*"))
+
+
+@needs_sphinx
+def test_every_link_leads_somewhere_on_the_disk(site):
+    texts = {path: path.read_text() for path in site.rglob("*.html")}
+    names = {path: set(re.findall(r' (?:id|name)="([^"]+)"', text)) for path, text in texts.items()}
+    missing = []
+    for path, text in texts.items():
+        for link in set(re.findall(r' (?:href|src)="([^"]*)"', text)):
+            url = urlsplit(link)
+            if url.scheme in ("http", "https", "mailto", "data"):
+                continue
+            target = (path.parent / unquote(url.path)).resolve() if url.path else path
+            if not target.exists() or (url.fragment and unquote(url.fragment) not in names.get(target, ())):
+                missing.append(f"{path.relative_to(site)}: {link}")
+    assert len(texts) > 40
+    assert [link for link in missing if not link.endswith(": #")] == []
+
+
+@needs_sphinx
+def test_a_notebook_leads_to_those_of_its_study_and_to_the_words(site):
+    first, second = site / "notebooks/01_train.html", site / "studies/two/01_train.html"
+    for path, up in ((first, ""), (second, "../../notebooks/")):
+        text = path.read_text()
+        assert 'href="02_prune.html"' in text
+        assert f'href="{up}solutions.html#2-prune"' in text or f'href="{up}solutions.html#prune"' in text
+        assert f'href="{up}glossary.html#term-budget"' in text
+        assert "later" in text
+        assert "04_scale" not in text.partition("<article")[2].partition("</article")[0]
+        assert text.count("<math") == 2
+        assert "IntSlider" not in text
+        assert 'alt="three `panels` [of] x_1"' in text
+    assert "1 · Train in one" in first.read_text()
+
+
+@needs_sphinx
+def test_a_study_has_a_page_with_its_answer_its_tables_and_its_figures(site):
+    text = (site / "studies/one/index.html").read_text()
+    assert "Not decided: 3 seeds cannot tell" in text
+    assert "Fisher shape from scratch (Scratch-E)" in text
+    assert "horticulture-explorer-" in text
+    assert 'alt="test error (%) against parameters: width: 2 points, from 12.5 at 1 to 9 at 2."' in text
+    assert "Every comparison" not in (site / "studies/two/index.html").read_text()
+    assert "Not decided" in (site / "verdicts.html").read_text()
+    assert "unpruned WRN-16-1: 13.9 at 174,778" in (site / "index.html").read_text()  # said of its figure
+    gallery = (site / "gallery.html").read_text()
+    assert 'href="studies/one/index.html#figures"' in gallery
+    assert gallery.count("<figure") == 1 + len(list(publish.REFERENCE.glob("*/figures/*.png")))
+
+
+@needs_sphinx
+def test_a_notebook_can_be_opened_where_the_repository_is(site):
+    text = (site / "notebooks/01_train.html").read_text()
+    assert "https://mybinder.org/v2/gh/someone/garden/HEAD?labpath=notebooks/01_train.ipynb" in text
+    assert (
+        "https://colab.research.google.com/github/someone/garden/blob/HEAD/notebooks/01_train.ipynb" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("remote", "name"),
+    [
+        (MINE, "someone/garden"),
+        ("https://github.com/someone/gar.den", "someone/gar.den"),
+        ("https://word:secret@github.com/someone/garden.git", "someone/garden"),
+        ("/srv/git/garden.git", None),
+        ("https://example.org/someone/garden.git", None),
+    ],
+)
+def test_a_repository_on_github_is_known_by_its_remote(remote, name):
+    found = publish.GITHUB.search(remote)
+    assert (found and found["name"]) == name
+
+
+# --- in a browser ----------------------------------------------------------------------------------------
+
+PAGES = [
+    *("index", "verdicts", "gallery", "api", "docs/findings", "docs/speed", "notebooks/glossary"),
+    *(
+        "notebooks/01_train",
+        "studies/two/01_train",
+        "studies/one/index",
+        "studies/rethinking-quick-vgg/index",
+    ),
+    *("api/horticulture.runs", "api/horticulture.pruning", "genindex", "search"),
+]
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fetches_nothing_and_is_read_on_a_phone(chromium, site, name, dark):
+    with browser.Opened(chromium, width=380, dark=dark) as opened:
+        page = opened.go(site / f"{name}.html")
+        for whole in ("html", ".content"):  # a part of it may be moved sideways, but not all
+            assert page.locator(whole).evaluate("e => e.scrollWidth") == 380
+        assert page.evaluate(CONTRAST) == []
+        assert "$$" not in page.inner_text("body")
+        assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    assert (opened.refused, opened.errors) == ([], [])
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [800, 1100, 1320, 1440, 1920])
+def test_nothing_reaches_beyond_a_window_of_any_width(chromium, site, width):
+    with browser.Opened(chromium, width=width) as opened:
+        page = opened.go(site / "notebooks/01_train.html")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@needs_browser
+def test_one_search_finds_words_functions_and_notebooks_from_the_disk(chromium, site):
+    with browser.Opened(chromium) as opened:
+        page = opened.go(site / "index.html")
+        page.get_by_role("textbox", name="Search").fill("saliency")
+        page.get_by_role("textbox", name="Search").press("Enter")
+        for wanted in ("Glossary", "pruning.saliency", "2 · Prune"):
+            expect(page.locator("#search-results li", has_text=wanted).first).to_be_visible()
+        page.locator("#search-results").get_by_role("link", name="Glossary").first.click()
+        expect(page).to_have_url(re.compile("glossary.html.*#term-saliency"))
+    assert (opened.refused, opened.errors) == ([], [])
+
+
+@needs_browser
+def test_what_is_wide_is_moved_sideways_and_the_explorer_moves(chromium, site):
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(site / "notebooks/01_train.html")
+        for wide in (".cell_output:has(table)", ".cell_output p:has(img)", "math[display=block]"):
+            inner, outer = page.locator(wide).first.evaluate("e => [e.scrollWidth, e.clientWidth]")
+            assert inner > outer
+            assert page.locator(wide).first.evaluate("e => getComputedStyle(e).overflowX") == "auto"
+        page = opened.go(site / "studies/one/index.html")
+        page.get_by_role("slider").press("End")
+        expect(page.get_by_role("slider")).to_have_attribute(
+            "aria-valuetext", re.compile("^round 192 of 192")
+        )
+
+
+@needs_browser
+def test_the_explorer_follows_the_button_that_makes_the_page_dark(chromium, site):
+    with browser.Opened(chromium) as opened:
+        page = opened.go(site / "studies/one/index.html")
+        dark = page.locator("[data-study]").get_attribute("dark")
+        assert dark is None
+        page.evaluate("document.body.dataset.theme = 'dark'")
+        expect(page.locator("[data-study]")).to_have_attribute("dark", "")
+        assert page.evaluate(CONTRAST) == []
+
+
+# --- what is refused, and what is committed --------------------------------------------------------------
+
+
+@needs_sphinx
+def test_what_is_no_site_is_left_alone(tmp_path, capsys):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("Dear")
+    assert cli.main(["publish", "--to", str(tmp_path / "letters")]) == 2
+    assert "is not empty and not a site: choose another folder" in capsys.readouterr().err
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "Dear"
+
+
+def test_a_study_that_is_not_there_is_named(tmp_path, capsys):
+    assert cli.main(["publish", "nowhere", "--outputs", str(tmp_path)]) == 2
+    assert "no study 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_figure_keeps_what_it_shows_in_words(tmp_path):
+    study(tmp_path / "one")
+    with Image.open(tmp_path / "one/figures/error_vs_params.png") as picture:
+        assert picture.info["Description"].endswith("width: 2 points, from 12.5 at 1 to 9 at 2.")
+
+
+def test_the_executed_notebooks_that_are_committed_are_of_todays_text():
+    assert executed.outdated() == []
+
+
+def finished(source: Path, target: Path) -> None:
+    """A notebook as if it had been run: every cell counted, and one with a figure and a widget."""
+    run = nbformat.read(source, as_version=4)
+    run.metadata["papermill"] = {"end_time": "2026-01-01"}
+    run.metadata["widgets"] = {"state": "x" * 1000}
+    code = [one for one in run.cells if one.cell_type == "code"]
+    for number, one in enumerate(code):
+        one.execution_count, one.metadata["papermill"] = number, {"duration": 1.0}
+    code[0].source = code[0].source.replace('outputs: str = ""', 'outputs: str = "/home/someone"')
+    shown = {"image/png": wide_figure(), "text/plain": "<Figure>"}
+    code[1].outputs = [
+        nbformat.v4.new_output("display_data", data=shown, metadata={"image/png": {"alt": "a"}})
+    ]
+    code[2].outputs = [nbformat.v4.new_output("display_data", data=dict(WIDGET))]
+    nbformat.write(run, target)
+
+
+def test_an_executed_notebook_is_committed_without_its_bulk_and_an_edit_is_noticed(tmp_path):
+    folder = tmp_path / "tiny" / "notebooks"
+    folder.mkdir(parents=True)
+    finished(strip.NOTEBOOKS / "01_train.ipynb", folder / "01_train.ipynb")
+    (path,) = executed.write(tmp_path / "tiny", tmp_path / "reference")
+    assert executed.outdated(tmp_path / "reference") == []
+    assert path.stat().st_size < (folder / path.name).stat().st_size - 10_000
+    text = path.read_text()
+    for gone in ("papermill", "/home/someone", "IntSlider", "<Figure>", "x" * 1000):
+        assert gone not in text
+    assert '"alt": "a"' in text
+    content = json.loads(text)
+    content["cells"][0]["source"] += "!"
+    path.write_text(json.dumps(content))
+    assert executed.outdated(tmp_path / "reference") == [path]
