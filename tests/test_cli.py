@@ -66,7 +66,7 @@ def refused(capsys, *arguments):
         (["smoke", "-p", "outputs=mine"], "outputs is not a study parameter", "--outputs PATH"),
         (["smoke", "-p", "rounds=all", "-p", "ratios=0.5"], "rounds=all means one channel a round", "ratios"),
         (["smoke", "-p", "device=mps"], "no device 'mps' here", "cpu"),
-        (["smoke", "--name", "runs"], "--name 'runs'", "named like a folder"),
+        (["smoke", "--name", "runs"], "--name 'runs'", "is taken, choose another name"),
         (["smoke", "--name", "a/b"], "--name 'a/b'", "named like a folder"),
         (["smoke", "--name", "quick"], "--name 'quick'", "a study of that name exists"),
         (["smoke", "--name", "rethinking-quick-vgg"], "--name 'rethinking-quick-vgg'", "choose another"),

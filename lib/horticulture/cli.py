@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import literals, own_code, parameters, study_files
+from horticulture.study.terminal import print_tables
 
 # Slow imports such as pandas and torch are made in the functions that need them.
 
@@ -67,7 +69,8 @@ def _run(options: argparse.Namespace) -> int:
     study = study_files.read(options.study)
     renamed = parameters.rename(study, options.name, overrides)
     parts = [
-        (part, _located(parameters.resolve_parameters(part, overrides))) for part in renamed.expand_parts()
+        (part, parameters.with_absolute_folders(parameters.resolve_parameters(part, overrides)))
+        for part in renamed.expand_parts()
     ]
     chosen, anew = parameters.beginning(options.first)
     stated = {name for notebook in chosen for name in parameters.notebook_parameters(notebook)}
@@ -103,20 +106,6 @@ def _run(options: argparse.Namespace) -> int:
         with runner.exclusive(outputs / part.name):
             print_tables(runner.run(part, settled, outputs, options.first))
     return 0
-
-
-def _located(settled: dict[str, Any]) -> dict[str, Any]:
-    """Make the paths of image folders absolute: notebooks run in another directory than the command."""
-    located = dict(settled)
-    for name in ("data", "guide_data"):
-        kind, _, path = located[name].partition(":")
-        try:
-            known = Path(path).expanduser().is_absolute()
-        except RuntimeError as error:  # ~ of an unknown user
-            raise InputError(f"{name}={located[name]}: no such home folder") from error
-        if kind == "folder" and path and not known:
-            located[name] = f"folder:{Path.cwd() / path}"
-    return located
 
 
 def _studies(options: argparse.Namespace) -> int:
@@ -217,27 +206,6 @@ def _download(options: argparse.Namespace) -> int:
     return 0
 
 
-def print_tables(folder: Path) -> None:
-    """Print the tables, notes on them, and the paths of the figures."""
-    from horticulture import runs
-    from horticulture.analysis import tables
-
-    unverified = runs.unverified(folder)
-    results = runs.collect(folder)
-    print(tables.error_by_size(results).to_string(na_rep=""))
-    by_budget = tables.error_by_budget(results)
-    if len(by_budget):
-        print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
-    for note in tables.notes(results):
-        print(note)
-    if unverified:
-        more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
-        why = "written without a digest by an earlier version"
-        print(f"not verified, {why}: {unverified[0].name}{more}")
-    for path in sorted((folder / "figures").glob("*.png")):
-        print(path)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="horticulture",
@@ -245,10 +213,21 @@ def _parser() -> argparse.ArgumentParser:
         epilog=ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    outputs = argparse.ArgumentParser(add_help=False)
+    outputs.add_argument("--outputs", metavar="PATH", default="", help="where results are (default: outputs)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser(
+    def add(
+        name: str, function: Callable[[argparse.Namespace], int], **about: Any
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, **about)
+        command.set_defaults(command=function)
+        return command
+
+    command = add(
         "run",
+        _run,
+        parents=[outputs],
         help="run or resume a study",
         description="Run or resume a study. A second command for the same study waits for the first.",
         epilog=f"{EXAMPLES}\n{ENVIRONMENT}",
@@ -269,7 +248,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--from", dest="first", metavar="N", default="01", help="start with this notebook (default: 01)"
     )
-    command.add_argument("--outputs", metavar="PATH", default="", help="where results go (default: outputs)")
     command.add_argument(
         "--dry-run", action="store_true", help="only estimate the runs, hours and disk space needed"
     )
@@ -277,43 +255,40 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-code", action="store_true", help="allow code named in the study file to run"
     )
     command.add_argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
-    command.set_defaults(command=_run)
 
-    command = commands.add_parser("studies", help="list the studies")
-    command.set_defaults(command=_studies)
+    add("studies", _studies, help="list the studies")
 
-    command = commands.add_parser("parameters", help="list the parameters that -p can change")
+    command = add("parameters", _parameters, help="list the parameters that -p can change")
     command.add_argument(
         "study", metavar="STUDY", nargs="?", default="", help="show its values (without it: the defaults)"
     )
-    command.set_defaults(command=_parameters)
 
-    command = commands.add_parser("show", help="show the tables of a study and the paths of its figures")
+    command = add(
+        "show", _show, parents=[outputs], help="show the tables of a study and the paths of its figures"
+    )
     command.add_argument("study", metavar="STUDY", help="as for run, or the name given with --name")
-    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
-    command.set_defaults(command=_show)
 
-    command = commands.add_parser("export", help="write a network of a study into a folder of its own")
+    command = add(
+        "export", _export, parents=[outputs], help="write a network of a study into a folder of its own"
+    )
     command.add_argument("study", metavar="STUDY", help="as for show")
     command.add_argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
     for name, (kind, what) in SELECTORS.items():
         command.add_argument(f"--{name}", type=kind, help=what)
     command.add_argument("--to", metavar="FOLDER", default="", help="(default: in the study's exports/)")
-    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.add_argument("--allow-code", action="store_true", help="allow code that the run names to run")
-    command.set_defaults(command=_export)
 
-    command = commands.add_parser("publish", help="build a web site of studies that works offline")
+    command = add(
+        "publish", _publish, parents=[outputs], help="build a web site of studies that works offline"
+    )
     command.add_argument(
         "studies", metavar="STUDY", nargs="*", help="as for show, besides the reference studies"
     )
-    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
     command.add_argument(
         "--to", metavar="PATH", default="", help="where to put the site (default: build/site)"
     )
-    command.set_defaults(command=_publish)
 
-    command = commands.add_parser("groups", help="show which channels of a network can be pruned")
+    command = add("groups", _groups, help="show which channels of a network can be pruned")
     command.add_argument(
         "network", metavar="NETWORK", help="wrn-40-2, torchvision:resnet18, models.py:make, ..."
     )
@@ -324,14 +299,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--residual-sets", action="store_true", help="include channels that several layers add up"
     )
-    command.set_defaults(command=_groups)
 
-    command = commands.add_parser("clean", help="remove runs that belong to no study")
-    command.add_argument("--outputs", metavar="PATH", default="", help="where results are")
+    command = add("clean", _clean, parents=[outputs], help="remove runs that belong to no study")
     command.add_argument("--yes", action="store_true", help="remove without asking")
-    command.set_defaults(command=_clean)
 
-    command = commands.add_parser("download", help="download a data set")
+    command = add("download", _download, help="download a data set")
     command.add_argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")
-    command.set_defaults(command=_download)
     return parser

@@ -1,14 +1,17 @@
 """Finds one network of a study by a curve or the id of a run, and by values of its row in the results."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from horticulture.errors import InputError, check_choice
 from horticulture.runs.curves import CurvePoint, read_curves
 from horticulture.runs.results import collect
 from horticulture.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
 LINE = [

@@ -169,6 +169,20 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
     return settled
 
 
+def with_absolute_folders(settled: dict[str, Any]) -> dict[str, Any]:
+    """Make the paths of image folders absolute: notebooks run in another directory than the command."""
+    located = dict(settled)
+    for name in ("data", "guide_data"):
+        kind, _, path = located[name].partition(":")
+        try:
+            known = Path(path).expanduser().is_absolute()
+        except RuntimeError as error:  # ~ of an unknown user
+            raise InputError(f"{name}={located[name]}: no such home folder") from error
+        if kind == "folder" and path and not known:
+            located[name] = f"folder:{Path.cwd() / path}"
+    return located
+
+
 def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
     """Convert a value, perhaps given as text, to the type that a notebook declares.
 

@@ -1,7 +1,8 @@
-"""The progress of a study in the terminal: one line per notebook."""
+"""A study in the terminal: one line of progress per notebook, and its tables in the end."""
 
 import sys
 import time
+from pathlib import Path
 
 from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
 
@@ -62,3 +63,24 @@ class Terminal:
         elif text:
             bars = f"{bar(share)} " if share is not None else ""
             print(f"{self.name:<24} {bars}{text}", file=sys.stderr, flush=True)
+
+
+def print_tables(folder: Path) -> None:
+    """Print the tables, notes on them, and the paths of the figures."""
+    from horticulture import runs
+    from horticulture.analysis import tables
+
+    unverified = runs.unverified(folder)
+    results = runs.collect(folder)
+    print(tables.error_by_size(results).to_string(na_rep=""))
+    by_budget = tables.error_by_budget(results)
+    if len(by_budget):
+        print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
+    for note in tables.notes(results):
+        print(note)
+    if unverified:
+        more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
+        why = "written without a digest by an earlier version"
+        print(f"not verified, {why}: {unverified[0].name}{more}")
+    for path in sorted((folder / "figures").glob("*.png")):
+        print(path)
