@@ -9,12 +9,14 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
-from horticulture import cli, files, runs
+from horticulture import cli, execution, files, networks, runs
 from horticulture.pruning import criteria
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import budgets, forecast, parameters, runner, scaling, study_files
 from horticulture.study.config import StudyConfig
+from horticulture.training import TrainingRecipe
 from tests.conftest import without_channel
 
 SMOKE = parameters.resolve_parameters(study_files.read("smoke"), {})
@@ -221,6 +223,31 @@ def test_what_somebodys_criterion_pruned_stays_although_its_code_is_not_here(out
     files.write_json(folder / "theirs" / "study.json", {"parameters": values, "own": {"mine": about}})
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert taken.run.key in there(folder)
+    assert not unused & there(folder)
+
+
+def test_the_file_of_a_study_s_network_does_not_run_and_its_runs_stay(outputs, tmp_path):
+    folder, unused = outputs
+    name = f"{tmp_path}/models.py:make"
+    (tmp_path / "models.py").write_text("raise SystemExit('this file ran')")
+    shape = networks.describe(
+        torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(4, 4, 3, padding=1),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+            torch.nn.Linear(4, 10),
+        ),
+        image=(1, 16, 16),
+        classes=10,
+    ).architecture
+    shape = replace(shape, table=replace(shape.table, network=name, digest="123456789abc"))
+    mine = execution.train(shape, TrainingRecipe(epochs=1), {"name": "clutter"}, seed=0)
+    finish(mine, folder)
+    files.write_json(folder / "theirs" / "study.json", {"parameters": {**SMOKE, "network": name}})
+    assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
+    assert mine.key in there(folder)
     assert not unused & there(folder)
 
 

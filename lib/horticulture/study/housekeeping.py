@@ -13,6 +13,7 @@ from horticulture.runs import Run
 from horticulture.study import own_code, parameters, study_files
 from horticulture.study.config import StudyConfig
 from horticulture.study.inventory import runs_by_purpose
+from horticulture.user_code import is_code
 
 RECENT = 3600.0  # seconds: anything changed since then may belong to a study in progress
 
@@ -40,7 +41,7 @@ def unused(outputs: Path) -> list[Unused]:
     digests = _recorded_digests(filter(None, there.values()))
     needed: set[str] = set()
     for path in sorted(outputs.glob("*/study.json")):
-        needed |= _needed(path.parent, outputs, digests)
+        needed |= _needed(path.parent, outputs, digests, list(filter(None, there.values())))
     for path in outputs.glob("*/curves"):  # of a study without study.json
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
     left = []
@@ -82,17 +83,23 @@ def _recorded_digests(recorded: Iterable[Run]) -> Digests:
     return {place: digest for place, (digest, *others) in known.items() if digest and not others}
 
 
-def _needed(study: Path, outputs: Path, digests: Digests) -> set[str]:
+def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -> set[str]:
     """The keys of the runs that a study refers to.
 
     Its folder records the parameters of every notebook started so far. Those of later notebooks ask for
-    nothing yet, and their defaults need not fit this network.
+    nothing yet, and their defaults need not fit this network. Where the network is code in a file, which is
+    not run for this, the study refers to every recorded run of it.
     """
     needed = _keys(point.run for point in runs.read_curves(study))
     try:
         content = study_files.read_study_json(study)
         stated = {**content.get("parameters", {}), **content.get("base", {})}
-        if stated and stated["precision"] != "auto":  # otherwise it was never started
+        if files_of_code := [
+            str(stated.get(name)) for name in own_code.NETWORKS if is_code(stated.get(name))
+        ]:
+            shapes = [(run, run.architecture.table) for run in recorded]
+            needed |= _keys(run for run, table in shapes if table and table.network in files_of_code)
+        elif stated and stated["precision"] != "auto":  # otherwise it was never started
             own_code.recall(stated, content.get("own", {}))
             declared = parameters.declared()
             last = max(declared[name]["step"] for name in stated if name in declared)
