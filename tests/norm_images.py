@@ -27,7 +27,7 @@ TABLE = REFERENCE / "measured" / "norm_images.csv"
 def network_of(point: runs.CurvePoint, outputs: Path, device: str) -> networks.Network:
     """A point's network on a device; of a pruning run's round with the running averages of its training."""
     if point.measures_round:
-        return execution.restore(point.run.start, outputs, point.round, device, settled=False)
+        return execution.restore(point.run.start, outputs, point.round, device, estimate_norms=False)
     return execution.load(point.run, outputs).to(device)
 
 

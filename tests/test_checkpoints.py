@@ -265,7 +265,7 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
         if removal.round == round_:
             expected = {name: tensor.clone() for name, tensor in under_way.network.state_dict().items()}
             break
-    found = execution.restore(run, outputs, round_, "cpu", settled=False)
+    found = execution.restore(run, outputs, round_, "cpu", estimate_norms=False)
     same(found.state_dict(), expected)
     row = runs.removals(run, outputs).set_index("round").loc[round_]
     assert evaluation.weights_digest(found) == row["digest"]
@@ -280,7 +280,7 @@ def test_a_round_of_a_sparse_pruning_is_had_back_with_its_mask(alone, images):
     run = chains()["sparse"]
     under_way = Pruner(execution.load(run.start, alone), images, PruningRecipe(**run.recipe), run.seed)
     for removal in under_way:
-        found = execution.restore(run, alone, removal.round, "cpu", settled=False)
+        found = execution.restore(run, alone, removal.round, "cpu", estimate_norms=False)
         same(found.state_dict(), under_way.network.state_dict())
         assert unstructured.count_nonzero(unstructured.current_masks(found), found) == removal.params
 

@@ -57,7 +57,7 @@ def test_the_number_of_threads_decides_the_last_bits(run, outputs):
 @pytest.mark.parametrize("round_", [0, 7, 19, 33, ROUNDS])
 def test_a_replay_with_other_threads_follows_the_record(run, outputs, made, round_):
     with hardware.threads(3 - made):
-        found = execution.restore(run, outputs[made], round_, "cpu", settled=False)
+        found = execution.restore(run, outputs[made], round_, "cpu", estimate_norms=False)
         assert torch.get_num_threads() == 3 - made
     recorded = row(run, outputs[made], round_)
     assert found.architecture == runs.architecture_at(run, runs.removals(run, outputs[made]), round_)
@@ -81,7 +81,7 @@ def test_so_does_a_budget_in_a_worker(run, outputs, made):
     pool.stop()
     for tune, at in zip(wanted, (7, 19), strict=True):
         found = execution.load(tune, outputs[made])
-        expected = execution.restore(run, outputs[made], at, "cpu", settled=False)
+        expected = execution.restore(run, outputs[made], at, "cpu", estimate_norms=False)
         assert found.architecture == expected.architecture
         weights = dict(expected.named_parameters())
         assert all(torch.equal(weight, weights[name]) for name, weight in found.named_parameters())

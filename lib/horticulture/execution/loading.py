@@ -73,14 +73,16 @@ def network_at(run: Run, outputs: Path, round_: int, device: str = "auto") -> Ne
     return load(run, outputs) if round_ == run.recipe["rounds"] else restore(run, outputs, round_, device)
 
 
-def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: bool = True) -> Network:
+def restore(
+    run: Run, outputs: Path, round: int, device: str = "auto", estimate_norms: bool = True
+) -> Network:
     """The network of any round of a pruning run, on that device, replayed from the last checkpoint before it.
 
     The removals follow the record, and the number of threads is that of the run. On the same kind of machine
     with the same torch the weights must be identical to the last bit; elsewhere a warning says that only the
-    widths are. Its norms have the statistics with which it was evaluated or, if not `settled`, the running
-    averages of its training. Raises InputError if there is no such round, no checkpoint to start from, or if
-    the replay gives a different network.
+    widths are. Its norms have the statistics with which it was evaluated or, if not `estimate_norms`, the
+    running averages of its training. Raises InputError if there is no such round, no checkpoint to start
+    from, or if the replay gives a different network.
     """
     if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
         raise InputError(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
@@ -99,7 +101,7 @@ def restore(run: Run, outputs: Path, round: int, device: str = "auto", settled: 
                     break
         network = pruner.network
         _check_replay(run, outputs, removed[removed["round"] == round].iloc[-1], network, place)
-        if settled:
+        if estimate_norms:
             set_norm_statistics(network, images, pruner.recipe)
     return network
 
