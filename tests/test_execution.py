@@ -163,7 +163,7 @@ def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
 
 
 def told_to(told: list) -> tasks.Report:
-    return lambda share, note: told.append(share)
+    return lambda share, note, rows: told.append(share)
 
 
 def tiny(folder: Path, **recipe) -> Run:

@@ -161,7 +161,7 @@ def test_a_run_keeps_the_threads_that_it_began_with(run, outputs, tmp_path):
     shutil.copytree(outputs[1] / "runs" / run.start.key, tmp_path / "runs" / run.start.key)
     said = []
 
-    def stop(share, note):
+    def stop(share, note, rows):
         said.append(share)
         if len(said) == 9:
             signal.raise_signal(signal.SIGINT)

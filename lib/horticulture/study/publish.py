@@ -17,7 +17,7 @@ import nbformat
 import pandas as pd
 from PIL import Image
 
-from horticulture import runs
+from horticulture import files, runs
 from horticulture.analysis import explorer, tables
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import pages, study_files
@@ -81,7 +81,7 @@ class _Source:
         path = self.folder / place
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
-            path.write_bytes(content)
+            files.write(path, content)
         else:
             with path.open("a") as page:
                 page.write(content)

@@ -28,7 +28,7 @@ def diagram(whole: Architecture) -> Figure:
     """The convolutions of a network from left to right, and in blue the channels between them.
 
     A network with a trunk has its blocks below it: arrows show where a block reads from the trunk and adds to
-    it. How a user's own network is connected only its code knows: its layers stand in a row.
+    it. Not for users' own networks: how they are connected only their code knows.
     """
     blocks: dict[str, list] = {}  # convolutions by stage and block
     for layer in whole.layers:
