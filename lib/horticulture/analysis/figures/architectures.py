@@ -35,10 +35,10 @@ def diagram(whole: Architecture) -> Figure:
         if layer.kind == "conv" and layer.name != "stem" and "shortcut" not in layer.name:
             blocks.setdefault(".".join(layer.name.split(".")[:2]), []).append(layer)
     level, right = (-1.0 if whole.trunk else 0.0), 1.0
-    size = (min(13, 2 + 0.85 * sum(map(len, blocks.values()))), 2.4 if whole.trunk else 1.4)
+    size = (min(11, 1.5 + 0.6 * sum(map(len, blocks.values()))), 2.1 if whole.trunk else 1.3)
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     ax.axis("off")
-    font = 8 if len(blocks) <= 9 else 5
+    font = 9 if len(blocks) <= 6 else 5
 
     def box(at: float, height: float, text: str, colour: str) -> None:
         shape = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": BLACK}
