@@ -383,6 +383,9 @@ def test_a_network_that_is_not_the_recorded_one_is_not_exported(outputs, tmp_pat
         ),
         (("trial", "whole"), "whole matches 3 networks of trial: choose one by seed (0, 1, 2)"),
         (("trial", "whole", "--seed", 9), "trial has no whole with seed 9, only 0, 1, 2"),
+        (("trial", "whole", "--round", 3), "trial has no whole with round 3, where none has a round"),
+        (("trial", "whole", "--params", "nan"), "a number of parameters must be positive, not nan"),
+        (("trial", "whole", "--params", -5), "a number of parameters must be positive, not -5.0"),
         (
             ("trial", "pruned-tuned"),
             "matches 5 networks of trial: choose one by round (0, 1, 2, 3, 4), params (",

@@ -623,6 +623,20 @@ def test_the_conclusion_says_which_side_is_ahead_and_by_how_much():
     assert "3 seeds per case" in said
 
 
+def test_the_conclusion_says_that_a_verdict_changes_with_the_length_of_training():
+    errors = {
+        1.0: {"pruned-scratch": [8.0, 12.0, 16.0], "pruned-tuned": [9.0, 12.0, 14.0]},  # not decided
+        2.0: {"pruned-scratch": [9.0, 9.1, 9.2], "pruned-tuned": [7.0, 7.1, 7.2]},
+    }
+    networks = [
+        seeded(curve, 200, found, round_=8, longer=longer)
+        for longer, curves_ in errors.items()
+        for curve, found in curves_.items()
+    ]
+    said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
+    assert said.startswith("**The verdict changes with the length of training in 1 of 1 case.**")
+
+
 def test_the_conclusion_says_so_where_nothing_was_compared(study):
     alone = study[study["curve"].isin(["whole", "pruned-tuned"])]
     assert tables.conclude(tables.verdicts(alone, 1.0)).startswith("**Not tested here.**")

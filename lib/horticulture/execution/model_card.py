@@ -119,7 +119,7 @@ def _numbers(config: dict[str, Any]) -> dict[str, str]:
 
 def _over_seeds(errors: dict[str, float]) -> str:
     if len(errors) < 2:
-        return "The study has no such network with another seed."
+        return "No network of another seed was measured at this point of its curve."
     each = ", ".join(f"{error:.2f} (seed {seed})" for seed, error in errors.items())
     mean, low, high, n = statistics.confidence_interval(list(errors.values()))
     sure = f", 95 % confidence interval {low:.2f} to {high:.2f}" if n >= statistics.FEWEST else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,6 +46,8 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
     measured by separate runs. params: selects the nearest size. values: values of the columns in `EXACT`.
     Raises InputError, with the choices, if no network or several match, or if the runs are missing.
     """
+    if params is not None and not 0 < params < math.inf:
+        raise InputError(f"a number of parameters must be positive, not {params}")
     results, points = collect(study), read_curves(study)
     if not points:
         raise InputError(f"{study} has only tables: an export needs the runs themselves")
@@ -54,7 +57,8 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
             there = _listed(fitting[column])
             fitting = fitting[fitting[column] == wanted]
             if fitting.empty:
-                raise InputError(f"{study.name} has no {name} with {column} {wanted}, only {there}")
+                choices = f"only {there}" if there else f"where none has a {column}"
+                raise InputError(f"{study.name} has no {name} with {column} {wanted}, {choices}")
     if params is not None:
         away = (fitting["params"] - params).abs()
         nearest = away.groupby([fitting[column] for column in LINE], dropna=False).transform("min")

@@ -448,7 +448,7 @@
         this.$round.textContent = where;
         this.$said.innerHTML = name
           ? `<span>above: ${escape(run.name)}, round ${round}</span><span>below: ${escape(name)}</span>`
-          : "<span>point at a network on the curves, or choose one, to see it here below this one</span>";
+          : "<span>Point at a network on the curves, or choose one, to see it here.</span>";
         const sizes = facts => `${facts.parameters} parameters, test error ${facts["test error"]}`;
         const words =
           `round ${where}: ${sizes(mine)}; removed last: ${mine["removed last"]}` +

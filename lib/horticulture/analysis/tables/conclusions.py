@@ -81,7 +81,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     for budget, cases in budgets.items():
         name = label(budget, epochs=epochs)
         better, worse, _ = _decided(cases)
-        if first["n"].max() >= statistics.FEWEST:
+        if better or worse:
             of = count(len(cases), "case")
             parts.append(f"*{capitalize(name)}* is better in {better} and worse in {worse} of {of}.")
         parts.append(_lower_means(cases, name, other))
@@ -109,6 +109,9 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
         return f"The weights: with new ones the shape is worse in {worse} {of}."
     if equal:
         return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}."
+    if changing := [_verdict(case, "verdict") for case in cases.values()].count(BY_LENGTH):
+        rest = "; the others are not decided" if changing < len(cases) else ""
+        return f"The verdict changes with the length of training in {changing} {of}{rest}."
     where = f" in any of the {len(cases)} cases" if len(cases) > 1 else ""
     return f"Not decided: {seeds} cannot tell{where}."
 
@@ -194,7 +197,7 @@ def _seeds(pair: pd.DataFrame) -> str:
         return "Two seeds: too few to tell."
     seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
     needed = _needed(pair)
-    return f"{seeds} seeds per case{f'; about {needed} would decide what these cannot' if needed else ''}."
+    return f"{seeds} seeds per case{f'; the undecided cases would take about {needed}' if needed else ''}."
 
 
 def _needed(pair: pd.DataFrame) -> str:
