@@ -147,7 +147,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
         ax.axis("off")
     for ax in axes.flat[:count]:
         ax.tick_params(axis="x", labelsize=7, labelrotation=90)
-    figure.supylabel("channels left (outline: the whole network)", fontsize=10)
+    figure.supylabel("channels (outline: whole network)", fontsize=9)
     return figure, list(axes.flat)
 
 
