@@ -6,8 +6,8 @@
 
 Each is tried at least once, and what has begun when the time is over is ended: five minutes may become ten. A
 trial "survived" when all is as if nothing had happened; it is "refused" when what is bad was refused in one
-line, and "lost" when more work was lost than is promised. Any other end is printed, with the way to repeat it,
-and makes the exit code 1.
+line, and "lost" when more work was lost than is promised. Any other end is printed, with the way to repeat
+it, and makes the exit code 1.
 """
 
 import argparse
@@ -54,7 +54,7 @@ TRIALS = {
 
 
 def torture(minutes: float, names: list[str], first: int) -> dict[str, Counter]:
-    """Go round for so long, each at least once, what had the least of its share next; how often each ended how."""
+    """Go round for so long, what had the least of its share next, and each once; how often each ended how."""
     ends, spent = {name: Counter() for name in names}, dict.fromkeys(names, 0.0)
     began = time.monotonic()
     with suppress(KeyboardInterrupt), Progress("torture", minutes * 60) as progress:
