@@ -70,6 +70,13 @@ def study(folder: Path) -> Path:
     return folder
 
 
+def publish_them(outputs: Path, target: Path, *names: str, **environment: str):
+    command = [*("-m", "horticulture", "publish"), *names, "--outputs", outputs, "--to", target]
+    return subprocess.run(
+        [sys.executable, *command], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The site, and what the command said."""
@@ -79,11 +86,8 @@ def built(tmp_path_factory):
     (outputs / "two" / "verdicts.csv").unlink()  # its last notebook has not run
     shutil.rmtree(outputs / "two" / "figures")
     target = tmp_path_factory.mktemp("site") / "site"
-    command = [*("-m", "horticulture", "publish", "one", "two"), "--outputs", outputs, "--to", target]
     origin = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.origin.url", "GIT_CONFIG_VALUE_0": MINE}
-    said = subprocess.run(
-        [sys.executable, *command], env=os.environ | origin, capture_output=True, text=True, check=False
-    )
+    said = publish_them(outputs, target, "one", "two", **origin)
     return target, said
 
 
@@ -268,7 +272,7 @@ FENCE = "```{raw} html\n<script>stolen()</script>\n```"
 
 
 @needs_sphinx
-def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path, capsys):
+def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
     secret, ran, folder = tmp_path / "secret.csv", tmp_path / "ran", study(tmp_path / "outputs" / "odd")
     secret.write_text("a password")
     (folder / "linked.csv").symlink_to(secret)
@@ -283,8 +287,7 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path, 
         nbformat.v4.new_code_cell(f"open({str(ran)!r}, 'w')", outputs=[output], execution_count=1),
     ]
     nbformat.write(book, folder / "notebooks" / "01_train.ipynb")
-    place = ["--outputs", str(tmp_path / "outputs"), "--to", str(tmp_path / "site")]
-    assert cli.main(["publish", "odd", *place]) == 0
+    assert publish_them(tmp_path / "outputs", tmp_path / "site", "odd").returncode == 0
     assert not ran.exists()
     for path in (tmp_path / "site").rglob("*"):
         if path.is_file():
@@ -292,8 +295,9 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path, 
             assert b"<script>stolen" not in path.read_bytes() or path.suffix == ".png", path
     book.cells[0].source = f"# 1\n\n[a]\n\n[a]: {os.path.relpath('/', '/1/2/3/4/5/6/7/8/9')}{secret}"
     nbformat.write(book, folder / "notebooks" / "01_train.ipynb")
-    assert cli.main(["publish", "odd", *place]) == 1
-    assert "a text links to secret.csv, which is not a file of the site" in capsys.readouterr().err
+    said = publish_them(tmp_path / "outputs", tmp_path / "site", "odd")
+    assert said.returncode == 1
+    assert "a text links to secret.csv, which is not a file of the site" in said.stderr
 
 
 @needs_sphinx
