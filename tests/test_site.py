@@ -280,10 +280,13 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
     about = PngInfo()
     about.add_itxt("Description", f"words\n:::\n\n{FENCE}\n")
     Image.new("RGB", (8, 8)).save(figure, pnginfo=about)
-    book = nbformat.v4.new_notebook(metadata={**strip.METADATA, "mystnb": {"execution_mode": "force"}})
+    asks = {"mystnb": {"execution_mode": "force"}, "myst": {"enable_extensions": ["substitution"]}}
+    book = nbformat.v4.new_notebook(metadata={**strip.METADATA, **asks})
     output = nbformat.v4.new_output("display_data", data={"text/markdown": f"```{{include}} {secret}\n```"})
     book.cells = [
-        nbformat.v4.new_markdown_cell(f"# 1\n\n[a]({secret})\n\n> ```{{include}} {secret}\n> ```\n\n{FENCE}"),
+        nbformat.v4.new_markdown_cell(
+            f"# 1\n\n[a]({secret})\n\n> ```{{include}} {secret}\n> ```\n\n{{{{ 'ab' * 9 }}}}\n\n{FENCE}"
+        ),
         nbformat.v4.new_code_cell(f"open({str(ran)!r}, 'w')", outputs=[output], execution_count=1),
     ]
     nbformat.write(book, folder / "notebooks" / "01_train.ipynb")
@@ -292,6 +295,7 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
     for path in (tmp_path / "site").rglob("*"):
         if path.is_file():
             assert b"a password" not in path.read_bytes(), path
+            assert b"ab" * 9 not in path.read_bytes(), path
             assert b"<script>stolen" not in path.read_bytes() or path.suffix == ".png", path
     book.cells[0].source = f"# 1\n\n[a]\n\n[a]: {os.path.relpath('/', '/1/2/3/4/5/6/7/8/9')}{secret}"
     nbformat.write(book, folder / "notebooks" / "01_train.ipynb")

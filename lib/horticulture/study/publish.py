@@ -132,9 +132,9 @@ class _Source:
     def _notebook(self, source: Path, place: str) -> str:
         """Add a notebook, with its pictures as files that have alt text; returns a link to it."""
         notebook = pages.without_widgets(nbformat.read(source, as_version=4))
-        notebook.metadata.pop("mystnb", None)  # it could ask for the cells to be executed
+        notebook.metadata = _only(notebook.metadata, "kernelspec", "language_info")  # others are settings
         for number, cell in enumerate(notebook.cells):
-            cell.metadata.pop("mystnb", None)
+            cell.metadata = _only(cell.metadata, "tags")
             if cell.cell_type == "markdown":
                 cell.source = self._relink(_without_directives(cell.source), NOTEBOOKS, source.parent)
             for count, output in enumerate(cell.get("outputs", [])):
@@ -220,6 +220,10 @@ def _check_text(frame: pd.DataFrame, what: str) -> None:
     for text in [*map(str, frame.columns), *(str(one) for name in texts for one in texts[name].unique())]:
         if ODD.search(text) or not text.isprintable():
             raise InputError(f"{what} have markup in them, which cannot be published: {ascii(text)[:60]}")
+
+
+def _only(metadata: nbformat.NotebookNode, *names: str) -> nbformat.NotebookNode:
+    return nbformat.NotebookNode({name: metadata[name] for name in names if name in metadata})
 
 
 def _without_directives(text: str) -> str:
