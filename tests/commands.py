@@ -86,7 +86,11 @@ def stop_trial(seed: int) -> str:
 
 def stop(how: str) -> None:
     """It leaves no worker and no kernel, no file in the temporary folder, and puts down what was done."""
-    heard = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # which `nohup` would have ignored
+
+    def heard() -> None:  # `nohup` would have SIGHUP ignored, and `&` in a script SIGINT
+        for one in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(one, signal.SIG_DFL)
+
     with tempfile.TemporaryDirectory() as place:
         temporary, outputs = Path(place) / "t", Path(place) / "outputs"
         temporary.mkdir()

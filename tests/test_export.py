@@ -358,6 +358,36 @@ def test_what_was_altered_is_not_loaded(outputs, tmp_path):
         horticulture.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"files": None},
+        {"architecture": None},
+        {"architecture": [1]},
+        {"table": None},
+        {"widths": "abc"},
+        {"widths": [10**9] * 6},
+        {"classes": 10**12},
+        {"classes": "x"},
+        {"depth": 600_000_004},
+        {"odd": 1},
+    ],
+    ids=str,
+)
+def test_what_a_stranger_describes_is_refused_before_it_takes_up_memory(tmp_path, wrong):
+    network = networks.build(WIDE)
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    digests = {"model.safetensors": files.file_digest(tmp_path / "model.safetensors")}
+    config = {"format": exported.FORMAT, "architecture": WIDE.identity(), "files": digests}
+    files.write_json(tmp_path / "config.json", config)
+    assert horticulture.load(tmp_path).architecture == WIDE
+    name, value = next(iter(wrong.items()))
+    (config if name in config else config["architecture"])[name] = value
+    files.write_json(tmp_path / "config.json", config)
+    with pytest.raises(InputError, match=r"^[^\n]+$"):
+        horticulture.load(tmp_path)
+
+
 def test_a_network_that_is_not_the_recorded_one_is_not_exported(outputs, tmp_path, monkeypatch):
     found = runs.find_network(outputs / "trial", "width")
     other = found._replace(row=found.row.replace({found.row["test_error"]: 1.0}))

@@ -1,6 +1,7 @@
 """Runs: keys that never change, results that are whole or not there, and one frame of them all."""
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -499,6 +500,39 @@ def test_a_damaged_table_is_one_line_of_show(study, published, capsys):
         assert said.out == ""
         assert said.err.startswith(f"horticulture: {path} is damaged: run the study again")
         assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (",whole,", ",{x},", 0),
+        (",whole,", ",{criterion:>4000000000},", 0),
+        (",whole,", ",\x1b]0;mine\x07,", 0),
+        (",30.0,", ",thirty,", 2),
+    ],
+)
+def test_odd_text_in_a_strangers_table_does_nothing(published, capsys, old, new, code):
+    (published / "SHA256SUMS").unlink()
+    path = published / "results.csv"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == code
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out
+    assert said.err == (
+        f"horticulture: {path} is damaged: run the study again to remake it\n" if code else ""
+    )
+
+
+def test_a_pipe_in_place_of_a_file_is_not_read(published, capsys):
+    for path in (published / "results.csv", published / "curves" / "whole.json"):
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 2
+        assert f"{path} is damaged" in capsys.readouterr().err
+        path.unlink()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import nbformat
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect
 
 from horticulture import cli
@@ -69,6 +70,13 @@ def study(folder: Path) -> Path:
     return folder
 
 
+def publish_them(outputs: Path, target: Path, *names: str, **environment: str):
+    command = [*("-m", "horticulture", "publish"), *names, "--outputs", outputs, "--to", target]
+    return subprocess.run(
+        [sys.executable, *command], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The site, and what the command said."""
@@ -78,11 +86,8 @@ def built(tmp_path_factory):
     (outputs / "two" / "verdicts.csv").unlink()  # its last notebook has not run
     shutil.rmtree(outputs / "two" / "figures")
     target = tmp_path_factory.mktemp("site") / "site"
-    command = [*("-m", "horticulture", "publish", "one", "two"), "--outputs", outputs, "--to", target]
     origin = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.origin.url", "GIT_CONFIG_VALUE_0": MINE}
-    said = subprocess.run(
-        [sys.executable, *command], env=os.environ | origin, capture_output=True, text=True, check=False
-    )
+    said = publish_them(outputs, target, "one", "two", **origin)
     return target, said
 
 
@@ -261,6 +266,56 @@ def test_what_is_no_site_is_left_alone(tmp_path, capsys):
     assert cli.main(["publish", "--to", str(tmp_path / "letters")]) == 2
     assert "is not empty and not a site: choose another folder" in capsys.readouterr().err
     assert (tmp_path / "letters" / "dear.txt").read_text() == "Dear"
+
+
+FENCE = "```{raw} html\n<script>stolen()</script>\n```"
+
+
+@needs_sphinx
+def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
+    secret, ran, folder = tmp_path / "secret.csv", tmp_path / "ran", study(tmp_path / "outputs" / "odd")
+    secret.write_text("a password")
+    (folder / "linked.csv").symlink_to(secret)
+    figure = folder / "figures" / "error_vs_params.png"
+    about = PngInfo()
+    about.add_itxt("Description", f"words\n:::\n\n{FENCE}\n")
+    Image.new("RGB", (8, 8)).save(figure, pnginfo=about)
+    asks = {"mystnb": {"execution_mode": "force"}, "myst": {"enable_extensions": ["substitution"]}}
+    book = nbformat.v4.new_notebook(metadata={**strip.METADATA, **asks})
+    output = nbformat.v4.new_output("display_data", data={"text/markdown": f"```{{include}} {secret}\n```"})
+    book.cells = [
+        nbformat.v4.new_markdown_cell(
+            f"# 1\n\n[a]({secret})\n\n> ```{{include}} {secret}\n> ```\n\n{{{{ 'ab' * 9 }}}}\n\n{FENCE}"
+        ),
+        nbformat.v4.new_code_cell(f"open({str(ran)!r}, 'w')", outputs=[output], execution_count=1),
+    ]
+    nbformat.write(book, folder / "notebooks" / "01_train.ipynb")
+    assert publish_them(tmp_path / "outputs", tmp_path / "site", "odd").returncode == 0
+    assert not ran.exists()
+    for path in (tmp_path / "site").rglob("*"):
+        if path.is_file():
+            assert b"a password" not in path.read_bytes(), path
+            assert b"ab" * 9 not in path.read_bytes(), path
+            assert b"<script>stolen" not in path.read_bytes() or path.suffix == ".png", path
+    book.cells[0].source = f"# 1\n\n[a]\n\n[a]: {os.path.relpath('/', '/1/2/3/4/5/6/7/8/9')}{secret}"
+    nbformat.write(book, folder / "notebooks" / "01_train.ipynb")
+    said = publish_them(tmp_path / "outputs", tmp_path / "site", "odd")
+    assert said.returncode == 1
+    assert "a text links to secret.csv, which is not a file of the site" in said.stderr
+
+
+@needs_sphinx
+def test_markup_in_a_table_is_refused(tmp_path, capsys):
+    folder = study(tmp_path / "outputs" / "odd")
+    verdicts = pd.read_csv(folder / "verdicts.csv")
+    verdicts["criterion"] = f"l1\n~~~~\n\n{FENCE}"
+    verdicts.to_csv(folder / "verdicts.csv", index=False)
+    assert (
+        cli.main(["publish", "odd", "--outputs", str(tmp_path / "outputs"), "--to", str(tmp_path / "site")])
+        == 2
+    )
+    assert "verdicts.csv have markup in them, which cannot be published" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
 
 
 def test_a_study_that_is_not_there_is_named(tmp_path, capsys):

@@ -32,3 +32,13 @@ def test_the_exit_code_says_whether_all_ended_as_promised(monkeypatch):
         trial = torture.Trial("something odd", lambda seed, outcome=outcome: outcome, 1)
         monkeypatch.setattr(torture, "TRIALS", {"odd": trial})
         assert torture.main(["0"]) == code
+
+
+def test_each_is_tried_even_if_the_first_took_all_the_time(monkeypatch):
+    tried = []
+    trials = {
+        name: torture.Trial(name, lambda _, name=name: tried.append(name) or "survived", 1) for name in "abc"
+    }
+    monkeypatch.setattr(torture, "TRIALS", trials)
+    ends = torture.torture(0, list("abc"), 0)
+    assert (tried, [found.total() for found in ends.values()]) == (list("abc"), [1, 1, 1])

@@ -3,11 +3,13 @@
 Equations are MathML, notebooks are shown as executed, and search works from `file://`.
 """
 
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from horticulture.study.pages import DARK, LIGHT
@@ -66,8 +68,16 @@ def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any)
     return True if what == "module" and elsewhere else None
 
 
+def _contain(app: Sphinx, env: Any) -> None:
+    """Refuse a link or picture that would put another file of this machine on the site."""
+    for name in [*env.dlfiles, *env.images]:
+        if not (app.srcdir / name).resolve().is_relative_to(Path(app.srcdir).resolve()):
+            raise ExtensionError(f"a text links to {Path(name).name}, which is not a file of the site")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the above."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("autodoc-skip-member", _skip)
+    app.connect("env-updated", _contain)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

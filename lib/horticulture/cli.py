@@ -9,7 +9,7 @@ from typing import Any
 
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import literals, own_code, parameters, study_files
-from horticulture.study.terminal import print_tables
+from horticulture.study.terminal import print_tables, printable
 
 # Slow imports such as pandas and torch are made in the functions that need them.
 
@@ -41,10 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.command(options)
     except InputError as error:
-        print(f"horticulture: {_printable(str(error))}", file=sys.stderr)
+        print(f"horticulture: {printable(str(error))}", file=sys.stderr)
         return 2
     except NotebookError as error:
-        print(f"horticulture: {error}", file=sys.stderr)
+        print(f"horticulture: {printable(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,11 +55,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
         return 130
-
-
-def _printable(text: str) -> str:
-    """Escape control characters, which a stranger's study file could contain."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -129,9 +129,17 @@ def is_sealed(path: Path) -> bool:
     return isinstance(content, dict) and unseal(content, path) is not content
 
 
+def read(path: Path) -> bytes:
+    """Read a file. Raises CorruptFileError for a pipe or device in its place, which might never end."""
+    if path.exists() and not path.is_file():
+        raise CorruptFileError(path)
+    return path.read_bytes()
+
+
 def _parsed(path: Path) -> Any:
+    content = read(path)
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise CorruptFileError(path) from error
 

@@ -98,7 +98,7 @@ def label(
     a criterion that the label has no place for is put behind it. epochs: as `cases.scratch_b_in_words` says.
     one_shot: whether all was removed in one round.
     """
-    template = CURVES[curve].label if curve in CURVES else f"{curve} {{criterion}}"
+    template = CURVES[curve].label if curve in CURVES else "{curve} {criterion}"
     narrower = shallower = network
     if parts := re.fullmatch(rf"({'|'.join(SPELLINGS)})-(\d+)(-\d+)?", network):
         family, depth, width = SPELLINGS[parts[1]], parts[2], parts[3] or ""
@@ -106,6 +106,7 @@ def label(
         if width:
             narrower, shallower = f"{family}-{depth}-k", f"{family}-d{width}"
     name = template.format(
+        curve=curve,
         **{"criterion": criterion[:1].upper() + criterion[1:], "network": network, "epochs": epochs},
         **{"narrower": narrower, "shallower": shallower},
         tuned="one-shot" if one_shot else "tuned each round",

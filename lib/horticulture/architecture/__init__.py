@@ -26,7 +26,7 @@ from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError, check_choice
 from horticulture.user_code import is_code
 
-DEEPEST, WIDEST = 2_000, 1_000_000  # largest depth and width in a network's name
+DEEPEST, WIDEST = 2_000, 1_000_000  # largest depth, and largest width in a network's name
 
 FAMILIES: dict[str, Family] = {
     "wide_resnet": WideResNet(),
@@ -69,6 +69,8 @@ class Architecture(Shape):
             object.__setattr__(self, "table", Table.of(self.table))
         if len(self.image) != 3 or min(self.image) < 1:
             raise InputError(f"image must be (channels, height, width), all positive, not {self.image}")
+        if not 0 <= self.depth <= DEEPEST:  # describing a deeper one would take minutes
+            raise InputError(f"depth must be at most {DEEPEST:,}, not {self.depth}")
         if self.classes < 2:
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors import torch as safetensors
+from safetensors import SafetensorError, torch as safetensors
 
 from horticulture import files, networks, runs, user_code
 from horticulture.analysis import curves, statistics
@@ -33,6 +33,7 @@ CONFIG = "config.json"
 FORMAT = "horticulture network, 1"
 TOLERANCE = 1e-4  # for differences between outputs, as a fraction of the largest
 COMPARED = 256  # test images to compare outputs on
+BYTES = 4  # of a weight
 APART = 0.5  # points of test error between the network and its record, which may be from other hardware
 
 
@@ -45,17 +46,23 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
     """
     config = _config(Path(folder))
     path = Path(folder) / WEIGHTS
-    if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS]:
-        raise InputError(f"{path} is missing or altered: export it again")
-    description = config["architecture"]
-    if is_code(name := description.get("table", {}).get("network")):
-        if not code:
-            raise InputError(
-                f"{name} defines this network: pass that file as code=..., which runs it, or use {PT2}"
-            )
-        name = description["table"]["network"] = user_code.whole(f"{code}:{name.rpartition(':')[2]}")
-        user_code.allow({user_code.digest(name)})
-    return _built(Architecture.from_json(description), path.read_bytes())
+    try:
+        if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS]:
+            raise InputError(f"{path} is missing or altered: export it again")
+        description = config["architecture"]
+        if is_code(name := description.get("table", {}).get("network")):
+            if not code:
+                raise InputError(
+                    f"{name} defines this network: pass that file as code=..., which runs it, or use {PT2}"
+                )
+            name = description["table"]["network"] = user_code.whole(f"{code}:{name.rpartition(':')[2]}")
+            user_code.allow({user_code.digest(name)})
+        return _built(Architecture.from_json(description), path.read_bytes())
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{folder} describes no network that can be built ({what})") from error
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -72,6 +79,9 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _built(shape: Architecture, weights: bytes) -> Network:
+    """The network. Raises InputError if the weights are too few, before it takes up memory."""
+    if shape.params * BYTES > len(weights):
+        raise InputError(f"{WEIGHTS} has fewer weights than the {shape.params:,} of the network")
     network = networks.build(shape)
     network.load_state_dict(safetensors.load(weights))
     return network.eval()

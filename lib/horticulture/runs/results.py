@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError, is_sealed, read_json, write, write_json
+from horticulture.files import CorruptFileError, is_sealed, read, read_json, write, write_json
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals
 from horticulture.runs.run import RESULT, Run, folder, result
@@ -26,6 +26,7 @@ RESULT_COLUMNS = [
 ]
 # Columns that may be empty keep their type, whether they come from runs or from a file.
 TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64", "longer": float, "compute_share": float}
+NUMBERS = ["params", "macs", "seed", "train_macs", "val_error", "test_error"]
 TEXT = dict.fromkeys(("run", "architecture", "criterion", "digest"), str)
 GIVEN = "given weights"  # the recipe of a network trained elsewhere, which is unknown
 AS_IT_IS = "as it is"  # the recipe of a run that only evaluates
@@ -175,7 +176,7 @@ def unverified(study: str | Path) -> list[Path]:
 
 def _content(table: Path) -> bytes:
     """Read a table's file. Raises CorruptFileError if it does not match an existing SHA256SUMS."""
-    content, sums = table.read_bytes(), table.with_name(SUMS)
+    content, sums = read(table), table.with_name(SUMS)
     if sums.exists() and f"{hashlib.sha256(content).hexdigest()}  {table.name}".encode() not in (
         sums.read_bytes().splitlines()
     ):
@@ -200,4 +201,6 @@ def _published_results(study: Path) -> pd.DataFrame:
     missing = [name for name in RESULT_COLUMNS if name not in frame.columns]
     if missing:
         raise InputError(f"{path} lacks the columns {', '.join(missing)}")
+    if len(frame) and any(frame[name].dtype.kind not in "iuf" for name in NUMBERS):
+        raise CorruptFileError(path)
     return frame.fillna({"criterion": ""})

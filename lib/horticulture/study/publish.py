@@ -2,6 +2,10 @@
 
 The folder that Sphinx reads mirrors the checkout, so that links between the texts work unchanged. The
 settings and the pages that do not depend on the studies are in `docs/site/`.
+
+A study can come from anybody. Nothing in its folder runs here, only its own files and linked files of the
+checkout are copied, and its tables and descriptions become text. Its executed notebooks are shown as they
+are: what they display, scripts included, runs in the reader's browser.
 """
 
 import base64
@@ -9,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,15 +35,20 @@ LINK = re.compile(r"\[(?P<text>[^]]*)\]\((?P<url>[^)\s]+)\)")
 TERM = re.compile(r'^\| <a id="(?P<id>.+)"></a>\*\*(?P<words>.+)\*\* \| (?P<meaning>.*) \|$', re.MULTILINE)
 GITHUB = re.compile(r"github\.com[:/](?P<name>[\w.-]+/[\w.-]+?)(\.git)?/?$")
 PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
+DIRECTIVE = re.compile(r"(`{3,}|~{3,}|:{3,})[ \t]*\{|\{(?=[\w:.+-]+\}`)")  # of MyST, or a role
+PLAIN = re.compile(r"[\w.=+-]+")  # names of files that need no escape
+ODD = re.compile(r"[<>`{}\[\]]")  # what Markdown or HTML would interpret, and no name in a table has
 PUNCTUATION = re.compile(r"([!-/:-@[-`{-~])")
 
 
 def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
     """Build a site of these studies, folders by name, and of the reference studies; returns its first page.
 
-    A site that is at `target` already is replaced. Raises InputError if Sphinx is not installed or `target`
-    has anything else in it, NotebookError if Sphinx fails.
+    A site that is at `target` already is replaced. Raises InputError if Sphinx is not installed, `target` has
+    anything else in it, or a study's tables have markup in them; NotebookError if Sphinx fails.
     """
+    for name in studies:
+        study_files.check_name(name)
     try:
         from sphinx.cmd.build import build_main
     except ImportError as error:
@@ -89,9 +98,9 @@ class _Source:
     def _relink(self, text: str, base: Path, beside: Path | None = None) -> str:
         """A text with its links adapted to the site.
 
-        Links into the glossary become `term` roles, linked files are copied, and links to notebooks that do
-        not exist become plain text. base: the folder that links are relative to; beside: the folder of the
-        notebooks, if that is another.
+        Links into the glossary become `term` roles, linked files of the checkout are copied, and links to
+        notebooks that do not exist, or to files elsewhere, become plain text. base: the folder that links are
+        relative to; beside: the folder of the notebooks, if that is another.
         """
 
         def lead(link: re.Match) -> str:
@@ -99,12 +108,14 @@ class _Source:
             target = (base / name).resolve()
             if re.match(r"\w+:|#", link["url"]):
                 return link[0]
-            if target == GLOSSARY and anchor:
+            if target == GLOSSARY and anchor in self.terms:
                 return f"{{term}}`{re.sub('[`*]', '', link['text'])} <{self.terms[anchor]}>`"
             if target.suffix == ".ipynb":
                 return link[0] if ((beside or base) / name).exists() else link["text"]
             words = link["text"]
-            if target.suffix != ".md":
+            if not _is_public(target):
+                return words
+            if target.suffix != ".md" and target.is_file():
                 self._write(_place(target), target.read_bytes())
             if target.suffix == ".png":
                 words = _escape(_description(target, words))
@@ -121,11 +132,15 @@ class _Source:
     def _notebook(self, source: Path, place: str) -> str:
         """Add a notebook, with its pictures as files that have alt text; returns a link to it."""
         notebook = pages.without_widgets(nbformat.read(source, as_version=4))
+        notebook.metadata = _only(notebook.metadata, "kernelspec", "language_info")  # others are settings
         for number, cell in enumerate(notebook.cells):
+            cell.metadata = _only(cell.metadata, "tags")
             if cell.cell_type == "markdown":
-                cell.source = self._relink(cell.source, NOTEBOOKS, source.parent)
+                cell.source = self._relink(_without_directives(cell.source), NOTEBOOKS, source.parent)
             for count, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
+                if "text/markdown" in data:
+                    data["text/markdown"] = _without_directives(data["text/markdown"])
                 for kind, suffix in PICTURES.items() if "text/html" not in data else ():
                     if kind in data:
                         words = output.metadata.get(kind, {}).get("alt", "a figure without a description")
@@ -140,9 +155,11 @@ class _Source:
     def _study(self, name: str, folder: Path, notebooks: list[Path]) -> None:
         """Write the page of a study, and its sections of the verdicts and the gallery."""
         page, results, written = f"studies/{name}/index", runs.collect(folder), folder / "verdicts.csv"
+        _check_text(results, f"the results of {name}")
         parts, comparisons = [_about(name)], []
         if written.exists():
             verdicts = pd.read_csv(written, dtype={"criterion": str}).fillna({"criterion": ""})
+            _check_text(verdicts, f"{written}")
             parts.append(tables.conclude(verdicts, tables.scratch_b_in_words(results)))
             parts.append(_table(tables.pair_table(verdicts)))
             comparisons = ["## Every comparison", _table(tables.verdict_table(verdicts))]
@@ -152,16 +169,17 @@ class _Source:
         if notebooks:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
-        if figures := sorted(folder.glob("figures/*.png"), key=_order):
+        if figures := sorted(_own(folder, "figures/*.png"), key=_order):
             parts += ["## Figures", *(self._figure(figure, name) for figure in figures)]
             linked = [self._figure(figure, name, f":target: {page}.html#figures") for figure in figures]
             gallery = [f"\n## [{name}](/{page}.md)", "::::{container} gallery", *linked, "::::\n"]
             self._write("gallery.md", "\n\n".join(gallery))
         with suppress(InputError):  # nothing was pruned
             parts += ["## Every network on the way", _raw(explorer.explore(folder).html)]
-        for table in sorted(folder.glob("*.csv")):
-            self._write(_place(table), table.read_bytes())
-        numbers = ", ".join(f"[{path.name}](/{_place(path)})" for path in sorted(folder.glob("*.csv")))
+        csvs = sorted(_own(folder, "*.csv"))
+        for table in csvs:
+            self._write(f"studies/{name}/{table.name}", table.read_bytes())
+        numbers = ", ".join(f"[{path.name}](/studies/{name}/{path.name})" for path in csvs)
         end = f"The numbers: {numbers}; [what the columns mean](/docs/files.md).\n"
         self._write(f"{page}.md", "\n\n".join([f"# {name}", *parts, *comparisons, end]))
 
@@ -169,13 +187,48 @@ class _Source:
         """Add a figure; returns it as Markdown, with the description in the file as alt text."""
         title = path.stem.replace("_vs_", " against ").replace("_", " ").replace("params", "parameters")
         words = _description(path, f"{title}, in the study {study}")
-        self._write(_place(path), path.read_bytes())
-        return f":::{{figure}} /{_place(path)}\n:alt: {words}\n{option}\n\n{title.capitalize()}\n:::"
+        place = f"studies/{study}/figures/{path.name}"
+        self._write(place, path.read_bytes())
+        return f":::{{figure}} /{place}\n:alt: {words}\n{option}\n\n{title.capitalize()}\n:::"
 
 
 def _description(figure: Path, otherwise: str) -> str:
     with Image.open(figure) as picture:
-        return picture.info.get("Description", otherwise)
+        return " ".join(str(picture.info.get("Description", otherwise)).split())  # in one line
+
+
+def _is_public(path: Path) -> bool:
+    """Whether it is a file of the checkout, and not one that tools keep hidden there."""
+    return path.is_relative_to(ROOT) and not any(
+        part.startswith(".") for part in path.relative_to(ROOT).parts
+    )
+
+
+def _own(folder: Path, pattern: str) -> Iterator[Path]:
+    """The files in a study's folder that are plainly named, and no links to files elsewhere."""
+    root = folder.resolve()
+    return (
+        path
+        for path in folder.glob(pattern)
+        if PLAIN.fullmatch(path.name) and path.resolve().is_relative_to(root)
+    )
+
+
+def _check_text(frame: pd.DataFrame, what: str) -> None:
+    """Raise InputError for text in a table that would be markup on a page."""
+    texts = frame.select_dtypes(exclude="number")
+    for text in [*map(str, frame.columns), *(str(one) for name in texts for one in texts[name].unique())]:
+        if ODD.search(text) or not text.isprintable():
+            raise InputError(f"{what} have markup in them, which cannot be published: {ascii(text)[:60]}")
+
+
+def _only(metadata: nbformat.NotebookNode, *names: str) -> nbformat.NotebookNode:
+    return nbformat.NotebookNode({name: metadata[name] for name in names if name in metadata})
+
+
+def _without_directives(text: str) -> str:
+    """Markdown without what would make Sphinx read other files, import modules, or run code."""
+    return DIRECTIVE.sub(lambda found: f"{found[1]} " if found[1] else "\\{", text)
 
 
 def _escape(words: str) -> str:
@@ -235,4 +288,5 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _raw(html: str) -> str:
-    return f"~~~~{{raw}} html\n<div class='wide'>\n{html}\n</div>\n~~~~"
+    fence = "~" * max([4, *(1 + len(tildes) for tildes in re.findall("~+", html))])
+    return f"{fence}{{raw}} html\n<div class='wide'>\n{html}\n</div>\n{fence}"

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
@@ -65,22 +66,30 @@ class Terminal:
             print(f"{self.name:<24} {bars}{text}", file=sys.stderr, flush=True)
 
 
+def printable(text: str) -> str:
+    """Escape control characters, which a stranger's study could contain."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def print_tables(folder: Path) -> None:
     """Print the tables, notes on them, and the paths of the figures."""
+    for text in _texts(folder):
+        print("\n".join(map(printable, text.split("\n"))))
+
+
+def _texts(folder: Path) -> Iterator[str]:
     from horticulture import runs
     from horticulture.analysis import tables
 
     unverified = runs.unverified(folder)
     results = runs.collect(folder)
-    print(tables.error_by_size(results).to_string(na_rep=""))
+    yield tables.error_by_size(results).to_string(na_rep="")
     by_budget = tables.error_by_budget(results)
     if len(by_budget):
-        print(f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}")
-    for note in tables.notes(results):
-        print(note)
+        yield f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}"
+    yield from tables.notes(results)
     if unverified:
         more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
         why = "written without a digest by an earlier version"
-        print(f"not verified, {why}: {unverified[0].name}{more}")
-    for path in sorted((folder / "figures").glob("*.png")):
-        print(path)
+        yield f"not verified, {why}: {unverified[0].name}{more}"
+    yield from map(str, sorted((folder / "figures").glob("*.png")))

@@ -16,7 +16,7 @@
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
   const percent = share => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
   const count = (n, one) => `${n.toLocaleString("en")} ${one}${n == 1 ? "" : "s"}`;
-  const option = (value, name) => `<option value="${value}">${escape(name)}</option>`;
+  const option = (value, name) => `<option value="${escape(`${value}`)}">${escape(name)}</option>`;
 
   function short(value) {
     // 109284 as 109k
@@ -439,7 +439,7 @@
         this.$numbers.innerHTML = Object.entries(mine)
           .map(
             ([name, text]) =>
-              `<div><dt>${name}</dt><dd>${escape(text)}</dd>${
+              `<div><dt>${escape(name)}</dt><dd>${escape(text)}</dd>${
                 theirs ? `<dd class="two">${escape(theirs[name])}</dd>` : ""
               }</div>`,
           )
