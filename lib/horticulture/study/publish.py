@@ -133,12 +133,12 @@ class _Source:
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == "markdown":
                 cell.source = self._relink(cell.source, NOTEBOOKS, source.parent)
-            for count, output in enumerate(cell.get("outputs", [])):
+            for which, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
                 for kind, suffix in PICTURES.items() if "text/html" not in data else ():
                     if kind in data:
                         words = output.metadata.get(kind, {}).get("alt", "a figure without a description")
-                        picture = f"{source.stem}-{number}-{count}.{suffix}"
+                        picture = f"{source.stem}-{number}-{which}.{suffix}"
                         self._write(f"{place}/{picture}", base64.b64decode(data[kind]))
                         output.data = {"text/markdown": f"![{_escape(words)}]({picture})"}
         if self.repository:
@@ -258,7 +258,8 @@ def _table(frame: pd.DataFrame) -> str:
     if "against" in frame.index.names:  # one narrow column for the pair, so that a phone shows the verdicts
         frame = frame.reset_index()
         frame.insert(0, "curves", frame.pop("curve") + " against " + frame.pop("against"))
-        return _raw(frame.to_html(border=0, index=False, na_rep="", classes="pairs"))
+        kind = "pairs cases" if "case" in frame else "pairs"
+        return _raw(frame.to_html(border=0, index=False, na_rep="", classes=kind))
     if frame.index.nlevels > 1:  # a column for each
         return _raw(frame.reset_index().to_html(border=0, index=False, na_rep="", classes="cases"))
     frame = frame.rename_axis(index=None, columns=frame.index.name)
