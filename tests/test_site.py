@@ -269,6 +269,20 @@ def test_what_is_wide_is_moved_sideways_and_the_explorer_moves(chromium, site):
 
 
 @needs_browser
+@pytest.mark.parametrize(("name", "column"), [("verdicts", "worse"), ("studies/one/index", "verdict")])
+def test_a_phone_shows_verdicts_and_keeps_the_names_where_they_are(chromium, site, name, column):
+    with browser.Opened(chromium, width=380) as opened:
+        table = opened.go(site / f"{name}.html").locator(".wide:has(.pairs)").last
+        edges = "e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]"
+        verdict, curves = (table.locator(f"th:text-is('{words}')") for words in (column, "curves"))
+        assert verdict.evaluate(edges)[1] < 380 - 16
+        before = curves.evaluate(edges)
+        table.evaluate("e => e.scrollLeft = 100")
+        assert curves.evaluate(edges) == before
+        assert verdict.evaluate(edges)[1] < 380 - 100
+
+
+@needs_browser
 def test_the_explorer_follows_the_button_that_makes_the_page_dark(chromium, site):
     with browser.Opened(chromium) as opened:
         page = opened.go(site / "studies/one/index.html")

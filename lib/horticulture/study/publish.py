@@ -155,7 +155,9 @@ class _Source:
             verdicts = pd.read_csv(written, dtype={"criterion": str}).fillna({"criterion": ""})
             parts.append(tables.conclude(verdicts, tables.scratch_b_in_words(results)))
             parts.append(_table(tables.pair_table(verdicts)))
-            comparisons = ["## Every comparison", _table(tables.verdict_table(verdicts))]
+            every = tables.verdict_table(verdicts)
+            answer_first = sorted(every, key=lambda column: column not in ("verdict", "alone"))  # for phones
+            comparisons = ["## Every comparison", _table(every[answer_first])]
         self._write("verdicts.md", "\n\n".join([f"\n## [{name}](/{page}.md)", *parts, ""]))
         parts += ["## Test error", *map(_table, tables.error_tables(results))]
         parts.append("\n".join(f"- {note}" for note in tables.notes(results)))
