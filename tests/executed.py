@@ -16,7 +16,6 @@ import nbformat
 from PIL import Image
 
 from horticulture.study import pages, runner
-from horticulture.study.parameters import fill_in
 from tests import strip
 
 ROOT = Path(__file__).parents[1]
@@ -26,13 +25,11 @@ COLOURS = 64  # per figure: all of them would double its size
 
 def small(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook with only what a page shows: no paths and no times of this machine."""
-    notebook = pages.without_widgets(notebook)
+    notebook = pages.portable(notebook)
     notebook.metadata = nbformat.from_dict(strip.METADATA)
     for cell in notebook.cells:
         kept = {name: value for name, value in cell.metadata.items() if name not in strip.OF_A_RUN}
         cell.metadata = nbformat.from_dict(kept)
-        if "parameters" in kept.get("tags", []):
-            cell.source = fill_in(cell.source, {"outputs": ""})
         for output in cell.get("outputs", []):
             _lighten(output)
     return notebook

@@ -67,6 +67,15 @@ def test_a_widget_that_needs_a_kernel_is_not_in_it_but_what_it_shows_besides(pag
     assert "<p>a still picture</p>" in text
 
 
+def test_the_path_of_the_outputs_is_not_in_it(page):
+    settings = nbformat.v4.new_code_cell(
+        'study: str = "quick"\noutputs: str = "/home/someone/outputs"  # where',
+        metadata={"tags": ["parameters"]},
+    )
+    text = BeautifulSoup(page(settings), "html.parser").get_text()
+    assert 'study: str = "quick"\noutputs: str = ""  # where' in text
+
+
 def test_it_is_titled_as_the_notebook_is_and_fetches_nothing(page):
     text = page("# 2 · Prune", executed("1 < 2", {"text/plain": "True"}))
     assert "<title>2 · Prune</title>" in text

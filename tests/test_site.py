@@ -24,7 +24,7 @@ from playwright.sync_api import expect
 
 from horticulture import cli
 from horticulture.analysis import figures
-from horticulture.study import pages, publish
+from horticulture.study import pages, parameters, publish
 from tests import browser, executed, strip
 from tests.test_browser import CONTRAST, wide_figure
 from tests.test_pages import executed as cell
@@ -55,6 +55,7 @@ def study(folder: Path) -> Path:
     ax.set(xlabel="parameters", ylabel="test error (%)")
     figures.save(drawn, folder / "figures", "error_vs_params")
     plt.close(drawn)
+    settings = nbformat.v4.new_code_cell('outputs: str = "/home/someone"', metadata={"tags": ["parameters"]})
     notebook(
         folder / "notebooks" / "01_train.ipynb",
         f"# 1 · Train in {folder.name}\n\n[Prune](02_prune.ipynb), [*budgets*](glossary.md#budget), "
@@ -62,6 +63,7 @@ def study(folder: Path) -> Path:
         f"$$\\frac{{1}}{{2}} = {WIDE}$$",
         cell("x = " + " + ".join(map(str, range(100))), {"text/html": TABLE, "text/plain": ""}),
         cell("plot()", {"image/png": wide_figure()}, {"image/png": {"alt": "three `panels` [of] x_1"}}),
+        settings,
         cell("slide()", WIDGET),
         cell("wait()", {"application/vnd.horticulture.progress+json": {"share": 1.0}}),
         cell("say()", {"text/markdown": "a mean of $\\alpha$", "text/plain": "<Markdown>"}),
@@ -128,9 +130,9 @@ def test_every_link_leads_somewhere_on_the_disk(site):
 
 @needs_sphinx
 def test_a_notebook_leads_to_those_of_its_study_and_to_the_words(site):
-    first, second = site / "notebooks/01_train.html", site / "studies/two/01_train.html"
-    for path, up in ((first, ""), (second, "../../notebooks/")):
-        text = path.read_text()
+    for name in ("one", "two"):
+        text, up = (site / f"studies/{name}/01_train.html").read_text(), "../../notebooks/"
+        assert f"1 · Train in {name}" in text
         assert 'href="02_prune.html"' in text
         assert f'href="{up}solutions.html#2-prune"' in text or f'href="{up}solutions.html#prune"' in text
         assert f'href="{up}glossary.html#term-budget"' in text
@@ -139,13 +141,31 @@ def test_a_notebook_leads_to_those_of_its_study_and_to_the_words(site):
         assert text.count("<math") == 2
         assert "IntSlider" not in text
         assert 'alt="three `panels` [of] x_1"' in text
-    assert "1 · Train in one" in first.read_text()
+        assert "/home/someone" not in text
+    assert 'href="glossary.html#term-' in (site / "notebooks/01_train.html").read_text()
+
+
+@needs_sphinx
+@pytest.mark.parametrize("said", [True, False], ids=["not executed", "executed"])
+def test_a_notebook_says_that_it_was_not_executed(tmp_path, monkeypatch, said):
+    """What Sphinx reads, where no study has executed notebooks and where ours has."""
+    monkeypatch.setattr("sphinx.cmd.build.build_main", lambda given: bool(shutil.copytree(*given[-2:])) * 0)
+    if said:
+        monkeypatch.setattr(publish, "REFERENCE", tmp_path / "none")
+    folder = publish.publish({}, tmp_path / "site").parent / "notebooks"
+    found = [nbformat.read(path, as_version=4).cells[1].source for path in sorted(folder.glob("0*.ipynb"))]
+    assert [source.startswith("*Not executed") for source in found] == [said] * 5
 
 
 @needs_sphinx
 def test_a_study_has_a_page_with_its_answer_its_tables_and_its_figures(site):
     text = (site / "studies/one/index.html").read_text()
     assert "Not decided: 3 seeds cannot tell" in text
+    assert "<em>Run:</em> seeds 0, 1, 2; 618 networks evaluated, in 51 runs." in text
+    assert "Planned" not in text
+    assert (
+        "<em>Planned:</em> Real photographs" in (site / "studies/evening-cifar10-jpeg/index.html").read_text()
+    )
     assert "Fisher shape from scratch (Scratch-E)" in text
     assert "horticulture-explorer-" in text
     assert 'alt="test error (%) against parameters: width: 2 points, from 12.5 at 1 to 9 at 2."' in text
@@ -153,7 +173,8 @@ def test_a_study_has_a_page_with_its_answer_its_tables_and_its_figures(site):
     assert "Not decided" in (site / "verdicts.html").read_text()
     assert "unpruned WRN-16-1: 13.9 at 174,778" in (site / "index.html").read_text()  # said of its figure
     gallery = (site / "gallery.html").read_text()
-    assert 'href="studies/one/index.html#figures"' in gallery
+    assert 'href="studies/one/index.html#figure-one-error-vs-params"' in gallery
+    assert '<figure class="align-default" id="figure-one-error-vs-params">' in text
     assert gallery.count("<figure") == 1 + len(list(publish.REFERENCE.glob("*/figures/*.png")))
 
 
@@ -187,6 +208,7 @@ PAGES = [
     *("index", "verdicts", "gallery", "api", "docs/findings", "docs/speed", "notebooks/glossary"),
     *(
         "notebooks/01_train",
+        "studies/one/01_train",
         "studies/two/01_train",
         "studies/one/index",
         "studies/rethinking-quick-vgg/index",
@@ -210,11 +232,17 @@ def test_a_page_fetches_nothing_and_is_read_on_a_phone(chromium, site, name, dar
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [800, 1100, 1320, 1440, 1920])
-def test_nothing_reaches_beyond_a_window_of_any_width(chromium, site, width):
+@pytest.mark.parametrize("width", [768, 800, 1000, 1010, 1072, 1100, 1200, 1312, 1320, 1440, 1920])
+def test_nothing_reaches_beyond_a_window_of_any_width_nor_are_verdicts_cut(chromium, site, width):
     with browser.Opened(chromium, width=width) as opened:
-        page = opened.go(site / "notebooks/01_train.html")
+        page = opened.go(site / "studies/one/01_train.html")
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        page = opened.go(site / "verdicts.html")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        tables = page.locator(".wide:has(.pairs)")
+        cut = tables.evaluate_all("all => all.map(e => e.scrollWidth - e.clientWidth)")
+        assert len(cut) > 4
+        assert set(cut) == {0}
 
 
 @needs_browser
@@ -233,7 +261,7 @@ def test_one_search_finds_words_functions_and_notebooks_from_the_disk(chromium, 
 @needs_browser
 def test_what_is_wide_is_moved_sideways_and_the_explorer_moves(chromium, site):
     with browser.Opened(chromium, width=380) as opened:
-        page = opened.go(site / "notebooks/01_train.html")
+        page = opened.go(site / "studies/one/01_train.html")
         for wide in (".cell_output:has(table)", ".cell_output p:has(img)", "math[display=block]"):
             inner, outer = page.locator(wide).first.evaluate("e => [e.scrollWidth, e.clientWidth]")
             assert inner > outer
@@ -243,6 +271,20 @@ def test_what_is_wide_is_moved_sideways_and_the_explorer_moves(chromium, site):
         expect(page.get_by_role("slider")).to_have_attribute(
             "aria-valuetext", re.compile("^round 192 of 192")
         )
+
+
+@needs_browser
+@pytest.mark.parametrize(("name", "column"), [("verdicts", "worse"), ("studies/one/index", "verdict")])
+def test_a_phone_shows_verdicts_and_keeps_the_names_where_they_are(chromium, site, name, column):
+    with browser.Opened(chromium, width=380) as opened:
+        table = opened.go(site / f"{name}.html").locator(".wide:has(.pairs)").last
+        edges = "e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]"
+        verdict, curves = (table.locator(f"th:text-is('{words}')") for words in (column, "curves"))
+        assert verdict.evaluate(edges)[1] < 380 - 16
+        before = curves.evaluate(edges)
+        table.evaluate("e => e.scrollLeft = 100")
+        assert curves.evaluate(edges) == before
+        assert verdict.evaluate(edges)[1] < 380 - 100
 
 
 @needs_browser
@@ -262,10 +304,12 @@ def test_the_explorer_follows_the_button_that_makes_the_page_dark(chromium, site
 @needs_sphinx
 def test_what_is_no_site_is_left_alone(tmp_path, capsys):
     (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "dear.txt").write_text("Dear")
-    assert cli.main(["publish", "--to", str(tmp_path / "letters")]) == 2
-    assert "is not empty and not a site: choose another folder" in capsys.readouterr().err
-    assert (tmp_path / "letters" / "dear.txt").read_text() == "Dear"
+    letter = tmp_path / "letters" / "dear.txt"
+    letter.write_text("Dear")
+    for target in (letter.parent, letter, letter / "site"):
+        assert cli.main(["publish", "--to", str(target)]) == 2
+        assert f"{target} is neither a site nor an empty folder: choose" in capsys.readouterr().err
+    assert letter.read_text() == "Dear"
 
 
 FENCE = "```{raw} html\n<script>stolen()</script>\n```"
@@ -329,7 +373,9 @@ def test_a_figure_keeps_what_it_shows_in_words(tmp_path):
         assert picture.info["Description"].endswith("width: 2 points, from 12.5 at 1 to 9 at 2.")
 
 
-def test_the_executed_notebooks_that_are_committed_are_of_todays_text():
+def test_the_executed_notebooks_that_are_committed_are_all_there_and_of_todays_text():
+    committed = sorted(path.name for path in (publish.REFERENCE / "quick/notebooks").iterdir())
+    assert committed == [path.name for path in parameters.notebooks()]
     assert executed.outdated() == []
 
 

@@ -274,7 +274,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--allow-code", action="store_true", help="allow code that the run names to run")
 
     command = add(
-        "publish", _publish, parents=[outputs], help="build a web site of studies that works offline"
+        "publish",
+        _publish,
+        parents=[outputs],
+        help="build a web site of studies that works offline",
+        description="Build a web site of the reference studies and of yours that works offline.",
     )
     command.add_argument(
         "studies", metavar="STUDY", nargs="*", help="as for show, besides the reference studies"

@@ -17,6 +17,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
 from horticulture import files
+from horticulture.study.parameters import fill_in
 
 TEMPLATE = Path(__file__).parent / "page"
 LIGHT, DARK = "default", "github-dark"  # styles of Pygments
@@ -31,7 +32,7 @@ def write(source: Path) -> Path:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
     else:
         notebook = nbformat.reads(text, as_version=4)
-    notebook = without_widgets(notebook)
+    notebook = portable(notebook)
     heading = re.search(r"^# (.*)$", "\n".join(cell.source for cell in notebook.cells), re.MULTILINE)
     resources = {"title": heading[1] if heading else source.stem, "style": _style()}
     page, _ = _Exporter().from_notebook_node(notebook, resources=resources)
@@ -40,10 +41,12 @@ def write(source: Path) -> Path:
     return target
 
 
-def without_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without what shows nothing unless a kernel runs."""
+def portable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without what shows nothing unless a kernel runs, and without the path of its results."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = fill_in(cell.source, {"outputs": ""})
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _needs_kernel(output)]
     return notebook

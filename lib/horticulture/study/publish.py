@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from PIL import Image
 
 from horticulture import files, runs
 from horticulture.analysis import explorer, tables
+from horticulture.analysis.tables.wording import count
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import pages, study_files
 
@@ -38,6 +39,10 @@ PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
 DIRECTIVE = re.compile(r"(`{3,}|~{3,}|:{3,})[ \t]*\{|\{(?=[\w:.+-]+\}`)")  # of MyST, or a role
 PLAIN = re.compile(r"[\w.=+-]+")  # names of files that need no escape
 ODD = re.compile(r"[<>`{}\[\]]")  # what Markdown or HTML would interpret, and no name in a table has
+NOT_EXECUTED = (
+    "*Not executed: no results are shown. `horticulture run quick` computes them, and "
+    "`horticulture publish quick` shows them here.*"
+)
 PUNCTUATION = re.compile(r"([!-/:-@[-`{-~])")
 
 
@@ -53,8 +58,9 @@ def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
         from sphinx.cmd.build import build_main
     except ImportError as error:
         raise InputError("Sphinx is not installed: run make site, or pip install -e '.[site]'") from error
-    if target.exists() and any(target.iterdir()) and not (target / "searchindex.js").exists():
-        raise InputError(f"{target} is not empty and not a site: choose another folder")
+    in_the_way = any(path.is_file() for path in (target, *target.parents))
+    if in_the_way or (target.exists() and any(target.iterdir()) and not (target / "searchindex.js").exists()):
+        raise InputError(f"{target} is neither a site nor an empty folder: choose another folder")
     reference = {path.parent.name: path.parent for path in sorted(REFERENCE.glob("*/results.csv"))}
     with tempfile.TemporaryDirectory() as folder:
         source, doctrees, site = (Path(folder, name) for name in ("source", "doctrees", "site"))
@@ -81,7 +87,7 @@ class _Source:
             self._write(_place(text), self._relink(text.read_text(), text.parent))
         main = next((folder for folder in studies.values() if _notebooks(folder)), ROOT)  # ROOT: not executed
         for notebook in _notebooks(main):
-            self._notebook(notebook, "notebooks")
+            self._notebook(notebook, "notebooks", [NOT_EXECUTED] if main == ROOT else [])
         for name, folder in studies.items():
             self._study(name, folder, [] if folder == main else _notebooks(folder))
 
@@ -129,26 +135,30 @@ class _Source:
             text = text.partition("| word |")[0] + "\n".join(["```{glossary}", *entries, "```\n"])
         return LINK.sub(lead, text)
 
-    def _notebook(self, source: Path, place: str) -> str:
-        """Add a notebook, with its pictures as files that have alt text; returns a link to it."""
-        notebook = pages.without_widgets(nbformat.read(source, as_version=4))
+    def _notebook(self, source: Path, place: str, remarks: Sequence[str] = ()) -> str:
+        """Add a notebook, with its pictures as files that have alt text; returns a link to it.
+
+        remarks: what to say below its title.
+        """
+        notebook = pages.portable(nbformat.read(source, as_version=4))
         notebook.metadata = _only(notebook.metadata, "kernelspec", "language_info")  # others are settings
         for number, cell in enumerate(notebook.cells):
             cell.metadata = _only(cell.metadata, "tags")
             if cell.cell_type == "markdown":
                 cell.source = self._relink(_without_directives(cell.source), NOTEBOOKS, source.parent)
-            for count, output in enumerate(cell.get("outputs", [])):
+            for which, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
                 if "text/markdown" in data:
                     data["text/markdown"] = _without_directives(data["text/markdown"])
                 for kind, suffix in PICTURES.items() if "text/html" not in data else ():
                     if kind in data:
                         words = output.metadata.get(kind, {}).get("alt", "a figure without a description")
-                        picture = f"{source.stem}-{number}-{count}.{suffix}"
+                        picture = f"{source.stem}-{number}-{which}.{suffix}"
                         self._write(f"{place}/{picture}", base64.b64decode(data[kind]))
                         output.data = {"text/markdown": f"![{_escape(words)}]({picture})"}
         if self.repository:
-            notebook.cells.insert(1, nbformat.v4.new_markdown_cell(_invitation(self.repository, source.name)))
+            remarks = [*remarks, _invitation(self.repository, source.name)]
+        notebook.cells[1:1] = [nbformat.v4.new_markdown_cell(remark) for remark in remarks]
         self._write(f"{place}/{source.name}", nbformat.writes(notebook))
         return f"- [](/{place}/{source.name})"
 
@@ -156,13 +166,15 @@ class _Source:
         """Write the page of a study, and its sections of the verdicts and the gallery."""
         page, results, written = f"studies/{name}/index", runs.collect(folder), folder / "verdicts.csv"
         _check_text(results, f"the results of {name}")
-        parts, comparisons = [_about(name)], []
+        parts, comparisons = [*_about(name), _extent(results)], []
         if written.exists():
             verdicts = pd.read_csv(written, dtype={"criterion": str}).fillna({"criterion": ""})
             _check_text(verdicts, f"{written}")
             parts.append(tables.conclude(verdicts, tables.scratch_b_in_words(results)))
             parts.append(_table(tables.pair_table(verdicts)))
-            comparisons = ["## Every comparison", _table(tables.verdict_table(verdicts))]
+            every = tables.verdict_table(verdicts)
+            answer_first = sorted(every, key=lambda column: column not in ("verdict", "alone"))  # for phones
+            comparisons = ["## Every comparison", _table(every[answer_first])]
         self._write("verdicts.md", "\n\n".join([f"\n## [{name}](/{page}.md)", *parts, ""]))
         parts += ["## Test error", *map(_table, tables.error_tables(results))]
         parts.append("\n".join(f"- {note}" for note in tables.notes(results)))
@@ -170,8 +182,12 @@ class _Source:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
         if figures := sorted(_own(folder, "figures/*.png"), key=_order):
-            parts += ["## Figures", *(self._figure(figure, name) for figure in figures)]
-            linked = [self._figure(figure, name, f":target: {page}.html#figures") for figure in figures]
+            anchors = {figure: _anchor(name, figure) for figure in figures}
+            parts.append("## Figures")
+            parts += [self._figure(figure, name, f":name: {to}") for figure, to in anchors.items()]
+            linked = [
+                self._figure(figure, name, f":target: {page}.html#{to}") for figure, to in anchors.items()
+            ]
             gallery = [f"\n## [{name}](/{page}.md)", "::::{container} gallery", *linked, "::::\n"]
             self._write("gallery.md", "\n\n".join(gallery))
         with suppress(InputError):  # nothing was pruned
@@ -183,7 +199,7 @@ class _Source:
         end = f"The numbers: {numbers}; [what the columns mean](/docs/files.md).\n"
         self._write(f"{page}.md", "\n\n".join([f"# {name}", *parts, *comparisons, end]))
 
-    def _figure(self, path: Path, study: str, option: str = "") -> str:
+    def _figure(self, path: Path, study: str, option: str) -> str:
         """Add a figure; returns it as Markdown, with the description in the file as alt text."""
         title = path.stem.replace("_vs_", " against ").replace("_", " ").replace("params", "parameters")
         words = _description(path, f"{title}, in the study {study}")
@@ -256,6 +272,11 @@ def _order(figure: Path) -> tuple[bool, str]:
     return figure.stem != "error_vs_params", figure.stem
 
 
+def _anchor(study: str, figure: Path) -> str:
+    """The id of a figure on the page of its study; words that Sphinx leaves as they are."""
+    return "-".join(re.findall("[a-z0-9]+", f"figure {study} {figure.stem}".lower()))
+
+
 def _github() -> str:
     """`owner/name` of the remote repository, if it is on GitHub."""
     command = ["git", "-C", str(ROOT), "config", "remote.origin.url"]
@@ -274,13 +295,26 @@ def _invitation(repository: str, notebook: str) -> str:
     return f"Run this notebook on [Binder]({binder}), or on [Colab]({colab}) after `{install}`."
 
 
-def _about(study: str) -> str:
-    """The description in the study file, or in that of the study it is a part or variant of."""
+def _about(study: str) -> list[str]:
+    """The description in the study file, or in that of the study it is a part or variant of, if any."""
     files = [name for name in study_files.studies() if f"{study}-".startswith(f"{name}-")]
-    return study_files.read(max(files, key=len)).about.strip() if files else ""
+    return [f"*Planned:* {study_files.read(max(files, key=len)).about.strip()}"] if files else []
+
+
+def _extent(results: pd.DataFrame) -> str:
+    """What was run, which may be less than was planned."""
+    seeds = sorted(results["seed"].unique())
+    networks = count(len(results.drop_duplicates(["run", "round"])), "network")
+    of = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    return f"*Run:* {of}; {networks} evaluated, in {count(results['run'].nunique(), 'run')}."
 
 
 def _table(frame: pd.DataFrame) -> str:
+    if "against" in frame.index.names:  # one narrow column for the pair, so that a phone shows the verdicts
+        frame = frame.reset_index()
+        frame.insert(0, "curves", frame.pop("curve") + " against " + frame.pop("against"))
+        kind = "pairs cases" if "case" in frame else "pairs"
+        return _raw(frame.to_html(border=0, index=False, na_rep="", classes=kind))
     if frame.index.nlevels > 1:  # a column for each
         return _raw(frame.reset_index().to_html(border=0, index=False, na_rep="", classes="cases"))
     frame = frame.rename_axis(index=None, columns=frame.index.name)
