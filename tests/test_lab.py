@@ -66,7 +66,7 @@ def root(tmp_path_factory):
         nbformat.write(book, root / path.name)
     book = nbformat.read(root / "01_train.ipynb", 4)
     first, opening, *rest = [cell for cell in book.cells if cell.cell_type == "code"]
-    first.source = parameters.fill_in(first.source, {"study": "stopped", "epochs": 2000})
+    first.source = parameters.fill_in(first.source, {"study": "stopped", "epochs": 300})
     book.cells = [first, opening, next(cell for cell in rest if TRAINING in cell.source)]
     nbformat.write(book, root / "stopped.ipynb")
     shown = horticulture.explore(QUICK)
@@ -114,7 +114,7 @@ def opened(lab):
     """JupyterLab in a browser; a notebook is opened in it by `show`."""
     address, token = lab
     with browser.chromium() as chromium, browser.Opened(chromium, width=1280, server=address) as opened:
-        opened.page.set_default_timeout(300_000)
+        opened.page.set_default_timeout(600_000)
         expect.set_options(timeout=120_000)
         opened.page.goto(f"{address}lab?reset&token={token}", wait_until="domcontentloaded")
         opened.page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)")
@@ -145,6 +145,7 @@ def theme(page, name):
     command(page, "apputils:change-theme", theme=name)
     light = "false" if name == DARK else "true"
     expect(page.locator(f"body[data-jp-theme-name='{name}'][data-jp-theme-light='{light}']")).to_be_attached()
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)  # it covers the page, and fades
 
 
 def outputs_of(page, source):
@@ -222,38 +223,39 @@ def test_a_notebook_runs_to_its_last_cell_and_what_can_be_moved_moves(page, root
         BY_HAND[name](page)
 
 
-def test_a_training_that_is_stopped_keeps_its_picture_and_run_again_goes_on(page, tmp_path):
+def test_a_training_that_is_stopped_keeps_its_picture_and_run_again_goes_on(page):
     show(page, "stopped.ipynb")
     command(page, "notebook:run-all-cells")
-    kept = [stop(page)]
+    kept, picture = stop(page)
     shown = outputs_of(page, TRAINING)
-    for name in (LIGHT, DARK):
+    for name in (DARK, LIGHT):
         theme(page, name)
         assert shown.evaluate(CONTRAST) == []
-        page.screenshot(path=tmp_path / f"{name}.png")
-    theme(page, LIGHT)
     command(page, "notebook:run-cell")
     expect(shown.get_by_text("% kept from before")).to_be_visible()
-    kept.append(stop(page))
-    assert kept[1] > kept[0] > 0
+    more, _ = stop(page, before=picture)
+    assert more > kept > 0
 
 
-def stop(page):
-    """Stop the training by JupyterLab's command when an epoch is drawn; returns the percentage kept."""
+def stop(page, before=""):
+    """Stop the training by JupyterLab's command when its picture has changed: how much is kept, and the words.
+
+    before: the words of the picture that there was.
+    """
     shown = outputs_of(page, TRAINING)
     curve = shown.get_by_role("img", name=re.compile(r"^loss: .* to [\d.]+ at epoch \d+$"))
-    curve.wait_for()
+    expect(curve).not_to_have_attribute("aria-label", before)
     command(page, "notebook:interrupt-kernel")
-    (line,) = [shown.get_by_text("InterruptedRun")]
+    line = shown.get_by_text("InterruptedRun").inner_text().strip()
+    page.wait_for_function(STOPPED)
     kept = re.fullmatch(
         r"InterruptedRun: training: stopped, (\d+\.\d) % is kept \(0 of 1 finished, 1 started\); "
         "run the cell again to resume",
-        line.inner_text().strip(),
+        line,
     )
     assert kept
-    page.wait_for_function(STOPPED)
     assert curve.is_visible()  # the picture stays
-    return float(kept[1])
+    return float(kept[1]), curve.get_attribute("aria-label")
 
 
 def test_the_explorer_is_still_until_the_cell_is_run_and_then_takes_the_keys(page):
@@ -273,6 +275,8 @@ def test_the_explorer_is_still_until_the_cell_is_run_and_then_takes_the_keys(pag
     assert page.locator(".jp-Notebook .jp-Cell").count() == 2
     element = page.locator("[data-study]")
     assert element.get_attribute("dark") is None
+    assert page.locator(".jp-OutputArea").first.evaluate(CONTRAST) == []
     theme(page, DARK)
     expect(element).to_have_attribute("dark", "")
+    assert page.locator(".jp-OutputArea").first.evaluate(CONTRAST) == []
     theme(page, LIGHT)
