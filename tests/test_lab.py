@@ -34,7 +34,7 @@ READY = """path => {
 STOPPED = """() => {
   const book = jupyterapp.shell.currentWidget;
   const cells = [...book.content.model.cells].filter(cell => cell.type === "code");
-  const failed = cell => [...Array(cell.outputs.length).keys()].some(n => cell.outputs.get(n).type === "error");
+  const failed = cell => cell.outputs.toJSON().some(output => output.output_type === "error");
   return book.sessionContext.session.kernel.status === "idle"
     && cells.every(cell => cell.executionState !== "running" && !cell.isBusy)
     && (cells.every(cell => cell.executionCount) || cells.some(failed));
@@ -238,9 +238,9 @@ def test_a_training_that_is_stopped_keeps_its_picture_and_run_again_goes_on(page
 
 
 def stop(page, before=""):
-    """Stop the training by JupyterLab's command when its picture has changed: how much is kept, and the words.
+    """Stop the training by JupyterLab's command when its picture has changed.
 
-    before: the words of the picture that there was.
+    before: the words of the picture that there was. Returns how much is kept (%), and the picture's words.
     """
     shown = outputs_of(page, TRAINING)
     curve = shown.get_by_role("img", name=re.compile(r"^loss: .* to [\d.]+ at epoch \d+$"))
@@ -275,8 +275,8 @@ def test_the_explorer_is_still_until_the_cell_is_run_and_then_takes_the_keys(pag
     assert page.locator(".jp-Notebook .jp-Cell").count() == 2
     element = page.locator("[data-study]")
     assert element.get_attribute("dark") is None
-    assert page.locator(".jp-OutputArea").first.evaluate(CONTRAST) == []
+    assert element.locator("..").evaluate(CONTRAST) == []
     theme(page, DARK)
     expect(element).to_have_attribute("dark", "")
-    assert page.locator(".jp-OutputArea").first.evaluate(CONTRAST) == []
+    assert element.locator("..").evaluate(CONTRAST) == []
     theme(page, LIGHT)
