@@ -165,6 +165,12 @@ def moved(page, shown, change):
     change()
     expect(picture).not_to_have_attribute("src", source)
     expect(picture).not_to_have_attribute("alt", words)
+    assert picture.evaluate("it => it.getBoundingClientRect().right") <= right_of(shown)  # nothing is cut off
+
+
+def right_of(shown):
+    box = shown.bounding_box()
+    return box["x"] + box["width"]
 
 
 def prune(page):
