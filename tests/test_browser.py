@@ -26,8 +26,8 @@ pytestmark = pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
 
 ROUNDS = 40
 NARROW = WHOLE.with_widths((8, 16, 32))
-# Every text, with the colour behind it: contrast as the WCAG count it.
-CONTRAST = """() => {
+# Every text, of the page or within an element, with the colour behind it: contrast as the WCAG count it.
+CONTRAST = """within => {
   const light = color => {
     const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
     const [r, g, b] = color.map(v => linear(v / 255));
@@ -55,7 +55,7 @@ CONTRAST = """() => {
       if (contrast < 4.5) found.push(`${contrast.toFixed(1)} ${text.slice(0, 40)}`);
     }
   };
-  walk(document);
+  walk(within ?? document);
   return found;
 }"""
 

@@ -41,7 +41,9 @@ class Panel(ipywidgets.VBox):
         if not self.still:
             self.still, self.alt = png.getvalue(), alt
         source = base64.b64encode(png.getvalue()).decode()
-        self.picture.value = f'<img alt="{html.escape(alt)}" src="data:{STILL};base64,{source}">'
+        self.picture.value = (
+            f'<img style="max-width:100%" alt="{html.escape(alt)}" src="data:{STILL};base64,{source}">'
+        )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The live element, and beside it the still picture for whoever has no kernel."""
