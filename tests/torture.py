@@ -4,10 +4,10 @@
     python -m tests.torture 5 killed cut        these two, for five minutes
     python -m tests.torture 0 cut --seed 17     one trial again
 
-Each is tried at least once, and what has begun when the time is over is ended: five minutes may become twenty on a busy machine. A
-trial "survived" when all is as if nothing had happened; it is "refused" when what is bad was refused in one
-line, and "lost" when more work was lost than is promised. Any other end is printed, with the way to repeat
-it, and makes the exit code 1.
+Each is tried at least once, and what has begun when the time is over is ended: five minutes may become twenty
+on a busy machine. A trial "survived" when all is as if nothing had happened; it is "refused" when what is bad
+was refused in one line, and "lost" when more work was lost than is promised. Any other end is printed, with
+the way to repeat it, and makes the exit code 1.
 """
 
 import argparse
