@@ -40,8 +40,7 @@ DIRECTIVE = re.compile(r"(`{3,}|~{3,}|:{3,})[ \t]*\{|\{(?=[\w:.+-]+\}`)")  # of 
 PLAIN = re.compile(r"[\w.=+-]+")  # names of files that need no escape
 ODD = re.compile(r"[<>`{}\[\]]")  # what Markdown or HTML would interpret, and no name in a table has
 NOT_EXECUTED = (
-    "*Not executed: no results are shown. `horticulture run quick` computes them, and "
-    "`horticulture publish quick` shows them here.*"
+    "*Not executed: `horticulture run quick`, then `horticulture publish quick`, show the results.*"
 )
 PUNCTUATION = re.compile(r"([!-/:-@[-`{-~])")
 
@@ -77,7 +76,9 @@ class _Source:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.terms = {term["id"]: _terms(term)[0] for term in TERM.finditer(GLOSSARY.read_text())}
+        self.terms = {
+            term["id"]: term["words"].split(", ")[0] for term in TERM.finditer(GLOSSARY.read_text())
+        }
         self.repository = _github()
 
     def write(self, studies: Mapping[str, Path]) -> None:
@@ -130,7 +131,8 @@ class _Source:
         text = re.sub(r"<!--[\w.-]*-->", "", text)  # names of computed numbers
         if TERM.search(text):
             entries = [
-                "\n".join([*_terms(term), f"  {term['meaning']}"]) + "\n" for term in TERM.finditer(text)
+                "\n".join([*term["words"].split(", "), f"  {term['meaning']}"]) + "\n"
+                for term in TERM.finditer(text)
             ]
             text = text.partition("| word |")[0] + "\n".join(["```{glossary}", *entries, "```\n"])
         return LINK.sub(lead, text)
@@ -181,7 +183,9 @@ class _Source:
         if notebooks:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
-        if figures := sorted(_own(folder, "figures/*.png"), key=_order):
+        if figures := sorted(
+            _own(folder, "figures/*.png"), key=lambda one: (one.stem != "error_vs_params", one.stem)
+        ):
             anchors = {figure: _anchor(name, figure) for figure in figures}
             parts.append("## Figures")
             parts += [self._figure(figure, name, f":name: {to}") for figure, to in anchors.items()]
@@ -252,10 +256,6 @@ def _escape(words: str) -> str:
     return PUNCTUATION.sub(r"\\\1", words)
 
 
-def _terms(row: re.Match) -> list[str]:
-    return row["words"].split(", ")
-
-
 def _place(path: Path) -> str:
     """The path of a file in the site: as in the checkout, or else as on the disk."""
     if path == HOME:
@@ -265,11 +265,6 @@ def _place(path: Path) -> str:
 
 def _notebooks(folder: Path) -> list[Path]:
     return sorted(folder.glob("notebooks/0*.ipynb"))
-
-
-def _order(figure: Path) -> tuple[bool, str]:
-    """Sort key: the main figure first."""
-    return figure.stem != "error_vs_params", figure.stem
 
 
 def _anchor(study: str, figure: Path) -> str:
@@ -284,8 +279,7 @@ def _github() -> str:
         remote = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:  # no git
         return ""
-    found = GITHUB.search(remote)
-    return found["name"] if found else ""
+    return found["name"] if (found := GITHUB.search(remote)) else ""
 
 
 def _invitation(repository: str, notebook: str) -> str:
@@ -315,7 +309,7 @@ def _table(frame: pd.DataFrame) -> str:
         frame.insert(0, "curves", frame.pop("curve") + " against " + frame.pop("against"))
         kind = "pairs cases" if "case" in frame else "pairs"
         return _raw(frame.to_html(border=0, index=False, na_rep="", classes=kind))
-    if frame.index.nlevels > 1:  # a column for each
+    if frame.index.nlevels > 1:
         return _raw(frame.reset_index().to_html(border=0, index=False, na_rep="", classes="cases"))
     frame = frame.rename_axis(index=None, columns=frame.index.name)
     return _raw(frame.to_html(border=0, na_rep="", float_format="{:.1f}".format))
