@@ -12,8 +12,7 @@ import base64
 import re
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from horticulture import files, runs
 from horticulture.analysis import explorer, tables
 from horticulture.analysis.tables.wording import count
 from horticulture.errors import InputError, NotebookError
-from horticulture.study import pages, study_files
+from horticulture.execution import leftovers
+from horticulture.study import pages, study_files, untrusted
 
 ROOT = Path(__file__).parents[3]
 SITE = ROOT / "build" / "site"
@@ -36,13 +36,9 @@ LINK = re.compile(r"\[(?P<text>[^]]*)\]\((?P<url>[^)\s]+)\)")
 TERM = re.compile(r'^\| <a id="(?P<id>.+)"></a>\*\*(?P<words>.+)\*\* \| (?P<meaning>.*) \|$', re.MULTILINE)
 GITHUB = re.compile(r"github\.com[:/](?P<name>[\w.-]+/[\w.-]+?)(\.git)?/?$")
 PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
-DIRECTIVE = re.compile(r"(`{3,}|~{3,}|:{3,})[ \t]*\{|\{(?=[\w:.+-]+\}`)")  # of MyST, or a role
-PLAIN = re.compile(r"[\w.=+-]+")  # names of files that need no escape
-ODD = re.compile(r"[<>`{}\[\]]")  # what Markdown or HTML would interpret, and no name in a table has
 NOT_EXECUTED = (
     "*Not executed: `horticulture run quick`, then `horticulture publish quick`, show the results.*"
 )
-PUNCTUATION = re.compile(r"([!-/:-@[-`{-~])")
 
 
 def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
@@ -61,13 +57,15 @@ def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
     if in_the_way or (target.exists() and any(target.iterdir()) and not (target / "searchindex.js").exists()):
         raise InputError(f"{target} is neither a site nor an empty folder: choose another folder")
     reference = {path.parent.name: path.parent for path in sorted(REFERENCE.glob("*/results.csv"))}
-    with tempfile.TemporaryDirectory() as folder:
-        source, doctrees, site = (Path(folder, name) for name in ("source", "doctrees", "site"))
+    files.make_folder(target.parent)
+    with leftovers.temporary_folder(target.parent) as folder:
+        source, doctrees, site = (folder / name for name in ("source", "doctrees", "site"))
         _Source(source).write({**reference, **studies})
         if build_main(["-q", "-d", str(doctrees), str(source), str(site)]):
             raise NotebookError("Sphinx could not build the site (see above)")
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(site, target)
+        if target.exists():
+            target.rename(folder / "old")
+        site.rename(target)
     return target / "index.html"
 
 
@@ -125,7 +123,7 @@ class _Source:
             if target.suffix != ".md" and target.is_file():
                 self._write(_place(target), target.read_bytes())
             if target.suffix == ".png":
-                words = _escape(_description(target, words))
+                words = untrusted.escape(_description(target, words))
             return f"[{words}](/{_place(target)}{'#' if anchor else ''}{anchor})"
 
         text = re.sub(r"<!--[\w.-]*-->", "", text)  # names of computed numbers
@@ -143,21 +141,25 @@ class _Source:
         remarks: what to say below its title.
         """
         notebook = pages.portable(nbformat.read(source, as_version=4))
-        notebook.metadata = _only(notebook.metadata, "kernelspec", "language_info")  # others are settings
+        notebook.metadata = untrusted.only(
+            notebook.metadata, "kernelspec", "language_info"
+        )  # others are settings
         for number, cell in enumerate(notebook.cells):
-            cell.metadata = _only(cell.metadata, "tags")
+            cell.metadata = untrusted.only(cell.metadata, "tags")
             if cell.cell_type == "markdown":
-                cell.source = self._relink(_without_directives(cell.source), NOTEBOOKS, source.parent)
+                cell.source = self._relink(
+                    untrusted.without_directives(cell.source), NOTEBOOKS, source.parent
+                )
             for which, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
                 if "text/markdown" in data:
-                    data["text/markdown"] = _without_directives(data["text/markdown"])
+                    data["text/markdown"] = untrusted.without_directives(data["text/markdown"])
                 for kind, suffix in PICTURES.items() if "text/html" not in data else ():
                     if kind in data:
                         words = output.metadata.get(kind, {}).get("alt", "a figure without a description")
                         picture = f"{source.stem}-{number}-{which}.{suffix}"
                         self._write(f"{place}/{picture}", base64.b64decode(data[kind]))
-                        output.data = {"text/markdown": f"![{_escape(words)}]({picture})"}
+                        output.data = {"text/markdown": f"![{untrusted.escape(words)}]({picture})"}
         if self.repository:
             remarks = [*remarks, _invitation(self.repository, source.name)]
         notebook.cells[1:1] = [nbformat.v4.new_markdown_cell(remark) for remark in remarks]
@@ -167,11 +169,11 @@ class _Source:
     def _study(self, name: str, folder: Path, notebooks: list[Path]) -> None:
         """Write the page of a study, and its sections of the verdicts and the gallery."""
         page, results, written = f"studies/{name}/index", runs.collect(folder), folder / "verdicts.csv"
-        _check_text(results, f"the results of {name}")
+        untrusted.check_text(results, f"the results of {name}")
         parts, comparisons = [*_about(name), _extent(results)], []
         if written.exists():
             verdicts = pd.read_csv(written, dtype={"criterion": str}).fillna({"criterion": ""})
-            _check_text(verdicts, f"{written}")
+            untrusted.check_text(verdicts, f"{written}")
             parts.append(tables.conclude(verdicts, tables.scratch_b_in_words(results)))
             parts.append(_table(tables.pair_table(verdicts)))
             every = tables.verdict_table(verdicts)
@@ -184,7 +186,8 @@ class _Source:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
         if figures := sorted(
-            _own(folder, "figures/*.png"), key=lambda one: (one.stem != "error_vs_params", one.stem)
+            untrusted.own_files(folder, "figures/*.png"),
+            key=lambda one: (one.stem != "error_vs_params", one.stem),
         ):
             anchors = {figure: _anchor(name, figure) for figure in figures}
             parts.append("## Figures")
@@ -196,7 +199,7 @@ class _Source:
             self._write("gallery.md", "\n\n".join(gallery))
         with suppress(InputError):  # nothing was pruned
             parts += ["## Every network on the way", _raw(explorer.explore(folder).html)]
-        csvs = sorted(_own(folder, "*.csv"))
+        csvs = sorted(untrusted.own_files(folder, "*.csv"))
         for table in csvs:
             self._write(f"studies/{name}/{table.name}", table.read_bytes())
         numbers = ", ".join(f"[{path.name}](/studies/{name}/{path.name})" for path in csvs)
@@ -222,38 +225,6 @@ def _is_public(path: Path) -> bool:
     return path.is_relative_to(ROOT) and not any(
         part.startswith(".") for part in path.relative_to(ROOT).parts
     )
-
-
-def _own(folder: Path, pattern: str) -> Iterator[Path]:
-    """The files in a study's folder that are plainly named, and no links to files elsewhere."""
-    root = folder.resolve()
-    return (
-        path
-        for path in folder.glob(pattern)
-        if PLAIN.fullmatch(path.name) and path.resolve().is_relative_to(root)
-    )
-
-
-def _check_text(frame: pd.DataFrame, what: str) -> None:
-    """Raise InputError for text in a table that would be markup on a page."""
-    texts = frame.select_dtypes(exclude="number")
-    for text in [*map(str, frame.columns), *(str(one) for name in texts for one in texts[name].unique())]:
-        if ODD.search(text) or not text.isprintable():
-            raise InputError(f"{what} have markup in them, which cannot be published: {ascii(text)[:60]}")
-
-
-def _only(metadata: nbformat.NotebookNode, *names: str) -> nbformat.NotebookNode:
-    return nbformat.NotebookNode({name: metadata[name] for name in names if name in metadata})
-
-
-def _without_directives(text: str) -> str:
-    """Markdown without what would make Sphinx read other files, import modules, or run code."""
-    return DIRECTIVE.sub(lambda found: f"{found[1]} " if found[1] else "\\{", text)
-
-
-def _escape(words: str) -> str:
-    """Escape what Markdown would interpret."""
-    return PUNCTUATION.sub(r"\\\1", words)
 
 
 def _place(path: Path) -> str:
