@@ -189,6 +189,16 @@ def test_other_variables_and_other_cells_do_not_matter(tmp_path, monkeypatch):
         Session.open({"In": ["", "x = 1"]})
 
 
+def test_text_that_papermill_injects_reaches_the_cells_as_the_value_it_stands_for(tmp_path, monkeypatch):
+    """`papermill -p seeds "[3, 4]"` injects a string, and cells read `seeds[0]`."""
+    monkeypatch.setattr(parallel, "start", lambda *_: None)
+    monkeypatch.setenv("HORTICULTURE_OUTPUTS", str(tmp_path))
+    cells = ["", "study: str = 'a'\nseeds: list = [0]", "# Parameters\nseeds = '[3, 4]'\nmargin = '2'\n"]
+    kernel = {"study": "a", "seeds": "[3, 4]", "margin": "2", "In": cells}
+    assert Session.open(kernel).config.seeds == [3, 4]
+    assert (kernel["seeds"], kernel["margin"]) == ([3, 4], 2.0)
+
+
 def test_a_step_that_has_nothing_to_do_says_so(notebook, capsys):
     assert notebook("03", {"budgets": [], "sizes": []}).execute([], "training pruned shapes") == []
     assert capsys.readouterr().out == "training pruned shapes: skipped, this study asks for none\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ class Session:
         self.folder = self.outputs / self.study
 
     @classmethod
-    def open(cls, namespace: Mapping[str, Any]) -> Session:
+    def open(cls, namespace: MutableMapping[str, Any]) -> Session:
         """Open the session of a notebook from its kernel's variables.
 
         Only names assigned in the parameters cell, or in the one that papermill injects, count. Worker
@@ -58,6 +58,7 @@ class Session:
         for name in given:
             check_choice(name, declared, "parameter")
         given = {name: known_parameters.typed(name, value, declared[name]) for name, value in given.items()}
+        namespace.update(given)  # text that papermill injected (`-p seeds "[0, 1]"`) as the value it stands for
         step = max((declared[name]["step"] for name in own), default=0)
         values = {name: about["default"] for name, about in declared.items() if about["step"] <= step}
         sources = dict.fromkeys(values, DEFAULT)
