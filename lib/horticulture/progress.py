@@ -129,17 +129,17 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def _place() -> str:
-    if "IPython" in sys.modules:
-        from IPython import get_ipython
+def shell() -> Any:
+    """The IPython shell that runs in this process, or None. IPython is not imported for it."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
-        if hasattr(get_ipython(), "kernel"):
-            return "notebook"
+
+def _place() -> str:
+    if hasattr(shell(), "kernel"):
+        return "notebook"
     return "terminal" if sys.stderr.isatty() else "log"
 
 
 def _watched() -> bool:
     """Whether a person runs this notebook: whoever executes it headlessly says that nobody can be asked."""
-    from IPython import get_ipython
-
-    return bool(get_ipython().get_parent().get("content", {}).get("allow_stdin"))
+    return bool(shell().get_parent().get("content", {}).get("allow_stdin"))

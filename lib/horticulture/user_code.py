@@ -1,7 +1,7 @@
 """Functions in users' files, by names such as `models.py:make`.
 
-A file runs only if `function` is called for it or `allow` permits it. A run's description that names a file
-is not enough, because it may come from anywhere.
+A file runs only if `function` is called for it, or if its digest is in `ALLOWED`. That the description of a
+run names it is not enough, because a description may come from anywhere.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ import cloudpickle
 from horticulture.errors import InputError, check_choice
 from horticulture.files import file_digest
 
-_allowed: set[str] = set()  # digests of files whose code may run in this process
+ALLOWED: set[str] = set()  # digests of files whose code may run in this process
 
 
 def is_code(name: Any) -> bool:
@@ -27,17 +27,7 @@ def is_code(name: Any) -> bool:
     return bool(re.search(r"\.py:\w+$", str(name)))
 
 
-def allow(digests: set[str]) -> None:
-    """Allow the code of files with these digests to run in this process."""
-    _allowed.update(digests)
-
-
-def allowed() -> set[str]:
-    """The digests of files whose code may run here, to pass to another process."""
-    return set(_allowed)
-
-
-def whole(name: str) -> str:
+def absolute(name: str) -> str:
     """The name with the absolute path of its file."""
     return str(Path(name).expanduser().resolve())
 
@@ -56,7 +46,7 @@ def function(name: str) -> Callable[..., Any]:
 
     Raises InputError if there is no such file or function, or the file fails.
     """
-    path, _, wanted = whole(name).rpartition(":")
+    path, _, wanted = absolute(name).rpartition(":")
     module = _module(path, digest(name))
     found: Any = getattr(module, wanted, None)
     if not callable(found):

@@ -55,8 +55,8 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
                 raise InputError(
                     f"{name} defines this network: pass that file as code=..., which runs it, or use {PT2}"
                 )
-            name = description["table"]["network"] = user_code.whole(f"{code}:{name.rpartition(':')[2]}")
-            user_code.allow({user_code.digest(name)})
+            name = description["table"]["network"] = user_code.absolute(f"{code}:{name.rpartition(':')[2]}")
+            user_code.ALLOWED.add(user_code.digest(name))
         return _built(Architecture.from_json(description), path.read_bytes())
     except InputError:
         raise

@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import cloudpickle
 
@@ -32,24 +31,20 @@ def check(todo: Iterable[Run], *, cluster: bool) -> None:
             raise InputError(f"{run} needs code that only this process has: leave the cluster empty")
 
 
-class Packed(NamedTuple):
-    """Code for another process. files: digests of files that may run. criteria: pickled, by name."""
+def pack() -> bytes:
+    """This process's code, for `unpack` in another: digests of files that may run, and criteria.
 
-    files: set[str]
-    criteria: bytes
+    Raises InputError for a criterion that cannot be pickled.
+    """
+    try:
+        return cloudpickle.dumps((user_code.ALLOWED, criteria.own()))
+    except Exception as error:  # users' functions may refer to anything
+        mine = ", ".join(criteria.own())
+        raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
 
-    @staticmethod
-    def here() -> "Packed":
-        """Pack this process's code. Raises InputError for a criterion that cannot be pickled."""
-        try:
-            return Packed(user_code.allowed(), cloudpickle.dumps(criteria.own()))
-        except Exception as error:  # users' functions may refer to anything
-            mine = ", ".join(criteria.own())
-            raise InputError(
-                f"{mine} cannot be sent to worker processes, so set workers=1: {error}"
-            ) from error
 
-    def unpack(self) -> None:
-        """Register the code in this process."""
-        user_code.allow(self.files)
-        criteria.CRITERIA.update(pickle.loads(self.criteria))
+def unpack(packed: bytes) -> None:
+    """Register the code in this process."""
+    files, own = pickle.loads(packed)
+    user_code.ALLOWED.update(files)
+    criteria.CRITERIA.update(own)

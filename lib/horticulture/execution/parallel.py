@@ -155,7 +155,7 @@ def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run],
     """Have workers do the work of all these runs, show what they say of it, and raise the first error."""
     while not pool.messages.empty():  # of an earlier call, that was stopped
         pool.messages.get()
-    work = partial(work, own=own_code.Packed.here())
+    work = partial(work, packed=own_code.pack())
     futures = {submit(work, run.to_json()): run for run in todo}
     keys, waiting = {run.key for run in todo}, set(futures)
     try:
@@ -181,12 +181,12 @@ def _work(
     device: str,
     threads: int | None,
     send: Callable[[Message], None],
-    own: own_code.Packed,
+    packed: bytes,
 ) -> None:
-    """Make one run in a worker, and say now and then how far it is. own: code that is not the library's."""
+    """Make one run in a worker, and say now and then how far it is. packed: code that is not the library's."""
     from horticulture import execution
 
-    own.unpack()
+    own_code.unpack(packed)
     run, last = Run.from_json(description), -POLL
     unsent: list[Row] = []
 

@@ -57,8 +57,8 @@ def traced(
     such images (naming the smallest size that it does accept), or a network without a group.
     """
     if is_code(name):
-        name = user_code.whole(name)
-        user_code.allow({digest(name)})
+        name = user_code.absolute(name)
+        user_code.ALLOWED.add(digest(name))
     try:
         return found_in(make(name, image, classes), _origin(name, image, classes, residual_sets))
     except InputError as error:
@@ -83,7 +83,7 @@ def named(
 ) -> Architecture:
     """The architecture of the whole network of that name. Arguments and errors are those of `traced`."""
     if is_code(name):
-        name = user_code.whole(name)
+        name = user_code.absolute(name)
     return _named(name, digest(name), tuple(image), classes, residual_sets)
 
 
@@ -97,7 +97,7 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     assert table is not None
     if not table.network:
         raise InputError(NO_CODE)
-    if is_code(table.network) and table.digest not in user_code.allowed():
+    if is_code(table.network) and table.digest not in user_code.ALLOWED:
         raise InputError(
             f"{table.network} is code in a file, which runs only if you say so: allow_code (--allow-code)"
         )

@@ -25,7 +25,7 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
     if table is not None and is_code(table.network):
         if not allow_code:
             raise InputError(f"{table.network} is code, which runs only with --allow-code")
-        user_code.allow({table.digest})
+        user_code.ALLOWED.add(table.digest)
     kept = study_files.read_study_json(study)
     own_code.recall(kept.get("parameters", {}), kept.get("own", {}))
     config = exported.export(found, folder, kept.get("parameters", {}).get("network", ""))

@@ -38,7 +38,7 @@ def absolute(name: str, value: Any) -> Any:
     """A parameter's value with absolute file paths, because notebooks run in another directory."""
     if name == WEIGHTS and value:
         return str(Path(value).expanduser().resolve())
-    return _each(name, value, user_code.whole)
+    return _each(name, value, user_code.absolute)
 
 
 def known(name: str, value: Any) -> Any:

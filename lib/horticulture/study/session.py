@@ -7,12 +7,11 @@ of the study used, else from the study file of that name, else from their declar
 from __future__ import annotations
 
 import html
-import sys
 from collections.abc import Iterable, Mapping, MutableMapping
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from horticulture import files, progress, runs
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
 from horticulture.study import own_code, parameters as known_parameters, study_files
@@ -37,8 +36,6 @@ class Session:
     """
 
     def __init__(self, parameters: dict[str, Any], sources: dict[str, str], step: int) -> None:
-        from horticulture import runs
-
         self.parameters, self.sources, self.step = parameters, sources, step
         self.study: str = parameters["study"]
         self.outputs: Path = runs.outputs_folder(parameters["outputs"])
@@ -62,11 +59,14 @@ class Session:
         step = max((declared[name]["step"] for name in own), default=0)
         values = {name: about["default"] for name, about in declared.items() if about["step"] <= step}
         sources = dict.fromkeys(values, DEFAULT)
-        place = {name: given.get(name, values[name]) for name in COMMON}
-        study_files.check_name(place["study"])
+        common = {name: given.get(name, values[name]) for name in COMMON}
+        study_files.check_name(common["study"])
+        recorded = study_files.read_study_json(runs.outputs_folder(common["outputs"]) / common["study"])
+        used = {**recorded.get("parameters", {}), **recorded.get("base", {})}
+        used = {name: value for name, value in used.items() if name not in COMMON}
         by_source = {
-            FILE: _of_file(place["study"], declared),
-            EARLIER: _of_folder(place) if step else {},  # the first notebook inherits nothing
+            FILE: _of_file(common["study"], declared),
+            EARLIER: used if step else {},  # the first notebook inherits nothing
             HERE: given,
         }
         for source, inherited in by_source.items():
@@ -74,7 +74,7 @@ class Session:
                 if name in values or source == HERE:
                     values[name], sources[name] = value, source
         stated = [name for name, source in sources.items() if source == HERE]
-        kept = _kept(place)
+        kept = recorded.get("own", {})
         own_code.refuse(values, stated, "allow_code = True in the parameters cell", kept)
         own_code.load(values, stated, kept)
         parallel.start(values["workers"], values["device"], values["cluster"])
@@ -84,7 +84,6 @@ class Session:
 
     def _fix(self) -> None:
         """Check the base recipe against the study's, and record the parameters for later notebooks."""
-        from horticulture import files
         from horticulture.study import base_recipe, validation
 
         validation.count_rounds(self.parameters)
@@ -100,12 +99,6 @@ class Session:
         if now != content:
             files.write_json(self.folder / "study.json", now)
 
-    @cached_property
-    def place(self) -> dict[str, Any]:
-        """Where runs are made: workers, device and cluster address."""
-        names = {"workers": "workers", "device": "device", "address": "cluster"}
-        return {argument: self.parameters[name] for argument, name in names.items()}
-
     def execute(self, wanted: Iterable[Run], what: str) -> list[dict]:
         """Make the runs that are not finished yet, and return all results in order. what: a progress label.
 
@@ -117,15 +110,15 @@ class Session:
             print(f"{what}: skipped, this study asks for none")
             return []
         try:
-            return parallel.execute_all(wanted, self.outputs, what=what, **self.place)
+            own = self.parameters
+            where = {"workers": own["workers"], "device": own["device"], "address": own["cluster"]}
+            return parallel.execute_all(wanted, self.outputs, what=what, **where)
         except KeyboardInterrupt as stop:
             kept = str(stop) or f"{what}: stopped, work so far is kept"
             raise InterruptedRun(f"{kept}; run the cell again to resume") from None
 
     def record(self, points: Iterable[CurvePoint]) -> None:
         """Record finished runs as results of the study."""
-        from horticulture import runs
-
         for remark in runs.record_curves(self.folder, list(points)):
             print(remark)
 
@@ -140,7 +133,6 @@ class Session:
 
     def results(self) -> pd.DataFrame:
         """A row per evaluated network of the study, with curves in the order of the legend."""
-        from horticulture import runs
         from horticulture.analysis import tables
 
         return tables.sort_by_criterion(runs.collect(self.folder), self.config.criteria)
@@ -182,8 +174,7 @@ class Session:
 
 def _show_interruptions_briefly() -> None:
     """Make IPython show an interrupted cell as one line; a traceback would not help."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell:
+    if shell := progress.shell():
         shell.set_custom_exc((KeyboardInterrupt,), _one_line)
 
 
@@ -219,21 +210,3 @@ def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
                     if key not in known_parameters.OPTIONS
                 }
     return {}
-
-
-def _content(place: Mapping[str, Any]) -> dict[str, Any]:
-    from horticulture import runs
-
-    return study_files.read_study_json(runs.outputs_folder(place["outputs"]) / place["study"])
-
-
-def _kept(place: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's own criteria and data sets that the study has recorded."""
-    return _content(place).get("own", {})
-
-
-def _of_folder(place: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that earlier notebooks of the study used, from its folder."""
-    content = _content(place)
-    used = {**content.get("parameters", {}), **content.get("base", {})}
-    return {name: value for name, value in used.items() if name not in COMMON}

@@ -3,7 +3,6 @@
 A notebook keeps them beside the picture, and its page has them as alt text.
 """
 
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
+from horticulture import progress
 from horticulture.analysis.tables.wording import count
 
 MOST = 12  # curves or bars of one panel that are described one by one
@@ -33,8 +33,7 @@ def describe(figure: Figure) -> str:
 
 def show_descriptions() -> None:
     """Have IPython, if it runs, keep the description of every figure that it shows, as `alt`."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell:
+    if shell := progress.shell():
         formatter = shell.display_formatter.mimebundle_formatter
         formatter.for_type(Figure, lambda figure, **_: ({}, {"image/png": {"alt": describe(figure)}}))
 
