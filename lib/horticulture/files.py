@@ -97,9 +97,8 @@ def unseal(record: dict[str, Any], path: Path) -> dict[str, Any]:
     Earlier versions wrote records without a seal: those are returned unchanged.
     """
     content = dict(islice(record.items(), max(0, len(record) - 1)))
-    if (
-        record and record[list(record)[-1]] == seal(content)[SEAL]
-    ):  # whatever its name, which may be damaged too
+    # The seal is the last entry, whatever its name, which may be damaged too.
+    if record and record[list(record)[-1]] == seal(content)[SEAL]:
         return content
     if SEAL in record:
         raise CorruptFileError(path)

@@ -44,11 +44,7 @@ def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tupl
     return tuple(float(left[place].sum() / max(1, full[place].sum())) for place in places)
 
 
-def guided(
-    whole: Architecture,
-    profile: Sequence[float],
-    **size: Unpack[Size],
-) -> Architecture:
+def guided(whole: Architecture, profile: Sequence[float], **size: Unpack[Size]) -> Architecture:
     """`whole` with the profile's share in all groups of each stage, scaled to the requested size.
 
     No group vanishes. `whole` may be deeper, wider or of another family than the networks that gave the

@@ -73,9 +73,8 @@ def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, 
 
 def _code(recipe: TrainingRecipe) -> dict:
     schedule = code.extra(recipe.schedule, SCHEDULES, BUILT_IN_SCHEDULES)
-    penalties = sys.modules.get(
-        "horticulture.training.penalties"
-    )  # if not loaded, all penalties are built in
+    # If this is not loaded, all penalties are built in.
+    penalties = sys.modules.get("horticulture.training.penalties")
     penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}
     digits = "".join(part["code"] for part in (schedule, penalty) if part)
     return {"code": digits} if digits else {}

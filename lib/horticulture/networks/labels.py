@@ -86,9 +86,8 @@ class Labels(TorchFunctionMode):
                     self.shared.add(self.names[id(tensor)])
                 self.names.setdefault(id(tensor), f"{owner}.{name}".lstrip("."))
         self.layers = {name for name, part in module.named_modules() if isinstance(part, LAYERS)}
-        self._of: dict[
-            int, tuple[Tensor, Tensor]
-        ] = {}  # the tensor is kept, so that its id is not used again
+        # The tensor is kept, so that its id is not used again.
+        self._of: dict[int, tuple[Tensor, Tensor]] = {}
         self.all, self.products = _Classes(), _Classes()
         self.pinned: dict[int, str] = {}
         self.places: dict[int, set[tuple[Axis, int]]] = defaultdict(set)

@@ -21,17 +21,7 @@ from horticulture.networks.traced import NO_CODE, TracedNetwork, cut
 from horticulture.networks.tracing import watch
 from horticulture.user_code import is_code
 
-SIZES = (
-    8,
-    16,
-    32,
-    48,
-    64,
-    96,
-    128,
-    224,
-    299,
-)  # pixels: sizes to try when a network fails at the requested one
+SIZES = (8, 16, 32, 48, 64, 96, 128, 224, 299)  # pixels: tried when a network fails at the requested size
 RGB = 3  # input channels of torchvision's networks
 
 

@@ -60,11 +60,8 @@ RULES: tuple[Rule, ...] = (
     lambda fan_in, fan_out: 2 / (fan_in + fan_out),
     lambda fan_in, fan_out: 1.0,
 )
-GAINS = (
-    2.0,
-    1.0,
-    1 / 3,
-)  # factors of proportionality: He et al. (2015), Glorot and Bengio (2010), torch's own layers
+# Factors of proportionality: He et al. (2015), Glorot and Bengio (2010), torch's own layers.
+GAINS = (2.0, 1.0, 1 / 3)
 
 
 def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[Rule]:

@@ -81,9 +81,8 @@ def _swap(labels: Labels, arguments: Any) -> Any:
 
 def _move(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Move the labels as the elements are moved."""
-    func = (
-        torch.Tensor.reshape if func.__name__ == "view" else func
-    )  # labels have a memory layout of their own
+    if func.__name__ == "view":  # labels have a memory layout of their own
+        func = torch.Tensor.reshape
     moved = func(*_swap(labels, args), **_swap(labels, kwargs))
     for tensor, its in zip(tree_leaves(out), tree_leaves(moved), strict=True):
         labels.set(tensor, its.long())

@@ -67,9 +67,8 @@ def unpack(data: bytes, lengths: np.ndarray, count: int) -> np.ndarray:
     longest = int(lengths.max())
     bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8))
     padded = np.concatenate([bits, np.zeros(longest, dtype=np.uint8)])
-    window = np.zeros(
-        len(bits), dtype=np.int64
-    )  # the bits from each position on, as many as the longest code
+    # The bits from each position on, as many as the longest code.
+    window = np.zeros(len(bits), dtype=np.int64)
     for place in range(longest):
         window = window << 1 | padded[place : place + len(bits)]
     # Padded to the same length, canonical codes increase from symbol to symbol. So one search finds the

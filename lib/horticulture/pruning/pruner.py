@@ -131,9 +131,8 @@ class Pruner(training.Resumable):
         )
         self.callback, self.round = self.removal.callback, 0
         self.gone: tuple[ScoredChannel, ...] = ()  # in this round, numbered as in the whole network
-        self.numbers = [
-            list(range(group.width)) for group in network.groups
-        ]  # in the whole network, of the remaining channels
+        # Of the remaining channels, in the whole network.
+        self.numbers = [list(range(group.width)) for group in network.groups]
         if state is not None:
             self.load_state_dict(state)
 

@@ -27,9 +27,7 @@ class PruningRecipe(Recipe):
     rounds: int
     criterion: str = "fisher"  # a name in criteria.CRITERIA
     ratio: float = 0.0  # fraction removed by all rounds together; 0: one channel a round
-    measure: str = (
-        "channels"  # of which `ratio` is a fraction: channels, params, macs; zeros: remove all that scores 0
-    )
+    measure: str = "channels"  # `ratio` is a fraction of channels, params or macs; zeros: all that scores 0
     scope: str = ""  # global, layer or a preset's name; empty: the criterion's own
     floor: float = 0.0  # fraction of every group's channels that is always kept
     steps: int = 100  # of fine-tuning, in each round

@@ -81,9 +81,8 @@ class SaliencyProbe:
         self.network, self.generator, self.precomputed = network, generator, precomputed
         self._sums: list[Tensor | None] = [None] * len(network.groups)
         self.steps = [0] * len(network.groups)  # since the last scores, by group
-        self._step: dict[
-            int, tuple[Tensor, int]
-        ] = {}  # contributions of a group in the last step, and its positions
+        # Contributions of a group in the last step, and its positions.
+        self._step: dict[int, tuple[Tensor, int]] = {}
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
     def __enter__(self) -> "SaliencyProbe":

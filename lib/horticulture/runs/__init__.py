@@ -16,6 +16,7 @@ from horticulture.runs.removals import (
     remaining_channels,
     removals,
     removed_by_round,
+    widths_by_round,
 )
 from horticulture.runs.results import (
     AS_IT_IS,

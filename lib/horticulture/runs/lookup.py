@@ -15,13 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
-LINE = [
-    "curve",
-    "criterion",
-    "seed",
-    "longer",
-    "ratio",
-]  # each of these has its own network nearest to a size
+LINE = ["curve", "criterion", "seed", "longer", "ratio"]  # each has its own network nearest to a size
 SHORTEST = 4  # characters of an id that are enough
 MOST = 8  # values of a column to list
 

@@ -6,6 +6,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.files import CorruptFileError
@@ -45,13 +47,20 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
     return frame
 
 
+def widths_by_round(whole: Architecture, removed: pd.DataFrame) -> np.ndarray:
+    """(round, group): the width of every group of a network after each round of its pruning."""
+    gone = np.zeros((removed["round"].max() + 1, len(whole.widths)), dtype=int)
+    channels = removed.loc[removed["group"] >= 0, ["round", "group"]]  # -1: no channel removed
+    np.add.at(gone, tuple(channels.to_numpy().T), 1)
+    return np.array(whole.widths) - gone.cumsum(axis=0)
+
+
 def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architecture:
     """The architecture after a round of a pruning run. Raises InputError if there is no such round."""
     if not 0 <= round_ <= removed["round"].max():
         raise InputError(f"no round {round_}: {run} has rounds 0 to {removed['round'].max()}")
-    gone = removed.loc[removed["round"] <= round_, "group"].value_counts()  # -1: no channel removed
-    widths = enumerate(run.architecture.widths)
-    return run.architecture.with_widths(tuple(width - int(gone.get(group, 0)) for group, width in widths))
+    widths = widths_by_round(run.architecture, removed)[round_]
+    return run.architecture.with_widths(tuple(widths))
 
 
 def remaining_channels(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:

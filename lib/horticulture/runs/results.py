@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, is_sealed, read, read_json, write, write_json
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, read_curves
-from horticulture.runs.removals import REMOVAL_COLUMNS, removals
+from horticulture.runs.removals import REMOVAL_COLUMNS, removals, widths_by_round
 from horticulture.runs.run import RESULT, Run, folder, result
 
 if TYPE_CHECKING:
@@ -85,17 +84,10 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
     for point in points:
         shapes = [point.run.architecture]
         if point.run.kind == "prune":
-            shapes += _after_rounds(point.run, removals(point.run, study.parent))
+            widths = widths_by_round(point.run.architecture, removals(point.run, study.parent))
+            shapes += [point.run.architecture.with_widths(tuple(row)) for row in widths]
         by_id |= {shape.id: shape for shape in shapes}
     return by_id
-
-
-def _after_rounds(run: Run, removed: pd.DataFrame) -> Iterator[Architecture]:
-    widths = list(run.architecture.widths)
-    for _, gone in removed.groupby("round"):
-        for group in gone.loc[gone["group"] >= 0, "group"]:  # -1: no channel removed
-            widths[group] -= 1
-        yield run.architecture.with_widths(tuple(widths))
 
 
 def _rows(study: Path, point: CurvePoint) -> list[dict]:
@@ -105,11 +97,7 @@ def _rows(study: Path, point: CurvePoint) -> list[dict]:
         raise InputError(f"{run} of the curve {point.curve} is not finished: run the study again")
     try:
         return _rows_of(point, finished, study)
-    except (
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:  # earlier versions had no seals
+    except (LookupError, TypeError, AttributeError) as error:  # earlier versions had no seals
         raise CorruptFileError(folder(run, outputs) / RESULT) from error
 
 

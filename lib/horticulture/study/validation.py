@@ -75,9 +75,8 @@ def _check_applicable(config: StudyConfig) -> None:
                 f"the budget {budget} does not apply to anything that {config.criterion} prunes here"
             )
     for curve in config.curves:
-        member = scaling.PRUNING_FREE.get(
-            curve, families.copycat
-        )  # curves that follow a pruning run reach no smaller
+        # Curves that follow a pruning run reach no smaller size than a copycat of the whole network.
+        member = scaling.PRUNING_FREE.get(curve, families.copycat)
         for size in config.sizes:
             try:
                 member(config.whole, params=round(size * config.whole.params))

@@ -61,9 +61,8 @@ def _parts(ax: Axes) -> Iterator[str]:
         x, y = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
         there = np.isfinite(x) & np.isfinite(y)
         x, y = x[there], y[there]
-        if len(x) and not (
-            _names(ax.yaxis) and np.ptp(y)
-        ):  # a line across rows that have names is an ornament
+        # A line across rows that have names is an ornament.
+        if len(x) and not (_names(ax.yaxis) and np.ptp(y)):
             yield _name(drawn) + (_short(y[0]) if is_level else _series(x, y, ax))
 
 

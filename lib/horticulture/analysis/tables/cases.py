@@ -15,12 +15,7 @@ from horticulture.analysis.tables.wording import times
 NEAR = 0.1  # how far (of a size) a network may lie from a size and still stand for it
 MISSED = 0.01  # how far before it is said
 CASE = ["criterion", "ratio", "size", "longer"]
-PRUNING = [
-    "criterion",
-    "ratio",
-    "longer",
-    "seed",
-]  # tells pruning runs, and what follows them, apart
+PRUNING = ["criterion", "ratio", "longer", "seed"]  # tells pruning runs, and what follows them, apart
 DEFAULTS = {
     **{"criterion": "", "ratio": np.nan, "longer": 1.0, "compute_share": np.nan, "run": None},
     "round": pd.Series(dtype="Int64"),

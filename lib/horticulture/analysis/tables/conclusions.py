@@ -5,14 +5,7 @@ import pandas as pd
 from horticulture.analysis import statistics
 from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label, short_label
 from horticulture.analysis.tables.comparisons import Answers
-from horticulture.analysis.tables.wording import (
-    capitalize,
-    case_name,
-    count,
-    join_words,
-    signed,
-    times,
-)
+from horticulture.analysis.tables.wording import capitalize, case_name, count, join_words, signed, times
 
 NAMED = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
