@@ -25,7 +25,7 @@ from horticulture.errors import InputError
 from horticulture.execution import checkpoints, leftovers, loading
 from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
 from horticulture.networks import Network, formats
-from horticulture.runs import FoundNetwork, Run
+from horticulture.runs import FoundNetwork
 from horticulture.training import evaluation
 from horticulture.user_code import is_code
 
@@ -229,12 +229,7 @@ def _measured(network: Network, images: Dataset, recorded: float | None) -> dict
 
 def _history(found: FoundNetwork) -> Iterator[str]:
     """How the network was made, one line for each step, in order."""
-    chain: list[Run] = []
-    run: Run | None = found.run
-    while run is not None:
-        chain.insert(0, run)
-        run = run.start
-    for run in chain:
+    for run in reversed(list(found.run.chain)):
         asked, said = run.recipe, runs.metrics(run, found.study.parent)["recipe"]
         match run.kind:
             case "prune":

@@ -16,8 +16,7 @@ def stays(run: Run) -> bool:
 
     Users' own criteria are sent to the workers.
     """
-    here = "code" in run.recipe and run.kind != "prune"
-    return here or (run.start is not None and stays(run.start))
+    return any("code" in one.recipe and one.kind != "prune" for one in run.chain)
 
 
 def check(todo: Iterable[Run], *, cluster: bool) -> None:

@@ -140,7 +140,7 @@ def _replaced(points: list[CurvePoint], there: list[CurvePoint]) -> set[tuple[st
         (one.criterion, one.run.seed)
         for one in there
         if one.criterion in criteria
-        and (pruning := _pruning_of(one.run)) is not None
+        and (pruning := next((run for run in one.run.chain if run.kind == "prune"), None))
         and pruning.key not in keys
         and (one.run.kind == "prune" or one.longer in lengths)  # not every longer pruning run is drawn
     }
@@ -154,11 +154,6 @@ def _prunings(points: Iterable[CurvePoint]) -> list[CurvePoint]:
     return [one for one in points if one.run.kind == "prune"]
 
 
-def _pruning_of(run: Run | None) -> Run | None:
-    """The pruning run that a run is, or starts from."""
-    while run is not None and run.kind != "prune":
-        run = run.start
-    return run
 
 
 # --- remarks ---------------------------------------------------------------------------------------------

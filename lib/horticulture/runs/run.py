@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,13 @@ class Run:
                 "start": Run.from_json(start) if start else None,
             }
         )
+
+    @property
+    def chain(self) -> Iterator["Run"]:
+        """This run, the one that it starts from, and so on."""
+        yield self
+        if self.start:
+            yield from self.start.chain
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} ({self.architecture.params:,} parameters, seed {self.seed})"

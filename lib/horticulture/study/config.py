@@ -6,6 +6,7 @@ follow from them. Nothing is computed here except architectures.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +72,8 @@ class StudyConfig:
     copycat_size: float = 0.5
     guide_network: str = ""
     guide_data: str = ""
+    # The digest of a data set, by name and image size, if it is known: then it need not be read.
+    digest_of: Callable[[str, int], str | None] = lambda name, image_size: None
 
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> Self:
@@ -92,7 +95,8 @@ class StudyConfig:
     @cached_property
     def source(self) -> dict:
         """The data part of the runs' descriptions."""
-        return execution.source(self.data, self.images, self.image_size)
+        digest = self.digest_of(self.data, self.image_size)
+        return execution.source(self.data, self.images, self.image_size, digest)
 
     @cached_property
     def whole(self) -> Architecture:

@@ -3,11 +3,10 @@
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from horticulture import execution, files, runs
+from horticulture import files, runs
 from horticulture.errors import InputError
 from horticulture.runs import Run
 from horticulture.study import own_code, parameters, study_files
@@ -62,16 +61,6 @@ def remove(folders: Iterable[Unused]) -> None:
         shutil.rmtree(one.folder)
 
 
-@dataclass(frozen=True)
-class _Recorded(StudyConfig):
-    """A study that takes known digests of its data sets, so that torch and the data need not be loaded."""
-
-    digests: Digests = field(default_factory=dict)
-
-    @property
-    def source(self) -> dict:  # type: ignore[override]
-        digest = self.digests.get((self.data, self.image_size))
-        return execution.source(self.data, self.images, self.image_size, digest)
 
 
 def _recorded_digests(recorded: Iterable[Run]) -> Digests:
@@ -104,8 +93,8 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
             declared = parameters.declared()
             last = max(declared[name]["step"] for name in stated if name in declared)
             defaults = {name: one["default"] for name, one in declared.items() if one["step"] <= last}
-            config = _Recorded.of({**defaults, **stated, "digests": digests})
-            for wanted in runs_by_purpose(config, outputs).values():
+            known = {**defaults, **stated, "digest_of": lambda *place: digests.get(place)}
+            for wanted in runs_by_purpose(StudyConfig.of(known), outputs).values():
                 needed |= _keys(wanted)
     except (InputError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
@@ -114,13 +103,7 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
 
 def _keys(wanted: Iterable[Run]) -> set[str]:
     """The keys of runs, and of all runs they start from."""
-    keys: set[str] = set()
-    for one in wanted:
-        run: Run | None = one
-        while run is not None and run.key not in keys:
-            keys.add(run.key)
-            run = run.start
-    return keys
+    return {run.key for one in wanted for run in one.chain}
 
 
 def _read_run(folder: Path) -> Run | None:
