@@ -1,6 +1,6 @@
 """How far the runs in progress are, gathered from the messages of those who make them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,13 +96,11 @@ class Board:
 
 def names(todo: Sequence[Run]) -> dict[str, str]:
     """A name for each run, by its key: what it differs in from the others, and its seed."""
-    traits = {run.key: _traits(run) for run in todo}
+    traits: dict[str, dict[str, Any]] = {
+        run.key: {**run.recipe, "params": run.architecture.params, "seed": run.seed} for run in todo
+    }
     differing = [t for t in TRAITS if len({found.get(t) for found in traits.values()}) > 1 or t == "seed"]
     return {
         key: ", ".join(TRAITS[trait].format(found[trait]) for trait in differing if trait in found)
         for key, found in traits.items()
     }
-
-
-def _traits(run: Run) -> Mapping[str, Any]:
-    return {**run.recipe, "params": run.architecture.params, "seed": run.seed}

@@ -37,20 +37,15 @@ class ModuleDraws:
 
         advance: whether the module's streams advance, or stay where they are, as in evaluation.
         """
-        places = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
-        before = [_get(place) for place in places]
-        for place in places:
-            _set(place, self._states.get(place.type, self._first(place)))
-        try:
+        cuda = [device] if device.type == "cuda" else []
+        places = [torch.device("cpu"), *cuda]
+        with torch.random.fork_rng(devices=cuda):
+            for place in places:
+                new = torch.Generator(place).manual_seed(self._seed).get_state()
+                _set(place, self._states.get(place.type, new))
             yield
-        finally:
             if advance:
                 self._states = {place.type: _get(place) for place in places}
-            for place, state in zip(places, before, strict=True):
-                _set(place, state)
-
-    def _first(self, place: torch.device) -> Tensor:
-        return torch.Generator(place).manual_seed(self._seed).get_state()
 
 
 def _get(place: torch.device) -> Tensor:

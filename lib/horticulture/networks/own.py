@@ -15,6 +15,7 @@ from horticulture import user_code
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.describing import Origin, assemble, found_in
+from horticulture.networks.draws import ModuleDraws
 from horticulture.networks.labels import Watched
 from horticulture.networks.redrawing import redraw
 from horticulture.networks.traced import NO_CODE, TracedNetwork, cut
@@ -134,20 +135,16 @@ def make(
     """
     build = user_code.function(name) if is_code(name) else _torchvision(name)
     generator = generator or torch.Generator().manual_seed(0)
-    before = torch.get_rng_state()
-    torch.set_rng_state(
-        torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator))).get_state()
-    )
+    draws = ModuleDraws(int(torch.randint(2**62, (), generator=generator)))
     try:
-        module = build(image, classes)
+        with draws.used(torch.device("cpu")):
+            module = build(image, classes)
     except InputError:
         raise
     except Exception as error:  # users' code may raise anything
         raise InputError(
             f"it cannot be made for images of shape {tuple(image)}: {type(error).__name__}: {error}"
         ) from error
-    finally:
-        torch.set_rng_state(before)
     if not isinstance(module, nn.Module):
         raise InputError(f"it returned {type(module).__name__}, not an nn.Module")
     return module

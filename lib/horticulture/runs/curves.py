@@ -81,7 +81,10 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
     measured rounds, retrained networks and families, at every training length.
     Returns a remark for each problem with comparing the curves that are now in the study.
     """
-    points, files = list(points), dict(_intact_files(study))
+    points, files = list(points), dict[Path, list[CurvePoint]]()
+    for path in _files(study):
+        with suppress(CorruptFileError):  # it will be rewritten
+            files[path] = _read(path)
     there = list(chain(*files.values()))
     replaced = _replaced(points, there)
     removed = [one for one in there if _found_by(one, replaced)]
@@ -98,10 +101,6 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
     return [f"{study.name} has {remark}" for remark in remarks]
 
 
-def _intact_files(study: Path) -> Iterator[tuple[Path, list[CurvePoint]]]:
-    for path in _files(study):
-        with suppress(CorruptFileError):  # it will be rewritten
-            yield path, _read(path)
 
 
 def _read(path: Path) -> list[CurvePoint]:

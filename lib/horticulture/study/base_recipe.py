@@ -46,8 +46,12 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
         forget(folder)
         fixed = None
     if fixed is None:
-        wanted, place = parameters["precision"], (parameters["device"], parameters["cluster"])
-        fixed = {name: parameters[name] for name in BASE} | {"precision": _precision(wanted, *place)}
+        wanted, device, address = (parameters[name] for name in ("precision", "device", "cluster"))
+        if address:
+            precision = cluster.precision(wanted, device, address)
+        else:
+            precision = hardware.precision(wanted, hardware.resolve_device(device))
+        fixed = {name: parameters[name] for name in BASE} | {"precision": precision}
         write_json(folder / "study.json", {**read_study_json(folder), "base": fixed})
     check_base(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
@@ -84,10 +88,3 @@ def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any])
     names = [name for name in BASE if fixed is not None and fixed[name] != parameters[name]]
     names = [name for name in names if (name, parameters[name]) != ("precision", "auto")]
     return ", ".join(f"{name}={parameters[name]!r} instead of {(fixed or {})[name]!r}" for name in names)
-
-
-def _precision(wanted: str, device: str, address: str) -> str:
-    """The precision of a whole study: `auto` becomes what the computing machine supports natively."""
-    if address:
-        return cluster.precision(wanted, device, address)
-    return hardware.precision(wanted, hardware.resolve_device(device))

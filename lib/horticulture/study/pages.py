@@ -104,9 +104,8 @@ class _Exporter(HTMLExporter):
         )
 
     def default_filters(self) -> Iterator[tuple[str, Any]]:
+        def to_html(_: Any, markdown: str) -> str:
+            return MarkdownWithMath(_Renderer(escape=False, exclude_anchor_links=True)).render(markdown)
+
         yield from super().default_filters()
-        yield "markdown2html", pass_context(lambda _, source: _to_html(source))
-
-
-def _to_html(markdown: str) -> str:
-    return MarkdownWithMath(_Renderer(escape=False, exclude_anchor_links=True)).render(markdown)
+        yield "markdown2html", pass_context(to_html)

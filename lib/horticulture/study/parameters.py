@@ -71,7 +71,9 @@ def notebook_parameters(notebook: Path) -> dict[str, dict]:
         name: {
             "type": kind or type(_plain(value)).__name__,
             "default": _plain(value),
-            "help": " ".join(comments[n] for n in _lines(value) if n in comments),
+            "help": " ".join(
+                comments[n] for n in range(value.lineno, (value.end_lineno or 0) + 1) if n in comments
+            ),
         }
         for name, kind, value in _assignments(source)
     }
@@ -133,8 +135,6 @@ def fill_in(source: str, values: dict[str, Any]) -> str:
     return b"".join(lines).decode()
 
 
-def _lines(node: ast.expr) -> range:
-    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def parse(assignments: list[str]) -> dict[str, str]:

@@ -64,19 +64,17 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
     terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
     with _Pages() as pages:
-        for text in _copy_texts(chosen[0].parent, folder / "notebooks"):
-            pages.begin(text)
+        shown = folder / "notebooks"
+        shown.mkdir(parents=True, exist_ok=True)
+        for text in chosen[0].parent.glob("*.md"):  # the notebooks link to them
+            pages.begin(Path(shutil.copy(text, shown)))
         for notebook in chosen:
-            target = folder / "notebooks" / notebook.name
+            target = shown / notebook.name
             execute_notebook(notebook, target, parameters, terminal)
             pages.begin(target)
     return folder
 
 
-def _copy_texts(source: Path, target: Path) -> list[Path]:
-    """Copy the texts that the notebooks link to next to the executed notebooks."""
-    target.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copy(text, target)) for text in source.glob("*.md")]
 
 
 def _fixed(path: Path, anew: bool) -> dict[str, Any]:
