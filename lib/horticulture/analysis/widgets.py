@@ -1,13 +1,12 @@
 """A picture with controls: choose, and it is drawn anew; without a kernel the first one stays."""
 
-import base64
 import html
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
 import matplotlib.pyplot as plt
+from IPython.core.pylabtools import print_figure
 from matplotlib.figure import Figure
 
 from horticulture.analysis.figures import description
@@ -25,7 +24,7 @@ class Panel(ipywidgets.VBox):
     def __init__(self, draw: Callable[..., Figure], controls: dict[str, Any]) -> None:
         self.draw, self.controls = draw, controls
         self.picture = ipywidgets.HTML()
-        self.still, self.alt = b"", ""
+        self.still, self.alt = "", ""
         super().__init__([ipywidgets.HBox(list(controls.values())), self.picture])
         self.update()
         for control in controls.values():
@@ -34,22 +33,18 @@ class Panel(ipywidgets.VBox):
     def update(self) -> None:
         """Draw what is chosen now."""
         figure = self.draw(**{name: control.value for name, control in self.controls.items()})
-        png = io.BytesIO()
-        figure.savefig(png, format="png", bbox_inches="tight")
-        alt = description.describe(figure)
+        png, alt = print_figure(figure, base64=True), description.describe(figure)
         plt.close(figure)
         if not self.still:
-            self.still, self.alt = png.getvalue(), alt
-        source = base64.b64encode(png.getvalue()).decode()
+            self.still, self.alt = png, alt
         self.picture.value = (
-            f'<img style="max-width:100%" alt="{html.escape(alt)}" src="data:{STILL};base64,{source}">'
+            f'<img style="max-width:100%" alt="{html.escape(alt)}" src="data:{STILL};base64,{png}">'
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The live element, and beside it the still picture for whoever has no kernel."""
         bundle = super()._repr_mimebundle_(**kwargs)
-        still = base64.b64encode(self.still).decode()
-        return {**(bundle or {}), STILL: still}, {STILL: {"alt": self.alt}}
+        return {**(bundle or {}), STILL: self.still}, {STILL: {"alt": self.alt}}
 
 
 def panel(draw: Callable[..., Figure], **choices: Sequence[Any]) -> Panel:

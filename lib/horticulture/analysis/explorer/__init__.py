@@ -4,10 +4,8 @@ The element draws itself: `explorer.js` and `explorer.css` go into it with the d
 out, as from a notebook that JupyterLab does not trust, the still picture inside it stays, with its words.
 """
 
-import base64
 import hashlib
 import html
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from IPython.core.pylabtools import print_figure
 
 from horticulture import runs
 from horticulture.analysis import figures
@@ -29,14 +28,14 @@ from horticulture.architecture import Architecture
 
 @dataclass(frozen=True)
 class Explorer:
-    """What a notebook shows of it: `html`, the element; `png`, a still picture; `words` for that picture."""
+    """What a notebook shows of it: `html`, the element; `png`, a still picture (base64); `words` for it."""
 
     html: str
-    png: bytes
+    png: str
     words: str
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        data = {"text/html": self.html, "image/png": _base64(self.png), "text/plain": self.words}
+        data = {"text/html": self.html, "image/png": self.png, "text/plain": self.words}
         return data, {"image/png": {"alt": self.words}}
 
 
@@ -71,7 +70,7 @@ def from_frames(
     data = {"start": round_, **describe(pruned, results, architectures)}
     # An attribute in single quotes, for JSON is full of double ones.
     attribute = html.escape(json.dumps(data, separators=(",", ":")), quote=False).replace("'", "&#39;")
-    picture = f'<img alt="{html.escape(words)}" src="data:image/png;base64,{_base64(png)}">'
+    picture = f'<img alt="{html.escape(words)}" src="data:image/png;base64,{png}">'
     tag, script = _script()
     return Explorer(f"<{tag} data-study='{attribute}'>{picture}</{tag}><script>{script}</script>", png, words)
 
@@ -94,24 +93,19 @@ def _start(run: PruningRun) -> int:
     return int(min(measured, key=lambda round_: abs(round_ - len(run.rounds) // 2), default=0))
 
 
-def _still(run: PruningRun, round_: int) -> tuple[bytes, str]:
+def _still(run: PruningRun, round_: int) -> tuple[str, str]:
     """One round as a picture, and in words."""
     rounds, widths = run.rounds, run.widths(round_)
     figure = figures.round_view(rounds.reset_index(), run.whole, run.whole.with_widths(widths), round_)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
+    png = print_figure(figure, base64=True, dpi=80)
     plt.close(figure)
     left = pd.Series(widths, run.whole.groups)
     share = left / list(run.whole.widths)
     least = share.idxmin()
     errors = rounds["test_error"]
-    return buffer.getvalue(), (
+    return png, (
         f"Pruning by {run.name}, after {round_:,} of {len(rounds) - 1:,} rounds: "
         f"{rounds['params'][round_]:,} of {run.whole.params:,} parameters are left, and the test error is "
         f"{errors[round_]:.1f} %, of the whole network {errors[0]:.1f} %. Group {least} lost most: "
         f"{left[least]} of {run.whole.widths[left.index.get_loc(least)]} channels are left."
     )
-
-
-def _base64(png: bytes) -> str:
-    return base64.b64encode(png).decode()
