@@ -143,12 +143,6 @@ def test_sharing_can_be_put_down_and_taken_up(network):
     assert torch.equal(state["codebook.stem.weight"], shared["stem.weight"].codebook)
 
 
-@pytest.mark.parametrize("bits", [0, 17])
-def test_impossible_bits_are_refused(network, bits):
-    with pytest.raises(InputError, match=f"bits must be 1 to 16, not {bits}"):
-        compression.share_weights(network, unstructured.magnitude_masks(network, 0.5), bits)
-    with pytest.raises(InputError, match=f"index_bits must be 1 to 16, not {bits}"):
-        compression.encode(network, compressed(network), index_bits=bits)
 
 
 # --- bytes -----------------------------------------------------------------------------------------------

@@ -79,12 +79,7 @@ def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @torch.no_grad()
 def share_weights(network: nn.Module, masks: dict[str, Tensor], bits: int) -> Shared:
-    """Find at most 2**bits values for the surviving weights of each layer by k-means. Changes no weight.
-
-    Raises InputError for bits outside 1 to 16.
-    """
-    if not 1 <= bits <= 16:
-        raise InputError(f"bits must be 1 to 16, not {bits!r}")
+    """Find at most 2**bits values for the surviving weights of each layer by k-means. Changes no weight."""
     shared = {}
     for name, weight, mask in match_weights(network, masks):
         kept = mask.flatten()
@@ -190,11 +185,8 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
 
     Each convolution: codebook (float32), relative indices and codes, both Huffman-coded with their own
     tables. All other parameters and buffers are stored as they are. A header describes the content, a digest
-    protects it. Raises InputError if the network's weights are not those of `shared`, and for index_bits
-    outside 1 to 16.
+    protects it. Raises InputError if the network's weights are not those of `shared`.
     """
-    if not 1 <= index_bits <= 16:
-        raise InputError(f"index_bits must be 1 to 16, not {index_bits!r}")
     layers, rest, parts = [], [], []
     for name, weight, codes in match_weights(network, {name: layer.codes for name, layer in shared.items()}):
         codebook = shared[name].codebook.to(weight.device)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture.data import Batches, Dataset, Images
-from horticulture.errors import InputError, check_choice
+from horticulture.errors import InputError
 from horticulture.networks import Network
 from horticulture.pruning import saliency, surgery
 from horticulture.training import evaluation
@@ -42,18 +42,17 @@ def loss_increases(
     dtype: torch.dtype,
     *,
     norm_images: int,
-    part: str = "validation",
     images: int = 0,
 ) -> Iterator[LossIncrease]:
     """The rise in loss when each channel alone is silenced. The network is left unchanged.
 
     Silencing sets the weights that read the channel to zero, which equals cutting it out (except for the last
     channel of a group: see `surgery`). Norm statistics are estimated with and without it from the first
-    `norm_images` training images (0: they are left alone). The loss is measured on the first `images` of a
-    part (0: all of it), "validation" or "train", not augmented. Every other source, with all its images,
-    belongs to the second half. Raises InputError for another part, or for fewer than two sources.
+    `norm_images` training images (0: they are left alone). The loss is measured on the first `images`
+    validation images (0: all), not augmented. Every other source, with all its images, belongs to the second
+    half. Raises InputError for fewer than two sources.
     """
-    halves = _halves(dataset, part, images)
+    halves = _halves(dataset.validation, images)
 
     def losses() -> list[float]:
         with evaluation.estimated_norms(network, dataset, norm_images, dtype):
@@ -75,15 +74,12 @@ def loss_increases(
         yield LossIncrease(rise, first, second)  # a caller may stop here: the network is restored
 
 
-def _halves(dataset: Dataset, part: str, images: int) -> tuple[Images, Images]:
-    every: Images = getattr(dataset, check_choice(part, ["validation", "train"], "part"))
+def _halves(every: Images, images: int) -> tuple[Images, Images]:
     some = every.first(images)
     order: dict[int, int] = {}  # of the sources, by first appearance
     places = [order.setdefault(source, len(order)) for source in some.sources.tolist()]
     if len(order) < 2:
-        raise InputError(
-            f"two halves need images of at least two sources, not images={images} of {len(every)} in {part}"
-        )
+        raise InputError(f"two halves need two sources, not those of images={images} of {len(every)}")
     odd = torch.tensor(places, device=some.labels.device) % 2 == 1
     first, second = (Images(some.pixels[h], some.labels[h], some.sources[h]) for h in (~odd, odd))
     return first, second
