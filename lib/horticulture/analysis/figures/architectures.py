@@ -18,8 +18,7 @@ def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> A
     """Channels of every group: what is left (full bars) of the whole network (outlines)."""
     ax = ax or plt.subplots(figsize=(max(4, 0.45 * len(whole.widths)), 3))[1]
     _bars(left.widths, whole, ax)
-    ax.set_xlabel("group (stage.block)")
-    ax.set_ylabel("channels")
+    ax.set(xlabel="group (stage.block)", ylabel="channels")
     ax.legend(loc="upper left")
     return ax
 
@@ -110,11 +109,9 @@ def saliencies(scores: pd.DataFrame, whole: Architecture, ax: Axes | None = None
     means = scores.groupby("group")["saliency"].mean()
     ax.plot(means.index, means, "_", color=BLACK, markersize=18, markeredgewidth=2, label="group mean")
     ax.set_xticks(range(len(whole.groups)), whole.groups, rotation=0 if len(whole.groups) <= 12 else 90)
-    ax.set_xlim(-0.6, len(whole.groups) - 0.4)
     if (scores["saliency"] > 0).all():
         ax.set_yscale("log")
-    ax.set_xlabel("group (stage.block)")
-    ax.set_ylabel("saliency")
+    ax.set(xlim=(-0.6, len(whole.groups) - 0.4), xlabel="group (stage.block)", ylabel="saliency")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -193,9 +190,7 @@ def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, 
     if pd.notna(here["test_error"]):
         curve.plot(here["params"], here["test_error"], color=BLACK, marker="o", markersize=9)
         title += f", test error {here['test_error']:.1f} %"
-    curve.set_xlim(left=0)
-    curve.set_xlabel("parameters")
-    curve.set_ylabel("test error (%)")
+    curve.set(xlim=(0, None), xlabel="parameters", ylabel="test error (%)")
     curve.xaxis.set_major_formatter(EngFormatter(sep=""))
     curve.set_title(title, fontsize=11)
     bars.set_title(f"after {round_} rounds", fontsize=11)

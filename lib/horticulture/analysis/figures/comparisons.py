@@ -84,8 +84,7 @@ def budgets(
     for edge in range(1, len(cases)):
         ax.axvline(edge - 0.5, color="#cccccc", linewidth=0.8)
     ax.grid(visible=False, axis="x")
-    ax.set_xlabel("criterion and share removed")
-    ax.set_ylabel("test error (%)")
+    ax.set(xlabel="criterion and share removed", ylabel="test error (%)")
     legend_below(ax, *ax.get_legend_handles_labels())
     return ax
 
@@ -138,8 +137,7 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
         name, places = "best possible with this many images", np.arange(len(means))
         ax.vlines(best, places - 0.45, places + 0.45, BLACK, linestyles="--", linewidth=1.2, label=name)
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", borderpad=0)
-    ax.set_xlim(min(-0.1, correlations["correlation"].min() - 0.05), 1)
-    ax.set_ylim(-0.6, len(means) - 0.4)
+    ax.set(xlim=(min(-0.1, correlations["correlation"].min() - 0.05), 1), ylim=(-0.6, len(means) - 0.4))
     ax.set_yticks(range(len(means)), list(means.index))
     ax.set_xlabel("rank correlation with the true change of the loss")
     return ax
@@ -159,7 +157,6 @@ def saliency_against_truth(scored: pd.DataFrame, ax: Axes | None = None) -> Axes
     ax.set_aspect("equal")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.set_xlabel("rank of the saliency (1 goes first)")
-    ax.set_ylabel("rank of the true change of the loss")
+    ax.set(xlabel="rank of the saliency (1 goes first)", ylabel="rank of the true change of the loss")
     ax.set_title(f"rank correlation {ranks['saliency'].corr(ranks['loss_change']):.2f}", fontsize=11)
     return ax

@@ -58,8 +58,7 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
         ax.set_xlim(0, 1.04 * results[cost].max())
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.xaxis.set_major_locator(MaxNLocator(7))
-    ax.set_xlabel(cost_name(cost))
-    ax.set_ylabel("test error (%)")
+    ax.set(xlabel=cost_name(cost), ylabel="test error (%)")
     _explain_marks(marks, (marks["curve"] == "pruned-tuned").any(), ax)
     return ax
 
@@ -192,9 +191,7 @@ def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 alpha=0.75, zorder=2.5 if curve == "whole" else 2, **style,
             )  # fmt: skip
     _limit_errors(shown, results["test_error"].min(), ax)
-    ax.set_xlim(left=0)
-    ax.set_xlabel(cost_name("train_macs"))
-    ax.set_ylabel("test error (%)")
+    ax.set(xlim=(0, None), xlabel=cost_name("train_macs"), ylabel="test error (%)")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     _explain_marks(results, False, ax)
     return ax

@@ -51,10 +51,9 @@ def bytes_on_disk(compressed: pd.DataFrame, params: int, ax: Axes | None = None)
     ax.bar_label(bars, [BYTES(4 * params), *smaller], padding=3, fontsize=9)
     removed = [f"{percent(ratio)} removed\n{one.test_error:.1f} % error" for ratio, one in means.iterrows()]
     ax.set_xticks(range(len(sizes)), ["whole network,\nfloat32", *removed])
-    ax.set_ylim(0, 1.2 * max(sizes))
     ax.yaxis.set_major_formatter(BYTES)
     ax.grid(visible=False, axis="x")
-    ax.set_ylabel("size on disk")
+    ax.set(ylim=(0, 1.2 * max(sizes)), ylabel="size on disk")
     ax.set_title("Single weights removed, weights shared, Huffman-coded", fontsize=11)
     return ax
 
