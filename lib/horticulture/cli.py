@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from horticulture import data, runs
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import literals, own_code, parameters, study_files
 from horticulture.study.terminal import print_tables, printable
@@ -40,12 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except InputError as error:
+    except (InputError, NotebookError) as error:
         print(f"horticulture: {printable(str(error))}", file=sys.stderr)
-        return 2
-    except NotebookError as error:
-        print(f"horticulture: {printable(str(error))}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, InputError) else 1
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -70,7 +68,6 @@ def _run(options: argparse.Namespace) -> int:
     chosen, anew = parameters.beginning(options.first)
     stated = {name for notebook in chosen for name in parameters.notebook_parameters(notebook)}
 
-    from horticulture import runs
     from horticulture.study import validation
 
     outputs = runs.outputs_folder(options.outputs)
@@ -135,8 +132,6 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _study_folders(study: str, options: argparse.Namespace) -> list[Path]:
-    from horticulture import runs
-
     return study_files.folders(study, runs.outputs_folder(options.outputs))
 
 
@@ -172,7 +167,6 @@ def _groups(options: argparse.Namespace) -> int:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from horticulture import runs
     from horticulture.study import housekeeping
 
     outputs = runs.outputs_folder(options.outputs)
@@ -195,8 +189,6 @@ def _clean(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    from horticulture import data
-
     print(f"{options.data} is in {data.download(options.data)}")
     return 0
 
@@ -212,14 +204,13 @@ def _parser() -> argparse.ArgumentParser:
     outputs.add_argument("--outputs", metavar="PATH", default="", help="where results are (default: outputs)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(
-        name: str, function: Callable[[argparse.Namespace], int], **about: Any
-    ) -> argparse.ArgumentParser:
+    def add(name: str, function: Callable[[argparse.Namespace], int], **about: Any) -> Callable[..., Any]:
+        """Add a command; returns the method that adds its arguments."""
         command = commands.add_parser(name, **about)
         command.set_defaults(command=function)
-        return command
+        return command.add_argument
 
-    command = add(
+    argument = add(
         "run",
         _run,
         parents=[outputs],
@@ -228,80 +219,54 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"{EXAMPLES}\n{ENVIRONMENT}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("study", metavar="STUDY", help="a name from `horticulture studies`, or a YAML file")
-    command.add_argument(
-        "-p",
-        dest="parameters",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="change a parameter (see `horticulture parameters`)",
-    )
-    command.add_argument(
-        "--name", metavar="NAME", default="", help="run it as a separate study with this name"
-    )
-    command.add_argument(
-        "--from", dest="first", metavar="N", default="01", help="start with this notebook (default: 01)"
-    )
-    command.add_argument(
-        "--dry-run", action="store_true", help="only estimate the runs, hours and disk space needed"
-    )
-    command.add_argument(
-        "--allow-code", action="store_true", help="allow code named in the study file to run"
-    )
-    command.add_argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
+    argument("study", metavar="STUDY", help="a name from `horticulture studies`, or a YAML file")
+    change: Any = {"dest": "parameters", "metavar": "NAME=VALUE", "action": "append", "default": []}
+    argument("-p", help="change a parameter (see `horticulture parameters`)", **change)
+    argument("--name", metavar="NAME", default="", help="run it as a separate study with this name")
+    argument("--from", dest="first", metavar="N", default="01", help="start with this notebook (default: 01)")
+    argument("--dry-run", action="store_true", help="only estimate the runs, hours and disk space needed")
+    argument("--allow-code", action="store_true", help="allow code named in the study file to run")
+    argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
 
     add("studies", _studies, help="list the studies")
 
-    command = add("parameters", _parameters, help="list the parameters that -p can change")
-    command.add_argument(
-        "study", metavar="STUDY", nargs="?", default="", help="show its values (without it: the defaults)"
-    )
+    argument = add("parameters", _parameters, help="list the parameters that -p can change")
+    which = "show its values (without it: the defaults)"
+    argument("study", metavar="STUDY", nargs="?", default="", help=which)
 
-    command = add(
-        "show", _show, parents=[outputs], help="show the tables of a study and the paths of its figures"
-    )
-    command.add_argument("study", metavar="STUDY", help="as for run, or the name given with --name")
+    what = "show the tables of a study and the paths of its figures"
+    argument = add("show", _show, parents=[outputs], help=what)
+    argument("study", metavar="STUDY", help="as for run, or the name given with --name")
 
-    command = add(
+    argument = add(
         "export", _export, parents=[outputs], help="write a network of a study into a folder of its own"
     )
-    command.add_argument("study", metavar="STUDY", help="as for show")
-    command.add_argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
+    argument("study", metavar="STUDY", help="as for show")
+    argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
     for name, (kind, what) in SELECTORS.items():
-        command.add_argument(f"--{name}", type=kind, help=what)
-    command.add_argument("--to", metavar="FOLDER", default="", help="(default: in the study's exports/)")
-    command.add_argument("--allow-code", action="store_true", help="allow code that the run names to run")
+        argument(f"--{name}", type=kind, help=what)
+    argument("--to", metavar="FOLDER", default="", help="(default: in the study's exports/)")
+    argument("--allow-code", action="store_true", help="allow code that the run names to run")
 
-    command = add(
+    argument = add(
         "publish",
         _publish,
         parents=[outputs],
         help="build a web site of studies that works offline",
         description="Build a web site of the reference studies and of yours that works offline.",
     )
-    command.add_argument(
-        "studies", metavar="STUDY", nargs="*", help="as for show, besides the reference studies"
-    )
-    command.add_argument(
-        "--to", metavar="PATH", default="", help="where to put the site (default: build/site)"
-    )
+    argument("studies", metavar="STUDY", nargs="*", help="as for show, besides the reference studies")
+    argument("--to", metavar="PATH", default="", help="where to put the site (default: build/site)")
 
-    command = add("groups", _groups, help="show which channels of a network can be pruned")
-    command.add_argument(
-        "network", metavar="NETWORK", help="wrn-40-2, torchvision:resnet18, models.py:make, ..."
-    )
-    command.add_argument("--image", metavar="CxHxW", default="3x32x32", help="image shape (default: 3x32x32)")
-    command.add_argument(
-        "--classes", metavar="N", type=int, default=10, help="number of classes (default: 10)"
-    )
-    command.add_argument(
-        "--residual-sets", action="store_true", help="include channels that several layers add up"
-    )
+    argument = add("groups", _groups, help="show which channels of a network can be pruned")
+    argument("network", metavar="NETWORK", help="wrn-40-2, torchvision:resnet18, models.py:make, ...")
+    argument("--image", metavar="CxHxW", default="3x32x32", help="image shape (default: 3x32x32)")
+    argument("--classes", metavar="N", type=int, default=10, help="number of classes (default: 10)")
+    argument("--residual-sets", action="store_true", help="include channels that several layers add up")
 
-    command = add("clean", _clean, parents=[outputs], help="remove runs that belong to no study")
-    command.add_argument("--yes", action="store_true", help="remove without asking")
+    argument = add("clean", _clean, parents=[outputs], help="remove runs that belong to no study")
+    argument("--yes", action="store_true", help="remove without asking")
 
-    command = add("download", _download, help="download a data set")
-    command.add_argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")
+    argument = add("download", _download, help="download a data set")
+    argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")
     return parser

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from horticulture import runs
 from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
 
 
@@ -78,7 +79,6 @@ def print_tables(folder: Path) -> None:
 
 
 def _texts(folder: Path) -> Iterator[str]:
-    from horticulture import runs
     from horticulture.analysis import tables
 
     unverified = runs.unverified(folder)
