@@ -3,6 +3,7 @@
 Code in a file runs only where the user allowed it: see `user_code`.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -194,7 +195,5 @@ def _smallest(name: str, image: tuple[int, int, int], classes: int) -> str:
     if high is None:
         return ""
     if not name.partition(":")[2].startswith(("vit_", "swin")):  # their sizes are multiples of a patch
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if works(middle) else (middle, high)
+        high = low + 1 + bisect_left(range(low + 1, high), True, key=works)
     return f" (image_size={high} works)"

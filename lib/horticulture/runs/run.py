@@ -1,6 +1,5 @@
 """A run: its description, its key, and its result on disk in `run.json`, which is written last."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -41,7 +40,7 @@ class Run:
     def key(self) -> str:
         """Twelve hexadecimal digits, equal for equal descriptions, whatever the device or folder."""
         text = json.dumps({"version": VERSION, **_without_places(self.to_json())}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return files.digest(text.encode())
 
     def to_json(self) -> dict:
         """The description: everything that fixes the run."""

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def to_html(source: Path) -> Path:
     return pages.write(source)
 
 
-class _Pages:
+class _Pages(AbstractContextManager):
     """Makes pages of finished notebooks while later ones run, and waits for all of them on exit.
 
     An interruption does not wait: a page is complete or absent. Failures are reported at the end.
@@ -189,9 +189,6 @@ class _Pages:
         except Exception as error:
             what = f"{type(error).__name__}: {error}".splitlines()[0]
             self._failed.append(f"could not make a page of {source} ({what})")
-
-    def __enter__(self) -> "_Pages":
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and not issubclass(kind, Exception):

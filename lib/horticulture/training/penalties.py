@@ -10,7 +10,8 @@ at the end `fold_into_weights` multiplies these into the weights and leaves a pl
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ MOMENTUM = 0.9  # of the factors, as published
 Factors = list[float] | list[list[float]]  # one per block; or per group a list of one per channel
 
 
-class Penalty(StepCallback):
+class Penalty(StepCallback, AbstractContextManager):
     """A callback that may hook the network: close it, or use it in a `with`. This one does nothing."""
 
     def fold_into_weights(self) -> Factors:
@@ -36,9 +37,6 @@ class Penalty(StepCallback):
 
     def close(self) -> None:
         """Take the hooks out of the network."""
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
