@@ -81,16 +81,17 @@ def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architectu
     of_a_size: dict[tuple[int, ...], list[list[int]]] = {}
     for block in blocks.values():
         of_a_size.setdefault(tuple(whole.widths[group] for group in block), []).append(block)
-    left = [{tuple(pruned.widths[group] for group in block) for block in same} for same in of_a_size.values()]
-    if all(len(widths) == 1 for widths in left):
+    exchangeable = [np.array(same) for same in of_a_size.values()]  # (blocks, groups of a block) each
+    before = np.array(pruned.widths)
+    if all((before[same] == before[same[0]]).all() for same in exchangeable):
         raise NoAlternativeError(
             "blocks of equal full width all have equal widths left: no shuffling gives another network"
         )
-    draw = np.random.default_rng(seed)
-    widths = pruned.widths
-    while widths == pruned.widths:  # drawing again keeps all other outcomes equally likely
-        widths = _dealt(pruned.widths, list(of_a_size.values()), draw)
-    return pruned.with_widths(widths)
+    draw, after = np.random.default_rng(seed), before.copy()
+    while (after == before).all():  # drawing again keeps all other outcomes equally likely
+        for same in exchangeable:
+            after[same] = before[same[draw.permutation(len(same))]]
+    return pruned.with_widths(tuple(after))
 
 
 def similarity(architectures: Sequence[Architecture], whole: Architecture) -> float:
@@ -126,16 +127,6 @@ def width_statistics(architectures: Sequence[Architecture], whole: Architecture)
 # --- parts ------------------------------------------------------------------------------------------------
 
 
-def _dealt(
-    widths: tuple[int, ...], exchangeable: list[list[list[int]]], draw: np.random.Generator
-) -> tuple[int, ...]:
-    """Permute the widths of blocks (lists of group indices) among exchangeable ones."""
-    dealt = list(widths)
-    for blocks in exchangeable:
-        for to, come in zip(blocks, draw.permutation(len(blocks)), strict=True):
-            for group, source in zip(to, blocks[come], strict=True):
-                dealt[group] = widths[source]
-    return tuple(dealt)
 
 
 def _stages(a: Architecture) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -231,18 +232,14 @@ class StudyConfig:
     @property
     def pruning_jobs(self) -> list[PruningJob]:
         """A job for every criterion, length, ratio and seed; without ratios, one channel a round goes."""
+        lengths = [(float(longer), self.trained_longer(longer)) for longer in self.base_epoch_factors]
         jobs = []
-        for name in self.criteria:
-            penalty = criteria.CRITERIA[name].penalty
-            for longer in self.base_epoch_factors:
-                own = self.trained_longer(longer)
-                for ratio in self.ratios or [0.0]:
-                    for seed in self.seeds:
-                        base = own.baseline(seed, penalty)
-                        run = execution.prune(base, own.pruning_recipe(name, ratio))
-                        jobs.append(
-                            PruningJob(self.criterion_label(name), base, run, float(longer), own.whole_macs)
-                        )
+        for name, (longer, own), ratio, seed in product(
+            self.criteria, lengths, self.ratios or [0.0], self.seeds
+        ):
+            base = own.baseline(seed, criteria.CRITERIA[name].penalty)
+            run = execution.prune(base, own.pruning_recipe(name, ratio))
+            jobs.append(PruningJob(self.criterion_label(name), base, run, longer, own.whole_macs))
         return jobs
 
     @property
