@@ -51,31 +51,14 @@ class Watched(NamedTuple):
     channels_last: bool = True
 
 
-class _Classes:
-    """Equivalence classes of labels, by union-find."""
-
-    def __init__(self) -> None:
-        self.parent: list[int] = []
-
-    def fresh(self, count: int) -> range:
-        first = len(self.parent)
-        self.parent.extend(range(first, first + count))
-        return range(first, first + count)
-
-    def find(self, label: int) -> int:
-        while self.parent[label] != label:
-            self.parent[label] = self.parent[self.parent[label]]
-            label = self.parent[label]
-        return label
-
-    def join(self, one: int, other: int) -> None:
-        self.parent[self.find(one)] = self.find(other)
 
 
 class Labels(TorchFunctionMode):
     """Follows the functions a module calls. A label of -1 marks an element of no channel, such as padding."""
 
     def __init__(self, module: nn.Module, batch: int) -> None:
+        from scipy.cluster.hierarchy import DisjointSet  # takes half a second
+
         super().__init__()
         self.batch = batch
         self.names: dict[int, str] = {}  # of parameters and buffers
@@ -88,7 +71,7 @@ class Labels(TorchFunctionMode):
         self.layers = {name for name, part in module.named_modules() if isinstance(part, LAYERS)}
         # The tensor is kept, so that its id is not used again.
         self._of: dict[int, tuple[Tensor, Tensor]] = {}
-        self.all, self.products = _Classes(), _Classes()
+        self.all, self.products = DisjointSet(), DisjointSet()
         self.pinned: dict[int, str] = {}
         self.places: dict[int, set[tuple[Axis, int]]] = defaultdict(set)
         self.first: dict[tuple[Axis, int], int] = {}
@@ -110,8 +93,11 @@ class Labels(TorchFunctionMode):
 
     def fresh(self, count: int) -> Tensor:
         """Make `count` labels that no other tensor has."""
-        self.products.fresh(count)
-        return torch.tensor(self.all.fresh(count))
+        labels = range(len(self.all), len(self.all) + count)
+        for label in labels:
+            self.all.add(label)
+            self.products.add(label)
+        return torch.tensor(labels)
 
     def pin(self, labels: Tensor | None, why: str) -> None:
         """Mark these channels as not removable; the first reason is kept."""
@@ -137,9 +123,9 @@ class Labels(TorchFunctionMode):
                     "it is combined with several channels",
                 )
             else:
-                self.all.join(a, b)
+                self.all.merge(a, b)
                 if product:
-                    self.products.join(a, b)
+                    self.products.merge(a, b)
 
     def mark(self, parameter: Tensor | None, dim: int, labels: Tensor) -> None:
         """Record that a dimension of a parameter carries these labels. labels: (length,)."""
@@ -154,7 +140,7 @@ class Labels(TorchFunctionMode):
         for index, label in enumerate(labels.tolist()):
             if label >= 0:
                 first = self.first.setdefault((axis, index), label)  # if the layer was used before
-                self.all.join(first, label)
+                self.all.merge(first, label)
                 self.places[label].add((axis, index))
 
     # --- layers and sums ------------------------------------------------------------------------------
@@ -213,9 +199,9 @@ class Labels(TorchFunctionMode):
     def result(self) -> Watched:
         """Collect the groups: label classes in the same places and read by the same layers."""
         members: dict[int, list[int]] = defaultdict(list)
-        for label in range(len(self.all.parent)):
-            members[self.all.find(label)].append(label)
-        why = {self.all.find(label): reason for label, reason in self.pinned.items()}
+        for label in self.all:
+            members[self.all[label]].append(label)
+        why = {self.all[label]: reason for label, reason in self.pinned.items()}
         found: dict[Any, list[list[tuple[Axis, int]]]] = defaultdict(list)
         pinned: dict[str, str] = {}
         for root, labels in members.items():
@@ -239,7 +225,7 @@ class Labels(TorchFunctionMode):
         parts: dict[int, set[str]] = defaultdict(set)
         for label in labels:
             if label in self.makers:
-                parts[self.products.find(label)].add(self.makers[label])
+                parts[self.products[label]].add(self.makers[label])
         sets = list(parts.values())
         return bool(sets) and not set.intersection(*sets)
 

@@ -45,9 +45,7 @@ def _is_constant(tensor: torch.Tensor) -> bool:
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """Fan-in and fan-out of a layer's weight."""
     outputs, inputs, *kernel = shape
-    field = 1
-    for size in kernel:
-        field *= size
+    field = math.prod(kernel)
     return inputs * field, outputs * field
 
 
