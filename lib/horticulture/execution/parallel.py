@@ -10,12 +10,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from pathlib import Path
 
-from horticulture import runs
+import cloudpickle
+
+from horticulture import runs, user_code
 from horticulture.analysis.live import Row
-from horticulture.execution import cluster, own_code, pool
+from horticulture.errors import InputError
+from horticulture.execution import cluster, pool
 from horticulture.execution.board import Board, Message
 from horticulture.execution.limits import may_have_gpu, processors
 from horticulture.progress import Progress
+from horticulture.pruning import criteria
 from horticulture.runs import Run
 
 # What needs torch is imported inside the functions: that takes seconds, and `start` is to come before it.
@@ -64,7 +68,7 @@ def execute_all(
     wanted = list(wanted)
     where = hardware.resolve_device(device)
     layers = _layers({run.key: run for run in wanted}, outputs)
-    own_code.check((run for todo, _ in layers for run in todo), cluster=bool(address))
+    _check_code((run for todo, _ in layers for run in todo), address)
     allowed = workers or (processors() if where.type == "cpu" else 1)
     for number, (todo, total) in enumerate(layers, 1):
         last = number == len(layers)
@@ -121,7 +125,7 @@ def _execute_layer(
             _submit_and_wait(submit, work, longest_first, board)
         return
     threads = max(1, processors() // min(allowed, total))
-    away = [run for run in longest_first if not own_code.stays(run)]
+    away = [run for run in longest_first if not _stays(run)]
     if min(allowed, len(away)) == 1:
         away = []
     keys = {run.key for run in away}
@@ -141,7 +145,7 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Boa
     """Make a run in this process: with all processors if only this one has its code, for it is alone then."""
     from horticulture import execution
 
-    own = own_code.stays(run)
+    own = _stays(run)
 
     def report(share: float, note: str, rows: Sequence[Row]) -> None:
         note = f"in this process, which has its code: {note}" if own else note
@@ -155,7 +159,7 @@ def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run],
     """Have workers do the work of all these runs, show what they say of it, and raise the first error."""
     while not pool.messages.empty():  # of an earlier call, that was stopped
         pool.messages.get()
-    work = partial(work, packed=own_code.pack())
+    work = partial(work, packed=_pack_code())
     futures = {submit(work, run.to_json()): run for run in todo}
     keys, waiting = {run.key for run in todo}, set(futures)
     try:
@@ -186,7 +190,7 @@ def _work(
     """Make one run in a worker, and say now and then how far it is. packed: code that is not the library's."""
     from horticulture import execution
 
-    own_code.unpack(packed)
+    _unpack_code(packed)
     run, last = Run.from_json(description), -POLL
     unsent: list[Row] = []
 
@@ -199,3 +203,40 @@ def _work(
             unsent.clear()
 
     execution.execute(run, Path(outputs), device, report, threads=threads)
+
+
+# --- code that is not the library's ------------------------------------------------------------------------
+
+
+def _stays(run: Run) -> bool:
+    """Whether a run, or one before it, needs a schedule or penalty that only this process has.
+
+    Users' own criteria are sent to the workers.
+    """
+    return any("code" in one.recipe and one.kind != "prune" for one in run.chain)
+
+
+def _check_code(todo: Iterable[Run], address: str) -> None:
+    """Raise InputError for runs whose code is missing here or cannot be sent to the cluster."""
+    for run in todo:
+        for name in [run.recipe.get("criterion", ""), *run.recipe.get("criteria", [])]:
+            absent = criteria.CRITERIA.get(name)
+            if isinstance(absent, criteria.AbsentCriterion):
+                raise InputError(absent.missing)
+        if address and _stays(run):
+            raise InputError(f"{run} needs code that only this process has: leave the cluster empty")
+
+
+def _pack_code() -> bytes:
+    """This process's code, for another: digests of files that may run, and criteria."""
+    try:
+        return cloudpickle.dumps((user_code.ALLOWED, criteria.own()))
+    except Exception as error:  # users' functions may refer to anything
+        mine = ", ".join(criteria.own())
+        raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
+
+
+def _unpack_code(packed: bytes) -> None:
+    files, own = cloudpickle.loads(packed)
+    user_code.ALLOWED.update(files)
+    criteria.CRITERIA.update(own)
