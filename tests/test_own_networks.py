@@ -538,9 +538,9 @@ def test_what_a_network_drops_is_its_own_affair_and_goes_on_where_it_was_put_dow
 
 def test_norms_are_estimated_without_dropout(file, images):
     network = networks.build(named(file)).to_device(torch.device("cpu")).train()
-    before = network.random_state()
+    before = network.draws.state_dict()
     training.evaluation.estimate_norms(network, images, 16)
-    assert network.random_state().keys() == before.keys()
+    assert network.draws.state_dict().keys() == before.keys()
     assert network.training
 
 

@@ -17,8 +17,9 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.describing import Origin, assemble, found_in
 from horticulture.networks.labels import Watched
+from horticulture.networks.layers import ModuleDraws
 from horticulture.networks.redrawing import redraw
-from horticulture.networks.traced import NO_CODE, ModuleDraws, TracedNetwork, cut
+from horticulture.networks.traced import NO_CODE, TracedNetwork, cut
 from horticulture.networks.tracing import watch
 from horticulture.user_code import is_code
 

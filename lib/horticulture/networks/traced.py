@@ -1,7 +1,6 @@
 """A user's own network, with groups that can be cut: see `describing`."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -11,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.networks.layers import Network, Slice, Tap, keep_along, match_counts
+from horticulture.networks.layers import ModuleDraws, Network, Slice, Tap, keep_along, match_counts
 
 NO_CODE = "a module given to describe cannot be rebuilt: put its code in a file and name it FILE.py:FUNCTION"
 
@@ -122,58 +121,6 @@ class TracedGroup:
             yield Tap(axis.module, received=True, dim=-1 if last else 1, places=places)
 
 
-class ModuleDraws:
-    """torch's global random streams as one module sees them: they continue where that module left them.
-
-    Each network has its own, so its draws depend on nothing else in the process and their state can be saved.
-    """
-
-    def __init__(self, seed: int = 0) -> None:
-        self._seed = seed
-        self._states: dict[str, Tensor] = {}  # by type of device
-
-    def seed(self, generator: torch.Generator) -> None:
-        """Restart from the generator's next number, without advancing the generator."""
-        self._seed = int(torch.randint(2**62, (), generator=generator.clone_state()))
-        self._states = {}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The states of the streams, by type of device."""
-        return {"seed": torch.tensor(self._seed), **self._states}
-
-    def load_state_dict(self, states: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned."""
-        self._seed = int(states["seed"])
-        self._states = {name: state.cpu() for name, state in states.items() if name != "seed"}
-
-    @contextmanager
-    def used(self, device: torch.device, *, advance: bool = True) -> Iterator[None]:
-        """Replace torch's global streams by this module's, and restore them on exit.
-
-        advance: whether the module's streams advance, or stay where they are, as in evaluation.
-        """
-        cuda = [device] if device.type == "cuda" else []
-        places = [torch.device("cpu"), *cuda]
-        with torch.random.fork_rng(devices=cuda):
-            for place in places:
-                new = torch.Generator(place).manual_seed(self._seed).get_state()
-                _set(place, self._states.get(place.type, new))
-            yield
-            if advance:
-                self._states = {place.type: _get(place) for place in places}
-
-
-def _get(place: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(place) if place.type == "cuda" else torch.get_rng_state()
-
-
-def _set(place: torch.device, state: Tensor) -> None:
-    if place.type == "cuda":
-        torch.cuda.set_rng_state(state, place)
-    else:
-        torch.set_rng_state(state)
-
-
 class TracedNetwork(Network):
     """Any module, as a network whose groups can be cut. `pinned`: why channels cannot be removed, by layer.
 
@@ -183,6 +130,7 @@ class TracedNetwork(Network):
     """
 
     groups: tuple[TracedGroup, ...]  # type: ignore[assignment]
+    draws: ModuleDraws
 
     def __init__(
         self, module: nn.Module, architecture: Architecture, channels: int = 0, channels_last: bool = True
@@ -212,17 +160,6 @@ class TracedNetwork(Network):
             raise InputError(NO_CODE)
         self.load_state_dict(self.remake(generator).state_dict())
 
-    def random_state(self) -> dict[str, Tensor]:
-        """The state of the module's own random streams."""
-        return self.draws.state_dict()
-
-    def load_random_state(self, states: dict[str, Tensor]) -> None:
-        """Restore what `random_state` returned."""
-        self.draws.load_state_dict(states)
-
-    def reseed(self, generator: torch.Generator) -> None:
-        """Restart the module's own random streams from this generator's next number."""
-        self.draws.seed(generator)
 
 
 def cut(group: TracedGroup, channels: list[int]) -> None:

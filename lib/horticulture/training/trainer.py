@@ -158,7 +158,8 @@ def collect_tensors(
         momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
         if momentum is not None:
             tensors[f"momentum.{name}"] = momentum
-    tensors |= {f"random.{name}": tensor for name, tensor in network.random_state().items()}
+    if network.draws:
+        tensors |= {f"random.{name}": tensor for name, tensor in network.draws.state_dict().items()}
     return tensors | {f"rule.{name}": tensor for name, tensor in callback.state_dict().items()}
 
 
@@ -171,8 +172,8 @@ def restore_tensors(
         momentum = tensors.get(f"momentum.{name}")
         if momentum is not None:
             optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.data).copy_(momentum)
-    if states := with_prefix("random.", tensors):
-        network.load_random_state(states)
+    if network.draws and (states := with_prefix("random.", tensors)):
+        network.draws.load_state_dict(states)
     callback.load_state_dict(with_prefix("rule.", tensors))
 
 
