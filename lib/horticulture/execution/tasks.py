@@ -217,7 +217,9 @@ def _prune(context: RunContext) -> dict:
     metrics = {"recipe": str(recipe), **{name: last[name] for name in ("train_macs", "params", "macs")}}
     loading.set_norm_statistics(pruner.network, context.dataset, recipe)
     metrics |= _save_and_evaluate(context, pruner.network, recipe)
-    return metrics | pruner.removal.metrics(pruner.network)
+    if pruner.mask:
+        metrics["nonzero_macs"] = unstructured.nonzero_macs(pruner.network, pruner.mask.masks)
+    return metrics
 
 
 def _record_rounds(context: RunContext, pruner: Pruner) -> None:

@@ -20,7 +20,7 @@ from horticulture.pruning import saliency, surgery, unstructured
 from horticulture.pruning.recipe import PruningRecipe, check_feasible
 from horticulture.pruning.selection import ScoredChannel
 from horticulture.training import evaluation
-from horticulture.training.callbacks import StepCallback
+from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
 Record = Mapping[int, Sequence[tuple[int, int]]]  # by round: (group, channel in the whole network)
 
@@ -44,56 +44,6 @@ class PruningRound(NamedTuple):
     digest: str
 
 
-class ChannelRemoval:
-    """Cuts channels out of the network, by their saliencies or as an earlier run did (`recorded`)."""
-
-    callback = StepCallback()  # fine-tuning needs no mask
-
-    def __init__(self, probe: saliency.SaliencyProbe, recorded: Record | None) -> None:
-        self.probe, self.recorded = probe, recorded
-
-    def remove(self, pruner: "Pruner") -> list[ScoredChannel]:
-        """Remove this round's channels and return them, numbered as before the removal."""
-        network = pruner.network
-        if self.recorded is None:
-            scores = self.probe.scores()
-            choices = pruner.recipe.select(scores, network.architecture, pruner.whole, pruner.round)
-        else:
-            gone = self.recorded.get(pruner.round, ())
-            choices = [ScoredChannel(g, pruner.numbers[g].index(c), math.nan) for g, c in gone]
-        surgery.remove_channels(network, [(c.group, c.channel) for c in choices], pruner.optimizer)
-        return choices
-
-    def count_params(self, network: Network) -> int:
-        """Parameters that are left."""
-        return network.architecture.params
-
-    def metrics(self, network: Network) -> dict[str, int]:
-        """Metrics in addition to the architecture: none."""
-        return {}
-
-
-class WeightRemoval:
-    """Sets single weights to zero, smallest first, and keeps them there. The shape does not change."""
-
-    def __init__(self, network: Network) -> None:
-        self.callback = unstructured.MaskCallback(network, unstructured.magnitude_masks(network, 0.0))
-
-    def remove(self, pruner: "Pruner") -> list[ScoredChannel]:
-        """Remove this round's weights. Returns no channels."""
-        recipe, network = pruner.recipe, pruner.network
-        fraction = recipe.ratio * pruner.round / recipe.rounds
-        masks = unstructured.magnitude_masks(network, fraction, recipe.scope, self.callback.masks)
-        self.callback = unstructured.MaskCallback(network, masks)
-        return []
-
-    def count_params(self, network: Network) -> int:
-        """Parameters that are left."""
-        return unstructured.count_nonzero(self.callback.masks, network)
-
-    def metrics(self, network: Network) -> dict[str, int]:
-        """Metrics in addition to the architecture."""
-        return {"nonzero_macs": unstructured.nonzero_macs(network, self.callback.masks)}
 
 
 class Pruner(training.Resumable):
@@ -125,11 +75,11 @@ class Pruner(training.Resumable):
         check_feasible(recipe, self.whole)
         draws = torch.Generator().manual_seed(seed)
         self.probe = saliency.SaliencyProbe(network, recipe.criterion, draws, precomputed)
-        self.recorded = recorded
-        self.removal: ChannelRemoval | WeightRemoval = (
-            WeightRemoval(network) if recipe.granularity == "weight" else ChannelRemoval(self.probe, recorded)
-        )
-        self.callback, self.round = self.removal.callback, 0
+        self.recorded, self.round = recorded, 0
+        self.callback: StepCallback = NO_CALLBACK
+        self.mask: unstructured.MaskCallback | None = None  # of single weights; channels need none
+        if recipe.granularity == "weight":
+            self._remove_weights()
         self.gone: tuple[ScoredChannel, ...] = ()  # in this round, numbered as in the whole network
         # Of the remaining channels, in the whole network.
         self.numbers = [list(range(group.width)) for group in network.groups]
@@ -140,19 +90,32 @@ class Pruner(training.Resumable):
         with self.probe if self.recorded is None else nullcontext():
             while self.round <= self.recipe.rounds:
                 if self.round > 0 and self.step == 0:
-                    self._remove()
+                    remove = self._remove_weights if self.mask else self._remove_channels
+                    remove()
                 self._finetune()
                 yield self._measure()
                 self.round, self.step, self.gone = self.round + 1, 0, ()
                 self.loss.zero_()
                 self.on_step()
 
-    def _remove(self) -> None:
-        choices = self.removal.remove(self)
-        self.callback = self.removal.callback
+    def _remove_channels(self) -> None:
+        """Cut channels out of the network, by their saliencies or as an earlier run did (`recorded`)."""
+        shape = self.network.architecture
+        if self.recorded is None:
+            choices = self.recipe.select(self.probe.scores(), shape, self.whole, self.round)
+        else:
+            gone = self.recorded.get(self.round, ())
+            choices = [ScoredChannel(g, self.numbers[g].index(c), math.nan) for g, c in gone]
+        surgery.remove_channels(self.network, [(c.group, c.channel) for c in choices], self.optimizer)
         self.gone = tuple(c._replace(channel=self.numbers[c.group][c.channel]) for c in choices)
         for choice in self.gone:
             self.numbers[choice.group].remove(choice.channel)
+
+    def _remove_weights(self) -> None:
+        """Set single weights to zero, smallest first, and keep them there. The shape does not change."""
+        fraction, before = self.recipe.ratio * self.round / self.recipe.rounds, self.mask and self.mask.masks
+        masks = unstructured.magnitude_masks(self.network, fraction, self.recipe.scope, before)
+        self.callback = self.mask = unstructured.MaskCallback(self.network, masks)
 
     def _finetune(self) -> None:
         while self.step < self.recipe.steps:
@@ -161,7 +124,7 @@ class Pruner(training.Resumable):
                 self.on_step()
 
     def _measure(self) -> PruningRound:
-        recipe, val, test = self.recipe, math.nan, math.nan
+        recipe, shape, val, test = self.recipe, self.network.architecture, math.nan, math.nan
         due = self.round % recipe.evaluate_every == 0 or self.round == recipe.rounds
         if due and self.recorded is None:
             measured = self.network, self.dataset
@@ -171,8 +134,8 @@ class Pruner(training.Resumable):
         return PruningRound(
             self.round,
             self.gone,
-            self.network.architecture,
-            self.removal.count_params(self.network),
+            shape,
+            unstructured.count_nonzero(self.mask.masks, self.network) if self.mask else shape.params,
             training.check_finite(self.loss.item() / recipe.steps, f"round {self.round}"),
             val,
             test,
