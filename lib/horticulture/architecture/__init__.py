@@ -16,7 +16,7 @@ from functools import cached_property
 
 from horticulture.architecture.densenet import DenseNet
 from horticulture.architecture.densenet_bc import DenseNetBC
-from horticulture.architecture.family import Family, Layer, Limits, Shape, Widths
+from horticulture.architecture.family import Family, ImageShape, Layer, Limits, Shape, Widths
 from horticulture.architecture.own import Own
 from horticulture.architecture.preresnet import PreResNet
 from horticulture.architecture.resnet import ResNet
@@ -180,7 +180,7 @@ class Architecture(Shape):
         return Architecture(**description)
 
 
-def named(name: str, *, image: tuple[int, int, int], classes: int) -> Architecture:
+def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
     """The architecture with a common name, such as `wrn-40-2`.
 
     image: (channels, height, width). Raises InputError for a name that matches no pattern in `NAME_PATTERNS`,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from horticulture.architecture.table import Table
 from horticulture.errors import InputError
 
+ImageShape = tuple[int, int, int]  # channels, height, width
 Widths = tuple[int, ...]
 Limits = tuple[int | None, ...]
 
@@ -18,7 +19,7 @@ class Shape:
     family: str
     depth: int
     classes: int
-    image: tuple[int, int, int]  # channels, height, width
+    image: ImageShape
     trunk: Widths
     widths: Widths
     table: Table | None = None  # of a user's own network
@@ -65,7 +66,7 @@ class ResidualBlock(NamedTuple):
 
 
 def residual_blocks(
-    image: tuple[int, int, int], stem: int, stages: Sequence[int], length: int
+    image: ImageShape, stem: int, stages: Sequence[int], length: int
 ) -> Iterator[ResidualBlock]:
     """The blocks of a residual network in forward order, `length` per stage; later stages halve the image."""
     _, height, width = image

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from horticulture.architecture import Architecture, is_own, named as named_here
+from horticulture.architecture import Architecture, ImageShape, is_own, named as named_here
 from horticulture.errors import InputError
 from horticulture.networks import own
 from horticulture.networks.densenet import DenseNet
@@ -30,9 +30,7 @@ BUILDERS: dict[str, Callable[[Architecture], Network]] = {
 }
 
 
-def named(
-    name: str, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
-) -> Architecture:
+def named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> Architecture:
     """The architecture of a named network: ours, `torchvision:NAME` or `FILE.py:FUNCTION`.
 
     The function takes (image, classes) and returns an nn.Module; its code runs. image: (channels, height,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from horticulture.architecture import OWN, Architecture, Table
+from horticulture.architecture import OWN, Architecture, ImageShape, Table
 from horticulture.architecture.table import FIXED, Length, TableRow
 from horticulture.errors import InputError
 from horticulture.networks import trial
@@ -26,7 +26,7 @@ class Origin(NamedTuple):
     network, digest: as in `architecture.Table`.
     """
 
-    image: tuple[int, int, int]
+    image: ImageShape
     classes: int
     channels: int = 0
     residual_sets: bool = False
@@ -41,7 +41,7 @@ class Origin(NamedTuple):
 
 
 def describe(
-    module: nn.Module, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
+    module: nn.Module, *, image: ImageShape, classes: int, residual_sets: bool = False
 ) -> TracedNetwork:
     """Wrap a module as a network that can be pruned. Its groups are found by tracing and tested on a copy.
 

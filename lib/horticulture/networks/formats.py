@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from horticulture.architecture import ImageShape
 from horticulture.errors import InputError
 
 INPUT, OUTPUT = "images", "logits"  # their names in ONNX
@@ -26,7 +27,7 @@ def has_onnx() -> bool:
     return all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
 
-def to_program(network: nn.Module, image: tuple[int, int, int]) -> torch.export.ExportedProgram:
+def to_program(network: nn.Module, image: ImageShape) -> torch.export.ExportedProgram:
     """A network on the CPU as a program for batches of any size; puts the network in eval mode.
 
     image: (channels, height, width). Raises InputError for a network that torch.export cannot trace, such as

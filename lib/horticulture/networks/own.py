@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from horticulture import user_code
-from horticulture.architecture import Architecture
+from horticulture.architecture import Architecture, ImageShape
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.describing import Origin, assemble, found_in
 from horticulture.networks.labels import Watched
@@ -39,9 +39,7 @@ def digest(name: str) -> str:
     return user_code.digest(name)
 
 
-def traced(
-    name: str, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
-) -> TracedNetwork:
+def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> TracedNetwork:
     """Build the whole network of that name, then find and test its groups. Runs the network's code.
 
     name: `torchvision:NAME`, or `FILE.py:FUNCTION`, a function (image, classes) -> nn.Module.
@@ -58,7 +56,7 @@ def traced(
         raise InputError(f"{short}: {error}{_smallest(name, image, classes)}") from error
 
 
-def _origin(name: str, image: tuple[int, int, int], classes: int, residual_sets: bool) -> Origin:
+def _origin(name: str, image: ImageShape, classes: int, residual_sets: bool) -> Origin:
     channels, height, width = image
     return Origin(
         (channels, height, width), classes, _channels(name, image), residual_sets, name, digest(name)
@@ -66,13 +64,11 @@ def _origin(name: str, image: tuple[int, int, int], classes: int, residual_sets:
 
 
 @lru_cache(maxsize=8)
-def _named(name: str, digest: str, image: tuple[int, int, int], classes: int, sets: bool) -> Architecture:
+def _named(name: str, digest: str, image: ImageShape, classes: int, sets: bool) -> Architecture:
     return traced(name, image=image, classes=classes, residual_sets=sets).architecture
 
 
-def named(
-    name: str, *, image: tuple[int, int, int], classes: int, residual_sets: bool = False
-) -> Architecture:
+def named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> Architecture:
     """The architecture of the whole network of that name. Arguments and errors are those of `traced`."""
     if is_code(name):
         name = user_code.absolute(name)
@@ -126,9 +122,7 @@ def _watched(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Watch
     return _seen[origin, names]
 
 
-def make(
-    name: str, image: tuple[int, int, int], classes: int, generator: torch.Generator | None = None
-) -> nn.Module:
+def make(name: str, image: ImageShape, classes: int, generator: torch.Generator | None = None) -> nn.Module:
     """Make the module by its own code, with its default initialisation, on the CPU.
 
     Random numbers come from the generator (by default one with a fixed seed). Raises InputError if there is
@@ -151,7 +145,7 @@ def make(
     return module
 
 
-def _torchvision(name: str) -> Callable[[tuple[int, int, int], int], Any]:
+def _torchvision(name: str) -> Callable[[ImageShape, int], Any]:
     from torchvision import models
 
     known = models.list_models(module=models)
@@ -160,7 +154,7 @@ def _torchvision(name: str) -> Callable[[tuple[int, int, int], int], Any]:
     if model in ("googlenet", "inception_v3"):
         special = {"aux_logits": False, "init_weights": True}
 
-    def build(image: tuple[int, int, int], classes: int) -> nn.Module:
+    def build(image: ImageShape, classes: int) -> nn.Module:
         if model.startswith("vit_"):
             if image[1] != image[2]:
                 raise InputError(f"it takes only square images, not {image[1]} x {image[2]}")
@@ -170,13 +164,13 @@ def _torchvision(name: str) -> Callable[[tuple[int, int, int], int], Any]:
     return build
 
 
-def _channels(name: str, image: tuple[int, int, int]) -> int:
+def _channels(name: str, image: ImageShape) -> int:
     """The channels to which grey images are repeated (0: not repeated)."""
     return RGB if not is_code(name) and image[0] == 1 else 0
 
 
 @torch.no_grad()
-def _smallest(name: str, image: tuple[int, int, int], classes: int) -> str:
+def _smallest(name: str, image: ImageShape, classes: int) -> str:
     """A hint for an error message: the smallest square image that works, if the given one is too small."""
 
     def works(size: int) -> bool:

@@ -1,11 +1,11 @@
 """A readable table of what can be pruned in a network, and why the rest cannot."""
 
 from horticulture import networks
-from horticulture.architecture import Architecture, is_own
+from horticulture.architecture import Architecture, ImageShape, is_own
 from horticulture.networks import own
 
 
-def groups(network: str, image: tuple[int, int, int], classes: int, residual_sets: bool = False) -> str:
+def groups(network: str, image: ImageShape, classes: int, residual_sets: bool = False) -> str:
     """A line per group: its channels, and the parameters removed when it is cut to its minimum width.
 
     Below them, by reason, the layers whose channels cannot be removed. network: a name for `networks.named`.
