@@ -187,18 +187,11 @@ def groups(network: Network, strength: float) -> SparseStructures:
     return SparseStructures(network, strength, structures, count)
 
 
-class PenaltySpec(NamedTuple):
-    """An entry of the table: what a penalty does, and how to make it for a network and a strength."""
-
-    about: str
-    make: Callable[[Network, float], Penalty]
-
-
-PENALTIES: dict[str, PenaltySpec] = {
-    "none": PenaltySpec("the loss alone", lambda network, strength: Penalty()),
-    "slimming": PenaltySpec("pull the scale of every channel's norm to zero", Slimming),
-    "blocks": PenaltySpec("a factor on every residual block, pulled to exactly zero", blocks),
-    "groups": PenaltySpec("a factor on every channel, pulled to exactly zero", groups),
+PENALTIES: dict[str, Callable[[Network, float], Penalty]] = {
+    "none": lambda network, strength: Penalty(),
+    "slimming": Slimming,  # pulls the scale of every channel's norm to zero
+    "blocks": blocks,  # pulls a factor on every residual block to exactly zero
+    "groups": groups,  # pulls a factor on every channel to exactly zero
 }
 BUILT_IN = dict(PENALTIES)  # descriptions of runs include a digest of any other
 
@@ -209,10 +202,10 @@ def make(network: Network, name: str, strength: float) -> Penalty:
     Published strengths: slimming 1e-4 (VGG) and 1e-5 (ResNet-164, DenseNet-40); blocks 0.01 (ResNet-50).
     Raises InputError for an unknown name, a negative strength, or blocks for a network without any.
     """
-    kind = PENALTIES[check_choice(name, PENALTIES, "penalty")]
+    make_penalty = PENALTIES[check_choice(name, PENALTIES, "penalty")]
     if name != "none" and not 0 <= strength < math.inf:
         raise InputError(f"the strength of a penalty must be 0 or more, not {strength!r}")
-    return kind.make(network, strength)
+    return make_penalty(network, strength)
 
 
 def scores_from_factors(architecture: Architecture, name: str, factors: Factors) -> list[Tensor]:
