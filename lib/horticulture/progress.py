@@ -32,8 +32,8 @@ class Progress:
         self._began = time.monotonic()
         self._next = -1e9
         self._handle: Any = None
-        self._place = _place()
-        self._watched = self._place == "notebook" and _watched()
+        self._medium = _medium()
+        self._watched = self._medium == "notebook" and _watched()
 
     def __enter__(self) -> "Progress":
         self._show()
@@ -69,7 +69,7 @@ class Progress:
     def _show(self, finished: bool = False) -> None:
         began = time.monotonic()
         line = self.line(finished)
-        if self._place == "notebook":
+        if self._medium == "notebook":
             picture = self.picture() if self._watched else ""
             above = f"{bar(self.share)} {html.escape(self.line(finished, details=not picture))}"
             data = {
@@ -83,12 +83,12 @@ class Progress:
                 self._handle = display(data, raw=True, display_id=True)
             else:
                 self._handle.update(data, raw=True)
-        elif self._place == "terminal":
+        elif self._medium == "terminal":
             rewrite_line(row(self.share, line) + ("\n" if finished else ""))
         else:
             print(line, file=sys.stderr, flush=True)
         now = time.monotonic()
-        self._next = max(began + EVERY[self._place], now + (now - began) * (1 / SHARE - 1))
+        self._next = max(began + EVERY[self._medium], now + (now - began) * (1 / SHARE - 1))
 
 
 def bar(share: float, width: int = 20) -> str:
@@ -134,7 +134,7 @@ def shell() -> Any:
     return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 
-def _place() -> str:
+def _medium() -> str:
     if hasattr(shell(), "kernel"):
         return "notebook"
     return "terminal" if sys.stderr.isatty() else "log"
