@@ -70,25 +70,25 @@ def test_to_train_on_is_by_the_low_rate_or_by_the_whole_schedule(cut):
     asked = replace(ASKED, finetune_epochs=7)
     low, rewound = budgets.fine_tuned(asked, cut), budgets.lr_rewound(asked, cut)
     assert low == execution.finetune(
-        cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.01, "constant", 32), "kept"
+        cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.01, "constant", batch_size=32), "kept"
     )
     assert rewound == execution.finetune(
-        cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.05, "cosine", 32), "kept"
+        cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.05, "cosine", batch_size=32), "kept"
     )
     random = budgets.random_channels(asked, cut)
     assert random == execution.finetune(
-        cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.01, "constant", 32), "random"
+        cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.01, "constant", batch_size=32), "random"
     )
 
 
 def test_from_scratch_is_the_shape_alone(cut):
     asked = replace(ASKED, epochs=5)
     run = budgets.scratch_e(asked, cut)
-    assert run == execution.train(cut.architecture, TrainingRecipe(5, 0.05, "cosine", 32), ASKED.source, 1)
+    assert run == execution.train(cut.architecture, TrainingRecipe(5, 0.05, "cosine", batch_size=32), ASKED.source, 1)
     assert run.start is None
     for budget, weights in ((budgets.weights_rewound, "rewound"), (budgets.sliced, "sliced")):
         expected = execution.finetune(
-            cut.job.run, 1, cut.architecture, TrainingRecipe(5, 0.05, "cosine", 32), weights
+            cut.job.run, 1, cut.architecture, TrainingRecipe(5, 0.05, "cosine", batch_size=32), weights
         )
         assert budget(asked, cut) == expected
 

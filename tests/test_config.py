@@ -52,7 +52,7 @@ def test_it_takes_its_parameters_from_all_there_are():
 def test_a_base_is_a_training_from_scratch():
     asked = replace(ASKED, seeds=[3, 5], epochs=7)
     assert [base.seed for base in asked.baselines] == [3, 5]
-    recipe = TrainingRecipe(7, 0.05, "constant", 32)
+    recipe = TrainingRecipe(7, 0.05, "constant", batch_size=32)
     assert asked.baselines[1] == execution.train(WHOLE, recipe, asked.source, 5)
 
 

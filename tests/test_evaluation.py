@@ -127,7 +127,7 @@ def trained(clutter):
     """The whole network, after 96 steps."""
     draw = torch.Generator().manual_seed(0)
     network = networks.build(architecture.named("wrn-10-1", image=(1, 16, 16), classes=10), draw)
-    list(Trainer(network, clutter, TrainingRecipe(6, 0.1, "one-cycle", 32), draw))
+    list(Trainer(network, clutter, TrainingRecipe(6, 0.1, "one-cycle", batch_size=32), draw))
     return network
 
 

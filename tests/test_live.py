@@ -26,7 +26,7 @@ from tests import browser
 CLUTTER_IMAGES = (96, 32, 32)
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 TRAIN = execution.train(
-    SHAPE, TrainingRecipe(3, 0.1, "one-cycle", 32), {"name": "clutter", "images": 96}, seed=0
+    SHAPE, TrainingRecipe(3, 0.1, "one-cycle", batch_size=32), {"name": "clutter", "images": 96}, seed=0
 )
 PRUNE = execution.prune(TRAIN, PruningRecipe(rounds=4, steps=2, batch_size=32, evaluate_every=2))
 ROWS = [

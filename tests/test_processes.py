@@ -24,7 +24,7 @@ CLUTTER_IMAGES = (96, 32, 32)
 pytestmark = pytest.mark.usefixtures("little_clutter")
 TRAIN = execution.train(
     architecture.named("wrn-10-1", image=(1, 16, 16), classes=10),
-    TrainingRecipe(3, 0.1, "one-cycle", 32),
+    TrainingRecipe(3, 0.1, "one-cycle", batch_size=32),
     {"name": "clutter", "images": 96},
     0,
 )

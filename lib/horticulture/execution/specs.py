@@ -117,18 +117,14 @@ class OracleConfig(Recipe):
     criteria: tuple[str, ...]
     channels: int = 64  # sampled from all groups alike
     steps: int = 8  # training steps over which criteria accumulate gradients
-    batch_size: int = 128
     images: int = 0  # validation images on which the loss is measured (0: all)
-    precision: str = "float32"
-    norms: str = "estimated"  # as in `training.TrainingRecipe`
-    norm_images: int = 512
 
     def __post_init__(self) -> None:
         for name in self.criteria:
             criterion = criteria.CRITERIA[check_choice(name, criteria.CRITERIA, "criterion")]
             if criterion.granularity != "channel" or criterion.precomputed:
                 raise InputError(f"{name} does not score single channels")
-        self.check_fields("channels", "steps", "batch_size")
+        self.check_fields("channels", "steps")
 
 
 def compare_criteria(base: Run, config: OracleConfig) -> Run:

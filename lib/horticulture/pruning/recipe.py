@@ -32,18 +32,14 @@ class PruningRecipe(Recipe):
     floor: float = 0.0  # fraction of every group's channels that is always kept
     steps: int = 100  # of fine-tuning, in each round
     lr: float = 8e-4  # constant
-    batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    precision: str = "float32"
-    norms: str = "estimated"  # as in `training.TrainingRecipe`
-    norm_images: int = 512
     evaluate_every: int = 1  # rounds; the last is always evaluated
 
     def __post_init__(self) -> None:
         criterion = CRITERIA[check_choice(self.criterion, CRITERIA, "criterion")]
         object.__setattr__(self, "scope", self.scope or criterion.scope)
-        self.check_fields("rounds", "steps", "lr", "batch_size", "evaluate_every")
+        self.check_fields("rounds", "steps", "lr", "evaluate_every")
         check_choice(self.measure, [*MEASURES, ZEROS], "measure")
         check_choice(self.scope, [*SCOPES, *PRESETS], "scope")
         for name in ("ratio", "floor"):

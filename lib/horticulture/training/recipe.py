@@ -30,12 +30,14 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 BUILT_IN_SCHEDULES = dict(SCHEDULES)  # descriptions of runs include a digest of any other
 
 
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The common part of all recipes: how a network is evaluated, and conversion to plain data."""
 
-    precision: str
-    norms: str
-    norm_images: int
+    batch_size: int = 128
+    precision: str = "float32"  # a name in PRECISIONS: the one actually used, so that a key fixes it
+    norms: str = "estimated"  # a name in NORMS: the statistics with which the network is evaluated
+    norm_images: int = 512  # from which the statistics are estimated
 
     @property
     def dtype(self) -> "torch.dtype":
@@ -50,23 +52,23 @@ class Recipe:
         return self.norm_images if self.norms == "estimated" else 0
 
     def check_fields(self, *positive: str) -> None:
-        """Raise InputError if fields of the evaluation are invalid, or those named are not positive."""
+        """Raise InputError if fields of the evaluation are invalid, or `positive` ones are not."""
         check_choice(self.precision, PRECISIONS, "precision")
         check_choice(self.norms, NORMS, "norms")
         if self.norm_images < 2:
             raise InputError(f"norm_images must be 2 or more, not {self.norm_images!r}")
-        for name in positive:
+        for name in ("batch_size", *positive):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive, not {getattr(self, name)!r}")
 
     @classmethod
     def from_json(cls, description: dict[str, Any]) -> Self:
         """The recipe in a run's description, ignoring other entries: the inverse of `to_json`."""
-        return cls(**{field.name: description[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+        return cls(**{field.name: description[field.name] for field in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:
         """Plain names and numbers. Floats are normalised, so that 1 and 1.0 are the same."""
-        own = {field.name: field.type for field in fields(self)}  # type: ignore[arg-type]
+        own = {field.name: field.type for field in fields(self)}
         values = {name: getattr(self, name) for name in own}
         return {name: float(value) if own[name] is float else value for name, value in values.items()}
 
@@ -82,14 +84,10 @@ class TrainingRecipe(Recipe):
     epochs: int
     lr: float = 0.1  # the highest rate of the schedule
     schedule: str = "steps"  # a name in SCHEDULES
-    batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    precision: str = "float32"  # a name in PRECISIONS: the one actually used, so that a key fixes it
     penalty: str = "none"  # a name in penalties.PENALTIES
     strength: float = 0.0  # of the penalty
-    norms: str = "estimated"  # a name in NORMS: the statistics with which the network is evaluated
-    norm_images: int = 512  # from which the statistics are estimated
 
     def __post_init__(self) -> None:
         check_choice(self.schedule, SCHEDULES, "schedule")
@@ -97,7 +95,7 @@ class TrainingRecipe(Recipe):
             from horticulture.training.penalties import PENALTIES
 
             check_choice(self.penalty, PENALTIES, "penalty")
-        self.check_fields("lr", "batch_size")
+        self.check_fields("lr")
         if self.epochs < 0:  # 0: only evaluated
             raise InputError(f"epochs must be 0 or more, not {self.epochs!r}")
 
