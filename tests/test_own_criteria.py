@@ -39,7 +39,7 @@ def odd(a, b, c):
 
 @pytest.fixture
 def the_criteria_as_they_were(monkeypatch):
-    monkeypatch.setattr(user_code, "_allowed", set())
+    monkeypatch.setattr(user_code, "ALLOWED", set())
     for name in criteria.own():
         del criteria.CRITERIA[name]
     yield

@@ -52,10 +52,10 @@ class Pruner(training.Resumable):
     A round is a removal and the fine-tuning steps after it, whose activations and gradients decide the next
     removal. Round 0 is the fine-tuning before the first removal. Like a `training.Trainer` it can be
     interrupted: a pruner given its `state_dict` as `state`, and a network of the widths at that time,
-    continues bit for bit. `whole`: the architecture before any removal. precomputed: scores from a training
-    run, for criteria that need them. recorded: what each round of an earlier run removed, to replay it: the
-    same channels are removed whatever the last bits of the saliencies, and nothing is evaluated. Raises
-    InputError before any work if there are fewer channels than rounds.
+    continues bit for bit. `whole`: the architecture before any removal; `mask`: keeps single weights removed.
+    precomputed: scores from a training run, for criteria that need them. recorded: what each round of an
+    earlier run removed, to replay it: the same channels are removed whatever the last bits of the saliencies,
+    and nothing is evaluated. Raises InputError before any work if there are fewer channels than rounds.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Pruner(training.Resumable):
     ) -> None:
         super().__init__(network, dataset, recipe, torch.Generator().manual_seed(seed), on_step)
         widths = network.architecture.widths if state is None else tuple(state.numbers["whole"])
-        self.recipe, self.whole = recipe, network.architecture.with_widths(widths)
+        self.whole = network.architecture.with_widths(widths)
         check_feasible(recipe, self.whole)
         draws = torch.Generator().manual_seed(seed)
         self.probe = saliency.SaliencyProbe(network, recipe.criterion, draws, precomputed)
@@ -119,7 +119,7 @@ class Pruner(training.Resumable):
 
     def _finetune(self) -> None:
         while self.step < self.recipe.steps:
-            self.descend(self.recipe.dtype)
+            self.descend()
             if self.step < self.recipe.steps:
                 self.on_step()
 
@@ -127,10 +127,7 @@ class Pruner(training.Resumable):
         recipe, shape, val, test = self.recipe, self.network.architecture, math.nan, math.nan
         due = self.round % recipe.evaluate_every == 0 or self.round == recipe.rounds
         if due and self.recorded is None:
-            measured = self.network, self.dataset
-            with evaluation.estimated_norms(*measured, recipe.images_for_norms, recipe.dtype):
-                val = evaluation.evaluate(*measured, self.dataset.validation, recipe.dtype).error
-                test = evaluation.evaluate(*measured, self.dataset.test, recipe.dtype).error
+            val, test = self.errors(self.dataset.validation, self.dataset.test)
         return PruningRound(
             self.round,
             self.gone,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from horticulture.data import Batches, Dataset
+from horticulture.data import Batches, Dataset, Images
 from horticulture.networks import Network
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 from horticulture.training.evaluation import autocast, estimated_norms, evaluate
@@ -65,7 +65,7 @@ class Resumable:
     """The common part of training and pruning runs: gradient steps on batches, and a state to resume from.
 
     `loss`: summed over the steps of an epoch or a round. `step`: the number of steps done. `on_step` is
-    called whenever the run can be interrupted. recipe: with batch_size, lr, momentum and weight_decay.
+    called whenever the run can be interrupted. recipe: also with lr, momentum and weight_decay.
     """
 
     callback: StepCallback  # acts on every step
@@ -79,16 +79,23 @@ class Resumable:
         on_step: Callable[[], None],
     ) -> None:
         device = dataset.train.labels.device
-        self.network, self.dataset = network.to_device(device).train(), dataset
+        self.network, self.dataset, self.recipe = network.to_device(device).train(), dataset, recipe
         network.reseed(generator)
         self.batches = Batches(dataset, recipe.batch_size, generator)
         self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
         self.on_step, self.step, self.loss = on_step, 0, torch.zeros((), device=device)
 
-    def descend(self, dtype: torch.dtype) -> None:
+    def descend(self) -> None:
         """Do one step on the next batch."""
-        self.loss += step(self.network, self.optimizer, *next(self.batches), dtype, self.callback)
+        batch = next(self.batches)
+        self.loss += step(self.network, self.optimizer, *batch, self.recipe.dtype, self.callback)
         self.step += 1
+
+    def errors(self, *parts: Images) -> list[float]:
+        """Errors in percent on these parts of the data, with the norm statistics of the recipe."""
+        dtype, images = self.recipe.dtype, self.recipe.images_for_norms
+        with estimated_norms(self.network, self.dataset, images, dtype):
+            return [evaluate(self.network, self.dataset, part, dtype).error for part in parts]
 
     def state_dict(self) -> Checkpoint:
         """Everything that the rest of the run depends on."""
@@ -123,7 +130,7 @@ class Trainer(Resumable):
         callback: StepCallback = NO_CALLBACK,
     ) -> None:
         super().__init__(network, dataset, recipe, generator, on_step)
-        self.recipe, self.callback = recipe, callback
+        self.callback = callback
         self.steps = recipe.epochs * self.batches.steps_per_epoch
 
     def __iter__(self) -> Iterator[Epoch]:
@@ -131,7 +138,7 @@ class Trainer(Resumable):
         while self.step < self.steps:
             rate = self.recipe.lr * schedule((self.step + 0.5) / self.steps)
             self.optimizer.param_groups[0]["lr"] = rate
-            self.descend(self.recipe.dtype)
+            self.descend()
             if self.step % self.batches.steps_per_epoch == 0:
                 yield self._epoch()
                 self.loss.zero_()
@@ -142,10 +149,7 @@ class Trainer(Resumable):
         loss = check_finite(self.loss.item() / self.batches.steps_per_epoch, f"epoch {number}")
         val_error = math.nan
         if (self.recipe.epochs - number) % -(-self.recipe.epochs // VALIDATIONS) == 0:
-            with estimated_norms(self.network, self.dataset, self.recipe.images_for_norms, self.recipe.dtype):
-                val_error = evaluate(
-                    self.network, self.dataset, self.dataset.validation, self.recipe.dtype
-                ).error
+            (val_error,) = self.errors(self.dataset.validation)
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
 
 
