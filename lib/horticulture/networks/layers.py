@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from horticulture.architecture import Architecture
+from horticulture.networks.draws import ModuleDraws
 
 
 class Slice(NamedTuple):
@@ -21,6 +21,25 @@ class Slice(NamedTuple):
     name: str
     dim: int
     places: Tensor
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """This part of a tensor of the same shape, in the same memory format."""
+        part = tensor.detach().index_select(self.dim, self.places.to(tensor.device))
+        return part.contiguous(memory_format=memory_format(tensor)) if tensor.dim() == 4 else part
+
+    def cut(self) -> tuple[Tensor, Tensor]:
+        """Replace the tensor by this part of it. Returns both.
+
+        This makes a new Parameter instead of assigning `.data`: autograd's node for the old one remembers its
+        shape as long as anything holds a graph, and the next backward pass would fail.
+        """
+        old = getattr(self.module, self.name)
+        new = self.keep(old)
+        if isinstance(old, nn.Parameter):
+            new = nn.Parameter(new, requires_grad=old.requires_grad)
+        setattr(self.module, self.name, new)
+        match_counts(self.module)
+        return old, new
 
 
 def match_counts(module: nn.Module) -> None:
@@ -50,10 +69,6 @@ class Tap(NamedTuple):
     places: Callable[[], Tensor] | None = None
 
 
-def keep_along(tensor: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Select places of a tensor along a dimension, keeping its memory format."""
-    chosen = tensor.detach().index_select(dim, index)
-    return chosen.contiguous(memory_format=memory_format(tensor)) if tensor.dim() == 4 else chosen
 
 
 @dataclass(frozen=True)
@@ -110,58 +125,6 @@ class Group:
     def scaled(self) -> tuple[nn.Module, tuple[nn.Module, ...]]:
         """The module whose output a factor per channel scales; the modules whose weights can absorb it."""
         return self.activation, self.consumers
-
-
-class ModuleDraws:
-    """torch's global random streams as one module sees them: they continue where that module left them.
-
-    Each network has its own, so its draws depend on nothing else in the process and their state can be saved.
-    """
-
-    def __init__(self, seed: int = 0) -> None:
-        self._seed = seed
-        self._states: dict[str, Tensor] = {}  # by type of device
-
-    def seed(self, generator: torch.Generator) -> None:
-        """Restart from the generator's next number, without advancing the generator."""
-        self._seed = int(torch.randint(2**62, (), generator=generator.clone_state()))
-        self._states = {}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The states of the streams, by type of device."""
-        return {"seed": torch.tensor(self._seed), **self._states}
-
-    def load_state_dict(self, states: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned."""
-        self._seed = int(states["seed"])
-        self._states = {name: state.cpu() for name, state in states.items() if name != "seed"}
-
-    @contextmanager
-    def used(self, device: torch.device, *, advance: bool = True) -> Iterator[None]:
-        """Replace torch's global streams by this module's, and restore them on exit.
-
-        advance: whether the module's streams advance, or stay where they are, as in evaluation.
-        """
-        cuda = [device] if device.type == "cuda" else []
-        places = [torch.device("cpu"), *cuda]
-        with torch.random.fork_rng(devices=cuda):
-            for place in places:
-                new = torch.Generator(place).manual_seed(self._seed).get_state()
-                _set(place, self._states.get(place.type, new))
-            yield
-            if advance:
-                self._states = {place.type: _get(place) for place in places}
-
-
-def _get(place: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(place) if place.type == "cuda" else torch.get_rng_state()
-
-
-def _set(place: torch.device, state: Tensor) -> None:
-    if place.type == "cuda":
-        torch.cuda.set_rng_state(state, place)
-    else:
-        torch.set_rng_state(state)
 
 
 class Network(nn.Module):

@@ -16,8 +16,8 @@ from horticulture import user_code
 from horticulture.architecture import Architecture, ImageShape
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.describing import Origin, assemble, found_in
+from horticulture.networks.draws import ModuleDraws
 from horticulture.networks.labels import Watched
-from horticulture.networks.layers import ModuleDraws
 from horticulture.networks.redrawing import redraw
 from horticulture.networks.traced import NO_CODE, TracedNetwork, cut
 from horticulture.networks.tracing import watch

@@ -10,7 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.networks.layers import ModuleDraws, Network, Slice, Tap, keep_along, match_counts
+from horticulture.networks.draws import ModuleDraws
+from horticulture.networks.layers import Network, Slice, Tap
 
 NO_CODE = "a module given to describe cannot be rebuilt: put its code in a file and name it FILE.py:FUNCTION"
 
@@ -164,8 +165,5 @@ class TracedNetwork(Network):
 
 def cut(group: TracedGroup, channels: list[int]) -> None:
     """Keep only these channels of a group. For networks without an optimizer."""
-    for module, name, dim, index in group.slices(channels):
-        old = getattr(module, name)
-        new = keep_along(old, dim, index.to(old.device))
-        setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)
-        match_counts(module)
+    for piece in group.slices(channels):
+        piece.cut()

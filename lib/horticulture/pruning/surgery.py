@@ -8,14 +8,12 @@ follows and the cut is exact; in the other families a group always keeps a chann
 elsewhere (see `pruner`).
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from horticulture.errors import InputError
 from horticulture.networks import Group, Network
-from horticulture.networks.layers import keep_along, match_counts
+from horticulture.networks.layers import Slice
 
 
 def remove_channel(
@@ -57,9 +55,10 @@ def keep_channels(group: Group, channels: list[int], optimizer: torch.optim.Opti
         raise InputError(
             f"group {group.name} can keep 0 to {group.width - 1}, in increasing order, not {channels}"
         )
-    for module, name, dim, index in group.slices(channels):
-        _select(module, name, index, dim, optimizer)
-        match_counts(module)
+    for piece in group.slices(channels):
+        old, new = piece.cut()
+        if optimizer is not None and isinstance(old, nn.Parameter):
+            _replace_in_optimizer(optimizer, old, new, piece)
 
 
 @torch.no_grad()
@@ -69,40 +68,15 @@ def silence_channel(network: Network, group: int, channel: int) -> None:
         weight[:, places] = 0
 
 
-def _select(
-    module: nn.Module,
-    name: str,
-    index: Tensor,
-    dim: int,
-    optimizer: torch.optim.Optimizer | None,
-) -> None:
-    """Replace a parameter or buffer by a slice of it, in the module and in the optimizer.
-
-    This makes a new Parameter instead of assigning `.data`: autograd's node for the old one remembers its
-    shape as long as anything holds a graph, and the next backward pass would fail.
-    """
-    old, index = getattr(module, name), index.to(getattr(module, name).device)
-    if not isinstance(old, nn.Parameter):
-        setattr(module, name, keep_along(old, dim, index))
-        return
-    new = nn.Parameter(keep_along(old, dim, index), requires_grad=old.requires_grad)
-    setattr(module, name, new)
-    if optimizer is not None:
-        _replace_in_optimizer(optimizer, old, new, lambda tensor: keep_along(tensor, dim, index))
 
 
-def _replace_in_optimizer(
-    optimizer: torch.optim.Optimizer,
-    old: nn.Parameter,
-    new: nn.Parameter,
-    cut: Callable[[Tensor], Tensor],
-) -> None:
+def _replace_in_optimizer(optimizer: torch.optim.Optimizer, old: Tensor, new: Tensor, piece: Slice) -> None:
     """Make the optimizer step the new parameter, keeping the momentum of what is left of it."""
     for settings in optimizer.param_groups:
         settings["params"] = [new if parameter is old else parameter for parameter in settings["params"]]
     state = optimizer.state.pop(old, None)
     if state is not None:
         optimizer.state[new] = {
-            name: cut(value) if isinstance(value, Tensor) and value.shape == old.shape else value
+            name: piece.keep(value) if isinstance(value, Tensor) and value.shape == old.shape else value
             for name, value in state.items()
         }

@@ -1,0 +1,59 @@
+"""Random numbers that a module draws itself, such as dropout's, come from streams of its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class ModuleDraws:
+    """torch's global random streams as one module sees them: they continue where that module left them.
+
+    Each network has its own, so its draws depend on nothing else in the process and their state can be saved.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._states: dict[str, Tensor] = {}  # by type of device
+
+    def seed(self, generator: torch.Generator) -> None:
+        """Restart from the generator's next number, without advancing the generator."""
+        self._seed = int(torch.randint(2**62, (), generator=generator.clone_state()))
+        self._states = {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The states of the streams, by type of device."""
+        return {"seed": torch.tensor(self._seed), **self._states}
+
+    def load_state_dict(self, states: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+        self._seed = int(states["seed"])
+        self._states = {name: state.cpu() for name, state in states.items() if name != "seed"}
+
+    @contextmanager
+    def used(self, device: torch.device, *, advance: bool = True) -> Iterator[None]:
+        """Replace torch's global streams by this module's, and restore them on exit.
+
+        advance: whether the module's streams advance, or stay where they are, as in evaluation.
+        """
+        cuda = [device] if device.type == "cuda" else []
+        places = [torch.device("cpu"), *cuda]
+        with torch.random.fork_rng(devices=cuda):
+            for place in places:
+                new = torch.Generator(place).manual_seed(self._seed).get_state()
+                _set(place, self._states.get(place.type, new))
+            yield
+            if advance:
+                self._states = {place.type: _get(place) for place in places}
+
+
+def _get(place: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(place) if place.type == "cuda" else torch.get_rng_state()
+
+
+def _set(place: torch.device, state: Tensor) -> None:
+    if place.type == "cuda":
+        torch.cuda.set_rng_state(state, place)
+    else:
+        torch.set_rng_state(state)
