@@ -137,9 +137,7 @@ def _case_names(pair: pd.DataFrame) -> pd.Series:
 def _verdict(case: pd.DataFrame, column: str) -> str:
     """The verdict on a case if it is the same at every length of training, else in which way it is not."""
     kinds = set(case[column])
-    if len(kinds) == 1:
-        return str(kinds.pop())
-    return BY_LENGTH
+    return str(kinds.pop()) if len(kinds) == 1 else BY_LENGTH
 
 
 def _signs(case: pd.DataFrame) -> set[int]:
