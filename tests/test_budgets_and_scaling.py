@@ -84,7 +84,9 @@ def test_to_train_on_is_by_the_low_rate_or_by_the_whole_schedule(cut):
 def test_from_scratch_is_the_shape_alone(cut):
     asked = replace(ASKED, epochs=5)
     run = budgets.scratch_e(asked, cut)
-    assert run == execution.train(cut.architecture, TrainingRecipe(5, 0.05, "cosine", batch_size=32), ASKED.source, 1)
+    assert run == execution.train(
+        cut.architecture, TrainingRecipe(5, 0.05, "cosine", batch_size=32), ASKED.source, 1
+    )
     assert run.start is None
     for budget, weights in ((budgets.weights_rewound, "rewound"), (budgets.sliced, "sliced")):
         expected = execution.finetune(

@@ -143,8 +143,6 @@ def test_sharing_can_be_put_down_and_taken_up(network):
     assert torch.equal(state["codebook.stem.weight"], shared["stem.weight"].codebook)
 
 
-
-
 # --- bytes -----------------------------------------------------------------------------------------------
 
 

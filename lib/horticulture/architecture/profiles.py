@@ -127,8 +127,6 @@ def width_statistics(architectures: Sequence[Architecture], whole: Architecture)
 # --- parts ------------------------------------------------------------------------------------------------
 
 
-
-
 def _stages(a: Architecture) -> list[str]:
     """The stage of every group: the part of its name before the first dot."""
     return [name.split(".")[0] for name in a.groups]

@@ -187,7 +187,7 @@ def _work(
     send: Callable[[Message], None],
     packed: bytes,
 ) -> None:
-    """Make one run in a worker, and say now and then how far it is. packed: code that is not the library's."""
+    """Make one run in a worker, and say now and then how far it is. packed: by `_pack_code`."""
     from horticulture import execution
 
     _unpack_code(packed)

@@ -51,8 +51,6 @@ class Watched(NamedTuple):
     channels_last: bool = True
 
 
-
-
 class Labels(TorchFunctionMode):
     """Follows the functions a module calls. A label of -1 marks an element of no channel, such as padding."""
 

@@ -69,8 +69,6 @@ class Tap(NamedTuple):
     places: Callable[[], Tensor] | None = None
 
 
-
-
 @dataclass(frozen=True)
 class Group:
     """Channels that can be removed together with nothing else; they are normalised, then read by others.
@@ -130,8 +128,8 @@ class Group:
 class Network(nn.Module):
     """A module that knows its groups and its current architecture.
 
-    `branches`: for each entry of `architecture.blocks`, the module whose output is added to the trunk. `draws`:
-    the streams of random numbers that it draws itself, such as dropout's; our families draw none.
+    `branches`: for each entry of `architecture.blocks`, the module whose output is added to the trunk.
+    `draws`: the random numbers that it draws itself, such as dropout's; our families draw none.
     """
 
     draws: ModuleDraws | None = None

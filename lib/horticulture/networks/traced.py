@@ -162,7 +162,6 @@ class TracedNetwork(Network):
         self.load_state_dict(self.remake(generator).state_dict())
 
 
-
 def cut(group: TracedGroup, channels: list[int]) -> None:
     """Keep only these channels of a group. For networks without an optimizer."""
     for piece in group.slices(channels):

@@ -106,8 +106,6 @@ def agreement(
     return float(np.average(correlations, weights=weights)) if correlations else float("nan")
 
 
-
-
 def ceiling(
     first: Sequence[float],
     second: Sequence[float],

@@ -44,8 +44,6 @@ class PruningRound(NamedTuple):
     digest: str
 
 
-
-
 class Pruner(training.Resumable):
     """A pruning run in progress. Iterate over it to prune the network in place, one `PruningRound` at a time.
 
@@ -113,7 +111,8 @@ class Pruner(training.Resumable):
 
     def _remove_weights(self) -> None:
         """Set single weights to zero, smallest first, and keep them there. The shape does not change."""
-        fraction, before = self.recipe.ratio * self.round / self.recipe.rounds, self.mask and self.mask.masks
+        fraction = self.recipe.ratio * self.round / self.recipe.rounds
+        before = self.mask.masks if self.mask else None
         masks = unstructured.magnitude_masks(self.network, fraction, self.recipe.scope, before)
         self.callback = self.mask = unstructured.MaskCallback(self.network, masks)
 

@@ -68,8 +68,6 @@ def silence_channel(network: Network, group: int, channel: int) -> None:
         weight[:, places] = 0
 
 
-
-
 def _replace_in_optimizer(optimizer: torch.optim.Optimizer, old: Tensor, new: Tensor, piece: Slice) -> None:
     """Make the optimizer step the new parameter, keeping the momentum of what is left of it."""
     for settings in optimizer.param_groups:

@@ -101,8 +101,6 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
     return [f"{study.name} has {remark}" for remark in remarks]
 
 
-
-
 def _read(path: Path) -> list[CurvePoint]:
     content = read_json(path)
     try:
@@ -151,8 +149,6 @@ def _found_by(point: CurvePoint, prunings: set[tuple[str, int]]) -> bool:
 
 def _prunings(points: Iterable[CurvePoint]) -> list[CurvePoint]:
     return [one for one in points if one.run.kind == "prune"]
-
-
 
 
 # --- remarks ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, is_sealed, read, read_json, write, write_json
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals, widths_by_round
-from horticulture.runs.run import RESULT, Run, folder, result
+from horticulture.runs.run import RESULT, folder, result
 
 if TYPE_CHECKING:
     import pandas as pd

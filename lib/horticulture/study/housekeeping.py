@@ -61,8 +61,6 @@ def remove(folders: Iterable[Unused]) -> None:
         shutil.rmtree(one.folder)
 
 
-
-
 def _recorded_digests(recorded: Iterable[Run]) -> Digests:
     """The digests of data that runs record, where all of them agree."""
     known: dict[tuple[str, int], set[str]] = {}

@@ -135,8 +135,6 @@ def fill_in(source: str, values: dict[str, Any]) -> str:
     return b"".join(lines).decode()
 
 
-
-
 def parse(assignments: list[str]) -> dict[str, str]:
     """`["seeds=[0, 1]", "data=clutter"]` -> {"seeds": "[0, 1]", "data": "clutter"}."""
     split = [assignment.partition("=") for assignment in assignments]

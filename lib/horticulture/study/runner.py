@@ -75,8 +75,6 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     return folder
 
 
-
-
 def _fixed(path: Path, anew: bool) -> dict[str, Any]:
     """The entries of `study.json` that notebooks have fixed before, and will check against."""
     try:

@@ -55,7 +55,9 @@ class Session:
         for name in given:
             check_choice(name, declared, "parameter")
         given = {name: known_parameters.typed(name, value, declared[name]) for name, value in given.items()}
-        namespace.update(given)  # text that papermill injected (`-p seeds "[0, 1]"`) as the value it stands for
+        namespace.update(
+            given
+        )  # text that papermill injected (`-p seeds "[0, 1]"`) as the value it stands for
         step = max((declared[name]["step"] for name in own), default=0)
         values = {name: about["default"] for name, about in declared.items() if about["step"] <= step}
         sources = dict.fromkeys(values, DEFAULT)

@@ -39,8 +39,6 @@ def check(*studies: dict[str, Any]) -> None:
         hardware.resolve_device(device)
 
 
-
-
 def _config(parameters: dict[str, Any]) -> StudyConfig:
     if parameters.get("precision") == "auto":  # resolved when the study starts; no check depends on it
         parameters = {**parameters, "precision": "float32"}
