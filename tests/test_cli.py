@@ -108,7 +108,8 @@ REFUSED = [
     ("device=meta", "no device 'meta' here: choose from auto, cpu, cuda and cuda:NUMBER"),
     ("device=cpu:7", "no device 'cpu:7' here: choose from auto, cpu, cuda and cuda:NUMBER"),
     ("criterion=fisher,fisher", "criterion has 'fisher' twice"),
-    ("cap=.nan", "cap must be a number of 0 or more and at most 1,000, not nan"),
+    ("cap=.nan", "cap must be a number of 1 to 1,000, or 0 for no limit, not nan"),
+    ("cap=0.1", "cap must be a number of 1 to 1,000, or 0 for no limit, not 0.1"),
     (
         "strengths={slimming: -1}",
         "strengths of slimming must be a number of 0 or more and at most 1,000, not -1",
@@ -126,7 +127,9 @@ REFUSED = [
     ("network=wrn-\u0663\u0664-1", "unknown network"),
     ("data=folder:~nosuch/x", "data=folder:~nosuch/x: no such home folder"),
     ("data=folder:/a\x1b[31m", "data folder:/a\\x1b[31m is not an image folder"),
-    ("margin=.nan", "margin must be a number of 0 or more and at most 1,000, not nan"),
+    ("margin=.nan", "margin must be a number above 0 and at most 1,000, not nan"),
+    ("margin=0", "margin must be a number above 0 and at most 1,000, not 0"),
+    ("oracle_images=1", "oracle_images must be a whole number from 2 to 1,000,000, not 1"),
     (
         "oracle_criteria=[nope]",
         "oracle_criteria: unknown criterion of single channels 'nope': choose from fisher, taylor",

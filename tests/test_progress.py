@@ -30,7 +30,7 @@ def test_time_left_follows_from_the_share_done(monkeypatch):
     bar = Progress("pruning", total=200)
     now[0] += 60
     bar.update(50, "round 50/200")
-    assert bar.line() == "pruning   25%  1:00 elapsed, 3:00 left  round 50/200"
+    assert bar.line() == "pruning   25%  1:00, 3:00 left  round 50/200"
     assert bar.line(finished=True) == "pruning   25%  1:00 elapsed  round 50/200"
 
 
@@ -42,7 +42,7 @@ def test_what_was_there_when_it_was_taken_up_says_nothing_of_the_time_left(monke
     assert bar.line() == "pruning   75%  0:00 elapsed  going on"
     now[0] += 60
     bar.update(160, "round 160/200", resumed=150)
-    assert bar.line() == "pruning   80%  1:00 elapsed, 4:00 left  round 160/200"
+    assert bar.line() == "pruning   80%  1:00, 4:00 left  round 160/200"
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 120])
@@ -98,7 +98,7 @@ TWO_RUNS = """
 import time
 from horticulture.progress import Progress
 from horticulture.study.terminal import Terminal
-note = "0/2 finished; epoch 3/7, validation error 12.3 %; round 17/192, 88,210 parameters left"
+note = "epoch 3/7, validation error 12.3 %; round 17/192, 88,210 parameters left; 0/2 finished"
 progress = Progress("training pruned shapes", 2)
 with progress:
     for share in (0.0, 0.7, 2.0):
@@ -108,7 +108,7 @@ terminal = Terminal({"03_retrain_from_scratch": 60.0, "04_scale": 60.0})
 terminal.begin("03_retrain_from_scratch")
 for share in (0.0, 0.35, 1.0):
     time.sleep(0.25)
-    terminal.update(f"training pruned shapes  {share:4.0%}  0:21 elapsed, 0:19 left  {note}", share, 0.0)
+    terminal.update(f"training pruned shapes  {share:4.0%}  0:21, 0:19 left  {note}", share, 0.0)
 terminal.end(finished=True)
 """
 

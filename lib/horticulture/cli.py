@@ -179,13 +179,22 @@ def _clean(options: argparse.Namespace) -> int:
     if not old:
         print(f"nothing to remove: every other run in {outputs} belongs to a study")
         return 0
-    print(f"{sum(one.size for one in old) / 1e6:>10,.1f} MB in {len(old)} runs that belong to no study")
-    if not options.yes and (not sys.stdin.isatty() or input("remove them? [y/N] ").strip().lower() != "y"):
+    count = f"{len(old):,} runs that belong" if len(old) > 1 else "1 run that belongs"
+    print(f"{sum(one.size for one in old) / 1e6:>10,.1f} MB in {count} to no study")
+    if not options.yes and not _confirmed("remove them?"):
         print("nothing removed (use --yes to remove without asking)")
         return 0
     housekeeping.remove(old)
     print("removed")
     return 0
+
+
+def _confirmed(question: str) -> bool:
+    """Whether a person at the terminal says yes."""
+    try:
+        return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() == "y"
+    except EOFError:  # Ctrl-D
+        return False
 
 
 def _download(options: argparse.Namespace) -> int:

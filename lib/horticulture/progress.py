@@ -58,12 +58,13 @@ class Progress:
         return self.done / self.total if self.total else 1.0
 
     def line(self, finished: bool = False, details: bool = True) -> str:
-        """`pruning  43%  1:02 elapsed, 1:22 left  1/2 finished; round 17/192, 88,210 parameters`."""
+        """`pruning  43%  1:02, 1:22 left  round 17/192, 88,210 parameters; 1/2 finished`."""
         elapsed = time.monotonic() - self._began
         parts = [self.what, f"{self.share:4.0%}", f"{clock(elapsed)} elapsed"]
         if not finished and self.done > self.resumed:
-            parts[-1] += f", {clock(elapsed * (self.total - self.done) / (self.done - self.resumed))} left"
-        notes = filter(None, [self.note, self.details if details else ""])
+            left = elapsed * (self.total - self.done) / (self.done - self.resumed)
+            parts[-1] = f"{clock(elapsed)}, {clock(left)} left"
+        notes = filter(None, [self.details if details else "", self.note])  # a terminal cuts off the end
         return "  ".join(filter(None, [*parts, "; ".join(notes)]))
 
     def _show(self, finished: bool = False) -> None:

@@ -171,12 +171,12 @@ BOUNDS: dict[str, Bound] = {
     "factor_sizes": each(share),
     "oracle_criteria": each(channel_criteria),
     "oracle_channels": whole(1),
-    "oracle_images": whole(0),
+    "oracle_images": optional(whole(2), 0),
     # 03
     "sizes": each(share),
     "budgets": each(one_of(budgets.BUDGETS, "budget")),
     "finetune_epochs": whole(1),
-    "cap": not_negative,
+    "cap": number("of 1 to 1,000, or 0 for no limit", lambda x: x == 0 or 1 <= x <= 1000),
     "bits": whole(1, 16),
     # 04
     "curves": each(one_of((*scaling.PRUNING_FREE, *scaling.FROM_PRUNING), "curve")),
@@ -186,7 +186,7 @@ BOUNDS: dict[str, Bound] = {
     # 05
     "latency_batch_sizes": each(whole(1, 100_000)),
     "latency_seconds": number("above 0 and at most 3,600", lambda x: 0 < x <= 3600),
-    "margin": not_negative,
+    "margin": positive,
 }
 
 

@@ -67,6 +67,8 @@ def is_file(name: str) -> bool:
 def read(name: str) -> Study:
     """Read a study by name or file path. Raises InputError if there is none or it is malformed."""
     path = Path(name) if is_file(name) else studies()[check_choice(name, studies(), "study")]
+    if path.stem in studies() and path.resolve() != studies()[path.stem].resolve():
+        raise InputError(f"study file {path}: there is a study {path.stem!r}, so give the file another name")
     content = literals.read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         raise InputError(f"study file {path} must contain `about`, `seconds` and `parameters`")

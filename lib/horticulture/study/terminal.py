@@ -8,6 +8,8 @@ from pathlib import Path
 from horticulture import runs
 from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
 
+ROOMY = 120  # columns that hold a notebook's name beside what two runs in progress say
+
 
 class Terminal:
     """One line per notebook: its progress, what it is doing, and the time that it and the rest will take.
@@ -59,7 +61,7 @@ class Terminal:
 
     def _write(self, text: str, share: float | None = None) -> None:
         if self.live:
-            name = self.name if columns() >= 80 else self.name[:2]
+            name = self.name if columns() >= ROOMY else self.name[:2]
             shown = row(share, text, name) if share is not None else cut(f"{name} {text}")
             rewrite_line(shown if text else "")
         elif text:
