@@ -319,10 +319,7 @@ def test_a_killed_export_leaves_nothing_and_the_next_one_tidies_up(outputs, tmp_
 def test_where_onnx_is_not_installed_one_line_says_so(outputs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(formats, "has_onnx", lambda: False)
     assert command(outputs, "trial", "width", "--to", tmp_path / "out") == 0
-    assert (
-        "no model.onnx: ONNX needs the extra onnx: pip install 'horticulture[onnx]'"
-        in capsys.readouterr().out
-    )
+    assert "no model.onnx: ONNX needs the extra onnx: pip install -e '.[onnx]'" in capsys.readouterr().out
     assert not (tmp_path / "out/model.onnx").exists()
     text = (tmp_path / "out/README.md").read_text()
     assert "There is no `model.onnx`: ONNX needs the extra" in text

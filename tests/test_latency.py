@@ -66,5 +66,5 @@ def test_onnx_runtime_is_timed_beside_torch_and_what_cannot_be_written_has_no_ti
 
 def test_without_onnx_runtime_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(formats, "has_onnx", lambda: False)
-    with pytest.raises(InputError, match="pip install 'horticulture"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[onnx"):
         latency.measure_onnx([WHOLE], 1)

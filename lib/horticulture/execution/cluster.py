@@ -57,7 +57,7 @@ def _client(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        raise InputError("a cluster needs Dask: pip install 'horticulture[cluster]'") from error
+        raise InputError("a cluster needs Dask: pip install -e '.[cluster]'") from error
     try:
         return Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from horticulture.architecture import ImageShape
 from horticulture.errors import InputError
 
 INPUT, OUTPUT = "images", "logits"  # their names in ONNX
-NO_ONNX = "ONNX needs the extra onnx: pip install 'horticulture[onnx]'"
+NO_ONNX = "ONNX needs the extra onnx: pip install -e '.[onnx]'"
 
 Function = Callable[[Tensor], Tensor]  # (batch, channels, height, width) -> (batch, classes), on the CPU
 
