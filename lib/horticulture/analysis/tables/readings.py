@@ -1,0 +1,103 @@
+"""What a figure of a study shows, read off its numbers: a sentence or two of Markdown for below it."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from horticulture.analysis.curves import CURVES, label
+from horticulture.analysis.tables.wording import count, percent
+
+
+def describe_kept(kept: pd.DataFrame, run: str) -> str:
+    """How evenly the groups of a pruning run shrink, halfway and at the end.
+
+    kept: the fraction of its channels that each group (row) has in the networks (columns) along the way;
+    without columns if `run`, the name of the pruning run, removed single weights.
+    """
+    if kept.empty:
+        return f"{run} removed only single weights, so every group has kept all its channels."
+    middle, end = kept.iloc[:, len(kept.columns) // 2 - 1], kept.iloc[:, -1]
+    return (
+        f"In *{middle.name}* the groups have kept {_range(middle)} of their channels; in *{end.name}*, "
+        f"{_range(end)}. A group with many channels has more that hardly matter. Which group goes first is "
+        "not a law: it is what this criterion sees in this network."
+    )
+
+
+def describe_widths(widths: Mapping[str, pd.DataFrame], full: pd.Series) -> str:
+    """What is left in each group at the end, and how much the seeds differ, as a list by pruning run.
+
+    widths: by name, the channels left in each group (columns) for each seed (rows). full: those of the whole.
+    """
+    lines = []
+    for name, left in widths.items():
+        apart = (left.max() - left.min()).mean()
+        differ = f"; a group differs by {apart:.1f} channels between seeds" if len(left) > 1 else ""
+        lines.append(f"- {name}: on average {_range(left.mean() / full)} of a group is left{differ}.")
+    return "\n".join(lines) or "Every group still has all its channels."
+
+
+def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.DataFrame) -> str:
+    """Whether the parameters and what a network costs to run put the networks in the same order.
+
+    trained: a row per network, with params and the columns that `costs` names. shares: the median network
+    of each curve (rows) by cost (columns), as a share of the whole network's.
+    """
+    if shares.empty:
+        return "Only the whole network was trained, so there is nothing to compare its cost with."
+    order, time = trained[["params", *costs]].corr("spearman")["params"], shares.iloc[:, -1]
+    ranks = ", ".join(f"{order[name]:.2f} for {named}" for name, named in costs.items())
+    return (
+        "Rank correlation with the parameters, over all networks that were trained (1: the same order): "
+        f"{ranks}. By {time.name} the quickest curve is *{time.idxmin()}*, at {time.min():.2f} of the "
+        f"whole network's, and the slowest is *{time.idxmax()}*, at {time.max():.2f}. Where the share of "
+        "the time is larger than the share of the MACs, a network computes less but waits as long: norms, "
+        "additions and the time spent not computing at all do not shrink with the channels between two "
+        "convolutions."
+    )
+
+
+def describe_spending(measured: pd.DataFrame) -> str:
+    """What all training of each curve's networks took, the search for their shape included.
+
+    measured: the results that have a test error, with curve, longer, train_macs and test_error.
+    """
+    whole = measured.loc[(measured["curve"] == "whole") & (measured["longer"] == 1), "train_macs"].mean()
+    if not whole > 0:
+        return "We do not know what the training of the whole network took: its weights were given."
+    spent = measured.groupby("curve")["train_macs"].agg(["min", "max"]) / whole
+    ranges = []
+    for curve in [name for name in CURVES if name in spent.index]:
+        ends = dict.fromkeys(f"{share:.1f}" for share in spent.loc[curve])
+        ranges.append(f"{label(curve)} {' to '.join(ends)}")
+    best = measured.loc[measured["test_error"].idxmin()]
+    return (
+        "What the networks of each curve took, in trainings of the whole network, including the search "
+        f"for their shape and longer training: {'; '.join(ranges)}. The lowest error of all, "
+        f"{best['test_error']:.1f} %, took {best['train_macs'] / whole:.1f} of them "
+        f"({label(best['curve'])}). If you prune, you pay for the whole network first, and then for one "
+        "pruning run, however many sizes you take from it."
+    )
+
+
+def describe_path(path: pd.DataFrame, seed: int, params: int) -> str:
+    """Where the error of a pruning run is lowest, and where it ends.
+
+    path: its measured rounds, with round, params and test_error. params: of the whole network.
+    """
+    if path.empty:
+        return "No network of its first pruning run was measured along the way."
+    path = path.sort_values("round")
+    lowest, end = path.loc[path["test_error"].idxmin()], path.iloc[-1]
+    return (
+        f"The network of seed {seed} was measured at {count(len(path), 'point')} along the way. Its error "
+        f"is lowest after round {lowest['round']:.0f}: {lowest['test_error']:.1f} % with "
+        f"{percent(lowest['params'] / params)} of the parameters. At the end it is {end['test_error']:.1f} "
+        f"% with {percent(end['params'] / params)}. Watch which bars sink first."
+    )
+
+
+def _range(shares: pd.Series) -> str:
+    """`25 % (block-1) to 75 % (block-2)`: the lowest and the highest share, each with its group."""
+    least, most = shares.idxmin(), shares.idxmax()
+    return f"{percent(shares[least])} ({least}) to {percent(shares[most])} ({most})"

@@ -1,0 +1,66 @@
+"""Sentences below the figures, each read off numbers that can be checked by hand."""
+
+import pandas as pd
+
+from horticulture.analysis import tables
+
+
+def test_kept_channels_are_given_halfway_and_at_the_end_with_the_groups_at_the_extremes():
+    kept = pd.DataFrame({"a, round 1": [1.0, 0.75], "a, round 2": [0.25, 0.5]}, index=["wide", "narrow"])
+    said = tables.describe_kept(kept, "a")
+    assert said.startswith(
+        "In *a, round 1* the groups have kept 75 % (narrow) to 100 % (wide) of their channels; "
+        "in *a, round 2*, 25 % (wide) to 50 % (narrow). "
+    )
+    nothing = tables.describe_kept(pd.DataFrame({}, ["wide", "narrow"]), "magnitude")
+    assert nothing == "magnitude removed only single weights, so every group has kept all its channels."
+
+
+def test_widths_are_means_over_the_seeds_and_the_mean_range_between_them():
+    full = pd.Series([10, 20], ["one", "two"])
+    two_seeds = pd.DataFrame([[2, 10], [4, 18]], columns=["one", "two"])  # 3 of 10, 14 of 20; 2 and 8 apart
+    assert tables.describe_widths({"fisher": two_seeds, "l1": two_seeds[:1]}, full).splitlines() == [
+        "- fisher: on average 30 % (one) to 70 % (two) of a group is left; "
+        "a group differs by 5.0 channels between seeds.",
+        "- l1: on average 20 % (one) to 50 % (two) of a group is left.",
+    ]
+    assert tables.describe_widths({}, full) == "Every group still has all its channels."
+
+
+def test_costs_that_put_networks_in_another_order_show_in_the_rank_correlation():
+    trained = pd.DataFrame({"params": [1, 2, 3], "macs": [1, 2, 3], "latency_1": [3, 2, 1]})
+    costs = {"macs": "MACs", "latency_1": "time per batch of 1"}
+    shares = pd.DataFrame({"MACs": [0.2, 0.4], "time per batch of 1": [0.9, 0.6]}, ["slow", "quick"])
+    said = tables.describe_costs(trained, costs, shares)
+    assert "(1: the same order): 1.00 for MACs, -1.00 for time per batch of 1. " in said
+    assert "By time per batch of 1 the quickest curve is *quick*, at 0.60 of the whole network's, " in said
+    assert "and the slowest is *slow*, at 0.90." in said
+    assert tables.describe_costs(trained, costs, shares[:0]).startswith("Only the whole network was trained")
+
+
+def test_spending_is_counted_in_trainings_of_the_whole_network():
+    measured = pd.DataFrame(
+        {
+            "curve": ["whole", "whole", "whole", "pruned-scratch", "pruned-scratch", "width"],
+            "longer": [1.0, 1.0, 2.0, 1.0, 1.0, 1.0],
+            "train_macs": [90.0, 110.0, 200.0, 250.0, 300.0, 50.0],
+            "test_error": [9.0, 9.0, 8.0, 7.5, 9.0, 9.0],
+        }
+    )
+    said = tables.describe_spending(measured)
+    assert f"{tables.label('whole')} 0.9 to 2.0; {tables.label('pruned-scratch')} 2.5 to 3.0; " in said
+    assert f"{tables.label('width')} 0.5. The lowest error of all, 7.5 %, took 2.5 of them " in said
+    unknown = tables.describe_spending(measured[measured["curve"] != "whole"])
+    assert unknown.startswith("We do not know what the training of the whole network took")
+
+
+def test_a_path_names_its_lowest_point_and_its_end():
+    path = pd.DataFrame({"round": [8, 4, 0], "params": [250, 500, 1000], "test_error": [12.0, 9.0, 10.0]})
+    said = tables.describe_path(path, 3, 1000)
+    assert "The network of seed 3 was measured at 3 points along the way." in said
+    assert (
+        "lowest after round 4: 9.0 % with 50 % of the parameters. At the end it is 12.0 % with 25 %." in said
+    )
+    assert tables.describe_path(path[:0], 3, 1000).startswith(
+        "No network of its first pruning run was measured"
+    )
