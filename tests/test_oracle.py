@@ -296,3 +296,11 @@ def test_the_ceiling_is_what_the_truth_reaches(noise):
     first, second = (truth + noise * draw.normal(size=4000) for _ in range(2))
     reached = oracle.agreement(truth, (first + second) / 2, [0] * 4000)
     assert oracle.ceiling(first, second) == pytest.approx(reached, abs=0.03)
+
+
+def test_chance_by_hand():
+    """The ranks of n channels in any order correlate with a deviation of 1 / sqrt(n - 1)."""
+    assert oracle.chance([0] * 17) == pytest.approx(1 / 4, abs=0.03)
+    # two layers of five channels each: the mean of two such correlations
+    assert oracle.chance([0] * 5 + [1] * 5, "layer") == pytest.approx(1 / 2 / math.sqrt(2), abs=0.05)
+    assert math.isnan(oracle.chance([0, 0, 1], "layer"))

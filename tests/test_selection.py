@@ -13,11 +13,11 @@ from horticulture.errors import InputError
 from horticulture.pruning import PruningRecipe, selection
 from horticulture.pruning.presets import PRESETS
 from horticulture.pruning.selection import (
+    ALL_ZEROS,
+    ONE_CHANNEL,
     ScoredChannel,
-    all_zeros,
     fraction_of_channels,
     fraction_of_cost,
-    one_channel,
     select_channels,
 )
 from tests.conftest import SMALL, small
@@ -79,7 +79,7 @@ def test_the_lowest_is_what_goes_first():
     low = scores([1.0] * 4, [1.0] * 6, ())
     assert (
         selection.lowest_channel(low)
-        == select_channels(low, TWO, TWO, one_channel())[0]
+        == select_channels(low, TWO, TWO, ONE_CHANNEL)[0]
         == ScoredChannel(1, 0, 1.0)
     )
 
@@ -110,9 +110,9 @@ def test_what_is_gone_already_counts():
 
 
 def test_one_channel_a_round_whatever_the_share():
-    assert places(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, one_channel())) == [(1, 2)]
+    assert places(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, ONE_CHANNEL)) == [(1, 2)]
     with pytest.raises(InputError, match="only 0 more channels can be"):
-        select_channels(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, one_channel())
+        select_channels(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, ONE_CHANNEL)
 
 
 def test_in_place_of_what_the_floor_holds_others_go():
@@ -159,7 +159,7 @@ def test_a_network_keeps_what_it_needs():
 
 
 def test_all_that_scores_nothing_goes():
-    target = all_zeros()
+    target = ALL_ZEROS
     found = select_channels(
         scores((0.0, 1e-30, 0.0, 1.0), (2.0, 0.0, 1.0, 1.0, -0.0, 1.0), ()), TWO, TWO, target
     )
@@ -323,9 +323,9 @@ def test_a_block_goes_as_a_whole_or_not_at_all():
                 widths[group] = 0
         assert cut(whole, found).widths == tuple(widths)
     assert select_channels(low, whole, whole, fraction_of_channels(0.0), whole_blocks=True) == []
-    zeros = select_channels(low, whole, whole, all_zeros(), whole_blocks=True)
+    zeros = select_channels(low, whole, whole, ALL_ZEROS, whole_blocks=True)
     assert {choice.group for choice in zeros} == set(whole.blocks[1])
-    one = select_channels(low, whole, whole, one_channel(), whole_blocks=True)
+    one = select_channels(low, whole, whole, ONE_CHANNEL, whole_blocks=True)
     assert one == zeros
 
 

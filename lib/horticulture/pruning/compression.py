@@ -102,34 +102,28 @@ class WeightSharingCallback(StepCallback):
 
     def __init__(self, network: nn.Module, shared: Shared) -> None:
         self._weights = weights(network)
-        codes = {name: layer.codes for name, layer in shared.items()}
-        self._codes = {name: tensor for name, _, tensor in match_weights(network, codes)}
-        self._codebooks = {name: layer.codebook.clone() for name, layer in shared.items()}
+        matched = match_weights(network, {name: layer.codes for name, layer in shared.items()})
+        self.shared = {name: SharedLayer(codes, shared[name].codebook.clone()) for name, _, codes in matched}
         self.after_step()
-
-    @property
-    def shared(self) -> Shared:
-        """The current layers."""
-        return {name: SharedLayer(codes, self._codebooks[name]) for name, codes in self._codes.items()}
 
     @torch.no_grad()
     def before_step(self, lr: float) -> None:
         """Move the centroids."""
         self._follow()
         for name, weight in self._weights.items():
-            if weight.grad is None:
-                continue
-            codebook = self._codebooks[name]
-            gradient = torch.zeros_like(codebook)
-            gradient.index_add_(0, self._codes[name].flatten(), weight.grad.flatten().to(codebook.dtype))
-            codebook[1:] -= lr * gradient[1:]
+            if weight.grad is not None:
+                codes, codebook = self.shared[name]
+                gradient = torch.zeros_like(codebook)
+                gradient.index_add_(0, codes.flatten(), weight.grad.flatten().to(codebook.dtype))
+                codebook[1:] -= lr * gradient[1:]
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Reset every weight to its centroid, wherever the optimizer has moved it."""
         self._follow()
         for name, weight in self._weights.items():
-            weight.copy_(self._codebooks[name][self._codes[name]])
+            codes, codebook = self.shared[name]
+            weight.copy_(codebook[codes])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Codes and codebooks, as `codes.NAME` and `codebook.NAME`."""
@@ -141,15 +135,17 @@ class WeightSharingCallback(StepCallback):
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned, and set the weights from the codebooks."""
-        self._codes = {name: tensors[f"codes.{name}"] for name in self._weights}
-        self._codebooks = {name: tensors[f"codebook.{name}"].clone() for name in self._weights}
+        self.shared = {
+            name: SharedLayer(tensors[f"codes.{name}"], tensors[f"codebook.{name}"].clone())
+            for name in self._weights
+        }
         self.after_step()
 
     def _follow(self) -> None:
         """Move to the network's device and layout, which a trainer may have changed."""
         for name, weight in self._weights.items():
-            self._codes[name] = match_layout(self._codes[name], weight)
-            self._codebooks[name] = self._codebooks[name].to(weight.device)
+            codes, codebook = self.shared[name]
+            self.shared[name] = SharedLayer(match_layout(codes, weight), codebook.to(weight.device))
 
 
 def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -106,6 +106,16 @@ def agreement(
     return float(np.average(correlations, weights=weights)) if correlations else float("nan")
 
 
+def chance(groups: Sequence[int], scope: str = "global", draws: int = 300) -> float:
+    """The standard deviation of the agreement of an uninformative criterion, by simulation.
+
+    groups, scope: as for `agreement`. NaN if nothing can be ranked.
+    """
+    random = np.random.default_rng(0)
+    pairs = random.random((draws, 2, len(groups)))
+    return float(np.std([agreement(scores, rises, groups, scope) for scores, rises in pairs]))
+
+
 def ceiling(
     first: Sequence[float],
     second: Sequence[float],

@@ -74,11 +74,11 @@ class PruningRecipe(Recipe):
         """What should have been removed by the end of that round."""
         done = round_ / self.rounds
         if self.measure == ZEROS:
-            return selection.all_zeros()
+            return selection.ALL_ZEROS
         if self.scope in PRESETS:
             return selection.fraction_of_channels(done)  # of those in the preset
         if self.one_at_a_time():
-            return selection.one_channel()
+            return selection.ONE_CHANNEL
         if self.measure == "channels":
             return selection.fraction_of_channels(self.ratio * done)
         return selection.fraction_of_cost(self.ratio * done, self.measure)

@@ -64,20 +64,16 @@ class Candidates:
 
 
 class PruningTarget(NamedTuple):
-    """How much should have been removed by the end of a round; made by the functions below."""
+    """How much should have been removed by the end of a round. All of them are below."""
 
     name: str
     count: Callable[[Candidates], int]
 
 
-def one_channel() -> PruningTarget:
-    """One channel a round. In the scope `layer` the groups take turns."""
-    return PruningTarget("one channel", lambda candidates: 1)
-
-
-def all_zeros() -> PruningTarget:
-    """Every channel whose saliency is exactly 0."""
-    return PruningTarget("every zero", lambda candidates: sum(c.saliency == 0 for c in candidates.queue))
+# One channel a round. In the scope `layer` the groups take turns.
+ONE_CHANNEL = PruningTarget("one channel", lambda candidates: 1)
+# Every channel whose saliency is exactly 0.
+ALL_ZEROS = PruningTarget("every zero", lambda candidates: sum(c.saliency == 0 for c in candidates.queue))
 
 
 def fraction_of_channels(fraction: float) -> PruningTarget:
@@ -119,7 +115,7 @@ def fraction_of_cost(fraction: float, measure: str) -> PruningTarget:
 
 
 def lowest_channel(scores: list[Tensor], minimum: Sequence[int] | None = None) -> ScoredChannel:
-    """The channel with the lowest saliency in the whole network: the one that `one_channel` selects.
+    """The channel with the lowest saliency in the whole network: the one that `ONE_CHANNEL` selects.
 
     minimum: how many channels each group must keep (default: none).
     Raises InputError if no channel is left, FloatingPointError if a saliency is NaN.

@@ -62,9 +62,8 @@ def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> t
 def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
     """Stand-ins for the runs of a curve derived from pruning, for a study of one seed."""
     first = 1 + len(config.criteria) * list(scaling.FROM_PRUNING).index(curve)
-    seeds = [
-        config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))
-    ]  # so that their runs are distinct
+    # Other seeds, so that their runs are distinct.
+    seeds = [config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))]
     shapes = [_narrower(config.whole, size) for size in config.sizes]
     return [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
 

@@ -92,39 +92,27 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
     terminal.begin(notebook.stem)
     done = False
     try:
-        with _one_line_errors(notebook, target):
-            papermill.execute_notebook(
-                _filled_in(notebook, parameters),
-                str(target)
-                .replace("{", "{{")
-                .replace("}", "}}"),  # papermill would substitute text in braces
-                engine_name="horticulture",
-                kernel_name="python3",
-                cwd=str(notebook.parent),
-                progress_bar=False,
-                on_progress=terminal.update,
-            )
+        papermill.execute_notebook(
+            _filled_in(notebook, parameters),
+            str(target).replace("{", "{{").replace("}", "}}"),  # papermill would fill in what is in braces
+            engine_name="horticulture",
+            kernel_name="python3",
+            cwd=str(notebook.parent),
+            progress_bar=False,
+            on_progress=terminal.update,
+        )
         done = finished(target)
+    except PapermillExecutionError as error:
+        what = f"{error.ename}: {error.evalue}".splitlines()[0]
+        where = f"{notebook.stem} failed in cell {error.exec_count}"
+        raise NotebookError(f"{where}: {what} (see {target})") from error
+    except (DeadKernelError, CellExecutionError) as error:
+        died = f"{notebook.stem}: its kernel died, perhaps out of memory"
+        raise NotebookError(f"{died} (see {target})") from error
     finally:
         terminal.end(done)
     if not done:
         raise NotebookError(f"{notebook.stem} did not run to its last cell (see {target})")
-
-
-@contextmanager
-def _one_line_errors(notebook: Path, target: Path) -> Iterator[None]:
-    """Turn what stopped a notebook into a NotebookError of one line."""
-    try:
-        yield
-    except PapermillExecutionError as error:
-        what = f"{error.ename}: {error.evalue}".splitlines()[0]
-        raise NotebookError(
-            f"{notebook.stem} failed in cell {error.exec_count}: {what} (see {target})"
-        ) from error
-    except (DeadKernelError, CellExecutionError) as error:
-        raise NotebookError(
-            f"{notebook.stem}: its kernel died, perhaps out of memory (see {target})"
-        ) from error
 
 
 def _filled_in(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
