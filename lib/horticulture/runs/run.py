@@ -144,7 +144,7 @@ def verified_result(run: Run, outputs: Path) -> dict | None:
 
 def read_verified(where: Path, name: str) -> bytes:
     """Read a file in a run's folder. Raises CorruptFileError if it does not match the result's digest."""
-    content = (where / name).read_bytes()
+    content = files.read(where / name)
     digests = (_result(where) or {}).get("files", {})
     if digests.get(name) not in (None, files.digest(content)):
         raise CorruptFileError(where / name)
@@ -168,4 +168,4 @@ def outputs_folder(path: str | Path = "") -> Path:
     The path is absolute, so that it does not depend on the directory in which a notebook runs.
     """
     default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[3] / "outputs"
-    return Path(path or default).expanduser().resolve()
+    return files.resolved(path or default)
