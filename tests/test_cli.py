@@ -138,6 +138,8 @@ REFUSED = [
     ("network=wrn-10-100000", "network=wrn-10-100000 has 739,840,364,800,474 parameters: training takes"),
     ("budgets=[compressed]", "the budget compressed does not apply to anything that fisher prunes here"),
     ("curves=[transferred]", "the curve transferred needs guide_network"),
+    ("network=~nosuch/m.py:make", "no path ~nosuch/m.py:make: "),
+    ("pretrained=~nosuch/w.safetensors", "no path ~nosuch/w.safetensors: "),
     ("epochs=1:30", "parameter epochs must be of type int, such as 7, not '1:30'"),
     ("epochs=2026-11-27", "parameter epochs must be of type int, such as 7, not '2026-11-27'"),
     ("epochs=" + "9" * 5000, "parameter epochs: a number of 5000 digits; at most 18 are allowed (line 1)"),
@@ -157,6 +159,33 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
     found = refused(capsys, "run", "smoke", "-p", given, *more, "--outputs", str(tmp_path / "out"))
     assert found.removeprefix("horticulture: ").startswith(line)
     assert not (tmp_path / "out").exists()
+
+
+def test_more_prunings_than_can_be_described_are_refused(capsys, tmp_path):
+    """A file of a few lines could ask for a thousand million: to describe them would take days."""
+    ratios = [n / 100 for n in range(1, 41)]
+    given = ["-p", f"seeds={[*range(50)]}", "-p", f"ratios={ratios}"]
+    found = refused(capsys, "run", "smoke", *given, "--outputs", str(tmp_path / "out"))
+    assert "ask for 2,000 pruning runs; at most 1,000 are allowed" in found
+
+
+def test_a_file_that_says_a_number_for_a_path_is_refused(capsys, tmp_path):
+    (tmp_path / "own.yaml").write_text("parameters: {pretrained: 5}")
+    found = refused(capsys, "run", str(tmp_path / "own.yaml"), "--outputs", str(tmp_path / "out"))
+    assert "parameter pretrained must be of type str, such as '', not 5" in found
+
+
+@pytest.mark.parametrize("command", [["show", "quick"], ["run", "smoke"], ["clean"]])
+def test_outputs_in_nobodys_home_are_refused(capsys, command):
+    assert "no path ~nosuch/x: " in refused(capsys, *command, "--outputs", "~nosuch/x")
+
+
+def test_what_a_strangers_file_says_does_not_drive_the_terminal(capsys, tmp_path):
+    (tmp_path / "own.yaml").write_text('parameters: {data: "folder:/\\x9b31m"}')
+    assert cli.main(["parameters", str(tmp_path / "own.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert "\x9b" not in said
+    assert "folder:/\\x9b31m" in said
 
 
 @pytest.mark.parametrize(
@@ -294,6 +323,18 @@ def test_a_study_of_ones_own_leaves_that_of_the_file_alone(started, tmp_path, ca
     assert (tmp_path / "smoke" / "curves" / "whole.json").exists() == (name != "smoke")
     said = "smoke with changed parameters: results go to smoke-epochs-2 (choose another name with --name)\n"
     assert capsys.readouterr().out == (said if name == "smoke-epochs-2" else "")
+
+
+def test_a_link_in_a_study_folder_is_replaced_and_what_it_leads_to_is_left_alone(started, tmp_path):
+    """A folder from a stranger could have one that leads to a file of its user."""
+    mine, folder = tmp_path / "mine", tmp_path / "smoke"
+    mine.write_text("dear")
+    for name in ("study.json", "notebooks/glossary.md", "notebooks/solutions.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(mine)
+    assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 0
+    assert mine.read_text() == "dear"
+    assert (folder / "notebooks" / "glossary.md").read_text().startswith("# ")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
             config = _Recorded.of({**defaults, **stated, "digests": digests})
             for wanted in runs_by_purpose(config, outputs).values():
                 needed |= _keys(wanted)
-    except (InputError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, ArithmeticError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
     return needed
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
-from horticulture.study import own_code, parameters as known_parameters, study_files
+from horticulture.study import bounds, own_code, parameters as known_parameters, study_files
 from horticulture.study.parameters import COMMON
 
 if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes start first
@@ -64,18 +64,20 @@ class Session:
         place = {name: given.get(name, values[name]) for name in COMMON}
         study_files.check_name(place["study"])
         by_source = {
-            FILE: _of_file(place["study"], declared),
+            FILE: _of_file(place["study"]),
             EARLIER: _of_folder(place) if step else {},  # the first notebook inherits nothing
             HERE: given,
         }
         for source, inherited in by_source.items():
             for name, value in inherited.items():
                 if name in values or source == HERE:
-                    values[name], sources[name] = value, source
+                    values[name] = known_parameters.typed(name, value, declared[name])
+                    sources[name] = source
         stated = [name for name, source in sources.items() if source == HERE]
         kept = _kept(place)
         own_code.refuse(values, stated, "allow_code = True in the parameters cell", kept)
         own_code.load(values, stated, kept)
+        bounds.check(values)
         parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, sources, step)
         session._fix()
@@ -207,15 +209,15 @@ def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return {name: namespace[name] for name in names}, [name for name, typed in cells[at].items() if typed]
 
 
-def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
+def _of_file(study: str) -> dict[str, Any]:
     """The parameters in the study file of that name, or of the part of a study with that name."""
     for name in study_files.studies():
         for part in study_files.read(name).expand_parts():
             if part.name == study:
                 return {
-                    key: known_parameters.typed(key, value, declared[key])
-                    for key, value in part.parameters.items()
-                    if key not in known_parameters.OPTIONS
+                    name: value
+                    for name, value in part.parameters.items()
+                    if name not in known_parameters.OPTIONS
                 }
     return {}
 
