@@ -460,6 +460,27 @@ def test_large_images_are_decoded_one_at_a_time(pictures, monkeypatch):
     assert threads["large"].isdisjoint(threads["small"])
 
 
+def test_heavy_files_are_read_one_at_a_time_and_none_without_a_limit(pictures, monkeypatch):
+    """A file with holes takes no room on the disk: of one of 4 GB a decoder may read all into memory."""
+    held = pictures / "train" / "ash" / "0.tif"
+    held.write_bytes(b"II*\0\x08\0\0\0" + b"\0" * 8)
+    os.truncate(held, decoding.MOST_BYTES + 1)
+    assert "1 of 9 images cannot be used: 'train/ash/0.tif' (more than 536,870,912 bytes)" in refused(
+        pictures
+    )
+    held.unlink()
+    threads = set()
+
+    def noted(path: str, **how):
+        threads.add(threading.get_ident())
+        return decoding.measure(path, **how)
+
+    monkeypatch.setattr(folders, "HEAVY", 0)
+    monkeypatch.setattr(folders, "measure", noted)
+    load(pictures)
+    assert len(threads) == 1
+
+
 def test_what_a_folder_is_like_is_known_without_torch(pictures):
     code = (
         "import sys\nfrom horticulture import data\nprint(data.outline(sys.argv[1]), 'torch' in sys.modules)"
