@@ -5,7 +5,6 @@ finished only if every cell is, and the engine cannot stall.
 """
 
 import os
-import shutil
 import socket
 import sys
 import threading
@@ -75,8 +74,10 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
 
 def _copy_texts(source: Path, target: Path) -> list[Path]:
     """Copy the texts that the notebooks link to next to the executed notebooks."""
-    target.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copy(text, target)) for text in source.glob("*.md")]
+    copies = {target / text.name: text for text in source.glob("*.md")}
+    for copy, text in copies.items():
+        files.write(copy, text.read_bytes())
+    return list(copies)
 
 
 def _fixed(path: Path, anew: bool) -> dict[str, Any]:
