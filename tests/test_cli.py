@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, files, runs
+from horticulture import cli, execution, files, runs
 from horticulture.execution import limits
 from horticulture.study import parameters, runner, study_files
 from horticulture.training import hardware
@@ -132,6 +132,8 @@ REFUSED = [
         "oracle_criteria: unknown criterion of single channels 'nope': choose from fisher, taylor",
     ),
     ("oracle_criteria=[magnitude]", "oracle_criteria: unknown criterion of single channels 'magnitude'"),
+    ("oracle_images=1", "oracle_images must be a whole number from 2 to 1,000,000, not 1"),
+    ("scope=vgg-16-a", "scope=vgg-16-a: the preset vgg-16-a is for 13 groups"),
     ("oracle_channels=0", "oracle_channels must be a whole number from 1 to 1,000,000, not 0"),
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go up to 2,000 and widths to 1,000,000"),
     ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go up to 2,000"),
@@ -159,6 +161,22 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
     found = refused(capsys, "run", "smoke", "-p", given, *more, "--outputs", str(tmp_path / "out"))
     assert found.removeprefix("horticulture: ").startswith(line)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["network=vgg-19", "image_size=2"], "network=vgg-19: a VGG needs images of at least 16 x 16 pixels"),
+        (["guide_network=vgg-8-8", "curves=[transferred]"], "guide_network=vgg-8-8: a profile of 5 stages"),
+        (["guide_network=wrn-10-1", "guide_data=cifar10"], "data set 'cifar10' is missing"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_said_by_the_name_of_the_parameter(capsys, tmp_path, monkeypatch, given, line):
+    monkeypatch.setattr(execution, "dataset", pytest.fail)  # which loads torch
+    options = [word for one in given for word in ("-p", one)]
+    found = refused(capsys, "run", "smoke", *options, "--outputs", str(tmp_path / "out"))
+    assert found.removeprefix("horticulture: ").startswith(line)
 
 
 def test_more_prunings_than_can_be_described_are_refused(capsys, tmp_path):

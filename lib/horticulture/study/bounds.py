@@ -173,7 +173,7 @@ BOUNDS: dict[str, Bound] = {
     "factor_sizes": each(share),
     "oracle_criteria": each(channel_criteria),
     "oracle_channels": whole(1),
-    "oracle_images": whole(0),
+    "oracle_images": optional(whole(2), 0),  # in two halves
     # 03
     "sizes": each(share),
     "budgets": each(one_of(budgets.BUDGETS, "budget")),
