@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -338,6 +339,16 @@ def test_a_folder_that_is_linked_into_itself_is_refused(target, pictures):
         (ash / name).symlink_to(target)
     assert f"ash/{'one' if target != 'below' else ''}" in refused(pictures)
     assert "has already been read" in refused(pictures)
+
+
+def test_folders_that_are_very_deep_are_read_or_refused(pictures):
+    """Python 3.11 goes down by recursion."""
+    subprocess.run(["mkdir", "-p", f"{pictures}/train/ash/{'d/' * 1500}"], check=True)
+    try:
+        with suppress(InputError):
+            load(pictures)
+    finally:
+        subprocess.run(["rm", "-r", pictures / "train"], check=True)
 
 
 def test_a_class_that_is_a_link_to_what_holds_it_is_refused(pictures):
