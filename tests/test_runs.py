@@ -600,6 +600,36 @@ def test_damage_of_what_has_no_digest_is_one_line_too(study, name, old, new):
         runs.collect(study)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({name: None} for name in ("kind", "architecture", "recipe", "data", "seed")),
+        *({"recipe": []}, {"data": {"name": ["clutter"]}}, {"start": {"kind": "train"}}, {"more": 1}),
+        {"architecture": {**SHAPE.to_json(), "widths": [float("inf")] * 3}},
+    ],
+    ids=str,
+)
+def test_what_describes_no_run_is_refused_in_one_line_even_if_it_is_sealed(study, capsys, change):
+    described = {**TRAIN.to_json(), **change}
+    with pytest.raises(InputError, match="this describes no run"):
+        Run.from_json(described)
+    path = study / "curves" / "whole.json"
+    files.write_json(path, {"points": [{"curve": "whole", "run": described}]})
+    for command in (["show", "trial"], ["clean"]):
+        assert cli.main([*command, "--outputs", str(study.parent)]) == 2
+        assert f"{path} is damaged" in capsys.readouterr().err
+    runs.record_curves(study, [CurvePoint("whole", TRAIN)])
+    path = runs.folder(TRAIN, study.parent) / "run.json"
+    files.write_json(path, {**files.read_json(path), "run": described})
+    assert cli.main(["clean", "--outputs", str(study.parent)]) == 0
+
+
+def test_a_round_without_end_is_refused(study):
+    runs.record_curves(study, [CurvePoint("whole", TRAIN, round=float("inf"))])
+    with pytest.raises(CorruptFileError, match=f"{study} is damaged"):
+        runs.collect(study)
+
+
 @pytest.mark.parametrize("value", ["ten", [10.0], {}])
 def test_a_result_that_is_no_number_is_refused(study, value):
     """Sealed, for a stranger can do that too."""

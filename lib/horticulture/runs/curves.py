@@ -118,8 +118,11 @@ def _read(path: Path) -> list[CurvePoint]:
     content = read_json(path)
     try:
         entries = content["points"] if isinstance(content, dict) else content  # earlier versions wrote a list
-        return [CurvePoint(**{**entry, "run": Run.from_json(entry["run"])}) for entry in entries]
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        points = [CurvePoint(**{**entry, "run": Run.from_json(entry["run"])}) for entry in entries]
+        if not all(type(name) is str for point in points for name in (point.curve, point.criterion)):
+            raise TypeError("a curve or criterion without a name")
+        return points
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CorruptFileError(path) from error
 
 

@@ -211,7 +211,7 @@ def _checked(results: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Results with the types of their columns. Raises CorruptFileError, naming the path, for other values."""
     try:
         results = results.astype(TYPES)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CorruptFileError(path) from error
     if any(results[name].dtype.kind not in "iuf" for name in NUMBERS):
         raise CorruptFileError(path)

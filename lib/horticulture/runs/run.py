@@ -56,15 +56,18 @@ class Run:
 
     @staticmethod
     def from_json(description: dict) -> "Run":
-        """The inverse of `to_json`."""
-        start = description["start"]
-        return Run(
-            **{
-                **description,
-                "architecture": Architecture.from_json(description["architecture"]),
-                "start": Run.from_json(start) if start else None,
-            }
-        )
+        """The inverse of `to_json`. Raises InputError for anything else."""
+        try:
+            start, shape = description["start"], Architecture.from_json(description["architecture"])
+            start = Run.from_json(start) if start else None
+            run = Run(**{**description, "architecture": shape, "start": start})
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise InputError(f"this describes no run ({error})") from error
+        kinds = {"kind": str, "recipe": dict, "data": dict, "seed": int}
+        wrong = [name for name, kind in kinds.items() if type(getattr(run, name)) is not kind]
+        if wrong or not all(isinstance(value, str | int | None) for value in run.data.values()):
+            raise InputError(f"this describes no run (by its {', '.join(wrong or ['data'])})")
+        return run
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} ({self.architecture.params:,} parameters, seed {self.seed})"
@@ -75,7 +78,7 @@ def _without_places(description: dict) -> dict:
     start, data, shape = description["start"], dict(description["data"]), description["architecture"]
     recipe = {name: value for name, value in description["recipe"].items() if name != "file"}
     if "digest" in data:
-        del data["name"]
+        data.pop("name", None)
     if "table" in shape:
         shape = Architecture.from_json(shape).identity()
     return {

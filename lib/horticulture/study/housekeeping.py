@@ -78,7 +78,7 @@ def _recorded_digests(recorded: Iterable[Run]) -> Digests:
     """The digests of data that runs record, where all of them agree."""
     known: dict[tuple[str, int], set[str]] = {}
     for run in recorded:
-        place = run.data["name"], run.data.get("image_size", 0)
+        place = run.data.get("name", ""), run.data.get("image_size", 0)
         known.setdefault(place, set()).add(run.data.get("digest", ""))
     return {place: digest for place, (digest, *others) in known.items() if digest and not others}
 
@@ -126,5 +126,5 @@ def _keys(wanted: Iterable[Run]) -> set[str]:
 def _read_run(folder: Path) -> Run | None:
     try:
         return Run.from_json(files.read_json(folder / "run.json")["run"])
-    except (OSError, InputError, KeyError, TypeError):
+    except (OSError, InputError, LookupError, TypeError):
         return None
