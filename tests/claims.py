@@ -510,6 +510,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "image.pad": lambda: str(downloads.PAD),
     "image.side": lambda: f"{decoding.MOST_SIDE:,}",
     "image.pixels": lambda: f"{decoding.MOST_PIXELS:,}",
+    "image.bytes": lambda: f"{decoding.MOST_BYTES:,}",
     "test.images": lambda: f"{digits.CLUTTER_PARTS['test'][0]:,}",
     "test.digits": lambda: f"{digits.CLUTTER_PARTS['test'][1]:,}",
     "norm.more": more_norm_images,

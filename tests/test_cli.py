@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, files, runs
+from horticulture import cli, execution, files, runs
 from horticulture.execution import limits
 from horticulture.study import parameters, runner, study_files
 from horticulture.training import hardware
@@ -135,12 +135,16 @@ REFUSED = [
         "oracle_criteria: unknown criterion of single channels 'nope': choose from fisher, taylor",
     ),
     ("oracle_criteria=[magnitude]", "oracle_criteria: unknown criterion of single channels 'magnitude'"),
+    ("oracle_images=1", "oracle_images must be a whole number from 2 to 1,000,000, not 1"),
+    ("scope=vgg-16-a", "scope=vgg-16-a: the preset vgg-16-a is for 13 groups"),
     ("oracle_channels=0", "oracle_channels must be a whole number from 1 to 1,000,000, not 0"),
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go up to 2,000 and widths to 1,000,000"),
     ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go up to 2,000"),
     ("network=wrn-10-100000", "network=wrn-10-100000 has 739,840,364,800,474 parameters: training takes"),
     ("budgets=[compressed]", "the budget compressed does not apply to anything that fisher prunes here"),
     ("curves=[transferred]", "the curve transferred needs guide_network"),
+    ("network=~nosuch/m.py:make", "no path ~nosuch/m.py:make: "),
+    ("pretrained=~nosuch/w.safetensors", "no path ~nosuch/w.safetensors: "),
     ("epochs=1:30", "parameter epochs must be of type int, such as 7, not '1:30'"),
     ("epochs=2026-11-27", "parameter epochs must be of type int, such as 7, not '2026-11-27'"),
     ("epochs=" + "9" * 5000, "parameter epochs: a number of 5000 digits; at most 18 are allowed (line 1)"),
@@ -160,6 +164,49 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
     found = refused(capsys, "run", "smoke", "-p", given, *more, "--outputs", str(tmp_path / "out"))
     assert found.removeprefix("horticulture: ").startswith(line)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["network=vgg-19", "image_size=2"], "network=vgg-19: a VGG needs images of at least 16 x 16 pixels"),
+        (["guide_network=vgg-8-8", "curves=[transferred]"], "guide_network=vgg-8-8: a profile of 5 stages"),
+        (["guide_network=wrn-10-1", "guide_data=cifar10"], "data set 'cifar10' is missing"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_said_by_the_name_of_the_parameter(capsys, tmp_path, monkeypatch, given, line):
+    monkeypatch.setattr(execution, "dataset", pytest.fail)  # which loads torch
+    options = [word for one in given for word in ("-p", one)]
+    found = refused(capsys, "run", "smoke", *options, "--outputs", str(tmp_path / "out"))
+    assert found.removeprefix("horticulture: ").startswith(line)
+
+
+def test_more_prunings_than_can_be_described_are_refused(capsys, tmp_path):
+    """A file of a few lines could ask for a thousand million: to describe them would take days."""
+    ratios = [n / 100 for n in range(1, 41)]
+    given = ["-p", f"seeds={[*range(50)]}", "-p", f"ratios={ratios}"]
+    found = refused(capsys, "run", "smoke", *given, "--outputs", str(tmp_path / "out"))
+    assert "ask for 2,000 pruning runs; at most 1,000 are allowed" in found
+
+
+def test_a_file_that_says_a_number_for_a_path_is_refused(capsys, tmp_path):
+    (tmp_path / "own.yaml").write_text("parameters: {pretrained: 5}")
+    found = refused(capsys, "run", str(tmp_path / "own.yaml"), "--outputs", str(tmp_path / "out"))
+    assert "parameter pretrained must be of type str, such as '', not 5" in found
+
+
+@pytest.mark.parametrize("command", [["show", "quick"], ["run", "smoke"], ["clean"]])
+def test_outputs_in_nobodys_home_are_refused(capsys, command):
+    assert "no path ~nosuch/x: " in refused(capsys, *command, "--outputs", "~nosuch/x")
+
+
+def test_what_a_strangers_file_says_does_not_drive_the_terminal(capsys, tmp_path):
+    (tmp_path / "own.yaml").write_text('parameters: {data: "folder:/\\x9b31m"}')
+    assert cli.main(["parameters", str(tmp_path / "own.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert "\x9b" not in said
+    assert "folder:/\\x9b31m" in said
 
 
 @pytest.mark.parametrize(
@@ -297,6 +344,18 @@ def test_a_study_of_ones_own_leaves_that_of_the_file_alone(started, tmp_path, ca
     assert (tmp_path / "smoke" / "curves" / "whole.json").exists() == (name != "smoke")
     said = "smoke with changed parameters: results go to smoke-epochs-2 (choose another name with --name)\n"
     assert capsys.readouterr().out == (said if name == "smoke-epochs-2" else "")
+
+
+def test_a_link_in_a_study_folder_is_replaced_and_what_it_leads_to_is_left_alone(started, tmp_path):
+    """A folder from a stranger could have one that leads to a file of its user."""
+    mine, folder = tmp_path / "mine", tmp_path / "smoke"
+    mine.write_text("dear")
+    for name in ("study.json", "notebooks/glossary.md", "notebooks/solutions.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(mine)
+    assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 0
+    assert mine.read_text() == "dear"
+    assert (folder / "notebooks" / "glossary.md").read_text().startswith("# ")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -340,6 +341,16 @@ def test_a_folder_that_is_linked_into_itself_is_refused(target, pictures):
     assert "has already been read" in refused(pictures)
 
 
+def test_folders_that_are_very_deep_are_read_or_refused(pictures):
+    """Python 3.11 goes down by recursion."""
+    subprocess.run(["mkdir", "-p", f"{pictures}/train/ash/{'d/' * 1500}"], check=True)
+    try:
+        with suppress(InputError):
+            load(pictures)
+    finally:
+        subprocess.run(["rm", "-r", pictures / "train"], check=True)
+
+
 def test_a_class_that_is_a_link_to_what_holds_it_is_refused(pictures):
     for target in ("/", "..", "."):
         (pictures / "train" / "elm").symlink_to(target)
@@ -458,6 +469,27 @@ def test_large_images_are_decoded_one_at_a_time(pictures, monkeypatch):
     load(pictures, 4)
     assert len(threads["large"]) == 1
     assert threads["large"].isdisjoint(threads["small"])
+
+
+def test_heavy_files_are_read_one_at_a_time_and_none_without_a_limit(pictures, monkeypatch):
+    """A file with holes takes no room on the disk: of one of 4 GB a decoder may read all into memory."""
+    held = pictures / "train" / "ash" / "0.tif"
+    held.write_bytes(b"II*\0\x08\0\0\0" + b"\0" * 8)
+    os.truncate(held, decoding.MOST_BYTES + 1)
+    assert "1 of 9 images cannot be used: 'train/ash/0.tif' (more than 536,870,912 bytes)" in refused(
+        pictures
+    )
+    held.unlink()
+    threads = set()
+
+    def noted(path: str, **how):
+        threads.add(threading.get_ident())
+        return decoding.measure(path, **how)
+
+    monkeypatch.setattr(folders, "HEAVY", 0)
+    monkeypatch.setattr(folders, "measure", noted)
+    load(pictures)
+    assert len(threads) == 1
 
 
 def test_what_a_folder_is_like_is_known_without_torch(pictures):

@@ -171,7 +171,7 @@ class Text(str):
     "value",
     [
         *(b"hi", {1, 2}, (1, 2), range(3), print, math.nan, math.inf, [math.inf], 1j, {1: 2}, {("a",): 2}),
-        *(Text("x"), [Text("x")], {Text("x"): 1}, {"a": {"b": [b"x"]}}),
+        *(Text("x"), [Text("x")], {Text("x"): 1}, {"a": {"b": [b"x"]}}, [10**400]),
     ],
     ids=ascii,
 )
@@ -236,3 +236,8 @@ def written_as_literals(settled: dict[str, Any]) -> None:
         (cell,) = (cell for cell in cells if "parameters" in cell.metadata.get("tags", []))
         for line in ast.parse(parameters.fill_in(cell.source, settled)).body:
             assert ast.literal_eval(line.value) == settled[line.target.id]
+
+
+def test_a_number_too_long_to_be_written_is_refused_in_one_line():
+    with pytest.raises(InputError, match="not a large int"):
+        literals.check([10**5000], "it")

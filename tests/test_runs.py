@@ -19,6 +19,7 @@ from horticulture.files import CorruptFileError
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import CurvePoint, Run
 from horticulture.training import TrainingRecipe
+from tests import power_cut
 from tests.conftest import without_channel
 from tests.test_files import count_noticed
 
@@ -468,6 +469,30 @@ def test_a_curve_that_is_gone_is_missed(study, capsys, again):
     assert runs.read_curves(study) == []
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"files": 3}', "3"])
+def test_an_index_that_is_none_is_refused_by_its_path_until_it_is_made_anew(study, content):
+    index, points = study / "curves" / "index", runs.read_curves(study)
+    index.write_text(content)
+    with pytest.raises(CorruptFileError, match=f"{index} is damaged"):
+        runs.collect(study)
+    runs.record_curves(study, points)
+    assert runs.read_curves(study) == points
+
+
+def test_curves_that_were_removed_do_not_come_back_after_a_power_cut(tmp_path):
+    """Those of another base, or of a pruning that was replaced, would be taken for results."""
+    disk, study = power_cut.Disk(tmp_path), tmp_path / "trial"
+    with disk.following():
+        files.make_folder(study / "curves")
+        runs.record_curves(study, found_by(pruned_with(2)))
+        runs.record_curves(study, [CurvePoint("pruned-tuned", pruned_with(3), "fisher")])
+        replaced = len(disk.moments)
+        runs.forget_curves(study)
+    certain = [{Path(path).name for path in moment.certain} for moment in disk.moments]
+    assert certain[replaced] == {"index", "pruned-tuned-fisher.json"}
+    assert certain[-1] == set()
+
+
 def test_what_nothing_vouches_for_is_named(study, published, capsys):
     assert runs.unverified(study) == runs.unverified(published) == []
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
@@ -526,7 +551,9 @@ def test_odd_text_in_a_strangers_table_does_nothing(published, capsys, old, new,
 
 
 def test_a_pipe_in_place_of_a_file_is_not_read(published, capsys):
-    for path in (published / "results.csv", published / "curves" / "whole.json"):
+    """To open one would wait for ever for whoever writes into it."""
+    for name in ("results.csv", "SHA256SUMS", "curves/whole.json", "curves/index"):
+        path = published / name
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         os.mkfifo(path)
@@ -535,12 +562,31 @@ def test_a_pipe_in_place_of_a_file_is_not_read(published, capsys):
         path.unlink()
 
 
+@pytest.mark.parametrize("name", ["run.json", "removals.csv", "answers.npz", "weights.safetensors"])
+def test_a_pipe_among_the_files_of_a_run_is_noticed_and_not_read(study, name):
+    path = runs.folder(PRUNE, study.parent) / name
+    runs.write_answers(path.parent, runs.Answers(np.array([True]), np.array([3])))
+    path.with_name("weights.safetensors").write_bytes(b"weights")
+    every = ["removals.csv", "answers.npz", "weights.safetensors"]
+    runs.write_result(PRUNE, study.parent, {}, {}, every)
+    path.unlink()
+    os.mkfifo(path)
+    for read in (
+        lambda: runs.verified_result(PRUNE, study.parent),
+        lambda: runs.read_verified(path.parent, name),
+    ):
+        with pytest.raises(CorruptFileError, match=f"{path} is damaged"):
+            read()
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
         ("curves/whole.json", '"kind"', '"kinf"'),
         ("curves/whole.json", '"seed": 0', '"seee": 0'),
         ("curves/whole.json", '"curve"', '"curvf"'),
+        ("curves/whole.json", '"depth": 10', '"depth": "ten"'),
+        ("curves/whole.json", '"widths": [16', '"widths": [Infinity'),
         (f"../runs/{TRAIN.key}/run.json", '"device"', '"devicf"'),
         (f"../runs/{TRAIN.key}/run.json", '"recipe": "6', '"recipf": "6'),
     ],
@@ -554,6 +600,47 @@ def test_damage_of_what_has_no_digest_is_one_line_too(study, name, old, new):
         runs.collect(study)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({name: None} for name in ("kind", "architecture", "recipe", "data", "seed")),
+        *({"recipe": []}, {"data": {"name": ["clutter"]}}, {"start": {"kind": "train"}}, {"more": 1}),
+        {"architecture": {**SHAPE.to_json(), "widths": [float("inf")] * 3}},
+    ],
+    ids=str,
+)
+def test_what_describes_no_run_is_refused_in_one_line_even_if_it_is_sealed(study, capsys, change):
+    described = {**TRAIN.to_json(), **change}
+    with pytest.raises(InputError, match="this describes no run"):
+        Run.from_json(described)
+    path = study / "curves" / "whole.json"
+    files.write_json(path, {"points": [{"curve": "whole", "run": described}]})
+    for command in (["show", "trial"], ["clean"]):
+        assert cli.main([*command, "--outputs", str(study.parent)]) == 2
+        assert f"{path} is damaged" in capsys.readouterr().err
+    runs.record_curves(study, [CurvePoint("whole", TRAIN)])
+    path = runs.folder(TRAIN, study.parent) / "run.json"
+    files.write_json(path, {**files.read_json(path), "run": described})
+    assert cli.main(["clean", "--outputs", str(study.parent)]) == 0
+
+
+def test_a_round_without_end_is_refused(study):
+    runs.record_curves(study, [CurvePoint("whole", TRAIN, round=float("inf"))])
+    with pytest.raises(CorruptFileError, match=f"{study} is damaged"):
+        runs.collect(study)
+
+
+@pytest.mark.parametrize("value", ["ten", [10.0], {}])
+def test_a_result_that_is_no_number_is_refused(study, value):
+    """Sealed, for a stranger can do that too."""
+    path = runs.folder(TRAIN, study.parent) / "run.json"
+    content = files.read_json(path)
+    content["metrics"]["test_error"] = value
+    files.write_json(path, content)
+    with pytest.raises(CorruptFileError, match=f"{study} is damaged"):
+        runs.collect(study)
+
+
 def test_results_that_are_not_there_are_refused(study, tmp_path):
     with pytest.raises(InputError, match=rf"no results in {tmp_path / 'nothing'}"):
         runs.collect(tmp_path / "nothing")
@@ -561,6 +648,12 @@ def test_results_that_are_not_there_are_refused(study, tmp_path):
     (tmp_path / "nothing" / "results.csv").write_text("study,curve\n")
     with pytest.raises(InputError, match=r"results\.csv lacks the columns criterion, family"):
         runs.collect(tmp_path / "nothing")
+    (tmp_path / "nothing" / "results.csv").write_text(",".join(runs.RESULT_COLUMNS))
+    with pytest.raises(InputError, match=r"no results in .*results\.csv"):
+        runs.collect(tmp_path / "nothing")
+    (tmp_path / "nothing" / "removals.csv").write_text("run,round\n")
+    with pytest.raises(InputError, match=r"removals\.csv lacks the columns group, channel"):
+        runs.collect_removals(tmp_path / "nothing")
     (runs.folder(TRAIN, tmp_path) / "run.json").unlink()
     with pytest.raises(InputError, match=rf"{TRAIN.key}.*curve whole is not finished"):
         runs.collect(study)

@@ -160,6 +160,33 @@ def test_bad_values_are_one_line_before_anything_is_written(notebook, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("seeds", 7, "parameter seeds must be of type list"),
+        ("seeds", [0, -1], "each of seeds must be a whole number"),
+        ("strengths", "slimming", "parameter strengths must be of type dict"),
+        ("rounds", 10**9, "rounds must be a whole number from 1 to 1,000,000"),
+        ("lr", 10**400, "parameter lr must be plain"),
+        ("network", ["wrn-10-1"], "parameter network must be of type str"),
+        ("pretrained", 5, "parameter pretrained must be of type str"),
+    ],
+)
+def test_what_an_earlier_notebook_left_is_checked_again(notebook, tmp_path, monkeypatch, name, value, said):
+    """Its file may have come from anybody; no worker is started for it."""
+    notebook("01")
+    notebook("02", rounds=2)
+    left = files.read_json(tmp_path / "trial" / "study.json")
+    place = "base" if name in left["base"] else "parameters"
+    left[place][name] = value
+    files.write_json(tmp_path / "trial" / "study.json", left)
+    before = (tmp_path / "trial" / "study.json").read_bytes()
+    monkeypatch.setattr(parallel, "start", pytest.fail)
+    with pytest.raises(InputError, match=said):
+        notebook("03")
+    assert (tmp_path / "trial" / "study.json").read_bytes() == before
+
+
 def test_text_is_read_as_the_declared_type(notebook):
     opened = notebook("01", {"epochs": "3", "lr": 1, "seeds": "[4, 5]"})
     assert (opened.config.epochs, opened.config.seeds) == (3, [4, 5])

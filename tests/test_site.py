@@ -349,6 +349,18 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
 
 
 @needs_sphinx
+@pytest.mark.parametrize("content", ["", '{"cells": 3}'])
+def test_a_notebook_that_is_none_is_refused_by_its_path(tmp_path, capsys, content):
+    folder = study(tmp_path / "outputs" / "odd")
+    (folder / "notebooks" / "02_prune.ipynb").write_text(content)
+    os.mkfifo(folder / "notebooks" / "03_retrain_from_scratch.ipynb")  # to read it would take for ever
+    os.mkfifo(folder / "figures" / "pipe.png")
+    given = ["publish", "odd", "--outputs", str(tmp_path / "outputs"), "--to", str(tmp_path / "site")]
+    assert cli.main(given) == 2
+    assert f"{folder}/notebooks/02_prune.ipynb cannot be read as a notebook" in capsys.readouterr().err
+
+
+@needs_sphinx
 def test_markup_in_a_table_is_refused(tmp_path, capsys):
     folder = study(tmp_path / "outputs" / "odd")
     verdicts = pd.read_csv(folder / "verdicts.csv")
@@ -367,8 +379,13 @@ def test_a_study_that_is_not_there_is_named(tmp_path, capsys):
     assert "no study 'nowhere'" in capsys.readouterr().err
 
 
-def test_a_figure_keeps_what_it_shows_in_words(tmp_path):
+def test_a_figure_keeps_what_it_shows_in_words_and_writes_through_no_link(tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("dear")
+    (tmp_path / "one" / "figures").mkdir(parents=True)
+    (tmp_path / "one" / "figures" / "error_vs_params.png").symlink_to(mine)
     study(tmp_path / "one")
+    assert mine.read_text() == "dear"
     with Image.open(tmp_path / "one/figures/error_vs_params.png") as picture:
         assert picture.info["Description"].endswith("width: 2 points, from 12.5 at 1 to 9 at 2.")
 

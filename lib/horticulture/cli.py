@@ -10,7 +10,7 @@ from typing import Any
 from horticulture import data, runs
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import literals, own_code, parameters, study_files
-from horticulture.study.terminal import print_tables, printable
+from horticulture.study.terminal import print_tables, printable, say
 
 # Slow imports such as pandas and torch are made in the functions that need them.
 
@@ -117,9 +117,9 @@ def _parameters(options: argparse.Namespace) -> int:
             if declaration["step"] == step and name not in parameters.OPTIONS:
                 value = "by part" if name in differing else literals.source(resolved[name], name)
                 mark = "*" if name in study.parameters or name in differing else " "
-                print(f"{mark} {name:<20} {declaration['type']:<6} {value:<22} {declaration['help']}")
+                say(f"{mark} {name:<20} {declaration['type']:<6} {value:<22} {declaration['help']}")
     if options.study:
-        print(f"* set by {study.name}; the others are defaults")
+        say(f"* set by {study.name}; the others are defaults")
     return 0
 
 
@@ -143,7 +143,8 @@ def _export(options: argparse.Namespace) -> int:
         names = ", ".join(one.name for one in (folder, *more))
         raise InputError(f"{options.study} has parts: export from one of {names}")
     values = {name: getattr(options, name) for name in SELECTORS}
-    print(*exporting.export(folder, options.run, options.to, options.allow_code, **values), sep="\n")
+    for line in exporting.export(folder, options.run, options.to, options.allow_code, **values):
+        say(line)
     return 0
 
 
@@ -173,7 +174,7 @@ def _clean(options: argparse.Namespace) -> int:
     unused = housekeeping.unused(outputs)
     old = [one for one in unused if not one.recent]
     for one in old:
-        print(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.description}")
+        say(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.description}")
     if len(old) < len(unused):
         print(f"keeping {len(unused) - len(old)} more, changed within the last hour")
     if not old:

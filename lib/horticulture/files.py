@@ -56,6 +56,14 @@ def make_folder(path: Path) -> None:
         sync(path.parent)
 
 
+def resolved(path: str | Path) -> Path:
+    """The absolute path, without `~` and links. Raises InputError if there is no such home, or no end."""
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, OSError) as error:
+        raise InputError(f"no path {path}: {error}") from error
+
+
 def sync(path: Path) -> None:
     """Flush a file's content, or a folder's names, to disk."""
     if os.name != "nt":  # which cannot open a folder
@@ -71,10 +79,22 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
+def read(path: Path) -> bytes:
+    """Read a file. Raises CorruptFileError for a pipe or device in its place, which might never end."""
+    _check_regular(path)
+    return path.read_bytes()
+
+
 def file_digest(path: Path) -> str:
-    """`digest` of a file's content, which need not fit into memory."""
+    """`digest` of a file's content, which need not fit into memory. Raises CorruptFileError as `read`."""
+    _check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _check_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise CorruptFileError(path)
 
 
 def safetensors_metadata(content: bytes) -> dict[str, str]:
@@ -126,13 +146,6 @@ def is_sealed(path: Path) -> bool:
     """
     content = _parsed(path)
     return isinstance(content, dict) and unseal(content, path) is not content
-
-
-def read(path: Path) -> bytes:
-    """Read a file. Raises CorruptFileError for a pipe or device in its place, which might never end."""
-    if path.exists() and not path.is_file():
-        raise CorruptFileError(path)
-    return path.read_bytes()
 
 
 def _parsed(path: Path) -> Any:
@@ -208,7 +221,7 @@ class JsonlTable:
         self.path.unlink(missing_ok=True)
 
     def _lines(self) -> list[bytes]:
-        return self.path.read_bytes().splitlines() if self.path.exists() else []
+        return read(self.path).splitlines() if self.path.exists() else []
 
     def _intact(self) -> Iterator[dict]:
         """The rows up to the first damaged line, usually one being written when the process died."""

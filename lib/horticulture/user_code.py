@@ -17,7 +17,7 @@ from typing import Any
 import cloudpickle
 
 from horticulture.errors import InputError, check_choice
-from horticulture.files import file_digest
+from horticulture.files import CorruptFileError, file_digest, resolved
 
 ALLOWED: set[str] = set()  # digests of files whose code may run in this process
 
@@ -29,7 +29,7 @@ def is_code(name: Any) -> bool:
 
 def absolute(name: str) -> str:
     """The name with the absolute path of its file."""
-    return str(Path(name).expanduser().resolve())
+    return str(resolved(name))
 
 
 def digest(name: str) -> str:
@@ -37,7 +37,7 @@ def digest(name: str) -> str:
     path = Path(name.rpartition(":")[0]).expanduser()
     try:
         return file_digest(path)
-    except OSError as error:
+    except (OSError, CorruptFileError) as error:
         raise InputError(f"no file {path} for {name}") from error
 
 

@@ -19,6 +19,7 @@ from horticulture.data.arrays import reduced
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # only these decoders are used
 MOST_PIXELS = 2**26  # per file: 8,192 x 8,192
+MOST_BYTES = 2**29  # per file: decoders read whole parts of a file into memory
 MOST_SIDE = 1024  # most pixels, high or wide, of an image to train on
 
 
@@ -70,8 +71,11 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
 def _opened(path: str) -> Iterator[Image.Image]:
     """Open an image file. Whatever is wrong with it, decoding raises only UnusableImage."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):
             raise UnusableImage("not a regular file")
+        if about.st_size > MOST_BYTES:
+            raise UnusableImage(f"more than {MOST_BYTES:,} bytes")
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError

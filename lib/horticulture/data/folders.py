@@ -25,6 +25,7 @@ SHOWN = 3  # unusable images reported by name
 AT_A_TIME = 64  # images decoded ahead
 THREADS = min(4, os.cpu_count() or 1)
 LARGE = 2**24  # pixels: larger images are decoded one at a time; larger folders show progress
+HEAVY = 2**24  # bytes: larger files are read one at a time
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ def read(path: str, image_size: int = 0) -> Folder:
     for part in ("train", "val", "test") if (root / "val").exists() else ("train", "test"):
         try:
             listed[part] = _files_by_class(root / part)
-        except OSError as error:
+        except (OSError, RecursionError) as error:
             raise InputError(
                 f"data folder:{path} is not an image folder: it needs {part}/<class>/<image> ({error})"
             ) from error
@@ -246,8 +247,13 @@ def _each(
 ) -> Iterator[tuple[str, T]]:
     """Apply a function to each file, several at a time and in order. Reasons for failures go to `unusable`.
 
-    sizes: of the images to decode, so that no two large ones are in memory at the same time.
+    sizes: of the images to decode. No two large ones, or heavy files, are in memory at the same time.
     """
+
+    def is_large(file: str) -> bool:
+        with contextlib.suppress(OSError):  # reported when it is opened
+            return math.prod(sizes.get(file, ())) > LARGE or os.path.getsize(file) > HEAVY
+        return False
 
     def attempt(file: str) -> T | UnusableImage:
         try:
@@ -258,11 +264,7 @@ def _each(
     with ThreadPoolExecutor(THREADS) as several, ThreadPoolExecutor(1) as alone:
         for start in range(0, len(files), AT_A_TIME):
             some = files[start : start + AT_A_TIME]
-            large = [math.prod(sizes.get(file, ())) > LARGE for file in some]
-            begun = [
-                (alone if one else several).submit(attempt, file)
-                for file, one in zip(some, large, strict=True)
-            ]
+            begun = [(alone if is_large(file) else several).submit(attempt, file) for file in some]
             for file, future in zip(some, begun, strict=True):
                 if isinstance(found := future.result(), UnusableImage):
                     unusable[file] = str(found)

@@ -41,7 +41,7 @@ def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def read(path: Path) -> Checkpoint | None:
     """The state in a checkpoint. A damaged one is set aside with a warning, and None is returned."""
-    content = path.read_bytes()
+    content = files.read(path)
     if files.digest(content) != path.stem.rpartition("-")[2]:
         aside = path.with_suffix(".damaged")
         os.replace(path, aside)

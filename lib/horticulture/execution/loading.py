@@ -58,13 +58,14 @@ def save(network: Network, folder: Path) -> None:
 
 
 def load(run: Run, outputs: Path) -> Network:
-    """The final network of a run, on the CPU. Raises InputError if the run is not finished."""
+    """The final network of a run, on the CPU. Raises InputError if it is not finished, or is damaged."""
     runs.metrics(run, outputs)  # refuses an unfinished run
     shape = run.architecture
     if run.kind == "prune":
         shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
     network = networks.build(shape)
-    network.load_state_dict(safetensors.load_file(runs.folder(run, outputs) / WEIGHTS_FILE))
+    weights = runs.read_verified(runs.folder(run, outputs), WEIGHTS_FILE)
+    network.load_state_dict(safetensors.load(weights))
     return network
 
 

@@ -20,7 +20,7 @@ def digest(file: str) -> str:
     """A digest of a weights file. Raises InputError if there is no such file."""
     try:
         return files.file_digest(Path(file))
-    except OSError as error:
+    except (OSError, files.CorruptFileError) as error:
         raise InputError(f"no weights file {file}") from error
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from horticulture.files import CorruptFileError, read_json, write_json
+from horticulture.files import CorruptFileError, read_json, sync, write_json
 from horticulture.runs.run import Run
 
 INDEX = "index"  # lists the files, so that a missing one is noticed; earlier versions wrote none
@@ -64,13 +64,23 @@ def _files(study: Path) -> list[Path]:
 def _listed(study: Path) -> set[str]:
     """The names in the index."""
     index = study / "curves" / INDEX
-    return set(read_json(index)["files"]) if index.exists() else set()
+    try:
+        return {str(name) for name in read_json(index)["files"]} if index.exists() else set()
+    except (LookupError, TypeError) as error:  # not written by us
+        raise CorruptFileError(index) from error
 
 
 def forget_curves(study: Path) -> None:
     """Remove a study's curves. Its runs are kept."""
-    for path in (study / "curves" / INDEX, *_files(study)):
+    _remove([study / "curves" / INDEX, *_files(study)])
+
+
+def _remove(paths: list[Path]) -> None:
+    """Remove files durably: those that a power cut brings back would be believed."""
+    for path in paths:
         path.unlink(missing_ok=True)
+    for folder in {path.parent for path in paths if path.parent.exists()}:
+        sync(folder)
 
 
 def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
@@ -105,7 +115,10 @@ def _read(path: Path) -> list[CurvePoint]:
     content = read_json(path)
     try:
         entries = content["points"] if isinstance(content, dict) else content  # earlier versions wrote a list
-        return [CurvePoint(**{**entry, "run": Run.from_json(entry["run"])}) for entry in entries]
+        points = [CurvePoint(**{**entry, "run": Run.from_json(entry["run"])}) for entry in entries]
+        if not all(type(name) is str for point in points for name in (point.curve, point.criterion)):
+            raise TypeError("a curve or criterion without a name")
+        return points
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CorruptFileError(path) from error
 
@@ -121,8 +134,7 @@ def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
             listed.add(path.name)
     empty = [path for path, points in changed.items() if not points]
     write_json(study / "curves" / INDEX, {"files": sorted(listed - {path.name for path in empty})})
-    for path in empty:
-        path.unlink()
+    _remove(empty)
 
 
 # --- removing what replaced pruning runs found -----------------------------------------------------------

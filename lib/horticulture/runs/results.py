@@ -56,7 +56,7 @@ def collect(study: str | Path) -> pd.DataFrame:
         for row in _rows(study, point)
         if (point.run.key, row["round"]) not in measured
     ]
-    return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype(TYPES)
+    return _checked(pd.DataFrame(rows, columns=RESULT_COLUMNS), study)
 
 
 def collect_removals(study: str | Path) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def collect_removals(study: str | Path) -> pd.DataFrame:
     study = Path(study)
     prunings = [point.run for point in read_curves(study) if point.run.kind == "prune"]
     if not prunings and (study / "removals.csv").exists():
-        return _read_table(study / "removals.csv", {})
+        return _complete_table(study / "removals.csv", REMOVAL_COLUMNS)
     frames = [removals(run, study.parent) for run in prunings]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=REMOVAL_COLUMNS)
 
@@ -166,17 +166,21 @@ def _content(table: Path) -> bytes:
     """Read a table's file. Raises CorruptFileError if it does not match an existing SHA256SUMS."""
     content, sums = read(table), table.with_name(SUMS)
     if sums.exists() and f"{hashlib.sha256(content).hexdigest()}  {table.name}".encode() not in (
-        sums.read_bytes().splitlines()
+        read(sums).splitlines()
     ):
         raise CorruptFileError(table)
     return content
 
 
-def _read_table(path: Path, types: dict[str, Any]) -> pd.DataFrame:
+def read_table(path: Path, types: dict[str, Any] | None = None) -> pd.DataFrame:
+    """Read a table in a study's folder. types: of columns, besides those of text.
+
+    Raises CorruptFileError if it is no table, or does not match an existing SHA256SUMS.
+    """
     import pandas as pd
 
     try:
-        return pd.read_csv(BytesIO(_content(path)), dtype={**TEXT, **types})
+        return pd.read_csv(BytesIO(_content(path)), dtype={**TEXT, **(types or {})})
     except ValueError as error:
         raise CorruptFileError(path) from error
 
@@ -185,10 +189,25 @@ def _published_results(study: Path) -> pd.DataFrame:
     path = study / "results.csv"
     if not path.exists():
         raise InputError(f"no results in {study}: run the study first")
-    frame = _read_table(path, TYPES)
-    missing = [name for name in RESULT_COLUMNS if name not in frame.columns]
-    if missing:
-        raise InputError(f"{path} lacks the columns {', '.join(missing)}")
-    if len(frame) and any(frame[name].dtype.kind not in "iuf" for name in NUMBERS):
+    frame = _complete_table(path, RESULT_COLUMNS, TYPES)
+    if frame.empty:
+        raise InputError(f"no results in {path}: run the study again")
+    return _checked(frame.fillna({"criterion": ""}), path)
+
+
+def _checked(results: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Results with the types of their columns. Raises CorruptFileError, naming the path, for other values."""
+    try:
+        results = results.astype(TYPES)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CorruptFileError(path) from error
+    if any(results[name].dtype.kind not in "iuf" for name in NUMBERS):
         raise CorruptFileError(path)
-    return frame.fillna({"criterion": ""})
+    return results
+
+
+def _complete_table(path: Path, columns: list[str], types: dict[str, Any] | None = None) -> pd.DataFrame:
+    frame = read_table(path, types)
+    if missing := [name for name in columns if name not in frame.columns]:
+        raise InputError(f"{path} lacks the columns {', '.join(missing)}")
+    return frame

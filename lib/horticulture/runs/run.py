@@ -55,15 +55,18 @@ class Run:
 
     @staticmethod
     def from_json(description: dict) -> "Run":
-        """The inverse of `to_json`."""
-        start = description["start"]
-        return Run(
-            **{
-                **description,
-                "architecture": Architecture.from_json(description["architecture"]),
-                "start": Run.from_json(start) if start else None,
-            }
-        )
+        """The inverse of `to_json`. Raises InputError for anything else."""
+        try:
+            start, shape = description["start"], Architecture.from_json(description["architecture"])
+            start = Run.from_json(start) if start else None
+            run = Run(**{**description, "architecture": shape, "start": start})
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise InputError(f"this describes no run ({error})") from error
+        kinds = {"kind": str, "recipe": dict, "data": dict, "seed": int}
+        wrong = [name for name, kind in kinds.items() if type(getattr(run, name)) is not kind]
+        if wrong or not all(isinstance(value, str | int | None) for value in run.data.values()):
+            raise InputError(f"this describes no run (by its {', '.join(wrong or ['data'])})")
+        return run
 
     @property
     def chain(self) -> Iterator["Run"]:
@@ -81,7 +84,7 @@ def _without_places(description: dict) -> dict:
     start, data, shape = description["start"], dict(description["data"]), description["architecture"]
     recipe = {name: value for name, value in description["recipe"].items() if name != "file"}
     if "digest" in data:
-        del data["name"]
+        data.pop("name", None)
     if "table" in shape:
         shape = Architecture.from_json(shape).identity()
     return {
@@ -150,7 +153,7 @@ def verified_result(run: Run, outputs: Path) -> dict | None:
 
 def read_verified(where: Path, name: str) -> bytes:
     """Read a file in a run's folder. Raises CorruptFileError if it does not match the result's digest."""
-    content = (where / name).read_bytes()
+    content = files.read(where / name)
     digests = (_result(where) or {}).get("files", {})
     if digests.get(name) not in (None, files.digest(content)):
         raise CorruptFileError(where / name)
@@ -174,4 +177,4 @@ def outputs_folder(path: str | Path = "") -> Path:
     The path is absolute, so that it does not depend on the directory in which a notebook runs.
     """
     default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[3] / "outputs"
-    return Path(path or default).expanduser().resolve()
+    return files.resolved(path or default)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from math import prod
 from typing import Any
 
 from horticulture import architecture
@@ -21,6 +22,7 @@ Bound = Callable[[str, Any], None]  # the name of a parameter and its value; rai
 
 MANY = 1_000_000  # epochs, images, ...: more would be a typing error
 ENTRIES = 1000  # of a list
+RUNS = 1000  # prunings: describing more would take minutes
 TRAINED = 3 * 4  # bytes per parameter in training: value, gradient and momentum
 EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly depend on its size
 
@@ -171,7 +173,7 @@ BOUNDS: dict[str, Bound] = {
     "factor_sizes": each(share),
     "oracle_criteria": each(channel_criteria),
     "oracle_channels": whole(1),
-    "oracle_images": optional(whole(2), 0),
+    "oracle_images": optional(whole(2), 0),  # in two halves
     # 03
     "sizes": each(share),
     "budgets": each(one_of(budgets.BUDGETS, "budget")),
@@ -198,5 +200,9 @@ def check(parameters: Mapping[str, Any]) -> None:
                 BOUNDS[name](name, value)
             except InputError as error:
                 raise InputError(str(error) if name in str(error) else f"{name}: {error}") from error
+    lists = {name: len(parameters.get(name) or [0]) for name in ("seeds", "ratios", "base_epoch_factors")}
+    lists["criterion"] = len(own_code.names("criterion", parameters.get("criterion", "")))
+    if (wanted := prod(lists.values())) > RUNS:
+        raise InputError(f"{', '.join(lists)} ask for {wanted:,} pruning runs; at most {RUNS:,} are allowed")
     if parameters.get("guide_data") and not parameters.get("guide_network"):
         raise InputError("guide_data is where guide_network is pruned: set both or neither")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from horticulture import runs, user_code
+from horticulture import files, runs, user_code
 from horticulture.errors import InputError
 from horticulture.study import own_code, study_files
 from horticulture.user_code import is_code
@@ -19,7 +19,7 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
     found = runs.find_network(study, name, **values)
     from horticulture.execution import exported  # loads torch, which takes seconds
 
-    folder = Path(to).expanduser().resolve() if to else exported.default_folder(found)
+    folder = files.resolved(to) if to else exported.default_folder(found)
     exported.check_replaceable(folder)
     table = found.run.architecture.table
     if table is not None and is_code(table.network):

@@ -65,7 +65,7 @@ def _recorded_digests(recorded: Iterable[Run]) -> Digests:
     """The digests of data that runs record, where all of them agree."""
     known: dict[tuple[str, int], set[str]] = {}
     for run in recorded:
-        place = run.data["name"], run.data.get("image_size", 0)
+        place = run.data.get("name", ""), run.data.get("image_size", 0)
         known.setdefault(place, set()).add(run.data.get("digest", ""))
     return {place: digest for place, (digest, *others) in known.items() if digest and not others}
 
@@ -94,7 +94,7 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
             known = {**defaults, **stated, "digest_of": lambda *place: digests.get(place)}
             for wanted in runs_by_purpose(StudyConfig.of(known), outputs).values():
                 needed |= _keys(wanted)
-    except (InputError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, ArithmeticError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
     return needed
 
@@ -107,5 +107,5 @@ def _keys(wanted: Iterable[Run]) -> set[str]:
 def _read_run(folder: Path) -> Run | None:
     try:
         return Run.from_json(files.read_json(folder / "run.json")["run"])
-    except (OSError, InputError, KeyError, TypeError):
+    except (OSError, InputError, LookupError, TypeError):
         return None

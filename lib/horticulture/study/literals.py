@@ -18,6 +18,7 @@ from horticulture.errors import InputError
 LARGEST = 50_000  # bytes of a study file
 DEEPEST = 20  # levels of nested lists and mappings
 DIGITS = 18  # of an integer: what fits in 64 bits
+BITS = 1000  # of an integer that is not written in YAML: what fits in a float
 
 
 def check(value: Any, what: str) -> Any:
@@ -29,7 +30,7 @@ def check(value: Any, what: str) -> Any:
             inside = [*here, *here.values()]
         elif type(here) is list:
             inside = here
-        elif type(here) in (type(None), bool, int, float) or (type(here) is str and _is_text(here)):
+        elif _is_plain(here):
             inside = []
         else:
             raise InputError(f"{what} must be plain numbers, strings, lists and mappings, not {_short(here)}")
@@ -37,6 +38,13 @@ def check(value: Any, what: str) -> Any:
             raise InputError(f"{what} is nested more than {DEEPEST} deep")
         waiting += [(one, depth + 1) for one in inside]
     return value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a value without others inside, and of an ordinary size."""
+    if type(value) is int:
+        return value.bit_length() < BITS
+    return type(value) in (type(None), bool, float) or (type(value) is str and _is_text(value))
 
 
 def _is_text(text: str) -> bool:
@@ -49,7 +57,10 @@ def _is_text(text: str) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except ValueError:  # an integer of thousands of digits
+        text = f"a large {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 

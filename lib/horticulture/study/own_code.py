@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture import data, execution, user_code
 from horticulture.errors import InputError
+from horticulture.files import resolved
 from horticulture.pruning import criteria
 from horticulture.runs import code
 from horticulture.user_code import is_code
@@ -37,7 +38,7 @@ def names(name: str, value: Any) -> list[str]:
 def absolute(name: str, value: Any) -> Any:
     """A parameter's value with absolute file paths, because notebooks run in another directory."""
     if name == WEIGHTS and value:
-        return str(Path(value).expanduser().resolve())
+        return str(resolved(value))
     return _each(name, value, user_code.absolute)
 
 

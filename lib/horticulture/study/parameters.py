@@ -192,13 +192,13 @@ def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
     if isinstance(value, str) and kind != "str":
         text = f"[{value}]" if kind == "list" and not value.strip().startswith("[") else value
         value = literals.read_yaml(text, f"parameter {name}")
-    value = own_code.absolute(name, literals.check(value, f"parameter {name}"))
+    literals.check(value, f"parameter {name}")
     wanted = TYPES[kind]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise InputError(
-            f"parameter {name} must be of type {kind}, such as {declaration['default']}, not {value!r}"
+            f"parameter {name} must be of type {kind}, such as {declaration['default']!r}, not {value!r}"
         )
-    return float(value) if isinstance(value, int) and kind == "float" else value
+    return float(value) if isinstance(value, int) and kind == "float" else own_code.absolute(name, value)
 
 
 def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -140,7 +140,10 @@ class _Source:
 
         remarks: what to say below its title.
         """
-        notebook = pages.portable(nbformat.read(source, as_version=4))
+        try:
+            notebook = pages.portable(nbformat.read(source, as_version=4))
+        except Exception as error:  # a stranger's file may be anything
+            raise InputError(f"{source} cannot be read as a notebook ({type(error).__name__})") from error
         notebook.metadata = untrusted.only(
             notebook.metadata, "kernelspec", "language_info"
         )  # others are settings
@@ -172,7 +175,7 @@ class _Source:
         untrusted.check_text(results, f"the results of {name}")
         parts, comparisons = [*_about(name), _extent(results)], []
         if written.exists():
-            verdicts = pd.read_csv(written, dtype={"criterion": str}).fillna({"criterion": ""})
+            verdicts = runs.read_table(written).fillna({"criterion": ""})
             untrusted.check_text(verdicts, f"{written}")
             parts.append(tables.conclude(verdicts, tables.scratch_b_in_words(results)))
             parts.append(_table(tables.pair_table(verdicts)))
@@ -235,7 +238,7 @@ def _place(path: Path) -> str:
 
 
 def _notebooks(folder: Path) -> list[Path]:
-    return sorted(folder.glob("notebooks/0*.ipynb"))
+    return sorted(untrusted.own_files(folder, "notebooks/0*.ipynb"))
 
 
 def _anchor(study: str, figure: Path) -> str:

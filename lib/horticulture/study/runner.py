@@ -5,7 +5,6 @@ finished only if every cell is, and the engine cannot stall.
 """
 
 import os
-import shutil
 import socket
 import sys
 import threading
@@ -67,7 +66,8 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
         shown = folder / "notebooks"
         shown.mkdir(parents=True, exist_ok=True)
         for text in chosen[0].parent.glob("*.md"):  # the notebooks link to them
-            pages.begin(Path(shutil.copy(text, shown)))
+            files.write(shown / text.name, text.read_bytes())
+            pages.begin(shown / text.name)
         for notebook in chosen:
             target = shown / notebook.name
             execute_notebook(notebook, target, parameters, terminal)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from horticulture import files, progress, runs
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
-from horticulture.study import own_code, parameters as known_parameters, study_files
+from horticulture.study import bounds, own_code, parameters as known_parameters, study_files
 from horticulture.study.parameters import COMMON
 
 if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes start first
@@ -55,9 +55,7 @@ class Session:
         for name in given:
             check_choice(name, declared, "parameter")
         given = {name: known_parameters.typed(name, value, declared[name]) for name, value in given.items()}
-        namespace.update(
-            given
-        )  # text that papermill injected (`-p seeds "[0, 1]"`) as the value it stands for
+        namespace.update(given)  # cells read the value, though papermill may have injected it as text
         step = max((declared[name]["step"] for name in own), default=0)
         values = {name: about["default"] for name, about in declared.items() if about["step"] <= step}
         sources = dict.fromkeys(values, DEFAULT)
@@ -67,18 +65,20 @@ class Session:
         used = {**recorded.get("parameters", {}), **recorded.get("base", {})}
         used = {name: value for name, value in used.items() if name not in COMMON}
         by_source = {
-            FILE: _of_file(common["study"], declared),
+            FILE: _of_file(common["study"]),
             EARLIER: used if step else {},  # the first notebook inherits nothing
             HERE: given,
         }
         for source, inherited in by_source.items():
             for name, value in inherited.items():
                 if name in values or source == HERE:
-                    values[name], sources[name] = value, source
+                    values[name] = known_parameters.typed(name, value, declared[name])
+                    sources[name] = source
         stated = [name for name, source in sources.items() if source == HERE]
         kept = recorded.get("own", {})
         own_code.refuse(values, stated, "allow_code = True in the parameters cell", kept)
         own_code.load(values, stated, kept)
+        bounds.check(values)
         parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, sources, step)
         session._fix()
@@ -201,14 +201,14 @@ def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return {name: namespace[name] for name in names}, [name for name, typed in cells[at].items() if typed]
 
 
-def _of_file(study: str, declared: dict[str, dict]) -> dict[str, Any]:
+def _of_file(study: str) -> dict[str, Any]:
     """The parameters in the study file of that name, or of the part of a study with that name."""
     for name in study_files.studies():
         for part in study_files.read(name).expand_parts():
             if part.name == study:
                 return {
-                    key: known_parameters.typed(key, value, declared[key])
-                    for key, value in part.parameters.items()
-                    if key not in known_parameters.OPTIONS
+                    name: value
+                    for name, value in part.parameters.items()
+                    if name not in known_parameters.OPTIONS
                 }
     return {}

@@ -74,10 +74,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def say(text: str) -> None:
+    """Print a text, perhaps of a stranger."""
+    print("\n".join(map(printable, text.split("\n"))))
+
+
 def print_tables(folder: Path) -> None:
     """Print the tables, notes on them, and the paths of the figures."""
     for text in _texts(folder):
-        print("\n".join(map(printable, text.split("\n"))))
+        say(text)
 
 
 def _texts(folder: Path) -> Iterator[str]:

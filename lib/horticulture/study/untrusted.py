@@ -16,12 +16,12 @@ PUNCTUATION = re.compile(r"([!-/:-@[-`{-~])")
 
 
 def own_files(folder: Path, pattern: str) -> Iterator[Path]:
-    """The files in a study's folder that are plainly named, and no links to files elsewhere."""
+    """The regular files in a study's folder that are plainly named, and no links to files elsewhere."""
     root = folder.resolve()
     return (
         path
         for path in folder.glob(pattern)
-        if PLAIN.fullmatch(path.name) and path.resolve().is_relative_to(root)
+        if PLAIN.fullmatch(path.name) and path.is_file() and path.resolve().is_relative_to(root)
     )
 
 

@@ -1,12 +1,14 @@
 """Refuse a study that would fail later, before anything runs; count the rounds of `rounds: all`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from horticulture import architecture, execution
 from horticulture.architecture import families, profiles
 from horticulture.data import catalog
 from horticulture.errors import InputError
-from horticulture.pruning import criteria, selection
+from horticulture.pruning import criteria, presets, selection
 from horticulture.study import bounds, budgets, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
@@ -24,10 +26,12 @@ def check(*studies: dict[str, Any]) -> None:
     configs = [_config(parameters) for parameters in studies]
     for config in configs:
         _check_applicable(config)
+    sources = [source for config in configs for source in (config, config.guide) if source]
+    for source in sources:
+        catalog.check_downloaded(source.data)
+    for source in sources:
+        execution.dataset(source.data, image_size=source.image_size)  # raises InputError
     for config in configs:
-        for read in filter(None, (config, config.guide)):
-            catalog.check_downloaded(read.data)
-            execution.dataset(read.data, image_size=read.image_size)  # raises InputError
         if config.pretrained:
             from horticulture.execution import pretrained
 
@@ -54,7 +58,8 @@ def _check_applicable(config: StudyConfig) -> None:
         raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}; use [1]")
     jobs = _feasible_jobs(config)
     if config.guide:
-        _feasible_jobs(config.guide)
+        with _named("guide_network", config.guide_network):
+            _feasible_jobs(config.guide)
     for budget in config.budgets:
         if config.pretrained and budget in budgets.OF_TRAINING:
             raise InputError(
@@ -81,7 +86,17 @@ def _check_applicable(config: StudyConfig) -> None:
                 f"{config.criterion} with base_epoch_factors={config.base_epoch_factors} prunes none"
             )
         if curve == "transferred":
-            profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
+            with _named("guide_network", config.guide_network):
+                profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
+
+
+@contextmanager
+def _named(name: str, value: str) -> Iterator[None]:
+    """Begin errors with the parameter that they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}={value}: {error}") from error
 
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
@@ -89,7 +104,10 @@ def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
     there = config.outline.images
     if config.batch_size > there:
         raise InputError(f"batch_size is {config.batch_size:,}, but there are only {there:,} training images")
-    return config.pruning_jobs  # describing a run checks it
+    with _named("network", config.network):
+        _ = config.whole
+    with _named("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():
+        return config.pruning_jobs  # describing a run checks it
 
 
 def count_rounds(parameters: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def explore(study: str | Path) -> Explorer:
     folder = Path(study) if Path(study).is_dir() else runs.outputs_folder() / study
     results, written = runs.collect(folder), folder / "results.csv"
     if written.exists():
-        kept = pd.read_csv(written, dtype={"architecture": str})
+        kept = runs.read_table(written)
         timed = [name for name in kept if name.startswith(LATENCY) and name not in results]
         latencies = kept[["architecture", *timed]].drop_duplicates("architecture")
         results = results.merge(latencies, on="architecture", how="left")

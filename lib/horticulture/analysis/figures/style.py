@@ -1,5 +1,6 @@
 """What all figures share: the style, the legend, the files. What was trained longer is hollow."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
+from horticulture import files
 from horticulture.analysis.figures.description import describe, show_descriptions
 
 HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}
@@ -57,6 +59,11 @@ def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write `name.png`, which keeps what it shows in words, and `name.svg` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Description": describe(figure)})
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    settings: dict[str, dict[str, Any]] = {
+        "png": {"dpi": 160, "metadata": {"Description": describe(figure)}},
+        "svg": {"metadata": {"Date": None}},
+    }
+    for kind, how in settings.items():
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, **how)
+        files.write(folder / f"{name}.{kind}", content.getvalue())
