@@ -32,9 +32,9 @@ from horticulture.runs import Run
 from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = 16  # about as many checkpoints of a pruning run are kept; rounds between them can be replayed
+KEPT = 16  # about this many checkpoints of a pruning run are kept; rounds between them can be replayed
 
-# The fraction done, a status text, and the rows of the run's table that are new.
+# The fraction done, a status text, and the new rows of the run's table.
 Report = Callable[[float, str, Sequence[live.Row]], None]
 
 
@@ -66,7 +66,7 @@ class RunContext:
         return state
 
     def report(self, share: float, note: str, rows: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Say how far the run is. rows: of the table, those that are new since it last said so."""
+        """Report the run's progress. rows: the rows of its table that are new since the last report."""
         self.send(share, note, [live.shown(row) for row in rows])
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
