@@ -660,6 +660,14 @@ def test_another_budget_is_said_beside_the_answer():
     assert said.startswith("**Not decided, and which mean is lower depends on the budget.**")
 
 
+def test_a_tie_is_not_the_lower_mean():
+    """Scratch-E ties with the rewound network and Scratch-B is worse: no budget makes the shape better."""
+    means = {"lr-rewound": 10.0, "pruned-scratch": 10.0, "scratch-b": 12.0}
+    networks = [seeded(curve, 200, [mean], ratio=0.5) for curve, mean in means.items()]
+    said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
+    assert said.startswith("**Not decided: 1 seed cannot tell.**")
+
+
 def test_the_verdicts_as_a_table_to_read():
     tuned = seeded("pruned-tuned", 200, [10.0, 10.1, 10.2], round_=8)
     scratch = seeded("pruned-scratch", 200, [12.0, 12.1, 12.2], round_=8)

@@ -59,8 +59,10 @@ def train(
     return Run("train", shape, described, source, seed)
 
 
-def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, seed: int) -> Run:
-    """The description of a network whose weights come from a file instead of training.
+def evaluate_pretrained(
+    shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, seed: int
+) -> Run:
+    """The description of evaluating a pretrained network, whose weights come from a file.
 
     recipe: how it is evaluated; its epochs are 0. Raises InputError if there is no such file.
     """

@@ -119,8 +119,8 @@ def _train(context: RunContext) -> dict:
     return metrics | _save_and_evaluate(context, network, recipe)
 
 
-def _given(context: RunContext) -> dict:
-    """Evaluate a network with given weights; the cost of their training is unknown."""
+def _evaluate_pretrained(context: RunContext) -> dict:
+    """Evaluate a pretrained network; the cost of its training is unknown."""
     run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     file = run.recipe["file"]
     if pretrained.digest(file) != run.recipe["file_digest"]:
@@ -130,7 +130,7 @@ def _given(context: RunContext) -> dict:
     metrics = _save_and_evaluate(context, network, recipe)
     row = {"epoch": 0, "epochs": 0, "loss": math.nan, "val_error": metrics["val_error"], "images": 0}
     files.write_csv(context.folder / "epochs.csv", pd.DataFrame([row | {"seconds": context.elapsed()}]))
-    return {"recipe": runs.GIVEN, "train_macs": 0, **metrics}
+    return {"recipe": runs.PRETRAINED, "train_macs": 0, **metrics}
 
 
 def _finetune(context: RunContext) -> dict:
@@ -305,7 +305,7 @@ def _compare_criteria(context: RunContext) -> dict:
 
 KINDS: dict[str, Callable[[RunContext], dict]] = {
     "train": _train,
-    "given": _given,
+    "given": _evaluate_pretrained,
     "prune": _prune,
     "tune": _finetune,
     "compress": _compress,

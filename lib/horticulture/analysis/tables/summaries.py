@@ -145,10 +145,10 @@ def drop_budgets(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def notes(results: pd.DataFrame) -> list[str]:
-    """Notes on the tables, one sentence each: shared runs, missed sizes, given weights, machines."""
+    """Notes on the tables, one sentence each: shared runs, missed sizes, pretrained weights, machines."""
     results = cases.fill_defaults(results)
     sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
-    if "recipe" in results and (results["recipe"] == runs.GIVEN).any():
+    if "recipe" in results and (results["recipe"] == runs.PRETRAINED).any():
         sentences.append(
             "The whole network's weights were given: how it was trained, on what and for how long, "
             "is unknown."
