@@ -126,7 +126,7 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
 
 @pytest.fixture
 def outputs(tmp_path):
-    """A study whose curve has one network, and whose parameters ask for a pruning; and runs of no study."""
+    """A study whose curve has one network, and whose parameters need a pruning run; and runs of no study."""
     config = StudyConfig.of(SMOKE)
     (base,), (taken,) = config.baselines, config.pruning_jobs
     curve = replace(base, seed=7)  # only the curves speak of it

@@ -222,7 +222,7 @@ def test_against_size_one_budget_stands_for_all(study, shared):
     sparse = frame([("sparse-pruned-scratch", "magnitude", 0, 1, 500, 9.5)], ratio=0.5)
     found = tables.drop_budgets(together(study, shared, sparse))
     assert found["curve"].value_counts().to_dict() == {
-        **study["curve"].value_counts().to_dict(),  # the rounds of a pruning by ratio are no curve
+        **study["curve"].value_counts().to_dict(),  # rounds of pruning by ratio are no curve
         "pruned-scratch": 2 + 2,
         "sparse-pruned-scratch": 1,
     }
