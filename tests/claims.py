@@ -109,7 +109,7 @@ def error(curve: str, size: float | None = None, longer: float = 1.0, study: str
 
 
 def training(curve: str, size: float | None = None, longer: float = 1.0) -> str:
-    """The compute of all training that a network of `quick` needed, in trainings of the whole network."""
+    """The compute of all training that a network of `quick` needed, as a multiple of the whole network's."""
     return f"{mean('train_macs', curve, size, longer) / mean('train_macs', 'whole'):.1f}"
 
 
@@ -172,7 +172,7 @@ def seeds(curve: str, against: str, study: str) -> str:
 
 
 def seen(study: str, rounds: float | None = None) -> float:
-    """How many images so many rounds of a pruning see, or all, over those of its base training."""
+    """Images seen in that many rounds of a pruning run, or in all, over those of its base's training."""
     told = parameters(study)["parameters"]
     batch = told.get("batch_size", 64)
     per_epoch = told["images"] // batch * batch
@@ -182,12 +182,12 @@ def seen(study: str, rounds: float | None = None) -> float:
 
 @cache
 def removals() -> pd.DataFrame:
-    """Every round of the prunings of `quick`."""
+    """Every round of the pruning runs of `quick`."""
     return runs.collect_removals(REFERENCE / "quick")
 
 
 def at_round(number: int, column: str) -> pd.Series:
-    """A column of the prunings of `quick` after a round, a value a seed."""
+    """A column of the pruning runs of `quick` after a round, one value per seed."""
     return removals().set_index("round").loc[number, column]
 
 
@@ -337,7 +337,7 @@ def other_rate_gap(size: float) -> str:
 
 
 def share(study: str, extreme: str) -> str:
-    """The least or most compute that Scratch-B spent, in trainings of the whole network."""
+    """The least or most compute that Scratch-B spent, as a multiple of the whole network's training."""
     found = frame(study)
     return f"{getattr(found.loc[found['curve'].str.endswith('scratch-b'), 'compute_share'], extreme)():.1f}"
 

@@ -67,7 +67,7 @@ class Answers:
         return found
 
     def retrained(self, config: StudyConfig) -> BySize:
-        """What its prunings left at its sizes, as it is and by its budgets; the prunings must be there."""
+        """What its pruning runs, which must exist, left at its sizes: as it is and by its budgets."""
         networks = config.pruned_networks(self.outputs)
         return self.made_by_size(config, budgets.budget_points(config, networks))
 
@@ -76,7 +76,7 @@ class Answers:
         return [runs.metrics(run, self.outputs)["test_error"] for run in made]
 
     def after(self, number: int, prunings: Iterable[Run], column: str) -> pd.Series:
-        """A column of prunings after a round, a value a seed."""
+        """A column of pruning runs after a round, one value per seed."""
         rounds = pd.concat(runs.removals(run, self.outputs) for run in prunings)
         return rounds.set_index("round").loc[number, column]
 
@@ -180,7 +180,7 @@ def prune(answers: Answers) -> None:
 
 
 def draw_lots(answers: Answers) -> None:
-    """Notebook 02, item 1, and notebook 03, item 4: random prunings, tuned, and their shapes from scratch."""
+    """Notebook 02, item 1, and notebook 03, item 4: random pruning, tuned, and the shapes from scratch."""
     config = study(criterion="random", sizes=[0.2, 0.4])
     prunings, whole = answers.made(job.run for job in config.pruning_jobs), answers.errors(answers.whole)
     answers.say_time("2.random", "random prunings", prunings)
@@ -228,7 +228,7 @@ def retrain(answers: Answers) -> None:
 
 
 def scale(answers: Answers) -> None:
-    """Notebook 04: families that follow a pruning."""
+    """Notebook 04: families that follow a pruning run."""
     ways = {"copycat": ("copycat", 40), "late": ("copycat", 20), "guided": ("guided", 40)}
     for name, (curve, copied) in ways.items():
         config = study(curves=[curve], copycat_size=copied / 100)

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("little_clutter")
 
 @pytest.fixture(scope="module")
 def outputs(little_clutter, tmp_path_factory) -> Path:
-    """All prunings."""
+    """All pruning runs."""
     outputs = tmp_path_factory.mktemp("outputs")
     for taken in [*ASKED.pruning_jobs, *replace(ASKED, criterion="l1,fisher").guide_jobs]:
         execution.execute(taken.run, outputs, "cpu")
@@ -161,7 +161,7 @@ def test_what_says_nothing_is_left_out_and_the_rest_is_named(cut, sparse, capsys
         budgets.budget_points(replace(ASKED, budgets=["scratch"]), [cut])
 
 
-# --- what a training begins with -------------------------------------------------------------------------
+# --- what a training run begins with ---------------------------------------------------------------------
 
 
 def surviving(what: PrunedNetwork, outputs: Path) -> list[list[int]]:
@@ -349,7 +349,7 @@ def test_those_that_follow_nobody_are_trained_as_the_whole(outputs):
 
 
 def nearest(found: dict, seed: int) -> PrunedNetwork:
-    """Of the two prunings of channels, and the whole network that both began with, that nearest to a half."""
+    """The one nearest to half size among the two networks whose channels were pruned and their base."""
     both = [found["l1", ratio, seed] for ratio in (0.3, 0.6)]
     return min(both, key=lambda what: abs(what.architecture.params - 0.5 * WHOLE.params))
 
@@ -358,12 +358,12 @@ def test_a_model_is_the_pruned_network_nearest_in_size(found, outputs):
     models = scaling.templates(ASKED, outputs)
     assert list(models) == [("l1", 0), ("l1", 1)]  # where single weights went there is no shape to follow
     for (_, seed), model in models.items():
-        assert model.mine == nearest(found, seed)
-        assert model.every == [nearest(found, 0), nearest(found, 1)]
+        assert model.pruned == nearest(found, seed)
+        assert model.of_all_seeds == [nearest(found, 0), nearest(found, 1)]
         assert model.whole == WHOLE
     large = scaling.templates(replace(ASKED, copycat_size=1.0), outputs)
-    assert [model.mine.round for model in large.values()] == [0, 0]
-    assert large["l1", 0].mine.architecture == WHOLE
+    assert [model.pruned.round for model in large.values()] == [0, 0]
+    assert large["l1", 0].pruned.architecture == WHOLE
 
 
 def test_a_copycat_follows_its_own_seed(found, outputs):
@@ -398,7 +398,7 @@ def test_a_transferred_network_follows_another_network(outputs):
     assert {taken.base.architecture for taken in asked.guide_jobs} == {guide}
     models = scaling.templates(asked.guide, outputs)
     shares = [
-        sum(w for model in models.values() for w in model.mine.architecture.widths[at : at + 2])
+        sum(w for model in models.values() for w in model.pruned.architecture.widths[at : at + 2])
         / (2 * sum(guide.widths[at : at + 2]))
         for at in (0, 2, 4)
     ]
@@ -414,7 +414,7 @@ def test_a_transferred_network_follows_another_network(outputs):
         assert max(factors) - min(factors) < 1.5 / min(
             s * n for s, n in zip(shares, WHOLE.widths, strict=True)
         )
-        assert member.before == sum(model.mine.cost for model in models.values())
+        assert member.before == sum(model.pruned.cost for model in models.values())
         assert member.criterion == "l1"
 
 

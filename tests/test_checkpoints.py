@@ -182,7 +182,7 @@ def test_a_comparison_of_criteria_that_is_killed_goes_on_where_it_was(tmp_path):
 
 
 def chains():
-    """Two ways from a training to its end, every run by a name."""
+    """Two ways from a training run to its end, every run by a name."""
     source, tuning = execution.source("clutter"), replace(RECIPE, epochs=1, lr=0.02)
     base = execution.train(SHAPE, RECIPE, source, 0)
     sparse = execution.prune(base, replace(PLANS["single weights"], rounds=2))

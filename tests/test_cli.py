@@ -457,22 +457,26 @@ def test_parameters_are_listed_by_notebook_with_the_values_of_a_study(capsys):
     assert blocks[1::2] == [path.stem for path in parameters.notebooks()]
     for name, declaration in parameters.declared().items():
         if name not in parameters.OPTIONS:  # which are options of their own
-            (row,) = re.findall(rf"^  {name} .*$", blocks[2 * declaration["step"] + 2], re.MULTILINE)
-            assert row.split()[1] == declaration["type"]
-            assert declaration["help"] in row
-    assert re.search(r"^  epochs +int +7 ", listed, re.MULTILINE)
+            block = " ".join(blocks[2 * declaration["step"] + 2].split())
+            assert re.search(
+                rf"\b{name}: {declaration['type']} = .* {re.escape(declaration['help'])}( |$)", block
+            )
+    assert "\n  epochs: int = 7\n" in listed
     assert cli.main(["parameters", "rethinking-quick"]) == 0
-    listed = capsys.readouterr().out
-    assert re.search(r"^\* epochs +int +4 ", listed, re.MULTILINE)
-    assert re.search(r"^\* network +str +by part ", listed, re.MULTILINE)
-    assert re.search(r"^  bits +int +5 ", listed, re.MULTILINE)
+    of_study = capsys.readouterr().out
+    assert "\n* epochs: int = 4\n" in of_study
+    assert "\n* network: str = by part\n" in of_study
+    assert "\n  bits: int = 5\n" in of_study
+    assert max(map(len, (listed + of_study).splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", [[], ["run"]])
-def test_help_names_the_environment(capsys, command):
+def test_help_names_the_environment_and_fits_into_80_columns(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         cli.main([*command, "--help"])
     said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
     assert "HORTICULTURE_OUTPUTS" in said
     assert "HORTICULTURE_DATA" in said
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("little_clutter")
 
 @pytest.fixture(scope="module")
 def outputs(little_clutter, tmp_path_factory) -> Path:
-    """All prunings of the two protocols."""
+    """All pruning runs of the two protocols."""
     outputs = tmp_path_factory.mktemp("outputs")
     for taken in [*BY_RATIO.pruning_jobs, *BY_CHANNEL.pruning_jobs]:
         execution.execute(taken.run, outputs, "cpu")

@@ -148,7 +148,7 @@ def test_statistics_that_lag_make_a_pruned_network_look_worse_than_it_is(trained
 
 
 def test_running_statistics_are_those_of_plain_evaluation(tiny, images, tmp_path, png_folder):
-    """In a training, in a pruning, and in the network that a run keeps."""
+    """In a training run, in a pruning run, and in the network that a run keeps."""
     draw = torch.Generator().manual_seed(1)
     network = networks.build(tiny, draw)
     recipe = replace(RECIPE, norms="running")

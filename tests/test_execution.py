@@ -249,7 +249,7 @@ def test_a_depth_is_refused_only_where_there_is_none():
     validation.check({**PARAMETERS, "curves": ["transferred"], "guide_network": "wrn-16-1"})
 
 
-# --- where a training begins -----------------------------------------------------------------------------
+# --- where a training run begins -------------------------------------------------------------------------
 
 
 def begins_with(shape: Architecture, folder: Path, outputs: Path, seed: int = 0) -> dict[str, torch.Tensor]:

@@ -79,7 +79,7 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
     save_file(
         networks.build(resnet, torch.Generator().manual_seed(1)).state_dict(), outputs / "given.safetensors"
     )
-    given = execution.given(resnet, str(outputs / "given.safetensors"), RECIPE, source, 0)
+    given = execution.evaluate_pretrained(resnet, str(outputs / "given.safetensors"), RECIPE, source, 0)
     cut = execution.prune(given, replace(PRUNING, rounds=1, ratio=0.5))
     mine = [CurvePoint("pruned-tuned", cut, "l1"), CurvePoint("whole", given), CurvePoint("coded", coded)]
     parallel.execute_all([tuned, *(point.run for point in points + mine)], outputs, workers=1, device="cpu")

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 
-from horticulture import cli, execution, files, networks, runs
-from horticulture.pruning import criteria
+from horticulture import architecture, cli, execution, files, networks, runs
+from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import budgets, forecast, parameters, runner, scaling, study_files
 from horticulture.study.config import StudyConfig
@@ -84,6 +85,19 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_seconds_of_a_run_by_hand():
+    """At a hundredth of a second per step; a forward pass takes a third of one."""
+    dataset = SimpleNamespace(train=range(9), validation=range(2), test=range(4))
+    config, pace = SimpleNamespace(dataset=dataset), forecast.Pace(fixed=0.01, per_mac=0.0)
+    shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    base = execution.train(shape, TrainingRecipe(2, 0.1, batch_size=2), {"name": "clutter"}, 0)
+    # 2 epochs of 4 steps, and 2 evaluations on 3 batches, which take as long as 1 step each
+    assert pace.seconds(base, config) == pytest.approx(0.10)
+    pruning_run = execution.prune(base, PruningRecipe(3, "l1", steps=2, batch_size=2))
+    # rounds 0 to 3 of 2 steps and 1 evaluation each
+    assert pace.seconds(pruning_run, config) == pytest.approx(0.12)
+
+
 def test_a_dry_run_counts_what_is_there(tmp_path, capsys):
     finish(StudyConfig.of(SMOKE).baselines[0], tmp_path)
     assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]) == 0
@@ -112,7 +126,7 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
 
 @pytest.fixture
 def outputs(tmp_path):
-    """A study whose curve has one network, and whose parameters ask for a pruning; and runs of no study."""
+    """A study whose curve has one network, and whose parameters need a pruning run; and runs of no study."""
     config = StudyConfig.of(SMOKE)
     (base,), (taken,) = config.baselines, config.pruning_jobs
     curve = replace(base, seed=7)  # only the curves speak of it

@@ -29,7 +29,7 @@ from tests import killed
 
 @pytest.fixture
 def train(png_folder):
-    """The description of a training that takes some milliseconds."""
+    """The description of a training run that takes some milliseconds."""
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
 
     def describe(seed: int, lr: float = 0.1) -> Run:
@@ -189,7 +189,7 @@ def test_what_nothing_that_is_left_starts_from_is_not_made_again(train, stand, t
 
 
 def test_the_longest_begin_first(train, stand, tmp_path):
-    """A pruning of 3 rounds of 5 steps of 4 images sees 60; a training of 2 epochs of 20 sees 40."""
+    """A pruning run of 3 rounds of 5 steps of 4 images sees 60; a training run of 2 epochs of 20 sees 40."""
     base = replace(train(0), data={"name": "x", "images": 20})
     whole, once = base.architecture.macs, base.recipe
     twice = replace(base, recipe={**once, "epochs": 2})
@@ -240,7 +240,7 @@ def test_nothing_asked_is_nothing_made(made, tmp_path):
     assert made == []
 
 
-def test_what_several_prunings_start_from_is_made_once_and_first(train, made, tmp_path):
+def test_what_several_pruning_runs_start_from_is_made_once_and_first(train, made, tmp_path):
     base = train(0)
     wanted = [
         execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))

@@ -99,7 +99,7 @@ def test_within_the_threshold_a_factor_is_exactly_zero_and_beyond_it_moves_by_th
     assert (found[1:] == 0).all()
 
 
-# --- a training under factors ----------------------------------------------------------------------------
+# --- a training run under factors ------------------------------------------------------------------------
 
 
 def factors_of_the_gradient(network, name: str, x: Tensor, y: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ pytestmark = pytest.mark.usefixtures("little_clutter")
 
 @pytest.fixture(scope="module")
 def outputs(little_clutter, tmp_path_factory) -> Path:
-    """The study as notebooks make it: wholes, prunings, and every budget."""
+    """The study as notebooks make it: whole networks, pruning runs, and every budget."""
     outputs = tmp_path_factory.mktemp("outputs")
     for taken in [*ASKED.pruning_jobs, *SLIM.pruning_jobs]:
         execution.execute(taken.run, outputs, "cpu")

@@ -38,7 +38,7 @@ def test_costs_that_put_networks_in_another_order_show_in_the_rank_correlation()
     assert tables.describe_costs(trained, costs, shares[:0]).startswith("Only the whole network was trained")
 
 
-def test_spending_is_counted_in_trainings_of_the_whole_network():
+def test_spending_is_a_multiple_of_the_whole_networks_training():
     measured = pd.DataFrame(
         {
             "curve": ["whole", "whole", "whole", "pruned-scratch", "pruned-scratch", "width"],
@@ -49,7 +49,7 @@ def test_spending_is_counted_in_trainings_of_the_whole_network():
     )
     said = tables.describe_spending(measured)
     assert f"{tables.label('whole')} 0.9 to 2.0; {tables.label('pruned-scratch')} 2.5 to 3.0; " in said
-    assert f"{tables.label('width')} 0.5. The lowest error of all, 7.5 %, took 2.5 of them " in said
+    assert f"{tables.label('width')} 0.5. The lowest error of all, 7.5 %, took 2.5 times the compute " in said
     unknown = tables.describe_spending(measured[measured["curve"] != "whole"])
     assert unknown.startswith("We do not know what the training of the whole network took")
 

@@ -82,7 +82,7 @@ def finish(run: Run, outputs: Path, *, train_macs: int = 1000, test_error: float
 
 
 def rounds() -> pd.DataFrame:
-    """What a pruning writes: round 0 removes nothing."""
+    """What a pruning run writes: round 0 removes nothing."""
     rows, shape = [], SHAPE
     for number, group in enumerate((-1, *GONE)):
         shape = shape if group < 0 else without_channel(shape, group)
@@ -685,7 +685,7 @@ def test_the_same_data_in_another_place_is_the_same_run():
 
 
 def test_measured_rounds_stay_when_their_pruning_is_recorded_again(tmp_path):
-    """Every notebook records the prunings again; what the third one measured must not go by that."""
+    """Every notebook records the pruning runs again; what the third one measured must not go by that."""
     recipe = TrainingRecipe(epochs=0).to_json()
     pruned = replace(PRUNE, recipe=PruningRecipe(rounds=3).to_json())
     measured = Run("tune", TRAIN.architecture, {**recipe, "round": 1, "weights": "kept"}, {}, 0, pruned)
@@ -700,7 +700,7 @@ def pruned_with(steps: int, seed: int = 0) -> Run:
 
 
 def found_by(pruning: Run, longer: float = 1.0) -> list[CurvePoint]:
-    """A measured round, one trained on, one anew, and a family that follows: all that a pruning leads to."""
+    """All that a pruning run leads to: a measured round, one trained on, one anew, and a family from it."""
     at = {**TrainingRecipe(epochs=0).to_json(), "round": 1, "weights": "kept"}
     measured = Run("tune", SHAPE, at, pruning.data, pruning.seed, pruning)
     tuned = replace(measured, recipe={**at, "epochs": 2})
@@ -709,7 +709,7 @@ def found_by(pruning: Run, longer: float = 1.0) -> list[CurvePoint]:
     return [CurvePoint(curve, run, "fisher", 1, longer=longer) for curve, run in runs_.items()]
 
 
-def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path):
+def test_what_replaced_pruning_runs_found_goes_from_the_curves(tmp_path):
     """Of seed 0 the steps of the pruning change: at every length, for what it found is of another recipe."""
     study = tmp_path / "trial"
     old, other, new = pruned_with(2), pruned_with(2, seed=1), pruned_with(3)
@@ -738,7 +738,7 @@ def test_what_replaced_prunings_found_goes_from_the_curves(tmp_path):
     assert "(fine-tuned, guided, pruned-scratch, pruned-tuned), their runs are kept" in line
 
 
-def test_prunings_that_were_tuned_otherwise_are_named(tmp_path):
+def test_pruning_runs_that_were_tuned_otherwise_are_named(tmp_path):
     """By another criterion they stay where they are, but a picture of both would compare the tuning."""
     beside = [
         CurvePoint("pruned-tuned", pruned_with(2), "random"),

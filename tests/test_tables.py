@@ -222,7 +222,7 @@ def test_against_size_one_budget_stands_for_all(study, shared):
     sparse = frame([("sparse-pruned-scratch", "magnitude", 0, 1, 500, 9.5)], ratio=0.5)
     found = tables.drop_budgets(together(study, shared, sparse))
     assert found["curve"].value_counts().to_dict() == {
-        **study["curve"].value_counts().to_dict(),  # the rounds of a pruning by ratio are no curve
+        **study["curve"].value_counts().to_dict(),  # rounds of pruning by ratio are no curve
         "pruned-scratch": 2 + 2,
         "sparse-pruned-scratch": 1,
     }
@@ -658,6 +658,14 @@ def test_another_budget_is_said_beside_the_answer():
     once = [seeded(curve, 200, [mean], ratio=0.5) for curve, mean in curves.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *once), 1.0))
     assert said.startswith("**Not decided, and which mean is lower depends on the budget.**")
+
+
+def test_a_tie_is_not_the_lower_mean():
+    """Scratch-E ties with the rewound network and Scratch-B is worse: no budget makes the shape better."""
+    means = {"lr-rewound": 10.0, "pruned-scratch": 10.0, "scratch-b": 12.0}
+    networks = [seeded(curve, 200, [mean], ratio=0.5) for curve, mean in means.items()]
+    said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
+    assert said.startswith("**Not decided: 1 seed cannot tell.**")
 
 
 def test_the_verdicts_as_a_table_to_read():

@@ -145,7 +145,7 @@ def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, gene
     callback = unstructured.MaskCallback(network, found)
     begun = {name: weight.detach().clone() for name, weight in unstructured.weights(network).items()}
     assert all((begun[name][~mask] == 0).all() for name, mask in found.items())
-    network.to_device(torch.device("cpu"))  # as a training does, after the callback was made
+    network.to_device(torch.device("cpu"))  # as a trainer does, after the callback was made
     for _ in range(3):
         training.step(network, optimizer, x, y, callback=callback)
         for name, weight in unstructured.weights(network).items():

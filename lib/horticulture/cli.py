@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,18 @@ from horticulture.study.terminal import print_tables, printable, say
 
 STOPPED = "horticulture: stopped; run the same command again to resume"
 EXAMPLES = """examples:
-  horticulture run quick                                  the study in the README
-  horticulture run quick --dry-run                        estimate its time and disk space
-  horticulture run quick -p criterion=l1,taylor           other criteria, as a separate study
-  horticulture run quick --name mine -p seeds=0,1,2,3,4   the same with five seeds, named mine
-  horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4   only from the fourth notebook on
-  horticulture run mine.yaml -p rounds=all -p lr=1e-1     your own study file, with changes
+  # the study in the README
+  horticulture run quick
+  # estimate its time and disk space
+  horticulture run quick --dry-run
+  # other criteria, as a separate study
+  horticulture run quick -p criterion=l1,taylor
+  # the same with five seeds, named mine
+  horticulture run quick --name mine -p seeds=0,1,2,3,4
+  # only from the fourth notebook on
+  horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4
+  # your own study file, with changes
+  horticulture run mine.yaml -p rounds=all -p lr=1e-1
 """
 SELECTORS: dict[str, tuple[type, str]] = {  # which network of a curve, or of a run
     "seed": (int, "its seed"),
@@ -31,9 +38,10 @@ SELECTORS: dict[str, tuple[type, str]] = {  # which network of a curve, or of a 
     "longer": (float, "how many times as long as the study says it was trained"),
 }
 ENVIRONMENT = """environment:
-  HORTICULTURE_OUTPUTS   where results go without --outputs (default: outputs/ in the checkout)
-  HORTICULTURE_DATA      where data sets are kept (default: data/ in the checkout)
+  HORTICULTURE_OUTPUTS  where results are (default: outputs/ in the checkout)
+  HORTICULTURE_DATA     where data sets are (default: data/ in the checkout)
 """
+WIDTH = 80  # columns of the list of parameters
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -107,7 +115,7 @@ def _studies(options: argparse.Namespace) -> int:
 
 
 def _parameters(options: argparse.Namespace) -> int:
-    """Print every parameter by notebook: its type, its value or default, and its meaning."""
+    """Print every parameter by notebook, as the notebook declares it: type, value or default, and meaning."""
     study = study_files.read(options.study) if options.study else study_files.Study("", "", {}, {})
     differing = {name for part in study.parts.values() for name in part}
     resolved = parameters.resolve_parameters(study, {})
@@ -117,10 +125,15 @@ def _parameters(options: argparse.Namespace) -> int:
             if declaration["step"] == step and name not in parameters.OPTIONS:
                 value = "by part" if name in differing else literals.source(resolved[name], name)
                 mark = "*" if name in study.parameters or name in differing else " "
-                say(f"{mark} {name:<20} {declaration['type']:<6} {value:<22} {declaration['help']}")
+                _say_wrapped(f"{mark} {name}: {declaration['type']} = {value}")
+                _say_wrapped(f"      {declaration['help']}")
     if options.study:
         say(f"* set by {study.name}; the others are defaults")
     return 0
+
+
+def _say_wrapped(text: str) -> None:
+    say(textwrap.fill(text, WIDTH, subsequent_indent=6 * " ", break_on_hyphens=False))
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -1,9 +1,9 @@
-"""Progress that can be read everywhere: a line that changes in JupyterLab and in a terminal.
+"""A progress line that is updated in place, in JupyterLab and in a terminal.
 
-In a notebook it is one display that is updated: executed headlessly it leaves a single readable line,
-not thousands, and it needs no widget (an Output widget can stall a headless execution for ever). The
-runner of a study listens for `MIME` and shows the same line in the terminal. Where a person runs the
-notebook there may be a picture below the line.
+In a notebook it is a single display that is updated, so that headless execution leaves one readable line, not
+thousands. It needs no widget (an Output widget can stall a headless execution for ever). The runner of a
+study listens for `MIME` and shows the same line in the terminal. In an interactive notebook there may be a
+picture below the line.
 """
 
 import html
@@ -15,14 +15,14 @@ from collections.abc import Callable
 from typing import Any
 
 MIME = "application/vnd.horticulture.progress+json"
-EVERY = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # seconds between two lines
-SHARE = 0.02  # of the time, that showing it may take
+EVERY = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # least seconds between two updates
+SHARE = 0.02  # largest fraction of the time to spend on updates
 
 
 class Progress:
-    """`with Progress("pruning", total) as progress: progress.update(done, "what is known now")`.
+    """`with Progress("pruning", total) as progress: progress.update(done, "round 17/192")`.
 
-    picture: HTML to put below the line where a person watches; it is called when it is shown.
+    picture: returns HTML to show below the line of an interactive notebook.
     """
 
     def __init__(self, what: str, total: float) -> None:
@@ -43,10 +43,10 @@ class Progress:
         self._show(finished=True)
 
     def update(self, done: float, note: str = "", resumed: float = 0.0, details: str = "") -> None:
-        """Say how much of `total` is done; cheap enough to call at every step.
+        """Report how much of `total` is done; cheap enough to call at every step.
 
-        resumed: how much of it an earlier process had done, which says nothing of the time that is left.
-        details: what the picture says too, where there is one.
+        resumed: how much of it an earlier process did, which is not counted when estimating the time left.
+        details: status that the picture shows as well, if there is one.
         """
         self.done, self.note, self.resumed, self.details = done, note, resumed, details
         if time.monotonic() >= self._next:
@@ -54,7 +54,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """How much is done, from 0 to 1."""
+        """The fraction done, from 0 to 1."""
         return self.done / self.total if self.total else 1.0
 
     def line(self, finished: bool = False, details: bool = True) -> str:
@@ -99,18 +99,18 @@ def bar(share: float, width: int = 20) -> str:
 
 
 def row(share: float, line: str, name: str = "") -> str:
-    """A name, a bar and a line in one row of the terminal: in a narrow one the bar goes, then the end."""
+    """A name, a bar and a line in one row of the terminal; if it is too narrow, without the bar, then cut."""
     room = columns() - len(name) - len(line) - 3
     return cut(" ".join(filter(None, [name, bar(share, min(20, room)) if room >= 5 else "", line])))
 
 
 def rewrite_line(text: str) -> None:
-    """Write over the line that the cursor is in."""
+    """Replace the terminal's current line."""
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def cut(text: str) -> str:
-    """As much of a text as one row of the terminal holds: a longer one could not be written over."""
+    """Cut a text to one row of the terminal, because a longer one could not be replaced."""
     most = columns() - 1
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
@@ -119,7 +119,7 @@ def columns() -> int:
     """The width of the terminal now."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or shutil.get_terminal_size().columns
-    except (OSError, ValueError):  # it is not written to a terminal
+    except (OSError, ValueError):  # stderr is not a terminal
         return shutil.get_terminal_size().columns
 
 
@@ -131,7 +131,7 @@ def clock(seconds: float) -> str:
 
 
 def shell() -> Any:
-    """The IPython shell that runs in this process, or None. IPython is not imported for it."""
+    """The IPython shell of this process, or None. Does not import IPython."""
     return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 
@@ -142,5 +142,5 @@ def _medium() -> str:
 
 
 def _watched() -> bool:
-    """Whether a person runs this notebook: whoever executes it headlessly says that nobody can be asked."""
+    """Whether the notebook is run interactively: headless execution does not allow input from stdin."""
     return bool(shell().get_parent().get("content", {}).get("allow_stdin"))

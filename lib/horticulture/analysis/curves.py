@@ -1,6 +1,6 @@
-"""The curves of a study: what each is called, how it is drawn, and where its weights come from.
+"""The curves of a study: the name of each, how it is drawn, and whether it inherits weights.
 
-The order is that of tables and legends. The colours are Okabe and Ito's, with Tol's wine and indigo, which
+Tables and legends keep this order. The colours are Okabe and Ito's, with Tol's wine and indigo, which
 colour-blind people can tell apart; every curve also has a marker of its own, for print.
 """
 
@@ -16,15 +16,16 @@ HALF = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgewidth":
 class Curve(NamedTuple):
     """A curve.
 
-    label: a template. `{criterion}`, `{network}`, `{narrower}` and `{shallower}` are filled in, or left out
-    where something else says them; `{epochs}` is what Scratch-B came to, `{tuned}` when it was
-    fine-tuned. color: empty for what stands in tables only. marker: matplotlib's, (points, 1, angle) a star.
+    label: a template. `{criterion}`, `{network}`, `{narrower}` and `{shallower}` are filled in, or omitted
+    if they are empty; `{epochs}` describes the epochs of Scratch-B, `{tuned}` when the network was
+    fine-tuned. color: empty for curves that appear in tables only. marker: a matplotlib marker, where
+    (points, 1, angle) is a star.
     """
 
     label: str
     color: str = ""
     marker: str | tuple[int, int, int] = ""
-    inherits: bool = False  # whether it begins with weights of the network that was pruned
+    inherits: bool = False  # whether it starts from weights of the network that was pruned
     half: bool = False  # whether the marker is half filled
 
     @property
@@ -33,7 +34,7 @@ class Curve(NamedTuple):
         return {"color": self.color, "marker": self.marker, **(HALF if self.half else {})}
 
 
-BUDGET_CURVES = {  # what a pruning run left, trained again
+BUDGET_CURVES = {  # pruned networks, retrained
     "pruned-scratch": Curve("{criterion} shape from scratch (Scratch-E)", BLUE, "o"),
     "scratch-b": Curve("{criterion} shape from scratch, {epochs} (Scratch-B)", SKY, "X"),
     "scratch-b-all": Curve(
@@ -59,7 +60,7 @@ SCALED_CURVES = {  # networks of other sizes, made by rule
     "transferred": Curve("{criterion}-guided by another network, from scratch", INDIGO, (3, 1, 0)),
     "uniform": Curve("uniform {network} from scratch", BLACK, (6, 1, 0)),
 }
-SPARSE = "sparse-"  # before the name of a curve of networks without single weights
+SPARSE = "sparse-"  # prefix of the curves of networks from which single weights were removed
 CURVES = {
     "whole": Curve("unpruned {network}", BLACK, "*"),
     "pruned-tuned": Curve("{criterion}-pruned {network}, {tuned}", VERMILION, ".", inherits=True),
@@ -72,7 +73,7 @@ CURVES = {
 }
 DRAWN = {name: curve for name, curve in CURVES.items() if curve.color}
 
-MORE_EPOCHS = "more epochs"  # of Scratch-B, where nothing says how many
+MORE_EPOCHS = "more epochs"  # of Scratch-B, if the number is unknown
 SPELLINGS = {
     **{"wrn": "WRN", "vgg": "VGG", "resnet": "ResNet", "preresnet": "PreResNet"},
     **{"densenet": "DenseNet", "densenet-bc": "DenseNet-BC"},
@@ -80,7 +81,7 @@ SPELLINGS = {
 
 
 def drop_sparse(curve: str) -> str:
-    """The name of the same curve where channels went, not single weights."""
+    """The name of the corresponding curve of networks from which channels were removed."""
     return curve.removeprefix(SPARSE)
 
 
@@ -92,11 +93,11 @@ def label(
     epochs: str = MORE_EPOCHS,
     one_shot: bool = False,
 ) -> str:
-    """What a curve is called: `L1 shape from scratch (Scratch-E)`; a curve without a name keeps its own.
+    """The label of a curve: `L1 shape from scratch (Scratch-E)`; for an unknown curve, its own name.
 
-    criterion, network: as the results and the parameters name them, or nothing where they are said elsewhere;
-    a criterion that the label has no place for is put behind it. epochs: as `cases.scratch_b_in_words` says.
-    one_shot: whether all was removed in one round.
+    criterion, network: as in the results and the parameters, or empty to omit them; a criterion that has no
+    place in the template is appended. epochs: from `cases.scratch_b_in_words`. one_shot: whether everything
+    was removed in one round.
     """
     template = CURVES[curve].label if curve in CURVES else "{curve} {criterion}"
     narrower = shallower = network
@@ -116,11 +117,11 @@ def label(
 
 
 def criterion_suffix(criterion: str) -> str:
-    """A criterion behind a name: ` (l1)`, or `, l1 (global)` where it has brackets of its own."""
+    """A criterion to append to a name: ` (l1)`, or `, l1 (global)` if it has brackets of its own."""
     return f", {criterion}" if "(" in criterion else f" ({criterion})" if criterion else ""
 
 
 def short_label(curve: str) -> str:
-    """The field's short name, where a curve has one: `Scratch-B`; else its label."""
+    """The field's short name of a curve, if it has one (`Scratch-B`), otherwise its label."""
     short = re.search(r"\((.+)\)", CURVES[curve].label) if curve in CURVES else None
     return short[1] if short else label(curve)

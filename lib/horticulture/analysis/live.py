@@ -1,7 +1,7 @@
-"""A small picture of runs in progress: what each knew after every epoch or round, and what it says now.
+"""A small picture of runs in progress: their measurements by epoch or round, and their current status.
 
-It is drawn anew twice a second while they train, so it is HTML and SVG written by hand: that takes a
-millisecond, a figure of matplotlib a hundred. It takes the colour of the text around it, light or dark.
+It is redrawn twice a second during training, so it is hand-written HTML and SVG, which takes a millisecond; a
+matplotlib figure would take a hundred. It has the colour of the surrounding text, light or dark.
 """
 
 import html
@@ -11,23 +11,23 @@ from typing import NamedTuple
 
 from horticulture.analysis.curves import BLUE, GREEN, VERMILION
 
-Row = Mapping[str, float]  # of a run's table, as `shown` cuts it down: those of a run have the same names
+Row = Mapping[str, float]  # a row of a run's table, reduced by `shown`; all rows of a run have the same names
 Point = tuple[float, float]
 
-PLACES = ("epoch", "round")  # where a row stands on the axis: one of them
+PLACES = ("epoch", "round")  # the x-coordinate of a row: every row has one of them
 QUANTITIES = {"loss": "loss", "val_error": "validation error (%)", "params": "parameters"}
 DASHED = ' stroke-dasharray="5 2.5"'
 STYLES = [(color, dashes) for dashes in ("", DASHED) for color in (BLUE, VERMILION, GREEN)]
-DRAWN = 24  # curves at most; those beyond the styles are pale
-POINTS = 100  # of a curve, about: more would not be seen
+DRAWN = 24  # at most this many curves; those beyond the styles are pale
+POINTS = 100  # about this many per curve: more would not be visible
 UNKNOWN = "not measured yet"
 WIDTH, HEIGHT = 290, 124  # of a panel, in pixels
-LEFT, TOP, RIGHT, BOTTOM = 52, 20, WIDTH - 6, HEIGHT - 18  # of its axes
+LEFT, TOP, RIGHT, BOTTOM = 52, 20, WIDTH - 6, HEIGHT - 18  # edges of its axes
 GAP = "margin:0 0 2px;line-height:1.35"
 
 
 class Curve(NamedTuple):
-    """A run: its name, what it says of itself now, and the rows of its table."""
+    """A run: its name, its current status, and the rows of its table."""
 
     name: str
     note: str
@@ -35,7 +35,7 @@ class Curve(NamedTuple):
 
 
 def shown(row: Mapping[str, float]) -> Row:
-    """What the picture needs of a row of an epoch or a round."""
+    """The part of a row that the picture needs."""
     return {name: row[name] for name in (*PLACES, *QUANTITIES) if name in row}
 
 
@@ -49,9 +49,9 @@ def _unit(row: Row) -> str:
 
 
 def picture(curves: Sequence[Curve], end: float) -> str:
-    """A panel for each quantity that the rows have, with a curve a run, and a line of words for each run.
+    """A panel for each quantity in the rows, with one curve per run, and a line of text for each run.
 
-    curves: the last few are in colour, those before them pale. end: the epochs or rounds of the longest run.
+    curves: the last few are in colour, earlier ones pale. end: the epochs or rounds of the longest run.
     """
     first = max(0, len(curves) - len(STYLES))
     names = [name for name in QUANTITIES if any(name in row for curve in curves for row in curve.rows[:1])]
@@ -72,7 +72,7 @@ def picture(curves: Sequence[Curve], end: float) -> str:
 
 
 def _style(number: int, first: int) -> str:
-    """How the curve of that number is drawn, and the line beside its name; `first`: the first in colour."""
+    """The SVG style of a curve, by its number. first: number of the first one in colour."""
     if number < first:
         return 'fill="none" stroke="currentColor" stroke-opacity=".3"'
     color, dashes = STYLES[number % len(STYLES)]
@@ -80,7 +80,7 @@ def _style(number: int, first: int) -> str:
 
 
 def _panel(name: str, curves: Sequence[Curve], first: int, end: float) -> str:
-    """One quantity against epochs or rounds; the smallest and largest value stand at the axis."""
+    """One quantity against epochs or rounds, with the smallest and largest value beside the axis."""
     drawn = {
         number: line
         for number in range(max(0, len(curves) - DRAWN), len(curves))
@@ -121,7 +121,7 @@ def _panel(name: str, curves: Sequence[Curve], first: int, end: float) -> str:
 
 
 def _line(name: str, rows: Sequence[Row]) -> list[Point]:
-    """Where a quantity was measured, thinned to what can be seen; the last point stays."""
+    """The points at which a quantity was measured, thinned to about `POINTS`; the last one stays."""
     unit = _unit(rows[0]) if rows else ""
     line = [(row[unit], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
     return line[:: -max(1, len(line) // POINTS)][::-1]
@@ -135,7 +135,7 @@ def _course(line: list[Point], unit: str) -> str:
 
 
 def _short(value: float) -> str:
-    """0.53, 88,210, 2.25 M: as it fits beside an axis."""
+    """0.53, 88,210, 2.25 M: short enough to fit beside an axis."""
     if abs(value) >= 1e6:
         return f"{value / 1e6:.3g} M"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,8 +1,8 @@
-"""How much a few seeds can say: intervals of a mean, tests, and verdicts no stronger than they are.
+"""Inference from a few seeds: confidence intervals of a mean, tests, and verdicts.
 
 All intervals are Student's, because studies have three or five seeds: at three, the percentile bootstrap
-(the default of seaborn) covers the true mean in three cases of four only, not in 95 % of them. Two seeds have
-no interval at all: theirs would be nine standard deviations wide on each side.
+(seaborn's default) covers the true mean in only three out of four cases, not in 95 % of them. Two seeds have
+no interval at all: it would extend nine standard deviations to each side.
 """
 
 import math
@@ -17,14 +17,14 @@ Values = Sequence[float] | np.ndarray
 
 LEVEL = 0.95  # of every interval that is drawn, and of every verdict
 FEWEST = 3  # values that have an interval
-POWER = 0.8  # the chance to find what is there, when seeds are planned
+POWER = 0.8  # of a test, when seeds are planned
 
 BETTER, WORSE, EQUAL, UNDECIDED = "better", "worse", "equal", "not enough seeds to tell"
 VERDICTS = (BETTER, EQUAL, WORSE, UNDECIDED)
 
 
 class Interval(NamedTuple):
-    """A mean over `n` values and the confidence interval round it, in the unit of the values.
+    """A mean of `n` values and its confidence interval, in the unit of the values.
 
     low and high are NaN for fewer than `FEWEST` values.
     """
@@ -36,10 +36,10 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """The mean of one side less that of the other, with its interval, in the unit of the values.
+    """The mean of one side minus that of the other, with its interval, in the unit of the values.
 
-    n: pairs, or values on the smaller side; error: standard error of the difference; df: its degrees of
-    freedom. low, high, `p` and `p_equal` are NaN for fewer than `FEWEST` values on a side.
+    n: number of pairs, or of values on the smaller side; error: standard error of the difference; df: its
+    degrees of freedom. low, high, `p` and `p_equal` are NaN for fewer than `FEWEST` values on a side.
     """
 
     mean: float
@@ -51,23 +51,23 @@ class Difference(NamedTuple):
 
     @property
     def p(self) -> float:
-        """Two-sided p-value of no difference."""
+        """Two-sided p-value for the hypothesis that there is no difference."""
         return min(1.0, 2 * self._beyond(abs(self.mean))) if self.n >= FEWEST else math.nan
 
     def p_equal(self, margin: float) -> float:
-        """p-value of a difference of at least the margin: the larger of Schuirmann's two one-sided tests."""
+        """p-value for a difference of at least the margin: the larger of Schuirmann's two one-sided tests."""
         return self._beyond(_positive(margin) - abs(self.mean)) if self.n >= FEWEST else math.nan
 
     def _beyond(self, distance: float) -> float:
-        if self.error == 0:  # all values are equal: no doubt, but for a distance of nothing
+        if self.error == 0:  # all values are equal: certain, unless the distance is zero as well
             return 0.5 if distance == 0 else float(distance < 0)
-        from scipy import stats  # a second: only where it is asked
+        from scipy import stats  # takes a second, so import it only when needed
 
         return float(stats.t.sf(distance / self.error, self.df))
 
 
 def confidence_interval(values: Values, level: float = LEVEL) -> Interval:
-    """Student's interval of the mean. Raises InputError if there is no value, or one that is not finite."""
+    """Student's interval of the mean. Raises InputError without values, or if one is not finite."""
     array = _finite(values)
     n = array.size
     half = math.nan
@@ -78,9 +78,9 @@ def confidence_interval(values: Values, level: float = LEVEL) -> Interval:
 
 
 def paired_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
-    """The mean of `a - b`, pair by pair: what two networks of one seed share drops out.
+    """The mean of `a - b`, pair by pair: what two networks of the same seed share cancels out.
 
-    Raises InputError if there are not as many of one as of the other, no value, or one that is not finite.
+    Raises InputError if the numbers of values differ, or without values, or if one is not finite.
     """
     if len(a) != len(b):
         raise InputError(f"pairs need as many values on both sides, not {len(a)} and {len(b)}")
@@ -91,9 +91,9 @@ def paired_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
 
 
 def welch_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
-    """The mean of `a` less that of `b`, of two sides that share nothing, spreads unequal (Welch, 1947).
+    """The mean of `a` minus that of `b`: independent samples with unequal variances (Welch, 1947).
 
-    df is Satterthwaite's. Raises InputError if a side has no value, or one that is not finite.
+    df is Satterthwaite's. Raises InputError if a side has no values, or one that is not finite.
     """
     first, second = _finite(a), _finite(b)
     n, mean = min(first.size, second.size), float(first.mean() - second.mean())
@@ -112,13 +112,13 @@ def welch_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
 def equivalence_verdict(difference: Interval | Difference, margin: float) -> str:
     """The verdict on a difference in error (negative is better), one of `VERDICTS`.
 
-    "equal" if the whole interval lies within the margin on both sides (Schuirmann's two one-sided
-    tests). This comes first: a difference surely there but surely smaller than what matters is equal for
-    every use. Else "better" or "worse" if the interval lies on one side of zero; else nobody can tell, nor
-    with fewer than `FEWEST` values.
+    "equal" if the whole interval lies between -margin and +margin (Schuirmann's two one-sided tests). This
+    comes first: a difference that is real but certainly smaller than the margin is equal in practice.
+    Otherwise "better" or "worse" if the interval lies on one side of zero. Otherwise, or with fewer than
+    `FEWEST` values, the seeds are too few to tell.
 
-    One interval of 95 % decides all of it, the one that is drawn. A difference is thus declared at the
-    usual 5 %, and equality at 2.5 %: stricter than the customary 5 %, for which a 90 % interval would do.
+    All of this uses the 95 % interval that is drawn. A difference is thus declared at the usual level of 5 %,
+    and equality at 2.5 %: stricter than the customary 5 %, which corresponds to a 90 % interval.
     Raises InputError if the margin is not positive.
     """
     _positive(margin)
@@ -132,10 +132,10 @@ def equivalence_verdict(difference: Interval | Difference, margin: float) -> str
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """P-values of tests made together, adjusted so that a wrong one among them stays rare (Holm, 1979).
+    """P-values of a family of tests, adjusted to control the family-wise error rate (Holm, 1979).
 
-    The smallest counts times as many as there are, the next one time less, and none less than one before it.
-    A test that could not be made (NaN) stays NaN and does not count.
+    Of n p-values the smallest is multiplied by n, the next by n - 1 and so on; an adjusted value is never
+    below the one before it, nor above 1. A test that could not be made (NaN) stays NaN and does not count.
     """
     values = np.asarray(p, dtype=float)
     order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaN comes last
@@ -146,10 +146,11 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def holm_verdicts(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
-    """The verdicts of `equivalence_verdict` on tests that are made together: each holds beside the others.
+    """The verdicts of `equivalence_verdict` for a family of tests, adjusted for multiple comparisons.
 
-    Differences are adjusted by Holm on their two-sided p-values, equalities by Holm on the larger of their
-    two one-sided p-values, at half the level as there. Of one test alone this is `equivalence_verdict`.
+    Holm's adjustment is applied to the two-sided p-values for differences, and to the larger of the two
+    one-sided p-values for equalities, with half the error rate as in `equivalence_verdict`. For a single test
+    the result is that of `equivalence_verdict`.
     """
     apart = holm([one.p for one in differences])
     equal = holm([one.p_equal(margin) for one in differences])
@@ -165,18 +166,18 @@ def holm_verdicts(differences: Sequence[Difference], margin: float, level: float
 
 
 def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: float = 0.0) -> int:
-    """About how many seeds it takes to find a difference of `margin` with a chance of `POWER`.
+    """About how many seeds it takes to detect a difference of `margin` with a power of `POWER`.
 
-    spread: standard deviation of the values, or of the paired differences; of two sides that share nothing
-    that of the one, and `other` that of the other. Roughly, because another sample has another spread. The
-    interval is to leave zero out, which asks for a difference of (t(level) + t(power)) standard errors.
+    spread: standard deviation of the paired differences, or of one side's values; other: that of the other
+    side's, if the sides are independent. An estimate, because the standard deviation is one itself. For the
+    interval to exclude zero, the difference must be (t(level) + t(power)) standard errors.
     Never below `FEWEST`. Raises InputError if the margin is not positive or a spread negative.
     """
     if not (margin > 0 and spread >= 0 and other >= 0):
         raise InputError(
             f"a margin must be positive and a spread not negative, not {margin}, {spread} and {other}"
         )
-    from scipy import stats  # a second: only where it is asked
+    from scipy import stats  # takes a second, so import it only when needed
 
     both = spread**2 + other**2
 
@@ -185,7 +186,7 @@ def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: f
         return (_quantile(level, df) + float(stats.t.ppf(POWER, df))) * math.sqrt(both / n)
 
     normal = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(POWER)
-    n = max(FEWEST, math.ceil(both * (normal / margin) ** 2))  # too few: Student's tails are longer
+    n = max(FEWEST, math.ceil(both * (normal / margin) ** 2))  # a lower bound: Student's tails are heavier
     while detectable(n) > margin:
         n += 1
     return n
@@ -199,10 +200,10 @@ def clustered_difference(
 ) -> tuple[float, float]:
     """The difference of two error rates on one test set, and its standard error, in points.
 
-    wrong_a, wrong_b: (n,) for every image whether the network got it wrong, or the share of several that did.
-    source: (n,) what an image was drawn from; images of one source are not independent, so what is summed and
-    squared are the sources' sums (Liang & Zeger, 1986, with the factor k / (k - 1) for k sources).
-    Raises InputError if the lengths differ, or if there are fewer than two sources.
+    wrong_a, wrong_b: (n,) whether the network got each image wrong, or the share of several networks that
+    did. source: (n,) the original that each image was drawn from; images of one source are not independent,
+    so the variance is estimated from the sums over each source (Liang & Zeger, 1986, with the factor
+    k / (k - 1) for k sources). Raises InputError if the lengths differ, or with fewer than two sources.
     """
     a, b, of = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
     if not a.shape == b.shape == of.shape:
@@ -220,7 +221,7 @@ def clustered_difference(
     return 100 * mean, 100 * error
 
 
-# --- what all of them need ---------------------------------------------------------------------------------
+# --- shared helpers ----------------------------------------------------------------------------------------
 
 
 def _finite(values: Values) -> np.ndarray:
@@ -237,6 +238,6 @@ def _positive(margin: float) -> float:
 
 
 def _quantile(level: float, df: float) -> float:
-    from scipy import stats  # a second: only where it is asked
+    from scipy import stats  # takes a second, so import it only when needed
 
     return float(stats.t.ppf((1 + level) / 2, df))

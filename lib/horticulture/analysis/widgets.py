@@ -1,4 +1,4 @@
-"""A picture with controls: choose, and it is drawn anew; without a kernel the first one stays."""
+"""A picture that is redrawn whenever one of its controls changes; without a kernel it shows the first."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ STILL = "image/png"
 
 
 class Panel(ipywidgets.VBox):
-    """Controls and the picture of what is chosen.
+    """Controls and the picture for their values.
 
-    Where nobody answers, in an executed notebook or on its page, it shows the picture of the first choice.
+    Without a kernel (in an executed notebook or on its web page) it shows the picture for the first values.
     """
 
     def __init__(self, draw: Callable[..., Figure], controls: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ class Panel(ipywidgets.VBox):
             control.observe(lambda _: self.update(), names="value")
 
     def update(self) -> None:
-        """Draw what is chosen now."""
+        """Draw the picture for the current values."""
         figure = self.draw(**{name: control.value for name, control in self.controls.items()})
         png, alt = print_figure(figure, base64=True), description.describe(figure)
         plt.close(figure)
@@ -42,16 +42,16 @@ class Panel(ipywidgets.VBox):
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The live element, and beside it the still picture for whoever has no kernel."""
+        """The live widget, and a still picture for viewers without a kernel."""
         bundle = super()._repr_mimebundle_(**kwargs)
         return {**(bundle or {}), STILL: self.still}, {STILL: {"alt": self.alt}}
 
 
 def panel(draw: Callable[..., Figure], **choices: Sequence[Any]) -> Panel:
-    """A picture that follows its controls: a menu for words, a slider for numbers, one for each choice.
+    """A picture with one control for each of `choices`: a menu for strings, a slider for numbers.
 
-    draw: takes what is chosen, by name, and returns a new figure. choices: what there is to choose from, by
-    name; the first of each is shown first. Raises InputError for a choice of nothing.
+    draw: takes the chosen values by name and returns a new figure. choices: the options by name; the first of
+    each is shown first. Raises InputError if one has no options.
     """
     for name, options in choices.items():
         if not len(options):

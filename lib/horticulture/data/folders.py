@@ -23,7 +23,8 @@ from horticulture.progress import Progress
 
 SHOWN = 3  # unusable images reported by name
 AT_A_TIME = 64  # images decoded ahead
-THREADS = min(4, os.cpu_count() or 1)
+# Not `execution.limits`, which is below this room. Not every system has `sched_getaffinity`.
+THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 LARGE = 2**24  # pixels: larger images are decoded one at a time; larger folders show progress
 HEAVY = 2**24  # bytes: larger files are read one at a time
 

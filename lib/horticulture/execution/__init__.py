@@ -1,8 +1,8 @@
-"""Makes each run once and completely: the only room that knows both files and networks.
+"""Executes each run once and completely: the only room that knows both files and networks.
 
-`specs` describes runs, `executor` makes one, `tasks` does the work of each kind, `loading` restores networks
-and data, `parallel` makes several runs at a time. The names in `__init__.pyi` are imported from here on first
-use, so that worker processes start before torch is loaded, which takes seconds.
+`specs` describes runs, `executor` executes one, `tasks` does the work of each kind, `loading` restores
+networks and data, `parallel` executes several runs at a time. The names in `__init__.pyi` are imported on
+first use, so that worker processes start before torch is loaded, which takes seconds.
 """
 
 import lazy_loader

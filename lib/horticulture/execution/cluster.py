@@ -9,7 +9,7 @@ from horticulture.errors import InputError
 from horticulture.execution import pool
 from horticulture.execution.board import Message
 
-TOPIC = "horticulture"  # of the workers' progress messages
+TOPIC = "horticulture"  # name of the workers' progress messages
 
 
 def precision(wanted: str, device: str, address: str) -> str:

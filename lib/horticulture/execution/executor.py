@@ -27,8 +27,7 @@ def execute(
 ) -> dict:
     """Execute a run, and before it the run it starts from, unless they are finished. Return the result.
 
-    threads: for a run that starts now (None: as many as torch uses now). A run that was started before keeps
-    the number it started with.
+    threads: for a new run (None: torch's current number). A resumed run keeps the number it started with.
 
     An unfinished run resumes from its last checkpoint; if two processes want the same run, one waits for the
     other. When interrupted, it saves a checkpoint between two steps. Raises FloatingPointError if a loss is
@@ -48,7 +47,7 @@ def execute(
             return result
         try:
             return _make(run, outputs, where, report, threads)
-        except files.CorruptFileError as error:  # left by an earlier process: start again
+        except files.CorruptFileError as error:  # left by an earlier process: start over
             _quarantine(run, outputs, error)
             return _make(run, outputs, where, report, threads)
 
@@ -56,7 +55,7 @@ def execute(
 def load_if_complete(run: Run, outputs: Path) -> dict | None:
     """The result, if the run is finished and its files are unchanged.
 
-    A damaged run is set aside, unless another process is already making it again.
+    A damaged run is set aside, unless another process is already executing it again.
     """
 
     def step_aside() -> None:
@@ -79,7 +78,7 @@ def _lock(run: Run, outputs: Path) -> Path:
 
 
 def _load_or_quarantine(run: Run, outputs: Path) -> dict | None:
-    """The result if it is intact; otherwise set it aside. Needs the lock, or it could be a new one."""
+    """The result if it is intact; otherwise set it aside. Needs the lock, or it could set aside a new one."""
     try:
         return runs.verified_result(run, outputs)
     except files.CorruptFileError as error:
@@ -98,7 +97,7 @@ def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads
     """Do the work of a run and write its result. Needs the run's lock."""
     folder = runs.folder(run, outputs)
     files.make_folder(folder)
-    for left in folder.glob("*.tmp"):  # by a killed process
+    for left in folder.glob("*.tmp"):  # left by a killed process
         left.unlink()
     with interruption.deferred() as signals:
         context = RunContext(run, outputs, device, report, signals)

@@ -33,8 +33,8 @@ CONFIG = "config.json"
 FORMAT = "horticulture network, 1"
 TOLERANCE = 1e-4  # for differences between outputs, as a fraction of the largest
 COMPARED = 256  # test images to compare outputs on
-BYTES = 4  # of a weight
-APART = 0.5  # points of test error between the network and its record, which may be from other hardware
+BYTES = 4  # per weight
+APART = 0.5  # tolerated difference in test error (points) from the record, which may be from other hardware
 
 
 def load(folder: str | Path, code: str | Path = "") -> Network:

@@ -1,4 +1,4 @@
-"""The network that a training run starts from, given which channels or weights a pruning run left."""
+"""The network that training after pruning starts from."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ OTHER = 1_000_003  # added to a seed to get an independent initialisation
 def starting_network(
     run: Run, outputs: Path, device: str = "auto"
 ) -> tuple[Network, unstructured.MaskCallback | None]:
-    """The network that a run of the kind `finetune` starts from, and the mask that it keeps, if any.
+    """The network that a run of kind `tune` starts from, and its mask, if single weights were removed.
 
     device: where to replay a round whose network was not saved.
     """
     assert run.start
     assert run.start.start
     pruned, base, round_ = run.start, run.start.start, run.recipe["round"]
-    # Not the base's draws: under a mask those would be the initial weights of its surviving weights.
+    # Not the base's seed: under a mask, that would give the surviving weights their original initialisation.
     fresh = torch.Generator().manual_seed(run.seed + OTHER)
     match run.recipe["weights"]:
         case "kept":
@@ -48,7 +48,7 @@ def starting_network(
 
 
 def _cut(whole: Network, run: Run, outputs: Path) -> Network:
-    """Cut a network of the size of the whole one to the channels that are left where the run starts."""
+    """Reduce a network of full size to the channels that are left at the round where the run starts."""
     assert run.start
     removed = runs.removals(run.start, outputs)
     remaining = runs.remaining_channels(run.start, removed, run.recipe["round"])

@@ -27,10 +27,10 @@ class Interruption:
 
 @contextmanager
 def deferred() -> Iterator[Interruption]:
-    """Defer signals to stop until `heed` is called; a second Ctrl-C is not deferred.
+    """Defer signals to stop until `heed` is called, or to the end. A second Ctrl-C is not deferred.
 
-    A second SIGTERM is: a kernel that shuts down sends several to its children, a few milliseconds apart.
-    A signal that was not heeded is raised at the end.
+    A second SIGTERM is deferred, because a kernel that shuts down sends several of them to its children, a
+    few milliseconds apart.
     """
     interruption = Interruption()
 

@@ -25,7 +25,7 @@ WEIGHTS_FILE = "weights.safetensors"
 
 @lru_cache(maxsize=2)
 def whole_dataset(name: str, device: str, image_size: int, made: Any = None) -> data.Dataset:
-    """The data set, read once per process until `whole_dataset.cache_clear()`. made: its current function."""
+    """The data set, read once per process until `whole_dataset.cache_clear()`. made: its loading function."""
     return data.load(name, image_size=image_size, device=device)
 
 
@@ -79,11 +79,11 @@ def restore(
 ) -> Network:
     """The network of any round of a pruning run, on that device, replayed from the last checkpoint before it.
 
-    The removals follow the record, and the number of threads is that of the run. On the same kind of machine
-    with the same torch the weights must be identical to the last bit; elsewhere a warning says that only the
-    widths are. Its norms have the statistics with which it was evaluated or, if not `estimate_norms`, the
-    running averages of its training. Raises InputError if there is no such round, no checkpoint to start
-    from, or if the replay gives a different network.
+    The replay repeats the recorded removals with the run's number of threads. On the same kind of machine
+    with the same torch the weights must be bit-identical; elsewhere, if only the widths are the same, there
+    is a warning. The norms have the statistics with which the network was evaluated or, without
+    `estimate_norms`, the running averages of its training. Raises InputError if there is no such round, no
+    checkpoint to start from, or if the replay gives a different network.
     """
     if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
         raise InputError(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
@@ -108,7 +108,7 @@ def restore(
 
 
 def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, where: torch.device) -> None:
-    """Raise InputError if a replayed network differs from the recorded one."""
+    """Raise InputError if a replayed network differs from the recorded one; warn on other hardware."""
     if network.architecture.id != row["architecture"]:
         raise InputError(
             f"{run}: the replay of round {row['round']} has other widths than recorded: "
@@ -152,8 +152,8 @@ def resume_pruner(
 def init_generator(shape: Architecture, seed: int) -> torch.Generator:
     """The random generator for training from scratch.
 
-    Every shape has its own stream. With the seed alone, a pruned shape would start from the whole network's
-    initial weights in every layer up to the first narrower one, and be half a lottery ticket.
+    Every architecture has its own stream. If it depended on the seed alone, a pruned shape would start from
+    the whole network's initial weights in every layer before the first narrower one: half a lottery ticket.
     """
     digest = hashlib.sha256(f"{shape.id} {seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))

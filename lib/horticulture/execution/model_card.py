@@ -1,4 +1,4 @@
-"""The model card of an exported network, made from `config.json`, so that all its numbers are measured."""
+"""The model card of an exported network. It is made from `config.json`, so all its numbers are measured."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Where runs are made: in this process, in several on this machine, or on a Dask cluster.
+"""Execute several runs: in this process, in worker processes on this machine, or on a Dask cluster.
 
-Results always go to disk, so nothing depends on the place: a finished run is skipped, and a run that a
-dead worker held is made again. Worker processes are kept from one call to the next.
+Results always go to disk, so they do not depend on the place: a finished run is skipped, and the run of a
+worker that died is resumed. Worker processes are reused by later calls.
 """
 
 import time
@@ -22,19 +22,19 @@ from horticulture.progress import Progress
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 
-# What needs torch is imported inside the functions: that takes seconds, and `start` is to come before it.
+# Modules that need torch are imported inside functions: that takes seconds, and `start` is called before it.
 
 Submit = Callable[..., Future]
-POLL = 0.5  # seconds between two looks at how far the workers are
-EARLY = 4  # processes that are started before it is known how many runs there will be
-IMAGES = 50_000  # taken for the size of a data set of which a run uses all
+POLL = 0.5  # seconds between two updates of the progress
+EARLY = 4  # at most this many processes are started before the number of runs is known
+IMAGES = 50_000  # assumed size of a data set, if a run uses all of it
 
 
 def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
-    """Begin to start the worker processes that `execute_all` will use, and return at once.
+    """Start the worker processes that `execute_all` will use, without waiting for them.
 
-    Call it before torch is imported: the processes import it meanwhile. Nothing is started where that
-    would not use processes either: with one worker, on a GPU unless `workers` shares it, on a cluster.
+    Call it before importing torch: the processes import it at the same time. Starts nothing if `execute_all`
+    would not use workers: with `workers=1`, on a cluster, or on a GPU, unless `workers` is more than one.
     """
     on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
     allowed = workers or (processors() if on_cpu else 1)
@@ -51,17 +51,17 @@ def execute_all(
     address: str = "",
     what: str = "runs",
 ) -> list[dict]:
-    """Make all runs that are not made yet, each once; return every result in the order of `wanted`.
+    """Execute all unfinished runs, each once, and return all results in the order of `wanted`.
 
-    workers: processes on this machine (0: one a processor, but on a GPU only this one; say more where small
-    networks leave it idle, and they train side by side). A single run is made in this process, and so is one
-    that needs a schedule or penalty written in this process. address: a Dask scheduler that shares the folder
-    `outputs`.
+    workers: processes on this machine (0: one per processor, but on a GPU only this process; several can
+    share a GPU that small networks leave idle). A single run is executed in this process, and so is a run
+    that needs a schedule or penalty defined in this process. address: a Dask scheduler whose workers share
+    the folder `outputs`.
 
-    A run has as many threads as there are processors for each of the runs that were *asked for*, made or not:
-    a run that is left over after a stop ends with the same bits as beside the others.
-    Raises what the first failing run raised, after the runs then under way have finished; InputError if a run
-    cannot be made on the cluster. A KeyboardInterrupt says how much is kept.
+    The number of threads per run depends on all runs in `wanted`, finished or not, so that a run that is
+    resumed alone has the same bits as one that was executed beside the others.
+    Raises the error of the first run that fails, after the runs in progress have finished; InputError if a
+    run cannot be executed on the cluster. The message of a KeyboardInterrupt says how much work is kept.
     """
     from horticulture.training import hardware
 
@@ -86,7 +86,7 @@ def execute_all(
 
 
 def cost(run: Run) -> int:
-    """About how many multiply-accumulates of training a run takes, to begin with the longest."""
+    """About how many multiply-accumulates of training a run takes, so that the longest can start first."""
     recipe = run.recipe
     images = recipe.get("epochs", 0) * (run.data.get("images") or IMAGES)
     images += recipe.get("rounds", 1) * recipe.get("steps", 0) * recipe.get("batch_size", 0)
@@ -96,7 +96,7 @@ def cost(run: Run) -> int:
 def _layers(
     wanted: dict[str, Run], outputs: Path, needed: set[str] | None = None
 ) -> list[tuple[list[Run], int]]:
-    """The unfinished runs in layers, starting points first, each layer with the number of runs asked for."""
+    """The unfinished runs in layers, starting points first, each with its number of runs, finished or not."""
     from horticulture import execution
 
     candidates = [run for key, run in wanted.items() if needed is None or key in needed]
@@ -117,7 +117,7 @@ def _execute_layer(
     allowed: int,
     board: Board,
 ) -> None:
-    """Make these different runs, on a cluster, here or in workers. total: those made already included."""
+    """Execute distinct runs on a cluster, here, or in workers. total: their number with the finished ones."""
     longest_first = sorted(todo, key=cost, reverse=True)
     if address:
         with cluster.executor(address) as submit:
@@ -136,13 +136,13 @@ def _execute_layer(
         work = partial(_work, outputs=str(outputs), device=device, threads=threads, send=pool.send)
         try:
             _submit_and_wait(pool.start(allowed, min(allowed, len(away))), work, away, board)
-        except (KeyboardInterrupt, SystemExit):  # nobody waits for what they are at
+        except (KeyboardInterrupt, SystemExit):  # nobody waits for their results any more
             pool.stop()
             raise
 
 
 def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Board) -> None:
-    """Make a run in this process: with all processors if only this one has its code, for it is alone then."""
+    """Execute a run in this process. A run whose code only this process has runs alone, on all processors."""
     from horticulture import execution
 
     own = _stays(run)
@@ -156,8 +156,8 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Boa
 
 
 def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run], board: Board) -> None:
-    """Have workers do the work of all these runs, show what they say of it, and raise the first error."""
-    while not pool.messages.empty():  # of an earlier call, that was stopped
+    """Execute runs in workers, show their progress, and raise the first error."""
+    while not pool.messages.empty():  # left by an earlier call that was stopped
         pool.messages.get()
     work = partial(work, packed=_pack_code())
     futures = {submit(work, run.to_json()): run for run in todo}
@@ -167,7 +167,7 @@ def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run],
             done, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
             while not pool.messages.empty():
                 message = pool.messages.get()
-                if message[0] in keys:  # and not of one that went on after an earlier call had failed
+                if message[0] in keys:  # not from a run that continued after an earlier call failed
                     board.update(message)
             for future in done:
                 future.result()
@@ -187,7 +187,7 @@ def _work(
     send: Callable[[Message], None],
     packed: bytes,
 ) -> None:
-    """Make one run in a worker, and say now and then how far it is. packed: by `_pack_code`."""
+    """Execute one run in a worker and report its progress from time to time. packed: from `_pack_code`."""
     from horticulture import execution
 
     _unpack_code(packed)
@@ -205,13 +205,13 @@ def _work(
     execution.execute(run, Path(outputs), device, report, threads=threads)
 
 
-# --- code that is not the library's ------------------------------------------------------------------------
+# --- users' own code ---------------------------------------------------------------------------------------
 
 
 def _stays(run: Run) -> bool:
-    """Whether a run, or one before it, needs a schedule or penalty that only this process has.
+    """Whether a run, or one it starts from, needs a schedule or penalty that only this process has.
 
-    Users' own criteria are sent to the workers.
+    Users' own criteria do not count, because they are sent to the workers.
     """
     return any("code" in one.recipe and one.kind != "prune" for one in run.chain)
 
@@ -228,7 +228,7 @@ def _check_code(todo: Iterable[Run], address: str) -> None:
 
 
 def _pack_code() -> bytes:
-    """This process's code, for another: digests of files that may run, and criteria."""
+    """Pickle users' code for another process: digests of the files that may run, and criteria."""
     try:
         return cloudpickle.dumps((user_code.ALLOWED, criteria.own()))
     except Exception as error:  # users' functions may refer to anything

@@ -1,8 +1,8 @@
-"""Worker processes on this machine, reused from one piece of work to the next until this process ends.
+"""Worker processes on this machine, reused until this process ends.
 
-They never outlive it, however it ends, and it does not wait for them; if one dies, the others go on.
-(`concurrent.futures` ends all workers when one dies, and waits for them at exit.) Messages that they send
-while working arrive, through the pipe that brings each its work, in a single queue here.
+They never outlive this process, however it ends, and it does not wait for them; if one dies, the others
+continue. (`concurrent.futures` ends all workers when one dies, and waits for them at exit.) Each worker gets
+its work through a pipe; the messages that it sends back all arrive in one queue.
 """
 
 import atexit
@@ -32,7 +32,7 @@ def send(message: Any) -> None:
 
 
 class _Workers:
-    """Processes that wait for work, each served by a thread here."""
+    """Processes that wait for work, each served by a thread of this process."""
 
     def __init__(self) -> None:
         self.processes: list[BaseProcess] = []
@@ -56,7 +56,7 @@ class _Workers:
         return future
 
     def stop(self) -> None:
-        """End the processes, which together have `GRACE` seconds to save their work."""
+        """End the processes, after at most `GRACE` seconds in which they can save their work."""
         for process in self.processes:
             process.terminate()
             self._tasks.put(None)
@@ -92,8 +92,8 @@ _workers = _Workers()
 def start(allowed: int, count: int) -> Callable[..., Future]:
     """Start at least `count` worker processes and return a function that submits work to them.
 
-    They load while this process goes on. Processes of an earlier call are reused, unless one of them died or
-    there are more than `allowed`.
+    They load in the background. Processes of an earlier call are reused, unless one of them died or there
+    are more than `allowed`.
     """
     processes = _workers.processes
     if len(processes) > allowed or not all(process.is_alive() for process in processes):

@@ -1,4 +1,4 @@
-"""Descriptions of runs as plain data. No torch here, so that a study can be refused without it."""
+"""Descriptions of runs as plain data. Does not import torch, so that a study can be refused quickly."""
 
 import sys
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ WEIGHTS = (
 
 
 def source(name: str, images: int = 0, image_size: int = 0, digest: str | None = None) -> dict:
-    """The data part of a run's description: the data set, its content, and how much of it is used.
+    """The data part of a run's description: the data set, its digest, and how much of it is used.
 
-    digest: of the whole data set, if known; otherwise the data are read to compute it. A user's own data set
+    digest: of the full data set, if known; otherwise the data are read to compute it. A user's own data set
     is saved, because other processes do not have its code.
     """
     if digest is None:
@@ -45,8 +45,8 @@ def train(
 ) -> Run:
     """The description of training from scratch. source: from `source`.
 
-    selections: the trunk channels that each group selects, if groups do (see `networks.build`). The default
-    selection is not described.
+    selections: the trunk channels that each group selects, for networks that select any (see
+    `networks.build`). A default selection is not recorded.
     """
     if recipe.epochs < 1:
         raise InputError(f"epochs must be positive, not {recipe.epochs}")
@@ -59,8 +59,10 @@ def train(
     return Run("train", shape, described, source, seed)
 
 
-def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, seed: int) -> Run:
-    """The description of a network whose weights come from a file instead of training.
+def evaluate_pretrained(
+    shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, seed: int
+) -> Run:
+    """The description of evaluating a pretrained network, whose weights come from a file.
 
     recipe: how it is evaluated; its epochs are 0. Raises InputError if there is no such file.
     """
@@ -73,7 +75,7 @@ def given(shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, 
 
 def _code(recipe: TrainingRecipe) -> dict:
     schedule = code.extra(recipe.schedule, SCHEDULES, BUILT_IN_SCHEDULES)
-    # If this is not loaded, all penalties are built in.
+    # Without this module there are no penalties but the built-in ones.
     penalties = sys.modules.get("horticulture.training.penalties")
     penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}
     digits = "".join(part["code"] for part in (schedule, penalty) if part)
@@ -112,7 +114,7 @@ def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5)
 
 @dataclass(frozen=True)
 class OracleConfig(Recipe):
-    """How criteria are compared with the truth: the rise in validation loss when a channel is left out."""
+    """How criteria are compared with the truth: the rise in validation loss when a channel is removed."""
 
     criteria: tuple[str, ...]
     channels: int = 64  # sampled from all groups alike

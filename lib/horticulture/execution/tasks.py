@@ -32,9 +32,9 @@ from horticulture.runs import Run
 from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = 16  # about as many checkpoints of a pruning run are kept; rounds between them can be replayed
+KEPT = 16  # about this many checkpoints of a pruning run are kept; rounds between them can be replayed
 
-# The fraction done, a status text, and the rows of the run's table that are new.
+# The fraction done, a status text, and the new rows of the run's table.
 Report = Callable[[float, str, Sequence[live.Row]], None]
 
 
@@ -66,7 +66,7 @@ class RunContext:
         return state
 
     def report(self, share: float, note: str, rows: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Say how far the run is. rows: of the table, those that are new since it last said so."""
+        """Report the run's progress. rows: the rows of its table that are new since the last report."""
         self.send(share, note, [live.shown(row) for row in rows])
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
@@ -119,8 +119,8 @@ def _train(context: RunContext) -> dict:
     return metrics | _save_and_evaluate(context, network, recipe)
 
 
-def _given(context: RunContext) -> dict:
-    """Evaluate a network with given weights; the cost of their training is unknown."""
+def _evaluate_pretrained(context: RunContext) -> dict:
+    """Evaluate a pretrained network; the cost of its training is unknown."""
     run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     file = run.recipe["file"]
     if pretrained.digest(file) != run.recipe["file_digest"]:
@@ -130,7 +130,7 @@ def _given(context: RunContext) -> dict:
     metrics = _save_and_evaluate(context, network, recipe)
     row = {"epoch": 0, "epochs": 0, "loss": math.nan, "val_error": metrics["val_error"], "images": 0}
     files.write_csv(context.folder / "epochs.csv", pd.DataFrame([row | {"seconds": context.elapsed()}]))
-    return {"recipe": runs.GIVEN, "train_macs": 0, **metrics}
+    return {"recipe": runs.PRETRAINED, "train_macs": 0, **metrics}
 
 
 def _finetune(context: RunContext) -> dict:
@@ -305,7 +305,7 @@ def _compare_criteria(context: RunContext) -> dict:
 
 KINDS: dict[str, Callable[[RunContext], dict]] = {
     "train": _train,
-    "given": _given,
+    "given": _evaluate_pretrained,
     "prune": _prune,
     "tune": _finetune,
     "compress": _compress,

@@ -66,7 +66,8 @@ class PruningRecipe(Recipe):
         """What is removed: a channel, a whole residual block, or a single weight."""
         return CRITERIA[self.criterion].granularity
 
-    def one_at_a_time(self) -> bool:
+    @property
+    def one_by_one(self) -> bool:
         """Whether every round removes one channel."""
         return not (self.ratio or self.scope in PRESETS or self.measure == ZEROS)
 
@@ -77,7 +78,7 @@ class PruningRecipe(Recipe):
             return selection.ALL_ZEROS
         if self.scope in PRESETS:
             return selection.fraction_of_channels(done)  # of those in the preset
-        if self.one_at_a_time():
+        if self.one_by_one:
             return selection.ONE_CHANNEL
         if self.measure == "channels":
             return selection.fraction_of_channels(self.ratio * done)
@@ -108,7 +109,7 @@ def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
     removable = sum(whole.widths) - sum(minimal.widths)
     if recipe.granularity == "weight":
         check_choice(recipe.scope, SCOPES, "scope of single weights")
-    elif recipe.one_at_a_time():
+    elif recipe.one_by_one:
         if recipe.rounds > removable:
             there = f"{removable} channels to remove{f' with floor={recipe.floor:g}' if recipe.floor else ''}"
             raise InputError(f"rounds={recipe.rounds}, but the network has {there}")

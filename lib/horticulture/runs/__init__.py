@@ -1,9 +1,9 @@
 """What a run is and where it lives (key, folder, result), and all results of a study in one frame.
 
-A run is fixed by its description. Its key is a digest of that, so a run that two notebooks or two studies ask
-for is the same run and is made once. `run.json` is written last: if it exists, the run is complete. Results,
-curves and tables carry digests, and are refused if these do not match. There is no torch here, so a laptop
-without it can collect and draw.
+A run is fixed by its description. Its key is a digest of that, so two notebooks or studies that need the same
+run share it, and it is executed once. `run.json` is written last: if it exists, the run is complete. Results,
+curves and tables carry digests, and are refused if these do not match. This room does not import torch, so
+that results can be collected and drawn on a laptop without it.
 """
 
 from horticulture.runs.answers import ANSWERS, Answers, answers, answers_of, write_answers
@@ -20,7 +20,7 @@ from horticulture.runs.removals import (
 )
 from horticulture.runs.results import (
     AS_IT_IS,
-    GIVEN,
+    PRETRAINED,
     RESULT_COLUMNS,
     TYPES,
     architectures,

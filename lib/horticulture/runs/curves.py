@@ -12,7 +12,6 @@ from horticulture.runs.run import Run
 INDEX = "index"  # lists the files, so that a missing one is noticed; earlier versions wrote none
 # Entries of a recipe in which pruning runs by several criteria may differ.
 OWN = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
-# Budgets that fine-tune for the study's `finetune_epochs`.
 
 
 class CurvePoint(NamedTuple):
@@ -34,7 +33,7 @@ class CurvePoint(NamedTuple):
 
     @property
     def measures_round(self) -> bool:
-        """Whether the run only measures a round of a pruning run."""
+        """Whether the run only evaluates the network after a round of a pruning run."""
         return self.curve == "pruned-tuned" and self.run.kind != "prune"
 
     @property

@@ -15,15 +15,15 @@ from horticulture.files import CorruptFileError
 
 RESULT = "run.json"
 
-# Of the meaning of descriptions; raising it makes every run anew. 2: recipes include penalties, and what a
-# ratio is a fraction of. 3: networks are evaluated with estimated norm statistics, ties are spread, Taylor
-# follows the paper; descriptions include the precision, the scope, and digests of users' code.
+# Version of what descriptions mean; raising it gives every run a new key. 2: recipes include penalties, and
+# what a ratio is a fraction of. 3: networks are evaluated with estimated norm statistics, ties are spread,
+# Taylor follows the paper; descriptions include the precision, the scope, and digests of users' code.
 VERSION = 3
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training, pruning, fine-tuning, compression or comparison of criteria.
+    """One unit of work: training, pruning, fine-tuning or compressing a network, or comparing criteria.
 
     kind: a name in `execution.KINDS`. recipe: a `training.TrainingRecipe` or `pruning.PruningRecipe` as plain
     data. data: from `execution.source`. start: the run whose network this one starts from.
@@ -161,7 +161,7 @@ def read_verified(where: Path, name: str) -> bytes:
 
 
 def quarantine(run: Run, outputs: Path) -> Path:
-    """Set a damaged run aside, so that it is made again and nothing is lost."""
+    """Set a damaged run aside, so that it is executed again and nothing is lost."""
     where = folder(run, outputs)
     number = 1
     while (aside := where.with_name(f"{run.key}.damaged-{number}")).exists():

@@ -102,7 +102,7 @@ BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
 }
 # Budgets that make no sense for pruned single weights, and for pruned channels.
 CHANNEL_ONLY, WEIGHT_ONLY = ("sliced", "random-channels", "shuffled", "reselected"), ("compressed",)
-# Budgets that depend on the whole network's training, which is unknown if its weights were given.
+# Budgets that depend on the whole network's training, which is unknown if it is pretrained.
 OF_TRAINING = ("scratch-b", "scratch-b-all", "weights-rewound")
 
 
@@ -125,7 +125,7 @@ def budget_points(
     points = []
     for pruned in networks:
         own = config.trained_longer(pruned.job.longer)
-        if pruned.job.one_by_one:
+        if pruned.job.recipe.one_by_one:
             points.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
         for budget in config.budgets:
             train = BUDGETS[check_choice(budget, BUDGETS, "budget")]

@@ -158,9 +158,9 @@ class StudyConfig:
         return self.whole.macs * steps * self.batch_size
 
     def baseline(self, seed: int, penalty: str = "none") -> Run:
-        """The run of the whole network: trained, perhaps with a penalty, or with given weights."""
+        """The run of the whole network: trained, perhaps with a penalty, or pretrained."""
         if self.pretrained:
-            return execution.given(self.whole, self.pretrained, self.recipe, self.source, seed)
+            return execution.evaluate_pretrained(self.whole, self.pretrained, self.recipe, self.source, seed)
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
         if penalty != "none" and not strength > 0:
             raise InputError(
@@ -254,7 +254,7 @@ class StudyConfig:
     def networks_of(self, job: PruningJob, outputs: Path) -> list[PrunedNetwork]:
         """The networks of one pruning run to retrain. Raises InputError if it is not finished."""
         rounds = [self.rounds]
-        if job.one_by_one:
+        if job.recipe.one_by_one:
             removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
             near = [runs.nearest_round(removed, size * self.whole.params) for size in sizes]
             rounds = list(dict.fromkeys(near))  # each network once, even if two sizes are close

@@ -71,7 +71,7 @@ def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
     """Stand-ins for the networks that an unfinished pruning run will leave."""
     own, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
-    sizes = own.sizes if job.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
+    sizes = own.sizes if job.recipe.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
     shapes = [_narrower(config.whole, size) for size in sizes]
     return [PrunedNetwork(job, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
 

@@ -44,16 +44,12 @@ class PruningJob(NamedTuple):
         return PruningRecipe.from_json(self.run.recipe)
 
     @property
-    def one_by_one(self) -> bool:
-        """Whether a round removes one channel."""
-        return self.recipe.one_at_a_time()
-
-    @property
     def ratio(self) -> float | None:
         """The fraction removed: None for one channel a round, 0 if the scores decide how many (`zeros`)."""
-        if self.one_by_one:
+        recipe = self.recipe
+        if recipe.one_by_one:
             return None
-        return self.recipe.ratio or presets.preset_ratio(self.recipe.scope, self.run.architecture)
+        return recipe.ratio or presets.preset_ratio(recipe.scope, self.run.architecture)
 
     @property
     def sparse(self) -> bool:

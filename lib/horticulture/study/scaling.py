@@ -14,22 +14,22 @@ from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 
 
 class Template(NamedTuple):
-    """The pruned networks that another is modelled on: the one of its seed, and those of all seeds."""
+    """The pruned networks that another is modelled on: the one with its seed, and those of all seeds."""
 
-    mine: PrunedNetwork
-    every: list[PrunedNetwork]
+    pruned: PrunedNetwork
+    of_all_seeds: list[PrunedNetwork]
     whole: Architecture  # before pruning
 
 
 def copycat(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
-    """The shape that one pruning run left, and the MACs spent to find it."""
-    return families.copycat(template.mine.architecture, params=params), template.mine.cost
+    """The shape that one pruning run left, scaled, and the MACs spent to find it."""
+    return families.copycat(template.pruned.architecture, params=params), template.pruned.cost
 
 
 def guided(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
     """`whole` scaled by the mean fraction that all pruning runs left of each stage; MACs spent by all."""
-    profile = profiles.by_stage([pruned.architecture for pruned in template.every], template.whole)
-    return profiles.guided(whole, profile, params=params), sum(pruned.cost for pruned in template.every)
+    profile = profiles.by_stage([one.architecture for one in template.of_all_seeds], template.whole)
+    return profiles.guided(whole, profile, params=params), sum(one.cost for one in template.of_all_seeds)
 
 
 PRUNING_FREE: dict[str, Callable[..., Architecture]] = {
@@ -101,7 +101,7 @@ def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iter
     for (criterion, seed), template in templates(followed, outputs).items():
         shape, cost = FROM_PRUNING[curve](config.whole, template, params)
         run = execution.train(shape, config.recipe, config.source, seed)
-        yield CurvePoint(curve, run, criterion, template.mine.round, cost, whole_macs=config.whole_macs)
+        yield CurvePoint(curve, run, criterion, template.pruned.round, cost, whole_macs=config.whole_macs)
 
 
 def guide(config: StudyConfig) -> StudyConfig:

@@ -8,7 +8,7 @@ from pathlib import Path
 from horticulture import runs
 from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
 
-ROOMY = 120  # columns that hold a notebook's name beside what two runs in progress say
+ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
 
 
 class Terminal:
@@ -20,20 +20,20 @@ class Terminal:
     def __init__(self, expected: dict[str, float]) -> None:
         self.expected = expected
         self.rest = list(expected)  # the notebooks still to run
-        self.took: dict[str, float] = {}  # seconds, of notebooks that found none of their runs made
+        self.took: dict[str, float] = {}  # seconds, for notebooks none of whose runs existed before
         self.live = sys.stderr.isatty()
         self.name, self._began, self._shown = "", 0.0, 0.0
         self._made = self._resumed = 0.0
 
     def begin(self, name: str) -> None:
-        """A notebook starts."""
+        """Start the line of a notebook."""
         self.name, self._began, self._shown = name, time.monotonic(), time.monotonic()
         self._made = self._resumed = 0.0
         if self.live:
             self._write("starting")
 
     def update(self, line: str, share: float, resumed: float) -> None:
-        """Show a report of `Progress` in the notebook. resumed: the share made by an earlier process."""
+        """Show a report of `Progress` in the notebook. resumed: the fraction done by an earlier process."""
         self._made, self._resumed = max(self._made, share - resumed), max(self._resumed, resumed)
         if time.monotonic() - self._shown >= EVERY["terminal" if self.live else "log"]:
             self._shown = time.monotonic()
@@ -52,7 +52,7 @@ class Terminal:
         if self.took:
             pace = sum(self.took.values()) / sum(self.expected[name] for name in self.took)
             about = f"about {clock(pace * left)}"
-        else:  # later notebooks may find their runs made, too
+        else:  # runs of later notebooks may exist already, too
             about = f"up to about {clock(left)}"
         note = f", {about} left for {', '.join(name[:2] for name in self.rest)}" if self.rest else ""
         self._write(f"took {clock(seconds)}{note}")

@@ -122,7 +122,7 @@ def count_rounds(parameters: dict[str, Any]) -> None:
     counts = []
     for criterion in config.criteria:
         recipe = config.pruning_recipe(criterion)
-        if config.ratios or not recipe.one_at_a_time():
+        if config.ratios or not recipe.one_by_one:
             raise InputError(
                 "rounds=all means one channel a round: leave ratios and scope empty, or give a number"
             )

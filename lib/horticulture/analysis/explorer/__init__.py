@@ -1,7 +1,7 @@
-"""A study's pruning runs to play with: one HTML element that needs no kernel and fetches nothing.
+"""An interactive view of a study's pruning runs: one HTML element that needs no kernel and no network access.
 
-The element draws itself: `explorer.js` and `explorer.css` go into it with the data. Where scripts are taken
-out, as from a notebook that JupyterLab does not trust, the still picture inside it stays, with its words.
+The element contains `explorer.js`, `explorer.css` and the data. Where scripts are removed, as from a notebook
+that JupyterLab does not trust, a still picture with a description remains.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from horticulture.architecture import Architecture
 
 @dataclass(frozen=True)
 class Explorer:
-    """What a notebook shows of it: `html`, the element; `png`, a still picture (base64); `words` for it."""
+    """The explorer for a notebook: its HTML element, a still picture (base64) and a description of it."""
 
     html: str
     png: str
@@ -40,10 +40,10 @@ class Explorer:
 
 
 def explore(study: str | Path) -> Explorer:
-    """Every network that the pruning runs of a study passed through, to move by hand in a notebook.
+    """Explore the network after any round of a study's pruning runs, interactively in a notebook.
 
-    study: its name, or its folder. With latencies, if notebook 05 has written its results. Raises InputError
-    if there are no results there, or if no network was pruned.
+    study: its name or folder. Latencies are included if notebook 05 has written its results. Raises
+    InputError if there are no results, or if no network was pruned.
     """
     folder = Path(study) if Path(study).is_dir() else runs.outputs_folder() / study
     results, written = runs.collect(folder), folder / "results.csv"
@@ -58,17 +58,17 @@ def explore(study: str | Path) -> Explorer:
 def from_frames(
     results: pd.DataFrame, removals: pd.DataFrame, architectures: Mapping[str, Architecture]
 ) -> Explorer:
-    """The same, of these frames.
+    """The explorer of the given frames.
 
-    results: as `runs.collect` gives them, with columns latency_BATCH (ms) where some were timed; removals: as
-    `runs.collect_removals`; architectures: by id, as `runs.architectures`. Raises InputError if no network
+    results: as returned by `runs.collect`, with columns latency_BATCH (ms) if any were measured; removals: by
+    `runs.collect_removals`; architectures: by id, by `runs.architectures`. Raises InputError if no network
     was pruned.
     """
     pruned = pruning_runs(results, removals, architectures)
     round_ = _start(pruned[0])
     png, words = _still(pruned[0], round_)
     data = {"start": round_, **describe(pruned, results, architectures)}
-    # An attribute in single quotes, for JSON is full of double ones.
+    # The attribute is in single quotes, because JSON is full of double ones.
     attribute = html.escape(json.dumps(data, separators=(",", ":")), quote=False).replace("'", "&#39;")
     picture = f'<img alt="{html.escape(words)}" src="data:image/png;base64,{png}">'
     tag, script = _script()
@@ -79,7 +79,7 @@ def from_frames(
 def _script() -> tuple[str, str]:
     """The element's name and script, without indentation.
 
-    A page can define a name once, so that another version of the script needs another one.
+    A page can define a name only once, so every version of the script has its own.
     """
     texts = ((files(__name__) / f"explorer.{kind}").read_text() for kind in ("css", "js"))
     style, script = (re.sub(r"^\s+", "", text, flags=re.MULTILINE) for text in texts)
@@ -88,13 +88,13 @@ def _script() -> tuple[str, str]:
 
 
 def _start(run: PruningRun) -> int:
-    """The measured round in the middle of a run, or the one that is nearest to it."""
+    """The evaluated round nearest to the middle of a run."""
     measured = run.rounds.index[run.rounds["test_error"].notna()]
     return int(min(measured, key=lambda round_: abs(round_ - len(run.rounds) // 2), default=0))
 
 
 def _still(run: PruningRun, round_: int) -> tuple[str, str]:
-    """One round as a picture, and in words."""
+    """A picture of one round, and its description."""
     rounds, widths = run.rounds, run.widths(round_)
     figure = figures.round_view(rounds.reset_index(), run.whole, run.whole.with_widths(widths), round_)
     png = print_figure(figure, base64=True, dpi=80)

@@ -1,4 +1,4 @@
-"""What the explorer is told: a study's frames as plain data, one number a round wherever one will do."""
+"""The data of the explorer: a study's frames as plain data, with one number per round where possible."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -20,8 +20,8 @@ AXES = {**COSTS, "train_macs": "compute so far: multiply-accumulates of all trai
 class PruningRun(NamedTuple):
     """A pruning run as the explorer shows it.
 
-    removed: a row a channel that went, as `runs.removals` gives them. rounds: a row a round, by its number,
-    with params, macs, train_macs, and test_error and latencies where they were measured.
+    removed: a row per removed channel, as returned by `runs.removals`. rounds: a row per round, indexed by
+    its number, with params, macs and train_macs, and with test_error and latencies where measured.
     """
 
     name: str
@@ -41,7 +41,7 @@ def pruning_runs(
 ) -> list[PruningRun]:
     """Every pruning run, in the order of the results. Raises InputError if there is none.
 
-    A round that another run measured has that run's error, as in the results.
+    A round that was evaluated by another run has that run's error, as in the results.
     """
     results = fill_defaults(results)
     place = ["criterion", "seed", "longer", "ratio"]
@@ -51,7 +51,7 @@ def pruning_runs(
     pruned = []
     for (criterion, seed, longer, ratio), course in courses.groupby(place, sort=False, dropna=False):
         for key in course["run"].unique():
-            if key not in of_run:  # it measures a round of one that is
+            if key not in of_run:  # it only evaluates a round of another run
                 continue
             removed = of_run[key]
             rounds = removed.drop_duplicates("round", keep="last").set_index("round")
@@ -69,7 +69,7 @@ def pruning_runs(
 def describe(
     runs: list[PruningRun], results: pd.DataFrame, architectures: Mapping[str, Architecture]
 ) -> dict[str, Any]:
-    """The data of the element: axes, runs, and the networks that were trained otherwise, by curve."""
+    """The data of the element: axes, pruning runs, and all other trained networks by curve."""
     trained = fill_defaults(results).dropna(subset=["test_error"])
     other = trained["curve"].isin([name for name in DRAWN if not name.startswith(SPARSE)])
     other &= trained["curve"] != "pruned-tuned"
@@ -97,7 +97,7 @@ def describe(
 
 
 def _run(run: PruningRun, latencies: list[str]) -> dict[str, Any]:
-    """What went in every round after the first, and what each round left."""
+    """What each round removed, and the sizes and measurements of the network after it."""
     by_round = [gone for round_, gone in run.removed.groupby("round") if round_]
     return {
         "name": run.name,
@@ -115,20 +115,20 @@ def _run(run: PruningRun, latencies: list[str]) -> dict[str, Any]:
 
 
 def _gone(groups: pd.Series) -> int | list[list[int]]:
-    """The group that lost a channel (-1: none did); where several channels went, how many of each group."""
+    """The group that lost a channel (-1: none); for several channels, [group, number lost] pairs."""
     if len(groups) == 1:
         return int(groups.iloc[0])
     return [[int(group), int(count)] for group, count in groups.value_counts().sort_index().items()]
 
 
 def _measured(values: pd.Series) -> dict[str, list]:
-    """The rounds at which something was measured, and what."""
+    """The rounds at which something was measured, and the values."""
     there = values.dropna()
     return {"rounds": there.index.tolist(), "values": [_short(value) for value in there]}
 
 
 def _short(value: float) -> float | None:
-    """Four digits: more than anybody can read off."""
+    """Round to four digits, more than can be read off the picture."""
     return None if pd.isna(value) else float(f"{value:.4g}")
 
 

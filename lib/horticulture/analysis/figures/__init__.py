@@ -1,4 +1,4 @@
-"""Frames to pictures: every function takes plain data, draws on matplotlib axes and returns them."""
+"""Figures of frames: every function takes plain data, draws on matplotlib axes and returns them."""
 
 from horticulture.analysis.figures.architectures import (
     diagram,

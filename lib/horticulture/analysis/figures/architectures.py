@@ -1,4 +1,4 @@
-"""Widths by group: of one network, over the rounds of a pruning run, over seeds."""
+"""Widths by group: of one network, over the rounds of a pruning run, and over seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from horticulture.architecture import Architecture, profiles
 
 
 def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> Axes:
-    """Channels of every group: what is left (full bars) of the whole network (outlines)."""
+    """Channels by group: a pruned network (filled bars) and the whole one (outlines)."""
     ax = ax or plt.subplots(figsize=(max(4, 0.45 * len(whole.widths)), 3))[1]
     _bars(left.widths, whole, ax)
     ax.set(xlabel="group (stage.block)", ylabel="channels")
@@ -24,10 +24,10 @@ def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> A
 
 
 def diagram(whole: Architecture) -> Figure:
-    """The convolutions of a network from left to right, and in blue the channels between them.
+    """The convolutions of a network from left to right, with the channels between them in blue.
 
-    A network with a trunk has its blocks below it: arrows show where a block reads from the trunk and adds to
-    it. Not for users' own networks: how they are connected only their code knows.
+    If the network has a trunk, its blocks are below it, and arrows show where a block reads from the trunk
+    and adds to it. Not for users' own networks, whose connections only their code knows.
     """
     blocks: dict[str, list] = {}  # convolutions by stage and block
     for layer in whole.layers:
@@ -75,7 +75,7 @@ def diagram(whole: Architecture) -> Figure:
 
 
 def _bars(left: Sequence[float], whole: Architecture, ax: Axes, **error: Any) -> None:
-    """A bar a group in front of the outline of the whole network's."""
+    """A bar for each group, in front of an outline for the whole network."""
     places = np.arange(len(whole.widths))
     ax.bar(places, whole.widths, color="none", edgecolor="#999999", label="whole network")
     ax.bar(places, left, color=BLUE, label="left", **error)
@@ -83,9 +83,9 @@ def _bars(left: Sequence[float], whole: Architecture, ax: Axes, **error: Any) ->
 
 
 def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Figure:
-    """The widths of several networks, a panel each, with name and parameters.
+    """The widths of several networks, one panel each, with names and parameters.
 
-    Of a network with other groups than the whole's there is only its size.
+    A network whose groups differ from those of the whole network has only a title.
     """
     figure, axes = _panels(len(shapes))
     for ax, (name, shape) in zip(axes, shapes.items(), strict=False):
@@ -96,10 +96,10 @@ def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Fig
 
 
 def saliencies(scores: pd.DataFrame, whole: Architecture, ax: Axes | None = None) -> Axes:
-    """Every channel's saliency by group, and a line at each group's mean.
+    """The saliency of every channel by group, with a line at each group's mean.
 
-    scores: a row a channel, with the columns group (its number) and saliency. Groups with no channels left
-    stay empty; where all saliencies are positive the axis is logarithmic.
+    scores: a row per channel, with the columns group (its number) and saliency. Groups with no channels left
+    stay empty. The axis is logarithmic if all saliencies are positive.
     """
     ax = ax or plt.subplots(figsize=(max(4, 0.6 * len(whole.widths)), 3.4))[1]
     places = scores["group"] + 0.5 * (
@@ -117,10 +117,10 @@ def saliencies(scores: pd.DataFrame, whole: Architecture, ax: Axes | None = None
 
 
 def mean_widths(pruned: Mapping[str, Sequence[Architecture]], whole: Architecture) -> Figure:
-    """What each way of pruning left of every group, a panel each: mean and standard deviation over seeds.
+    """Mean widths and standard deviations over seeds, one panel for each way of pruning.
 
-    pruned: by label, one architecture a seed. The titles say how similar these are (`profiles.similarity`,
-    1: all the same).
+    pruned: by label, one architecture per seed. The titles say how similar they are (`profiles.similarity`;
+    1: identical).
     """
     figure, axes = _panels(len(pruned))
     for ax, (name, shapes) in zip(axes, pruned.items(), strict=False):
@@ -135,7 +135,7 @@ def mean_widths(pruned: Mapping[str, Sequence[Architecture]], whole: Architectur
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Axes in rows of four for widths by group; those that are left over stay empty."""
+    """Axes for widths by group, up to four in a row; unused ones stay empty."""
     columns = max(1, min(4, count))
     rows = max(1, -(-count // columns))
     size = (max(5.5, min(13, 3.4 * columns)), 2.6 * rows)
@@ -149,11 +149,11 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | None = None) -> Axes:
-    """What fraction of every group each of some networks has kept: dark is all, white is nothing.
+    """The fraction of each group that each network has kept, from white (none) to dark (all).
 
-    left: by label, in the order from left to right.
+    left: architectures by label, from left to right.
     """
-    import seaborn as sns  # takes two seconds: only where it is used
+    import seaborn as sns  # takes two seconds, so import it only when needed
 
     size = (max(6, 0.3 * len(left) + 2), 0.22 * len(whole.widths) + 2.4)
     ax = ax or plt.subplots(figsize=size)[1]
@@ -176,10 +176,10 @@ def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Ax
 
 
 def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, round_: int) -> Figure:
-    """One round of a pruning run: the widths that are left, and the network's place on the curve.
+    """One round of a pruning run: the remaining widths, and the network's place on the curve of test errors.
 
-    removals: columns round, params, test_error, as `runs.removals` gives them; left: after that round. The
-    curve joins the rounds that were measured; a line stands where this round is, measured or not.
+    removals: columns round, params and test_error, as returned by `runs.removals`. left: the architecture
+    after that round. The curve joins the evaluated rounds; a vertical line marks this one.
     """
     figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
     widths(left, whole, bars)

@@ -1,4 +1,4 @@
-"""What several seeds say: every one as a point, their mean with its interval, and ranks against the truth."""
+"""Figures over several seeds: each as a point, their mean with its interval; and ranks against the truth."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ from horticulture.analysis.tables.wording import case_name
 from horticulture.errors import check_choice
 
 RATIO_CASE = ["criterion", "ratio", "longer"]
-MOST = 8  # cases on one pair of axes
+MOST = 8  # at most this many cases in one panel
 
 WholeErrors = Mapping[float, Sequence[float]]  # by length of training: test errors (%), one a seed
 
@@ -26,7 +26,7 @@ WholeErrors = Mapping[float, Sequence[float]]  # by length of training: test err
 def budgets_by_ratio(
     results: pd.DataFrame, whole_errors: WholeErrors, *, epochs: str = MORE_EPOCHS
 ) -> Figure:
-    """`budgets` of a whole study, on axes below one another for each ratio if one row would be too long."""
+    """`budgets` of a whole study; with more than `MOST` cases there is one panel for each ratio."""
     results = results.dropna(subset=["test_error"])
     together = len(results.drop_duplicates(RATIO_CASE)) <= MOST
     parts = [results] if together else [part for _, part in results.groupby("ratio", sort=True)]
@@ -48,15 +48,16 @@ def budgets_by_ratio(
 def budgets(
     results: pd.DataFrame, whole_errors: WholeErrors, ax: Axes | None = None, *, epochs: str = MORE_EPOCHS
 ) -> Axes:
-    """Test error of the same pruned shapes, trained again in several ways (the tables of Liu et al., 2019).
+    """Test error of the same pruned shapes, retrained in several ways (the tables of Liu et al., 2019).
 
-    results: columns criterion, ratio (share removed), curve, seed, test_error (%), and where there are any
-    longer and run; rows without an error are left out. Cases (criterion, ratio, length of training) and
-    curves keep the order of the frame, and a run that stands in two curves is drawn in the first.
-    Every seed is a small point; the large one beside them is their mean with its 95 % interval, the line and
-    its band those of the whole network that was trained as long. With fewer than three seeds there are only
-    the points, large. An interval much wider than the points lie apart is cut off by the axis.
-    epochs: as `cases.scratch_b_in_words` says.
+    results: columns criterion, ratio (share removed), curve, seed and test_error (%), optionally longer and
+    run; rows without an error are left out. Cases (criterion, ratio, length of training) and curves keep the
+    order of the frame, and a run that belongs to two curves is drawn in the first.
+    Every seed is a small point; the large one beside them is their mean with its 95 % interval. The
+    horizontal line and band are those of the whole network with the same length of training. With fewer than
+    three seeds there are only the points, drawn large. Intervals much wider than the range of the points are
+    cut off.
+    epochs: from `cases.scratch_b_in_words`.
     Raises InputError for a curve that cannot be drawn.
     """
     for curve in results["curve"].unique():
@@ -101,7 +102,7 @@ def _draw_whole(errors: Sequence[float], start: float, end: float, ax: Axes) -> 
 def _draw_budget(
     curve: str, networks: pd.DataFrame, places: Mapping[tuple, float], slot: float, name: str, ax: Axes
 ) -> None:
-    """One curve in every case: seeds, and beside them their mean with its interval. slot: its width."""
+    """One curve at every case: its seeds, and beside them their mean with its interval. slot: its width."""
     style, means = DRAWN[curve].style, []
     for case, errors in networks.groupby(RATIO_CASE)["test_error"]:
         if len(errors) < FEWEST:
@@ -118,12 +119,12 @@ def _draw_budget(
 
 
 def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """How well each criterion ranks channels by what their removal costs: a point a seed, a bar at the mean.
+    """How well each criterion ranks channels by the cost of removal: a point per seed, a bar at the mean.
 
-    correlations: columns criterion, seed, correlation (Spearman's, with the true change of the loss), and
-    `ceiling` where it is known: what a perfect criterion would reach among the channels that this one
-    compares, because the true change is itself measured on so many images only; its mean over seeds is a
-    dashed tick. The best criterion is at the top.
+    correlations: columns criterion, seed and correlation (Spearman's, with the true change of the loss), and
+    optionally `ceiling`: the correlation that a perfect criterion would reach on the same channels, because
+    the true change is measured on a limited number of images. Its mean over seeds is a dashed tick. The best
+    criterion is at the top.
     """
     means = correlations.groupby("criterion")["correlation"].mean().sort_values()
     ax = ax or plt.subplots(figsize=(6, 0.45 * len(means) + 1.2))[1]
@@ -144,15 +145,15 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def saliency_against_truth(scored: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """One criterion's ranks of the channels against the ranks of what their removals cost.
+    """A criterion's ranking of the channels against the ranking by the true change of the loss.
 
-    scored: columns saliency, loss_change; a row a channel. On the line the criterion would be right; the
-    title says Spearman's correlation.
+    scored: columns saliency and loss_change, a row per channel. A perfect criterion would be on the line; the
+    title has Spearman's correlation.
     """
     ax = ax or plt.subplots(figsize=(4.4, 4.4))[1]
     ranks = scored[["saliency", "loss_change"]].rank()
     ax.plot([1, len(ranks)], [1, len(ranks)], color=GREY, linewidth=1, zorder=1)
-    area = 36 if len(ranks) < 200 else 9  # square points
+    area = 36 if len(ranks) < 200 else 9  # in points²
     ax.scatter(ranks["saliency"], ranks["loss_change"], area, color=BLUE, alpha=0.5, linewidths=0)
     ax.set_aspect("equal")
     for axis in (ax.xaxis, ax.yaxis):

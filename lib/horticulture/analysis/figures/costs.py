@@ -1,4 +1,4 @@
-"""Error against what a network costs."""
+"""Test error against the cost of a network."""
 
 from typing import Any
 
@@ -14,22 +14,21 @@ from horticulture.analysis.figures.style import HOLLOW, legend_below
 from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, join_words, times
 
-LINES = ["-", "--", ":", "-."]  # where there are more criteria than colours
-POINTS_ONLY = 3  # rounds of a pruning run, at most, between which there is no line
+LINES = ["-", "--", ":", "-."]  # for more criteria than colours
+POINTS_ONLY = 3  # a pruning run of up to this many rounds is drawn without a line
 OUTLINED: dict[str, Any] = {"markeredgecolor": BLACK, "markeredgewidth": 0.9}
 
 
 def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | None = None) -> Axes:
-    """Test error (%) against a cost: a line through the means over seeds at each size, a faint dot a network.
+    """Test error (%) against a cost: a line through the means over seeds, and a faint dot for each network.
 
-    results: columns curve, criterion, seed, params, test_error and `cost`, and where there are any longer,
-    run, round and ratio; rows without an error are left out. cost: params, macs, train_macs or latency_BATCH
-    (ms).
-    Every measured round of a pruning run is a dot; the outlined marks are means of the rounds that were
-    retrained. What was trained longer than the rest is hollow, with an arrow from what was not. A run that
-    stands in two curves is drawn in the first. The y-axis ends a little above the worst of these, so that the
-    last ruins of a pruning run do not flatten everything else. A curve has a colour; if there are several
-    criteria, these have the colours, and a curve is known by its marker.
+    results: columns curve, criterion, seed, params, test_error and `cost`, optionally longer, run, round and
+    ratio; rows without an error are left out. cost: params, macs, train_macs or latency_BATCH (ms).
+    Every evaluated round of a pruning run is a dot; outlined marks are the means of the retrained rounds.
+    Networks trained longer than usual are hollow, with an arrow from the mark of the usual length. A run that
+    belongs to two curves is drawn in the first. The y-axis ends a little above the worst trained network, so
+    that the last rounds of a pruning run do not flatten everything else. Colours stand for curves, or for
+    criteria if there are several; then the marker identifies the curve.
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     criteria = list(dict.fromkeys(results.loc[results["criterion"] != "", "criterion"]))
@@ -64,7 +63,7 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
 
 
 def error_against_costs(results: pd.DataFrame, network: str) -> Figure:
-    """`error_against` multiply-accumulates and every measured latency, in two columns, with one legend.
+    """`error_against` for multiply-accumulates and every measured latency, in two columns with one legend.
 
     results: as for `error_against`, with the columns macs and latency_BATCH for some batch sizes.
     """
@@ -88,7 +87,7 @@ def error_against_costs(results: pd.DataFrame, network: str) -> Figure:
 
 
 def _draw_means(marks: pd.DataFrame, cost: str, look: Curve, line: str, name: str | None, ax: Axes) -> None:
-    """One curve: means over seeds by size, joined; seeds faint; what was trained longer hollow, beside it."""
+    """One curve: means over seeds joined by a line, faint seeds, and hollow marks for longer training."""
     if marks.empty or marks["double"].all():
         return
     star, outlined = look.marker == "*", name is None
@@ -114,7 +113,7 @@ def _draw_means(marks: pd.DataFrame, cost: str, look: Curve, line: str, name: st
     if marks["seed"].nunique() > 1:
         for longer, seeds in marks[~marks["double"]].groupby("longer"):
             hollow = HOLLOW if longer > usual["longer"].min() else {}
-            if outlined and not hollow:  # they are dots already, as rounds
+            if outlined and not hollow:  # already drawn as rounds
                 continue
             faint: dict[str, Any] = {**look.style, **hollow, "alpha": 0.35, "markersize": 6 if star else 4}
             ax.plot(seeds[cost], seeds["test_error"], linestyle="", zorder=7 if hollow else 2, **faint)
@@ -123,7 +122,7 @@ def _draw_means(marks: pd.DataFrame, cost: str, look: Curve, line: str, name: st
 def _draw_arrow(
     start: tuple[float, float], end: tuple[float, float], size: float, color: str, ax: Axes
 ) -> None:
-    """An arrow between two marks of that size, on another side than the one before it in the same place."""
+    """An arrow between two marks of that size; arrows from the same place bend to alternating sides."""
     beside = sum(abs(other.get_position()[0] / start[0] - 1) < 0.1 for other in ax.texts)
     bend = (0.25 + 0.15 * beside) * (-1) ** beside
     arrow = {"arrowstyle": "->", "connectionstyle": f"arc3,rad={bend}", "color": color, "linewidth": 0.8}
@@ -132,9 +131,9 @@ def _draw_arrow(
 
 
 def _draw_rounds(rounds: pd.DataFrame, cost: str, look: Curve, line: str, name: str, ax: Axes) -> None:
-    """The course of a pruning run: every round that was measured, a thin line a seed."""
+    """The evaluated rounds of a pruning run, with a thin line for each seed."""
     few = rounds.groupby("seed").size().max() <= POINTS_ONLY if len(rounds) else True
-    if few or cost not in COSTS:  # one-shot pruning has no course; latencies do not fall with the rounds
+    if few or cost not in COSTS:  # too few points for a line; latency does not fall steadily with the rounds
         line = ""
     for i, (_, seed) in enumerate(rounds.sort_values("round").groupby("seed")):
         ax.plot(
@@ -144,13 +143,13 @@ def _draw_rounds(rounds: pd.DataFrame, cost: str, look: Curve, line: str, name: 
 
 
 def _limit_errors(errors: pd.Series, lowest: float, ax: Axes) -> None:
-    """A y-axis from the lowest error to the highest of these: higher ones are cut off."""
+    """Set the y-axis to range from `lowest` to the highest of `errors`, with a margin."""
     margin = 0.06 * (errors.max() - lowest) + 0.2
     ax.set_ylim(max(0, lowest - margin), errors.max() + margin)
 
 
 def _explain_marks(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
-    """A legend of the curves, then of what outlines and hollow marks mean."""
+    """A legend of the curves, followed by the meaning of outlined and hollow marks."""
     handles, labels = ax.get_legend_handles_labels()
     mark: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 6.5}
     if outlined:
@@ -164,15 +163,15 @@ def _explain_marks(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
 
 
 def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Test error (%) against the compute of all training, the search for a shape included.
+    """Test error (%) against the compute of all training, including the search for the shape.
 
-    results: columns curve, criterion, ratio, params, train_macs, test_error, and where there are any longer,
-    run and round; a point for every network that was trained, by curve, hollow if longer than the rest. The
-    rounds of a pruning run are small points; rows without an error are left out.
+    results: columns curve, criterion, ratio, params, train_macs and test_error, optionally longer, run and
+    round; rows without an error are left out. One point for every trained network, hollow if trained longer
+    than usual; rounds of a pruning run are small points.
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     results = cases.fill_defaults(results).dropna(subset=["test_error"])
-    # a run on two curves is drawn twice only if it cost something else there: to find its shape, or nothing
+    # A run that belongs to two curves is drawn twice only if the cost of finding its shape differs.
     same_cost = results.duplicated(["run", "train_macs"], keep=False)
     results = results.assign(double=same_cost & (cases.same_run_as(results) != ""))
     epochs = cases.scratch_b_in_words(results)

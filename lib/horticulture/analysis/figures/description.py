@@ -1,6 +1,6 @@
-"""What a figure shows, in words computed from what was drawn: for those who cannot see it.
+"""Describe figures in words computed from their content, for readers who cannot see them.
 
-A notebook keeps them beside the picture, and its page has them as alt text.
+A notebook stores the description with the picture, and its web page uses it as alt text.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from matplotlib.ticker import FixedFormatter, FuncFormatter
 from horticulture import progress
 from horticulture.analysis.tables.wording import count
 
-MOST = 12  # curves or bars of one panel that are described one by one
+MOST = 12  # up to this many curves or bars of a panel are described one by one
 LARGE = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6))
 
 
 def describe(figure: Figure) -> str:
-    """A sentence a panel: what is against what, and of every curve the ends and the lowest point."""
+    """A sentence per panel: its axes, and the ends and the lowest point of every curve."""
     panels = [ax for ax in figure.axes if ax.axison and ax.get_label() != "<colorbar>"]
     sentences = [figure.get_suptitle() or str(figure.get_label()), *(_panel(ax) for ax in panels)]
     if pictures := [ax for ax in figure.axes if ax.images]:
@@ -32,7 +32,7 @@ def describe(figure: Figure) -> str:
 
 
 def show_descriptions() -> None:
-    """Have IPython, if it runs, keep the description of every figure that it shows, as `alt`."""
+    """Make IPython, if it is running, store a description with every figure it displays, as `alt`."""
     if shell := progress.shell():
         formatter = shell.display_formatter.mimebundle_formatter
         formatter.for_type(Figure, lambda figure, **_: ({}, {"image/png": {"alt": describe(figure)}}))
@@ -47,7 +47,7 @@ def _panel(ax: Axes) -> str:
 
 
 def _parts(ax: Axes) -> Iterator[str]:
-    """Everything that was drawn and has numbers; lines without a name only where none has one."""
+    """Describe everything drawn from numbers; unnamed lines only if no line has a name."""
     for drawn in [*ax.containers, *ax.collections]:
         if isinstance(drawn, BarContainer):
             yield _bars(drawn, ax)
@@ -61,7 +61,7 @@ def _parts(ax: Axes) -> Iterator[str]:
         x, y = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
         there = np.isfinite(x) & np.isfinite(y)
         x, y = x[there], y[there]
-        # A line across rows that have names is an ornament.
+        # A vertical line through several named rows is only decoration.
         if len(x) and not (_names(ax.yaxis) and np.ptp(y)):
             yield _name(drawn) + (_short(y[0]) if is_level else _series(x, y, ax))
 
@@ -77,7 +77,7 @@ def _bars(bars: BarContainer, ax: Axes) -> str:
 
 
 def _mesh(mesh: QuadMesh, ax: Axes) -> str:
-    """A table in colours, and its lowest row."""
+    """The size and range of a heat map, and its lowest row."""
     values: np.ma.MaskedArray = np.ma.asarray(mesh.get_array())
     least, names = values.mean(axis=1).argmin(), _names(ax.yaxis)
     where = names[least] if len(names) == len(values) else f"number {least + 1}"
@@ -89,7 +89,7 @@ def _mesh(mesh: QuadMesh, ax: Axes) -> str:
 
 
 def _series(x: np.ndarray, y: np.ndarray, ax: Axes) -> str:
-    """From left to right, and where it is lowest; where the rows have names, from end to end of its row."""
+    """The first, last and lowest point of a series; for a named row, the range of its x values."""
     if rows := _names(ax.yaxis):
         return f"{_said(y[0], ax.yaxis, rows)} from {_short(x.min())} to {_short(x.max())}"
     columns = _names(ax.xaxis)
@@ -105,7 +105,7 @@ def _series(x: np.ndarray, y: np.ndarray, ax: Axes) -> str:
 
 
 def _names(axis: Axis) -> list[str]:
-    """What stands along an axis that has names and no numbers."""
+    """The names along an axis that has names instead of numbers."""
     if not isinstance(axis.get_major_formatter(), FuncFormatter | FixedFormatter):
         return []
     return [text.get_text().replace("\n", " ") for text in axis.get_ticklabels()]
@@ -121,7 +121,7 @@ def _name(drawn: Line2D | PathCollection | BarContainer) -> str:
 
 
 def _short(value: float) -> str:
-    """0.25, 1,154, 6.59 million: as it is read out."""
+    """0.25, 1,154, 6.59 million: as one would read it aloud."""
     for name, unit in LARGE:
         if abs(value) >= unit:
             return f"{value / unit:.3g} {name}"

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 
 def images(pixels: np.ndarray, labels: Sequence[str], columns: int = 12) -> Figure:
-    """A sheet of images. pixels: (n, channels, height, width) uint8; labels: one a picture."""
+    """A sheet of images. pixels: (n, channels, height, width) uint8; labels: one per image."""
     rows = -(-len(pixels) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.8, rows * 0.98), squeeze=False)
     for ax in axes.flat:

@@ -1,4 +1,4 @@
-"""The figures that a study's results call for, beside error against size."""
+"""The figures of a study, besides error against size."""
 
 from collections.abc import Iterator
 
@@ -18,10 +18,10 @@ BYTES = EngFormatter(unit="B", places=0)
 
 
 def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Yield the name and the figure of everything that the results have something to show about.
+    """Yield the name and figure of everything for which there are results.
 
-    results: as `runs.collect` gives them. What was pruned by a ratio and trained again, by budget; error
-    against the compute of all training; what compressed networks take on disk.
+    results: as returned by `runs.collect`. Retrained networks that were pruned by a ratio, by budget; error
+    against the compute of all training; sizes of compressed networks on disk.
     """
     results = fill_defaults(results)
     plain = results[(results["curve"] == "whole") & (results["criterion"] == "")]
@@ -38,10 +38,10 @@ def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def bytes_on_disk(compressed: pd.DataFrame, params: int, ax: Axes | None = None) -> Axes:
-    """The mean size of the files that compressed networks became, a bar a ratio, and their error.
+    """The mean file size of compressed networks, one bar per ratio, and their mean error.
 
-    compressed: columns ratio, bytes, test_error, a row a network. params: of the whole network, which takes
-    four bytes for each.
+    compressed: columns ratio, bytes and test_error, a row per network. params: of the whole network, which
+    needs four bytes for each.
     """
     ax = ax or plt.subplots(figsize=(6, 3.4))[1]
     means = compressed.groupby("ratio")[["bytes", "test_error"]].mean()

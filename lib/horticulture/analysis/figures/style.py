@@ -1,4 +1,4 @@
-"""What all figures share: the style, the legend, the files. What was trained longer is hollow."""
+"""What all figures share: style, legend and file formats. Marks of longer training are hollow."""
 
 import io
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full
 
 
 def use_style() -> None:
-    """The look of all figures: quiet, legible in print, described in words. Call once, atop a notebook.
+    """Set the style of all figures, and store descriptions with them. Call once per notebook.
 
-    The style is seaborn's, of which matplotlib has a copy: seaborn itself takes two seconds to import.
+    The style is matplotlib's copy of seaborn's; seaborn itself takes two seconds to import.
     """
     plt.style.use(
         [
@@ -44,7 +44,7 @@ def use_style() -> None:
 
 
 def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> Legend:
-    """A legend under the axes and their labels, in as many columns as there is room for."""
+    """A legend below the axes and their labels, in as many columns (up to three) as fit."""
     outer = ax.get_tightbbox()
     assert outer is not None  # the axes are visible
     labels_height = (ax.get_window_extent().y0 - outer.y0) / ax.figure.dpi  # inches
@@ -58,7 +58,7 @@ def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> 
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write `name.png`, which keeps what it shows in words, and `name.svg` into a folder."""
+    """Write `name.png`, with a description in its metadata, and `name.svg` into a folder."""
     settings: dict[str, dict[str, Any]] = {
         "png": {"dpi": 160, "metadata": {"Description": describe(figure)}},
         "svg": {"metadata": {"Date": None}},

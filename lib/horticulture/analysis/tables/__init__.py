@@ -1,4 +1,4 @@
-"""What the results frame says: tables of the curves, verdicts, and sentences no stronger than the numbers."""
+"""Tables of the curves, verdicts, and sentences that claim no more than the numbers show."""
 
 from horticulture.analysis.curves import CURVES, label
 from horticulture.analysis.tables.cases import retrained_rounds, scratch_b_in_words, worth_timing

@@ -1,7 +1,7 @@
-"""The networks of a study in their places: which curve, which case, and which is the same run twice.
+"""Assign the networks of a study to curves and cases, and find runs that belong to two curves.
 
-A *case* is a criterion, a size or a ratio, and a length of training. A curve has one network a seed at a
-case, never a mean of several.
+A *case* is a criterion, a size or a pruning ratio, and a length of training. At each case a curve has one
+network per seed, never a mean of several.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ import pandas as pd
 from horticulture.analysis.curves import CURVES, MORE_EPOCHS, drop_sparse
 from horticulture.analysis.tables.wording import times
 
-NEAR = 0.1  # how far (of a size) a network may lie from a size and still stand for it
-MISSED = 0.01  # how far before it is said
+NEAR = 0.1  # largest relative distance between a network's size and the target size that it represents
+MISSED = 0.01  # relative distances above this are reported
 CASE = ["criterion", "ratio", "size", "longer"]
-PRUNING = ["criterion", "ratio", "longer", "seed"]  # tells pruning runs, and what follows them, apart
+PRUNING = ["criterion", "ratio", "longer", "seed"]  # identifies a pruning run and what follows it
 DEFAULTS = {
     **{"criterion": "", "ratio": np.nan, "longer": 1.0, "compute_share": np.nan, "run": None},
     "round": pd.Series(dtype="Int64"),
@@ -23,9 +23,9 @@ DEFAULTS = {
 
 
 def fill_defaults(results: pd.DataFrame) -> pd.DataFrame:
-    """The results with the columns that they lack: trained once as long, each by a run of its own.
+    """Add missing columns with their defaults: the usual length of training, and a separate run per row.
 
-    results: columns curve, seed and what is to be shown. All rounds without a run are taken for one run's.
+    results: columns curve and seed, and those to be shown. All rounds without a run count as one run's.
     """
     results = results.reset_index(drop=True)
     results = results.assign(**{name: value for name, value in DEFAULTS.items() if name not in results})
@@ -36,10 +36,10 @@ def fill_defaults(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def retrained_rounds(results: pd.DataFrame) -> pd.Series:
-    """Whether a row is a round of a pruning run whose network was also trained again: a mask.
+    """A boolean mask of the rounds of pruning runs whose networks were also retrained.
 
-    results: as `runs.collect` gives them. A round that was measured by a run of its own counts, too. Of a
-    pruning run whose networks were never trained again no row does.
+    results: as returned by `runs.collect`. A round that was evaluated by a separate run counts as well. For
+    a pruning run whose networks were never retrained, every row is False.
     """
     index, results = results.index, fill_defaults(results)
     is_round = results["curve"] == "pruned-tuned"
@@ -54,16 +54,16 @@ def retrained_rounds(results: pd.DataFrame) -> pd.Series:
 
 
 def is_one_shot(rounds: pd.DataFrame) -> bool:
-    """Whether the pruning runs of these rounds removed everything in one. rounds: with the column round."""
+    """Whether these pruning runs removed everything in one round. rounds: with the column round."""
     numbers = rounds["round"].dropna()
     return len(numbers) > 0 and numbers.max() <= 1
 
 
 def worth_timing(results: pd.DataFrame, rounds: int = 10) -> pd.Series:
-    """Whether a row's network is one to measure the latency of: a mask.
+    """A boolean mask of the networks whose latency is to be measured.
 
-    Every network that was trained, the rounds that were trained again, and of the rounds that were measured
-    `rounds` or a few more, spread evenly.
+    All networks that were trained, the retrained rounds, and about `rounds` of the evaluated rounds, evenly
+    spaced.
     """
     is_measured = results["test_error"].notna()
     measured = np.sort(results.loc[is_measured, "round"].dropna().unique())
@@ -72,23 +72,24 @@ def worth_timing(results: pd.DataFrame, rounds: int = 10) -> pd.Series:
 
 
 def whole_params(results: pd.DataFrame) -> float:
-    """Parameters of the whole network, or of the largest where it is not among the results."""
+    """Parameters of the whole network, or of the largest network if the whole one is not in the results."""
     whole = results.loc[results["curve"] == "whole", "params"]
     return float((whole if len(whole) else results["params"]).max())
 
 
 def target_sizes(results: pd.DataFrame) -> list[float]:
-    """The sizes that were wanted, as shares of the whole network, from the networks that were trained.
+    """The target sizes of the study, as shares of the whole network, inferred from the trained networks.
 
-    Networks of different curves within `NEAR` are of one size, two of one curve and seed of two.
-    What a pruning run left is nearest to what was wanted: its median is the size, if it is there.
+    Networks of different curves whose sizes differ by at most `NEAR` share a target size; two networks of
+    the same curve and seed never do. The target is the median size of the pruned networks, which come
+    closest to what the study asked for, or of all networks if none of them was pruned.
     """
     results = fill_defaults(results)
     trained = results[results["ratio"].isna() & ~results["curve"].isin(["whole", "pruned-tuned"])]
     trained = trained.assign(share=trained["params"] / whole_params(results)).dropna(subset=["share"])
     line = ["curve", "criterion", "longer"]
     trained = trained.drop_duplicates([*line, "seed", "run"]).sort_values("share")
-    sizes: list[list[tuple[tuple, list[float]]]] = []  # of each size: by line, the shares of its networks
+    sizes: list[list[tuple[tuple, list[float]]]] = []  # for each size: lines with their networks' shares
     for of_line, shares in sorted(_by_size(trained, line), key=lambda one: np.median(one[1])):
         first = np.median(sizes[-1][0][1]) if sizes else 0.0
         if np.median(shares) > (1 + NEAR) * first or of_line in [there for there, _ in sizes[-1]]:
@@ -102,10 +103,10 @@ def target_sizes(results: pd.DataFrame) -> list[float]:
 
 
 def _by_size(trained: pd.DataFrame, line: list[str]) -> Iterator[tuple[tuple, list[float]]]:
-    """Each line with the shares of its smallest networks, of its second smallest, and so on, over the seeds.
+    """For each line, the shares (one per seed) of its smallest networks, its second smallest, and so on.
 
-    A pruning run comes near to a size with one seed and nearer with another; that makes no two sizes of it.
-    Seeds with fewer networks than others cannot be put beside them, and stand each for itself.
+    Seeds differ in how close pruning comes to a size, so networks are matched by rank, not by distance. If
+    the seeds of a line have different numbers of networks, they cannot be matched and are yielded separately.
     """
     for of_line, networks in trained.groupby(line):
         by_seed = networks.groupby("seed")["share"].agg(list)
@@ -116,20 +117,20 @@ def _by_size(trained: pd.DataFrame, line: list[str]) -> Iterator[tuple[tuple, li
 
 
 def assign_cases(results: pd.DataFrame, *, every_round: bool = False) -> pd.DataFrame:
-    """One row for each network that stands for a case of its curve.
+    """One row for each network that represents a case of its curve.
 
-    results: as `runs.collect` gives them. Columns of the results, with `curve` as if channels went (as it
-    was: `named`), and `share` (its parameters / the whole network's), `size` (the wanted share; NaN for what
-    was pruned by a ratio), `missed` (share / size - 1). Networks without a test error are left out, and so
-    are rounds that were not trained again. every_round: all rounds of a pruning run none of whose were
-    stand for the sizes that they have.
+    results: as returned by `runs.collect`. The columns are those of the results, with `curve` without its
+    `SPARSE` prefix (unchanged in `named`), and: `share` (parameters / the whole network's), `size` (the
+    target share; NaN for networks pruned by a ratio) and `missed` (share / size - 1). Networks without a
+    test error are left out, and so are rounds that were not retrained. every_round: for pruning runs of
+    which no round was retrained, keep the rounds that are near a target size.
     """
     networks = fill_defaults(results)
     targets, full = np.array(target_sizes(networks)), whole_params(networks)
     is_round, kept = networks["curve"] == "pruned-tuned", retrained_rounds(networks)
     if every_round:
         kept |= ~kept.groupby([networks[name] for name in PRUNING], dropna=False).transform("any")
-    kept &= networks["ratio"].isna()  # what was pruned by a ratio is shown by budget
+    kept &= networks["ratio"].isna()  # networks pruned by a ratio are shown by budget
     networks = networks[(kept | ~is_round) & networks["test_error"].notna()].copy()
     networks["named"] = networks["curve"]
     networks["curve"] = networks["curve"].map(drop_sparse)
@@ -144,7 +145,7 @@ def assign_cases(results: pd.DataFrame, *, every_round: bool = False) -> pd.Data
 
 
 def _nearest(share: float, targets: np.ndarray) -> float:
-    """The size that a network stands for, or NaN if it stands for none."""
+    """The target size that a network represents, or NaN if none is near."""
     if not len(targets) or np.isnan(share):
         return np.nan
     size = targets[np.abs(targets - share).argmin()]
@@ -152,11 +153,11 @@ def _nearest(share: float, targets: np.ndarray) -> float:
 
 
 def same_run_as(networks: pd.DataFrame) -> pd.Series:
-    """For every network the curve in which the same run stands already, at the same case, or "".
+    """For every network, the first curve (in the order of `CURVES`) with the same run at the same case.
 
-    networks: columns curve, run, longer, seed, as `assign_cases` or `fill_defaults` gives them. Curves come
-    in the order of `CURVES`. Another length of training is another case, even where a longer budget of the
-    shorter one is the same run.
+    It is "" for the networks of that first curve. networks: columns curve, run, longer and seed, as returned
+    by `assign_cases` or `fill_defaults`. Different lengths of training are different cases, even if a longer
+    budget at the shorter length is the same run.
     """
     trained = sort_curves(networks[~networks["curve"].isin(["whole", "pruned-tuned"])])
     first = trained.groupby(["run", "longer", "seed"], sort=False)["curve"].transform("first")
@@ -164,7 +165,7 @@ def same_run_as(networks: pd.DataFrame) -> pd.Series:
 
 
 def sort_curves(networks: pd.DataFrame) -> pd.DataFrame:
-    """The rows by curve in the order of `CURVES`, otherwise as they were."""
+    """Sort the rows by curve, in the order of `CURVES`; the sort is stable."""
     rank = {curve: i for i, curve in enumerate(CURVES)}
     return networks.sort_values(
         "curve", kind="stable", key=lambda curve: curve.map(rank).fillna(len(rank)).astype(int)
@@ -172,11 +173,11 @@ def sort_curves(networks: pd.DataFrame) -> pd.DataFrame:
 
 
 def scratch_b_in_words(results: pd.DataFrame) -> str:
-    """How many epochs Scratch-B took, in words, from what was spent: a cap's, or what the compute bought.
+    """How many epochs Scratch-B took, in words: either limited by a cap or by the compute.
 
-    A cap is what kept the compute of the whole network's training from buying one epoch more. Networks
-    without single weights do not count: their compute is that of all weights. `MORE_EPOCHS` where the
-    results do not say.
+    It was capped if the compute of the whole network's training would have allowed another epoch. Networks
+    with single weights removed are ignored, because their compute is that of the dense network. Returns
+    `MORE_EPOCHS` if the results do not say.
     """
     results = fill_defaults(results)
     if "epochs" not in results:

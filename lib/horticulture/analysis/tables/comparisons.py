@@ -1,4 +1,4 @@
-"""Curves against each other, case by case: differences, tests, and verdicts that hold beside one another."""
+"""Compare curves case by case: differences, tests, and verdicts adjusted for multiple comparisons."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -22,11 +22,11 @@ VERDICT_COLUMNS = [
 
 
 def comparisons() -> list[tuple[str, str]]:
-    """(curve, against) of every comparison that makes sense, what decides first.
+    """All meaningful comparisons as (curve, against), the decisive ones first.
 
-    What was trained from scratch against the tuned network of its round and against the rewound one; every
-    budget against `fine-tuned`, `lr-rewound` and `whole`; the tuned networks against `whole`; networks made
-    by rule against the pruned ones of their size, and against each other.
+    Networks trained from scratch against the tuned network of the same round and against the rewound one;
+    every budget against `fine-tuned`, `lr-rewound` and `whole`; the tuned networks against `whole`; networks
+    made by rule against pruned ones of their size, and against each other.
     """
     pairs = [
         ("pruned-scratch", "pruned-tuned"),
@@ -35,7 +35,7 @@ def comparisons() -> list[tuple[str, str]]:
     ]
     for against in ("lr-rewound", "fine-tuned", "whole"):
         pairs += [(curve, against) for curve in BUDGET_CURVES if curve != against]
-    pairs.remove(("fine-tuned", "lr-rewound"))  # the other way round it is there
+    pairs.remove(("fine-tuned", "lr-rewound"))  # already there in the other direction
     pairs.append(("pruned-tuned", "whole"))
     for against in ("pruned-scratch", "pruned-tuned", "lr-rewound"):
         pairs += [(curve, against) for curve in SCALED_CURVES]
@@ -43,7 +43,7 @@ def comparisons() -> list[tuple[str, str]]:
 
 
 class Sides(NamedTuple):
-    """The two sides of a comparison at one case: a row a seed, and whether the seeds are paired."""
+    """The two sides of a comparison at one case: one row per seed, and whether the seeds are paired."""
 
     a: pd.DataFrame
     b: pd.DataFrame
@@ -51,26 +51,29 @@ class Sides(NamedTuple):
 
     @property
     def difference(self) -> Difference:
-        """Of the test errors, a less b."""
+        """The difference of the test errors, a minus b."""
         test = statistics.paired_difference if self.paired else statistics.welch_difference
         return test(self.a["test_error"].to_numpy(), self.b["test_error"].to_numpy())
 
 
 def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> pd.DataFrame:
-    """What the seeds can say of every pair of curves that makes sense, at every case of the study.
+    """Compare every meaningful pair of curves at every case of the study.
 
-    results: as `runs.collect` gives them. margin: the difference (points) that matters. answers: for a run
-    (n,) which test images it got wrong, and (n,) of which source each image is.
-    Returns a row a pair and case (criterion, ratio or size, length of training). `difference` in points
-    (negative: `curve` has the lower error), `low` and `high` of its 95 % interval, `test`: paired by seed
-    where both sides begin with weights of one base, else Welch's: a shape alone is too little to share.
-    `verdict` holds beside all other cases of the pair (Holm: `statistics.holm_verdicts`), `verdict_alone`
-    for itself. `seeds_needed`: about how many seeds would tell in four studies of five, if difference and
-    spread are what they seem. `test_error_se`: what another test set would change, clustered by
-    source (points); `test_error_se_one`: the same between one network of either side. `size_miss`: by how
-    many percent the sizes differ, if it is more than one.
-    Fewer than three seeds: differences, and no interval, p-value or verdict. Networks are matched by size,
-    and what stands in two curves is compared once with the same others.
+    results: as returned by `runs.collect`. margin: the smallest difference that matters, in points. answers:
+    by run, two arrays of shape (n,): which test images it got wrong, and the source of each image.
+
+    Returns one row per pair and case (criterion, ratio or size, length of training). `difference` is in
+    points (negative: `curve` has the lower error), with `low` and `high` of its 95 % interval. `test` is
+    paired by seed where both sides start from weights of the same base, otherwise Welch's: sharing only the
+    shape is not enough to pair. `verdict` is adjusted for all cases of the pair (Holm:
+    `statistics.holm_verdicts`); `verdict_alone` is not. `seeds_needed`: about how many seeds would decide in
+    four out of five studies, if the difference and standard deviation are as estimated. `test_error_se`:
+    standard error due to the choice of test images, clustered by source (points); `test_error_se_one`: the
+    same for the difference of two single networks. `size_miss`: by how many percent the sizes differ, if by
+    more than one.
+
+    With fewer than three seeds there is a difference, but no interval, p-value or verdict. Networks are
+    matched by size, and a run that belongs to two curves is compared only once with the same others.
     """
     networks = assign_cases(results).sort_values(["size", "longer"], kind="stable")
     penalised = set(networks.loc[networks["curve"] == "whole", "criterion"]) - {""}
@@ -79,7 +82,7 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
         for curve, one in networks.groupby("curve", sort=False)
     }
     rows: list[dict] = []
-    made: set[frozenset] = set()  # what stands in two curves is compared once
+    made: set[frozenset] = set()  # runs that belong to two curves are compared once
     for curve, against in comparisons():
         pair = []
         for case, other in _matched(cases.get(curve, []), cases.get(against, [])):
@@ -95,9 +98,9 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
 def _matched(
     cases: list[pd.DataFrame], others: list[pd.DataFrame]
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Which cases of two curves are compared: each with the nearest of the other's, if one is near.
+    """The cases of two curves to be compared: each with the nearest of the other curve, if one is near.
 
-    Of several sizes by one criterion only the nearest is compared with the same case of the other curve.
+    If several sizes of one criterion have the same nearest case, only the closest is compared with it.
     """
     pairs = [(case, *counterpart) for case in cases for counterpart in _counterparts(case, others)]
     for case, other, apart in pairs:
@@ -112,9 +115,9 @@ def _matched(
 
 
 def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[tuple[pd.DataFrame, float]]:
-    """What one case can be compared with, and how far it lies: the nearest case of each criterion.
+    """The cases to compare one case with, and their distances: the nearest case of each criterion.
 
-    Of whole networks only one: the plain one, or one with a penalty where there is no plain one.
+    Only one whole network: the plain one, or one trained with a penalty if there is no plain one.
     """
     here = case.iloc[0]
     nearest: dict[str, tuple[pd.DataFrame, float]] = {}
@@ -135,7 +138,7 @@ def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[tuple[
 
 
 def _distance(case: pd.DataFrame, other: pd.DataFrame) -> float:
-    """How far apart two cases are in size: 0 where ratios or sizes are the same."""
+    """How far apart two cases are in size: 0 if their ratios or target sizes are the same."""
     (ratio, size), (other_ratio, other_size) = (one.iloc[0][["ratio", "size"]] for one in (case, other))
     if pd.notna(ratio) and pd.notna(other_ratio):
         return 0.0 if ratio == other_ratio else np.inf
@@ -145,7 +148,7 @@ def _distance(case: pd.DataFrame, other: pd.DataFrame) -> float:
 
 
 def _sides(case: pd.DataFrame, other: pd.DataFrame, penalised: set[str]) -> Sides:
-    """Both sides by seed, without what is one run on both. penalised: criteria with a whole network each."""
+    """Both sides by seed, without runs on both. penalised: criteria with a whole network of their own."""
     a, b = case.set_index("seed").sort_index(), other.set_index("seed").sort_index()
     both = a.index.intersection(b.index)
     same = [seed for seed in both if a.at[seed, "run"] == b.at[seed, "run"]]
@@ -161,7 +164,7 @@ def _sides(case: pd.DataFrame, other: pd.DataFrame, penalised: set[str]) -> Side
 
 
 def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
-    """The rows of one pair of curves, one for each case: tests that are made together."""
+    """The rows of one pair of curves, one for each case, as one family of tests."""
     differences = [sides.difference for sides in pair]
     adjusted = statistics.holm([one.p for one in differences])
     together = statistics.holm_verdicts(differences, margin)
@@ -186,7 +189,7 @@ def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
 
 
 def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: int) -> float:
-    """Seeds until the interval leaves out either nothing or what matters, at Holm's strictest level."""
+    """Seeds until the interval excludes either zero or the margin, at Holm's strictest level."""
     if difference.n < statistics.FEWEST:
         return np.nan
     distance = max(abs(difference.mean), margin - abs(difference.mean))
@@ -198,16 +201,17 @@ def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: in
 
 
 def _test_set_errors(sides: Sides, answers: Answers) -> tuple[float, float]:
-    """What the test images alone leave open, which all seeds answer: two standard errors.
+    """The uncertainty due to the test images, which all seeds share, as two standard errors.
 
-    Of the difference of the means, and of that of two single networks, the median of all pairs.
+    The first is that of the difference of the means; the second that of the difference of two single
+    networks, as the median over all pairs.
     """
     runs = [*sides.a["run"], *sides.b["run"]]
     if any(run not in answers for run in runs):
         return np.nan, np.nan
     source = answers[runs[0]][1]
     if any(not np.array_equal(answers[run][1], source) for run in runs):
-        return np.nan, np.nan  # other test images: nothing is shared to be clustered by
+        return np.nan, np.nan  # different test images have no sources in common
     a, b = ([np.asarray(answers[run][0], dtype=float) for run in side["run"]] for side in (sides.a, sides.b))
 
     def error(one: np.ndarray, other: np.ndarray) -> float:

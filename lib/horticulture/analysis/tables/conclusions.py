@@ -1,4 +1,4 @@
-"""What the verdicts say: the answer in words, and every pair of curves counted in a table."""
+"""Summarise the verdicts: the answer in words, and a table of counts by pair of curves."""
 
 import pandas as pd
 
@@ -7,11 +7,11 @@ from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label, s
 from horticulture.analysis.tables.comparisons import Answers
 from horticulture.analysis.tables.wording import capitalize, case_name, count, join_words, signed, times
 
-NAMED = 8  # cases that are named one by one
-LARGE = 100  # seeds that nobody will train
-NEW_WEIGHTS = ("pruned-scratch", "scratch-b")  # shapes with new weights
-KEPT_WEIGHTS = ("pruned-tuned", "lr-rewound", "fine-tuned")  # and networks that kept those of the whole
-BY_LENGTH = "by length"  # verdicts on a case that differ with the length of training
+NAMED = 8  # up to this many cases are named one by one
+LARGE = 100  # more seeds than anybody will train
+NEW_WEIGHTS = ("pruned-scratch", "scratch-b")  # pruned shapes with new weights
+KEPT_WEIGHTS = ("pruned-tuned", "lr-rewound", "fine-tuned")  # networks with weights of the whole network
+BY_LENGTH = "by length"  # the verdict on a case differs between lengths of training
 COUNTED = {
     statistics.BETTER: "better",
     statistics.EQUAL: "equal",
@@ -22,13 +22,13 @@ COUNTED = {
 
 
 def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The verdicts, counted: a row a pair of curves, what decides first.
+    """The number of cases with each verdict: one row per pair of curves, the decisive ones first.
 
-    `2 (3)`: in 2 cases beside all other cases of the pair, in 3 each for itself. A case that was also trained
-    longer counts once, for what it is at every length, and as *by length* if that is not the same. *mean
-    lower* and *higher*: in how many cases the first curve has the lower mean error at every length, or the
-    higher one. *seeds needed*: about how many would decide what is undecided. verdicts: as
-    `tables.verdicts` returns them.
+    `2 (3)` means 2 cases when adjusted for all cases of the pair, 3 without adjustment. A case with several
+    lengths of training counts once, under the verdict that holds at every length, or else as *by length*.
+    *mean lower* and *mean higher*: in how many cases the first curve has the lower, or the higher, mean error
+    at every length. *seeds needed*: about how many would decide the undecided cases. verdicts: as returned by
+    `tables.verdicts`.
     """
     rows = {}
     for (curve, against), pair in verdicts.groupby(["curve", "against"], sort=False):
@@ -49,11 +49,12 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
-    """Weights or shape? What the verdicts say of the pair of curves that decides it, the answer first.
+    """Weights or shape? The answer that the verdicts on the decisive pair of curves give, in Markdown.
 
-    A shape from scratch against the network that kept its weights: tuned in the pruning if there is such a
-    pair, else rewound, else fine-tuned. verdicts: as `tables.verdicts` returns them, what decides first.
-    epochs: as `scratch_b_in_words` says. Markdown, for any number of seeds, and where nothing was compared.
+    The pair is a shape trained from scratch against the network that kept its weights: the one tuned during
+    pruning if it was compared, otherwise the rewound, otherwise the fine-tuned one. Works for any number of
+    seeds, and if nothing was compared. verdicts: as returned by `tables.verdicts`, the decisive ones first.
+    epochs: from `scratch_b_in_words`.
     """
     pairs = verdicts[verdicts["curve"].isin(NEW_WEIGHTS) & verdicts["against"].isin(KEPT_WEIGHTS)]
     if pairs.empty:
@@ -82,13 +83,13 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
 
 
 def _ahead(cases: dict[str, pd.DataFrame]) -> bool:
-    """Whether the first side of the comparison has the lower mean in most cases."""
+    """Whether the first side has the lower mean more often than the second."""
     signs = [sign for case in cases.values() for sign in _signs(case)]
     return signs.count(-1) > signs.count(1)
 
 
 def _answer(cases: dict[str, pd.DataFrame]) -> str:
-    """Weights or shape, in a line. cases: verdicts on a shape from scratch against kept weights."""
+    """Weights or shape, in one sentence. cases: verdicts on a shape from scratch against kept weights."""
     every = pd.concat(list(cases.values()))
     seeds, of = count(int(every["n"].max()), "seed"), f"of {count(len(cases), 'case')}"
     better, worse, equal = _decided(cases)
@@ -110,14 +111,14 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
 
 
 def _decided(cases: dict[str, pd.DataFrame]) -> tuple[int, int, int]:
-    """In how many cases the verdict is better, worse and equal, at every length of training."""
+    """The numbers of cases that are better, worse and equal at every length of training."""
     kinds = [_verdict(case, "verdict") for case in cases.values()]
     better, worse, equal = map(kinds.count, (statistics.BETTER, statistics.WORSE, statistics.EQUAL))
     return better, worse, equal
 
 
 def _by_case(pair: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The verdicts on a pair of curves, at all lengths of training, by the name of the case."""
+    """The verdicts on a pair of curves, for all lengths of training, by the name of the case."""
     return {str(name): case for name, case in pair.groupby(_case_names(pair), sort=False)}
 
 
@@ -135,18 +136,21 @@ def _case_names(pair: pd.DataFrame) -> pd.Series:
 
 
 def _verdict(case: pd.DataFrame, column: str) -> str:
-    """The verdict on a case if it is the same at every length of training, else in which way it is not."""
+    """The verdict on a case if it is the same at every length of training, otherwise `BY_LENGTH`."""
     kinds = set(case[column])
     return str(kinds.pop()) if len(kinds) == 1 else BY_LENGTH
 
 
 def _signs(case: pd.DataFrame) -> set[int]:
-    """Which side has the lower mean at each length of training: -1 the first, 0 neither, to a tenth."""
+    """Which side has the lower mean, at all lengths of training: -1 the first, 1 the second, 0 neither.
+
+    Means are compared to a tenth of a point.
+    """
     return {(d > 0) - (d < 0) for d in case["difference"].round(1)}
 
 
 def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str:
-    """Where which side, by name, has the lower mean error, and by how much."""
+    """At which cases each side has the lower mean error, and by how much. first, second: their names."""
     few = len(cases) <= NAMED
     sides: dict[tuple[int, ...], dict[str, pd.DataFrame]] = {}
     for name, case in cases.items():
@@ -180,7 +184,7 @@ def _differences(case: pd.DataFrame) -> str:
 
 
 def _seeds(pair: pd.DataFrame) -> str:
-    """How many seeds a case has, and about how many would decide those that are undecided."""
+    """How many seeds a case has, and about how many would decide the undecided cases."""
     fewest, most = int(pair["n"].min()), int(pair["n"].max())
     if most == 1:
         return "One seed shows what happened once, not how often it would happen."
@@ -192,7 +196,7 @@ def _seeds(pair: pd.DataFrame) -> str:
 
 
 def _needed(pair: pd.DataFrame) -> str:
-    """About how many seeds would decide what is undecided: `5 to 72`, or nothing if all is decided."""
+    """About how many seeds would decide the undecided cases: `5 to 72`, or "" if there are none."""
     needed = pair.loc[pair["verdict"] == statistics.UNDECIDED, "seeds_needed"].dropna()
     if needed.empty:
         return ""
@@ -203,7 +207,7 @@ def _needed(pair: pd.DataFrame) -> str:
 
 
 def describe_test_set(results: pd.DataFrame, answers: Answers) -> str:
-    """How much the test set leaves open in one network's error; nothing if its answers are not known.
+    """The standard error of one network's test error, in a sentence; "" if its answers are not known.
 
     results, answers: as for `verdicts`.
     """

@@ -1,4 +1,4 @@
-"""What a figure of a study shows, read off its numbers: a sentence or two of Markdown for below it."""
+"""What the figures of a study show, computed from their data: Markdown sentences to put below them."""
 
 from collections.abc import Mapping
 
@@ -58,7 +58,7 @@ def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.D
 
 
 def describe_spending(measured: pd.DataFrame) -> str:
-    """What all training of each curve's networks took, the search for their shape included.
+    """The compute of all training of each curve's networks, including the search for their shape.
 
     measured: the results that have a test error, with curve, longer, train_macs and test_error.
     """
@@ -72,9 +72,9 @@ def describe_spending(measured: pd.DataFrame) -> str:
         ranges.append(f"{label(curve)} {' to '.join(ends)}")
     best = measured.loc[measured["test_error"].idxmin()]
     return (
-        "What the networks of each curve took, in trainings of the whole network, including the search "
-        f"for their shape and longer training: {'; '.join(ranges)}. The lowest error of all, "
-        f"{best['test_error']:.1f} %, took {best['train_macs'] / whole:.1f} of them "
+        "Training compute of the networks of each curve, as multiples of the whole network's, including "
+        f"the search for their shape and longer training: {'; '.join(ranges)}. The lowest error of all, "
+        f"{best['test_error']:.1f} %, took {best['train_macs'] / whole:.1f} times the compute "
         f"({label(best['curve'])}). If you prune, you pay for the whole network first, and then for one "
         "pruning run, however many sizes you take from it."
     )

@@ -1,4 +1,4 @@
-"""Tables of a study: test error by size and by budget, with what budgets really spent; and notes on them."""
+"""Tables of a study: test error by size and by budget, with the compute that was spent, and notes on them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from horticulture.analysis.tables.wording import capitalize, case_name, join_wor
 
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
-    """Test error (%) by curve and size, a mean over seeds; sizes in percent of the whole network.
+    """Mean test error (%) over seeds, by curve and size; sizes in percent of the whole network.
 
-    results: as `runs.collect` gives them. Every curve has one network a seed at a size, the pruned and tuned
-    one too: that of the round whose network was trained again. Networks that were pruned by a ratio have a
-    table of their own: `error_by_budget`. In brackets, what training took as a share of the whole network's
-    compute, where it is known: `18.4 (0.57)`.
+    results: as returned by `runs.collect`. Every curve has one network per seed at a size; for the pruned and
+    tuned one it is that of the retrained round. Networks pruned by a ratio have a table of their own:
+    `error_by_budget`. In brackets: training compute as a share of the whole network's, where it is known:
+    `18.4 (0.57)`.
     """
     epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     results = results[results["ratio"].isna()]
@@ -42,12 +42,12 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
-    """Test error (%) of what was pruned by a ratio: a row a criterion and ratio, a column a budget.
+    """Test error (%) of networks pruned by a ratio: a row per criterion and ratio, a column per budget.
 
-    results: as `runs.collect` gives them; criteria and budgets keep their order. Mean and standard deviation
-    over seeds, as in the tables of Liu et al. (2019), and of the whole network's training compute the share
-    that training took, the search for the shape not counted: `9.1 ± 0.3 (0.57)`. A budget
-    that comes to the same runs as another has no number of its own (`= Scratch-E`).
+    results: as returned by `runs.collect`; criteria and budgets keep their order. Mean and standard deviation
+    over seeds, as in the tables of Liu et al. (2019), and training compute as a share of the whole network's,
+    the search for the shape not included: `9.1 ± 0.3 (0.57)`. A budget with the same runs as another one
+    refers to that one (`= Scratch-E`).
     """
     networks = cases.assign_cases(results)
     networks = networks[networks["ratio"].notna()]
@@ -70,7 +70,7 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
 def _pivot(
     networks: pd.DataFrame, index: list[str], column: str, entry: Callable[[pd.DataFrame], float | str]
 ) -> pd.DataFrame:
-    """A table of `entry` of the networks of each row and column, both in the order of the networks."""
+    """A table with `entry(networks)` for each row and column, both in the order of the networks."""
     groups = networks.groupby([*index, column], sort=False)
     entries = pd.Series({place: entry(here) for place, here in groups}).rename_axis([*index, column])
     rows = networks.set_index(index).index.unique()
@@ -78,27 +78,27 @@ def _pivot(
 
 
 def _compute_share(networks: pd.DataFrame) -> str:
-    """What training these networks took of the whole network's compute, their mean."""
+    """Mean training compute of these networks as a share of the whole network's: ` (0.57)`, or ""."""
     share = networks["compute_share"].mean()
     return "" if pd.isna(share) or networks["curve"].iloc[0] == "whole" else f" ({share:.2f})"
 
 
 def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str = MORE_EPOCHS) -> str:
-    """A curve's name with its criterion, and how long it was trained."""
+    """A curve's name with its criterion and, if longer than usual, its length of training."""
     name = label(curve, criterion, epochs=epochs)
     return name if longer == 1 else f"{name}, trained {times(longer)} as long"
 
 
 def error_tables(results: pd.DataFrame) -> list[pd.DataFrame]:
-    """Those of the tables, by size and by budget, that have anything to say."""
+    """The tables by size and by budget, without empty ones."""
     return [table for table in (error_by_size(results), error_by_budget(results)) if len(table)]
 
 
 def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The verdicts for a reader: a row a comparison, with what decides it and no more.
+    """The verdicts as a short table for readers: one row per comparison.
 
-    verdicts: as `tables.verdicts` returns them. Differences in points, each with the 95 % interval of that
-    case alone; `verdict` holds beside the other cases of its pair, `alone` for itself.
+    verdicts: as returned by `tables.verdicts`. Differences are in points, with unadjusted 95 % intervals;
+    `verdict` is adjusted for all cases of its pair, `alone` is not.
     """
     undecided = {statistics.UNDECIDED: "undecided"}
     several = verdicts["criterion"].replace("", np.nan).nunique() > 1
@@ -128,7 +128,7 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
-    """The results with the criteria in a study's order; what has none of them comes first."""
+    """Sort the results by criterion, in the study's order; rows with none of these criteria come first."""
     place = {name: i for i, name in enumerate(criteria)}
     return results.sort_values(
         "criterion", kind="stable", ignore_index=True, key=lambda column: column.map(place).fillna(-1)
@@ -136,19 +136,19 @@ def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.Data
 
 
 def drop_budgets(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows for a figure against size: of what was pruned by a ratio only Scratch-E.
+    """Drop the budgets of networks pruned by a ratio, except Scratch-E, for a figure against size.
 
-    The other budgets have their own figure, `figures.budgets`.
+    They have their own figure, `figures.budgets`.
     """
     budgets = results["ratio"].notna() & (results["curve"].map(drop_sparse) != "pruned-scratch")
     return results[~budgets]
 
 
 def notes(results: pd.DataFrame) -> list[str]:
-    """What a reader of the tables should know, a sentence each: same runs, missed sizes, machines."""
+    """Notes on the tables, one sentence each: shared runs, missed sizes, pretrained weights, machines."""
     results = cases.fill_defaults(results)
     sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
-    if "recipe" in results and (results["recipe"] == runs.GIVEN).any():
+    if "recipe" in results and (results["recipe"] == runs.PRETRAINED).any():
         sentences.append(
             "The whole network's weights were given: how it was trained, on what and for how long, "
             "is unknown."
@@ -163,7 +163,7 @@ def notes(results: pd.DataFrame) -> list[str]:
 
 
 def _describe_duplicates(results: pd.DataFrame) -> list[str]:
-    """A sentence for every curve of which some networks, or all, are those of another curve."""
+    """A sentence for every curve that shares some or all of its networks with another curve."""
     networks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
     networks = networks.assign(same_run_as=cases.same_run_as(networks))
     sentences = []
@@ -201,10 +201,10 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
 
 
 def describe_best(results: pd.DataFrame) -> list[str]:
-    """A sentence a size: which curve has the lowest mean test error there, and what the others have.
+    """A sentence per size: the curve with the lowest mean test error, then the others.
 
-    Pruned and tuned networks included; means of the table, no test: `verdicts` say what the seeds can
-    tell. First what longer training did to each network that had it.
+    Pruned and tuned networks are included. These are the means of the table, without a test: see `verdicts`
+    for what is significant. The first sentence says what longer training changed, if there was any.
     """
     epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     networks = cases.assign_cases(results[results["ratio"].isna()])

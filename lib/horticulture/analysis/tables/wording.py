@@ -1,10 +1,10 @@
-"""Words that the tables, the sentences and the figures share."""
+"""Wording shared by tables, sentences and figures."""
 
 from collections.abc import Iterable
 
 import pandas as pd
 
-LATENCY = "latency_"  # columns of milliseconds; their batch size follows
+LATENCY = "latency_"  # prefix of columns in milliseconds, followed by the batch size
 COSTS = {
     "params": "parameters",
     "macs": "multiply-accumulates per image",
@@ -13,7 +13,7 @@ COSTS = {
 
 
 def cost_name(cost: str) -> str:
-    """What an axis is called, by its column: params, macs, train_macs, latency_BATCH; others as they are."""
+    """An axis label by column: params, macs, train_macs or latency_BATCH; other names are unchanged."""
     batch = cost.removeprefix(LATENCY)
     return COSTS.get(cost, cost if batch == cost else f"latency of a batch of {batch} (ms)")
 
@@ -21,7 +21,7 @@ def cost_name(cost: str) -> str:
 def case_name(
     criterion: str, ratio: float, size: float = 1.0, longer: float = 1.0, separator: str = " "
 ) -> str:
-    """What a case is called: `12 %`, or `l1 −50 %`; where it was trained longer, how long."""
+    """The name of a case: `12 %`, or `l1 −50 %`, with its length of training if longer than usual."""
     removed = f"−{percent(ratio)}" if ratio else "all zeros"
     parts = [percent(size)] if pd.isna(ratio) else [criterion, removed]
     parts += [] if longer == 1 else [f"({times(longer)} as long)"]
@@ -39,7 +39,7 @@ def count(number: int, thing: str) -> str:
 
 
 def signed(points: float) -> str:
-    """`+2.1`, `−0.4`, `0.0`: a difference, with a sign that can be read."""
+    """`+2.1`, `−0.4`, `0.0`: a signed difference, with a proper minus sign."""
     return f"{points:+.1f}".replace("-", "−") if abs(points) >= 0.05 else "0.0"
 
 
@@ -55,5 +55,5 @@ def join_words(words: Iterable[str]) -> str:
 
 
 def capitalize(text: str) -> str:
-    """As at the beginning of a sentence; the rest keeps its capitals."""
+    """Capitalise the first letter only; the rest is unchanged."""
     return text[:1].upper() + text[1:]

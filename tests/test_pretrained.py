@@ -1,4 +1,4 @@
-"""Weights that somebody brings take the place of the first training; what nobody knows is not made up."""
+"""Pretrained weights replace the training of the whole network; what is unknown is not made up."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def file(tmp_path, weights) -> str:
 
 
 def test_it_is_measured_and_pruned_as_it_is(file, weights, tmp_path):
-    base = execution.given(SHAPE, file, RECIPE, SOURCE, 0)
+    base = execution.evaluate_pretrained(SHAPE, file, RECIPE, SOURCE, 0)
     pruned = execution.prune(base, PruningRecipe(2, "l1", steps=1, batch_size=32))
     parallel.execute_all([pruned], tmp_path, workers=1, device="cpu")
     for name, tensor in execution.load(base, tmp_path).state_dict().items():
@@ -58,13 +58,16 @@ def test_a_key_holds_what_is_in_the_file_and_not_where_it_lies(file, weights, tm
     there.mkdir()
     save_file(weights, there / "other.safetensors")
     keys = [
-        execution.given(SHAPE, str(place), RECIPE, SOURCE, 0).key
+        execution.evaluate_pretrained(SHAPE, str(place), RECIPE, SOURCE, 0).key
         for place in (file, there / "other.safetensors")
     ]
     assert keys[0] == keys[1]
-    assert execution.given(SHAPE, file, replace(RECIPE, epochs=9, lr=0.3), SOURCE, 0).key == keys[0]
+    assert (
+        execution.evaluate_pretrained(SHAPE, file, replace(RECIPE, epochs=9, lr=0.3), SOURCE, 0).key
+        == keys[0]
+    )
     save_file({name: tensor + 1 for name, tensor in weights.items()}, file)
-    run = execution.given(SHAPE, file, RECIPE, SOURCE, 0)
+    run = execution.evaluate_pretrained(SHAPE, file, RECIPE, SOURCE, 0)
     assert run.key != keys[0]
     save_file(weights, file)
     with pytest.raises(InputError, match=r"mine.safetensors has changed since given .* was described"):
