@@ -447,7 +447,9 @@ def test_no_line_is_longer_than_the_terminal(terminal, monkeypatch, capsys, widt
     line.begin("03_retrain_from_scratch")
     for share in (0.0, 0.5, 1.0):
         now[0] += 10
-        note = "0:21, 0:19 left  epoch 3/7, error 12.3 %; epoch 3/7, error 14.0 %; 0/2 finished" + " " * 60 + "."
+        note = (
+            "0:21, 0:19 left  epoch 3/7, error 12.3 %; epoch 3/7, error 14.0 %; 0/2 finished" + " " * 60 + "."
+        )
         line.update(f"training pruned shapes  {share:4.0%}  {note}", share, 0.0)
     line.end(finished=True)
     rows = [row.replace("\x1b[K", "") for row in re.split("[\r\n]+", capsys.readouterr().err)]

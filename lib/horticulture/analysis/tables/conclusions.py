@@ -11,12 +11,14 @@ NAMED = 8  # cases that are named one by one
 LARGE = 100  # seeds that nobody will train
 NEW_WEIGHTS = ("pruned-scratch", "scratch-b")  # shapes with new weights
 KEPT_WEIGHTS = ("pruned-tuned", "lr-rewound", "fine-tuned")  # and networks that kept those of the whole
-BY_LENGTH = "by length"  # verdicts on a case that differ with the length of training
+BY_LENGTH = "by length"  # decided at several lengths of training, and not alike
+SOME_LENGTHS = "at some lengths"  # decided, alike, but undecided at another length
 COUNTED = {
     statistics.BETTER: "better",
     statistics.EQUAL: "equal",
     statistics.WORSE: "worse",
     statistics.UNDECIDED: "undecided",
+    SOME_LENGTHS: SOME_LENGTHS,
     BY_LENGTH: BY_LENGTH,
 }
 
@@ -25,8 +27,8 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The verdicts, counted: a row a pair of curves, what decides first.
 
     `2 (3)`: in 2 cases beside all other cases of the pair, in 3 each for itself. A case that was also trained
-    longer counts once, for what it is at every length, and as *by length* if that is not the same. *mean
-    lower* and *higher*: in how many cases the first curve has the lower mean error at every length, or the
+    longer counts once, for what it is at every length; as *at some lengths* if it is undecided at another;
+    and as *by length* if it is decided at several, and not alike. *mean lower* and *higher*: in how many cases the first curve has the lower mean error at every length, or the
     higher one. *seeds needed*: about how many would decide what is undecided. verdicts: as
     `tables.verdicts` returns them.
     """
@@ -102,9 +104,14 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
         return f"The weights: with new ones the shape is worse in {worse} {of}."
     if equal:
         return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}."
-    if changing := [_verdict(case, "verdict") for case in cases.values()].count(BY_LENGTH):
-        rest = "; the others are not decided" if changing < len(cases) else ""
-        return f"The verdict changes with the length of training in {changing} {of}{rest}."
+    kinds = [_verdict(case, "verdict") for case in cases.values()]
+    changing, partly = kinds.count(BY_LENGTH), kinds.count(SOME_LENGTHS)
+    parts = [f"the verdict changes with the length of training in {changing} {of}"] if changing else []
+    if partly:
+        parts.append(f"decided at some of the lengths of training, not at all of them, in {partly} {of}")
+    if parts:
+        rest = ["the others are not decided"] if changing + partly < len(cases) else []
+        return f"{capitalize('; '.join([*parts, *rest]))}."
     where = f" in any of the {len(cases)} cases" if len(cases) > 1 else ""
     return f"Not decided: {seeds} cannot tell{where}."
 
@@ -135,9 +142,14 @@ def _case_names(pair: pd.DataFrame) -> pd.Series:
 
 
 def _verdict(case: pd.DataFrame, column: str) -> str:
-    """The verdict on a case if it is the same at every length of training, else in which way it is not."""
+    """The verdict on a case if it is the same at every length of training, else in which way it is not.
+
+    That one length is decided and another is not is no difference between the two (Gelman and Stern, 2006).
+    """
     kinds = set(case[column])
-    return str(kinds.pop()) if len(kinds) == 1 else BY_LENGTH
+    if len(kinds) == 1:
+        return str(kinds.pop())
+    return BY_LENGTH if len(kinds - {statistics.UNDECIDED}) > 1 else SOME_LENGTHS
 
 
 def _signs(case: pd.DataFrame) -> set[int]:
