@@ -30,9 +30,9 @@ def comparisons() -> list[tuple[str, str]]:
     each other.
     """
     pairs = [
-        ("pruned-scratch", "pruned-tuned"),
-        ("pruned-scratch", "lr-rewound"),
-        ("scratch-b", "lr-rewound"),
+        (curve, against)
+        for against in ("pruned-tuned", "lr-rewound")
+        for curve in ("pruned-scratch", "scratch-b")
     ]
     for against in ("lr-rewound", "fine-tuned", "whole"):
         pairs += [(curve, against) for curve in BUDGET_CURVES if curve != against]

@@ -28,9 +28,9 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     `2 (3)`: in 2 cases beside all other cases of the pair, in 3 each for itself. A case that was also trained
     longer counts once, for what it is at every length; as *at some lengths* if it is undecided at another;
-    and as *by length* if it is decided at several, and not alike. *mean lower* and *higher*: in how many cases the first curve has the lower mean error at every length, or the
-    higher one. *seeds needed*: about how many would decide what is undecided. verdicts: as
-    `tables.verdicts` returns them.
+    and as *by length* if it is decided at several, and not alike. *mean lower* and *higher*: in how many
+    cases the first curve has the lower mean error at every length, or the higher one. *seeds needed*: about
+    how many would decide what is undecided. verdicts: as `tables.verdicts` returns them.
     """
     rows = {}
     for (curve, against), pair in verdicts.groupby(["curve", "against"], sort=False):
