@@ -671,14 +671,14 @@ def test_another_budget_is_said_beside_the_answer(kept):
     curves = {kept: 10.0, "pruned-scratch": 12.0, "scratch-b": 8.0}
     name = tables.label(kept)
     errors = {curve: [mean - 0.1, mean, mean + 0.1] for curve, mean in curves.items()}
-    networks = [seeded(curve, 200, found, ratio=0.5) for curve, found in errors.items()]
+    networks = [seeded(curve, 200, found, round_=8) for curve, found in errors.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
     assert said.startswith(f"**It depends on the budget.** The comparison is with *{name}*.")
     assert f"is better in 0 and worse in 1 of 1 case. Lower mean error: {name}" in said
     assert (
         "is better in 1 and worse in 0 of 1 case. Lower mean error: shape from scratch, more epochs" in said
     )
-    once = [seeded(curve, 200, [mean], ratio=0.5) for curve, mean in curves.items()]
+    once = [seeded(curve, 200, [mean], round_=8) for curve, mean in curves.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *once), 1.0))
     assert said.startswith("**Not decided, and which mean is lower depends on the budget.**")
 
