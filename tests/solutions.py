@@ -7,10 +7,11 @@ outputs/reference/measured/solutions.csv: a row for each number of notebooks/sol
 does not compute, as it stands there. From nothing that takes a quarter of an hour on two cores.
 """
 
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import chain, combinations
+from itertools import chain, combinations, count
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import pandas as pd
 from scipy import stats
 
 from horticulture import runs
-from horticulture.analysis import statistics
+from horticulture.analysis import statistics, tables
 from horticulture.analysis.curves import CURVES
 from horticulture.analysis.statistics import Values
 from horticulture.execution import parallel
@@ -149,12 +150,20 @@ def chance(answers: Answers, ten: list[float]) -> None:
     answers.say("1.ten.gap", f"{gap:.1f}", "ten seeds: mean distance of two of them, points")
     threes = np.array([np.mean(ten[:3]), np.mean(ten[-3:])])
     answers.say("1.ten.threes", spread(threes), "ten seeds: lowest and highest mean that three of them have")
-    half = stats.t.ppf(0.975, 4) * deviation * np.sqrt(2 / 3)
     about = "half the 95 % interval of a difference of two independent means, with that deviation"
+    half = half_width(deviation, 3)
     answers.say("5.three", f"{half:.1f}", f"{about}: points, with three seeds on each side")
     for name, points in {"one": 1.0, "two": 2.0}.items():
+        seeds = next(n for n in count(2) if half_width(deviation, n) <= points)
+        answers.say(f"5.width.{name}", seeds, f"{about}: seeds on each side until it is {points:g} or less")
         needed = statistics.seeds_needed(deviation, points, other=deviation)
-        answers.say(f"5.seeds.{name}", needed, f"{about}: seeds on each side until it is {points:g} or less")
+        what = f"seeds on each side to find a difference of {points:g} in four studies of five"
+        answers.say(f"5.seeds.{name}", needed, f"{what}, with that deviation")
+
+
+def half_width(deviation: float, seeds: int) -> float:
+    """Half the 95 % interval of a difference of two means of so many, both sides of that deviation."""
+    return stats.t.ppf(0.975, 2 * seeds - 2) * deviation * np.sqrt(2 / seeds)
 
 
 def prune(answers: Answers) -> None:
@@ -209,6 +218,8 @@ def retrain(answers: Answers) -> None:
     for short, budget in {"scratch-b": "scratch-b", "rewound": "weights-rewound"}.items():
         config = study(budgets=[budget])
         made = answers.retrained(config)
+        if budget == "scratch-b":
+            decide(answers, {(curve, size): some for (curve, size), some in made.items() if curve == budget})
         for size in SIZES:
             name, what, of_size = f"3.{short}.{size}", f"{budget} at {size} %", made[budget, size]
             answers.say_errors(name, what, errors := answers.errors(of_size))
@@ -225,6 +236,32 @@ def retrain(answers: Answers) -> None:
             share = percent(spent / (config.whole.macs * config.epochs))
             answers.say(f"3.{short}.compute.{size}", share, f"{what}: compute, of the whole's training")
         answers.say_time(f"3.{short}", budget, chain(*made.values()))
+
+
+def decide(answers: Answers, scratch_b: BySize) -> None:
+    """Notebook 03, item 1: what notebook 05 says of Scratch-B, all sizes together, and in a line."""
+    networks = {("whole", 100): answers.whole, **answers.quick, **scratch_b}
+    results = pd.DataFrame(
+        {
+            "curve": curve,
+            "criterion": "" if curve == "whole" else "fisher",
+            "seed": run.seed,
+            "params": run.architecture.params,
+            "run": run.key,
+            "test_error": error,
+        }
+        for (curve, _), of_size in networks.items()
+        for run, error in zip(of_size, answers.errors(of_size), strict=True)
+    )
+    verdicts = tables.verdicts(results, parameters.declared()["margin"]["default"])
+    decided = verdicts[(verdicts["curve"] == "scratch-b") & (verdicts["against"] == "pruned-tuned")]
+    for row in decided.itertuples():
+        size = min(SIZES, key=lambda size: abs(size - 100 * row.size))
+        what = f"scratch-b at {size} %, less pruned-tuned, all sizes together (Holm)"
+        answers.say(f"3.scratch-b.tuned.{size}.verdict", row.verdict, f"{what}: verdict")
+        answers.say(f"3.scratch-b.tuned.{size}.p", f"{row.p_adjusted:.3f}", f"{what}: p-value")
+    (answer,) = re.findall(r"^\*\*(.+?)\.\*\*", tables.conclude(verdicts))
+    answers.say("3.answer", answer, "weights or shape, as notebook 05 says it, Scratch-B included")
 
 
 def scale(answers: Answers) -> None:

@@ -1,5 +1,10 @@
 """Pictures show what the frames hold."""
 
+import re
+from itertools import product
+from pathlib import Path
+from xml.etree import ElementTree
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -631,6 +636,32 @@ def test_every_curve_has_one_name():
     assert tables.label("width", "", "densenet-bc-40-12") == "narrower DenseNet-BC-40-k from scratch"
     assert tables.label("depth", "", "wrn-40-2") == "shallower WRN-d-2 from scratch"
     assert tables.label("whole", "", "my_models.py:make") == "unpruned my_models.py:make"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((Path(__file__).parents[1] / "outputs" / "reference").glob("*/figures/*.svg")),
+    ids=lambda path: f"{path.parts[-3]}-{path.stem}",
+)
+def test_a_committed_figure_calls_its_curves_as_the_library_does(path):
+    """If this fails, draw it anew: `python -m tests.redrawn STUDY`."""
+    every = product(curves.CURVES, ("", "CRITERION"), ("", "NETWORK"), (False, True))
+    known = {
+        tables.label(curve, criterion, network, epochs="EPOCHS", one_shot=one_shot)
+        for curve, criterion, network, one_shot in every
+    }
+    pattern = re.sub("CRITERION|NETWORK|EPOCHS", ".+", "|".join(map(re.escape, known)))
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    legends = ElementTree.parse(path, parser).findall(".//*[@id]")
+    said = [
+        (text.text or "").strip()  # matplotlib writes what the glyphs say as a comment
+        for legend in legends
+        if legend.get("id", "").startswith("legend")
+        for text in legend.iter(ElementTree.Comment)
+    ]
+    assert said or path.stem == "bytes_on_disk"
+    notes = ("hollow: ", "outlined: ")
+    assert [name for name in said if not name.startswith(notes) and not re.fullmatch(pattern, name)] == []
 
 
 @pytest.mark.parametrize("name", ["wrn-16-1", "preresnet-20-8", "vgg-8-16", "densenet-40-12"])

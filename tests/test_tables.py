@@ -383,6 +383,18 @@ def test_sizes_are_matched_by_size_and_never_by_rank(study):
     assert found.loc[("pruned-scratch", 0.2), ["difference", "n"]].tolist() == [-6.0, 1]
 
 
+@pytest.mark.parametrize("control", curves.CONTROLS)
+def test_a_control_is_compared_with_the_shape_from_scratch(control):
+    found = together(
+        seeded("whole", 1000, [5.0, 6.0, 7.0], ""),
+        seeded("pruned-scratch", 500, [9.0, 9.1, 9.2], "l1", 1, ratio=0.5),
+        seeded(control, 500, [8.0, 8.1, 8.2], "l1", 1, ratio=0.5),
+    )
+    (one,) = tables.verdicts(found, 1.0).query("against == 'pruned-scratch'").iloc
+    assert (one["curve"], one["test"], one["verdict"]) == (control, "welch", "better")
+    assert one["difference"] == pytest.approx(-1.0)
+
+
 def test_what_misses_its_size_is_marked(three):
     off = seeded("bottleneck", 487, [14.0, 16.0, 18.0], "")
     found = tables.verdicts(together(three, off), 1.0)
@@ -525,6 +537,7 @@ def test_a_pair_is_counted_and_so_are_the_sides_with_the_lower_mean(rewound, thr
         "equal": "1 (1)",
         "worse": "0 (0)",
         "undecided": "0 (0)",
+        "at some lengths": "0 (0)",
         "by length": "0 (0)",
         "mean lower": 1,  # at 50 %, by 2.0
         "mean higher": 1,  # at 20 %, by 0.3
@@ -548,7 +561,10 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(rewound):
     assert contrary[["better", "by length", "mean lower", "mean higher"]].tolist() == ["0 (0)", "1 (1)", 0, 1]
     # by 2.0 at one length, and by about as much but who knows at the other: decided at one length only
     once = counted(twice([9.0, 16.0, 26.0]))
-    assert once[["better", "by length", "mean lower"]].tolist() == ["0 (0)", "1 (1)", 1]
+    assert once[["better", "at some lengths", "by length", "mean lower"]].tolist() == [
+        *("0 (0)", "1 (1)", "0 (0)"),
+        1,
+    ]
     equal = counted(twice([8.9, 18.8, 28.9]))  # better at one, equal at the other
     assert equal[["better", "by length"]].tolist() == ["0 (0)", "1 (1)"]
     same = counted(twice([7.0, 17.1, 26.9]))
@@ -623,9 +639,16 @@ def test_the_conclusion_says_which_side_is_ahead_and_by_how_much():
     assert "3 seeds per case" in said
 
 
-def test_the_conclusion_says_that_a_verdict_changes_with_the_length_of_training():
+@pytest.mark.parametrize(
+    ("once", "answer"),
+    [
+        ([7.0, 7.1, 7.2], "The verdict changes with the length of training"),  # better, then worse
+        ([5.0, 9.1, 13.2], "Decided at some of the lengths of training, not at all of them,"),  # undecided
+    ],
+)
+def test_the_conclusion_tells_another_verdict_from_none(once, answer):
     errors = {
-        1.0: {"pruned-scratch": [8.0, 12.0, 16.0], "pruned-tuned": [9.0, 12.0, 14.0]},  # not decided
+        1.0: {"pruned-scratch": once, "pruned-tuned": [9.0, 9.1, 9.2]},
         2.0: {"pruned-scratch": [9.0, 9.1, 9.2], "pruned-tuned": [7.0, 7.1, 7.2]},
     }
     networks = [
@@ -634,7 +657,7 @@ def test_the_conclusion_says_that_a_verdict_changes_with_the_length_of_training(
         for curve, found in curves_.items()
     ]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
-    assert said.startswith("**The verdict changes with the length of training in 1 of 1 case.**")
+    assert said.startswith(f"**{answer} in 1 of 1 case.**")
 
 
 def test_the_conclusion_says_so_where_nothing_was_compared(study):
@@ -642,20 +665,20 @@ def test_the_conclusion_says_so_where_nothing_was_compared(study):
     assert tables.conclude(tables.verdicts(alone, 1.0)).startswith("**Not tested here.**")
 
 
-def test_another_budget_is_said_beside_the_answer():
-    """Scratch-E is worse than the rewound network and Scratch-B better: then neither is the answer."""
-    curves = {"lr-rewound": 10.0, "pruned-scratch": 12.0, "scratch-b": 8.0}
+@pytest.mark.parametrize("kept", ["lr-rewound", "pruned-tuned"])
+def test_another_budget_is_said_beside_the_answer(kept):
+    """Scratch-E is worse than the network with its weights, Scratch-B better: then neither is the answer."""
+    curves = {kept: 10.0, "pruned-scratch": 12.0, "scratch-b": 8.0}
+    name = tables.label(kept)
     errors = {curve: [mean - 0.1, mean, mean + 0.1] for curve, mean in curves.items()}
-    networks = [seeded(curve, 200, found, ratio=0.5) for curve, found in errors.items()]
+    networks = [seeded(curve, 200, found, round_=8) for curve, found in errors.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
-    assert said.startswith(
-        "**It depends on the budget.** The comparison is with *pruned, learning rate rewound*."
-    )
-    assert "is better in 0 and worse in 1 of 1 case. Lower mean error: pruned, learning rate rewound" in said
+    assert said.startswith(f"**It depends on the budget.** The comparison is with *{name}*.")
+    assert f"is better in 0 and worse in 1 of 1 case. Lower mean error: {name}" in said
     assert (
         "is better in 1 and worse in 0 of 1 case. Lower mean error: shape from scratch, more epochs" in said
     )
-    once = [seeded(curve, 200, [mean], ratio=0.5) for curve, mean in curves.items()]
+    once = [seeded(curve, 200, [mean], round_=8) for curve, mean in curves.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *once), 1.0))
     assert said.startswith("**Not decided, and which mean is lower depends on the budget.**")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from horticulture.analysis import statistics
-from horticulture.analysis.curves import BUDGET_CURVES, CURVES, SCALED_CURVES
+from horticulture.analysis.curves import BUDGET_CURVES, CONTROLS, CURVES, SCALED_CURVES
 from horticulture.analysis.statistics import Difference
 from horticulture.analysis.tables.cases import CASE, MISSED, NEAR, assign_cases
 
@@ -25,17 +25,19 @@ def comparisons() -> list[tuple[str, str]]:
     """All meaningful comparisons as (curve, against), the decisive ones first.
 
     Networks trained from scratch against the tuned network of the same round and against the rewound one;
-    every budget against `fine-tuned`, `lr-rewound` and `whole`; the tuned networks against `whole`; networks
-    made by rule against pruned ones of their size, and against each other.
+    every budget against `fine-tuned`, `lr-rewound` and `whole`; the controls against the shape from scratch;
+    the tuned networks against `whole`; networks made by rule against pruned ones of their size, and against
+    each other.
     """
     pairs = [
-        ("pruned-scratch", "pruned-tuned"),
-        ("pruned-scratch", "lr-rewound"),
-        ("scratch-b", "lr-rewound"),
+        (curve, against)
+        for against in ("pruned-tuned", "lr-rewound")
+        for curve in ("pruned-scratch", "scratch-b")
     ]
     for against in ("lr-rewound", "fine-tuned", "whole"):
         pairs += [(curve, against) for curve in BUDGET_CURVES if curve != against]
     pairs.remove(("fine-tuned", "lr-rewound"))  # already there in the other direction
+    pairs += [(curve, "pruned-scratch") for curve in CONTROLS]
     pairs.append(("pruned-tuned", "whole"))
     for against in ("pruned-scratch", "pruned-tuned", "lr-rewound"):
         pairs += [(curve, against) for curve in SCALED_CURVES]

@@ -11,12 +11,14 @@ NAMED = 8  # up to this many cases are named one by one
 LARGE = 100  # more seeds than anybody will train
 NEW_WEIGHTS = ("pruned-scratch", "scratch-b")  # pruned shapes with new weights
 KEPT_WEIGHTS = ("pruned-tuned", "lr-rewound", "fine-tuned")  # networks with weights of the whole network
-BY_LENGTH = "by length"  # the verdict on a case differs between lengths of training
+BY_LENGTH = "by length"  # decided at several lengths of training, and not alike
+SOME_LENGTHS = "at some lengths"  # decided at one length of training and undecided at another
 COUNTED = {
     statistics.BETTER: "better",
     statistics.EQUAL: "equal",
     statistics.WORSE: "worse",
     statistics.UNDECIDED: "undecided",
+    SOME_LENGTHS: SOME_LENGTHS,
     BY_LENGTH: BY_LENGTH,
 }
 
@@ -25,10 +27,10 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The number of cases with each verdict: one row per pair of curves, the decisive ones first.
 
     `2 (3)` means 2 cases when adjusted for all cases of the pair, 3 without adjustment. A case with several
-    lengths of training counts once, under the verdict that holds at every length, or else as *by length*.
-    *mean lower* and *mean higher*: in how many cases the first curve has the lower, or the higher, mean error
-    at every length. *seeds needed*: about how many would decide the undecided cases. verdicts: as returned by
-    `tables.verdicts`.
+    lengths of training counts once, under the verdict that holds at every length; as *at some lengths* if it
+    is undecided at another; and as *by length* if it is decided at several, and not alike. *mean lower* and
+    *mean higher*: in how many cases the first curve has the lower, or the higher, mean error at every length.
+    *seeds needed*: about how many would decide the undecided cases. verdicts: as returned by `tables.verdicts`.
     """
     rows = {}
     for (curve, against), pair in verdicts.groupby(["curve", "against"], sort=False):
@@ -103,9 +105,14 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
         return f"The weights: with new ones the shape is worse in {worse} {of}."
     if equal:
         return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}."
-    if changing := [_verdict(case, "verdict") for case in cases.values()].count(BY_LENGTH):
-        rest = "; the others are not decided" if changing < len(cases) else ""
-        return f"The verdict changes with the length of training in {changing} {of}{rest}."
+    kinds = [_verdict(case, "verdict") for case in cases.values()]
+    changing, partly = kinds.count(BY_LENGTH), kinds.count(SOME_LENGTHS)
+    parts = [f"the verdict changes with the length of training in {changing} {of}"] if changing else []
+    if partly:
+        parts.append(f"decided at some of the lengths of training, not at all of them, in {partly} {of}")
+    if parts:
+        rest = ["the others are not decided"] if changing + partly < len(cases) else []
+        return f"{capitalize('; '.join([*parts, *rest]))}."
     where = f" in any of the {len(cases)} cases" if len(cases) > 1 else ""
     return f"Not decided: {seeds} cannot tell{where}."
 
@@ -136,9 +143,14 @@ def _case_names(pair: pd.DataFrame) -> pd.Series:
 
 
 def _verdict(case: pd.DataFrame, column: str) -> str:
-    """The verdict on a case if it is the same at every length of training, otherwise `BY_LENGTH`."""
+    """The verdict on a case if it is the same at every length of training, else how it depends on the length.
+
+    That one length is decided and another is not is no difference between the two (Gelman and Stern, 2006).
+    """
     kinds = set(case[column])
-    return str(kinds.pop()) if len(kinds) == 1 else BY_LENGTH
+    if len(kinds) == 1:
+        return str(kinds.pop())
+    return BY_LENGTH if len(kinds - {statistics.UNDECIDED}) > 1 else SOME_LENGTHS
 
 
 def _signs(case: pd.DataFrame) -> set[int]:
