@@ -16,7 +16,6 @@ from horticulture.runs.removals import (
     remaining_channels,
     removals,
     removed_by_round,
-    widths_by_round,
 )
 from horticulture.runs.results import (
     AS_IT_IS,

@@ -50,8 +50,8 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
 def widths_by_round(whole: Architecture, removed: pd.DataFrame) -> np.ndarray:
     """(round, group): the width of every group of a network after each round of its pruning."""
     gone = np.zeros((removed["round"].max() + 1, len(whole.widths)), dtype=int)
-    channels = removed.loc[removed["group"] >= 0, ["round", "group"]]  # -1: no channel removed
-    np.add.at(gone, tuple(channels.to_numpy().T), 1)
+    channels = removed["group"].isin(range(len(whole.widths)))  # -1: no channel removed
+    np.add.at(gone, tuple(removed.loc[channels, ["round", "group"]].to_numpy(dtype=int).T), 1)
     return np.array(whole.widths) - gone.cumsum(axis=0)
 
 

@@ -12,7 +12,6 @@ from horticulture.analysis.tables.cases import fill_defaults
 from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, percent, times
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.runs import widths_by_round
 
 AXES = {**COSTS, "train_macs": "compute so far: multiply-accumulates of all training", "round": "round"}
 
@@ -33,7 +32,8 @@ class PruningRun(NamedTuple):
 
     def widths(self, round_: int) -> tuple[int, ...]:
         """Channels of every group after a round."""
-        return tuple(widths_by_round(self.whole, self.removed)[round_].tolist())
+        gone = self.removed.loc[self.removed["round"] <= round_, "group"].value_counts()
+        return tuple(width - int(gone.get(group, 0)) for group, width in enumerate(self.whole.widths))
 
 
 def pruning_runs(
