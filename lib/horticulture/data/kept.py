@@ -9,11 +9,9 @@ from safetensors.torch import load, save
 
 from horticulture import files
 from horticulture.data.catalog import KEPT
-from horticulture.data.images import Dataset, Images
+from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.data.place import data_folder
 from horticulture.errors import InputError
-
-PARTS = ("train", "validation", "test")
 
 
 def keep(whole: Dataset) -> str:

@@ -123,7 +123,9 @@ class Pace(NamedTuple):
 
 
 def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> float:
-    images = execution.dataset(config.data, config.images, device, config.image_size)
+    images = execution.dataset(
+        config.data, config.images, device, config.image_size, **config.augmentation
+    )
     network = networks.build(shape).to_device(images.train.labels.device).train()
     under_way = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     taken = []

@@ -27,7 +27,7 @@ def check(*studies: dict[str, Any]) -> None:
     for config in configs:
         for read in filter(None, (config, config.guide)):
             catalog.check_downloaded(read.data)
-            execution.dataset(read.data, image_size=read.image_size)  # raises InputError
+            execution.dataset(read.data, image_size=read.image_size, **read.augmentation)  # raises InputError
         if config.pretrained:
             from horticulture.execution import pretrained
 
