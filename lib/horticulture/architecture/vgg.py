@@ -41,14 +41,17 @@ class VGG(Family):
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        inputs, height, width = a.image
-        inner = iter(a.widths)
+        height, width = a.inner
+        inputs, inner = 0, iter(a.widths)
         for stage, count in enumerate(stage_lengths(a.depth)):
             if stage > 0:
                 height, width = height // 2, width // 2
             for place in range(count):
                 name, outputs = f"{stage + 1}.{place + 1}", next(inner)
-                yield Layer(f"{name}.conv", "conv", inputs, outputs, 3, height * width)
+                if name == "1.1":
+                    yield a.stem_layer(outputs, "1.1.conv")
+                else:
+                    yield Layer(f"{name}.conv", "conv", inputs, outputs, 3, height * width)
                 yield Layer(f"{name}.norm", "norm", outputs, outputs)
                 inputs = outputs
         yield Layer("classifier", "linear", inputs, a.classes)

@@ -233,7 +233,7 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
 
 
 def _refusal(root: Path, files: Collection[str], unusable: dict[str, str]) -> InputError:
-    """An error of one line for files that cannot be used. If they are many, all of them are listed in a file."""
+    """An error of one line for files that cannot be used; if there are many, a file lists all of them."""
     said = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in files if file in unusable]
     listed = ""
     if len(said) > SHOWN:
@@ -265,7 +265,8 @@ def _each(
 
     work = [math.prod(sizes.get(file, ())) for file in files]  # 1, or the pixels
     shown = Progress(what, sum(work)) if sum(work) > (LARGE if sizes else MANY) else None
-    with ThreadPoolExecutor(THREADS) as several, ThreadPoolExecutor(1) as alone, shown or contextlib.nullcontext():
+    several, alone = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)
+    with several, alone, shown or contextlib.nullcontext():
         for start in range(0, len(files), AT_A_TIME):
             some = range(start, min(start + AT_A_TIME, len(files)))
             begun = [(alone if work[n] > LARGE else several).submit(attempt, files[n]) for n in some]

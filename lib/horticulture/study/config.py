@@ -91,7 +91,7 @@ class StudyConfig:
 
     @property
     def augmentation(self) -> dict[str, Any]:
-        """How training images are shifted and mirrored, as far as the study does not leave it to the data set."""
+        """How training images are shifted and mirrored, where the study does not leave it to the data set."""
         asked = {"pad": self.crop_padding} if self.crop_padding >= 0 else {}
         return asked if self.flip == "auto" else {**asked, "flip": self.flip == "random"}
 
