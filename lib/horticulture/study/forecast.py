@@ -112,7 +112,7 @@ def warn(works: list[Work]) -> str:
         return ""
     steps = [pace.step(work.config.whole) for work, pace in zip(works, paces, strict=True)]
     slowest = works[steps.index(max(steps))]
-    because = f"a step of {slowest.config.network} takes {max(steps):.2g} s"
+    because = f"a step of {slowest.config.network} takes {1000 * max(steps):,.0f} ms"
     return f"about {needed / 3600:,.0f} hours of training on this machine: {because}{_smaller(slowest)}"
 
 
