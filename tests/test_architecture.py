@@ -216,11 +216,9 @@ def test_stems_by_hand(stride, image, weights, macs):
 
 
 @pytest.mark.parametrize("stride", [2, 4])
-@pytest.mark.parametrize("family", architecture.FAMILIES)
+@pytest.mark.parametrize("family", [name for name, kind in architecture.FAMILIES.items() if 4 in kind.stems])
 def test_behind_another_stem_the_closed_form_is_what_torch_counts(family, stride):
     whole = small(family, (2, 16 * stride, 16 * stride - 1 + stride))
-    if stride not in whole.kind.stems:
-        return
     a = replace(whole, stem_stride=stride)
     network = networks.build(a).eval()
     assert a.params == sum(p.numel() for p in network.parameters())

@@ -229,13 +229,11 @@ def test_a_stem_of_stride_4_by_hand():
     assert stem(torch.arange(64.0).view(1, 1, 8, 8)).tolist() == [[[[18, 22], [50, 54]]]]
 
 
-@pytest.mark.parametrize("family", networks.BUILDERS)
+@pytest.mark.parametrize("family", [name for name, kind in architecture.FAMILIES.items() if 4 in kind.stems])
 @pytest.mark.parametrize("stride", [2, 4])
 def test_behind_another_stem_there_is_the_network_of_smaller_maps(family, stride, generator):
     """The maps that its stem gives, given to a network with the same weights whose stem lets them pass."""
     whole = small(family, (2, 16 * stride, 16 * stride))
-    if stride not in whole.kind.stems:
-        return
     network = networks.build(replace(whole, stem_stride=stride), generator).double().eval()
     move_norms(network, generator)
     stem = network.units[0].conv if family == "vgg" else network.stem

@@ -118,7 +118,7 @@ class Family:
     title: str
     trunk_size: int
     smallest_image = 1
-    stems: tuple[int, ...] = tuple(STEMS)
+    stems: tuple[int, ...] = (1,)
 
     def standard(self, depth: int, width: int) -> tuple[Widths, Widths]:
         """Trunk and group widths from the numbers in a network's name."""
@@ -179,6 +179,7 @@ class ThreeStages(Family):
     """
 
     layers_per_block: int
+    stems = tuple(STEMS)
     rest: int
 
     def length(self, depth: int) -> int:

@@ -11,7 +11,7 @@ from horticulture.errors import InputError
 class Own(Family):
     """A network known only by its table, so narrower and shallower members cannot be made."""
 
-    title, stems = "network of your own", (1,)
+    title = "network of your own"
 
     def check_shape(self, a: Shape) -> None:
         """Raise InputError if the widths are not those of the table."""

@@ -6,7 +6,7 @@ layer. There is no trunk: every convolution is a group, read by the next one or 
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Family, Layer, Shape, Widths
+from horticulture.architecture.family import STEMS, Family, Layer, Shape, Widths
 from horticulture.errors import InputError
 
 # The paper's depths count three linear layers, of which one is left. Depth 8 is a small one of our own.
@@ -30,6 +30,7 @@ class VGG(Family):
     """Every convolution is a group and keeps a channel, because there are no shortcuts."""
 
     title, trunk_size, smallest_image = "VGG", 0, 16  # four max pools
+    stems = tuple(STEMS)
 
     def standard(self, depth: int, width: int = 64) -> tuple[Widths, Widths]:
         """VGG-depth with `width` channels in the first stage, then 2, 4, 8 and 8 times as many."""
