@@ -229,9 +229,7 @@ def test_behind_another_stem_the_closed_form_is_what_torch_counts(family, stride
 
 def test_a_name_says_which_stem_a_network_has():
     large = (3, 224, 224)
-    plain, other = (
-        architecture.named(f"vgg-16{stem}", image=large, classes=10) for stem in ("", "-stem4")
-    )
+    plain, other = (architecture.named(f"vgg-16{stem}", image=large, classes=10) for stem in ("", "-stem4"))
     assert (plain.stem_stride, other.stem_stride) == (1, 4)
     assert other == replace(plain, stem_stride=4)
     assert other.id != plain.id

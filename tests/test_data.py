@@ -184,7 +184,7 @@ def test_where_a_random_draw_would_be_unfair_validation_images_are_drawn_by_clas
 def test_a_class_holds_out_its_share_however_rare_it_is():
     """Shares of 50.0, 29.9, 14.9, 4.9 and 0.3: three that lose the most get what rounding down leaves."""
     counts = [500, 299, 149, 49, 3]
-    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(5), counts))
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(5), counts))
     held = arrays.hold_out(labels, 100)
     assert sorted(held) == list(range(1000))
     found = np.bincount(labels[held[900:]], minlength=5).tolist()

@@ -137,7 +137,9 @@ def test_before_a_long_study_a_line_says_how_long(tmp_path, capsys, monkeypatch)
             cli.main(["run", "smoke", "--outputs", str(tmp_path)])
         lines = [line for line in capsys.readouterr().err.splitlines() if "hours" in line]
         assert len(lines) == said
-    line = r"horticulture: about [\d,]+ hours of training on this machine: a step of wrn-10-1 takes 1,000,000 ms"
+    line = (
+        r"horticulture: about [\d,]+ hours of training on this machine: a step of wrn-10-1 takes 1,000,000 ms"
+    )
     assert re.fullmatch(line, lines[0])
 
 

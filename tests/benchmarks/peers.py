@@ -2,7 +2,7 @@
 
 python -m tests.benchmarks.peers: a row for each network, in outputs/bench/peers.csv. Without Torch-Pruning
 (pip install torch-pruning) its columns stay empty. Both cut the first channel of the same layers, one layer
-after the other, in double precision; after each cut both must answer as the untouched network does when nothing
+after the other, in double precision; after each cut both must answer as the whole network does when nothing
 reads the channel. The times take turns.
 """
 
@@ -133,7 +133,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 @torch.no_grad()
 def stirred(module: nn.Module) -> nn.Module:
-    """Constant tensors become random: behind norms or scales that are all 0 or nearly so, no cut would show."""
+    """Constant tensors become random: behind scales that are 0, or nearly so, no cut would show."""
     draw = torch.Generator().manual_seed(0)
     for tensor in [*module.parameters(), *module.buffers()]:
         if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):

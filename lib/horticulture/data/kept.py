@@ -20,7 +20,7 @@ def keep(whole: Dataset) -> str:
     if not path.exists():
         parts = {part: getattr(whole, part) for part in PARTS}
         tensors = {
-            f"{part}.{kind}": getattr(images, kind).cpu().contiguous()
+            f"{part}.{kind}": getattr(images, kind).cpu().contiguous().clone()  # parts may share memory
             for part, images in parts.items()
             for kind in ("pixels", "labels", "sources")
         }

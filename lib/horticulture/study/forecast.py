@@ -92,7 +92,9 @@ def warning(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
     """
     counted = set[str]()
     try:
-        works = [_work(parameters, outputs, counted)[0] for parameters in studies if not parameters["cluster"]]
+        works = [
+            _work(parameters, outputs, counted)[0] for parameters in studies if not parameters["cluster"]
+        ]
     except InputError:  # a damaged run, which the study will make again
         return ""
     return warn(works)
@@ -223,9 +225,7 @@ class Pace(NamedTuple):
 
 
 def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> float:
-    images = execution.dataset(
-        config.data, config.images, device, config.image_size, **config.augmentation
-    )
+    images = execution.dataset(config.data, config.images, device, config.image_size, **config.augmentation)
     network = networks.build(shape).to_device(images.train.labels.device).train()
     under_way = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     taken = []
