@@ -53,13 +53,20 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
     """Both cut, layer by layer; what went wrong with theirs stands in `remark`.
 
     The judge is the untouched network with the readers of what was cut deaf to it: all its weights in place,
-    some of them 0. Ours must answer as it does after every cut, or this fails.
+    some of them 0. Ours must answer as it does after every cut, or this fails. noticed: cuts that changed its
+    answer.
     """
     import torch_pruning
 
     x = torch.rand(2, *IMAGE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     judge = copy.deepcopy(module)
-    row: dict[str, Any] = {"version": version("torch-pruning"), "cuts": 0, "remark": ""}
+    row: dict[str, Any] = {
+        "version": version("torch-pruning"),
+        "tried": 0,
+        "noticed": 0,
+        "cuts": 0,
+        "remark": "",
+    }
     try:
         graph, row["their_seconds"] = timed(
             lambda: torch_pruning.DependencyGraph().build_dependency(module, example_inputs=x)
@@ -70,12 +77,13 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
     names = {one: name for name, one in ours.module.named_modules()}
     taken, theirs, right = [], [], judge(x)
     for removal in removals(ours):
+        row["tried"] += 1
         taken.append(removal.seconds)
         for reader, columns in removal.read:
             judge.get_submodule(names[reader]).weight.data[:, columns] = 0
         before, right = right, judge(x)
         name = names[removal.layer]
-        assert not alike(before, right), f"nobody notices the loss of a channel of {name}"
+        row["noticed"] += not alike(before, right)  # else the channel was dead, or hardly alive
         assert alike(ours(x), right), f"ours is wrong after {name}"
         if row["remark"]:
             continue
