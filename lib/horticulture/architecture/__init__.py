@@ -212,7 +212,7 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
     )
 
 
-def suited_stem(image: tuple[int, int, int]) -> int:
+def suited_stem(image: ImageShape) -> int:
     """The stride of the stem that suits such images (1: that of small images)."""
     return next((stride for least, stride in SUITED.items() if min(image[1:]) >= least), 1)
 

@@ -122,7 +122,6 @@ class Session:
 
     def _warn(self, wanted: list[Run]) -> None:
         """Print a line if these runs will take long on this machine."""
-        from horticulture import runs
         from horticulture.study import forecast
 
         try:
