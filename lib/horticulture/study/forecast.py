@@ -63,7 +63,7 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
     studies: parameters by name. A run that several studies share is counted in the first. Times a few
     training steps; uniformly narrower networks stand in for those of unfinished pruning runs. Writes nothing.
     """
-    lines, counted, data = [], set[str](), list[str]()
+    lines, counted, data = list[str](), set[str](), list[str]()
     total, size = 0.0, 0.0
     for name, parameters in studies.items():
         work, made = _work(parameters, outputs, counted)
