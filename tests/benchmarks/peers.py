@@ -66,9 +66,7 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
         graph, row["their_seconds"] = timed(
             lambda: torch_pruning.DependencyGraph().build_dependency(module, example_inputs=x)
         )
-        *_, last = (
-            one for one in module.modules() if isinstance(one, nn.Conv2d | nn.Linear)
-        )  # makes the classes
+        *_, last = (one for one in module.modules() if isinstance(one, nn.Conv2d | nn.Linear))
         row["their_groups"] = len(list(graph.get_all_groups(ignored_layers=[last])))
     except Exception as error:
         row["remark"] = f"it finds nothing: {first_line(error)}"
