@@ -410,6 +410,16 @@ def on_photographs(name: str) -> architecture.Architecture:
     return architecture.named(name, image=(3, 224, 224), classes=10)
 
 
+def peer(network: str, column: str) -> str:
+    """What was found for a network of torchvision: a number, milliseconds, or words."""
+    found = measured("peers").set_index("network").loc[network, column]
+    if column == "cuts":
+        return f"{found:.0f} of {measured('peers').set_index('network').loc[network, 'tried']}"
+    if pd.isna(found):
+        return "–"
+    return found if isinstance(found, str) else f"{found:.{1 if column.endswith('ms') else 0}f}"
+
+
 VGG, EVENING = "rethinking-quick-vgg", "evening-cifar10-jpeg"
 CONTROLS, PRERESNET = "rethinking-quick-controls", "rethinking-quick-preresnet"
 POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
@@ -515,6 +525,15 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "quick.seen": lambda: f"{seen('quick'):.1f}",
     **{f"stem.{stride}": lambda least=least: str(least) for least, stride in architecture.SUITED.items()},  # type: ignore[misc]
     "stem.share": lambda: percent(on_photographs("wrn-16-1-stem4").macs / on_photographs("wrn-16-1").macs),
+    **{
+        f"peers.{network}.{column}": partial(peer, network, column)
+        for network in measured("peers")["network"]
+        for column in (
+            *("groups", "with_sets", "their_groups", "removal_ms", "their_removal_ms", "cuts", "remark"),
+        )
+    },
+    **{f"peers.{what}": lambda what=what: measured("peers")[what].iloc[0] for what in ("machine", "version")},  # type: ignore[misc]
+    "peers.count": lambda: str(len(measured("peers"))),
     "image.pad": lambda: str(downloads.PAD),
     "image.side": lambda: f"{decoding.MOST_SIDE:,}",
     "image.pixels": lambda: f"{decoding.MOST_PIXELS:,}",

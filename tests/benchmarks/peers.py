@@ -62,14 +62,17 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
     judge = copy.deepcopy(module)
     row: dict[str, Any] = {"version": version("torch-pruning"), "remark": ""}
     row |= dict.fromkeys(("tried", "noticed", "cuts"), 0)
+    *_, last = (one for one in module.modules() if isinstance(one, nn.Conv2d | nn.Linear))
+    graph = torch_pruning.DependencyGraph()
     try:
-        graph, row["their_seconds"] = timed(
-            lambda: torch_pruning.DependencyGraph().build_dependency(module, example_inputs=x)
-        )
-        *_, last = (one for one in module.modules() if isinstance(one, nn.Conv2d | nn.Linear))
+        row["their_seconds"] = timed(lambda: graph.build_dependency(module, example_inputs=x))[1]
+    except Exception as error:
+        row["remark"] = f"it traces nothing: {first_line(error)}"
+    try:
         row["their_groups"] = len(list(graph.get_all_groups(ignored_layers=[last])))
     except Exception as error:
-        row["remark"] = f"it finds nothing: {first_line(error)}"
+        row["remark"] = row["remark"] or f"it lists no groups: {first_line(error)}"
+    stopped = row["remark"] if "their_seconds" not in row else ""
     names = {one: name for name, one in ours.module.named_modules()}
     taken, theirs, right = [], [], judge(x)
     for removal in removals(ours):
@@ -81,16 +84,17 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
         name = names[removal.layer]
         row["noticed"] += not alike(before, right)  # else the channel was dead, or hardly alive
         assert alike(ours(x), right), f"ours is wrong after {name}"
-        if row["remark"]:
+        if stopped:
             continue
         try:
             layer = module.get_submodule(name)
             theirs.append(timed(lambda layer=layer, places=removal.places: cut(graph, layer, places))[1])
-            wrong = "" if alike(module(x), right) else "another answer"
+            stopped = "" if alike(module(x), right) else "another answer"
         except Exception as error:
-            wrong = first_line(error)
-        row["cuts"] += not wrong
-        row["remark"] = f"after {name}: {wrong}" if wrong else ""
+            stopped = first_line(error)
+        row["cuts"] += not stopped
+        if stopped:
+            row["remark"] = "; ".join(filter(None, [row["remark"], f"after {name}: {stopped}"]))
     times = {"removal_ms": taken, "their_removal_ms": theirs}
     return row | {what: 1000 * statistics.median(each) if each else math.nan for what, each in times.items()}
 
