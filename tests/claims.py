@@ -40,6 +40,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     phrase.strip()
     for phrase in """
     Python 3.11 to 3.13; 6 GB; 45-minute; (2018); (2019); (EagleEye, 2020)
+    with 3 x 3 pixels and stride 1; has stride 2; 7 x 7 pixels and stride 2; On images of 224 x 224
     torch 2.15; torch 2.11; 11, 22 and 40 %; 12 % |; 12 % of the parameters; 20 %, trained twice; | 20 % |
     as long | 40 % |; 20 % | 40 % |; means at 20 % and 40 %; batch 128; batch 256; 32 x 32
     16 x 16; 16 channels in the first
@@ -429,6 +430,21 @@ def gpu(what: str, processes: int) -> Callable[[], str]:
     return say
 
 
+def on_photographs(name: str) -> architecture.Architecture:
+    """A network for images of the size usual for ImageNet."""
+    return architecture.named(name, image=(3, 224, 224), classes=10)
+
+
+def peer(network: str, column: str) -> str:
+    """What was found for a network of torchvision: a number, milliseconds, or words."""
+    found = measured("peers").set_index("network").loc[network, column]
+    if column == "cuts":
+        return f"{found:.0f} of {measured('peers').set_index('network').loc[network, 'tried']}"
+    if pd.isna(found):
+        return "–"
+    return found if isinstance(found, str) else f"{found:.{1 if column.endswith('ms') else 0}f}"
+
+
 VGG, EVENING = "rethinking-quick-vgg", "evening-cifar10-jpeg"
 CONTROLS, PRERESNET = "rethinking-quick-controls", "rethinking-quick-preresnet"
 POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
@@ -538,6 +554,17 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "vgg.share.low": lambda: share(VGG, "min"),
     "vgg.share.high": lambda: share(VGG, "max"),
     "quick.seen": lambda: f"{seen('quick'):.1f}",
+    **{f"stem.{stride}": lambda least=least: str(least) for least, stride in architecture.SUITED.items()},  # type: ignore[misc]
+    "stem.share": lambda: percent(on_photographs("wrn-16-1-stem4").macs / on_photographs("wrn-16-1").macs),
+    **{
+        f"peers.{network}.{column}": partial(peer, network, column)
+        for network in measured("peers")["network"]
+        for column in (
+            *("groups", "with_sets", "their_groups", "removal_ms", "their_removal_ms", "cuts", "remark"),
+        )
+    },
+    **{f"peers.{what}": lambda what=what: measured("peers")[what].iloc[0] for what in ("machine", "version")},  # type: ignore[misc]
+    "peers.count": lambda: str(len(measured("peers"))),
     "image.pad": lambda: str(downloads.PAD),
     "image.side": lambda: f"{decoding.MOST_SIDE:,}",
     "image.pixels": lambda: f"{decoding.MOST_PIXELS:,}",

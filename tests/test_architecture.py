@@ -197,6 +197,83 @@ def test_the_closed_form_is_what_torch_counts(a):
     assert a.macs == counter.get_total_flops() // 2
 
 
+# --- stems for larger images -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stride", "image", "weights", "macs"),
+    [
+        (1, (1, 4, 4), 9, 16 * 9),  # behind each stem 4 x 4 pixels are left
+        (2, (1, 8, 7), 9, 16 * 9),  # 3 x 3 at every second of 8 x 7 pixels
+        (4, (1, 15, 16), 49, 64 * 49),  # 7 x 7 at every second of 15 x 16; a pool leaves half of these 8 x 8
+    ],
+)
+def test_stems_by_hand(stride, image, weights, macs):
+    """All channels are single, as above: 2 + 9 + 2 + 9 weights in the first block, and so on."""
+    a = Architecture("wide_resnet", 10, 2, image, (1, 1, 1, 1), (1, 1, 1), stem_stride=stride)
+    assert a.params == weights + 22 + 23 + 23 + 2 + 4
+    assert a.macs == macs + 16 * 18 + 4 * 19 + 1 * 19 + 2
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+@pytest.mark.parametrize("family", [name for name, kind in architecture.FAMILIES.items() if 4 in kind.stems])
+def test_behind_another_stem_the_closed_form_is_what_torch_counts(family, stride):
+    whole = small(family, (2, 16 * stride, 16 * stride - 1 + stride))
+    a = replace(whole, stem_stride=stride)
+    network = networks.build(a).eval()
+    assert a.params == sum(p.numel() for p in network.parameters())
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        assert network(torch.zeros(1, *a.image)).shape == (1, 3)
+    assert a.macs == counter.get_total_flops() // 2
+
+
+def test_a_name_says_which_stem_a_network_has():
+    large = (3, 224, 224)
+    plain, other = (architecture.named(f"vgg-16{stem}", image=large, classes=10) for stem in ("", "-stem4"))
+    assert (plain.stem_stride, other.stem_stride) == (1, 4)
+    assert other == replace(plain, stem_stride=4)
+    assert other.id != plain.id
+    assert other.to_json() == {**plain.to_json(), "stem_stride": 4}
+    assert Architecture.from_json(json.loads(json.dumps(other.to_json()))) == other
+    assert cifar("vgg-16-stem1") == cifar("vgg-16")
+    assert "stem_stride" not in plain.to_json()
+    assert 14 < plain.macs / other.macs < 16  # 16 times fewer pixels behind a larger stem
+    assert other.inner == (56, 56)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("wrn-10-1-stem3", 64, "a Wide ResNet has a stem of stride 1, 2, 4, not 3"),
+        ("wrn-10-1-stem", 64, "unknown network 'wrn-10-1-stem'"),
+        ("vgg-8-1-stem4", 60, "a VGG needs images of at least 61 x 61 pixels, not 60 x 60"),
+    ],
+)
+def test_a_stem_that_cannot_be_is_refused(name, size, said):
+    with pytest.raises(InputError, match=said):
+        architecture.named(name, image=(1, size, size), classes=2)
+
+
+def test_a_network_of_your_own_keeps_its_stem():
+    own = networks.describe(
+        torch.nn.Sequential(
+            *(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 3)),
+            *(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
+        ),
+        image=(1, 8, 8),
+        classes=2,
+    ).architecture
+    with pytest.raises(InputError, match="a network of your own has a stem of stride 1, not 2"):
+        replace(own, stem_stride=2)
+
+
+@pytest.mark.parametrize(
+    ("image", "stride"), [((3, 32, 32), 1), ((3, 63, 99), 1), ((3, 64, 127), 2), ((1, 128, 200), 4)]
+)
+def test_the_stem_that_suits_an_image(image, stride):
+    assert architecture.suited_stem(image) == stride
+
+
 @given(wide_resnets())
 def test_an_architecture_goes_through_json_unchanged(a):
     again = Architecture.from_json(json.loads(json.dumps(a.to_json())))
@@ -224,6 +301,7 @@ def test_ids_tell_every_field_apart():
         replace(a, image=(1, 32, 32)),
         replace(a, image=(3, 32, 31)),
         replace(a, trunk=(16, 32, 64, 127)),
+        replace(a, stem_stride=2),
         *(without_channel(a, group) for group in range(6)),
         architecture.named("wrn-22-2", image=(3, 32, 32), classes=10),
     ]

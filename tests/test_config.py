@@ -7,6 +7,7 @@ import pytest
 
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
+from horticulture.execution import loading
 from horticulture.pruning import PruningRecipe, unstructured
 from horticulture.study import snapshots, validation
 from horticulture.study.config import StudyConfig
@@ -47,6 +48,41 @@ def test_it_takes_its_parameters_from_all_there_are():
     assert found.whole == WHOLE
     assert found.source == {"name": "clutter", "images": 96, "image_size": 0, "digest": found.dataset.digest}
     assert len(found.dataset.train) == 96
+
+
+def test_flips_and_crops_are_described_only_if_they_are_asked_for():
+    """So that keys of studies that leave them to the data set stay as they were."""
+    plain, other = ASKED.dataset, replace(ASKED, flip="random", crop_padding=0).dataset
+    assert (plain.flip, plain.pad) == (False, 2)
+    assert (other.flip, other.pad) == (True, 0)
+    sources = [
+        replace(ASKED, **asked).source
+        for asked in ({}, {"flip": "random"}, {"flip": "never"}, {"crop_padding": 0})
+    ]
+    added = [{name: source[name] for name in source.keys() - ASKED.source.keys()} for source in sources]
+    assert added == [{}, {"flip": True}, {"flip": False}, {"pad": 0}]
+    assert {source["digest"] for source in sources} == {plain.digest}  # the images are the same
+    assert len({replace(ASKED, flip=flip).baselines[0].key for flip in ("auto", "random", "never")}) == 3
+
+
+def test_a_run_trains_on_images_flipped_and_shifted_as_it_says():
+    for asked in ({}, {"flip": "random"}, {"crop_padding": 3}, {"flip": "random", "crop_padding": 0}):
+        study = replace(ASKED, images=64, **asked)
+        found = loading.images_of(study.baselines[0], "cpu")
+        assert (found.flip, found.pad, len(found.train)) == (study.dataset.flip, study.dataset.pad, 64)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"flip": "sideways"}, "unknown flip 'sideways': choose from auto, random, never"),
+        ({"crop_padding": -2}, "crop_padding must be a whole number from 0 to 1,000, not -2"),
+        ({"crop_padding": 16}, "images of 16 x 16 pixels are too small to be shifted by 16"),
+    ],
+)
+def test_flips_and_crops_that_cannot_be_are_refused(asked, said):
+    with pytest.raises(InputError, match=said):
+        validation.check({**vars(replace(ASKED, **asked)), "device": "cpu"})
 
 
 def test_a_base_is_a_training_from_scratch():

@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from horticulture import data
-from horticulture.data import Batches, Dataset, Images, arrays, digits, downloads
+from horticulture.data import Batches, Dataset, Images, arrays, digits, downloads, images as of_images
 from horticulture.errors import InputError
 
 DOWNLOADED = ("cifar10", "cifar100", "svhn")
@@ -171,6 +171,32 @@ def test_what_is_held_out_is_what_torch_would_draw(count):
     assert arrays.shuffled(count, last=held).tolist() == drawn[held:] + drawn[:held]
 
 
+def test_where_a_random_draw_would_be_unfair_validation_images_are_drawn_by_class():
+    """Of each class the first in the same random order: here one of ten, and the rest stays in that order."""
+    labels = np.repeat(np.arange(10), 10)
+    drawn = np.roll(arrays.shuffled(100, last=10), 10).tolist()
+    assert len(set(labels[drawn[:10]])) < 10  # unfair
+    first = [next(n for n in drawn if labels[n] == label) for label in range(10)]
+    held = [n for n in drawn if n in first]
+    assert arrays.hold_out(labels, 10).tolist() == [n for n in drawn if n not in first] + held
+
+
+def test_a_class_holds_out_its_share_however_rare_it_is():
+    """Shares of 50.0, 29.9, 14.9, 4.9 and 0.3: three that lose the most get what rounding down leaves."""
+    counts = [500, 299, 149, 49, 3]
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(5), counts))
+    held = arrays.hold_out(labels, 100)
+    assert sorted(held) == list(range(1000))
+    found = np.bincount(labels[held[900:]], minlength=5).tolist()
+    assert found == [50, 30, 15, 5, 0]
+
+
+def test_a_fair_draw_stays_as_it_was():
+    """Run keys hang on it: of 5,000 each within a fifth."""
+    labels = np.arange(50_000) % 10
+    assert arrays.hold_out(labels, 5000).tolist() == arrays.shuffled(50_000, last=5000).tolist()
+
+
 @pytest.mark.parametrize(("size", "pool"), [(16, 2), (8, 4), (4, 8), (1, 32)])
 def test_reduced_images_are_those_of_a_pooling(generator, size, pool):
     pixels = torch.randint(256, (500, 3, 32, 32), generator=generator, dtype=torch.uint8)
@@ -216,6 +242,19 @@ def test_each_colour_is_normalised_by_the_training_part_alone(images):
         expected = (images.test.pixels[:, colour].double() - train.mean()) / train.std(correction=0)
         torch.testing.assert_close(x[:, colour], expected.float(), rtol=1e-5, atol=1e-5)
     assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_are_summed_a_few_at_a_time_with_the_same_result(images, monkeypatch):
+    whole = [found.clone() for found in images.mean_and_spread]
+    monkeypatch.setattr(of_images, "AT_A_TIME", 300)  # two images of 2 x 8 x 8
+    assert all(map(torch.equal, replace(images).mean_and_spread, whole))
+
+
+def test_the_images_of_each_class_are_counted(images):
+    counts = images.counts
+    assert list(counts) == ["train", "validation", "test"]
+    assert [sum(found) for found in counts.values()] == [40, 12, 12]
+    assert counts["test"] == [images.test.labels.tolist().count(label) for label in range(3)]
 
 
 def test_images_of_one_colour_are_normalised_without_dividing_by_zero():

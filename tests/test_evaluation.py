@@ -250,3 +250,19 @@ def test_a_gpu_is_told_to_convolve_alike_every_time_and_in_float32(monkeypatch):
     assert hardware.resolve_device("auto").type == "cuda"
     assert torch.backends.cudnn.deterministic
     assert not torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(("size", "batch"), [(8, 256), (32, 256), (64, 64), (48, 113)])
+def test_of_large_images_fewer_are_evaluated_at_a_time(size, batch, images):
+    """As many pixels as 256 images of 32 x 32 have."""
+    batches = []
+
+    def network(x):
+        batches.append(len(x))
+        return torch.zeros(len(x), 3)
+
+    network.training, network.eval, network.train = False, lambda: None, lambda mode: None
+    part = data.Images(torch.zeros(300, 2, size, size, dtype=torch.uint8), torch.zeros(300, dtype=torch.long))
+    assert evaluation.evaluate(network, images, part).error == 0
+    assert batches[0] == batch
+    assert sum(batches) == 300

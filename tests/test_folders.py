@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from horticulture import data
-from horticulture.data import decoding, folders
+from horticulture.data import arrays, decoding, folders
 from horticulture.errors import InputError
 from tests import fuzzed
 
@@ -80,8 +81,10 @@ def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
     assert torch.equal(again.validation.pixels, found.validation.pixels)
 
 
-def test_an_image_folder_is_what_it_was_when_runs_were_described(png_folder):
-    """Their keys hold this digest."""
+def test_an_image_folder_is_what_it_was_when_runs_were_described(png_folder, monkeypatch):
+    """Their keys hold this digest. The random draw, which stays where it is fair, has both of one class."""
+    assert load(png_folder).digest == "9d3b3732401c"
+    monkeypatch.setattr(folders, "hold_out", lambda labels, held: arrays.shuffled(len(labels), last=held))
     assert load(png_folder).digest == "2ed8db2c7a4e"
 
 
@@ -111,6 +114,15 @@ def test_images_have_one_channel_if_all_of_them_are_grey(pictures):
     assert found.image == (1, 8, 8)
     assert found.test.pixels[:5, 0, 0, 0].tolist() == [255, 90, 90, 90, 90]
     assert load(pictures, 3).image == (1, 3, 3)
+
+
+def test_without_one_every_class_gives_a_tenth(tmp_path):
+    """Ten images each of six classes: a draw of six from sixty hardly ever has one of each."""
+    for label in range(6):
+        for place in (*(f"train/{label}/{n}.png" for n in range(10)), f"test/{label}/0.png"):
+            painted(tmp_path / place)
+    found = load(tmp_path)
+    assert found.counts == {"train": [9] * 6, "validation": [1] * 6, "test": [1] * 6}
 
 
 def test_a_part_for_validation_is_taken_where_there_is_one(pictures):
@@ -299,9 +311,15 @@ def test_every_file_that_is_no_good_is_said_at_once(pictures):
     said = refused(pictures)
     assert "4 of 9 images cannot be used" in said
     assert "'train/ash/0.png' (not a readable image, or damaged), 'train/ash/1.png' (" in said
+    said, listed = said.split("; all are listed in ")
     assert said.endswith(
         "'train/oak/2.png' (9 x 8 pixels, but the first has 8 x 8: set image_size) and 1 more"
     )
+    root, *lines = Path(listed).read_text().splitlines()
+    assert root == str(pictures)
+    assert [line.split(" (")[0] for line in lines] == [
+        *("'train/ash/0.png'", "'train/ash/1.png'", "'train/oak/2.png'", r"'test/oak/new\nline.png'")
+    ]
     for path in (ash / "0.png", ash / "1.png", pictures / "train" / "oak" / "2.png"):
         path.unlink()
     assert r"'test/oak/new\nline.png' (2,000 x 8 pixels: above 1,024, set image_size)" in refused(pictures)
@@ -453,6 +471,19 @@ def test_pixels_are_mapped_and_can_be_written_to_without_harm(pictures, capsys):
     found.train.pixels[:] = 0
     assert load(pictures).train.pixels.max() == 200
     assert capsys.readouterr().out == ""  # the file is whole
+
+
+def test_reading_many_images_shows_how_far_it_is(pictures, monkeypatch, capsys):
+    load(pictures)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(folders, "LARGE", 8 * 64 - 1)  # eight images of 64 pixels
+    monkeypatch.setattr(folders, "MANY", 7)
+    load(pictures, 4)
+    headers, images = (line for line in capsys.readouterr().err.splitlines() if "100%" in line)
+    assert headers.startswith("headers of pictures")
+    assert images.startswith("images of pictures")
+    assert headers.endswith("8 of 8")
+    assert images.endswith("8 of 8")
 
 
 def test_large_images_are_decoded_one_at_a_time(pictures, monkeypatch):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, cli, execution, files, networks, runs
+from horticulture import architecture, cli, data, execution, files, networks, runs
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import budgets, forecast, parameters, runner, scaling, study_files
@@ -66,7 +66,11 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
         forecast.Pace, "measured", lambda *rest: measured(*rest)._replace(fixed=0.01, per_mac=0)
     )
     assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path / "out")]) == 0
-    head, *lines, end = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.splitlines()
+    data, (head, *lines, end) = said[:13], said[13:]
+    assert data[0] == "clutter: 10 classes, images of 16 x 16 pixels, channels: 1"
+    assert [line.split()[0] for line in data[1:]] == ["train", *"0123456789", "all"]
+    assert data[-1].split() == ["all", str(SMOKE["images"]), "1024", "4096"]
     assert head == "smoke"
     counts = {line[:20].strip(): line[20:].split()[:2] for line in lines[1:]}
     assert counts == {
@@ -101,7 +105,7 @@ def test_the_seconds_of_a_run_by_hand():
 def test_a_dry_run_counts_what_is_there(tmp_path, capsys):
     finish(StudyConfig.of(SMOKE).baselines[0], tmp_path)
     assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]) == 0
-    line = capsys.readouterr().out.splitlines()[2]
+    line = capsys.readouterr().out.splitlines()[15]
     assert line.split() == ["the", "whole", "network", "1", "1", "0:00"]
 
 
@@ -119,6 +123,65 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
         r"all 3: about (?:(\d+):)?(\d+):(\d\d) of training and [\d,]+ MB", end
     ).groups()
     assert abs(3600 * int(hours or 0) + 60 * int(minutes) + int(rest) - sum(seconds)) <= 2  # they are rounded
+
+
+def test_of_many_classes_the_first_and_the_last_are_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(forecast, "CLASSES", 4)
+    assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:7]] == [
+        *("train", "0", "1", "..", "9", "all")
+    ]
+
+
+# --- what takes long -------------------------------------------------------------------------------------
+
+
+def test_a_short_study_begins_without_a_word_and_without_timing_a_step(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(forecast.Pace, "measured", lambda *_: pytest.fail("a step was timed"))
+    with pytest.raises(AssertionError, match="a notebook was started"):
+        cli.main(["run", "smoke", "--outputs", str(tmp_path)])
+    assert "hours" not in capsys.readouterr().err
+
+
+def test_before_a_long_study_a_line_says_how_long(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(forecast, "SLOW", 1e3)
+    for seconds, said in ((1e-3, False), (1e3, True)):
+        monkeypatch.setattr(forecast.Pace, "measured", lambda *_, taken=seconds: forecast.Pace(taken, 0.0))
+        with pytest.raises(AssertionError, match="a notebook was started"):
+            cli.main(["run", "smoke", "--outputs", str(tmp_path)])
+        lines = [line for line in capsys.readouterr().err.splitlines() if "hours" in line]
+        assert len(lines) == said
+    line = (
+        r"horticulture: about [\d,]+ hours of training on this machine: a step of wrn-10-1 takes 1,000,000 ms"
+    )
+    assert re.fullmatch(line, lines[0])
+
+
+def test_to_large_images_the_line_names_a_stem_that_suits_them(monkeypatch):
+    """By hand: 3 epochs of 4 steps, ten minutes each; two workers make the two runs at a time."""
+
+    def large():
+        pixels, labels = torch.zeros(40, 1, 64, 64, dtype=torch.uint8), torch.arange(40) % 2
+        return (pixels, labels), (pixels[:20], labels[:20]), (pixels[:20], labels[:20])
+
+    monkeypatch.setitem(data.DATASETS, "large", None)
+    data.dataset(large)
+    asked = {**SMOKE, "data": "large", "images": 0, "batch_size": 10, "epochs": 3, "seeds": [0, 1]}
+    config = StudyConfig.of({**asked, "precision": "float32"})
+    monkeypatch.setattr(forecast, "SLOW", 1e3)
+    monkeypatch.setattr(forecast.Pace, "measured", lambda *_: forecast.Pace(600.0, 0.0))
+    work = forecast.Work.of(config, {"": config.baselines}, "cpu", 2)
+    # 12 steps, and 40 images looked at twice, with a third of a step each for 10 of them
+    seconds = 600 * (12 + 2 * 4 / 3)
+    assert work.seconds(work.pace()) == {"": pytest.approx(seconds)}
+    share = architecture.named("wrn-10-1-stem2", image=(1, 64, 64), classes=2).macs / config.whole.macs
+    monkeypatch.setattr(forecast, "LONG", seconds - 1)
+    assert forecast.warn([work]) == (
+        "about 2 hours of training on this machine: a step of wrn-10-1 takes 600,000 ms; "
+        f"network=wrn-10-1-stem2 has {100 * share:.0f} % of the multiply-accumulates"
+    )
+    monkeypatch.setattr(forecast, "LONG", seconds + 1)
+    assert forecast.warn([work]) == ""
 
 
 # --- clean -----------------------------------------------------------------------------------------------

@@ -220,6 +220,40 @@ def test_a_network_computes_what_its_paper_says(name, by_hand, layout, generator
     assert expected.std(dim=0).min() > 1e-3  # and not something that hardly depends on the images
 
 
+def test_a_stem_of_stride_4_by_hand():
+    """It takes every second pixel of 0, 1, ..., 63 in rows of 8, then the largest of 3 x 3 neighbours."""
+    a = Architecture("wide_resnet", 10, 2, (1, 8, 8), (1, 1, 1, 1), (1, 1, 1), stem_stride=4)
+    stem = networks.build(a).stem
+    stem.weight.data.zero_()
+    stem.weight.data[0, 0, 3, 3] = 1
+    assert stem(torch.arange(64.0).view(1, 1, 8, 8)).tolist() == [[[[18, 22], [50, 54]]]]
+
+
+@pytest.mark.parametrize("family", [name for name, kind in architecture.FAMILIES.items() if 4 in kind.stems])
+@pytest.mark.parametrize("stride", [2, 4])
+def test_behind_another_stem_there_is_the_network_of_smaller_maps(family, stride, generator):
+    """The maps that its stem gives, given to a network with the same weights whose stem lets them pass."""
+    whole = small(family, (2, 16 * stride, 16 * stride))
+    network = networks.build(replace(whole, stem_stride=stride), generator).double().eval()
+    move_norms(network, generator)
+    stem = network.units[0].conv if family == "vgg" else network.stem
+    channels = stem.out_channels
+    inner = networks.build(small(family, (channels, 16, 16))).double().eval()
+    passing = inner.units[0].conv if family == "vgg" else inner.stem
+    unit = torch.zeros(channels, channels, 3, 3, dtype=torch.float64)
+    unit[range(channels), range(channels), 1, 1] = 1
+    weights = network.state_dict()
+    (name,) = [name for name, module in network.named_modules() if module is stem]
+    inner.load_state_dict({**weights, f"{name}.weight": unit})
+    assert passing.weight.equal(unit)
+    x = torch.randn(3, 2, 16 * stride, 16 * stride, generator=generator, dtype=torch.float64)
+    kernel = 3 if stride == 2 else 7
+    maps = F.conv2d(x, stem.weight, stride=2, padding=kernel // 2)
+    if stride == 4:
+        maps = F.max_pool2d(maps, 3, stride=2, padding=1)
+    torch.testing.assert_close(network(x), inner(maps))
+
+
 # --- what all families promise -----------------------------------------------------------------------------
 
 

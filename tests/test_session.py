@@ -314,6 +314,18 @@ def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch, ca
     assert capsys.readouterr().out == "mind\nmind\n"  # what is to be known of the curves
 
 
+def test_a_study_has_one_way_to_flip_and_shift_images(notebook, tmp_path):
+    notebook("01", flip="never", crop_padding=1)
+    with pytest.raises(InputError, match="flip='random' instead of 'never'"):
+        notebook("02", flip="random", rounds=2)
+    assert notebook("02", rounds=2).config.augmentation == {"flip": False, "pad": 1}
+    begun = files.read_json(tmp_path / "trial" / "study.json")
+    for name in ("flip", "crop_padding"):  # as by a version that had none
+        del begun["base"][name], begun["parameters"][name]
+    files.write_json(tmp_path / "trial" / "study.json", begun)
+    assert notebook("02", rounds=2).config.augmentation == {}
+
+
 # --- somebody's code -------------------------------------------------------------------------------------
 
 

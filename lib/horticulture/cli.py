@@ -100,8 +100,11 @@ def _run(options: argparse.Namespace) -> int:
         where = f"results go to {renamed.name} (choose another name with --name)"
         print(f"{study.name} with changed parameters: {where}")
     if options.dry_run:
-        print(*forecast.describe({part.name: settled for part, settled in parts}, outputs), sep="\n")
+        lines = forecast.describe({part.name: settled for part, settled in parts}, outputs)
+        print(*map(printable, lines), sep="\n")
         return 0
+    if line := forecast.warning((settled for _, settled in parts), outputs):
+        print(f"horticulture: {printable(line)}", file=sys.stderr)
     for part, settled in parts:
         with runner.exclusive(outputs / part.name):
             print_tables(runner.run(part, settled, outputs, options.first))

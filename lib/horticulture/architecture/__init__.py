@@ -47,8 +47,12 @@ NAME_PATTERNS: dict[str, tuple[str, str]] = {
     "densenet-bc-DEPTH-GROWTH": (r"densenet-bc-(\d+)-(\d+)", "densenet_bc"),
 }
 
+STEM = re.compile(r"(.+)-stem(\d{1,3})")  # may follow these names: the stride of another stem
+
 OTHERS = ("torchvision:NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
 OWN = "own"  # the family of these
+SUITED = {128: 4, 64: 2}  # stem strides by the least height and width, in pixels, of images that they suit
+LATER = {"table": None, "stem_stride": 1}  # fields that are described only at other values
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,9 @@ class Architecture(Shape):
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
             raise InputError(f"trunk widths must be positive, not {self.trunk}")
+        if self.stem_stride not in self.kind.stems:
+            strides = ", ".join(map(str, self.kind.stems))
+            raise InputError(f"a {self.kind.title} has a stem of stride {strides}, not {self.stem_stride}")
         self.kind.check_shape(self)
         limits = zip(self.groups, self.widths, self.min_widths, self.max_widths, self.selects, strict=True)
         for name, width, least, most, selects in limits:
@@ -161,11 +168,9 @@ class Architecture(Shape):
         return replace(self, widths=tuple(widths))
 
     def to_json(self) -> dict:
-        """Plain dicts, lists, strings and numbers. Built-in families have no table."""
+        """Plain dicts, lists, strings and numbers, without the fields that have their value in `LATER`."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        if self.table is None:
-            del plain["table"]
-        return plain
+        return {k: v for k, v in plain.items() if k not in LATER or v != LATER[k]}
 
     def identity(self) -> dict:
         """As `to_json`, but without the folder of a user's file, which its digest identifies."""
@@ -181,27 +186,35 @@ class Architecture(Shape):
 
 
 def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
-    """The architecture with a common name, such as `wrn-40-2`.
+    """The architecture with a common name, such as `wrn-40-2`; `wrn-40-2-stem4` has a stem of stride 4.
 
     image: (channels, height, width). Raises InputError for a name that matches no pattern in `NAME_PATTERNS`,
     or for numbers beyond `DEEPEST` and `WIDEST`.
     """
+    stem = STEM.fullmatch(str(name))
     for pattern, family in NAME_PATTERNS.values():
-        if match := re.fullmatch(pattern, str(name), re.ASCII):
+        if match := re.fullmatch(pattern, stem[1] if stem else str(name), re.ASCII):
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
             if numbers[0] > DEEPEST or max(numbers) > WIDEST:
                 most = f"depths go up to {DEEPEST:,} and widths to {WIDEST:,}"
                 raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")
             depth, *others = map(int, numbers)
             trunk, widths = FAMILIES[family].standard(depth, *others)
-            return Architecture(family, depth, classes, image, trunk, widths)
+            stride = int(stem[2]) if stem else 1
+            return Architecture(family, depth, classes, image, trunk, widths, stem_stride=stride)
     if is_own(name):
         raise InputError(
             f"{name} is known only by its code: use networks.named or networks.describe, which run it"
         )
     raise InputError(
-        f"unknown network {name!r}: choose from {', '.join([*NAME_PATTERNS, *OTHERS])}, such as wrn-40-2"
+        f"unknown network {name!r}: choose from {', '.join([*NAME_PATTERNS, *OTHERS])}, such as wrn-40-2 "
+        "(for large images wrn-40-2-stem4)"
     )
+
+
+def suited_stem(image: ImageShape) -> int:
+    """The stride of the stem that suits such images (1: that of small images)."""
+    return next((stride for least, stride in SUITED.items() if min(image[1:]) >= least), 1)
 
 
 def is_own(name: str) -> bool:

@@ -29,10 +29,10 @@ class DenseNet(ThreeStages):
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        channels, height, width = a.image
+        height, width = a.inner
         stem, growth = a.trunk
         inner = iter(zip(a.widths, self.maps(stem, growth, a.depth), strict=True))
-        yield Layer("stem", "conv", channels, stem, 3, height * width)
+        yield a.stem_layer(stem)
         for stage in (1, 2, 3):
             for place in range(1, self.length(a.depth) + 1):
                 selected, _ = next(inner)

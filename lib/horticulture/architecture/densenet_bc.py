@@ -23,10 +23,10 @@ class DenseNetBC(ThreeStages):
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        channels, height, width = a.image
+        height, width = a.inner
         maps, growth = a.trunk
         inner = iter(a.widths)
-        yield Layer("stem", "conv", channels, maps, 3, height * width)
+        yield a.stem_layer(maps)
         for stage in (1, 2, 3):
             for place in range(1, self.length(a.depth) + 1):
                 name, middle, positions = f"{stage}.{place}", next(inner), height * width

@@ -12,6 +12,18 @@ Widths = tuple[int, ...]
 Limits = tuple[int | None, ...]
 
 
+class Stem(NamedTuple):
+    """What reads the images: a convolution and, if it `pools`, a max pool of 3 x 3 pixels with stride 2."""
+
+    kernel: int
+    stride: int
+    pools: bool
+
+
+# By the factor they reduce an image by: 1 for small images (ResNet on CIFAR), 4 for large ones (on ImageNet).
+STEMS = {1: Stem(3, 1, False), 2: Stem(3, 2, False), 4: Stem(7, 2, True)}
+
+
 @dataclass(frozen=True)
 class Shape:
     """The numbers that fix a network. `Architecture` is a shape that is checked and can be counted."""
@@ -23,6 +35,19 @@ class Shape:
     trunk: Widths
     widths: Widths
     table: Table | None = None  # of a user's own network
+    stem_stride: int = 1  # one of STEMS
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Height and width of the feature maps behind the stem."""
+        _, height, width = self.image
+        return -(-height // self.stem_stride), -(-width // self.stem_stride)
+
+    def stem_layer(self, outputs: int, name: str = "stem") -> "Layer":
+        """The convolution that reads the images."""
+        kernel, stride, _ = STEMS[self.stem_stride]
+        channels, height, width = self.image
+        return Layer(name, "conv", channels, outputs, kernel, -(-height // stride) * -(-width // stride))
 
 
 class Layer(NamedTuple):
@@ -66,10 +91,13 @@ class ResidualBlock(NamedTuple):
 
 
 def residual_blocks(
-    image: ImageShape, stem: int, stages: Sequence[int], length: int
+    inner: tuple[int, int], stem: int, stages: Sequence[int], length: int
 ) -> Iterator[ResidualBlock]:
-    """The blocks of a residual network in forward order, `length` per stage; later stages halve the image."""
-    _, height, width = image
+    """The blocks of a residual network in forward order, `length` per stage.
+
+    inner: height and width behind the stem, which later stages halve.
+    """
+    height, width = inner
     inputs = stem
     for stage, outputs in enumerate(stages, 1):
         for place in range(1, length + 1):
@@ -84,12 +112,13 @@ class Family:
     """A family of networks. The defaults are for networks without shortcuts and without selections.
 
     title: its readable name. trunk_size: the number of trunk widths. smallest_image: height and width, in
-    pixels, that its pooling needs.
+    pixels, that its pooling needs behind the stem. stems: the strides that its stem may have.
     """
 
     title: str
     trunk_size: int
     smallest_image = 1
+    stems: tuple[int, ...] = (1,)
 
     def standard(self, depth: int, width: int) -> tuple[Widths, Widths]:
         """Trunk and group widths from the numbers in a network's name."""
@@ -115,7 +144,8 @@ class Family:
                 f"a {self.title} of depth {a.depth} has {self.trunk_size} trunk widths and {groups} groups, "
                 f"not {len(a.trunk)} and {len(a.widths)}"
             )
-        size, (_, height, width) = self.smallest_image, a.image
+        size = (self.smallest_image - 1) * a.stem_stride + 1
+        _, height, width = a.image
         if min(height, width) < size:
             raise InputError(
                 f"a {self.title} needs images of at least {size} x {size} pixels, not {height} x {width}"
@@ -149,6 +179,7 @@ class ThreeStages(Family):
     """
 
     layers_per_block: int
+    stems = tuple(STEMS)
     rest: int
 
     def length(self, depth: int) -> int:

@@ -39,11 +39,10 @@ class PreResNet(ThreeStages):
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        channels, height, width = a.image
         stem, *stages = a.trunk
         *inner, end = a.widths
-        yield Layer("stem", "conv", channels, stem, 3, height * width)
-        blocks = residual_blocks(a.image, stem, stages, self.length(a.depth))
+        yield a.stem_layer(stem)
+        blocks = residual_blocks(a.inner, stem, stages, self.length(a.depth))
         widths = zip(inner[::3], inner[1::3], inner[2::3], strict=True)
         for (name, inputs, outputs, stride, before, after), (selected, first, second) in zip(
             blocks, widths, strict=True

@@ -32,11 +32,10 @@ class ResNet(WideResNet):
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        channels, height, width = a.image
         stem = a.trunk[0]
-        yield Layer("stem", "conv", channels, stem, 3, height * width)
+        yield a.stem_layer(stem)
         yield Layer("norm", "norm", stem, stem)
-        blocks = residual_blocks(a.image, stem, a.trunk, self.length(a.depth))
+        blocks = residual_blocks(a.inner, stem, a.trunk, self.length(a.depth))
         for (name, inputs, outputs, _, _, positions), middle in zip(blocks, a.widths, strict=True):
             yield Layer(f"{name}.conv1", "conv", inputs, middle, 3, positions)
             yield Layer(f"{name}.norm1", "norm", middle, middle)

@@ -6,7 +6,7 @@ layer. There is no trunk: every convolution is a group, read by the next one or 
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Family, Layer, Shape, Widths
+from horticulture.architecture.family import STEMS, Family, Layer, Shape, Widths
 from horticulture.errors import InputError
 
 # The paper's depths count three linear layers, of which one is left. Depth 8 is a small one of our own.
@@ -30,6 +30,7 @@ class VGG(Family):
     """Every convolution is a group and keeps a channel, because there are no shortcuts."""
 
     title, trunk_size, smallest_image = "VGG", 0, 16  # four max pools
+    stems = tuple(STEMS)
 
     def standard(self, depth: int, width: int = 64) -> tuple[Widths, Widths]:
         """VGG-depth with `width` channels in the first stage, then 2, 4, 8 and 8 times as many."""
@@ -41,14 +42,17 @@ class VGG(Family):
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        inputs, height, width = a.image
-        inner = iter(a.widths)
+        height, width = a.inner
+        inputs, inner = 0, iter(a.widths)
         for stage, count in enumerate(stage_lengths(a.depth)):
             if stage > 0:
                 height, width = height // 2, width // 2
             for place in range(count):
                 name, outputs = f"{stage + 1}.{place + 1}", next(inner)
-                yield Layer(f"{name}.conv", "conv", inputs, outputs, 3, height * width)
+                if name == "1.1":
+                    yield a.stem_layer(outputs, "1.1.conv")
+                else:
+                    yield Layer(f"{name}.conv", "conv", inputs, outputs, 3, height * width)
                 yield Layer(f"{name}.norm", "norm", outputs, outputs)
                 inputs = outputs
         yield Layer("classifier", "linear", inputs, a.classes)

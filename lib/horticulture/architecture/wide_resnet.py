@@ -21,10 +21,9 @@ class WideResNet(ThreeStages):
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        channels, height, width = a.image
         stem, *stages = a.trunk
-        yield Layer("stem", "conv", channels, stem, 3, height * width)
-        blocks = residual_blocks(a.image, stem, stages, self.length(a.depth))
+        yield a.stem_layer(stem)
+        blocks = residual_blocks(a.inner, stem, stages, self.length(a.depth))
         for (name, inputs, outputs, stride, _, positions), middle in zip(blocks, a.widths, strict=True):
             yield Layer(f"{name}.norm1", "norm", inputs, inputs)
             yield Layer(f"{name}.conv1", "conv", inputs, middle, 3, positions)

@@ -5,6 +5,7 @@ import numpy as np
 from horticulture.errors import InputError
 
 PAD = 4  # most pixels by which an image is shifted; proportionally fewer if reduced
+FAIR = 0.2  # of a class's share of the validation images, by which a random draw may miss it
 
 
 def shuffled(count: int, *, last: int) -> np.ndarray:
@@ -18,6 +19,30 @@ def shuffled(count: int, *, last: int) -> np.ndarray:
     for place, step in enumerate((draws % np.arange(count, 1, -1)).tolist()):
         order[place], order[place + step] = order[place + step], order[place]
     return np.roll(np.array(order, dtype=np.int64), -last)
+
+
+def hold_out(labels: np.ndarray, held: int) -> np.ndarray:
+    """The indices of training images in a fixed random order, with the `held` validation images last.
+
+    labels: (n,) from 0. The images are those of `shuffled` unless these are unfair to a class, which is to
+    hold out `held / n` of its images, give or take one or `FAIR` of them. Then they are drawn by class.
+    """
+    order = shuffled(len(labels), last=held)
+    counts = np.bincount(labels)
+    share = counts * held / len(labels)
+    drawn = np.bincount(labels[order[len(order) - held :]], minlength=len(counts))
+    if (np.abs(drawn - share) < np.maximum(1, FAIR * share)).all():
+        return order
+    quota = share.astype(np.int64)
+    most_left = np.argsort(quota - share, kind="stable")
+    quota[most_left[: held - quota.sum()]] += 1
+    order = np.roll(order, held)  # as drawn
+    of_class = labels[order]
+    by_class = np.argsort(of_class, kind="stable")
+    place = np.empty(len(order), dtype=np.int64)  # of an image among those of its class
+    place[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    taken = place < quota[of_class]
+    return np.concatenate([order[~taken], order[taken]])
 
 
 def reduced(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import hashlib
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -14,19 +14,20 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from horticulture.data.arrays import PAD, shuffled
+from horticulture.data.arrays import PAD, hold_out
 from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, UnusableImage, decode, measure
 from horticulture.data.place import data_folder
 from horticulture.errors import InputError
-from horticulture.files import file_digest
+from horticulture.files import file_digest, write
 from horticulture.progress import Progress
 
-SHOWN = 3  # unusable images reported by name
+SHOWN = 3  # unusable images reported by name; of more, a list is written
 AT_A_TIME = 64  # images decoded ahead
 # Not `execution.limits`, which is below this room. Not every system has `sched_getaffinity`.
 THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 LARGE = 2**24  # pixels: larger images are decoded one at a time; larger folders show progress
 HEAVY = 2**24  # bytes: larger files are read one at a time
+MANY = 10_000  # images: of more, reading the headers shows progress
 
 T = TypeVar("T")
 
@@ -52,10 +53,10 @@ class Folder(NamedTuple):
 def read(path: str, image_size: int = 0) -> Folder:
     """Read a folder in ImageFolder layout: `train/<class>/*`, `test/<class>/*`, perhaps `val/<class>/*`.
 
-    Without `val/` a tenth of the training images is held out. Hidden files and folders are ignored. Images
-    have one channel if all of them are grey. image_size: height and width, in pixels, to which
-    `decoding.decode` reduces images (0: unchanged, all of one size). Raises InputError with the problem; for
-    unusable images, the first few and their number.
+    Without `val/` a tenth of the training images is held out (see `arrays.hold_out`). Hidden files and
+    folders are ignored. Images have one channel if all of them are grey. image_size: height and width, in
+    pixels, to which `decoding.decode` reduces images (0: unchanged, all of one size). Raises InputError with
+    the problem; for unusable images, the first few, their number, and where all of them are listed.
     """
     if not 0 <= image_size <= MOST_SIDE:
         raise InputError(f"image_size must be 0 (unchanged) to {MOST_SIDE:,}, not {image_size}")
@@ -78,7 +79,7 @@ def read(path: str, image_size: int = 0) -> Folder:
     order = np.arange(len(files))
     if "val" not in listed:
         count, held = counts[0], max(1, counts[0] // 10)
-        order[:count] = shuffled(count, last=held)
+        order[:count] = hold_out(np.array(labels[:count]), held)
         counts[:1] = [count - held, held]
     rows = dict(zip(files, order.argsort().tolist(), strict=True))
     pixels, pad = _decoded_once(root, rows, image_size)
@@ -215,45 +216,53 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
     pixels: np.ndarray | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of damage that it can handle
-        measured = dict(_each(partial(measure, image_size=image_size), list(rows), unusable))
+        about = partial(measure, image_size=image_size)
+        measured = dict(_each(about, list(rows), unusable, f"headers of {root.name}"))
         sizes = {file: (width, height) for file, (width, height, _) in measured.items()}
         mode = "L" if all(grey for _, _, grey in measured.values()) else "RGB"
         read = partial(decode, image_size=image_size, mode=mode)
-        with _progress(f"images of {root.name}", sum(map(math.prod, sizes.values()))) as progress:
-            for file, image in _each(read, list(sizes), unusable, sizes):
-                if pixels is None:
-                    pixels = _new_array(target, (len(rows), *image.shape))
-                if image.shape == pixels.shape[1:]:
-                    pixels[rows[file]] = image
-                else:
-                    mine, first = (
-                        f"{shape[2]} x {shape[1]}" for shape in (image.shape, pixels[:1].shape[1:])
-                    )
-                    unusable[file] = f"{mine} pixels, but the first has {first}: set image_size"
-                if progress:
-                    progress.update(progress.done + math.prod(sizes[file]))
+        for file, image in _each(read, list(sizes), unusable, f"images of {root.name}", sizes):
+            if pixels is None:
+                pixels = _new_array(target, (len(rows), *image.shape))
+            if image.shape == pixels.shape[1:]:
+                pixels[rows[file]] = image
+            else:
+                mine, first = (f"{shape[2]} x {shape[1]}" for shape in (image.shape, pixels[:1].shape[1:]))
+                unusable[file] = f"{mine} pixels, but the first has {first}: set image_size"
     if unusable:
-        said = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in rows if file in unusable]
-        raise InputError(
-            f"data folder:{root}: {len(said):,} of {len(rows):,} images cannot be used: {_first(said)}"
-        )
+        raise _refusal(root, rows, unusable)
     return set(sizes.values())
+
+
+def _refusal(root: Path, files: Collection[str], unusable: dict[str, str]) -> InputError:
+    """An error of one line for files that cannot be used; if there are many, a file lists all of them."""
+    said = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in files if file in unusable]
+    listed = ""
+    if len(said) > SHOWN:
+        path = data_folder() / "cache" / f"unusable-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}.txt"
+        write(path, "\n".join([str(root), *said, ""]).encode(errors="backslashreplace"))
+        listed = f"; all are listed in {path}"
+    counted = f"{len(said):,} of {len(files):,} images cannot be used"
+    return InputError(f"data folder:{root}: {counted}: {_first(said)}{listed}")
 
 
 def _each(
     function: Callable[[str], T],
     files: list[str],
     unusable: dict[str, str],
+    what: str,
     sizes: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> Iterator[tuple[str, T]]:
     """Apply a function to each file, several at a time and in order. Reasons for failures go to `unusable`.
 
-    sizes: of the images to decode. No two large ones, or heavy files, are in memory at the same time.
+    what: a progress label, shown if there is much to do. sizes: of the images to decode. No two large ones,
+    or heavy files, are in memory at the same time.
     """
+    work = [math.prod(sizes.get(file, ())) for file in files]  # 1, or the pixels
 
-    def is_large(file: str) -> bool:
+    def is_large(n: int) -> bool:
         with contextlib.suppress(OSError):  # reported when it is opened
-            return math.prod(sizes.get(file, ())) > LARGE or os.path.getsize(file) > HEAVY
+            return work[n] > LARGE or os.path.getsize(files[n]) > HEAVY
         return False
 
     def attempt(file: str) -> T | UnusableImage:
@@ -262,15 +271,20 @@ def _each(
         except UnusableImage as error:
             return error
 
-    with ThreadPoolExecutor(THREADS) as several, ThreadPoolExecutor(1) as alone:
+    shown = Progress(what, sum(work)) if sum(work) > (LARGE if sizes else MANY) else None
+    several, alone = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)
+    with several, alone, shown or contextlib.nullcontext():
         for start in range(0, len(files), AT_A_TIME):
-            some = files[start : start + AT_A_TIME]
-            begun = [(alone if is_large(file) else several).submit(attempt, file) for file in some]
-            for file, future in zip(some, begun, strict=True):
-                if isinstance(found := future.result(), UnusableImage):
-                    unusable[file] = str(found)
+            some = range(start, min(start + AT_A_TIME, len(files)))
+            begun = [(alone if is_large(n) else several).submit(attempt, files[n]) for n in some]
+            for n, future in zip(some, begun, strict=True):
+                found = future.result()
+                if shown:
+                    shown.update(shown.done + work[n], f"{n + 1:,} of {len(files):,}")
+                if isinstance(found, UnusableImage):
+                    unusable[files[n]] = str(found)
                 else:
-                    yield file, found
+                    yield files[n], found
 
 
 def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -279,7 +293,3 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return pixels
-
-
-def _progress(what: str, pixels: int) -> "contextlib.AbstractContextManager[Progress | None]":
-    return Progress(what, pixels) if pixels > LARGE else contextlib.nullcontext()

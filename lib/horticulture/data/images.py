@@ -11,6 +11,9 @@ from torch import Tensor
 
 from horticulture.errors import InputError
 
+PARTS = ("train", "validation", "test")
+AT_A_TIME = 2**24  # values summed at a time, because their squares need four times the memory of the pixels
+
 
 @dataclass(frozen=True)
 class Images:
@@ -65,6 +68,12 @@ class Dataset:
         """(channels, height, width) of one image."""
         return tuple(self.train.pixels.shape[1:])  # type: ignore[return-value]
 
+    @property
+    def counts(self) -> dict[str, list[int]]:
+        """The number of images of each class, by part."""
+        least = len(self.classes)
+        return {part: torch.bincount(getattr(self, part).labels, minlength=least).tolist() for part in PARTS}
+
     @cached_property
     def digest(self) -> str:
         """Twelve hexadecimal digits of every pixel and label, wherever the data is stored.
@@ -72,7 +81,7 @@ class Dataset:
         Sources are not included: they affect how far results can be trusted, but no result.
         """
         found = hashlib.sha256(f"{self.pad} {self.flip}".encode())
-        for part in (self.train, self.validation, self.test):
+        for part in (getattr(self, part) for part in PARTS):
             for tensor in (part.pixels, part.labels):
                 found.update(f"{tuple(tensor.shape)}".encode())
                 found.update(tensor.cpu().contiguous().numpy().data)
@@ -86,7 +95,7 @@ class Dataset:
 
     def to(self, device: torch.device) -> "Dataset":
         """The same data on that device."""
-        parts = {part: getattr(self, part).to(device) for part in ("train", "validation", "test")}
+        parts = {part: getattr(self, part).to(device) for part in PARTS}
         return replace(self, **parts)
 
     @cached_property
@@ -95,7 +104,7 @@ class Dataset:
         pixels = self.train.pixels
         count = pixels.numel() / pixels.shape[1]
         total = square = torch.zeros(pixels.shape[1], dtype=torch.float64, device=pixels.device)
-        for part in pixels.split(4096):  # squares need four times the memory of the pixels
+        for part in pixels.split(max(1, AT_A_TIME // pixels[0].numel())):
             total = total + part.sum(dim=(0, 2, 3), dtype=torch.float64)
             square = square + part.to(torch.int32).square().sum(dim=(0, 2, 3), dtype=torch.float64)
         mean, square = total / count, square / count

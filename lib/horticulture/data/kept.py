@@ -9,11 +9,9 @@ from safetensors.torch import load, save
 
 from horticulture import files
 from horticulture.data.catalog import KEPT
-from horticulture.data.images import Dataset, Images
+from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.data.place import data_folder
 from horticulture.errors import InputError
-
-PARTS = ("train", "validation", "test")
 
 
 def keep(whole: Dataset) -> str:
@@ -22,7 +20,7 @@ def keep(whole: Dataset) -> str:
     if not path.exists():
         parts = {part: getattr(whole, part) for part in PARTS}
         tensors = {
-            f"{part}.{kind}": getattr(images, kind).cpu().contiguous()
+            f"{part}.{kind}": getattr(images, kind).cpu().contiguous().clone()  # parts may share memory
             for part, images in parts.items()
             for kind in ("pixels", "labels", "sources")
         }

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from horticulture.data.arrays import reduced, shuffled
+from horticulture.data.arrays import hold_out, reduced
 from horticulture.data.datasets import BUILT_IN, DATASETS
-from horticulture.data.images import Dataset, Images
-from horticulture.data.kept import PARTS
+from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.errors import InputError
 
 
@@ -66,16 +65,15 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
             raise InputError(
                 f"data set {name}: pixels must be (n, channels, height, width) uint8, not {found}"
             )
-    if len(pairs) == 2:
-        (pixels, labels), tested = pairs
-        held = max(1, len(labels) // 10)
-        order = torch.from_numpy(shuffled(len(labels), last=held))
-        rest, last = order.split([len(labels) - held, held])
-        pairs = [(pixels[rest], labels[rest]), (pixels[last], labels[last]), tested]
     count = len(classes) or 1 + max(int(labels.max()) for _, labels in pairs)
     outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
     if outside:
         raise InputError(f"data set {name}: labels must be 0 to {count - 1}, not {outside[0]}")
+    if len(pairs) == 2:
+        (pixels, labels), tested = pairs
+        held = max(1, len(labels) // 10)
+        rest, last = torch.from_numpy(hold_out(labels.cpu().numpy(), held)).split([len(labels) - held, held])
+        pairs = [(pixels[rest], labels[rest]), (pixels[last], labels[last]), tested]
     train, validation, test = (Images(*pair) for pair in pairs)
     called = tuple(classes) or tuple(map(str, range(count)))
     return Dataset(name, called, train, validation, test, pad, flip)

@@ -29,13 +29,18 @@ def whole_dataset(name: str, device: str, image_size: int, made: Any = None) -> 
     return data.load(name, image_size=image_size, device=device)
 
 
-def dataset(name: str, images: int = 0, device: str = "cpu", image_size: int = 0) -> data.Dataset:
+def dataset(
+    name: str, images: int = 0, device: str = "cpu", image_size: int = 0, **augmentation: Any
+) -> data.Dataset:
     """The data set, read once per process, with its first `images` training images (0: all).
 
-    image_size: height and width, in pixels, to which images are reduced (0: unchanged).
+    image_size: height and width, in pixels, to which images are reduced (0: unchanged). augmentation: `pad`
+    and `flip` if they are not to be the data set's own.
     """
     whole = whole_dataset(name, device, image_size, data.DATASETS.get(name))
-    return replace(whole, train=whole.train.first(images))
+    if images or augmentation:  # otherwise its digest need not be computed again
+        return replace(whole, train=whole.train.first(images), **augmentation)
+    return whole
 
 
 def images_of(run: Run, device: str) -> data.Dataset:
@@ -43,7 +48,8 @@ def images_of(run: Run, device: str) -> data.Dataset:
     name, size, digest = run.data["name"], run.data.get("image_size", 0), run.data.get("digest")
     if digest not in (None, dataset(name, image_size=size).digest):
         raise InputError(f"the data set {name} has changed since {run} was described")
-    return dataset(name, run.data.get("images", 0), device, size)
+    augmentation = {what: run.data[what] for what in ("pad", "flip") if what in run.data}
+    return dataset(name, run.data.get("images", 0), device, size, **augmentation)
 
 
 def evaluate(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:

@@ -20,11 +20,14 @@ WEIGHTS = (
 )
 
 
-def source(name: str, images: int = 0, image_size: int = 0, digest: str | None = None) -> dict:
+def source(
+    name: str, images: int = 0, image_size: int = 0, digest: str | None = None, **augmentation: int | bool
+) -> dict:
     """The data part of a run's description: the data set, its digest, and how much of it is used.
 
-    digest: of the full data set, if known; otherwise the data are read to compute it. A user's own data set
-    is saved, because other processes do not have its code.
+    digest: of the full data set, if known; otherwise the data are read to compute it. augmentation: as for
+    `dataset`; the data set's own is not described. A user's own data set is saved, because other processes do
+    not have its code.
     """
     if digest is None:
         from horticulture.execution.loading import dataset
@@ -33,7 +36,7 @@ def source(name: str, images: int = 0, image_size: int = 0, digest: str | None =
         digest = whole.digest
         if data.is_own(name):
             name = data.keep(whole)
-    return {"name": name, "images": images, "image_size": image_size, "digest": digest}
+    return {"name": name, "images": images, "image_size": image_size, "digest": digest, **augmentation}
 
 
 def train(

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
-from horticulture.networks.layers import Convolution, Network, SelectNormReLU, global_average_pool
+from horticulture.networks.layers import Convolution, Network, SelectNormReLU, Stem, global_average_pool
 
 
 class Dense(nn.Module):
@@ -42,7 +42,7 @@ class DenseNet(Network):
         stem, growth = architecture.trunk
         per_stage = len(architecture.widths) // 3  # layers, and the selection that ends the stage
         available = [most or 0 for most in architecture.max_widths]  # in front of every selection
-        self.stem = Convolution(architecture.image[0], stem, 3)
+        self.stem = Stem(architecture, stem)
         chain: list[Dense | Transition] = []
         for place, (inputs, selected) in enumerate(zip(available, architecture.widths, strict=True), 1):
             if place % per_stage:

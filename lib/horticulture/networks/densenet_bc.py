@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
-from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
+from horticulture.networks.layers import Convolution, Group, Network, Stem, global_average_pool
 
 
 class Dense(nn.Module):
@@ -51,7 +51,7 @@ class DenseNetBC(Network):
         maps, growth = architecture.trunk
         layers = len(architecture.widths) // 3
         widths = iter(architecture.widths)
-        self.stem = Convolution(architecture.image[0], maps, 3)
+        self.stem = Stem(architecture, maps)
         chain: list[nn.Module] = []
         for stage in (1, 2, 3):
             for _ in range(layers):

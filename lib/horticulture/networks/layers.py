@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from horticulture.architecture import Architecture
+from horticulture.architecture.family import STEMS
 from horticulture.networks.draws import ModuleDraws
 
 
@@ -178,6 +179,20 @@ class Convolution(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         """Do nothing: `initialise` does it, with random numbers from a generator."""
+
+
+class Stem(Convolution):
+    """The convolution that reads the images and, in a stem of stride 4, a max pool (see `STEMS`)."""
+
+    def __init__(self, architecture: Architecture, outputs: int) -> None:
+        kernel, stride, pools = STEMS[architecture.stem_stride]
+        super().__init__(architecture.image[0], outputs, kernel, stride)
+        self.pools = pools
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, outputs, height / stem_stride, width / stem_stride)."""
+        x = super().forward(x)
+        return F.max_pool2d(x, 3, stride=2, padding=1) if self.pools else x
 
 
 class ChannelSelection(nn.Module):

@@ -6,7 +6,14 @@ from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
 from horticulture.architecture.family import residual_blocks
-from horticulture.networks.layers import Convolution, Group, Network, SelectNormReLU, global_average_pool
+from horticulture.networks.layers import (
+    Convolution,
+    Group,
+    Network,
+    SelectNormReLU,
+    Stem,
+    global_average_pool,
+)
 
 
 class Block(nn.Module):
@@ -56,8 +63,8 @@ class PreResNet(Network):
         stem, *stages = architecture.trunk
         *names, last = architecture.groups
         *widths, selected = architecture.widths
-        self.stem = Convolution(architecture.image[0], stem, 3)
-        blocks = residual_blocks(architecture.image, stem, stages, len(architecture.blocks) // len(stages))
+        self.stem = Stem(architecture, stem)
+        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
         chain = [
             Block(block.inputs, inside, block.outputs, block.stride)
             for block, *inside in zip(blocks, widths[::3], widths[1::3], widths[2::3], strict=True)

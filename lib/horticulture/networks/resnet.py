@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
 from horticulture.architecture.family import residual_blocks
-from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
+from horticulture.networks.layers import Convolution, Group, Network, Stem, global_average_pool
 
 
 class Block(nn.Module):
@@ -51,10 +51,10 @@ class ResNet(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         stem, stages = architecture.trunk[0], architecture.trunk
-        self.stem = Convolution(architecture.image[0], stem, 3)
+        self.stem = Stem(architecture, stem)
         self.norm = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
-        blocks = residual_blocks(architecture.image, stem, stages, len(architecture.blocks) // len(stages))
+        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
         chain = [
             Block(block.inputs, middle, block.outputs, block.stride)
             for block, middle in zip(blocks, architecture.widths, strict=True)

@@ -1,19 +1,21 @@
 """VGG with batch norm for small images, any widths (Simonyan and Zisserman, 2015; Liu et al., 2017)."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, vgg
-from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
+from horticulture.networks.layers import Convolution, Group, Network, Stem, global_average_pool
 
 
 class Unit(nn.Module):
-    """3 x 3 - norm - relu, after a max pool where a stage begins."""
+    """A convolution - norm - relu, after a max pool where a stage begins."""
 
-    def __init__(self, inputs: int, outputs: int, pools: bool) -> None:
+    def __init__(self, convolution: Convolution, pools: bool) -> None:
         super().__init__()
         self.pool = nn.MaxPool2d(2) if pools else nn.Identity()
-        self.conv = Convolution(inputs, outputs, 3)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.conv = convolution
+        self.norm = nn.BatchNorm2d(convolution.out_channels)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,10 +28,11 @@ class VGG(Network):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
-        lengths = vgg.stage_lengths(architecture.depth)
+        lengths, widths = vgg.stage_lengths(architecture.depth), architecture.widths
         pools = [stage > 0 and place == 0 for stage, length in enumerate(lengths) for place in range(length)]
-        inputs = (architecture.image[0], *architecture.widths[:-1])
-        chain = [Unit(*shape) for shape in zip(inputs, architecture.widths, pools, strict=True)]
+        later = (Convolution(inputs, outputs, 3) for inputs, outputs in pairwise(widths))
+        convolutions = (Stem(architecture, widths[0]), *later)
+        chain = [Unit(*parts) for parts in zip(convolutions, pools, strict=True)]
         self.units = nn.Sequential(*chain)
         self.classifier = nn.Linear(architecture.widths[-1], architecture.classes)
         readers: tuple[nn.Conv2d | nn.Linear, ...] = (*(unit.conv for unit in chain[1:]), self.classifier)

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
 from horticulture.architecture.family import residual_blocks
-from horticulture.networks.layers import Convolution, Group, Network, global_average_pool
+from horticulture.networks.layers import Convolution, Group, Network, Stem, global_average_pool
 
 
 class Block(nn.Module):
@@ -42,8 +42,8 @@ class WideResNet(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         stem, *stages = architecture.trunk
-        self.stem = Convolution(architecture.image[0], stem, 3)
-        blocks = residual_blocks(architecture.image, stem, stages, len(architecture.blocks) // len(stages))
+        self.stem = Stem(architecture, stem)
+        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
         chain = [
             Block(block.inputs, middle, block.outputs, block.stride)
             for block, middle in zip(blocks, architecture.widths, strict=True)

@@ -20,6 +20,7 @@ from horticulture.training.recipe import NORMS, PRECISIONS, SCHEDULES
 
 Bound = Callable[[str, Any], None]  # the name of a parameter and its value; raises InputError
 
+FLIPS = ("auto", "random", "never")  # auto: what the data set says
 MANY = 1_000_000  # epochs, images, ...: more would be a typing error
 ENTRIES = 1000  # of a list
 RUNS = 1000  # prunings: describing more would take minutes
@@ -146,6 +147,8 @@ BOUNDS: dict[str, Bound] = {
     "data": data_set,
     "images": optional(whole(2), 0),
     "image_size": whole(0, 10_000),
+    "flip": one_of(FLIPS, "flip"),
+    "crop_padding": optional(whole(0, 1000), -1),
     "network": network,
     "residual_sets": within("true or false", lambda value: isinstance(value, bool)),
     "pretrained": text,

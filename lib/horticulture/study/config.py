@@ -46,6 +46,8 @@ class StudyConfig:
     precision: str
     norms: str
     norm_images: int
+    flip: str = "auto"
+    crop_padding: int = -1
     residual_sets: bool = False
     pretrained: str = ""
     # Parameters that no notebook has declared yet ask for no runs.
@@ -85,7 +87,13 @@ class StudyConfig:
     @property
     def dataset(self) -> Dataset:
         """The data set, on the CPU."""
-        return execution.dataset(self.data, self.images, image_size=self.image_size)
+        return execution.dataset(self.data, self.images, image_size=self.image_size, **self.augmentation)
+
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """How training images are shifted and mirrored, where the study does not leave it to the data set."""
+        asked = {"pad": self.crop_padding} if self.crop_padding >= 0 else {}
+        return asked if self.flip == "auto" else {**asked, "flip": self.flip == "random"}
 
     @cached_property
     def outline(self) -> Outline:
@@ -97,7 +105,7 @@ class StudyConfig:
     def source(self) -> dict:
         """The data part of the runs' descriptions."""
         digest = self.digest_of(self.data, self.image_size)
-        return execution.source(self.data, self.images, self.image_size, digest)
+        return execution.source(self.data, self.images, self.image_size, digest, **self.augmentation)
 
     @cached_property
     def whole(self) -> Architecture:

@@ -1,12 +1,15 @@
 """Estimate the runs, hours and disk space of a study before anything is trained."""
 
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 
-from horticulture import execution, networks, runs, training
+from horticulture import architecture, execution, networks, runs, training
 from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
 from horticulture.execution import limits, tasks
@@ -18,45 +21,139 @@ from horticulture.study.inventory import runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
-TIMED = 6  # steps timed for each of two networks
+TIMED = 6  # steps timed for each of two networks,
+PATIENCE = 10.0  # or two if they take more seconds than this
 FORWARD = 1 / 3  # of a step's time, for a forward pass
+LONG = 4 * 3600.0  # seconds of training that a person is warned of
+SLOW = 4e9  # multiply-accumulates of training per second and process: fewer only on very slow machines
+CLASSES = 12  # classes listed
+
+
+class Work(NamedTuple):
+    """What a study still has to train. runs: by purpose, without those counted for another study."""
+
+    config: StudyConfig
+    runs: dict[str, list[Run]]
+    device: str
+    workers: int
+
+    @staticmethod
+    def of(config: StudyConfig, runs: dict[str, list[Run]], device: str, workers: int) -> "Work":
+        """workers: 0 means one per processor, or one on a GPU."""
+        found = hardware.resolve_device(device)
+        workers = workers or (limits.processors() if found.type == "cpu" else 1)
+        precision = hardware.precision(config.precision, found)
+        return Work(replace(config, precision=precision), runs, str(found), workers)
+
+    def pace(self) -> "Pace":
+        """Measured here, with the threads that a worker has."""
+        return Pace.measured(self.config, self.device, max(1, limits.processors() // self.workers))
+
+    def seconds(self, pace: "Pace") -> dict[str, float]:
+        """Seconds of training by purpose."""
+        return {
+            what: sum(pace.seconds(run, self.config) for run in todo) / min(self.workers, max(1, len(todo)))
+            for what, todo in self.runs.items()
+        }
 
 
 def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
-    """A readable report: the runs of each study by step, those already made, the hours and disk space.
+    """A readable report: the data, the runs of each study by step, those already made, hours and disk space.
 
     studies: parameters by name. A run that several studies share is counted in the first. Times a few
     training steps; uniformly narrower networks stand in for those of unfinished pruning runs. Writes nothing.
     """
-    lines, counted = [], set[str]()
+    lines, counted, data = list[str](), set[str](), list[str]()
     total, size = 0.0, 0.0
     for name, parameters in studies.items():
-        seconds, needed, table = _describe(parameters, outputs, counted)
-        total, size = total + seconds, size + needed
-        lines += [name, *table]
+        work, made = _work(parameters, outputs, counted)
+        if (known := _classes(work.config)) != data:
+            lines, data = [*lines, *known], known
+        pace = work.pace()
+        seconds = work.seconds(pace)
+        needed = sum(_bytes(run) for todo in work.runs.values() for run in todo)
+        total, size = total + sum(seconds.values()), size + needed
+        lines += [name, f"{'':<20} {'runs':>5} {'made':>6} {'time':>8}"]
+        for what, (wanted, there) in made.items():
+            lines.append(f"{what:<20} {wanted:>5} {there:>6} {clock(seconds[what]):>8}")
+        step = f"a step of the whole network took {1000 * pace.step(work.config.whole):.0f} ms"
+        processes = f"{work.workers} process{'' if work.workers == 1 else 'es'}"
+        sums = f"about {clock(sum(seconds.values()))} of training with {processes} and {needed / 1e6:,.0f} MB"
+        lines.append(f"{sums} ({step}); notebooks and figures are not included")
     if len(studies) > 1:
         lines.append(f"all {len(studies)}: about {clock(total)} of training and {size / 1e6:,.0f} MB")
     return lines
 
 
-def _describe(parameters: dict[str, Any], outputs: Path, counted: set[str]) -> tuple[float, float, list[str]]:
-    """The seconds, bytes and lines of one study. counted: keys of runs already counted for others."""
-    device = hardware.resolve_device(parameters["device"])
-    workers = parameters["workers"] or (limits.processors() if device.type == "cpu" else 1)
-    config = StudyConfig.of({**parameters, "precision": hardware.precision(parameters["precision"], device)})
-    pace = Pace.measured(config, str(device), max(1, limits.processors() // workers))
-    lines, total, size = [f"{'':<20} {'runs':>5} {'made':>6} {'time':>8}"], 0.0, 0.0
-    for what, wanted in runs_by_purpose(config, outputs, _stand_ins, _stand_in_family).items():
+def warning(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
+    """A line if what the studies still have to train takes more than `LONG`, else empty.
+
+    studies: their parameters. On a cluster nobody knows.
+    """
+    counted = set[str]()
+    try:
+        works = [
+            _work(parameters, outputs, counted)[0] for parameters in studies if not parameters["cluster"]
+        ]
+    except InputError:  # a damaged run, which the study will make again
+        return ""
+    return warn(works)
+
+
+def warn(works: list[Work]) -> str:
+    """As `warning`. Steps are timed only if the multiply-accumulates are so many that it may take long."""
+
+    def total(paces: Iterable[Pace]) -> float:
+        pairs = zip(works, paces, strict=True)
+        return sum(seconds for work, pace in pairs for seconds in work.seconds(pace).values())
+
+    if total(map(Pace.slow, works)) < LONG:
+        return ""
+    paces = [work.pace() for work in works]
+    if (needed := total(paces)) < LONG:
+        return ""
+    steps = [pace.step(work.config.whole) for work, pace in zip(works, paces, strict=True)]
+    slowest = works[steps.index(max(steps))]
+    because = f"a step of {slowest.config.network} takes {1000 * max(steps):,.0f} ms"
+    return f"about {needed / 3600:,.0f} hours of training on this machine: {because}{_smaller(slowest)}"
+
+
+def _smaller(work: Work) -> str:
+    """What another stem would save, if the network has the one of small images and these are large."""
+    whole, stride = work.config.whole, architecture.suited_stem(work.config.whole.image)
+    if whole.stem_stride > 1 or stride not in whole.kind.stems:
+        return ""
+    share = replace(whole, stem_stride=stride).macs / whole.macs
+    saved = f"{work.config.network}-stem{stride} has {100 * share:.0f} % of the multiply-accumulates"
+    return f"; network={saved}" if stride > 1 else ""
+
+
+def _work(
+    parameters: dict[str, Any], outputs: Path, counted: set[str]
+) -> tuple[Work, dict[str, tuple[int, int]]]:
+    """What one study has to train, and how many runs it has and how many are made, by purpose.
+
+    counted: keys of runs already counted for others, to which these are added.
+    """
+    config = StudyConfig.of(parameters)
+    work = Work.of(config, {}, parameters["device"], parameters["workers"])
+    made = {}
+    for what, wanted in runs_by_purpose(work.config, outputs, _stand_ins, _stand_in_family).items():
         missing = [run for run in wanted if runs.result(run, outputs) is None]
-        todo = [run for run in missing if run.key not in counted]
-        counted |= {run.key for run in todo}
-        seconds = sum(pace.seconds(run, config) for run in todo) / min(workers, max(1, len(todo)))
-        total, size = total + seconds, size + sum(_bytes(run) for run in todo)
-        lines.append(f"{what:<20} {len(wanted):>5} {len(wanted) - len(missing):>6} {clock(seconds):>8}")
-    step = f"a step of the whole network took {1000 * pace.step(config.whole):.0f} ms"
-    processes = f"{workers} process{'' if workers == 1 else 'es'}"
-    sums = f"about {clock(total)} of training with {processes} and {size / 1e6:,.0f} MB ({step})"
-    return total, size, [*lines, f"{sums}; notebooks and figures are not included"]
+        made[what] = len(wanted), len(wanted) - len(missing)
+        work.runs[what] = [run for run in missing if run.key not in counted]
+        counted |= {run.key for run in missing}
+    return work, made
+
+
+def _classes(config: StudyConfig) -> list[str]:
+    """The data set: its images, and how many of them there are of each class in each part."""
+    images = config.dataset
+    channels, height, width = images.image
+    counts = pd.DataFrame(images.counts, index=images.classes)
+    about = f"{len(counts):,} classes, images of {width} x {height} pixels, channels: {channels}"
+    table = pd.concat([counts, counts.sum().to_frame("all").T]).to_string(max_rows=CLASSES)
+    return [f"{images.name}: {about}", *table.splitlines()]
 
 
 def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
@@ -101,6 +198,11 @@ class Pace(NamedTuple):
             return Pace(0.0, large / shapes[0].macs)
         return Pace(large - slope * shapes[0].macs, slope)
 
+    @staticmethod
+    def slow(work: Work) -> "Pace":
+        """Assumed: hardly any machine is slower."""
+        return Pace(0.0, 3 * work.config.batch_size / SLOW)
+
     def step(self, shape: Architecture, share: float = 1.0) -> float:
         """Seconds per step of a network with that shape, or with a share of its multiply-accumulates."""
         return self.fixed + self.per_mac * shape.macs * share
@@ -123,7 +225,7 @@ class Pace(NamedTuple):
 
 
 def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> float:
-    images = execution.dataset(config.data, config.images, device, config.image_size)
+    images = execution.dataset(config.data, config.images, device, config.image_size, **config.augmentation)
     network = networks.build(shape).to_device(images.train.labels.device).train()
     under_way = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     taken = []
@@ -132,6 +234,8 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
         loss = training.step(network, under_way.optimizer, *next(under_way.batches), config.recipe.dtype)
         loss.item()  # wait for it
         taken.append(time.perf_counter() - begun)
+        if len(taken) > 1 and sum(taken) > PATIENCE:
+            break
     return min(taken)  # first steps are slower, as are those delayed by other processes
 
 

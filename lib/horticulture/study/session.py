@@ -112,12 +112,26 @@ class Session:
             print(f"{what}: skipped, this study asks for none")
             return []
         try:
+            self._warn(wanted)
             own = self.parameters
             where = {"workers": own["workers"], "device": own["device"], "address": own["cluster"]}
             return parallel.execute_all(wanted, self.outputs, what=what, **where)
         except KeyboardInterrupt as stop:
             kept = str(stop) or f"{what}: stopped, work so far is kept"
             raise InterruptedRun(f"{kept}; run the cell again to resume") from None
+
+    def _warn(self, wanted: list[Run]) -> None:
+        """Print a line if these runs will take long on this machine."""
+        from horticulture.study import forecast
+
+        try:
+            missing = [run for run in wanted if runs.result(run, self.outputs) is None]
+        except InputError:  # a damaged run, which will be made again
+            return
+        if missing and not self.parameters["cluster"]:
+            place = self.parameters["device"], self.parameters["workers"]
+            if line := forecast.warn([forecast.Work.of(self.config, {"": missing}, *place)]):
+                print(line)
 
     def record(self, points: Iterable[CurvePoint]) -> None:
         """Record finished runs as results of the study."""

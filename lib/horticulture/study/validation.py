@@ -30,7 +30,9 @@ def check(*studies: dict[str, Any]) -> None:
     for source in sources:
         catalog.check_downloaded(source.data)
     for source in sources:
-        execution.dataset(source.data, image_size=source.image_size)  # raises InputError
+        execution.dataset(
+            source.data, image_size=source.image_size, **source.augmentation
+        )  # raises InputError
     for config in configs:
         if config.pretrained:
             from horticulture.execution import pretrained

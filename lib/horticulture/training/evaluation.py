@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from horticulture.data import Dataset, Images
 from horticulture.training import recipe
 
+SIDE = 32  # pixels, height and width: of larger images fewer are evaluated at a time
 PRECISIONS = {name: getattr(torch, name) for name in recipe.PRECISIONS}
 
 
@@ -94,7 +95,7 @@ def evaluate(
     network.eval()
     wrong, losses = [], []
     device = part.labels.device
-    chunk = 5000 if device.type == "cuda" else 256  # on a CPU small chunks fit in the cache
+    chunk = _chunk(part.pixels)
     for x, y in zip(part.pixels.split(chunk), part.labels.split(chunk), strict=True):
         with autocast(dtype, device):
             logits = network(dataset.normalise(x)).float()
@@ -104,6 +105,13 @@ def evaluate(
     answers = torch.cat(wrong).cpu()
     loss = torch.stack(losses).sum().item() / len(part)
     return Evaluation(100 * answers.sum().item() / len(part), loss, answers)
+
+
+def _chunk(pixels: Tensor) -> int:
+    """Images evaluated at a time: fewer if they are large, because of the memory that feature maps take."""
+    most = 5000 if pixels.device.type == "cuda" else 256  # on a CPU small chunks fit in the cache
+    height, width = pixels.shape[2:]
+    return max(1, min(most, most * SIDE**2 // (height * width)))
 
 
 def weights_digest(network: nn.Module) -> str:

@@ -30,7 +30,7 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     lengths of training counts once, under the verdict that holds at every length; as *at some lengths* if it
     is undecided at another; and as *by length* if it is decided at several, and not alike. *mean lower* and
     *mean higher*: in how many cases the first curve has the lower, or the higher, mean error at every length.
-    *seeds needed*: about how many would decide the undecided ones. verdicts: as `tables.verdicts` returns them.
+    *seeds needed*: about how many would decide the undecided ones. verdicts: as `tables.verdicts` returns it.
     """
     rows = {}
     for (curve, against), pair in verdicts.groupby(["curve", "against"], sort=False):
