@@ -19,9 +19,9 @@ from horticulture.training import hardware
 # Parameters that all networks of a study share.
 BASE = (
     *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
-    *("precision", "norms", "norm_images", "residual_sets", "pretrained"),
+    *("precision", "norms", "norm_images", "residual_sets", "pretrained", "optimizer"),
 )
-LATER = {"residual_sets": False, "pretrained": ""}  # values for studies started by a version without these
+LATER = {"residual_sets": False, "pretrained": "", "optimizer": "sgd"}  # values for studies started by a version without these
 
 
 def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
