@@ -12,7 +12,7 @@ from horticulture import architecture, networks, training
 from horticulture.architecture import Architecture, families, profiles, vit
 from horticulture.data import Dataset, Images
 from horticulture.errors import InputError
-from horticulture.networks.vit import positions
+from horticulture.networks.vit import sinusoids
 from horticulture.pruning import Pruner, PruningRecipe, saliency, surgery, unstructured
 from horticulture.study import bounds
 from horticulture.training import TrainingRecipe, penalties
@@ -92,9 +92,9 @@ def test_positions_by_hand():
     """Two rows of three tokens, one wavelength: the column's sine and cosine, then the row's."""
     sin, cos = torch.arange(3.0).sin(), torch.arange(3.0).cos()
     expected = [[sin[column], cos[column], sin[row], cos[row]] for row in (0, 1) for column in (0, 1, 2)]
-    torch.testing.assert_close(positions(2, 3, 4), torch.tensor(expected))
-    assert torch.equal(positions(2, 3, 3), positions(2, 3, 4)[:, :3])  # a narrower network has any width
-    long = positions(4, 4, 64)
+    torch.testing.assert_close(sinusoids(2, 3, 4), torch.tensor(expected))
+    assert torch.equal(sinusoids(2, 3, 3), sinusoids(2, 3, 4)[:, :3])  # a narrower network has any width
+    long = sinusoids(4, 4, 64)
     assert len(long.unique(dim=0)) == 16
     torch.testing.assert_close(long[1, 15], torch.tensor(1e-4).sin())  # the longest wavelength
 

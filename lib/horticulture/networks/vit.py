@@ -92,7 +92,7 @@ class ViT(Network):
         channels, height, width = architecture.image
         trunk, head = architecture.trunk
         self.stem = Projection(channels * PATCH**2, trunk)
-        places = positions(height // PATCH, width // PATCH, trunk)
+        places = sinusoids(height // PATCH, width // PATCH, trunk)
         self.register_buffer("positions", places, persistent=False)
         heads, units = architecture.widths[::2], architecture.widths[1::2]
         chain = [
@@ -114,7 +114,7 @@ class ViT(Network):
         return self.classifier(self.norm(tokens).mean(dim=1))
 
 
-def positions(rows: int, columns: int, width: int) -> Tensor:
+def sinusoids(rows: int, columns: int, width: int) -> Tensor:
     """(rows * columns, width): sines and cosines of each token's column, then of its row (Beyer et al., 2022).
 
     A quarter of the channels each, of wavelengths from 2 pi to 10,000 times that; the last quarter is shorter
