@@ -20,7 +20,7 @@ import yaml
 from horticulture import architecture, runs
 from horticulture.analysis import curves, statistics, tables
 from horticulture.analysis.tables import cases as by_case
-from horticulture.architecture import families
+from horticulture.architecture import families, vit
 from horticulture.data import decoding, digits, downloads
 from horticulture.study.parameters import declared
 from horticulture.training import TrainingRecipe
@@ -419,6 +419,24 @@ def signed(points: float) -> str:
     return f"{points:+z.1f}".replace("-", "−")
 
 
+def transformer(side: int = vit.ViT.smallest_image) -> architecture.Architecture:
+    """The whole network of `vit-quick`, for images of that height and width."""
+    return architecture.named(parameters(VIT)["parameters"]["network"], image=(1, side, side), classes=10)
+
+
+def left_of_transformer(group: int, size: float) -> str:
+    """What pruning left of the heads (0) or the units (1) of all blocks of `vit-quick` at a size."""
+    shapes, whole = runs.architectures(REFERENCE / VIT), transformer()
+    left = [shapes[name].widths[group::2] for name in by_seed("architecture", "pruned-scratch", size, study=VIT)]
+    return percent(np.mean([sum(widths) for widths in left]) / sum(whole.widths[group::2]))
+
+
+def by_recipe(optimizer: str, lr: float) -> float:
+    """Mean validation error of whole transformers by optimizer and highest rate."""
+    found = measured("vit_recipe")
+    return float(found[(found["optimizer"] == optimizer) & (found["lr"] == lr)]["val_error"].mean())
+
+
 def gpu(what: str, processes: int) -> Callable[[], str]:
     """Steps a second on a GPU, all processes together."""
 
@@ -430,6 +448,7 @@ def gpu(what: str, processes: int) -> Callable[[], str]:
 
 
 VGG, EVENING = "rethinking-quick-vgg", "evening-cifar10-jpeg"
+VIT = "vit-quick"
 CONTROLS, PRERESNET = "rethinking-quick-controls", "rethinking-quick-preresnet"
 POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
 SMALL, LARGE = "WRN-16-1, batch 128, 16 x 16, bfloat16", "WRN-40-2, batch 256, 32 x 32, bfloat16"
@@ -664,6 +683,15 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for in_, of in (("params", "macs"), ("macs", "params"))
         for family in FAMILIES
         for size in SIZES
+    },
+    "vit.least": lambda: str(vit.ViT.smallest_image),
+    "vit.most": lambda: str(vit.LARGEST),
+    "vit.patch": lambda: str(vit.PATCH),
+    "vit.head": lambda: str(vit.HEAD),
+    "vit.head.units": lambda: str(4 * vit.HEAD // 2),  # rows for queries, keys and values, and columns
+    **{
+        f"vit.tokens.{side}": lambda side=side: str(transformer(side).layers[0].positions)  # type: ignore[misc]
+        for side in (16, 32, 64)
     },
     **{row.name: lambda said=row.value: said for row in solutions().itertuples(index=False)},  # type: ignore[misc]
 }
