@@ -427,8 +427,9 @@ def transformer(side: int = vit.ViT.smallest_image) -> architecture.Architecture
 def left_of_transformer(group: int, size: float) -> str:
     """What pruning left of the heads (0) or the units (1) of all blocks of `vit-quick` at a size."""
     shapes, whole = runs.architectures(REFERENCE / VIT), transformer()
-    left = [shapes[name].widths[group::2] for name in by_seed("architecture", "pruned-scratch", size, study=VIT)]
-    return percent(np.mean([sum(widths) for widths in left]) / sum(whole.widths[group::2]))
+    names = by_seed("architecture", "pruned-scratch", size, study=VIT)
+    left = [sum(shapes[name].widths[group::2]) for name in names]
+    return percent(np.mean(left) / sum(whole.widths[group::2]))
 
 
 def by_recipe(optimizer: str, lr: float) -> float:

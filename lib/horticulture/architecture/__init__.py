@@ -5,7 +5,8 @@ Nothing here needs torch. A variant of an architecture is another `Architecture`
 module, and a line in the tables below.
 
 Counting: a multiply-accumulate counts 1. Convolutions, linear layers and the products of attention are
-counted, for one image; normalisation, activations, additions and pooling are not. Parameters are all trainable numbers.
+counted, for one image; normalisation, activations, additions and pooling are not. Parameters are all
+trainable numbers.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Vision transformer (Dosovitskiy et al., 2021) for small images, as plain as that of Beyer et al. (2022).
 
-An image is cut into patches of 4 x 4 pixels, which become tokens: 16 of them at 16 x 16 pixels, 64 at 32 x 32,
-256 at 64 x 64. Positions are fixed sines and cosines, and the mean over tokens is classified.
+An image is cut into patches of 4 x 4 pixels, which become tokens: 16 of them at 16 x 16 pixels, 64 at
+32 x 32, 256 at 64 x 64. Positions are fixed sines and cosines, and the mean over tokens is classified.
 
 The trunk is the width of a token, and that of a head. A block adds to the tokens twice, and has two groups:
 the heads of its attention (`block.heads`) and the hidden units of its MLP (`block.units`). A head takes its

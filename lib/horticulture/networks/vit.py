@@ -1,4 +1,4 @@
-"""Vision transformers for small images (Dosovitskiy et al., 2021; Beyer et al., 2022), any heads and units."""
+"""Vision transformers for small images (Dosovitskiy et al., 2021), any numbers of heads and hidden units."""
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +50,7 @@ class Branch(nn.Module):
         return x + self.out(self.inside(self.into(self.norm(x))))
 
     def group(self, name: str) -> TracedGroup:
-        """The whole group: rows of the first projection and columns of the second, several for each member."""
+        """The whole group: a member has rows of the first projection and columns of the second."""
         made, read = torch.arange(self.into.out_features), torch.arange(self.out.in_features)
         count = len(read) // self.size
         rows = made.view(self.parts, count, self.size).transpose(0, 1).flatten(1)
@@ -69,7 +69,8 @@ class Attention(Branch):
 
     def inside(self, y: Tensor) -> Tensor:
         """Every token takes the mean of all values, weighted by how its query matches their keys."""
-        query, key, value = y.unflatten(2, (3, -1, self.size)).permute(2, 0, 3, 1, 4)  # part, batch, head, token
+        parts = y.unflatten(2, (self.parts, -1, self.size))
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (batch, head, token, size) each
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
@@ -115,7 +116,7 @@ class ViT(Network):
 
 
 def sinusoids(rows: int, columns: int, width: int) -> Tensor:
-    """(rows * columns, width): sines and cosines of each token's column, then of its row (Beyer et al., 2022).
+    """(rows * columns, width): sines and cosines of a token's column, then of its row (Beyer et al., 2022).
 
     A quarter of the channels each, of wavelengths from 2 pi to 10,000 times that; the last quarter is shorter
     if the width is not a multiple of four.

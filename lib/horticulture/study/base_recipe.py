@@ -21,7 +21,8 @@ BASE = (
     *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
     *("precision", "norms", "norm_images", "residual_sets", "pretrained", "optimizer"),
 )
-LATER = {"residual_sets": False, "pretrained": "", "optimizer": "sgd"}  # values for studies started by a version without these
+# Values for studies started by a version without these.
+LATER = {"residual_sets": False, "pretrained": "", "optimizer": "sgd"}
 
 
 def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:

@@ -19,7 +19,7 @@ PRECISIONS = ("float32", "bfloat16")  # of matrix products, by torch's names
 # published; in a pruning run they lag many rounds behind the weights. `estimated`: from training images.
 NORMS = ("estimated", "running")
 
-# `sgd` has momentum; `adamw` is that of Loshchilov and Hutter (2019), whose first moment decays by `momentum`.
+# `sgd` has momentum. `adamw` is that of Loshchilov and Hutter (2019); its first moment decays by `momentum`.
 OPTIMIZERS = ("sgd", "adamw")
 
 # Schedules: from the fraction of steps done, 0 to 1, to a factor on the recipe's learning rate.
