@@ -432,10 +432,14 @@ def left_of_transformer(group: int, size: float) -> str:
     return percent(np.mean(left) / sum(whole.widths[group::2]))
 
 
-def by_recipe(optimizer: str, lr: float) -> float:
-    """Mean validation error of whole transformers by optimizer and highest rate."""
+def transformer_by(what: str = "whole", **recipe: str | float) -> str:
+    """The mean validation error of transformers trained by a recipe; of rounds, but the first and the last."""
     found = measured("vit_recipe")
-    return float(found[(found["optimizer"] == optimizer) & (found["lr"] == lr)]["val_error"].mean())
+    found = found[found["what"].str.startswith(what) & ~found["round"].isin((0, 540))]
+    for name, value in recipe.items():
+        found = found[found[name] == value]
+    assert len(found), recipe
+    return f"{found['val_error'].mean():.1f}"
 
 
 def gpu(what: str, processes: int) -> Callable[[], str]:
@@ -685,6 +689,18 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for family in FAMILIES
         for size in SIZES
     },
+    **{
+        f"vit.{optimizer}.{lr}": partial(transformer_by, optimizer=optimizer, lr=lr, batch_size=64)
+        for optimizer, rates in (("sgd", (0.05, 0.1, 0.2, 0.4)), ("adamw", (0.001, 0.002, 0.004, 0.008)))
+        for lr in rates
+    },
+    **{
+        f"vit.batch-32.{lr}": partial(transformer_by, network="vit-4-64", batch_size=32, lr=lr, epochs=6)
+        for lr in (0.002, 0.003)
+    },
+    "vit.8192": partial(transformer_by, images=8192),
+    **{f"vit.{name}": partial(transformer_by, network=name) for name in ("vit-3-64", "vit-4-48", "vit-4-32")},
+    **{f"vit.tuning.{lr}": partial(transformer_by, "pruning", lr=lr) for lr in (0.0003, 0.001, 0.003)},
     "vit.least": lambda: str(vit.ViT.smallest_image),
     "vit.most": lambda: str(vit.LARGEST),
     "vit.patch": lambda: str(vit.PATCH),
