@@ -432,6 +432,13 @@ def left_of_transformer(group: int, size: float) -> str:
     return percent(np.mean(left) / sum(whole.widths[group::2]))
 
 
+def of_transformer(size: float, what: str) -> str:
+    """The shape from scratch less the tuned network in `vit-quick`: points, or their 95 % interval."""
+    found = verdicts(VIT)
+    found = found[(found["curve"] == "pruned-scratch") & (found["against"] == "pruned-tuned")]
+    return difference(found.loc[(found["size"] - size).abs().idxmin()], what)
+
+
 def transformer_by(what: str = "whole", **recipe: str | float) -> str:
     """The mean validation error of transformers trained by a recipe; of rounds, but the first and the last."""
     found = measured("vit_recipe")
@@ -701,6 +708,33 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "vit.8192": partial(transformer_by, images=8192),
     **{f"vit.{name}": partial(transformer_by, network=name) for name in ("vit-3-64", "vit-4-48", "vit-4-32")},
     **{f"vit.tuning.{lr}": partial(transformer_by, "pruning", lr=lr) for lr in (0.0003, 0.001, 0.003)},
+    **{
+        f"vit.{curve}.{size}": partial(error, curve, size / 100, 1.0, VIT)
+        for curve in ("pruned-tuned", "pruned-scratch", "uniform")
+        for size in (20, 40, 60)
+    },
+    **{
+        f"vit.gap.{size}.{what}": partial(of_transformer, size / 100, what)
+        for size in (20, 40, 60)
+        for what in ("difference", "interval")
+    },
+    **{
+        f"vit.{what}.{size}": partial(left_of_transformer, group, size / 100)
+        for group, what in enumerate(("heads", "units"))
+        for size in (20, 40, 60)
+    },
+    "vit.whole": lambda: error("whole", study=VIT),
+    "vit.whole.spread": lambda: spread(by_seed("test_error", "whole", study=VIT)),
+    "vit.images": lambda: f"{parameters(VIT)['parameters']['images']:,}",
+    "vit.epochs": lambda: f"{parameters(VIT)['parameters']['epochs']}",
+    "vit.se": lambda: standard_error(VIT),
+    "vit.before": lambda: f"{before_removals(VIT):.1f}",
+    **{
+        f"vit.seen.{size}": lambda s=size: (  # type: ignore[misc]
+            f"{1 + seen(VIT, mean('round', 'pruned-tuned', s / 100, study=VIT)):.1f}"
+        )
+        for size in (20, 40, 60)
+    },
     "vit.least": lambda: str(vit.ViT.smallest_image),
     "vit.most": lambda: str(vit.LARGEST),
     "vit.patch": lambda: str(vit.PATCH),
