@@ -440,7 +440,7 @@ def of_transformer(size: float, what: str) -> str:
 
 
 def transformer_by(what: str = "whole", **recipe: str | float) -> str:
-    """The mean validation error of transformers trained by a recipe; of rounds, but the first and the last."""
+    """Mean validation error of transformers by recipe; of rounds, without the first and the last."""
     found = measured("vit_recipe")
     found = found[found["what"].str.startswith(what) & ~found["round"].isin((0, 540))]
     for name, value in recipe.items():
