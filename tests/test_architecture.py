@@ -241,7 +241,7 @@ def test_ids_tell_every_field_apart():
         ("densenet-41-12", ["3n + 4", "41"]),
         ("densenet-bc-101-12", ["6n + 4", "101"]),
         ("densenet-40", ["densenet-DEPTH-GROWTH"]),
-        ("vit-4-60", ["heads of 8 channels", "multiple, not 60"]),
+        ("vit-4-60", ["heads of 8 channels", "multiple of 8, not 60"]),
         ("vit-4-0", ["heads of 8 channels", "not 0"]),
         ("vit-0-64", ["at least 1 block", "not 0"]),
         ("vit-4", ["vit-DEPTH-WIDTH"]),

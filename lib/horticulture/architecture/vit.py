@@ -27,7 +27,9 @@ class ViT(Family):
         """ViT-depth-width: tokens of `width` channels, and as many in the heads of a block together."""
         heads, rest = divmod(width, HEAD)
         if rest or not heads:
-            raise InputError(f"a ViT has heads of {HEAD} channels: its width must be a multiple, not {width}")
+            raise InputError(
+                f"a ViT has heads of {HEAD} channels: its width must be a multiple of {HEAD}, not {width}"
+            )
         return (width, HEAD), (heads, MLP * width) * depth
 
     def check_shape(self, a: Shape) -> None:
