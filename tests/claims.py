@@ -699,7 +699,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     },
     **{
         f"vit.{optimizer}.{lr}": partial(transformer_by, optimizer=optimizer, lr=lr, batch_size=64)
-        for optimizer, rates in (("sgd", (0.05, 0.1, 0.2, 0.4)), ("adamw", (0.001, 0.002, 0.004, 0.008)))
+        for optimizer, rates in (("sgd", (0.05, 0.1, 0.2, 0.4, 0.8)), ("adamw", (0.001, 0.002, 0.004, 0.008)))
         for lr in rates
     },
     **{
