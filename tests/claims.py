@@ -20,7 +20,7 @@ import yaml
 from horticulture import architecture, runs
 from horticulture.analysis import curves, statistics, tables
 from horticulture.analysis.tables import cases as by_case
-from horticulture.architecture import families
+from horticulture.architecture import families, vit
 from horticulture.data import decoding, digits, downloads
 from horticulture.study.parameters import declared
 from horticulture.training import TrainingRecipe
@@ -53,6 +53,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     at 12 %; at 20 %; at 40 %; pruned to 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4
     | 12 % |; | 40 % |; 20 % |; 40 % |; kept 13 %; have 12 %; at 13 %
     12, 20 and 40 %; networks had 2 epochs; Scratch-E had 4 and; up to 8, for; trained for 8; published 0.0008
+    20 % of the parameters; 60 % |; at 60 %; at 60 and 40 %; at 20, 40 and 60 %; of 64 x 64
     with 0.01 before; 20 and 13 %; while 40 % of; after round 128; round 128 is; item 1 shows; At 20 %
     """.replace("\n", ";").split(";")
     if phrase.strip()
@@ -420,6 +421,36 @@ def signed(points: float) -> str:
     return f"{points:+z.1f}".replace("-", "−")
 
 
+def transformer(side: int = vit.ViT.smallest_image) -> architecture.Architecture:
+    """The whole network of `vit-quick`, for images of that height and width."""
+    return architecture.named(parameters(VIT)["parameters"]["network"], image=(1, side, side), classes=10)
+
+
+def left_of_transformer(group: int, size: float) -> str:
+    """What pruning left of the heads (0) or the units (1) of all blocks of `vit-quick` at a size."""
+    shapes, whole = runs.architectures(REFERENCE / VIT), transformer()
+    names = by_seed("architecture", "pruned-scratch", size, study=VIT)
+    left = [sum(shapes[name].widths[group::2]) for name in names]
+    return percent(np.mean(left) / sum(whole.widths[group::2]))
+
+
+def of_transformer(curve: str, against: str, size: float, what: str) -> str:
+    """One curve less another in `vit-quick`: points, or their 95 % interval."""
+    found = verdicts(VIT)
+    found = found[(found["curve"] == curve) & (found["against"] == against)]
+    return difference(found.loc[(found["size"] - size).abs().idxmin()], what)
+
+
+def transformer_by(what: str = "whole", **recipe: str | float) -> str:
+    """Mean validation error of transformers by recipe; of rounds, without the first and the last."""
+    found = measured("vit_recipe")
+    found = found[found["what"].str.startswith(what) & ~found["round"].isin((0, 540))]
+    for name, value in recipe.items():
+        found = found[found[name] == value]
+    assert len(found), recipe
+    return f"{found['val_error'].mean():.1f}"
+
+
 def gpu(what: str, processes: int) -> Callable[[], str]:
     """Steps a second on a GPU, all processes together."""
 
@@ -446,6 +477,7 @@ def peer(network: str, column: str) -> str:
 
 
 VGG, EVENING = "rethinking-quick-vgg", "evening-cifar10-jpeg"
+VIT = "vit-quick"
 CONTROLS, PRERESNET = "rethinking-quick-controls", "rethinking-quick-preresnet"
 POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
 SMALL, LARGE = "WRN-16-1, batch 128, 16 x 16, bfloat16", "WRN-40-2, batch 256, 32 x 32, bfloat16"
@@ -692,6 +724,59 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for family in FAMILIES
         for size in SIZES
     },
+    **{
+        f"vit.{optimizer}.{lr}": partial(transformer_by, optimizer=optimizer, lr=lr, batch_size=64)
+        for optimizer, rates in (("sgd", (0.05, 0.1, 0.2, 0.4, 0.8)), ("adamw", (0.001, 0.002, 0.004, 0.008)))
+        for lr in rates
+    },
+    **{
+        f"vit.batch-32.{lr}": partial(transformer_by, network="vit-4-64", batch_size=32, lr=lr, epochs=6)
+        for lr in (0.002, 0.003)
+    },
+    "vit.8192": partial(transformer_by, images=8192),
+    **{f"vit.{name}": partial(transformer_by, network=name) for name in ("vit-3-64", "vit-4-48", "vit-4-32")},
+    **{f"vit.tuning.{lr}": partial(transformer_by, "pruning", lr=lr) for lr in (0.0003, 0.001, 0.003)},
+    **{
+        f"vit.{curve}.{size}": partial(error, curve, size / 100, 1.0, VIT)
+        for curve in ("pruned-tuned", "pruned-scratch", "uniform")
+        for size in (20, 40, 60)
+    },
+    **{
+        f"vit.{name}.{size}.{what}": partial(of_transformer, curve, against, size / 100, what)
+        for name, curve, against in (
+            ("gap", "pruned-scratch", "pruned-tuned"),
+            ("profile", "uniform", "pruned-scratch"),
+            ("shape", "pruned-scratch", "whole"),
+        )
+        for size in (20, 40, 60)
+        for what in ("difference", "interval")
+    },
+    **{
+        f"vit.{what}.{size}": partial(left_of_transformer, group, size / 100)
+        for group, what in enumerate(("heads", "units"))
+        for size in (20, 40, 60)
+    },
+    "vit.whole": lambda: error("whole", study=VIT),
+    "vit.whole.spread": lambda: spread(by_seed("test_error", "whole", study=VIT)),
+    "vit.images": lambda: f"{parameters(VIT)['parameters']['images']:,}",
+    "vit.epochs": lambda: f"{parameters(VIT)['parameters']['epochs']}",
+    "vit.se": lambda: standard_error(VIT),
+    "vit.before": lambda: f"{before_removals(VIT):.1f}",
+    **{
+        f"vit.seen.{size}": lambda s=size: (  # type: ignore[misc]
+            f"{1 + seen(VIT, mean('round', 'pruned-tuned', s / 100, study=VIT)):.1f}"
+        )
+        for size in (20, 40, 60)
+    },
+    "vit.least": lambda: str(vit.ViT.smallest_image),
+    "vit.most": lambda: str(vit.LARGEST),
+    "vit.patch": lambda: str(vit.PATCH),
+    "vit.head": lambda: str(vit.HEAD),
+    "vit.head.units": lambda: str(4 * vit.HEAD // 2),  # rows for queries, keys and values, and columns
+    **{
+        f"vit.tokens.{side}": lambda side=side: str(transformer(side).layers[0].positions)  # type: ignore[misc]
+        for side in (16, 32, 64)
+    },
     **{row.name: lambda said=row.value: said for row in solutions().itertuples(index=False)},  # type: ignore[misc]
 }
 
@@ -801,6 +886,12 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "And smaller is not faster there": lambda: (
         float(preresnet_milliseconds("pruned-scratch", ("l1", "slimming")).split(" to ")[0])
         > float(preresnet_milliseconds("whole", None))
+    ),
+    "the weights at 60 and 40 % of the parameters and the shape at 20 %; three seeds decide all three "
+    "cases": lambda: (
+        [counted("pruned-scratch", "pruned-tuned", VIT)(verdict) for verdict in ("worse", "better")]
+        == ["2", "1"]
+        and lower("pruned-scratch", "pruned-tuned", [0.2], VIT)
     ),
     "In this seed the shapes had lower errors than the tuned networks at every size, as published, and the "
     "smaller the network, the larger the gap": lambda: (

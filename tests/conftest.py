@@ -11,7 +11,7 @@ from hypothesis import Phase, settings
 from PIL import Image
 
 from horticulture import architecture
-from horticulture.architecture import Architecture
+from horticulture.architecture import Architecture, vit
 from horticulture.data import Dataset, Images, digits
 from horticulture.execution import loading
 from tests import fuzzed
@@ -24,11 +24,15 @@ SMALL = {
     "preresnet": "preresnet-11-4",
     "densenet": "densenet-13-4",
     "densenet_bc": "densenet-bc-16-4",
+    "vit": "vit-2-24",
 }
 
 
 def small(family: str, image: tuple[int, int, int] = (1, 16, 16)) -> Architecture:
-    """The whole small member of that family, for three classes."""
+    """The whole small member of that family, for three classes; a ViT's image has only whole patches."""
+    if family == "vit":
+        channels, *sides = image
+        image = (channels, *(-(-side // vit.PATCH) * vit.PATCH for side in sides))
     return architecture.named(SMALL[family], image=image, classes=3)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from hypothesis import example, given, strategies as st
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from horticulture import architecture, networks
@@ -78,18 +79,11 @@ def test_as_many_channels_can_be_pruned_as_published(name, channels):
 
 
 def every_macs(a: Architecture) -> tuple[int, int]:
-    """Parameters and MACs of the network that is built, counted at its convolutions and its classifier."""
-    network, macs = networks.build(a).eval(), []
-
-    def count(module, _, output):
-        macs.append(module.weight.numel() * output[0, 0].numel())
-
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-            module.register_forward_hook(count)
-    with torch.no_grad():
+    """Parameters and MACs of the network that is built, as torch counts them."""
+    network = networks.build(a).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         network(torch.zeros(1, *a.image))
-    return sum(p.numel() for p in network.parameters()), sum(macs)
+    return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2
 
 
 @pytest.mark.parametrize("family", architecture.FAMILIES)
@@ -325,6 +319,10 @@ def test_ids_tell_every_field_apart():
         ("densenet-41-12", ["3n + 4", "41"]),
         ("densenet-bc-101-12", ["6n + 4", "101"]),
         ("densenet-40", ["densenet-DEPTH-GROWTH"]),
+        ("vit-4-60", ["heads of 8 channels", "multiple of 8, not 60"]),
+        ("vit-4-0", ["heads of 8 channels", "not 0"]),
+        ("vit-0-64", ["at least 1 block", "not 0"]),
+        ("vit-4", ["vit-DEPTH-WIDTH"]),
     ],
 )
 def test_a_bad_name_is_refused_with_the_choices(name, said):
@@ -369,6 +367,11 @@ def test_a_bad_shape_is_refused_by_its_name(tiny, change, said):
         ("densenet", {"trunk": (7, 4)}, ["group 1.1", "selects from 7", "not 8"]),
         ("preresnet", {"widths": (5, *[1] * 9)}, ["group 1.1.select", "selects from 4", "not 5"]),
         ("preresnet", {"widths": (*[1] * 9, 0)}, ["group 3.end", "at least 1"]),
+        ("vit", {"image": (1, 18, 17)}, ["4 x 4 pixels", "multiples of 4 from 16 to 64, not 18 x 17"]),
+        ("vit", {"image": (3, 224, 224)}, ["from 16 to 64, not 224 x 224"]),
+        ("vit", {"image": (3, 12, 16)}, ["16 x 16", "12 x 16"]),
+        ("vit", {"widths": (3, 48)}, ["4 groups", "2"]),
+        ("vit", {"depth": 3}, ["6 groups", "4"]),
         ("resnet", {"trunk": (4, 8, 7)}, ["must not shrink", "(4, 8, 7)"]),
     ],
 )

@@ -24,7 +24,7 @@ def parameters(tmp_path) -> dict:
         **{"data": "clutter", "images": 96, "image_size": 0, "network": "wrn-10-1", "seeds": [0]},
         **{"epochs": 2, "lr": 0.1, "schedule": "steps", "batch_size": 32, "weight_decay": 5e-4},
         **{"precision": "float32", "norms": "estimated", "norm_images": 512, "steps": 3},
-        **{"residual_sets": False, "pretrained": "", "flip": "auto", "crop_padding": -1},
+        **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},
         **{"os": os, "asked": None},
     }
 

@@ -40,9 +40,11 @@ PLANS = {
     "a share in four rounds": replace(PLAN, criterion="taylor", ratio=0.5, measure="params"),
     "a share of every group": replace(PLAN, criterion="l1", ratio=0.3),
     "single weights": replace(PLAN, criterion="magnitude", ratio=0.7),
+    "by AdamW": replace(PLAN, optimizer="adamw", lr=0.002),
 }
 PENALISED = {
     "none": RECIPE,
+    "none, by AdamW": replace(RECIPE, optimizer="adamw", lr=0.002),
     "slimming": replace(RECIPE, penalty="slimming", strength=1e-3),
     "blocks": replace(RECIPE, penalty="blocks", strength=0.02),
     "groups": replace(RECIPE, penalty="groups", strength=0.02),

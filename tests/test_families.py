@@ -143,7 +143,7 @@ def test_a_depth_drops_whole_blocks_from_the_end_of_each_stage():
 
 # --- every family of networks ------------------------------------------------------------------------------
 
-OTHERS = ("vgg-16-16", "resnet-32-8", "preresnet-29-4", "densenet-22-6", "densenet-bc-40-6")
+OTHERS = ("vgg-16-16", "resnet-32-8", "preresnet-29-4", "densenet-22-6", "densenet-bc-40-6", "vit-6-64")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -162,6 +162,7 @@ def test_a_whole_network_of_any_family_is_its_own_member(name, family):
         ("resnet-32-8", "resnet-32-4"),
         ("densenet-22-6", "densenet-22-3"),
         ("densenet-bc-40-6", "densenet-bc-40-3"),
+        ("vit-6-64", "vit-6-32"),
     ],
 )
 def test_half_the_width_is_the_network_of_that_name(whole, half):
@@ -196,7 +197,8 @@ def test_a_member_of_any_family_comes_near_the_size_that_is_wanted(name, family,
         with pytest.raises(InputError, match=f"as small as {wanted:,}: the smallest has {least:,}"):
             FAMILIES[family](whole, params=wanted)
     else:
-        near = 0.1 if name.startswith("densenet") and family == "width" else 0.01  # few growth rates
+        few = {"densenet": 0.1, "vit": 0.02}  # growth rates, and widths of a token
+        near = few.get(name.split("-")[0], 0.01) if family == "width" else 0.01
         assert FAMILIES[family](whole, params=wanted).params == pytest.approx(wanted, rel=near)
 
 
@@ -209,6 +211,7 @@ def test_a_member_of_any_family_comes_near_the_size_that_is_wanted(name, family,
         ("preresnet-29-4", (11, 20, 29)),
         ("densenet-13-6", (7, 10, 13)),
         ("densenet-bc-22-6", (10, 16, 22)),
+        ("vit-3-16", (1, 2, 3)),
     ],
 )
 def test_every_smaller_depth_is_the_network_of_that_name(whole, depths):

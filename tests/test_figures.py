@@ -634,6 +634,7 @@ def test_every_curve_has_one_name():
     assert tables.label("guided") == "guided from scratch"
     assert tables.label("whole", "", "preresnet-20-8") == "unpruned PreResNet-20-8"
     assert tables.label("width", "", "densenet-bc-40-12") == "narrower DenseNet-BC-40-k from scratch"
+    assert tables.label("width", "", "vit-4-64") == "narrower ViT-4-k from scratch"
     assert tables.label("depth", "", "wrn-40-2") == "shallower WRN-d-2 from scratch"
     assert tables.label("whole", "", "my_models.py:make") == "unpruned my_models.py:make"
 
@@ -664,7 +665,7 @@ def test_a_committed_figure_calls_its_curves_as_the_library_does(path):
     assert [name for name in said if not name.startswith(notes) and not re.fullmatch(pattern, name)] == []
 
 
-@pytest.mark.parametrize("name", ["wrn-16-1", "preresnet-20-8", "vgg-8-16", "densenet-40-12"])
+@pytest.mark.parametrize("name", ["wrn-16-1", "preresnet-20-8", "vgg-8-16", "densenet-40-12", "vit-2-24"])
 def test_a_diagram_has_every_convolution_and_the_channels_between_them(name):
     whole = architecture.named(name, image=(3, 32, 32), classes=10)
     figure = figures.diagram(whole)

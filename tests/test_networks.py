@@ -270,7 +270,7 @@ def test_a_network_knows_its_groups_and_its_branches(family):
         assert len(group.filters()) == group.width
 
 
-@pytest.mark.parametrize("family", ["wide_resnet", "resnet", "preresnet"])
+@pytest.mark.parametrize("family", ["wide_resnet", "resnet", "preresnet", "vit"])
 def test_a_block_that_left_is_one_whose_branch_gives_nothing(family, generator):
     whole = small(family)
     network = networks.build(whole, generator).double().eval()

@@ -215,6 +215,8 @@ def drawn(a, generator):
 @pytest.mark.parametrize("family", networks.BUILDERS)
 def test_every_group_of_every_family_is_scored(family, criterion, generator):
     a = small(family)
+    if criterion == "slimming" and not all(a.kind.normed(a)):
+        pytest.skip("its groups have no norm")
     network = networks.build(a, generator).train()
     optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
     with saliency.SaliencyProbe(network, criterion, generator) as probe:
@@ -234,8 +236,8 @@ def test_a_probe_hears_what_the_readers_see(family, criterion, generator):
     network = networks.build(small(family), generator).train()
     for group in network.groups:
         with torch.no_grad():
-            for reader in group.consumers:
-                reader.weight[:, 2] = 0
+            for weight, places in group.read_weights(2):
+                weight[:, places] = 0
     with saliency.SaliencyProbe(network, criterion, generator) as probe:
         x, y = drawn(small(family), generator)
         F.cross_entropy(network(x), y).backward()

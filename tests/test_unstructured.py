@@ -39,15 +39,18 @@ def test_what_may_go_is_the_weights_of_convolutions(network):
 
 @pytest.mark.parametrize("family", SMALL)
 def test_the_weights_that_are_left_say_what_a_forward_pass_costs(family, generator):
-    """Counted at every convolution as it is entered, and with nothing removed what the architecture says."""
+    """Counted at every layer as it is entered, and with nothing removed what the architecture says."""
     network = networks.build(cut_at_random(small(family), 1), generator).eval()
     whole, half = (unstructured.magnitude_masks(network, fraction) for fraction in (0, 0.5))
     assert unstructured.nonzero_macs(network, whole) == network.architecture.macs
-    macs = [network.classifier.weight.numel()]
+    attention = [layer.macs for layer in network.architecture.layers if layer.kind == "attention"]
+    macs = [network.classifier.weight.numel(), *attention]
     for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d) and module.weight.numel():
-            left = int(half[f"{name}.weight"].sum())
-            module.register_forward_hook(lambda _, x, y, left=left: macs.append(left * y[0, 0].numel()))
+        if f"{name}.weight" in half:
+            left, made = int(half[f"{name}.weight"].sum()), len(module.weight)
+            module.register_forward_hook(
+                lambda _, x, y, left=left, made=made: macs.append(left * y[0].numel() // made)
+            )
     network(torch.zeros(1, *network.architecture.image))
     assert unstructured.nonzero_macs(network, half) == sum(macs)
 

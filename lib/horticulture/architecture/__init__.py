@@ -4,8 +4,9 @@ Nothing here needs torch. A variant of an architecture is another `Architecture`
 `families`); `networks.build` builds a network from one. A family of networks is a `family.Family` in its own
 module, and a line in the tables below.
 
-Counting: a multiply-accumulate counts 1. Convolutions and linear layers are counted, for one image;
-normalisation, activations, additions and pooling are not. Parameters are all trainable numbers.
+Counting: a multiply-accumulate counts 1. Convolutions, linear layers and the products of attention are
+counted, for one image; normalisation, activations, additions and pooling are not. Parameters are all
+trainable numbers.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from horticulture.architecture.preresnet import PreResNet
 from horticulture.architecture.resnet import ResNet
 from horticulture.architecture.table import CountedLayer, Table
 from horticulture.architecture.vgg import VGG
+from horticulture.architecture.vit import ViT
 from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError, check_choice
 from horticulture.user_code import is_code
@@ -35,6 +37,7 @@ FAMILIES: dict[str, Family] = {
     "preresnet": PreResNet(),
     "densenet": DenseNet(),
     "densenet_bc": DenseNetBC(),
+    "vit": ViT(),
 }
 
 # Common names: patterns whose numbers are passed to the family's `standard`.
@@ -45,6 +48,7 @@ NAME_PATTERNS: dict[str, tuple[str, str]] = {
     "preresnet-DEPTH[-WIDTH]": (r"preresnet-(\d+)(?:-(\d+))?", "preresnet"),
     "densenet-DEPTH-GROWTH": (r"densenet-(\d+)-(\d+)", "densenet"),
     "densenet-bc-DEPTH-GROWTH": (r"densenet-bc-(\d+)-(\d+)", "densenet_bc"),
+    "vit-DEPTH-WIDTH": (r"vit-(\d+)-(\d+)", "vit"),
 }
 
 STEM = re.compile(r"(.+)-stem(\d{1,3})")  # may follow these names: the stride of another stem
@@ -153,7 +157,7 @@ class Architecture(Shape):
 
     def check_norms(self, penalty: str) -> None:
         """Raise InputError for a penalty that acts on batch norms, if a group has none."""
-        normed = (True,) * len(self.widths) if self.table is None else self.table.normed
+        normed = self.kind.normed(self)
         if penalty in ("slimming", "groups") and not all(normed):
             without = self.groups[normed.index(False)]
             raise InputError(f"{penalty} needs a batch norm in every group, but {without} has none")

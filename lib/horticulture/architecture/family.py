@@ -51,13 +51,14 @@ class Shape:
 
 
 class Layer(NamedTuple):
-    """A layer with weights. `positions` is the number of output pixels, height times width.
+    """A layer with weights. `positions` is the number of output pixels, height times width, or of tokens.
 
-    If it is 0, the layer exists but no image passes through it (its branch has vanished).
+    If it is 0, the layer exists but no image passes through it (its branch has vanished). A linear layer that
+    every token passes is a convolution of 1 x 1 pixels. Attention has no weights, but multiplies.
     """
 
     name: str
-    kind: str  # "conv", "norm" or "linear"
+    kind: str  # "conv", "norm", "linear" or "attention"
     inputs: int
     outputs: int
     kernel: int = 1
@@ -68,6 +69,8 @@ class Layer(NamedTuple):
         """Trainable numbers: weights, and also biases for norms and linear layers."""
         if self.kind == "norm":
             return 2 * self.outputs
+        if self.kind == "attention":
+            return 0
         bias = self.outputs if self.kind == "linear" else 0
         return self.kernel**2 * self.inputs * self.outputs + bias
 
@@ -76,6 +79,8 @@ class Layer(NamedTuple):
         """Multiply-accumulates for one image."""
         if self.kind == "norm":
             return 0
+        if self.kind == "attention":  # each query with each key, and each weight with each value
+            return 2 * self.inputs * self.positions**2
         return self.kernel**2 * self.inputs * self.outputs * self.positions
 
 
@@ -154,6 +159,10 @@ class Family:
     def blocks(self, a: Shape) -> tuple[Widths, ...]:
         """For every residual block that can be removed as a whole, the indices of its groups: none."""
         return ()
+
+    def normed(self, a: Shape) -> tuple[bool, ...]:
+        """Whether every group has a batch norm: all have."""
+        return (True,) * len(a.widths)
 
     def min_widths(self, a: Shape) -> Widths:
         """The smallest width of every group: one channel."""

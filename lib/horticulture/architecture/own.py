@@ -30,6 +30,10 @@ class Own(Family):
         """The layer that makes each group."""
         return _table(a).groups
 
+    def normed(self, a: Shape) -> tuple[bool, ...]:
+        """Whether the trace found a batch norm."""
+        return _table(a).normed
+
     def max_widths(self, a: Shape) -> Limits:
         """The widths that the code makes."""
         return _table(a).full

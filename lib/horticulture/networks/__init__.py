@@ -18,6 +18,7 @@ from horticulture.networks.layers import Group, Network, initialise
 from horticulture.networks.preresnet import PreResNet
 from horticulture.networks.resnet import ResNet
 from horticulture.networks.vgg import VGG
+from horticulture.networks.vit import ViT
 from horticulture.networks.wide_resnet import WideResNet
 
 BUILDERS: dict[str, Callable[[Architecture], Network]] = {
@@ -27,6 +28,7 @@ BUILDERS: dict[str, Callable[[Architecture], Network]] = {
     "preresnet": PreResNet,
     "densenet": DenseNet,
     "densenet_bc": DenseNetBC,
+    "vit": ViT,
 }
 
 

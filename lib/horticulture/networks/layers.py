@@ -265,20 +265,22 @@ class SelectNormReLU(nn.Module):
 def initialise(network: nn.Module, generator: torch.Generator | None = None) -> None:
     """Initialise as the published code does.
 
-    Convolutions N(0, 2 / (k k outputs)), norms 1 and 0, classifier uniform.
+    Convolutions N(0, 2 / (k k outputs)), norms 1 and 0, linear layers uniform.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.weight.numel():
             fan = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
             module.weight.normal_(0, math.sqrt(2 / fan), generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
+        elif isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
             module.weight.fill_(1)
             module.bias.zero_()
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, nn.Linear) and module.weight.numel():
             bound = 1 / math.sqrt(module.in_features)
             module.weight.uniform_(-bound, bound, generator=generator)
-            module.bias.zero_()
+            if module.bias is not None:
+                module.bias.zero_()
 
 
 def global_average_pool(x: Tensor) -> Tensor:

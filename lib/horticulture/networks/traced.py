@@ -1,4 +1,4 @@
-"""A user's own network, with groups that can be cut: see `describing`."""
+"""A user's own network, with groups that can be cut: see `describing`. A ViT has such groups, too."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

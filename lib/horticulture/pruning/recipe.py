@@ -9,7 +9,7 @@ from horticulture.pruning import selection
 from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS, preset_quotas
 from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS, PruningTarget, ScoredChannel
-from horticulture.training.recipe import Recipe
+from horticulture.training.recipe import OPTIMIZERS, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,11 +35,13 @@ class PruningRecipe(Recipe):
     momentum: float = 0.9
     weight_decay: float = 5e-4
     evaluate_every: int = 1  # rounds; the last is always evaluated
+    optimizer: str = "sgd"  # as in `training.TrainingRecipe`
 
     def __post_init__(self) -> None:
         criterion = CRITERIA[check_choice(self.criterion, CRITERIA, "criterion")]
         object.__setattr__(self, "scope", self.scope or criterion.scope)
         self.check_fields("rounds", "steps", "lr", "evaluate_every")
+        check_choice(self.optimizer, OPTIMIZERS, "optimizer")
         check_choice(self.measure, [*MEASURES, ZEROS], "measure")
         check_choice(self.scope, [*SCOPES, *PRESETS], "scope")
         for name in ("ratio", "floor"):
@@ -59,7 +61,8 @@ class PruningRecipe(Recipe):
         what = "weights" if self.granularity == "weight" else self.measure
         ratio = f"{self.ratio:.0%} of {what}, " if self.ratio else ""
         scope = f"scope {self.scope}, " if self.scope != CRITERIA[self.criterion].scope else ""
-        return f"{ratio}{scope}{self.steps} steps a round, constant {self.lr:g}, batch {self.batch_size}"
+        by = "" if self.optimizer == "sgd" else f", {self.optimizer}"
+        return f"{ratio}{scope}{self.steps} steps a round, constant {self.lr:g}, batch {self.batch_size}{by}"
 
     @property
     def granularity(self) -> str:

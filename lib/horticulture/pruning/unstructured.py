@@ -99,7 +99,7 @@ def current_masks(network: nn.Module) -> dict[str, Tensor]:
 
 
 def nonzero_macs(network: Network, masks: dict[str, Tensor]) -> int:
-    """Multiply-accumulates of a forward pass for one image with the remaining weights and the classifier.
+    """Multiply-accumulates of a forward pass for one image: remaining weights, classifier, attention.
 
     The work of hardware that skips every zero: a bound, not a time.
     """
@@ -108,10 +108,10 @@ def nonzero_macs(network: Network, masks: dict[str, Tensor]) -> int:
         kept = {name.removeprefix("module."): int(mask.sum()) for name, _, mask in pairs}
         counted = [(layer, kept.get(f"{layer.name}.weight")) for layer in layers]
         return sum(layer.macs if left is None else layer.positions * left for layer, left in counted)
-    *others, classifier = layers  # in the order of the modules
-    convolutions = [layer for layer in others if layer.kind == "conv" and layer.params]
-    return classifier.macs + sum(
-        layer.positions * int(mask.sum()) for layer, (_, _, mask) in zip(convolutions, pairs, strict=True)
+    convolutions = [layer for layer in layers if layer.kind == "conv" and layer.params]
+    return sum(layer.macs for layer in layers if layer.kind != "conv") + sum(
+        layer.positions * int(mask.sum())  # in the order of the modules
+        for layer, (_, _, mask) in zip(convolutions, pairs, strict=True)
     )
 
 

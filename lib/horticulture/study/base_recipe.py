@@ -19,10 +19,11 @@ from horticulture.training import hardware
 # Parameters that all networks of a study share.
 BASE = (
     *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
-    *("precision", "norms", "norm_images", "residual_sets", "pretrained", "flip", "crop_padding"),
+    *("precision", "norms", "norm_images", "residual_sets", "pretrained", "optimizer"),
+    *("flip", "crop_padding"),
 )
 LATER = {  # values for studies started by a version without these
-    **{"residual_sets": False, "pretrained": "", "flip": "auto", "crop_padding": -1},
+    **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},
 }
 
 

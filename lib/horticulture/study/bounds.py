@@ -16,7 +16,7 @@ from horticulture.study import budgets, own_code, scaling
 from horticulture.study.literals import is_number
 from horticulture.study.parameters import ALL
 from horticulture.study.study_files import check_name
-from horticulture.training.recipe import NORMS, PRECISIONS, SCHEDULES
+from horticulture.training.recipe import NORMS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 Bound = Callable[[str, Any], None]  # the name of a parameter and its value; raises InputError
 
@@ -158,6 +158,7 @@ BOUNDS: dict[str, Bound] = {
     "schedule": one_of(SCHEDULES, "schedule"),
     "batch_size": whole(2),
     "weight_decay": not_negative,
+    "optimizer": one_of(OPTIMIZERS, "optimizer"),
     "precision": one_of(("auto", *PRECISIONS), "precision"),
     "norms": one_of(NORMS, "norms"),
     "norm_images": whole(2),

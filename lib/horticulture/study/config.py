@@ -50,6 +50,7 @@ class StudyConfig:
     crop_padding: int = -1
     residual_sets: bool = False
     pretrained: str = ""
+    optimizer: str = "sgd"
     # Parameters that no notebook has declared yet ask for no runs.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
@@ -193,6 +194,7 @@ class StudyConfig:
             "precision": self.precision,
             "norms": self.norms,
             "norm_images": self.norm_images,
+            "optimizer": self.optimizer,
         }
 
     @property

@@ -12,6 +12,7 @@ from .trainer import (
     Trainer as Trainer,
     check_finite as check_finite,
     collect_tensors as collect_tensors,
+    make_optimizer as make_optimizer,
     restore_tensors as restore_tensors,
     sgd as sgd,
     step as step,

@@ -48,6 +48,8 @@ def estimate_norms(
     pass with one batch, so the same images give the same statistics. Norms that no image reaches keep theirs.
     """
     was_training, norms = network.training, norm_layers(network)
+    if not norms:  # a transformer has none that keep any
+        return
     momentum = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0

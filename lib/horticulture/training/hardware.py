@@ -21,6 +21,7 @@ def resolve_device(device: str) -> torch.device:
     By default cuDNN adds in no fixed order: the same float32 steps, run twice on an H200, differed by 0.4 %
     in a saliency, so another channel was removed; its deterministic convolutions are as fast there. By
     default it also rounds the factors of float32 convolutions to ten bits (TF32), which is another precision.
+    Attention's fused kernels add in no fixed order either.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -32,6 +33,8 @@ def resolve_device(device: str) -> torch.device:
     if found.type == "cuda":
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
+        for kernel in ("flash", "mem_efficient", "cudnn"):
+            getattr(torch.backends.cuda, f"enable_{kernel}_sdp")(False)
     return found
 
 

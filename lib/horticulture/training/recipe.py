@@ -6,7 +6,7 @@ Torch is imported only when needed: a recipe can be described and refused withou
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from horticulture.errors import InputError, check_choice
 
@@ -18,6 +18,9 @@ PRECISIONS = ("float32", "bfloat16")  # of matrix products, by torch's names
 # The norm statistics with which a network is evaluated. `running`: the averages kept in training, as
 # published; in a pruning run they lag many rounds behind the weights. `estimated`: from training images.
 NORMS = ("estimated", "running")
+
+# `sgd` has momentum. `adamw` is that of Loshchilov and Hutter (2019); its first moment decays by `momentum`.
+OPTIMIZERS = ("sgd", "adamw")
 
 # Schedules: from the fraction of steps done, 0 to 1, to a factor on the recipe's learning rate.
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -32,7 +35,12 @@ BUILT_IN_SCHEDULES = dict(SCHEDULES)  # descriptions of runs include a digest of
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The common part of all recipes: how a network is evaluated, and conversion to plain data."""
+    """The common part of all recipes: how a network is evaluated, and conversion to plain data.
+
+    A description leaves out the fields in `LATER` at these values, so that keys of earlier versions stay.
+    """
+
+    LATER: ClassVar[dict[str, Any]] = {"optimizer": "sgd"}
 
     batch_size: int = 128
     precision: str = "float32"  # a name in PRECISIONS: the one actually used, so that a key fixes it
@@ -64,21 +72,26 @@ class Recipe:
     @classmethod
     def from_json(cls, description: dict[str, Any]) -> Self:
         """The recipe in a run's description, ignoring other entries: the inverse of `to_json`."""
-        return cls(**{field.name: description[field.name] for field in fields(cls)})
+        known = {**cls.LATER, **description}
+        return cls(**{field.name: known[field.name] for field in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:
         """Plain names and numbers. Floats are normalised, so that 1 and 1.0 are the same."""
         own = {field.name: field.type for field in fields(self)}
         values = {name: getattr(self, name) for name in own}
-        return {name: float(value) if own[name] is float else value for name, value in values.items()}
+        return {
+            name: float(value) if own[name] is float else value
+            for name, value in values.items()
+            if name not in self.LATER or value != self.LATER[name]
+        }
 
 
 @dataclass(frozen=True)
 class TrainingRecipe(Recipe):
     """Everything that fixes a training run, apart from the network, the data and the seed.
 
-    Stochastic gradient descent on the mean cross-entropy of a batch. The defaults are those of Wide ResNets:
-    the learning rate is multiplied by 0.2 after 30, 60 and 80 % of the steps.
+    Gradient descent on the mean cross-entropy of a batch. The defaults are those of Wide ResNets: stochastic
+    gradient descent, whose learning rate is multiplied by 0.2 after 30, 60 and 80 % of the steps.
     """
 
     epochs: int
@@ -88,9 +101,11 @@ class TrainingRecipe(Recipe):
     weight_decay: float = 5e-4
     penalty: str = "none"  # a name in penalties.PENALTIES
     strength: float = 0.0  # of the penalty
+    optimizer: str = "sgd"  # a name in OPTIMIZERS
 
     def __post_init__(self) -> None:
         check_choice(self.schedule, SCHEDULES, "schedule")
+        check_choice(self.optimizer, OPTIMIZERS, "optimizer")
         if self.penalty != "none":
             from horticulture.training.penalties import PENALTIES
 
@@ -102,4 +117,5 @@ class TrainingRecipe(Recipe):
     def __str__(self) -> str:
         if not self.epochs:
             return "as it is"
-        return f"{self.epochs} epochs, {self.schedule} {self.lr:g}, batch {self.batch_size}"
+        by = "" if self.optimizer == "sgd" else f", {self.optimizer}"
+        return f"{self.epochs} epochs, {self.schedule} {self.lr:g}, batch {self.batch_size}{by}"

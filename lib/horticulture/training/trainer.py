@@ -22,6 +22,14 @@ def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> 
     )
 
 
+def make_optimizer(network: nn.Module, recipe: Any) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all parameters. recipe: with optimizer, lr, momentum and weight_decay."""
+    if recipe.optimizer == "adamw":
+        betas, decay = (recipe.momentum, 0.999), recipe.weight_decay
+        return torch.optim.AdamW(network.parameters(), recipe.lr, betas, weight_decay=decay, foreach=True)
+    return sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
+
+
 def step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -65,7 +73,7 @@ class Resumable:
     """The common part of training and pruning runs: gradient steps on batches, and a state to resume from.
 
     `loss`: summed over the steps of an epoch or a round. `step`: the number of steps done. `on_step` is
-    called whenever the run can be interrupted. recipe: also with lr, momentum and weight_decay.
+    called whenever the run can be interrupted. recipe: also as for `make_optimizer`.
     """
 
     callback: StepCallback  # acts on every step
@@ -82,7 +90,7 @@ class Resumable:
         self.network, self.dataset, self.recipe = network.to_device(device).train(), dataset, recipe
         network.reseed(generator)
         self.batches = Batches(dataset, recipe.batch_size, generator)
-        self.optimizer = sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
+        self.optimizer = make_optimizer(network, recipe)
         self.on_step, self.step, self.loss = on_step, 0, torch.zeros((), device=device)
 
     def descend(self) -> None:
@@ -153,15 +161,19 @@ class Trainer(Resumable):
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
 
 
+# What an optimizer keeps of a parameter, and its name in a checkpoint.
+STATES = {"momentum_buffer": "momentum", **{name: name for name in ("exp_avg", "exp_avg_sq", "step")}}
+
+
 def collect_tensors(
     network: Network, optimizer: torch.optim.Optimizer, callback: StepCallback
 ) -> dict[str, Tensor]:
-    """Weights, statistics, momentum, and the states of the callback and of random streams, by name."""
+    """Weights, and the states of the optimizer, of the callback and of random streams, by name."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
-        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{name}"] = momentum
+        for state, value in optimizer.state.get(parameter, {}).items():
+            if value is not None:
+                tensors[f"{STATES[state]}.{name}"] = value
     if network.draws:
         tensors |= {f"random.{name}": tensor for name, tensor in network.draws.state_dict().items()}
     return tensors | {f"rule.{name}": tensor for name, tensor in callback.state_dict().items()}
@@ -173,9 +185,11 @@ def restore_tensors(
     """The inverse of `collect_tensors`, for a network of the same shape."""
     network.load_state_dict(with_prefix("network.", tensors))
     for name, parameter in network.named_parameters():
-        momentum = tensors.get(f"momentum.{name}")
-        if momentum is not None:
-            optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.data).copy_(momentum)
+        for state, saved in STATES.items():
+            value = tensors.get(f"{saved}.{name}")
+            if value is not None:
+                like = parameter.data if value.shape == parameter.shape else value
+                optimizer.state[parameter][state] = torch.empty_like(like).copy_(value)
     if network.draws and (states := with_prefix("random.", tensors)):
         network.draws.load_state_dict(states)
     callback.load_state_dict(with_prefix("rule.", tensors))

@@ -26,12 +26,13 @@ def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> A
 def diagram(whole: Architecture) -> Figure:
     """The convolutions of a network from left to right, with the channels between them in blue.
 
-    If the network has a trunk, its blocks are below it, and arrows show where a block reads from the trunk
-    and adds to it. Not for users' own networks, whose connections only their code knows.
+    A linear layer that every token passes is a convolution of 1 x 1. If the network has a trunk, its blocks
+    are below it, and arrows show where a block reads from the trunk and adds to it. Not for users' own
+    networks, whose connections only their code knows.
     """
     blocks: dict[str, list] = {}  # convolutions by stage and block
     for layer in whole.layers:
-        if layer.kind == "conv" and layer.name != "stem" and "shortcut" not in layer.name:
+        if layer.kind in ("conv", "attention") and layer.name != "stem" and "shortcut" not in layer.name:
             blocks.setdefault(".".join(layer.name.split(".")[:2]), []).append(layer)
     level, right = (-1.0 if whole.trunk else 0.0), 1.0
     size = (min(11, 1.5 + 0.6 * sum(map(len, blocks.values()))), 2.1 if whole.trunk else 1.3)
@@ -49,7 +50,8 @@ def diagram(whole: Architecture) -> Figure:
 
     for name, layers in blocks.items():
         for i, layer in enumerate(layers):
-            box(right + i + 0.5, level, f"{layer.kernel} x {layer.kernel}", "white")
+            named = "att." if layer.kind == "attention" else f"{layer.kernel} x {layer.kernel}"
+            box(right + i + 0.5, level, named, "white")
             if not whole.trunk or i < len(layers) - 1:
                 channels(right + i + 1, layer.outputs)
         ax.text(right + len(layers) / 2, level - 0.45, name, ha="center", fontsize=font + 1)
