@@ -51,13 +51,8 @@ BUDGET_CURVES = {  # pruned networks, retrained
     "reselected": Curve("{criterion} shape from scratch, channels selected evenly", GREY, (5, 1, 0)),
     "compressed": Curve("{criterion}-pruned, compressed", inherits=True),
 }
-CONTROLS = (
-    "weights-rewound",
-    "sliced",
-    "random-channels",
-    "shuffled",
-    "reselected",
-)  # of what a shape is worth
+# Budgets that show which property of a pruned network matters.
+CONTROLS = ("weights-rewound", "sliced", "random-channels", "shuffled", "reselected")
 SCALED_CURVES = {  # networks of other sizes, made by rule
     "width": Curve("narrower {narrower} from scratch", ORANGE, "s"),
     "depth": Curve("shallower {shallower} from scratch", SKY, "P"),

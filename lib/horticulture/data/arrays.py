@@ -5,7 +5,7 @@ import numpy as np
 from horticulture.errors import InputError
 
 PAD = 4  # most pixels by which an image is shifted; proportionally fewer if reduced
-FAIR = 0.2  # of a class's share of the validation images, by which a random draw may miss it
+FAIR = 0.2  # tolerated relative deviation of a class's number of validation images from its share
 
 
 def shuffled(count: int, *, last: int) -> np.ndarray:
@@ -24,8 +24,8 @@ def shuffled(count: int, *, last: int) -> np.ndarray:
 def hold_out(labels: np.ndarray, held: int) -> np.ndarray:
     """The indices of training images in a fixed random order, with the `held` validation images last.
 
-    labels: (n,) from 0. The images are those of `shuffled` unless these are unfair to a class, which is to
-    hold out `held / n` of its images, give or take one or `FAIR` of them. Then they are drawn by class.
+    labels: (n,) from 0. The images are those of `shuffled`, unless a class has too many or too few of them:
+    its share is `held / n` of its images, with a tolerance of one image or `FAIR`. Then they are stratified.
     """
     order = shuffled(len(labels), last=held)
     counts = np.bincount(labels)
@@ -36,10 +36,10 @@ def hold_out(labels: np.ndarray, held: int) -> np.ndarray:
     quota = share.astype(np.int64)
     most_left = np.argsort(quota - share, kind="stable")
     quota[most_left[: held - quota.sum()]] += 1
-    order = np.roll(order, held)  # as drawn
+    order = np.roll(order, held)  # the original order
     of_class = labels[order]
     by_class = np.argsort(of_class, kind="stable")
-    place = np.empty(len(order), dtype=np.int64)  # of an image among those of its class
+    place = np.empty(len(order), dtype=np.int64)  # each image's place among those of its class
     place[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     taken = place < quota[of_class]
     return np.concatenate([order[~taken], order[taken]])

@@ -21,16 +21,16 @@ from horticulture.study.inventory import runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
-TIMED = 6  # steps timed for each of two networks,
-PATIENCE = 10.0  # or two if they take more seconds than this
+TIMED = 6  # at most this many steps are timed for each of two networks
+PATIENCE = 10.0  # seconds after which timing stops, once two steps are timed
 FORWARD = 1 / 3  # of a step's time, for a forward pass
-LONG = 4 * 3600.0  # seconds of training that a person is warned of
-SLOW = 4e9  # multiply-accumulates of training per second and process: fewer only on very slow machines
-CLASSES = 12  # classes listed
+LONG = 4 * 3600.0  # more seconds of training than this get a warning
+SLOW = 4e9  # multiply-accumulates of training per second and process that nearly every machine exceeds
+CLASSES = 12  # up to this many classes are listed
 
 
 class Work(NamedTuple):
-    """What a study still has to train. runs: by purpose, without those counted for another study."""
+    """The runs that a study has yet to make, by purpose, without those counted for another study."""
 
     config: StudyConfig
     runs: dict[str, list[Run]]
@@ -86,22 +86,22 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
 
 
 def warning(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
-    """A line if what the studies still have to train takes more than `LONG`, else empty.
+    """A warning if the runs that the studies have yet to make take longer than `LONG`, otherwise "".
 
-    studies: their parameters. On a cluster nobody knows.
+    studies: their parameters. Those on a cluster are ignored, because its speed is unknown.
     """
     counted = set[str]()
     try:
         works = [
             _work(parameters, outputs, counted)[0] for parameters in studies if not parameters["cluster"]
         ]
-    except InputError:  # a damaged run, which the study will make again
+    except InputError:  # a damaged run, which the study will execute again
         return ""
     return warn(works)
 
 
 def warn(works: list[Work]) -> str:
-    """As `warning`. Steps are timed only if the multiply-accumulates are so many that it may take long."""
+    """As `warning`. Steps are timed only if the multiply-accumulates are many enough to take that long."""
 
     def total(paces: Iterable[Pace]) -> float:
         pairs = zip(works, paces, strict=True)
@@ -119,7 +119,7 @@ def warn(works: list[Work]) -> str:
 
 
 def _smaller(work: Work) -> str:
-    """What another stem would save, if the network has the one of small images and these are large."""
+    """What another stem would save, if the network has a stem for small images and these are large."""
     whole, stride = work.config.whole, architecture.suited_stem(work.config.whole.image)
     if whole.stem_stride > 1 or stride not in whole.kind.stems:
         return ""
@@ -131,7 +131,7 @@ def _smaller(work: Work) -> str:
 def _work(
     parameters: dict[str, Any], outputs: Path, counted: set[str]
 ) -> tuple[Work, dict[str, tuple[int, int]]]:
-    """What one study has to train, and how many runs it has and how many are made, by purpose.
+    """The work of one study, and by purpose how many runs it has and how many of them are finished.
 
     counted: keys of runs already counted for others, to which these are added.
     """
@@ -147,7 +147,7 @@ def _work(
 
 
 def _classes(config: StudyConfig) -> list[str]:
-    """The data set: its images, and how many of them there are of each class in each part."""
+    """A description of the data set: its images, and their number by class and part."""
     images = config.dataset
     channels, height, width = images.image
     counts = pd.DataFrame(images.counts, index=images.classes)
@@ -200,7 +200,7 @@ class Pace(NamedTuple):
 
     @staticmethod
     def slow(work: Work) -> "Pace":
-        """Assumed: hardly any machine is slower."""
+        """A pace that nearly every machine exceeds."""
         return Pace(0.0, 3 * work.config.batch_size / SLOW)
 
     def step(self, shape: Architecture, share: float = 1.0) -> float:

@@ -27,10 +27,11 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The number of cases with each verdict: one row per pair of curves, the decisive ones first.
 
     `2 (3)` means 2 cases when adjusted for all cases of the pair, 3 without adjustment. A case with several
-    lengths of training counts once, under the verdict that holds at every length; as *at some lengths* if it
-    is undecided at another; and as *by length* if it is decided at several, and not alike. *mean lower* and
+    lengths of training counts once: under the verdict that holds at every length, as *at some lengths* if it
+    is decided at only some of them, or as *by length* if it is decided differently at some. *mean lower* and
     *mean higher*: in how many cases the first curve has the lower, or the higher, mean error at every length.
-    *seeds needed*: about how many would decide the undecided ones. verdicts: as `tables.verdicts` returns it.
+    *seeds needed*: about how many would decide the undecided cases. verdicts: as returned by
+    `tables.verdicts`.
     """
     rows = {}
     for (curve, against), pair in verdicts.groupby(["curve", "against"], sort=False):
@@ -145,7 +146,7 @@ def _case_names(pair: pd.DataFrame) -> pd.Series:
 def _verdict(case: pd.DataFrame, column: str) -> str:
     """The verdict on a case if it is the same at every length of training, else how it depends on the length.
 
-    That one length is decided and another is not is no difference between the two (Gelman and Stern, 2006).
+    If one length is decided and another is not, that is no difference between them (Gelman and Stern, 2006).
     """
     kinds = set(case[column])
     if len(kinds) == 1:
