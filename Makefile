@@ -53,7 +53,7 @@ endef
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	@$(PYTHON) -c 'import sys; sys.version_info < (3, 14) or print("not tested with Python newer than 3.13, such as this one: going on")'
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 14) or print("This Python is newer than 3.13, the newest one tested; going on")'
 	$(PYTHON) -m venv .venv
 	@echo "installing into .venv: a minute or more, mostly for torch"
 	$(call install,.)
