@@ -1,15 +1,22 @@
 """A digest of what somebody wrote: another when anything that it does changes, else the same."""
 
 import functools
+import importlib
 import linecache
 import math
+import sys
+import threading
 from dataclasses import dataclass
 from itertools import count
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from horticulture.errors import InputError
 from horticulture.runs import code
 
 CELLS = count()
@@ -90,6 +97,107 @@ def test_what_it_closes_over_or_names_counts(one, other):
     naming = "def mine(x):\n    return (x, VALUE)\n"
     for source in (closing, naming):
         assert of(source, VALUE=one) == of(source, VALUE=one) != of(source, VALUE=other)
+
+
+class Weighted:
+    """A callable with a state."""
+
+    def __init__(self, *weights):
+        self.weights = list(weights)
+
+    def __call__(self, x):
+        return self.weights[0] * x
+
+
+def linear(weight):
+    made = nn.Linear(2, 2)
+    nn.init.constant_(made.weight, weight)
+    nn.init.zeros_(made.bias)
+    return made
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Weighted,
+        lambda n: functools.partial(Weighted(n), 1),
+        lambda n: Weighted(n).__call__,
+        lambda n: np.full(3, n).mean,
+        lambda n: SimpleNamespace(scale=SimpleNamespace(by=n)),
+        lambda n: linear(float(n)),
+        lambda n: nn.Sequential(nn.ReLU(), linear(float(n))),
+        lambda n: torch.full((2, 1), n, dtype=torch.bfloat16),
+        lambda n: nn.Parameter(torch.tensor(float(n))),
+        lambda n: torch.full((n,), 1),
+        lambda n: np.array([n, "x"], dtype=object),
+        lambda n: torch.float32 if n == 1 else torch.float64,
+        lambda n: np.random.default_rng(n),
+    ],
+)
+def test_the_state_of_an_object_counts(make):
+    source = "def mine(x):\n    return VALUE(x)\n"
+    assert of(source, VALUE=make(1)) == of(source, VALUE=make(1)) != of(source, VALUE=make(2))
+
+
+def test_an_object_that_refers_to_itself_is_digested():
+    one, other = SimpleNamespace(n=1), SimpleNamespace(n=2)
+    one.itself = other.itself = one
+    assert code.digest(one) == code.digest(one) != code.digest(other)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (threading.Lock(), "an object of _thread.lock keeps its state to itself"),
+        (SimpleNamespace(inside=iter([]), lock=threading.Lock()), "an object of _thread.lock"),
+        (torch.eye(2).to_sparse(), "a tensor in the layout torch.sparse_coo"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(value, said):
+    source = "def mine(x):\n    return helper(x)\n\ndef helper(x):\n    return (x, THING)\n"
+    with pytest.raises(InputError, match=rf"THING cannot be read \({said}[^\n]*inside the function, or use"):
+        of(source, THING=value)
+
+
+HELPERS = {  # files, and what is written in a cell
+    "import helpers\ndef mine(x):\n    return helpers.score(x)\n": "deeper",
+    "import helpers as other\ndef mine(x):\n    return (lambda: other.deeper.inside(x))()\n": "deeper",
+    "from helpers import score\ndef mine(x):\n    return score(x)\n": "deeper",
+    "from helpers import Score as mine\n": "helpers",
+    "from helpers import Score\nclass mine(Score):\n    pass\n": "helpers",
+    "from helpers import cached as mine\n": "helpers",
+}
+
+
+@pytest.mark.parametrize("source", HELPERS)
+def test_files_of_ones_own_that_it_imports_count(source, tmp_path, monkeypatch):
+    """Also what they import, and what an imported function calls; files that it does not reach do not."""
+    monkeypatch.syspath_prepend(tmp_path)
+    written = {
+        "helpers": "import functools\nimport deeper\n\ndef score(x):\n    return within(x)\n\n"
+        "def within(x):\n    return deeper.inside(x)\n\nclass Base:\n    def __call__(self, x):\n"
+        "        return 2 * x\n\nclass Score(Base):\n    pass\n\n@functools.cache\ndef cached(x):\n"
+        "    return 2 * x\n",
+        "deeper": "def inside(x):\n    return 2 * x\n",
+        "unused": "2 * 2\n",
+    }
+
+    def after(**files):
+        for name, text in files.items():
+            (tmp_path / f"{name}.py").write_text(text)
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        return of(source)
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    try:
+        first = after(**written)
+        assert after(**written) == first == after(**{**written, "unused": "3 * 3\n"})
+        changed = HELPERS[source]
+        assert after(**{**written, changed: written[changed].replace("2 * x", "3 * x")}) != first
+    finally:
+        for name in written:
+            sys.modules.pop(name, None)
 
 
 def test_lambdas_differ_where_they_do_on_one_line_too():

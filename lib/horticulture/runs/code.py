@@ -5,18 +5,28 @@ notebook may have another body under the same name a minute later.
 """
 
 import ast
+import copyreg
 import inspect
 import json
+import site
+import sys
+import sysconfig
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from pathlib import Path
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from horticulture import files
+from horticulture.errors import InputError
 
 PLAIN = bool | int | float | complex | str | bytes | range | slice | None
+INSTALLED = (sysconfig.get_path("stdlib"), *site.getsitepackages(), site.getusersitepackages())
+Seen = dict[int, tuple[int, Any]]  # by id: in which order something came, and the thing, so that it stays
 
 
 def extra(name: str, table: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
@@ -33,76 +43,159 @@ def digest(value: object) -> str:
     """12 hex digits of what a function does, or of a dataclass, tuple or dict that contains functions.
 
     They cover the source (or else the bytecode), the defaults, the closure and the globals used: functions
-    and classes of the same module, recursively, and numbers, strings, arrays and containers of them. An
-    imported function counts by its source, an imported class by its name, any other object by its class.
-    Defining the same function again gives the same digits.
+    and classes, recursively; numbers, strings, arrays, tensors and containers of them; the state of any other
+    object; of a module its file, and the files of what it imports. Of what is installed, functions count by
+    their source, and classes and modules by their names. Defining the same function again gives the same
+    digits. Raises InputError for an object whose state cannot be read.
     """
-    return files.digest(json.dumps(_describe(value, {}), sort_keys=True).encode())
+    description = _named("it", value, {}, _describe)[1]
+    return files.digest(json.dumps(description, sort_keys=True).encode())
 
 
-def _describe(value: Any, seen: dict[int, int]) -> Any:
-    """Describe anything as plain data. seen: order of functions and classes by id, to break cycles."""
+def _named(name: str, value: Any, seen: Seen, describe: Any) -> list:
+    """A name and the description of what it means."""
+    try:
+        return [name, describe(value, seen)]
+    except (TypeError, RecursionError) as error:
+        raise InputError(
+            f"a run's key must cover what its code refers to, and {name} cannot be read ({error}): make it "
+            "inside the function, or use numbers, strings, arrays and functions"
+        ) from error
+
+
+def _describe(value: Any, seen: Seen) -> Any:
+    """Describe anything as plain data. Raises TypeError for what cannot be. seen: breaks cycles."""
 
     def each(values: Any) -> list:
         return [_describe(one, seen) for one in values]
 
     if isinstance(value, PLAIN):
         return [type(value).__name__, repr(value)]
+    if isinstance(value, np.ndarray | np.generic) or _is_tensor(value):
+        return _array(value, seen)
+    if id(value) in seen:
+        return ["again", seen[id(value)][0]]
+    if isinstance(value, type) and not _is_own(value.__module__):
+        return [_name(value), ""]
     if isinstance(value, FunctionType | type):
-        if id(value) in seen:
-            return ["again", seen[id(value)]]
-        seen[id(value)] = len(seen)
+        seen[id(value)] = len(seen), value
         return _function(value, seen) if isinstance(value, FunctionType) else _class(value, seen)
     if isinstance(value, ModuleType):
-        return ["module", value.__name__]
+        return ["module", value.__name__, *sorted(_files(value, {}).items())]
     if isinstance(value, MethodType):
         return ["method", *each((value.__func__, value.__self__))]
     if isinstance(value, partial):
         return ["partial", *each((value.func, value.args, value.keywords))]
     if is_dataclass(value):
-        return [_name(type(value)), _describe({f.name: getattr(value, f.name) for f in fields(value)}, seen)]
+        made = {f.name: getattr(value, f.name) for f in fields(value)}
+        own = _is_own(type(value).__module__)
+        return [_describe(type(value), seen) if own else _name(type(value)), _describe(made, seen)]
     if isinstance(value, Mapping):
         return ["mapping", *map(each, value.items())]
     if isinstance(value, set | frozenset):
         return ["set", *sorted(each(value), key=json.dumps)]
     if isinstance(value, list | tuple):
         return [type(value).__name__, *each(value)]
-    if hasattr(value, "tolist"):  # an array or a tensor
-        return ["array", str(value.dtype), repr(value.tolist())]
-    if hasattr(value, "__qualname__"):  # a C function
-        return ["name", _name(value)]
-    return ["object", _describe(type(value), seen)]
+    if hasattr(value, "__wrapped__"):  # by functools.cache
+        return ["wrapped", *each((type(value), value.__wrapped__))]
+    if hasattr(value, "__qualname__"):  # a C function, perhaps of an object
+        owner = value.__self__ if isinstance(value, BuiltinFunctionType) else None
+        return ["name", _name(value), *([] if isinstance(owner, ModuleType | type | None) else each([owner]))]
+    seen[id(value)] = len(seen), value
+    return ["object", *each((type(value), *_state(value)))]
 
 
-def _function(function: FunctionType, seen: dict[int, int]) -> Any:
+def _state(value: Any) -> list:
+    """What an object consists of, as it would be pickled."""
+    try:
+        reduce = copyreg.dispatch_table.get(type(value))
+        state = reduce(value) if reduce else value.__reduce_ex__(4)
+    except Exception as error:  # an object may raise anything
+        raise TypeError(f"an object of {_name(type(value))} keeps its state to itself") from error
+    if isinstance(state, str):  # a name: torch.float32
+        return [state]
+    _, arguments, *rest = state  # its state, then iterators over the items of a list and of a dict
+    return [arguments, *(list(one) if isinstance(one, Iterator) else one for one in rest)]
+
+
+def _is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _array(value: Any, seen: Seen) -> Any:
+    kind = ["array", str(value.dtype), list(value.shape)]
+    if _is_tensor(value):
+        import torch
+
+        if value.layout != torch.strided:
+            raise TypeError(f"a tensor in the layout {value.layout}")
+        value = value.detach().cpu().resolve_conj().resolve_neg().reshape(-1).view(torch.uint8).numpy()
+    if value.dtype.hasobject:
+        return [*kind, _describe(value.tolist(), seen)]
+    return [*kind, files.digest(value.tobytes())]
+
+
+def _files(module: ModuleType, found: dict[str, str]) -> dict[str, str]:
+    """The digests of the files of a module and of all that it imports, but for what is installed."""
+    if module.__name__ not in found and _is_own(module.__name__):
+        file = getattr(module, "__file__", None)
+        try:
+            found[module.__name__] = files.file_digest(Path(file)) if file else ""
+        except OSError as error:
+            raise TypeError(f"the file of {module.__name__} is gone") from error
+        for value in list(vars(module).values()):
+            name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if isinstance(name, str) and (other := sys.modules.get(name)):
+                _files(other, found)
+    return found
+
+
+def _is_own(name: str) -> bool:
+    """Whether a module is somebody's own: not installed, and not of this library."""
+    if name == "__main__":
+        return True
+    if name.partition(".")[0] == "horticulture":
+        return False
+    module = sys.modules.get(name) or sys.modules.get(name.partition(".")[0])
+    if module is None:  # made by `exec`
+        return True
+    where = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    return where is not None and not any(Path(where).is_relative_to(folder) for folder in INSTALLED)
+
+
+def _function(function: FunctionType, seen: Seen) -> Any:
     code, own = function.__code__, function.__globals__
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     full = [(name, cell.cell_contents) for name, cell in cells if cell != CellType()]
-    names = sorted({name for each in _codes(code) for name in each.co_names} & own.keys())
+    names = {name for each in _codes(code) for name in each.co_names} & own.keys()
     return {
         "source": _source(code),
         "defaults": _describe(function.__defaults__, seen),
         "keywords": _describe(function.__kwdefaults__, seen),
-        "closure": [[name, _describe(value, seen)] for name, value in full],
-        "globals": [[name, _of_module(own[name], function.__module__, seen)] for name in names],
+        "closure": [_named(name, value, seen, _describe) for name, value in full],
+        "globals": [_named(name, own[name], seen, _of_module) for name in sorted(names)]
+        if _is_own(function.__module__ or "")
+        else [],  # of what is installed, what it calls is left out
     }
 
 
-def _class(one: type, seen: dict[int, int]) -> Any:
-    """A class: its name, its bases' names, and its own methods, properties and plain values."""
+def _class(one: type, seen: Seen) -> Any:
+    """A class: its name, its bases, and its own methods, properties and plain values."""
     parts = []
     for name, part in sorted(vars(one).items()):
         if isinstance(part, property | classmethod | staticmethod):
             part = part.fget if isinstance(part, property) else part.__func__
         if isinstance(part, FunctionType) or (not name.startswith("__") and isinstance(part, PLAIN)):
             parts.append([name, _describe(part, seen)])
-    return ["class", _name(one), [_name(base) for base in one.__bases__], parts]
+    bases = [_describe(base, seen) if _is_own(base.__module__) else _name(base) for base in one.__bases__]
+    return ["class", _name(one), bases, parts]
 
 
-def _of_module(value: Any, module: str, seen: dict[int, int]) -> Any:
-    """The value of a global name. For one from another module, what it calls is left out."""
-    if isinstance(value, FunctionType | type) and value.__module__ != module:
-        return [_name(value), _source(value.__code__) if isinstance(value, FunctionType) else ""]
+def _of_module(value: Any, seen: Seen) -> Any:
+    """The value of a global name. An installed function is its name and source."""
+    if isinstance(value, FunctionType) and not _is_own(value.__module__ or ""):
+        return [_name(value), _source(value.__code__)]
     return _describe(value, seen)
 
 
