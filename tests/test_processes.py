@@ -105,6 +105,20 @@ def test_what_is_damaged_is_set_aside_only_by_who_may_make_it_again(tmp_path):
     assert not weights.exists()
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", f"at-{0:020d}-0123456789ab.safetensors"])
+def test_a_pipe_among_the_files_of_a_run_is_set_aside_and_the_run_made_again(tmp_path, name):
+    """To open one would wait for ever for whoever writes into it."""
+    folder = runs.folder(TRAIN, tmp_path)
+    if name == "weights.safetensors":
+        execution.execute(TRAIN, tmp_path, "cpu")
+        (folder / name).unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.warns(UserWarning, match=f"{name} is damaged; it was set aside"):
+        made = execution.execute(TRAIN, tmp_path, "cpu")
+    assert execution.load_if_complete(TRAIN, tmp_path) == made
+
+
 def test_the_slower_of_two_that_found_damage_takes_what_the_quicker_made(tmp_path, monkeypatch):
     made = execution.execute(TRAIN, tmp_path, "cpu")
     verified, seen = runs.verified_result, []
