@@ -363,7 +363,7 @@ PARAMETERS = {
         ({"budgets": ["compressed"], "bits": 17}, "bits must be a whole number from 1 to 16, not 17"),
         (
             {"budgets": ["scratch-b"], "cap": -1.0},
-            "cap must be a number of 0 or more and at most 1,000, not -1.0",
+            "cap must be a number of 1 to 1,000, or 0 for no limit, not -1.0",
         ),
         ({"curves": ["transferred"]}, "transferred needs guide_network"),
         ({"curves": ["transferred"], "guide_network": "vgg-7"}, "a VGG has depth"),
