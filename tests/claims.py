@@ -467,13 +467,14 @@ def on_photographs(name: str) -> architecture.Architecture:
 
 
 def peer(network: str, column: str) -> str:
-    """What was found for a network of torchvision: a number, milliseconds, or words."""
-    found = measured("peers").set_index("network").loc[network, column]
-    if column == "cuts":
-        return f"{found:.0f} of {measured('peers').set_index('network').loc[network, 'tried']}"
-    if pd.isna(found):
+    """What was found for a network of torchvision: a number, milliseconds, so many of so many, or words."""
+    row = measured("peers").set_index("network").loc[network]
+    tried = {"cuts": "tried", "their_right": "their_tried"}.get(column)
+    if pd.isna(row[column]):
         return "–"
-    return found if isinstance(found, str) else f"{found:.{1 if column.endswith('ms') else 0}f}"
+    if isinstance(row[column], str):
+        return row[column]
+    return f"{row[column]:.{column.endswith('ms'):d}f}{f' of {row[tried]:.0f}' if tried else ''}"
 
 
 VGG, EVENING = "rethinking-quick-vgg", "evening-cifar10-jpeg"
@@ -592,7 +593,8 @@ CLAIMS: dict[str, Callable[[], str]] = {
         f"peers.{network}.{column}": partial(peer, network, column)
         for network in measured("peers")["network"]
         for column in (
-            *("groups", "with_sets", "their_groups", "removal_ms", "their_removal_ms", "cuts", "remark"),
+            *("groups", "with_sets", "removal_ms", "their_groups", "their_right", "cuts", "their_removal_ms"),
+            "remark",
         )
     },
     **{f"peers.{what}": lambda what=what: measured("peers")[what].iloc[0] for what in ("machine", "version")},  # type: ignore[misc]
