@@ -21,7 +21,7 @@ from horticulture import architecture, runs
 from horticulture.analysis import curves, statistics, tables
 from horticulture.analysis.tables import cases as by_case
 from horticulture.architecture import families, vit
-from horticulture.data import decoding, digits, downloads
+from horticulture.data import decoding, digits, downloads, letters
 from horticulture.study.parameters import declared
 from horticulture.training import TrainingRecipe
 
@@ -47,6 +47,7 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     counts 1); (0: all that scored zero); round 0; 25 / 50 / 75 / 90 %; the same with 25 % removed
     ours with 75 % removed; 1,300 rounds; 100 rounds; 26,000; multiple of 16; 32 to 31; 1 process | 4 | 8 | 15
     a scale of 1; slimming: 0.5; CIFAR-10/100; a large batch (256); 95 % interval
+    (2017); 20 % of the parameters | compute; | 40 % | compute; at 20 % (95 % interval
     | round 64 | round 128 | round 192 |; 12 / 20 / 40 % of; | 12 % | 20 % | 40 % |
     copycats of the 40 %; of the 20 %; From round 64 to round 128
     12 %, by the mean; network of 12 %; item 1 of; so that 12 % is; notebook 04
@@ -115,11 +116,39 @@ def training(curve: str, size: float | None = None, longer: float = 1.0) -> str:
     return f"{mean('train_macs', curve, size, longer) / mean('train_macs', 'whole'):.1f}"
 
 
-def compared(curve: str, against: str, size: float) -> pd.Series:
-    """The verdict of `quick` on two curves at a size."""
-    found = verdicts("quick")
+def compared(curve: str, against: str, size: float, study: str = "quick") -> pd.Series:
+    """The verdict of a study on two curves at a size."""
+    found = verdicts(study)
     found = found[(found["curve"] == curve) & (found["against"] == against) & (found["longer"] == 1)]
     return found.loc[(found["size"] - size).abs().idxmin()]
+
+
+def of_seeds(curve: str, size: float | None = None) -> str:
+    """Test error of a curve of `transfer-quick` at a size: the mean, and the seeds."""
+    errors = by_seed("test_error", curve, size, study=TRANSFER)
+    return f"{errors.mean():.1f} ({spread(errors)})"
+
+
+def of_whole_compute(curve: str, size: float) -> str:
+    """All compute that a network of `transfer-quick` needed, in trainings of the whole network."""
+    costs = (mean("train_macs", name, of, study=TRANSFER) for name, of in ((curve, size), ("whole", None)))
+    return f"{next(costs) / next(costs):.1f}"
+
+
+def transfer_rates(stage: str, *, last: bool = False) -> pd.Series:
+    """Mean validation error by rate, as chosen for `transfer-quick`. last: only of the last round."""
+    found = measured("transfer_rates")
+    found = found[found["stage"] == stage]
+    if last:
+        found = found[found["round"] == found["round"].max()]
+    return found.groupby("lr")["val_error"].mean()
+
+
+def transfer_rate_gap(*, last: bool) -> str:
+    """By how many points the two rates of pruning differ in validation error, on average or at the end."""
+    own, other = transfer_rates("prune").sort_values().index
+    found = transfer_rates("prune", last=last)
+    return f"{abs(found[other] - found[own]):.1f}"
 
 
 def from_the_shape(curve: str, what: str) -> str:
@@ -479,6 +508,17 @@ def peer(network: str, column: str) -> str:
 
 VGG, EVENING = "rethinking-quick-vgg", "evening-cifar10-jpeg"
 VIT = "vit-quick"
+TRANSFER = "transfer-quick"
+ARMS = (  # of `transfer-quick`
+    *("pruned-tuned", "lr-rewound", "fine-tuned", "random-channels", "pruned-moving", "scratch-moved"),
+    *("uniform-moved", "pruned-scratch", "uniform", "width"),
+)
+TRANSFER_PAIRS = (
+    *(("scratch-moved", against) for against in ("pruned-tuned", "lr-rewound", "fine-tuned")),
+    *(("pruned-scratch", against) for against in ("pruned-tuned", "lr-rewound")),
+    *(("random-channels", "fine-tuned"), ("pruned-moving", "lr-rewound"), ("lr-rewound", "whole")),
+    *(("uniform-moved", against) for against in ("scratch-moved", "pruned-tuned", "lr-rewound")),
+)
 CONTROLS, PRERESNET = "rethinking-quick-controls", "rethinking-quick-preresnet"
 POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
 SMALL, LARGE = "WRN-16-1, batch 128, 16 x 16, bfloat16", "WRN-40-2, batch 256, 32 x 32, bfloat16"
@@ -599,6 +639,43 @@ CLAIMS: dict[str, Callable[[], str]] = {
     },
     **{f"peers.{what}": lambda what=what: measured("peers")[what].iloc[0] for what in ("machine", "version")},  # type: ignore[misc]
     "peers.count": lambda: str(len(measured("peers"))),
+    "transfer.whole": lambda: of_seeds("whole"),
+    **{
+        f"transfer.{curve}.{size}": partial(of_seeds, curve, size / 100)
+        for curve in ARMS
+        for size in (20, 40)
+    },
+    **{
+        f"transfer.compute.{curve}.{size}": partial(of_whole_compute, curve, size / 100)
+        for curve in ARMS
+        for size in (20, 40)
+    },
+    **{
+        f"transfer.{curve}-{against}.{size}.{what}": lambda c=curve, a=against, s=size, w=what: difference(  # type: ignore[misc]
+            compared(c, a, s / 100, TRANSFER), w
+        )
+        for curve, against in TRANSFER_PAIRS
+        for size in (20, 40)
+        for what in ("diff", "interval")
+    },
+    "transfer.images": lambda: f"{parameters(TRANSFER)['parameters']['images']:,}",
+    "transfer.fonts": lambda: str(len(letters.FONTS)),
+    "transfer.test.images": lambda: f"{letters.LETTER_PARTS['test'][0]:,}",
+    "transfer.se": lambda: standard_error(TRANSFER),
+    "transfer.test.fonts": lambda: str(
+        sum(n % 5 in letters.LETTER_PARTS["test"][1] for n in range(len(letters.FONTS)))
+    ),
+    **{
+        f"transfer.rate.{stage}": lambda stage=stage: f"{transfer_rates(stage).idxmin():g}"  # type: ignore[misc]
+        for stage in ("move", "scratch", "prune")
+    },
+    **{
+        f"transfer.rates.{stage}": lambda stage=stage: spread(transfer_rates(stage).index, "{:g}")  # type: ignore[misc]
+        for stage in ("move", "scratch")
+    },
+    "transfer.rate.other": lambda: f"{transfer_rates('prune').idxmax():g}",
+    "transfer.rate.gap": lambda: transfer_rate_gap(last=False),
+    "transfer.rate.last": lambda: transfer_rate_gap(last=True),
     "image.pad": lambda: str(downloads.PAD),
     "image.side": lambda: f"{decoding.MOST_SIDE:,}",
     "image.pixels": lambda: f"{decoding.MOST_PIXELS:,}",
@@ -899,6 +976,32 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "smaller the network, the larger the gap": lambda: (
         lower("pruned-scratch", "pruned-tuned", (0.12, 0.2, 0.4), EVENING)
         and float(gap(EVENING, 0.12)) > float(gap(EVENING, 0.2)) > float(gap(EVENING, 0.4)) > 0
+    ),
+    "Against networks that see only the letters, pruning pays": lambda: (
+        counted("pruned-scratch", "lr-rewound", TRANSFER)("worse")
+        == cases("pruned-scratch", "lr-rewound", TRANSFER)
+    ),
+    "three seeds decide neither. A uniform shape that went the same way is worse than the rewound network at "
+    "both sizes": lambda: (
+        all(
+            counted("scratch-moved", against, TRANSFER)(kind) == "0"
+            for against in ("lr-rewound", "pruned-tuned")
+            for kind in ("better", "worse")
+        )
+        and counted("uniform-moved", "lr-rewound", TRANSFER)("worse") == "2"
+    ),
+    "Much of that is due to the digits, not to the pruning": lambda: all(
+        mean("test_error", "pruned-scratch", size, study=TRANSFER)
+        - mean("test_error", "scratch-moved", size, study=TRANSFER)
+        > (
+            mean("test_error", "pruned-scratch", size, study=TRANSFER)
+            - mean("test_error", "lr-rewound", size, study=TRANSFER)
+        )
+        / 2
+        for size in (0.2, 0.4)
+    ),
+    "which three seeds do not decide either": lambda: all(
+        counted("random-channels", "fine-tuned", TRANSFER)(kind) == "0" for kind in ("better", "worse")
     ),
     "Twice as much suits the whole network": lambda: (
         float(scratch_rate(0.4, ("whole",))) < float(scratch_rate(0.2, ("whole",)))

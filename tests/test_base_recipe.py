@@ -24,7 +24,7 @@ def parameters(tmp_path) -> dict:
         **{"data": "clutter", "images": 96, "image_size": 0, "network": "wrn-10-1", "seeds": [0]},
         **{"epochs": 2, "lr": 0.1, "schedule": "steps", "batch_size": 32, "weight_decay": 5e-4},
         **{"precision": "float32", "norms": "estimated", "norm_images": 512, "steps": 3},
-        **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},
+        **base_recipe.LATER,
         **{"os": os, "asked": None},
     }
 
@@ -48,7 +48,7 @@ def test_whatever_notebook_comes_first_fixes_the_base(parameters, tmp_path):
 def test_another_base_is_refused_by_name_with_the_remedy(parameters, tmp_path, name):
     base_recipe.fix(parameters)
     before = (tmp_path / "trial" / "study.json").read_bytes()
-    other = {**parameters, name: {"precision": "bfloat16"}.get(name, 7)}
+    other = {**parameters, name: {"precision": "bfloat16"}.get(name, 9)}
     with pytest.raises(InputError) as error:
         base_recipe.fix(other)
     text = str(error.value)

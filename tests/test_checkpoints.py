@@ -200,7 +200,9 @@ def chains():
     stroke = execution.prune(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
     oracle = execution.OracleConfig(("fisher", "random"), channels=5, steps=2, batch_size=32)
     judged = execution.compare_criteria(base, oracle)
-    return {**whole, "fresh": fresh, "blocks": blocks, "stroke": stroke, "judged": judged}
+    moved = execution.move(base, SHAPE, tuning, source)
+    others = {"fresh": fresh, "blocks": blocks, "stroke": stroke, "judged": judged, "moved": moved}
+    return {**whole, **others}
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +214,10 @@ def alone(little_clutter, tmp_path_factory):
     return outputs
 
 
-@pytest.mark.parametrize("name", ["sparse", "tuned", "fresh", "compressed", "blocks", "stroke", "judged"])
+CUT_SHORT = ["sparse", "tuned", "fresh", "compressed", "blocks", "stroke", "judged", "moved"]
+
+
+@pytest.mark.parametrize("name", CUT_SHORT)
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, monkeypatch, name, after):
     run, outputs = chains()[name], tmp_path / "outputs"

@@ -95,7 +95,10 @@ REFUSED = [
     ("curves=[copycat]", "sizes: 0.001 is impossible for the curve copycat (no member of the family"),
     ("floor=0.999", "rounds=8, but the network has 0 channels to remove with floor=0.999"),
     ("images=8193", "images is 8,193, but clutter has 8,192 training images: 0 means all of them"),
-    ("data=folder:", "unknown data set 'folder:': choose from clutter, cifar10, cifar100, svhn, folder:PATH"),
+    (
+        "data=folder:",
+        "unknown data set 'folder:': choose from clutter, cifar10, cifar100, svhn, letters, folder:PATH",
+    ),
     ("guide_data=nope", "guide_data: unknown data set 'nope': choose from clutter"),
     ("guide_data=clutter", "guide_data is where guide_network is pruned: set both or neither"),
     ("guide_network=nope", "guide_network: unknown network 'nope': choose from wrn-DEPTH-WIDTH"),

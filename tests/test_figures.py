@@ -79,8 +79,8 @@ def test_curves_can_be_told_apart_without_colour():
 
 def test_colours_can_be_told_apart_and_no_two_curves_of_one_figure_share_one():
     okabe_ito = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
-    grey, wine, indigo = "#999999", "#882255", "#332288"
-    assert {look.color for look in curves.DRAWN.values()} <= okabe_ito | {grey, wine, indigo}
+    grey, wine, indigo, olive, teal = "#999999", "#882255", "#332288", "#999933", "#44AA99"
+    assert {look.color for look in curves.DRAWN.values()} <= okabe_ito | {grey, wine, indigo, olive, teal}
     against_size = ["pruned-tuned", "pruned-scratch", *curves.SCALED_CURVES]
     for together in (against_size, curves.BUDGET_CURVES):
         drawn = [curves.DRAWN[curve].color for curve in together if curve in curves.DRAWN]

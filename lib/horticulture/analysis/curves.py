@@ -1,7 +1,7 @@
 """The curves of a study: the name of each, how it is drawn, and whether it inherits weights.
 
-Tables and legends keep this order. The colours are Okabe and Ito's, with Tol's wine and indigo, which
-colour-blind people can tell apart; every curve also has a marker of its own, for print.
+Tables and legends keep this order. The colours are Okabe and Ito's, with Tol's wine, indigo, olive
+and teal, which colour-blind people can tell apart; every curve also has a marker of its own, for print.
 """
 
 import re
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 BLACK, ORANGE, SKY, GREEN, BLUE = "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2"
 VERMILION, PURPLE, GREY, WINE, INDIGO = "#D55E00", "#CC79A7", "#999999", "#882255", "#332288"
+OLIVE, TEAL = "#999933", "#44AA99"
 CRITERION_COLORS = (BLUE, VERMILION, SKY, WINE, INDIGO, GREEN, PURPLE, ORANGE, GREY)
 HALF = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgewidth": 1.2}
 
@@ -40,8 +41,12 @@ BUDGET_CURVES = {  # pruned networks, retrained
     "scratch-b-all": Curve(
         "{criterion} shape from scratch, {epochs} plus those of tuning (Scratch-B, all)", WINE, "8"
     ),
+    "scratch-moved": Curve("{criterion} shape from scratch on the source, moved", OLIVE, "H"),
     "fine-tuned": Curve("{criterion}-pruned, fine-tuned", VERMILION, "v", inherits=True),
     "lr-rewound": Curve("{criterion}-pruned, learning rate rewound", ORANGE, ">", inherits=True),
+    "pruned-moving": Curve(
+        "{criterion}-pruned while moving, learning rate rewound", TEAL, (7, 1, 0), inherits=True
+    ),
     "weights-rewound": Curve("{criterion}-pruned, weights rewound", PURPLE, "<", inherits=True),
     "sliced": Curve("{criterion} shape from a slice of a wide initialisation", GREEN, "d"),
     "random-channels": Curve(
@@ -61,6 +66,7 @@ SCALED_CURVES = {  # networks of other sizes, made by rule
     "guided": Curve("{criterion}-guided {network} from scratch", WINE, "h"),
     "transferred": Curve("{criterion}-guided by another network, from scratch", INDIGO, (3, 1, 0)),
     "uniform": Curve("uniform {network} from scratch", BLACK, (6, 1, 0)),
+    "uniform-moved": Curve("uniform {network} from scratch on the source, moved", GREY, (8, 1, 0)),
 }
 SPARSE = "sparse-"  # prefix of the curves of networks from which single weights were removed
 CURVES = {

@@ -16,6 +16,7 @@ KNOWN: dict[str, tuple[tuple[int, int, int], int, int]] = {
     "cifar10": ((3, 32, 32), 10, 45_000),
     "cifar100": ((3, 32, 32), 100, 45_000),
     "svhn": ((3, 32, 32), 10, 68_257),
+    "letters": ((1, 16, 16), 26, 4_096),
 }
 # Exists in the data folder if the data set was downloaded.
 DOWNLOADED = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python", "svhn": "train_32x32.mat"}

@@ -21,6 +21,12 @@ def _clutter(image_size: int) -> Dataset:
     return clutter(image_size)
 
 
+def _letters(image_size: int) -> Dataset:
+    from horticulture.data.letters import letters
+
+    return letters(image_size)
+
+
 def _torchvision(name: str, *, flip: bool) -> Callable[[int], Dataset]:
     def read(image_size: int) -> Dataset:
         from horticulture.data.downloads import torchvision
@@ -35,6 +41,7 @@ DATASETS: dict[str, Callable[[int], Dataset]] = {
     "cifar10": _torchvision("cifar10", flip=True),
     "cifar100": _torchvision("cifar100", flip=True),
     "svhn": _torchvision("svhn", flip=False),
+    "letters": _letters,
 }
 BUILT_IN = dict(DATASETS)
 

@@ -25,18 +25,23 @@ def clutter(image_size: int = 0) -> Dataset:
     part starts with the same images. An image's source is the index of its digit. Raises InputError for an
     image_size other than 16 or 0 (which means 16).
     """
-    if image_size not in (0, CLUTTER_IMAGE):
-        raise InputError(
-            f"clutter has images of {CLUTTER_IMAGE} pixels: image_size must be 0 or 16, not {image_size}"
-        )
+    check_size("clutter", image_size)
     pictures, labels = read_digits()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     digits = order.split([count for _, count, _ in CLUTTER_PARTS.values()])
-    parts = {
-        part: _cluttered(pictures, labels, mine, count, seed)
-        for mine, (part, (count, _, seed)) in zip(digits, CLUTTER_PARTS.items(), strict=True)
-    }
+    parts = {}
+    for mine, (part, (count, _, seed)) in zip(digits, CLUTTER_PARTS.items(), strict=True):
+        pixels, chosen = cluttered(pictures[mine], count, seed)
+        parts[part] = Images(pixels, labels[mine][chosen], mine[chosen])
     return Dataset("clutter", tuple("0123456789"), **parts, pad=2, flip=False)
+
+
+def check_size(name: str, image_size: int) -> None:
+    """Raise InputError for any image_size but 16 or 0, which means 16."""
+    if image_size not in (0, CLUTTER_IMAGE):
+        raise InputError(
+            f"{name} has images of {CLUTTER_IMAGE} pixels: image_size must be 0 or 16, not {image_size}"
+        )
 
 
 def read_digits() -> tuple[Tensor, Tensor]:
@@ -52,20 +57,24 @@ def read_digits() -> tuple[Tensor, Tensor]:
     return table[:, :-1].reshape(-1, 1, 8, 8) / 16, table[:, -1].long()
 
 
-def _cluttered(pictures: Tensor, labels: Tensor, digits: Tensor, count: int, seed: int) -> Images:
-    """Draw `count` images of the digits with these indices; each chunk has a generator of its own."""
+def cluttered(pictures: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw `count` images of 8 x 8 pictures, every picture about equally often, among fragments of others.
+
+    pictures: (n, 1, 8, 8) floats from 0 to 1. Returns the images, (count, 1, 16, 16) uint8, and the index of
+    the picture in each. More images start with the same ones: each chunk has a generator of its own.
+    """
     chunks = [
-        _chunk(pictures[digits], torch.Generator().manual_seed(10_000 * seed + number))
+        _chunk(pictures, torch.Generator().manual_seed(10_000 * seed + number))
         for number in range(-(-count // CHUNK))
     ]
     pixels, chosen = (torch.cat(each)[:count] for each in zip(*chunks, strict=True))
-    return Images(pixels, labels[digits][chosen], digits[chosen])
+    return pixels, chosen
 
 
 def _chunk(pictures: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """`CHUNK` images, each of a digit, two fragments of others and noise; and the indices of the digits."""
+    """`CHUNK` images, each of a picture, two fragments of others and noise; and the pictures' indices."""
     rounds = [torch.randperm(len(pictures), generator=draw) for _ in range(-(-CHUNK // len(pictures)))]
-    chosen = torch.cat(rounds)[:CHUNK]  # every digit about equally often
+    chosen = torch.cat(rounds)[:CHUNK]
     canvas = _placed(pictures[chosen], draw, scale=(1.1, 1.4), angle=15, margin=4.0)
     for _ in range(2):
         others = pictures[torch.randint(len(pictures), (CHUNK,), generator=draw)]

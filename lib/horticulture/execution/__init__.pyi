@@ -12,6 +12,7 @@ from .specs import (
     compress as compress,
     evaluate_pretrained as evaluate_pretrained,
     finetune as finetune,
+    move as move,
     prune as prune,
     source as source,
     train as train,

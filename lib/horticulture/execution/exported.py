@@ -242,9 +242,11 @@ def _history(found: FoundNetwork) -> Iterator[str]:
                 yield f"weights shared ({asked['bits']} bits), trained, Huffman-coded and decoded: {said}"
             case "given":
                 yield f"weights from a file (digest {asked['file_digest']}), whose training is unknown"
+            case "move":
+                yield f"moved to {run.data['name']}, with a new classifier: {said}"
             case _:
                 yield f"trained from scratch: {said}"
-    if found.run.start is None and not pd.isna(found.row["round"]):
+    if not pd.isna(found.row["round"]) and all(run.kind != "prune" for run in found.run.chain):
         yield f"its shape was found by pruning by {found.row['criterion']}, after round {found.row['round']}"
     if found.run.kind == "prune":
         yield f"taken after round {found.row['round']}"

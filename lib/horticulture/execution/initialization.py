@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 
 from horticulture import networks, runs
-from horticulture.execution.loading import initial_network, load, network_at
+from horticulture.execution.loading import init_generator, initial_network, load, network_at
 from horticulture.networks import Network
 from horticulture.pruning import criteria, surgery, unstructured
 from horticulture.runs import Run
 
 OTHER = 1_000_003  # added to a seed to get an independent initialisation
+CLASSIFIER = "classifier."  # before the names of its weights, in every built-in network
 
 
 def starting_network(
@@ -55,3 +56,17 @@ def _cut(whole: Network, run: Run, outputs: Path) -> Network:
     for group, channels in zip(whole.groups, remaining, strict=True):
         surgery.keep_channels(group, channels)
     return whole
+
+
+def moved_network(run: Run, outputs: Path) -> tuple[Network, torch.Generator]:
+    """The network that a run of the kind `move` starts from, and the generator of its random numbers.
+
+    It is another run's, but for the classifier, which is drawn anew.
+    """
+    assert run.start
+    generator = init_generator(run.architecture, run.seed)
+    network = networks.build(run.architecture, generator)
+    before = load(run.start, outputs).state_dict()
+    new = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(CLASSIFIER)}
+    network.load_state_dict({**before, **new})
+    return network, generator

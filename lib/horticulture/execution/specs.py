@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from horticulture import data
 from horticulture.architecture import Architecture
@@ -74,6 +74,17 @@ def evaluate_pretrained(
     measured = {name: getattr(recipe, name) for name in ("batch_size", "precision", "norms", "norm_images")}
     described = TrainingRecipe(0, **measured).to_json()
     return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, source, seed)
+
+
+def move(start: Run, shape: Architecture, recipe: TrainingRecipe, source: dict) -> Run:
+    """The description of training the network of another run further on another data set.
+
+    It keeps all weights but those of the classifier, which is drawn anew. shape: that of the other run, for
+    the new classes. With no epochs, the network is only measured.
+    """
+    if replace(shape, classes=start.architecture.classes) != start.architecture:
+        raise InputError(f"{start} has another shape than the network that it should become")
+    return Run("move", shape, {**recipe.to_json(), **_code(recipe)}, source, start.seed, start)
 
 
 def _code(recipe: TrainingRecipe) -> dict:

@@ -15,7 +15,7 @@ from horticulture import data, files, networks, runs, training
 from horticulture.analysis import live
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading, pretrained
-from horticulture.execution.initialization import starting_network
+from horticulture.execution.initialization import moved_network, starting_network
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
@@ -112,9 +112,8 @@ def _train(context: RunContext) -> dict:
     network = loading.initial_network(run, run.seed, generator).to_device(context.device)
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
         metrics = _fit(context, network, generator, penalty)
-        factors = penalty.fold_into_weights()
-    if factors:
-        metrics["factors"] = factors
+        if factors := penalty.fold_into_weights():
+            metrics["factors"] = factors
     loading.set_norm_statistics(network, context.dataset, recipe)
     return metrics | _save_and_evaluate(context, network, recipe)
 
@@ -133,16 +132,21 @@ def _evaluate_pretrained(context: RunContext) -> dict:
     return {"recipe": runs.PRETRAINED, "train_macs": 0, **metrics}
 
 
+def _move(context: RunContext) -> dict:
+    """Train the network of another run on this run's data, with a new classifier."""
+    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
+    network, generator = moved_network(run, context.outputs)
+    metrics = _fit(context, network, generator, NO_CALLBACK)
+    metrics["train_macs"] += runs.metrics(context.start, context.outputs)["train_macs"]
+    loading.set_norm_statistics(network, context.dataset, recipe)
+    return metrics | _save_and_evaluate(context, network, recipe)
+
+
 def _finetune(context: RunContext) -> dict:
     """Train the network of a pruning round, starting from the weights that the recipe names."""
     run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
     network, mask = starting_network(run, context.outputs, str(context.device))
-    if recipe.epochs:
-        generator = torch.Generator().manual_seed(run.seed)
-        metrics = _fit(context, network, generator, mask or NO_CALLBACK)
-    else:
-        metrics = {"recipe": runs.AS_IT_IS, "train_macs": 0}
-        network.to_device(context.device)
+    metrics = _fit(context, network, torch.Generator().manual_seed(run.seed), mask or NO_CALLBACK)
     if mask:
         metrics["params"] = unstructured.count_nonzero(mask.masks, network)
     loading.set_norm_statistics(network, context.dataset, recipe)
@@ -169,8 +173,11 @@ def _compress(context: RunContext) -> dict:
 
 
 def _fit(context: RunContext, network: Network, generator: torch.Generator, callback: StepCallback) -> dict:
-    """Train by the run's recipe with a callback, recording a row per epoch. Return the cost."""
+    """Train by the run's recipe with a callback, if at all, recording a row per epoch. Return the cost."""
     run, recipe, state = context.run, TrainingRecipe.from_json(context.run.recipe), context.resume()
+    if not recipe.epochs:
+        network.to_device(context.device)
+        return {"recipe": runs.AS_IT_IS, "train_macs": 0}
     error = ""
 
     def report() -> None:
@@ -192,8 +199,7 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
         new.append(epoch._asdict())
         error = error if math.isnan(epoch.val_error) else f", error {epoch.val_error:.1f} %"
     context.rows.to_csv(context.folder / "epochs.csv")
-    macs = run.architecture.macs * trainer.steps * recipe.batch_size
-    return {"recipe": str(recipe), "train_macs": macs}
+    return {"recipe": str(recipe), "train_macs": run.architecture.macs * trainer.steps * recipe.batch_size}
 
 
 def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) -> dict:
@@ -306,6 +312,7 @@ def _compare_criteria(context: RunContext) -> dict:
 KINDS: dict[str, Callable[[RunContext], dict]] = {
     "train": _train,
     "given": _evaluate_pretrained,
+    "move": _move,
     "prune": _prune,
     "tune": _finetune,
     "compress": _compress,

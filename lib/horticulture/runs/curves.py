@@ -149,6 +149,7 @@ def _replaced(points: list[CurvePoint], there: list[CurvePoint]) -> set[tuple[st
         for one in there
         if one.criterion in criteria
         and (pruning := next((run for run in one.run.chain if run.kind == "prune"), None))
+        and not one.curve.endswith("pruned-moving")  # its pruning runs are on no curve
         and pruning.key not in keys
         and (one.run.kind == "prune" or one.longer in lengths)  # not every longer pruning run is drawn
     }

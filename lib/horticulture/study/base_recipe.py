@@ -20,10 +20,11 @@ from horticulture.training import hardware
 BASE = (
     *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
     *("precision", "norms", "norm_images", "residual_sets", "pretrained", "optimizer"),
-    *("flip", "crop_padding"),
+    *("flip", "crop_padding", "source_data", "source_images", "source_epochs", "source_lr", "move_lr"),
 )
-LATER = {  # values for studies started by a version without these
+LATER: dict[str, Any] = {  # values for studies started by a version without these
     **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},
+    **{"source_data": "", "source_images": 0, "source_epochs": 7, "source_lr": 0.2, "move_lr": 0.2},
 }
 
 

@@ -23,7 +23,13 @@ def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 def lr_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """Further training of the kept weights, by the whole network's schedule from its highest rate."""
-    return _on(pruned, config.finetuning_recipe(config.lr, config.schedule), "kept")
+    highest = config.move_lr if config.source_data else config.lr
+    return _on(pruned, config.finetuning_recipe(highest, config.schedule), "kept")
+
+
+def pruned_moving(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """As lr-rewound, but pruned as it moved to these data, instead of being trained on them first."""
+    return lr_rewound(config, pruned)
 
 
 def scratch_e(config: StudyConfig, pruned: PrunedNetwork) -> Run:
@@ -44,6 +50,11 @@ def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """
     epochs = _bought(config, pruned) + config.finetune_epochs
     return _scratch(config, pruned, replace(config.recipe, epochs=epochs))
+
+
+def scratch_moved(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """From scratch on `source_data`, then moved: trained like the whole network, on all the same images."""
+    return config.moved(pruned.architecture, pruned.job.run.seed, pruned.selections)
 
 
 def weights_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
@@ -90,9 +101,11 @@ def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
     "fine-tuned": fine_tuned,
     "lr-rewound": lr_rewound,
+    "pruned-moving": pruned_moving,
     "pruned-scratch": scratch_e,  # Scratch-E of Liu et al. (2019)
     "scratch-b": scratch_b,
     "scratch-b-all": scratch_b_all,
+    "scratch-moved": scratch_moved,
     "weights-rewound": weights_rewound,
     "sliced": sliced,
     "random-channels": random_channels,
@@ -101,15 +114,21 @@ BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
     "compressed": compressed,
 }
 # Budgets that make no sense for pruned single weights, and for pruned channels.
-CHANNEL_ONLY, WEIGHT_ONLY = ("sliced", "random-channels", "shuffled", "reselected"), ("compressed",)
+CHANNEL_ONLY = ("sliced", "random-channels", "shuffled", "reselected", "scratch-moved")
+WEIGHT_ONLY = ("compressed",)
 # Budgets that depend on the whole network's training, which is unknown if it is pretrained.
 OF_TRAINING = ("scratch-b", "scratch-b-all", "weights-rewound")
+MOVED = ("pruned-moving", "scratch-moved")  # need `source_data`
 
 
 def applies(budget: str, job: PruningJob) -> bool:
     """Whether a budget makes sense for the networks of this pruning run."""
     if budget == "reselected" and all(most is None for most in job.run.architecture.selects):
         return False  # no group selects
+    if job.while_moving or budget == "pruned-moving":
+        return job.while_moving and budget == "pruned-moving"
+    if budget == "scratch-moved" and job.base.kind != "move":
+        return False
     return budget not in (CHANNEL_ONLY if job.sparse else WEIGHT_ONLY)
 
 
@@ -125,7 +144,7 @@ def budget_points(
     points = []
     for pruned in networks:
         own = config.trained_longer(pruned.job.longer)
-        if pruned.job.recipe.one_by_one:
+        if pruned.job.recipe.one_by_one and not pruned.job.while_moving:
             points.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
         for budget in config.budgets:
             train = BUDGETS[check_choice(budget, BUDGETS, "budget")]
@@ -149,7 +168,10 @@ def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe)
 
 
 def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:
-    return scratch_b_epochs(config.epochs, config.whole.macs, pruned.macs, cap=config.cap)
+    epochs = (
+        config.whole_macs // replace(config, epochs=1, source_data="").whole_macs
+    )  # worth of all training
+    return scratch_b_epochs(epochs, config.whole.macs, pruned.macs, cap=config.cap)
 
 
 def scratch_b_epochs(epochs: int, whole_macs: int, pruned_macs: int, *, cap: float = 2.0) -> int:

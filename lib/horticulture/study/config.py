@@ -26,7 +26,7 @@ from horticulture.training import TrainingRecipe
 if TYPE_CHECKING:  # torch takes seconds to load, and most bad input is refused without it
     from horticulture.data import Dataset
 
-LENGTHS = ("epochs", "steps", "finetune_epochs")  # scaled by `base_epoch_factors`
+LENGTHS = ("epochs", "steps", "finetune_epochs", "source_epochs")  # scaled by `base_epoch_factors`
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class StudyConfig:
     residual_sets: bool = False
     pretrained: str = ""
     optimizer: str = "sgd"
+    source_data: str = ""
+    source_images: int = 0
+    source_epochs: int = 1
+    source_lr: float = 0.1
+    move_lr: float = 0.1
     # Parameters that no notebook has declared yet ask for no runs.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
@@ -119,6 +124,12 @@ class StudyConfig:
 
         return networks.named(self.network, **shape, residual_sets=self.residual_sets)
 
+    @cached_property
+    def origin(self) -> StudyConfig | None:
+        """The same study on the data set from which networks are moved, if they are."""
+        own: Any = {"data": self.source_data, "images": self.source_images, "epochs": self.source_epochs}
+        return replace(self, **own, lr=self.source_lr, source_data="") if self.source_data else None
+
     @property
     def criteria(self) -> list[str]:
         """The criteria: `criterion` may name several, separated by commas."""
@@ -160,16 +171,17 @@ class StudyConfig:
 
     @cached_property
     def whole_macs(self) -> int:
-        """Forward multiply-accumulates of the whole network's training; 0 if unknown."""
-        if self.pretrained:
-            return 0
-        steps = self.epochs * (self.outline.images // self.batch_size)
-        return self.whole.macs * steps * self.batch_size
+        """Forward multiply-accumulates of all training of the whole network; 0 if unknown."""
+        before = self.origin.whole_macs if self.origin else 0
+        images = self.outline.images // self.batch_size * self.batch_size
+        return 0 if self.pretrained else before + self.whole.macs * self.epochs * images
 
     def baseline(self, seed: int, penalty: str = "none") -> Run:
-        """The run of the whole network: trained, perhaps with a penalty, or pretrained."""
+        """The run of the whole network: trained, perhaps with a penalty, or moved, or pretrained."""
         if self.pretrained:
             return execution.evaluate_pretrained(self.whole, self.pretrained, self.recipe, self.source, seed)
+        if self.source_data:
+            return self.moved(self.whole, seed)
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
         if penalty != "none" and not strength > 0:
             raise InputError(
@@ -177,6 +189,15 @@ class StudyConfig:
             )
         recipe = replace(self.recipe, penalty=penalty, strength=strength)
         return execution.train(self.whole, recipe, self.source, seed)
+
+    def moved(self, shape: Architecture, seed: int, selections: Any = None, *, tuned: bool = True) -> Run:
+        """The run that moves a shape trained on `source_data`, and trains it further here if `tuned`."""
+        if self.origin is None:
+            raise InputError("networks are moved from source_data, which is not set")
+        first = replace(shape, classes=self.origin.outline.classes)
+        start = execution.train(first, self.origin.recipe, self.origin.source, seed, selections)
+        recipe = self._recipe(self.epochs if tuned else 0, self.move_lr, self.schedule)
+        return execution.move(start, shape, recipe, self.source)
 
     def finetuning_recipe(self, lr: float, schedule: str) -> TrainingRecipe:
         """The recipe of training after pruning."""
@@ -244,12 +265,23 @@ class StudyConfig:
         """A job for every criterion, length, ratio and seed; without ratios, one channel a round goes."""
         lengths = [(float(longer), self.trained_longer(longer)) for longer in self.base_epoch_factors]
         jobs = []
-        for name, (longer, own), ratio, seed in product(
-            self.criteria, lengths, self.ratios or [0.0], self.seeds
-        ):
+        every = product(self.criteria, lengths, self.ratios or [0.0], self.seeds)
+        for name, (longer, own), ratio, seed in every:
             base = own.baseline(seed, criteria.CRITERIA[name].penalty)
             run = execution.prune(base, own.pruning_recipe(name, ratio))
             jobs.append(PruningJob(self.criterion_label(name), base, run, longer, own.whole_macs))
+        return jobs
+
+    @property
+    def moving_jobs(self) -> list[PruningJob]:
+        """For the budget `pruned-moving`: each of these jobs on a network that is not trained here before."""
+        jobs = []
+        for job in self.pruning_jobs if "pruned-moving" in self.budgets else []:
+            own = self.trained_longer(job.longer)
+            base = own.moved(own.whole, job.run.seed, tuned=False)
+            steps = own.epochs * (own.outline.images // own.batch_size)  # that are left out, go to the rounds
+            recipe = replace(job.recipe, steps=job.recipe.steps + round(steps / (own.rounds + 1)))
+            jobs.append(job._replace(base=base, run=execution.prune(base, recipe)))
         return jobs
 
     @property
@@ -259,7 +291,7 @@ class StudyConfig:
 
     def pruned_networks(self, outputs: Path) -> list[PrunedNetwork]:
         """The networks to retrain: those nearest to `sizes` if pruned one by one, otherwise the last."""
-        return [pruned for job in self.pruning_jobs for pruned in self.networks_of(job, outputs)]
+        return [n for job in (*self.pruning_jobs, *self.moving_jobs) for n in self.networks_of(job, outputs)]
 
     def networks_of(self, job: PruningJob, outputs: Path) -> list[PrunedNetwork]:
         """The networks of one pruning run to retrain. Raises InputError if it is not finished."""
@@ -280,7 +312,7 @@ class StudyConfig:
         network, data = self.guide_network, self.guide_data or self.data
         sets = self.residual_sets and architecture.is_own(network)
         own = replace(self, network=network, data=data, residual_sets=sets)
-        return replace(own, guide_network="", pretrained="")
+        return replace(own, guide_network="", pretrained="", source_data="")
 
     @property
     def guide_jobs(self) -> list[PruningJob]:

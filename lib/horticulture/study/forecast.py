@@ -215,7 +215,8 @@ class Pace(NamedTuple):
             each = (run.recipe["images"] or len(images.validation)) + run.recipe["norm_images"]
             return self.step(run.architecture) * FORWARD * (run.recipe["channels"] + 1) * each / batch
         if run.kind != "prune":
-            count = run.recipe["epochs"] * (len(images.train) // batch)
+            there = run.data.get("images") or len(images.train)
+            count = run.recipe["epochs"] * (there // batch)
             return self.step(run.architecture) * (count + 2 * looked_at)
         rounds = run.recipe["rounds"]
         gone = run.recipe["ratio"] or rounds / sum(run.architecture.widths)

@@ -22,10 +22,11 @@ def runs_by_purpose(
     networks_of: stand-ins for the networks of an unfinished pruning run (default: none). family_of: stand-ins
     for the runs of a curve derived from such runs.
     """
-    jobs = [*config.pruning_jobs, *config.guide_jobs]
+    own = [*config.pruning_jobs, *config.moving_jobs]
+    jobs = [*own, *config.guide_jobs]
     pruned = [
         network
-        for job in config.pruning_jobs
+        for job in own
         for network in (
             config.networks_of(job, outputs) if _finished([job], outputs) else networks_of(config, job)
         )
@@ -47,6 +48,9 @@ def runs_by_purpose(
         "pruned shapes": [point.run for point in retrained],
         "families": [run for curve in config.curves for run in family(config, curve)],
     }
+    moved = [run for wanted in purposes.values() for run in wanted if run.kind == "move"]
+    if moved:
+        purposes = {"before they move": [run.start for run in moved if run.start], **purposes}
     return {purpose: list({run.key: run for run in wanted}.values()) for purpose, wanted in purposes.items()}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from horticulture.data import Dataset
 
 NETWORKS = ("network", "guide_network")
-DATA = ("data", "guide_data")
+DATA = ("data", "guide_data", "source_data")
 WEIGHTS = "pretrained"
 CRITERIA = ("criterion", "oracle_criteria")  # several: separated by commas, or in a list
 RECORDED = ("about", "scope", "granularity", "penalty", "digest")  # of a criterion, in `study.json`

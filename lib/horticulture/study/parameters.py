@@ -170,7 +170,7 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
 def with_absolute_folders(settled: dict[str, Any]) -> dict[str, Any]:
     """Make the paths of image folders absolute: notebooks run in another directory than the command."""
     located = dict(settled)
-    for name in ("data", "guide_data"):
+    for name in own_code.DATA:
         kind, _, path = located[name].partition(":")
         try:
             known = Path(path).expanduser().is_absolute()

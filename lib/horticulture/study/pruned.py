@@ -56,6 +56,11 @@ class PruningJob(NamedTuple):
         """Whether single weights are pruned, so that the shape remains that of the whole network."""
         return self.recipe.granularity == "weight"
 
+    @property
+    def while_moving(self) -> bool:
+        """Whether it prunes a network as it moves: one that has learnt only other data."""
+        return self.base.kind == "move" and not self.base.recipe["epochs"]
+
 
 class PrunedNetwork(NamedTuple):
     """A network that a pruning run left: its shape, and the cost in MACs of its base and of pruning.

@@ -37,7 +37,9 @@ PRUNING_FREE: dict[str, Callable[..., Architecture]] = {
     "depth": families.depth,
     "bottleneck": families.bottleneck,
     "uniform": profiles.uniform,
+    "uniform-moved": profiles.uniform,
 }
+MOVED = ("uniform-moved",)  # trained on `source_data` first
 FROM_PRUNING: dict[str, Callable[[Architecture, Template, int], tuple[Architecture, int]]] = {
     "copycat": copycat,
     "guided": guided,
@@ -94,7 +96,10 @@ def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iter
     if check_choice(curve, [*PRUNING_FREE, *FROM_PRUNING], "curve") in PRUNING_FREE:
         shape = PRUNING_FREE[curve](config.whole, params=params)
         for seed in config.seeds:
-            run = execution.train(shape, config.recipe, config.source, seed)
+            if curve in MOVED:
+                run = config.moved(shape, seed)
+            else:
+                run = execution.train(shape, config.recipe, config.source, seed)
             yield CurvePoint(curve, run, whole_macs=config.whole_macs)
         return
     followed = guide(config) if curve == "transferred" else config

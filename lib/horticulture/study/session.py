@@ -144,7 +144,8 @@ class Session:
         self.execute([point.run for point in config.whole_points], "the whole network")
         self.record(config.whole_points)
         if pruning:
-            self.execute([job.run for job in [*config.pruning_jobs, *config.guide_jobs]], "pruning")
+            jobs = [*config.pruning_jobs, *config.moving_jobs, *config.guide_jobs]
+            self.execute([job.run for job in jobs], "pruning")
             self.record(config.pruning_points)
 
     def results(self) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def check(*studies: dict[str, Any]) -> None:
     configs = [_config(parameters) for parameters in studies]
     for config in configs:
         _check_applicable(config)
-    sources = [source for config in configs for source in (config, config.guide) if source]
+    sources = [source for config in configs for source in (config, config.guide, config.origin) if source]
     for source in sources:
         catalog.check_downloaded(source.data)
     for source in sources:
@@ -58,7 +58,8 @@ def _check_applicable(config: StudyConfig) -> None:
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
         given = "the whole network's weights are given, so it cannot be trained longer"
         raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}; use [1]")
-    jobs = _feasible_jobs(config)
+    _check_source(config)
+    jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
         with _named("guide_network", config.guide_network):
             _feasible_jobs(config.guide)
@@ -99,6 +100,35 @@ def _named(name: str, value: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{name}={value}: {error}") from error
+
+
+def _check_source(config: StudyConfig) -> None:
+    """Raise InputError unless networks can be moved from `source_data`, or nothing asks for that."""
+    source = config.source_data
+    if not source:
+        for name in (*config.budgets, *config.curves):
+            if name in (*budgets.MOVED, *scaling.MOVED):
+                raise InputError(f"{name} needs source_data: the data set that networks are moved from")
+        return
+    if config.pretrained:
+        raise InputError("source_data and pretrained both say how the whole network begins: set one of them")
+    if source == config.data:
+        raise InputError(f"source_data={source} is the data set itself: networks move from another one")
+    if architecture.is_own(config.network):
+        raise InputError(
+            f"source_data={source}: only built-in networks are moved, which say what their classifier is, "
+            f"not {config.network}"
+        )
+    if "weights-rewound" in config.budgets:
+        raise InputError("the budget weights-rewound is for networks trained from scratch, not moved ones")
+    assert config.origin
+    here, there = (" x ".join(map(str, read.outline.image)) for read in (config, config.origin))
+    if here != there:
+        raise InputError(
+            f"source_data={source} has images of {there}, but {config.data} of {here} (channels, height, "
+            "width): networks move between images of one size"
+        )
+    _feasible_jobs(config.origin)
 
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:

@@ -27,9 +27,11 @@ def comparisons() -> list[tuple[str, str]]:
     Networks trained from scratch against the tuned network of the same round and against the rewound one;
     every budget against `fine-tuned`, `lr-rewound` and `whole`; the controls against the shape from scratch;
     the tuned networks against `whole`; networks made by rule against pruned ones of their size, and against
-    each other.
+    each other. Where networks moved from other data, the fairest pair comes first: the shape that moved, too,
+    against the tuned network.
     """
-    pairs = [
+    pairs = [("scratch-moved", "pruned-tuned")]
+    pairs += [
         (curve, against)
         for against in ("pruned-tuned", "lr-rewound")
         for curve in ("pruned-scratch", "scratch-b")
@@ -41,6 +43,7 @@ def comparisons() -> list[tuple[str, str]]:
     pairs.append(("pruned-tuned", "whole"))
     for against in ("pruned-scratch", "pruned-tuned", "lr-rewound"):
         pairs += [(curve, against) for curve in SCALED_CURVES]
+    pairs.append(("uniform-moved", "scratch-moved"))
     return list(dict.fromkeys([*pairs, *itertools.combinations(SCALED_CURVES, 2)]))
 
 
