@@ -41,7 +41,7 @@ def execute(
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
     hardware.precision(run.recipe["precision"], where)  # refuses a precision that would only be emulated
-    with files.locked(_lock(run, outputs), lambda: report(0.0, "another process is making it", ())):
+    with files.locked(_lock(run, outputs), lambda: report(0.0, "another process is executing it", ())):
         result = _load_or_quarantine(run, outputs)  # another process may have made it while we waited
         if result is not None:
             return result

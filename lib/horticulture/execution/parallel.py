@@ -73,15 +73,15 @@ def execute_all(
     for number, (todo, total) in enumerate(layers, 1):
         last = number == len(layers)
         there = len(wanted) - len(todo) if last else 0
-        with Progress(what if last else "what they start from", len(todo)) as progress:
+        with Progress(what if last else "their starting points", len(todo)) as progress:
             board = Board(progress, todo)
             try:
                 _execute_layer(todo, total, outputs, device, address, allowed, board)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(f"{progress.what}: stopped, {board.kept()}") from None
-            progress.update(len(todo), f"{there} of {len(wanted)} were there already" if there else "")
+            progress.update(len(todo), f"{there} of {len(wanted)} were finished already" if there else "")
     if not layers:
-        print(f"{what}: {len(wanted)} of {len(wanted)} were there already")
+        print(f"{what}: {len(wanted)} of {len(wanted)} were finished already")
     return [runs.finished(run, outputs) for run in wanted]
 
 
