@@ -622,7 +622,7 @@ def test_each_criterion_has_the_best_agreement_that_the_images_allow_it():
     np.testing.assert_allclose(ticks[:, :, 0], [[0.65] * 2, [0.85] * 2])
     assert [round(ends.mean()) for ends in ticks[:, :, 1]] == [1, 2]
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert legend == ["best possible with this many images"]
+    assert legend == ["noise ceiling, estimated"]
     assert figures.agreement(frame.drop(columns="ceiling")).get_legend() is None
 
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -287,6 +288,33 @@ def test_the_ceiling_by_hand():
     assert found == pytest.approx(math.sqrt(1.5 / 1.75))
     with pytest.raises(InputError, match="give the group"):
         oracle.ceiling(first, second, scope="layer")
+
+
+def test_the_halves_are_averaged_over_seeds_before_the_ceiling():
+    """They agree by 0.8 and by -1: by -0.1 on average; and by 0.8 and 0.4, by 0.6."""
+    ranks = {0.8: [1, 3, 2, 4], 0.4: [1, 4, 2, 3], -1.0: [4, 3, 2, 1]}
+    judged = {
+        half: pd.DataFrame({"group": 0, "first": [1, 2, 3, 4], "second": second})
+        for half, second in ranks.items()
+    }
+    assert oracle.mean_ceiling([judged[0.8], judged[-1.0]]).value == 0
+    assert oracle.mean_ceiling([judged[0.8], judged[0.4]]).value == pytest.approx(math.sqrt(1.2 / 1.6))
+    few = judged[0.8].head(2)
+    assert oracle.mean_ceiling([judged[0.8], few]).value == pytest.approx(math.sqrt(1.6 / 1.8))
+    assert all(map(math.isnan, oracle.mean_ceiling([few])))
+
+
+def test_the_interval_of_a_ceiling_has_the_truth_and_narrows_with_the_channels():
+    draw, widths = np.random.default_rng(1), []
+    for channels in (32, 512):
+        truth = draw.normal(size=channels)
+        first, second = (truth + draw.normal(size=channels) for _ in range(2))
+        judged = pd.DataFrame({"group": 0, "first": first, "second": second})
+        found = oracle.mean_ceiling([judged], draws=100)
+        assert found.low < math.sqrt(2 / 3) < found.high
+        assert found.low < found.value < found.high
+        widths.append(found.high - found.low)
+    assert widths[1] < widths[0] / 2
 
 
 @pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])

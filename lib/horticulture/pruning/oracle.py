@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from horticulture.errors import InputError
 from horticulture.networks import Network
 from horticulture.pruning import saliency, surgery
 from horticulture.training import evaluation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEAST = 3  # fewest channels to rank against each other
 
@@ -134,10 +137,44 @@ def ceiling(
     """
     if groups is None and scope != "global":
         raise InputError(f"the scope {scope} compares within groups: give the group of each channel")
-    half = agreement(first, second, [0] * len(first) if groups is None else groups, scope)
-    if half <= 0:
-        return 0.0
-    return math.sqrt(2 * half / (1 + half))  # NaN stays NaN
+    return _reached(agreement(first, second, [0] * len(first) if groups is None else groups, scope))
+
+
+def _reached(half: float) -> float:
+    """What the truth reaches where the halves correlate by so much."""
+    return 0.0 if half <= 0 else math.sqrt(2 * half / (1 + half))  # NaN stays NaN
+
+
+class Ceiling(NamedTuple):
+    """A noise ceiling and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_ceiling(judged: Sequence["pd.DataFrame"], scope: str = "global", draws: int = 200) -> Ceiling:
+    """The `ceiling` of the mean agreement over several comparisons, usually one a seed.
+
+    judged: columns group, first, second; a row a channel. The correlations of the halves are averaged first:
+    that of a few channels scatters widely, and one below zero would count as a ceiling of 0. The interval
+    comes from `draws` bootstrap samples of each comparison's channels. NaN if nothing can be ranked.
+    """
+    samples = np.random.default_rng(0)
+
+    def once(resampled: bool) -> float:
+        halves = []
+        for one in judged:
+            rows = samples.integers(len(one), size=len(one)) if resampled else np.arange(len(one))
+            first, second, groups = (one[name].to_numpy()[rows] for name in ("first", "second", "group"))
+            halves.append(agreement(first, second, groups, scope))
+        known = [half for half in halves if not math.isnan(half)]
+        return _reached(float(np.mean(known))) if known else math.nan
+
+    drawn = [once(resampled=True) for _ in range(draws)]
+    known = [one for one in drawn if not math.isnan(one)]
+    low, high = np.quantile(known or [math.nan], (0.025, 0.975))
+    return Ceiling(once(resampled=False), float(low), float(high))
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:

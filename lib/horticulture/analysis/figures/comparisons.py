@@ -122,8 +122,8 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """How well each criterion ranks channels by the cost of removal: a point per seed, a bar at the mean.
 
     correlations: columns criterion, seed and correlation (Spearman's, with the true change of the loss), and
-    optionally `ceiling`: the correlation that a perfect criterion would reach on the same channels, because
-    the true change is measured on a limited number of images. Its mean over seeds is a dashed tick. The best
+    optionally `ceiling`: about the correlation that a perfect criterion would reach on the same channels,
+    because the true change is measured on a limited number of images; a dashed tick. The best
     criterion is at the top.
     """
     means = correlations.groupby("criterion")["correlation"].mean().sort_values()
@@ -135,7 +135,7 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
     if "ceiling" in correlations and correlations["ceiling"].notna().any():
         best = correlations.groupby("criterion")["ceiling"].mean()[means.index]
-        name, places = "best possible with this many images", np.arange(len(means))
+        name, places = "noise ceiling, estimated", np.arange(len(means))
         ax.vlines(best, places - 0.45, places + 0.45, BLACK, linestyles="--", linewidth=1.2, label=name)
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", borderpad=0)
     ax.set(xlim=(min(-0.1, correlations["correlation"].min() - 0.05), 1), ylim=(-0.6, len(means) - 0.4))
