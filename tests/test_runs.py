@@ -639,6 +639,10 @@ def test_a_result_that_is_no_number_is_refused(study, value):
     files.write_json(path, content)
     with pytest.raises(CorruptFileError, match=f"{study} is damaged"):
         runs.collect(study)
+    content["metrics"]["test_error"], content["about"]["device"] = 10.0, [value]
+    files.write_json(path, content)
+    with pytest.raises(CorruptFileError, match=f"{study} is damaged"):
+        runs.collect(study)
 
 
 def test_results_that_are_not_there_are_refused(study, tmp_path):

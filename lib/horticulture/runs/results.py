@@ -26,6 +26,7 @@ RESULT_COLUMNS = [
 # Columns that may be empty keep their type, whether they come from runs or from a file.
 TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64", "longer": float, "compute_share": float}
 NUMBERS = ["params", "macs", "seed", "train_macs", "val_error", "test_error"]
+WORDS = ["curve", "criterion", "family", "architecture", "recipe", "run", "precision", "device"]
 TEXT = dict.fromkeys(("run", "architecture", "criterion", "digest"), str)
 PRETRAINED = "given weights"  # the recipe of a pretrained network: how it was trained is unknown
 AS_IT_IS = "as it is"  # the recipe of a run that only evaluates
@@ -201,7 +202,8 @@ def _checked(results: pd.DataFrame, path: Path) -> pd.DataFrame:
         results = results.astype(TYPES)
     except (TypeError, ValueError, OverflowError) as error:
         raise CorruptFileError(path) from error
-    if any(results[name].dtype.kind not in "iuf" for name in NUMBERS):
+    words = (isinstance(word, str | float | None) for name in WORDS for word in results[name])  # or NaN
+    if any(results[name].dtype.kind not in "iuf" for name in NUMBERS) or not all(words):
         raise CorruptFileError(path)
     return results
 
