@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from horticulture.files import CorruptFileError, read_json, sync, write_json
+from horticulture.files import CorruptFileError, locked, read_json, sync, write_json
 from horticulture.runs.run import Run
 
 INDEX = "index"  # lists the files, so that a missing one is noticed; earlier versions wrote none
@@ -90,24 +90,26 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
     measured rounds, retrained networks and families, at every training length.
     Returns a remark for each problem with comparing the curves that are now in the study.
     """
-    points, files = list(points), dict[Path, list[CurvePoint]]()
-    for path in _files(study):
-        with suppress(CorruptFileError):  # it will be rewritten
-            files[path] = _read(path)
-    there = list(chain(*files.values()))
-    replaced = _replaced(points, there)
-    removed = [one for one in there if _found_by(one, replaced)]
-    left = {path: [one for one in its if not _found_by(one, replaced)] for path, its in files.items()}
-    new: dict[Path, list[CurvePoint]] = {}
-    for point in points:
-        new.setdefault(study / "curves" / point.file_name, []).append(point)
-    beside = {path.stem: its for path, its in left.items() if path not in new}
-    remarks = chain(
-        _pruned_otherwise(points, there), _removed(removed, replaced), _tuned_otherwise(points, beside)
-    )
-    changed = {path: its for path, its in left.items() if len(its) < len(files[path])}
-    _write({**changed, **new}, study)
-    return [f"{study.name} has {remark}" for remark in remarks]
+    points = list(points)
+    with locked(study / ".curves.lock"):  # two notebooks of the study may be open
+        files: dict[Path, list[CurvePoint]] = {}
+        for path in _files(study):
+            with suppress(CorruptFileError):  # it will be rewritten
+                files[path] = _read(path)
+        there = list(chain(*files.values()))
+        replaced = _replaced(points, there)
+        removed = [one for one in there if _found_by(one, replaced)]
+        left = {path: [one for one in its if not _found_by(one, replaced)] for path, its in files.items()}
+        new: dict[Path, list[CurvePoint]] = {}
+        for point in points:
+            new.setdefault(study / "curves" / point.file_name, []).append(point)
+        beside = {path.stem: its for path, its in left.items() if path not in new}
+        remarks = chain(
+            _pruned_otherwise(points, there), _removed(removed, replaced), _tuned_otherwise(points, beside)
+        )
+        changed = {path: its for path, its in left.items() if len(its) < len(files[path])}
+        _write({**changed, **new}, study)
+        return [f"{study.name} has {remark}" for remark in remarks]
 
 
 def _read(path: Path) -> list[CurvePoint]:
