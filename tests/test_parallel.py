@@ -535,20 +535,46 @@ def test_workers_end_with_their_parent_whatever_ends_it(tmp_path, how):
 
 
 STUDY = """
-import sys
+import os, signal, sys
 from pathlib import Path
 from horticulture.execution import parallel
+from horticulture.execution.board import Board
 
 def main():
+    outputs, left = Path(sys.argv[1]), int(sys.argv[2])
     parallel.start(2, "cpu")
+    finish = Board.finish
+
+    def counted(board, run):
+        nonlocal left
+        finish(board, run)
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Board.finish = counted
     from horticulture import architecture, execution
+    from horticulture.pruning import PruningRecipe
     from horticulture.training import TrainingRecipe
 
+    def recipe(epochs):
+        return TrainingRecipe(epochs, batch_size=32, precision="float32")
+
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    source = execution.source("clutter", 512)
-    recipe = TrainingRecipe(epochs=1, batch_size=32, precision="float32")
-    runs = [execution.train(shape, recipe, source, 0), execution.train(shape, recipe, source, 1)]
-    parallel.execute_all(runs, Path(sys.argv[1]), workers=2, device="cpu")
+    source = execution.source("clutter", 128)
+    lengths = {0: 1, 1: 3}  # by seed: one is in the middle when the other is finished
+    bases = [execution.train(shape, recipe(length), source, seed) for seed, length in lengths.items()]
+    prunings = [
+        execution.prune(base, PruningRecipe(5 * lengths[base.seed], steps=1, batch_size=32, lr=0.01))
+        for base in bases
+    ]
+    parallel.execute_all(prunings, outputs, workers=2, device="cpu")
+    shapes = [execution.load(run, outputs).architecture for run in prunings]
+    tunings = [
+        execution.finetune(run, run.recipe["rounds"], narrower, recipe(lengths[run.seed]))
+        for run, narrower in zip(prunings, shapes)
+    ]
+    parallel.execute_all(tunings, outputs, workers=2, device="cpu")
 
 if __name__ == "__main__":
     main()
@@ -556,28 +582,23 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(limits.processors() < 2, reason="with one processor every run has one thread")
-def test_a_study_of_two_workers_killed_when_one_run_is_finished_ends_with_the_same_bits(tmp_path):
-    """The run that is left has one thread, as it would have had beside the other."""
+def test_a_study_of_two_workers_killed_in_every_layer_ends_with_the_same_bits(tmp_path):
+    """The run that is left of a training, a pruning and a tuning has one thread, as beside the other."""
     script = tmp_path / "study.py"
     script.write_text(STUDY)
 
-    def begin(outputs):
-        return subprocess.Popen([sys.executable, str(script), str(outputs)], stderr=subprocess.PIPE)
+    def run(outputs, left=0):
+        """left: after so many runs it kills itself. Waits for the workers, which hold the other end."""
+        process = subprocess.Popen([sys.executable, script, outputs, str(left)], stderr=subprocess.PIPE)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == (-signal.SIGKILL if left else 0), errors.decode()
+        return killed.results(outputs)
 
-    alone, stopped = tmp_path / "alone", tmp_path / "stopped"
-    _, errors = begin(alone).communicate(timeout=120)
-    expected = killed.results(alone)
-    assert len(expected) == 6, errors.decode()
-    last = max(alone.glob("runs/*/run.json"), key=lambda path: path.stat().st_mtime).parent.name
-    process = begin(stopped)
-    while not (finished := list(stopped.glob("runs/*/run.json"))) and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    time.sleep(1)  # the workers notice
-    finished = list(stopped.glob("runs/*/run.json"))
-    if len(finished) == 2:  # both at once: take one away, as if it had been stopped
-        for path in (stopped / "runs" / last).iterdir():
-            path.unlink()
-    _, errors = begin(stopped).communicate(timeout=120)
-    assert killed.results(stopped) == expected, errors.decode()
+    expected = run(tmp_path / "alone")
+    assert len({name.partition("/")[0] for name in expected}) == 6
+    stopped = tmp_path / "stopped"
+    for left in (1, 2, 2):  # one of each layer, and before that the other of the one before
+        there = run(stopped, left)
+        assert there
+        assert all(there[name] == expected[name] for name in there)
+    assert run(stopped) == expected
