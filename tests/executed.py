@@ -1,25 +1,32 @@
-"""Small copies of executed notebooks, committed beside the tables of a reference study.
+"""The reference studies: tables and figures of a study, and small copies of its executed notebooks.
 
-python -m tests.executed FOLDER    write those of a finished study, such as outputs/quick
-python -m tests.executed --check   list the copies whose text differs from the notebooks, and fail if any does
+python -m tests.executed FOLDER            write those of a finished study, such as outputs/quick
+python -m tests.executed --tables FOLDER   only its tables and figures
+python -m tests.executed --check           list the copies that are not of today's notebooks, or not of the
+                                           tables beside them, and fail if there are any
 
-After editing a notebook: `horticulture run quick` retrains nothing; then write the copies again.
+After editing a notebook: `horticulture run quick` retrains nothing, but times networks, so run it on an idle
+machine; then write the copies again.
 """
 
 import base64
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import nbformat
 from PIL import Image
 
+from horticulture.files import file_digest
 from horticulture.study import pages, runner
 from tests import strip
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "outputs" / "reference"
+TABLES = ("results.csv", "removals.csv", "verdicts.csv", "architectures.json", "SHA256SUMS")
+RESULTS = "results"  # metadata of a copy: the digest of the results.csv that it was executed with
 COLOURS = 64  # per figure: all of them would double its size
 
 
@@ -55,30 +62,52 @@ def written(path: Path) -> list[str]:
 
 
 def outdated(reference: Path = REFERENCE) -> list[Path]:
-    """The committed copies whose text differs from the notebook."""
+    """The committed copies whose text differs from the notebook, or whose results are not the tables'."""
     found = sorted(reference.glob("*/notebooks/*.ipynb"))
-    return [path for path in found if written(path) != written(strip.NOTEBOOKS / path.name)]
+    return [
+        path
+        for path in found
+        if written(path) != written(strip.NOTEBOOKS / path.name)
+        or nbformat.read(path, as_version=4).metadata.get(RESULTS)
+        != file_digest(path.parents[1] / "results.csv")
+    ]
+
+
+def write_tables(study: Path, reference: Path = REFERENCE) -> None:
+    """Copy the tables and figures of a finished study."""
+    target = reference / study.name
+    target.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        shutil.copy(study / name, target)
+    shutil.rmtree(target / "figures", ignore_errors=True)
+    shutil.copytree(study / "figures", target / "figures")
 
 
 def write(study: Path, reference: Path = REFERENCE) -> list[Path]:
-    """Write the copies of a finished study's notebooks; returns their paths."""
-    targets = []
+    """Write the tables, the figures and the copies of a finished study's notebooks; returns their paths."""
+    write_tables(study, reference)
+    results, targets = file_digest(study / "results.csv"), []
     for notebook in sorted((study / "notebooks").glob("*.ipynb")):
         assert runner.finished(notebook), f"{notebook} did not run to its end"
         targets.append(reference / study.name / "notebooks" / notebook.name)
         targets[-1].parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(small(nbformat.read(notebook, as_version=4)), targets[-1])
+        copy = small(nbformat.read(notebook, as_version=4))
+        copy.metadata[RESULTS] = results
+        nbformat.write(copy, targets[-1])
     return targets
 
 
 def main(arguments: list[str]) -> int:
     """Write or check; returns the exit code."""
-    if arguments != ["--check"]:
+    if arguments[:1] == ["--tables"]:
+        for study in arguments[1:]:
+            write_tables(Path(study))
+    elif arguments != ["--check"]:
         for study in arguments:
             for path in write(Path(study)):
                 print(f"{path.stat().st_size / 1e3:6.0f} kB  {path}")
     for path in outdated():
-        print(f"{path}: differs from notebooks/{path.name}: python -m tests.executed FOLDER")
+        print(f"{path}: not today's notebook, or not these results: python -m tests.executed FOLDER")
     return int(bool(outdated()))
 
 

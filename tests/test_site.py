@@ -417,7 +417,14 @@ def test_an_executed_notebook_is_committed_without_its_bulk_and_an_edit_is_notic
     folder = tmp_path / "tiny" / "notebooks"
     folder.mkdir(parents=True)
     finished(strip.NOTEBOOKS / "01_train.ipynb", folder / "01_train.ipynb")
+    (tmp_path / "tiny/figures").mkdir()
+    for name in executed.TABLES:
+        (tmp_path / "tiny" / name).write_text(name)
     (path,) = executed.write(tmp_path / "tiny", tmp_path / "reference")
+    assert executed.outdated(tmp_path / "reference") == []
+    (tmp_path / "reference/tiny/results.csv").write_text("of another day")
+    assert executed.outdated(tmp_path / "reference") == [path]
+    (tmp_path / "reference/tiny/results.csv").write_text("results.csv")
     assert executed.outdated(tmp_path / "reference") == []
     assert path.stat().st_size < (folder / path.name).stat().st_size - 10_000
     text = path.read_text()

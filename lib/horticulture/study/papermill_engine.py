@@ -22,6 +22,9 @@ from horticulture.progress import MIME
 SLICE = 0.5  # seconds between checks while waiting for the kernel
 SOCKET_PATH = 90  # most bytes of a socket path; systems allow 104 or more
 GRACE = 20.0  # seconds for an interrupted kernel to save its work; more than its workers have
+# The same once all is saved. A kernel with workers never ends by itself: it waits for multiprocessing's
+# resource tracker, which ignores what the kernel sends it.
+AT_ONCE = 1.0
 
 
 class _Client(PapermillNotebookClient):
@@ -41,7 +44,7 @@ class _Client(PapermillNotebookClient):
         local port in any case, for the output of its child processes.)
         """
         manager: Any = super().create_kernel_manager()
-        manager.shutdown_wait_time = GRACE
+        manager.shutdown_wait_time = AT_ONCE
         manager.connection_file = str(self.folder / "kernel.json")
         if zmq.has("ipc") and len(manager.connection_file.encode()) <= SOCKET_PATH:
             manager.transport = "ipc"
@@ -71,6 +74,7 @@ class _Client(PapermillNotebookClient):
         try:
             super().papermill_execute_cells()
         except KeyboardInterrupt:
+            self.km.shutdown_wait_time = GRACE
             ensure_event_loop().set_exception_handler(lambda *_: None)
             raise
 
