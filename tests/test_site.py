@@ -420,6 +420,7 @@ def test_an_executed_notebook_is_committed_without_its_bulk_and_an_edit_is_notic
     (tmp_path / "tiny/figures").mkdir()
     for name in executed.TABLES:
         (tmp_path / "tiny" / name).write_text(name)
+    (tmp_path / "tiny/architectures.json").write_text("{}")
     (path,) = executed.write(tmp_path / "tiny", tmp_path / "reference")
     assert executed.outdated(tmp_path / "reference") == []
     (tmp_path / "reference/tiny/results.csv").write_text("of another day")
