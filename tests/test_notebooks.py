@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
@@ -208,6 +209,14 @@ def test_bad_input_by_ordinary_papermill_is_one_line_in_the_page(tmp_path, given
     assert len(error["traceback"]) == 1
     assert error["traceback"][0].startswith(said)
     assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"]
+
+
+def test_a_finished_notebook_is_not_waited_for(outputs):
+    """With workers, a kernel that is asked to end does not: ten seconds a notebook went by after its last cell."""
+    for path in (outputs / "smoke" / "notebooks").glob("*.ipynb"):
+        content = nbformat.read(path, as_version=4)
+        notebook, cell = (of.metadata["papermill"]["end_time"] for of in (content, content.cells[-1]))
+        assert (datetime.fromisoformat(notebook) - datetime.fromisoformat(cell)).total_seconds() < 6
 
 
 def test_the_executed_page_shows_each_parameter_once(outputs):
