@@ -212,7 +212,7 @@ def test_bad_input_by_ordinary_papermill_is_one_line_in_the_page(tmp_path, given
 
 
 def test_a_finished_notebook_is_not_waited_for(outputs):
-    """With workers, a kernel that is asked to end does not: ten seconds a notebook went by after its last cell."""
+    """With workers, a kernel that is asked to end does not: ten seconds went by after every last cell."""
     for path in (outputs / "smoke" / "notebooks").glob("*.ipynb"):
         content = nbformat.read(path, as_version=4)
         notebook, cell = (of.metadata["papermill"]["end_time"] for of in (content, content.cells[-1]))
