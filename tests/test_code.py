@@ -148,7 +148,7 @@ def test_an_object_that_refers_to_itself_is_digested():
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (threading.Lock(), "an object of _thread.lock keeps its state to itself"),
+        (threading.Lock(), "an object of _thread.lock does not reveal its state"),
         (SimpleNamespace(inside=iter([]), lock=threading.Lock()), "an object of _thread.lock"),
         (torch.eye(2).to_sparse(), "a tensor in the layout torch.sparse_coo"),
     ],
@@ -250,6 +250,13 @@ def test_a_class_counts_by_its_methods_and_values():
     assert of(source) == of(source)
     for old, new in (("by = 2", "by = 3"), ("self.by *", "self.by +"), ("5 *", "6 *")):
         assert of(source) != of(source.replace(old, new))
+    several = source.replace("by = 2", "by = {'one': [2, (3, 4)]}")
+    assert of(several) == of(several) != of(several.replace("3", "5"))
+    cached = source.replace(
+        "@staticmethod\n    def times(x)", "@functools.cached_property\n    def times(self)"
+    )
+    cached = f"import functools\n{cached}"
+    assert of(cached) == of(cached) != of(cached.replace("5 *", "6 *"))
     assert of(source.replace("def mine(x):\n    return Scale()(x)", "mine = Scale()")) != of(source)
 
 

@@ -678,6 +678,13 @@ def test_another_budget_is_said_beside_the_answer(kept):
     assert (
         "is better in 1 and worse in 0 of 1 case. Lower mean error: shape from scratch, more epochs" in said
     )
+    wide = {**errors, "pruned-scratch": [6.0, 12.0, 18.0]}
+    networks = [seeded(curve, 200, found, round_=8) for curve, found in wide.items()]
+    said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
+    assert said.startswith(
+        "**By Scratch-E, not decided: 3 seeds cannot tell. "
+        "By Scratch-B, the shape: with new weights it is better in 1 of 1 case.**"
+    )
     once = [seeded(curve, 200, [mean], round_=8) for curve, mean in curves.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *once), 1.0))
     assert said.startswith("**Not decided, and which mean is lower depends on the budget.**")

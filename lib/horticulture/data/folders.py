@@ -291,5 +291,6 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """A memory-mapped array with its disk space allocated, so that a full disk is noticed here."""
     pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return pixels

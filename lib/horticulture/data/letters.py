@@ -29,7 +29,7 @@ SIDE = 8  # pixels, like the digits
 def letters(image_size: int = 0) -> Dataset:
     """The capital letters of matplotlib's fonts at random positions, sizes and angles, among fragments.
 
-    The three parts are drawn from disjoint fonts, so that they test letterforms never seen; the test part has
+    The three parts are drawn from disjoint fonts, so that they test styles never seen; the test part has
     every fifth font. An image's source is the index of its font. Raises InputError for an image_size other
     than 16 or 0 (which means 16).
     """
@@ -48,7 +48,7 @@ def _part(count: int, places: tuple[int, ...], seed: int) -> Images:
 
 
 def read_letters(font: str) -> Tensor:
-    """(26, 1, 8, 8) floats from 0 to 1: the capitals of one of `FONTS`, each as large as it fits."""
+    """(26, 1, 8, 8) floats from 0 to 1: the capitals of one of `FONTS`, each as large as fits."""
     package = importlib.util.find_spec("matplotlib")  # importing it takes longer
     assert package is not None
     assert package.submodule_search_locations

@@ -230,18 +230,18 @@ def _measured(network: Network, images: Dataset, recorded: float | None) -> dict
 def _history(found: FoundNetwork) -> Iterator[str]:
     """How the network was made, one line for each step, in order."""
     for run in reversed(list(found.run.chain)):
-        asked, said = run.recipe, runs.metrics(run, found.study.parent)["recipe"]
+        recipe, said = run.recipe, runs.metrics(run, found.study.parent)["recipe"]
         match run.kind:
             case "prune":
-                yield f"pruned by {asked['criterion']} in {asked['rounds']} rounds: {said}"
+                yield f"pruned by {recipe['criterion']} in {recipe['rounds']} rounds: {said}"
             case "tune":
-                yield f"taken after round {asked['round']}, with {asked['weights']} weights"
-                if asked["epochs"]:
+                yield f"taken after round {recipe['round']}, with {recipe['weights']} weights"
+                if recipe["epochs"]:
                     yield f"trained further: {said}"
             case "compress":
-                yield f"weights shared ({asked['bits']} bits), trained, Huffman-coded and decoded: {said}"
+                yield f"weights shared ({recipe['bits']} bits), trained, Huffman-coded and decoded: {said}"
             case "given":
-                yield f"weights from a file (digest {asked['file_digest']}), whose training is unknown"
+                yield f"weights from a file (digest {recipe['file_digest']}), whose training is unknown"
             case "move":
                 yield f"moved to {run.data['name']}, with a new classifier: {said}"
             case _:

@@ -61,7 +61,7 @@ def _cut(whole: Network, run: Run, outputs: Path) -> Network:
 def moved_network(run: Run, outputs: Path) -> tuple[Network, torch.Generator]:
     """The network that a run of the kind `move` starts from, and the generator of its random numbers.
 
-    It is another run's, but for the classifier, which is drawn anew.
+    Its weights are another run's, except the classifier's, which is drawn anew.
     """
     assert run.start
     generator = init_generator(run.architecture, run.seed)

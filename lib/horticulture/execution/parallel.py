@@ -72,8 +72,8 @@ def execute_all(
     allowed = workers or (processors() if where.type == "cpu" else 1)
     for number, (todo, total) in enumerate(layers, 1):
         last = number == len(layers)
-        there = len(wanted) - len(todo) if last else 0
-        with Progress(what if last else "their starting points", len(todo)) as progress:
+        there = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
+        with Progress(what if last else f"{what}: starting points", len(todo)) as progress:
             board = Board(progress, todo)
             try:
                 _execute_layer(todo, total, outputs, device, address, allowed, board)

@@ -14,7 +14,7 @@ import sysconfig
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -25,8 +25,11 @@ from horticulture import files
 from horticulture.errors import InputError
 
 PLAIN = bool | int | float | complex | str | bytes | range | slice | None
+VALUES = PLAIN | list | tuple | dict | set | frozenset | np.ndarray | type  # of a class
 INSTALLED = (sysconfig.get_path("stdlib"), *site.getsitepackages(), site.getusersitepackages())
-Seen = dict[int, tuple[int, Any]]  # by id: in which order something came, and the thing, so that it stays
+Seen = dict[
+    int, tuple[int, Any]
+]  # by id: in which order something came, and the thing, kept alive so that its id is not reused
 
 
 def extra(name: str, table: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
@@ -64,7 +67,7 @@ def _named(name: str, value: Any, seen: Seen, describe: Any) -> list:
 
 
 def _describe(value: Any, seen: Seen) -> Any:
-    """Describe anything as plain data. Raises TypeError for what cannot be. seen: breaks cycles."""
+    """Describe anything as plain data. Raises TypeError for anything else. seen: breaks cycles."""
 
     def each(values: Any) -> list:
         return [_describe(one, seen) for one in values]
@@ -111,7 +114,7 @@ def _state(value: Any) -> list:
         reduce = copyreg.dispatch_table.get(type(value))
         state = reduce(value) if reduce else value.__reduce_ex__(4)
     except Exception as error:  # an object may raise anything
-        raise TypeError(f"an object of {_name(type(value))} keeps its state to itself") from error
+        raise TypeError(f"an object of {_name(type(value))} does not reveal its state") from error
     if isinstance(state, str):  # a name: torch.float32
         return [state]
     _, arguments, *rest = state  # its state, then iterators over the items of a list and of a dict
@@ -181,13 +184,15 @@ def _function(function: FunctionType, seen: Seen) -> Any:
 
 
 def _class(one: type, seen: Seen) -> Any:
-    """A class: its name, its bases, and its own methods, properties and plain values."""
+    """A class: its name, its bases, and its own methods, properties and values (but not what Python adds)."""
     parts = []
     for name, part in sorted(vars(one).items()):
         if isinstance(part, property | classmethod | staticmethod):
             part = part.fget if isinstance(part, property) else part.__func__
-        if isinstance(part, FunctionType) or (not name.startswith("__") and isinstance(part, PLAIN)):
-            parts.append([name, _describe(part, seen)])
+        part = part.func if isinstance(part, cached_property) else part
+        added = name.startswith("_") and name.endswith("_")  # by Python
+        if isinstance(part, FunctionType) or (not added and (isinstance(part, VALUES) or _is_tensor(part))):
+            parts.append(_named(name, part, seen, _describe))
     bases = [_describe(base, seen) if _is_own(base.__module__) else _name(base) for base in one.__bases__]
     return ["class", _name(one), bases, parts]
 

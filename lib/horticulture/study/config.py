@@ -98,8 +98,8 @@ class StudyConfig:
     @property
     def augmentation(self) -> dict[str, Any]:
         """How training images are shifted and mirrored, where the study does not leave it to the data set."""
-        asked = {"pad": self.crop_padding} if self.crop_padding >= 0 else {}
-        return asked if self.flip == "auto" else {**asked, "flip": self.flip == "random"}
+        stated = {"pad": self.crop_padding} if self.crop_padding >= 0 else {}
+        return stated if self.flip == "auto" else {**stated, "flip": self.flip == "random"}
 
     @cached_property
     def outline(self) -> Outline:
@@ -279,7 +279,8 @@ class StudyConfig:
         for job in self.pruning_jobs if "pruned-moving" in self.budgets else []:
             own = self.trained_longer(job.longer)
             base = own.moved(own.whole, job.run.seed, tuned=False)
-            steps = own.epochs * (own.outline.images // own.batch_size)  # that are left out, go to the rounds
+            # The rounds also have the steps of the training that is left out.
+            steps = own.epochs * (own.outline.images // own.batch_size)
             recipe = replace(job.recipe, steps=job.recipe.steps + round(steps / (own.rounds + 1)))
             jobs.append(job._replace(base=base, run=execution.prune(base, recipe)))
         return jobs

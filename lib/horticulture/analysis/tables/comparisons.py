@@ -43,7 +43,7 @@ def comparisons() -> list[tuple[str, str]]:
     pairs.append(("pruned-tuned", "whole"))
     for against in ("pruned-scratch", "pruned-tuned", "lr-rewound"):
         pairs += [(curve, against) for curve in SCALED_CURVES]
-    pairs.append(("uniform-moved", "scratch-moved"))
+    pairs += [("uniform-moved", "scratch-moved"), ("scratch-moved", "pruned-scratch")]
     return list(dict.fromkeys([*pairs, *itertools.combinations(SCALED_CURVES, 2)]))
 
 

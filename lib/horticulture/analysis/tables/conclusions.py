@@ -69,11 +69,18 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     pairs, other = pairs[pairs["against"] == against], label(against, epochs=epochs)
     budgets = {name: _by_case(budget) for name, budget in pairs.groupby("curve", sort=False)}
     first = pairs[pairs["curve"] == curve]
-    if len({_ahead(cases) for cases in budgets.values()}) > 1:
-        some = any(any(_decided(cases)) for cases in budgets.values())
-        answer = f"{'It' if some else 'Not decided, and which mean is lower'} depends on the budget."
-    else:
+    shape, weights, neither = map(any, zip(*map(_decided, budgets.values()), strict=True))
+    if len({_ahead(cases) for cases in budgets.values()}) == 1:
         answer = _answer(budgets[curve])
+    elif shape and weights:
+        answer = "It depends on the budget."
+    elif (
+        shape or weights or neither
+    ):  # by one budget and not by another: that is no difference between the two
+        answers = {short_label(budget): _answer(cases) for budget, cases in budgets.items()}
+        answer = " ".join(f"By {name}, {one[0].lower()}{one[1:]}" for name, one in answers.items())
+    else:
+        answer = "Not decided, and which mean is lower depends on the budget."
     parts = [f"**{answer}** The comparison is with *{other}*."]
     for budget, cases in budgets.items():
         name = label(budget, epochs=epochs)

@@ -17,11 +17,11 @@ def describe_kept(kept: pd.DataFrame, run: str) -> str:
     if kept.empty:
         return f"{run} removed only single weights, so every group has kept all its channels."
     middle, end = kept.iloc[:, len(kept.columns) // 2 - 1], kept.iloc[:, -1]
+    along = f"In *{middle.name}* the groups have kept {_range(middle)} of their channels; in"
+    at_once = f"The groups have kept {_range(end)} of their channels in"
     return (
-        f"In *{middle.name}* the groups have kept {_range(middle)} of their channels; in *{end.name}*, "
-        f"{_range(end)}. A group with many channels has more that hardly matter. Which group goes first is "
-        "not a law: it is what this criterion sees in this network."
-    )
+        f"{along} *{end.name}*, {_range(end)}. " if len(kept.columns) > 1 else f"{at_once} *{end.name}*. "
+    ) + "Which group goes first is not a law: it is what this criterion sees in this network."
 
 
 def describe_widths(widths: Mapping[str, pd.DataFrame], full: pd.Series) -> str:
@@ -100,4 +100,6 @@ def describe_path(path: pd.DataFrame, seed: int, params: int) -> str:
 def _range(shares: pd.Series) -> str:
     """`25 % (block-1) to 75 % (block-2)`: the lowest and the highest share, each with its group."""
     least, most = shares.idxmin(), shares.idxmax()
+    if percent(shares[least]) == percent(shares[most]):
+        return percent(shares[least])
     return f"{percent(shares[least])} ({least}) to {percent(shares[most])} ({most})"
