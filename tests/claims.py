@@ -1005,8 +1005,8 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         counted("pruned-scratch", "lr-rewound", TRANSFER)("worse")
         == cases("pruned-scratch", "lr-rewound", TRANSFER)
     ),
-    "three seeds decide none of these. A uniform shape that went the same way is worse than the rewound network at "
-    "both sizes": lambda: (
+    "three seeds decide none of these. A uniform shape that went the same way is worse than the rewound "
+    "network at both sizes": lambda: (
         all(
             counted("scratch-moved", against, TRANSFER)(kind) == "0"
             for against in ("lr-rewound", "pruned-tuned")

@@ -192,7 +192,9 @@ def test_a_device_that_is_not_here_is_refused(device, tmp_path):
 
 
 def test_an_unknown_kind_of_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"unknown kind of run 'prunes': choose from train, given, prune"):
+    with pytest.raises(
+        InputError, match=r"unknown kind of run 'prunes': choose from train, given, move, prune"
+    ):
         execution.execute(replace(BASE, kind="prunes"), tmp_path, "cpu")
 
 
