@@ -279,8 +279,7 @@ class StudyConfig:
         for job in self.pruning_jobs if "pruned-moving" in self.budgets else []:
             own = self.trained_longer(job.longer)
             base = own.moved(own.whole, job.run.seed, tuned=False)
-            # The rounds also have the steps of the training that is left out.
-            steps = own.epochs * (own.outline.images // own.batch_size)
+            steps = own.epochs * (own.outline.images // own.batch_size)  # of the training left out
             recipe = replace(job.recipe, steps=job.recipe.steps + round(steps / (own.rounds + 1)))
             jobs.append(job._replace(base=base, run=execution.prune(base, recipe)))
         return jobs
