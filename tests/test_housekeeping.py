@@ -92,7 +92,8 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
 def test_the_seconds_of_a_run_by_hand():
     """At a hundredth of a second per step; a forward pass takes a third of one."""
     dataset = SimpleNamespace(train=range(9), validation=range(2), test=range(4))
-    config, pace = SimpleNamespace(dataset=dataset), forecast.Pace(fixed=0.01, per_mac=0.0)
+    config = SimpleNamespace(dataset=dataset, source={"name": "clutter"})
+    pace = forecast.Pace(fixed=0.01, per_mac=0.0)
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     base = execution.train(shape, TrainingRecipe(2, 0.1, batch_size=2), {"name": "clutter"}, 0)
     # 2 epochs of 4 steps, and 2 evaluations on 3 batches, which take as long as 1 step each
@@ -100,6 +101,18 @@ def test_the_seconds_of_a_run_by_hand():
     pruning_run = execution.prune(base, PruningRecipe(3, "l1", steps=2, batch_size=2))
     # rounds 0 to 3 of 2 steps and 1 evaluation each
     assert pace.seconds(pruning_run, config) == pytest.approx(0.12)
+
+
+def test_a_run_on_other_data_takes_as_long_as_those_data_ask():
+    """The base of a network that moves to a small data set is trained on all 8,192 images of `clutter`."""
+    small = SimpleNamespace(train=range(8), validation=(), test=())
+    config = SimpleNamespace(dataset=small, source={"name": "letters"})
+    shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    base = execution.train(shape, TrainingRecipe(1, 0.1, batch_size=64), execution.source("clutter"), 0)
+    clutter = execution.dataset("clutter")
+    evaluated = (len(clutter.validation) + len(clutter.test)) / 64 / 3
+    expected = 8192 // 64 + 2 * evaluated
+    assert forecast.Pace(1.0, 0.0).seconds(base, config) == pytest.approx(expected)
 
 
 def test_a_dry_run_counts_what_is_there(tmp_path, capsys):

@@ -379,6 +379,8 @@ assert interval([1, 2, 3])[0] == 2 and interval([1, 2, 3])[1] < 0
 assert results.loc[timed, "latency_16"].median() > 2 * results.loc[timed, "latency_1"].median()
 assert results.loc[~timed, ["latency_1", "latency_16"]].isna().all(axis=None)
 assert tables.label("whole") + " 1.0;" in tables.describe_spending(measured)
+most = measured.groupby("curve")["train_macs"].max()
+assert most["pruned-tuned"] > most["whole"]
 assert verdicts.empty and tables.conclude(verdicts).startswith("**Not tested here.**")
 assert {"verdicts.csv", "removals.csv", "results.csv"} <= set(os.listdir(session.folder))
 """,

@@ -209,7 +209,11 @@ class Pace(NamedTuple):
 
     def seconds(self, run: Run, config: StudyConfig) -> float:
         """Seconds for a run, including its evaluations."""
-        images, batch = config.dataset, run.recipe["batch_size"]
+        name, batch = run.data["name"], run.recipe["batch_size"]
+        if name == config.source["name"]:
+            images = config.dataset
+        else:  # where a network moves from, or where its guide is pruned
+            images = execution.dataset(name, image_size=run.data.get("image_size", 0))
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
         if run.kind == "judge":
             each = (run.recipe["images"] or len(images.validation)) + run.recipe["norm_images"]
