@@ -1,7 +1,9 @@
 """The curves of a study: the name of each, how it is drawn, and whether it inherits weights.
 
 Tables and legends keep this order. The colours are Okabe and Ito's, with Tol's wine, indigo, olive
-and teal, which colour-blind people can tell apart; every curve also has a marker of its own, for print.
+and teal and a brown, which colour-blind people can tell apart; every curve also has a marker of its own, for
+print. Curves that share a colour are not drawn in one figure, but for those of one network: pruned and
+fine-tuned, and fine-tuned once more.
 """
 
 import re
@@ -9,7 +11,7 @@ from typing import Any, NamedTuple
 
 BLACK, ORANGE, SKY, GREEN, BLUE = "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2"
 VERMILION, PURPLE, GREY, WINE, INDIGO = "#D55E00", "#CC79A7", "#999999", "#882255", "#332288"
-OLIVE, TEAL = "#999933", "#44AA99"
+OLIVE, TEAL, BROWN = "#999933", "#44AA99", "#8C510A"
 CRITERION_COLORS = (BLUE, VERMILION, SKY, WINE, INDIGO, GREEN, PURPLE, ORANGE, GREY)
 HALF = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgewidth": 1.2}
 
@@ -43,7 +45,7 @@ BUDGET_CURVES = {  # pruned networks, retrained
     ),
     "scratch-moved": Curve("{criterion} shape from scratch on the source, moved", OLIVE, "H"),
     "fine-tuned": Curve("{criterion}-pruned, fine-tuned", VERMILION, "v", inherits=True),
-    "lr-rewound": Curve("{criterion}-pruned, learning rate rewound", ORANGE, ">", inherits=True),
+    "lr-rewound": Curve("{criterion}-pruned, learning rate rewound", BROWN, ">", inherits=True),
     "pruned-moving": Curve(
         "{criterion}-pruned while moving, learning rate rewound", TEAL, (7, 1, 0), inherits=True
     ),
