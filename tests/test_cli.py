@@ -585,7 +585,7 @@ def test_groups_are_listed_with_what_cannot_go(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     # five of six filters of 3 x 3 x 3 with their biases, and 36 columns of four weights for each
     assert lines[1].split() == ["0", "6", str(5 * (27 + 1 + 36 * 4))]
-    assert lines[2] == "1 group, 6 channels; 1,036 parameters, 6,696 MACs"
+    assert lines[2] == "1 group, total width 6; 1,036 parameters, 6,696 MACs"
     assert lines[3] == "cannot be pruned, its channels are the network's output: 2"
     assert cli.main(["groups", "wrn-10-1"]) == 0
     assert "3.1" in capsys.readouterr().out

@@ -74,7 +74,7 @@ def command(*arguments, cwd, **more):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
     )
 
 
@@ -387,9 +387,9 @@ assert {"verdicts.csv", "removals.csv", "results.csv"} <= set(os.listdir(session
 }
 
 
-def executed_cells(outputs, stem):
-    """The code cells of an executed notebook of the smoke study, and of each what it put out, by kind."""
-    cells = nbformat.read(outputs / "smoke" / "notebooks" / f"{stem}.ipynb", 4).cells
+def executed_cells(outputs, stem, study="smoke"):
+    """The code cells of an executed notebook of the study, and of each what it put out, by kind."""
+    cells = nbformat.read(outputs / study / "notebooks" / f"{stem}.ipynb", 4).cells
     found = []
     for cell in (cell for cell in cells if cell.cell_type == "code"):
         shown: dict[str, str] = {}
@@ -400,9 +400,9 @@ def executed_cells(outputs, stem):
     return found
 
 
-def said_by(outputs, stem):
+def said_by(outputs, stem, study="smoke"):
     """What an executed notebook says in Markdown that it computed."""
-    return " ".join(shown.get("text/markdown", "") for _, shown in executed_cells(outputs, stem))
+    return " ".join(shown.get("text/markdown", "") for _, shown in executed_cells(outputs, stem, study))
 
 
 def test_what_a_notebook_says_is_what_the_results_say(outputs):
@@ -514,6 +514,42 @@ def test_a_study_that_prunes_at_once_goes_through_all_five(tmp_path):
     assert set(pruned["longer"]) == {1, 2}
     page = (tmp_path / "once" / "notebooks" / "05_analysis.ipynb").read_text()
     assert "was measured at 2 points along the way" in page
+
+
+ONE_OF_EACH = {  # as little of a study as goes through all five notebooks
+    **{"images": 128, "epochs": 1, "base_epoch_factors": [1], "steps": 1, "finetune_epochs": 1},
+    **{
+        "oracle_channels": 3,
+        "latency_batch_sizes": [1],
+        "latency_seconds": 0.1,
+        "seeds": [0],
+        "sizes": [0.9],
+    },
+}
+
+
+def run_little(name: str, study: str, folder: Path, **values):
+    """The shipped study with little of everything; its results."""
+    changed = [part for key, value in (ONE_OF_EACH | values).items() for part in ("-p", f"{key}={value}")]
+    done = command("run", study, *changed, *WORKERS, "--name", name, "--outputs", str(folder), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return runs.collect(folder / name)
+
+
+def test_a_transformer_goes_through_all_five(tmp_path):
+    found = run_little("little", "vit-quick", tmp_path, network="vit-2-24", rounds=12, evaluate_every=6)
+    assert {"whole", "pruned-tuned", "pruned-scratch", "uniform"} == set(found["curve"])
+    assert set(found["family"]) == {"vit"}
+    assert "heads" in said_by(tmp_path, "02_prune", study="little")
+
+
+def test_networks_that_move_go_through_all_five(tmp_path):
+    found = run_little(
+        *("little", "transfer-quick", tmp_path),
+        **{"network": "wrn-10-1", "source_images": 128, "source_epochs": 1, "rounds": 8, "evaluate_every": 4},
+    )
+    asked = study_files.read("transfer-quick").parameters
+    assert {*asked["budgets"], *asked["curves"], "whole", "pruned-tuned"} == set(found["curve"])
 
 
 # --- as they are written ----------------------------------------------------------------------------------

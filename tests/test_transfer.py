@@ -11,7 +11,7 @@ from horticulture import architecture, data, execution, networks, runs, training
 from horticulture.architecture import profiles
 from horticulture.data import Dataset, letters
 from horticulture.errors import InputError
-from horticulture.execution import loading
+from horticulture.execution import exported, loading
 from horticulture.runs import Run
 from horticulture.study import budgets, inventory, scaling, validation
 from horticulture.study.config import StudyConfig
@@ -283,6 +283,16 @@ def test_all_runs_of_the_study_are_listed_with_those_before_the_move(outputs):
     assert {ASKED.baseline(seed).start.key for seed in ASKED.seeds} < starts
     alone = replace(ASKED, source_data="", budgets=[], curves=[])
     assert "before they move" not in inventory.runs_by_purpose(alone, outputs)
+
+
+def test_the_card_of_a_moved_network_names_both_data_sets(outputs, tmp_path):
+    study = outputs / "trial"
+    runs.write_tables(study, results=runs.collect(study))
+    found = runs.find_network(study, "uniform-moved", seed=0)
+    exported.export(found, tmp_path / "moved")
+    card = (tmp_path / "moved" / "README.md").read_text()
+    assert "- trained from scratch on clutter: 3 epochs" in card
+    assert "- moved to letters, with a new classifier: 2 epochs" in card
 
 
 def test_what_a_network_selects_moves_too(tmp_path):

@@ -245,7 +245,8 @@ def _history(found: FoundNetwork) -> Iterator[str]:
             case "move":
                 yield f"moved to {run.data['name']}, with a new classifier: {said}"
             case _:
-                yield f"trained from scratch: {said}"
+                elsewhere = f" on {run.data['name']}" if run.data["name"] != found.run.data["name"] else ""
+                yield f"trained from scratch{elsewhere}: {said}"
     if not pd.isna(found.row["round"]) and all(run.kind != "prune" for run in found.run.chain):
         yield f"its shape was found by pruning by {found.row['criterion']}, after round {found.row['round']}"
     if found.run.kind == "prune":

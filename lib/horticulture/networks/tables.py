@@ -6,8 +6,9 @@ from horticulture.networks import own
 
 
 def groups(network: str, image: ImageShape, classes: int, residual_sets: bool = False) -> str:
-    """A line per group: its channels, and the parameters removed when it is cut to its minimum width.
+    """A line per group: its width, and the parameters removed when it is cut to its minimum width.
 
+    A width counts channels, or a transformer's attention heads or hidden units.
     Below them, by reason, the layers whose channels cannot be removed. network: a name for `networks.named`.
     """
     pinned: dict[str, str] = {}
@@ -17,13 +18,13 @@ def groups(network: str, image: ImageShape, classes: int, residual_sets: bool = 
     else:
         whole = networks.named(network, image=image, classes=classes)
     size = max(len("group"), *(len(name) for name in whole.groups))
-    lines = [f"{'group':<{size}} {'channels':>9} {'parameters':>12}"]
+    lines = [f"{'group':<{size}} {'width':>9} {'parameters':>12}"]
     for number, (name, width) in enumerate(zip(whole.groups, whole.widths, strict=True)):
         lines.append(f"{name:<{size}} {width:>9,} {_parameters(whole, number):>12,}")
-    count = (
-        f"{len(whole.groups)} group{'' if len(whole.groups) == 1 else 's'}, {sum(whole.widths):,} channels"
+    count = f"{len(whole.groups)} group{'' if len(whole.groups) == 1 else 's'}"
+    lines.append(
+        f"{count}, total width {sum(whole.widths):,}; {whole.params:,} parameters, {whole.macs:,} MACs"
     )
-    lines.append(f"{count}; {whole.params:,} parameters, {whole.macs:,} MACs")
     for why in dict.fromkeys(pinned.values()):
         layers = [layer for layer, reason in pinned.items() if reason == why]
         lines.append(f"cannot be pruned, {why}: {', '.join(layers)}")
