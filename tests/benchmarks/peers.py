@@ -1,14 +1,15 @@
 """Groups found in fifteen networks of torchvision, and the time of a removal: ours and Torch-Pruning's.
 
-python -m tests.benchmarks.peers: a row for each network, in outputs/bench/peers.csv. Without Torch-Pruning
-(pip install torch-pruning) its columns stay empty. Both cut the first channel of the same layers, one layer
-after the other, in double precision; after each cut both must answer as the whole network does when nothing
-reads the channel. Times are of the processor, with one thread.
+python -m tests.benchmarks.peers [NETWORK...]: a row for each network, in outputs/bench/peers.csv. Without
+Torch-Pruning (pip install torch-pruning) its columns stay empty. Both cut the first channel of the same
+layers, one layer after the other, in double precision; after each cut both must answer as the whole network
+does when nothing reads the channel. Times are of the processor, with one thread.
 """
 
 import copy
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -70,7 +71,7 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
         row["remark"] = f"it traces nothing: {first_line(error)}"
     try:
         listed = [group[0].dep for group in graph.get_all_groups(ignored_layers=[last])]
-        row |= {"their_groups": len(listed), **cut_apart(listed, module, x)}
+        row |= {"their_groups": len(listed)} | cut_apart(listed, module, x)
     except Exception as error:
         row["remark"] = row["remark"] or f"it lists no groups: {first_line(error)}"
     stopped = row["remark"] if "their_seconds" not in row else ""
@@ -100,7 +101,7 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
     return row | {what: 1000 * statistics.median(each) if each else math.nan for what, each in times.items()}
 
 
-def cut_apart(listed: list[Any], module: nn.Module, x: Tensor) -> dict[str, int]:
+def cut_apart(listed: list[Any], module: nn.Module, x: Tensor) -> dict[str, Any]:
     """Of the groups that Torch-Pruning lists: the first channel of some is cut, each from a fresh copy.
 
     their_tried, their_running: how many, and of how many the network still runs. their_right: how many answer
@@ -109,7 +110,8 @@ def cut_apart(listed: list[Any], module: nn.Module, x: Tensor) -> dict[str, int]
     import torch_pruning
 
     names = {one: name for name, one in module.named_modules()}
-    found = dict.fromkeys(("their_tried", "their_running", "their_right"), 0)
+    found: dict[str, Any] = dict.fromkeys(("their_tried", "their_running", "their_right"), 0)
+    found["remark"] = ""  # the first error
     for number in range(0, len(listed), -(-len(listed) // CUTS)):
         found["their_tried"] += 1
         theirs, judge = copy.deepcopy(module), copy.deepcopy(module)
@@ -117,20 +119,49 @@ def cut_apart(listed: list[Any], module: nn.Module, x: Tensor) -> dict[str, int]
         graph = torch_pruning.DependencyGraph().build_dependency(theirs, example_inputs=x)
         its_names = {one: name for name, one in theirs.named_modules()}
         try:
-            group = graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, [0])
+            group = first_of_each(graph, layer)
             for dep, places in group.items:
-                if (
-                    dep.handler.__name__ == "prune_in_channels"
-                    and getattr(dep.target.module, "groups", 1) == 1
-                ):
-                    judge.get_submodule(its_names[dep.target.module]).weight.data[:, list(places)] = 0
+                if dep.handler.__name__ == "prune_in_channels":
+                    silence(judge.get_submodule(its_names[dep.target.module]), places)
             group.prune()
             answer = theirs(x)
-        except Exception:
+        except Exception as error:
+            found["remark"] = found["remark"] or f"{its_names[layer]} alone: {first_line(error)}"
             continue
         found["their_running"] += 1
         found["their_right"] += alike(answer, judge(x))
     return found
+
+
+def first_of_each(graph: Any, layer: nn.Module) -> Any:
+    """The group of a layer's first channel; of the first in each set, where a convolution has several.
+
+    So Torch-Pruning's own pruners take them: as many from each set of channels, in the same places.
+    """
+    way = graph.get_pruner_of_module(layer).prune_out_channels
+    modules = [dep.target.module for dep, _ in graph.get_pruning_group(layer, way, [0]).items]
+    sets = max(1 if depthwise(one) else getattr(one, "groups", 1) for one in modules)
+    made = graph.get_out_channels(layer)
+    return graph.get_pruning_group(layer, way, list(range(0, made, made // sets)) if sets > 1 else [0])
+
+
+def silence(reader: nn.Module, places: list[int]) -> None:
+    """Set to zero what reads these channels; a depthwise convolution passes them on instead."""
+    weight = reader.weight.data
+    if isinstance(reader, nn.Conv2d) and reader.groups > 1:
+        if depthwise(reader):
+            return
+        made, read = reader.out_channels // reader.groups, reader.in_channels // reader.groups
+        for place in places:
+            one = place // read
+            weight[one * made : (one + 1) * made, place % read] = 0
+    else:
+        weight[:, list(places)] = 0
+
+
+def depthwise(layer: nn.Module) -> bool:
+    """Whether every channel has a filter of its own."""
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
 
 
 def cut(graph: Any, layer: nn.Module, places: list[int]) -> None:
@@ -190,10 +221,10 @@ def alike(one: Tensor, other: Tensor) -> bool:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print: all of the networks, or those that are named."""
     torch.set_num_threads(1)
     rows = []
-    for name in NETWORKS:
+    for name in sys.argv[1:] or NETWORKS:
         try:
             row = measure(name)
         except InputError as error:
