@@ -85,7 +85,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     for budget, cases in budgets.items():
         name = label(budget, epochs=epochs)
         better, worse, _ = _decided(cases)
-        if better or worse:
+        if better or worse or len(budgets) > 1:
             of = count(len(cases), "case")
             parts.append(f"*{capitalize(name)}* is better in {better} and worse in {worse} of {of}.")
         parts.append(_lower_means(cases, name, other))
