@@ -249,8 +249,9 @@ def seen(study: str, rounds: float | None = None) -> float:
 
 @cache
 def removals() -> pd.DataFrame:
-    """Every round of the pruning runs of `quick`."""
-    return runs.collect_removals(REFERENCE / "quick")
+    """Every round of the pruning runs of `quick`, but for those trained longer."""
+    found, drawn = runs.collect_removals(REFERENCE / "quick"), frame("quick")
+    return found[found["run"].isin(drawn.loc[drawn["curve"] == "pruned-tuned", "run"])]
 
 
 def at_round(number: int, column: str) -> pd.Series:

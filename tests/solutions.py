@@ -214,14 +214,17 @@ def draw_lots(answers: Answers) -> None:
 
 
 def retrain(answers: Answers) -> None:
-    """Notebook 03: other budgets."""
-    for short, budget in {"scratch-b": "scratch-b", "rewound": "weights-rewound"}.items():
-        config = study(budgets=[budget])
-        made = answers.retrained(config)
-        if budget == "scratch-b":
-            decide(answers, {(curve, size): some for (curve, size), some in made.items() if curve == budget})
+    """Notebook 03: other budgets; the rate is rewound for as many epochs as a network from scratch has."""
+    epochs = study().epochs
+    budgets_tried = {"scratch-b": "scratch-b", "rewound": "weights-rewound", "lr": "lr-rewound"}
+    made = {
+        budget: answers.retrained(study(budgets=[budget], finetune_epochs=epochs))
+        for budget in budgets_tried.values()
+    }
+    decide(answers, {at: one for some in made.values() for at, one in some.items() if at[0] in made})
+    for short, budget in budgets_tried.items():
         for size in SIZES:
-            name, what, of_size = f"3.{short}.{size}", f"{budget} at {size} %", made[budget, size]
+            name, what, of_size = f"3.{short}.{size}", f"{budget} at {size} %", made[budget][budget, size]
             answers.say_errors(name, what, errors := answers.errors(of_size))
             for against, at in {"pruned-scratch": name, "pruned-tuned": f"3.{short}.tuned.{size}"}.items():
                 other = answers.errors(answers.quick[against, size])
@@ -229,18 +232,21 @@ def retrain(answers: Answers) -> None:
                 answers.say_difference(at, f"{what}, less {against}", errors, other, paired=paired)
             if budget != "scratch-b":  # as many epochs as the whole
                 continue
-            epochs = [run.recipe["epochs"] for run in of_size]
-            said = " to ".join(str(number) for number in sorted({min(epochs), max(epochs)}))
+            rewound = answers.errors(made["lr-rewound"]["lr-rewound", size])
+            at = f"3.{short}.lr.{size}"
+            answers.say_difference(at, f"{what}, less lr-rewound", errors, rewound, paired=False)
+            lengths = [run.recipe["epochs"] for run in of_size]
+            said = " to ".join(str(number) for number in sorted({min(lengths), max(lengths)}))
             answers.say(f"3.{short}.epochs.{size}", said, f"{what}: epochs, by seed")
             spent = np.mean([run.architecture.macs * run.recipe["epochs"] for run in of_size])
-            share = percent(spent / (config.whole.macs * config.epochs))
+            share = percent(spent / (study().whole.macs * epochs))
             answers.say(f"3.{short}.compute.{size}", share, f"{what}: compute, of the whole's training")
-        answers.say_time(f"3.{short}", budget, chain(*made.values()))
+        answers.say_time(f"3.{short}", budget, chain(*made[budget].values()))
 
 
-def decide(answers: Answers, scratch_b: BySize) -> None:
-    """Notebook 03, item 1: what notebook 05 says of Scratch-B, all sizes together, and in a line."""
-    networks = {("whole", 100): answers.whole, **answers.quick, **scratch_b}
+def decide(answers: Answers, budgets_tried: BySize) -> None:
+    """Notebook 03, item 1: what notebook 05 says of these budgets, all sizes together, and in a line."""
+    networks = {("whole", 100): answers.whole, **answers.quick, **budgets_tried}
     results = pd.DataFrame(
         {
             "curve": curve,
@@ -254,14 +260,17 @@ def decide(answers: Answers, scratch_b: BySize) -> None:
         for run, error in zip(of_size, answers.errors(of_size), strict=True)
     )
     verdicts = tables.verdicts(results, parameters.declared()["margin"]["default"])
-    decided = verdicts[(verdicts["curve"] == "scratch-b") & (verdicts["against"] == "pruned-tuned")]
-    for row in decided.itertuples():
-        size = min(SIZES, key=lambda size: abs(size - 100 * row.size))
-        what = f"scratch-b at {size} %, less pruned-tuned, all sizes together (Holm)"
-        answers.say(f"3.scratch-b.tuned.{size}.verdict", row.verdict, f"{what}: verdict")
-        answers.say(f"3.scratch-b.tuned.{size}.p", f"{row.p_adjusted:.3f}", f"{what}: p-value")
+    for short, curve in {"scratch-b": "scratch-b", "scratch": "pruned-scratch"}.items():
+        for other, against in {"tuned": "pruned-tuned", "lr": "lr-rewound"}.items():
+            pair = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
+            for row in pair.itertuples():
+                size = min(SIZES, key=lambda size: abs(size - 100 * row.size))
+                at = f"3.{short}.{other}.{size}"
+                what = f"{curve} at {size} %, less {against}, all sizes together (Holm)"
+                answers.say(f"{at}.verdict", row.verdict, f"{what}: verdict")
+                answers.say(f"{at}.p", f"{row.p_adjusted:.3f}", f"{what}: p-value")
     (answer,) = re.findall(r"^\*\*(.+?)\.\*\*", tables.conclude(verdicts))
-    answers.say("3.answer", answer, "weights or shape, as notebook 05 says it, Scratch-B included")
+    answers.say("3.answer", answer, "weights or shape, as notebook 05 says it, of all these budgets")
 
 
 def scale(answers: Answers) -> None:

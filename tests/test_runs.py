@@ -783,6 +783,13 @@ def test_what_an_earlier_pruning_found_goes_without_that_pruning_too(tmp_path):
     assert "their runs are kept" in line
 
 
+def test_removals_of_a_pruning_run_of_which_only_a_retrained_network_is_drawn_are_there(tmp_path):
+    finish_pruning(tmp_path, rounds())
+    (member, *_) = found_by(PRUNE)
+    runs.record_curves(tmp_path / "longer", [member._replace(whole_macs=1)])
+    pd.testing.assert_frame_equal(runs.collect_removals(tmp_path / "longer"), rounds())
+
+
 def test_a_round_measured_of_another_pruning_takes_no_row_of_this_one(study, tmp_path):
     """It counts for the pruning that it goes on from, not for any of the same criterion and seed."""
     for pruning, rounds_ in ((PRUNE, [0, 2, 3]), (pruned_with(7), [0, 1, 2, 3])):

@@ -65,7 +65,7 @@ SCALED_CURVES = {  # networks of other sizes, made by rule
     "depth": Curve("shallower {shallower} from scratch", SKY, "P"),
     "bottleneck": Curve("bottleneck {network} from scratch", GREEN, "D"),
     "copycat": Curve("{criterion} copycat from scratch", PURPLE, "^"),
-    "guided": Curve("{criterion}-guided {network} from scratch", WINE, "h"),
+    "guided": Curve("{criterion}-guided {network} from scratch", TEAL, (5, 1, 180)),
     "transferred": Curve("{criterion}-guided by another network, from scratch", INDIGO, (3, 1, 0)),
     "uniform": Curve("uniform {network} from scratch", BLACK, (6, 1, 0)),
     "uniform-moved": Curve("uniform {network} from scratch on the source, moved", GREY, (8, 1, 0)),

@@ -61,11 +61,16 @@ def collect(study: str | Path) -> pd.DataFrame:
 
 
 def collect_removals(study: str | Path) -> pd.DataFrame:
-    """Every round of every pruning run of a study, one row each."""
+    """Every round of every pruning run behind a study's networks, one row each.
+
+    Those that are drawn round by round come first.
+    """
     import pandas as pd  # takes a second: only where there are results
 
     study = Path(study)
-    prunings = [point.run for point in read_curves(study) if point.run.kind == "prune"]
+    points = sorted(read_curves(study), key=lambda point: point.run.kind != "prune")
+    behind = (run for point in points for run in point.run.chain if run.kind == "prune")
+    prunings = {run.key: run for run in behind}.values()
     if not prunings and (study / "removals.csv").exists():
         return _complete_table(study / "removals.csv", REMOVAL_COLUMNS)
     frames = [removals(run, study.parent) for run in prunings]

@@ -10,7 +10,7 @@ from horticulture.analysis.tables.wording import capitalize, case_name, count, j
 NAMED = 8  # up to this many cases are named one by one
 LARGE = 100  # more seeds than anybody will train
 NEW_WEIGHTS = ("scratch-moved", "pruned-scratch", "scratch-b")  # pruned shapes with new weights
-KEPT_WEIGHTS = ("pruned-tuned", "lr-rewound", "fine-tuned")  # networks with weights of the whole network
+KEPT_WEIGHTS = ("lr-rewound", "pruned-tuned", "fine-tuned")  # of the whole network, the strongest first
 BY_LENGTH = "by length"  # decided at several lengths of training, and not alike
 SOME_LENGTHS = "at some lengths"  # decided at one length of training and undecided at another
 COUNTED = {
@@ -54,10 +54,10 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
 def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     """Weights or shape? The answer that the verdicts on the decisive pair of curves give, in Markdown.
 
-    The pair is a shape trained from scratch against the network that kept its weights: the one tuned during
-    pruning if it was compared, otherwise the rewound, otherwise the fine-tuned one. Works for any number of
-    seeds, and if nothing was compared. verdicts: as returned by `tables.verdicts`, the decisive ones first.
-    epochs: from `scratch_b_in_words`.
+    The pair is a shape trained from scratch against the network that kept its weights: with the learning rate
+    rewound if that was compared (the stronger way to keep weights: Renda et al., 2020), otherwise the one
+    tuned during pruning, otherwise the fine-tuned one. Works for any number of seeds, and if nothing was
+    compared. verdicts: as returned by `tables.verdicts`. epochs: from `scratch_b_in_words`.
     """
     pairs = verdicts[verdicts["curve"].isin(NEW_WEIGHTS) & verdicts["against"].isin(KEPT_WEIGHTS)]
     if pairs.empty:
@@ -65,20 +65,18 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
             "**Not tested here.** No pruned shape was trained from scratch to compare with the network that "
             "kept its weights, so these results do not say which of the two is worth more."
         )
-    curve, against = pairs[["curve", "against"]].iloc[0]
+    against = min(pairs["against"], key=KEPT_WEIGHTS.index)
     pairs, other = pairs[pairs["against"] == against], label(against, epochs=epochs)
     budgets = {name: _by_case(budget) for name, budget in pairs.groupby("curve", sort=False)}
-    first = pairs[pairs["curve"] == curve]
+    answers = {short_label(budget): _answer(cases) for budget, cases in budgets.items()}
     shape, weights, neither = map(any, zip(*map(_decided, budgets.values()), strict=True))
-    if len({_ahead(cases) for cases in budgets.values()}) == 1:
-        answer = _answer(budgets[curve])
-    elif shape and weights:
+    if shape and weights:
         answer = "It depends on the budget."
-    elif (
-        shape or weights or neither
-    ):  # by one budget and not by another: that is no difference between the two
-        answers = {short_label(budget): _answer(cases) for budget, cases in budgets.items()}
+    elif (shape or weights or neither) and len(set(answers.values())) > 1:
+        # decided by one budget and not by another: that is no difference between the two
         answer = " ".join(f"By {name}, {one[0].lower()}{one[1:]}" for name, one in answers.items())
+    elif shape or weights or neither or len({_ahead(cases) for cases in budgets.values()}) == 1:
+        answer = next(iter(answers.values()))
     else:
         answer = "Not decided, and which mean is lower depends on the budget."
     parts = [f"**{answer}** The comparison is with *{other}*."]
@@ -89,7 +87,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
             of = count(len(cases), "case")
             parts.append(f"*{capitalize(name)}* is better in {better} and worse in {worse} of {of}.")
         parts.append(_lower_means(cases, name, other))
-    return " ".join([*parts, _seeds(first)])
+    return " ".join([*parts, _seeds(pairs[pairs["curve"] == next(iter(budgets))])])
 
 
 def _ahead(cases: dict[str, pd.DataFrame]) -> bool:
