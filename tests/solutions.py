@@ -7,7 +7,6 @@ outputs/reference/measured/solutions.csv: a row for each number of notebooks/sol
 does not compute, as it stands there. From nothing that takes a quarter of an hour on two cores.
 """
 
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,8 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from horticulture import runs
-from horticulture.analysis import statistics, tables
-from horticulture.analysis.curves import CURVES
+from horticulture.analysis import statistics
 from horticulture.analysis.statistics import Values
 from horticulture.execution import parallel
 from horticulture.runs import CurvePoint, Run
@@ -80,6 +78,18 @@ class Answers:
         """A column of pruning runs after a round, one value per seed."""
         rounds = pd.concat(runs.removals(run, self.outputs) for run in prunings)
         return rounds.set_index("round").loc[number, column]
+
+    def row(self, point: CurvePoint, config: StudyConfig) -> dict[str, object]:
+        """A network of a study of its own, as in the results of `quick`."""
+        run, found = point.run, runs.metrics(point.run, self.outputs)
+        spent = run.recipe["epochs"] * run.architecture.macs
+        return {
+            **{"curve": point.curve, "criterion": point.criterion, "seed": run.seed, "round": point.round},
+            **{"longer": point.longer, "recipe": found["recipe"], "epochs": run.recipe["epochs"]},
+            **{"architecture": run.architecture.id, "params": run.architecture.params},
+            "compute_share": round(spent / (config.epochs * point.longer * config.whole.macs), 4),
+            **{"val_error": found["val_error"], "test_error": found["test_error"], "run": run.key},
+        }
 
     # --- saying ---
 
@@ -190,7 +200,7 @@ def prune(answers: Answers) -> None:
 
 def draw_lots(answers: Answers) -> None:
     """Notebook 02, item 1, and notebook 03, item 4: random pruning, tuned, and the shapes from scratch."""
-    config = study(criterion="random", sizes=[0.2, 0.4])
+    config = study(criterion="random", sizes=[0.2, 0.4], budgets=["pruned-scratch"])
     prunings, whole = answers.made(job.run for job in config.pruning_jobs), answers.errors(answers.whole)
     answers.say_time("2.random", "random prunings", prunings)
     left = 100 * answers.after(ROUNDS[-1], prunings, "params") / config.whole.params
@@ -214,63 +224,18 @@ def draw_lots(answers: Answers) -> None:
 
 
 def retrain(answers: Answers) -> None:
-    """Notebook 03: other budgets; the rate is rewound for as many epochs as a network from scratch has."""
-    epochs = study().epochs
-    budgets_tried = {"scratch-b": "scratch-b", "rewound": "weights-rewound", "lr": "lr-rewound"}
-    made = {
-        budget: answers.retrained(study(budgets=[budget], finetune_epochs=epochs))
-        for budget in budgets_tried.values()
-    }
-    decide(answers, {at: one for some in made.values() for at, one in some.items() if at[0] in made})
-    for short, budget in budgets_tried.items():
-        for size in SIZES:
-            name, what, of_size = f"3.{short}.{size}", f"{budget} at {size} %", made[budget][budget, size]
-            answers.say_errors(name, what, errors := answers.errors(of_size))
-            for against, at in {"pruned-scratch": name, "pruned-tuned": f"3.{short}.tuned.{size}"}.items():
-                other = answers.errors(answers.quick[against, size])
-                paired = CURVES[budget].inherits and CURVES[against].inherits
-                answers.say_difference(at, f"{what}, less {against}", errors, other, paired=paired)
-            if budget != "scratch-b":  # as many epochs as the whole
-                continue
-            rewound = answers.errors(made["lr-rewound"]["lr-rewound", size])
-            at = f"3.{short}.lr.{size}"
-            answers.say_difference(at, f"{what}, less lr-rewound", errors, rewound, paired=False)
-            lengths = [run.recipe["epochs"] for run in of_size]
-            said = " to ".join(str(number) for number in sorted({min(lengths), max(lengths)}))
-            answers.say(f"3.{short}.epochs.{size}", said, f"{what}: epochs, by seed")
-            spent = np.mean([run.architecture.macs * run.recipe["epochs"] for run in of_size])
-            share = percent(spent / (study().whole.macs * epochs))
-            answers.say(f"3.{short}.compute.{size}", share, f"{what}: compute, of the whole's training")
-        answers.say_time(f"3.{short}", budget, chain(*made[budget].values()))
-
-
-def decide(answers: Answers, budgets_tried: BySize) -> None:
-    """Notebook 03, item 1: what notebook 05 says of these budgets, all sizes together, and in a line."""
-    networks = {("whole", 100): answers.whole, **answers.quick, **budgets_tried}
-    results = pd.DataFrame(
-        {
-            "curve": curve,
-            "criterion": "" if curve == "whole" else "fisher",
-            "seed": run.seed,
-            "params": run.architecture.params,
-            "run": run.key,
-            "test_error": error,
-        }
-        for (curve, _), of_size in networks.items()
-        for run, error in zip(of_size, answers.errors(of_size), strict=True)
-    )
-    verdicts = tables.verdicts(results, parameters.declared()["margin"]["default"])
-    for short, curve in {"scratch-b": "scratch-b", "scratch": "pruned-scratch"}.items():
-        for other, against in {"tuned": "pruned-tuned", "lr": "lr-rewound"}.items():
-            pair = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
-            for row in pair.itertuples():
-                size = min(SIZES, key=lambda size: abs(size - 100 * row.size))
-                at = f"3.{short}.{other}.{size}"
-                what = f"{curve} at {size} %, less {against}, all sizes together (Holm)"
-                answers.say(f"{at}.verdict", row.verdict, f"{what}: verdict")
-                answers.say(f"{at}.p", f"{row.p_adjusted:.3f}", f"{what}: p-value")
-    (answer,) = re.findall(r"^\*\*(.+?)\.\*\*", tables.conclude(verdicts))
-    answers.say("3.answer", answer, "weights or shape, as notebook 05 says it, of all these budgets")
+    """Notebook 03: other budgets, each network's error on its own; `tests.claims` compares them."""
+    rows = []
+    tried = {"scratch-b": ("scratch-b", [1, 2]), "rewound": ("weights-rewound", [1])}
+    for short, (budget, lengths) in tried.items():
+        config = study(budgets=[budget], base_epoch_factors=lengths)
+        answers.made(job.run for job in config.pruning_jobs)
+        points = budgets.budget_points(config, config.pruned_networks(answers.outputs))
+        points = [point for point in points if point.curve == budget]
+        answers.made(point.run for point in points)
+        rows += [answers.row(point, config) for point in points]
+        answers.say_time(f"3.{short}", budget, [point.run for point in points if point.longer == 1])
+    pd.DataFrame(rows).to_csv(REFERENCE / "measured" / "retrained.csv", index=False)
 
 
 def scale(answers: Answers) -> None:

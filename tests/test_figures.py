@@ -18,6 +18,7 @@ from horticulture import architecture
 from horticulture.analysis import curves, figures, tables
 from horticulture.analysis.figures.description import describe
 from horticulture.errors import InputError
+from horticulture.study import study_files
 
 
 @pytest.fixture(autouse=True)
@@ -79,10 +80,12 @@ def test_curves_can_be_told_apart_without_colour():
 
 def test_colours_can_be_told_apart_and_no_two_curves_of_one_figure_share_one():
     okabe_ito = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
-    grey, wine, indigo, olive, teal = "#999999", "#882255", "#332288", "#999933", "#44AA99"
-    assert {look.color for look in curves.DRAWN.values()} <= okabe_ito | {grey, wine, indigo, olive, teal}
-    against_size = ["pruned-tuned", "pruned-scratch", *curves.SCALED_CURVES]
-    for together in (against_size, curves.BUDGET_CURVES):
+    others = {"#999999", "#882255", "#332288", "#999933", "#44AA99", "#8C510A"}
+    assert {look.color for look in curves.DRAWN.values()} <= okabe_ito | others
+    against_size = ["pruned-tuned", "pruned-scratch", "lr-rewound", *curves.SCALED_CURVES]
+    moving = study_files.read("transfer-quick").parameters
+    moved = [name for name in (*moving["budgets"], *moving["curves"]) if name != "fine-tuned"]
+    for together in (against_size, curves.BUDGET_CURVES, ["pruned-tuned", *moved]):
         drawn = [curves.DRAWN[curve].color for curve in together if curve in curves.DRAWN]
         assert len(set(drawn)) == len(drawn)
 

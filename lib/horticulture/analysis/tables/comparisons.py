@@ -26,9 +26,9 @@ def comparisons() -> list[tuple[str, str]]:
 
     Networks trained from scratch against the tuned network of the same round and against the rewound one;
     every budget against `fine-tuned`, `lr-rewound` and `whole`; the controls against the shape from scratch;
-    the tuned networks against `whole`; networks made by rule against pruned ones of their size, and against
-    each other. Where networks moved from other data, the fairest pair comes first: the shape that moved, too,
-    against the tuned network.
+    the rewound networks against the tuned, the tuned against `whole`; networks made by rule against pruned
+    ones of their size, and against each other. Where networks moved from other data, the fairest pair comes
+    first: the shape that moved, too, against the tuned network.
     """
     pairs = [("scratch-moved", "pruned-tuned")]
     pairs += [
@@ -40,7 +40,7 @@ def comparisons() -> list[tuple[str, str]]:
         pairs += [(curve, against) for curve in BUDGET_CURVES if curve != against]
     pairs.remove(("fine-tuned", "lr-rewound"))  # already there in the other direction
     pairs += [(curve, "pruned-scratch") for curve in CONTROLS]
-    pairs.append(("pruned-tuned", "whole"))
+    pairs += [("lr-rewound", "pruned-tuned"), ("pruned-tuned", "whole")]
     for against in ("pruned-scratch", "pruned-tuned", "lr-rewound"):
         pairs += [(curve, against) for curve in SCALED_CURVES]
     pairs += [("uniform-moved", "scratch-moved"), ("scratch-moved", "pruned-scratch")]

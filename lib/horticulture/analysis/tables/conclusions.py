@@ -70,12 +70,11 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     budgets = {name: _by_case(budget) for name, budget in pairs.groupby("curve", sort=False)}
     answers = {short_label(budget): _answer(cases) for budget, cases in budgets.items()}
     shape, weights, neither = map(any, zip(*map(_decided, budgets.values()), strict=True))
-    if shape and weights:
+    if shape and weights and len(budgets) > 1:
         answer = "It depends on the budget."
-    elif (shape or weights or neither) and len(set(answers.values())) > 1:
-        # decided by one budget and not by another: that is no difference between the two
+    elif shape or weights or neither:  # by name: what one decides and another does not is no difference
         answer = " ".join(f"By {name}, {one[0].lower()}{one[1:]}" for name, one in answers.items())
-    elif shape or weights or neither or len({_ahead(cases) for cases in budgets.values()}) == 1:
+    elif len({_ahead(cases) for cases in budgets.values()}) == 1:
         answer = next(iter(answers.values()))
     else:
         answer = "Not decided, and which mean is lower depends on the budget."
