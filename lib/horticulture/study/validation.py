@@ -61,6 +61,11 @@ def _check_applicable(config: StudyConfig) -> None:
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
         given = "the whole network's weights are given, so it cannot be trained longer"
         raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}; use [1]")
+    _, height, width = config.outline.image
+    if config.crop_padding >= min(height, width):
+        raise InputError(
+            f"crop_padding={config.crop_padding}: images have only {width} x {height} pixels to be shifted by"
+        )
     _check_source(config)
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
