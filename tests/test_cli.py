@@ -146,7 +146,7 @@ REFUSED = [
     ("network=vit-1000000000-1", "network vit-1000000000-1: depths go up to 2,000"),
     ("network=vit-2000-8", "network: a ViT has at most 100 blocks, not 2000"),
     ("image_size=10000", "image_size=10000: clutter has images of 16 x 16 pixels"),
-    ("crop_padding=16", "crop_padding=16: images have only 16 x 16 pixels to be shifted by"),
+    ("crop_padding=16", "crop_padding=16: images of 16 x 16 pixels are too small to be shifted by 16"),
     ("source_data=clutter", "source_data=clutter is the data set itself: networks move from another one"),
     ("network=wrn-10-100000", "network=wrn-10-100000 has 739,840,364,800,474 parameters: training takes"),
     ("budgets=[compressed]", "the budget compressed does not apply to anything that fisher prunes here"),

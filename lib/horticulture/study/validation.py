@@ -62,10 +62,9 @@ def _check_applicable(config: StudyConfig) -> None:
         given = "the whole network's weights are given, so it cannot be trained longer"
         raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}; use [1]")
     _, height, width = config.outline.image
-    if config.crop_padding >= min(height, width):
-        raise InputError(
-            f"crop_padding={config.crop_padding}: images have only {width} x {height} pixels to be shifted by"
-        )
+    if (pad := config.crop_padding) >= min(height, width):
+        small = f"images of {width} x {height} pixels are too small to be shifted by {pad}"
+        raise InputError(f"crop_padding={pad}: {small}")
     _check_source(config)
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
