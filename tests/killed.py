@@ -1,15 +1,20 @@
 """Kill a run with SIGKILL at random moments, start it again each time, and compare with one left alone.
 
+    python -m tests.killed 3               three runs, each killed twice
+    python -m tests.killed 1 --seed 17     one of them again
+
 A kill can fall into training, pruning, comparing criteria or writing; checkpoints are written as often as
 possible here.
 """
 
+import argparse
 import csv
 import json
 import random
 import subprocess
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
@@ -95,3 +100,19 @@ def trial(seed: int, kills: int = 2, network: str = "wrn-10-1") -> str:
         _, errors = start(outputs, network).communicate()
         assert results(outputs) == expected, errors
     return "survived"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Try it so many times and say how each ended; raises AssertionError if anything was lost or changed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("trials", nargs="?", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first (default: the time)")
+    options = parser.parse_args(arguments)
+    for seed in range(options.seed, options.seed + options.trials):
+        print(f"seed {seed}: ", end="", flush=True)
+        print(trial(seed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

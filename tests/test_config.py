@@ -1,5 +1,6 @@
 """From the notebooks' parameters to runs: what is asked for, what was found, and what it cost."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
-from horticulture.execution import loading
+from horticulture.execution import limits, loading
 from horticulture.pruning import PruningRecipe, unstructured
 from horticulture.study import snapshots, validation
 from horticulture.study.config import StudyConfig
@@ -387,3 +388,31 @@ def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said)
     validation.check(PARAMETERS)
     with pytest.raises(InputError, match=said):
         validation.check({**PARAMETERS, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"latency_batch_sizes": [1, 96]}, ""),
+        ({"latency_batch_sizes": [1, 97]}, "latency_batch_sizes: 97 images"),
+        ({"batch_size": 36}, ""),
+        ({"batch_size": 37}, "batch_size: 37 images"),
+        ({"batch_size": 37, "device": "auto"}, ""),  # perhaps on a GPU
+        ({"latency_batch_sizes": [97], "device": "auto"}, "latency_batch_sizes: 97 images"),
+    ],
+    ids=str,
+)
+def test_batches_that_do_not_fit_into_memory_are_refused(monkeypatch, change, said):
+    """By hand: forward 256 pixels and twice the largest map, 16 x 256; back 256 pixels and 21,754 outputs."""
+    monkeypatch.setattr(limits, "memory", lambda: 4 * 96 * (256 + 2 * 16 * 256))
+    monkeypatch.setattr(limits, "may_have_gpu", lambda: True)
+    with pytest.raises(InputError, match=f"{said}.* in wrn-10-1") if said else nullcontext():
+        validation.check({**PARAMETERS, **change})
+
+
+def test_so_is_the_batch_that_estimates_norms(monkeypatch):
+    monkeypatch.setattr(limits, "memory", lambda: 4 * 96 * (256 + 2 * 16 * 256) - 1)
+    validation.check({**PARAMETERS, "norm_images": 95})
+    with pytest.raises(InputError, match="norm_images: 96 images at a time"):  # all there are
+        validation.check({**PARAMETERS, "norm_images": 1000})

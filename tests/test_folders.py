@@ -1,5 +1,6 @@
 """Folders of images: what is read, what is refused by name, and that no file can do harm."""
 
+import io
 import os
 import socket
 import struct
@@ -486,23 +487,32 @@ def test_reading_many_images_shows_how_far_it_is(pictures, monkeypatch, capsys):
     assert images.endswith("8 of 8")
 
 
-def test_large_images_are_decoded_one_at_a_time(pictures, monkeypatch):
-    """Beside each other twelve photographs of 8,192 x 8,192 pixels took 4.5 GB, and now 0.7."""
-    painted(pictures / "train" / "oak" / "small.png", (4, 4))
-    threads: dict[str, set[int]] = {"large": set(), "small": set()}
+@pytest.mark.parametrize(("free", "beside"), [(4 * 600, 4), (2 * 600, 2), (600, 1), (100, 1)])
+def test_what_threads_have_in_memory_at_a_time_is_limited(pictures, monkeypatch, free, beside):
+    """By hand: 64 pixels of 8 bytes, and a file of less than 88. Without a limit, four threads of 512 MB."""
+    assert all(path.stat().st_size < 88 for path in pictures.rglob("*.png"))
+    monkeypatch.setattr(folders, "IN_FLIGHT", free)
+    monkeypatch.setattr(folders, "THREADS", 4)
+    changed, inside, most = threading.Condition(), 0, 0
 
     def noted(path: str, **how):
-        threads["small" if "small" in path else "large"].add(threading.get_ident())
-        return decoding.decode(path, **how)
+        nonlocal inside, most
+        with changed:
+            inside += 1
+            most = max(most, inside)
+            changed.notify_all()
+            changed.wait_for(lambda: most > beside, timeout=0.05)  # whether one more comes in
+        image = decoding.decode(path, **how)
+        with changed:
+            inside -= 1
+        return image
 
-    monkeypatch.setattr(folders, "LARGE", 63)  # of 64 pixels
     monkeypatch.setattr(folders, "decode", noted)
     load(pictures, 4)
-    assert len(threads["large"]) == 1
-    assert threads["large"].isdisjoint(threads["small"])
+    assert most == beside
 
 
-def test_heavy_files_are_read_one_at_a_time_and_none_without_a_limit(pictures, monkeypatch):
+def test_no_file_is_read_without_a_limit(pictures):
     """A file with holes takes no room on the disk: of one of 4 GB a decoder may read all into memory."""
     held = pictures / "train" / "ash" / "0.tif"
     held.write_bytes(b"II*\0\x08\0\0\0" + b"\0" * 8)
@@ -510,17 +520,20 @@ def test_heavy_files_are_read_one_at_a_time_and_none_without_a_limit(pictures, m
     assert "1 of 9 images cannot be used: 'train/ash/0.tif' (more than 536,870,912 bytes)" in refused(
         pictures
     )
-    held.unlink()
-    threads = set()
 
-    def noted(path: str, **how):
-        threads.add(threading.get_ident())
-        return decoding.measure(path, **how)
 
-    monkeypatch.setattr(folders, "HEAVY", 0)
-    monkeypatch.setattr(folders, "measure", noted)
-    load(pictures)
-    assert len(threads) == 1
+def test_a_jpeg_of_very_many_scans_is_refused(pictures):
+    """Each goes over all pixels: at 8,192 x 8,192, a hundred more of 99 bytes each took 4 seconds."""
+    path, content = pictures / "train" / "ash" / "0.jpg", io.BytesIO()
+    Image.new("RGB", (8, 8), (9, 99, 200)).save(content, "JPEG", progressive=True)
+    first, *more = content.getvalue().removesuffix(b"\xff\xd9").split(b"\xff\xda")
+    for added, usable in ((decoding.MOST_SCANS - len(more), True), (1, False)):
+        more += [more[-1]] * added
+        path.write_bytes(b"\xff\xda".join([first, *more]) + b"\xff\xd9" + b"\xff\xda" * 200)  # as of a film
+        if usable:
+            assert load(pictures).train.pixels.shape[0] == 6
+        else:
+            assert "'train/ash/0.jpg' (more than 100 scans)" in refused(pictures)
 
 
 def test_what_a_folder_is_like_is_known_without_torch(pictures):

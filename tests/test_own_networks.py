@@ -408,6 +408,7 @@ def test_an_architecture_says_what_a_network_is_without_its_code(file):
     # 3 x 3 from 2 to 8 and on to 12, six with a bias; a norm of 8; a classifier
     assert whole.params == 9 * (2 * 8 + 8 * 12 + 12 * 6) + 6 + 2 * 8 + 3 * 6 + 3
     assert whole.macs == 64 * 9 * (2 * 8 + 8 * 12 + 12 * 6) + 18
+    assert [n for n in whole.feature_maps if n > 64] == [64 * n for n in (8, 12, 6)]
     again = Architecture.from_json(json.loads(json.dumps(whole.to_json())))
     assert again == whole
     assert again.with_widths((5, 3, 2)).params == 9 * (2 * 5 + 5 * 3 + 3 * 2) + 2 + 2 * 5 + 3 * 2 + 3

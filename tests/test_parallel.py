@@ -135,10 +135,12 @@ def stand(monkeypatch):
     [
         ("meta", 0, 3, None),  # on a GPU, say, one process has it to itself,
         ("meta", 2, 3, (2, 2)),  # unless more are asked for
-        ("meta", 5, 3, (5, 3)),
+        ("meta", 5, 3, (4, 3)),
         ("meta", 5, 1, None),  # a single run is made here
         ("cpu", 0, 3, (4, 3)),
         ("cpu", 0, 9, (4, 4)),  # one a processor
+        ("cpu", 256, 9, (4, 4)),
+        ("meta", 256, 9, (4, 4)),
         ("cpu", 1, 3, None),
     ],
 )
@@ -463,16 +465,20 @@ def test_an_error_comes_back_with_where_it_was_raised(workers):
         ((3, "auto"), ("/dev/kfd",), (3, 3)),
         ((0, "cuda"), (), None),
         ((1, "cpu"), (), None),
+        ((256, "cpu"), (), (9, 4)),
+        ((256, "cuda"), (), (9, 4)),
         ((2, "cpu", "tcp://there:1"), (), None),
     ],
 )
-def test_what_is_started_ahead(monkeypatch, arguments, nodes, expected):
+def test_what_is_started_ahead(monkeypatch, capsys, arguments, nodes, expected):
     started = []
     monkeypatch.setattr(pool, "start", lambda *how: started.append(how))
     monkeypatch.setattr(parallel, "processors", lambda: 9)
     monkeypatch.setattr(limits.os.path, "exists", lambda path: path in nodes)
     parallel.start(*arguments)
     assert started == ([] if expected is None else [expected])
+    line = "workers=256: there will be 9, one for each processor that may be used here\n"
+    assert capsys.readouterr().out == (line if arguments[0] == 256 else "")
 
 
 def test_starting_ahead_needs_no_torch_here():

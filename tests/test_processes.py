@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -16,7 +17,7 @@ from papermill.iorw import write_ipynb
 from horticulture import architecture, execution, files, runs
 from horticulture.execution import leftovers
 from horticulture.pruning import PruningRecipe
-from horticulture.study import runner
+from horticulture.study import runner, study_files
 from horticulture.training import TrainingRecipe
 from tests import commands, killed
 
@@ -117,6 +118,30 @@ def test_a_pipe_among_the_files_of_a_run_is_set_aside_and_the_run_made_again(tmp
     with pytest.warns(UserWarning, match=f"{name} is damaged; it was set aside"):
         made = execution.execute(TRAIN, tmp_path, "cpu")
     assert execution.load_if_complete(TRAIN, tmp_path) == made
+
+
+EDIT = """
+import sys
+from pathlib import Path
+from horticulture.study import study_files
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(40):
+    with study_files.editing(Path(sys.argv[1])) as content:
+        content["own"] = {**content.get("own", {}), f"{sys.argv[2]}{n}": {}}
+"""
+
+
+def test_two_notebooks_that_write_into_study_json_lose_no_entry(tmp_path):
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    start = partial(subprocess.Popen, text=True, **pipes)
+    both = [start([sys.executable, "-c", EDIT, str(tmp_path), name]) for name in "ab"]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda process: process.communicate("go\n"), both))
+    assert [process.returncode for process in both] == [0, 0]
+    own = study_files.read_study_json(tmp_path)["own"]
+    assert own.keys() == {f"{name}{n}" for name in "ab" for n in range(40)}
 
 
 def test_the_slower_of_two_that_found_damage_takes_what_the_quicker_made(tmp_path, monkeypatch):

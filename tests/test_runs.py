@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -814,3 +815,22 @@ def test_a_notebook_records_its_curves_when_another_has_recorded_its_own(tmp_pat
         assert not (study / "curves").exists()
     second.join()
     assert runs.read_curves(study) == [point]
+
+
+def test_curves_are_forgotten_and_tables_written_by_one_process_at_a_time(study):
+    """Otherwise an index could list what is gone, or checksums be those of other tables."""
+    results = runs.collect(study)
+    for lock, change in (
+        (".tables.lock", partial(runs.write_tables, study, results=results)),
+        (".curves.lock", partial(runs.forget_curves, study)),
+    ):
+        before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+        second = threading.Thread(target=change)
+        with files.locked(study / lock):
+            second.start()
+            second.join(timeout=0.2)
+            assert second.is_alive()
+            assert before == {path: path.read_bytes() for path in before}
+        second.join()
+    assert (study / "results.csv").exists()
+    assert runs.read_curves(study) == []

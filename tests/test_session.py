@@ -12,8 +12,9 @@ from horticulture.data import datasets
 from horticulture.errors import InputError, InterruptedRun
 from horticulture.execution import loading, parallel
 from horticulture.pruning import criteria
-from horticulture.study import parameters, session, study_files
+from horticulture.study import base_recipe, parameters, session, study_files
 from horticulture.study.session import Session
+from horticulture.training import hardware
 
 DECLARED = {path.stem[:2]: parameters.notebook_parameters(path) for path in parameters.notebooks()}
 OWN = {step: {name for name in names if name not in parameters.COMMON} for step, names in DECLARED.items()}
@@ -105,6 +106,36 @@ def test_what_one_notebook_changes_the_next_ones_find(notebook, tmp_path):
     )
     assert kept(tmp_path)["parameters"]["criterion"] == "l1"
     assert not {"device", "workers", "cluster", "outputs", "study"} & kept(tmp_path)["parameters"].keys()
+
+
+def test_of_two_that_are_opened_at_once_neither_undoes_what_the_other_states(notebook, tmp_path, monkeypatch):
+    """The third notebook has read the criterion before the second one changes it."""
+    notebook("02", criterion="fisher")
+    fix = base_recipe.fix
+
+    def slowly(*given, **how):
+        monkeypatch.setattr(base_recipe, "fix", fix)
+        notebook("02", criterion="l1")
+        return fix(*given, **how)
+
+    monkeypatch.setattr(base_recipe, "fix", slowly)
+    notebook("03", sizes=[0.5])
+    there = kept(tmp_path)["parameters"]
+    assert (there["criterion"], there["sizes"]) == ("l1", [0.5])
+
+
+def test_of_two_that_begin_a_study_at_once_one_fixes_its_base(notebook, tmp_path, monkeypatch):
+    precision = hardware.precision
+
+    def slowly(*given):
+        monkeypatch.setattr(hardware, "precision", precision)
+        notebook("01", epochs=3)
+        return precision(*given)
+
+    monkeypatch.setattr(hardware, "precision", slowly)
+    with pytest.raises(InputError, match=r"started with other values \(epochs=\d+ instead of 3\)"):
+        notebook("02")
+    assert kept(tmp_path)["base"]["epochs"] == kept(tmp_path)["parameters"]["epochs"] == 3
 
 
 def test_the_first_notebook_inherits_nothing_of_the_later_ones(notebook):

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests import hostile, torture
+from tests import hostile, killed, torture
 
 
 @pytest.mark.parametrize("once", [hostile.trial, hostile.file_trial])
@@ -42,3 +42,9 @@ def test_each_is_tried_even_if_the_first_took_all_the_time(monkeypatch):
     monkeypatch.setattr(torture, "TRIALS", trials)
     ends = torture.torture(0, list("abc"), 0)
     assert (tried, [found.total() for found in ends.values()]) == (list("abc"), [1, 1, 1])
+
+
+def test_a_run_can_be_killed_as_often_as_one_likes(monkeypatch, capsys):
+    monkeypatch.setattr(killed, "trial", lambda seed: "survived")
+    assert killed.main(["2", "--seed", "17"]) == 0
+    assert capsys.readouterr().out == "seed 17: survived\nseed 18: survived\n"

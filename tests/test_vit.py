@@ -259,8 +259,8 @@ def test_penalties_on_norms_are_refused(penalty):
 
 
 def test_a_transformer_that_no_memory_holds_is_refused():
-    with pytest.raises(InputError, match=r"vit-2000-80000 has .* parameters: training takes"):
-        bounds.check({"network": "vit-2000-80000"})
+    with pytest.raises(InputError, match=r"vit-100-800000 has .* parameters: training takes"):
+        bounds.check({"network": "vit-100-800000"})
 
 
 def test_smaller_transformers_keep_the_channels_of_a_head():

@@ -116,6 +116,11 @@ class Architecture(Shape):
         return sum(layer.macs for layer in self.layers)
 
     @property
+    def feature_maps(self) -> list[int]:
+        """The numbers in the output of every layer with weights, for one image."""
+        return [layer.outputs * layer.positions for layer in self.layers]
+
+    @property
     def groups(self) -> tuple[str, ...]:
         """The readable name of every group: `stage.block` or `stage.block.what`."""
         return self.kind.groups(self)

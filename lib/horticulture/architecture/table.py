@@ -24,6 +24,7 @@ class CountedLayer(NamedTuple):
     params: int
     macs: int
     positions: int
+    outputs: int
 
 
 class TableRow(NamedTuple):
@@ -41,11 +42,13 @@ class TableRow(NamedTuple):
     def at(self, widths: Sequence[int]) -> CountedLayer:
         """The layer when the groups have these widths."""
         sizes = (*widths, 1)  # the last is that of FIXED
-        numbers = [
-            prod(sum(times * sizes[group] for group, times in length) for length in tensor)
+        shapes = [
+            [sum(times * sizes[group] for group, times in length) for length in tensor]
             for tensor in self.tensors
         ]
-        return CountedLayer(self.name, self.kind, sum(numbers), self.positions * numbers[0], self.positions)
+        weight, *_ = numbers = [prod(shape) for shape in shapes]
+        macs = self.positions * weight
+        return CountedLayer(self.name, self.kind, sum(numbers), macs, self.positions, (shapes[0] or [1])[0])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from horticulture.errors import InputError
 
 PATCH, LARGEST = 4, 64  # pixels: the side of a patch, and the longest side of an image
 HEAD = 8  # channels of a head
+DEEPEST = 100  # blocks: finding smaller members of a deeper network would take minutes
 MLP = 2  # hidden units per channel of a token, as Hassani et al. (2021) have for small images
 
 
@@ -36,6 +37,8 @@ class ViT(Family):
         """Also raise InputError if there is no block, or if patches do not fill the image."""
         if a.depth < 1:
             raise InputError(f"a ViT has at least 1 block, not {a.depth}")
+        if a.depth > DEEPEST:
+            raise InputError(f"a ViT has at most {DEEPEST} blocks, not {a.depth}")
         super().check_shape(a)
         _, height, width = a.image
         if max(height, width) > LARGEST or height % PATCH or width % PATCH:

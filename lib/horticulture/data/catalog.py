@@ -39,6 +39,8 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
         image, classes, there = _of_folder(str(Path.cwd()), name.removeprefix(FOLDER), image_size)
     elif name in KNOWN:
         (channels, height, width), classes, there = KNOWN[name]
+        if image_size and height % image_size:
+            raise InputError(f"image_size={image_size}: {name} has images of {height} x {width} pixels")
         image = (channels, image_size or height, image_size or width)
     else:
         return None

@@ -8,11 +8,13 @@ import contextlib
 import ctypes
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, JpegImagePlugin
 
 from horticulture.data.arrays import reduced
 
@@ -20,8 +22,13 @@ EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # only these decoders are used
 MOST_PIXELS = 2**26  # per file: 8,192 x 8,192
 MOST_BYTES = 2**29  # per file: decoders read whole parts of a file into memory
+MOST_SCANS = 100  # per JPEG, each of which goes over all pixels: a small file could have millions
 MOST_SIDE = 1024  # most pixels, high or wide, of an image to train on
 
+
+# In a JPEG: zeros follow 255 within the pixels, which may also be interrupted by D0 to D7.
+MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])")
+START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xd9"  # every other marker is followed by its length
 
 with contextlib.suppress(OSError, AttributeError):  # libtiff prints errors that Pillow raises anyway
     ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
@@ -54,6 +61,8 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
     centre.
     """
     with _opened(path) as image:
+        if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(path) > MOST_SCANS:
+            raise UnusableImage(f"more than {MOST_SCANS} scans")
         image.load()
         with contextlib.suppress(Exception):  # ignore an unreadable orientation
             ImageOps.exif_transpose(image, in_place=True)
@@ -89,6 +98,15 @@ def _opened(path: str) -> Iterator[Image.Image]:
     ) as error:  # for a damaged file a decoder may raise anything, from KeyError to MemoryError
         known = isinstance(error, OSError) and error.strerror
         raise UnusableImage(known or "not a readable image, or damaged") from error
+
+
+def _scans(path: str) -> int:
+    """How many scans a JPEG has: one, or about ten if it is progressive. Up to the end of its first image."""
+    content, place, scans = Path(path).read_bytes(), 2, 0
+    while (found := MARKER.search(content, place)) and found[1] != END_OF_IMAGE:
+        scans += found[1] == START_OF_SCAN
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    return scans
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

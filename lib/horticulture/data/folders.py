@@ -4,9 +4,11 @@ import contextlib
 import hashlib
 import math
 import os
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from horticulture.data.arrays import PAD, hold_out
-from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, UnusableImage, decode, measure
+from horticulture.data.decoding import EXTENSIONS, MOST_BYTES, MOST_SIDE, UnusableImage, decode, measure
 from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 from horticulture.files import file_digest, write
@@ -25,8 +27,9 @@ SHOWN = 3  # unusable images reported by name; of more, a list is written
 AT_A_TIME = 64  # images decoded ahead
 # Not `execution.limits`, which is below this room. Not every system has `sched_getaffinity`.
 THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-LARGE = 2**24  # pixels: larger images are decoded one at a time; larger folders show progress
-HEAVY = 2**24  # bytes: larger files are read one at a time
+IN_FLIGHT = MOST_BYTES  # of memory for all that are read or decoded at a time; one file may take all of it
+PER_PIXEL = 8  # bytes: the decoder's copy and ours
+LARGE = 2**24  # pixels: larger folders show progress
 MANY = 10_000  # images: of more, reading the headers shows progress
 
 T = TypeVar("T")
@@ -255,28 +258,27 @@ def _each(
 ) -> Iterator[tuple[str, T]]:
     """Apply a function to each file, several at a time and in order. Reasons for failures go to `unusable`.
 
-    what: a progress label, shown if there is much to do. sizes: of the images to decode. No two large ones,
-    or heavy files, are in memory at the same time.
+    what: a progress label, shown if there is much to do. sizes: of the images to decode. However many
+    threads there are, what they have in memory stays within `IN_FLIGHT`.
     """
     work = [math.prod(sizes.get(file, ())) for file in files]  # 1, or the pixels
+    memory = _Memory(IN_FLIGHT)
 
-    def is_large(n: int) -> bool:
+    def attempt(n: int) -> T | UnusableImage:
+        needed = PER_PIXEL * work[n]
         with contextlib.suppress(OSError):  # reported when it is opened
-            return work[n] > LARGE or os.path.getsize(files[n]) > HEAVY
-        return False
-
-    def attempt(file: str) -> T | UnusableImage:
+            needed += os.path.getsize(files[n])
         try:
-            return function(file)
+            with memory.take(needed):
+                return function(files[n])
         except UnusableImage as error:
             return error
 
     shown = Progress(what, sum(work)) if sum(work) > (LARGE if sizes else MANY) else None
-    several, alone = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)
-    with several, alone, shown or contextlib.nullcontext():
+    with ThreadPoolExecutor(THREADS) as pool, shown or contextlib.nullcontext():
         for start in range(0, len(files), AT_A_TIME):
             some = range(start, min(start + AT_A_TIME, len(files)))
-            begun = [(alone if is_large(n) else several).submit(attempt, files[n]) for n in some]
+            begun = [pool.submit(attempt, n) for n in some]
             for n, future in zip(some, begun, strict=True):
                 found = future.result()
                 if shown:
@@ -285,6 +287,28 @@ def _each(
                     unusable[files[n]] = str(found)
                 else:
                     yield files[n], found
+
+
+class _Memory:
+    """An amount of memory that threads share."""
+
+    def __init__(self, amount: int) -> None:
+        self.amount = self.free = amount
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, needed: int) -> Iterator[None]:
+        """Wait until so much is free, or all of it if more is needed, and hold it meanwhile."""
+        needed = min(needed, self.amount)
+        with self._changed:
+            self._changed.wait_for(lambda: self.free >= needed)
+            self.free -= needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.free += needed
+                self._changed.notify_all()
 
 
 def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

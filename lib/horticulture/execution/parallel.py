@@ -35,11 +35,23 @@ def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
 
     Call it before importing torch: the processes import it at the same time. Starts nothing if `execute_all`
     would not use workers: with `workers=1`, on a cluster, or on a GPU, unless `workers` is more than one.
+    Prints a line if there will be fewer than `workers`.
     """
-    on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
-    allowed = workers or (processors() if on_cpu else 1)
-    if allowed > 1 and not address:
+    if address:
+        return
+    allowed = processes(workers, on_cpu=device == "cpu" or (device == "auto" and not may_have_gpu()))
+    if allowed < workers:
+        print(f"workers={workers}: there will be {allowed}, one for each processor that may be used here")
+    if allowed > 1:
         pool.start(allowed, min(allowed, EARLY))
+
+
+def processes(workers: int, *, on_cpu: bool) -> int:
+    """How many processes `workers` means here: 0 is one per processor, or one on a GPU.
+
+    Never more than processors: a study from another machine could ask for more than fit into memory.
+    """
+    return min(workers or (processors() if on_cpu else 1), processors())
 
 
 def execute_all(
@@ -53,8 +65,8 @@ def execute_all(
 ) -> list[dict]:
     """Execute all unfinished runs, each once, and return all results in the order of `wanted`.
 
-    workers: processes on this machine (0: one per processor, but on a GPU only this process; several can
-    share a GPU that small networks leave idle). A single run is executed in this process, and so is a run
+    workers: processes on this machine, as `processes` counts them (several can share a GPU that small
+    networks leave idle). A single run is executed in this process, and so is a run
     that needs a schedule or penalty defined in this process. address: a Dask scheduler whose workers share
     the folder `outputs`.
 
@@ -69,7 +81,7 @@ def execute_all(
     where = hardware.resolve_device(device)
     layers = _layers({run.key: run for run in wanted}, outputs)
     _check_code((run for todo, _ in layers for run in todo), address)
-    allowed = workers or (processors() if where.type == "cpu" else 1)
+    allowed = processes(workers, on_cpu=where.type == "cpu")
     for number, (todo, total) in enumerate(layers, 1):
         last = number == len(layers)
         there = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0

@@ -1,7 +1,7 @@
 """A study's curves: which runs they consist of."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -71,7 +71,13 @@ def _listed(study: Path) -> set[str]:
 
 def forget_curves(study: Path) -> None:
     """Remove a study's curves. Its runs are kept."""
-    _remove([study / "curves" / INDEX, *_files(study)])
+    with _locked(study):
+        _remove([study / "curves" / INDEX, *_files(study)])
+
+
+def _locked(study: Path) -> AbstractContextManager[None]:
+    """Let one process at a time change the curves: several notebooks of a study may be open."""
+    return locked(study / ".curves.lock")
 
 
 def _remove(paths: list[Path]) -> None:
@@ -91,7 +97,7 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
     Returns a remark for each problem with comparing the curves that are now in the study.
     """
     points = list(points)
-    with locked(study / ".curves.lock"):  # two notebooks of the study may be open
+    with _locked(study):
         files: dict[Path, list[CurvePoint]] = {}
         for path in _files(study):
             with suppress(CorruptFileError):  # it will be rewritten

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError, is_sealed, read, read_json, write, write_json
+from horticulture.files import CorruptFileError, is_sealed, locked, read, read_json, write, write_json
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals, widths_by_round
 from horticulture.runs.run import RESULT, folder, result
@@ -131,13 +131,13 @@ def _rows_of(point: CurvePoint, finished: dict, study: Path) -> list[dict]:
 
 def write_tables(study: Path, **tables: pd.DataFrame) -> None:
     """Write tables into a study's folder, each as NAME.csv, and their checksums in SHA256SUMS."""
-    (study / SUMS).unlink(missing_ok=True)  # without it, nothing counts as damaged meanwhile
-    lines = []
-    for name, frame in tables.items():
-        content = frame.to_csv(index=False).encode()
-        write(study / f"{name}.csv", content)
-        lines.append(f"{hashlib.sha256(content).hexdigest()}  {name}.csv\n")
-    write(study / SUMS, "".join(lines))
+    contents = {f"{name}.csv": frame.to_csv(index=False).encode() for name, frame in tables.items()}
+    with locked(study / ".tables.lock"):  # two notebooks of the study may be open
+        (study / SUMS).unlink(missing_ok=True)  # without it, nothing counts as damaged meanwhile
+        for name, content in contents.items():
+            write(study / name, content)
+        sums = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
+        write(study / SUMS, "".join(sums))
 
 
 def write_architectures(study: Path, results: pd.DataFrame) -> None:

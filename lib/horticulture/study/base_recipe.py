@@ -11,9 +11,9 @@ from typing import Any
 from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.execution import cluster
-from horticulture.files import CorruptFileError, write_json
+from horticulture.files import CorruptFileError
 from horticulture.study.config import StudyConfig
-from horticulture.study.study_files import read_study_json
+from horticulture.study.study_files import editing, read_study_json
 from horticulture.training import hardware
 
 # Parameters that all networks of a study share.
@@ -42,8 +42,7 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
         if not first:
             raise
         print(f"{error.path} is damaged: removing the curves of the study {folder.name}, keeping its runs")
-        error.path.unlink()
-        forget(folder)
+        forget(folder, damaged=True)
         fixed = None
     if first and (differences := _differences(fixed, parameters)):
         print(f"{differences}: removing the curves of the study {folder.name}, keeping its runs")
@@ -55,8 +54,9 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
             precision = cluster.precision(wanted, device, address)
         else:
             precision = hardware.precision(wanted, hardware.resolve_device(device))
-        fixed = {name: parameters[name] for name in BASE} | {"precision": precision}
-        write_json(folder / "study.json", {**read_study_json(folder), "base": fixed})
+        mine = {name: parameters[name] for name in BASE} | {"precision": precision}
+        with editing(folder) as content:
+            fixed = content["base"] = content.get("base") or mine  # another notebook may have been first
     check_base(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 
@@ -79,12 +79,11 @@ def base_of(folder: Path) -> dict[str, Any] | None:
     return fixed
 
 
-def forget(folder: Path) -> None:
-    """Remove a study's curves and its base. Its runs are kept."""
+def forget(folder: Path, *, damaged: bool = False) -> None:
+    """Remove a study's curves and its base, or all of a damaged `study.json`. Its runs are kept."""
     runs.forget_curves(folder)
-    content = read_study_json(folder)
-    if content.pop("base", None) is not None:
-        write_json(folder / "study.json", content)
+    with editing(folder, anew=damaged) as content:
+        content.pop("base", None)
 
 
 def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any]) -> str:

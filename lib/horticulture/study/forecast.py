@@ -12,7 +12,7 @@ import torch
 from horticulture import architecture, execution, networks, runs, training
 from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
-from horticulture.execution import limits, tasks
+from horticulture.execution import limits, parallel, tasks
 from horticulture.progress import clock
 from horticulture.runs import Run
 from horticulture.study import scaling
@@ -39,9 +39,9 @@ class Work(NamedTuple):
 
     @staticmethod
     def of(config: StudyConfig, runs: dict[str, list[Run]], device: str, workers: int) -> "Work":
-        """workers: 0 means one per processor, or one on a GPU."""
+        """workers: as for `parallel.execute_all`."""
         found = hardware.resolve_device(device)
-        workers = workers or (limits.processors() if found.type == "cpu" else 1)
+        workers = parallel.processes(workers, on_cpu=found.type == "cpu")
         precision = hardware.precision(config.precision, found)
         return Work(replace(config, precision=precision), runs, str(found), workers)
 

@@ -24,7 +24,7 @@ from horticulture import files, runs
 from horticulture.errors import NotebookError
 from horticulture.execution import interruption, leftovers
 from horticulture.study.parameters import COMMON, beginning, fill_in
-from horticulture.study.study_files import Study, read_study_json
+from horticulture.study.study_files import Study, editing
 from horticulture.study.terminal import Terminal
 
 
@@ -57,9 +57,11 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     folder, chosen, anew = outputs / study.name, *beginning(first)
     if anew:
         runs.forget_curves(folder)
-    fixed = _fixed(folder / "study.json", anew)
     stated = {name: value for name, value in parameters.items() if name not in COMMON}
-    files.write_json(folder / "study.json", {"study": study.name, "parameters": stated, **fixed})
+    with editing(folder, anew=anew) as content:
+        for name in content.keys() - {"base", "own"}:  # which notebooks fixed before and will check against
+            del content[name]
+        content |= {"study": study.name, "parameters": stated}
     parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
     terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
     with _Pages() as pages:
@@ -73,17 +75,6 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
             execute_notebook(notebook, target, parameters, terminal)
             pages.begin(target)
     return folder
-
-
-def _fixed(path: Path, anew: bool) -> dict[str, Any]:
-    """The entries of `study.json` that notebooks have fixed before, and will check against."""
-    try:
-        content = read_study_json(path.parent)
-    except files.CorruptFileError:
-        if not anew:
-            raise
-        content = {}
-    return {name: content[name] for name in ("base", "own") if name in content}
 
 
 def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], terminal: Terminal) -> None:

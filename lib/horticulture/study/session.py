@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from horticulture import files, progress, runs
+from horticulture import progress, runs
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import parallel
 from horticulture.study import bounds, own_code, parameters as known_parameters, study_files
@@ -92,14 +92,15 @@ class Session:
         validation.check(self.parameters)
         self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.step == 0)
         self.parameters["precision"] = self.config.precision
-        content = study_files.read_study_json(self.folder)
         used = {name: value for name, value in self.parameters.items() if name not in COMMON}
-        used = {**content.get("parameters", {}), **used}
+        changed = {name: value for name, value in used.items() if self.sources[name] != EARLIER}
         own = own_code.keep(self.parameters, known_parameters.notebooks()[self.step].stem)
-        kept = {"own": {**content.get("own", {}), **own}} if own else {}
-        now = {**content, "study": self.study, "parameters": used, **kept}
-        if now != content:
-            files.write_json(self.folder / "study.json", now)
+        with study_files.editing(self.folder) as content:
+            content["study"] = self.study
+            # What was inherited may have been changed meanwhile, by the notebook that it is inherited from.
+            content["parameters"] = {**used, **content.get("parameters", {}), **changed}
+            if own:
+                content["own"] = {**content.get("own", {}), **own}
 
     def execute(self, wanted: Iterable[Run], what: str) -> list[dict]:
         """Make the runs that are not finished yet, and return all results in order. what: a progress label.

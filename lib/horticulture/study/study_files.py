@@ -4,12 +4,14 @@ Neither papermill nor torch is loaded here, so the command answers at once.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from horticulture.errors import InputError, check_choice
-from horticulture.files import CorruptFileError, read_json
+from horticulture.files import CorruptFileError, locked, read_json, write_json
 from horticulture.study import literals
 
 ENTRIES = ("about", "seconds", "parameters", "parts")
@@ -136,3 +138,23 @@ def read_study_json(folder: Path) -> dict[str, Any]:
         old = content["parameters"].items()
         content["parameters"] = {RENAMED.get(name, name): value for name, value in old}
     return content
+
+
+@contextmanager
+def editing(folder: Path, *, anew: bool = False) -> Iterator[dict[str, Any]]:
+    """The content of `study.json`, to change in place; it is written at the end, if an entry has changed.
+
+    One process at a time, because several notebooks of a study may be open. anew: whether a damaged file
+    counts as empty instead of raising CorruptFileError.
+    """
+    with locked(folder / ".study.lock"):
+        before: dict[str, Any] | None = None
+        try:
+            before = read_study_json(folder)
+        except CorruptFileError:
+            if not anew:
+                raise
+        content = dict(before or {})
+        yield content
+        if content != before:
+            write_json(folder / "study.json", content)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from math import prod
 from typing import Any
 
 from horticulture import architecture, execution
 from horticulture.architecture import families, profiles
 from horticulture.data import catalog
 from horticulture.errors import InputError
+from horticulture.execution import limits
 from horticulture.pruning import criteria, presets, selection
 from horticulture.study import bounds, budgets, scaling
 from horticulture.study.config import StudyConfig
@@ -24,8 +26,9 @@ def check(*studies: dict[str, Any]) -> None:
     for parameters in studies:
         bounds.check(parameters)
     configs = [_config(parameters) for parameters in studies]
-    for config in configs:
+    for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
+        _check_memory(config, parameters)
     sources = [source for config in configs for source in (config, config.guide, config.origin) if source]
     for source in sources:
         catalog.check_downloaded(source.data)
@@ -58,6 +61,10 @@ def _check_applicable(config: StudyConfig) -> None:
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
         given = "the whole network's weights are given, so it cannot be trained longer"
         raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}; use [1]")
+    _, height, width = config.outline.image
+    if (pad := config.crop_padding) >= min(height, width):
+        small = f"images of {width} x {height} pixels are too small to be shifted by {pad}"
+        raise InputError(f"crop_padding={pad}: {small}")
     _check_source(config)
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
@@ -100,6 +107,27 @@ def _named(name: str, value: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{name}={value}: {error}") from error
+
+
+def _check_memory(config: StudyConfig, parameters: dict[str, Any]) -> None:
+    """Raise InputError for a batch of images that cannot fit into this machine's memory.
+
+    Estimates are at most half of what torch takes, with either precision. The memory of a GPU is not known
+    here, but latency is measured on the processor too.
+    """
+    pixels, maps = prod(config.outline.image), config.whole.feature_maps
+    forward, backward = pixels + 2 * max(maps), pixels + sum(maps)  # numbers per image that exist at a time
+    asked = [("latency_batch_sizes", batch, forward) for batch in parameters.get("latency_batch_sizes", [])]
+    if parameters["device"] == "cpu" or not limits.may_have_gpu():
+        asked.append(("batch_size", config.batch_size, backward))
+        asked.append(("norm_images", min(config.norm_images, config.outline.images), forward))
+    for name, batch, numbers in asked:
+        needed, there = 4 * batch * numbers, limits.memory()
+        if needed > there:
+            raise InputError(
+                f"{name}: {batch:,} images at a time take at least {needed / 1e9:,.0f} GB of memory in "
+                f"{config.network}, but there are only {there / 1e9:,.0f}"
+            )
 
 
 def _check_source(config: StudyConfig) -> None:
