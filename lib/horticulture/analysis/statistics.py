@@ -165,24 +165,23 @@ def holm_verdicts(differences: Sequence[Difference], margin: float, level: float
     return verdicts
 
 
-def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: float = 0.0) -> int:
+def seeds_needed(std: float, margin: float, level: float = LEVEL, *, other_std: float = 0.0) -> int:
     """About how many seeds it takes to detect a difference of `margin` with a power of `POWER`.
 
-    spread: standard deviation of the paired differences, or of one side's values; other: that of the other
+    std: standard deviation of the paired differences, or of one side's values; other_std: that of the other
     side's, if the sides are independent. An estimate, because the standard deviation is one itself. For the
     interval to exclude zero, the difference must be (t(level) + t(power)) standard errors.
-    Never below `FEWEST`. Raises InputError if the margin is not positive or a spread negative.
+    Never below `FEWEST`. Raises InputError if the margin is not positive or a standard deviation negative.
     """
-    if not (margin > 0 and spread >= 0 and other >= 0):
-        raise InputError(
-            f"a margin must be positive and a spread not negative, not {margin}, {spread} and {other}"
-        )
+    if not (margin > 0 and std >= 0 and other_std >= 0):
+        stated = f"not {margin}, {std} and {other_std}"
+        raise InputError(f"a margin must be positive and standard deviations not negative, {stated}")
     from scipy import stats  # takes a second, so import it only when needed
 
-    both = spread**2 + other**2
+    both = std**2 + other_std**2
 
     def detectable(n: int) -> float:
-        df = (n - 1) * both**2 / (spread**4 + other**4) if both else n - 1
+        df = (n - 1) * both**2 / (std**4 + other_std**4) if both else n - 1
         return (_quantile(level, df) + float(stats.t.ppf(POWER, df))) * math.sqrt(both / n)
 
     normal = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(POWER)

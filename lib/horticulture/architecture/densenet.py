@@ -67,10 +67,10 @@ class DenseNet(ThreeStages):
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
         """Layers are dropped from the end of every stage; a selection keeps its fraction of the maps."""
-        whole, there = self.length(a.depth), self.max_widths(a)
+        length, limits = self.length(a.depth), self.max_widths(a)
         stem, growth = a.trunk
-        for kept in range(1, whole + 1):
+        for kept in range(1, length + 1):
             depth = 3 * kept + 4
-            places = [i for i in range(len(a.widths)) if i % (whole + 1) < kept or i % (whole + 1) == whole]
-            widths, limits = (tuple(numbers[i] for i in places) for numbers in (a.widths, there))
-            yield depth, scale_selections(widths, limits, self.maps(stem, growth, depth), 1)
+            places = [i for i in range(len(a.widths)) if i % (length + 1) in (*range(kept), length)]
+            widths, there = (tuple(numbers[i] for i in places) for numbers in (a.widths, limits))
+            yield depth, scale_selections(widths, there, self.maps(stem, growth, depth), 1)

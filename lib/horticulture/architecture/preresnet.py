@@ -86,10 +86,10 @@ class PreResNet(ThreeStages):
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
         """Blocks are dropped from the end of every stage."""
-        whole = self.length(a.depth)
+        length = self.length(a.depth)
         *inner, end = a.widths
-        for kept in range(1, whole + 1):
-            yield 9 * kept + 2, (*(n for i, n in enumerate(inner) if i // 3 % whole < kept), end)
+        for kept in range(1, length + 1):
+            yield 9 * kept + 2, (*(n for i, n in enumerate(inner) if i // 3 % length < kept), end)
 
     def _limits(self, trunk: Widths, depth: int) -> Limits:
         stem, *stages = trunk

@@ -15,7 +15,7 @@ from horticulture.errors import InputError
 
 PATCH, LARGEST = 4, 64  # pixels: the side of a patch, and the longest side of an image
 HEAD = 8  # channels of a head
-MLP = 2  # hidden units per channel of a token, as Hassani et al. (2021) have for small images
+MLP_RATIO = 2  # hidden units per channel of a token, as Hassani et al. (2021) have for small images
 
 
 class ViT(Family):
@@ -30,7 +30,7 @@ class ViT(Family):
             raise InputError(
                 f"a ViT has heads of {HEAD} channels: its width must be a multiple of {HEAD}, not {width}"
             )
-        return (width, HEAD), (heads, MLP * width) * depth
+        return (width, HEAD), (heads, MLP_RATIO * width) * depth
 
     def check_shape(self, a: Shape) -> None:
         """Also raise InputError if there is no block, or if patches do not fill the image."""

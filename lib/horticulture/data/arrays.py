@@ -60,9 +60,9 @@ def reduced(pixels: np.ndarray, size: int) -> np.ndarray:
             f"image_size {size}: only square images can be reduced, but these are {width} x {height}"
         )
     if size < 0 or height % size:
-        whole = ", ".join(str(n) for n in range(1, height + 1) if height % n == 0)
+        sizes = ", ".join(str(n) for n in range(1, height + 1) if height % n == 0)
         raise InputError(
-            f"image_size {size} for images of {height} x {height}: choose from {whole}, or 0 (unchanged)"
+            f"image_size {size} for images of {height} x {height}: choose from {sizes}, or 0 (unchanged)"
         )
     side = height // size
     squares = pixels.reshape(count, channels, size, side, size, side)

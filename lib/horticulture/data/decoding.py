@@ -71,10 +71,10 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
 def _opened(path: str) -> Iterator[Image.Image]:
     """Open an image file. Whatever is wrong with it, decoding raises only UnusableImage."""
     try:
-        about = os.stat(path)
-        if not stat.S_ISREG(about.st_mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
             raise UnusableImage("not a regular file")
-        if about.st_size > MOST_BYTES:
+        if status.st_size > MOST_BYTES:
             raise UnusableImage(f"more than {MOST_BYTES:,} bytes")
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:

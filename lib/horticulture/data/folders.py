@@ -178,19 +178,19 @@ def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np
     try:
         sizes = _decode_all(root, rows, image_size, temporary)
         reach = _pad(sizes, image_size)
-        whole = cache / f"{key}-{reach}-{file_digest(temporary)}.npy"
-        os.replace(temporary, whole)
+        final = cache / f"{key}-{reach}-{file_digest(temporary)}.npy"
+        os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
-    return _mapped(whole), reach
+    return _mapped(final), reach
 
 
 def _key(rows: dict[str, int], image_size: int) -> str:
     known = hashlib.sha256(f"{image_size}\n".encode())
     for file, row in rows.items():
         with contextlib.suppress(OSError):  # reported later, with all other unreadable files
-            about = os.stat(file)
-            known.update(os.fsencode(f"{row} {file} {about.st_size} {about.st_mtime_ns}\n"))
+            status = os.stat(file)
+            known.update(os.fsencode(f"{row} {file} {status.st_size} {status.st_mtime_ns}\n"))
     return known.hexdigest()[:16]
 
 
@@ -203,8 +203,8 @@ def _pad(sizes: set[tuple[int, int]], image_size: int) -> int:
     (width, height), *others = sizes
     if not image_size:
         return PAD
-    whole = not others and width == height and width % image_size == 0
-    return PAD * image_size // width if whole else image_size // 8
+    by_means = not others and width == height and width % image_size == 0
+    return PAD * image_size // width if by_means else image_size // 8
 
 
 def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path) -> set[tuple[int, int]]:
@@ -216,8 +216,8 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
     pixels: np.ndarray | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of damage that it can handle
-        about = partial(measure, image_size=image_size)
-        measured = dict(_each(about, list(rows), unusable, f"headers of {root.name}"))
+        read_header = partial(measure, image_size=image_size)
+        measured = dict(_each(read_header, list(rows), unusable, f"headers of {root.name}"))
         sizes = {file: (width, height) for file, (width, height, _) in measured.items()}
         mode = "L" if all(grey for _, _, grey in measured.values()) else "RGB"
         read = partial(decode, image_size=image_size, mode=mode)

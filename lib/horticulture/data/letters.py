@@ -34,7 +34,7 @@ def letters(image_size: int = 0) -> Dataset:
     than 16 or 0 (which means 16).
     """
     check_size("letters", image_size)
-    parts = {part: _part(*about) for part, about in LETTER_PARTS.items()}
+    parts = {part: _part(*drawn) for part, drawn in LETTER_PARTS.items()}
     return Dataset("letters", tuple(string.ascii_uppercase), **parts, pad=2, flip=False)
 
 

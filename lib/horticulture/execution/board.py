@@ -51,7 +51,7 @@ class Board:
         key, share, note, rows = message
         run = self._begun.setdefault(key, _Begun(share))
         run.share, run.note = share, note
-        run.rows |= {live.place(row): row for row in rows}
+        run.rows |= {live.position(row): row for row in rows}
         self.show()
 
     def finish(self, run: Run) -> None:

@@ -15,11 +15,12 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError, torch as safetensors
 
-from horticulture import files, networks, runs, user_code
+from horticulture import code_files, files, networks, runs
 from horticulture.analysis import curves, statistics
 from horticulture.analysis.tables.cases import CASE, assign_cases
 from horticulture.analysis.tables.wording import capitalize
 from horticulture.architecture import Architecture
+from horticulture.code_files import is_code
 from horticulture.data import Dataset
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, leftovers, loading
@@ -27,7 +28,6 @@ from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
 from horticulture.networks import Network, formats
 from horticulture.runs import FoundNetwork
 from horticulture.training import evaluation
-from horticulture.user_code import is_code
 
 CONFIG = "config.json"
 FORMAT = "horticulture network, 1"
@@ -55,8 +55,8 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
                 raise InputError(
                     f"{name} defines this network: pass that file as code=..., which runs it, or use {PT2}"
                 )
-            name = description["table"]["network"] = user_code.absolute(f"{code}:{name.rpartition(':')[2]}")
-            user_code.ALLOWED.add(user_code.digest(name))
+            name = description["table"]["network"] = code_files.absolute(f"{code}:{name.rpartition(':')[2]}")
+            code_files.ALLOWED.add(code_files.digest(name))
         return _built(Architecture.from_json(description), path.read_bytes())
     except InputError:
         raise
@@ -129,13 +129,13 @@ def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[st
     config["tolerance"] = TOLERANCE
     config["files"] = {name: files.digest(content) for name, content in contents.items()}
     files.make_folder(folder.parent)
-    with leftovers.temporary_folder(folder.parent) as place:
-        new = place / "new"
+    with leftovers.temporary_folder(folder.parent) as temporary:
+        new = temporary / "new"
         for name, content in {**contents, CARD: card(config).encode()}.items():
             files.write(new / name, content)
         files.write_json(new / CONFIG, config)
         if folder.exists():
-            os.rename(folder, place / "old")
+            os.rename(folder, temporary / "old")
         os.rename(new, folder)
         files.sync(folder.parent)
     return config
@@ -184,7 +184,7 @@ def _proved(network: Network, images: Dataset, contents: dict[str, bytes]) -> di
 def _described(found: FoundNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
     """The content of `config.json`, except for what concerns the files."""
     run, row, shape = found.run, found.row, network.architecture
-    mean, spread = (one.flatten().tolist() for one in images.mean_and_spread)
+    mean, std = (one.flatten().tolist() for one in images.mean_and_std)
     described: dict[str, Any] = {
         "format": FORMAT,
         "name": capitalize(curves.label(row["curve"], row["criterion"], network_name)),
@@ -194,7 +194,7 @@ def _described(found: FoundNetwork, network: Network, images: Dataset, network_n
         "weights": sum(parameter.numel() for parameter in network.parameters()),
         "architecture": shape.identity(),
         "image": list(images.image),
-        "normalisation": {"pixels": [0, 255], "mean": mean, "std": spread},
+        "normalisation": {"pixels": [0, 255], "mean": mean, "std": std},
         "classes": list(images.classes),
         "data": {"name": images.name, "digest": run.data.get("digest")},
         "images": {part: len(getattr(images, part)) for part in ("train", "validation", "test")},

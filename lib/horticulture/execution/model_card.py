@@ -3,7 +3,7 @@
 from typing import Any
 
 from horticulture.analysis import statistics
-from horticulture.user_code import is_code
+from horticulture.code_files import is_code
 
 CARD, WEIGHTS, PT2, ONNX = "README.md", "model.safetensors", "model.pt2", "model.onnx"
 SHOWN = 20  # the card lists up to this many class names

@@ -31,22 +31,22 @@ def network(shape: Architecture, file: str) -> Network:
     """
     built, name = networks.build(shape), Path(file).name
     own = {key.removeprefix(_before(built)): tensor for key, tensor in built.state_dict().items()}
-    given = _read(file)
-    given |= {key: own[key] for key in own.keys() - given.keys() if key.endswith(COUNT)}
+    weights = _read(file)
+    weights |= {key: own[key] for key in own.keys() - weights.keys() if key.endswith(COUNT)}
     problems = [
-        *(f"{key} is missing" for key in own if key not in given),
-        *(f"the network has no {key}" for key in given if key not in own),
+        *(f"{key} is missing" for key in own if key not in weights),
+        *(f"the network has no {key}" for key in weights if key not in own),
         *(
-            f"{key} has shape {tuple(given[key].shape)}, not {tuple(own[key].shape)}"
-            for key in own.keys() & given.keys()
-            if given[key].shape != own[key].shape
+            f"{key} has shape {tuple(weights[key].shape)}, not {tuple(own[key].shape)}"
+            for key in own.keys() & weights.keys()
+            if weights[key].shape != own[key].shape
         ),
-        *(f"{key} is not finite" for key, tensor in given.items() if not tensor.isfinite().all()),
+        *(f"{key} is not finite" for key, tensor in weights.items() if not tensor.isfinite().all()),
     ]
     if problems:
         more = f" and {len(problems) - 1} more" if problems[1:] else ""
         raise InputError(f"the weights of {name} do not fit the network: {problems[0]}{more}")
-    built.load_state_dict({_before(built) + key: tensor for key, tensor in given.items()})
+    built.load_state_dict({_before(built) + key: tensor for key, tensor in weights.items()})
     return built
 
 

@@ -77,12 +77,12 @@ class RunContext:
             return self.stamp(state())
 
         self.keeper.maybe_save(state_now, now=self.interruption.pending != 0)
-        self.interruption.heed()
+        self.interruption.raise_pending()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
         """Add the elapsed time and the number of threads."""
-        about = {"seconds": self.elapsed(), "threads": torch.get_num_threads()}
-        return Checkpoint(state.tensors, {**state.numbers, **about})
+        progress = {"seconds": self.elapsed(), "threads": torch.get_num_threads()}
+        return Checkpoint(state.tensors, {**state.numbers, **progress})
 
     def elapsed(self) -> float:
         """Seconds of work on this run, including earlier processes."""

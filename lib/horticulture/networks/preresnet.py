@@ -76,7 +76,7 @@ class PreResNet(Network):
             *(group for i, block in enumerate(chain) for group in block.groups(names[3 * i : 3 * i + 3])),
             self.intake.group(last, self.classifier),
         )
-        self.branches = tuple(block.conv3 for block in chain)
+        self.branch_ends = tuple(block.conv3 for block in chain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""

@@ -10,11 +10,11 @@ from horticulture.networks.traced import TracedNetwork
 
 @torch.no_grad()
 def redraw(network: TracedNetwork, whole: dict[str, tuple[int, ...]]) -> None:
-    """Rescale a freshly initialised, cut network to the spread that its own widths call for.
+    """Rescale a freshly initialised, cut network to the standard deviation that its own widths call for.
 
-    Uses the network's own `reset_parameters` if it has one. Otherwise every tensor keeps its mean and its
-    spread follows the rule by which its kind was initialised; constants stay. whole: the shapes before
-    cutting. Cutting a fresh tensor leaves independent draws, so nothing has to be drawn again.
+    Uses the network's own `reset_parameters` if it has one. Otherwise every tensor keeps its mean, and its
+    standard deviation follows the rule by which its kind was initialised; constants stay. whole: the shapes
+    before cutting. Cutting a fresh tensor leaves independent draws, so nothing has to be drawn again.
     """
     reset = getattr(network.module, "reset_parameters", None)
     if callable(reset):

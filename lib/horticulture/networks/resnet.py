@@ -65,7 +65,7 @@ class ResNet(Network):
             Group(name, block.conv1, block.norm1, block.relu1, (block.conv2,))
             for name, block in zip(architecture.groups, chain, strict=True)
         )
-        self.branches = tuple(block.norm2 for block in chain)
+        self.branch_ends = tuple(block.norm2 for block in chain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""

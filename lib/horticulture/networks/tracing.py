@@ -173,8 +173,8 @@ def _meet(product: bool) -> Rule:
         one = next(its for its in found if its is not None)
         for tensor, its in zip(tensors, found, strict=True):
             if its is None and tensor.numel() > 1:
-                whole = one.broadcast_to(out.shape)
-                labels.constant(whole, tensor, f"{func.__name__} with a tensor that differs by channel")
+                full = one.broadcast_to(out.shape)
+                labels.constant(full, tensor, f"{func.__name__} with a tensor that differs by channel")
         labels.set(out, one)
 
     return rule

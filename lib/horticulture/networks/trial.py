@@ -28,18 +28,18 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
     trial.draws.seed(draw)
     _unsettle(trial, draw)
     trial, images = _doubled(trial, images)
-    whole, failed = trial(images), {}
+    uncut, failed = trial(images), {}
     halves = {}
     for number, group in enumerate(trial.groups):
         order = torch.randperm(group.width, generator=draw).tolist()
         halves[number] = sorted(order[: group.width // 2])
         why = _layout(trial, number) or ""
         for gone in ([group.width // 2], halves[number]):
-            why = why or _differs(trial, {number: gone}, images, whole)
+            why = why or _differs(trial, {number: gone}, images, uncut)
         if why:
             failed[number] = why
     together = {number: gone for number, gone in halves.items() if number not in failed}
-    if together and (why := _differs(trial, together, images, whole)):
+    if together and (why := _differs(trial, together, images, uncut)):
         failed |= dict.fromkeys(together, f"together with the others: {why}")
     return failed
 
@@ -60,7 +60,7 @@ def _doubled(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, Ten
         return network.float(), images
 
 
-def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor, whole: Tensor) -> str:
+def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor, uncut: Tensor) -> str:
     """How the cut network differs from the silenced one; empty if it does not."""
     with _undone([network.groups[number] for number in gone]):
         for number, channels in gone.items():
@@ -80,7 +80,7 @@ def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor,
             return f"without a channel it fails: {first_line(error)}"
     if found.shape != silenced.shape:
         return f"without a channel its output has shape {tuple(found.shape)}"
-    size = torch.maximum(whole.abs().max(), silenced.abs().max())
+    size = torch.maximum(uncut.abs().max(), silenced.abs().max())
     limit = 1e-7 if images.dtype == torch.float64 else 1e-3
     if not bool(((found - silenced).abs().max() <= limit * size).all()):
         return "cutting a channel does not give the same output as silencing it"

@@ -56,7 +56,7 @@ class WideResNet(Network):
             Group(name, block.conv1, block.norm2, block.relu2, (block.conv2,))
             for name, block in zip(architecture.groups, chain, strict=True)
         )
-        self.branches = tuple(block.conv2 for block in chain)
+        self.branch_ends = tuple(block.conv2 for block in chain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""

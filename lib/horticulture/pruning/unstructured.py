@@ -69,8 +69,8 @@ def magnitude_masks(
     if scope == "layer":
         kept = [_largest(size, fraction, name) for name, size in sizes.items()]
     else:
-        whole = _largest(torch.cat(list(sizes.values())), fraction, "the network")
-        kept = list(whole.split([weight.numel() for weight in prunable.values()]))
+        mask = _largest(torch.cat(list(sizes.values())), fraction, "the network")
+        kept = list(mask.split([weight.numel() for weight in prunable.values()]))
     return {name: mask.reshape(prunable[name].shape) for name, mask in zip(prunable, kept, strict=True)}
 
 

@@ -32,14 +32,14 @@ Seen = dict[
 ]  # by id: in which order something came, and the thing, kept alive so that its id is not reused
 
 
-def extra(name: str, table: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
+def extra(name: str, registry: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
     """What a run's description adds to a name: nothing for the library's functions, a digest for others.
 
-    originals: the table as it was when the library was imported. An entry with a `digest` attribute keeps it.
+    originals: the registry as the library made it. An entry with a `digest` attribute keeps it.
     """
-    if name in originals and table[name] is originals[name]:
+    if name in originals and registry[name] is originals[name]:
         return {}
-    return {"code": getattr(table[name], "digest", "") or digest(table[name])}
+    return {"code": getattr(registry[name], "digest", "") or digest(registry[name])}
 
 
 def digest(value: object) -> str:

@@ -87,7 +87,7 @@ def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch, with the same widths shuffled among the layers."""
     seed = pruned.job.run.seed
     return execution.train(
-        profiles.shuffled(pruned.architecture, config.whole, seed), config.recipe, config.source, seed
+        profiles.shuffled(pruned.architecture, config.whole, seed), config.recipe, config.data_spec, seed
     )
 
 
@@ -143,15 +143,15 @@ def budget_points(
     """
     points = []
     for pruned in networks:
-        own = config.trained_longer(pruned.job.longer)
+        study = config.trained_longer(pruned.job.longer)
         if pruned.job.recipe.one_by_one and not pruned.job.while_moving:
-            points.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
+            points.append(pruned.point("pruned-tuned", _on(pruned, replace(study.recipe, epochs=0), "kept")))
         for budget in config.budgets:
             train = BUDGETS[check_choice(budget, BUDGETS, "budget")]
             if not applies(budget, pruned.job):
                 continue
             try:
-                points.append(pruned.point(budget, train(own, pruned)))
+                points.append(pruned.point(budget, train(study, pruned)))
             except profiles.NoAlternativeError as error:
                 remark(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
     return points
@@ -164,7 +164,9 @@ def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
 def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe) -> Run:
     if pruned.job.sparse:
         return _on(pruned, recipe, "fresh")
-    return execution.train(pruned.architecture, recipe, config.source, pruned.job.run.seed, pruned.selections)
+    return execution.train(
+        pruned.architecture, recipe, config.data_spec, pruned.job.run.seed, pruned.selections
+    )
 
 
 def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:

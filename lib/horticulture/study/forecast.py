@@ -151,9 +151,9 @@ def _classes(config: StudyConfig) -> list[str]:
     images = config.dataset
     channels, height, width = images.image
     counts = pd.DataFrame(images.counts, index=images.classes)
-    about = f"{len(counts):,} classes, images of {width} x {height} pixels, channels: {channels}"
+    summary = f"{len(counts):,} classes, images of {width} x {height} pixels, channels: {channels}"
     table = pd.concat([counts, counts.sum().to_frame("all").T]).to_string(max_rows=CLASSES)
-    return [f"{images.name}: {about}", *table.splitlines()]
+    return [f"{images.name}: {summary}", *table.splitlines()]
 
 
 def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
@@ -162,13 +162,13 @@ def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
     # Other seeds, so that their runs are distinct.
     seeds = [config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))]
     shapes = [_narrower(config.whole, size) for size in config.sizes]
-    return [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
+    return [execution.train(a, config.recipe, config.data_spec, seed) for a in shapes for seed in seeds]
 
 
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
     """Stand-ins for the networks that an unfinished pruning run will leave."""
-    own, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
-    sizes = own.sizes if job.recipe.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
+    study, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
+    sizes = study.sizes if job.recipe.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
     shapes = [_narrower(config.whole, size) for size in sizes]
     return [PrunedNetwork(job, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
 
@@ -210,7 +210,7 @@ class Pace(NamedTuple):
     def seconds(self, run: Run, config: StudyConfig) -> float:
         """Seconds for a run, including its evaluations."""
         name, batch = run.data["name"], run.recipe["batch_size"]
-        if name == config.source["name"]:
+        if name == config.data_spec["name"]:
             images = config.dataset
         else:  # where a network moves from, or where its guide is pruned
             images = execution.dataset(name, image_size=run.data.get("image_size", 0))

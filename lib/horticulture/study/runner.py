@@ -124,14 +124,14 @@ def _filled_in(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookN
     return content
 
 
-class _WholeFiles(LocalHandler):
+class _AtomicFiles(LocalHandler):
     """papermill's file handler, but writing atomically for other readers."""
 
     def write(self, buf: str, path: str) -> None:
         files.write(Path(path), buf)
 
 
-papermill_io.register("/", _WholeFiles())  # for absolute paths
+papermill_io.register("/", _AtomicFiles())  # for absolute paths
 
 
 def finished(notebook: Path) -> bool:

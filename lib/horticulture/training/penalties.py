@@ -168,7 +168,7 @@ def blocks(network: Network, strength: float) -> SparseStructures:
     """
     network.architecture.check_blocks()
     structures = [
-        ScaledStructure(branch, number, (branch,)) for number, branch in enumerate(network.branches)
+        ScaledStructure(branch, number, (branch,)) for number, branch in enumerate(network.branch_ends)
     ]
     return SparseStructures(network, strength, structures, len(structures))
 

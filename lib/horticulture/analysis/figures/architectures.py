@@ -127,11 +127,11 @@ def mean_widths(pruned: Mapping[str, Sequence[Architecture]], whole: Architectur
     figure, axes = _panels(len(pruned))
     for ax, (name, shapes) in zip(axes, pruned.items(), strict=False):
         statistics = profiles.width_statistics(shapes, whole)
-        seeds, spread = "1 seed", dict[str, Any]()
+        seeds, error_bars = "1 seed", dict[str, Any]()
         if len(shapes) > 1:
             seeds = f"{len(shapes)} seeds, similarity {profiles.similarity(shapes, whole):.2f}"
-            spread = {"yerr": statistics["std"], "error_kw": {"elinewidth": 1.2, "ecolor": BLACK}}
-        _bars(statistics["mean"], whole, ax, **spread)
+            error_bars = {"yerr": statistics["std"], "error_kw": {"elinewidth": 1.2, "ecolor": BLACK}}
+        _bars(statistics["mean"], whole, ax, **error_bars)
         ax.set_title(f"{name} ({seeds})", fontsize=9)
     return figure
 

@@ -176,10 +176,10 @@ def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
     rows = []
     for sides, difference, p, verdict in zip(pair, differences, adjusted, together, strict=True):
         here, there = sides.a.iloc[0], sides.b.iloc[0]
-        whole = there["curve"] == "whole"
+        against_whole = there["curve"] == "whole"
         miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
         row = (
-            here["criterion"] or ("" if whole else there["criterion"]),
+            here["criterion"] or ("" if against_whole else there["criterion"]),
             there["ratio"] if pd.isna(here["ratio"]) else here["ratio"],
             sides.a["share"].mean() if pd.isna(here["size"]) else here["size"],
             *(here["longer"], here["curve"], there["curve"], "paired" if sides.paired else "welch"),
@@ -187,7 +187,7 @@ def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
             *(difference.p, p, margin, verdict, statistics.equivalence_verdict(difference, margin)),
             _seeds_needed(sides, difference, margin, len(pair)),
             *_test_set_errors(sides, answers),
-            miss if not whole and abs(miss) > 100 * MISSED else np.nan,
+            miss if not against_whole and abs(miss) > 100 * MISSED else np.nan,
         )
         rows.append(dict(zip(VERDICT_COLUMNS, row, strict=True)))
     return rows
@@ -202,7 +202,7 @@ def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: in
     a, b = sides.a["test_error"], sides.b["test_error"]
     if sides.paired:
         return statistics.seeds_needed(float((a - b).std()), distance, level)
-    return statistics.seeds_needed(float(a.std()), distance, level, other=float(b.std()))
+    return statistics.seeds_needed(float(a.std()), distance, level, other_std=float(b.std()))
 
 
 def _test_set_errors(sides: Sides, answers: Answers) -> tuple[float, float]:

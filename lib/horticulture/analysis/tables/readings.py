@@ -64,7 +64,7 @@ def describe_spending(measured: pd.DataFrame) -> str:
     """
     whole = measured.loc[(measured["curve"] == "whole") & (measured["longer"] == 1), "train_macs"].mean()
     if not whole > 0:
-        return "We do not know what the training of the whole network took: its weights were given."
+        return "The whole network is pretrained, so what its training took is unknown."
     spent = measured.groupby("curve")["train_macs"].agg(["min", "max"]) / whole
     ranges = []
     for curve in [name for name in CURVES if name in spent.index]:

@@ -5,7 +5,7 @@ from horticulture.architecture import Architecture, ImageShape, is_own
 from horticulture.networks import own
 
 
-def groups(network: str, image: ImageShape, classes: int, residual_sets: bool = False) -> str:
+def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bool = False) -> str:
     """A line per group: its width, and the parameters removed when it is cut to its minimum width.
 
     A width counts channels, or a transformer's attention heads or hidden units.
