@@ -10,8 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, execution, files, runs
-from horticulture.execution import limits
+from horticulture import cli, execution, files, limits, runs
 from horticulture.study import parameters, runner, study_files
 from horticulture.training import hardware
 

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, execution, runs
+from horticulture import architecture, execution, limits, runs
 from horticulture.errors import InputError
-from horticulture.execution import limits, parallel, pool
+from horticulture.execution import parallel, pool
 from horticulture.execution.board import Board
 from horticulture.progress import Progress
 from horticulture.pruning import PruningRecipe, criteria

@@ -19,12 +19,12 @@ from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, UnusableImage, dec
 from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 from horticulture.files import file_digest, write
+from horticulture.limits import processors
 from horticulture.progress import Progress
 
 SHOWN = 3  # unusable images reported by name; of more, a list is written
 AT_A_TIME = 64  # images decoded ahead
-# Not `execution.limits`, which is below this room. Not every system has `sched_getaffinity`.
-THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+THREADS = 4  # images decoded at the same time, at most
 LARGE = 2**24  # pixels: larger images are decoded one at a time; larger folders show progress
 HEAVY = 2**24  # bytes: larger files are read one at a time
 MANY = 10_000  # images: of more, reading the headers shows progress
@@ -272,7 +272,7 @@ def _each(
             return error
 
     shown = Progress(what, sum(work)) if sum(work) > (LARGE if sizes else MANY) else None
-    several, alone = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(1)
+    several, alone = ThreadPoolExecutor(min(THREADS, processors())), ThreadPoolExecutor(1)
     with several, alone, shown or contextlib.nullcontext():
         for start in range(0, len(files), AT_A_TIME):
             some = range(start, min(start + AT_A_TIME, len(files)))

@@ -17,7 +17,7 @@ from horticulture.analysis.live import Row
 from horticulture.errors import InputError
 from horticulture.execution import cluster, pool
 from horticulture.execution.board import Board, Message
-from horticulture.execution.limits import may_have_gpu, processors
+from horticulture.limits import may_have_gpu, processors
 from horticulture.progress import Progress
 from horticulture.pruning import criteria
 from horticulture.runs import Run

@@ -5,10 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any
 
-from horticulture import architecture
+from horticulture import architecture, limits
 from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
-from horticulture.execution import limits
 from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS
 from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS

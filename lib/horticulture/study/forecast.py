@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from horticulture import architecture, execution, networks, runs, training
+from horticulture import architecture, execution, limits, networks, runs, training
 from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
-from horticulture.execution import limits, tasks
+from horticulture.execution import tasks
 from horticulture.progress import clock
 from horticulture.runs import Run
 from horticulture.study import scaling
