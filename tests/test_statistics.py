@@ -221,7 +221,7 @@ def test_how_many_seeds_two_sides_take():
     assert statistics.seeds_needed(0, margin=1.0, other_std=0) == 3
     # no doubt on one side
     assert statistics.seeds_needed(0, margin=1.0, other_std=1) == statistics.seeds_needed(1, margin=1.0)
-    with pytest.raises(InputError, match="spread"):
+    with pytest.raises(InputError, match="standard deviation"):
         statistics.seeds_needed(1, 1.0, other_std=-1)
 
 

@@ -77,20 +77,20 @@ def confidence_interval(values: Values, level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
-def paired_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
+def paired_difference(a: Values, b: Values) -> Difference:
     """The mean of `a - b`, pair by pair: what two networks of the same seed share cancels out.
 
     Raises InputError if the numbers of values differ, or without values, or if one is not finite.
     """
     if len(a) != len(b):
         raise InputError(f"pairs need as many values on both sides, not {len(a)} and {len(b)}")
-    apart = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    mean, low, high, n = confidence_interval(apart, level)
-    error = float(apart.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    difference = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    mean, low, high, n = confidence_interval(difference)
+    error = float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     return Difference(mean, low, high, n, error, n - 1)
 
 
-def welch_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
+def welch_difference(a: Values, b: Values) -> Difference:
     """The mean of `a` minus that of `b`: independent samples with unequal variances (Welch, 1947).
 
     df is Satterthwaite's. Raises InputError if a side has no values, or one that is not finite.
@@ -102,7 +102,7 @@ def welch_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
     parts = [(float(side.var(ddof=1)) / side.size, side.size - 1) for side in (first, second)]
     error = math.sqrt(sum(square for square, _ in parts))
     df = error**4 / sum(square**2 / left for square, left in parts) if error else float(2 * n - 2)
-    half = _quantile(level, df) * error if n >= FEWEST else math.nan
+    half = _quantile(LEVEL, df) * error if n >= FEWEST else math.nan
     return Difference(mean, mean - half, mean + half, n, error, df)
 
 
@@ -145,7 +145,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def holm_verdicts(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
+def holm_verdicts(differences: Sequence[Difference], margin: float) -> list[str]:
     """The verdicts of `equivalence_verdict` for a family of tests, adjusted for multiple comparisons.
 
     Holm's adjustment is applied to the two-sided p-values for differences, and to the larger of the two
@@ -156,9 +156,9 @@ def holm_verdicts(differences: Sequence[Difference], margin: float, level: float
     equal = holm([one.p_equal(margin) for one in differences])
     verdicts = []
     for one, p, p_equal in zip(differences, apart, equal, strict=True):
-        if p_equal < (1 - level) / 2:
+        if p_equal < (1 - LEVEL) / 2:
             verdicts.append(EQUAL)
-        elif p < 1 - level:
+        elif p < 1 - LEVEL:
             verdicts.append(BETTER if one.mean < 0 else WORSE)
         else:
             verdicts.append(UNDECIDED)

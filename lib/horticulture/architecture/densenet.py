@@ -50,8 +50,8 @@ class DenseNet(ThreeStages):
         layers = (*range(1, self.length(a.depth) + 1), "end")
         return tuple(f"{stage}.{layer}" for stage in (1, 2, 3) for layer in layers)
 
-    def max_widths(self, a: Shape) -> Widths:
-        """A selection cannot exceed the available maps."""
+    def selects(self, a: Shape) -> Widths:
+        """Every group selects from the maps there are."""
         stem, growth = a.trunk
         return self.maps(stem, growth, a.depth)
 
@@ -62,12 +62,12 @@ class DenseNet(ThreeStages):
         """
         stem, growth = (scale_width(n, factor) for n in a.trunk)
         return (stem, growth), scale_selections(
-            a.widths, self.max_widths(a), self.maps(stem, growth, a.depth), factor
+            a.widths, self.selects(a), self.maps(stem, growth, a.depth), factor
         )
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
         """Layers are dropped from the end of every stage; a selection keeps its fraction of the maps."""
-        length, limits = self.length(a.depth), self.max_widths(a)
+        length, limits = self.length(a.depth), self.selects(a)
         stem, growth = a.trunk
         for kept in range(1, length + 1):
             depth = 3 * kept + 4

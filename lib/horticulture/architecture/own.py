@@ -38,10 +38,6 @@ class Own(Family):
         """The widths that the code makes."""
         return _table(a).full
 
-    def selects(self, a: Shape) -> Limits:
-        """None: all groups are made by layers."""
-        return (None,) * len(a.widths)
-
     def narrower(self, a: Shape, factor: float) -> NoReturn:
         """Raise InputError: the code fixes the trunk."""
         _refuse(a, "width")

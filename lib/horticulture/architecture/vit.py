@@ -22,6 +22,7 @@ class ViT(Family):
     """Two groups per block, which can vanish; every block is a stage."""
 
     title, trunk_size, smallest_image = "ViT", 2, 16
+    groups_in_block = 1  # either half of a transformer's block is a residual block of its own
 
     def standard(self, depth: int, width: int) -> tuple[Widths, Widths]:
         """ViT-depth-width: tokens of `width` channels, and as many in the heads of a block together."""
@@ -69,14 +70,6 @@ class ViT(Family):
     def normed(self, a: Shape) -> tuple[bool, ...]:
         """None: norms act on tokens."""
         return (False,) * len(a.widths)
-
-    def blocks(self, a: Shape) -> tuple[Widths, ...]:
-        """Either half of a transformer's block is a residual block of its own."""
-        return tuple((group,) for group in range(len(a.widths)))
-
-    def min_widths(self, a: Shape) -> Widths:
-        """Any group may vanish."""
-        return (0,) * len(a.widths)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Everywhere except in a head: there are fewer of them."""

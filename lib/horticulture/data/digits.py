@@ -1,8 +1,6 @@
 """`clutter`: handwritten digits among fragments of others. It needs no download."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture.data.images import Dataset, Images
+from horticulture.data.place import package_folder
 from horticulture.errors import InputError
 
 CLUTTER_IMAGE = 16  # pixels, height and width
@@ -45,14 +44,8 @@ def check_size(name: str, image_size: int) -> None:
 
 
 def read_digits() -> tuple[Tensor, Tensor]:
-    """(1797, 1, 8, 8) floats from 0 to 1, and labels, as in `sklearn.datasets.load_digits`.
-
-    This reads only the file, because importing scikit-learn takes two seconds in every process.
-    """
-    package = importlib.util.find_spec("sklearn")
-    assert package is not None
-    assert package.submodule_search_locations
-    file = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+    """(1797, 1, 8, 8) floats from 0 to 1, and labels, as in `sklearn.datasets.load_digits`."""
+    file = package_folder("sklearn") / "datasets" / "data" / "digits.csv.gz"
     table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
     return table[:, :-1].reshape(-1, 1, 8, 8) / 16, table[:, -1].long()
 

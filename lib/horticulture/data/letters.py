@@ -1,8 +1,6 @@
 """`letters`: capital letters of many fonts, placed like the digits of `clutter`. It needs no download."""
 
-import importlib.util
 import string
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from horticulture.data.digits import check_size, cluttered
 from horticulture.data.images import Dataset, Images
+from horticulture.data.place import package_folder
 
 # Every font with Latin letters that all supported versions of matplotlib ship; others have only symbols.
 FONTS = (
@@ -49,10 +48,7 @@ def _part(count: int, places: tuple[int, ...], seed: int) -> Images:
 
 def read_letters(font: str) -> Tensor:
     """(26, 1, 8, 8) floats from 0 to 1: the capitals of one of `FONTS`, each as large as fits."""
-    package = importlib.util.find_spec("matplotlib")  # importing it takes longer
-    assert package is not None
-    assert package.submodule_search_locations
-    folder = Path(package.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
+    folder = package_folder("matplotlib") / "mpl-data" / "fonts" / "ttf"
     face = ImageFont.truetype(folder / f"{font}.ttf", POINTS, layout_engine=ImageFont.Layout.BASIC)
     drawn = np.stack([_drawn(letter, face) for letter in string.ascii_uppercase])
     return torch.from_numpy(drawn).float()[:, None] / 255

@@ -104,7 +104,7 @@ class Labels(TorchFunctionMode):
                 if label >= 0:
                     self.pinned.setdefault(label, why)
 
-    def join(self, one: Tensor, other: Tensor, product: bool, why: str = "") -> None:
+    def join(self, one: Tensor, other: Tensor, product: bool) -> None:
         """Merge two tensors of labels element by element: each pair is one channel, or is read as one."""
         one, other = few(*torch.broadcast_tensors(one, other))
         pairs = torch.stack([one.flatten(), other.flatten()]).unique(dim=1).tolist()

@@ -64,7 +64,7 @@ class PreResNet(Network):
         *names, last = architecture.groups
         *widths, selected = architecture.widths
         self.stem = Stem(architecture, stem)
-        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
+        blocks = residual_blocks(architecture, len(architecture.blocks) // 3)
         chain = [
             Block(block.inputs, inside, block.outputs, block.stride)
             for block, *inside in zip(blocks, widths[::3], widths[1::3], widths[2::3], strict=True)

@@ -54,7 +54,7 @@ class ResNet(Network):
         self.stem = Stem(architecture, stem)
         self.norm = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
-        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
+        blocks = residual_blocks(architecture, len(architecture.blocks) // 3)
         chain = [
             Block(block.inputs, middle, block.outputs, block.stride)
             for block, middle in zip(blocks, architecture.widths, strict=True)

@@ -43,7 +43,7 @@ class WideResNet(Network):
         super().__init__(architecture)
         stem, *stages = architecture.trunk
         self.stem = Stem(architecture, stem)
-        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
+        blocks = residual_blocks(architecture, len(architecture.blocks) // 3)
         chain = [
             Block(block.inputs, middle, block.outputs, block.stride)
             for block, middle in zip(blocks, architecture.widths, strict=True)

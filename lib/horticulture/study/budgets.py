@@ -170,9 +170,8 @@ def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe)
 
 
 def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:
-    epochs = (
-        config.whole_macs // replace(config, epochs=1, source_data="").whole_macs
-    )  # worth of all training
+    one_epoch = replace(config, epochs=1, source_data="").whole_macs
+    epochs = config.whole_macs // one_epoch  # worth of all training
     return scratch_b_epochs(epochs, config.whole.macs, pruned.macs, cap=config.cap)
 
 

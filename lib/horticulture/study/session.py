@@ -218,12 +218,6 @@ def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _of_file(study: str) -> dict[str, Any]:
     """The parameters in the study file of that name, or of the part of a study with that name."""
-    for name in study_files.studies():
-        for part in study_files.read(name).expand_parts():
-            if part.name == study:
-                return {
-                    name: value
-                    for name, value in part.parameters.items()
-                    if name not in known_parameters.OPTIONS
-                }
-    return {}
+    parts = (part for name in study_files.studies() for part in study_files.read(name).expand_parts())
+    found: dict[str, Any] = next((part.parameters for part in parts if part.name == study), {})
+    return {name: value for name, value in found.items() if name not in known_parameters.OPTIONS}
