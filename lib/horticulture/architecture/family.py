@@ -112,8 +112,8 @@ class Family:
     """A family of networks. The defaults are for networks without shortcuts and without selections.
 
     title: its readable name. trunk_size: the number of trunk widths. smallest_image: height and width, in
-    pixels, that its pooling needs after the stem. stems: the strides that its stem may have. groups_in_block: how
-    many groups a residual block has that can be removed as a whole (0: there is no such block).
+    pixels, that its pooling needs after the stem. stems: the strides that its stem may have. groups_in_block:
+    how many groups a residual block has that can be removed as a whole (0: there is no such block).
     """
 
     title: str

@@ -68,9 +68,8 @@ def reduced(pixels: np.ndarray, size: int) -> np.ndarray:
     squares = pixels.reshape(count, channels, size, side, size, side)
     parts = []
     for start in range(0, count, 4096):  # sums need several times the memory of the pixels
-        rows = squares[start : start + 4096].sum(
-            axis=3, dtype=np.uint32
-        )  # rows first, because they are contiguous
+        # Rows first, because they are contiguous.
+        rows = squares[start : start + 4096].sum(axis=3, dtype=np.uint32)
         sums = rows.sum(axis=4, dtype=np.uint64)
         parts.append((sums.astype(np.float32) / np.float32(side**2)).round().astype(np.uint8))
     return np.concatenate(parts)

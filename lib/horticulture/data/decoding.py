@@ -84,9 +84,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
         raise
     except Image.DecompressionBombError:
         raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from None
-    except (
-        Exception
-    ) as error:  # for a damaged file a decoder may raise anything, from KeyError to MemoryError
+    except Exception as error:  # a decoder may raise anything for a damaged file, even MemoryError
         known = isinstance(error, OSError) and error.strerror
         raise UnusableImage(known or "not a readable image, or damaged") from error
 

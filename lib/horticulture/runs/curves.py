@@ -143,35 +143,35 @@ def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
 
 def _replaced(points: list[CurvePoint], there: list[CurvePoint]) -> set[tuple[str, int]]:
     """Criterion and seed of pruning runs on the curves that these points replace."""
-    now = _prunings(points)
+    now = _pruning_points(points)
     keys, criteria = {one.run.key for one in now}, {one.criterion for one in now}
     lengths = {one.longer for one in now}
     return {
         (one.criterion, one.run.seed)
         for one in there
         if one.criterion in criteria
-        and (pruning := next((run for run in one.run.chain if run.kind == "prune"), None))
+        and (found_by := next((run for run in one.run.chain if run.kind == "prune"), None))
         and not one.curve.endswith("pruned-moving")  # its pruning runs are on no curve
-        and pruning.key not in keys
+        and found_by.key not in keys
         and (one.run.kind == "prune" or one.longer in lengths)  # not every longer pruning run is drawn
     }
 
 
-def _found_by(point: CurvePoint, prunings: set[tuple[str, int]]) -> bool:
-    return point.curve != "whole" and (point.criterion, point.run.seed) in prunings
+def _found_by(point: CurvePoint, replaced: set[tuple[str, int]]) -> bool:
+    return point.curve != "whole" and (point.criterion, point.run.seed) in replaced
 
 
-def _prunings(points: Iterable[CurvePoint]) -> list[CurvePoint]:
+def _pruning_points(points: Iterable[CurvePoint]) -> list[CurvePoint]:
     return [one for one in points if one.run.kind == "prune"]
 
 
 # --- remarks ---------------------------------------------------------------------------------------------
 
 
-def _removed(points: list[CurvePoint], prunings: set[tuple[str, int]]) -> Iterator[str]:
+def _removed(points: list[CurvePoint], replaced: set[tuple[str, int]]) -> Iterator[str]:
     """Report points that were removed together with the pruning runs that found them."""
     curves = sorted({one.curve for one in points if one.run.kind != "prune"})
-    criteria = sorted({criterion for criterion, _ in prunings})
+    criteria = sorted({criterion for criterion, _ in replaced})
     if curves:
         yield (
             f"new pruning runs by {', '.join(criteria)}: results of the old ones are removed from its curves "
@@ -186,10 +186,12 @@ def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iter
         shared = {name: value for name, value in one.run.recipe.items() if name not in OWN}
         return f"{one.longer} {sorted(shared.items())}"
 
-    now = _prunings(points)
+    now = _pruning_points(points)
     criteria, lengths = {one.criterion for one in now}, {one.longer for one in now}
     recipes = {recipe(one) for one in now}
-    beside = [one for one in _prunings(there) if one.criterion not in criteria and one.longer in lengths]
+    beside = [
+        one for one in _pruning_points(there) if one.criterion not in criteria and one.longer in lengths
+    ]
     if others := sorted({one.criterion for one in beside if recipe(one) not in recipes}):
         yield (
             f"pruning runs by {', '.join(others)} with another recipe than these: use one recipe for all "

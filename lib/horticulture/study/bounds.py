@@ -22,7 +22,7 @@ Bound = Callable[[str, Any], None]  # the name of a parameter and its value; rai
 FLIPS = ("auto", "random", "never")  # auto: what the data set says
 MANY = 1_000_000  # epochs, images, ...: more would be a typing error
 ENTRIES = 1000  # of a list
-RUNS = 1000  # prunings: describing more would take minutes
+RUNS = 1000  # pruning runs: describing more would take minutes
 TRAINED = 3 * 4  # bytes per parameter in training: value, gradient and momentum
 EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly depend on its size
 

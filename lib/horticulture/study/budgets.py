@@ -17,7 +17,7 @@ from horticulture.training import TrainingRecipe
 
 
 def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Further training of the kept weights, at the low rate of the pruning."""
+    """Further training of the kept weights, at the low rate of pruning."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "kept")
 
 
@@ -43,7 +43,7 @@ def scratch_b(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, as scratch-b, plus the epochs of the fine-tuning.
+    """From scratch, as scratch-b, plus the epochs of fine-tuning.
 
     Proposed by Wang et al. (2023): the pipeline costs K1 F1 + K2 F2, which pays for K1 F1 / F2 + K2 epochs,
     of which K2 are for fine-tuning. The definition of Scratch-B omits these.

@@ -141,7 +141,7 @@ class StudyConfig:
 
     @property
     def recipe(self) -> TrainingRecipe:
-        """The recipe of every training from scratch."""
+        """The recipe of training from scratch."""
         return self._recipe(self.epochs, self.lr, self.schedule)
 
     @property

@@ -144,15 +144,13 @@ class _Source:
             notebook = pages.portable(nbformat.read(source, as_version=4))
         except Exception as error:  # a stranger's file may be anything
             raise InputError(f"{source} cannot be read as a notebook ({type(error).__name__})") from error
-        notebook.metadata = untrusted.only(
-            notebook.metadata, "kernelspec", "language_info"
-        )  # others are settings
+        # Other metadata are settings.
+        notebook.metadata = untrusted.only(notebook.metadata, "kernelspec", "language_info")
         for number, cell in enumerate(notebook.cells):
             cell.metadata = untrusted.only(cell.metadata, "tags")
             if cell.cell_type == "markdown":
-                cell.source = self._relink(
-                    untrusted.without_directives(cell.source), NOTEBOOKS, source.parent
-                )
+                text = untrusted.without_directives(cell.source)
+                cell.source = self._relink(text, NOTEBOOKS, source.parent)
             for which, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
                 if "text/markdown" in data:
@@ -188,16 +186,13 @@ class _Source:
         if notebooks:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
-        if figures := sorted(
-            untrusted.own_files(folder, "figures/*.png"),
-            key=lambda one: (one.stem != "error_vs_params", one.stem),
-        ):
+        drawn = untrusted.own_files(folder, "figures/*.png")
+        if figures := sorted(drawn, key=lambda one: (one.stem != "error_vs_params", one.stem)):
             anchors = {figure: _anchor(name, figure) for figure in figures}
             parts.append("## Figures")
             parts += [self._figure(figure, name, f":name: {to}") for figure, to in anchors.items()]
-            linked = [
-                self._figure(figure, name, f":target: {page}.html#{to}") for figure, to in anchors.items()
-            ]
+            links = {figure: f":target: {page}.html#{to}" for figure, to in anchors.items()}
+            linked = [self._figure(figure, name, option) for figure, option in links.items()]
             gallery = [f"\n## [{name}](/{page}.md)", "::::{container} gallery", *linked, "::::\n"]
             self._write("gallery.md", "\n\n".join(gallery))
         with suppress(InputError):  # nothing was pruned
