@@ -85,8 +85,8 @@ def _run(options: argparse.Namespace) -> int:
         in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs
         own_code.refuse({**in_cells, "allow_code": options.allow_code}, overrides, "--allow-code")
         own_code.refuse(settled, overrides, "--allow-code", kept)
-        said = settled if options.allow_code else overrides
-        own_code.load(settled, said, kept)
+        trusted = settled if options.allow_code else overrides
+        own_code.load(settled, trusted, kept)
         settled["allow_code"] = own_code.named_in(settled)  # for notebooks that get the name from a file
         validation.count_rounds(settled)
     validation.check(*(settled for _, settled in parts))

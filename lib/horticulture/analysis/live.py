@@ -66,8 +66,8 @@ def picture(curves: Sequence[Curve], end: float) -> str:
         words.insert(0, (f"{first:,} started earlier", _style(0, first)))
     return panels + "".join(
         f'<div style="{GAP}"><svg aria-hidden="true" width="26" height="8"><path d="M0 4H20" {style}/></svg>'
-        f"{said}</div>"
-        for said, style in words
+        f"{text}</div>"
+        for text, style in words
     )
 
 

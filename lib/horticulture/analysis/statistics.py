@@ -152,10 +152,10 @@ def holm_verdicts(differences: Sequence[Difference], margin: float) -> list[str]
     one-sided p-values for equalities, with half the error rate as in `equivalence_verdict`. For a single test
     the result is that of `equivalence_verdict`.
     """
-    apart = holm([one.p for one in differences])
+    different = holm([one.p for one in differences])
     equal = holm([one.p_equal(margin) for one in differences])
     verdicts = []
-    for one, p, p_equal in zip(differences, apart, equal, strict=True):
+    for one, p, p_equal in zip(differences, different, equal, strict=True):
         if p_equal < (1 - LEVEL) / 2:
             verdicts.append(EQUAL)
         elif p < 1 - LEVEL:
@@ -212,11 +212,11 @@ def clustered_difference(
     number = np.unique(of, return_inverse=True)[1]
     if number.size == 0 or number.max() < 1:
         raise InputError("a standard error over sources needs two sources or more")
-    apart = a - b
-    mean = float(apart.mean())
-    sums = np.bincount(number, weights=apart - mean)
+    difference = a - b
+    mean = float(difference.mean())
+    sums = np.bincount(number, weights=difference - mean)
     k = sums.size
-    error = math.sqrt(k / (k - 1) * float((sums**2).sum())) / apart.size
+    error = math.sqrt(k / (k - 1) * float((sums**2).sum())) / difference.size
     return 100 * mean, 100 * error
 
 

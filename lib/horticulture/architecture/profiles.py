@@ -106,8 +106,8 @@ def similarity(architectures: Sequence[Architecture], whole: Architecture) -> fl
     if len(architectures) < 2:
         raise InputError("similarity needs at least two architectures")
     pairs = combinations([np.array(one.widths) for one in architectures], 2)
-    apart = np.mean([np.abs(a - b).sum() for a, b in pairs])
-    return float(1 - apart / max(1, sum(whole.widths)))
+    difference = np.mean([np.abs(a - b).sum() for a, b in pairs])
+    return float(1 - difference / max(1, sum(whole.widths)))
 
 
 def width_statistics(architectures: Sequence[Architecture], whole: Architecture) -> pd.DataFrame:

@@ -82,7 +82,7 @@ def read(path: str, image_size: int = 0) -> Folder:
         order[:count] = hold_out(np.array(labels[:count]), held)
         counts[:1] = [count - held, held]
     rows = dict(zip(files, order.argsort().tolist(), strict=True))
-    pixels, pad = _decoded_once(root, rows, image_size)
+    pixels, pad = _decode_once(root, rows, image_size)
     ends = np.cumsum(counts)[:-1]
     split = zip(np.split(pixels, ends), np.split(np.array(labels)[order], ends), strict=True)
     train, validation, test = (Part(*part) for part in split)
@@ -115,9 +115,9 @@ def _names(names: Iterable[str]) -> str:
     return _first(map(repr, names))
 
 
-def _first(said: Iterable[str]) -> str:
+def _first(items: Iterable[str]) -> str:
     """The first few items, and how many more there are."""
-    every = list(said)
+    every = list(items)
     return ", ".join(every[:SHOWN]) + (f" and {len(every) - SHOWN:,} more" if len(every) > SHOWN else "")
 
 
@@ -159,7 +159,7 @@ def _raise(error: OSError) -> None:
 # --- decoded once ----------------------------------------------------------------------------------------
 
 
-def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.ndarray, int]:
+def _decode_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.ndarray, int]:
     """(n, channels, height, width) uint8, and how far images may be shifted. rows: each file's row.
 
     The pixels are memory-mapped from a cache file, so that all processes share them. The file is identified
@@ -170,7 +170,7 @@ def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np
         _, pad, digest = kept.stem.split("-")
         with contextlib.suppress(FileNotFoundError):  # another process may remove it too
             if file_digest(kept) == digest:
-                return _mapped(kept), int(pad)
+                return _map(kept), int(pad)
             print(f"{kept} is damaged: reading the images of {root} again")
             kept.unlink()
     cache.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
-    return _mapped(final), reach
+    return _map(final), reach
 
 
 def _key(rows: dict[str, int], image_size: int) -> str:
@@ -194,7 +194,7 @@ def _key(rows: dict[str, int], image_size: int) -> str:
     return known.hexdigest()[:16]
 
 
-def _mapped(path: Path) -> np.ndarray:
+def _map(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="c")
 
 
@@ -236,14 +236,14 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
 
 def _refusal(root: Path, files: Collection[str], unusable: dict[str, str]) -> InputError:
     """An error of one line for files that cannot be used; if there are many, a file lists all of them."""
-    said = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in files if file in unusable]
+    lines = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in files if file in unusable]
     listed = ""
-    if len(said) > SHOWN:
+    if len(lines) > SHOWN:
         path = data_folder() / "cache" / f"unusable-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}.txt"
-        write(path, "\n".join([str(root), *said, ""]).encode(errors="backslashreplace"))
+        write(path, "\n".join([str(root), *lines, ""]).encode(errors="backslashreplace"))
         listed = f"; all are listed in {path}"
-    counted = f"{len(said):,} of {len(files):,} images cannot be used"
-    return InputError(f"data folder:{root}: {counted}: {_first(said)}{listed}")
+    counted = f"{len(lines):,} of {len(files):,} images cannot be used"
+    return InputError(f"data folder:{root}: {counted}: {_first(lines)}{listed}")
 
 
 def _each(

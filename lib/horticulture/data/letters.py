@@ -50,11 +50,11 @@ def read_letters(font: str) -> Tensor:
     """(26, 1, 8, 8) floats from 0 to 1: the capitals of one of `FONTS`, each as large as fits."""
     folder = package_folder("matplotlib") / "mpl-data" / "fonts" / "ttf"
     face = ImageFont.truetype(folder / f"{font}.ttf", POINTS, layout_engine=ImageFont.Layout.BASIC)
-    drawn = np.stack([_drawn(letter, face) for letter in string.ascii_uppercase])
+    drawn = np.stack([_draw(letter, face) for letter in string.ascii_uppercase])
     return torch.from_numpy(drawn).float()[:, None] / 255
 
 
-def _drawn(letter: str, face: ImageFont.FreeTypeFont) -> np.ndarray:
+def _draw(letter: str, face: ImageFont.FreeTypeFont) -> np.ndarray:
     """(8, 8) uint8: a letter in the middle of the smallest square around it."""
     left, top, right, bottom = face.getbbox(letter)
     side = round(max(right - left, bottom - top))

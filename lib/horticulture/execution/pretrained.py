@@ -65,8 +65,8 @@ def _read(file: str) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise InputError(f"no weights file {file}") from error
     except Exception as error:  # torch raises many kinds
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file} cannot be read as plain weights: {said}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file} cannot be read as plain weights: {reason}") from error
     for name in INSIDE:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]

@@ -70,14 +70,14 @@ def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[R
     variances = [float(tensor.var()) for tensor in tensors]
     sizes = torch.tensor([float(tensor.numel()) for tensor in tensors])
 
-    def apart(rule: Rule) -> float:
+    def misfit(rule: Rule) -> float:
         logs = torch.tensor([v / rule(*_fans(s)) for v, s in zip(variances, shapes, strict=True)]).log()
         share = sizes / sizes.sum()
         return round(float((share * (logs - (share * logs).sum()).square()).sum()), 3)
 
-    common = min(RULES, key=apart)
+    common = min(RULES, key=misfit)
     others = [rule for rule in RULES if rule is not common]
-    if apart(common) < 0.005 < min(map(apart, others)):
+    if misfit(common) < 0.005 < min(map(misfit, others)):
         return [common] * len(tensors)
     fits = [
         [rule for rule in RULES[:3] if _known(variance / rule(*_fans(shape)), tensor.numel())]

@@ -126,7 +126,7 @@ class SaliencyProbe:
     ) -> torch.utils.hooks.RemovableHandle:
         """Hook a module's input or output, for all groups that have channels in it."""
 
-        def hear(activation: Tensor) -> None:
+        def observe(activation: Tensor) -> None:
             kept = activation.detach()
 
             def backward(gradient: Tensor) -> None:
@@ -147,13 +147,13 @@ class SaliencyProbe:
                 return None
             self._end_of_step(listeners)
             alias = inputs[0].view_as(inputs[0])  # its gradient comes from this reader alone
-            hear(alias)
+            observe(alias)
             return (alias, *inputs[1:])
 
         def after(module: object, inputs: object, activation: Tensor) -> None:
             if activation.requires_grad:
                 self._end_of_step(listeners)
-                hear(activation)
+                observe(activation)
 
         return module.register_forward_pre_hook(before) if received else module.register_forward_hook(after)
 

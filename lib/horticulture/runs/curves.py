@@ -99,15 +99,15 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
         there = list(chain(*files.values()))
         replaced = _replaced(points, there)
         removed = [one for one in there if _found_by(one, replaced)]
-        left = {path: [one for one in its if not _found_by(one, replaced)] for path, its in files.items()}
+        left = {path: [one for one in file if not _found_by(one, replaced)] for path, file in files.items()}
         new: dict[Path, list[CurvePoint]] = {}
         for point in points:
             new.setdefault(study / "curves" / point.file_name, []).append(point)
-        beside = {path.stem: its for path, its in left.items() if path not in new}
+        beside = {path.stem: file for path, file in left.items() if path not in new}
         remarks = chain(
-            _pruned_otherwise(points, there), _removed(removed, replaced), _tuned_otherwise(points, beside)
+            _other_pruning(points, there), _removed(removed, replaced), _other_tuning(points, beside)
         )
-        changed = {path: its for path, its in left.items() if len(its) < len(files[path])}
+        changed = {path: file for path, file in left.items() if len(file) < len(files[path])}
         _write({**changed, **new}, study)
         return [f"{study.name} has {remark}" for remark in remarks]
 
@@ -179,7 +179,7 @@ def _removed(points: list[CurvePoint], replaced: set[tuple[str, int]]) -> Iterat
         )
 
 
-def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iterator[str]:
+def _other_pruning(points: list[CurvePoint], there: list[CurvePoint]) -> Iterator[str]:
     """Report pruning runs by other criteria that cannot be compared with these."""
 
     def recipe(one: CurvePoint) -> str:
@@ -199,7 +199,7 @@ def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iter
         )
 
 
-def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> Iterator[str]:
+def _other_tuning(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> Iterator[str]:
     """Report curves that were fine-tuned for a different number of epochs than these."""
 
     def tuning(points: Iterable[CurvePoint]) -> set[tuple[float, int]]:
@@ -209,7 +209,7 @@ def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint
 
     now = tuning(points)
     lengths = {longer for longer, _ in now}
-    if others := sorted(c for c, its in beside.items() if lengths & {one for one, _ in tuning(its) - now}):
+    if others := sorted(c for c, file in beside.items() if lengths & {one for one, _ in tuning(file) - now}):
         yield (
             f"{', '.join(others)}, fine-tuned for other epochs than these: run all budgets at once, or give "
             "these a study of their own"

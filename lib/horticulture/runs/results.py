@@ -164,7 +164,7 @@ def unverified(study: str | Path) -> list[Path]:
     curves = curve_files(study)
     records = [path for path in (*curves, *runs.values()) if path.exists()]
     lists = {study / "curves" / INDEX: curves, study / SUMS: tables}
-    unlisted = [path for one, its in lists.items() if not one.exists() for path in its]
+    unlisted = [path for one, listed in lists.items() if not one.exists() for path in listed]
     return list(dict.fromkeys([*(path for path in records if not is_sealed(path)), *unlisted]))
 
 

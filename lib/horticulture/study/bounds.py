@@ -31,7 +31,7 @@ EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly 
 
 
 def within(words: str, holds: Callable[[Any], bool]) -> Bound:
-    """A condition, and its description."""
+    """A bound given by a condition. words: what the value must be, for the error."""
 
     def check(name: str, value: Any) -> None:
         if not holds(value):
@@ -71,7 +71,7 @@ def each(bound: Bound, least: int = 0) -> Bound:
 
 
 def optional(bound: Bound, nothing: Any) -> Bound:
-    """The bound, or a value that stands for none."""
+    """Either the bound or one other value, which stands for none."""
     return lambda name, value: None if value == nothing else bound(name, value)
 
 

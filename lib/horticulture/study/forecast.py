@@ -192,8 +192,8 @@ class Pace(NamedTuple):
         shapes = config.whole, _narrower(config.whole, 0.25)
         with hardware.threads(threads):
             large, small = (_step_seconds(config, shape, device) for shape in shapes)
-        apart = shapes[0].macs - shapes[1].macs
-        slope = (large - small) / apart if apart else 0.0
+        difference = shapes[0].macs - shapes[1].macs
+        slope = (large - small) / difference if difference else 0.0
         if not 0 < slope * shapes[0].macs < large:
             return Pace(0.0, large / shapes[0].macs)
         return Pace(large - slope * shapes[0].macs, slope)
@@ -232,16 +232,16 @@ class Pace(NamedTuple):
 def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> float:
     images = execution.dataset(config.data, config.images, device, config.image_size, **config.augmentation)
     network = networks.build(shape).to_device(images.train.labels.device).train()
-    under_way = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
-    taken = []
+    trainer = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
+    seconds = []
     for _ in range(TIMED):
         begun = time.perf_counter()
-        loss = training.step(network, under_way.optimizer, *next(under_way.batches), config.recipe.dtype)
+        loss = training.step(network, trainer.optimizer, *next(trainer.batches), config.recipe.dtype)
         loss.item()  # wait for it
-        taken.append(time.perf_counter() - begun)
-        if len(taken) > 1 and sum(taken) > PATIENCE:
+        seconds.append(time.perf_counter() - begun)
+        if len(seconds) > 1 and sum(seconds) > PATIENCE:
             break
-    return min(taken)  # first steps are slower, as are those delayed by other processes
+    return min(seconds)  # first steps are slower, as are those delayed by other processes
 
 
 def _bytes(run: Run) -> float:

@@ -108,7 +108,7 @@ class _Source:
         relative to; beside: the folder of the notebooks, if that is another.
         """
 
-        def lead(link: re.Match) -> str:
+        def adapt(link: re.Match) -> str:
             name, _, anchor = link["url"].partition("#")
             target = (base / name).resolve()
             if re.match(r"\w+:|#", link["url"]):
@@ -133,7 +133,7 @@ class _Source:
                 for term in TERM.finditer(text)
             ]
             text = text.partition("| word |")[0] + "\n".join(["```{glossary}", *entries, "```\n"])
-        return LINK.sub(lead, text)
+        return LINK.sub(adapt, text)
 
     def _notebook(self, source: Path, place: str, remarks: Sequence[str] = ()) -> str:
         """Add a notebook, with its pictures as files that have alt text; returns a link to it.

@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
 from horticulture import files, runs
-from horticulture.errors import NotebookError
+from horticulture.errors import NotebookError, first_line
 from horticulture.execution import interruption, leftovers
 from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, read_study_json
@@ -173,8 +173,7 @@ class _Pages(AbstractContextManager):
         try:
             to_html(source)
         except Exception as error:
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._failed.append(f"could not make a page of {source} ({what})")
+            self._failed.append(f"could not make a page of {source} ({first_line(error)})")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and not issubclass(kind, Exception):

@@ -75,7 +75,7 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a text, perhaps of a stranger."""
+    """Print a text that may come from a stranger, without its control characters."""
     print("\n".join(map(printable, text.split("\n"))))
 
 

@@ -108,14 +108,14 @@ def _matched(
     If several sizes of one criterion have the same nearest case, only the closest is compared with it.
     """
     pairs = [(case, *counterpart) for case in cases for counterpart in _counterparts(case, others)]
-    for case, other, apart in pairs:
+    for case, other, distance in pairs:
         here = case.iloc[0]
         rivals = (
-            distance
-            for one, same, distance in pairs
+            other_distance
+            for one, same, other_distance in pairs
             if same is other and one.iloc[0]["criterion"] == here["criterion"]
         )
-        if other.iloc[0]["curve"] == "whole" or apart == min(rivals):
+        if other.iloc[0]["curve"] == "whole" or distance == min(rivals):
             yield case, other
 
 
@@ -132,18 +132,18 @@ def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[tuple[
         if len(criteria) > 1 or here["longer"] != there["longer"]:
             continue
         if there["curve"] == "whole":
-            key, apart = "", float(there["criterion"] != "")
+            key, distance = "", float(there["criterion"] != "")
         else:
-            key, apart = str(there["criterion"]), _distance(case, other)
-            if apart > NEAR:
+            key, distance = str(there["criterion"]), _distance(case, other)
+            if distance > NEAR:
                 continue
-        if key not in nearest or apart < nearest[key][1]:
-            nearest[key] = other, apart
+        if key not in nearest or distance < nearest[key][1]:
+            nearest[key] = other, distance
     return list(nearest.values())
 
 
 def _distance(case: pd.DataFrame, other: pd.DataFrame) -> float:
-    """How far apart two cases are in size: 0 if their ratios or target sizes are the same."""
+    """How far distance two cases are in size: 0 if their ratios or target sizes are the same."""
     (ratio, size), (other_ratio, other_size) = (one.iloc[0][["ratio", "size"]] for one in (case, other))
     if pd.notna(ratio) and pd.notna(other_ratio):
         return 0.0 if ratio == other_ratio else np.inf

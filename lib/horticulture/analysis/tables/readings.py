@@ -31,8 +31,8 @@ def describe_widths(widths: Mapping[str, pd.DataFrame], full: pd.Series) -> str:
     """
     lines = []
     for name, left in widths.items():
-        apart = (left.max() - left.min()).mean()
-        differ = f"; a group differs by {apart:.1f} channels between seeds" if len(left) > 1 else ""
+        difference = (left.max() - left.min()).mean()
+        differ = f"; a group differs by {difference:.1f} channels between seeds" if len(left) > 1 else ""
         lines.append(f"- {name}: on average {_range(left.mean() / full)} of a group is left{differ}.")
     return "\n".join(lines) or "Every group still has all its channels."
 
