@@ -48,7 +48,7 @@ def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     values: (n,) float64. The centroids start at equal distances from the smallest value to the largest: the
     best of the paper's three initialisations (section 3.2), since it leaves some for the few large weights.
     Returns the centroids that have any values, in increasing order and at most `count`, and the index of each
-    value's centroid; a value half way between two belongs to the lower. A centroid that loses all its values
+    value's centroid; a value halfway between two belongs to the lower. A centroid that loses all its values
     stays where it is, and is dropped at the end if it gains none.
 
     Why not scikit-learn: in one dimension clusters are intervals. The values are sorted once; a round then

@@ -1,4 +1,4 @@
-"""Pruning single weights: masks by magnitude, keeping them during training, and reinitialising under them.
+"""Prune single weights: masks by magnitude, which training keeps, and reinitialisation under them.
 
 After Han et al. (2015); which weights are prunable, and how the rest is reinitialised, as in Liu et al.
 (2019). Nothing gets smaller here: removed weights are zeros in tensors of the old shape. `compression` makes

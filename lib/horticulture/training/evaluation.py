@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from horticulture.data import Dataset, Images
-from horticulture.training import recipe
+from horticulture.training.recipe import PRECISIONS
 
 SIDE = 32  # pixels, height and width: of larger images fewer are evaluated at a time
-PRECISIONS = {name: getattr(torch, name) for name in recipe.PRECISIONS}
+DTYPES = {name: getattr(torch, name) for name in PRECISIONS}  # by the name of the precision
 
 
 def has_bfloat16(device: torch.device) -> bool:
