@@ -206,9 +206,7 @@ def clustered_difference(
     """
     a, b, of = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
     if not a.shape == b.shape == of.shape:
-        raise InputError(
-            f"both networks answer the same images, not {a.size} and {b.size} of {of.size} sources"
-        )
+        raise InputError(f"both networks answer the same images, not {a.size} and {b.size} of {of.size}")
     number = np.unique(of, return_inverse=True)[1]
     if number.size == 0 or number.max() < 1:
         raise InputError("a standard error over sources needs two sources or more")

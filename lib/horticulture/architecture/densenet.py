@@ -61,9 +61,8 @@ class DenseNet(ThreeStages):
         A growth rate is a small integer, so there are few members to choose from.
         """
         stem, growth = (scale_width(n, factor) for n in a.trunk)
-        return (stem, growth), scale_selections(
-            a.widths, self.selects(a), self.maps(stem, growth, a.depth), factor
-        )
+        there = self.maps(stem, growth, a.depth)
+        return (stem, growth), scale_selections(a.widths, self.selects(a), there, factor)
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
         """Layers are dropped from the end of every stage; a selection keeps its fraction of the maps."""

@@ -258,7 +258,6 @@ def _over_seeds(found: FoundNetwork) -> dict[str, float]:
     """The recorded test error by seed, of the networks at the same place of the same curve."""
     for _, case in assign_cases(found.results).groupby(["curve", *CASE], dropna=False):
         if found.row.name in case.index:
-            return {
-                str(seed): float(error) for seed, error in zip(case["seed"], case["test_error"], strict=True)
-            }
+            errors = zip(case["seed"], case["test_error"], strict=True)
+            return {str(seed): float(error) for seed, error in errors}
     return {}

@@ -9,13 +9,8 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, check_feasible, criteria
 from horticulture.runs import Run, code
-from horticulture.training.recipe import (
-    BUILT_IN_SCHEDULES,
-    EVALUATION,
-    SCHEDULES,
-    Recipe,
-    TrainingRecipe,
-)
+from horticulture.training import recipe as recipes
+from horticulture.training.recipe import EVALUATION, Recipe, TrainingRecipe
 
 WEIGHTS = (
     "kept",  # the weights that pruning left: fine-tuning
@@ -94,7 +89,7 @@ def move(start: Run, shape: Architecture, recipe: TrainingRecipe, data_spec: dic
 
 
 def _code(recipe: TrainingRecipe) -> dict:
-    schedule = code.extra(recipe.schedule, SCHEDULES, BUILT_IN_SCHEDULES)
+    schedule = code.extra(recipe.schedule, recipes.SCHEDULES, recipes.BUILT_IN_SCHEDULES)
     # Without this module there are no penalties but the built-in ones.
     penalties = sys.modules.get("horticulture.training.penalties")
     penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}

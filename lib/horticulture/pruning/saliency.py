@@ -74,10 +74,8 @@ class SaliencyProbe:
     ) -> None:
         self.criterion = CRITERIA[check_choice(criterion, CRITERIA, "criterion")]
         if self.criterion.precomputed and precomputed is None:
-            penalty = self.criterion.penalty
-            raise InputError(
-                f"{criterion} needs a network trained with the penalty {penalty} and its factors"
-            )
+            needed = f"a network trained with the penalty {self.criterion.penalty} and its factors"
+            raise InputError(f"{criterion} needs {needed}")
         self.network, self.generator, self.precomputed = network, generator, precomputed
         self._sums: list[Tensor | None] = [None] * len(network.groups)
         self.steps = [0] * len(network.groups)  # since the last scores, by group

@@ -187,11 +187,9 @@ def _other_pruning(points: list[CurvePoint], there: list[CurvePoint]) -> Iterato
         return f"{one.longer} {sorted(shared.items())}"
 
     now = _pruning_points(points)
-    criteria, lengths = {one.criterion for one in now}, {one.longer for one in now}
+    names, lengths = {one.criterion for one in now}, {one.longer for one in now}
     recipes = {recipe(one) for one in now}
-    beside = [
-        one for one in _pruning_points(there) if one.criterion not in criteria and one.longer in lengths
-    ]
+    beside = [one for one in _pruning_points(there) if one.criterion not in names and one.longer in lengths]
     if others := sorted({one.criterion for one in beside if recipe(one) not in recipes}):
         yield (
             f"pruning runs by {', '.join(others)} with another recipe than these: use one recipe for all "

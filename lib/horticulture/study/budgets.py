@@ -86,16 +86,14 @@ def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch, with the same widths shuffled among the layers."""
     seed = pruned.job.run.seed
-    return execution.train(
-        profiles.shuffled(pruned.architecture, config.whole, seed), config.recipe, config.data_spec, seed
-    )
+    shape = profiles.shuffled(pruned.architecture, config.whole, seed)
+    return execution.train(shape, config.recipe, config.data_spec, seed)
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """Fine-tuned, then with weights shared, trained further and Huffman-coded: Deep Compression."""
-    return execution.compress(
-        fine_tuned(config, pruned), config.finetuning_recipe(config.finetune_lr, "constant"), config.bits
-    )
+    recipe = config.finetuning_recipe(config.finetune_lr, "constant")
+    return execution.compress(_on(pruned, recipe, "kept"), recipe, config.bits)
 
 
 BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
@@ -164,9 +162,8 @@ def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
 def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe) -> Run:
     if pruned.job.sparse:
         return _on(pruned, recipe, "fresh")
-    return execution.train(
-        pruned.architecture, recipe, config.data_spec, pruned.job.run.seed, pruned.selections
-    )
+    shape, seed = pruned.architecture, pruned.job.run.seed
+    return execution.train(shape, recipe, config.data_spec, seed, pruned.selections)
 
 
 def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:

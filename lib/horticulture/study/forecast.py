@@ -92,9 +92,7 @@ def warning(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
     """
     counted = set[str]()
     try:
-        works = [
-            _work(parameters, outputs, counted)[0] for parameters in studies if not parameters["cluster"]
-        ]
+        works = [_work(one, outputs, counted)[0] for one in studies if not one["cluster"]]
     except InputError:  # a damaged run, which the study will execute again
         return ""
     return warn(works)

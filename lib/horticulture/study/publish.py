@@ -74,9 +74,8 @@ class _Source:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.terms = {
-            term["id"]: term["words"].split(", ")[0] for term in TERM.finditer(GLOSSARY.read_text())
-        }
+        terms = TERM.finditer(GLOSSARY.read_text())
+        self.terms = {term["id"]: term["words"].split(", ")[0] for term in terms}
         self.repository = _github()
 
     def write(self, studies: Mapping[str, Path]) -> None:

@@ -167,9 +167,7 @@ def blocks(network: Network, strength: float) -> SparseStructures:
     Raises InputError if the network has no residual blocks that can be removed as a whole.
     """
     network.architecture.check_blocks()
-    structures = [
-        ScaledStructure(branch, number, (branch,)) for number, branch in enumerate(network.branch_ends)
-    ]
+    structures = [ScaledStructure(end, number, (end,)) for number, end in enumerate(network.branch_ends)]
     return SparseStructures(network, strength, structures, len(structures))
 
 

@@ -70,9 +70,8 @@ def _bars(bars: BarContainer, ax: Axes) -> str:
     heights = [bar.get_height() for bar in bars]
     names = _names(ax.xaxis)
     if len(heights) == len(names) <= MOST:
-        return _name(bars) + ", ".join(
-            f"{name} {_short(high)}" for name, high in zip(names, heights, strict=True)
-        )
+        pairs = zip(names, heights, strict=True)
+        return _name(bars) + ", ".join(f"{name} {_short(height)}" for name, height in pairs)
     return f"{_name(bars)}{len(heights)} bars from {_short(min(heights))} to {_short(max(heights))}"
 
 
