@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from horticulture.data import Dataset, Images
-from horticulture.training.recipe import PRECISIONS
+from horticulture.training import recipe
 
 SIDE = 32  # pixels, height and width: of larger images fewer are evaluated at a time
-DTYPES = {name: getattr(torch, name) for name in PRECISIONS}  # by the name of the precision
+PRECISIONS = {name: getattr(torch, name) for name in recipe.PRECISIONS}
 
 
 def has_bfloat16(device: torch.device) -> bool:
