@@ -49,7 +49,7 @@ def test_it_is_measured_and_pruned_as_it_is(file, weights, tmp_path):
     runs.record_curves(study, [CurvePoint("whole", base), CurvePoint("pruned-tuned", pruned, "l1")])
     results = runs.collect(study)
     assert results["compute_share"].isna().all()
-    (said,) = [note for note in tables.notes(results) if "given" in note]
+    (said,) = [note for note in tables.notes(results) if "pretrained" in note]
     assert said.startswith("The whole network is pretrained: how it was trained")
 
 
