@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from horticulture import data, files, networks, runs, training
+from horticulture import data, files, networks, pruning, runs, training
 from horticulture.analysis import live
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading, pretrained
@@ -19,15 +19,7 @@ from horticulture.execution.initialization import moved_network, starting_networ
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
-from horticulture.pruning import (
-    Pruner,
-    PruningRecipe,
-    PruningRound,
-    compression,
-    criteria,
-    oracle,
-    unstructured,
-)
+from horticulture.pruning import PruningRecipe, compression, criteria, oracle, unstructured
 from horticulture.runs import Run
 from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
@@ -231,7 +223,7 @@ def _prune(context: RunContext) -> dict:
     return metrics
 
 
-def _record_rounds(context: RunContext, pruner: Pruner) -> None:
+def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
     """Do the remaining rounds, recording a row for every removal and some permanent checkpoints."""
     recipe = context.recipe
     kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
@@ -266,7 +258,7 @@ def _record_rounds(context: RunContext, pruner: Pruner) -> None:
         error = error if math.isnan(round_.val_error) else f", error {round_.val_error:.1f} %"
 
 
-def _rows(round_: PruningRound) -> list[dict]:
+def _rows(round_: pruning.PruningRound) -> list[dict]:
     """A row per removed channel, or one row without a channel for a round that removed none."""
     shape = round_.architecture
     common = {**round_._asdict(), "macs": shape.macs, "architecture": shape.id}
