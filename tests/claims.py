@@ -479,7 +479,7 @@ def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
     def say() -> str:
         found = measured("bench")
         (value,) = found.loc[found["what"].str.startswith(what), "value"]
-        return form.format(value)
+        return form.format(value).replace("%", " %")
 
     return say
 

@@ -83,9 +83,9 @@ def little_clutter(request):
     """`clutter` with as few images of each part as the test module's `CLUTTER_IMAGES` says."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digits, "CLUTTER_PARTS", clutter_parts(*request.module.CLUTTER_IMAGES))
-        loading.whole_dataset.cache_clear()
+        loading.full_dataset.cache_clear()
         yield
-    loading.whole_dataset.cache_clear()
+    loading.full_dataset.cache_clear()
 
 
 @pytest.fixture

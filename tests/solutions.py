@@ -166,7 +166,7 @@ def chance(answers: Answers, ten: list[float]) -> None:
     for name, points in {"one": 1.0, "two": 2.0}.items():
         seeds = next(n for n in count(2) if half_width(deviation, n) <= points)
         answers.say(f"5.width.{name}", seeds, f"{about}: seeds on each side until it is {points:g} or less")
-        needed = statistics.seeds_needed(deviation, points, other=deviation)
+        needed = statistics.seeds_needed(deviation, points, other_std=deviation)
         what = f"seeds on each side to find a difference of {points:g} in four studies of five"
         answers.say(f"5.seeds.{name}", needed, f"{what}, with that deviation")
 

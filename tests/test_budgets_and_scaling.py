@@ -87,7 +87,7 @@ def test_from_scratch_is_the_shape_alone(cut):
     asked = replace(ASKED, epochs=5)
     run = budgets.scratch_e(asked, cut)
     assert run == execution.train(
-        cut.architecture, TrainingRecipe(5, 0.05, "cosine", batch_size=32), ASKED.source, 1
+        cut.architecture, TrainingRecipe(5, 0.05, "cosine", batch_size=32), ASKED.data_spec, 1
     )
     assert run.start is None
     for budget, weights in ((budgets.weights_rewound, "rewound"), (budgets.sliced, "sliced")):
@@ -120,7 +120,7 @@ def test_to_shuffle_is_to_deal_the_same_widths_out_anew(outputs):
             of_stage = slice(stage, stage + 2)
             assert sorted(run.architecture.widths[of_stage]) == sorted(what.architecture.widths[of_stage])
         assert run.architecture == profiles.shuffled(what.architecture, asked.whole, what.job.run.seed)
-        assert run == execution.train(run.architecture, asked.recipe, asked.source, what.job.run.seed)
+        assert run == execution.train(run.architecture, asked.recipe, asked.data_spec, what.job.run.seed)
         assert run.architecture != what.architecture  # or its run would be that of another curve
 
 
@@ -342,7 +342,7 @@ def test_those_that_follow_nobody_are_trained_as_the_whole(outputs):
         assert [member.run.seed for member in members] == [0, 1, 0, 1]
         for member, size in zip(members, (0.4, 0.4, 0.7, 0.7), strict=True):
             shape = family(whole, params=round(size * whole.params))
-            run = execution.train(shape, ASKED.recipe, ASKED.source, member.run.seed)
+            run = execution.train(shape, ASKED.recipe, ASKED.data_spec, member.run.seed)
             assert member == runs.CurvePoint(curve, run, whole_macs=96 * whole.macs)
     members = scaling.family_points(replace(ASKED, curves=["uniform"]), outputs)
     for member in members:

@@ -10,8 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, execution, files, runs
-from horticulture.execution import limits
+from horticulture import cli, execution, files, limits, runs
 from horticulture.study import parameters, runner, study_files
 from horticulture.training import hardware
 
@@ -465,7 +464,7 @@ def test_parameters_are_listed_by_notebook_with_the_values_of_a_study(capsys):
     assert blocks[1::2] == [path.stem for path in parameters.notebooks()]
     for name, declaration in parameters.declared().items():
         if name not in parameters.OPTIONS:  # which are options of their own
-            block = " ".join(blocks[2 * declaration["step"] + 2].split())
+            block = " ".join(blocks[2 * declaration["notebook"] + 2].split())
             assert re.search(
                 rf"\b{name}: {declaration['type']} = .* {re.escape(declaration['help'])}( |$)", block
             )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from horticulture import architecture, execution, runs
+from horticulture import architecture, execution, limits, runs
 from horticulture.errors import InputError
-from horticulture.execution import limits, loading
+from horticulture.execution import loading
 from horticulture.pruning import PruningRecipe, unstructured
 from horticulture.study import snapshots, validation
 from horticulture.study.config import StudyConfig
@@ -47,7 +47,12 @@ def test_it_takes_its_parameters_from_all_there_are():
     found = StudyConfig.of({**vars(BY_RATIO), **parameters})
     assert found == BY_RATIO
     assert found.whole == WHOLE
-    assert found.source == {"name": "clutter", "images": 96, "image_size": 0, "digest": found.dataset.digest}
+    assert found.data_spec == {
+        "name": "clutter",
+        "images": 96,
+        "image_size": 0,
+        "digest": found.dataset.digest,
+    }
     assert len(found.dataset.train) == 96
 
 
@@ -57,10 +62,10 @@ def test_flips_and_crops_are_described_only_if_they_are_asked_for():
     assert (plain.flip, plain.pad) == (False, 2)
     assert (other.flip, other.pad) == (True, 0)
     sources = [
-        replace(ASKED, **asked).source
+        replace(ASKED, **asked).data_spec
         for asked in ({}, {"flip": "random"}, {"flip": "never"}, {"crop_padding": 0})
     ]
-    added = [{name: source[name] for name in source.keys() - ASKED.source.keys()} for source in sources]
+    added = [{name: source[name] for name in source.keys() - ASKED.data_spec.keys()} for source in sources]
     assert added == [{}, {"flip": True}, {"flip": False}, {"pad": 0}]
     assert {source["digest"] for source in sources} == {plain.digest}  # the images are the same
     assert len({replace(ASKED, flip=flip).baselines[0].key for flip in ("auto", "random", "never")}) == 3
@@ -90,7 +95,7 @@ def test_a_base_is_a_training_from_scratch():
     asked = replace(ASKED, seeds=[3, 5], epochs=7)
     assert [base.seed for base in asked.baselines] == [3, 5]
     recipe = TrainingRecipe(7, 0.05, "constant", batch_size=32)
-    assert asked.baselines[1] == execution.train(WHOLE, recipe, asked.source, 5)
+    assert asked.baselines[1] == execution.train(WHOLE, recipe, asked.data_spec, 5)
 
 
 def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():

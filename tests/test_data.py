@@ -245,9 +245,9 @@ def test_each_colour_is_normalised_by_the_training_part_alone(images):
 
 
 def test_images_are_summed_a_few_at_a_time_with_the_same_result(images, monkeypatch):
-    whole = [found.clone() for found in images.mean_and_spread]
+    whole = [found.clone() for found in images.mean_and_std]
     monkeypatch.setattr(of_images, "AT_A_TIME", 300)  # two images of 2 x 8 x 8
-    assert all(map(torch.equal, replace(images).mean_and_spread, whole))
+    assert all(map(torch.equal, replace(images).mean_and_std, whole))
 
 
 def test_the_images_of_each_class_are_counted(images):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def read(root, path, *, image_size: int = 0) -> np.ndarray:
 
 
 # --- what is read ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("allowed", "threads"), [(1, 1), (2, 2), (64, 4)])
+def test_as_many_images_are_decoded_at_once_as_there_are_processors(pictures, monkeypatch, allowed, threads):
+    made = []
+
+    def pool(count: int) -> ThreadPoolExecutor:
+        made.append(count)
+        return ThreadPoolExecutor(count)
+
+    monkeypatch.setattr(folders, "processors", lambda: allowed)  # by affinity and the container's limit
+    monkeypatch.setattr(folders, "ThreadPoolExecutor", pool)
+    load(pictures)
+    assert made == [threads, 1] * 2  # for the headers, and for the images
 
 
 def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):

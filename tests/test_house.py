@@ -18,7 +18,7 @@ NOTEBOOKS = sorted((LIBRARY.parents[1] / "notebooks").glob("*.ipynb"))
 
 # Modules that every room may use, and that know none; then the rooms, which are folders; then the command.
 # Each imports only from those before it: without a circle and without an exception.
-COMMON = ("errors", "progress", "files", "user_code")
+COMMON = ("errors", "progress", "limits", "files", "code_files")
 ROOMS = ("architecture", "data", "networks", "runs", "training", "analysis", "pruning", "execution", "study")
 HOUSE = (*COMMON, *ROOMS, "cli")
 # A laptop without torch can plan, collect and draw, and a command answers before torch could be loaded.
@@ -27,7 +27,7 @@ NO_TORCH = (*COMMON, "architecture", "runs", "analysis", "cli")
 NO_TORCH_EITHER = (
     *(f"data/{name}.py" for name in ("__init__", "arrays", "catalog", "datasets", "decoding", "folders")),
     *("data/place.py", "training/__init__.py", "training/recipe.py"),
-    *(f"execution/{name}.py" for name in ("__init__", "limits", "specs")),
+    *(f"execution/{name}.py" for name in ("__init__", "specs")),
     *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
     *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "housekeeping", "inventory")),
     *(f"study/{name}.py" for name in ("literals", "papermill_engine", "parameters", "pruned", "runner")),

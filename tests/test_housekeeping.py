@@ -108,7 +108,7 @@ def test_a_run_on_other_data_takes_as_long_as_those_data_ask():
     small = SimpleNamespace(train=range(8), validation=(), test=())
     config = SimpleNamespace(dataset=small, source={"name": "letters"})
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    base = execution.train(shape, TrainingRecipe(1, 0.1, batch_size=64), execution.source("clutter"), 0)
+    base = execution.train(shape, TrainingRecipe(1, 0.1, batch_size=64), execution.data_spec("clutter"), 0)
     clutter = execution.dataset("clutter")
     evaluated = (len(clutter.validation) + len(clutter.test)) / 64 / 3
     expected = 8192 // 64 + 2 * evaluated

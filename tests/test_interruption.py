@@ -78,7 +78,7 @@ def asked_to_end(times: int) -> None:
     with deferred() as interruption:
         for _ in range(times):
             os.kill(os.getpid(), signal.SIGTERM)
-        interruption.heed()
+        interruption.raise_pending()
         pytest.fail("went on")
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from horticulture.execution import limits
+from horticulture import limits
 
 
 @pytest.fixture

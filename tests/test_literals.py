@@ -157,7 +157,7 @@ plain = some.recursive(
 
 @given(plain)
 def test_a_plain_value_is_the_same_when_its_source_is_read(value):
-    assert ast.literal_eval(literals.source(value, "it")) == value
+    assert ast.literal_eval(literals.to_python(value, "it")) == value
 
 
 class Text(str):
@@ -177,7 +177,7 @@ class Text(str):
 )
 def test_what_is_no_plain_literal_is_never_written(value):
     with pytest.raises(InputError, match=r"^it must be (a )?plain"):
-        literals.source(value, "it")
+        literals.to_python(value, "it")
     with pytest.raises(InputError, match=r"^parameter a must be"):
         parameters.fill_in("a: dict = {}\n", {"a": value})
 

@@ -264,7 +264,7 @@ def test_a_network_knows_its_groups_and_its_branches(family):
     assert network.architecture == a
     assert tuple(group.name for group in network.groups) == a.groups
     assert tuple(group.width for group in network.groups) == a.widths
-    assert len(network.branches) == len(a.blocks)
+    assert len(network.branch_ends) == len(a.blocks)
     for group, most in zip(network.groups, a.max_widths, strict=True):
         assert (group.selection is None) == (most is None) == (group.producer is not None)
         assert len(group.filters()) == group.width
@@ -278,7 +278,7 @@ def test_a_block_that_left_is_one_whose_branch_gives_nothing(family, generator):
     x = torch.randn(3, *whole.image, generator=generator, dtype=torch.float64)
     for number, groups in enumerate(whole.blocks):
         silent, cut = copy.deepcopy(network), copy.deepcopy(network)
-        silent.branches[number].register_forward_hook(lambda module, inputs, output: 0 * output)
+        silent.branch_ends[number].register_forward_hook(lambda module, inputs, output: 0 * output)
         for group in groups:
             surgery.keep_channels(cut.groups[group], [])
         assert [cut.architecture.widths[group] for group in groups] == [0] * len(groups)

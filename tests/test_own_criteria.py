@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, execution, networks, pruning, runs, user_code
+from horticulture import architecture, code_files, execution, networks, pruning, runs
 from horticulture.errors import InputError
 from horticulture.execution import parallel
 from horticulture.pruning import PruningRecipe, criteria, saliency
@@ -39,7 +39,7 @@ def odd(a, b, c):
 
 @pytest.fixture
 def the_criteria_as_they_were(monkeypatch):
-    monkeypatch.setattr(user_code, "ALLOWED", set())
+    monkeypatch.setattr(code_files, "ALLOWED", set())
     for name in criteria.own():
         del criteria.CRITERIA[name]
     yield
@@ -84,7 +84,7 @@ def test_names_of_ours_and_other_arguments_are_refused(file):
     with pytest.raises(InputError, match="a criterion 'l1' is built in: choose another name"):
         pruning.criterion(lambda group: None, name="l1")
     with pytest.raises(InputError, match=r"the criterion odd must take \(group\) or .*, not 3 arguments"):
-        pruning.criterion(user_code.function(file.replace("score", "odd")))
+        pruning.criterion(code_files.function(file.replace("score", "odd")))
 
 
 def test_workers_prune_by_it_as_this_process_does(file, tmp_path):
@@ -95,7 +95,7 @@ def test_workers_prune_by_it_as_this_process_does(file, tmp_path):
     def mine(group):
         return factor * group.filters().abs().amax(dim=(1, 2, 3))
 
-    pruning.criterion(user_code.function(file), name="my.py:score")
+    pruning.criterion(code_files.function(file), name="my.py:score")
     one, two = prune("mine"), prune("my.py:score")
     assert one.key != two.key
     parallel.execute_all([one, two], tmp_path / "there", workers=2, device="cpu")
@@ -116,13 +116,13 @@ def test_another_body_makes_another_run_and_the_same_again_the_same(tmp_path):
     for body in ("sum", "amax", "sum"):
         (tmp_path / body).mkdir(exist_ok=True)
         (tmp_path / body / "my.py").write_text(FILE.replace("amax", body))
-        pruning.criterion(user_code.function(f"{tmp_path}/{body}/my.py:score"), name="mine")
+        pruning.criterion(code_files.function(f"{tmp_path}/{body}/my.py:score"), name="mine")
         keys.append(prune("mine").key)
     assert keys[0] == keys[2] != keys[1]
 
 
 def test_without_its_code_what_was_pruned_is_found_and_what_was_not_is_refused_first(file, tmp_path):
-    pruning.criterion(user_code.function(file), name="mine")
+    pruning.criterion(code_files.function(file), name="mine")
     pruned = prune("mine")
     parallel.execute_all([pruned], tmp_path, workers=1, device="cpu")
     criteria.CRITERIA["mine"] = criteria.AbsentCriterion(

@@ -20,7 +20,7 @@ def nothing_is_left(monkeypatch, tmp_path):
     yield
     data.DATASETS.clear()
     data.DATASETS.update(before)
-    loading.whole_dataset.cache_clear()
+    loading.full_dataset.cache_clear()
 
 
 def mine():
@@ -62,7 +62,7 @@ def test_names_of_ours_stay_ours():
 def test_what_was_kept_is_the_same_and_damage_is_noticed(tmp_path):
     data.dataset(mine)
     whole = execution.dataset("mine")
-    source = execution.source("mine", 10)
+    source = execution.data_spec("mine", 10)
     assert source == {"name": f"kept:{whole.digest}", "images": 10, "image_size": 0, "digest": whole.digest}
     again = data.load(source["name"])
     assert (again.digest, again.classes, again.name) == (whole.digest, whole.classes, "mine")
@@ -85,15 +85,15 @@ def test_parts_may_share_their_images():
 
 def test_an_edited_function_gives_other_images_at_once():
     data.dataset(mine)
-    first = execution.source("mine")["digest"]
+    first = execution.data_spec("mine")["digest"]
     data.dataset(lambda: ((PIXELS + 1, LABELS), (PIXELS, LABELS)), name="mine")
-    assert execution.source("mine")["digest"] != first
+    assert execution.data_spec("mine")["digest"] != first
 
 
 def test_two_workers_train_on_it_without_its_code(tmp_path):
     data.dataset(lambda: ((np.repeat(PIXELS, 2, 2).repeat(2, 3), LABELS),) * 2, name="mine")
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=4)
-    source = execution.source("mine")
+    source = execution.data_spec("mine")
     wanted = [execution.train(shape, TrainingRecipe(1, 0.1, batch_size=6), source, seed) for seed in (0, 1)]
     pool.stop()  # those of another test look for data elsewhere
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")

@@ -13,7 +13,7 @@ from safetensors import torch as safetensors
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from horticulture import networks, training, user_code
+from horticulture import code_files, networks, training
 from horticulture.architecture import Architecture, families, profiles
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
@@ -438,11 +438,11 @@ def test_a_file_that_has_changed_is_not_what_a_run_was_about(file):
 
 def test_a_description_alone_runs_nobodys_code(file, monkeypatch):
     whole = named(file)
-    monkeypatch.setattr(user_code, "ALLOWED", set())
+    monkeypatch.setattr(code_files, "ALLOWED", set())
     with pytest.raises(InputError, match=r"models.py:make is code in a file, which runs only if you say so"):
         networks.build(whole)
     assert whole.params  # and whoever only looks needs none
-    user_code.ALLOWED.add(whole.table.digest)
+    code_files.ALLOWED.add(whole.table.digest)
     assert networks.build(whole).architecture == whole
 
 

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, execution, runs
+from horticulture import architecture, execution, limits, runs
 from horticulture.errors import InputError
-from horticulture.execution import limits, parallel, pool
+from horticulture.execution import parallel, pool
 from horticulture.execution.board import Board
 from horticulture.progress import Progress
 from horticulture.pruning import PruningRecipe, criteria
@@ -567,7 +567,7 @@ def main():
         return TrainingRecipe(epochs, batch_size=32, precision="float32")
 
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    source = execution.source("clutter", 128)
+    source = execution.data_spec("clutter", 128)
     lengths = {0: 1, 1: 3}  # by seed: one is in the middle when the other is finished
     bases = [execution.train(shape, recipe(length), source, seed) for seed, length in lengths.items()]
     prunings = [

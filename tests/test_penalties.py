@@ -107,7 +107,7 @@ def factors_of_the_gradient(network, name: str, x: Tensor, y: Tensor) -> Tensor:
 
     Scaling what a convolution reads, or gives, scales its weights: sum(weight * d loss / d weight).
     """
-    weights = [branch.weight for branch in network.branches]
+    weights = [branch.weight for branch in network.branch_ends]
     gradients = torch.autograd.grad(F.cross_entropy(network(x), y), weights)
     pulls = [(w * g).sum(dim=(0, 2, 3)) for w, g in zip(weights, gradients, strict=True)]
     return torch.stack([pull.sum() for pull in pulls]) if name == "blocks" else torch.cat(pulls)
@@ -143,7 +143,7 @@ def test_a_gradient_is_used_once(name, tiny, generator):
 def test_with_no_penalty_and_no_pull_a_factor_stays_for_it_knows_no_decay(name, tiny):
     network, optimizer = begun(tiny)
     penalty = penalties.make(network, name, 0)
-    for branch in network.branches:
+    for branch in network.branch_ends:
         branch.weight.data.zero_()  # nothing is added to the trunk: no gradient either
     training.step(network, optimizer, *batch(tiny, torch.Generator().manual_seed(0)), callback=penalty)
     assert (penalty.state_dict()["factors"] == 1).all()
@@ -162,7 +162,7 @@ def test_a_strong_penalty_makes_every_factor_exactly_zero_and_none_negative(name
     assert (seen[0] > 0).any()
     assert (seen[-1] == 0).all()
     penalty.fold_into_weights()
-    assert not any(branch.weight.any() for branch in network.branches)
+    assert not any(branch.weight.any() for branch in network.branch_ends)
 
 
 @each_factored
@@ -201,7 +201,7 @@ def test_factors_are_heard_in_evaluation_and_no_more_once_closed(name, tiny, ima
     assert scaled.loss != loss
     penalty.close()
     assert as_before()
-    for branch in network.branches:  # in this network what reads a group is what ends a branch
+    for branch in network.branch_ends:  # in this network what reads a group is what ends a branch
         branch.weight.data /= 2
     assert evaluation.evaluate(network, images, images.test).loss == pytest.approx(scaled.loss, rel=1e-5)
 
@@ -216,7 +216,7 @@ def test_the_type_and_the_memory_format_of_what_is_scaled_are_kept(name, tiny, g
     def note(module, inputs, output):
         seen.append((output.dtype, output.is_contiguous(memory_format=torch.channels_last)))
 
-    for module in network.branches if name == "blocks" else [group.activation for group in network.groups]:
+    for module in network.branch_ends if name == "blocks" else [group.activation for group in network.groups]:
         module.register_forward_hook(note)  # after the penalty's own
     training.step(network, optimizer, *batch(tiny, generator), torch.bfloat16, penalty)
     assert seen == [(torch.bfloat16, True)] * 3

@@ -49,8 +49,8 @@ def test_it_is_measured_and_pruned_as_it_is(file, weights, tmp_path):
     runs.record_curves(study, [CurvePoint("whole", base), CurvePoint("pruned-tuned", pruned, "l1")])
     results = runs.collect(study)
     assert results["compute_share"].isna().all()
-    (said,) = [note for note in tables.notes(results) if "given" in note]
-    assert said.startswith("The whole network's weights were given: how it was trained")
+    (said,) = [note for note in tables.notes(results) if "pretrained" in note]
+    assert said.startswith("The whole network is pretrained: how it was trained")
 
 
 def test_a_key_holds_what_is_in_the_file_and_not_where_it_lies(file, weights, tmp_path):
@@ -127,7 +127,7 @@ def test_what_asks_for_its_training_is_refused_by_name(file):
     assert {run.kind for run in config.baselines} == {"given"}
     assert config.recipe.epochs == values["epochs"]  # of networks from scratch
     for more, said in (
-        ({"base_epoch_factors": [1, 2]}, "weights are given, so it cannot be trained longer; use .1."),
+        ({"base_epoch_factors": [1, 2]}, "pretrained, so it cannot be trained longer; use .1."),
         (
             {"criterion": "slimming", "ratios": [0.2], "rounds": 1},
             "slimming needs a network trained with the penalty slimming",

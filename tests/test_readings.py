@@ -51,7 +51,7 @@ def test_spending_is_a_multiple_of_the_whole_networks_training():
     assert f"{tables.label('whole')} 0.9 to 2.0; {tables.label('pruned-scratch')} 2.5 to 3.0; " in said
     assert f"{tables.label('width')} 0.5. The lowest error of all, 7.5 %, took 2.5 times the compute " in said
     unknown = tables.describe_spending(measured[measured["curve"] != "whole"])
-    assert unknown.startswith("We do not know what the training of the whole network took")
+    assert unknown.startswith("The whole network is pretrained")
 
 
 def test_a_path_names_its_lowest_point_and_its_end():

@@ -326,7 +326,7 @@ def test_what_a_person_wrote_and_saved_in_a_parameters_cell_is_read(tmp_path):
 
 
 def test_a_default_that_only_a_kernel_can_compute_is_named_by_the_command(monkeypatch):
-    computed = {"seeds": {"type": "list", "default": None, "help": "", "step": 0}}
+    computed = {"seeds": {"type": "list", "default": None, "help": "", "notebook": 0}}
     monkeypatch.setattr(parameters, "declared", lambda: computed)
     study = study_files.Study("mine", "", {}, {})
     with pytest.raises(InputError, match=r"parameter seeds: the notebook computes it"):
@@ -423,7 +423,7 @@ def a_new_kernel(monkeypatch, tmp_path):
         for table, known in ((criteria.CRITERIA, ours), (datasets.DATASETS, whole)):
             for name in table.keys() - known.keys():
                 del table[name]
-        loading.whole_dataset.cache_clear()
+        loading.full_dataset.cache_clear()
 
     yield forget
     forget()

@@ -97,16 +97,16 @@ def test_a_margin_is_positive(margin):
 
 def test_how_many_seeds_it_takes():
     # from tables: (2.306 + 0.889) / sqrt(9) = 1.065, (2.262 + 0.883) / sqrt(10) = 0.995
-    assert statistics.seeds_needed(spread=1, margin=1) == 10
-    assert statistics.seeds_needed(spread=1, margin=1.07) == 9
-    assert statistics.seeds_needed(spread=0, margin=1) == 3  # two never tell
-    assert statistics.seeds_needed(spread=0.2, margin=0.1) == 34  # (2.035 + 0.853) / sqrt(34) = 0.495
-    assert statistics.seeds_needed(spread=10, margin=0.001) == pytest.approx((2.8016 * 10_000) ** 2, rel=1e-4)
+    assert statistics.seeds_needed(std=1, margin=1) == 10
+    assert statistics.seeds_needed(std=1, margin=1.07) == 9
+    assert statistics.seeds_needed(std=0, margin=1) == 3  # two never tell
+    assert statistics.seeds_needed(std=0.2, margin=0.1) == 34  # (2.035 + 0.853) / sqrt(34) = 0.495
+    assert statistics.seeds_needed(std=10, margin=0.001) == pytest.approx((2.8016 * 10_000) ** 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("spread", [1.0, 2.0])
 def test_as_many_seeds_tell_in_four_studies_of_five(spread):
-    draw, n = np.random.default_rng(0), statistics.seeds_needed(spread, 1.5, other=1.0)
+    draw, n = np.random.default_rng(0), statistics.seeds_needed(spread, 1.5, other_std=1.0)
     differences = [
         statistics.welch_difference(draw.normal(1.5, spread, n), draw.normal(0.0, 1.0, n))
         for _ in range(1000)
@@ -216,13 +216,13 @@ def test_null_studies_are_seldom_told_apart():
 
 def test_how_many_seeds_two_sides_take():
     # equal spreads of 1, t(2 n - 2): from tables (2.086 + 0.860) sqrt(2 / 11) = 1.256 and, with 10, 1.326
-    assert statistics.seeds_needed(1, margin=1.29, other=1) == 11
-    assert statistics.seeds_needed(1, margin=1.0, other=1) == 17
-    assert statistics.seeds_needed(0, margin=1.0, other=0) == 3
+    assert statistics.seeds_needed(1, margin=1.29, other_std=1) == 11
+    assert statistics.seeds_needed(1, margin=1.0, other_std=1) == 17
+    assert statistics.seeds_needed(0, margin=1.0, other_std=0) == 3
     # no doubt on one side
-    assert statistics.seeds_needed(0, margin=1.0, other=1) == statistics.seeds_needed(1, margin=1.0)
-    with pytest.raises(InputError, match="spread"):
-        statistics.seeds_needed(1, 1.0, other=-1)
+    assert statistics.seeds_needed(0, margin=1.0, other_std=1) == statistics.seeds_needed(1, margin=1.0)
+    with pytest.raises(InputError, match="standard deviation"):
+        statistics.seeds_needed(1, 1.0, other_std=-1)
 
 
 # --- the test set ------------------------------------------------------------------------------------------

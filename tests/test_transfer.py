@@ -48,7 +48,7 @@ LETTERS = architecture.named("wrn-10-1", image=(1, 16, 16), classes=26)
 def few_letters(little_clutter):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(letters, "LETTER_PARTS", SMALL)
-        loading.whole_dataset.cache_clear()
+        loading.full_dataset.cache_clear()
         yield
 
 
@@ -136,9 +136,9 @@ def weights(run: Run, outputs: Path) -> dict[str, torch.Tensor]:
 
 
 def test_what_moves_is_everything_but_the_classifier(outputs):
-    run = ASKED.moved(LETTERS, 0, tuned=False)
+    run = ASKED.moved(LETTERS, 0, trained=False)
     assert run.start == execution.train(
-        DIGITS, replace(ASKED.recipe, epochs=3, lr=0.07), ASKED.origin.source, 0
+        DIGITS, replace(ASKED.recipe, epochs=3, lr=0.07), ASKED.origin.data_spec, 0
     )
     execution.execute(run, outputs, "cpu")
     before, after = weights(run.start, outputs), weights(run, outputs)
@@ -178,7 +178,7 @@ def test_moving_to_as_many_classes_draws_the_classifier_too(outputs):
 def test_another_shape_cannot_be_moved():
     start, other = ASKED.baseline(0).start, LETTERS.with_widths((1, 2, 3))
     with pytest.raises(InputError, match="has another shape than the network that it should become"):
-        execution.move(start, other, TrainingRecipe(1), ASKED.source)
+        execution.move(start, other, TrainingRecipe(1), ASKED.data_spec)
 
 
 # --- the arms of the study ---------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_each_arm_is_what_it_says(outputs):
     (moved, _), (moving, _) = ASKED.pruning_jobs, ASKED.moving_jobs
     assert [moved.while_moving, moving.while_moving] == [False, True]
     assert moved.run.start == ASKED.baseline(0)  # moved, then pruned
-    assert moving.run.start == ASKED.moved(LETTERS, 0, tuned=False)  # pruned as it moves
+    assert moving.run.start == ASKED.moved(LETTERS, 0, trained=False)  # pruned as it moves
     # four steps of training and five rounds of one, or five rounds of two: as many in all, to the nearest
     assert (moved.run.recipe["steps"], moving.run.recipe["steps"]) == (1, 2)
     found = ASKED.pruned_networks(outputs)
@@ -196,7 +196,7 @@ def test_each_arm_is_what_it_says(outputs):
     assert {curve for curve, _ in points} == {"pruned-tuned", *ASKED.budgets}
     assert points["pruned-moving", 0].start == moving.run
     shape = found[0].architecture
-    assert points["pruned-scratch", 0] == execution.train(shape, ASKED.recipe, ASKED.source, 0)
+    assert points["pruned-scratch", 0] == execution.train(shape, ASKED.recipe, ASKED.data_spec, 0)
     fair = points["scratch-moved", 0]
     assert (fair.start, fair.architecture) == (ASKED.moved(shape, 0).start, shape)
     assert (fair.start.architecture.widths, fair.start.architecture.classes) == (shape.widths, 10)
@@ -206,7 +206,7 @@ def test_each_arm_is_what_it_says(outputs):
     family = {(p.curve, p.run.seed): p.run for p in scaling.family_points(ASKED, outputs)}
     uniform = profiles.uniform(LETTERS, params=round(0.97 * LETTERS.params))
     assert family["uniform-moved", 1] == ASKED.moved(uniform, 1)
-    assert family["uniform", 1] == execution.train(uniform, ASKED.recipe, ASKED.source, 1)
+    assert family["uniform", 1] == execution.train(uniform, ASKED.recipe, ASKED.data_spec, 1)
     every = [*points.values(), *family.values(), moved.run, moving.run]
     assert len({run.key for run in every}) == len(every)
 
@@ -270,7 +270,7 @@ def test_scratch_b_has_the_compute_of_both_data_sets(outputs):
 
 def test_a_study_without_a_source_describes_the_runs_that_it_always_did():
     alone = replace(ASKED, source_data="", budgets=[])
-    assert alone.baseline(0) == execution.train(LETTERS, ASKED.recipe, ASKED.source, 0)
+    assert alone.baseline(0) == execution.train(LETTERS, ASKED.recipe, ASKED.data_spec, 0)
     assert (
         replace(alone, source_images=7, source_epochs=9, move_lr=1.0).baseline(0).key == alone.baseline(0).key
     )
@@ -300,7 +300,7 @@ def test_what_a_network_selects_moves_too(tmp_path):
     small = asked.whole.with_widths(tuple(n - 1 for n in asked.whole.widths))
     pairs = zip(small.widths, small.selects, strict=True)
     last = [list(range(most - n, most)) if most else [] for n, most in pairs]
-    run = asked.moved(small, 0, last, tuned=False)
+    run = asked.moved(small, 0, last, trained=False)
     execution.execute(run, tmp_path, "cpu")
     moved = weights(run, tmp_path)
     found = [tensor.tolist() for name, tensor in moved.items() if name.endswith("index")]

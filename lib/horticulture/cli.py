@@ -85,8 +85,8 @@ def _run(options: argparse.Namespace) -> int:
         in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs
         own_code.refuse({**in_cells, "allow_code": options.allow_code}, overrides, "--allow-code")
         own_code.refuse(settled, overrides, "--allow-code", kept)
-        said = settled if options.allow_code else overrides
-        own_code.load(settled, said, kept)
+        trusted = settled if options.allow_code else overrides
+        own_code.load(settled, trusted, kept)
         settled["allow_code"] = own_code.named_in(settled)  # for notebooks that get the name from a file
         validation.count_rounds(settled)
     validation.check(*(settled for _, settled in parts))
@@ -122,11 +122,11 @@ def _parameters(options: argparse.Namespace) -> int:
     study = study_files.read(options.study) if options.study else study_files.Study("", "", {}, {})
     differing = {name for part in study.parts.values() for name in part}
     resolved = parameters.resolve_parameters(study, {})
-    for step, notebook in enumerate(parameters.notebooks()):
+    for position, notebook in enumerate(parameters.notebooks()):
         print(f"{notebook.stem}")
         for name, declaration in parameters.declared().items():
-            if declaration["step"] == step and name not in parameters.OPTIONS:
-                value = "by part" if name in differing else literals.source(resolved[name], name)
+            if declaration["notebook"] == position and name not in parameters.OPTIONS:
+                value = "by part" if name in differing else literals.to_python(resolved[name], name)
                 mark = "*" if name in study.parameters or name in differing else " "
                 _say_wrapped(f"{mark} {name}: {declaration['type']} = {value}")
                 _say_wrapped(f"      {declaration['help']}")
@@ -173,13 +173,14 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _groups(options: argparse.Namespace) -> int:
-    from horticulture.networks import tables
+    from horticulture.networks import listing
 
     try:
         channels, height, width = map(int, options.image.lower().split("x"))
     except ValueError as error:
         raise InputError(f"--image {options.image!r}: expected CxHxW, such as 3x32x32") from error
-    print(tables.groups(options.network, (channels, height, width), options.classes, options.residual_sets))
+    image = channels, height, width
+    print(listing.list_groups(options.network, image, options.classes, options.residual_sets))
     return 0
 
 

@@ -25,6 +25,11 @@ class NotebookError(Exception):
     """A notebook did not finish. The message names it, the cell, and the executed copy."""
 
 
+def first_line(error: BaseException) -> str:
+    """The type of an error, and the first line of its message."""
+    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+
+
 def check_choice(value: str, choices: Iterable[str], what: str) -> str:
     """Return `value` if it is one of `choices`, else raise InputError naming the nearest, or all of them."""
     choices = list(choices)

@@ -57,7 +57,7 @@ def make_folder(path: Path) -> None:
 
 
 def resolved(path: str | Path) -> Path:
-    """The absolute path, without `~` and links. Raises InputError if there is no such home, or no end."""
+    """The absolute path, without `~` and links. Raises InputError for an unknown user or a loop of links."""
     try:
         return Path(path).expanduser().resolve()
     except (RuntimeError, OSError) as error:

@@ -1,7 +1,7 @@
 """A progress line that is updated in place, in JupyterLab and in a terminal.
 
 In a notebook it is a single display that is updated, so that headless execution leaves one readable line, not
-thousands. It needs no widget (an Output widget can stall a headless execution for ever). The runner of a
+thousands. It needs no widget (an Output widget can stall a headless execution forever). The runner of a
 study listens for `MIME` and shows the same line in the terminal. In an interactive notebook there may be a
 picture below the line.
 """

@@ -14,7 +14,7 @@ from horticulture.analysis.curves import BLUE, GREEN, VERMILION
 Row = Mapping[str, float]  # a row of a run's table, reduced by `shown`; all rows of a run have the same names
 Point = tuple[float, float]
 
-PLACES = ("epoch", "round")  # the x-coordinate of a row: every row has one of them
+UNITS = ("epoch", "round")  # the x-coordinate of a row: every row has one of them
 QUANTITIES = {"loss": "loss", "val_error": "validation error (%)", "params": "parameters"}
 DASHED = ' stroke-dasharray="5 2.5"'
 STYLES = [(color, dashes) for dashes in ("", DASHED) for color in (BLUE, VERMILION, GREEN)]
@@ -36,16 +36,16 @@ class Curve(NamedTuple):
 
 def shown(row: Mapping[str, float]) -> Row:
     """The part of a row that the picture needs."""
-    return {name: row[name] for name in (*PLACES, *QUANTITIES) if name in row}
+    return {name: row[name] for name in (*UNITS, *QUANTITIES) if name in row}
 
 
-def place(row: Row) -> float:
+def position(row: Row) -> float:
     """The epoch or round of a row."""
     return row[_unit(row)]
 
 
 def _unit(row: Row) -> str:
-    return next(name for name in PLACES if name in row)
+    return next(name for name in UNITS if name in row)
 
 
 def picture(curves: Sequence[Curve], end: float) -> str:
@@ -66,8 +66,8 @@ def picture(curves: Sequence[Curve], end: float) -> str:
         words.insert(0, (f"{first:,} started earlier", _style(0, first)))
     return panels + "".join(
         f'<div style="{GAP}"><svg aria-hidden="true" width="26" height="8"><path d="M0 4H20" {style}/></svg>'
-        f"{said}</div>"
-        for said, style in words
+        f"{text}</div>"
+        for text, style in words
     )
 
 

@@ -77,20 +77,20 @@ def confidence_interval(values: Values, level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
-def paired_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
+def paired_difference(a: Values, b: Values) -> Difference:
     """The mean of `a - b`, pair by pair: what two networks of the same seed share cancels out.
 
     Raises InputError if the numbers of values differ, or without values, or if one is not finite.
     """
     if len(a) != len(b):
         raise InputError(f"pairs need as many values on both sides, not {len(a)} and {len(b)}")
-    apart = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    mean, low, high, n = confidence_interval(apart, level)
-    error = float(apart.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    difference = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    mean, low, high, n = confidence_interval(difference)
+    error = float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     return Difference(mean, low, high, n, error, n - 1)
 
 
-def welch_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
+def welch_difference(a: Values, b: Values) -> Difference:
     """The mean of `a` minus that of `b`: independent samples with unequal variances (Welch, 1947).
 
     df is Satterthwaite's. Raises InputError if a side has no values, or one that is not finite.
@@ -102,7 +102,7 @@ def welch_difference(a: Values, b: Values, level: float = LEVEL) -> Difference:
     parts = [(float(side.var(ddof=1)) / side.size, side.size - 1) for side in (first, second)]
     error = math.sqrt(sum(square for square, _ in parts))
     df = error**4 / sum(square**2 / left for square, left in parts) if error else float(2 * n - 2)
-    half = _quantile(level, df) * error if n >= FEWEST else math.nan
+    half = _quantile(LEVEL, df) * error if n >= FEWEST else math.nan
     return Difference(mean, mean - half, mean + half, n, error, df)
 
 
@@ -145,44 +145,43 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def holm_verdicts(differences: Sequence[Difference], margin: float, level: float = LEVEL) -> list[str]:
+def holm_verdicts(differences: Sequence[Difference], margin: float) -> list[str]:
     """The verdicts of `equivalence_verdict` for a family of tests, adjusted for multiple comparisons.
 
     Holm's adjustment is applied to the two-sided p-values for differences, and to the larger of the two
     one-sided p-values for equalities, with half the error rate as in `equivalence_verdict`. For a single test
     the result is that of `equivalence_verdict`.
     """
-    apart = holm([one.p for one in differences])
+    different = holm([one.p for one in differences])
     equal = holm([one.p_equal(margin) for one in differences])
     verdicts = []
-    for one, p, p_equal in zip(differences, apart, equal, strict=True):
-        if p_equal < (1 - level) / 2:
+    for one, p, p_equal in zip(differences, different, equal, strict=True):
+        if p_equal < (1 - LEVEL) / 2:
             verdicts.append(EQUAL)
-        elif p < 1 - level:
+        elif p < 1 - LEVEL:
             verdicts.append(BETTER if one.mean < 0 else WORSE)
         else:
             verdicts.append(UNDECIDED)
     return verdicts
 
 
-def seeds_needed(spread: float, margin: float, level: float = LEVEL, *, other: float = 0.0) -> int:
+def seeds_needed(std: float, margin: float, level: float = LEVEL, *, other_std: float = 0.0) -> int:
     """About how many seeds it takes to detect a difference of `margin` with a power of `POWER`.
 
-    spread: standard deviation of the paired differences, or of one side's values; other: that of the other
+    std: standard deviation of the paired differences, or of one side's values; other_std: that of the other
     side's, if the sides are independent. An estimate, because the standard deviation is one itself. For the
     interval to exclude zero, the difference must be (t(level) + t(power)) standard errors.
-    Never below `FEWEST`. Raises InputError if the margin is not positive or a spread negative.
+    Never below `FEWEST`. Raises InputError if the margin is not positive or a standard deviation negative.
     """
-    if not (margin > 0 and spread >= 0 and other >= 0):
-        raise InputError(
-            f"a margin must be positive and a spread not negative, not {margin}, {spread} and {other}"
-        )
+    if not (margin > 0 and std >= 0 and other_std >= 0):
+        stated = f"not {margin}, {std} and {other_std}"
+        raise InputError(f"a margin must be positive and standard deviations not negative, {stated}")
     from scipy import stats  # takes a second, so import it only when needed
 
-    both = spread**2 + other**2
+    both = std**2 + other_std**2
 
     def detectable(n: int) -> float:
-        df = (n - 1) * both**2 / (spread**4 + other**4) if both else n - 1
+        df = (n - 1) * both**2 / (std**4 + other_std**4) if both else n - 1
         return (_quantile(level, df) + float(stats.t.ppf(POWER, df))) * math.sqrt(both / n)
 
     normal = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(POWER)
@@ -207,17 +206,15 @@ def clustered_difference(
     """
     a, b, of = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
     if not a.shape == b.shape == of.shape:
-        raise InputError(
-            f"both networks answer the same images, not {a.size} and {b.size} of {of.size} sources"
-        )
+        raise InputError(f"both networks answer the same images, not {a.size} and {b.size} of {of.size}")
     number = np.unique(of, return_inverse=True)[1]
     if number.size == 0 or number.max() < 1:
         raise InputError("a standard error over sources needs two sources or more")
-    apart = a - b
-    mean = float(apart.mean())
-    sums = np.bincount(number, weights=apart - mean)
+    difference = a - b
+    mean = float(difference.mean())
+    sums = np.bincount(number, weights=difference - mean)
     k = sums.size
-    error = math.sqrt(k / (k - 1) * float((sums**2).sum())) / apart.size
+    error = math.sqrt(k / (k - 1) * float((sums**2).sum())) / difference.size
     return 100 * mean, 100 * error
 
 

@@ -50,8 +50,8 @@ class DenseNet(ThreeStages):
         layers = (*range(1, self.length(a.depth) + 1), "end")
         return tuple(f"{stage}.{layer}" for stage in (1, 2, 3) for layer in layers)
 
-    def max_widths(self, a: Shape) -> Widths:
-        """A selection cannot exceed the available maps."""
+    def selects(self, a: Shape) -> Widths:
+        """Every group selects from the maps there are."""
         stem, growth = a.trunk
         return self.maps(stem, growth, a.depth)
 
@@ -61,16 +61,15 @@ class DenseNet(ThreeStages):
         A growth rate is a small integer, so there are few members to choose from.
         """
         stem, growth = (scale_width(n, factor) for n in a.trunk)
-        return (stem, growth), scale_selections(
-            a.widths, self.max_widths(a), self.maps(stem, growth, a.depth), factor
-        )
+        there = self.maps(stem, growth, a.depth)
+        return (stem, growth), scale_selections(a.widths, self.selects(a), there, factor)
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
         """Layers are dropped from the end of every stage; a selection keeps its fraction of the maps."""
-        whole, there = self.length(a.depth), self.max_widths(a)
+        length, limits = self.length(a.depth), self.selects(a)
         stem, growth = a.trunk
-        for kept in range(1, whole + 1):
+        for kept in range(1, length + 1):
             depth = 3 * kept + 4
-            places = [i for i in range(len(a.widths)) if i % (whole + 1) < kept or i % (whole + 1) == whole]
-            widths, limits = (tuple(numbers[i] for i in places) for numbers in (a.widths, there))
-            yield depth, scale_selections(widths, limits, self.maps(stem, growth, depth), 1)
+            places = [i for i in range(len(a.widths)) if i % (length + 1) in (*range(kept), length)]
+            widths, there = (tuple(numbers[i] for i in places) for numbers in (a.widths, limits))
+            yield depth, scale_selections(widths, there, self.maps(stem, growth, depth), 1)

@@ -77,9 +77,8 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
 def clamp_widths(whole: Architecture, widths: Iterable[int]) -> Architecture:
     """The architecture with these widths, each clamped to its group's limits."""
     limits = zip(widths, whole.min_widths, whole.max_widths, strict=True)
-    return whole.with_widths(
-        tuple(max(least, n if most is None else min(most, n)) for n, least, most in limits)
-    )
+    clamped = (max(least, n if most is None else min(most, n)) for n, least, most in limits)
+    return whole.with_widths(tuple(clamped))
 
 
 def search_scale(

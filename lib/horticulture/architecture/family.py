@@ -1,6 +1,6 @@
 """The plain numbers of an architecture, its layers, and the interface of a family of networks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class Shape:
 
     @property
     def inner(self) -> tuple[int, int]:
-        """Height and width of the feature maps behind the stem."""
+        """Height and width of the feature maps after the stem."""
         _, height, width = self.image
         return -(-height // self.stem_stride), -(-width // self.stem_stride)
 
@@ -95,16 +95,11 @@ class ResidualBlock(NamedTuple):
     after: int
 
 
-def residual_blocks(
-    inner: tuple[int, int], stem: int, stages: Sequence[int], length: int
-) -> Iterator[ResidualBlock]:
-    """The blocks of a residual network in forward order, `length` per stage.
-
-    inner: height and width behind the stem, which later stages halve.
-    """
-    height, width = inner
-    inputs = stem
-    for stage, outputs in enumerate(stages, 1):
+def residual_blocks(a: Shape, length: int) -> Iterator[ResidualBlock]:
+    """The blocks of a residual network in forward order, `length` in each of its three stages."""
+    height, width = a.inner
+    inputs = a.trunk[0]  # of the stem; in a ResNet it is as wide as the first stage
+    for stage, outputs in enumerate(a.trunk[-3:], 1):
         for place in range(1, length + 1):
             before, stride = height * width, 2 if stage > 1 and place == 1 else 1
             if stride == 2:  # a padded 3 x 3 convolution, or a 1 x 1 one
@@ -117,13 +112,15 @@ class Family:
     """A family of networks. The defaults are for networks without shortcuts and without selections.
 
     title: its readable name. trunk_size: the number of trunk widths. smallest_image: height and width, in
-    pixels, that its pooling needs behind the stem. stems: the strides that its stem may have.
+    pixels, that its pooling needs after the stem. stems: the strides that its stem may have. groups_in_block:
+    how many groups a residual block has that can be removed as a whole (0: there is no such block).
     """
 
     title: str
     trunk_size: int
     smallest_image = 1
     stems: tuple[int, ...] = (1,)
+    groups_in_block = 0
 
     def standard(self, depth: int, width: int) -> tuple[Widths, Widths]:
         """Trunk and group widths from the numbers in a network's name."""
@@ -157,24 +154,27 @@ class Family:
             )
 
     def blocks(self, a: Shape) -> tuple[Widths, ...]:
-        """For every residual block that can be removed as a whole, the indices of its groups: none."""
-        return ()
+        """For every residual block that can be removed as a whole, the indices of its groups."""
+        count = self.groups_in_block
+        places = range(0, len(a.widths) - count + 1, count) if count else ()
+        return tuple(tuple(range(place, place + count)) for place in places)
 
     def normed(self, a: Shape) -> tuple[bool, ...]:
         """Whether every group has a batch norm: all have."""
         return (True,) * len(a.widths)
 
     def min_widths(self, a: Shape) -> Widths:
-        """The smallest width of every group: one channel."""
-        return (1,) * len(a.widths)
+        """The smallest width of every group: one channel, or none if its block can be removed."""
+        removable = {group for block in self.blocks(a) for group in block}
+        return tuple(0 if group in removable else 1 for group in range(len(a.widths)))
 
     def max_widths(self, a: Shape) -> Limits:
-        """The largest width of every group: no limit."""
-        return (None,) * len(a.widths)
+        """The largest width of every group: as many channels as it selects from."""
+        return self.selects(a)
 
     def selects(self, a: Shape) -> Limits:
-        """The number of channels each group selects from; None if a layer makes the group."""
-        return self.max_widths(a)
+        """The number of channels each group selects from; None if a layer makes the group: all are."""
+        return (None,) * len(a.widths)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Trunk and group widths times a factor; a vanished group stays vanished."""

@@ -38,10 +38,6 @@ class Own(Family):
         """The widths that the code makes."""
         return _table(a).full
 
-    def selects(self, a: Shape) -> Limits:
-        """None: all groups are made by layers."""
-        return (None,) * len(a.widths)
-
     def narrower(self, a: Shape, factor: float) -> NoReturn:
         """Raise InputError: the code fixes the trunk."""
         _refuse(a, "width")
@@ -52,8 +48,7 @@ class Own(Family):
 
 
 def _table(a: Shape) -> Table:
-    if a.table is None:
-        raise InputError("a network of your own needs a table: use networks.named or networks.describe")
+    assert a.table is not None  # or it would be of another family
     return a.table
 
 

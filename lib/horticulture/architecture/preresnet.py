@@ -26,6 +26,7 @@ class PreResNet(ThreeStages):
     """Three groups per block, and one before the classifier."""
 
     title, trunk_size, layers_per_block, rest = "PreResNet", 4, 9, 2
+    groups_in_block = 3  # the last selection is in none: the classifier must read a channel
 
     def standard(self, depth: int, width: int = 16) -> tuple[Widths, Widths]:
         """PreResNet-depth: a stem of `width`, blocks of `1, 2, 4 x width` inside and 4 x that outside."""
@@ -39,10 +40,9 @@ class PreResNet(ThreeStages):
 
     def layers(self, a: Shape) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        stem, *stages = a.trunk
         *inner, end = a.widths
-        yield a.stem_layer(stem)
-        blocks = residual_blocks(a.inner, stem, stages, self.length(a.depth))
+        yield a.stem_layer(a.trunk[0])
+        blocks = residual_blocks(a, self.length(a.depth))
         widths = zip(inner[::3], inner[1::3], inner[2::3], strict=True)
         for (name, inputs, outputs, stride, before, after), (selected, first, second) in zip(
             blocks, widths, strict=True
@@ -66,30 +66,22 @@ class PreResNet(ThreeStages):
             "3.end",
         )
 
-    def blocks(self, a: Shape) -> tuple[Widths, ...]:
-        """Three groups per block; the last selection belongs to none."""
-        return tuple((group, group + 1, group + 2) for group in range(0, len(a.widths) - 1, 3))
-
-    def min_widths(self, a: Shape) -> Widths:
-        """Blocks may vanish; the classifier must read at least one channel."""
-        return (*(0,) * (len(a.widths) - 1), 1)
-
-    def max_widths(self, a: Shape) -> Limits:
-        """A selection cannot exceed the trunk."""
+    def selects(self, a: Shape) -> Limits:
+        """A block's first group selects from the trunk."""
         return self._limits(a.trunk, a.depth)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Everywhere except in the stem; a selection keeps its fraction of the trunk."""
         trunk = (a.trunk[0], *(scale_width(n, factor) for n in a.trunk[1:]))
         limits = self._limits(trunk, a.depth)
-        return trunk, scale_selections(a.widths, self.max_widths(a), limits, factor)
+        return trunk, scale_selections(a.widths, self.selects(a), limits, factor)
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
         """Blocks are dropped from the end of every stage."""
-        whole = self.length(a.depth)
+        length = self.length(a.depth)
         *inner, end = a.widths
-        for kept in range(1, whole + 1):
-            yield 9 * kept + 2, (*(n for i, n in enumerate(inner) if i // 3 % whole < kept), end)
+        for kept in range(1, length + 1):
+            yield 9 * kept + 2, (*(n for i, n in enumerate(inner) if i // 3 % length < kept), end)
 
     def _limits(self, trunk: Widths, depth: int) -> Limits:
         stem, *stages = trunk

@@ -1,8 +1,8 @@
-"""Profiles: what pruning left of each part of a network, and architectures made from one.
+"""Profiles: the shares of its channels that pruning left a network, and architectures made from them.
 
-A *share* is the fraction of a group's channels that is left; a *profile* gives a share for every stage. Liu
-et al. (2019, section 5) use them to ask whether the shape that pruning finds is worth anything, by comparing
-networks *guided* by the profile of pruned ones with *uniform* and *shuffled* ones of the same size.
+A *profile* has a share for every group, or the mean share of every stage (`by_stage`). Liu et al. (2019,
+section 5) use them to ask whether the shape that pruning finds is worth anything, by comparing networks
+*guided* by the profile of pruned ones with *uniform* and *shuffled* ones of the same size.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def similarity(architectures: Sequence[Architecture], whole: Architecture) -> fl
     if len(architectures) < 2:
         raise InputError("similarity needs at least two architectures")
     pairs = combinations([np.array(one.widths) for one in architectures], 2)
-    apart = np.mean([np.abs(a - b).sum() for a, b in pairs])
-    return float(1 - apart / max(1, sum(whole.widths)))
+    difference = np.mean([np.abs(a - b).sum() for a, b in pairs])
+    return float(1 - difference / max(1, sum(whole.widths)))
 
 
 def width_statistics(architectures: Sequence[Architecture], whole: Architecture) -> pd.DataFrame:

@@ -35,7 +35,7 @@ class ResNet(WideResNet):
         stem = a.trunk[0]
         yield a.stem_layer(stem)
         yield Layer("norm", "norm", stem, stem)
-        blocks = residual_blocks(a.inner, stem, a.trunk, self.length(a.depth))
+        blocks = residual_blocks(a, self.length(a.depth))
         for (name, inputs, outputs, _, _, positions), middle in zip(blocks, a.widths, strict=True):
             yield Layer(f"{name}.conv1", "conv", inputs, middle, 3, positions)
             yield Layer(f"{name}.norm1", "norm", middle, middle)

@@ -74,8 +74,8 @@ class Table:
         """From plain data, as made by `dataclasses.asdict` or JSON."""
         if isinstance(description, Table):
             return description
-        said = {name: _tuples(value) for name, value in description.items()}
-        return Table(**{**said, "layers": tuple(TableRow(*row) for row in said["layers"])})
+        fields = {name: _tuples(value) for name, value in description.items()}
+        return Table(**{**fields, "layers": tuple(TableRow(*row) for row in fields["layers"])})
 
     @property
     def name(self) -> str:

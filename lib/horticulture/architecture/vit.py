@@ -16,13 +16,14 @@ from horticulture.errors import InputError
 PATCH, LARGEST = 4, 64  # pixels: the side of a patch, and the longest side of an image
 HEAD = 8  # channels of a head
 DEEPEST = 100  # blocks: finding smaller members of a deeper network would take minutes
-MLP = 2  # hidden units per channel of a token, as Hassani et al. (2021) have for small images
+MLP_RATIO = 2  # hidden units per channel of a token, as Hassani et al. (2021) have for small images
 
 
 class ViT(Family):
     """Two groups per block, which can vanish; every block is a stage."""
 
     title, trunk_size, smallest_image = "ViT", 2, 16
+    groups_in_block = 1  # either half of a transformer's block is a residual block of its own
 
     def standard(self, depth: int, width: int) -> tuple[Widths, Widths]:
         """ViT-depth-width: tokens of `width` channels, and as many in the heads of a block together."""
@@ -31,7 +32,7 @@ class ViT(Family):
             raise InputError(
                 f"a ViT has heads of {HEAD} channels: its width must be a multiple of {HEAD}, not {width}"
             )
-        return (width, HEAD), (heads, MLP * width) * depth
+        return (width, HEAD), (heads, MLP_RATIO * width) * depth
 
     def check_shape(self, a: Shape) -> None:
         """Also raise InputError if there is no block, or if patches do not fill the image."""
@@ -72,14 +73,6 @@ class ViT(Family):
     def normed(self, a: Shape) -> tuple[bool, ...]:
         """None: norms act on tokens."""
         return (False,) * len(a.widths)
-
-    def blocks(self, a: Shape) -> tuple[Widths, ...]:
-        """Either half of a transformer's block is a residual block of its own."""
-        return tuple((group,) for group in range(len(a.widths)))
-
-    def min_widths(self, a: Shape) -> Widths:
-        """Any group may vanish."""
-        return (0,) * len(a.widths)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Everywhere except in a head: there are fewer of them."""

@@ -13,6 +13,7 @@ class WideResNet(ThreeStages):
     """One group per block, which can vanish."""
 
     title, trunk_size, layers_per_block, rest = "Wide ResNet", 4, 6, 4
+    groups_in_block = 1
 
     def standard(self, depth: int, width: int) -> tuple[Widths, Widths]:
         """WRN-depth-width: a stem of 16, three stages of `16, 32, 64 x width` channels."""
@@ -23,7 +24,7 @@ class WideResNet(ThreeStages):
         """Every layer with weights, in forward order."""
         stem, *stages = a.trunk
         yield a.stem_layer(stem)
-        blocks = residual_blocks(a.inner, stem, stages, self.length(a.depth))
+        blocks = residual_blocks(a, self.length(a.depth))
         for (name, inputs, outputs, stride, _, positions), middle in zip(blocks, a.widths, strict=True):
             yield Layer(f"{name}.norm1", "norm", inputs, inputs)
             yield Layer(f"{name}.conv1", "conv", inputs, middle, 3, positions)
@@ -33,14 +34,6 @@ class WideResNet(ThreeStages):
                 yield Layer(f"{name}.shortcut", "conv", inputs, outputs, 1, positions)
         yield Layer("norm", "norm", stages[-1], stages[-1])
         yield Layer("classifier", "linear", stages[-1], a.classes)
-
-    def blocks(self, a: Shape) -> tuple[Widths, ...]:
-        """One group per block."""
-        return tuple((group,) for group in range(len(a.widths)))
-
-    def min_widths(self, a: Shape) -> Widths:
-        """Any group may vanish."""
-        return (0,) * len(a.widths)
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Everywhere except in the stem."""

@@ -60,17 +60,16 @@ def reduced(pixels: np.ndarray, size: int) -> np.ndarray:
             f"image_size {size}: only square images can be reduced, but these are {width} x {height}"
         )
     if size < 0 or height % size:
-        whole = ", ".join(str(n) for n in range(1, height + 1) if height % n == 0)
+        sizes = ", ".join(str(n) for n in range(1, height + 1) if height % n == 0)
         raise InputError(
-            f"image_size {size} for images of {height} x {height}: choose from {whole}, or 0 (unchanged)"
+            f"image_size {size} for images of {height} x {height}: choose from {sizes}, or 0 (unchanged)"
         )
     side = height // size
     squares = pixels.reshape(count, channels, size, side, size, side)
     parts = []
     for start in range(0, count, 4096):  # sums need several times the memory of the pixels
-        rows = squares[start : start + 4096].sum(
-            axis=3, dtype=np.uint32
-        )  # rows first, because they are contiguous
+        # Rows first, because they are contiguous.
+        rows = squares[start : start + 4096].sum(axis=3, dtype=np.uint32)
         sums = rows.sum(axis=4, dtype=np.uint64)
         parts.append((sums.astype(np.float32) / np.float32(side**2)).round().astype(np.uint8))
     return np.concatenate(parts)

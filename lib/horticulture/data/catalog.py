@@ -66,7 +66,7 @@ def not_there(name: str) -> InputError:
 
 
 @lru_cache(maxsize=8)
-def _of_folder(place: str, path: str, image_size: int) -> Outline:
-    """Read once per process. place: the current directory, on which a relative path depends."""
+def _of_folder(current: str, path: str, image_size: int) -> Outline:
+    """Read once per process. current: the current directory, for relative paths."""
     found = folders.read(path, image_size)
     return Outline(found.train.pixels.shape[1:], len(found.classes), len(found.train.labels))

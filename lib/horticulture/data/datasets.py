@@ -86,10 +86,8 @@ def _folder(name: str, image_size: int) -> Dataset:
     import torch
 
     from horticulture.data.folders import read
-    from horticulture.data.images import Dataset, Images
+    from horticulture.data.images import PARTS, Dataset, Images
 
     found = read(name.removeprefix(FOLDER), image_size)
-    parts = {
-        part: Images(*map(torch.from_numpy, getattr(found, part))) for part in ("train", "validation", "test")
-    }
+    parts = {part: Images(*map(torch.from_numpy, getattr(found, part))) for part in PARTS}
     return Dataset(found.name, found.classes, **parts, pad=found.pad, flip=True)

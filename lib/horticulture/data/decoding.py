@@ -80,10 +80,10 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
 def _opened(path: str) -> Iterator[Image.Image]:
     """Open an image file. Whatever is wrong with it, decoding raises only UnusableImage."""
     try:
-        about = os.stat(path)
-        if not stat.S_ISREG(about.st_mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
             raise UnusableImage("not a regular file")
-        if about.st_size > MOST_BYTES:
+        if status.st_size > MOST_BYTES:
             raise UnusableImage(f"more than {MOST_BYTES:,} bytes")
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
@@ -93,9 +93,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
         raise
     except Image.DecompressionBombError:
         raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from None
-    except (
-        Exception
-    ) as error:  # for a damaged file a decoder may raise anything, from KeyError to MemoryError
+    except Exception as error:  # a decoder may raise anything for a damaged file, even MemoryError
         known = isinstance(error, OSError) and error.strerror
         raise UnusableImage(known or "not a readable image, or damaged") from error
 

@@ -1,8 +1,6 @@
 """`clutter`: handwritten digits among fragments of others. It needs no download."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture.data.images import Dataset, Images
+from horticulture.data.place import package_folder
 from horticulture.errors import InputError
 
 CLUTTER_IMAGE = 16  # pixels, height and width
@@ -45,14 +44,8 @@ def check_size(name: str, image_size: int) -> None:
 
 
 def read_digits() -> tuple[Tensor, Tensor]:
-    """(1797, 1, 8, 8) floats from 0 to 1, and labels, as in `sklearn.datasets.load_digits`.
-
-    This reads only the file, because importing scikit-learn takes two seconds in every process.
-    """
-    package = importlib.util.find_spec("sklearn")
-    assert package is not None
-    assert package.submodule_search_locations
-    file = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+    """(1797, 1, 8, 8) floats from 0 to 1, and labels, as in `sklearn.datasets.load_digits`."""
+    file = package_folder("sklearn") / "datasets" / "data" / "digits.csv.gz"
     table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
     return table[:, :-1].reshape(-1, 1, 8, 8) / 16, table[:, -1].long()
 
@@ -75,20 +68,20 @@ def _chunk(pictures: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """`CHUNK` images, each of a picture, two fragments of others and noise; and the pictures' indices."""
     rounds = [torch.randperm(len(pictures), generator=draw) for _ in range(-(-CHUNK // len(pictures)))]
     chosen = torch.cat(rounds)[:CHUNK]
-    canvas = _placed(pictures[chosen], draw, scale=(1.1, 1.4), angle=15, margin=4.0)
+    canvas = _place(pictures[chosen], draw, scale=(1.1, 1.4), angle=15, margin=4.0)
     for _ in range(2):
         others = pictures[torch.randint(len(pictures), (CHUNK,), generator=draw)]
         corner = torch.randint(5, (CHUNK, 2), generator=draw)
         inside = [(torch.arange(8) - corner[:, i, None]).clamp(-1, 4) for i in (0, 1)]
         window = [((part >= 0) & (part < 4)).float() for part in inside]
         piece = others * (window[0][:, None, :, None] * window[1][:, None, None, :])
-        piece = _placed(piece, draw, scale=(0.8, 1.2), angle=180, margin=1.0)
+        piece = _place(piece, draw, scale=(0.8, 1.2), angle=180, margin=1.0)
         canvas = torch.maximum(canvas, 0.7 * piece)
     canvas = canvas + 0.1 * torch.randn(canvas.shape, generator=draw)
     return (canvas.clamp(0, 1) * 255).round().to(torch.uint8), chosen
 
 
-def _placed(
+def _place(
     pictures: Tensor, draw: torch.Generator, scale: tuple[float, float], angle: float, margin: float
 ) -> Tensor:
     """Draw 8 x 8 pictures into larger images, each at its own size, angle (in degrees) and position."""

@@ -12,10 +12,11 @@ from horticulture.data.images import Dataset, Images
 from horticulture.data.place import data_folder
 from horticulture.errors import check_choice
 
+VALIDATION = 5000  # images held out of the training part
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}
 
 
-def torchvision(name: str, *, flip: bool, validation: int = 5000, image_size: int = 0) -> Dataset:
+def torchvision(name: str, *, flip: bool, image_size: int = 0) -> Dataset:
     """Load a downloaded data set of torchvision. Raises InputError, with the remedy, if it is missing.
 
     image_size: height and width, in pixels, to which images are `reduced` (0: unchanged).
@@ -40,10 +41,10 @@ def torchvision(name: str, *, flip: bool, validation: int = 5000, image_size: in
         )
         for pixels, labels in parts
     )
-    order = torch.from_numpy(shuffled(len(train), last=validation))
+    order = torch.from_numpy(shuffled(len(train), last=VALIDATION))
     rest, held = (
         Images(train.pixels[part], train.labels[part])
-        for part in order.split([len(train) - validation, validation])
+        for part in order.split([len(train) - VALIDATION, VALIDATION])
     )
     pad = PAD * train.pixels.shape[2] // full
     return Dataset(name, classes, rest, held, test, pad, flip)

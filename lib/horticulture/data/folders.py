@@ -21,12 +21,12 @@ from horticulture.data.decoding import EXTENSIONS, MOST_BYTES, MOST_SIDE, Unusab
 from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 from horticulture.files import file_digest, write
+from horticulture.limits import processors
 from horticulture.progress import Progress
 
 SHOWN = 3  # unusable images reported by name; of more, a list is written
 AT_A_TIME = 64  # images decoded ahead
-# Not `execution.limits`, which is below this room. Not every system has `sched_getaffinity`.
-THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+THREADS = 4  # images decoded at the same time, at most
 IN_FLIGHT = MOST_BYTES  # of memory for all that are read or decoded at a time; one file may take all of it
 PER_PIXEL = 8  # bytes: the decoder's copy and ours
 LARGE = 2**24  # pixels: larger folders show progress
@@ -85,7 +85,7 @@ def read(path: str, image_size: int = 0) -> Folder:
         order[:count] = hold_out(np.array(labels[:count]), held)
         counts[:1] = [count - held, held]
     rows = dict(zip(files, order.argsort().tolist(), strict=True))
-    pixels, pad = _decoded_once(root, rows, image_size)
+    pixels, pad = _decode_once(root, rows, image_size)
     ends = np.cumsum(counts)[:-1]
     split = zip(np.split(pixels, ends), np.split(np.array(labels)[order], ends), strict=True)
     train, validation, test = (Part(*part) for part in split)
@@ -118,9 +118,9 @@ def _names(names: Iterable[str]) -> str:
     return _first(map(repr, names))
 
 
-def _first(said: Iterable[str]) -> str:
+def _first(items: Iterable[str]) -> str:
     """The first few items, and how many more there are."""
-    every = list(said)
+    every = list(items)
     return ", ".join(every[:SHOWN]) + (f" and {len(every) - SHOWN:,} more" if len(every) > SHOWN else "")
 
 
@@ -162,7 +162,7 @@ def _raise(error: OSError) -> None:
 # --- decoded once ----------------------------------------------------------------------------------------
 
 
-def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.ndarray, int]:
+def _decode_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.ndarray, int]:
     """(n, channels, height, width) uint8, and how far images may be shifted. rows: each file's row.
 
     The pixels are memory-mapped from a cache file, so that all processes share them. The file is identified
@@ -173,7 +173,7 @@ def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np
         _, pad, digest = kept.stem.split("-")
         with contextlib.suppress(FileNotFoundError):  # another process may remove it too
             if file_digest(kept) == digest:
-                return _mapped(kept), int(pad)
+                return _map(kept), int(pad)
             print(f"{kept} is damaged: reading the images of {root} again")
             kept.unlink()
     cache.mkdir(parents=True, exist_ok=True)
@@ -181,23 +181,23 @@ def _decoded_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np
     try:
         sizes = _decode_all(root, rows, image_size, temporary)
         reach = _pad(sizes, image_size)
-        whole = cache / f"{key}-{reach}-{file_digest(temporary)}.npy"
-        os.replace(temporary, whole)
+        final = cache / f"{key}-{reach}-{file_digest(temporary)}.npy"
+        os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
-    return _mapped(whole), reach
+    return _map(final), reach
 
 
 def _key(rows: dict[str, int], image_size: int) -> str:
     known = hashlib.sha256(f"{image_size}\n".encode())
     for file, row in rows.items():
         with contextlib.suppress(OSError):  # reported later, with all other unreadable files
-            about = os.stat(file)
-            known.update(os.fsencode(f"{row} {file} {about.st_size} {about.st_mtime_ns}\n"))
+            status = os.stat(file)
+            known.update(os.fsencode(f"{row} {file} {status.st_size} {status.st_mtime_ns}\n"))
     return known.hexdigest()[:16]
 
 
-def _mapped(path: Path) -> np.ndarray:
+def _map(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="c")
 
 
@@ -206,8 +206,8 @@ def _pad(sizes: set[tuple[int, int]], image_size: int) -> int:
     (width, height), *others = sizes
     if not image_size:
         return PAD
-    whole = not others and width == height and width % image_size == 0
-    return PAD * image_size // width if whole else image_size // 8
+    by_means = not others and width == height and width % image_size == 0
+    return PAD * image_size // width if by_means else image_size // 8
 
 
 def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path) -> set[tuple[int, int]]:
@@ -219,8 +219,8 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
     pixels: np.ndarray | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of damage that it can handle
-        about = partial(measure, image_size=image_size)
-        measured = dict(_each(about, list(rows), unusable, f"headers of {root.name}"))
+        read_header = partial(measure, image_size=image_size)
+        measured = dict(_each(read_header, list(rows), unusable, f"headers of {root.name}"))
         sizes = {file: (width, height) for file, (width, height, _) in measured.items()}
         mode = "L" if all(grey for _, _, grey in measured.values()) else "RGB"
         read = partial(decode, image_size=image_size, mode=mode)
@@ -239,14 +239,14 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
 
 def _refusal(root: Path, files: Collection[str], unusable: dict[str, str]) -> InputError:
     """An error of one line for files that cannot be used; if there are many, a file lists all of them."""
-    said = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in files if file in unusable]
+    lines = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in files if file in unusable]
     listed = ""
-    if len(said) > SHOWN:
+    if len(lines) > SHOWN:
         path = data_folder() / "cache" / f"unusable-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}.txt"
-        write(path, "\n".join([str(root), *said, ""]).encode(errors="backslashreplace"))
+        write(path, "\n".join([str(root), *lines, ""]).encode(errors="backslashreplace"))
         listed = f"; all are listed in {path}"
-    counted = f"{len(said):,} of {len(files):,} images cannot be used"
-    return InputError(f"data folder:{root}: {counted}: {_first(said)}{listed}")
+    counted = f"{len(lines):,} of {len(files):,} images cannot be used"
+    return InputError(f"data folder:{root}: {counted}: {_first(lines)}{listed}")
 
 
 def _each(
@@ -275,7 +275,7 @@ def _each(
             return error
 
     shown = Progress(what, sum(work)) if sum(work) > (LARGE if sizes else MANY) else None
-    with ThreadPoolExecutor(THREADS) as pool, shown or contextlib.nullcontext():
+    with ThreadPoolExecutor(min(THREADS, processors())) as pool, shown or contextlib.nullcontext():
         for start in range(0, len(files), AT_A_TIME):
             some = range(start, min(start + AT_A_TIME, len(files)))
             begun = [pool.submit(attempt, n) for n in some]

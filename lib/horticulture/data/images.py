@@ -89,8 +89,8 @@ class Dataset:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Normalise uint8 by the training part's mean and standard deviation, to channels-last floats."""
-        mean, spread = self.mean_and_spread
-        x = (pixels.float() - mean) / spread
+        mean, std = self.mean_and_std
+        x = (pixels.float() - mean) / std
         return x.contiguous(memory_format=torch.channels_last)
 
     def to(self, device: torch.device) -> "Dataset":
@@ -99,7 +99,7 @@ class Dataset:
         return replace(self, **parts)
 
     @cached_property
-    def mean_and_spread(self) -> tuple[Tensor, Tensor]:
+    def mean_and_std(self) -> tuple[Tensor, Tensor]:
         """The training part's mean and standard deviation, 0 to 255, by channel: (1, channels, 1, 1)."""
         pixels = self.train.pixels
         count = pixels.numel() / pixels.shape[1]
@@ -108,9 +108,9 @@ class Dataset:
             total = total + part.sum(dim=(0, 2, 3), dtype=torch.float64)
             square = square + part.to(torch.int32).square().sum(dim=(0, 2, 3), dtype=torch.float64)
         mean, square = total / count, square / count
-        spread = (square - mean.square()).clamp(min=1).sqrt()
+        std = (square - mean.square()).clamp(min=1).sqrt()
         shape = (1, -1, 1, 1)
-        return mean.float().view(shape), spread.float().view(shape)
+        return mean.float().view(shape), std.float().view(shape)
 
 
 class Batches:

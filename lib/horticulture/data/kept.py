@@ -14,20 +14,20 @@ from horticulture.data.place import data_folder
 from horticulture.errors import InputError
 
 
-def keep(whole: Dataset) -> str:
+def keep(dataset: Dataset) -> str:
     """Save a data set in the cache and return the name by which any process can load it."""
-    path = _path(whole.digest)
+    path = _path(dataset.digest)
     if not path.exists():
-        parts = {part: getattr(whole, part) for part in PARTS}
+        parts = {part: getattr(dataset, part) for part in PARTS}
         tensors = {
             f"{part}.{kind}": getattr(images, kind).cpu().contiguous().clone()  # parts may share memory
             for part, images in parts.items()
             for kind in ("pixels", "labels", "sources")
         }
-        about = {"name": whole.name, "classes": whole.classes, "pad": whole.pad, "flip": whole.flip}
+        about = {"name": dataset.name, "classes": dataset.classes, "pad": dataset.pad, "flip": dataset.flip}
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, save(tensors, metadata={"about": json.dumps(about)}))
-    return KEPT + whole.digest
+    return KEPT + dataset.digest
 
 
 def kept(digest: str, missing: str = "run the notebook that has its code") -> Dataset:

@@ -1,8 +1,6 @@
 """`letters`: capital letters of many fonts, placed like the digits of `clutter`. It needs no download."""
 
-import importlib.util
 import string
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from horticulture.data.digits import check_size, cluttered
 from horticulture.data.images import Dataset, Images
+from horticulture.data.place import package_folder
 
 # Every font with Latin letters that all supported versions of matplotlib ship; others have only symbols.
 FONTS = (
@@ -34,7 +33,7 @@ def letters(image_size: int = 0) -> Dataset:
     than 16 or 0 (which means 16).
     """
     check_size("letters", image_size)
-    parts = {part: _part(*about) for part, about in LETTER_PARTS.items()}
+    parts = {part: _part(*drawn) for part, drawn in LETTER_PARTS.items()}
     return Dataset("letters", tuple(string.ascii_uppercase), **parts, pad=2, flip=False)
 
 
@@ -49,16 +48,13 @@ def _part(count: int, places: tuple[int, ...], seed: int) -> Images:
 
 def read_letters(font: str) -> Tensor:
     """(26, 1, 8, 8) floats from 0 to 1: the capitals of one of `FONTS`, each as large as fits."""
-    package = importlib.util.find_spec("matplotlib")  # importing it takes longer
-    assert package is not None
-    assert package.submodule_search_locations
-    folder = Path(package.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
+    folder = package_folder("matplotlib") / "mpl-data" / "fonts" / "ttf"
     face = ImageFont.truetype(folder / f"{font}.ttf", POINTS, layout_engine=ImageFont.Layout.BASIC)
-    drawn = np.stack([_drawn(letter, face) for letter in string.ascii_uppercase])
+    drawn = np.stack([_draw(letter, face) for letter in string.ascii_uppercase])
     return torch.from_numpy(drawn).float()[:, None] / 255
 
 
-def _drawn(letter: str, face: ImageFont.FreeTypeFont) -> np.ndarray:
+def _draw(letter: str, face: ImageFont.FreeTypeFont) -> np.ndarray:
     """(8, 8) uint8: a letter in the middle of the smallest square around it."""
     left, top, right, bottom = face.getbbox(letter)
     side = round(max(right - left, bottom - top))

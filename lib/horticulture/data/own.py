@@ -36,14 +36,14 @@ def dataset(
         raise InputError(f"a data set {name!r} is built in: choose another name")
     made = function
 
-    def whole(image_size: int) -> Dataset:
+    def load(image_size: int) -> Dataset:
         found = made()
         if not isinstance(found, Dataset):
             found = _of_parts(name, found, classes, pad, flip)
         small = {part: _reduced(getattr(found, part), image_size) for part in PARTS}
         return Dataset(name, found.classes, **small, pad=found.pad, flip=found.flip)
 
-    DATASETS[name] = whole
+    DATASETS[name] = load
     return function
 
 

@@ -10,11 +10,11 @@ from .specs import (
     OracleConfig as OracleConfig,
     compare_criteria as compare_criteria,
     compress as compress,
+    data_spec as data_spec,
     evaluate_pretrained as evaluate_pretrained,
     finetune as finetune,
     move as move,
     prune as prune,
-    source as source,
     train as train,
 )
 from .tasks import KINDS as KINDS

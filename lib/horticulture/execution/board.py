@@ -47,11 +47,11 @@ class Board:
         progress.picture = self.picture
 
     def update(self, message: Message) -> None:
-        """Take a run's message. Its first one tells where it starts or resumes."""
+        """Update a run's progress. Its first message says where it starts or resumes."""
         key, share, note, rows = message
         run = self._begun.setdefault(key, _Begun(share))
         run.share, run.note = share, note
-        run.rows |= {live.place(row): row for row in rows}
+        run.rows |= {live.position(row): row for row in rows}
         self.show()
 
     def finish(self, run: Run) -> None:

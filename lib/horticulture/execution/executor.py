@@ -87,9 +87,9 @@ def _load_or_quarantine(run: Run, outputs: Path) -> dict | None:
 
 
 def _quarantine(run: Run, outputs: Path, error: files.CorruptFileError) -> None:
-    place = runs.quarantine(run, outputs)
+    aside = runs.quarantine(run, outputs)
     warnings.warn(
-        f"{error.path} is damaged; it was set aside in {place.name} and will be made again", stacklevel=4
+        f"{error.path} is damaged; it was set aside in {aside.name} and will be made again", stacklevel=4
     )
 
 

@@ -15,19 +15,19 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError, torch as safetensors
 
-from horticulture import files, networks, runs, user_code
+from horticulture import code_files, files, networks, runs
 from horticulture.analysis import curves, statistics
 from horticulture.analysis.tables.cases import CASE, assign_cases
 from horticulture.analysis.tables.wording import capitalize
 from horticulture.architecture import Architecture
+from horticulture.code_files import is_code
 from horticulture.data import Dataset
-from horticulture.errors import InputError
+from horticulture.errors import InputError, first_line
 from horticulture.execution import checkpoints, leftovers, loading
 from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
 from horticulture.networks import Network, formats
 from horticulture.runs import FoundNetwork
 from horticulture.training import evaluation
-from horticulture.user_code import is_code
 
 CONFIG = "config.json"
 FORMAT = "horticulture network, 1"
@@ -55,14 +55,13 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
                 raise InputError(
                     f"{name} defines this network: pass that file as code=..., which runs it, or use {PT2}"
                 )
-            name = description["table"]["network"] = user_code.absolute(f"{code}:{name.rpartition(':')[2]}")
-            user_code.ALLOWED.add(user_code.digest(name))
-        return _built(Architecture.from_json(description), path.read_bytes())
+            name = description["table"]["network"] = code_files.absolute(f"{code}:{name.rpartition(':')[2]}")
+            code_files.ALLOWED.add(code_files.digest(name))
+        return _build(Architecture.from_json(description), path.read_bytes())
     except InputError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"{folder} describes no network that can be built ({what})") from error
+        raise InputError(f"{folder} describes no network that can be built ({first_line(error)})") from error
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -78,7 +77,7 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _built(shape: Architecture, weights: bytes) -> Network:
+def _build(shape: Architecture, weights: bytes) -> Network:
     """The network. Raises InputError if the weights are too few, before it takes up memory."""
     if shape.params * BYTES > len(weights):
         raise InputError(f"{WEIGHTS} has fewer weights than the {shape.params:,} of the network")
@@ -123,25 +122,25 @@ def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[st
         network = loading.load(run, outputs)
     network = network.to("cpu").to(memory_format=torch.contiguous_format).eval()
     images = loading.images_of(run, "cpu")
-    config = _described(found, network, images, network_name)
-    contents, config["left_out"] = _forms(network, images.image)
-    config["equality"] = _proved(network, images, contents)
+    config = _describe(found, network, images, network_name)
+    contents, config["left_out"] = _encode(network, images.image)
+    config["equality"] = _compare_outputs(network, images, contents)
     config["tolerance"] = TOLERANCE
     config["files"] = {name: files.digest(content) for name, content in contents.items()}
     files.make_folder(folder.parent)
-    with leftovers.temporary_folder(folder.parent) as place:
-        new = place / "new"
+    with leftovers.temporary_folder(folder.parent) as temporary:
+        new = temporary / "new"
         for name, content in {**contents, CARD: card(config).encode()}.items():
             files.write(new / name, content)
         files.write_json(new / CONFIG, config)
         if folder.exists():
-            os.rename(folder, place / "old")
+            os.rename(folder, temporary / "old")
         os.rename(new, folder)
         files.sync(folder.parent)
     return config
 
 
-def _forms(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, bytes], dict[str, str]]:
+def _encode(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, bytes], dict[str, str]]:
     """The content of each file that holds the network, and why others are left out."""
     weights = checkpoints.separate(network.state_dict())
     contents, left_out = {WEIGHTS: safetensors.save(weights, metadata={"format": "pt"})}, {}
@@ -155,36 +154,38 @@ def _forms(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, byt
 
 
 @torch.inference_mode()
-def _proved(network: Network, images: Dataset, contents: dict[str, bytes]) -> dict[str, float]:
+def _compare_outputs(network: Network, images: Dataset, contents: dict[str, bytes]) -> dict[str, float]:
     """By file, the largest difference from the network's outputs, as a fraction of the largest output.
 
     Compared at several batch sizes. Raises InputError if a difference exceeds `TOLERANCE`.
     """
     read = {PT2: formats.from_pt2, ONNX: formats.from_onnx}
-    functions: dict[str, Any] = {WEIGHTS: _built(network.architecture, contents[WEIGHTS])}
+    functions: dict[str, Any] = {WEIGHTS: _build(network.architecture, contents[WEIGHTS])}
     functions |= {name: read[name](content) for name, content in contents.items() if name in read}
     x = images.normalise(images.test.pixels[:COMPARED]).contiguous()
     batches = [x[:1], x[:2], x]
     expected = [network(batch) for batch in batches]
     largest = max(float(logits.abs().max()) for logits in expected)
-    apart = {}
+    differences = {}
     for name, function in functions.items():
         pairs = zip(batches, expected, strict=True)
-        apart[name] = max(float((function(batch) - logits).abs().max()) for batch, logits in pairs) / largest
-        if not apart[name] <= TOLERANCE:
+        differences[name] = (
+            max(float((function(batch) - logits).abs().max()) for batch, logits in pairs) / largest
+        )
+        if not differences[name] <= TOLERANCE:
             raise InputError(
-                f"outputs of {name} differ from the network's by {apart[name]:.1g} of the largest"
+                f"outputs of {name} differ from the network's by {differences[name]:.1g} of the largest"
             )
-    return apart
+    return differences
 
 
 # --- what config.json says ---------------------------------------------------------------------------------
 
 
-def _described(found: FoundNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
+def _describe(found: FoundNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
     """The content of `config.json`, except for what concerns the files."""
     run, row, shape = found.run, found.row, network.architecture
-    mean, spread = (one.flatten().tolist() for one in images.mean_and_spread)
+    mean, std = (one.flatten().tolist() for one in images.mean_and_std)
     described: dict[str, Any] = {
         "format": FORMAT,
         "name": capitalize(curves.label(row["curve"], row["criterion"], network_name)),
@@ -194,7 +195,7 @@ def _described(found: FoundNetwork, network: Network, images: Dataset, network_n
         "weights": sum(parameter.numel() for parameter in network.parameters()),
         "architecture": shape.identity(),
         "image": list(images.image),
-        "normalisation": {"pixels": [0, 255], "mean": mean, "std": spread},
+        "normalisation": {"pixels": [0, 255], "mean": mean, "std": std},
         "classes": list(images.classes),
         "data": {"name": images.name, "digest": run.data.get("digest")},
         "images": {part: len(getattr(images, part)) for part in ("train", "validation", "test")},
@@ -205,7 +206,7 @@ def _described(found: FoundNetwork, network: Network, images: Dataset, network_n
         "seeds": _over_seeds(found),
         "versions": {name: importlib.metadata.version(name) for name in ("horticulture", "torch")},
     }
-    return described | _measured(network, images, described["recorded"]["test"])
+    return described | _measure(network, images, described["recorded"]["test"])
 
 
 def _number(value: Any) -> Any:
@@ -213,7 +214,7 @@ def _number(value: Any) -> Any:
     return None if pd.isna(value) else float(value)
 
 
-def _measured(network: Network, images: Dataset, recorded: float | None) -> dict[str, Any]:
+def _measure(network: Network, images: Dataset, recorded: float | None) -> dict[str, Any]:
     """The network's test error in float32. Raises InputError if the recorded one differs by too much."""
     answers = evaluation.evaluate(network, images, images.test)
     sources = images.test.sources
@@ -230,23 +231,23 @@ def _measured(network: Network, images: Dataset, recorded: float | None) -> dict
 def _history(found: FoundNetwork) -> Iterator[str]:
     """How the network was made, one line for each step, in order."""
     for run in reversed(list(found.run.chain)):
-        recipe, said = run.recipe, runs.metrics(run, found.study.parent)["recipe"]
+        recipe, how = run.recipe, runs.metrics(run, found.study.parent)["recipe"]
         match run.kind:
             case "prune":
-                yield f"pruned by {recipe['criterion']} in {recipe['rounds']} rounds: {said}"
+                yield f"pruned by {recipe['criterion']} in {recipe['rounds']} rounds: {how}"
             case "tune":
                 yield f"taken after round {recipe['round']}, with {recipe['weights']} weights"
                 if recipe["epochs"]:
-                    yield f"trained further: {said}"
+                    yield f"trained further: {how}"
             case "compress":
-                yield f"weights shared ({recipe['bits']} bits), trained, Huffman-coded and decoded: {said}"
+                yield f"weights shared ({recipe['bits']} bits), trained, Huffman-coded and decoded: {how}"
             case "given":
                 yield f"weights from a file (digest {recipe['file_digest']}), whose training is unknown"
             case "move":
-                yield f"moved to {run.data['name']}, with a new classifier: {said}"
+                yield f"moved to {run.data['name']}, with a new classifier: {how}"
             case _:
                 elsewhere = f" on {run.data['name']}" if run.data["name"] != found.run.data["name"] else ""
-                yield f"trained from scratch{elsewhere}: {said}"
+                yield f"trained from scratch{elsewhere}: {how}"
     if not pd.isna(found.row["round"]) and all(run.kind != "prune" for run in found.run.chain):
         yield f"its shape was found by pruning by {found.row['criterion']}, after round {found.row['round']}"
     if found.run.kind == "prune":
@@ -257,7 +258,6 @@ def _over_seeds(found: FoundNetwork) -> dict[str, float]:
     """The recorded test error by seed, of the networks at the same place of the same curve."""
     for _, case in assign_cases(found.results).groupby(["curve", *CASE], dropna=False):
         if found.row.name in case.index:
-            return {
-                str(seed): float(error) for seed, error in zip(case["seed"], case["test_error"], strict=True)
-            }
+            errors = zip(case["seed"], case["test_error"], strict=True)
+            return {str(seed): float(error) for seed, error in errors}
     return {}

@@ -13,12 +13,12 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class Interruption:
-    """A signal to stop that waits until `heed` is called."""
+    """A signal to stop that waits until `raise_pending` is called."""
 
     def __init__(self) -> None:
         self.pending = 0  # number of the signal received; 0: none
 
-    def heed(self) -> None:
+    def raise_pending(self) -> None:
         """Raise KeyboardInterrupt (or SystemExit, if the process is to end) if a signal was received."""
         if self.pending:
             number, self.pending = self.pending, 0
@@ -27,7 +27,7 @@ class Interruption:
 
 @contextmanager
 def deferred() -> Iterator[Interruption]:
-    """Defer signals to stop until `heed` is called, or to the end. A second Ctrl-C is not deferred.
+    """Defer signals to stop until `raise_pending` is called, or to the end. A second Ctrl-C is not deferred.
 
     A second SIGTERM is deferred, because a kernel that shuts down sends several of them to its children, a
     few milliseconds apart.
@@ -36,12 +36,12 @@ def deferred() -> Iterator[Interruption]:
 
     def ask(number: int, _: FrameType | None) -> None:
         if interruption.pending and number == signal.SIGINT:
-            interruption.heed()
+            interruption.raise_pending()
         interruption.pending = number
 
     with _handled(DEFERRED, ask):
         yield interruption
-    interruption.heed()
+    interruption.raise_pending()
 
 
 @contextmanager

@@ -22,11 +22,11 @@ def remove(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         with suppress(OSError):  # another process is removing it as well
-            about = path.lstat()
-            made = (FOLDER if stat.S_ISDIR(about.st_mode) else FILE).fullmatch(path.name)
-            if made is None or about.st_uid != os.getuid() or psutil.pid_exists(int(made[1])):
+            status = path.lstat()
+            made = (FOLDER if stat.S_ISDIR(status.st_mode) else FILE).fullmatch(path.name)
+            if made is None or status.st_uid != os.getuid() or psutil.pid_exists(int(made[1])):
                 continue
-            shutil.rmtree(path) if stat.S_ISDIR(about.st_mode) else path.unlink()
+            shutil.rmtree(path) if stat.S_ISDIR(status.st_mode) else path.unlink()
 
 
 @contextmanager

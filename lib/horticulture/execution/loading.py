@@ -24,8 +24,8 @@ WEIGHTS_FILE = "weights.safetensors"
 
 
 @lru_cache(maxsize=2)
-def whole_dataset(name: str, device: str, image_size: int, made: Any = None) -> data.Dataset:
-    """The data set, read once per process until `whole_dataset.cache_clear()`. made: its loading function."""
+def full_dataset(name: str, device: str, image_size: int, made: Any = None) -> data.Dataset:
+    """The data set, read once per process until `full_dataset.cache_clear()`. made: its loading function."""
     return data.load(name, image_size=image_size, device=device)
 
 
@@ -37,10 +37,10 @@ def dataset(
     image_size: height and width, in pixels, to which images are reduced (0: unchanged). augmentation: `pad`
     and `flip` if they are not to be the data set's own.
     """
-    whole = whole_dataset(name, device, image_size, data.DATASETS.get(name))
+    full = full_dataset(name, device, image_size, data.DATASETS.get(name))
     if images or augmentation:  # otherwise its digest need not be computed again
-        return replace(whole, train=whole.train.first(images), **augmentation)
-    return whole
+        return replace(full, train=full.train.first(images), **augmentation)
+    return full
 
 
 def images_of(run: Run, device: str) -> data.Dataset:
@@ -95,11 +95,11 @@ def restore(
         raise InputError(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
     kept = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
     if kept is None:
-        where = runs.folder(run, outputs)
-        raise InputError(f"{run}: no checkpoint before round {round}: delete {where} to make the run again")
+        there = runs.folder(run, outputs)
+        raise InputError(f"{run}: no checkpoint before round {round}: delete {there} to make the run again")
     _, state = kept
-    place, removed = hardware.resolve_device(device), runs.removals(run, outputs)
-    images, recorded = images_of(run, str(place)), runs.removed_by_round(removed)
+    where, removed = hardware.resolve_device(device), runs.removals(run, outputs)
+    images, recorded = images_of(run, str(where)), runs.removed_by_round(removed)
     with hardware.threads(state.numbers["threads"]):
         pruner = resume_pruner(run, outputs, images, state, recorded=recorded)
         if pruner.round <= round:
@@ -107,7 +107,7 @@ def restore(
                 if done.round == round:
                     break
         network = pruner.network
-        _check_replay(run, outputs, removed[removed["round"] == round].iloc[-1], network, place)
+        _check_replay(run, outputs, removed[removed["round"] == round].iloc[-1], network, where)
         if estimate_norms:
             set_norm_statistics(network, images, pruner.recipe)
     return network
@@ -122,12 +122,12 @@ def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, whe
         )
     if evaluation.weights_digest(network) == row["digest"]:
         return
-    about = runs.finished(run, outputs)["about"]
-    if hardware.same_bits(about, where):
+    environment = runs.finished(run, outputs)["about"]
+    if hardware.same_bits(environment, where):
         raise InputError(f"{run}: the replay of round {row['round']} has other weights than recorded")
     warnings.warn(
-        f"{run} was made on {about['device']} with torch {about['versions']['torch']}; replayed here, round "
-        f"{row['round']} has the same widths, but its weights are not bit-identical",
+        f"{run} was made on {environment['device']} with torch {environment['versions']['torch']}; replayed "
+        f"here, round {row['round']} has the same widths, but its weights are not bit-identical",
         stacklevel=3,
     )
 

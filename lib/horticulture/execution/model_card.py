@@ -3,7 +3,7 @@
 from typing import Any
 
 from horticulture.analysis import statistics
-from horticulture.user_code import is_code
+from horticulture.code_files import is_code
 
 CARD, WEIGHTS, PT2, ONNX = "README.md", "model.safetensors", "model.pt2", "model.onnx"
 SHOWN = 20  # the card lists up to this many class names
@@ -83,7 +83,7 @@ def card(config: dict[str, Any]) -> str:
     own = config["architecture"].get("table", {}).get("network", "")
     uses = [text.format(**config["normalisation"]) for form, text in USES.items() if form in config["files"]]
     uses += [f"There is no `{form}`: {reason}.\n" for form, reason in config["left_out"].items()]
-    said = {
+    texts = {
         "onnx": ", onnx" if ONNX in config["files"] else "",
         "numbers": _table(_numbers(config)),
         "over_seeds": _over_seeds(config["seeds"]),
@@ -91,11 +91,13 @@ def card(config: dict[str, Any]) -> str:
         "data": config["data"]["name"],
         "uses": "\n".join(uses),
         "code": f', code="{own.rpartition(":")[0]}"' if is_code(own) else "",
-        "equality": _table({f"`{form}`": f"{apart:.1g}" for form, apart in config["equality"].items()}),
+        "equality": _table(
+            {f"`{form}`": f"{difference:.1g}" for form, difference in config["equality"].items()}
+        ),
         "limits": _listed(_limits(config)),
     }
     sizes = {"channels": channels, "height": height, "width": width, **config["images"]}
-    return TEXT.format(**{**config, **config["versions"], **sizes, **said})
+    return TEXT.format(**{**config, **config["versions"], **sizes, **texts})
 
 
 def _numbers(config: dict[str, Any]) -> dict[str, str]:

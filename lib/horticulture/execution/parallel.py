@@ -12,12 +12,12 @@ from pathlib import Path
 
 import cloudpickle
 
-from horticulture import runs, user_code
+from horticulture import code_files, runs
 from horticulture.analysis.live import Row
 from horticulture.errors import InputError
 from horticulture.execution import cluster, pool
 from horticulture.execution.board import Board, Message
-from horticulture.execution.limits import may_have_gpu, processors
+from horticulture.limits import may_have_gpu, processors
 from horticulture.progress import Progress
 from horticulture.pruning import criteria
 from horticulture.runs import Run
@@ -242,7 +242,7 @@ def _check_code(todo: Iterable[Run], address: str) -> None:
 def _pack_code() -> bytes:
     """Pickle users' code for another process: digests of the files that may run, and criteria."""
     try:
-        return cloudpickle.dumps((user_code.ALLOWED, criteria.own()))
+        return cloudpickle.dumps((code_files.ALLOWED, criteria.own()))
     except Exception as error:  # users' functions may refer to anything
         mine = ", ".join(criteria.own())
         raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
@@ -250,5 +250,5 @@ def _pack_code() -> bytes:
 
 def _unpack_code(packed: bytes) -> None:
     files, own = cloudpickle.loads(packed)
-    user_code.ALLOWED.update(files)
+    code_files.ALLOWED.update(files)
     criteria.CRITERIA.update(own)

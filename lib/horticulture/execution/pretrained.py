@@ -31,22 +31,22 @@ def network(shape: Architecture, file: str) -> Network:
     """
     built, name = networks.build(shape), Path(file).name
     own = {key.removeprefix(_before(built)): tensor for key, tensor in built.state_dict().items()}
-    given = _read(file)
-    given |= {key: own[key] for key in own.keys() - given.keys() if key.endswith(COUNT)}
+    weights = _read(file)
+    weights |= {key: own[key] for key in own.keys() - weights.keys() if key.endswith(COUNT)}
     problems = [
-        *(f"{key} is missing" for key in own if key not in given),
-        *(f"the network has no {key}" for key in given if key not in own),
+        *(f"{key} is missing" for key in own if key not in weights),
+        *(f"the network has no {key}" for key in weights if key not in own),
         *(
-            f"{key} has shape {tuple(given[key].shape)}, not {tuple(own[key].shape)}"
-            for key in own.keys() & given.keys()
-            if given[key].shape != own[key].shape
+            f"{key} has shape {tuple(weights[key].shape)}, not {tuple(own[key].shape)}"
+            for key in own.keys() & weights.keys()
+            if weights[key].shape != own[key].shape
         ),
-        *(f"{key} is not finite" for key, tensor in given.items() if not tensor.isfinite().all()),
+        *(f"{key} is not finite" for key, tensor in weights.items() if not tensor.isfinite().all()),
     ]
     if problems:
         more = f" and {len(problems) - 1} more" if problems[1:] else ""
         raise InputError(f"the weights of {name} do not fit the network: {problems[0]}{more}")
-    built.load_state_dict({_before(built) + key: tensor for key, tensor in given.items()})
+    built.load_state_dict({_before(built) + key: tensor for key, tensor in weights.items()})
     return built
 
 
@@ -65,8 +65,8 @@ def _read(file: str) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise InputError(f"no weights file {file}") from error
     except Exception as error:  # torch raises many kinds
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file} cannot be read as plain weights: {said}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file} cannot be read as plain weights: {reason}") from error
     for name in INSIDE:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]

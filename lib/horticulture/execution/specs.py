@@ -9,7 +9,8 @@ from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, check_feasible, criteria
 from horticulture.runs import Run, code
-from horticulture.training import BUILT_IN_SCHEDULES, SCHEDULES, Recipe, TrainingRecipe
+from horticulture.training import recipe as recipes
+from horticulture.training.recipe import EVALUATION, Recipe, TrainingRecipe
 
 WEIGHTS = (
     "kept",  # the weights that pruning left: fine-tuning
@@ -20,7 +21,7 @@ WEIGHTS = (
 )
 
 
-def source(
+def data_spec(
     name: str, images: int = 0, image_size: int = 0, digest: str | None = None, **augmentation: int | bool
 ) -> dict:
     """The data part of a run's description: the data set, its digest, and how much of it is used.
@@ -32,21 +33,21 @@ def source(
     if digest is None:
         from horticulture.execution.loading import dataset
 
-        whole = dataset(name, image_size=image_size)
-        digest = whole.digest
+        full = dataset(name, image_size=image_size)
+        digest = full.digest
         if data.is_own(name):
-            name = data.keep(whole)
+            name = data.keep(full)
     return {"name": name, "images": images, "image_size": image_size, "digest": digest, **augmentation}
 
 
 def train(
     shape: Architecture,
     recipe: TrainingRecipe,
-    source: dict,
+    data_spec: dict,
     seed: int,
     selections: Sequence[Sequence[int]] | None = None,
 ) -> Run:
-    """The description of training from scratch. source: from `source`.
+    """The description of training from scratch. data_spec: from `data_spec`.
 
     selections: the trunk channels that each group selects, for networks that select any (see
     `networks.build`). A default selection is not recorded.
@@ -59,11 +60,11 @@ def train(
     described = {**recipe.to_json(), **_code(recipe)}
     if selections is not None and list(map(list, selections)) != shape.even_selections:
         described["selections"] = list(map(list, selections))
-    return Run("train", shape, described, source, seed)
+    return Run("train", shape, described, data_spec, seed)
 
 
 def evaluate_pretrained(
-    shape: Architecture, file: str, recipe: TrainingRecipe, source: dict, seed: int
+    shape: Architecture, file: str, recipe: TrainingRecipe, data_spec: dict, seed: int
 ) -> Run:
     """The description of evaluating a pretrained network, whose weights come from a file.
 
@@ -71,12 +72,12 @@ def evaluate_pretrained(
     """
     from horticulture.execution.pretrained import digest
 
-    measured = {name: getattr(recipe, name) for name in ("batch_size", "precision", "norms", "norm_images")}
+    measured = {name: getattr(recipe, name) for name in EVALUATION}
     described = TrainingRecipe(0, **measured).to_json()
-    return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, source, seed)
+    return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, data_spec, seed)
 
 
-def move(start: Run, shape: Architecture, recipe: TrainingRecipe, source: dict) -> Run:
+def move(start: Run, shape: Architecture, recipe: TrainingRecipe, data_spec: dict) -> Run:
     """The description of training the network of another run further on another data set.
 
     It keeps all weights but those of the classifier, which is drawn anew. shape: that of the other run, for
@@ -84,11 +85,11 @@ def move(start: Run, shape: Architecture, recipe: TrainingRecipe, source: dict) 
     """
     if replace(shape, classes=start.architecture.classes) != start.architecture:
         raise InputError(f"{start} has another shape than the network that it should become")
-    return Run("move", shape, {**recipe.to_json(), **_code(recipe)}, source, start.seed, start)
+    return Run("move", shape, {**recipe.to_json(), **_code(recipe)}, data_spec, start.seed, start)
 
 
 def _code(recipe: TrainingRecipe) -> dict:
-    schedule = code.extra(recipe.schedule, SCHEDULES, BUILT_IN_SCHEDULES)
+    schedule = code.extra(recipe.schedule, recipes.SCHEDULES, recipes.BUILT_IN_SCHEDULES)
     # Without this module there are no penalties but the built-in ones.
     penalties = sys.modules.get("horticulture.training.penalties")
     penalty = code.extra(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}

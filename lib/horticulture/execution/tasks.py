@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from horticulture import data, files, networks, runs, training
+from horticulture import data, files, networks, pruning, runs, training
 from horticulture.analysis import live
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading, pretrained
@@ -19,20 +19,13 @@ from horticulture.execution.initialization import moved_network, starting_networ
 from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.networks import Network
-from horticulture.pruning import (
-    Pruner,
-    PruningRecipe,
-    PruningRound,
-    compression,
-    criteria,
-    oracle,
-    unstructured,
-)
+from horticulture.pruning import PruningRecipe, compression, criteria, oracle, unstructured
 from horticulture.runs import Run
 from horticulture.training import Checkpoint, Recipe, TrainingRecipe, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
 KEPT = 16  # about this many checkpoints of a pruning run are kept; rounds between them can be replayed
+RECIPES: dict[str, type[Recipe]] = {"prune": PruningRecipe, "judge": OracleConfig}  # by kind of run
 
 # The fraction done, a status text, and the new rows of the run's table.
 Report = Callable[[float, str, Sequence[live.Row]], None]
@@ -51,6 +44,7 @@ class RunContext:
     def __post_init__(self) -> None:
         self.keeper = checkpoints.RollingCheckpoint(self.folder)
         self.rows = files.JsonlTable(self.folder / "rows.jsonl")
+        self.recipe: Any = RECIPES.get(self.run.kind, TrainingRecipe).from_json(self.run.recipe)
         self._began = time.perf_counter()
         self._state = self.keeper.latest()
         self.before = self._state.numbers["seconds"] if self._state else 0.0
@@ -77,12 +71,12 @@ class RunContext:
             return self.stamp(state())
 
         self.keeper.maybe_save(state_now, now=self.interruption.pending != 0)
-        self.interruption.heed()
+        self.interruption.raise_pending()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
         """Add the elapsed time and the number of threads."""
-        about = {"seconds": self.elapsed(), "threads": torch.get_num_threads()}
-        return Checkpoint(state.tensors, {**state.numbers, **about})
+        progress = {"seconds": self.elapsed(), "threads": torch.get_num_threads()}
+        return Checkpoint(state.tensors, {**state.numbers, **progress})
 
     def elapsed(self) -> float:
         """Seconds of work on this run, including earlier processes."""
@@ -107,26 +101,24 @@ class RunContext:
 
 def _train(context: RunContext) -> dict:
     """Train from scratch, with the penalty that the recipe names."""
-    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
+    run, recipe = context.run, context.recipe
     generator = loading.init_generator(run.architecture, run.seed)
     network = loading.initial_network(run, run.seed, generator).to_device(context.device)
     with penalties.make(network, recipe.penalty, recipe.strength) as penalty:
         metrics = _fit(context, network, generator, penalty)
         if factors := penalty.fold_into_weights():
             metrics["factors"] = factors
-    loading.set_norm_statistics(network, context.dataset, recipe)
-    return metrics | _save_and_evaluate(context, network, recipe)
+    return metrics | _finish(context, network)
 
 
 def _evaluate_pretrained(context: RunContext) -> dict:
     """Evaluate a pretrained network; the cost of its training is unknown."""
-    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
+    run = context.run
     file = run.recipe["file"]
     if pretrained.digest(file) != run.recipe["file_digest"]:
         raise InputError(f"{file} has changed since {run} was described")
     network = pretrained.network(run.architecture, file).to_device(context.device)
-    loading.set_norm_statistics(network, context.dataset, recipe)
-    metrics = _save_and_evaluate(context, network, recipe)
+    metrics = _finish(context, network)
     row = {"epoch": 0, "epochs": 0, "loss": math.nan, "val_error": metrics["val_error"], "images": 0}
     files.write_csv(context.folder / "epochs.csv", pd.DataFrame([row | {"seconds": context.elapsed()}]))
     return {"recipe": runs.PRETRAINED, "train_macs": 0, **metrics}
@@ -134,34 +126,31 @@ def _evaluate_pretrained(context: RunContext) -> dict:
 
 def _move(context: RunContext) -> dict:
     """Train the network of another run on this run's data, with a new classifier."""
-    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
-    network, generator = moved_network(run, context.outputs)
+    network, generator = moved_network(context.run, context.outputs)
     metrics = _fit(context, network, generator, NO_CALLBACK)
     metrics["train_macs"] += runs.metrics(context.start, context.outputs)["train_macs"]
-    loading.set_norm_statistics(network, context.dataset, recipe)
-    return metrics | _save_and_evaluate(context, network, recipe)
+    return metrics | _finish(context, network)
 
 
 def _finetune(context: RunContext) -> dict:
     """Train the network of a pruning round, starting from the weights that the recipe names."""
-    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
+    run = context.run
     network, mask = starting_network(run, context.outputs, str(context.device))
     metrics = _fit(context, network, torch.Generator().manual_seed(run.seed), mask or NO_CALLBACK)
     if mask:
         metrics["params"] = unstructured.count_nonzero(mask.masks, network)
-    loading.set_norm_statistics(network, context.dataset, recipe)
-    return metrics | _save_and_evaluate(context, network, recipe)
+    return metrics | _finish(context, network)
 
 
 def _compress(context: RunContext) -> dict:
     """Deep Compression's stages two and three: share weights, train them further, Huffman-code them."""
-    run, recipe = context.run, TrainingRecipe.from_json(context.run.recipe)
+    run = context.run
     network = loading.load(context.start, context.outputs)
     masks = unstructured.current_masks(network)
     shared = compression.share_weights(network, masks, run.recipe["bits"])
     sharing = compression.WeightSharingCallback(network, shared)
     metrics = _fit(context, network, torch.Generator().manual_seed(run.seed), sharing)
-    loading.set_norm_statistics(network, context.dataset, recipe)
+    loading.set_norm_statistics(network, context.dataset, context.recipe)
     packed = compression.encode(network, sharing.shared, run.recipe["index_bits"])
     files.write(context.folder / "network.hortpack", packed)
     decoded = networks.build(run.architecture).to_device(context.device)
@@ -169,12 +158,12 @@ def _compress(context: RunContext) -> dict:
     metrics["train_macs"] += runs.metrics(context.start, context.outputs)["train_macs"]
     metrics |= {"bytes": len(packed), "stages": compression.sizes(packed)}
     metrics["params"] = unstructured.count_nonzero(masks, network)
-    return metrics | _save_and_evaluate(context, decoded, recipe)
+    return metrics | _save_and_evaluate(context, decoded)
 
 
 def _fit(context: RunContext, network: Network, generator: torch.Generator, callback: StepCallback) -> dict:
     """Train by the run's recipe with a callback, if at all, recording a row per epoch. Return the cost."""
-    run, recipe, state = context.run, TrainingRecipe.from_json(context.run.recipe), context.resume()
+    run, recipe, state = context.run, context.recipe, context.resume()
     if not recipe.epochs:
         network.to_device(context.device)
         return {"recipe": runs.AS_IT_IS, "train_macs": 0}
@@ -202,35 +191,41 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
     return {"recipe": str(recipe), "train_macs": run.architecture.macs * trainer.steps * recipe.batch_size}
 
 
-def _save_and_evaluate(context: RunContext, network: Network, recipe: Recipe) -> dict:
+def _finish(context: RunContext, network: Network) -> dict:
+    """Set the network's norm statistics, then save and evaluate it."""
+    loading.set_norm_statistics(network, context.dataset, context.recipe)
+    return _save_and_evaluate(context, network)
+
+
+def _save_and_evaluate(context: RunContext, network: Network) -> dict:
     """Save the network as evaluated, and which images it got wrong. Return its errors in percent."""
     loading.save(network, context.folder)
-    images = context.dataset
-    val, test = (
-        evaluation.evaluate(network, images, part, recipe.dtype) for part in (images.validation, images.test)
-    )
+    images, dtype = context.dataset, context.recipe.dtype
+    parts = images.validation, images.test
+    val, test = (evaluation.evaluate(network, images, part, dtype) for part in parts)
     runs.write_answers(context.folder, runs.Answers(test.wrong.numpy(), images.test.sources.cpu().numpy()))
     return {"val_error": val.error, "test_error": test.error}
 
 
 def _prune(context: RunContext) -> dict:
     """Prune round by round, then evaluate what is left."""
-    recipe = PruningRecipe.from_json(context.run.recipe)
     pruner = loading.resume_pruner(context.run, context.outputs, context.dataset, context.resume())
     _record_rounds(context, pruner)
     context.rows.to_csv(context.folder / "removals.csv")
     last = context.rows.rows()[-1]
-    metrics = {"recipe": str(recipe), **{name: last[name] for name in ("train_macs", "params", "macs")}}
-    loading.set_norm_statistics(pruner.network, context.dataset, recipe)
-    metrics |= _save_and_evaluate(context, pruner.network, recipe)
+    metrics = {
+        "recipe": str(context.recipe),
+        **{name: last[name] for name in ("train_macs", "params", "macs")},
+    }
+    metrics |= _finish(context, pruner.network)
     if pruner.mask:
         metrics["nonzero_macs"] = unstructured.nonzero_macs(pruner.network, pruner.mask.masks)
     return metrics
 
 
-def _record_rounds(context: RunContext, pruner: Pruner) -> None:
+def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
     """Do the remaining rounds, recording a row for every removal and some permanent checkpoints."""
-    recipe = pruner.recipe
+    recipe = context.recipe
     kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
     rows = context.rows.truncate_to_round(pruner.round)
     removed = sum(pruner.whole.widths) - sum(map(len, pruner.numbers)) - len(pruner.gone)
@@ -263,7 +258,7 @@ def _record_rounds(context: RunContext, pruner: Pruner) -> None:
         error = error if math.isnan(round_.val_error) else f", error {round_.val_error:.1f} %"
 
 
-def _rows(round_: PruningRound) -> list[dict]:
+def _rows(round_: pruning.PruningRound) -> list[dict]:
     """A row per removed channel, or one row without a channel for a round that removed none."""
     shape = round_.architecture
     common = {**round_._asdict(), "macs": shape.macs, "architecture": shape.id}
@@ -273,7 +268,7 @@ def _rows(round_: PruningRound) -> list[dict]:
 
 def _compare_criteria(context: RunContext) -> dict:
     """Measure the true rise in loss without each sampled channel, next to every criterion's score."""
-    run, config, state = context.run, OracleConfig.from_json(context.run.recipe), context.resume()
+    run, config, state = context.run, context.recipe, context.resume()
     network = loading.load(context.start, context.outputs).to_device(context.device)
     scores = oracle.score_channels(
         network, context.dataset, config.criteria, config.steps, config.batch_size, run.seed, config.dtype

@@ -83,13 +83,12 @@ def _check_answer(module: nn.Module, origin: Origin) -> None:
             with torch.random.fork_rng(devices=[]):
                 answer = copy.deepcopy(module).train(training)(images)
         except Exception as error:  # users' code may raise anything
-            shape, said = tuple(images.shape[1:]), trial.first_line(error)
-            raise InputError(f"{when}it does not accept images of shape {shape}: {said}") from error
+            shape, reason = tuple(images.shape[1:]), trial.first_line(error)
+            raise InputError(f"{when}it does not accept images of shape {shape}: {reason}") from error
         if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
-            gives = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            raise InputError(
-                f"{when}it returns {gives} for {len(images)} images and {origin.classes} classes"
-            )
+            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+            what = f"{found} for {len(images)} images and {origin.classes} classes"
+            raise InputError(f"{when}it returns {what}")
 
 
 def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwork:

@@ -38,22 +38,22 @@ class ModuleDraws:
         advance: whether the module's streams advance, or stay where they are, as in evaluation.
         """
         cuda = [device] if device.type == "cuda" else []
-        places = [torch.device("cpu"), *cuda]
+        devices = [torch.device("cpu"), *cuda]
         with torch.random.fork_rng(devices=cuda):
-            for place in places:
-                new = torch.Generator(place).manual_seed(self._seed).get_state()
-                _set(place, self._states.get(place.type, new))
+            for one in devices:
+                new = torch.Generator(one).manual_seed(self._seed).get_state()
+                _set(one, self._states.get(one.type, new))
             yield
             if advance:
-                self._states = {place.type: _get(place) for place in places}
+                self._states = {one.type: _get(one) for one in devices}
 
 
-def _get(place: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(place) if place.type == "cuda" else torch.get_rng_state()
+def _get(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
-def _set(place: torch.device, state: Tensor) -> None:
-    if place.type == "cuda":
-        torch.cuda.set_rng_state(state, place)
+def _set(device: torch.device, state: Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
     else:
         torch.set_rng_state(state)

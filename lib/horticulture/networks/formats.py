@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from horticulture.architecture import ImageShape
-from horticulture.errors import InputError
+from horticulture.errors import InputError, first_line
 
 INPUT, OUTPUT = "images", "logits"  # their names in ONNX
 NO_ONNX = "ONNX needs the extra onnx: pip install -e '.[onnx]'"
@@ -38,8 +38,7 @@ def to_program(network: nn.Module, image: ImageShape) -> torch.export.ExportedPr
         with redirect_stderr(StringIO()):  # torch prints the whole graph there when it fails
             program = torch.export.export(network.eval(), (example,), dynamic_shapes=(batch,))
     except Exception as error:  # a user's own network can fail in many ways
-        said = (str(error).strip().splitlines() or [""])[0]
-        raise InputError(f"torch.export cannot trace this network: {type(error).__name__}: {said}") from error
+        raise InputError(f"torch.export cannot trace this network: {first_line(error)}") from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it holds paths of this machine
     return program

@@ -100,13 +100,13 @@ class Labels(TorchFunctionMode):
     def pin(self, labels: Tensor | None, why: str) -> None:
         """Mark these channels as not removable; the first reason is kept."""
         if labels is not None:
-            for label in few(labels).unique().tolist():
+            for label in collapse(labels).unique().tolist():
                 if label >= 0:
                     self.pinned.setdefault(label, why)
 
-    def join(self, one: Tensor, other: Tensor, product: bool, why: str = "") -> None:
+    def join(self, one: Tensor, other: Tensor, product: bool) -> None:
         """Merge two tensors of labels element by element: each pair is one channel, or is read as one."""
-        one, other = few(*torch.broadcast_tensors(one, other))
+        one, other = collapse(*torch.broadcast_tensors(one, other))
         pairs = torch.stack([one.flatten(), other.flatten()]).unique(dim=1).tolist()
         partners: list[dict[int, set[int]]] = [defaultdict(set), defaultdict(set)]
         for a, b in zip(*pairs, strict=True):
@@ -237,8 +237,8 @@ def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> FoundGro
     return FoundGroup(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
 
 
-def few(*tensors: Tensor) -> Any:
-    """Shrink the tensors to length 1 along each dimension in which all of them are expanded."""
+def collapse(*tensors: Tensor) -> Any:
+    """Shrink tensors to length 1 along each dimension in which all are expanded: the rest only repeats."""
     for dim in range(tensors[0].dim()):
         if all(tensor.stride(dim) == 0 for tensor in tensors):
             tensors = tuple(tensor.narrow(dim, 0, min(1, tensor.shape[dim])) for tensor in tensors)

@@ -129,7 +129,7 @@ class Group:
 class Network(nn.Module):
     """A module that knows its groups and its current architecture.
 
-    `branches`: for each entry of `architecture.blocks`, the module whose output is added to the trunk.
+    `branch_ends`: for each entry of `architecture.blocks`, the module whose output is added to the trunk.
     `draws`: the random numbers that it draws itself, such as dropout's; our families draw none.
     """
 
@@ -139,7 +139,7 @@ class Network(nn.Module):
         super().__init__()
         self._born = architecture
         self.groups: tuple[Group, ...] = ()
-        self.branches: tuple[nn.Module, ...] = ()
+        self.branch_ends: tuple[nn.Module, ...] = ()
 
     def to_device(self, device: torch.device) -> Self:
         """Move to that device, in the memory format fastest for convolutions."""
@@ -232,9 +232,9 @@ class _Pick(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         (index,) = ctx.saved_tensors
         like = {"dtype": gradient.dtype, "device": gradient.device, "memory_format": ctx.format}
-        whole = torch.empty(ctx.shape, **like).zero_()
-        whole[:, index] = gradient
-        return whole, None
+        full = torch.empty(ctx.shape, **like).zero_()
+        full[:, index] = gradient
+        return full, None
 
 
 def memory_format(x: Tensor) -> torch.memory_format:

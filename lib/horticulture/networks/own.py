@@ -1,6 +1,6 @@
 """Networks by name that are not of our families: torchvision's, and those made by a user's function.
 
-Code in a file runs only where the user allowed it: see `user_code`.
+Code in a file runs only where the user allowed it: see `code_files`.
 """
 
 from bisect import bisect_left
@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from horticulture import user_code
+from horticulture import code_files
 from horticulture.architecture import Architecture, ImageShape
+from horticulture.code_files import is_code
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.describing import Origin, assemble, found_in
 from horticulture.networks.draws import ModuleDraws
@@ -21,7 +22,6 @@ from horticulture.networks.labels import Watched
 from horticulture.networks.redrawing import redraw
 from horticulture.networks.traced import NO_CODE, TracedNetwork, cut
 from horticulture.networks.tracing import watch
-from horticulture.user_code import is_code
 
 SIZES = (8, 16, 32, 48, 64, 96, 128, 224, 299)  # pixels: tried when a network fails at the requested size
 RGB = 3  # input channels of torchvision's networks
@@ -36,7 +36,7 @@ def digest(name: str) -> str:
         from torchvision import __version__
 
         return f"torchvision {__version__.partition('+')[0]}"
-    return user_code.digest(name)
+    return code_files.digest(name)
 
 
 def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> TracedNetwork:
@@ -47,8 +47,8 @@ def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = 
     such images (naming the smallest size that it does accept), or a network without a group.
     """
     if is_code(name):
-        name = user_code.absolute(name)
-        user_code.ALLOWED.add(digest(name))
+        name = code_files.absolute(name)
+        code_files.ALLOWED.add(digest(name))
     try:
         return found_in(make(name, image, classes), _origin(name, image, classes, residual_sets))
     except InputError as error:
@@ -71,7 +71,7 @@ def _named(name: str, digest: str, image: ImageShape, classes: int, sets: bool) 
 def named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> Architecture:
     """The architecture of the whole network of that name. Arguments and errors are those of `traced`."""
     if is_code(name):
-        name = user_code.absolute(name)
+        name = code_files.absolute(name)
     return _named(name, digest(name), tuple(image), classes, residual_sets)
 
 
@@ -85,7 +85,7 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     assert table is not None
     if not table.network:
         raise InputError(NO_CODE)
-    if is_code(table.network) and table.digest not in user_code.ALLOWED:
+    if is_code(table.network) and table.digest not in code_files.ALLOWED:
         raise InputError(
             f"{table.network} is code in a file, which runs only if you say so: allow_code (--allow-code)"
         )
@@ -128,7 +128,7 @@ def make(name: str, image: ImageShape, classes: int, generator: torch.Generator 
     Random numbers come from the generator (by default one with a fixed seed). Raises InputError if there is
     no such network or function, or if it does not return a module.
     """
-    build = user_code.function(name) if is_code(name) else _torchvision(name)
+    build = code_files.function(name) if is_code(name) else _torchvision(name)
     generator = generator or torch.Generator().manual_seed(0)
     draws = ModuleDraws(int(torch.randint(2**62, (), generator=generator)))
     try:

@@ -64,7 +64,7 @@ class PreResNet(Network):
         *names, last = architecture.groups
         *widths, selected = architecture.widths
         self.stem = Stem(architecture, stem)
-        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
+        blocks = residual_blocks(architecture, len(architecture.blocks) // 3)
         chain = [
             Block(block.inputs, inside, block.outputs, block.stride)
             for block, *inside in zip(blocks, widths[::3], widths[1::3], widths[2::3], strict=True)
@@ -76,7 +76,7 @@ class PreResNet(Network):
             *(group for i, block in enumerate(chain) for group in block.groups(names[3 * i : 3 * i + 3])),
             self.intake.group(last, self.classifier),
         )
-        self.branches = tuple(block.conv3 for block in chain)
+        self.branch_ends = tuple(block.conv3 for block in chain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""

@@ -10,11 +10,11 @@ from horticulture.networks.traced import TracedNetwork
 
 @torch.no_grad()
 def redraw(network: TracedNetwork, whole: dict[str, tuple[int, ...]]) -> None:
-    """Rescale a freshly initialised, cut network to the spread that its own widths call for.
+    """Rescale a freshly initialised, cut network to the standard deviation that its own widths call for.
 
-    Uses the network's own `reset_parameters` if it has one. Otherwise every tensor keeps its mean and its
-    spread follows the rule by which its kind was initialised; constants stay. whole: the shapes before
-    cutting. Cutting a fresh tensor leaves independent draws, so nothing has to be drawn again.
+    Uses the network's own `reset_parameters` if it has one. Otherwise every tensor keeps its mean, and its
+    standard deviation follows the rule by which its kind was initialised; constants stay. whole: the shapes
+    before cutting. Cutting a fresh tensor leaves independent draws, so nothing has to be drawn again.
     """
     reset = getattr(network.module, "reset_parameters", None)
     if callable(reset):
@@ -70,14 +70,14 @@ def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[R
     variances = [float(tensor.var()) for tensor in tensors]
     sizes = torch.tensor([float(tensor.numel()) for tensor in tensors])
 
-    def apart(rule: Rule) -> float:
+    def misfit(rule: Rule) -> float:
         logs = torch.tensor([v / rule(*_fans(s)) for v, s in zip(variances, shapes, strict=True)]).log()
         share = sizes / sizes.sum()
         return round(float((share * (logs - (share * logs).sum()).square()).sum()), 3)
 
-    common = min(RULES, key=apart)
+    common = min(RULES, key=misfit)
     others = [rule for rule in RULES if rule is not common]
-    if apart(common) < 0.005 < min(map(apart, others)):
+    if misfit(common) < 0.005 < min(map(misfit, others)):
         return [common] * len(tensors)
     fits = [
         [rule for rule in RULES[:3] if _known(variance / rule(*_fans(shape)), tensor.numel())]

@@ -54,7 +54,7 @@ class ResNet(Network):
         self.stem = Stem(architecture, stem)
         self.norm = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
-        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
+        blocks = residual_blocks(architecture, len(architecture.blocks) // 3)
         chain = [
             Block(block.inputs, middle, block.outputs, block.stride)
             for block, middle in zip(blocks, architecture.widths, strict=True)
@@ -65,7 +65,7 @@ class ResNet(Network):
             Group(name, block.conv1, block.norm1, block.relu1, (block.conv2,))
             for name, block in zip(architecture.groups, chain, strict=True)
         )
-        self.branches = tuple(block.norm2 for block in chain)
+        self.branch_ends = tuple(block.norm2 for block in chain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from horticulture.networks.labels import Labels, Watched, column_of, few, is_constant
+from horticulture.networks.labels import Labels, Watched, collapse, column_of, is_constant
 
 
 def watch(module: nn.Module, images: Tensor) -> Watched:
@@ -71,7 +71,7 @@ class _Watching(Labels):
 Rule = Callable[[Labels, Any, Any, Any, Any], None]
 
 
-def _swap(labels: Labels, arguments: Any) -> Any:
+def _with_labels(labels: Labels, arguments: Any) -> Any:
     def labels_of(leaf: Any) -> Any:
         found = labels.of(leaf)
         return leaf if found is None else found
@@ -83,15 +83,15 @@ def _move(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Move the labels as the elements are moved."""
     if func.__name__ == "view":  # labels have a memory layout of their own
         func = torch.Tensor.reshape
-    moved = func(*_swap(labels, args), **_swap(labels, kwargs))
-    for tensor, its in zip(tree_leaves(out), tree_leaves(moved), strict=True):
-        labels.set(tensor, its.long())
+    moved = func(*_with_labels(labels, args), **_with_labels(labels, kwargs))
+    for tensor, part in zip(tree_leaves(out), tree_leaves(moved), strict=True):
+        labels.set(tensor, part.long())
 
 
-def _same(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+def _elementwise(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Elementwise: the labels stay."""
     found = (labels.of(leaf) for leaf in tree_leaves((args, kwargs)))
-    labels.set(out, next(its for its in found if its is not None))
+    labels.set(out, next(one for one in found if one is not None))
 
 
 def _join(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
@@ -159,7 +159,7 @@ def _norm(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     labels.set(out, found)
 
 
-def _meet(product: bool) -> Rule:
+def _combine(product: bool) -> Rule:
     """A sum or product of two tensors, or of a tensor and a number."""
 
     def rule(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
@@ -167,14 +167,14 @@ def _meet(product: bool) -> Rule:
         found = [labels.of(tensor) for tensor in tensors]
         if len(tensors) == 2 and found[0] is not None and found[1] is not None:
             labels.join(found[0], found[1], product)
-            wider = max(found, key=lambda one: 0 if one is None else len(few(one).unique()))
+            wider = max(found, key=lambda one: 0 if one is None else len(collapse(one).unique()))
             labels.set(out, wider)
             return
-        one = next(its for its in found if its is not None)
-        for tensor, its in zip(tensors, found, strict=True):
-            if its is None and tensor.numel() > 1:
-                whole = one.broadcast_to(out.shape)
-                labels.constant(whole, tensor, f"{func.__name__} with a tensor that differs by channel")
+        one = next(one for one in found if one is not None)
+        for tensor, known in zip(tensors, found, strict=True):
+            if known is None and tensor.numel() > 1:
+                full = one.broadcast_to(out.shape)
+                labels.constant(full, tensor, f"{func.__name__} with a tensor that differs by channel")
         labels.set(out, one)
 
     return rule
@@ -211,27 +211,27 @@ _WEIGHTED: dict[str, Callable[..., None]] = {
     "linear": _linear,
     "multi_head_attention_forward": _attention,
 }
-_MOVES = """__get__ view view_as reshape flatten unflatten transpose permute chunk split unbind squeeze
+_MOVING = """__get__ view view_as reshape flatten unflatten transpose permute chunk split unbind squeeze
 unsqueeze expand expand_as swapaxes swapdims movedim narrow select __getitem__ channel_shuffle
 pixel_shuffle roll flip tile repeat"""
-_SAMES = """relu relu_ relu6 hardtanh hardtanh_ hardswish hardswish_ hardsigmoid hardsigmoid_ silu silu_
+_ELEMENTWISE = """relu relu_ relu6 hardtanh hardtanh_ hardswish hardswish_ hardsigmoid hardsigmoid_ silu silu_
 sigmoid sigmoid_ gelu tanh tanh_ leaky_relu leaky_relu_ elu elu_ selu celu mish softplus softsign
 hardshrink softshrink threshold logsigmoid tanhshrink clamp clamp_ clip abs neg __neg__ square sqrt rsqrt
 exp log pow __pow__ erf dropout dropout_ dropout1d dropout2d alpha_dropout feature_dropout contiguous clone
 detach to type_as float double half bfloat16 requires_grad_"""
-_POOLS = """max_pool1d max_pool2d _max_pool2d max_pool2d_with_indices avg_pool1d avg_pool2d
+_POOLING = """max_pool1d max_pool2d _max_pool2d max_pool2d_with_indices avg_pool1d avg_pool2d
 adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d lp_pool2d interpolate
 upsample boolean_dispatch"""
 _PRODUCTS = "mul mul_ multiply __mul__ __imul__ __rmul__ div div_ true_divide __truediv__ __itruediv__"
 _SUMS = "add add_ __add__ __iadd__ __radd__ sub sub_ __sub__ __isub__ __rsub__ rsub maximum minimum"
 _RULES: dict[str, Rule] = {
-    **dict.fromkeys(_MOVES.split(), _move),
-    **dict.fromkeys(_SAMES.split(), _same),
-    **dict.fromkeys(_POOLS.split(), _pool),
+    **dict.fromkeys(_MOVING.split(), _move),
+    **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
+    **dict.fromkeys(_POOLING.split(), _pool),
     **dict.fromkeys(("mean", "sum", "amax", "amin"), _reduce),
     **dict.fromkeys(("batch_norm", "instance_norm", "prelu"), _norm),
     **dict.fromkeys(("cat", "concat", "concatenate", "stack"), _join),
-    **dict.fromkeys(_PRODUCTS.split(), _meet(product=True)),
-    **dict.fromkeys(_SUMS.split(), _meet(product=False)),
+    **dict.fromkeys(_PRODUCTS.split(), _combine(product=True)),
+    **dict.fromkeys(_SUMS.split(), _combine(product=False)),
     "pad": _pad,
 }

@@ -26,32 +26,32 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
     trial = copy.deepcopy(network).eval()
     draw = torch.Generator().manual_seed(0)
     trial.draws.seed(draw)
-    _unsettle(trial, draw)
-    trial, images = _doubled(trial, images)
-    whole, failed = trial(images), {}
+    _randomise_constants(trial, draw)
+    trial, images = _to_double(trial, images)
+    uncut, failed = trial(images), {}
     halves = {}
     for number, group in enumerate(trial.groups):
         order = torch.randperm(group.width, generator=draw).tolist()
         halves[number] = sorted(order[: group.width // 2])
-        why = _layout(trial, number) or ""
+        why = _layout_problem(trial, number) or ""
         for gone in ([group.width // 2], halves[number]):
-            why = why or _differs(trial, {number: gone}, images, whole)
+            why = why or _difference(trial, {number: gone}, images, uncut)
         if why:
             failed[number] = why
     together = {number: gone for number, gone in halves.items() if number not in failed}
-    if together and (why := _differs(trial, together, images, whole)):
+    if together and (why := _difference(trial, together, images, uncut)):
         failed |= dict.fromkeys(together, f"together with the others: {why}")
     return failed
 
 
-def _unsettle(network: nn.Module, draw: torch.Generator) -> None:
+def _randomise_constants(network: nn.Module, draw: torch.Generator) -> None:
     """Randomise constant tensors: a head of zeros would give the same output whatever is cut."""
     for tensor in [*network.parameters(), *network.buffers()]:
         if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
             tensor.uniform_(0.5, 1.5, generator=draw)
 
 
-def _doubled(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, Tensor]:
+def _to_double(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, Tensor]:
     """Convert to double precision if the module's code allows it."""
     try:
         network.double()(images.double())
@@ -60,15 +60,15 @@ def _doubled(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, Ten
         return network.float(), images
 
 
-def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor, whole: Tensor) -> str:
+def _difference(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor, uncut: Tensor) -> str:
     """How the cut network differs from the silenced one; empty if it does not."""
-    with _undone([network.groups[number] for number in gone]):
+    with _restoring([network.groups[number] for number in gone]):
         for number, channels in gone.items():
             for channel in channels:
                 for weight, places in network.groups[number].read_weights(channel):
                     weight[:, places] = 0
         silenced = network(images)
-    with _undone([network.groups[number] for number in gone]):
+    with _restoring([network.groups[number] for number in gone]):
         try:
             for number, channels in gone.items():
                 cut(
@@ -80,7 +80,7 @@ def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor,
             return f"without a channel it fails: {first_line(error)}"
     if found.shape != silenced.shape:
         return f"without a channel its output has shape {tuple(found.shape)}"
-    size = torch.maximum(whole.abs().max(), silenced.abs().max())
+    size = torch.maximum(uncut.abs().max(), silenced.abs().max())
     limit = 1e-7 if images.dtype == torch.float64 else 1e-3
     if not bool(((found - silenced).abs().max() <= limit * size).all()):
         return "cutting a channel does not give the same output as silencing it"
@@ -88,7 +88,7 @@ def _differs(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor,
 
 
 @contextmanager
-def _undone(groups: list[TracedGroup]) -> Iterator[None]:
+def _restoring(groups: list[TracedGroup]) -> Iterator[None]:
     """On exit, restore every tensor that these groups touch."""
     axes = {id(axis): axis for group in groups for axis, _ in group.places}.values()
     tensors = {(axis.module, axis.name): getattr(axis.module, axis.name) for axis in axes}
@@ -112,7 +112,7 @@ def _undone(groups: list[TracedGroup]) -> Iterator[None]:
             group.remaining = numbers
 
 
-def _layout(network: TracedNetwork, number: int) -> str:
+def _layout_problem(network: TracedNetwork, number: int) -> str:
     """Why widths alone do not determine the layout of the channels; empty if they do.
 
     Whichever half of a group's channels is removed, along every axis the rest must belong to the same groups
@@ -121,9 +121,9 @@ def _layout(network: TracedNetwork, number: int) -> str:
     for axis, indices in network.groups[number].places:
         owner = torch.full((len(axis.present),), FIXED)
         for other, group in enumerate(network.groups):
-            for here, its in group.places:
+            for here, positions in group.places:
                 if here is axis:
-                    owner[its.flatten()] = other
+                    owner[positions.flatten()] = other
         patterns = []
         half = len(indices) // 2
         for gone in (indices[:half], indices[half : 2 * half]):
@@ -137,5 +137,5 @@ def _layout(network: TracedNetwork, number: int) -> str:
 
 def first_line(error: Exception) -> str:
     """The first line of an error, with its type unless that adds nothing."""
-    said, kind = (str(error).splitlines() or [""])[0], type(error).__name__
-    return said if said and isinstance(error, RuntimeError | ValueError) else f"{kind}: {said}"
+    text, kind = (str(error).splitlines() or [""])[0], type(error).__name__
+    return text if text and isinstance(error, RuntimeError | ValueError) else f"{kind}: {text}"

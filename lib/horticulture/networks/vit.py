@@ -23,7 +23,7 @@ class Projection(nn.Linear):
         """Do nothing: `layers.initialise` does it, with random numbers from a generator."""
 
 
-class Branch(nn.Module):
+class Sublayer(nn.Module):
     """norm - projection - `inside` - projection, added to the tokens. The group is between the projections.
 
     The second projection reads `size` channels of each of the group's `count` members. The first makes
@@ -59,7 +59,7 @@ class Branch(nn.Module):
         return TracedGroup(name, (self.into,), [makes, reads], [reads], torch.arange(count))
 
 
-class Attention(Branch):
+class Attention(Sublayer):
     """Scaled dot-product attention, whose heads are the group; a head has `size` channels.
 
     The parts are queries, keys and values.
@@ -74,7 +74,7 @@ class Attention(Branch):
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
-class MLP(Branch):
+class MLP(Sublayer):
     """A layer of hidden units, which are the group."""
 
     def inside(self, y: Tensor) -> Tensor:
@@ -97,16 +97,16 @@ class ViT(Network):
         self.register_buffer("positions", places, persistent=False)
         heads, units = architecture.widths[::2], architecture.widths[1::2]
         chain = [
-            branch
+            sublayer
             for h, u in zip(heads, units, strict=True)
-            for branch in (Attention(trunk, h, head), MLP(trunk, u))
+            for sublayer in (Attention(trunk, h, head), MLP(trunk, u))
         ]
         self.blocks = nn.Sequential(*chain)
         self.norm = nn.LayerNorm(trunk)
         self.classifier = nn.Linear(trunk, architecture.classes)
         named = zip(architecture.groups, chain, strict=True)
-        self.groups = tuple(branch.group(name) for name, branch in named)
-        self.branches = tuple(branch.out for branch in chain)
+        self.groups = tuple(sublayer.group(name) for name, sublayer in named)
+        self.branch_ends = tuple(sublayer.out for sublayer in chain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""

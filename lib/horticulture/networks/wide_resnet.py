@@ -43,7 +43,7 @@ class WideResNet(Network):
         super().__init__(architecture)
         stem, *stages = architecture.trunk
         self.stem = Stem(architecture, stem)
-        blocks = residual_blocks(architecture.inner, stem, stages, len(architecture.blocks) // len(stages))
+        blocks = residual_blocks(architecture, len(architecture.blocks) // 3)
         chain = [
             Block(block.inputs, middle, block.outputs, block.stride)
             for block, middle in zip(blocks, architecture.widths, strict=True)
@@ -56,7 +56,7 @@ class WideResNet(Network):
             Group(name, block.conv1, block.norm2, block.relu2, (block.conv2,))
             for name, block in zip(architecture.groups, chain, strict=True)
         )
-        self.branches = tuple(block.conv2 for block in chain)
+        self.branch_ends = tuple(block.conv2 for block in chain)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""

@@ -48,7 +48,7 @@ def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     values: (n,) float64. The centroids start at equal distances from the smallest value to the largest: the
     best of the paper's three initialisations (section 3.2), since it leaves some for the few large weights.
     Returns the centroids that have any values, in increasing order and at most `count`, and the index of each
-    value's centroid; a value half way between two belongs to the lower. A centroid that loses all its values
+    value's centroid; a value halfway between two belongs to the lower. A centroid that loses all its values
     stays where it is, and is dropped at the end if it gains none.
 
     Why not scikit-learn: in one dimension clusters are intervals. The values are sorted once; a round then
@@ -164,14 +164,14 @@ def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray
     return gaps, symbols
 
 
-def _coded(symbols: np.ndarray, alphabet: int) -> list[bytes]:
+def _encode_symbols(symbols: np.ndarray, alphabet: int) -> list[bytes]:
     """A table of code lengths, a byte per symbol, and the codes: none if there is only one symbol."""
     lengths = huffman.lengths(np.bincount(symbols, minlength=alphabet))
     return [lengths.tobytes(), huffman.pack(symbols, lengths)]
 
 
-def _uncoded(coded: list[bytes], count: int) -> np.ndarray:
-    """The inverse of `_coded`."""
+def _decode_symbols(coded: list[bytes], count: int) -> np.ndarray:
+    """The inverse of `_encode_symbols`."""
     table, stream = coded
     return huffman.unpack(stream, np.frombuffer(table, dtype=np.uint8), count)
 
@@ -190,7 +190,11 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
             raise InputError(f"{name} has weights that are not in its codebook: use WeightSharingCallback")
         gaps, symbols = relative(codes.flatten().cpu().numpy(), index_bits)
         centroids = codebook[1:].cpu().numpy().astype("<f4")
-        coded = [centroids.tobytes(), *_coded(gaps, 2**index_bits), *_coded(symbols, len(codebook))]
+        coded = [
+            centroids.tobytes(),
+            *_encode_symbols(gaps, 2**index_bits),
+            *_encode_symbols(symbols, len(codebook)),
+        ]
         layer = {"name": name, "shape": list(weight.shape), "centroids": len(centroids)}
         layer |= {"entries": len(symbols), "fillers": int((symbols == 0).sum())}
         layers.append({**layer, "bytes": [len(part) for part in coded]})
@@ -216,7 +220,10 @@ def decode(data: bytes, network: nn.Module) -> None:
     arrays = {}
     for layer in header["layers"]:
         centroids, *coded = (body.read(length) for length in layer["bytes"])
-        gaps, codes = _uncoded(coded[:2], layer["entries"]), _uncoded(coded[2:], layer["entries"])
+        gaps, codes = (
+            _decode_symbols(coded[:2], layer["entries"]),
+            _decode_symbols(coded[2:], layer["entries"]),
+        )
         codebook = np.concatenate([np.zeros(1, dtype=np.float32), np.frombuffer(centroids, dtype="<f4")])
         flat = np.zeros(math.prod(layer["shape"]), dtype=np.float32)
         flat[np.cumsum(gaps + 1) - 1] = codebook[codes]

@@ -137,11 +137,11 @@ def ceiling(
     """
     if groups is None and scope != "global":
         raise InputError(f"the scope {scope} compares within groups: give the group of each channel")
-    return _reached(agreement(first, second, [0] * len(first) if groups is None else groups, scope))
+    return _ceiling_of(agreement(first, second, [0] * len(first) if groups is None else groups, scope))
 
 
-def _reached(half: float) -> float:
-    """What the truth reaches where the halves correlate by so much."""
+def _ceiling_of(half: float) -> float:
+    """The ceiling that follows from the correlation of the halves: see `ceiling`."""
     return 0.0 if half <= 0 else math.sqrt(2 * half / (1 + half))  # NaN stays NaN
 
 
@@ -169,7 +169,7 @@ def mean_ceiling(judged: Sequence["pd.DataFrame"], scope: str = "global", draws:
             first, second, groups = (one[name].to_numpy()[rows] for name in ("first", "second", "group"))
             halves.append(agreement(first, second, groups, scope))
         known = [half for half in halves if not math.isnan(half)]
-        return _reached(float(np.mean(known))) if known else math.nan
+        return _ceiling_of(float(np.mean(known))) if known else math.nan
 
     drawn = [once(resampled=True) for _ in range(draws)]
     known = [one for one in drawn if not math.isnan(one)]

@@ -74,10 +74,8 @@ class SaliencyProbe:
     ) -> None:
         self.criterion = CRITERIA[check_choice(criterion, CRITERIA, "criterion")]
         if self.criterion.precomputed and precomputed is None:
-            penalty = self.criterion.penalty
-            raise InputError(
-                f"{criterion} needs a network trained with the penalty {penalty} and its factors"
-            )
+            needed = f"a network trained with the penalty {self.criterion.penalty} and its factors"
+            raise InputError(f"{criterion} needs {needed}")
         self.network, self.generator, self.precomputed = network, generator, precomputed
         self._sums: list[Tensor | None] = [None] * len(network.groups)
         self.steps = [0] * len(network.groups)  # since the last scores, by group
@@ -126,7 +124,7 @@ class SaliencyProbe:
     ) -> torch.utils.hooks.RemovableHandle:
         """Hook a module's input or output, for all groups that have channels in it."""
 
-        def hear(activation: Tensor) -> None:
+        def observe(activation: Tensor) -> None:
             kept = activation.detach()
 
             def backward(gradient: Tensor) -> None:
@@ -147,13 +145,13 @@ class SaliencyProbe:
                 return None
             self._end_of_step(listeners)
             alias = inputs[0].view_as(inputs[0])  # its gradient comes from this reader alone
-            hear(alias)
+            observe(alias)
             return (alias, *inputs[1:])
 
         def after(module: object, inputs: object, activation: Tensor) -> None:
             if activation.requires_grad:
                 self._end_of_step(listeners)
-                hear(activation)
+                observe(activation)
 
         return module.register_forward_pre_hook(before) if received else module.register_forward_hook(after)
 

@@ -40,8 +40,8 @@ def remove_channels(
         if not 0 <= channel < width:
             raise InputError(f"no channel {channel} in group {network.groups[group].name}: it has {width}")
         removed.setdefault(group, set()).add(channel)
-    for group, those in removed.items():
-        kept = [c for c in range(network.groups[group].width) if c not in those]
+    for group, gone in removed.items():
+        kept = [c for c in range(network.groups[group].width) if c not in gone]
         keep_channels(network.groups[group], kept, optimizer)
 
 

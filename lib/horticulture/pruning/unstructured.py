@@ -1,4 +1,4 @@
-"""Pruning single weights: masks by magnitude, keeping them during training, and reinitialising under them.
+"""Prune single weights: masks by magnitude, which training keeps, and reinitialisation under them.
 
 After Han et al. (2015); which weights are prunable, and how the rest is reinitialised, as in Liu et al.
 (2019). Nothing gets smaller here: removed weights are zeros in tensors of the old shape. `compression` makes
@@ -69,8 +69,8 @@ def magnitude_masks(
     if scope == "layer":
         kept = [_largest(size, fraction, name) for name, size in sizes.items()]
     else:
-        whole = _largest(torch.cat(list(sizes.values())), fraction, "the network")
-        kept = list(whole.split([weight.numel() for weight in prunable.values()]))
+        mask = _largest(torch.cat(list(sizes.values())), fraction, "the network")
+        kept = list(mask.split([weight.numel() for weight in prunable.values()]))
     return {name: mask.reshape(prunable[name].shape) for name, mask in zip(prunable, kept, strict=True)}
 
 

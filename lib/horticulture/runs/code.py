@@ -27,19 +27,18 @@ from horticulture.errors import InputError
 PLAIN = bool | int | float | complex | str | bytes | range | slice | None
 VALUES = PLAIN | list | tuple | dict | set | frozenset | np.ndarray | type  # of a class
 INSTALLED = (sysconfig.get_path("stdlib"), *site.getsitepackages(), site.getusersitepackages())
-Seen = dict[
-    int, tuple[int, Any]
-]  # by id: in which order something came, and the thing, kept alive so that its id is not reused
+# By id: when an object was seen first, and the object, kept alive so that its id is not reused.
+Seen = dict[int, tuple[int, Any]]
 
 
-def extra(name: str, table: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
+def extra(name: str, registry: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
     """What a run's description adds to a name: nothing for the library's functions, a digest for others.
 
-    originals: the table as it was when the library was imported. An entry with a `digest` attribute keeps it.
+    originals: the registry as the library made it. An entry with a `digest` attribute keeps it.
     """
-    if name in originals and table[name] is originals[name]:
+    if name in originals and registry[name] is originals[name]:
         return {}
-    return {"code": getattr(table[name], "digest", "") or digest(table[name])}
+    return {"code": getattr(registry[name], "digest", "") or digest(registry[name])}
 
 
 def digest(value: object) -> str:
@@ -172,14 +171,14 @@ def _function(function: FunctionType, seen: Seen) -> Any:
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     full = [(name, cell.cell_contents) for name, cell in cells if cell != CellType()]
     names = {name for each in _codes(code) for name in each.co_names} & own.keys()
+    if not _is_own(function.__module__ or ""):
+        names = set()  # of what is installed, what it calls is left out
     return {
         "source": _source(code),
         "defaults": _describe(function.__defaults__, seen),
         "keywords": _describe(function.__kwdefaults__, seen),
         "closure": [_named(name, value, seen, _describe) for name, value in full],
-        "globals": [_named(name, own[name], seen, _of_module) for name in sorted(names)]
-        if _is_own(function.__module__ or "")
-        else [],  # of what is installed, what it calls is left out
+        "globals": [_named(name, own[name], seen, _of_module) for name in sorted(names)],
     }
 
 

@@ -105,15 +105,15 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
         there = list(chain(*files.values()))
         replaced = _replaced(points, there)
         removed = [one for one in there if _found_by(one, replaced)]
-        left = {path: [one for one in its if not _found_by(one, replaced)] for path, its in files.items()}
+        left = {path: [one for one in file if not _found_by(one, replaced)] for path, file in files.items()}
         new: dict[Path, list[CurvePoint]] = {}
         for point in points:
             new.setdefault(study / "curves" / point.file_name, []).append(point)
-        beside = {path.stem: its for path, its in left.items() if path not in new}
+        beside = {path.stem: file for path, file in left.items() if path not in new}
         remarks = chain(
-            _pruned_otherwise(points, there), _removed(removed, replaced), _tuned_otherwise(points, beside)
+            _other_pruning(points, there), _removed(removed, replaced), _other_tuning(points, beside)
         )
-        changed = {path: its for path, its in left.items() if len(its) < len(files[path])}
+        changed = {path: file for path, file in left.items() if len(file) < len(files[path])}
         _write({**changed, **new}, study)
         return [f"{study.name} has {remark}" for remark in remarks]
 
@@ -149,35 +149,35 @@ def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
 
 def _replaced(points: list[CurvePoint], there: list[CurvePoint]) -> set[tuple[str, int]]:
     """Criterion and seed of pruning runs on the curves that these points replace."""
-    now = _prunings(points)
+    now = _pruning_points(points)
     keys, criteria = {one.run.key for one in now}, {one.criterion for one in now}
     lengths = {one.longer for one in now}
     return {
         (one.criterion, one.run.seed)
         for one in there
         if one.criterion in criteria
-        and (pruning := next((run for run in one.run.chain if run.kind == "prune"), None))
+        and (found_by := next((run for run in one.run.chain if run.kind == "prune"), None))
         and not one.curve.endswith("pruned-moving")  # its pruning runs are on no curve
-        and pruning.key not in keys
+        and found_by.key not in keys
         and (one.run.kind == "prune" or one.longer in lengths)  # not every longer pruning run is drawn
     }
 
 
-def _found_by(point: CurvePoint, prunings: set[tuple[str, int]]) -> bool:
-    return point.curve != "whole" and (point.criterion, point.run.seed) in prunings
+def _found_by(point: CurvePoint, replaced: set[tuple[str, int]]) -> bool:
+    return point.curve != "whole" and (point.criterion, point.run.seed) in replaced
 
 
-def _prunings(points: Iterable[CurvePoint]) -> list[CurvePoint]:
+def _pruning_points(points: Iterable[CurvePoint]) -> list[CurvePoint]:
     return [one for one in points if one.run.kind == "prune"]
 
 
 # --- remarks ---------------------------------------------------------------------------------------------
 
 
-def _removed(points: list[CurvePoint], prunings: set[tuple[str, int]]) -> Iterator[str]:
+def _removed(points: list[CurvePoint], replaced: set[tuple[str, int]]) -> Iterator[str]:
     """Report points that were removed together with the pruning runs that found them."""
     curves = sorted({one.curve for one in points if one.run.kind != "prune"})
-    criteria = sorted({criterion for criterion, _ in prunings})
+    criteria = sorted({criterion for criterion, _ in replaced})
     if curves:
         yield (
             f"new pruning runs by {', '.join(criteria)}: results of the old ones are removed from its curves "
@@ -185,17 +185,17 @@ def _removed(points: list[CurvePoint], prunings: set[tuple[str, int]]) -> Iterat
         )
 
 
-def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iterator[str]:
+def _other_pruning(points: list[CurvePoint], there: list[CurvePoint]) -> Iterator[str]:
     """Report pruning runs by other criteria that cannot be compared with these."""
 
     def recipe(one: CurvePoint) -> str:
         shared = {name: value for name, value in one.run.recipe.items() if name not in OWN}
         return f"{one.longer} {sorted(shared.items())}"
 
-    now = _prunings(points)
-    criteria, lengths = {one.criterion for one in now}, {one.longer for one in now}
+    now = _pruning_points(points)
+    names, lengths = {one.criterion for one in now}, {one.longer for one in now}
     recipes = {recipe(one) for one in now}
-    beside = [one for one in _prunings(there) if one.criterion not in criteria and one.longer in lengths]
+    beside = [one for one in _pruning_points(there) if one.criterion not in names and one.longer in lengths]
     if others := sorted({one.criterion for one in beside if recipe(one) not in recipes}):
         yield (
             f"pruning runs by {', '.join(others)} with another recipe than these: use one recipe for all "
@@ -203,7 +203,7 @@ def _pruned_otherwise(points: list[CurvePoint], there: list[CurvePoint]) -> Iter
         )
 
 
-def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> Iterator[str]:
+def _other_tuning(points: list[CurvePoint], beside: dict[str, list[CurvePoint]]) -> Iterator[str]:
     """Report curves that were fine-tuned for a different number of epochs than these."""
 
     def tuning(points: Iterable[CurvePoint]) -> set[tuple[float, int]]:
@@ -213,7 +213,7 @@ def _tuned_otherwise(points: list[CurvePoint], beside: dict[str, list[CurvePoint
 
     now = tuning(points)
     lengths = {longer for longer, _ in now}
-    if others := sorted(c for c, its in beside.items() if lengths & {one for one, _ in tuning(its) - now}):
+    if others := sorted(c for c, file in beside.items() if lengths & {one for one, _ in tuning(file) - now}):
         yield (
             f"{', '.join(others)}, fine-tuned for other epochs than these: run all budgets at once, or give "
             "these a study of their own"

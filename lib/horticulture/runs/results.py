@@ -70,10 +70,10 @@ def collect_removals(study: str | Path) -> pd.DataFrame:
     study = Path(study)
     points = sorted(read_curves(study), key=lambda point: point.run.kind != "prune")
     behind = (run for point in points for run in point.run.chain if run.kind == "prune")
-    prunings = {run.key: run for run in behind}.values()
-    if not prunings and (study / "removals.csv").exists():
+    pruning_runs = {run.key: run for run in behind}.values()
+    if not pruning_runs and (study / "removals.csv").exists():
         return _complete_table(study / "removals.csv", REMOVAL_COLUMNS)
-    frames = [removals(run, study.parent) for run in prunings]
+    frames = [removals(run, study.parent) for run in pruning_runs]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=REMOVAL_COLUMNS)
 
 
@@ -164,7 +164,7 @@ def unverified(study: str | Path) -> list[Path]:
     curves = curve_files(study)
     records = [path for path in (*curves, *runs.values()) if path.exists()]
     lists = {study / "curves" / INDEX: curves, study / SUMS: tables}
-    unlisted = [path for one, its in lists.items() if not one.exists() for path in its]
+    unlisted = [path for one, listed in lists.items() if not one.exists() for path in listed]
     return list(dict.fromkeys([*(path for path in records if not is_sealed(path)), *unlisted]))
 
 

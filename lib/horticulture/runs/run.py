@@ -26,7 +26,7 @@ class Run:
     """One unit of work: training, pruning, fine-tuning or compressing a network, or comparing criteria.
 
     kind: a name in `execution.KINDS`. recipe: a `training.TrainingRecipe` or `pruning.PruningRecipe` as plain
-    data. data: from `execution.source`. start: the run whose network this one starts from.
+    data. data: from `execution.data_spec`. start: the run whose network this one starts from.
     """
 
     kind: str
@@ -132,11 +132,14 @@ def metrics(run: Run, outputs: Path) -> dict:
     return finished(run, outputs)["metrics"]
 
 
-def write_result(run: Run, outputs: Path, metrics: dict, about: dict, names: Iterable[str] = ()) -> dict:
-    """Write the result, after all other files. about: device, versions. names: files to record digests of."""
+def write_result(
+    run: Run, outputs: Path, metrics: dict, environment: dict, names: Iterable[str] = ()
+) -> dict:
+    """Write the result, after all other files. environment: of the machine. names: of files."""
     where = folder(run, outputs)
     digests = {name: files.file_digest(where / name) for name in names if (where / name).exists()}
-    content = {"key": run.key, "run": run.to_json(), "metrics": metrics, "about": about, "files": digests}
+    described = {"key": run.key, "run": run.to_json(), "metrics": metrics}
+    content = {**described, "about": environment, "files": digests}
     files.write_json(where / RESULT, content)
     return content
 

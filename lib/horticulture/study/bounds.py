@@ -5,10 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any
 
-from horticulture import architecture
+from horticulture import architecture, limits
 from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
-from horticulture.execution import limits
 from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS
 from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS
@@ -23,7 +22,7 @@ Bound = Callable[[str, Any], None]  # the name of a parameter and its value; rai
 FLIPS = ("auto", "random", "never")  # auto: what the data set says
 MANY = 1_000_000  # epochs, images, ...: more would be a typing error
 ENTRIES = 1000  # of a list
-RUNS = 1000  # prunings: describing more would take minutes
+RUNS = 1000  # pruning runs: describing more would take minutes
 TRAINED = 3 * 4  # bytes per parameter in training: value, gradient and momentum
 EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly depend on its size
 
@@ -32,7 +31,7 @@ EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly 
 
 
 def within(words: str, holds: Callable[[Any], bool]) -> Bound:
-    """A condition, and its description."""
+    """A bound given by a condition. words: what the value must be, for the error."""
 
     def check(name: str, value: Any) -> None:
         if not holds(value):
@@ -41,7 +40,7 @@ def within(words: str, holds: Callable[[Any], bool]) -> Bound:
     return check
 
 
-def whole(least: int, most: int = MANY) -> Bound:
+def integer(least: int, most: int = MANY) -> Bound:
     """A whole number."""
     words = f"a whole number from {least:,} to {most:,}"
     return within(words, lambda value: type(value) is int and least <= value <= most)
@@ -72,7 +71,7 @@ def each(bound: Bound, least: int = 0) -> Bound:
 
 
 def optional(bound: Bound, nothing: Any) -> Bound:
-    """The bound, or a value that stands for none."""
+    """Either the bound or one other value, which stands for none."""
     return lambda name, value: None if value == nothing else bound(name, value)
 
 
@@ -141,32 +140,32 @@ BOUNDS: dict[str, Bound] = {
     "outputs": text,
     "device": device,
     "allow_code": within("true or false", lambda value: isinstance(value, bool)),
-    "workers": whole(0, 256),
+    "workers": integer(0, 256),
     "cluster": optional(within("the address of a Dask scheduler, such as tcp://host:8786", is_address), ""),
     # 01
     "data": data_set,
-    "images": optional(whole(2), 0),
-    "image_size": whole(0, 10_000),
+    "images": optional(integer(2), 0),
+    "image_size": integer(0, 10_000),
     "flip": one_of(FLIPS, "flip"),
-    "crop_padding": optional(whole(0, 1000), -1),
+    "crop_padding": optional(integer(0, 1000), -1),
     "network": network,
     "residual_sets": within("true or false", lambda value: isinstance(value, bool)),
     "pretrained": text,
     "source_data": optional(data_set, ""),
-    "source_images": optional(whole(2), 0),
-    "source_epochs": whole(1),
+    "source_images": optional(integer(2), 0),
+    "source_epochs": integer(1),
     "source_lr": positive,
     "move_lr": positive,
-    "seeds": each(whole(0, 2**53), 1),
-    "epochs": whole(1),
+    "seeds": each(integer(0, 2**53), 1),
+    "epochs": integer(1),
     "lr": positive,
     "schedule": one_of(SCHEDULES, "schedule"),
-    "batch_size": whole(2),
+    "batch_size": integer(2),
     "weight_decay": not_negative,
     "optimizer": one_of(OPTIMIZERS, "optimizer"),
     "precision": one_of(("auto", *PRECISIONS), "precision"),
     "norms": one_of(NORMS, "norms"),
-    "norm_images": whole(2),
+    "norm_images": integer(2),
     "base_epoch_factors": each(number("above 0 and at most 1,000", lambda x: 0 < x <= 1000), 1),
     # 02
     "criterion": criteria,
@@ -175,27 +174,27 @@ BOUNDS: dict[str, Bound] = {
     "measure": one_of((*MEASURES, ZEROS), "measure"),
     "scope": optional(one_of((*SCOPES, *PRESETS), "scope"), ""),
     "floor": number("of 0 or more and below 1", lambda x: 0 <= x < 1),
-    "rounds": optional(whole(1), ALL),
-    "steps": whole(1),
-    "evaluate_every": whole(1),
+    "rounds": optional(integer(1), ALL),
+    "steps": integer(1),
+    "evaluate_every": integer(1),
     "finetune_lr": positive,
     "factor_sizes": each(share),
     "oracle_criteria": each(channel_criteria),
-    "oracle_channels": whole(1),
-    "oracle_images": optional(whole(2), 0),  # in two halves
+    "oracle_channels": integer(1),
+    "oracle_images": optional(integer(2), 0),  # in two halves
     # 03
     "sizes": each(share),
     "budgets": each(one_of(budgets.BUDGETS, "budget")),
-    "finetune_epochs": whole(1),
+    "finetune_epochs": integer(1),
     "cap": number("of 1 to 1,000, or 0 for no limit", lambda x: x == 0 or 1 <= x <= 1000),
-    "bits": whole(1, 16),
+    "bits": integer(1, 16),
     # 04
     "curves": each(one_of((*scaling.PRUNING_FREE, *scaling.FROM_PRUNING), "curve")),
     "copycat_size": share,
     "guide_network": optional(network, ""),
     "guide_data": optional(data_set, ""),
     # 05
-    "latency_batch_sizes": each(whole(1, 100_000)),
+    "latency_batch_sizes": each(integer(1, 100_000)),
     "latency_seconds": number("above 0 and at most 3,600", lambda x: 0 < x <= 3600),
     "margin": positive,
 }

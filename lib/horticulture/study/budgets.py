@@ -17,7 +17,7 @@ from horticulture.training import TrainingRecipe
 
 
 def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """Further training of the kept weights, at the low rate of the pruning."""
+    """Further training of the kept weights, at the low rate of pruning."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "kept")
 
 
@@ -43,7 +43,7 @@ def scratch_b(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, as scratch-b, plus the epochs of the fine-tuning.
+    """From scratch, as scratch-b, plus the epochs of fine-tuning.
 
     Proposed by Wang et al. (2023): the pipeline costs K1 F1 + K2 F2, which pays for K1 F1 / F2 + K2 epochs,
     of which K2 are for fine-tuning. The definition of Scratch-B omits these.
@@ -86,16 +86,14 @@ def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch, with the same widths shuffled among the layers."""
     seed = pruned.job.run.seed
-    return execution.train(
-        profiles.shuffled(pruned.architecture, config.whole, seed), config.recipe, config.source, seed
-    )
+    shape = profiles.shuffled(pruned.architecture, config.whole, seed)
+    return execution.train(shape, config.recipe, config.data_spec, seed)
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """Fine-tuned, then with weights shared, trained further and Huffman-coded: Deep Compression."""
-    return execution.compress(
-        fine_tuned(config, pruned), config.finetuning_recipe(config.finetune_lr, "constant"), config.bits
-    )
+    recipe = config.finetuning_recipe(config.finetune_lr, "constant")
+    return execution.compress(_on(pruned, recipe, "kept"), recipe, config.bits)
 
 
 BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
@@ -143,15 +141,15 @@ def budget_points(
     """
     points = []
     for pruned in networks:
-        own = config.trained_longer(pruned.job.longer)
+        study = config.trained_longer(pruned.job.longer)
         if pruned.job.recipe.one_by_one and not pruned.job.while_moving:
-            points.append(pruned.point("pruned-tuned", _on(pruned, replace(own.recipe, epochs=0), "kept")))
+            points.append(pruned.point("pruned-tuned", _on(pruned, replace(study.recipe, epochs=0), "kept")))
         for budget in config.budgets:
             train = BUDGETS[check_choice(budget, BUDGETS, "budget")]
             if not applies(budget, pruned.job):
                 continue
             try:
-                points.append(pruned.point(budget, train(own, pruned)))
+                points.append(pruned.point(budget, train(study, pruned)))
             except profiles.NoAlternativeError as error:
                 remark(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
     return points
@@ -164,13 +162,13 @@ def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
 def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe) -> Run:
     if pruned.job.sparse:
         return _on(pruned, recipe, "fresh")
-    return execution.train(pruned.architecture, recipe, config.source, pruned.job.run.seed, pruned.selections)
+    shape, seed = pruned.architecture, pruned.job.run.seed
+    return execution.train(shape, recipe, config.data_spec, seed, pruned.selections)
 
 
 def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:
-    epochs = (
-        config.whole_macs // replace(config, epochs=1, source_data="").whole_macs
-    )  # worth of all training
+    one_epoch = replace(config, epochs=1, source_data="").whole_macs
+    epochs = config.whole_macs // one_epoch  # worth of all training
     return scratch_b_epochs(epochs, config.whole.macs, pruned.macs, cap=config.cap)
 
 

@@ -21,7 +21,7 @@ from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import own_code
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
-from horticulture.training import TrainingRecipe
+from horticulture.training.recipe import EVALUATION, TrainingRecipe
 
 if TYPE_CHECKING:  # torch takes seconds to load, and most bad input is refused without it
     from horticulture.data import Dataset
@@ -108,10 +108,10 @@ class StudyConfig:
         return known or Outline(self.dataset.image, len(self.dataset.classes), len(self.dataset.train))
 
     @cached_property
-    def source(self) -> dict:
+    def data_spec(self) -> dict:
         """The data part of the runs' descriptions."""
         digest = self.digest_of(self.data, self.image_size)
-        return execution.source(self.data, self.images, self.image_size, digest, **self.augmentation)
+        return execution.data_spec(self.data, self.images, self.image_size, digest, **self.augmentation)
 
     @cached_property
     def whole(self) -> Architecture:
@@ -127,8 +127,10 @@ class StudyConfig:
     @cached_property
     def origin(self) -> StudyConfig | None:
         """The same study on the data set from which networks are moved, if they are."""
-        own: Any = {"data": self.source_data, "images": self.source_images, "epochs": self.source_epochs}
-        return replace(self, **own, lr=self.source_lr, source_data="") if self.source_data else None
+        if not self.source_data:
+            return None
+        there: Any = {"data": self.source_data, "images": self.source_images, "epochs": self.source_epochs}
+        return replace(self, **there, lr=self.source_lr, source_data="")
 
     @property
     def criteria(self) -> list[str]:
@@ -139,7 +141,7 @@ class StudyConfig:
 
     @property
     def recipe(self) -> TrainingRecipe:
-        """The recipe of every training from scratch."""
+        """The recipe of training from scratch."""
         return self._recipe(self.epochs, self.lr, self.schedule)
 
     @property
@@ -150,15 +152,15 @@ class StudyConfig:
     @property
     def whole_points(self) -> list[CurvePoint]:
         """All variants of the whole network: each training length, with and without a criterion's penalty."""
-        penalties = {self.criterion_label(name): criteria.CRITERIA[name].penalty for name in self.criteria}
+        penalties = {"": "none"}
+        penalties |= {self.criterion_label(name): criteria.CRITERIA[name].penalty for name in self.criteria}
         points: dict[str, CurvePoint] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.base_epoch_factors)]):
-            own = self.trained_longer(longer)
-            ways = {"": "none", **{name: penalty for name, penalty in penalties.items() if penalty != "none"}}
-            for criterion, penalty in ways.items():
-                for seed in self.seeds:
-                    base = own.baseline(seed, penalty)
-                    point = CurvePoint("whole", base, criterion, longer=longer, whole_macs=own.whole_macs)
+            study = self.trained_longer(longer)
+            for criterion, penalty in penalties.items():
+                for seed in self.seeds:  # a criterion without a penalty has the first of these points
+                    base = study.baseline(seed, penalty)
+                    point = CurvePoint("whole", base, criterion, longer=longer, whole_macs=study.whole_macs)
                     points.setdefault(base.key, point)
         return list(points.values())
 
@@ -179,7 +181,8 @@ class StudyConfig:
     def baseline(self, seed: int, penalty: str = "none") -> Run:
         """The run of the whole network: trained, perhaps with a penalty, or moved, or pretrained."""
         if self.pretrained:
-            return execution.evaluate_pretrained(self.whole, self.pretrained, self.recipe, self.source, seed)
+            weights, recipe = self.pretrained, self.recipe
+            return execution.evaluate_pretrained(self.whole, weights, recipe, self.data_spec, seed)
         if self.source_data:
             return self.moved(self.whole, seed)
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
@@ -188,16 +191,16 @@ class StudyConfig:
                 f"strengths must set the penalty {penalty} to a value above 0, not {self.strengths}"
             )
         recipe = replace(self.recipe, penalty=penalty, strength=strength)
-        return execution.train(self.whole, recipe, self.source, seed)
+        return execution.train(self.whole, recipe, self.data_spec, seed)
 
-    def moved(self, shape: Architecture, seed: int, selections: Any = None, *, tuned: bool = True) -> Run:
-        """The run that moves a shape trained on `source_data`, and trains it further here if `tuned`."""
+    def moved(self, shape: Architecture, seed: int, selections: Any = None, *, trained: bool = True) -> Run:
+        """The run that moves a shape trained on `source_data`, and, if `trained`, trains it further here."""
         if self.origin is None:
             raise InputError("networks are moved from source_data, which is not set")
         first = replace(shape, classes=self.origin.outline.classes)
-        start = execution.train(first, self.origin.recipe, self.origin.source, seed, selections)
-        recipe = self._recipe(self.epochs if tuned else 0, self.move_lr, self.schedule)
-        return execution.move(start, shape, recipe, self.source)
+        start = execution.train(first, self.origin.recipe, self.origin.data_spec, seed, selections)
+        recipe = self._recipe(self.epochs if trained else 0, self.move_lr, self.schedule)
+        return execution.move(start, shape, recipe, self.data_spec)
 
     def finetuning_recipe(self, lr: float, schedule: str) -> TrainingRecipe:
         """The recipe of training after pruning."""
@@ -209,14 +212,7 @@ class StudyConfig:
     @property
     def _common(self) -> dict[str, Any]:
         """The settings common to every training and pruning run of the study."""
-        return {
-            "batch_size": self.batch_size,
-            "weight_decay": self.weight_decay,
-            "precision": self.precision,
-            "norms": self.norms,
-            "norm_images": self.norm_images,
-            "optimizer": self.optimizer,
-        }
+        return {name: getattr(self, name) for name in (*EVALUATION, "weight_decay", "optimizer")}
 
     @property
     def comparisons(self) -> list[Run]:
@@ -225,10 +221,7 @@ class StudyConfig:
             tuple(self.oracle_criteria),
             channels=self.oracle_channels,
             images=self.oracle_images,
-            batch_size=self.batch_size,
-            precision=self.precision,
-            norms=self.norms,
-            norm_images=self.norm_images,
+            **{name: getattr(self, name) for name in EVALUATION},
         )
         return [execution.compare_criteria(base, oracle) for base in self.baselines if self.oracle_criteria]
 
@@ -266,10 +259,10 @@ class StudyConfig:
         lengths = [(float(longer), self.trained_longer(longer)) for longer in self.base_epoch_factors]
         jobs = []
         every = product(self.criteria, lengths, self.ratios or [0.0], self.seeds)
-        for name, (longer, own), ratio, seed in every:
-            base = own.baseline(seed, criteria.CRITERIA[name].penalty)
-            run = execution.prune(base, own.pruning_recipe(name, ratio))
-            jobs.append(PruningJob(self.criterion_label(name), base, run, longer, own.whole_macs))
+        for name, (longer, study), ratio, seed in every:
+            base = study.baseline(seed, criteria.CRITERIA[name].penalty)
+            run = execution.prune(base, study.pruning_recipe(name, ratio))
+            jobs.append(PruningJob(self.criterion_label(name), base, run, longer, study.whole_macs))
         return jobs
 
     @property
@@ -277,10 +270,10 @@ class StudyConfig:
         """For the budget `pruned-moving`: each of these jobs on a network that is not trained here before."""
         jobs = []
         for job in self.pruning_jobs if "pruned-moving" in self.budgets else []:
-            own = self.trained_longer(job.longer)
-            base = own.moved(own.whole, job.run.seed, tuned=False)
-            steps = own.epochs * (own.outline.images // own.batch_size)  # of the training left out
-            recipe = replace(job.recipe, steps=job.recipe.steps + round(steps / (own.rounds + 1)))
+            study = self.trained_longer(job.longer)
+            base = study.moved(study.whole, job.run.seed, trained=False)
+            steps = study.epochs * (study.outline.images // study.batch_size)  # of the training left out
+            recipe = replace(job.recipe, steps=job.recipe.steps + round(steps / (study.rounds + 1)))
             jobs.append(job._replace(base=base, run=execution.prune(base, recipe)))
         return jobs
 
@@ -309,10 +302,10 @@ class StudyConfig:
         """The same study for the network and data from which a profile is transferred."""
         if not self.guide_network:
             return None
-        network, data = self.guide_network, self.guide_data or self.data
-        sets = self.residual_sets and architecture.is_own(network)
-        own = replace(self, network=network, data=data, residual_sets=sets)
-        return replace(own, guide_network="", pretrained="", source_data="")
+        there: Any = {"network": self.guide_network, "data": self.guide_data or self.data}
+        sets = self.residual_sets and architecture.is_own(self.guide_network)
+        there |= {"guide_network": "", "pretrained": "", "source_data": ""}  # a guide has none of these
+        return replace(self, **there, residual_sets=sets)
 
     @property
     def guide_jobs(self) -> list[PruningJob]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from horticulture import files, runs, user_code
+from horticulture import code_files, files, runs
+from horticulture.code_files import is_code
 from horticulture.errors import InputError
 from horticulture.study import own_code, study_files
-from horticulture.user_code import is_code
 
 
 def export(study: Path, name: str, to: str = "", allow_code: bool = False, **values: Any) -> Iterator[str]:
@@ -25,11 +25,11 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
     if table is not None and is_code(table.network):
         if not allow_code:
             raise InputError(f"{table.network} is code, which runs only with --allow-code")
-        user_code.ALLOWED.add(table.digest)
+        code_files.ALLOWED.add(table.digest)
     kept = study_files.read_study_json(study)
     own_code.recall(kept.get("parameters", {}), kept.get("own", {}))
     config = exported.export(found, folder, kept.get("parameters", {}).get("network", ""))
-    about = f"{config['params']:,} parameters, test error {config['test_error']:.2f} %, seed {config['seed']}"
-    yield f"{config['name']}: {about}"
+    measured = f"test error {config['test_error']:.2f} %, seed {config['seed']}"
+    yield f"{config['name']}: {config['params']:,} parameters, {measured}"
     yield from (f"no {left_out}: {reason}" for left_out, reason in config["left_out"].items())
     yield str(folder)

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from horticulture import architecture, execution, networks, runs, training
+from horticulture import architecture, execution, limits, networks, runs, training
 from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
-from horticulture.execution import limits, parallel, tasks
+from horticulture.execution import parallel, tasks
 from horticulture.progress import clock
 from horticulture.runs import Run
 from horticulture.study import scaling
@@ -92,9 +92,7 @@ def warning(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
     """
     counted = set[str]()
     try:
-        works = [
-            _work(parameters, outputs, counted)[0] for parameters in studies if not parameters["cluster"]
-        ]
+        works = [_work(one, outputs, counted)[0] for one in studies if not one["cluster"]]
     except InputError:  # a damaged run, which the study will execute again
         return ""
     return warn(works)
@@ -151,9 +149,9 @@ def _classes(config: StudyConfig) -> list[str]:
     images = config.dataset
     channels, height, width = images.image
     counts = pd.DataFrame(images.counts, index=images.classes)
-    about = f"{len(counts):,} classes, images of {width} x {height} pixels, channels: {channels}"
+    summary = f"{len(counts):,} classes, images of {width} x {height} pixels, channels: {channels}"
     table = pd.concat([counts, counts.sum().to_frame("all").T]).to_string(max_rows=CLASSES)
-    return [f"{images.name}: {about}", *table.splitlines()]
+    return [f"{images.name}: {summary}", *table.splitlines()]
 
 
 def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
@@ -162,13 +160,13 @@ def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
     # Other seeds, so that their runs are distinct.
     seeds = [config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))]
     shapes = [_narrower(config.whole, size) for size in config.sizes]
-    return [execution.train(a, config.recipe, config.source, seed) for a in shapes for seed in seeds]
+    return [execution.train(a, config.recipe, config.data_spec, seed) for a in shapes for seed in seeds]
 
 
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
     """Stand-ins for the networks that an unfinished pruning run will leave."""
-    own, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
-    sizes = own.sizes if job.recipe.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
+    study, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
+    sizes = study.sizes if job.recipe.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
     shapes = [_narrower(config.whole, size) for size in sizes]
     return [PrunedNetwork(job, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
 
@@ -192,8 +190,8 @@ class Pace(NamedTuple):
         shapes = config.whole, _narrower(config.whole, 0.25)
         with hardware.threads(threads):
             large, small = (_step_seconds(config, shape, device) for shape in shapes)
-        apart = shapes[0].macs - shapes[1].macs
-        slope = (large - small) / apart if apart else 0.0
+        difference = shapes[0].macs - shapes[1].macs
+        slope = (large - small) / difference if difference else 0.0
         if not 0 < slope * shapes[0].macs < large:
             return Pace(0.0, large / shapes[0].macs)
         return Pace(large - slope * shapes[0].macs, slope)
@@ -210,7 +208,7 @@ class Pace(NamedTuple):
     def seconds(self, run: Run, config: StudyConfig) -> float:
         """Seconds for a run, including its evaluations."""
         name, batch = run.data["name"], run.recipe["batch_size"]
-        if name == config.source["name"]:
+        if name == config.data_spec["name"]:
             images = config.dataset
         else:  # where a network moves from, or where its guide is pruned
             images = execution.dataset(name, image_size=run.data.get("image_size", 0))
@@ -232,16 +230,16 @@ class Pace(NamedTuple):
 def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> float:
     images = execution.dataset(config.data, config.images, device, config.image_size, **config.augmentation)
     network = networks.build(shape).to_device(images.train.labels.device).train()
-    under_way = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
-    taken = []
+    trainer = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
+    seconds = []
     for _ in range(TIMED):
         begun = time.perf_counter()
-        loss = training.step(network, under_way.optimizer, *next(under_way.batches), config.recipe.dtype)
+        loss = training.step(network, trainer.optimizer, *next(trainer.batches), config.recipe.dtype)
         loss.item()  # wait for it
-        taken.append(time.perf_counter() - begun)
-        if len(taken) > 1 and sum(taken) > PATIENCE:
+        seconds.append(time.perf_counter() - begun)
+        if len(seconds) > 1 and sum(seconds) > PATIENCE:
             break
-    return min(taken)  # first steps are slower, as are those delayed by other processes
+    return min(seconds)  # first steps are slower, as are those delayed by other processes
 
 
 def _bytes(run: Run) -> float:

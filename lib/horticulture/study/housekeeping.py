@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from horticulture import files, runs
+from horticulture.code_files import is_code
 from horticulture.errors import InputError
 from horticulture.runs import Run
 from horticulture.study import own_code, parameters, study_files
 from horticulture.study.config import StudyConfig
 from horticulture.study.inventory import runs_by_purpose
-from horticulture.user_code import is_code
 
 RECENT = 3600.0  # seconds: anything changed since then may belong to a study in progress
 
@@ -65,9 +65,9 @@ def _recorded_digests(recorded: Iterable[Run]) -> Digests:
     """The digests of data that runs record, where all of them agree."""
     known: dict[tuple[str, int], set[str]] = {}
     for run in recorded:
-        place = run.data.get("name", ""), run.data.get("image_size", 0)
-        known.setdefault(place, set()).add(run.data.get("digest", ""))
-    return {place: digest for place, (digest, *others) in known.items() if digest and not others}
+        key = run.data.get("name", ""), run.data.get("image_size", 0)
+        known.setdefault(key, set()).add(run.data.get("digest", ""))
+    return {key: digest for key, (digest, *others) in known.items() if digest and not others}
 
 
 def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -> set[str]:
@@ -89,9 +89,9 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
         elif stated and stated["precision"] != "auto":  # otherwise it was never started
             own_code.recall(stated, content.get("own", {}))
             declared = parameters.declared()
-            last = max(declared[name]["step"] for name in stated if name in declared)
-            defaults = {name: one["default"] for name, one in declared.items() if one["step"] <= last}
-            known = {**defaults, **stated, "digest_of": lambda *place: digests.get(place)}
+            last = max(declared[name]["notebook"] for name in stated if name in declared)
+            defaults = {name: one["default"] for name, one in declared.items() if one["notebook"] <= last}
+            known = {**defaults, **stated, "digest_of": lambda *key: digests.get(key)}
             for wanted in runs_by_purpose(StudyConfig.of(known), outputs).values():
                 needed |= _keys(wanted)
     except (ValueError, ArithmeticError, AttributeError, KeyError, TypeError) as error:

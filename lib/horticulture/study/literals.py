@@ -64,7 +64,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def source(value: Any, what: str) -> str:
+def to_python(value: Any, what: str) -> str:
     """The literal as Python source, verified to evaluate to it. Raises InputError for any other value."""
     check(value, what)
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from horticulture import data, execution, user_code
+from horticulture import code_files, data, execution
+from horticulture.code_files import is_code
 from horticulture.errors import InputError
 from horticulture.files import resolved
 from horticulture.pruning import criteria
 from horticulture.runs import code
-from horticulture.user_code import is_code
 
 if TYPE_CHECKING:
     from horticulture.data import Dataset
@@ -39,7 +39,7 @@ def absolute(name: str, value: Any) -> Any:
     """A parameter's value with absolute file paths, because notebooks run in another directory."""
     if name == WEIGHTS and value:
         return str(resolved(value))
-    return _each(name, value, user_code.absolute)
+    return _each(name, value, code_files.absolute)
 
 
 def known(name: str, value: Any) -> Any:
@@ -98,7 +98,7 @@ def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, An
     for name, one in _named(values, DATA + CRITERIA):
         if is_code(one) and (name in given or short(one) not in kept):
             bring = data.dataset if name in DATA else criteria.criterion
-            bring(user_code.function(one), name=short(one))
+            bring(code_files.function(one), name=short(one))
     recall(values, kept)
 
 
@@ -107,12 +107,12 @@ def recall(values: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
     for name, one in _named(values, DATA + CRITERIA):
         if (mine := short(one)) not in kept:
             continue
-        about = {field: str(value) for field, value in kept[mine].items()}
-        missing = f"the code of {mine} is in {about.get('notebook')}: run that notebook first"
+        record = {field: str(value) for field, value in kept[mine].items()}
+        missing = f"the code of {mine} is in {record.get('notebook')}: run that notebook first"
         if name in DATA and isinstance(data.DATASETS.get(mine), partial | None):
-            data.DATASETS[mine] = partial(_kept, about.get("digest", ""), missing)
+            data.DATASETS[mine] = partial(_kept, record.get("digest", ""), missing)
         elif name in CRITERIA and isinstance(criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None):
-            recorded = {"about": mine, **{field: about[field] for field in RECORDED if field in about}}
+            recorded = {"about": mine, **{field: record[field] for field in RECORDED if field in record}}
             criteria.CRITERIA[mine] = criteria.AbsentCriterion(**recorded, missing=missing)
 
 
@@ -125,12 +125,12 @@ def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     found = {}
     for mine in (short(one) for _, one in _named(values, DATA)):
         if (made := data.DATASETS.get(mine)) and data.is_own(mine) and not isinstance(made, partial):
-            whole = execution.dataset(mine, image_size=values["image_size"])
-            data.keep(whole)
-            found[mine] = {"digest": whole.digest, "notebook": notebook}
+            dataset = execution.dataset(mine, image_size=values["image_size"])
+            data.keep(dataset)
+            found[mine] = {"digest": dataset.digest, "notebook": notebook}
     for mine in (short(one) for _, one in _named(values, CRITERIA)):
         one = criteria.own().get(mine)
         if one is not None and not isinstance(one, criteria.AbsentCriterion):
-            about = {field: getattr(one, field) for field in RECORDED if field != "digest"}
-            found[mine] = {**about, "digest": code.digest(one), "notebook": notebook}
+            record = {field: getattr(one, field) for field in RECORDED if field != "digest"}
+            found[mine] = {**record, "digest": code.digest(one), "notebook": notebook}
     return found

@@ -25,6 +25,7 @@ GRACE = 20.0  # seconds for an interrupted kernel to save its work; more than it
 # The same once all is saved. A kernel with workers never ends by itself: it waits for multiprocessing's
 # resource tracker, which ignores what the kernel sends it.
 AT_ONCE = 1.0
+OUTPUTS = ("log_output", "stdout_file", "stderr_file")  # options for what a notebook prints
 
 
 class _Client(PapermillNotebookClient):
@@ -99,12 +100,8 @@ class Engine(NBClientEngine):
             "startup_timeout": options.pop("start_timeout", 60),
             "kernel_name": kernel_name,
             "log": logger,
-            **{
-                name: options[name]
-                for name in ("log_output", "stdout_file", "stderr_file")
-                if name in options
-            },
         }
+        settings |= {name: options[name] for name in OUTPUTS if name in options}
         client = _Client(nb_man, **settings)
         client.on_progress = on_progress
         with leftovers.temporary_folder() as client.folder:

@@ -26,8 +26,13 @@ TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
-PLACE = ("device", "workers", "cluster", "allow_code")  # where and how to compute; does not affect results
-COMMON = ("study", "outputs", *PLACE)  # declared in every notebook; any other belongs to one
+COMPUTING = (
+    "device",
+    "workers",
+    "cluster",
+    "allow_code",
+)  # does not affect results
+COMMON = ("study", "outputs", *COMPUTING)  # declared in every notebook; any other belongs to one
 # Parameters that the command sets through options of its own.
 OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH", "allow_code": "--allow-code"}
 OPTIONS_OF_FILES = {**OPTIONS, "cluster": "--cluster ADDRESS"}  # a stranger's file must not make connections
@@ -107,14 +112,14 @@ def _plain(value: ast.expr) -> Any:
 
 
 def declared() -> dict[str, dict]:
-    """The parameters of all notebooks, as in `notebook_parameters`, each with its "step".
+    """The parameters of all notebooks, as in `notebook_parameters`, each with its "notebook".
 
-    A step is the position of the notebook, from 0. Parameters that all notebooks declare belong to the first.
+    That is the position of the notebook, from 0. Parameters that all notebooks declare belong to the first.
     """
     known: dict[str, dict] = {}
-    for step, notebook in enumerate(notebooks()):
+    for position, notebook in enumerate(notebooks()):
         for name, declaration in notebook_parameters(notebook).items():
-            known.setdefault(name, {**declaration, "step": step})
+            known.setdefault(name, {**declaration, "notebook": position})
     return known
 
 
@@ -130,7 +135,7 @@ def fill_in(source: str, values: dict[str, Any]) -> str:
         first, last = old.lineno - 1, (old.end_lineno or old.lineno) - 1
         before, after = lines[first][: old.col_offset], lines[last][old.end_col_offset :]
         lines[first : last + 1] = [
-            before + literals.source(values[name], f"parameter {name}").encode() + after
+            before + literals.to_python(values[name], f"parameter {name}").encode() + after
         ]
     return b"".join(lines).decode()
 
@@ -153,11 +158,11 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
     known = declared()
     settled = {name: declaration["default"] for name, declaration in known.items()}
     from_file = (f"study {study.name}", study.parameters, OPTIONS_OF_FILES)
-    for source, given, options in (from_file, ("-p", overrides, OPTIONS)):
+    for origin, given, options in (from_file, ("-p", overrides, OPTIONS)):
         for name, value in given.items():
-            check_choice(name, known, f"parameter ({source})")
+            check_choice(name, known, f"parameter ({origin})")
             if name in options:
-                raise InputError(f"{name} is not a study parameter ({source}): use {options[name]}")
+                raise InputError(f"{name} is not a study parameter ({origin}): use {options[name]}")
             settled[name] = typed(name, value, known[name])
     for name, value in settled.items():
         if value is None:
@@ -207,7 +212,7 @@ def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
     for part in study.expand_parts():
         own, settled = resolve_parameters(part, {}), resolve_parameters(part, overrides)
         changed |= {
-            name: settled[name] for name in overrides if name not in PLACE and settled[name] != own[name]
+            name: settled[name] for name in overrides if name not in COMPUTING and settled[name] != own[name]
         }
     return changed
 

@@ -29,8 +29,8 @@ class PruningJob(NamedTuple):
 
     def point(self, curve: str = "pruned-tuned", run: Run | None = None, **more: Any) -> CurvePoint:
         """The curve point of the pruning run (a network a round), or of a run that follows it."""
-        about: dict[str, Any] = {"ratio": self.ratio, "longer": self.longer, "whole_macs": self.whole_macs}
-        return CurvePoint(curve, run or self.run, self.criterion, **about, **more)
+        common: dict[str, Any] = {"ratio": self.ratio, "longer": self.longer, "whole_macs": self.whole_macs}
+        return CurvePoint(curve, run or self.run, self.criterion, **common, **more)
 
     @property
     def label(self) -> str:

@@ -74,9 +74,8 @@ class _Source:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.terms = {
-            term["id"]: term["words"].split(", ")[0] for term in TERM.finditer(GLOSSARY.read_text())
-        }
+        terms = TERM.finditer(GLOSSARY.read_text())
+        self.terms = {term["id"]: term["words"].split(", ")[0] for term in terms}
         self.repository = _github()
 
     def write(self, studies: Mapping[str, Path]) -> None:
@@ -108,7 +107,7 @@ class _Source:
         relative to; beside: the folder of the notebooks, if that is another.
         """
 
-        def lead(link: re.Match) -> str:
+        def adapt(link: re.Match) -> str:
             name, _, anchor = link["url"].partition("#")
             target = (base / name).resolve()
             if re.match(r"\w+:|#", link["url"]):
@@ -133,7 +132,7 @@ class _Source:
                 for term in TERM.finditer(text)
             ]
             text = text.partition("| word |")[0] + "\n".join(["```{glossary}", *entries, "```\n"])
-        return LINK.sub(lead, text)
+        return LINK.sub(adapt, text)
 
     def _notebook(self, source: Path, place: str, remarks: Sequence[str] = ()) -> str:
         """Add a notebook, with its pictures as files that have alt text; returns a link to it.
@@ -144,15 +143,13 @@ class _Source:
             notebook = pages.portable(nbformat.read(source, as_version=4))
         except Exception as error:  # a stranger's file may be anything
             raise InputError(f"{source} cannot be read as a notebook ({type(error).__name__})") from error
-        notebook.metadata = untrusted.only(
-            notebook.metadata, "kernelspec", "language_info"
-        )  # others are settings
+        # Other metadata are settings.
+        notebook.metadata = untrusted.only(notebook.metadata, "kernelspec", "language_info")
         for number, cell in enumerate(notebook.cells):
             cell.metadata = untrusted.only(cell.metadata, "tags")
             if cell.cell_type == "markdown":
-                cell.source = self._relink(
-                    untrusted.without_directives(cell.source), NOTEBOOKS, source.parent
-                )
+                text = untrusted.without_directives(cell.source)
+                cell.source = self._relink(text, NOTEBOOKS, source.parent)
             for which, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
                 if "text/markdown" in data:
@@ -188,16 +185,13 @@ class _Source:
         if notebooks:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
-        if figures := sorted(
-            untrusted.own_files(folder, "figures/*.png"),
-            key=lambda one: (one.stem != "error_vs_params", one.stem),
-        ):
+        drawn = untrusted.own_files(folder, "figures/*.png")
+        if figures := sorted(drawn, key=lambda one: (one.stem != "error_vs_params", one.stem)):
             anchors = {figure: _anchor(name, figure) for figure in figures}
             parts.append("## Figures")
             parts += [self._figure(figure, name, f":name: {to}") for figure, to in anchors.items()]
-            linked = [
-                self._figure(figure, name, f":target: {page}.html#{to}") for figure, to in anchors.items()
-            ]
+            links = {figure: f":target: {page}.html#{to}" for figure, to in anchors.items()}
+            linked = [self._figure(figure, name, option) for figure, option in links.items()]
             gallery = [f"\n## [{name}](/{page}.md)", "::::{container} gallery", *linked, "::::\n"]
             self._write("gallery.md", "\n\n".join(gallery))
         with suppress(InputError):  # nothing was pruned

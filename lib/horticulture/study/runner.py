@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
 from horticulture import files, runs
-from horticulture.errors import NotebookError
+from horticulture.errors import NotebookError, first_line
 from horticulture.execution import interruption, leftovers
 from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, editing
@@ -115,14 +115,14 @@ def _filled_in(notebook: Path, parameters: dict[str, Any]) -> nbformat.NotebookN
     return content
 
 
-class _WholeFiles(LocalHandler):
+class _AtomicFiles(LocalHandler):
     """papermill's file handler, but writing atomically for other readers."""
 
     def write(self, buf: str, path: str) -> None:
         files.write(Path(path), buf)
 
 
-papermill_io.register("/", _WholeFiles())  # for absolute paths
+papermill_io.register("/", _AtomicFiles())  # for absolute paths
 
 
 def finished(notebook: Path) -> bool:
@@ -164,8 +164,7 @@ class _Pages(AbstractContextManager):
         try:
             to_html(source)
         except Exception as error:
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._failed.append(f"could not make a page of {source} ({what})")
+            self._failed.append(f"could not make a page of {source} ({first_line(error)})")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and not issubclass(kind, Exception):

@@ -60,13 +60,13 @@ def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Templ
         if not can_be_followed(job):
             continue
         round_ = runs.nearest_round(runs.removals(job.run, outputs), wanted)
-        pruned, place = pruned_network(job, round_, outputs), (job.criterion, job.run.seed)
-        apart = abs(pruned.architecture.params - wanted)
-        if place not in best or apart < abs(best[place].architecture.params - wanted):
-            best[place] = pruned
+        pruned, key = pruned_network(job, round_, outputs), (job.criterion, job.run.seed)
+        distance = abs(pruned.architecture.params - wanted)
+        if key not in best or distance < abs(best[key].architecture.params - wanted):
+            best[key] = pruned
     return {
-        place: Template(pruned, [other for at, other in best.items() if at[0] == place[0]], config.whole)
-        for place, pruned in best.items()
+        key: Template(pruned, [one for other, one in best.items() if other[0] == key[0]], config.whole)
+        for key, pruned in best.items()
     }
 
 
@@ -99,13 +99,13 @@ def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iter
             if curve in MOVED:
                 run = config.moved(shape, seed)
             else:
-                run = execution.train(shape, config.recipe, config.source, seed)
+                run = execution.train(shape, config.recipe, config.data_spec, seed)
             yield CurvePoint(curve, run, whole_macs=config.whole_macs)
         return
     followed = guide(config) if curve == "transferred" else config
     for (criterion, seed), template in templates(followed, outputs).items():
         shape, cost = FROM_PRUNING[curve](config.whole, template, params)
-        run = execution.train(shape, config.recipe, config.source, seed)
+        run = execution.train(shape, config.recipe, config.data_spec, seed)
         yield CurvePoint(curve, run, criterion, template.pruned.round, cost, whole_macs=config.whole_macs)
 
 

@@ -1,6 +1,6 @@
 """A notebook's access to its study: parameters and their sources, making runs, recording results.
 
-A notebook declares only the parameters of its own step. It inherits the others from what an earlier notebook
+A notebook declares only the parameters of its own. It inherits the others from what an earlier notebook
 of the study used, else from the study file of that name, else from their declaration.
 """
 
@@ -31,12 +31,12 @@ INJECTED = "# Parameters"  # first line of the cell that papermill injects below
 class Session:
     """`session = Session.open(globals())`, below the parameters cell of a notebook.
 
-    parameters: the values of this step and the ones before it. sources: where each comes from. outputs: the
-    folder of all studies; folder: that of this study.
+    parameters: the values of this notebook's and of earlier ones'. sources: where each comes from. outputs:
+    the folder of all studies; folder: that of this study. notebook: its position, from 0.
     """
 
-    def __init__(self, parameters: dict[str, Any], sources: dict[str, str], step: int) -> None:
-        self.parameters, self.sources, self.step = parameters, sources, step
+    def __init__(self, parameters: dict[str, Any], sources: dict[str, str], notebook: int) -> None:
+        self.parameters, self.sources, self.notebook = parameters, sources, notebook
         self.study: str = parameters["study"]
         self.outputs: Path = runs.outputs_folder(parameters["outputs"])
         self.folder = self.outputs / self.study
@@ -56,8 +56,8 @@ class Session:
             check_choice(name, declared, "parameter")
         given = {name: known_parameters.typed(name, value, declared[name]) for name, value in given.items()}
         namespace.update(given)  # cells read the value, though papermill may have injected it as text
-        step = max((declared[name]["step"] for name in own), default=0)
-        values = {name: about["default"] for name, about in declared.items() if about["step"] <= step}
+        notebook = max((declared[name]["notebook"] for name in own), default=0)
+        values = {name: one["default"] for name, one in declared.items() if one["notebook"] <= notebook}
         sources = dict.fromkeys(values, DEFAULT)
         common = {name: given.get(name, values[name]) for name in COMMON}
         study_files.check_name(common["study"])
@@ -66,7 +66,7 @@ class Session:
         used = {name: value for name, value in used.items() if name not in COMMON}
         by_source = {
             FILE: _of_file(common["study"]),
-            EARLIER: used if step else {},  # the first notebook inherits nothing
+            EARLIER: used if notebook else {},  # the first notebook inherits nothing
             HERE: given,
         }
         for source, inherited in by_source.items():
@@ -80,7 +80,7 @@ class Session:
         own_code.load(values, stated, kept)
         bounds.check(values)
         parallel.start(values["workers"], values["device"], values["cluster"])
-        session = cls(values, sources, step)
+        session = cls(values, sources, notebook)
         session._fix()
         return session
 
@@ -90,11 +90,11 @@ class Session:
 
         validation.count_rounds(self.parameters)
         validation.check(self.parameters)
-        self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.step == 0)
+        self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.notebook == 0)
         self.parameters["precision"] = self.config.precision
         used = {name: value for name, value in self.parameters.items() if name not in COMMON}
         changed = {name: value for name, value in used.items() if self.sources[name] != EARLIER}
-        own = own_code.keep(self.parameters, known_parameters.notebooks()[self.step].stem)
+        own = own_code.keep(self.parameters, known_parameters.notebooks()[self.notebook].stem)
         with study_files.editing(self.folder) as content:
             content["study"] = self.study
             # What was inherited may have been changed meanwhile, by the notebook that it is inherited from.
@@ -130,8 +130,8 @@ class Session:
         except InputError:  # a damaged run, which will be made again
             return
         if missing and not self.parameters["cluster"]:
-            place = self.parameters["device"], self.parameters["workers"]
-            if line := forecast.warn([forecast.Work.of(self.config, {"": missing}, *place)]):
+            where = self.parameters["device"], self.parameters["workers"]
+            if line := forecast.warn([forecast.Work.of(self.config, {"": missing}, *where)]):
                 print(line)
 
     def record(self, points: Iterable[CurvePoint]) -> None:
@@ -219,12 +219,6 @@ def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _of_file(study: str) -> dict[str, Any]:
     """The parameters in the study file of that name, or of the part of a study with that name."""
-    for name in study_files.studies():
-        for part in study_files.read(name).expand_parts():
-            if part.name == study:
-                return {
-                    name: value
-                    for name, value in part.parameters.items()
-                    if name not in known_parameters.OPTIONS
-                }
-    return {}
+    parts = (part for name in study_files.studies() for part in study_files.read(name).expand_parts())
+    found: dict[str, Any] = next((part.parameters for part in parts if part.name == study), {})
+    return {name: value for name, value in found.items() if name not in known_parameters.OPTIONS}

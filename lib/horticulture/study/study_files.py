@@ -76,11 +76,8 @@ def read(name: str) -> Study:
         raise InputError(f"study file {path} must contain `about`, `seconds` and `parameters`")
     for entry in content:
         check_choice(entry, ENTRIES, f"entry of study file {path}")
-    about, seconds, parts = (
-        content.get("about") or "",
-        content.get("seconds") or {},
-        content.get("parts") or {},
-    )
+    about = content.get("about") or ""
+    seconds, parts = (content.get(entry) or {} for entry in ("seconds", "parts"))
     if not isinstance(about, str):
         raise InputError(f"study file {path}: about must be a string, not {about!r}")
     if not isinstance(seconds, dict) or not all(literals.is_number(n) and n > 0 for n in seconds.values()):

@@ -51,10 +51,10 @@ class Terminal:
         left = sum(self.expected[name] for name in self.rest)
         if self.took:
             pace = sum(self.took.values()) / sum(self.expected[name] for name in self.took)
-            about = f"about {clock(pace * left)}"
+            estimate = f"about {clock(pace * left)}"
         else:  # runs of later notebooks may exist already, too
-            about = f"up to about {clock(left)}"
-        note = f", {about} left for {', '.join(name[:2] for name in self.rest)}" if self.rest else ""
+            estimate = f"up to about {clock(left)}"
+        note = f", {estimate} left for {', '.join(name[:2] for name in self.rest)}" if self.rest else ""
         self._write(f"took {clock(seconds)}{note}")
         if self.live:
             print(file=sys.stderr)
@@ -75,7 +75,7 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a text, perhaps of a stranger."""
+    """Print a text that may come from a stranger, without its control characters."""
     print("\n".join(map(printable, text.split("\n"))))
 
 

@@ -5,11 +5,10 @@ from contextlib import contextmanager, nullcontext
 from math import prod
 from typing import Any
 
-from horticulture import architecture, execution
+from horticulture import architecture, execution, limits
 from horticulture.architecture import families, profiles
 from horticulture.data import catalog
 from horticulture.errors import InputError
-from horticulture.execution import limits
 from horticulture.pruning import criteria, presets, selection
 from horticulture.study import bounds, budgets, scaling
 from horticulture.study.config import StudyConfig
@@ -29,13 +28,11 @@ def check(*studies: dict[str, Any]) -> None:
     for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
         _check_memory(config, parameters)
-    sources = [source for config in configs for source in (config, config.guide, config.origin) if source]
-    for source in sources:
-        catalog.check_downloaded(source.data)
-    for source in sources:
-        execution.dataset(
-            source.data, image_size=source.image_size, **source.augmentation
-        )  # raises InputError
+    every = [one for config in configs for one in (config, config.guide, config.origin) if one]
+    for one in every:
+        catalog.check_downloaded(one.data)
+    for one in every:  # raises InputError
+        execution.dataset(one.data, image_size=one.image_size, **one.augmentation)
     for config in configs:
         if config.pretrained:
             from horticulture.execution import pretrained
@@ -59,8 +56,8 @@ def _check_applicable(config: StudyConfig) -> None:
     if config.residual_sets and not architecture.is_own(config.network):
         raise InputError(f"residual_sets is for networks of your own, but {config.network} is built in")
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
-        given = "the whole network's weights are given, so it cannot be trained longer"
-        raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {given}; use [1]")
+        why = "the whole network is pretrained, so it cannot be trained longer"
+        raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {why}; use [1]")
     _, height, width = config.outline.image
     if (pad := config.crop_padding) >= min(height, width):
         small = f"images of {width} x {height} pixels are too small to be shifted by {pad}"
@@ -132,19 +129,19 @@ def _check_memory(config: StudyConfig, parameters: dict[str, Any]) -> None:
 
 def _check_source(config: StudyConfig) -> None:
     """Raise InputError unless networks can be moved from `source_data`, or nothing asks for that."""
-    source = config.source_data
-    if not source:
-        for name in (*config.budgets, *config.curves):
-            if name in (*budgets.MOVED, *scaling.MOVED):
-                raise InputError(f"{name} needs source_data: the data set that networks are moved from")
+    name = config.source_data
+    if not name:
+        for wanted in (*config.budgets, *config.curves):
+            if wanted in (*budgets.MOVED, *scaling.MOVED):
+                raise InputError(f"{wanted} needs source_data: the data set that networks are moved from")
         return
     if config.pretrained:
         raise InputError("source_data and pretrained both say how the whole network begins: set one of them")
-    if source == config.data:
-        raise InputError(f"source_data={source} is the data set itself: networks move from another one")
+    if name == config.data:
+        raise InputError(f"source_data={name} is the data set itself: networks move from another one")
     if architecture.is_own(config.network):
         raise InputError(
-            f"source_data={source}: only built-in networks are moved, which say what their classifier is, "
+            f"source_data={name}: only built-in networks are moved, which say what their classifier is, "
             f"not {config.network}"
         )
     if "weights-rewound" in config.budgets:
@@ -153,7 +150,7 @@ def _check_source(config: StudyConfig) -> None:
     here, there = (" x ".join(map(str, read.outline.image)) for read in (config, config.origin))
     if here != there:
         raise InputError(
-            f"source_data={source} has images of {there}, but {config.data} of {here} (channels, height, "
+            f"source_data={name} has images of {there}, but {config.data} of {here} (channels, height, "
             "width): networks move between images of one size"
         )
     _feasible_jobs(config.origin)

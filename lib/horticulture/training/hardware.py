@@ -11,6 +11,7 @@ import torch
 
 from horticulture.errors import InputError, check_choice
 from horticulture.training import evaluation
+from horticulture.training.recipe import PRECISIONS
 
 
 def resolve_device(device: str) -> torch.device:
@@ -39,7 +40,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def precision(wanted: str, device: torch.device) -> str:
-    """Resolve a precision to a name in `evaluation.PRECISIONS`; `auto` is bfloat16 if the device supports it.
+    """Resolve a precision to a name in `PRECISIONS`; `auto` is bfloat16 if the device supports it.
 
     Raises InputError if bfloat16 would only be emulated.
     """
@@ -48,7 +49,7 @@ def precision(wanted: str, device: torch.device) -> str:
         return "bfloat16" if native else "float32"
     if wanted == "bfloat16" and not native:
         raise InputError(f"{processor(device)} only emulates bfloat16, ten times slower: use float32")
-    return check_choice(wanted, ["auto", *evaluation.PRECISIONS], "precision")
+    return check_choice(wanted, ["auto", *PRECISIONS], "precision")
 
 
 @contextmanager

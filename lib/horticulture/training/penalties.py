@@ -167,9 +167,7 @@ def blocks(network: Network, strength: float) -> SparseStructures:
     Raises InputError if the network has no residual blocks that can be removed as a whole.
     """
     network.architecture.check_blocks()
-    structures = [
-        ScaledStructure(branch, number, (branch,)) for number, branch in enumerate(network.branches)
-    ]
+    structures = [ScaledStructure(end, number, (end,)) for number, end in enumerate(network.branch_ends)]
     return SparseStructures(network, strength, structures, len(structures))
 
 
@@ -217,19 +215,19 @@ def scores_from_factors(architecture: Architecture, name: str, factors: Factors)
     """
     widths = architecture.widths
     if check_choice(name, ("blocks", "groups"), "penalty with factors") == "blocks":
-        _same(len(factors), len(architecture.blocks), "blocks")
+        _check_count(len(factors), len(architecture.blocks), "blocks")
         scores = [torch.full((width,), math.inf) for width in widths]
         for factor, members in zip(torch.tensor(factors), architecture.blocks, strict=True):
             for group in members:
                 scores[group].fill_(factor)
         return scores
-    _same(len(factors), len(widths), "groups")
+    _check_count(len(factors), len(widths), "groups")
     scores = [torch.tensor(channels, dtype=torch.float32) for channels in factors]
     for name, channels, width in zip(architecture.groups, scores, widths, strict=True):
-        _same(len(channels), width, f"channels of group {name}")
+        _check_count(len(channels), width, f"channels of group {name}")
     return scores
 
 
-def _same(factors: int, structures: int, what: str) -> None:
+def _check_count(factors: int, structures: int, what: str) -> None:
     if factors != structures:
         raise InputError(f"{factors} factors for {structures} {what}: they belong to another network")

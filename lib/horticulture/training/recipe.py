@@ -86,6 +86,9 @@ class Recipe:
         }
 
 
+EVALUATION = tuple(field.name for field in fields(Recipe))  # what fixes how a network is evaluated
+
+
 @dataclass(frozen=True)
 class TrainingRecipe(Recipe):
     """Everything that fixes a training run, apart from the network, the data and the seed.

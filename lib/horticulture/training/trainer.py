@@ -17,9 +17,7 @@ from horticulture.training.recipe import SCHEDULES, TrainingRecipe
 
 def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
     """Plain SGD over all parameters, with weight decay on all of them as in the published recipes."""
-    return torch.optim.SGD(
-        network.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, foreach=True
-    )
+    return torch.optim.SGD(network.parameters(), lr, momentum, weight_decay=weight_decay, foreach=True)
 
 
 def make_optimizer(network: nn.Module, recipe: Any) -> torch.optim.Optimizer:

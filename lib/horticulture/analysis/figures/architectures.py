@@ -57,13 +57,9 @@ def diagram(whole: Architecture) -> Figure:
         ax.text(right + len(layers) / 2, level - 0.45, name, ha="center", fontsize=font + 1)
         if whole.trunk:
             for at, begin, end in ((right + 0.5, 0.0, level), (right + len(layers) - 0.5, level, 0.0)):
-                head = {
-                    "arrowstyle": "->",
-                    "color": BLACK,
-                    "shrinkA": 9 if begin else 0,
-                    "shrinkB": 0 if begin else 9,
-                }
-                ax.annotate("", (at, end), (at, begin), arrowprops=head)
+                ends = {"shrinkA": 9 if begin else 0, "shrinkB": 0 if begin else 9}
+                arrow = {"arrowstyle": "->", "color": BLACK, **ends}
+                ax.annotate("", (at, end), (at, begin), arrowprops=arrow)
         right += len(layers) + (0.2 if whole.trunk else 0)
     if whole.trunk:
         ax.plot([0.2, right + 0.2], [0, 0], color="#999999", linewidth=3, zorder=0)
@@ -127,11 +123,11 @@ def mean_widths(pruned: Mapping[str, Sequence[Architecture]], whole: Architectur
     figure, axes = _panels(len(pruned))
     for ax, (name, shapes) in zip(axes, pruned.items(), strict=False):
         statistics = profiles.width_statistics(shapes, whole)
-        seeds, spread = "1 seed", dict[str, Any]()
+        seeds, error_bars = "1 seed", dict[str, Any]()
         if len(shapes) > 1:
             seeds = f"{len(shapes)} seeds, similarity {profiles.similarity(shapes, whole):.2f}"
-            spread = {"yerr": statistics["std"], "error_kw": {"elinewidth": 1.2, "ecolor": BLACK}}
-        _bars(statistics["mean"], whole, ax, **spread)
+            error_bars = {"yerr": statistics["std"], "error_kw": {"elinewidth": 1.2, "ecolor": BLACK}}
+        _bars(statistics["mean"], whole, ax, **error_bars)
         ax.set_title(f"{name} ({seeds})", fontsize=9)
     return figure
 

@@ -123,8 +123,8 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     correlations: columns criterion, seed and correlation (Spearman's, with the true change of the loss), and
     optionally `ceiling`: about the correlation that a perfect criterion would reach on the same channels,
-    because the true change is measured on a limited number of images; a dashed tick. The best
-    criterion is at the top.
+    because the true change is measured on a limited number of images (drawn as a dashed tick).
+    The best criterion is at the top.
     """
     means = correlations.groupby("criterion")["correlation"].mean().sort_values()
     ax = ax or plt.subplots(figsize=(6, 0.45 * len(means) + 1.2))[1]

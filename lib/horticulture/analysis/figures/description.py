@@ -70,9 +70,8 @@ def _bars(bars: BarContainer, ax: Axes) -> str:
     heights = [bar.get_height() for bar in bars]
     names = _names(ax.xaxis)
     if len(heights) == len(names) <= MOST:
-        return _name(bars) + ", ".join(
-            f"{name} {_short(high)}" for name, high in zip(names, heights, strict=True)
-        )
+        pairs = zip(names, heights, strict=True)
+        return _name(bars) + ", ".join(f"{name} {_short(height)}" for name, height in pairs)
     return f"{_name(bars)}{len(heights)} bars from {_short(min(heights))} to {_short(max(heights))}"
 
 
@@ -91,12 +90,12 @@ def _mesh(mesh: QuadMesh, ax: Axes) -> str:
 def _series(x: np.ndarray, y: np.ndarray, ax: Axes) -> str:
     """The first, last and lowest point of a series; for a named row, the range of its x values."""
     if rows := _names(ax.yaxis):
-        return f"{_said(y[0], ax.yaxis, rows)} from {_short(x.min())} to {_short(x.max())}"
+        return f"{_tick(y[0], ax.yaxis, rows)} from {_short(x.min())} to {_short(x.max())}"
     columns = _names(ax.xaxis)
     first, last, least = int(x.argmin()), int(x.argmax()), int(y.argmin())
 
     def point(i: int) -> str:
-        return f"{_short(y[i])} at {_said(x[i], ax.xaxis, columns)}"
+        return f"{_short(y[i])} at {_tick(x[i], ax.xaxis, columns)}"
 
     if len(x) == 1:
         return point(0)
@@ -111,7 +110,7 @@ def _names(axis: Axis) -> list[str]:
     return [text.get_text().replace("\n", " ") for text in axis.get_ticklabels()]
 
 
-def _said(value: float, axis: Axis, names: list[str]) -> str:
+def _tick(value: float, axis: Axis, names: list[str]) -> str:
     return names[np.abs(axis.get_majorticklocs() - value).argmin()] if names else _short(value)
 
 

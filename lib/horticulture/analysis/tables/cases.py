@@ -67,8 +67,8 @@ def worth_timing(results: pd.DataFrame, rounds: int = 10) -> pd.Series:
     """
     is_measured = results["test_error"].notna()
     measured = np.sort(results.loc[is_measured, "round"].dropna().unique())
-    spread = results["round"].isin(measured[:: max(1, len(measured) // rounds)]) & is_measured
-    return (results["curve"] != "pruned-tuned") | spread | retrained_rounds(results)
+    spaced = results["round"].isin(measured[:: max(1, len(measured) // rounds)]) & is_measured
+    return (results["curve"] != "pruned-tuned") | spaced | retrained_rounds(results)
 
 
 def whole_params(results: pd.DataFrame) -> float:

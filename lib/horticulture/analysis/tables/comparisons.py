@@ -108,14 +108,14 @@ def _matched(
     If several sizes of one criterion have the same nearest case, only the closest is compared with it.
     """
     pairs = [(case, *counterpart) for case in cases for counterpart in _counterparts(case, others)]
-    for case, other, apart in pairs:
+    for case, other, distance in pairs:
         here = case.iloc[0]
         rivals = (
-            distance
-            for one, same, distance in pairs
+            other_distance
+            for one, same, other_distance in pairs
             if same is other and one.iloc[0]["criterion"] == here["criterion"]
         )
-        if other.iloc[0]["curve"] == "whole" or apart == min(rivals):
+        if other.iloc[0]["curve"] == "whole" or distance == min(rivals):
             yield case, other
 
 
@@ -132,18 +132,18 @@ def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[tuple[
         if len(criteria) > 1 or here["longer"] != there["longer"]:
             continue
         if there["curve"] == "whole":
-            key, apart = "", float(there["criterion"] != "")
+            key, distance = "", float(there["criterion"] != "")
         else:
-            key, apart = str(there["criterion"]), _distance(case, other)
-            if apart > NEAR:
+            key, distance = str(there["criterion"]), _distance(case, other)
+            if distance > NEAR:
                 continue
-        if key not in nearest or apart < nearest[key][1]:
-            nearest[key] = other, apart
+        if key not in nearest or distance < nearest[key][1]:
+            nearest[key] = other, distance
     return list(nearest.values())
 
 
 def _distance(case: pd.DataFrame, other: pd.DataFrame) -> float:
-    """How far apart two cases are in size: 0 if their ratios or target sizes are the same."""
+    """How far distance two cases are in size: 0 if their ratios or target sizes are the same."""
     (ratio, size), (other_ratio, other_size) = (one.iloc[0][["ratio", "size"]] for one in (case, other))
     if pd.notna(ratio) and pd.notna(other_ratio):
         return 0.0 if ratio == other_ratio else np.inf
@@ -176,10 +176,10 @@ def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
     rows = []
     for sides, difference, p, verdict in zip(pair, differences, adjusted, together, strict=True):
         here, there = sides.a.iloc[0], sides.b.iloc[0]
-        whole = there["curve"] == "whole"
+        against_whole = there["curve"] == "whole"
         miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
         row = (
-            here["criterion"] or ("" if whole else there["criterion"]),
+            here["criterion"] or ("" if against_whole else there["criterion"]),
             there["ratio"] if pd.isna(here["ratio"]) else here["ratio"],
             sides.a["share"].mean() if pd.isna(here["size"]) else here["size"],
             *(here["longer"], here["curve"], there["curve"], "paired" if sides.paired else "welch"),
@@ -187,7 +187,7 @@ def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
             *(difference.p, p, margin, verdict, statistics.equivalence_verdict(difference, margin)),
             _seeds_needed(sides, difference, margin, len(pair)),
             *_test_set_errors(sides, answers),
-            miss if not whole and abs(miss) > 100 * MISSED else np.nan,
+            miss if not against_whole and abs(miss) > 100 * MISSED else np.nan,
         )
         rows.append(dict(zip(VERDICT_COLUMNS, row, strict=True)))
     return rows
@@ -202,7 +202,7 @@ def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: in
     a, b = sides.a["test_error"], sides.b["test_error"]
     if sides.paired:
         return statistics.seeds_needed(float((a - b).std()), distance, level)
-    return statistics.seeds_needed(float(a.std()), distance, level, other=float(b.std()))
+    return statistics.seeds_needed(float(a.std()), distance, level, other_std=float(b.std()))
 
 
 def _test_set_errors(sides: Sides, answers: Answers) -> tuple[float, float]:

@@ -187,8 +187,8 @@ def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str
 def _where(cases: dict[str, pd.DataFrame], few: bool) -> str:
     if few:
         return f"at {join_words(f'{name} ({_differences(case)})' for name, case in cases.items())}"
-    apart = pd.concat(list(cases.values()))["difference"].round(1).abs()
-    low, high = f"{apart.min():.1f}", f"{apart.max():.1f}"
+    sizes = pd.concat(list(cases.values()))["difference"].round(1).abs()
+    low, high = f"{sizes.min():.1f}", f"{sizes.max():.1f}"
     return f"in {count(len(cases), 'case')} (by {low if low == high else f'{low} to {high}'} points)"
 
 

@@ -31,8 +31,8 @@ def describe_widths(widths: Mapping[str, pd.DataFrame], full: pd.Series) -> str:
     """
     lines = []
     for name, left in widths.items():
-        apart = (left.max() - left.min()).mean()
-        differ = f"; a group differs by {apart:.1f} channels between seeds" if len(left) > 1 else ""
+        difference = (left.max() - left.min()).mean()
+        differ = f"; a group differs by {difference:.1f} channels between seeds" if len(left) > 1 else ""
         lines.append(f"- {name}: on average {_range(left.mean() / full)} of a group is left{differ}.")
     return "\n".join(lines) or "Every group still has all its channels."
 
@@ -64,7 +64,7 @@ def describe_spending(measured: pd.DataFrame) -> str:
     """
     whole = measured.loc[(measured["curve"] == "whole") & (measured["longer"] == 1), "train_macs"].mean()
     if not whole > 0:
-        return "We do not know what the training of the whole network took: its weights were given."
+        return "The whole network is pretrained, so what its training took is unknown."
     spent = measured.groupby("curve")["train_macs"].agg(["min", "max"]) / whole
     ranges = []
     for curve in [name for name in CURVES if name in spent.index]:

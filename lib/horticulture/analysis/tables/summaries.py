@@ -59,8 +59,8 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
         others, errors = set(here["same_run_as"]), here["test_error"]
         if len(others) == 1 and "" not in others:
             return f"= {short_label(others.pop())}"
-        spread = f" ± {errors.std():.1f}" if len(errors) > 1 else ""
-        return f"{errors.mean():.1f}{spread}{_compute_share(here)}"
+        deviation = f" ± {errors.std():.1f}" if len(errors) > 1 else ""
+        return f"{errors.mean():.1f}{deviation}{_compute_share(here)}"
 
     index = ["criterion", "ratio", *(["longer"] if networks["longer"].nunique() > 1 else [])]
     table = _pivot(networks, index, "curve", entry)
@@ -150,8 +150,7 @@ def notes(results: pd.DataFrame) -> list[str]:
     sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
     if "recipe" in results and (results["recipe"] == runs.PRETRAINED).any():
         sentences.append(
-            "The whole network's weights were given: how it was trained, on what and for how long, "
-            "is unknown."
+            "The whole network is pretrained: how it was trained, on what and for how long, is unknown."
         )
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
         kinds = results[column].replace("", np.nan).dropna().unique() if column in results else []

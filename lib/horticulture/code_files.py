@@ -1,4 +1,4 @@
-"""Functions in users' files, by names such as `models.py:make`.
+"""Users' own functions, in files that are named such as `models.py:make`.
 
 A file runs only if `function` is called for it, or if its digest is in `ALLOWED`. That the description of a
 run names it is not enough, because a description may come from anywhere.

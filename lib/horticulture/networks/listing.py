@@ -5,7 +5,7 @@ from horticulture.architecture import Architecture, ImageShape, is_own
 from horticulture.networks import own
 
 
-def groups(network: str, image: ImageShape, classes: int, residual_sets: bool = False) -> str:
+def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bool = False) -> str:
     """A line per group: its width, and the parameters removed when it is cut to its minimum width.
 
     A width counts channels, or a transformer's attention heads or hidden units.
@@ -21,10 +21,8 @@ def groups(network: str, image: ImageShape, classes: int, residual_sets: bool = 
     lines = [f"{'group':<{size}} {'width':>9} {'parameters':>12}"]
     for number, (name, width) in enumerate(zip(whole.groups, whole.widths, strict=True)):
         lines.append(f"{name:<{size}} {width:>9,} {_parameters(whole, number):>12,}")
-    count = f"{len(whole.groups)} group{'' if len(whole.groups) == 1 else 's'}"
-    lines.append(
-        f"{count}, total width {sum(whole.widths):,}; {whole.params:,} parameters, {whole.macs:,} MACs"
-    )
+    count = f"{len(whole.groups)} group{'s' if whole.groups[1:] else ''}, total width {sum(whole.widths):,}"
+    lines.append(f"{count}; {whole.params:,} parameters, {whole.macs:,} MACs")
     for why in dict.fromkeys(pinned.values()):
         layers = [layer for layer, reason in pinned.items() if reason == why]
         lines.append(f"cannot be pruned, {why}: {', '.join(layers)}")
