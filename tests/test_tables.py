@@ -311,6 +311,7 @@ def test_the_decisive_comparison_is_there_and_comes_early(three):
         ("width", "pruned-scratch"),
         ("width", "pruned-tuned"),
         ("width", "lr-rewound"),
+        ("lr-rewound", "pruned-tuned"),
         ("pruned-tuned", "whole"),
     }
 
@@ -323,6 +324,7 @@ def test_sides_are_paired_only_where_they_share_something(three):
         ("pruned-scratch", "lr-rewound"): "welch",
         ("pruned-scratch", "whole"): "welch",
         **{(kept, "whole"): "paired" for kept in ("lr-rewound", "pruned-tuned")},  # its weights
+        ("lr-rewound", "pruned-tuned"): "paired",
         **{("width", other): "welch" for other in ("pruned-scratch", "pruned-tuned", "lr-rewound")},
     }
     one = row(tables.verdicts(three, 1.0), "width", "pruned-scratch", 0.5)
@@ -480,7 +482,7 @@ def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
     assert len(found) == len(tables.verdicts(three, margin=1.0))
     assert set(found["verdict"]) == set(found["verdict_alone"]) == {UNTOLD}
     assert found[["low", "high", "p", "p_adjusted", "seeds_needed"]].isna().all(axis=None)
-    said = tables.conclude(found)
+    said = tables.conclude(found[found["against"] != "lr-rewound"])
     assert said.startswith(
         f"**Not decided: {seeds} seed{'s' if seeds > 1 else ''} cannot tell.** The comparison is with"
     )
