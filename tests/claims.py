@@ -93,7 +93,7 @@ def by_seed(
         apart = (found["params"] / whole - size).abs()
         found = found[apart < by_case.NEAR * size]
     assert found["seed"].nunique() == len(found), f"{curve} at {size}: not one network a seed"
-    return found.sort_values("seed")[column]
+    return found.set_index("seed")[column].sort_index()
 
 
 def mean(
@@ -487,9 +487,12 @@ def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
 def gap(
     study: str, size: float, curve: str = "pruned-tuned", against: str = "pruned-scratch", longer: float = 1.0
 ) -> str:
-    """How much lower the error of the pruned shape from scratch is than that of another curve: points."""
-    one, other = (mean("test_error", each, size, longer, study) for each in (curve, against))
-    return signed(one - other)
+    """How much lower the error of the pruned shape from scratch is than that of another curve: points.
+
+    Mean of the seeds that both curves have.
+    """
+    one, other = (by_seed("test_error", each, size, longer, study) for each in (curve, against))
+    return signed((one - other).mean())
 
 
 def above_whole(longer: float) -> str:
