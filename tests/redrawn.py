@@ -20,6 +20,8 @@ from horticulture.study.config import StudyConfig
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "reference"
 STUDIES = {one.name: one for file in study_files.studies() for one in study_files.read(file).expand_parts()}
+PHOTOGRAPHS = "evening-cifar10-jpeg"  # `evening` on a folder of images
+STUDIES[PHOTOGRAPHS] = STUDIES["evening"]
 
 
 def drawn(name: str) -> Iterator[tuple[str, Figure]]:
@@ -31,7 +33,8 @@ def drawn(name: str) -> Iterator[tuple[str, Figure]]:
     figures.error_against(by_size, "params", config.network, ax)
     seeds = sorted(results["seed"].unique())
     title = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    ax.set_title(f"{config.data}: networks of the study {name!r}, {title}", fontsize=11)
+    images = PHOTOGRAPHS.partition("-")[2] if name == PHOTOGRAPHS else config.data
+    ax.set_title(f"{images}: networks of the study {name!r}, {title}", fontsize=11)
     yield "error_vs_params", fig
     if any(column.startswith("latency") for column in results):
         fig = figures.error_against_costs(by_size, config.network)
