@@ -522,7 +522,7 @@ def test_a_full_disk_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "smoke" / "study.json"))
 
-    monkeypatch.setattr(files, "write_json", full)
+    monkeypatch.setattr(study_files, "write_json", full)
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1

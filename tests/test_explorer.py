@@ -196,7 +196,9 @@ def test_a_fresh_clone_explores_the_reference_study_and_every_round_is_the_one_t
     data, removals = told(horticulture.explore(folder)), runs.collect_removals(folder)
     whole = runs.architectures(folder)[removals["architecture"].iloc[0]]
     assert [run["name"] for run in data["runs"]] == [f"fisher, seed {seed}" for seed in (0, 1, 2)]
-    for run, (_, rows) in zip(data["runs"], removals.groupby("run", sort=False), strict=True):
+    recorded = removals[removals["run"].isin(runs.collect(folder)["run"])]
+    assert removals["run"].nunique() == 2 * recorded["run"].nunique()  # and those with twice the training
+    for run, (_, rows) in zip(data["runs"], recorded.groupby("run", sort=False), strict=True):
         left, found = list(run["widths"]), [whole.id]
         for group in run["gone"]:
             left[group] -= 1
