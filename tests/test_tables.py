@@ -713,6 +713,38 @@ def test_the_stronger_opponent_is_the_one_that_counts():
         tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks, *better), 1.0)
     )
     assert said.startswith("**By Scratch-E, sometimes one, sometimes the other: the shape in 1 and the")
+    # a budget that decides nothing does not make that depend on the budget
+    wide = seeded("scratch-b", 200, [4.0, 8.0, 12.0], round_=8)
+    both = together(seeded("whole", 1000, [9.0], ""), *networks, *better, wide)
+    assert tables.conclude(tables.verdicts(both, 1.0)).startswith(
+        "**By Scratch-E, sometimes one, sometimes the other: the shape in 1 and the weights in 1 of 2 cases. "
+        "By Scratch-B, not decided: 3 seeds cannot tell.**"
+    )
+
+
+def test_a_case_that_one_length_alone_decides_is_not_dropped_from_the_answer():
+    errors = {(200, 1.0): 0.1, (400, 1.0): 0.1, (400, 2.0): 4.0}  # the spread over seeds by size and length
+    networks = [
+        seeded(curve, size, [mean - apart, mean, mean + apart], round_=size // 50, longer=longer)
+        for (size, longer), apart in errors.items()
+        for curve, mean in (("pruned-tuned", 10.0), ("pruned-scratch", 12.0))
+    ]
+    said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
+    assert said.startswith(
+        "**By Scratch-E, the weights: with new ones the shape is worse in 1 of 2 cases, "
+        "and decided at only some lengths of training in 1 more.**"
+    )
+
+
+def test_without_an_interval_a_difference_is_within_the_seeds_that_both_have():
+    """One seed of a family, two of the pruned shape: the second seed says nothing about their difference."""
+    networks = [
+        seeded("pruned-tuned", 200, [11.0, 21.0], round_=8),
+        seeded("pruned-scratch", 200, [10.0, 20.0], round_=8),
+        seeded("width", 200, [13.0], ""),
+    ]
+    found = tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0)
+    assert row(found, "width", "pruned-scratch", 0.2)["difference"] == pytest.approx(3.0)
 
 
 def test_a_tie_is_not_the_lower_mean():

@@ -28,7 +28,7 @@ SHOWN = 3  # unusable images reported by name; of more, a list is written
 AT_A_TIME = 64  # images decoded ahead
 THREADS = 4  # images decoded at the same time, at most
 IN_FLIGHT = MOST_BYTES  # of memory for all that are read or decoded at a time; one file may take all of it
-PER_PIXEL = 8  # bytes: the decoder's copy and ours
+PER_PIXEL = 16  # bytes: the decoder's copies, coefficients of a progressive JPEG, and ours
 LARGE = 2**24  # pixels: larger folders show progress
 MANY = 10_000  # images: of more, reading the headers shows progress
 

@@ -1,6 +1,6 @@
 """A notebook's access to its study: parameters and their sources, making runs, recording results.
 
-A notebook declares only the parameters of its own. It inherits the others from what an earlier notebook
+A notebook declares only its own parameters. It inherits the others from what an earlier notebook
 of the study used, else from the study file of that name, else from their declaration.
 """
 
@@ -93,11 +93,16 @@ class Session:
         self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.notebook == 0)
         self.parameters["precision"] = self.config.precision
         used = {name: value for name, value in self.parameters.items() if name not in COMMON}
-        changed = {name: value for name, value in used.items() if self.sources[name] != EARLIER}
+        declared = known_parameters.declared()
+        changed = {
+            name: value
+            for name, value in used.items()
+            if self.sources[name] == HERE or declared[name]["notebook"] == self.notebook
+        }
         own = own_code.keep(self.parameters, known_parameters.notebooks()[self.notebook].stem)
         with study_files.editing(self.folder) as content:
             content["study"] = self.study
-            # What was inherited may have been changed meanwhile, by the notebook that it is inherited from.
+            # What other notebooks declare may have been changed by them meanwhile.
             content["parameters"] = {**used, **content.get("parameters", {}), **changed}
             if own:
                 content["own"] = {**content.get("own", {}), **own}

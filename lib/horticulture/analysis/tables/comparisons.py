@@ -28,9 +28,9 @@ def comparisons() -> list[tuple[str, str]]:
     every budget against `fine-tuned`, `lr-rewound` and `whole`; the controls against the shape from scratch;
     the rewound networks against the tuned, the tuned against `whole`; networks made by rule against pruned
     ones of their size, and against each other. Where networks moved from other data, the fairest pair comes
-    first: the shape that moved, too, against the tuned network.
+    first: the shape that moved, too, against the networks that kept their weights.
     """
-    pairs = [("scratch-moved", "pruned-tuned")]
+    pairs = [("scratch-moved", against) for against in ("pruned-tuned", "lr-rewound")]
     pairs += [
         (curve, against)
         for against in ("pruned-tuned", "lr-rewound")
@@ -143,7 +143,7 @@ def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[tuple[
 
 
 def _distance(case: pd.DataFrame, other: pd.DataFrame) -> float:
-    """How far distance two cases are in size: 0 if their ratios or target sizes are the same."""
+    """How far apart two cases are in size: 0 if their ratios or target sizes are the same."""
     (ratio, size), (other_ratio, other_size) = (one.iloc[0][["ratio", "size"]] for one in (case, other))
     if pd.notna(ratio) and pd.notna(other_ratio):
         return 0.0 if ratio == other_ratio else np.inf
@@ -165,7 +165,10 @@ def _sides(case: pd.DataFrame, other: pd.DataFrame, penalised: set[str]) -> Side
         paired = CURVES[curve].inherits and of_base
     else:
         paired = CURVES[curve].inherits and CURVES[against].inherits and criterion == base
-    return Sides(a.loc[both], b.loc[both], True) if paired else Sides(a, b, False)
+    few = min(len(a), len(b)) < statistics.FEWEST  # no interval: at least the same seeds on both sides
+    if paired or (few and len(both)):
+        a, b = a.loc[both], b.loc[both]
+    return Sides(a, b, paired)
 
 
 def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:

@@ -69,10 +69,11 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     pairs, other = pairs[pairs["against"] == against], label(against, epochs=epochs)
     budgets = {name: _by_case(budget) for name, budget in pairs.groupby("curve", sort=False)}
     answers = {short_label(budget): _answer(cases) for budget, cases in budgets.items()}
-    shape, weights, neither = map(any, zip(*map(_decided, budgets.values()), strict=True))
-    if shape and weights and len(budgets) > 1:
+    decided = [_decided(cases) for cases in budgets.values()]
+    if {1, -1} <= {(better > 0) - (worse > 0) for better, worse, _ in decided}:
         answer = "It depends on the budget."
-    elif shape or weights or neither:  # by name: what one decides and another does not is no difference
+    elif any(map(any, decided)) or len(set(answers.values())) > 1:
+        # by name: what one budget decides and another does not is no difference between the two
         answer = " ".join(f"By {name}, {one[0].lower()}{one[1:]}" for name, one in answers.items())
     elif len({_ahead(cases) for cases in budgets.values()}) == 1:
         answer = next(iter(answers.values()))
@@ -86,7 +87,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
             of = count(len(cases), "case")
             parts.append(f"*{capitalize(name)}* is better in {better} and worse in {worse} of {of}.")
         parts.append(_lower_means(cases, name, other))
-    return " ".join([*parts, _seeds(pairs[pairs["curve"] == next(iter(budgets))])])
+    return " ".join([*parts, _seeds(pairs)])
 
 
 def _ahead(cases: dict[str, pd.DataFrame]) -> bool:
@@ -102,16 +103,18 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
     better, worse, equal = _decided(cases)
     if every["n"].max() < statistics.FEWEST:
         return f"Not decided: {seeds} cannot tell."
-    if better and worse:
-        return f"Sometimes one, sometimes the other: the shape in {better} and the weights in {worse} {of}."
-    if better:
-        return f"The shape: with new weights it is better in {better} {of}."
-    if worse:
-        return f"The weights: with new ones the shape is worse in {worse} {of}."
-    if equal:
-        return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}."
     kinds = [_verdict(case, "verdict") for case in cases.values()]
     changing, partly = kinds.count(BY_LENGTH), kinds.count(SOME_LENGTHS)
+    more = f", and decided at only some lengths of training in {partly} more" if partly else ""
+    if better and worse:
+        sides = f"the shape in {better} and the weights in {worse} {of}"
+        return f"Sometimes one, sometimes the other: {sides}{more}."
+    if better:
+        return f"The shape: with new weights it is better in {better} {of}{more}."
+    if worse:
+        return f"The weights: with new ones the shape is worse in {worse} {of}{more}."
+    if equal:
+        return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}{more}."
     parts = [f"the verdict changes with the length of training in {changing} {of}"] if changing else []
     if partly:
         parts.append(f"decided at some of the lengths of training, not at all of them, in {partly} {of}")
