@@ -75,7 +75,7 @@ def test_as_many_images_are_decoded_at_once_as_there_are_processors(pictures, mo
     monkeypatch.setattr(folders, "processors", lambda: allowed)  # by affinity and the container's limit
     monkeypatch.setattr(folders, "ThreadPoolExecutor", pool)
     load(pictures)
-    assert made == [threads, 1] * 2  # for the headers, and for the images
+    assert made == [threads] * 2  # for the headers, and for the images
 
 
 def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
