@@ -502,12 +502,12 @@ def test_reading_many_images_shows_how_far_it_is(pictures, monkeypatch, capsys):
     assert images.endswith("8 of 8")
 
 
-@pytest.mark.parametrize(("free", "beside"), [(4 * 600, 4), (2 * 600, 2), (600, 1), (100, 1)])
+@pytest.mark.parametrize(("free", "beside"), [(4 * 1112, 4), (2 * 1112, 2), (1112, 1), (100, 1)])
 def test_what_threads_have_in_memory_at_a_time_is_limited(pictures, monkeypatch, free, beside):
-    """By hand: 64 pixels of 8 bytes, and a file of less than 88. Without a limit, four threads of 512 MB."""
+    """By hand: 64 pixels of 16 bytes, and a file of less than 88. Without a limit, four threads at a time."""
     assert all(path.stat().st_size < 88 for path in pictures.rglob("*.png"))
     monkeypatch.setattr(folders, "IN_FLIGHT", free)
-    monkeypatch.setattr(folders, "THREADS", 4)
+    monkeypatch.setattr(folders, "processors", lambda: 4)
     changed, inside, most = threading.Condition(), 0, 0
 
     def noted(path: str, **how):
