@@ -92,7 +92,7 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
 def test_the_seconds_of_a_run_by_hand():
     """At a hundredth of a second per step; a forward pass takes a third of one."""
     dataset = SimpleNamespace(train=range(9), validation=range(2), test=range(4))
-    config = SimpleNamespace(dataset=dataset, source={"name": "clutter"})
+    config = SimpleNamespace(dataset=dataset, data_spec={"name": "clutter"})
     pace = forecast.Pace(fixed=0.01, per_mac=0.0)
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     base = execution.train(shape, TrainingRecipe(2, 0.1, batch_size=2), {"name": "clutter"}, 0)
@@ -106,7 +106,7 @@ def test_the_seconds_of_a_run_by_hand():
 def test_a_run_on_other_data_takes_as_long_as_those_data_ask():
     """The base of a network that moves to a small data set is trained on all 8,192 images of `clutter`."""
     small = SimpleNamespace(train=range(8), validation=(), test=())
-    config = SimpleNamespace(dataset=small, source={"name": "letters"})
+    config = SimpleNamespace(dataset=small, data_spec={"name": "letters"})
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     base = execution.train(shape, TrainingRecipe(1, 0.1, batch_size=64), execution.data_spec("clutter"), 0)
     clutter = execution.dataset("clutter")
@@ -267,7 +267,7 @@ def test_what_has_changed_lately_stays_for_a_study_may_be_at_it(outputs, capsys)
 def test_a_study_that_went_no_further_than_its_base_does_not_hinder(outputs, capsys):
     """The defaults of later notebooks do not fit its network: 192 rounds of 112 channels."""
     folder, unused = outputs
-    first = [name for name, one in parameters.declared().items() if one["step"] == 0]
+    first = [name for name, one in parameters.declared().items() if one["notebook"] == 0]
     begun = {**{name: SMOKE[name] for name in first}, "seeds": [3], "network": "wrn-10-1"}
     base = StudyConfig.of(begun).baselines[0]
     files.write_json(folder / "begun" / "study.json", {"study": "begun", "parameters": begun})
