@@ -659,7 +659,6 @@ CLAIMS: dict[str, Callable[[], str]] = {
     },
     "verdicts": lambda: str(len(verdicts("quick"))),
     "quick.minutes": lambda: minutes("quick"),
-    "quick.again": lambda: minutes("quick-again"),
     "rethinking.minutes": lambda: minutes("rethinking-quick"),
     "quick.images": lambda: f"{parameters('quick')['parameters']['images']:,}",
     "quick.epochs": lambda: f"{parameters('quick')['parameters']['epochs']}",
