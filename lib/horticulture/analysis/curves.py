@@ -2,8 +2,8 @@
 
 Tables and legends keep this order. The colours are Okabe and Ito's, with Tol's wine, indigo, olive
 and teal and a brown, which colour-blind people can tell apart; every curve also has a marker of its own, for
-print. Curves that share a colour are not drawn in one figure, but for those of one network: pruned and
-fine-tuned, and fine-tuned once more.
+print. There are more curves than colours: those of one size or one budget figure have their own, and where a
+figure shows both, as error against training, a few share a colour and differ by marker only.
 """
 
 import re
