@@ -528,6 +528,11 @@ def published(params: str) -> str:
     return signed(found["pruned-tuned"] - found["pruned-scratch"])
 
 
+def p_value(p: float) -> str:
+    """To three digits."""
+    return f"{p:.3f}" if p >= 0.001 else "less than 0.001"
+
+
 def signed(points: float) -> str:
     """With a sign that can be read."""
     return f"{points:+z.1f}".replace("-", "−")
@@ -681,8 +686,8 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for what in ("diff", "interval")
     },
     **{
-        f"3.{one}.{other}.{size}.p": lambda a=one, b=other, s=size: (  # type: ignore[misc]
-            f"{max(0.001, compared(BUDGETS[a], BUDGETS[b], s / 100, MORE)['p_adjusted']):.3f}"
+        f"3.{one}.{other}.{size}.p": lambda a=one, b=other, s=size: p_value(  # type: ignore[misc]
+            compared(BUDGETS[a], BUDGETS[b], s / 100, MORE)["p_adjusted"]
         )
         for one, other in (("scratch", "lr"), ("scratch-b", "tuned"), ("scratch-b", "lr"), ("lr", "tuned"))
         for size in SIZES
