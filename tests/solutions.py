@@ -10,7 +10,6 @@ does not compute, as it stands there. From nothing that takes a quarter of an ho
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import chain, combinations, count
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from horticulture.study.config import StudyConfig
 from tests.claims import REFERENCE, ROUNDS, SIZES, percent, signed, spread
 
 WORKERS = 2
-SEEN = "scratch-seen"  # from scratch for as many images as the rewound network has seen: no budget of a study
 BySize = dict[tuple[str, int], list[Run]]  # by curve and size (%), a run a seed
 
 
@@ -230,29 +228,17 @@ def retrain(answers: Answers) -> None:
     rows = []
     tried = {
         **{"scratch-b": ("scratch-b", [1, 2]), "rewound": ("weights-rewound", [1])},
-        **{"on": ("fine-tuned", [1]), "seen": (SEEN, [1])},
+        **{"on": ("fine-tuned", [1]), "seen": ("scratch-images", [1])},
     }
     for short, (budget, lengths) in tried.items():
-        asked = "pruned-scratch" if budget == SEEN else budget
-        config = study(budgets=[asked], base_epoch_factors=lengths)
+        config = study(budgets=[budget], base_epoch_factors=lengths)
         answers.made(job.run for job in config.pruning_jobs)
         points = budgets.budget_points(config, config.pruned_networks(answers.outputs))
-        points = [point for point in points if point.curve == asked]
-        if budget == SEEN:
-            points = [as_long_as_rewound(point, config) for point in points]
+        points = [point for point in points if point.curve == budget]
         answers.made(point.run for point in points)
         rows += [answers.row(point, config) for point in points]
         answers.say_time(f"3.{short}", budget, [point.run for point in points if point.longer == 1])
     pd.DataFrame(rows).to_csv(REFERENCE / "measured" / "retrained.csv", index=False)
-
-
-def as_long_as_rewound(point: CurvePoint, config: StudyConfig) -> CurvePoint:
-    """The shape from scratch for as many epochs as the rewound network has been trained in all."""
-    images = config.outline.images // config.batch_size * config.batch_size
-    pruning = (point.round + 1) * config.steps * config.batch_size / images
-    epochs = round(config.epochs + pruning + config.finetune_epochs)
-    run = point.run
-    return point._replace(curve=SEEN, run=replace(run, recipe={**run.recipe, "epochs": epochs}))
 
 
 def scale(answers: Answers) -> None:

@@ -15,7 +15,10 @@ from horticulture.runs import CurvePoint
 from horticulture.study import budgets
 from horticulture.study.config import StudyConfig
 
-BUDGETS = ["fine-tuned", "lr-rewound", "pruned-scratch", "scratch-b", "scratch-b-all", "weights-rewound"]
+BUDGETS = [
+    *("fine-tuned", "lr-rewound", "pruned-scratch", "scratch-b", "scratch-b-all", "scratch-images"),
+    "weights-rewound",
+]
 # A channel of this network is about half a percent of its parameters.
 ASKED = StudyConfig(
     **{"weight_decay": 5e-4, "image_size": 0, "precision": "float32"},
@@ -115,6 +118,8 @@ def test_budgets_follow_the_base_that_was_pruned(outputs):
             **{"pruned-tuned": 0, "fine-tuned": 2 * times, "lr-rewound": 2 * times},
             **{"pruned-scratch": 3 * times, "weights-rewound": 3 * times},
             **{"scratch-b": bought, "scratch-b-all": bought + 2 * times},
+            # 3 epochs of 96 images, after each round and before the first 2 steps of 32, 2 epochs of tuning
+            "scratch-images": 3 * times + round((what.round + 1) * 2 * times * 32 / 96) + 2 * times,
         }
         assert {name: member.run.recipe["epochs"] for name, member in found.items()} == epochs
         assert {m.longer for m in found.values()} == {times}

@@ -43,6 +43,7 @@ BUDGET_CURVES = {  # pruned networks, retrained
     "scratch-b-all": Curve(
         "{criterion} shape from scratch, {epochs} plus those of tuning (Scratch-B, all)", WINE, "8"
     ),
+    "scratch-images": Curve("{criterion} shape from scratch, as many images as rewound", ORANGE, "h"),
     "scratch-moved": Curve("{criterion} shape from scratch on the source, moved", OLIVE, "H"),
     "fine-tuned": Curve("{criterion}-pruned, fine-tuned", VERMILION, "v", inherits=True),
     "lr-rewound": Curve("{criterion}-pruned, learning rate rewound", BROWN, ">", inherits=True),

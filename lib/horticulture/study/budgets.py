@@ -52,6 +52,14 @@ def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     return _scratch(config, pruned, replace(config.recipe, epochs=epochs))
 
 
+def scratch_images(config: StudyConfig, pruned: PrunedNetwork) -> Run:
+    """From scratch, for as many images as lr-rewound has seen before, during and after pruning."""
+    job = pruned.job
+    pruning = (pruned.round + 1) * job.recipe.steps * job.recipe.batch_size
+    epochs = config.epochs + round(pruning / config.images_per_epoch) + config.finetune_epochs
+    return _scratch(config, pruned, replace(config.recipe, epochs=epochs))
+
+
 def scratch_moved(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch on `source_data`, then moved: trained like the whole network, on all the same images."""
     return config.moved(pruned.architecture, pruned.job.run.seed, pruned.selections)
@@ -103,6 +111,7 @@ BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
     "pruned-scratch": scratch_e,  # Scratch-E of Liu et al. (2019)
     "scratch-b": scratch_b,
     "scratch-b-all": scratch_b_all,
+    "scratch-images": scratch_images,
     "scratch-moved": scratch_moved,
     "weights-rewound": weights_rewound,
     "sliced": sliced,
@@ -115,7 +124,7 @@ BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
 CHANNEL_ONLY = ("sliced", "random-channels", "shuffled", "reselected", "scratch-moved")
 WEIGHT_ONLY = ("compressed",)
 # Budgets that depend on the whole network's training, which is unknown if it is pretrained.
-OF_TRAINING = ("scratch-b", "scratch-b-all", "weights-rewound")
+OF_TRAINING = ("scratch-b", "scratch-b-all", "scratch-images", "weights-rewound")
 MOVED = ("pruned-moving", "scratch-moved")  # need `source_data`
 
 
@@ -127,6 +136,8 @@ def applies(budget: str, job: PruningJob) -> bool:
         return job.while_moving and budget == "pruned-moving"
     if budget == "scratch-moved" and job.base.kind != "move":
         return False
+    if budget == "scratch-images" and job.base.kind == "move":
+        return False  # some of the images were of other data
     return budget not in (CHANNEL_ONLY if job.sparse else WEIGHT_ONLY)
 
 

@@ -175,8 +175,12 @@ class StudyConfig:
     def whole_macs(self) -> int:
         """Forward multiply-accumulates of all training of the whole network; 0 if unknown."""
         before = self.origin.whole_macs if self.origin else 0
-        images = self.outline.images // self.batch_size * self.batch_size
-        return 0 if self.pretrained else before + self.whole.macs * self.epochs * images
+        return 0 if self.pretrained else before + self.whole.macs * self.epochs * self.images_per_epoch
+
+    @property
+    def images_per_epoch(self) -> int:
+        """The training images of an epoch: those of its whole batches."""
+        return self.outline.images // self.batch_size * self.batch_size
 
     def baseline(self, seed: int, penalty: str = "none") -> Run:
         """The run of the whole network: trained, perhaps with a penalty, or moved, or pretrained."""

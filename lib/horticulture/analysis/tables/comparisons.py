@@ -34,7 +34,7 @@ def comparisons() -> list[tuple[str, str]]:
     pairs += [
         (curve, against)
         for against in ("pruned-tuned", "lr-rewound")
-        for curve in ("pruned-scratch", "scratch-b")
+        for curve in ("pruned-scratch", "scratch-b", "scratch-images")
     ]
     for against in ("lr-rewound", "fine-tuned", "whole"):
         pairs += [(curve, against) for curve in BUDGET_CURVES if curve != against]
