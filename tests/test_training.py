@@ -1,6 +1,8 @@
 """Training: schedules and steps worked by hand, and the same bits from the same seed."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -193,3 +195,32 @@ def test_of_no_epochs_nothing_is_trained(tiny, images, generator):
 
 def test_a_recipe_goes_through_plain_data_unchanged():
     assert TrainingRecipe(**PLAIN.to_json()) == PLAIN
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_optimizers_are_torchs_and_do_not_import_its_compiler(kind):
+    """The weights, momentum and all, are those of torch's own class, which takes seconds to import it."""
+    code = f"""
+import sys, torch
+from horticulture.training import TrainingRecipe, trainer
+recipe = TrainingRecipe(1, 0.1, optimizer="{kind}")
+weights = []
+for own in (True, False):
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(3, 2), torch.randn(5, 3)
+    optimizer = trainer.make_optimizer(layer, recipe)
+    if not own:
+        assert "torch._dynamo" not in sys.modules
+        same = dict(lr=0.1, weight_decay=recipe.weight_decay, foreach=True)
+        same |= dict(momentum=0.9) if "{kind}" == "sgd" else dict(betas=(0.9, 0.999))
+        optimizer = type(optimizer).__base__(layer.parameters(), **same)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(x).square().sum().backward()
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+    weights.append(layer.weight.detach())
+assert type(optimizer).__module__.startswith("torch.optim") and "torch._dynamo" in sys.modules
+assert torch.equal(*weights)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,6 @@
 """Train a network by a recipe: a single step, and a training run in progress."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from horticulture.data import Batches, Dataset, Images
 from horticulture.networks import Network
@@ -15,22 +17,35 @@ from horticulture.training.evaluation import autocast, estimated_norms, evaluate
 from horticulture.training.recipe import SCHEDULES, TrainingRecipe
 
 
-def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+def _uncompiled(kind: Any) -> Any:
+    """The same class of optimizers, without importing torch's compiler, which takes seconds in every process.
+
+    torch imports it in these methods, only to tell it to leave them alone. Nothing here is compiled.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(inspect.unwrap(kind.step))})
+
+
+SGD, AdamW = _uncompiled(torch.optim.SGD), _uncompiled(torch.optim.AdamW)
+
+
+def sgd(network: nn.Module, lr: float, momentum: float, weight_decay: float) -> Optimizer:
     """Plain SGD over all parameters, with weight decay on all of them as in the published recipes."""
-    return torch.optim.SGD(network.parameters(), lr, momentum, weight_decay=weight_decay, foreach=True)
+    return SGD(network.parameters(), lr, momentum, weight_decay=weight_decay, foreach=True)
 
 
-def make_optimizer(network: nn.Module, recipe: Any) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, recipe: Any) -> Optimizer:
     """The recipe's optimizer over all parameters. recipe: with optimizer, lr, momentum and weight_decay."""
     if recipe.optimizer == "adamw":
         betas, decay = (recipe.momentum, 0.999), recipe.weight_decay
-        return torch.optim.AdamW(network.parameters(), recipe.lr, betas, weight_decay=decay, foreach=True)
+        return AdamW(network.parameters(), recipe.lr, betas, weight_decay=decay, foreach=True)
     return sgd(network, recipe.lr, recipe.momentum, recipe.weight_decay)
 
 
 def step(
     network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     x: Tensor,
     y: Tensor,
     dtype: torch.dtype = torch.float32,
@@ -164,7 +179,7 @@ STATES = {"momentum_buffer": "momentum", **{name: name for name in ("exp_avg", "
 
 
 def collect_tensors(
-    network: Network, optimizer: torch.optim.Optimizer, callback: StepCallback
+    network: Network, optimizer: Optimizer, callback: StepCallback
 ) -> dict[str, Tensor]:
     """Weights, and the states of the optimizer, of the callback and of random streams, by name."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -178,7 +193,7 @@ def collect_tensors(
 
 
 def restore_tensors(
-    network: Network, optimizer: torch.optim.Optimizer, callback: StepCallback, tensors: dict[str, Tensor]
+    network: Network, optimizer: Optimizer, callback: StepCallback, tensors: dict[str, Tensor]
 ) -> None:
     """The inverse of `collect_tensors`, for a network of the same shape."""
     network.load_state_dict(with_prefix("network.", tensors))
