@@ -21,7 +21,7 @@ from horticulture import architecture, runs
 from horticulture.analysis import curves, statistics, tables
 from horticulture.analysis.tables import cases as by_case
 from horticulture.architecture import families, vit
-from horticulture.data import decoding, digits, downloads, folders, letters
+from horticulture.data import decoding, digits, downloads, letters, reading
 from horticulture.study.parameters import declared
 from horticulture.training import TrainingRecipe
 
@@ -838,8 +838,8 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "image.pixels": lambda: f"{decoding.MOST_PIXELS:,}",
     "image.bytes": lambda: f"{decoding.MOST_BYTES:,}",
     "image.scans": lambda: str(decoding.MOST_SCANS),
-    "image.memory": lambda: f"{folders.IN_FLIGHT:,}",
-    "image.per_pixel": lambda: str(folders.PER_PIXEL),
+    "image.memory": lambda: f"{reading.IN_FLIGHT:,}",
+    "image.per_pixel": lambda: str(reading.PER_PIXEL),
     "test.images": lambda: f"{digits.CLUTTER_PARTS['test'][0]:,}",
     "test.digits": lambda: f"{digits.CLUTTER_PARTS['test'][1]:,}",
     "norm.more": more_norm_images,

@@ -15,6 +15,7 @@ import horticulture
 from horticulture import architecture, data, execution, files, networks, runs, training
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, parallel, tasks
+from horticulture.execution.run_context import RunContext
 from horticulture.pruning import Pruner, PruningRecipe, unstructured
 from horticulture.training import Trainer, TrainingRecipe, evaluation, penalties
 from tests import commands, killed
@@ -225,17 +226,15 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
     shutil.rmtree(runs.folder(run, outputs))
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
     with monkeypatch.context() as patch:
-        put_down, on_step = interrupt(after), tasks.RunContext.on_step
-        patch.setattr(
-            tasks.RunContext, "on_step", lambda context, state: (on_step(context, state), put_down())
-        )
+        put_down, on_step = interrupt(after), RunContext.on_step
+        patch.setattr(RunContext, "on_step", lambda context, state: (on_step(context, state), put_down()))
         with pytest.raises(PutDown):
             execution.execute(run, outputs, "cpu")
     assert runs.result(run, outputs) is None
     taken_up = []
-    report = tasks.RunContext.resume
+    report = RunContext.resume
     monkeypatch.setattr(
-        tasks.RunContext, "resume", lambda context: taken_up.append(report(context)) or taken_up[-1]
+        RunContext, "resume", lambda context: taken_up.append(report(context)) or taken_up[-1]
     )
     execution.execute(run, outputs, "cpu")
     assert taken_up[0] is not None  # it did not begin anew
@@ -368,7 +367,7 @@ def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_them(tmp_path, m
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
     run = execution.train(SHAPE, RECIPE, {"name": "clutter", "images": 0}, 0)
     runs.folder(run, tmp_path).mkdir(parents=True)
-    context = tasks.RunContext(run, tmp_path, torch.device("cpu"), lambda *_: None)
+    context = RunContext(run, tmp_path, torch.device("cpu"), lambda *_: None)
     context.rows.append({"epoch": 1})
     forced, fsync = [], os.fsync
 
@@ -389,11 +388,9 @@ def test_a_damaged_row_of_a_pruning_run_under_way_is_noticed_and_all_made_again(
     run = execution.prune(base, PLANS["a share in four rounds"])
     shutil.copytree(made[1], outputs)
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
-    put_down, on_step = interrupt(2 * PLAN.steps), tasks.RunContext.on_step
+    put_down, on_step = interrupt(2 * PLAN.steps), RunContext.on_step
     with monkeypatch.context() as patch:
-        patch.setattr(
-            tasks.RunContext, "on_step", lambda context, state: (on_step(context, state), put_down())
-        )
+        patch.setattr(RunContext, "on_step", lambda context, state: (on_step(context, state), put_down()))
         with pytest.raises(PutDown):
             execution.execute(run, outputs, "cpu")
     rows = runs.folder(run, outputs) / "rows.jsonl"

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from horticulture import architecture, data, execution, pruning, runs, training
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.execution import loading, tasks
+from horticulture.execution import loading
+from horticulture.execution.run_context import Report
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
 from horticulture.study import validation
@@ -162,7 +163,7 @@ def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
         assert len(set(shares)) >= 4
 
 
-def told_to(told: list) -> tasks.Report:
+def told_to(told: list) -> Report:
     return lambda share, note, rows: told.append(share)
 
 

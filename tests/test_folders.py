@@ -18,7 +18,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from horticulture import data
-from horticulture.data import arrays, decoding, folders
+from horticulture.data import arrays, decoding, folders, reading
 from horticulture.errors import InputError
 from tests import fuzzed
 
@@ -72,8 +72,8 @@ def test_as_many_images_are_decoded_at_once_as_there_are_processors(pictures, mo
         made.append(count)
         return ThreadPoolExecutor(count)
 
-    monkeypatch.setattr(folders, "processors", lambda: allowed)  # by affinity and the container's limit
-    monkeypatch.setattr(folders, "ThreadPoolExecutor", pool)
+    monkeypatch.setattr(reading, "processors", lambda: allowed)  # by affinity and the container's limit
+    monkeypatch.setattr(reading, "ThreadPoolExecutor", pool)
     load(pictures)
     assert made == [threads] * 2  # for the headers, and for the images
 
@@ -492,8 +492,8 @@ def test_pixels_are_mapped_and_can_be_written_to_without_harm(pictures, capsys):
 def test_reading_many_images_shows_how_far_it_is(pictures, monkeypatch, capsys):
     load(pictures)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(folders, "LARGE", 8 * 64 - 1)  # eight images of 64 pixels
-    monkeypatch.setattr(folders, "MANY", 7)
+    monkeypatch.setattr(reading, "LARGE", 8 * 64 - 1)  # eight images of 64 pixels
+    monkeypatch.setattr(reading, "MANY", 7)
     load(pictures, 4)
     headers, images = (line for line in capsys.readouterr().err.splitlines() if "100%" in line)
     assert headers.startswith("headers of pictures")
@@ -506,8 +506,8 @@ def test_reading_many_images_shows_how_far_it_is(pictures, monkeypatch, capsys):
 def test_what_threads_have_in_memory_at_a_time_is_limited(pictures, monkeypatch, free, beside):
     """By hand: 64 pixels of 16 bytes, and a file of less than 88. Without a limit, four threads at a time."""
     assert all(path.stat().st_size < 88 for path in pictures.rglob("*.png"))
-    monkeypatch.setattr(folders, "IN_FLIGHT", free)
-    monkeypatch.setattr(folders, "processors", lambda: 4)
+    monkeypatch.setattr(reading, "IN_FLIGHT", free)
+    monkeypatch.setattr(reading, "processors", lambda: 4)
     changed, inside, most = threading.Condition(), 0, 0
 
     def noted(path: str, **how):

@@ -26,13 +26,13 @@ NO_TORCH = (*COMMON, "architecture", "runs", "analysis", "cli")
 # And a study is refused before it: so recipes, and all that describes a study, need none at once.
 NO_TORCH_EITHER = (
     *(f"data/{name}.py" for name in ("__init__", "arrays", "catalog", "datasets", "decoding", "folders")),
-    *("data/place.py", "training/__init__.py", "training/recipe.py"),
+    *("data/place.py", "data/reading.py", "training/__init__.py", "training/recipe.py"),
     *(f"execution/{name}.py" for name in ("__init__", "specs")),
     *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
     *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "housekeeping", "inventory")),
     *(f"study/{name}.py" for name in ("literals", "papermill_engine", "parameters", "pruned", "runner")),
-    *(f"study/{name}.py" for name in ("scaling", "session", "snapshots", "study_files", "terminal")),
-    "study/validation.py",
+    *(f"study/{name}.py" for name in ("preparation", "scaling", "session", "snapshots", "study_files")),
+    *(f"study/{name}.py" for name in ("terminal", "training_config", "validation")),
 )
 LONGEST = 320  # lines
 BARRED = """

@@ -13,7 +13,8 @@ from torch import nn
 from horticulture import architecture, networks
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.networks.layers import ChannelSelection, Convolution
+from horticulture.networks.groups import ChannelSelection
+from horticulture.networks.layers import Convolution
 from horticulture.pruning import surgery
 from tests.conftest import SMALL, cut_at_random, small
 

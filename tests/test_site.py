@@ -24,7 +24,7 @@ from playwright.sync_api import expect
 
 from horticulture import cli
 from horticulture.analysis import figures
-from horticulture.study import pages, parameters, publish
+from horticulture.study import pages, parameters, publish, site_source
 from tests import browser, executed, strip
 from tests.test_browser import CONTRAST, wide_figure
 from tests.test_pages import executed as cell
@@ -198,7 +198,7 @@ def test_a_notebook_can_be_opened_where_the_repository_is(site):
     ],
 )
 def test_a_repository_on_github_is_known_by_its_remote(remote, name):
-    found = publish.GITHUB.search(remote)
+    found = site_source.GITHUB.search(remote)
     assert (found and found["name"]) == name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from horticulture import data, runs
 from horticulture.errors import InputError, NotebookError
-from horticulture.study import literals, own_code, parameters, study_files
+from horticulture.study import literals, parameters, preparation, study_files
 from horticulture.study.terminal import print_tables, printable, say
 
 # Slow imports such as pandas and torch are made in the functions that need them.
@@ -69,33 +69,11 @@ def _run(options: argparse.Namespace) -> int:
         overrides["cluster"] = options.cluster
     study = study_files.read(options.study)
     renamed = parameters.rename(study, options.name, overrides)
-    parts = [
-        (part, parameters.with_absolute_folders(parameters.resolve_parameters(part, overrides)))
-        for part in renamed.expand_parts()
-    ]
-    chosen, anew = parameters.beginning(options.first)
-    stated = {name for notebook in chosen for name in parameters.notebook_parameters(notebook)}
-
-    from horticulture.study import validation
-
     outputs = runs.outputs_folder(options.outputs)
-    for part, settled in parts:
-        kept = study_files.read_study_json(outputs / part.name).get("own", {}) if not anew else {}
-        settled["allow_code"] = options.allow_code
-        in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs
-        own_code.refuse({**in_cells, "allow_code": options.allow_code}, overrides, "--allow-code")
-        own_code.refuse(settled, overrides, "--allow-code", kept)
-        trusted = settled if options.allow_code else overrides
-        own_code.load(settled, trusted, kept)
-        settled["allow_code"] = own_code.named_in(settled)  # for notebooks that get the name from a file
-        validation.count_rounds(settled)
-    validation.check(*(settled for _, settled in parts))
+    parts = preparation.prepare(renamed, overrides, outputs, options.first, options.allow_code)
 
-    from horticulture.study import base_recipe, forecast, runner
+    from horticulture.study import forecast, runner
 
-    if not anew:  # the first notebook may begin anew
-        for part, settled in parts:
-            base_recipe.check_base(settled, outputs / part.name)
     if renamed.name != study.name and not options.name:
         where = f"results go to {renamed.name} (choose another name with --name)"
         print(f"{study.name} with changed parameters: {where}")
@@ -156,7 +134,7 @@ def _export(options: argparse.Namespace) -> int:
 
     folder, *more = _study_folders(options.study, options)
     if more:
-        names = ", ".join(one.name for one in (folder, *more))
+        names = ", ".join(part.name for part in (folder, *more))
         raise InputError(f"{options.study} has parts: export from one of {names}")
     values = {name: getattr(options, name) for name in SELECTORS}
     for line in exporting.export(folder, options.run, options.to, options.allow_code, **values):
@@ -189,16 +167,16 @@ def _clean(options: argparse.Namespace) -> int:
 
     outputs = runs.outputs_folder(options.outputs)
     unused = housekeeping.unused(outputs)
-    old = [one for one in unused if not one.recent]
-    for one in old:
-        say(f"{one.size / 1e6:>10,.1f} MB  {one.folder.name}  {one.description}")
+    old = [run for run in unused if not run.recent]
+    for run in old:
+        say(f"{run.size / 1e6:>10,.1f} MB  {run.folder.name}  {run.description}")
     if len(old) < len(unused):
         print(f"keeping {len(unused) - len(old)} more, changed within the last hour")
     if not old:
         print(f"nothing to remove: every other run in {outputs} belongs to a study")
         return 0
     count = f"{len(old):,} runs that belong" if len(old) > 1 else "1 run that belongs"
-    print(f"{sum(one.size for one in old) / 1e6:>10,.1f} MB in {count} to no study")
+    print(f"{sum(run.size for run in old) / 1e6:>10,.1f} MB in {count} to no study")
     if not options.yes and not _confirmed("remove them?"):
         print("nothing removed (use --yes to remove without asking)")
         return 0
@@ -231,9 +209,9 @@ def _parser() -> argparse.ArgumentParser:
     outputs.add_argument("--outputs", metavar="PATH", default="", help="where results are (default: outputs)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, function: Callable[[argparse.Namespace], int], **about: Any) -> Callable[..., Any]:
+    def add(name: str, function: Callable[[argparse.Namespace], int], **settings: Any) -> Callable[..., Any]:
         """Add a command; returns the method that adds its arguments."""
-        command = commands.add_parser(name, **about)
+        command = commands.add_parser(name, **settings)
         command.set_defaults(command=function)
         return command.add_argument
 

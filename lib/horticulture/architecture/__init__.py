@@ -149,7 +149,7 @@ class Architecture(Shape):
     def even_selections(self) -> list[list[int]]:
         """The trunk channels that each group selects by default: spread evenly.
 
-        Empty for groups made by a layer. `networks.layers.ChannelSelection` starts with the same ones.
+        Empty for groups made by a layer. `networks.groups.ChannelSelection` starts with the same ones.
         """
         groups = zip(self.widths, self.selects, strict=True)
         return [[c * most // n for c in range(n)] if most is not None else [] for n, most in groups]

@@ -2,37 +2,23 @@
 
 import contextlib
 import hashlib
-import math
 import os
-import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from horticulture.data.arrays import PAD, hold_out
-from horticulture.data.decoding import EXTENSIONS, MOST_BYTES, MOST_SIDE, UnusableImage, decode, measure
+from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, decode, measure
 from horticulture.data.place import data_folder
+from horticulture.data.reading import read_each
 from horticulture.errors import InputError
 from horticulture.files import file_digest, write
-from horticulture.limits import processors
-from horticulture.progress import Progress
 
 SHOWN = 3  # unusable images reported by name; of more, a list is written
-AT_A_TIME = 64  # images decoded ahead
-THREADS = 4  # images decoded at the same time, at most
-IN_FLIGHT = MOST_BYTES  # of memory for all that are read or decoded at a time; one file may take all of it
-PER_PIXEL = 16  # bytes: the decoder's copies, coefficients of a progressive JPEG, and ours
-LARGE = 2**24  # pixels: larger folders show progress
-MANY = 10_000  # images: of more, reading the headers shows progress
-
-T = TypeVar("T")
 
 
 class Part(NamedTuple):
@@ -220,11 +206,11 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of damage that it can handle
         read_header = partial(measure, image_size=image_size)
-        measured = dict(_each(read_header, list(rows), unusable, f"headers of {root.name}"))
+        measured = dict(read_each(read_header, list(rows), unusable, f"headers of {root.name}"))
         sizes = {file: (width, height) for file, (width, height, _) in measured.items()}
         mode = "L" if all(grey for _, _, grey in measured.values()) else "RGB"
         read = partial(decode, image_size=image_size, mode=mode)
-        for file, image in _each(read, list(sizes), unusable, f"images of {root.name}", sizes):
+        for file, image in read_each(read, list(sizes), unusable, f"images of {root.name}", sizes):
             if pixels is None:
                 pixels = _new_array(target, (len(rows), *image.shape))
             if image.shape == pixels.shape[1:]:
@@ -247,68 +233,6 @@ def _refusal(root: Path, files: Collection[str], unusable: dict[str, str]) -> In
         listed = f"; all are listed in {path}"
     counted = f"{len(lines):,} of {len(files):,} images cannot be used"
     return InputError(f"data folder:{root}: {counted}: {_first(lines)}{listed}")
-
-
-def _each(
-    function: Callable[[str], T],
-    files: list[str],
-    unusable: dict[str, str],
-    what: str,
-    sizes: Mapping[str, tuple[int, int]] = MappingProxyType({}),
-) -> Iterator[tuple[str, T]]:
-    """Apply a function to each file, several at a time and in order. Reasons for failures go to `unusable`.
-
-    what: a progress label, shown if there is much to do. sizes: of the images to decode. However many
-    threads there are, what they have in memory stays within `IN_FLIGHT`.
-    """
-    work = [math.prod(sizes.get(file, ())) for file in files]  # 1, or the pixels
-    memory = _Memory(IN_FLIGHT)
-
-    def attempt(n: int) -> T | UnusableImage:
-        needed = PER_PIXEL * work[n]
-        with contextlib.suppress(OSError):  # reported when it is opened
-            needed += os.path.getsize(files[n])
-        try:
-            with memory.take(needed):
-                return function(files[n])
-        except UnusableImage as error:
-            return error
-
-    shown = Progress(what, sum(work)) if sum(work) > (LARGE if sizes else MANY) else None
-    with ThreadPoolExecutor(min(THREADS, processors())) as pool, shown or contextlib.nullcontext():
-        for start in range(0, len(files), AT_A_TIME):
-            some = range(start, min(start + AT_A_TIME, len(files)))
-            begun = [pool.submit(attempt, n) for n in some]
-            for n, future in zip(some, begun, strict=True):
-                found = future.result()
-                if shown:
-                    shown.update(shown.done + work[n], f"{n + 1:,} of {len(files):,}")
-                if isinstance(found, UnusableImage):
-                    unusable[files[n]] = str(found)
-                else:
-                    yield files[n], found
-
-
-class _Memory:
-    """An amount of memory that threads share."""
-
-    def __init__(self, amount: int) -> None:
-        self.amount = self.free = amount
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def take(self, needed: int) -> Iterator[None]:
-        """Wait until so much is free, or all of it if more is needed, and hold it meanwhile."""
-        needed = min(needed, self.amount)
-        with self._changed:
-            self._changed.wait_for(lambda: self.free >= needed)
-            self.free -= needed
-        try:
-            yield
-        finally:
-            with self._changed:
-                self.free += needed
-                self._changed.notify_all()
 
 
 def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

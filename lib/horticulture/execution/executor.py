@@ -10,7 +10,8 @@ from horticulture import files, runs
 from horticulture.errors import check_choice
 from horticulture.execution import interruption
 from horticulture.execution.loading import WEIGHTS_FILE
-from horticulture.execution.tasks import KINDS, Report, RunContext
+from horticulture.execution.run_context import Report, RunContext
+from horticulture.execution.tasks import KINDS
 from horticulture.runs import Run
 from horticulture.training import hardware
 

@@ -14,7 +14,8 @@ from horticulture.networks import own
 from horticulture.networks.densenet import DenseNet
 from horticulture.networks.densenet_bc import DenseNetBC
 from horticulture.networks.describing import describe
-from horticulture.networks.layers import Group, Network, initialise
+from horticulture.networks.groups import Group
+from horticulture.networks.layers import Network, initialise
 from horticulture.networks.preresnet import PreResNet
 from horticulture.networks.resnet import ResNet
 from horticulture.networks.vgg import VGG

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
-from horticulture.networks.layers import Convolution, Group, Network, Stem, global_average_pool
+from horticulture.networks.groups import Group
+from horticulture.networks.layers import Convolution, Network, Stem, global_average_pool
 
 
 class Dense(nn.Module):

@@ -6,14 +6,8 @@ from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
 from horticulture.architecture.family import residual_blocks
-from horticulture.networks.layers import (
-    Convolution,
-    Group,
-    Network,
-    SelectNormReLU,
-    Stem,
-    global_average_pool,
-)
+from horticulture.networks.groups import Group
+from horticulture.networks.layers import Convolution, Network, SelectNormReLU, Stem, global_average_pool
 
 
 class Block(nn.Module):

@@ -11,7 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.networks.draws import ModuleDraws
-from horticulture.networks.layers import Network, Slice, Tap
+from horticulture.networks.groups import Slice, Tap
+from horticulture.networks.layers import Network
 
 NO_CODE = "a module given to describe cannot be rebuilt: put its code in a file and name it FILE.py:FUNCTION"
 
@@ -45,7 +46,7 @@ class Places(NamedTuple):
 
 @dataclass(eq=False)
 class TracedGroup:
-    """Channels of any module that can be removed together with nothing else; see `layers.Group`.
+    """Channels of any module that can be removed together with nothing else; see `groups.Group`.
 
     `remaining`: their numbers in the whole network. producer, consumers: the first layer that makes them, and
     all layers that read them. norm: the first batch norm that they pass, if any.

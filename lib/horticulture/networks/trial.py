@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from horticulture.architecture.table import FIXED
-from horticulture.networks.layers import match_counts
+from horticulture.networks.groups import match_counts
 from horticulture.networks.traced import TracedGroup, TracedNetwork, cut
 
 BATCH = 3  # images

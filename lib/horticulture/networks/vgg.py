@@ -5,7 +5,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture, vgg
-from horticulture.networks.layers import Convolution, Group, Network, Stem, global_average_pool
+from horticulture.networks.groups import Group
+from horticulture.networks.layers import Convolution, Network, Stem, global_average_pool
 
 
 class Unit(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from horticulture.errors import InputError
 from horticulture.networks import Group, Network
-from horticulture.networks.layers import Slice
+from horticulture.networks.groups import Slice
 
 
 def remove_channel(

@@ -6,60 +6,28 @@ follow from them. Nothing is computed here except architectures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from horticulture import architecture, execution, runs
-from horticulture.architecture import Architecture
-from horticulture.data import Outline, catalog
-from horticulture.errors import InputError
 from horticulture.pruning import PruningRecipe, criteria, selection
 from horticulture.runs import CurvePoint, Run
-from horticulture.study import own_code
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
+from horticulture.study.training_config import TrainingConfig
 from horticulture.training.recipe import EVALUATION, TrainingRecipe
-
-if TYPE_CHECKING:  # torch takes seconds to load, and most bad input is refused without it
-    from horticulture.data import Dataset
 
 LENGTHS = ("epochs", "steps", "finetune_epochs", "source_epochs")  # scaled by `base_epoch_factors`
 
 
 @dataclass(frozen=True)
-class StudyConfig:
-    """The parameters of a study, and the runs that follow from them. Raises InputError if impossible."""
+class StudyConfig(TrainingConfig):
+    """All parameters of a study, and the runs that follow from them. Raises InputError if impossible."""
 
-    data: str
-    images: int
-    network: str
-    seeds: list[int]
-    epochs: int
-    lr: float
-    schedule: str
-    batch_size: int
-    weight_decay: float
-    image_size: int
-    precision: str
-    norms: str
-    norm_images: int
-    flip: str = "auto"
-    crop_padding: int = -1
-    residual_sets: bool = False
-    pretrained: str = ""
-    optimizer: str = "sgd"
-    source_data: str = ""
-    source_images: int = 0
-    source_epochs: int = 1
-    source_lr: float = 0.1
-    move_lr: float = 0.1
     # Parameters that no notebook has declared yet ask for no runs.
     base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
     factor_sizes: list[float] = field(default_factory=list)
-    strengths: dict[str, float] = field(default_factory=dict)
     criterion: str = "fisher"
     ratios: list[float] = field(default_factory=list)
     measure: str = "channels"
@@ -81,73 +49,11 @@ class StudyConfig:
     copycat_size: float = 0.5
     guide_network: str = ""
     guide_data: str = ""
-    # The digest of a data set, by name and image size, if it is known: then it need not be read.
-    digest_of: Callable[[str, int], str | None] = lambda name, image_size: None
-
-    @classmethod
-    def of(cls, parameters: dict[str, Any]) -> Self:
-        """From all parameters of a study; those that do not affect its results are ignored."""
-        known = [field.name for field in fields(cls)]
-        return cls(**{name: own_code.known(name, parameters[name]) for name in known if name in parameters})
-
-    @property
-    def dataset(self) -> Dataset:
-        """The data set, on the CPU."""
-        return execution.dataset(self.data, self.images, image_size=self.image_size, **self.augmentation)
-
-    @property
-    def augmentation(self) -> dict[str, Any]:
-        """How training images are shifted and mirrored, where the study does not leave it to the data set."""
-        stated = {"pad": self.crop_padding} if self.crop_padding >= 0 else {}
-        return stated if self.flip == "auto" else {**stated, "flip": self.flip == "random"}
-
-    @cached_property
-    def outline(self) -> Outline:
-        """The shape of the data set, which is read only if necessary."""
-        known = catalog.outline(self.data, self.images, self.image_size)
-        return known or Outline(self.dataset.image, len(self.dataset.classes), len(self.dataset.train))
-
-    @cached_property
-    def data_spec(self) -> dict:
-        """The data part of the runs' descriptions."""
-        digest = self.digest_of(self.data, self.image_size)
-        return execution.data_spec(self.data, self.images, self.image_size, digest, **self.augmentation)
-
-    @cached_property
-    def whole(self) -> Architecture:
-        """The whole network's architecture."""
-        outline = self.outline
-        shape: Any = {"image": outline.image, "classes": outline.classes}
-        if not architecture.is_own(self.network):
-            return architecture.named(self.network, **shape)
-        from horticulture import networks
-
-        return networks.named(self.network, **shape, residual_sets=self.residual_sets)
-
-    @cached_property
-    def origin(self) -> StudyConfig | None:
-        """The same study on the data set from which networks are moved, if they are."""
-        if not self.source_data:
-            return None
-        there: Any = {"data": self.source_data, "images": self.source_images, "epochs": self.source_epochs}
-        return replace(self, **there, lr=self.source_lr, source_data="")
 
     @property
     def criteria(self) -> list[str]:
         """The criteria: `criterion` may name several, separated by commas."""
         return [name.strip() for name in self.criterion.split(",")]
-
-    # --- training the whole network ----------------------------------------------------------------------
-
-    @property
-    def recipe(self) -> TrainingRecipe:
-        """The recipe of training from scratch."""
-        return self._recipe(self.epochs, self.lr, self.schedule)
-
-    @property
-    def baselines(self) -> list[Run]:
-        """The training runs of the whole network, one per seed."""
-        return [self.baseline(seed) for seed in self.seeds]
 
     @property
     def whole_points(self) -> list[CurvePoint]:
@@ -164,59 +70,16 @@ class StudyConfig:
                     points.setdefault(base.key, point)
         return list(points.values())
 
-    def trained_longer(self, longer: float) -> StudyConfig:
+    def trained_longer(self, longer: float) -> Self:
         """The same study with all training `longer` times as long: before, between and after removals."""
         if longer == 1:
             return self
         times = {name: max(1, round(longer * getattr(self, name))) for name in LENGTHS}
         return replace(self, **times, sizes=self.factor_sizes or self.sizes)
 
-    @cached_property
-    def whole_macs(self) -> int:
-        """Forward multiply-accumulates of all training of the whole network; 0 if unknown."""
-        before = self.origin.whole_macs if self.origin else 0
-        return 0 if self.pretrained else before + self.whole.macs * self.epochs * self.images_per_epoch
-
-    @property
-    def images_per_epoch(self) -> int:
-        """The training images of an epoch: those of its whole batches."""
-        return self.outline.images // self.batch_size * self.batch_size
-
-    def baseline(self, seed: int, penalty: str = "none") -> Run:
-        """The run of the whole network: trained, perhaps with a penalty, or moved, or pretrained."""
-        if self.pretrained:
-            weights, recipe = self.pretrained, self.recipe
-            return execution.evaluate_pretrained(self.whole, weights, recipe, self.data_spec, seed)
-        if self.source_data:
-            return self.moved(self.whole, seed)
-        strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
-        if penalty != "none" and not strength > 0:
-            raise InputError(
-                f"strengths must set the penalty {penalty} to a value above 0, not {self.strengths}"
-            )
-        recipe = replace(self.recipe, penalty=penalty, strength=strength)
-        return execution.train(self.whole, recipe, self.data_spec, seed)
-
-    def moved(self, shape: Architecture, seed: int, selections: Any = None, *, trained: bool = True) -> Run:
-        """The run that moves a shape trained on `source_data`, and, if `trained`, trains it further here."""
-        if self.origin is None:
-            raise InputError("networks are moved from source_data, which is not set")
-        first = replace(shape, classes=self.origin.outline.classes)
-        start = execution.train(first, self.origin.recipe, self.origin.data_spec, seed, selections)
-        recipe = self._recipe(self.epochs if trained else 0, self.move_lr, self.schedule)
-        return execution.move(start, shape, recipe, self.data_spec)
-
     def finetuning_recipe(self, lr: float, schedule: str) -> TrainingRecipe:
         """The recipe of training after pruning."""
         return self._recipe(self.finetune_epochs, lr, schedule)
-
-    def _recipe(self, epochs: int, lr: float, schedule: str) -> TrainingRecipe:
-        return TrainingRecipe(epochs, lr, schedule, **self._common)
-
-    @property
-    def _common(self) -> dict[str, Any]:
-        """The settings common to every training and pruning run of the study."""
-        return {name: getattr(self, name) for name in (*EVALUATION, "weight_decay", "optimizer")}
 
     @property
     def comparisons(self) -> list[Run]:
@@ -262,8 +125,8 @@ class StudyConfig:
         """A job for every criterion, length, ratio and seed; without ratios, one channel a round goes."""
         lengths = [(float(longer), self.trained_longer(longer)) for longer in self.base_epoch_factors]
         jobs = []
-        every = product(self.criteria, lengths, self.ratios or [0.0], self.seeds)
-        for name, (longer, study), ratio, seed in every:
+        combinations = product(self.criteria, lengths, self.ratios or [0.0], self.seeds)
+        for name, (longer, study), ratio, seed in combinations:
             base = study.baseline(seed, criteria.CRITERIA[name].penalty)
             run = execution.prune(base, study.pruning_recipe(name, ratio))
             jobs.append(PruningJob(self.criterion_label(name), base, run, longer, study.whole_macs))
@@ -302,14 +165,14 @@ class StudyConfig:
     # --- the same at other sizes -------------------------------------------------------------------------
 
     @property
-    def guide(self) -> StudyConfig | None:
+    def guide(self) -> Self | None:
         """The same study for the network and data from which a profile is transferred."""
         if not self.guide_network:
             return None
-        there: Any = {"network": self.guide_network, "data": self.guide_data or self.data}
+        guide: Any = {"network": self.guide_network, "data": self.guide_data or self.data}
         sets = self.residual_sets and architecture.is_own(self.guide_network)
-        there |= {"guide_network": "", "pretrained": "", "source_data": ""}  # a guide has none of these
-        return replace(self, **there, residual_sets=sets)
+        guide |= {"guide_network": "", "pretrained": "", "source_data": ""}  # a guide has none of these
+        return replace(self, **guide, residual_sets=sets)
 
     @property
     def guide_jobs(self) -> list[PruningJob]:
