@@ -26,7 +26,7 @@ NO_TORCH = (*COMMON, "architecture", "runs", "analysis", "cli")
 # And a study is refused before it: so recipes, and all that describes a study, need none at once.
 NO_TORCH_EITHER = (
     *(f"data/{name}.py" for name in ("__init__", "arrays", "catalog", "datasets", "decoding", "folders")),
-    *("data/place.py", "data/reading.py", "training/__init__.py", "training/recipe.py"),
+    *("data/locations.py", "data/reading.py", "training/__init__.py", "training/recipe.py"),
     *(f"execution/{name}.py" for name in ("__init__", "specs")),
     *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
     *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "housekeeping", "inventory")),

@@ -86,14 +86,13 @@ def _check_answer(module: nn.Module, origin: Origin) -> None:
             shape, reason = tuple(images.shape[1:]), trial.first_line(error)
             raise InputError(f"{when}it does not accept images of shape {shape}: {reason}") from error
         if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
-            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            what = f"{found} for {len(images)} images and {origin.classes} classes"
+            answered = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+            what = f"{answered} for {len(images)} images and {origin.classes} classes"
             raise InputError(f"{when}it returns {what}")
 
 
 def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwork:
     """Build the network with the traced groups, and its architecture."""
-    found = watched.found
     axes: dict[Axis, LiveAxis] = {}
     modules = dict(module.named_modules())
 
@@ -105,13 +104,14 @@ def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwo
         return axes[axis]
 
     groups = []
-    for one in found:
-        places = {axis: Places(live(axis), indices) for axis, indices in one.places.items()}
-        makers = tuple(modules[maker] for maker in one.makers)
-        reads = [places[axis] for axis in one.reads]
-        groups.append(TracedGroup(one.name, makers, list(places.values()), reads, torch.arange(one.width)))
+    for found in watched.found:
+        places = {axis: Places(live(axis), indices) for axis, indices in found.places.items()}
+        makers = tuple(modules[maker] for maker in found.makers)
+        reads = [places[axis] for axis in found.reads]
+        numbers = torch.arange(found.width)
+        groups.append(TracedGroup(found.name, makers, list(places.values()), reads, numbers))
     names, full = tuple(group.name for group in groups), tuple(group.width for group in groups)
-    rows = tuple(_rows(module, found, watched.positions))
+    rows = tuple(_rows(module, watched.found, watched.positions))
     normed = tuple(group.norm is not None for group in groups)
     table = Table(origin.network, origin.digest, names, full, normed, rows, origin.residual_sets)
     depth = sum(row.kind != "other" for row in rows)
@@ -124,21 +124,23 @@ def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwo
 def _rows(module: nn.Module, found: list[FoundGroup], positions: dict[str, int]) -> Iterator[TableRow]:
     """A row per module with trainable parameters of its own, in order, and another per additional weight."""
     groups: dict[Axis, list[tuple[int, Tensor]]] = {}
-    for number, one in enumerate(found):
-        for axis, indices in one.places.items():
+    for number, group in enumerate(found):
+        for axis, indices in group.places.items():
             groups.setdefault(axis, []).append((number, indices))
     seen: set[int] = set()
     for owner, part in module.named_modules():
-        own = {f"{owner}.{name}".lstrip("."): p for name, p in part.named_parameters(recurse=False)}
-        own = {name: p for name, p in own.items() if p.requires_grad and id(p) not in seen}
-        seen |= {id(p) for p in own.values()}
+        tensors = {f"{owner}.{name}".lstrip("."): p for name, p in part.named_parameters(recurse=False)}
+        tensors = {name: p for name, p in tensors.items() if p.requires_grad and id(p) not in seen}
+        seen |= {id(p) for p in tensors.values()}
         kind = "linear" if isinstance(part, nn.Linear) else "conv" if isinstance(part, _ConvNd) else "other"
-        counted = [name for name in own if name in positions] or list(own)[:1]
-        rest = [name for name in own if name not in counted]
+        counted = [name for name in tensors if name in positions] or list(tensors)[:1]
+        rest = [name for name in tensors if name not in counted]
         for number, weight in enumerate(counted):
             names = [weight, *rest] if number == 0 else [weight]
             lengths = tuple(
-                tuple(_length(groups.get(Axis(name, d), []), size) for d, size in enumerate(own[name].shape))
+                tuple(
+                    _length(groups.get(Axis(name, d), []), size) for d, size in enumerate(tensors[name].shape)
+                )
                 for name in names
             )
             label = owner if number == 0 and owner else weight

@@ -99,12 +99,12 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     network = assemble(module, _watched(origin, table.groups, module), origin)
     if network.architecture.table != table:
         raise InputError(f"{table.network} now makes a different network: is its shape random?")
-    whole = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
+    full_shapes = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
     for group, width in zip(network.groups, architecture.widths, strict=True):
         if width < group.width:
             cut(group, list(range(width)))
     if network.architecture.widths != table.full:
-        redraw(network, whole)
+        redraw(network, full_shapes)
     network.reseed(generator)
     network.remake = partial(build, architecture)
     return network
@@ -117,8 +117,8 @@ def _watched(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Watch
     """The groups with these names, which were tested when the table was made. Each network is traced once."""
     if (origin, names) not in _seen:
         watched = watch(module, origin.images)
-        found = [group for group in watched.found if group.name in names]
-        _seen[origin, names] = watched._replace(found=found)
+        groups = [group for group in watched.found if group.name in names]
+        _seen[origin, names] = watched._replace(found=groups)
     return _seen[origin, names]
 
 

@@ -73,8 +73,8 @@ Rule = Callable[[Labels, Any, Any, Any, Any], None]
 
 def _with_labels(labels: Labels, arguments: Any) -> Any:
     def labels_of(leaf: Any) -> Any:
-        found = labels.of(leaf)
-        return leaf if found is None else found
+        leaf_labels = labels.of(leaf)
+        return leaf if leaf_labels is None else leaf_labels
 
     return tree_map(labels_of, arguments)
 
@@ -90,16 +90,16 @@ def _move(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
 
 def _elementwise(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Elementwise: the labels stay."""
-    found = (labels.of(leaf) for leaf in tree_leaves((args, kwargs)))
-    labels.set(out, next(one for one in found if one is not None))
+    all_labels = (labels.of(leaf) for leaf in tree_leaves((args, kwargs)))
+    labels.set(out, next(leaf_labels for leaf_labels in all_labels if leaf_labels is not None))
 
 
 def _join(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Concatenate. Tensors without labels belong to no channel."""
 
     def part(tensor: Tensor) -> Tensor:
-        found = labels.of(tensor)
-        return torch.full(tensor.shape, -1) if found is None else found
+        tensor_labels = labels.of(tensor)
+        return torch.full(tensor.shape, -1) if tensor_labels is None else tensor_labels
 
     parts = args[0] if args else kwargs["tensors"]
     dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
@@ -112,51 +112,51 @@ def _pad(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     if len(pad) <= 2 * (x.dim() - 2):
         _pool(labels, func, out, args, kwargs)
     else:
-        found = labels.of(x)
-        assert found is not None
-        labels.set(out, torch.nn.functional.pad(found, pad, value=-1))
+        x_labels = labels.of(x)
+        assert x_labels is not None
+        labels.set(out, torch.nn.functional.pad(x_labels, pad, value=-1))
 
 
 def _pool(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Works within each channel: (batch, channel, ...) to (batch, channel, ...)."""
-    found = labels.of(args[0] if args else kwargs["input"])
-    assert found is not None
-    column = column_of(found, 1) if found.dim() > 2 else None
+    x_labels = labels.of(args[0] if args else kwargs["input"])
+    assert x_labels is not None
+    column = column_of(x_labels, 1) if x_labels.dim() > 2 else None
     tensor = tree_leaves(out)[0]
     if column is None or tensor.dim() < 3 or tensor.shape[1] != len(column):
-        labels.pin(found, f"{func.__name__} mixes channels")
+        labels.pin(x_labels, f"{func.__name__} mixes channels")
     else:
         labels.set(tensor, column.view(-1, *[1] * (tensor.dim() - 2)))
 
 
 def _reduce(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """A sum or mean over dimensions along which all labels must be equal."""
-    found = labels.of(args[0] if args else kwargs["input"])
-    assert found is not None
+    x_labels = labels.of(args[0] if args else kwargs["input"])
+    assert x_labels is not None
     dims = args[1] if len(args) > 1 else kwargs.get("dim")
-    dims = [dims] if isinstance(dims, int) else list(dims or range(found.dim()))
+    dims = [dims] if isinstance(dims, int) else list(dims or range(x_labels.dim()))
     keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
-    if not all(is_constant(found, dim) for dim in dims):
-        labels.pin(found, f"{func.__name__} mixes channels")
+    if not all(is_constant(x_labels, dim) for dim in dims):
+        labels.pin(x_labels, f"{func.__name__} mixes channels")
         return
-    for dim in sorted((dim % found.dim() for dim in dims), reverse=True):
-        found = found.narrow(dim, 0, 1) if keep else found.select(dim, 0)
-    labels.set(out, found)
+    for dim in sorted((dim % x_labels.dim() for dim in dims), reverse=True):
+        x_labels = x_labels.narrow(dim, 0, 1) if keep else x_labels.select(dim, 0)
+    labels.set(out, x_labels)
 
 
 def _norm(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """One parameter per channel of (batch, channel, ...): batch norm and the like."""
     x, *others = args
-    found = labels.of(x)
-    assert found is not None
-    column = column_of(found, 1)
+    x_labels = labels.of(x)
+    assert x_labels is not None
+    column = column_of(x_labels, 1)
     if column is None:
-        labels.pin(found, f"{func.__name__} mixes channels")
+        labels.pin(x_labels, f"{func.__name__} mixes channels")
         return
     for parameter in [*others, *kwargs.values()]:
         if isinstance(parameter, Tensor) and parameter.numel() > 1:
             labels.mark(parameter, 0, column)
-    labels.set(out, found)
+    labels.set(out, x_labels)
 
 
 def _combine(product: bool) -> Rule:

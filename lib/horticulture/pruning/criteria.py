@@ -151,4 +151,4 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
 
 def own() -> dict[str, Criterion]:
     """The criteria that are not the library's, by name."""
-    return {name: one for name, one in CRITERIA.items() if BUILT_IN.get(name) is not one}
+    return {name: known for name, known in CRITERIA.items() if BUILT_IN.get(name) is not known}

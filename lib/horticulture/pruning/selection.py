@@ -81,12 +81,12 @@ def fraction_of_channels(fraction: float) -> PruningTarget:
 
     def count(candidates: Candidates) -> int:
         full = candidates.whole.widths
-        gone = sum(full) - sum(candidates.shape.widths)
+        removed = sum(full) - sum(candidates.shape.widths)
         if candidates.quotas is None:
-            return max(0, round(fraction * sum(full)) - gone)
+            return max(0, round(fraction * sum(full)) - removed)
         groups = zip(full, candidates.minimum, candidates.quotas, strict=True)
         due = [min(width - kept, math.floor(fraction * quota + 0.5)) for width, kept, quota in groups]
-        return max(0, sum(due) - gone)
+        return max(0, sum(due) - removed)
 
     return PruningTarget(f"{fraction:.0%} of the channels", count)
 
@@ -161,10 +161,10 @@ def select_channels(
     if quotas is None:
         queue = _sorted_channels(scores, minimum, lambda choice, rank: choice.saliency, whole_blocks)
     else:  # the n-th of a group's quota is due once n - 1/2 should be removed
-        gone = [full - left for full, left in zip(whole.widths, shape.widths, strict=True)]
+        removed = [full - width for full, width in zip(whole.widths, shape.widths, strict=True)]
         minimum = [max(kept, n - quota) for kept, n, quota in zip(minimum, whole.widths, quotas, strict=True)]
         queue = _sorted_channels(
-            scores, minimum, lambda choice, rank: (gone[choice.group] + rank + 0.5) / quotas[choice.group]
+            scores, minimum, lambda choice, rank: (removed[choice.group] + rank + 0.5) / quotas[choice.group]
         )
     count = target.count(Candidates(queue, shape, whole, quotas, minimum))
     if count > len(queue):

@@ -54,9 +54,9 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
             precision = cluster.precision(wanted, device, address)
         else:
             precision = hardware.precision(wanted, hardware.resolve_device(device))
-        mine = {name: parameters[name] for name in BASE} | {"precision": precision}
+        base = {name: parameters[name] for name in BASE} | {"precision": precision}
         with editing(folder) as content:
-            fixed = content["base"] = content.get("base") or mine  # another notebook may have been first
+            fixed = content["base"] = content.get("base") or base  # another notebook may have been first
     check_base(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 

@@ -28,8 +28,9 @@ def copycat(whole: Architecture, template: Template, params: int) -> tuple[Archi
 
 def guided(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
     """`whole` scaled by the mean fraction that all pruning runs left of each stage; MACs spent by all."""
-    profile = profiles.by_stage([one.architecture for one in template.of_all_seeds], template.whole)
-    return profiles.guided(whole, profile, params=params), sum(one.cost for one in template.of_all_seeds)
+    every_seed = template.of_all_seeds
+    profile = profiles.by_stage([pruned.architecture for pruned in every_seed], template.whole)
+    return profiles.guided(whole, profile, params=params), sum(pruned.cost for pruned in every_seed)
 
 
 PRUNING_FREE: dict[str, Callable[..., Architecture]] = {
@@ -85,11 +86,11 @@ def members(config: StudyConfig, outputs: Path, params: int) -> dict[str, Archit
 
     A curve without a network of that size is left out.
     """
-    found: dict[str, Architecture] = {}
+    shapes: dict[str, Architecture] = {}
     for curve in config.curves:
         with suppress(InputError):
-            found[curve] = next(_points(config, outputs, curve, params)).run.architecture
-    return found
+            shapes[curve] = next(_points(config, outputs, curve, params)).run.architecture
+    return shapes
 
 
 def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iterator[CurvePoint]:

@@ -90,7 +90,7 @@ class SparseStructures(Penalty):
         # The optimizer does not know the factors: their gradient accumulates here and is zeroed after use.
         self.factors.grad = torch.zeros_like(self.factors)
         self.velocity = torch.zeros_like(self.factors, requires_grad=False)
-        self._hooks = [each.output.register_forward_hook(self._scale(each.place)) for each in structures]
+        self._hooks = [s.output.register_forward_hook(self._scale(s.place)) for s in structures]
 
     def _scale(self, place: int | slice) -> Callable[..., Tensor]:
         def hook(module: object, inputs: object, output: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ def budgets(
     by_curve = results.groupby("curve", sort=False)
     slot = 0.8 / len(by_curve)  # the width of one curve in a case
     for i, (curve, networks) in enumerate(by_curve):
-        places = {case: place + slot * (i + 0.5) - 0.4 for place, case in enumerate(cases)}
+        places = {case: x + slot * (i + 0.5) - 0.4 for x, case in enumerate(cases)}
         _draw_budget(str(curve), networks, places, slot, label(str(curve), epochs=epochs), ax)
     room = max(0.5, max(shown) - min(shown)) / 2
     low, high = ax.get_ylim()
@@ -128,10 +128,10 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     means = correlations.groupby("criterion")["correlation"].mean().sort_values()
     ax = ax or plt.subplots(figsize=(6, 0.45 * len(means) + 1.2))[1]
-    for place, (criterion, mean) in enumerate(means.items()):
+    for y, (criterion, mean) in enumerate(means.items()):
         seeds = correlations.loc[correlations["criterion"] == criterion, "correlation"]
-        ax.plot(seeds, [place] * len(seeds), linestyle="", marker="o", color=BLUE, alpha=0.45, markersize=6)
-        ax.plot([mean, mean], [place - 0.3, place + 0.3], color=BLACK, linewidth=2)
+        ax.plot(seeds, [y] * len(seeds), linestyle="", marker="o", color=BLUE, alpha=0.45, markersize=6)
+        ax.plot([mean, mean], [y - 0.3, y + 0.3], color=BLACK, linewidth=2)
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
     if "ceiling" in correlations and correlations["ceiling"].notna().any():
         best = correlations.groupby("criterion")["ceiling"].mean()[means.index]

@@ -49,7 +49,7 @@ def bytes_on_disk(compressed: pd.DataFrame, params: int, ax: Axes | None = None)
     bars = ax.bar(range(len(sizes)), sizes, color=["#cccccc", *[BLUE] * len(means)])
     smaller = [f"{BYTES(size)}\n{4 * params / size:.0f} × smaller" for size in means["bytes"]]
     ax.bar_label(bars, [BYTES(4 * params), *smaller], padding=3, fontsize=9)
-    removed = [f"{percent(ratio)} removed\n{one.test_error:.1f} % error" for ratio, one in means.iterrows()]
+    removed = [f"{percent(ratio)} removed\n{mean.test_error:.1f} % error" for ratio, mean in means.iterrows()]
     ax.set_xticks(range(len(sizes)), ["whole network,\nfloat32", *removed])
     ax.yaxis.set_major_formatter(BYTES)
     ax.grid(visible=False, axis="x")

@@ -90,9 +90,9 @@ def target_sizes(results: pd.DataFrame) -> list[float]:
     line = ["curve", "criterion", "longer"]
     trained = trained.drop_duplicates([*line, "seed", "run"]).sort_values("share")
     sizes: list[list[tuple[tuple, list[float]]]] = []  # for each size: lines with their networks' shares
-    for of_line, shares in sorted(_by_size(trained, line), key=lambda one: np.median(one[1])):
+    for of_line, shares in sorted(_by_size(trained, line), key=lambda item: np.median(item[1])):
         first = np.median(sizes[-1][0][1]) if sizes else 0.0
-        if np.median(shares) > (1 + NEAR) * first or of_line in [there for there, _ in sizes[-1]]:
+        if np.median(shares) > (1 + NEAR) * first or of_line in dict(sizes[-1]):
             sizes.append([])
         sizes[-1].append((of_line, shares))
     targets = []
