@@ -120,8 +120,8 @@ def test_of_two_that_are_opened_at_once_neither_undoes_what_the_other_states(not
 
     monkeypatch.setattr(base_recipe, "fix", slowly)
     notebook("03", sizes=[0.5])
-    there = kept(tmp_path)["parameters"]
-    assert (there["criterion"], there["sizes"]) == ("l1", [0.5])
+    present = kept(tmp_path)["parameters"]
+    assert (present["criterion"], present["sizes"]) == ("l1", [0.5])
 
 
 def test_of_two_that_begin_a_study_at_once_one_fixes_its_base(notebook, tmp_path, monkeypatch):
@@ -207,10 +207,10 @@ def test_what_an_earlier_notebook_left_is_checked_again(notebook, tmp_path, monk
     """Its file may have come from anybody; no worker is started for it."""
     notebook("01")
     notebook("02", rounds=2)
-    left = files.read_json(tmp_path / "trial" / "study.json")
-    place = "base" if name in left["base"] else "parameters"
-    left[place][name] = value
-    files.write_json(tmp_path / "trial" / "study.json", left)
+    remaining = files.read_json(tmp_path / "trial" / "study.json")
+    place = "base" if name in remaining["base"] else "parameters"
+    remaining[place][name] = value
+    files.write_json(tmp_path / "trial" / "study.json", remaining)
     before = (tmp_path / "trial" / "study.json").read_bytes()
     monkeypatch.setattr(parallel, "start", pytest.fail)
     with pytest.raises(InputError, match=said):
