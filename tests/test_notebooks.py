@@ -337,15 +337,16 @@ HOLDS = {
 assert abs(loss.item() - math.log(2)) < 1e-3 and scores.weight[0].item() == 0.5
 assert counts["train"].sum() == len(dataset.train) == images
 assert 0.95 * whole.params < sum(layers["parameters"]) < whole.params  # norms are not drawn
-assert abs(losses[0] - guess) < 0.5 and guess == math.log(10) and ended == sum(losses[-10:]) / 10
-assert usual.index[-1] == epochs and usual.iloc[-1] < usual.iloc[0] < 90
+assert abs(losses[0] - guess) < 0.5 and guess == math.log(10) and mean_last == sum(losses[-10:]) / 10
+assert mean_errors.index[-1] == epochs and mean_errors.iloc[-1] < mean_errors.iloc[0] < 90
 assert yardstick["test_error"].tolist() == [result["metrics"]["test_error"] for result in results]
 """,
     "02_prune": """
 assert fisher(activation, gradient).tolist() == [0.5, 4.5]
-assert [gone[:2] for gone in theirs] == [gone[:2] for gone in by_hand] and len(by_hand) == 3
+assert [channel[:2] for channel in by_library] == [channel[:2] for channel in by_hand] and len(by_hand) == 3
 assert removals["round"].tolist() == list(range(rounds + 1)) and removals["params"].is_monotonic_decreasing
-assert set(agreed["criterion"]) == set(oracle_criteria) and agreed["correlation"].between(-1, 1).all()
+assert set(correlations["criterion"]) == set(oracle_criteria)
+assert correlations["correlation"].between(-1, 1).all()
 assert by_criterion["by chance"].between(0.4, 0.8).all()  # four channels: 1 / sqrt(3) if all are compared
 assert silenced.architecture.widths[0] == smaller.architecture.widths[0] + 1
 assert silenced.architecture.params - smaller.architecture.params == 2 * 9 * 16 + 2
@@ -353,13 +354,13 @@ measured = removals.dropna(subset=["val_error"]).set_index("round")
 for round_, error in by_statistics["estimated"].items():
     assert abs(error - measured.loc[round_, "val_error"]) < 0.2  # what the run itself wrote down
 lost = (1 - np.array(list(kept.values())[-1])) * whole.widths
-assert round(lost.sum()) == rounds == len(taken)
+assert round(lost.sum()) == rounds == len(removed_channels)
 """,
     "03_retrain_from_scratch": """
 assert scratch_b(10, 100, 50, 0) == 20 and scratch_b(10, 100, 25, 2) == 20
-assert abs(fitting_spread(2, 9) - 1 / 3) < 1e-12 and off < 0.5
+assert abs(fitting_spread(2, 9) - 1 / 3) < 1e-12 and deviation < 0.5
 assert (spreads["cut from the whole"] <= spreads["wanted spread"]).all()
-assert [one.architecture.widths for one in found] == [
+assert [pruned.architecture.widths for pruned in pruned_networks] == [
     point.run.architecture.widths for point in points if point.curve == "pruned-scratch"
 ]
 of_scratch = spent[spent["budget"] == "pruned-scratch"]

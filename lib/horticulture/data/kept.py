@@ -47,8 +47,7 @@ def kept(digest: str, missing: str = "run the notebook that has its code") -> Da
         part: Images(*(tensors[f"{part}.{kind}"] for kind in ("pixels", "labels", "sources")))
         for part in PARTS
     }
-    metadata["classes"] = tuple(metadata["classes"])
-    dataset = Dataset(**metadata, **parts)
+    dataset = Dataset(**{**metadata, "classes": tuple(metadata["classes"]), **parts})
     if dataset.digest != digest:
         raise InputError(f"{path} is damaged: delete it, and {missing}")
     return dataset
