@@ -70,6 +70,6 @@ class DenseNet(ThreeStages):
         stem, growth = a.trunk
         for kept in range(1, length + 1):
             depth = 3 * kept + 4
-            places = [i for i in range(len(a.widths)) if i % (length + 1) in (*range(kept), length)]
-            widths, limits_kept = (tuple(numbers[i] for i in places) for numbers in (a.widths, limits))
+            indices = [i for i in range(len(a.widths)) if i % (length + 1) in (*range(kept), length)]
+            widths, limits_kept = (tuple(numbers[i] for i in indices) for numbers in (a.widths, limits))
             yield depth, scale_selections(widths, limits_kept, self.maps(stem, growth, depth), 1)

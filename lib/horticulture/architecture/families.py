@@ -67,10 +67,10 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     if len(members) == 1 and (scale < 1 if scale is not None else target < cost(whole)):
         raise InputError(f"there is no {whole.family} shallower than {whole.depth}")
     if scale is not None:
-        place = max(1, round(scale * len(members)))
-        if place > len(members):
+        number = max(1, round(scale * len(members)))
+        if number > len(members):
             raise InputError(f"the scale of a depth must be at most 1, not {scale}")
-        return members[place - 1]
+        return members[number - 1]
     return min(members, key=lambda a: abs(cost(a) - target))
 
 

@@ -156,8 +156,8 @@ class Family:
     def blocks(self, a: Shape) -> tuple[Widths, ...]:
         """For every residual block that can be removed as a whole, the indices of its groups."""
         count = self.groups_in_block
-        places = range(0, len(a.widths) - count + 1, count) if count else ()
-        return tuple(tuple(range(place, place + count)) for place in places)
+        starts = range(0, len(a.widths) - count + 1, count) if count else ()
+        return tuple(tuple(range(start, start + count)) for start in starts)
 
     def normed(self, a: Shape) -> tuple[bool, ...]:
         """Whether every group has a batch norm: all have."""

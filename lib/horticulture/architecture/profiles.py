@@ -39,9 +39,9 @@ def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tupl
     """
     _same_groups(architectures, whole)
     kept = np.mean([pruned.widths for pruned in architectures], axis=0)
-    places = [np.flatnonzero(np.array(_stages(whole)) == stage) for stage in _distinct(_stages(whole))]
+    of_stages = [np.flatnonzero(np.array(_stages(whole)) == stage) for stage in _distinct(_stages(whole))]
     full = np.array(whole.widths)
-    return tuple(float(kept[groups].sum() / max(1, full[groups].sum())) for groups in places)
+    return tuple(float(kept[groups].sum() / max(1, full[groups].sum())) for groups in of_stages)
 
 
 def guided(whole: Architecture, profile: Sequence[float], **size: Unpack[Size]) -> Architecture:

@@ -186,6 +186,6 @@ def crop(pixels: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, pad: int)
     ]
 
 
-def _within(places: Tensor, count: int) -> Tensor:
+def _within(indices: Tensor, count: int) -> Tensor:
     """Reflect row or column indices beyond the first and the last."""
-    return (count - 1) - ((count - 1) - places.abs()).abs()
+    return (count - 1) - ((count - 1) - indices.abs()).abs()

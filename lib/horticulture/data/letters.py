@@ -37,9 +37,9 @@ def letters(image_size: int = 0) -> Dataset:
     return Dataset("letters", tuple(string.ascii_uppercase), **parts, pad=2, flip=False)
 
 
-def _part(count: int, places: tuple[int, ...], seed: int) -> Images:
-    """`count` images of the letters of those fonts whose number modulo five is in `places`."""
-    fonts = [number for number in range(len(FONTS)) if number % 5 in places]
+def _part(count: int, remainders: tuple[int, ...], seed: int) -> Images:
+    """`count` images of the letters of those fonts whose number modulo five is in `remainders`."""
+    fonts = [number for number in range(len(FONTS)) if number % 5 in remainders]
     pictures = torch.cat([read_letters(FONTS[number]) for number in fonts])
     pixels, chosen = cluttered(pictures, count, seed)
     classes = len(string.ascii_uppercase)

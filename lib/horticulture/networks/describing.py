@@ -12,9 +12,9 @@ from horticulture.architecture import OWN, Architecture, ImageShape, Table
 from horticulture.architecture.table import FIXED, Length, TableRow
 from horticulture.errors import InputError
 from horticulture.networks import trial
-from horticulture.networks.labels import Axis, FoundGroup, Watched
+from horticulture.networks.labels import Axis, GroupSpec, Trace
 from horticulture.networks.traced import LiveAxis, Places, TracedGroup, TracedNetwork
-from horticulture.networks.tracing import watch
+from horticulture.networks.tracing import trace_module
 
 SUMS = "a residual set: sums of several layers' channels"
 
@@ -49,27 +49,27 @@ def describe(
     otherwise a group is made by one layer and the norms, depthwise convolutions and gates that follow it.
     Raises InputError if the module's output is not (batch, classes), or if it has no group.
     """
-    return found_in(module, Origin(image, classes, residual_sets=residual_sets))
+    return find_groups(module, Origin(image, classes, residual_sets=residual_sets))
 
 
-def found_in(module: nn.Module, origin: Origin) -> TracedNetwork:
-    """`describe`, for a module whose origin is known."""
+def find_groups(module: nn.Module, origin: Origin) -> TracedNetwork:
+    """As `describe`, for a module whose origin is known."""
     _check_answer(module, origin)
-    watched = watch(module, origin.images)
-    pinned = dict(watched.pinned)
+    trace = trace_module(module, origin.images)
+    pinned = dict(trace.pinned)
     candidates = []
-    for group in watched.found:
+    for group in trace.groups:
         if group.sums and not origin.residual_sets:
             pinned |= dict.fromkeys(group.makers, SUMS)
         elif group.width > 1:
             candidates.append(group)
-    failed = trial.failures(assemble(module, watched._replace(found=candidates), origin), origin.images)
+    failed = trial.failures(assemble(module, trace._replace(groups=candidates), origin), origin.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
         raise InputError(f"no group of channels can be removed ({why})")
-    network = assemble(module, watched._replace(found=usable), origin)
+    network = assemble(module, trace._replace(groups=usable), origin)
     network.pinned = pinned
     return network
 
@@ -91,7 +91,7 @@ def _check_answer(module: nn.Module, origin: Origin) -> None:
             raise InputError(f"{when}it returns {what}")
 
 
-def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwork:
+def assemble(module: nn.Module, trace: Trace, origin: Origin) -> TracedNetwork:
     """Build the network with the traced groups, and its architecture."""
     axes: dict[Axis, LiveAxis] = {}
     modules = dict(module.named_modules())
@@ -104,28 +104,28 @@ def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwo
         return axes[axis]
 
     groups = []
-    for found in watched.found:
-        places = {axis: Places(live(axis), indices) for axis, indices in found.places.items()}
-        makers = tuple(modules[maker] for maker in found.makers)
-        reads = [places[axis] for axis in found.reads]
-        numbers = torch.arange(found.width)
-        groups.append(TracedGroup(found.name, makers, list(places.values()), reads, numbers))
+    for spec in trace.groups:
+        places = {axis: Places(live(axis), indices) for axis, indices in spec.places.items()}
+        makers = tuple(modules[maker] for maker in spec.makers)
+        reads = [places[axis] for axis in spec.reads]
+        numbers = torch.arange(spec.width)
+        groups.append(TracedGroup(spec.name, makers, list(places.values()), reads, numbers))
     names, full = tuple(group.name for group in groups), tuple(group.width for group in groups)
-    rows = tuple(_rows(module, watched.found, watched.positions))
+    rows = tuple(_rows(module, trace.groups, trace.positions))
     normed = tuple(group.norm is not None for group in groups)
     table = Table(origin.network, origin.digest, names, full, normed, rows, origin.residual_sets)
     depth = sum(row.kind != "other" for row in rows)
     architecture = Architecture(OWN, depth, origin.classes, origin.image, (), full, table)
-    network = TracedNetwork(module, architecture, origin.channels, watched.channels_last)
+    network = TracedNetwork(module, architecture, origin.channels, trace.channels_last)
     network.groups = tuple(groups)
     return network
 
 
-def _rows(module: nn.Module, found: list[FoundGroup], positions: dict[str, int]) -> Iterator[TableRow]:
+def _rows(module: nn.Module, specs: list[GroupSpec], positions: dict[str, int]) -> Iterator[TableRow]:
     """A row per module with trainable parameters of its own, in order, and another per additional weight."""
     groups: dict[Axis, list[tuple[int, Tensor]]] = {}
-    for number, group in enumerate(found):
-        for axis, indices in group.places.items():
+    for number, spec in enumerate(specs):
+        for axis, indices in spec.places.items():
             groups.setdefault(axis, []).append((number, indices))
     seen: set[int] = set()
     for owner, part in module.named_modules():

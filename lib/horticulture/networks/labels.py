@@ -18,7 +18,7 @@ class Axis(NamedTuple):
     dim: int
 
 
-class FoundGroup(NamedTuple):
+class GroupSpec(NamedTuple):
     """Channels that can be removed one by one, each with nothing else.
 
     name: the layer that makes them, with a number if it makes several groups. makers: names of layers.
@@ -38,14 +38,14 @@ class FoundGroup(NamedTuple):
         return len(next(iter(self.places.values())))
 
 
-class Watched(NamedTuple):
+class Trace(NamedTuple):
     """The result of tracing one forward pass. pinned: by layer, why its channels cannot be removed.
 
     positions: by weight, the positions (pixels or tokens) of an image to which it is applied.
     channels_last: whether the module works in that memory format.
     """
 
-    found: list[FoundGroup]
+    groups: list[GroupSpec]
     pinned: dict[str, str]
     positions: dict[str, int]
     channels_last: bool = True
@@ -194,7 +194,7 @@ class Labels(TorchFunctionMode):
 
     # --- what was found -------------------------------------------------------------------------------
 
-    def result(self) -> Watched:
+    def result(self) -> Trace:
         """Collect the groups: label classes in the same places and read by the same layers."""
         members: dict[int, list[int]] = defaultdict(list)
         for label in self.all:
@@ -212,11 +212,11 @@ class Labels(TorchFunctionMode):
                 unit = sorted(set().union(*(self.places[label] for label in labels)))
                 axes = tuple(axis for axis, _ in unit)
                 units_of[axes, makers, reads, self._sums(labels)].append(unit)
-        groups: list[FoundGroup] = []
+        groups: list[GroupSpec] = []
         for key, units in units_of.items():
             earlier = sum(key[1][0] == group.makers[0] for group in groups)
             groups.append(_group(f"{key[1][0]}:{earlier + 1}" if earlier else key[1][0], key, units))
-        return Watched(groups, pinned, dict(self.positions))
+        return Trace(groups, pinned, dict(self.positions))
 
     def _sums(self, labels: Iterable[int]) -> bool:
         """Whether outputs of several layers are added to make the channel; products (gates) do not count."""
@@ -228,13 +228,13 @@ class Labels(TorchFunctionMode):
         return bool(sets) and not set.intersection(*sets)
 
 
-def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> FoundGroup:
+def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> GroupSpec:
     axes, makers, reads, sums = key
     places: dict[Axis, list[list[int]]] = {axis: [] for axis in axes}
     for unit in units:
         for axis in places:
             places[axis].append([index for place, index in unit if place == axis])
-    return FoundGroup(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
+    return GroupSpec(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
 
 
 def collapse(*tensors: Tensor) -> Any:

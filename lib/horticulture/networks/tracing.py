@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from horticulture.networks.labels import Labels, Watched, collapse, column_of, is_constant
+from horticulture.networks.labels import Labels, Trace, collapse, column_of, is_constant
 
 
-def watch(module: nn.Module, images: Tensor) -> Watched:
+def trace_module(module: nn.Module, images: Tensor) -> Trace:
     """Run the module once on these images, in evaluation mode, and report which channels can be removed.
 
     images: (batch, channels, height, width). The module is left unchanged.
     """
     training = module.training
-    with torch.no_grad(), _Watching(module.eval(), len(images)) as labels:
+    with torch.no_grad(), _Tracer(module.eval(), len(images)) as labels:
         answer = module(images)
     module.train(training)
     for tensor in tree_leaves(answer):
@@ -44,7 +44,7 @@ def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
     return True
 
 
-class _Watching(Labels):
+class _Tracer(Labels):
     """While active, every function called does to the labels what it does to the tensors."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -155,12 +155,12 @@ def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray
     (Han et al., figure 2; there the distance is written, which is one more than the zeros).
     """
     span = 2**index_bits
-    places = np.flatnonzero(codes)
-    zeros = np.diff(places, prepend=-1) - 1
+    nonzero = np.flatnonzero(codes)
+    zeros = np.diff(nonzero, prepend=-1) - 1
     coded = np.cumsum(zeros // span + 1) - 1  # the entries that are not fillers
     entries = int(coded[-1]) + 1 if len(coded) else 0
     gaps, symbols = np.full(entries, span - 1), np.zeros(entries, dtype=np.int64)
-    gaps[coded], symbols[coded] = zeros % span, codes[places]
+    gaps[coded], symbols[coded] = zeros % span, codes[nonzero]
     return gaps, symbols
 
 

@@ -80,10 +80,10 @@ def loss_increases(
 def _halves(every: Images, images: int) -> tuple[Images, Images]:
     used = every.first(images)
     order: dict[int, int] = {}  # of the sources, by first appearance
-    places = [order.setdefault(source, len(order)) for source in used.sources.tolist()]
+    source_numbers = [order.setdefault(source, len(order)) for source in used.sources.tolist()]
     if len(order) < 2:
         raise InputError(f"two halves need two sources, not those of images={images} of {len(every)}")
-    odd = torch.tensor(places, device=used.labels.device) % 2 == 1
+    odd = torch.tensor(source_numbers, device=used.labels.device) % 2 == 1
     first, second = (Images(used.pixels[h], used.labels[h], used.sources[h]) for h in (~odd, odd))
     return first, second
 

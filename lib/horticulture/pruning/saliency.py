@@ -89,7 +89,7 @@ class SaliencyProbe:
             for number, group in enumerate(self.network.groups):
                 for tap in group.taps():
                     taps.setdefault((tap.module, tap.received, tap.dim), []).append((number, tap.places))
-            self._hooks = [self._listen(*place, listeners) for place, listeners in taps.items()]
+            self._hooks = [self._listen(*point, listeners) for point, listeners in taps.items()]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -207,19 +207,19 @@ def _sorted_channels(
         order = np.argsort(values, kind="stable")[: max(0, len(values) - kept)]
         choices = [ScoredChannel(group, int(channel), float(values[channel])) for channel in order]
         keys = [key(choice, rank) for rank, choice in enumerate(choices)]
-        places = [0.0] * len(keys) if whole_blocks else _places_among_equals(keys)
-        entries += zip(keys, places, choices, strict=True)
+        ranks = [0.0] * len(keys) if whole_blocks else _ranks_among_equals(keys)
+        entries += zip(keys, ranks, choices, strict=True)
     entries.sort(key=lambda entry: (*entry[:2], entry[2].group))  # stable: keeps the order within a group
     return [choice for *_, choice in entries if math.isfinite(choice.saliency)]
 
 
-def _places_among_equals(keys: list[float]) -> list[float]:
+def _ranks_among_equals(keys: list[float]) -> list[float]:
     """The position of each key among equal ones, between 0 and 1. keys: in increasing order.
 
     This interleaves the groups in proportion: of n and m tied channels, each loses the same fraction.
     """
     counts = [len(list(equals)) for _, equals in groupby(keys)]
-    return [(place + 0.5) / count for count in counts for place in range(count)]
+    return [(number + 0.5) / count for count in counts for number in range(count)]
 
 
 def _complete_block(count: int, queue: list[ScoredChannel], shape: Architecture) -> int:

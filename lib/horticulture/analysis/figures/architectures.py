@@ -74,10 +74,10 @@ def diagram(whole: Architecture) -> Figure:
 
 def _bars(kept: Sequence[float], whole: Architecture, ax: Axes, **error: Any) -> None:
     """A bar for each group, in front of an outline for the whole network."""
-    places = np.arange(len(whole.widths))
-    ax.bar(places, whole.widths, color="none", edgecolor="#999999", label="whole network")
-    ax.bar(places, kept, color=BLUE, label="left", **error)
-    ax.set_xticks(places, whole.groups, rotation=0 if len(places) <= 12 else 90)
+    xs = np.arange(len(whole.widths))
+    ax.bar(xs, whole.widths, color="none", edgecolor="#999999", label="whole network")
+    ax.bar(xs, kept, color=BLUE, label="left", **error)
+    ax.set_xticks(xs, whole.groups, rotation=0 if len(xs) <= 12 else 90)
 
 
 def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Figure:
@@ -93,17 +93,17 @@ def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Fig
     return figure
 
 
-def saliencies(scores: pd.DataFrame, whole: Architecture, ax: Axes | None = None) -> Axes:
+def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     """The saliency of every channel by group, with a line at each group's mean.
 
     scores: a row per channel, with the columns group (its number) and saliency. Groups with no channels left
     stay empty. The axis is logarithmic if all saliencies are positive.
     """
-    ax = ax or plt.subplots(figsize=(max(4, 0.6 * len(whole.widths)), 3.4))[1]
-    places = scores["group"] + 0.5 * (
+    _, ax = plt.subplots(figsize=(max(4, 0.6 * len(whole.widths)), 3.4))
+    xs = scores["group"] + 0.5 * (
         scores.groupby("group").cumcount() / scores.groupby("group")["group"].transform("size") - 0.5
     )
-    ax.plot(places, scores["saliency"], ".", color=BLUE, markersize=4, label="channel")
+    ax.plot(xs, scores["saliency"], ".", color=BLUE, markersize=4, label="channel")
     means = scores.groupby("group")["saliency"].mean()
     ax.plot(means.index, means, "_", color=BLACK, markersize=18, markeredgewidth=2, label="group mean")
     ax.set_xticks(range(len(whole.groups)), whole.groups, rotation=0 if len(whole.groups) <= 12 else 90)
@@ -146,15 +146,14 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(axes.flat)
 
 
-def kept_fractions(networks: Mapping[str, Architecture], whole: Architecture, ax: Axes | None = None) -> Axes:
+def kept_fractions(networks: Mapping[str, Architecture], whole: Architecture) -> Axes:
     """The fraction of each group that each network has kept, from white (none) to dark (all).
 
     networks: by label, from left to right.
     """
     import seaborn as sns  # takes two seconds, so import it only when needed
 
-    size = (max(6, 0.3 * len(networks) + 2), 0.22 * len(whole.widths) + 2.4)
-    ax = ax or plt.subplots(figsize=size)[1]
+    _, ax = plt.subplots(figsize=(max(6, 0.3 * len(networks) + 2), 0.22 * len(whole.widths) + 2.4))
     frame = pd.DataFrame({name: profiles.kept_fractions(pruned, whole) for name, pruned in networks.items()})
     sns.heatmap(
         frame.set_axis(list(whole.groups)),

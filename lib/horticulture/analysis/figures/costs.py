@@ -94,8 +94,8 @@ def _draw_means(marks: pd.DataFrame, cost: str, look: Curve, line: str, name: st
     size = 15 if star else 8 if outlined else 6.5
     style: dict[str, Any] = {**look.style, "markersize": size, "zorder": 5 if star or outlined else 3}
     style |= OUTLINED if outlined else {}
-    places = marks.groupby(["longer", "ratio", "size"], dropna=False)
-    means = places[[cost, "test_error"]].mean().assign(double=places["double"].all()).reset_index()
+    by_size = marks.groupby(["longer", "ratio", "size"], dropna=False)
+    means = by_size[[cost, "test_error"]].mean().assign(double=by_size["double"].all()).reset_index()
     usual = means[means["longer"] == means["longer"].min()].sort_values(cost)
     shown = [i for i, double in enumerate(usual["double"]) if not double]
     ax.plot(
@@ -162,14 +162,14 @@ def _explain_marks(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
     legend_below(ax, handles, labels)
 
 
-def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def against_training(results: pd.DataFrame) -> Axes:
     """Test error (%) against the compute of all training, including the search for the shape.
 
     results: columns curve, criterion, ratio, params, train_macs and test_error, optionally longer, run and
     round; rows without an error are left out. One point for every trained network, hollow if trained longer
     than usual; rounds of a pruning run are small points.
     """
-    ax = ax or plt.subplots(figsize=(8, 5.2))[1]
+    _, ax = plt.subplots(figsize=(8, 5.2))
     results = cases.fill_defaults(results).dropna(subset=["test_error"])
     # A run that belongs to two curves is drawn twice only if the cost of finding its shape differs.
     same_cost = results.duplicated(["run", "train_macs"], keep=False)

@@ -44,8 +44,8 @@ def retrained_rounds(results: pd.DataFrame) -> pd.Series:
     index, results = results.index, fill_defaults(results)
     is_round = results["curve"] == "pruned-tuned"
     retrained = results[~is_round & (results["curve"] != "whole") & results["round"].notna()]
-    places = retrained[[*PRUNING, "round"]].drop_duplicates()
-    trained_again = results[[*PRUNING, "round"]].merge(places, how="left", indicator=True)["_merge"] == "both"
+    keys = retrained[[*PRUNING, "round"]].drop_duplicates()
+    trained_again = results[[*PRUNING, "round"]].merge(keys, how="left", indicator=True)["_merge"] == "both"
     rounds = results[is_round].groupby(PRUNING, dropna=False)["run"]
     several = rounds.transform("size") > 1
     alone = ~results.loc[is_round, "run"].duplicated(keep=False)

@@ -72,7 +72,7 @@ def _pivot(
 ) -> pd.DataFrame:
     """A table with `entry(networks)` for each row and column, both in the order of the networks."""
     groups = networks.groupby([*index, column], sort=False)
-    entries = pd.Series({place: entry(group) for place, group in groups}).rename_axis([*index, column])
+    entries = pd.Series({key: entry(group) for key, group in groups}).rename_axis([*index, column])
     rows = networks.set_index(index).index.unique()
     return entries.unstack(column).reindex(index=rows, columns=networks[column].unique())
 
@@ -129,9 +129,9 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
     """Sort the results by criterion, in the study's order; rows with none of these criteria come first."""
-    place = {name: i for i, name in enumerate(criteria)}
+    position = {name: i for i, name in enumerate(criteria)}
     return results.sort_values(
-        "criterion", kind="stable", ignore_index=True, key=lambda column: column.map(place).fillna(-1)
+        "criterion", kind="stable", ignore_index=True, key=lambda column: column.map(position).fillna(-1)
     )
 
 
@@ -169,10 +169,10 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
     for (curve, other), same in networks[networks["same_run_as"] != ""].groupby(
         ["curve", "same_run_as"], sort=False
     ):
-        places = networks[networks["curve"] == curve].groupby(cases.CASE, sort=False, dropna=False)
-        shared = {case: len(runs) for case, runs in places["same_run_as"] if (runs == other).any()}
+        by_case = networks[networks["curve"] == curve].groupby(cases.CASE, sort=False, dropna=False)
+        shared = {case: len(runs) for case, runs in by_case["same_run_as"] if (runs == other).any()}
         where = "everywhere"
-        if len(shared) < len(places):
+        if len(shared) < len(by_case):
             where = f"at {join_words(case_name(*case) for case in shared)}"
         if len(same) < sum(shared.values()):
             where = f"{where} for some seeds"
