@@ -40,12 +40,12 @@ class ModuleDraws:
         cuda = [device] if device.type == "cuda" else []
         devices = [torch.device("cpu"), *cuda]
         with torch.random.fork_rng(devices=cuda):
-            for one_device in devices:
-                new = torch.Generator(one_device).manual_seed(self._seed).get_state()
-                _set(one_device, self._states.get(one_device.type, new))
+            for device in devices:
+                new = torch.Generator(device).manual_seed(self._seed).get_state()
+                _set(device, self._states.get(device.type, new))
             yield
             if advance:
-                self._states = {one_device.type: _get(one_device) for one_device in devices}
+                self._states = {device.type: _get(device) for device in devices}
 
 
 def _get(device: torch.device) -> Tensor:

@@ -26,12 +26,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
-COMPUTING = (
-    "device",
-    "workers",
-    "cluster",
-    "allow_code",
-)  # does not affect results
+COMPUTING = ("device", "workers", "cluster", "allow_code")  # does not affect results
 COMMON = ("study", "outputs", *COMPUTING)  # declared in every notebook; any other belongs to one
 # Parameters that the command sets through options of its own.
 OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH", "allow_code": "--allow-code"}
