@@ -139,9 +139,9 @@ def _rounded(
         for x, now in zip(exact, best.widths, strict=True)
     ]
     while off(best) > enough:
-        changes = [(group, n) for group, widths in enumerate(near) for n in widths if n != best.widths[group]]
-        pairs = [pair for pair in combinations(changes, 2) if pair[0][0] != pair[1][0]]
-        steps = [dict([step]) for step in changes] + [dict(pair) for pair in pairs]
+        single = [(group, n) for group, widths in enumerate(near) for n in widths if n != best.widths[group]]
+        pairs = [pair for pair in combinations(single, 2) if pair[0][0] != pair[1][0]]
+        steps = [dict([step]) for step in single] + [dict(pair) for pair in pairs]
         others = [
             clamp_widths(best, (step.get(group, n) for group, n in enumerate(best.widths))) for step in steps
         ]

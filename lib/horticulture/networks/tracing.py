@@ -164,18 +164,17 @@ def _combine(product: bool) -> Rule:
 
     def rule(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        found = [labels.of(tensor) for tensor in tensors]
-        if len(tensors) == 2 and found[0] is not None and found[1] is not None:
-            labels.join(found[0], found[1], product)
-            wider = max(found, key=lambda one: 0 if one is None else len(collapse(one).unique()))
-            labels.set(out, wider)
+        labelled = [labels.of(tensor) for tensor in tensors]
+        known = [tensor_labels for tensor_labels in labelled if tensor_labels is not None]
+        if len(tensors) == len(known) == 2:
+            labels.join(*known, product)
+            labels.set(out, max(known, key=lambda tensor_labels: len(collapse(tensor_labels).unique())))
             return
-        one = next(one for one in found if one is not None)
-        for tensor, known in zip(tensors, found, strict=True):
-            if known is None and tensor.numel() > 1:
-                full = one.broadcast_to(out.shape)
+        for tensor, tensor_labels in zip(tensors, labelled, strict=True):
+            if tensor_labels is None and tensor.numel() > 1:
+                full = known[0].broadcast_to(out.shape)
                 labels.constant(full, tensor, f"{func.__name__} with a tensor that differs by channel")
-        labels.set(out, one)
+        labels.set(out, known[0])
 
     return rule
 

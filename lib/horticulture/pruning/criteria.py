@@ -76,8 +76,8 @@ class Criterion:
 
 def criterion_label(criterion: str, scope: str) -> str:
     """The label of a criterion in a scope: `l1 (global)`, or the name alone in the criterion's own scope."""
-    own = CRITERIA[check_choice(criterion, CRITERIA, "criterion")].scope
-    return criterion if scope in ("", own) else f"{criterion} ({scope})"
+    default = CRITERIA[check_choice(criterion, CRITERIA, "criterion")].scope
+    return criterion if scope in ("", default) else f"{criterion} ({scope})"
 
 
 CRITERIA: dict[str, Criterion] = {

@@ -167,10 +167,10 @@ def _is_own(name: str) -> bool:
 
 
 def _function(function: FunctionType, seen: Seen) -> Any:
-    code, own = function.__code__, function.__globals__
+    code, namespace = function.__code__, function.__globals__
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     full = [(name, cell.cell_contents) for name, cell in cells if cell != CellType()]
-    names = {name for each in _codes(code) for name in each.co_names} & own.keys()
+    names = {name for inner in _codes(code) for name in inner.co_names} & namespace.keys()
     if not _is_own(function.__module__ or ""):
         names = set()  # of what is installed, what it calls is left out
     return {
@@ -178,7 +178,7 @@ def _function(function: FunctionType, seen: Seen) -> Any:
         "defaults": _describe(function.__defaults__, seen),
         "keywords": _describe(function.__kwdefaults__, seen),
         "closure": [_named(name, value, seen, _describe) for name, value in full],
-        "globals": [_named(name, own[name], seen, _of_module) for name in sorted(names)],
+        "globals": [_named(name, namespace[name], seen, _of_module) for name in sorted(names)],
     }
 
 

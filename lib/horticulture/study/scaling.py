@@ -65,10 +65,10 @@ def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Templ
         distance = abs(pruned.architecture.params - wanted)
         if key not in best or distance < abs(best[key].architecture.params - wanted):
             best[key] = pruned
-    return {
-        key: Template(pruned, [one for other, one in best.items() if other[0] == key[0]], config.whole)
-        for key, pruned in best.items()
-    }
+    of_criterion: dict[str, list[PrunedNetwork]] = {}
+    for (criterion, _), pruned in best.items():
+        of_criterion.setdefault(criterion, []).append(pruned)
+    return {key: Template(pruned, of_criterion[key[0]], config.whole) for key, pruned in best.items()}
 
 
 def family_points(config: StudyConfig, outputs: Path) -> list[CurvePoint]:
