@@ -785,3 +785,9 @@ def test_what_is_worth_timing_is_what_was_trained_and_some_of_the_rounds_that_we
     every = study[tables.worth_timing(study)]
     assert every.loc[every["curve"] == "pruned-tuned", "round"].tolist() == [0, 1, 2, 4, 5, 7, 8, 9]
     assert (timed["curve"] != "pruned-tuned").sum() == 5
+
+
+def test_networks_from_scratch_are_those_that_kept_no_weights():
+    names = ["whole", "pruned-tuned", "lr-rewound", "pruned-scratch", "sparse-fine-tuned", "width"]
+    left = tables.trained_from_scratch(pd.DataFrame({"curve": names}))
+    assert left["curve"].tolist() == ["whole", "pruned-scratch", "width"]

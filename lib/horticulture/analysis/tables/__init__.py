@@ -19,6 +19,7 @@ from horticulture.analysis.tables.summaries import (
     error_tables,
     notes,
     sort_by_criterion,
+    trained_from_scratch,
     verdict_table,
 )
 from horticulture.analysis.tables.wording import count, join_words, percent, signed, times

@@ -8,7 +8,14 @@ import pandas as pd
 
 from horticulture import runs
 from horticulture.analysis import statistics
-from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, drop_sparse, label, short_label
+from horticulture.analysis.curves import (
+    CURVES,
+    MORE_EPOCHS,
+    criterion_suffix,
+    drop_sparse,
+    label,
+    short_label,
+)
 from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.wording import capitalize, case_name, join_words, percent, signed, times
 
@@ -142,6 +149,12 @@ def drop_budgets(results: pd.DataFrame) -> pd.DataFrame:
     """
     budgets = results["ratio"].notna() & (results["curve"].map(drop_sparse) != "pruned-scratch")
     return results[~budgets]
+
+
+def trained_from_scratch(results: pd.DataFrame) -> pd.DataFrame:
+    """Drop the networks that kept weights of a pruned one."""
+    kept = [name for name, curve in CURVES.items() if curve.inherits]
+    return results[~results["curve"].isin(kept)]
 
 
 def notes(results: pd.DataFrame) -> list[str]:
