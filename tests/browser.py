@@ -29,10 +29,10 @@ def missing() -> str:
         return ""
     try:
         with sync_playwright() as playwright:
-            there = Path(playwright.chromium.executable_path).exists()
+            present = Path(playwright.chromium.executable_path).exists()
     except Error as error:
         return str(error).splitlines()[0]
-    return "" if there else "no Chromium here: apt install chromium, or playwright install chromium"
+    return "" if present else "no Chromium here: apt install chromium, or playwright install chromium"
 
 
 class Opened:

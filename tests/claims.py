@@ -87,16 +87,16 @@ def by_seed(
     column: str, curve: str, size: float | None = None, longer: float = 1.0, study: str = "quick"
 ) -> pd.Series:
     """A column of a curve, a value a seed, at a share of the parameters."""
-    found = frame(study)
-    whole = found.loc[found["curve"] == "whole", "params"].max()
-    found = found[(found["curve"] == curve) & (found["longer"] == longer)]
+    actual = frame(study)
+    whole = actual.loc[actual["curve"] == "whole", "params"].max()
+    actual = actual[(actual["curve"] == curve) & (actual["longer"] == longer)]
     if curve == "pruned-tuned":
-        found = found[found["recipe"] == runs.AS_IT_IS]
+        actual = actual[actual["recipe"] == runs.AS_IT_IS]
     if size is not None:
-        apart = (found["params"] / whole - size).abs()
-        found = found[apart < by_case.NEAR * size]
-    assert found["seed"].nunique() == len(found), f"{curve} at {size}: not one network a seed"
-    return found.set_index("seed")[column].sort_index()
+        apart = (actual["params"] / whole - size).abs()
+        actual = actual[apart < by_case.NEAR * size]
+    assert actual["seed"].nunique() == len(actual), f"{curve} at {size}: not one network a seed"
+    return actual.set_index("seed")[column].sort_index()
 
 
 def mean(
@@ -128,9 +128,9 @@ def training(curve: str, size: float | None = None, longer: float = 1.0) -> str:
 
 def compared(curve: str, against: str, size: float, study: str = "quick") -> pd.Series:
     """The verdict of a study on two curves at a size."""
-    found = verdicts(study)
-    found = found[(found["curve"] == curve) & (found["against"] == against) & (found["longer"] == 1)]
-    return found.loc[(found["size"] - size).abs().idxmin()]
+    actual = verdicts(study)
+    actual = actual[(actual["curve"] == curve) & (actual["against"] == against) & (actual["longer"] == 1)]
+    return actual.loc[(actual["size"] - size).abs().idxmin()]
 
 
 def verdicts_on(curve: str, against: str, study: str) -> pd.DataFrame:
@@ -170,18 +170,18 @@ def letters_seen(size: float | None) -> float:
 
 def transfer_rates(stage: str, *, last: bool = False) -> pd.Series:
     """Mean validation error by rate, as chosen for `transfer-quick`. last: only of the last round."""
-    found = measured("transfer_rates")
-    found = found[found["stage"] == stage]
+    actual = measured("transfer_rates")
+    actual = actual[actual["stage"] == stage]
     if last:
-        found = found[found["round"] == found["round"].max()]
-    return found.groupby("lr")["val_error"].mean()
+        actual = actual[actual["round"] == actual["round"].max()]
+    return actual.groupby("lr")["val_error"].mean()
 
 
 def transfer_rate_gap(*, last: bool) -> str:
     """By how many points the two rates of pruning differ in validation error, on average or at the end."""
     own, other = transfer_rates("prune").sort_values().index
-    found = transfer_rates("prune", last=last)
-    return f"{abs(found[other] - found[own]):.1f}"
+    actual = transfer_rates("prune", last=last)
+    return f"{abs(actual[other] - actual[own]):.1f}"
 
 
 def apart(
@@ -204,12 +204,12 @@ def from_the_shape(curve: str, what: str) -> str:
 
     Points, the interval, or by how much its networks are larger.
     """
-    found = verdicts(CONTROLS)
-    pair = found[(found["curve"] == curve) & (found["against"] == "pruned-scratch")]
-    one = pair.loc[pair["longer"].idxmax()]
+    actual = verdicts(CONTROLS)
+    pair = actual[(actual["curve"] == curve) & (actual["against"] == "pruned-scratch")]
+    first = pair.loc[pair["longer"].idxmax()]
     if what == "larger":
-        return f"{one['size_miss']:.0f} %"
-    return difference(one, "difference" if what == "diff" else what)
+        return f"{first['size_miss']:.0f} %"
+    return difference(first, "difference" if what == "diff" else what)
 
 
 def decided(study: str) -> int:
@@ -219,8 +219,8 @@ def decided(study: str) -> int:
 
 def never_decided(curve: str, against: Iterable[str], study: str) -> bool:
     """Whether three seeds decide nothing between a curve and others, at any case."""
-    found = verdicts(study)
-    pairs = found[(found["curve"] == curve) & found["against"].isin(list(against))]
+    actual = verdicts(study)
+    pairs = actual[(actual["curve"] == curve) & actual["against"].isin(list(against))]
     return len(pairs) > 0 and bool((pairs["verdict"] == statistics.UNDECIDED).all())
 
 
@@ -246,8 +246,8 @@ def counted(curve: str, against: str, study: str, column: str = "verdict") -> Ca
     """How often a curve came out so against another."""
 
     def count(verdict: str) -> str:
-        found = verdicts(study)
-        pair = found[(found["curve"] == curve) & (found["against"] == against)]
+        actual = verdicts(study)
+        pair = actual[(actual["curve"] == curve) & (actual["against"] == against)]
         assert len(pair), f"no verdict on {curve} against {against}"
         return str(int((pair[column] == verdict).sum()))
 
@@ -256,45 +256,45 @@ def counted(curve: str, against: str, study: str, column: str = "verdict") -> Ca
 
 def cases(curve: str, against: str, study: str) -> str:
     """In how many cases two curves were compared."""
-    found = verdicts(study)
-    return str(int(((found["curve"] == curve) & (found["against"] == against)).sum()))
+    actual = verdicts(study)
+    return str(int(((actual["curve"] == curve) & (actual["against"] == against)).sum()))
 
 
 def seeds(curve: str, against: str, study: str) -> str:
     """About how many seeds would tell what is undecided, from the easiest case to the hardest."""
-    found = verdicts(study)
-    pair = found[(found["curve"] == curve) & (found["against"] == against)]
+    actual = verdicts(study)
+    pair = actual[(actual["curve"] == curve) & (actual["against"] == against)]
     needed = pair.loc[pair["verdict"] == statistics.UNDECIDED, "seeds_needed"].dropna()
     return f"{needed.min():.0f} to {needed.max():.0f}"
 
 
 def seen(study: str, rounds: float | None = None) -> float:
     """Images seen in that many rounds of a pruning run, or in all, over those of its base's training."""
-    told = parameters(study)["parameters"]
-    batch = told.get("batch_size", 64)
-    per_epoch = told["images"] // batch * batch
-    rounds = told["rounds"] if rounds is None else rounds
-    return (rounds + 1) * told["steps"] * batch / (told["epochs"] * per_epoch)
+    values = parameters(study)["parameters"]
+    batch = values.get("batch_size", 64)
+    per_epoch = values["images"] // batch * batch
+    rounds = values["rounds"] if rounds is None else rounds
+    return (rounds + 1) * values["steps"] * batch / (values["epochs"] * per_epoch)
 
 
 def rewinding_gains() -> pd.Series:
     """By how much rewinding lowered the mean test errors of tuned networks of `quick`: points, by case."""
-    found = verdicts("quick")
-    pair = found[(found["curve"] == "lr-rewound") & (found["against"] == "pruned-tuned")]
+    actual = verdicts("quick")
+    pair = actual[(actual["curve"] == "lr-rewound") & (actual["against"] == "pruned-tuned")]
     return -pair["difference"]
 
 
 def lr_rewound_epochs() -> float:
     """How long a rewound network of `quick` is trained after pruning, in trainings of the whole network."""
-    told = parameters("quick")["parameters"]
-    return told["finetune_epochs"] / told["epochs"]
+    values = parameters("quick")["parameters"]
+    return values["finetune_epochs"] / values["epochs"]
 
 
 @cache
 def removals() -> pd.DataFrame:
     """Every round of the pruning runs of `quick`, but for those trained longer."""
-    found, drawn = runs.collect_removals(REFERENCE / "quick"), frame("quick")
-    return found[found["run"].isin(drawn.loc[drawn["curve"] == "pruned-tuned", "run"])]
+    actual, drawn = runs.collect_removals(REFERENCE / "quick"), frame("quick")
+    return actual[actual["run"].isin(drawn.loc[drawn["curve"] == "pruned-tuned", "run"])]
 
 
 def at_round(number: int, column: str) -> pd.Series:
@@ -333,59 +333,59 @@ def parameters(study: str) -> dict:
 
 def minutes(study: str, processor: str = "Intel") -> str:
     """What a study took when it was timed on a machine with this processor."""
-    found = measured("minutes").query("study == @study and machine.str.contains(@processor)")
-    seconds = int(found["seconds"].sum())
+    actual = measured("minutes").query("study == @study and machine.str.contains(@processor)")
+    seconds = int(actual["seconds"].sum())
     return f"{seconds // 60}:{seconds % 60:02d}"
 
 
 def more_norm_images() -> str:
     """By how much more images than the recipes take lowered the validation error, at most: points."""
-    found = measured("norm_images").pivot_table("val_error", ["study", "curve", "size"], "norm_images")
+    actual = measured("norm_images").pivot_table("val_error", ["study", "curve", "size"], "norm_images")
     taken = TrainingRecipe(epochs=1).norm_images
-    more = found[[count for count in found if count.isdigit() and int(count) > taken]]
-    return f"{more.rsub(found[str(taken)], axis=0).max(axis=None):.1f}"
+    more = actual[[count for count in actual if count.isdigit() and int(count) > taken]]
+    return f"{more.rsub(actual[str(taken)], axis=0).max(axis=None):.1f}"
 
 
 def rates(study: str, column: str = "val_error") -> pd.DataFrame:
     """Validation errors of pruning runs by round and fine-tuning rate, means over seeds."""
-    found = measured("finetune_lr")
-    return found[found["study"] == study].pivot_table(column, "round", "finetune_lr")
+    actual = measured("finetune_lr")
+    return actual[actual["study"] == study].pivot_table(column, "round", "finetune_lr")
 
 
 def rate_difference(rate: float) -> statistics.Difference:
     """The validation error of `quick` at a fine-tuning rate less that at its own: means of its rounds."""
-    found = measured("finetune_lr")
-    errors = found[found["study"] == "quick"].pivot_table("val_error", "finetune_lr", "seed")
-    own = parameters("quick")["parameters"]["finetune_lr"]
-    return statistics.paired_difference(errors.loc[rate].to_numpy(), errors.loc[own].to_numpy())
+    actual = measured("finetune_lr")
+    errors = actual[actual["study"] == "quick"].pivot_table("val_error", "finetune_lr", "seed")
+    expected = parameters("quick")["parameters"]["finetune_lr"]
+    return statistics.paired_difference(errors.loc[rate].to_numpy(), errors.loc[expected].to_numpy())
 
 
 def rate_gap(study: str, rate: float, other: float, low: int, high: int) -> str:
     """By how much one rate lowers the validation error of another, mean of rounds `low` to `high`: points."""
-    found = rates(study).loc[low:high]
-    return f"{(found[other] - found[rate]).mean():.1f}"
+    actual = rates(study).loc[low:high]
+    return f"{(actual[other] - actual[rate]).mean():.1f}"
 
 
 def rate_gaps(study: str, rate: float, other: float, low: int, high: int) -> str:
     """By how much the validation error differs at another rate: points, of rounds `low` to `high`."""
-    found = rates(study).loc[low:high]
-    least, most = np.quantile(found[other] - found[rate], (0, 1))
+    actual = rates(study).loc[low:high]
+    least, most = np.quantile(actual[other] - actual[rate], (0, 1))
     return f"{signed(least)} to {signed(most)}"
 
 
 def scratch_rate(rate: float, curves: tuple[str, ...] = ()) -> str:
     """Mean validation error of networks from scratch of `quick`, whole included, by highest rate."""
-    found = measured("scratch_lr")
-    chosen = found["curve"].isin(curves) if curves else found["curve"] != "pruned-tuned"
-    return f"{found[(found['lr'] == rate) & chosen]['val_error'].mean():.1f}"
+    actual = measured("scratch_lr")
+    chosen = actual["curve"].isin(curves) if curves else actual["curve"] != "pruned-tuned"
+    return f"{actual[(actual['lr'] == rate) & chosen]['val_error'].mean():.1f}"
 
 
 def by_scratch_rate() -> pd.DataFrame:
     """Mean test errors of `quick` by highest rate and size (%), a column a curve, where both sides are."""
-    found = measured("scratch_lr")
-    share = 100 * found["params"] / found.loc[found["curve"] == "whole", "params"].max()
-    found["size"] = [min((12, 20, 40, 100), key=lambda size: abs(one - size)) for one in share]
-    means = found.pivot_table("test_error", ["lr", "size"], "curve")[["pruned-tuned", "pruned-scratch"]]
+    actual = measured("scratch_lr")
+    share = 100 * actual["params"] / actual.loc[actual["curve"] == "whole", "params"].max()
+    actual["size"] = [min((12, 20, 40, 100), key=lambda size: abs(one - size)) for one in share]
+    means = actual.pivot_table("test_error", ["lr", "size"], "curve")[["pruned-tuned", "pruned-scratch"]]
     return means.dropna()
 
 
@@ -405,53 +405,53 @@ def gaps_at_scratch_rate(rate: float) -> str:
 
 def preresnet_base(criterion: str) -> str:
     """Mean test error of the network that was pruned by a criterion with a penalty."""
-    found = frame(PRERESNET)
-    found = found[(found["curve"] == "whole") & (found["criterion"] == criterion)]
-    return f"{found['test_error'].mean():.1f}"
+    actual = frame(PRERESNET)
+    actual = actual[(actual["curve"] == "whole") & (actual["criterion"] == criterion)]
+    return f"{actual['test_error'].mean():.1f}"
 
 
 def preresnet_milliseconds(curve: str, criteria: tuple[str, ...] | None) -> str:
     """Of a batch of 256: the networks' quickest and slowest."""
-    found = frame(PRERESNET)
-    found = found[(found["curve"] == curve) & found["latency_256"].notna()]
+    actual = frame(PRERESNET)
+    actual = actual[(actual["curve"] == curve) & actual["latency_256"].notna()]
     if criteria:
-        found = found[found["criterion"].isin(criteria)]
-    low, high = f"{found['latency_256'].min():.0f}", f"{found['latency_256'].max():.0f}"
+        actual = actual[actual["criterion"].isin(criteria)]
+    low, high = f"{actual['latency_256'].min():.0f}", f"{actual['latency_256'].max():.0f}"
     return low if low == high else f"{low} to {high}"
 
 
 def whole_longer(study: str, epochs: int) -> str:
     """Mean test error of the whole network of a part of `rethinking-quick`, by epochs, without pruning."""
-    found = measured("whole_longer")
-    return f"{found[(found['study'] == study) & (found['epochs'] == epochs)]['test_error'].mean():.1f}"
+    actual = measured("whole_longer")
+    return f"{actual[(actual['study'] == study) & (actual['epochs'] == epochs)]['test_error'].mean():.1f}"
 
 
 def after_ratio(study: str, curve: str, criterion: str, longer: float = 1.0) -> str:
     """Test error of what was pruned by the only ratio of a study, by budget: the mean, and the seeds."""
-    found = frame(study)
-    found = found[(found["curve"] == curve) & (found["criterion"] == criterion) & found["ratio"].notna()]
-    found = found[found["longer"] == longer]
-    assert found["seed"].nunique() == len(found) > 0, f"{curve} by {criterion}: not one network a seed"
-    return f"{found['test_error'].mean():.1f} ({spread(found['test_error'])})"
+    actual = frame(study)
+    actual = actual[(actual["curve"] == curve) & (actual["criterion"] == criterion) & actual["ratio"].notna()]
+    actual = actual[actual["longer"] == longer]
+    assert actual["seed"].nunique() == len(actual) > 0, f"{curve} by {criterion}: not one network a seed"
+    return f"{actual['test_error'].mean():.1f} ({spread(actual['test_error'])})"
 
 
 def epochs_of(curve: str, size: float) -> str:
     """For how many epochs a budget of `quick` trained at a size: `10 to 11`."""
-    found = by_seed("epochs", curve, size, study=MORE)
-    return f"{found.min():.0f}" if found.nunique() == 1 else spread(found, "{:.0f}")
+    actual = by_seed("epochs", curve, size, study=MORE)
+    return f"{actual.min():.0f}" if actual.nunique() == 1 else spread(actual, "{:.0f}")
 
 
 def spread_of_epochs(study: str, curve: str) -> str:
     """For how many epochs the networks of a budget were trained, from the fewest to the most."""
-    found = frame(study)
-    return spread(found.loc[found["curve"] == curve, "epochs"], "{:.0f}")
+    actual = frame(study)
+    return spread(actual.loc[actual["curve"] == curve, "epochs"], "{:.0f}")
 
 
 def lowest(study: str, curve: str) -> str:
     """The lowest mean test error of a budget over seeds, of all criteria and ratios."""
-    found = frame(study)
-    found = found[found["curve"].isin([curve, f"sparse-{curve}"])]
-    return f"{found.groupby(['curve', 'criterion', 'ratio'])['test_error'].mean().min():.1f}"
+    actual = frame(study)
+    actual = actual[actual["curve"].isin([curve, f"sparse-{curve}"])]
+    return f"{actual.groupby(['curve', 'criterion', 'ratio'])['test_error'].mean().min():.1f}"
 
 
 def best_rate(study: str) -> str:
@@ -461,16 +461,16 @@ def best_rate(study: str) -> str:
 
 def other_rate_gap(size: float) -> str:
     """As `gap`, in `evening` at three times its fine-tuning rate: points."""
-    found = measured("evening_other_rate")
-    near = found[(found["params"] / frame(EVENING)["params"].max() - size).abs() < by_case.NEAR * size]
+    actual = measured("evening_other_rate")
+    near = actual[(actual["params"] / frame(EVENING)["params"].max() - size).abs() < by_case.NEAR * size]
     errors = near.set_index("curve")["test_error"]
     return signed(errors["pruned-tuned"] - errors["pruned-scratch"])
 
 
 def share(study: str, extreme: str) -> str:
     """The least or most compute that Scratch-B spent, as a multiple of the whole network's training."""
-    found = frame(study)
-    return f"{getattr(found.loc[found['curve'].str.endswith('scratch-b'), 'compute_share'], extreme)():.1f}"
+    actual = frame(study)
+    return f"{getattr(actual.loc[actual['curve'].str.endswith('scratch-b'), 'compute_share'], extreme)():.1f}"
 
 
 @cache
@@ -488,8 +488,8 @@ def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
     """One row of the benchmarks, by how its name begins."""
 
     def say() -> str:
-        found = measured("bench")
-        (value,) = found.loc[found["what"].str.startswith(what), "value"]
+        actual = measured("bench")
+        (value,) = actual.loc[actual["what"].str.startswith(what), "value"]
         return form.format(value).replace("%", " %")
 
     return say
@@ -502,8 +502,8 @@ def gap(
 
     Mean of the seeds that both curves have.
     """
-    one, other = (by_seed("test_error", each, size, longer, study) for each in (curve, against))
-    return signed((one - other).mean())
+    first, other = (by_seed("test_error", each, size, longer, study) for each in (curve, against))
+    return signed((first - other).mean())
 
 
 def rewound_by_seed(size: float) -> str:
@@ -529,14 +529,14 @@ def above_whole(longer: float) -> str:
 
 def before_removals(study: str) -> float:
     """Mean test error of a pruning run's network after the fine-tuning before the first removal."""
-    found = frame(study)
-    return float(found.loc[(found["round"] == 0) & (found["longer"] == 1), "test_error"].mean())
+    actual = frame(study)
+    return float(actual.loc[(actual["round"] == 0) & (actual["longer"] == 1), "test_error"].mean())
 
 
 def published(params: str) -> str:
     """The same in the published figure, as it was read off."""
-    found = measured("post_figure").set_index("parameters").loc[params]
-    return signed(found["pruned-tuned"] - found["pruned-scratch"])
+    actual = measured("post_figure").set_index("parameters").loc[params]
+    return signed(actual["pruned-tuned"] - actual["pruned-scratch"])
 
 
 def p_value(p: float) -> str:
@@ -558,33 +558,33 @@ def left_of_transformer(group: int, size: float) -> str:
     """What pruning left of the heads (0) or the units (1) of all blocks of `vit-quick` at a size."""
     shapes, whole = runs.architectures(REFERENCE / VIT), transformer()
     names = by_seed("architecture", "pruned-scratch", size, study=VIT)
-    left = [sum(shapes[name].widths[group::2]) for name in names]
-    return percent(np.mean(left) / sum(whole.widths[group::2]))
+    remaining = [sum(shapes[name].widths[group::2]) for name in names]
+    return percent(np.mean(remaining) / sum(whole.widths[group::2]))
 
 
 def of_transformer(curve: str, against: str, size: float, what: str) -> str:
     """One curve less another in `vit-quick`: points, or their 95 % interval."""
-    found = verdicts(VIT)
-    found = found[(found["curve"] == curve) & (found["against"] == against)]
-    return difference(found.loc[(found["size"] - size).abs().idxmin()], what)
+    actual = verdicts(VIT)
+    actual = actual[(actual["curve"] == curve) & (actual["against"] == against)]
+    return difference(actual.loc[(actual["size"] - size).abs().idxmin()], what)
 
 
 def transformer_by(what: str = "whole", **recipe: str | float) -> str:
     """Mean validation error of transformers by recipe; of rounds, without the first and the last."""
-    found = measured("vit_recipe")
-    found = found[found["what"].str.startswith(what) & ~found["round"].isin((0, 540))]
+    actual = measured("vit_recipe")
+    actual = actual[actual["what"].str.startswith(what) & ~actual["round"].isin((0, 540))]
     for name, value in recipe.items():
-        found = found[found[name] == value]
-    assert len(found), recipe
-    return f"{found['val_error'].mean():.1f}"
+        actual = actual[actual[name] == value]
+    assert len(actual), recipe
+    return f"{actual['val_error'].mean():.1f}"
 
 
 def gpu(what: str, processes: int) -> Callable[[], str]:
     """Steps a second on a GPU, all processes together."""
 
     def say() -> str:
-        found = measured("gpu").set_index(["what", "processes"])["value"]
-        return f"{found[what, processes]:,}"
+        actual = measured("gpu").set_index(["what", "processes"])["value"]
+        return f"{actual[what, processes]:,}"
 
     return say
 
@@ -1080,9 +1080,9 @@ def shapes_ahead_in_every_seed() -> bool:
 
 def longer_come_out(verdict: str, curve: str, against: str) -> bool:
     """Whether that is the verdict on two budgets of `quick` where both were trained longer."""
-    found = verdicts(MORE)
-    found = found[(found["curve"] == curve) & (found["against"] == against) & (found["longer"] != 1)]
-    return len(found) > 0 and set(found["verdict"]) == {verdict}
+    actual = verdicts(MORE)
+    actual = actual[(actual["curve"] == curve) & (actual["against"] == against) & (actual["longer"] != 1)]
+    return len(actual) > 0 and set(actual["verdict"]) == {verdict}
 
 
 def scratch_b_and_rewound_undecided() -> bool:
@@ -1092,8 +1092,8 @@ def scratch_b_and_rewound_undecided() -> bool:
 
 def rewound_lower(study: str) -> bool:
     """Whether rewinding has the lower mean error than fine-tuning in every case of a study."""
-    found = verdicts(study)
-    pair = found[(found["curve"] == "lr-rewound") & (found["against"] == "fine-tuned")]
+    actual = verdicts(study)
+    pair = actual[(actual["curve"] == "lr-rewound") & (actual["against"] == "fine-tuned")]
     return len(pair) > 0 and bool((pair["difference"] < 0).all())
 
 
@@ -1112,9 +1112,9 @@ def controls_in_order(longer: float) -> list[float]:
 
 def scratch_b_lowest() -> bool:
     """Whether Scratch-B has the lowest mean by each criterion of the part with PreResNet."""
-    found = frame(PRERESNET)
+    actual = frame(PRERESNET)
     budgets = ("fine-tuned", "lr-rewound", "pruned-scratch", "reselected", "scratch-b")
-    means = found[found["curve"].isin(budgets)].pivot_table("test_error", "criterion", "curve")
+    means = actual[actual["curve"].isin(budgets)].pivot_table("test_error", "criterion", "curve")
     return bool((means.idxmin(axis=1) == "scratch-b").all()) and len(means) == 3
 
 
@@ -1293,21 +1293,23 @@ SENTENCES: dict[str, Callable[[], bool]] = {
 def wrong(text: str) -> list[str]:
     """What a text claims that the results do not say."""
     flat = " ".join(text.split())
-    found = [f"not so: {words!r}" for words, holds in SENTENCES.items() if words in flat and not holds()]
+    actual = [f"not so: {words!r}" for words, holds in SENTENCES.items() if words in flat and not holds()]
     for name, said in MARKED.findall(text):
         if name not in CLAIMS:
-            found.append(f"{name}: nothing computes it")
+            actual.append(f"{name}: nothing computes it")
         elif said != (computed := CLAIMS[name]()):
-            found.append(f"{name}: {said!r} is written, the results say {computed!r}")
-    return found
+            actual.append(f"{name}: {said!r} is written, the results say {computed!r}")
+    return actual
 
 
 def unmarked(text: str) -> list[str]:
     """Numbers in the prose that nothing computes, each with what stands around it."""
-    left = UNREAD.sub(" ", text)
+    remaining = UNREAD.sub(" ", text)
     for phrase in PLAIN:
-        left = left.replace(phrase, " ")
-    return [left[max(0, one.start() - 20) : one.end() + 20].strip() for one in NUMBER.finditer(left)]
+        remaining = remaining.replace(phrase, " ")
+    return [
+        remaining[max(0, one.start() - 20) : one.end() + 20].strip() for one in NUMBER.finditer(remaining)
+    ]
 
 
 def written(text: str) -> str:

@@ -88,8 +88,8 @@ def stop(how: str) -> None:
     """It leaves no worker and no kernel, no file in the temporary folder, and puts down what was done."""
 
     def heard() -> None:  # `nohup` would have SIGHUP ignored, and `&` in a script SIGINT
-        for one in (signal.SIGHUP, signal.SIGINT):
-            signal.signal(one, signal.SIG_DFL)
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
 
     with tempfile.TemporaryDirectory() as place:
         temporary, outputs = Path(place) / "t", Path(place) / "outputs"
@@ -99,8 +99,8 @@ def stop(how: str) -> None:
             until(lambda: len(list(outputs.glob("runs/*/rows.jsonl"))) == 2, process)
             family = psutil.Process(process.pid).children(recursive=True)
             assert len(family) >= 3  # a kernel and two workers
-            (left,) = files_of(temporary)
-            assert left.name.startswith(f"horticulture.{process.pid}.")
+            (remaining,) = files_of(temporary)
+            assert remaining.name.startswith(f"horticulture.{process.pid}.")
             now = time.time()
             process.send_signal(getattr(signal, how))
             _, errors = process.communicate(timeout=300)
@@ -216,8 +216,10 @@ def watching(watched: Path) -> Iterator[dict[str, str]]:
         while not over.wait(0.5):
             for child in psutil.Process().children(recursive=True):
                 with suppress(psutil.Error):
-                    for one in child.net_connections("inet"):
-                        seen.update((child.pid, end.ip) for end in (one.laddr, one.raddr) if end)
+                    for connection in child.net_connections("inet"):
+                        seen.update(
+                            (child.pid, end.ip) for end in (connection.laddr, connection.raddr) if end
+                        )
         with watched.open("a") as file:
             file.writelines(f"{pid} socket.seen {(address,)!r}\n" for pid, address in seen)
 
@@ -240,8 +242,8 @@ def check_watched(watched: Path) -> None:
     """No process of a study reaches another machine or unpickles a file."""
     unpickled_in = {Path(file).parent.name for event, file in notes(watched) if event == "pickle.find_class"}
     assert unpickled_in <= {"multiprocessing"}  # from the pipe between a worker and its parent
-    addresses = [ast.literal_eval(one) for event, one in notes(watched) if event.startswith("socket.")]
-    hosts = {one[0] for one in addresses if isinstance(one, tuple)}  # others are files
+    calls = [text for event, text in notes(watched) if event.startswith("socket.")]  # of files too
+    hosts = {place[0] for place in map(ast.literal_eval, calls) if isinstance(place, tuple)}
     assert hosts <= {"127.0.0.1", "::1"}  # where urllib3 looks whether this machine has IPv6
 
 

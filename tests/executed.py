@@ -63,10 +63,10 @@ def written(path: Path) -> list[str]:
 
 def outdated(reference: Path = REFERENCE) -> list[Path]:
     """The committed copies whose text differs from the notebook, or whose results are not the tables'."""
-    found = sorted(reference.glob("*/notebooks/*.ipynb"))
+    actual = sorted(reference.glob("*/notebooks/*.ipynb"))
     return [
         path
-        for path in found
+        for path in actual
         if written(path) != written(strip.NOTEBOOKS / path.name)
         or nbformat.read(path, as_version=4).metadata.get(RESULTS)
         != file_digest(path.parents[1] / "results.csv")

@@ -38,8 +38,8 @@ def trial(seed: int) -> str:
         (root / "test" / "a" / f"1.{suffix.partition('-')[0]}").write_bytes(damaged(content, draw))
         try:
             with mock.patch.dict(os.environ, HORTICULTURE_DATA=f"{place}/data"):
-                found = data.load(f"folder:{root}", image_size=draw.choice([0, 8, 5]))
-            right, outcome = len(found.test) == 2, "survived"
+                actual = data.load(f"folder:{root}", image_size=draw.choice([0, 8, 5]))
+            right, outcome = len(actual.test) == 2, "survived"
         except InputError as error:
             right, outcome = "\n" not in str(error), "refused"
     assert right, f"{outcome}: {suffix}"
@@ -59,11 +59,11 @@ def within(seconds: int) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise TimeoutError(f"more than {seconds} s")
 
-    before, left = signal.signal(signal.SIGALRM, stop), signal.alarm(seconds)
+    before, remaining = signal.signal(signal.SIGALRM, stop), signal.alarm(seconds)
     try:
         yield
     finally:
-        signal.alarm(left)  # of one around it, which then has a little longer
+        signal.alarm(remaining)  # of one around it, which then has a little longer
         signal.signal(signal.SIGALRM, before)
 
 
@@ -90,39 +90,43 @@ def originals_by_format() -> dict[str, bytes]:
         "webp": (colour, {}),
         "webp-lossless": (Image.fromarray(noise), {"lossless": True}),
     }
-    found = {}
+    actual = {}
     for name, (image, how) in ways.items():
         file = io.BytesIO()
         kind = {"jpg": "JPEG", "tif": "TIFF", "pgm": "PPM"}.get(short := name.partition("-")[0], short)
         image.save(file, kind, **how)
-        found[name] = file.getvalue()
-    return {**found, "ppm-text": b"P3 16 16 255\n" + b" ".join(b"%d" % n for n in noise[..., :3].ravel())}
+        actual[name] = file.getvalue()
+    return {**actual, "ppm-text": b"P3 16 16 255\n" + b" ".join(b"%d" % n for n in noise[..., :3].ravel())}
 
 
 def damaged(content: bytes, draw: random.Random) -> bytes:
     """Some bytes changed, mostly near the beginning, or a part cut out, doubled or cut off."""
-    found = bytearray(content)
+    actual = bytearray(content)
     for _ in range(draw.choice([1, 1, 1, 2, 8])):
-        most = draw.choice([48, len(found), len(found)])
-        at = draw.randrange(min(most, len(found)) or 1)
+        most = draw.choice([48, len(actual), len(actual)])
+        at = draw.randrange(min(most, len(actual)) or 1)
         match draw.randrange(7):
             case 0:
-                found[at : at + 1] = bytes([draw.randrange(256)])
+                actual[at : at + 1] = bytes([draw.randrange(256)])
             case 1:
-                found[at : at + 1] = bytes([found[at] ^ 1 << draw.randrange(8)]) if found else b""
+                actual[at : at + 1] = bytes([actual[at] ^ 1 << draw.randrange(8)]) if actual else b""
             case 2:
-                found[at : at + 4] = draw.choice([b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff", b"\0\0\0\x80"])
+                actual[at : at + 4] = draw.choice(
+                    [b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff", b"\0\0\0\x80"]
+                )
             case 3:
-                found[at : at + 2] = struct.pack(draw.choice("<>") + "H", draw.choice([0, 1, 20_000, 65_535]))
+                actual[at : at + 2] = struct.pack(
+                    draw.choice("<>") + "H", draw.choice([0, 1, 20_000, 65_535])
+                )
             case 4:
-                del found[at : at + draw.randrange(1, 64)]
+                del actual[at : at + draw.randrange(1, 64)]
             case 5:
-                found[at:at] = found[at : at + draw.randrange(1, 64)]
+                actual[at:at] = actual[at : at + draw.randrange(1, 64)]
             case _:
-                del found[draw.randrange(len(found) // 2, len(found) + 1) :]
-        if not found:
+                del actual[draw.randrange(len(actual) // 2, len(actual) + 1) :]
+        if not actual:
             break
-    return bytes(found)
+    return bytes(actual)
 
 
 def deflated(content: bytes) -> bytes:

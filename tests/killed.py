@@ -78,9 +78,9 @@ def undisturbed(network: str = "wrn-10-1") -> dict[str, object]:
     """The results of the run that was left alone."""
     with tempfile.TemporaryDirectory() as alone:
         _, errors = start(Path(alone), network).communicate()
-        found = results(Path(alone))
-    assert len(found) == 8, errors  # weights of the training and the pruning; of all a table and a result
-    return found
+        actual = results(Path(alone))
+    assert len(actual) == 8, errors  # weights of the training and the pruning; of all a table and a result
+    return actual
 
 
 def trial(seed: int, kills: int = 2, network: str = "wrn-10-1") -> str:
@@ -95,8 +95,8 @@ def trial(seed: int, kills: int = 2, network: str = "wrn-10-1") -> str:
             except subprocess.TimeoutExpired:
                 process.kill()
             process.communicate()
-            there = results(outputs)
-            assert all(there[name] == expected[name] for name in there), f"after kill {number}"
+            present = results(outputs)
+            assert all(present[name] == expected[name] for name in present), f"after kill {number}"
         _, errors = start(outputs, network).communicate()
         assert results(outputs) == expected, errors
     return "survived"

@@ -33,16 +33,16 @@ def network_of(point: runs.CurvePoint, outputs: Path, device: str) -> networks.N
 
 def errors(network: networks.Network, images: data.Dataset, precision: str) -> dict[str, float]:
     """Validation error (%) as the network is, and with statistics estimated from so many images."""
-    found = {"running": execution.evaluate(network, images, "validation", precision)}
+    actual = {"running": execution.evaluate(network, images, "validation", precision)}
     for count in COUNTS:
         evaluation.estimate_norms(network, images, count, evaluation.PRECISIONS[precision])
-        found[str(count)] = execution.evaluate(network, images, "validation", precision)
-    return found
+        actual[str(count)] = execution.evaluate(network, images, "validation", precision)
+    return actual
 
 
 def measure(folder: Path) -> pd.DataFrame:
     """Mean validation error by network and count: whole, pruned and tuned, and its shape from scratch."""
-    device, found = str(hardware.resolve_device("auto")), defaultdict(list)
+    device, actual = str(hardware.resolve_device("auto")), defaultdict(list)
     points = [point for point in runs.read_curves(folder) if point.curve in COMPARED and point.longer == 1]
     whole = max(point.run.architecture.params for point in points)
     for point in points:
@@ -53,9 +53,9 @@ def measure(folder: Path) -> pd.DataFrame:
         images = loading.images_of(point.run, device)
         for count, error in errors(network, images, point.run.recipe["precision"]).items():
             if count != "running" or point.measures_round:  # of others no running averages are kept
-                found[point.curve, size, count].append(error)
+                actual[point.curve, size, count].append(error)
         print(f"{point.curve} {size} %, seed {point.run.seed}")
-    rows = [(folder.name, *key, round(float(np.mean(each)), 2), len(each)) for key, each in found.items()]
+    rows = [(folder.name, *key, round(float(np.mean(each)), 2), len(each)) for key, each in actual.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

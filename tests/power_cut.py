@@ -49,12 +49,12 @@ class Moment(NamedTuple):
         share = draw.choice((0.0, 0.5, 1.0))
         paths = sorted({*self.certain, *self.possible})
         trees = {path: self.possible if draw.random() < share else self.certain for path in paths}
-        found = {path: tree[path] for path, tree in trees.items() if path in tree}
-        for path in sorted(self.under_way.keys() & found.keys()):
+        actual = {path: tree[path] for path, tree in trees.items() if path in tree}
+        for path in sorted(self.under_way.keys() & actual.keys()):
             if trees[path] is self.possible and draw.random() < 0.7:
-                length = draw.randint(len(found[path]), len(self.under_way[path]))
-                found[path] = self.under_way[path][:length]
-        return found
+                length = draw.randint(len(actual[path]), len(self.under_way[path]))
+                actual[path] = self.under_way[path][:length]
+        return actual
 
 
 class Disk:
@@ -141,9 +141,9 @@ def undisturbed() -> tuple[list[Moment], dict[str, object]]:
         disk = Disk(Path(place))
         with disk.following():
             make(disk.root, lambda done: setattr(disk, "done", done))
-        found = killed.results(disk.root)
-    assert len(found) == 6  # weights, a table and a result of each
-    return disk.moments, found
+        actual = killed.results(disk.root)
+    assert len(actual) == 6  # weights, a table and a result of each
+    return disk.moments, actual
 
 
 @contextmanager
@@ -165,8 +165,8 @@ def go_on(files: Tree) -> int:
     with tempfile.TemporaryDirectory() as place, often_written():
         plant(files, Path(place))
         make(Path(place), heard.append)
-        found = killed.results(Path(place))
-        assert {name: one for name, one in found.items() if ".damaged-" not in name} == expected
+        actual = killed.results(Path(place))
+        assert {name: one for name, one in actual.items() if ".damaged-" not in name} == expected
     return min(heard)  # where the first report stood, for it only grows from there
 
 
@@ -227,8 +227,8 @@ def fill(size: int) -> bool:
             problem = str(error)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        left = tree(Path(place))
+        remaining = tree(Path(place))
     assert "too large" in problem or not problem
-    assert not [path for path in left if path.endswith(".tmp")]  # it would be in the way
-    go_on(left)
+    assert not [path for path in remaining if path.endswith(".tmp")]  # it would be in the way
+    go_on(remaining)
     return bool(problem)

@@ -19,7 +19,8 @@ from horticulture.study import parameters, study_files
 from horticulture.study.config import StudyConfig
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "reference"
-STUDIES = {one.name: one for file in study_files.studies() for one in study_files.read(file).expand_parts()}
+PARTS = [part for name in study_files.studies() for part in study_files.read(name).expand_parts()]
+STUDIES = {part.name: part for part in PARTS}
 PHOTOGRAPHS = "evening-cifar10-jpeg"  # `evening` on a folder of images
 STUDIES[PHOTOGRAPHS] = STUDIES["evening"]
 

@@ -81,14 +81,14 @@ class Answers:
 
     def row(self, point: CurvePoint, config: StudyConfig) -> dict[str, object]:
         """A network of a study of its own, as in the results of `quick`."""
-        run, found = point.run, runs.metrics(point.run, self.outputs)
+        run, actual = point.run, runs.metrics(point.run, self.outputs)
         spent = run.recipe["epochs"] * run.architecture.macs
         return {
             **{"curve": point.curve, "criterion": point.criterion, "seed": run.seed, "round": point.round},
-            **{"longer": point.longer, "recipe": found["recipe"], "epochs": run.recipe["epochs"]},
+            **{"longer": point.longer, "recipe": actual["recipe"], "epochs": run.recipe["epochs"]},
             **{"architecture": run.architecture.id, "params": run.architecture.params},
             "compute_share": round(spent / (config.epochs * point.longer * config.whole.macs), 4),
-            **{"val_error": found["val_error"], "test_error": found["test_error"], "run": run.key},
+            **{"val_error": actual["val_error"], "test_error": actual["test_error"], "run": run.key},
         }
 
     # --- saying ---
@@ -104,24 +104,24 @@ class Answers:
 
     def say_difference(self, name: str, what: str, a: Values, b: Values, *, paired: bool) -> None:
         """Difference and interval, paired by seed where both sides begin with a base's weights."""
-        found = statistics.paired_difference(a, b) if paired else statistics.welch_difference(a, b)
+        actual = statistics.paired_difference(a, b) if paired else statistics.welch_difference(a, b)
         how = "paired by seed" if paired else "Welch"
-        self.say(f"{name}.diff", signed(found.mean), f"{what}: difference, points")
-        known = np.isfinite(found.low)
-        interval = f"{signed(found.low)} to {signed(found.high)}" if known else "no interval"
+        self.say(f"{name}.diff", signed(actual.mean), f"{what}: difference, points")
+        known = np.isfinite(actual.low)
+        interval = f"{signed(actual.low)} to {signed(actual.high)}" if known else "no interval"
         self.say(f"{name}.interval", interval, f"{what}: its 95 % interval, {how}")
 
     def say_time(self, name: str, what: str, made: Iterable[Run]) -> None:
         """How long those runs took that `quick` has not."""
         seconds = {run.key: runs.metrics(run, self.outputs)["seconds"] for run in made}
         new = [took for key, took in seconds.items() if key not in self.known]
-        about = f"{what}: seconds of {len(new)} new runs, their sum, {WORKERS} at a time"
-        self.say(f"{name}.time", f"{sum(new):.0f}", about)
+        text = f"{what}: seconds of {len(new)} new runs, their sum, {WORKERS} at a time"
+        self.say(f"{name}.time", f"{sum(new):.0f}", text)
 
     def write(self, path: Path) -> None:
         """Keep all of it, with the machine."""
-        about = (runs.result(self.whole[0], self.outputs) or {})["about"]
-        machine = f"{WORKERS} cores of {about['device']}, float32"
+        environment = (runs.result(self.whole[0], self.outputs) or {})["about"]
+        machine = f"{WORKERS} cores of {environment['device']}, float32"
         pd.DataFrame(self.rows).assign(machine=machine).to_csv(path, index=False)
         print(f"{len(self.rows)} numbers in {path}")
 
@@ -151,21 +151,21 @@ def train(answers: Answers) -> None:
 
 def chance(answers: Answers, ten: list[float]) -> None:
     """Notebooks 01 and 05: what the scatter of ten whole networks means. ten: test errors, lowest first."""
-    deviation, left = np.std(ten, ddof=1), len(ten) - 1
+    deviation, remaining = np.std(ten, ddof=1), len(ten) - 1
     answers.say("1.ten.sd", f"{deviation:.1f}", "ten seeds: standard deviation of the test error, points")
-    bounds = deviation * np.sqrt(left / stats.chi2.ppf([0.975, 0.025], left))
-    about = "ten seeds: 95 % interval of that deviation, if errors are normal"
-    answers.say("1.ten.sd.interval", spread(bounds), about)
+    bounds = deviation * np.sqrt(remaining / stats.chi2.ppf([0.975, 0.025], remaining))
+    text = "ten seeds: 95 % interval of that deviation, if errors are normal"
+    answers.say("1.ten.sd.interval", spread(bounds), text)
     gap = np.mean([high - low for low, high in combinations(ten, 2)])
     answers.say("1.ten.gap", f"{gap:.1f}", "ten seeds: mean distance of two of them, points")
     threes = np.array([np.mean(ten[:3]), np.mean(ten[-3:])])
     answers.say("1.ten.threes", spread(threes), "ten seeds: lowest and highest mean that three of them have")
-    about = "half the 95 % interval of a difference of two independent means, with that deviation"
+    text = "half the 95 % interval of a difference of two independent means, with that deviation"
     half = half_width(deviation, 3)
-    answers.say("5.three", f"{half:.1f}", f"{about}: points, with three seeds on each side")
+    answers.say("5.three", f"{half:.1f}", f"{text}: points, with three seeds on each side")
     for name, points in {"one": 1.0, "two": 2.0}.items():
         seeds = next(n for n in count(2) if half_width(deviation, n) <= points)
-        answers.say(f"5.width.{name}", seeds, f"{about}: seeds on each side until it is {points:g} or less")
+        answers.say(f"5.width.{name}", seeds, f"{text}: seeds on each side until it is {points:g} or less")
         needed = statistics.seeds_needed(deviation, points, other_std=deviation)
         what = f"seeds on each side to find a difference of {points:g} in four studies of five"
         answers.say(f"5.seeds.{name}", needed, f"{what}, with that deviation")
@@ -189,13 +189,15 @@ def prune(answers: Answers) -> None:
             usual = answers.after(number, answers.prunings, "test_error")
             answers.say_errors(at, what, errors)
             answers.say_difference(at, f"{what}, less quick", errors, usual, paired=True)
-            left = [answers.after(number, some, "params").mean() for some in (prunings, answers.prunings)]
-            apart.append(100 * abs(left[0] - left[1]) / config.whole.params)
+            remaining = [
+                answers.after(number, some, "params").mean() for some in (prunings, answers.prunings)
+            ]
+            apart.append(100 * abs(remaining[0] - remaining[1]) / config.whole.params)
         answers.say_time(f"2.{name}", name, prunings)
-    about = (
+    text = (
         "parameters left after a round, less those of quick: points of the whole's, the most of all of these"
     )
-    answers.say("2.left.apart", f"{max(apart):.1f}", about)
+    answers.say("2.left.apart", f"{max(apart):.1f}", text)
 
 
 def draw_lots(answers: Answers) -> None:
@@ -203,8 +205,10 @@ def draw_lots(answers: Answers) -> None:
     config = study(criterion="random", sizes=[0.2, 0.4], budgets=["pruned-scratch"])
     prunings, whole = answers.made(job.run for job in config.pruning_jobs), answers.errors(answers.whole)
     answers.say_time("2.random", "random prunings", prunings)
-    left = 100 * answers.after(ROUNDS[-1], prunings, "params") / config.whole.params
-    answers.say("2.random.left", f"{spread(left, '{:.0f}')} %", "random prunings: parameters left in the end")
+    remaining = 100 * answers.after(ROUNDS[-1], prunings, "params") / config.whole.params
+    answers.say(
+        "2.random.left", f"{spread(remaining, '{:.0f}')} %", "random prunings: parameters left in the end"
+    )
     made = answers.retrained(config)
     for (curve, size), of_size in made.items():
         tuned = curve == "pruned-tuned"

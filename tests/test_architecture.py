@@ -249,7 +249,7 @@ def test_a_stem_that_cannot_be_is_refused(name, size, said):
 
 
 def test_a_network_of_your_own_keeps_its_stem():
-    own = networks.describe(
+    described = networks.describe(
         torch.nn.Sequential(
             *(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 3)),
             *(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
@@ -258,7 +258,7 @@ def test_a_network_of_your_own_keeps_its_stem():
         classes=2,
     ).architecture
     with pytest.raises(InputError, match="a network of your own has a stem of stride 1, not 2"):
-        replace(own, stem_stride=2)
+        replace(described, stem_stride=2)
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,8 @@ def test_the_first_notebook_may_change_it_and_the_curves_go(parameters, tmp_path
     assert asked.epochs == said(tmp_path)["base"]["epochs"] == 3
     assert [path.name for path in (study / "curves").iterdir()] == ["note.txt"]
     assert runs.result(base, tmp_path) is not None
-    told = capsys.readouterr().out
-    assert told == "epochs=3 instead of 2: removing the curves of the study trial, keeping its runs\n"
+    printed = capsys.readouterr().out
+    assert printed == "epochs=3 instead of 2: removing the curves of the study trial, keeping its runs\n"
     with pytest.raises(InputError, match="epochs=2 instead of 3"):
         base_recipe.fix(parameters)
 
@@ -127,8 +127,8 @@ def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp
 def test_with_a_cluster_a_worker_is_asked(parameters, monkeypatch):
     asked = []
     monkeypatch.setattr(cluster, "precision", lambda *told: asked.append(told) or "bfloat16")
-    found = base_recipe.fix({**parameters, "precision": "auto", "cluster": "tcp://there:1"})
-    assert (found.precision, asked) == ("bfloat16", [("auto", "cpu", "tcp://there:1")])
+    actual = base_recipe.fix({**parameters, "precision": "auto", "cluster": "tcp://there:1"})
+    assert (actual.precision, asked) == ("bfloat16", [("auto", "cpu", "tcp://there:1")])
 
 
 # --- damage ----------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def study(tmp_path_factory):
     shapes = {NARROW.id: NARROW} | frames[0][2] | frames[1][2]
     timed = [frames[0][1].assign(latency_1=lambda rows: 4 - rows["round"] / 40), frames[1][1]]
     shown = explorer.from_frames(
-        pd.concat([*timed, others], ignore_index=True), pd.concat([found[0] for found in frames]), shapes
+        pd.concat([*timed, others], ignore_index=True), pd.concat([frame[0] for frame in frames]), shapes
     )
     path = tmp_path_factory.mktemp("explorer") / "explorer.html"
     path.write_text(
@@ -102,9 +102,9 @@ def page(opened):
 
 def heights(page, style="left"):
     """Of the bars, in channels of the whole network's widest group."""
-    found = [float(bar.get_attribute("height")) for bar in page.locator(f"rect.{style}").all()]
+    actual = [float(bar.get_attribute("height")) for bar in page.locator(f"rect.{style}").all()]
     widest = max(float(bar.get_attribute("height")) for bar in page.locator("rect.whole").all())
-    return [round(64 * height / widest) for height in found]
+    return [round(64 * height / widest) for height in actual]
 
 
 def choice(page, name):

@@ -151,8 +151,8 @@ def test_what_says_nothing_is_left_out_and_the_rest_is_named(cut, sparse, capsys
     assert line.startswith("shuffled is left out for l1 −60 %, seed 1: ")
     without = ("compressed", "shuffled", "reselected")
     assert [member.curve for member in channels] == [budget for budget in ALL if budget not in without]
-    left = [b for b in ALL if b not in ("sliced", "random-channels", "shuffled", "reselected")]
-    assert [member.curve for member in weights] == [f"sparse-{budget}" for budget in left]
+    remaining = [b for b in ALL if b not in ("sliced", "random-channels", "shuffled", "reselected")]
+    assert [member.curve for member in weights] == [f"sparse-{budget}" for budget in remaining]
     for member, what in [*((m, cut) for m in channels), *((m, sparse) for m in weights)]:
         assert (member.criterion, member.round) == (what.job.criterion, 1)
         assert (member.before, member.ratio, member.run.seed) == (what.cost, 0.6, 1)
@@ -175,18 +175,18 @@ def surviving(what: PrunedNetwork, outputs: Path) -> list[list[int]]:
 
 def at(network: Network, channels: list[list[int]]) -> dict[str, Tensor]:
     """Everything in a WRN-10 of which only these channels of its three groups are left."""
-    found = dict(network.state_dict())
+    actual = dict(network.state_dict())
     for block, kept in enumerate(channels):
         for name in ("conv1.weight", "norm2.weight", "norm2.bias", "norm2.running_mean", "norm2.running_var"):
-            found[f"blocks.{block}.{name}"] = found[f"blocks.{block}.{name}"][kept]
-        found[f"blocks.{block}.conv2.weight"] = found[f"blocks.{block}.conv2.weight"][:, kept]
-    return found
+            actual[f"blocks.{block}.{name}"] = actual[f"blocks.{block}.{name}"][kept]
+        actual[f"blocks.{block}.conv2.weight"] = actual[f"blocks.{block}.conv2.weight"][:, kept]
+    return actual
 
 
 def same(network: Network, expected: dict[str, Tensor]) -> bool:
-    found = network.state_dict()
-    assert found.keys() == expected.keys()
-    return all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+    actual = network.state_dict()
+    assert actual.keys() == expected.keys()
+    return all(torch.equal(tensor, expected[name]) for name, tensor in actual.items())
 
 
 def initial(seed: int) -> Network:
@@ -222,10 +222,10 @@ def test_a_slice_has_the_spread_of_the_wide_network_and_nothing_of_its_weights(c
         assert tensor.shape == other.shape
         if tensor.dim() > 1:
             assert (tensor == other).sum() == 0
-    left = cut.architecture.widths[2]
+    remaining = cut.architecture.widths[2]
     spread = network.blocks[2].conv1.weight.std().item()
     assert spread == pytest.approx(math.sqrt(2 / (9 * 64)), rel=0.04)
-    assert spread < 0.9 * math.sqrt(2 / (9 * left))  # of a network that is made so wide
+    assert spread < 0.9 * math.sqrt(2 / (9 * remaining))  # of a network that is made so wide
     again, _ = begun(budgets.sliced(ASKED, cut), outputs)
     assert same(again, dict(network.state_dict()))
 
@@ -234,8 +234,8 @@ def test_random_channels_are_trained_ones(cut, outputs):
     network, _ = begun(budgets.random_channels(ASKED, cut), outputs)
     base = execution.load(cut.job.base, outputs)
     drawn = []
-    for found, whole in zip(network.groups, base.groups, strict=True):
-        alike = (found.producer.weight[:, None] == whole.producer.weight[None]).flatten(2).all(dim=2)
+    for actual, whole in zip(network.groups, base.groups, strict=True):
+        alike = (actual.producer.weight[:, None] == whole.producer.weight[None]).flatten(2).all(dim=2)
         assert (alike.sum(dim=1) == 1).all()  # each is one of the whole network's
         drawn.append(alike.int().argmax(dim=1).tolist())
     assert same(network, at(base, drawn))
@@ -262,12 +262,12 @@ def test_a_mask_stays_whatever_weights_there_are(sparse, outputs, budget):
         if source is not None:
             assert torch.equal(weight, source.state_dict()[name].masked_fill(gone[name], 0))
         else:
-            left = ~gone[name]
+            remaining = ~gone[name]
             if weight.numel() > 4000:
-                wanted = math.sqrt(2 * weight.shape[1] / int(left.sum()))
-                assert weight[left].std().item() == pytest.approx(wanted, rel=0.06)
-                first = initial(1).state_dict()[name][left]  # which the mask has picked by their size
-                assert abs(torch.corrcoef(torch.stack([weight.detach()[left], first]))[0, 1]) < 0.1
+                wanted = math.sqrt(2 * weight.shape[1] / int(remaining.sum()))
+                assert weight[remaining].std().item() == pytest.approx(wanted, rel=0.06)
+                first = initial(1).state_dict()[name][remaining]  # which the mask has picked by their size
+                assert abs(torch.corrcoef(torch.stack([weight.detach()[remaining], first]))[0, 1]) < 0.1
 
 
 def norms_are_estimated(network) -> bool:

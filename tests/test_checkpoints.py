@@ -240,8 +240,8 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
     assert taken_up[0] is not None  # it did not begin anew
     mine, theirs = (killed.results(place) for place in (outputs, alone))
     assert mine == theirs
-    found, expected = (runs.result(run, place)["metrics"] for place in (outputs, alone))
-    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    actual, expected = (runs.result(run, place)["metrics"] for place in (outputs, alone))
+    assert {**actual, "seconds": 0} == {**expected, "seconds": 0}
     if name == "compressed":
         files = [runs.folder(run, place) / "network.hortpack" for place in (outputs, alone)]
         assert files[0].read_bytes() == files[1].read_bytes()
@@ -271,11 +271,11 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
         if removal.round == round_:
             expected = {name: tensor.clone() for name, tensor in under_way.network.state_dict().items()}
             break
-    found = execution.restore(run, outputs, round_, "cpu", estimate_norms=False)
-    same(found.state_dict(), expected)
+    actual = execution.restore(run, outputs, round_, "cpu", estimate_norms=False)
+    same(actual.state_dict(), expected)
     row = runs.removals(run, outputs).set_index("round").loc[round_]
-    assert evaluation.weights_digest(found) == row["digest"]
-    assert found.architecture.id == row["architecture"]
+    assert evaluation.weights_digest(actual) == row["digest"]
+    assert actual.architecture.id == row["architecture"]
     measured = execution.restore(run, outputs, round_, "cpu")
     assert evaluation.weights_digest(measured) != row["digest"]  # its norms have other statistics
     assert execution.evaluate(measured, images, "test") == row["test_error"]
@@ -286,9 +286,9 @@ def test_a_round_of_a_sparse_pruning_is_had_back_with_its_mask(alone, images):
     run = chains()["sparse"]
     under_way = Pruner(execution.load(run.start, alone), images, PruningRecipe(**run.recipe), run.seed)
     for removal in under_way:
-        found = execution.restore(run, alone, removal.round, "cpu", estimate_norms=False)
-        same(found.state_dict(), under_way.network.state_dict())
-        assert unstructured.count_nonzero(unstructured.current_masks(found), found) == removal.params
+        actual = execution.restore(run, alone, removal.round, "cpu", estimate_norms=False)
+        same(actual.state_dict(), under_way.network.state_dict())
+        assert unstructured.count_nonzero(unstructured.current_masks(actual), actual) == removal.params
 
 
 def test_a_round_that_never_was_is_refused(made):
@@ -409,16 +409,16 @@ def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):
     before = (runs.folder(run, outputs) / "run.json").read_bytes()
     other = replace(run, seed=99)
     lock = outputs / "runs" / ".locks" / other.key
-    found = []
+    actual = []
     with files.locked(lock):
-        waiting = threading.Thread(target=lambda: found.append(execution.execute(other, outputs, "cpu")))
+        waiting = threading.Thread(target=lambda: actual.append(execution.execute(other, outputs, "cpu")))
         waiting.start()
         waiting.join(timeout=0.5)
         assert waiting.is_alive()
         runs.folder(other, outputs).mkdir()
         runs.write_result(other, outputs, {"made by": "the first"}, {})
     waiting.join(timeout=60)
-    assert found[0]["metrics"] == {"made by": "the first"}
+    assert actual[0]["metrics"] == {"made by": "the first"}
     assert (runs.folder(run, outputs) / "run.json").read_bytes() == before
 
 

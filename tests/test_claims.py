@@ -31,8 +31,8 @@ def test_every_sentence_that_is_checked_stands_in_a_page(words, monkeypatch):
 
 
 def test_numbers_are_found_in_the_pages():
-    found = [name for page in claims.PAGES for name, _ in claims.MARKED.findall(page.read_text())]
-    assert len(found) > 50
+    actual = [name for page in claims.PAGES for name, _ in claims.MARKED.findall(page.read_text())]
+    assert len(actual) > 50
 
 
 def test_a_wrong_number_and_an_unknown_name_are_noticed():
@@ -45,8 +45,8 @@ def test_a_wrong_number_and_an_unknown_name_are_noticed():
 
 
 def test_no_other_number_stands_in_the_prose():
-    (found,) = claims.unmarked("In `quick`, `2` of <!--x-->40 %<!----> and the 16 minutes")
-    assert "16 minutes" in found
+    (actual,) = claims.unmarked("In `quick`, `2` of <!--x-->40 %<!----> and the 16 minutes")
+    assert "16 minutes" in actual
     assert len(claims.unmarked("Better by 40 % and 20 % faster")) == 2
     history = re.sub(r"\d\.\d\.\d|\d{4}-\d\d-\d\d", "", (claims.ROOT / "CHANGELOG.md").read_text())
     assert claims.unmarked(history) == []

@@ -168,8 +168,8 @@ REFUSED = [
 @pytest.mark.parametrize(("given", "line"), REFUSED, ids=lambda given: ascii(given[:30]))
 def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(capsys, tmp_path, given, line):
     more = ["-p", "sizes=[0.001]"] if given == "curves=[copycat]" else []
-    found = refused(capsys, "run", "smoke", "-p", given, *more, "--outputs", str(tmp_path / "out"))
-    assert found.removeprefix("horticulture: ").startswith(line)
+    actual = refused(capsys, "run", "smoke", "-p", given, *more, "--outputs", str(tmp_path / "out"))
+    assert actual.removeprefix("horticulture: ").startswith(line)
     assert not (tmp_path / "out").exists()
 
 
@@ -185,22 +185,22 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
 def test_what_does_not_fit_is_said_by_the_name_of_the_parameter(capsys, tmp_path, monkeypatch, given, line):
     monkeypatch.setattr(execution, "dataset", pytest.fail)  # which loads torch
     options = [word for one in given for word in ("-p", one)]
-    found = refused(capsys, "run", "smoke", *options, "--outputs", str(tmp_path / "out"))
-    assert found.removeprefix("horticulture: ").startswith(line)
+    actual = refused(capsys, "run", "smoke", *options, "--outputs", str(tmp_path / "out"))
+    assert actual.removeprefix("horticulture: ").startswith(line)
 
 
 def test_more_prunings_than_can_be_described_are_refused(capsys, tmp_path):
     """A file of a few lines could ask for a thousand million: to describe them would take days."""
     ratios = [n / 100 for n in range(1, 41)]
     given = ["-p", f"seeds={[*range(50)]}", "-p", f"ratios={ratios}"]
-    found = refused(capsys, "run", "smoke", *given, "--outputs", str(tmp_path / "out"))
-    assert "ask for 2,000 pruning runs; at most 1,000 are allowed" in found
+    actual = refused(capsys, "run", "smoke", *given, "--outputs", str(tmp_path / "out"))
+    assert "ask for 2,000 pruning runs; at most 1,000 are allowed" in actual
 
 
 def test_a_file_that_says_a_number_for_a_path_is_refused(capsys, tmp_path):
     (tmp_path / "own.yaml").write_text("parameters: {pretrained: 5}")
-    found = refused(capsys, "run", str(tmp_path / "own.yaml"), "--outputs", str(tmp_path / "out"))
-    assert "parameter pretrained must be of type str, such as '', not 5" in found
+    actual = refused(capsys, "run", str(tmp_path / "own.yaml"), "--outputs", str(tmp_path / "out"))
+    assert "parameter pretrained must be of type str, such as '', not 5" in actual
 
 
 @pytest.mark.parametrize("command", [["show", "quick"], ["run", "smoke"], ["clean"]])
@@ -264,7 +264,7 @@ def test_a_folder_is_looked_for_where_the_command_is_given(started, tmp_path, pn
     monkeypatch.chdir(png_folder.parent)
     monkeypatch.setenv("HOME", str(png_folder.parent))
     arguments = ["run", "smoke", "--outputs", str(tmp_path), "-p", "network=wrn-10-1", "-p", "rounds=2"]
-    for name, path, found in (
+    for name, path, actual in (
         ("one", f"{png_folder.name}/", str(png_folder)),
         ("two", f"{png_folder}/", f"{png_folder}/"),  # as a study may say that was begun before
         ("three", f"~/{png_folder.name}", f"~/{png_folder.name}"),
@@ -274,7 +274,7 @@ def test_a_folder_is_looked_for_where_the_command_is_given(started, tmp_path, pn
         assert cli.main([*arguments, *given, "--name", name]) == 0
         settled = [settled for study, _, settled in done if study == name]
         assert (
-            {one["data"] for one in settled} == {one["guide_data"] for one in settled} == {f"folder:{found}"}
+            {one["data"] for one in settled} == {one["guide_data"] for one in settled} == {f"folder:{actual}"}
         )
 
 
@@ -395,11 +395,11 @@ def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
         names[0]: [("whole", "", 1000, 11.5, None), ("pruned-scratch", "l1", 500, 12.5, 0.5)],
         names[2]: [("whole", "", 1000, 13.5, None), ("width", "", 500, 14.5, None)],
     }
-    for name, found in rows.items():
+    for name, actual in rows.items():
         (tmp_path / name / "figures").mkdir(parents=True)
         (tmp_path / name / "figures" / f"of_{name}.png").write_bytes(b"")
         columns = ["curve", "criterion", "params", "test_error", "ratio"]
-        frame = pd.DataFrame(found, columns=columns).assign(seed=0).reindex(columns=runs.RESULT_COLUMNS)
+        frame = pd.DataFrame(actual, columns=columns).assign(seed=0).reindex(columns=runs.RESULT_COLUMNS)
         frame.to_csv(tmp_path / name / "results.csv", index=False)
     assert cli.main(["show", "rethinking-quick", "--outputs", str(tmp_path)]) == 0
     first, _, second = capsys.readouterr().out.partition(f"of_{names[0]}.png")
@@ -540,10 +540,10 @@ def test_help_gives_examples_and_needs_nothing_that_takes_long_to_load():
         (["studies"], "rethinking-quick"),
         (["parameters"], "finetune_lr"),
     ):
-        found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-        assert found.returncode == 0
-        assert said in found.stdout
-        assert found.stdout.endswith("\n\n")  # none of them
+        process = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+        assert process.returncode == 0
+        assert said in process.stdout
+        assert process.stdout.endswith("\n\n")  # none of them
 
 
 # --- networks that somebody brings -----------------------------------------------------------------------

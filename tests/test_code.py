@@ -140,9 +140,9 @@ def test_the_state_of_an_object_counts(make):
 
 
 def test_an_object_that_refers_to_itself_is_digested():
-    one, other = SimpleNamespace(n=1), SimpleNamespace(n=2)
-    one.itself = other.itself = one
-    assert code.digest(one) == code.digest(one) != code.digest(other)
+    first, other = SimpleNamespace(n=1), SimpleNamespace(n=2)
+    first.itself = other.itself = first
+    assert code.digest(first) == code.digest(first) != code.digest(other)
 
 
 @pytest.mark.parametrize(

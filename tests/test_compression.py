@@ -156,16 +156,16 @@ def test_sharing_can_be_put_down_and_taken_up(network):
     ],
 )
 def test_long_gaps_are_bridged_by_fillers(zeros, gaps, codes):
-    found = compression.relative(np.array([0] * zeros + [5] + [0] * 20), index_bits=2)
-    assert [array.tolist() for array in found] == [gaps, codes]
+    actual = compression.relative(np.array([0] * zeros + [5] + [0] * 20), index_bits=2)
+    assert [array.tolist() for array in actual] == [gaps, codes]
 
 
 @given(st.lists(st.sampled_from([0, 0, 0, 0, 1, 2]), max_size=200), st.integers(1, 4))
 def test_relative_indices_say_where_everything_was(codes, index_bits):
-    gaps, found = compression.relative(np.array(codes, dtype=np.int32), index_bits)
+    gaps, actual = compression.relative(np.array(codes, dtype=np.int32), index_bits)
     assert (gaps < 2**index_bits).all()
     flat = []
-    for gap, code in zip(gaps.tolist(), found.tolist(), strict=True):
+    for gap, code in zip(gaps.tolist(), actual.tolist(), strict=True):
         flat += [0] * gap + [code]
     assert flat + [0] * (len(codes) - len(flat)) == codes
 
@@ -262,7 +262,7 @@ def test_a_stream_of_one_symbol_takes_no_bytes():
 
 def test_every_stage_makes_a_larger_network_smaller(generator):
     network = networks.build(architecture.named("wrn-10-4", image=(3, 16, 16), classes=10), generator)
-    found = compression.sizes(compression.encode(network, compressed(network, 0.9, 4)))
-    assert found["dense"] == sum(tensor.nbytes for tensor in network.state_dict().values())
-    assert list(found.values()) == sorted(found.values(), reverse=True)
-    assert found["huffman"] < found["dense"] / 20
+    actual = compression.sizes(compression.encode(network, compressed(network, 0.9, 4)))
+    assert actual["dense"] == sum(tensor.nbytes for tensor in network.state_dict().values())
+    assert list(actual.values()) == sorted(actual.values(), reverse=True)
+    assert actual["huffman"] < actual["dense"] / 20

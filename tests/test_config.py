@@ -44,16 +44,16 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
 
 def test_it_takes_its_parameters_from_all_there_are():
     parameters = {"outputs": "/elsewhere", "workers": 3, "device": "cpu", "pd": pytest, "margin": 1.0}
-    found = StudyConfig.of({**vars(BY_RATIO), **parameters})
-    assert found == BY_RATIO
-    assert found.whole == WHOLE
-    assert found.data_spec == {
+    actual = StudyConfig.of({**vars(BY_RATIO), **parameters})
+    assert actual == BY_RATIO
+    assert actual.whole == WHOLE
+    assert actual.data_spec == {
         "name": "clutter",
         "images": 96,
         "image_size": 0,
-        "digest": found.dataset.digest,
+        "digest": actual.dataset.digest,
     }
-    assert len(found.dataset.train) == 96
+    assert len(actual.dataset.train) == 96
 
 
 def test_flips_and_crops_are_described_only_if_they_are_asked_for():
@@ -74,8 +74,8 @@ def test_flips_and_crops_are_described_only_if_they_are_asked_for():
 def test_a_run_trains_on_images_flipped_and_shifted_as_it_says():
     for asked in ({}, {"flip": "random"}, {"crop_padding": 3}, {"flip": "random", "crop_padding": 0}):
         study = replace(ASKED, images=64, **asked)
-        found = loading.images_of(study.baselines[0], "cpu")
-        assert (found.flip, found.pad, len(found.train)) == (study.dataset.flip, study.dataset.pad, 64)
+        actual = loading.images_of(study.baselines[0], "cpu")
+        assert (actual.flip, actual.pad, len(actual.train)) == (study.dataset.flip, study.dataset.pad, 64)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_a_base_is_a_training_from_scratch():
 
 def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
     asked = replace(BY_RATIO, ratios=[0.3, 0.5], seeds=[0, 1])
-    found = [(t.criterion, t.ratio, t.run.seed, t.base.recipe["epochs"]) for t in asked.pruning_jobs]
-    assert found == [
+    actual = [(t.criterion, t.ratio, t.run.seed, t.base.recipe["epochs"]) for t in asked.pruning_jobs]
+    assert actual == [
         (name, ratio, seed, epochs)
         for name in ("fisher", "slimming", "magnitude")
         for epochs in (1, 2)
@@ -117,8 +117,8 @@ def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():
 
 def test_a_base_carries_the_penalty_that_its_criterion_needs():
     asked = replace(BY_RATIO, criterion="l1,slimming,blocks", base_epoch_factors=[1])
-    found = [(taken.base.recipe["penalty"], taken.base.recipe["strength"]) for taken in asked.pruning_jobs]
-    assert found == [("none", 0), ("slimming", 1e-3), ("blocks", 0.1)]
+    actual = [(taken.base.recipe["penalty"], taken.base.recipe["strength"]) for taken in asked.pruning_jobs]
+    assert actual == [("none", 0), ("slimming", 1e-3), ("blocks", 0.1)]
     assert asked.pruning_jobs[0].base == asked.baselines[0]
 
 
@@ -168,8 +168,8 @@ def test_what_two_studies_ask_for_is_one_run():
     other = replace(
         BY_RATIO, budgets=["fine-tuned"], sizes=[0.1], criterion="magnitude,fisher", curves=["width"]
     )
-    mine = {taken.run.key for taken in BY_RATIO.pruning_jobs}
-    assert {taken.run.key for taken in other.pruning_jobs} < mine
+    keys = {taken.run.key for taken in BY_RATIO.pruning_jobs}
+    assert {taken.run.key for taken in other.pruning_jobs} < keys
 
 
 @pytest.mark.parametrize(
@@ -195,11 +195,11 @@ def test_the_share_that_goes_is_known_beforehand(change, ratio, label):
 
 
 def test_of_a_pruning_by_ratio_the_last_round_is_looked_at(outputs):
-    found = replace(BY_RATIO, sizes=[1.0, 0.9]).pruned_networks(outputs)
-    assert [(what.job.criterion, what.round) for what in found] == [
+    actual = replace(BY_RATIO, sizes=[1.0, 0.9]).pruned_networks(outputs)
+    assert [(what.job.criterion, what.round) for what in actual] == [
         (taken.criterion, 1) for taken in BY_RATIO.pruning_jobs
     ]
-    for what in found[:4]:
+    for what in actual[:4]:
         assert sum(what.architecture.widths) == 56  # of 112
         assert what.architecture == execution.load(what.job.run, outputs).architecture
         assert what.macs == what.architecture.macs
@@ -219,21 +219,21 @@ def test_of_single_weights_the_shape_is_whole_and_the_macs_are_those_left(output
 
 
 def test_of_a_pruning_by_channel_the_rounds_nearest_to_the_sizes(outputs):
-    found = BY_CHANNEL.pruned_networks(outputs)
+    actual = BY_CHANNEL.pruned_networks(outputs)
     removed = runs.removals(BY_CHANNEL.pruning_jobs[0].run, outputs).set_index("round")["params"]
     nearest = [
         min(removed.index, key=lambda r: abs(removed[r] - s * WHOLE.params)) for s in (1.0, 0.988, 0.5)
     ]
-    assert [what.round for what in found] == nearest
+    assert [what.round for what in actual] == nearest
     assert (nearest[0], nearest[2]) == (0, 4)
     assert 0 < nearest[1] < 4
-    for what in found:
+    for what in actual:
         assert what.architecture.params == removed[what.round]
 
 
 def test_each_network_is_looked_at_once(outputs):
-    found = replace(BY_CHANNEL, sizes=[0.6, 1.0, 0.5]).pruned_networks(outputs)
-    assert [what.round for what in found] == [4, 0]
+    actual = replace(BY_CHANNEL, sizes=[0.6, 1.0, 0.5]).pruned_networks(outputs)
+    assert [what.round for what in actual] == [4, 0]
 
 
 def test_what_went_at_one_stroke_is_looked_at_without_any_size(outputs):
@@ -285,12 +285,12 @@ def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
     )
     for taken in asked.pruning_jobs:
         execution.execute(taken.run, outputs, "cpu")
-    found = snapshots.final_architectures(asked, outputs)
-    assert list(found) == ["l1 −50 %", "l1 −25 %"]  # where single weights went there is no shape to see
+    actual = snapshots.final_architectures(asked, outputs)
+    assert list(actual) == ["l1 −50 %", "l1 −25 %"]  # where single weights went there is no shape to see
     loaded = [
         execution.load(taken.run, outputs).architecture for taken in asked.pruning_jobs if not taken.sparse
     ]
-    assert [*found["l1 −50 %"], *found["l1 −25 %"]] == loaded
+    assert [*actual["l1 −50 %"], *actual["l1 −25 %"]] == loaded
     assert [sum(shape.widths) for shape in loaded] == [56, 56, 84, 84]
     (alone,) = snapshots.final_architectures(BY_CHANNEL, outputs).values()
     assert [sum(shape.widths) for shape in alone] == [108]

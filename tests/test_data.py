@@ -100,8 +100,8 @@ def test_an_image_of_clutter_shows_the_digit_that_it_says(monkeypatch):
         shown = grey[part.sources, 0, 0, 0]
         bright = shown > 0.9
         assert bright.sum() > 10
-        found = part.pixels[bright].float().flatten(1).topk(12).values.median(dim=1).values / 255
-        assert (found > 0.85).all()
+        actual = part.pixels[bright].float().flatten(1).topk(12).values.median(dim=1).values / 255
+        assert (actual > 0.85).all()
 
 
 def test_more_images_of_a_part_begin_with_the_same_ones(clutter, monkeypatch):
@@ -187,8 +187,8 @@ def test_a_class_holds_out_its_share_however_rare_it_is():
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(5), counts))
     held = arrays.hold_out(labels, 100)
     assert sorted(held) == list(range(1000))
-    found = np.bincount(labels[held[900:]], minlength=5).tolist()
-    assert found == [50, 30, 15, 5, 0]
+    actual = np.bincount(labels[held[900:]], minlength=5).tolist()
+    assert actual == [50, 30, 15, 5, 0]
 
 
 def test_a_fair_draw_stays_as_it_was():
@@ -201,9 +201,9 @@ def test_a_fair_draw_stays_as_it_was():
 def test_reduced_images_are_those_of_a_pooling(generator, size, pool):
     pixels = torch.randint(256, (500, 3, 32, 32), generator=generator, dtype=torch.uint8)
     expected = torch.nn.functional.avg_pool2d(pixels.double(), pool).round().to(torch.uint8)
-    found = data.reduced(pixels.numpy(), size)
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, expected)
+    actual = data.reduced(pixels.numpy(), size)
+    assert actual.dtype == np.uint8
+    assert np.array_equal(actual, expected)
 
 
 def test_images_of_the_size_asked_for_are_left_alone():
@@ -253,7 +253,7 @@ def test_images_are_summed_a_few_at_a_time_with_the_same_result(images, monkeypa
 def test_the_images_of_each_class_are_counted(images):
     counts = images.counts
     assert list(counts) == ["train", "validation", "test"]
-    assert [sum(found) for found in counts.values()] == [40, 12, 12]
+    assert [sum(actual) for actual in counts.values()] == [40, 12, 12]
     assert counts["test"] == [images.test.labels.tolist().count(label) for label in range(3)]
 
 
@@ -280,27 +280,27 @@ def test_crop_and_flip_equal_a_loop_over_images(generator):
     order = torch.randint(9, (count,), generator=generator)
     shifts = torch.randint(2 * pad + 1, (count, 2), generator=generator)
     flips = torch.rand(count, generator=generator) < 0.5
-    found = data.crop(pixels, order, shifts, flips, pad)
-    assert found.shape == (count, *image)
+    actual = data.crop(pixels, order, shifts, flips, pad)
+    assert actual.shape == (count, *image)
     assert 0 < flips.sum() < count
     for i in range(count):
         down, right = shifts[i].tolist()
         window = padded[order[i]][:, down : down + 5, right : right + 7]
-        assert torch.equal(found[i], window.flip(2) if flips[i] else window), i
+        assert torch.equal(actual[i], window.flip(2) if flips[i] else window), i
 
 
 def test_batches_are_windows_of_the_padded_images(images, generator):
     x, y = next(Batches(images, 40, generator))
     padded = torch.nn.functional.pad(images.train.pixels.float(), (1, 1, 1, 1), mode="reflect")
     unused = list(range(40))
-    for found, label in zip(x, y, strict=True):
+    for actual, label in zip(x, y, strict=True):
         matches = [
             i
             for i in unused
             for window in (padded[i, :, a : a + 8, b : b + 8] for a in range(3) for b in range(3))
             for seen in (window, window.flip(2))
             if images.train.labels[i] == label
-            and torch.equal(images.normalise(seen[None].to(torch.uint8))[0], found)
+            and torch.equal(images.normalise(seen[None].to(torch.uint8))[0], actual)
         ]
         assert matches
         unused.remove(matches[0])
@@ -340,9 +340,9 @@ def test_a_stream_goes_on_where_another_stood(images, taken):
     expected = [next(first) for _ in range(9)]
     second = Batches(images, 10, torch.Generator().manual_seed(99))
     second.load_state_dict(state)
-    for (x, y), (found, label) in zip(expected, (next(second) for _ in range(9)), strict=True):
+    for (x, y), (actual, label) in zip(expected, (next(second) for _ in range(9)), strict=True):
         assert torch.equal(label, y)
-        assert torch.equal(found, x)
+        assert torch.equal(actual, x)
 
 
 @pytest.mark.parametrize(("width", "pad"), [(4, 4), (3, 4), (1, 1)])
@@ -422,15 +422,15 @@ def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, m
 
     monkeypatch.setattr(f"torchvision.datasets.{name.upper()}", Stand)
     monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
-    found = data.load(name)
-    assert found.image == (3, 6, 6)
+    actual = data.load(name)
+    assert actual.image == (3, 6, 6)
     small = data.load(name, image_size=3)
-    assert (small.image, small.pad, found.pad) == ((3, 3, 3), 2, 4)
-    assert np.array_equal(small.test.pixels, data.reduced(found.test.pixels.numpy(), 3))
-    assert (len(found.train), len(found.validation), len(found.test)) == (20, 5000, 30)
-    assert found.flip == (name != "svhn")  # house numbers have no mirror
+    assert (small.image, small.pad, actual.pad) == ((3, 3, 3), 2, 4)
+    assert np.array_equal(small.test.pixels, data.reduced(actual.test.pixels.numpy(), 3))
+    assert (len(actual.train), len(actual.validation), len(actual.test)) == (20, 5000, 30)
+    assert actual.flip == (name != "svhn")  # house numbers have no mirror
     numbers = []
-    for part in (found.train, found.validation, found.test):
+    for part in (actual.train, actual.validation, actual.test):
         pixels = part.pixels.long()
         numbers.append((256 * pixels[:, 0, 0, 0] + pixels[:, 0, 0, 1]).tolist())
         assert part.labels.tolist() == [n % 10 for n in numbers[-1]]

@@ -58,13 +58,13 @@ def test_the_statistics_are_mean_and_variance_of_the_first_images_in_numpy(netwo
         twin(torch.from_numpy(x).float())
     evaluation.estimate_norms(network, images, count)
     assert network.training
-    found = dict(network.named_modules())
+    actual = dict(network.named_modules())
     assert len(inputs) == len(evaluation.norm_layers(network)) == 7
     for name, read in inputs.items():
         tolerance = {"rtol": 1e-4, "atol": 1e-5}
-        np.testing.assert_allclose(found[name].running_mean, read.mean(axis=(0, 2, 3)), **tolerance)
-        np.testing.assert_allclose(found[name].running_var, read.var(axis=(0, 2, 3), ddof=1), **tolerance)
-        assert found[name].momentum == 0.1
+        np.testing.assert_allclose(actual[name].running_mean, read.mean(axis=(0, 2, 3)), **tolerance)
+        np.testing.assert_allclose(actual[name].running_var, read.var(axis=(0, 2, 3), ddof=1), **tolerance)
+        assert actual[name].momentum == 0.1
 
 
 def test_the_first_norm_by_a_convolution_in_numpy(network, images):
@@ -104,11 +104,11 @@ def test_what_was_settled_is_as_before_to_the_last_bit(network, images, mode):
 
 def test_only_the_first_images_count(network, images):
     evaluation.estimate_norms(network, images, 12)
-    found = statistics(network)
+    actual = statistics(network)
     order = [*range(12), *reversed(range(12, 40))]  # the mean pixel of all stays
     moved = replace(images, train=data.Images(images.train.pixels[order], images.train.labels[order]))
     evaluation.estimate_norms(network, moved, 12)
-    assert all(torch.equal(t, statistics(network)[name]) for name, t in found.items() if "num" not in name)
+    assert all(torch.equal(t, statistics(network)[name]) for name, t in actual.items() if "num" not in name)
     evaluation.estimate_norms(network, moved, 13)
     other = statistics(network)
     evaluation.estimate_norms(network, images, 13)
@@ -189,9 +189,9 @@ def plain_error(network, images, part) -> float:
 
 def test_an_evaluation_says_which_answers_were_wrong(network, images):
     with torch.no_grad():
-        found = copy.deepcopy(network).eval()(images.normalise(images.test.pixels)).argmax(dim=1)
+        actual = copy.deepcopy(network).eval()(images.normalise(images.test.pixels)).argmax(dim=1)
     error, _, wrong = evaluation.evaluate(network, images, images.test)
-    assert wrong.tolist() == (found != images.test.labels).tolist()
+    assert wrong.tolist() == (actual != images.test.labels).tolist()
     assert error == 100 * sum(wrong.tolist()) / 12
 
 

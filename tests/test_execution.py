@@ -45,10 +45,10 @@ def test_a_pruning_makes_what_it_starts_from(outputs):
     made = [path.name for path in (outputs / "runs").iterdir() if path.name != ".locks"]
     assert sorted(made) == sorted([BASE.key, CUT.key])
     assert runs.result(BASE, outputs)["key"] == BASE.key
-    found = {path.name for path in runs.folder(BASE, outputs).iterdir()}
-    assert found == {"run.json", "weights.safetensors", "epochs.csv", "answers.npz"}
-    found = {path.name for path in runs.folder(CUT, outputs).iterdir()}
-    assert found == {"run.json", "weights.safetensors", "removals.csv", "rounds", "answers.npz"}
+    actual = {path.name for path in runs.folder(BASE, outputs).iterdir()}
+    assert actual == {"run.json", "weights.safetensors", "epochs.csv", "answers.npz"}
+    actual = {path.name for path in runs.folder(CUT, outputs).iterdir()}
+    assert actual == {"run.json", "weights.safetensors", "removals.csv", "rounds", "answers.npz"}
 
 
 def test_a_finished_run_is_never_made_again(outputs):
@@ -67,14 +67,14 @@ def test_a_finished_run_is_never_made_again(outputs):
 
 
 def test_a_result_says_what_fixed_it_and_where_it_was_made(outputs):
-    found = runs.result(CUT, outputs)
-    assert Run.from_json(found["run"]) == CUT
-    assert found["run"]["recipe"]["precision"] == "float32"
-    assert found["about"]["threads"] == torch.get_num_threads()
-    assert set(found["files"]) == {"weights.safetensors", "removals.csv", "answers.npz"}
-    assert found["about"]["versions"]["torch"] == version("torch")
-    assert found["metrics"]["seconds"] >= runs.removals(CUT, outputs)["seconds"].iloc[-1] > 0
-    assert found["metrics"]["recipe"] == "2 steps a round, constant 0.0008, batch 32"
+    actual = runs.result(CUT, outputs)
+    assert Run.from_json(actual["run"]) == CUT
+    assert actual["run"]["recipe"]["precision"] == "float32"
+    assert actual["about"]["threads"] == torch.get_num_threads()
+    assert set(actual["files"]) == {"weights.safetensors", "removals.csv", "answers.npz"}
+    assert actual["about"]["versions"]["torch"] == version("torch")
+    assert actual["metrics"]["seconds"] >= runs.removals(CUT, outputs)["seconds"].iloc[-1] > 0
+    assert actual["metrics"]["recipe"] == "2 steps a round, constant 0.0008, batch 32"
 
 
 @pytest.mark.parametrize("run", [BASE, CUT], ids=lambda run: run.kind)
@@ -126,9 +126,10 @@ def test_what_is_recorded_is_what_the_engine_gives(outputs):
 def test_the_same_run_in_two_folders_has_the_same_bits(outputs, tmp_path):
     execution.execute(CUT, tmp_path, "cpu")
     for run in (BASE, CUT):
-        here, there = (load_file(runs.folder(run, o) / "weights.safetensors") for o in (outputs, tmp_path))
-        assert here.keys() == there.keys()
-        assert all(torch.equal(tensor, there[name]) for name, tensor in here.items())
+        files = (runs.folder(run, o) / "weights.safetensors" for o in (outputs, tmp_path))
+        expected, actual = map(load_file, files)
+        assert expected.keys() == actual.keys()
+        assert all(torch.equal(tensor, actual[name]) for name, tensor in expected.items())
         mine, theirs = ({**metrics(run, o), "seconds": None} for o in (outputs, tmp_path))
         assert mine == theirs
     mine, theirs = (runs.removals(CUT, o).drop(columns="seconds") for o in (outputs, tmp_path))
@@ -143,21 +144,21 @@ def test_a_run_that_was_cut_off_is_made_again(outputs, tmp_path):
     (folder / "weights.safetensors").write_bytes(b"half of the wei")
     with pytest.raises(InputError, match="is not finished"):
         execution.load(BASE, tmp_path / "outputs")
-    found = execution.execute(BASE, tmp_path / "outputs", "cpu")["metrics"]
-    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    actual = execution.execute(BASE, tmp_path / "outputs", "cpu")["metrics"]
+    assert {**actual, "seconds": 0} == {**expected, "seconds": 0}
     execution.load(BASE, tmp_path / "outputs")
 
 
 def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
-    told = []
+    reports = []
     execution.execute(
         execution.prune(tiny(png_folder), PruningRecipe(rounds=2, steps=1, batch_size=4)),
         tmp_path,
         "cpu",
-        told_to(told),
+        told_to(reports),
     )
-    trained = told.index(1.0) + 1  # two epochs, then rounds 0, 1 and 2
-    for shares in (told[:trained], told[trained:]):
+    trained = reports.index(1.0) + 1  # two epochs, then rounds 0, 1 and 2
+    for shares in (reports[:trained], reports[trained:]):
         assert shares == sorted(shares)
         assert (shares[0], shares[-1]) == (0.0, 1.0)
         assert len(set(shares)) >= 4
@@ -355,11 +356,11 @@ def test_an_edited_criterion_is_judged_anew(monkeypatch):
 def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
     recipe = TrainingRecipe(epochs=1, batch_size=60)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: 1 - done)
-    one = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
+    first = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: (1 - done) ** 2)
     two = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
-    assert one.recipe["code"] != two.recipe["code"]
-    assert one.key != two.key
+    assert first.recipe["code"] != two.recipe["code"]
+    assert first.key != two.key
     mine, code = replace(recipe, schedule="mine"), two.recipe["code"]
     assert execution.finetune(CUT, 3, SHAPE, mine).recipe["code"] == code
     assert execution.compress(BASE, mine, 4).recipe["code"] == code

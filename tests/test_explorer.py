@@ -21,12 +21,17 @@ ROUNDS = [(-1, -1, None, 9.0), (2, 63, 1.23456e-5, None), (0, 5, 0.5, 12.0), (2,
 
 def pruned(seed=0, rounds=ROUNDS):
     """The rows that a pruning run leaves in the removals and in the results, and its architectures."""
-    removals, shapes, left = [], {}, WHOLE
+    removals, shapes, remaining = [], {}, WHOLE
     for round_, (group, channel, saliency, error) in enumerate(rounds):
         if group >= 0:
-            left = left.with_widths(tuple(w - (g == group) for g, w in enumerate(left.widths)))
-        shapes[left.id] = left
-        place = {"round": round_, "params": left.params, "macs": left.macs, "architecture": left.id}
+            remaining = remaining.with_widths(tuple(w - (g == group) for g, w in enumerate(remaining.widths)))
+        shapes[remaining.id] = remaining
+        place = {
+            "round": round_,
+            "params": remaining.params,
+            "macs": remaining.macs,
+            "architecture": remaining.id,
+        }
         place |= {"train_macs": 1000 + round_, "test_error": error, "run": f"pruning {seed}"}
         removals.append({**place, "group": group, "channel": channel, "saliency": saliency})
     course = [{**row, "curve": "pruned-tuned", "criterion": "fisher", "seed": seed} for row in removals]
@@ -47,8 +52,8 @@ def study():
     frames = [pruned(0), pruned(1, [ROUNDS[0], (1, 3, 0.1, 8.0), (1, 4, 0.2, None), (1, 2, 0.3, 14.0)])]
     narrow, shapes = WHOLE.with_widths((8, 16, 32)), {}
     others = pd.DataFrame([scratch("width", narrow, 11.0), scratch("whole", WHOLE, 9.0)])
-    for _, _, found in frames:
-        shapes |= found
+    for _, _, actual in frames:
+        shapes |= actual
     results = pd.concat([*(course for _, course, _ in frames), others], ignore_index=True)
     return results, pd.concat([removals for removals, _, _ in frames]), {**shapes, narrow.id: narrow}
 
@@ -122,11 +127,11 @@ def test_only_what_was_timed_is_an_axis():
 
 def test_the_still_picture_says_in_words_what_it_shows():
     shown = explorer.from_frames(*study())
-    left = WHOLE.with_widths((15, 32, 63))
+    remaining = WHOLE.with_widths((15, 32, 63))
     assert shown.words == (
-        f"Pruning by fisher, seed 0, after 2 of 3 rounds: {left.params:,} of {WHOLE.params:,} parameters are "
-        f"left, and the test error is 12.0 %, of the whole network 9.0 %. Group {WHOLE.groups[0]} lost most: "
-        "15 of 16 channels are left."
+        f"Pruning by fisher, seed 0, after 2 of 3 rounds: {remaining.params:,} of {WHOLE.params:,} "
+        "parameters are left, and the test error is 12.0 %, of the whole network 9.0 %. Group "
+        f"{WHOLE.groups[0]} lost most: 15 of 16 channels are left."
     )
     data, about = shown._repr_mimebundle_()
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
@@ -143,9 +148,9 @@ def test_a_name_with_a_quote_or_a_bracket_harms_nothing():
 
 
 def test_the_element_is_small_and_fetches_nothing():
-    found = explorer.from_frames(*study()).html
-    assert len(found.partition("<script>")[2].encode()) < 25_000
-    assert not re.search(r"https?:|//cdn|import\(|fetch\(", found)
+    actual = explorer.from_frames(*study()).html
+    assert len(actual.partition("<script>")[2].encode()) < 25_000
+    assert not re.search(r"https?:|//cdn|import\(|fetch\(", actual)
 
 
 def test_without_a_pruning_run_there_is_nothing_to_explore():
@@ -199,9 +204,9 @@ def test_a_fresh_clone_explores_the_reference_study_and_every_round_is_the_one_t
     recorded = removals[removals["run"].isin(runs.collect(folder)["run"])]
     assert removals["run"].nunique() == 2 * recorded["run"].nunique()  # and those with twice the training
     for run, (_, rows) in zip(data["runs"], recorded.groupby("run", sort=False), strict=True):
-        left, found = list(run["widths"]), [whole.id]
+        remaining, actual = list(run["widths"]), [whole.id]
         for group in run["gone"]:
-            left[group] -= 1
-            found.append(whole.with_widths(left).id)
-        assert found == rows["architecture"].tolist()
+            remaining[group] -= 1
+            actual.append(whole.with_widths(remaining).id)
+        assert actual == rows["architecture"].tolist()
     assert [key for key, _ in data["axes"]][4:] == ["latency_1", "latency_256"]

@@ -81,10 +81,10 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
     )
     given = execution.evaluate_pretrained(resnet, str(outputs / "given.safetensors"), RECIPE, source, 0)
     cut = execution.prune(given, replace(PRUNING, rounds=1, ratio=0.5))
-    mine = [CurvePoint("pruned-tuned", cut, "l1"), CurvePoint("whole", given), CurvePoint("coded", coded)]
-    parallel.execute_all([tuned, *(point.run for point in points + mine)], outputs, workers=1, device="cpu")
+    users = [CurvePoint("pruned-tuned", cut, "l1"), CurvePoint("whole", given), CurvePoint("coded", coded)]
+    parallel.execute_all([tuned, *(point.run for point in points + users)], outputs, workers=1, device="cpu")
     runs.record_curves(outputs / "trial", points)
-    runs.record_curves(outputs / "mine", mine)
+    runs.record_curves(outputs / "mine", users)
     for study in ("trial", "mine"):
         runs.write_tables(outputs / study, results=runs.collect(outputs / study))
     return outputs
@@ -114,8 +114,8 @@ def row_of(outputs: Path, study: str, folder: Path) -> pd.Series:
     """The row of `results.csv` that an export is of."""
     config = files.read_json(folder / "config.json")
     results = pd.read_csv(outputs / study / "results.csv", dtype={"run": str})
-    found = results[results["run"] == config["run"]]
-    return (found if config["round"] is None else found[found["round"] == config["round"]]).iloc[0]
+    actual = results[results["run"] == config["run"]]
+    return (actual if config["round"] is None else actual[actual["round"] == config["round"]]).iloc[0]
 
 
 NETWORKS = [
@@ -213,11 +213,11 @@ def test_a_round_that_a_run_of_its_own_measured_is_that_run(outputs, tmp_path):
     execution.execute(run, outputs, "cpu")
     points = [CurvePoint("pruned-tuned", pruned, "l1"), CurvePoint("pruned-tuned", run, "l1", 3)]
     runs.record_curves(outputs / "measured", points)
-    found = runs.find_network(outputs / "measured", pruned.key, round=3)
-    assert found.run == run
-    exported.export(found, tmp_path / "out")
+    actual = runs.find_network(outputs / "measured", pruned.key, round=3)
+    assert actual.run == run
+    exported.export(actual, tmp_path / "out")
     metrics = runs.metrics(run, outputs)
-    assert error_of(horticulture.load(tmp_path / "out")) == metrics["test_error"] == found.row["test_error"]
+    assert error_of(horticulture.load(tmp_path / "out")) == metrics["test_error"] == actual.row["test_error"]
     assert "\n- taken after round 3, with kept weights\n" in (tmp_path / "out/README.md").read_text()
 
 
@@ -386,14 +386,14 @@ def test_what_a_stranger_describes_is_refused_before_it_takes_up_memory(tmp_path
 
 
 def test_a_network_that_is_not_the_recorded_one_is_not_exported(outputs, tmp_path, monkeypatch):
-    found = runs.find_network(outputs / "trial", "width")
-    other = found._replace(row=found.row.replace({found.row["test_error"]: 1.0}))
+    actual = runs.find_network(outputs / "trial", "width")
+    other = actual._replace(row=actual.row.replace({actual.row["test_error"]: 1.0}))
     with pytest.raises(InputError, match=r"test error is .+ %, but 1.00 % was recorded"):
         exported.export(other, tmp_path / "out")
     wrong = lambda content: lambda x: torch.ones(len(x), 10)  # noqa: E731
     monkeypatch.setattr(formats, "from_pt2", wrong)
     with pytest.raises(InputError, match=r"outputs of model.pt2 differ from the network"):
-        exported.export(found, tmp_path / "out")
+        exported.export(actual, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

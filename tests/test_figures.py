@@ -93,9 +93,9 @@ def test_colours_can_be_told_apart_and_no_two_curves_of_one_figure_share_one():
 def test_widths_are_drawn_as_they_are():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     ax = figures.widths(whole.with_widths((3, 0, 7)), whole)
-    outline, left = ax.containers
+    outline, remaining = ax.containers
     assert [bar.get_height() for bar in outline] == [16, 32, 64]
-    assert [bar.get_height() for bar in left] == [3, 0, 7]
+    assert [bar.get_height() for bar in remaining] == [3, 0, 7]
 
 
 @pytest.mark.parametrize(
@@ -113,13 +113,17 @@ def test_a_round_has_its_place_on_the_curve_whether_it_was_measured_or_not(round
 
 def test_shares_are_a_row_a_group_and_a_column_a_network():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    left = {"whole": whole, "l1": whole.with_widths((8, 32, 64)), "random": whole.with_widths((4, 0, 48))}
-    ax = figures.kept_fractions(left, whole)
+    remaining = {
+        "whole": whole,
+        "l1": whole.with_widths((8, 32, 64)),
+        "random": whole.with_widths((4, 0, 48)),
+    }
+    ax = figures.kept_fractions(remaining, whole)
     cells = ax.collections[0]
     np.testing.assert_allclose(cells.get_array().reshape(3, 3), [[1, 0.5, 0.25], [1, 1, 0], [1, 1, 0.75]])
     assert cells.get_clim() == (0, 1)  # the same grey means the same in every picture
     assert sum(cells.cmap(1.0)[:3]) < 1 < sum(cells.cmap(0.0)[:3])  # dark is all
-    assert [text.get_text() for text in ax.get_xticklabels()] == list(left)
+    assert [text.get_text() for text in ax.get_xticklabels()] == list(remaining)
     assert [text.get_text() for text in ax.get_yticklabels()] == list(whole.groups)
 
 
@@ -176,11 +180,11 @@ def test_each_of_several_criteria_has_a_colour_and_the_curves_their_markers(coun
 
 
 def test_a_stroke_is_drawn_as_points_and_a_way_as_a_line():
-    found = by(["fisher", "l1"])
-    found = found[
-        (found["criterion"] != "fisher") | (found["curve"] != "pruned-tuned") | (found["round"] < 3)
+    actual = by(["fisher", "l1"])
+    actual = actual[
+        (actual["criterion"] != "fisher") | (actual["curve"] != "pruned-tuned") | (actual["round"] < 3)
     ]
-    lines = {line.get_label(): line for line in figures.error_against(found, "params", "wrn-40-2").lines}
+    lines = {line.get_label(): line for line in figures.error_against(actual, "params", "wrn-40-2").lines}
     stroke, way = (lines[f"{name}-pruned WRN-40-2, tuned each round"] for name in ("Fisher", "L1"))
     assert (stroke.get_linestyle(), way.get_linestyle()) == ("None", "-")
     assert stroke.get_markersize() > way.get_markersize()
@@ -188,12 +192,12 @@ def test_a_stroke_is_drawn_as_points_and_a_way_as_a_line():
 
 
 def test_a_single_round_is_called_one_shot_and_several_are_not():
-    one, several = by(["fisher"]), by(["l1"])
-    one = one[(one["curve"] != "pruned-tuned") | (one["round"] < 2)]
-    ax = figures.error_against(pd.concat([one, several]), "params", "wrn-40-2")
+    first, several = by(["fisher"]), by(["l1"])
+    first = first[(first["curve"] != "pruned-tuned") | (first["round"] < 2)]
+    ax = figures.error_against(pd.concat([first, several]), "params", "wrn-40-2")
     legend = {text.get_text() for text in ax.get_legend().get_texts()}
     assert {"Fisher-pruned WRN-40-2, one-shot", "L1-pruned WRN-40-2, tuned each round"} <= legend
-    ax = figures.against_training(one.assign(train_macs=1.0, ratio=0.5))
+    ax = figures.against_training(first.assign(train_macs=1.0, ratio=0.5))
     assert "pruned, one-shot" in {text.get_text() for text in ax.get_legend().get_texts()}
 
 
@@ -210,8 +214,8 @@ def test_the_legend_stands_below_the_axes_and_is_no_wider(count):
 def test_every_cost_has_a_panel_and_the_legend_stands_once(results):
     results = results.assign(macs=results["params"], latency_1=0.5, latency_256=results["params"] / 10)
     figure = figures.error_against_costs(results, "wrn-40-2")
-    macs, one, many, empty = figure.axes
-    assert [ax.get_xlabel() for ax in (macs, one, many)] == [
+    macs, first, many, empty = figure.axes
+    assert [ax.get_xlabel() for ax in (macs, first, many)] == [
         "multiply-accumulates per image",
         "latency of a batch of 1 (ms)",
         "latency of a batch of 256 (ms)",
@@ -275,9 +279,9 @@ def test_what_a_pruning_passed_through_does_not_flatten_what_was_trained(study):
 
 
 def test_a_study_has_the_pictures_that_its_results_call_for(study):
-    found = dict(figures.of_study(study))
-    assert list(found) == ["budgets", "error_vs_training", "bytes_on_disk"]
-    budgets = found["budgets"].axes[0]
+    actual = dict(figures.of_study(study))
+    assert list(actual) == ["budgets", "error_vs_training", "bytes_on_disk"]
+    budgets = actual["budgets"].axes[0]
     cases = [text.get_text() for text in budgets.get_xticklabels()]
     assert cases == ["l1\n−50 %", "magnitude\n−50 %"]
     assert {bars.get_label() for bars in budgets.containers} == {
@@ -399,14 +403,14 @@ def test_an_unknown_curve_is_refused():
 
 def test_mean_widths_are_means_with_their_deviation_over_seeds():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    one, two = whole.with_widths((4, 0, 64)), whole.with_widths((8, 16, 64))
-    several, single = figures.mean_widths({"l1": [one, two], "fisher": [two]}, whole).axes
+    first, two = whole.with_widths((4, 0, 64)), whole.with_widths((8, 16, 64))
+    several, single = figures.mean_widths({"l1": [first, two], "fisher": [two]}, whole).axes
     # 4 + 16 channels of 112 are in one and not in the other
     assert several.get_title() == "l1 (2 seeds, similarity 0.82)"
-    outline, left = (bars for bars in several.containers if hasattr(bars, "patches"))
+    outline, remaining = (bars for bars in several.containers if hasattr(bars, "patches"))
     assert [bar.get_height() for bar in outline] == [16, 32, 64]
-    assert [bar.get_height() for bar in left] == [6, 8, 64]
-    spread = left.errorbar.lines[2][0].get_segments()
+    assert [bar.get_height() for bar in remaining] == [6, 8, 64]
+    spread = remaining.errorbar.lines[2][0].get_segments()
     np.testing.assert_allclose(spread[0][:, 1], [6 - np.sqrt(8), 6 + np.sqrt(8)])
     assert single.get_title() == "fisher (1 seed)"
     assert single.containers[1].errorbar is None
@@ -508,14 +512,14 @@ def lengths():
 
 def at(ax, x, y):
     """The visible marks at a place."""
-    found = []
+    actual = []
     for line in ax.lines:
         every = line.get_markevery()
         places = list(zip(line.get_xdata(), line.get_ydata(), strict=True))
         shown = places if every is None else [places[i] for i in every]
         if line.get_marker() not in ("None", "", None) and any(np.allclose(place, (x, y)) for place in shown):
-            found.append(line)
-    return found
+            actual.append(line)
+    return actual
 
 
 def test_what_was_trained_longer_is_hollow_with_an_arrow_from_what_was_not(lengths):
@@ -673,8 +677,8 @@ def test_a_diagram_has_every_convolution_and_the_channels_between_them(name):
     whole = architecture.named(name, image=(3, 32, 32), classes=10)
     figure = figures.diagram(whole)
     texts = [text.get_text() for text in figure.axes[0].texts]
-    convolutions = [one for one in whole.layers if one.kind == "conv"]
-    inner = [one for one in convolutions if one.name != "stem" and "shortcut" not in one.name]
+    convolutions = [layer for layer in whole.layers if layer.kind == "conv"]
+    inner = [layer for layer in convolutions if layer.name != "stem" and "shortcut" not in layer.name]
     assert sum(" x " in text for text in texts) == len(inner)
     assert ("trunk" in texts) == ("stem" in texts) == bool(whole.trunk)
     between = {"wrn-16-1": [16, 16, 32, 32, 64, 64], "vgg-8-16": [16, 32, 64, 128, 128], "densenet-40-12": []}

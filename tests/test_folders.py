@@ -79,13 +79,13 @@ def test_as_many_images_are_decoded_at_once_as_there_are_processors(pictures, mo
 
 
 def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
-    found = load(png_folder)
-    assert found.classes == ("ash", "oak")
-    assert found.image == (3, 8, 8)
-    assert (len(found.train), len(found.validation), len(found.test)) == (18, 2, 6)
-    assert found.train.pixels.dtype == torch.uint8
+    actual = load(png_folder)
+    assert actual.classes == ("ash", "oak")
+    assert actual.image == (3, 8, 8)
+    assert (len(actual.train), len(actual.validation), len(actual.test)) == (18, 2, 6)
+    assert actual.train.pixels.dtype == torch.uint8
     seen = []
-    for part in (found.train, found.validation, found.test):
+    for part in (actual.train, actual.validation, actual.test):
         colour = part.pixels[:, 0, 4, 4]
         assert torch.equal(colour, torch.where(part.labels == 0, 50, 200).to(torch.uint8))
         assert (part.pixels[:, 2, 0, 0] == 255).all()  # the marked corner: nothing is transposed or mirrored
@@ -94,7 +94,7 @@ def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
     train = seen[0] + seen[1]
     assert sorted(train) == [(colour, n) for colour in (50, 200) for n in range(10)]
     again = load(png_folder)
-    assert torch.equal(again.validation.pixels, found.validation.pixels)
+    assert torch.equal(again.validation.pixels, actual.validation.pixels)
 
 
 def test_an_image_folder_is_what_it_was_when_runs_were_described(png_folder, monkeypatch):
@@ -110,10 +110,10 @@ def test_images_are_found_in_folders_below_and_behind_links_but_not_where_they_a
     for hidden in ("ash/.ipynb_checkpoints/0-checkpoint.png", "ash/._0.png", ".ipynb_checkpoints/1.png"):
         painted(pictures / "train" / hidden)
     (pictures / "train" / "ash" / "notes.txt").write_text("no image")
-    found = load(pictures)
-    assert found.classes == ("ash", "oak")
-    assert [len(part) for part in (found.train, found.validation, found.test)] == [5, 1, 3]
-    assert found.test.pixels[:, 2, 0, 0].tolist() == [0, 9, 200]
+    actual = load(pictures)
+    assert actual.classes == ("ash", "oak")
+    assert [len(part) for part in (actual.train, actual.validation, actual.test)] == [5, 1, 3]
+    assert actual.test.pixels[:, 2, 0, 0].tolist() == [0, 9, 200]
 
 
 def test_images_have_one_channel_if_all_of_them_are_grey(pictures):
@@ -126,9 +126,9 @@ def test_images_have_one_channel_if_all_of_them_are_grey(pictures):
     assert load(pictures).test.pixels[0, :, 0, 0].tolist() == [255, 255, 255]
     assert load(pictures).test.pixels[1:5, :, 0, 0].tolist() == [[90, 90, 90]] * 4
     (pictures / "test" / "oak" / "6.png").unlink()
-    found = load(pictures)
-    assert found.image == (1, 8, 8)
-    assert found.test.pixels[:5, 0, 0, 0].tolist() == [255, 90, 90, 90, 90]
+    actual = load(pictures)
+    assert actual.image == (1, 8, 8)
+    assert actual.test.pixels[:5, 0, 0, 0].tolist() == [255, 90, 90, 90, 90]
     assert load(pictures, 3).image == (1, 3, 3)
 
 
@@ -137,18 +137,18 @@ def test_without_one_every_class_gives_a_tenth(tmp_path):
     for label in range(6):
         for place in (*(f"train/{label}/{n}.png" for n in range(10)), f"test/{label}/0.png"):
             painted(tmp_path / place)
-    found = load(tmp_path)
-    assert found.counts == {"train": [9] * 6, "validation": [1] * 6, "test": [1] * 6}
+    actual = load(tmp_path)
+    assert actual.counts == {"train": [9] * 6, "validation": [1] * 6, "test": [1] * 6}
 
 
 def test_a_part_for_validation_is_taken_where_there_is_one(pictures):
     for number, name in enumerate(("ash", "oak")):
         painted(pictures / "val" / name / "0.png", colour=(7, number, 0))
-    found = load(pictures)
-    assert [len(part) for part in (found.train, found.validation, found.test)] == [6, 2, 2]
-    assert found.validation.pixels[:, :, 0, 0].tolist() == [[7, 0, 0], [7, 1, 0]]
-    assert found.train.pixels[:, 0, 0, 0].tolist() == [200, 200, 200, 0, 0, 0]
-    assert found.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    actual = load(pictures)
+    assert [len(part) for part in (actual.train, actual.validation, actual.test)] == [6, 2, 2]
+    assert actual.validation.pixels[:, :, 0, 0].tolist() == [[7, 0, 0], [7, 1, 0]]
+    assert actual.train.pixels[:, 0, 0, 0].tolist() == [200, 200, 200, 0, 0, 0]
+    assert actual.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
     (pictures / "val" / "ash").rename(pictures / "val" / "elm")
     assert refused(pictures).endswith("only train has the classes 'ash'")
 
@@ -176,10 +176,10 @@ def test_of_oblong_images_the_shorter_side_is_resized_and_the_centre_cut_out(siz
     stripes = Image.new("RGB", size)
     stripes.paste((255, 255, 255), white)
     stripes.save(tmp_path / "stripes.png")
-    found = read(pictures, tmp_path / "stripes.png", image_size=8)
-    assert found.shape == (8, 8, 3)
-    assert found[1:-1, 1:-1].min() == 255
-    assert found.min() > 200
+    actual = read(pictures, tmp_path / "stripes.png", image_size=8)
+    assert actual.shape == (8, 8, 3)
+    assert actual[1:-1, 1:-1].min() == 255
+    assert actual.min() > 200
 
 
 def test_images_of_many_sizes_may_be_shifted_as_far_as_4_of_32(pictures):
@@ -191,8 +191,8 @@ def test_a_square_that_does_not_divide_is_resized_without_aliases(tmp_path, pict
     """A chessboard of single pixels becomes grey, not a pattern."""
     board = np.indices((48, 48)).sum(axis=0) % 2 * 255
     Image.fromarray(board.astype(np.uint8)).save(tmp_path / "board.png")
-    found = read(pictures, tmp_path / "board.png", image_size=7)[1:-1, 1:-1]
-    assert abs(found.astype(int) - 127).max() <= 6
+    actual = read(pictures, tmp_path / "board.png", image_size=7)[1:-1, 1:-1]
+    assert abs(actual.astype(int) - 127).max() <= 6
 
 
 def test_images_are_made_smaller_only(pictures):
@@ -224,11 +224,11 @@ def test_more_than_eight_bits_are_scaled(dtype, white, suffix, tmp_path, picture
         path.write_bytes(b"P5 8 8 65535\n" + ramp.astype(">u2").tobytes())
     else:
         Image.fromarray(ramp).save(path)
-    found = read(pictures, path)
+    actual = read(pictures, path)
     expected = np.linspace(0, 255, 64).round().reshape(8, 8)
-    assert abs(found - expected[..., None]).max() <= 1
-    assert found.mean() == pytest.approx(127.5, abs=0.3)
-    assert (found.min(), found.max()) == (0, 255)
+    assert abs(actual - expected[..., None]).max() <= 1
+    assert actual.mean() == pytest.approx(127.5, abs=0.3)
+    assert (actual.min(), actual.max()) == (0, 255)
 
 
 def test_sixteen_bits_of_each_colour_are_scaled(tmp_path, pictures):
@@ -237,8 +237,8 @@ def test_sixteen_bits_of_each_colour_are_scaled(tmp_path, pictures):
     header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", fuzzed.deflated(row * 8)), (b"IEND", b""))
     (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(fuzzed.chunk(*c) for c in chunks))
-    found = read(pictures, tmp_path / "deep.png")
-    assert found[0, :4].tolist() == [[0, 0, 255], [85, 0, 255], [170, 0, 255], [255, 0, 255]]
+    actual = read(pictures, tmp_path / "deep.png")
+    assert actual[0, :4].tolist() == [[0, 0, 255], [85, 0, 255], [170, 0, 255], [255, 0, 255]]
 
 
 @pytest.mark.parametrize(("dtype", "value"), [("i4", 70000), ("i4", -1), ("f4", 1.5), ("f4", np.nan)])
@@ -257,15 +257,15 @@ def test_a_photograph_stands_upright(suffix, tmp_path, pictures):
     exif = Image.Exif()
     exif[0x0112] = 8
     lying.save(tmp_path / f"photo.{suffix}", exif=exif)
-    found = read(pictures, tmp_path / f"photo.{suffix}").astype(int)
-    assert found[:4].min() > 240
-    assert found[4:].max() < 15
+    actual = read(pictures, tmp_path / f"photo.{suffix}").astype(int)
+    assert actual[:4].min() > 240
+    assert actual[4:].max() < 15
 
 
 def test_an_orientation_that_cannot_be_read_is_none(tmp_path, pictures):
-    about = PngImagePlugin.PngInfo()
-    about.add(b"eXIf", b"no exif at all")
-    Image.new("RGB", (8, 8), RED).save(tmp_path / "photo.png", pnginfo=about)
+    fields = PngImagePlugin.PngInfo()
+    fields.add(b"eXIf", b"no exif at all")
+    Image.new("RGB", (8, 8), RED).save(tmp_path / "photo.png", pnginfo=fields)
     assert (read(pictures, tmp_path / "photo.png") == RED).all()
 
 
@@ -277,9 +277,9 @@ def test_what_is_transparent_is_laid_on_white(tmp_path, pictures):
     palette.paste(0, (0, 0, 4, 8))
     for name, clear in (("number.png", 0), ("bytes.png", b"\0\xff"), ("number.gif", 0)):
         palette.save(tmp_path / name, transparency=clear)
-        found = read(pictures, tmp_path / name)
-        assert (found[:, :4] == 255).all()
-        assert (found[:, 4:] == RED).all()
+        actual = read(pictures, tmp_path / name)
+        assert (actual[:, :4] == 255).all()
+        assert (actual[:, 4:] == RED).all()
 
 
 def test_of_an_animation_or_many_pages_the_first_is_read(tmp_path, pictures):
@@ -414,13 +414,13 @@ def test_a_part_without_a_class_or_an_image_of_each_is_refused(tmp_path, picture
     assert refused(pictures).endswith("only train has the classes 'elm'")
     (pictures / "train" / "elm").rename(pictures / "test" / "elm")
     assert refused(pictures).endswith("only test has the classes 'elm'")
-    one = tmp_path / "one"
+    first = tmp_path / "one"
     for part in ("train", "test"):
-        painted(one / part / "a" / "1.png")
-    assert refused(one).endswith("needs at least two classes, but has only 'a'")
+        painted(first / part / "a" / "1.png")
+    assert refused(first).endswith("needs at least two classes, but has only 'a'")
     for part in ("train", "test"):
-        painted(one / part / "b" / "1.png")
-    assert "with 1 held out, no training image of '" in refused(one)
+        painted(first / part / "b" / "1.png")
+    assert "with 1 held out, no training image of '" in refused(first)
 
 
 def test_images_smaller_than_their_padding_are_refused(tmp_path):
@@ -483,8 +483,8 @@ def test_damaged_pixels_are_noticed_and_read_again(damage, pictures, tmp_path, m
 
 def test_pixels_are_mapped_and_can_be_written_to_without_harm(pictures, capsys):
     """Every process shares the memory; what one of them changes is its own."""
-    found = load(pictures)
-    found.train.pixels[:] = 0
+    actual = load(pictures)
+    actual.train.pixels[:] = 0
     assert load(pictures).train.pixels.max() == 200
     assert capsys.readouterr().out == ""  # the file is whole
 
@@ -557,8 +557,8 @@ def test_what_a_folder_is_like_is_known_without_torch(pictures):
     )
     done = subprocess.run([sys.executable, "-c", code, f"folder:{pictures}"], capture_output=True, text=True)
     assert done.stdout == "Outline(image=(3, 8, 8), classes=2, images=5) False\n", done.stderr
-    found = load(pictures)
-    assert data.outline(f"folder:{pictures}") == (found.image, len(found.classes), len(found.train))
+    actual = load(pictures)
+    assert data.outline(f"folder:{pictures}") == (actual.image, len(actual.classes), len(actual.train))
 
 
 def test_a_disk_without_room_is_noticed_before_pixels_are_written(pictures, monkeypatch):
@@ -575,6 +575,6 @@ def test_a_disk_without_room_is_noticed_before_pixels_are_written(pictures, monk
 
 
 def test_damaged_files_end_in_pixels_or_in_one_line(capfd):
-    found = Counter(map(fuzzed.trial, range(68)))
-    assert min(found["survived"], found["refused"]) > 10
+    actual = Counter(map(fuzzed.trial, range(68)))
+    assert min(actual["survived"], actual["refused"]) > 10
     assert "".join(capfd.readouterr()) == ""  # of decoders that print by themselves

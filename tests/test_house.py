@@ -26,7 +26,7 @@ NO_TORCH = (*COMMON, "architecture", "runs", "analysis", "cli")
 # And a study is refused before it: so recipes, and all that describes a study, need none at once.
 NO_TORCH_EITHER = (
     *(f"data/{name}.py" for name in ("__init__", "arrays", "catalog", "datasets", "decoding", "folders")),
-    *("data/place.py", "data/reading.py", "training/__init__.py", "training/recipe.py"),
+    *("data/locations.py", "data/reading.py", "training/__init__.py", "training/recipe.py"),
     *(f"execution/{name}.py" for name in ("__init__", "specs")),
     *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
     *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "housekeeping", "inventory")),
@@ -60,19 +60,20 @@ def room(path: Path) -> str:
     return MODULES[path].with_suffix("").parts[0]
 
 
-def imported(path: Path, whole: bool = True) -> set[str]:
-    """Every module that this one imports, by its dotted name; not `whole`: none that a function imports."""
-    found: set[str] = set()
+def imported(path: Path, in_functions_too: bool = True) -> set[str]:
+    """Every module that this one imports, by its dotted name; not
+    `in_functions_too`: none that a function imports."""
+    modules: set[str] = set()
     tree = ast.parse(path.read_text())
-    for node in ast.walk(tree) if whole else tree.body:
+    for node in ast.walk(tree) if in_functions_too else tree.body:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the room"
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
-                found.add(name if name in NAMES else node.module or "")
-    return found
+                modules.add(name if name in NAMES else node.module or "")
+    return modules
 
 
 def rooms_entered(path: Path) -> set[str]:
@@ -92,8 +93,8 @@ def test_a_room_imports_only_from_rooms_above_it(path):
 @pytest.mark.parametrize("name", HOUSE)
 def test_the_files_of_a_room_have_an_order_too(name):
     """Who imports whom within a room, its own front door included, never comes back to where it began."""
-    inside = {one for one, path in NAMES.items() if room(path) == name}
-    graph = {one: imported(NAMES[one]) & inside for one in inside}
+    inside = {module for module, path in NAMES.items() if room(path) == name}
+    graph = {module: imported(NAMES[module]) & inside for module in inside}
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 
@@ -119,18 +120,18 @@ def test_a_module_needs_no_torch_even_through_others(path):
     while waiting:
         here = waiting.pop()
         seen.add(here)
-        found = imported(here, whole=False)
-        roots = {name.split(".")[0] for name in found}
+        actual = imported(here, in_functions_too=False)
+        roots = {name.split(".")[0] for name in actual}
         assert not roots & {"torch", "torchvision", "safetensors"}, f"{path} needs torch through {here}"
-        doors = {name.rpartition(".")[0] for name in found}  # the package of a module is entered first
-        waiting |= {NAMES[name] for name in found | doors if name in NAMES} - seen
+        doors = {name.rpartition(".")[0] for name in actual}  # the package of a module is entered first
+        waiting |= {NAMES[name] for name in actual | doors if name in NAMES} - seen
 
 
 def test_those_modules_can_be_entered_where_there_is_no_torch():
-    there = [name for name, path in NAMES.items() if needs_no_torch(path)]
-    code = f"{BARRED}\nimport papermill, {', '.join(there)}"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
+    present = [name for name, path in NAMES.items() if needs_no_torch(path)]
+    code = f"{BARRED}\nimport papermill, {', '.join(present)}"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 @each_module

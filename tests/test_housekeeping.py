@@ -47,8 +47,8 @@ def write_removals(run: Run, outputs) -> None:
     for round_ in range(run.recipe["rounds"] + 1):
         group = next(n for n, width in enumerate(shape.widths) if width > 1) if round_ else -1
         shape = without_channel(shape, group) if round_ else shape
-        about = {"round": round_, "group": group, "channel": 0 if round_ else -1, "train_macs": round_}
-        rows.append({**about, "architecture": shape.id, "params": shape.params, "macs": shape.macs})
+        fields = {"round": round_, "group": group, "channel": 0 if round_ else -1, "train_macs": round_}
+        rows.append({**fields, "architecture": shape.id, "params": shape.params, "macs": shape.macs})
     frame = pd.DataFrame(rows).reindex(columns=runs.REMOVAL_COLUMNS)
     for column in frame.columns[frame.isna().all()]:
         frame[column] = "x" if column in ("run", "digest") else 1.0
@@ -80,12 +80,12 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
         "pruned shapes": ["4", "0"],  # each size retrained, and measured as it is
         "families": ["6", "0"],  # three curves at two sizes
     }
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"about (\d+):(\d\d) of training with 1 process and (\d+) MB \(a step .* took \d+ ms\); .*", end
     )
-    assert found
-    assert 0 < 60 * int(found[1]) + int(found[2]) < 120
-    assert 2 < int(found[3]) < 50
+    assert match
+    assert 0 < 60 * int(match[1]) + int(match[2]) < 120
+    assert 2 < int(match[3]) < 50
     assert not (tmp_path / "out").exists()
 
 
@@ -309,8 +309,8 @@ def test_what_somebodys_criterion_pruned_stays_although_its_code_is_not_here(out
     finish(taken.run, folder)
     write_removals(taken.run, folder)
     monkeypatch.delitem(criteria.CRITERIA, "mine")
-    about = {"digest": absent.digest, "about": "mine", "scope": "global", "notebook": "02_prune"}
-    files.write_json(folder / "theirs" / "study.json", {"parameters": values, "own": {"mine": about}})
+    fields = {"digest": absent.digest, "about": "mine", "scope": "global", "notebook": "02_prune"}
+    files.write_json(folder / "theirs" / "study.json", {"parameters": values, "own": {"mine": fields}})
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
     assert taken.run.key in there(folder)
     assert not unused & there(folder)
@@ -333,11 +333,11 @@ def test_the_file_of_a_study_s_network_does_not_run_and_its_runs_stay(outputs, t
         classes=10,
     ).architecture
     shape = replace(shape, table=replace(shape.table, network=name, digest="123456789abc"))
-    mine = execution.train(shape, TrainingRecipe(epochs=1), {"name": "clutter"}, seed=0)
-    finish(mine, folder)
+    run = execution.train(shape, TrainingRecipe(epochs=1), {"name": "clutter"}, seed=0)
+    finish(run, folder)
     files.write_json(folder / "theirs" / "study.json", {"parameters": {**SMOKE, "network": name}})
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
-    assert mine.key in there(folder)
+    assert run.key in there(folder)
     assert not unused & there(folder)
 
 

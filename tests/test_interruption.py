@@ -39,23 +39,23 @@ def test_a_run_that_is_stopped_is_put_down_at_once_and_ends_with_the_same_bits(
     execution.execute(run, undisturbed, "cpu", threads=1)
     if run.start:
         execution.execute(run.start, stopped, "cpu", threads=1)
-    told = []
+    shares = []
 
     def stop(share, note, rows):
-        told.append(share)
-        if len(told) == at:
+        shares.append(share)
+        if len(shares) == at:
             os.kill(os.getpid(), number)
 
     before = signal.getsignal(number)
     with pytest.raises(raised):
         execution.execute(run, stopped, "cpu", stop, threads=1)
     assert signal.getsignal(number) is before
-    assert len(told) == at  # no further step was begun
+    assert len(shares) == at  # no further step was begun
     assert len(list(runs.folder(run, stopped).glob("at-*.safetensors"))) == 1
     assert runs.result(run, stopped) is None
     later = []
     execution.execute(run, stopped, "cpu", lambda share, note, rows: later.append(share), threads=1)
-    assert later[0] == told[-1] > 0  # it went on from there
+    assert later[0] == shares[-1] > 0  # it went on from there
     assert weights(run, stopped) == weights(run, undisturbed)
 
 

@@ -25,13 +25,13 @@ def test_networks_take_turns_and_the_median_of_the_faster_way_counts(monkeypatch
     shapes, before = [WHOLE, WHOLE.with_widths((1, 0, 2))], torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        found = latency.measure(shapes, 3, torch.device("cpu"), seconds=0)
+        actual = latency.measure(shapes, 3, torch.device("cpu"), seconds=0)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
     turn = [(threads, shape.widths, 3) for threads in (1, 2) for shape in shapes]
     assert order == turn * (latency.WARM_UP + 5)
-    assert all(1000 <= milliseconds < 1100 for milliseconds in found)
+    assert all(1000 <= milliseconds < 1100 for milliseconds in actual)
 
 
 def test_a_much_wider_network_takes_longer():

@@ -36,9 +36,9 @@ from horticulture.study import literals, parameters, study_files
     ],
 )
 def test_values_are_read_as_yaml_1_2_says(text, value):
-    found = literals.read_yaml(text, "it")
-    assert found == value
-    assert type(found) is type(value)
+    actual = literals.read_yaml(text, "it")
+    assert actual == value
+    assert type(actual) is type(value)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ ROWS = [
 
 def panels(picture: str) -> list[ElementTree.Element]:
     """The panels of a picture, each an SVG; the names of its runs have small ones of their own."""
-    found = re.findall(r"<svg.*?</svg>", picture)
-    return [ElementTree.fromstring(svg) for svg in found if 'role="img"' in svg]
+    actual = re.findall(r"<svg.*?</svg>", picture)
+    return [ElementTree.fromstring(svg) for svg in actual if 'role="img"' in svg]
 
 
 def lines(panel: ElementTree.Element) -> list[list[tuple[float, float]]]:

@@ -49,23 +49,23 @@ def row(run, outputs, round_) -> pd.Series:
 
 def test_the_number_of_threads_decides_the_last_bits(run, outputs):
     """Else nothing is shown by what follows."""
-    one, two = (runs.removals(run, outputs[threads])["digest"] for threads in (1, 2))
-    assert (one != two).sum() > ROUNDS / 2
+    first, two = (runs.removals(run, outputs[threads])["digest"] for threads in (1, 2))
+    assert (first != two).sum() > ROUNDS / 2
 
 
 @pytest.mark.parametrize("made", [1, 2])
 @pytest.mark.parametrize("round_", [0, 7, 19, 33, ROUNDS])
 def test_a_replay_with_other_threads_follows_the_record(run, outputs, made, round_):
     with hardware.threads(3 - made):
-        found = execution.restore(run, outputs[made], round_, "cpu", estimate_norms=False)
+        actual = execution.restore(run, outputs[made], round_, "cpu", estimate_norms=False)
         assert torch.get_num_threads() == 3 - made
     recorded = row(run, outputs[made], round_)
-    assert found.architecture == runs.architecture_at(run, runs.removals(run, outputs[made]), round_)
-    assert (found.architecture.id, found.architecture.params) == (
+    assert actual.architecture == runs.architecture_at(run, runs.removals(run, outputs[made]), round_)
+    assert (actual.architecture.id, actual.architecture.params) == (
         recorded["architecture"],
         recorded["params"],
     )
-    assert evaluation.weights_digest(found) == recorded["digest"]
+    assert evaluation.weights_digest(actual) == recorded["digest"]
 
 
 @pytest.mark.parametrize("made", [1, 2])
@@ -80,11 +80,11 @@ def test_so_does_a_budget_in_a_worker(run, outputs, made):
     parallel.execute_all(wanted, outputs[made], workers=2, device="cpu")
     pool.stop()
     for tune, at in zip(wanted, (7, 19), strict=True):
-        found = execution.load(tune, outputs[made])
+        actual = execution.load(tune, outputs[made])
         expected = execution.restore(run, outputs[made], at, "cpu", estimate_norms=False)
-        assert found.architecture == expected.architecture
+        assert actual.architecture == expected.architecture
         weights = dict(expected.named_parameters())
-        assert all(torch.equal(weight, weights[name]) for name, weight in found.named_parameters())
+        assert all(torch.equal(weight, weights[name]) for name, weight in actual.named_parameters())
         metrics = runs.result(tune, outputs[made])["metrics"]
         measured = execution.restore(run, outputs[made], at, "cpu")
         error = execution.evaluate(measured, execution.dataset("clutter", 128), "test")

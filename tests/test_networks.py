@@ -107,11 +107,11 @@ def test_a_strided_pointwise_convolution_equals_torchs_own(size, layout, generat
     here.weight.data.normal_(generator=generator)
     x = torch.randn(2, 5, *size, generator=generator, dtype=torch.float64)
     x = x.contiguous(memory_format=layout).requires_grad_()
-    found, expected = here(x), F.conv2d(x, here.weight, stride=2)
-    torch.testing.assert_close(found, expected)
+    actual, expected = here(x), F.conv2d(x, here.weight, stride=2)
+    torch.testing.assert_close(actual, expected)
     pull = torch.randn(expected.shape, generator=generator, dtype=torch.float64)
     for mine, theirs in zip(
-        torch.autograd.grad(found, (x, here.weight), pull),
+        torch.autograd.grad(actual, (x, here.weight), pull),
         torch.autograd.grad(expected, (x, here.weight), pull),
         strict=True,
     ):
@@ -309,13 +309,13 @@ def test_a_selection_by_hand():
 def test_a_selection_gives_each_gradient_back_to_its_channel(layout, generator):
     x = torch.randn(2, 6, 3, 5, generator=generator).contiguous(memory_format=layout).requires_grad_()
     selection = ChannelSelection(6, 4)
-    found = selection(x)
-    assert torch.equal(found, torch.stack([x[:, c] for c in (0, 1, 3, 4)], dim=1))
-    pull = torch.randn(found.shape, generator=generator)
-    (gradient,) = torch.autograd.grad(found, x, pull)
+    actual = selection(x)
+    assert torch.equal(actual, torch.stack([x[:, c] for c in (0, 1, 3, 4)], dim=1))
+    pull = torch.randn(actual.shape, generator=generator)
+    (gradient,) = torch.autograd.grad(actual, x, pull)
     assert torch.equal(gradient[:, [0, 1, 3, 4]], pull)
     assert not gradient[:, [2, 5]].any()
-    assert found.is_contiguous(memory_format=layout)
+    assert actual.is_contiguous(memory_format=layout)
     assert gradient.is_contiguous(memory_format=layout)
 
 
@@ -342,15 +342,15 @@ def test_a_network_may_select_what_another_does(family, generator):
         surgery.keep_channels(
             group, sorted(torch.randperm(group.width, generator=draw)[: group.width // 2].tolist())
         )
-    found = networks.selections(network)
-    again = networks.build(network.architecture, torch.Generator().manual_seed(5), found)
-    assert networks.selections(again) == found
+    actual = networks.selections(network)
+    again = networks.build(network.architecture, torch.Generator().manual_seed(5), actual)
+    assert networks.selections(again) == actual
     fresh = networks.build(network.architecture, torch.Generator().manual_seed(5))
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), fresh.parameters(), strict=True))
     selecting = [group.selection is not None for group in network.groups]
-    assert [bool(index) for index in found] == selecting
+    assert [bool(index) for index in actual] == selecting
     if any(selecting):
-        assert networks.selections(fresh) != found
+        assert networks.selections(fresh) != actual
         # with the weights of the first it computes what the first does
         index = {name: tensor for name, tensor in again.state_dict().items() if name.endswith("index")}
         again.load_state_dict({**network.state_dict(), **index})

@@ -61,8 +61,9 @@ def test_the_rise_is_that_of_the_network_really_cut(large, family, mode, norm_im
     network = worn(family, large).train(mode)
     before = bits(network)
     channels = oracle.sample_channels(network, 12, seed=3)
-    found = [
-        one.rise for one in oracle.loss_increases(network, large, channels, FLOAT, norm_images=norm_images)
+    actual = [
+        loss_increase.rise
+        for loss_increase in oracle.loss_increases(network, large, channels, FLOAT, norm_images=norm_images)
     ]
     assert unchanged(network, before)
     assert network.training == mode
@@ -79,13 +80,13 @@ def test_the_rise_is_that_of_the_network_really_cut(large, family, mode, norm_im
             return F.cross_entropy(of.eval()(x), y).item()
 
     whole = loss(copy.deepcopy(network))
-    for (group, channel), rise in zip(channels, found, strict=True):
+    for (group, channel), rise in zip(channels, actual, strict=True):
         smaller = copy.deepcopy(network)
         surgery.remove_channel(smaller, group, channel)
         assert smaller.architecture.widths[group] == network.architecture.widths[group] - 1
         assert rise == pytest.approx(loss(smaller) - whole, abs=2e-6)
-    assert len({round(rise, 6) for rise in found}) > 6  # they are not all alike
-    assert max(map(abs, found)) > 1e-3
+    assert len({round(rise, 6) for rise in actual}) > 6  # they are not all alike
+    assert max(map(abs, actual)) > 1e-3
 
 
 def test_whoever_stops_after_one_has_the_network_as_it_was(images, tiny):
@@ -99,18 +100,18 @@ def test_whoever_stops_after_one_has_the_network_as_it_was(images, tiny):
 def test_listening_leaves_the_network_as_it_was(images, tiny, mode):
     network = networks.build(tiny, torch.Generator().manual_seed(0)).train(mode)
     before = bits(network)
-    found = oracle.score_channels(network, images, LISTENING, 3, 10, 5, FLOAT)
+    actual = oracle.score_channels(network, images, LISTENING, 3, 10, 5, FLOAT)
     assert unchanged(network, before)
     assert network.training == mode
     assert all(parameter.grad is None for parameter in network.parameters())
     assert not any(group.activation._forward_hooks for group in network.groups)
-    assert [[len(score) for score in found[name]] for name in LISTENING] == [[3, 4, 5]] * len(LISTENING)
+    assert [[len(score) for score in actual[name]] for name in LISTENING] == [[3, 4, 5]] * len(LISTENING)
 
 
 def test_the_scores_are_those_of_the_pure_functions(images, tiny):
     """Activations and gradients by other means: image by image, each with its own loss."""
     network = networks.build(tiny, torch.Generator().manual_seed(0))
-    found = oracle.score_channels(network, images, LISTENING, 2, 10, 5, FLOAT)
+    actual = oracle.score_channels(network, images, LISTENING, 2, 10, 5, FLOAT)
     heard = {name: [torch.zeros(3), torch.zeros(4), torch.zeros(5)] for name in ("fisher", "taylor")}
     batches = data.Batches(images, 10, torch.Generator().manual_seed(5))
     for _ in range(2):
@@ -130,11 +131,11 @@ def test_the_scores_are_those_of_the_pure_functions(images, tiny):
             for name in heard:
                 heard[name][number] += getattr(saliency, name)(activation.detach(), gradient) / 2
     for number, group in enumerate(network.groups):
-        torch.testing.assert_close(found["fisher"][number], heard["fisher"][number])
+        torch.testing.assert_close(actual["fisher"][number], heard["fisher"][number])
         weights = group.producer.weight.detach().abs().sum(dim=(1, 2, 3))
-        assert torch.equal(found["l1"][number], weights)
-        assert torch.equal(found["slimming"][number], group.norm.weight.detach().abs())
-    for found_taylor, expected in zip(found["taylor"], heard["taylor"], strict=True):
+        assert torch.equal(actual["l1"][number], weights)
+        assert torch.equal(actual["slimming"][number], group.norm.weight.detach().abs())
+    for found_taylor, expected in zip(actual["taylor"], heard["taylor"], strict=True):
         torch.testing.assert_close(found_taylor, expected / expected.square().sum().sqrt())
 
 
@@ -142,8 +143,8 @@ def test_what_was_heard_depends_on_the_seed_alone(images, tiny):
     network = networks.build(tiny, torch.Generator().manual_seed(0))
 
     def listened(criteria: tuple[str, ...], seed: int) -> list[list[float]]:
-        found = oracle.score_channels(network, images, criteria, 2, 10, seed, FLOAT)
-        return [score.tolist() for name in ("fisher", "random") for score in found[name]]
+        actual = oracle.score_channels(network, images, criteria, 2, 10, seed, FLOAT)
+        return [score.tolist() for name in ("fisher", "random") for score in actual[name]]
 
     assert listened(LISTENING, 1) == listened(("random", "fisher"), 1)  # nobody disturbs another
     assert listened(LISTENING, 1) != listened(LISTENING, 2)
@@ -152,10 +153,10 @@ def test_what_was_heard_depends_on_the_seed_alone(images, tiny):
 def test_a_sample_is_drawn_once_each_and_the_same_again(tiny):
     network = networks.build(tiny)
     every = [(group, channel) for group, width in enumerate((3, 4, 5)) for channel in range(width)]
-    found = oracle.sample_channels(network, 7, seed=1)
-    assert found == oracle.sample_channels(network, 7, seed=1)
-    assert len(set(found)) == 7
-    assert set(found) < set(every)
+    actual = oracle.sample_channels(network, 7, seed=1)
+    assert actual == oracle.sample_channels(network, 7, seed=1)
+    assert len(set(actual)) == 7
+    assert set(actual) < set(every)
     assert oracle.sample_channels(network, 12, seed=1) == oracle.sample_channels(network, 99, seed=2) == every
     drawn_with = [tuple(oracle.sample_channels(network, 2, seed)) for seed in range(200)]
     assert {place for pair in drawn_with for place in pair} == set(every)
@@ -165,13 +166,13 @@ def test_a_sample_is_drawn_once_each_and_the_same_again(tiny):
 def test_the_loss_is_that_of_the_validation_images(images, tiny):
     network = networks.build(tiny, torch.Generator().manual_seed(0))
     other = Dataset("other", images.classes, images.train, images.validation, drawn(12, 9), pad=1, flip=True)
-    one, two = (
+    first, two = (
         list(oracle.loss_increases(network, some, [(0, 0)], FLOAT, norm_images=10))
         for some in (images, other)
     )
-    assert one == two
+    assert first == two
     moved = Dataset("moved", images.classes, images.train, drawn(12, 9), images.test, pad=1, flip=True)
-    assert list(oracle.loss_increases(network, moved, [(0, 0)], FLOAT, norm_images=10)) != one
+    assert list(oracle.loss_increases(network, moved, [(0, 0)], FLOAT, norm_images=10)) != first
     assert evaluation.evaluate(network, images, images.validation).loss != pytest.approx(
         evaluation.evaluate(network, moved, moved.validation).loss
     )
@@ -193,15 +194,15 @@ def test_no_source_is_in_both_halves(images, tiny, monkeypatch, count):
     assert [set(half.sources.tolist()) for half in (first, second)] == [{7, 5}, {2, 9}]
     where = sources[: count or None]
     for half, names in ((first, (7, 5)), (second, (2, 9))):
-        mine = torch.isin(where, torch.tensor(names))
-        assert torch.equal(half.pixels, validation.pixels[: len(where)][mine])
-        assert torch.equal(half.labels, validation.labels[: len(where)][mine])
+        in_half = torch.isin(where, torch.tensor(names))
+        assert torch.equal(half.pixels, validation.pixels[: len(where)][in_half])
+        assert torch.equal(half.labels, validation.labels[: len(where)][in_half])
 
 
 @pytest.mark.parametrize("count", [0, 7])
 def test_where_every_image_is_its_own_source_the_halves_are_every_other_image(images, tiny, count):
     network = worn_like(tiny)
-    (found,) = oracle.loss_increases(network, images, [(1, 2)], FLOAT, norm_images=0, images=count)
+    (actual,) = oracle.loss_increases(network, images, [(1, 2)], FLOAT, norm_images=0, images=count)
     whole = images.validation.first(count)
 
     def loss(which: slice) -> float:
@@ -214,8 +215,8 @@ def test_where_every_image_is_its_own_source_the_halves_are_every_other_image(im
     with torch.no_grad():
         network.groups[1].norm.weight[2] = network.groups[1].norm.bias[2] = 0
     after = [loss(which) for which in every]
-    assert list(found) == pytest.approx([b - a for a, b in zip(before, after, strict=True)], abs=2e-6)
-    assert len(set(found)) == 3
+    assert list(actual) == pytest.approx([b - a for a, b in zip(before, after, strict=True)], abs=2e-6)
+    assert len(set(actual)) == 3
 
 
 def worn_like(architecture) -> Network:
@@ -240,8 +241,8 @@ def test_images_that_cannot_be_halved_are_refused(images, tiny):
 
 def test_agreement_over_all_channels_by_hand():
     """Ranks 1 to 4 against 1, 3, 2, 4: 1 - 6 (0 + 1 + 1 + 0) / (4 * 15)."""
-    found = oracle.agreement([0.1, 0.2, 0.3, 0.4], [1.0, 30.0, 2.0, 400.0], [0, 0, 1, 1])
-    assert found == pytest.approx(1 - 12 / 60)
+    actual = oracle.agreement([0.1, 0.2, 0.3, 0.4], [1.0, 30.0, 2.0, 400.0], [0, 0, 1, 1])
+    assert actual == pytest.approx(1 - 12 / 60)
     assert oracle.agreement([1, 2, 3], [3, 2, 1], [0, 0, 0]) == pytest.approx(-1)
 
 
@@ -284,8 +285,8 @@ def test_the_ceiling_by_hand():
     assert oracle.ceiling(first, first[::-1]) == 0
     assert math.isnan(oracle.ceiling([1, 2], [1, 2]))
     groups = [0, 0, 0, 1, 1, 1]  # perfect in one layer, by 0.5 in the other
-    found = oracle.ceiling([1, 2, 3, 11, 12, 13], [1, 2, 3, 12, 11, 13], groups, "layer")
-    assert found == pytest.approx(math.sqrt(1.5 / 1.75))
+    actual = oracle.ceiling([1, 2, 3, 11, 12, 13], [1, 2, 3, 12, 11, 13], groups, "layer")
+    assert actual == pytest.approx(math.sqrt(1.5 / 1.75))
     with pytest.raises(InputError, match="give the group"):
         oracle.ceiling(first, second, scope="layer")
 
@@ -310,10 +311,10 @@ def test_the_interval_of_a_ceiling_has_the_truth_and_narrows_with_the_channels()
         truth = draw.normal(size=channels)
         first, second = (truth + draw.normal(size=channels) for _ in range(2))
         judged = pd.DataFrame({"group": 0, "first": first, "second": second})
-        found = oracle.mean_ceiling([judged], draws=100)
-        assert found.low < math.sqrt(2 / 3) < found.high
-        assert found.low < found.value < found.high
-        widths.append(found.high - found.low)
+        actual = oracle.mean_ceiling([judged], draws=100)
+        assert actual.low < math.sqrt(2 / 3) < actual.high
+        assert actual.low < actual.value < actual.high
+        widths.append(actual.high - actual.low)
     assert widths[1] < widths[0] / 2
 
 

@@ -96,19 +96,19 @@ def test_workers_prune_by_it_as_this_process_does(file, tmp_path):
         return factor * group.filters().abs().amax(dim=(1, 2, 3))
 
     pruning.criterion(code_files.function(file), name="my.py:score")
-    one, two = prune("mine"), prune("my.py:score")
-    assert one.key != two.key
-    parallel.execute_all([one, two], tmp_path / "there", workers=2, device="cpu")
-    parallel.execute_all([one, two], tmp_path / "here", workers=1, device="cpu")
+    first, two = prune("mine"), prune("my.py:score")
+    assert first.key != two.key
+    parallel.execute_all([first, two], tmp_path / "there", workers=2, device="cpu")
+    parallel.execute_all([first, two], tmp_path / "here", workers=1, device="cpu")
     columns = ["group", "channel", "saliency"]
-    there, here, said = (
+    by_workers, by_process, by_file = (
         runs.removals(run, tmp_path / place)[columns]
-        for run, place in ((one, "there"), (one, "here"), (two, "there"))
+        for run, place in ((first, "there"), (first, "here"), (two, "there"))
     )
-    pd.testing.assert_frame_equal(there, here, rtol=1e-3)
-    pd.testing.assert_frame_equal(there, said, rtol=1e-3)  # both ask for the same
-    assert there["group"].tolist()[0] == -1  # no channel goes in the first round
-    assert (there["saliency"][1:] > 0).all()
+    pd.testing.assert_frame_equal(by_workers, by_process, rtol=1e-3)
+    pd.testing.assert_frame_equal(by_workers, by_file, rtol=1e-3)  # both ask for the same
+    assert by_workers["group"].tolist()[0] == -1  # no channel goes in the first round
+    assert (by_workers["saliency"][1:] > 0).all()
 
 
 def test_another_body_makes_another_run_and_the_same_again_the_same(tmp_path):

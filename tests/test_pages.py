@@ -13,8 +13,8 @@ PIXEL = base64.b64encode(b"\x89PNG\r\n").decode()
 
 
 def notebook(path, *cells):
-    found = [cell if not isinstance(cell, str) else nbformat.v4.new_markdown_cell(cell) for cell in cells]
-    nbformat.write(nbformat.v4.new_notebook(cells=found), path)
+    actual = [cell if not isinstance(cell, str) else nbformat.v4.new_markdown_cell(cell) for cell in cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=actual), path)
     return path
 
 

@@ -60,13 +60,13 @@ def files(run: Run, outputs: Path) -> list[str]:
 
 def test_each_run_is_made_once_and_returned_in_the_order_asked(train, made, tmp_path):
     first, second = train(0), train(1)
-    found = parallel.execute_all([second, first, second], tmp_path, workers=1, device="cpu")
-    assert [result["key"] for result in found] == [second.key, first.key, second.key]
+    actual = parallel.execute_all([second, first, second], tmp_path, workers=1, device="cpu")
+    assert [result["key"] for result in actual] == [second.key, first.key, second.key]
     assert made == [second.key, first.key]
     again = parallel.execute_all([first, train(2), second], tmp_path, workers=1, device="cpu")
     assert [result["key"] for result in again] == [first.key, train(2).key, second.key]
     assert made[2:] == [train(2).key]
-    assert again[0] == found[1]
+    assert again[0] == actual[1]
 
 
 def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_path):
@@ -163,7 +163,7 @@ def test_threads_follow_from_what_is_asked_and_not_from_what_is_left(
         runs.folder(run, tmp_path).mkdir(parents=True)
         runs.write_result(run, tmp_path, {}, {})
     stand.go([*wanted, wanted[0]], tmp_path, workers=workers)  # twice the same is one
-    assert {found for _, found in stand.here + stand.elsewhere} == {threads}
+    assert {actual for _, actual in stand.here + stand.elsewhere} == {threads}
     assert len(stand.here + stand.elsewhere) == 2 - left
 
 
@@ -248,9 +248,9 @@ def test_what_several_pruning_runs_start_from_is_made_once_and_first(train, made
         execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
         for c in ("fisher", "l1")
     ]
-    found = parallel.execute_all(wanted, tmp_path, workers=1, device="cpu")
+    actual = parallel.execute_all(wanted, tmp_path, workers=1, device="cpu")
     assert made == [base.key, *(run.key for run in wanted)]
-    assert [result["key"] for result in found] == made[1:]
+    assert [result["key"] for result in actual] == made[1:]
 
 
 def test_a_run_that_fails_raises_and_leaves_the_others(train, made, tmp_path):
@@ -285,15 +285,15 @@ def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(
     parallel.execute_all(finished, tmp_path / "here", workers=1, device="cpu")
     for run in finished:
         assert files(run, tmp_path / "processes") == files(run, tmp_path / "here")
-        here, there = (runs.result(run, tmp_path / place) for place in ("here", "processes"))
-        assert here.keys() == there.keys()
-        assert here["run"] == there["run"]
-        assert here["metrics"].keys() == there["metrics"].keys()
-        assert here["metrics"]["train_macs"] == there["metrics"]["train_macs"]
+        here, present = (runs.result(run, tmp_path / place) for place in ("here", "processes"))
+        assert here.keys() == present.keys()
+        assert here["run"] == present["run"]
+        assert here["metrics"].keys() == present["metrics"].keys()
+        assert here["metrics"]["train_macs"] == present["metrics"]["train_macs"]
         frames = [pd.read_csv(runs.folder(run, tmp_path / o) / "epochs.csv") for o in ("here", "processes")]
         assert frames[0].shape == frames[1].shape
         assert frames[0]["loss"].tolist() == pytest.approx(frames[1]["loss"].tolist(), rel=1e-3)
-    assert there["about"]["threads"] == 2
+    assert present["about"]["threads"] == 2
 
 
 def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, workers):
@@ -307,8 +307,8 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
     both = [said for said in seen if len(said) > 3 and said[3].count("epoch ") == 2]
     assert {count for _, count, *_ in both} == {"0/2 finished"}
-    one = r"epoch \d+/200, error \d+\.\d %"
-    assert any(re.fullmatch(f"{one}; {one}", details) for *_, details in both)
+    first = r"epoch \d+/200, error \d+\.\d %"
+    assert any(re.fullmatch(f"{first}; {first}", details) for *_, details in both)
     shares = [done for done, *_ in seen]
     assert all(0 <= done <= 2 for done in shares)
     assert len({round(done, 2) for done in shares}) > 5
@@ -360,9 +360,9 @@ def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):
         monkeypatch.setattr(
             Board, "update", lambda self, message: (seen.append(message[0]), update(self, message))
         )
-        found = parallel.execute_all([wanted, second], tmp_path, device="cpu", address=address)
+        actual = parallel.execute_all([wanted, second], tmp_path, device="cpu", address=address)
         assert {first.key, second.key, wanted.key} == set(seen)
-        assert [result["key"] for result in found] == [wanted.key, second.key]
+        assert [result["key"] for result in actual] == [wanted.key, second.key]
         with pytest.raises(FloatingPointError, match="learning rate"):
             parallel.execute_all([train(3, lr=1e30)], tmp_path, device="cpu", address=address)
     assert runs.result(first, tmp_path) is not None
@@ -604,7 +604,7 @@ def test_a_study_of_two_workers_killed_in_every_layer_ends_with_the_same_bits(tm
     assert len({name.partition("/")[0] for name in expected}) == 6
     stopped = tmp_path / "stopped"
     for left in (1, 2, 2):  # one of each layer, and before that the other of the one before
-        there = run(stopped, left)
-        assert there
-        assert all(there[name] == expected[name] for name in there)
+        present = run(stopped, left)
+        assert present
+        assert all(present[name] == expected[name] for name in present)
     assert run(stopped) == expected

@@ -56,17 +56,17 @@ def test_slimming_adds_the_sign_of_each_scale(tiny):
 
 
 def test_a_step_with_slimming_is_one_on_the_loss_with_the_penalty(tiny, generator):
-    found, its_optimizer = begun(tiny)
-    found.groups[1].norm.weight.data = torch.tensor([1.0, -0.5, 0.0, 0.2])
-    expected, optimizer = copy.deepcopy((found, its_optimizer))
+    actual, its_optimizer = begun(tiny)
+    actual.groups[1].norm.weight.data = torch.tensor([1.0, -0.5, 0.0, 0.2])
+    expected, optimizer = copy.deepcopy((actual, its_optimizer))
     for _ in range(2):
         x, y = batch(tiny, generator)
-        training.step(found, its_optimizer, x, y, callback=penalties.make(found, "slimming", 0.01))
+        training.step(actual, its_optimizer, x, y, callback=penalties.make(actual, "slimming", 0.01))
         size = sum(group.norm.weight.abs().sum() for group in expected.groups)
         optimizer.zero_grad()
         (F.cross_entropy(expected(x), y) + 0.01 * size).backward()
         optimizer.step()
-    torch.testing.assert_close(dict(found.state_dict()), dict(expected.state_dict()))
+    torch.testing.assert_close(dict(actual.state_dict()), dict(expected.state_dict()))
 
 
 # --- the factors' own step -------------------------------------------------------------------------------
@@ -92,11 +92,11 @@ def test_two_proximal_steps_of_two_factors_by_hand():
 
 def test_within_the_threshold_a_factor_is_exactly_zero_and_beyond_it_moves_by_the_threshold():
     factors, rest = torch.tensor([0.75, 0.25, 0.2, 0.0]), torch.zeros(4)
-    found, velocity = penalties.proximal_step(factors, rest, rest, lr=0.5, strength=0.5)
+    actual, velocity = penalties.proximal_step(factors, rest, rest, lr=0.5, strength=0.5)
     # soft: 0.5, 0, 0, 0; then 0.9 of the way on again
-    assert found.tolist() == pytest.approx([0.5 - 0.9 * 0.25, 0, 0, 0])
+    assert actual.tolist() == pytest.approx([0.5 - 0.9 * 0.25, 0, 0, 0])
     assert velocity.tolist() == pytest.approx([-0.25, -0.25, -0.2, 0])
-    assert (found[1:] == 0).all()
+    assert (actual[1:] == 0).all()
 
 
 # --- a training run under factors ------------------------------------------------------------------------
@@ -190,8 +190,8 @@ def test_factors_are_heard_in_evaluation_and_no_more_once_closed(name, tiny, ima
     error, loss, wrong = evaluation.evaluate(network, images, images.test)
 
     def as_before() -> bool:
-        found = evaluation.evaluate(network, images, images.test)
-        return (found.error, found.loss) == (error, loss) and torch.equal(found.wrong, wrong)
+        actual = evaluation.evaluate(network, images, images.test)
+        return (actual.error, actual.loss) == (error, loss) and torch.equal(actual.wrong, wrong)
 
     penalty = penalties.make(network, name, 0.1)
     assert as_before()  # all of them 1
@@ -233,8 +233,8 @@ def test_put_down_and_taken_up_again_it_ends_with_the_same_bits(name):
     whole, optimizer = begun(SMALL)
     its_penalty = penalties.make(whole, name, 0.01)
     steps(whole, optimizer, its_penalty, range(2))
-    found = training.collect_tensors(whole, optimizer, its_penalty)
-    kept = {key: tensor.clone() for key, tensor in found.items()}
+    actual = training.collect_tensors(whole, optimizer, its_penalty)
+    kept = {key: tensor.clone() for key, tensor in actual.items()}
     steps(whole, optimizer, its_penalty, range(2, 4))
 
     again, its_optimizer = begun(SMALL, seed=5)

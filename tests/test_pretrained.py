@@ -42,8 +42,8 @@ def test_it_is_measured_and_pruned_as_it_is(file, weights, tmp_path):
     parallel.execute_all([pruned], tmp_path, workers=1, device="cpu")
     for name, tensor in execution.load(base, tmp_path).state_dict().items():
         assert torch.equal(tensor, weights[name]), name
-    found = runs.metrics(base, tmp_path)
-    assert (found["recipe"], found["train_macs"]) == ("given weights", 0)
+    actual = runs.metrics(base, tmp_path)
+    assert (actual["recipe"], actual["train_macs"]) == ("given weights", 0)
     assert execution.load(pruned, tmp_path).architecture.params < SHAPE.params
     study = tmp_path / "study"
     runs.record_curves(study, [CurvePoint("whole", base), CurvePoint("pruned-tuned", pruned, "l1")])
@@ -54,12 +54,12 @@ def test_it_is_measured_and_pruned_as_it_is(file, weights, tmp_path):
 
 
 def test_a_key_holds_what_is_in_the_file_and_not_where_it_lies(file, weights, tmp_path):
-    there = tmp_path / "there"
-    there.mkdir()
-    save_file(weights, there / "other.safetensors")
+    present = tmp_path / "there"
+    present.mkdir()
+    save_file(weights, present / "other.safetensors")
     keys = [
         execution.evaluate_pretrained(SHAPE, str(place), RECIPE, SOURCE, 0).key
-        for place in (file, there / "other.safetensors")
+        for place in (file, present / "other.safetensors")
     ]
     assert keys[0] == keys[1]
     assert (

@@ -140,8 +140,8 @@ def test_two_notebooks_that_write_into_study_json_lose_no_entry(tmp_path):
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda process: process.communicate("go\n"), both))
     assert [process.returncode for process in both] == [0, 0]
-    own = study_files.read_study_json(tmp_path)["own"]
-    assert own.keys() == {f"{name}{n}" for name in "ab" for n in range(40)}
+    recorded = study_files.read_study_json(tmp_path)["own"]
+    assert recorded.keys() == {f"{name}{n}" for name in "ab" for n in range(40)}
 
 
 def test_the_slower_of_two_that_found_damage_takes_what_the_quicker_made(tmp_path, monkeypatch):
@@ -210,8 +210,8 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
     (folder / "horticulture.backup.old").mkdir()
     with leftovers.temporary_folder() as own:
         assert own.stat().st_mode & 0o077 == 0
-        there = {path.name for path in folder.iterdir()}
-        assert there == {own.name, f"horticulture.{mine}.abcdefgh", "horticulture.backup.old", *others}
+        present = {path.name for path in folder.iterdir()}
+        assert present == {own.name, f"horticulture.{mine}.abcdefgh", "horticulture.backup.old", *others}
     assert not own.exists()
 
     study = tmp_path / "study"
@@ -219,13 +219,13 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
         study.mkdir(exist_ok=True)
         (study / name).write_text("{}")
     with runner.exclusive(study):
-        there = {path.name for path in study.iterdir() if not path.name.startswith(".")}
-        assert there == {"study.json", f"study.json.{mine}.tmp", "notes.tmp"}
+        present = {path.name for path in study.iterdir() if not path.name.startswith(".")}
+        assert present == {"study.json", f"study.json.{mine}.tmp", "notes.tmp"}
 
     run = runs.folder(TRAIN, tmp_path)
     run.mkdir(parents=True)
     for name in ("weights.tmp", f"run.json.{dead.pid}.tmp"):
         (run / name).write_text("{")
     execution.execute(TRAIN, tmp_path, "cpu")
-    found = {path.name for path in run.iterdir()}
-    assert found == {"run.json", "weights.safetensors", "epochs.csv", "answers.npz"}
+    actual = {path.name for path in run.iterdir()}
+    assert actual == {"run.json", "weights.safetensors", "epochs.csv", "answers.npz"}

@@ -22,9 +22,9 @@ def test_shares_by_hand():
 
 
 def test_a_stage_is_the_mean_over_its_groups_and_over_networks():
-    one, two = SIX.with_widths((5, 0, 20, 10, 10, 4)), SIX.with_widths((10, 9, 20, 2, 10, 8))
-    assert profiles.by_stage([one], SIX) == (5 / 20, 30 / 40, 14 / 80)
-    assert profiles.by_stage([one, two], SIX) == ((5 + 19) / 40, (30 + 22) / 80, (14 + 18) / 160)
+    first, two = SIX.with_widths((5, 0, 20, 10, 10, 4)), SIX.with_widths((10, 9, 20, 2, 10, 8))
+    assert profiles.by_stage([first], SIX) == (5 / 20, 30 / 40, 14 / 80)
+    assert profiles.by_stage([first, two], SIX) == ((5 + 19) / 40, (30 + 22) / 80, (14 + 18) / 160)
 
 
 def test_groups_of_one_stage_weigh_as_many_channels_as_they_have():
@@ -73,21 +73,21 @@ def test_uniform_is_one_share_everywhere():
 def test_shuffling_keeps_the_widths_where_they_fit():
     whole = cifar("wrn-40-2")
     pruned = whole.with_widths((3, 0, 5, 9, 1, 14, 40, 13, 2, 22, 31, 50, 101, 60, 4, 44, 12, 7))
-    found = {profiles.shuffled(pruned, whole, seed) for seed in range(20)}
-    assert len(found) > 15
-    for one in found:
+    actual = {profiles.shuffled(pruned, whole, seed) for seed in range(20)}
+    assert len(actual) > 15
+    for shape in actual:
         for stage in (slice(0, 6), slice(6, 12), slice(12, 18)):
-            assert Counter(one.widths[stage]) == Counter(pruned.widths[stage])
-        assert one.trunk == pruned.trunk
+            assert Counter(shape.widths[stage]) == Counter(pruned.widths[stage])
+        assert shape.trunk == pruned.trunk
     assert profiles.shuffled(pruned, whole, 3) == profiles.shuffled(pruned, whole, 3)
 
 
 def test_shuffling_deals_every_width_to_every_place_alike():
     """Two groups a stage: of the eight ways seven are others, each as likely as any."""
     pruned = SIX.with_widths((1, 2, 3, 4, 5, 6))
-    found = Counter(profiles.shuffled(pruned, SIX, seed).widths for seed in range(700))
-    assert len(found) == 7
-    assert all(100 - 4 * 9.3 < count < 100 + 4 * 9.3 for count in found.values())  # standard deviations
+    actual = Counter(profiles.shuffled(pruned, SIX, seed).widths for seed in range(700))
+    assert len(actual) == 7
+    assert all(100 - 4 * 9.3 < count < 100 + 4 * 9.3 for count in actual.values())  # standard deviations
 
 
 @given(
@@ -101,10 +101,10 @@ def test_shuffled_is_never_what_it_was(left, full, seed):
     pruned = whole.with_widths(tuple(left))
     same = [[n for n, of in zip(left, full, strict=True) if of == size] for size in set(full)]
     if any(len(set(widths)) > 1 for widths in same):
-        found = profiles.shuffled(pruned, whole, seed)
-        assert found != pruned
+        actual = profiles.shuffled(pruned, whole, seed)
+        assert actual != pruned
         for size, widths in zip(set(full), same, strict=True):
-            dealt = [n for n, of in zip(found.widths, full, strict=True) if of == size]
+            dealt = [n for n, of in zip(actual.widths, full, strict=True) if of == size]
             assert Counter(dealt) == Counter(widths)
     else:
         with pytest.raises(InputError, match="no shuffling gives another network"):
@@ -116,8 +116,8 @@ def test_groups_of_one_block_stay_together(monkeypatch):
     monkeypatch.setattr(Architecture, "groups", property(lambda a: names))
     whole = SIX.with_widths((10, 20, 10, 20, 10, 30))
     pruned = whole.with_widths((0, 0, 7, 13, 5, 21))
-    found = {profiles.shuffled(pruned, whole, seed).widths for seed in range(20)}
-    assert found == {(7, 13, 0, 0, 5, 21)}
+    actual = {profiles.shuffled(pruned, whole, seed).widths for seed in range(20)}
+    assert actual == {(7, 13, 0, 0, 5, 21)}
 
 
 def test_alike_by_hand():
@@ -132,11 +132,11 @@ def test_alike_by_hand():
 
 
 def test_spread_by_hand():
-    found = profiles.width_statistics([SIX, SIX.with_widths((6, 10, 0, 20, 40, 40))], SIX)
-    assert list(found["group"]) == list(SIX.groups)
-    assert list(found["whole"]) == list(SIX.widths)
-    assert list(found["mean"]) == [8, 10, 10, 20, 40, 40]
-    assert list(found["std"]) == pytest.approx([math.sqrt(8), 0, math.sqrt(200), 0, 0, 0])
+    actual = profiles.width_statistics([SIX, SIX.with_widths((6, 10, 0, 20, 40, 40))], SIX)
+    assert list(actual["group"]) == list(SIX.groups)
+    assert list(actual["whole"]) == list(SIX.widths)
+    assert list(actual["mean"]) == [8, 10, 10, 20, 40, 40]
+    assert list(actual["std"]) == pytest.approx([math.sqrt(8), 0, math.sqrt(200), 0, 0, 0])
 
 
 @pytest.mark.parametrize("of", [profiles.by_stage, profiles.similarity, profiles.width_statistics])

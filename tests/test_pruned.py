@@ -86,14 +86,14 @@ def test_a_longer_study_is_longer_before_between_and_after_the_removals():
 
 
 def test_every_base_that_is_trained_is_a_row():
-    found = replace(ASKED, seeds=[0, 1]).whole_points
-    about = [(m.curve, m.criterion, m.longer, m.run.seed, m.run.recipe["epochs"]) for m in found]
-    assert about == [("whole", "", n, seed, 3 * n) for n in (1, 2) for seed in (0, 1)]
-    assert [member.whole_macs for member in found] == [3 * 96 * WHOLE.macs] * 2 + [6 * 96 * WHOLE.macs] * 2
+    actual = replace(ASKED, seeds=[0, 1]).whole_points
+    points = [(m.curve, m.criterion, m.longer, m.run.seed, m.run.recipe["epochs"]) for m in actual]
+    assert points == [("whole", "", n, seed, 3 * n) for n in (1, 2) for seed in (0, 1)]
+    assert [member.whole_macs for member in actual] == [3 * 96 * WHOLE.macs] * 2 + [6 * 96 * WHOLE.macs] * 2
     penalised = replace(SLIM, base_epoch_factors=[2], criterion="slimming,l1").whole_points
-    about = [(m.criterion, m.longer, m.run.recipe["penalty"]) for m in penalised]
+    points = [(m.criterion, m.longer, m.run.recipe["penalty"]) for m in penalised]
     ways = (("", "none"), ("slimming", "slimming"))
-    assert about == [(name, longer, penalty) for longer in (1, 2) for name, penalty in ways]
+    assert points == [(name, longer, penalty) for longer in (1, 2) for name, penalty in ways]
     bases = {
         taken.base.key
         for taken in replace(SLIM, base_epoch_factors=[2], criterion="slimming,l1").pruning_jobs
@@ -112,7 +112,7 @@ def test_budgets_follow_the_base_that_was_pruned(outputs):
     assert (once.job.longer, twice.job.longer) == (1, 2)
     assert [what.job.base.recipe["epochs"] for what in (once, twice)] == [3, 6]
     for what, times in ((once, 1), (twice, 2)):
-        found = {member.curve: member for member in budgets.budget_points(ASKED, [what])}
+        actual = {member.curve: member for member in budgets.budget_points(ASKED, [what])}
         bought = math.floor(3 * times * WHOLE.macs / what.macs)
         epochs = {
             **{"pruned-tuned": 0, "fine-tuned": 2 * times, "lr-rewound": 2 * times},
@@ -121,11 +121,11 @@ def test_budgets_follow_the_base_that_was_pruned(outputs):
             # 3 epochs of 96 images, after each round and before the first 2 steps of 32, 2 epochs of tuning
             "scratch-images": 3 * times + round((what.round + 1) * 2 * times * 32 / 96) + 2 * times,
         }
-        assert {name: member.run.recipe["epochs"] for name, member in found.items()} == epochs
-        assert {m.longer for m in found.values()} == {times}
-        assert {m.whole_macs for m in found.values()} == {3 * times * 96 * WHOLE.macs}
-        assert found["fine-tuned"].run.start.start.recipe["epochs"] == 3 * times
-        assert found["fine-tuned"].run.start.recipe["steps"] == 2 * times
+        assert {name: member.run.recipe["epochs"] for name, member in actual.items()} == epochs
+        assert {m.longer for m in actual.values()} == {times}
+        assert {m.whole_macs for m in actual.values()} == {3 * times * 96 * WHOLE.macs}
+        assert actual["fine-tuned"].run.start.start.recipe["epochs"] == 3 * times
+        assert actual["fine-tuned"].run.start.recipe["steps"] == 2 * times
 
 
 # --- measured as it is -----------------------------------------------------------------------------------
@@ -140,9 +140,11 @@ def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
     assert not tuned.duplicated(["longer", "round"]).any()
     rounds = tuned[tuned["longer"] == 1].set_index("round")
     assert sorted(rounds.index) == list(range(8))
-    own = [member for member in runs.read_curves(outputs / "study") if member.run.recipe.get("epochs") == 0]
-    assert {(m.longer, m.round) for m in own} == {(1, once.round), (1, 7), (2, twice.round)}
-    for member in own:
+    evaluations = [
+        member for member in runs.read_curves(outputs / "study") if member.run.recipe.get("epochs") == 0
+    ]
+    assert {(m.longer, m.round) for m in evaluations} == {(1, once.round), (1, 7), (2, twice.round)}
+    for member in evaluations:
         row = tuned[(tuned["longer"] == member.longer) & (tuned["round"] == member.round)].iloc[0]
         assert (row["run"], row["recipe"]) == (member.run.key, "as it is")
         network = execution.restore(member.run.start, outputs, member.round, "cpu")
@@ -183,28 +185,28 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     (what,) = SLIM.pruned_networks(outputs)
     whole, table = SLIM.whole, pd.read_csv(runs.folder(what.job.run, outputs) / "removals.csv")
     gone = set(zip(table["group"], table["channel"], strict=True))
-    left = [[c for c in range(n) if (g, c) not in gone] for g, n in enumerate(whole.widths)]
-    expected = [kept if most else [] for kept, most in zip(left, whole.max_widths, strict=True)]
+    remaining = [[c for c in range(n) if (g, c) not in gone] for g, n in enumerate(whole.widths)]
+    expected = [kept if most else [] for kept, most in zip(remaining, whole.max_widths, strict=True)]
     assert sum(map(bool, expected)) == 4  # one a block, and that before the classifier
-    found = {member.curve: member.run for member in budgets.budget_points(SLIM, [what])}
+    actual = {member.curve: member.run for member in budgets.budget_points(SLIM, [what])}
     for budget in ("pruned-scratch", "scratch-b"):
-        assert found[budget].recipe["selections"] == expected
+        assert actual[budget].recipe["selections"] == expected
     pruned = execution.load(what.job.run, outputs)
     assert networks.selections(pruned) == expected
-    execution.execute(found["pruned-scratch"], outputs, "cpu")
-    made = execution.load(found["pruned-scratch"], outputs)
+    execution.execute(actual["pruned-scratch"], outputs, "cpu")
+    made = execution.load(actual["pruned-scratch"], outputs)
     assert networks.selections(made) == expected
 
-    assert "selections" not in found["reselected"].recipe
-    execution.execute(found["reselected"], outputs, "cpu")
-    even = networks.selections(execution.load(found["reselected"], outputs))
+    assert "selections" not in actual["reselected"].recipe
+    execution.execute(actual["reselected"], outputs, "cpu")
+    even = networks.selections(execution.load(actual["reselected"], outputs))
     assert even == [
         [i * most // width for i in range(width)] if most else []
         for width, most in zip(what.architecture.widths, whole.max_widths, strict=True)
     ]
     assert even != expected
-    assert found["reselected"].key != found["pruned-scratch"].key
-    first, other = (loading.initial_network(found[name], 0) for name in ("pruned-scratch", "reselected"))
+    assert actual["reselected"].key != actual["pruned-scratch"].key
+    first, other = (loading.initial_network(actual[name], 0) for name in ("pruned-scratch", "reselected"))
     weights = dict(other.named_parameters())  # only the choice differs
     assert all(torch.equal(weight, weights[name]) for name, weight in first.named_parameters())
 
@@ -218,8 +220,8 @@ def test_channels_that_are_selected_evenly_need_no_saying(outputs, capsys):
     ]
     for spread in (what._replace(selections=even), what._replace(selections=None)):
         assert budgets.scratch_e(SLIM, spread) == budgets.reselected(SLIM, what)
-        left = budgets.budget_points(replace(SLIM, budgets=["pruned-scratch", "reselected"]), [spread])
-        assert [member.curve for member in left] == ["pruned-scratch"]
+        remaining = budgets.budget_points(replace(SLIM, budgets=["pruned-scratch", "reselected"]), [spread])
+        assert [member.curve for member in remaining] == ["pruned-scratch"]
         assert "reselected is left out for slimming −40 %, seed 0: no group" in capsys.readouterr().out
     network = networks.build(what.architecture)
     assert networks.selections(network) == even
@@ -230,8 +232,8 @@ def test_where_nothing_is_selected_there_is_nothing_to_select_anew(outputs):
     assert once.selections is None
     with pytest.raises(InputError, match="no group of this network selects channels"):
         budgets.reselected(ASKED, once)
-    found = budgets.budget_points(replace(ASKED, budgets=["reselected"]), [once])
-    assert [member.curve for member in found] == ["pruned-tuned"]
+    actual = budgets.budget_points(replace(ASKED, budgets=["reselected"]), [once])
+    assert [member.curve for member in actual] == ["pruned-tuned"]
 
 
 # --- answers ---------------------------------------------------------------------------------------------
@@ -241,9 +243,9 @@ def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
     members: list[CurvePoint] = runs.read_curves(outputs / "study")
     seen = set()
     for member in members:
-        found = runs.result(member.run, outputs)
+        actual = runs.result(member.run, outputs)
         kept = runs.answers(member.run.key, outputs)
-        assert 100 * kept.wrong.sum() / 48 == found["metrics"]["test_error"]
+        assert 100 * kept.wrong.sum() / 48 == actual["metrics"]["test_error"]
         assert (kept.wrong.dtype, kept.wrong.shape) == (bool, (48,))
         assert kept.source.tolist() == ASKED.dataset.test.sources.tolist()
         network = execution.load(member.run, outputs)

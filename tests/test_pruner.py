@@ -106,8 +106,8 @@ def test_channel_numbers_are_those_of_the_whole_network(network, images, criteri
         gone |= {(choice.group, choice.channel) for choice in removal.gone}
         missing = set()
         for number, (group, before) in enumerate(zip(network.groups, whole, strict=True)):
-            left = group.producer.weight.detach()
-            apart = (before[:, None] - left[None]).abs().amax(dim=(2, 3, 4))  # (whole, left)
+            remaining = group.producer.weight.detach()
+            apart = (before[:, None] - remaining[None]).abs().amax(dim=(2, 3, 4))  # (whole, left)
             missing |= {(number, c) for c in range(len(before)) if not (apart[c] < 1e-6).any()}
         assert missing == gone
     assert len(gone) == 9
@@ -198,23 +198,23 @@ def test_single_weights_go_in_equal_parts_and_none_comes_back(network, tiny, ima
 
 
 def test_a_block_goes_as_a_whole_when_its_factor_is_zero(network, tiny, images):
-    told = penalties.scores_from_factors(tiny, "blocks", [0.5, 0.0, 0.25])
+    scores = penalties.scores_from_factors(tiny, "blocks", [0.5, 0.0, 0.25])
     plan = replace(PLAN, criterion="blocks", rounds=1, measure="zeros")
-    before, after = pruning.Pruner(network, images, plan, seed=0, precomputed=told)
+    before, after = pruning.Pruner(network, images, plan, seed=0, precomputed=scores)
     assert before.architecture == tiny
     assert after.architecture.widths == (3, 0, 5)
     assert after.gone == tuple(ScoredChannel(1, channel, 0.0) for channel in range(4))
 
 
 def test_channels_go_by_the_factors_that_their_training_gave(network, tiny, images):
-    told = penalties.scores_from_factors(
+    scores = penalties.scores_from_factors(
         tiny, "groups", [[0.5, 0.0, 1.0], [1.0, 0.25, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0, 1.0]]
     )
     plan = replace(PLAN, criterion="groups", rounds=1)
-    _, zeros = pruning.Pruner(network, images, replace(plan, measure="zeros"), seed=0, precomputed=told)
+    _, zeros = pruning.Pruner(network, images, replace(plan, measure="zeros"), seed=0, precomputed=scores)
     assert zeros.gone == (ScoredChannel(0, 1, 0.0), ScoredChannel(2, 0, 0.0))
     again = networks.build(tiny)
-    _, third = pruning.Pruner(again, images, replace(plan, ratio=1 / 3), seed=0, precomputed=told)
+    _, third = pruning.Pruner(again, images, replace(plan, ratio=1 / 3), seed=0, precomputed=scores)
     assert third.gone == (*zeros.gone, ScoredChannel(1, 1, 0.25), ScoredChannel(0, 0, 0.5))
 
 
@@ -269,8 +269,8 @@ def test_a_bad_plan_is_refused(change, said):
 def test_the_defaults_are_the_published_ones():
     published = {"steps": 100, "lr": 8e-4, "batch_size": 128, "momentum": 0.9, "weight_decay": 5e-4}
     assert PruningRecipe(rounds=1) == PruningRecipe(1, "fisher", 0.0, "channels", "global", 0.0, **published)
-    told = PruningRecipe(rounds=1).to_json()
-    assert {name: told[name] for name in ("precision", "norms", "norm_images", "evaluate_every")} == {
+    recipe = PruningRecipe(rounds=1).to_json()
+    assert {name: recipe[name] for name in ("precision", "norms", "norm_images", "evaluate_every")} == {
         "precision": "float32",
         "norms": "estimated",
         "norm_images": 512,

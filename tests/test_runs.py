@@ -168,9 +168,9 @@ def test_a_result_is_there_only_when_it_was_finished(tmp_path):
     runs.folder(TRAIN, tmp_path).mkdir(parents=True)
     assert runs.result(TRAIN, tmp_path) is None
     finish(TRAIN, tmp_path, test_error=12.5)
-    found = runs.result(TRAIN, tmp_path)
-    assert found["metrics"]["test_error"] == 12.5
-    assert Run.from_json(found["run"]) == TRAIN
+    actual = runs.result(TRAIN, tmp_path)
+    assert actual["metrics"]["test_error"] == 12.5
+    assert Run.from_json(actual["run"]) == TRAIN
     assert (tmp_path / "runs" / TRAIN.key / "run.json").exists()
     assert runs.result(PRUNE, tmp_path) is None
 
@@ -271,17 +271,17 @@ def test_a_round_may_take_several_channels_or_none(tmp_path):
     pd.testing.assert_frame_equal(removed, several())
     shapes = [runs.architecture_at(PRUNE, removed, number).widths for number in range(4)]
     assert shapes == [(16, 32, 64), *[(16, 30, 64)] * 3]
-    left = runs.remaining_channels(PRUNE, removed, 3)
-    assert left == [list(range(16)), [c for c in range(32) if c not in (0, 5)], list(range(64))]
+    remaining = runs.remaining_channels(PRUNE, removed, 3)
+    assert remaining == [list(range(16)), [c for c in range(32) if c not in (0, 5)], list(range(64))]
     runs.record_curves(tmp_path / "trial", [CurvePoint("pruned-tuned", PRUNE, "l1", ratio=0.02)])
     frame = runs.collect(tmp_path / "trial")
     assert frame["round"].tolist() == [0, 1, 2, 3]  # a row for every network, however many channels went
     whole, last = SHAPE.params, SHAPE.params - 868
     assert frame["params"].tolist() == [whole, last, last, last - 50]
     assert frame["ratio"].tolist() == [0.02] * 4
-    found = runs.architectures(tmp_path / "trial")
-    assert set(frame["architecture"]) == set(found)
-    assert {shape.widths for shape in found.values()} == {(16, 32, 64), (16, 30, 64)}
+    actual = runs.architectures(tmp_path / "trial")
+    assert set(frame["architecture"]) == set(actual)
+    assert {shape.widths for shape in actual.values()} == {(16, 32, 64), (16, 30, 64)}
 
 
 def test_the_size_that_a_run_measured_is_the_one_in_the_results(tmp_path):
@@ -333,11 +333,11 @@ def study(tmp_path) -> Path:
 
 
 def test_recorded_members_come_back(study):
-    found = {member.curve: member for member in runs.read_curves(study)}
-    assert set(found) == {"whole", "pruned-tuned", "pruned-scratch"}
-    assert found["whole"] == CurvePoint("whole", TRAIN)
-    assert found["pruned-tuned"] == CurvePoint("pruned-tuned", PRUNE, "fisher")
-    assert found["pruned-scratch"][2:] == ("fisher", 2, 700, None, 1.0, 0)
+    actual = {member.curve: member for member in runs.read_curves(study)}
+    assert set(actual) == {"whole", "pruned-tuned", "pruned-scratch"}
+    assert actual["whole"] == CurvePoint("whole", TRAIN)
+    assert actual["pruned-tuned"] == CurvePoint("pruned-tuned", PRUNE, "fisher")
+    assert actual["pruned-scratch"][2:] == ("fisher", 2, 700, None, 1.0, 0)
 
 
 def test_recording_replaces_the_same_curve_and_criterion_and_no_other(study):
@@ -346,8 +346,8 @@ def test_recording_replaces_the_same_curve_and_criterion_and_no_other(study):
         study,
         [CurvePoint("pruned-tuned", PRUNE, "l1"), CurvePoint("whole", other), CurvePoint("whole", TRAIN)],
     )
-    found = [(member.curve, member.criterion, member.run.seed) for member in runs.read_curves(study)]
-    assert sorted(found) == [
+    actual = [(member.curve, member.criterion, member.run.seed) for member in runs.read_curves(study)]
+    assert sorted(actual) == [
         ("pruned-scratch", "fisher", 0),
         ("pruned-tuned", "fisher", 0),
         ("pruned-tuned", "l1", 0),
@@ -396,12 +396,12 @@ def test_all_removals_of_a_study_are_in_one_frame(study):
 
 
 def test_every_short_id_of_the_results_can_be_resolved(study):
-    found = runs.architectures(study)
-    assert set(runs.collect(study)["architecture"]) <= set(found)
-    for short, shape in found.items():
+    actual = runs.architectures(study)
+    assert set(runs.collect(study)["architecture"]) <= set(actual)
+    for short, shape in actual.items():
         assert shape.id == short
     expected = {(16, 32, 64), (16, 31, 64), (16, 30, 64), (16, 30, 63)}
-    assert {shape.widths for shape in found.values()} == expected
+    assert {shape.widths for shape in actual.values()} == expected
 
 
 def test_the_architectures_that_were_trained_are_kept_for_where_the_runs_are_not(study, tmp_path):
@@ -410,10 +410,10 @@ def test_the_architectures_that_were_trained_are_kept_for_where_the_runs_are_not
     elsewhere = tmp_path / "copied"
     elsewhere.mkdir()
     (study / "architectures.json").rename(elsewhere / "architectures.json")
-    found = runs.architectures(elsewhere)
+    actual = runs.architectures(elsewhere)
     trained = results[(results["curve"] != "pruned-tuned") | (results["round"] == 0)]
-    assert found == {name: known[name] for name in trained["architecture"]}
-    assert len(found) < len(known)  # the rounds follow from the removals
+    assert actual == {name: known[name] for name in trained["architecture"]}
+    assert len(actual) < len(known)  # the rounds follow from the removals
 
 
 def test_results_that_were_published_without_their_runs_are_read_from_the_table(study, tmp_path):
@@ -683,10 +683,10 @@ def test_outputs_go_where_they_are_asked_to(tmp_path, monkeypatch):
 
 def test_the_same_data_in_another_place_is_the_same_run():
     here = replace(TRAIN, data={"name": "folder:/here", "images": 8, "digest": "abc"})
-    there = replace(TRAIN, data={"name": "folder:/there", "images": 8, "digest": "abc"})
+    elsewhere = replace(TRAIN, data={"name": "folder:/there", "images": 8, "digest": "abc"})
     other = replace(TRAIN, data={"name": "folder:/here", "images": 8, "digest": "abd"})
-    assert here.key == there.key != other.key
-    cut = [runs.Run("prune", run.architecture, {}, run.data, 0, run) for run in (here, there, other)]
+    assert here.key == elsewhere.key != other.key
+    cut = [runs.Run("prune", run.architecture, {}, run.data, 0, run) for run in (here, elsewhere, other)]
     assert cut[0].key == cut[1].key != cut[2].key
 
 

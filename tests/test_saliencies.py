@@ -52,11 +52,11 @@ def test_l1_is_the_sum_of_the_absolute_weights_of_the_network_after_that_round(s
 def test_nothing_is_trained_and_nothing_is_left_to_chance(scores, outputs):
     again = saliencies.by_round(CUT, outputs, [3, 0], ["fisher"], batches=2, device="cpu")
     for round_ in (0, 3):
-        one, other = (
+        first, other = (
             frame.loc[(frame["criterion"] == "fisher") & (frame["round"] == round_), "saliency"].to_numpy()
             for frame in (scores, again)
         )
-        assert one == pytest.approx(other, rel=1e-6)
+        assert first == pytest.approx(other, rel=1e-6)
 
 
 def test_only_criteria_that_need_no_penalty_and_score_channels_are_asked():

@@ -30,8 +30,8 @@ def test_taylor_by_hand():
     activation = torch.tensor([[[[1.0, 2.0]], [[0.0, 3.0]]], [[[1.0, 1.0]], [[2.0, 0.0]]]])
     gradient = torch.tensor([[[[1.0, -1.0]], [[5.0, 1.0]]], [[[2.0, 1.0]], [[-1.0, 7.0]]]])
     # means over space: channel 0: (1 - 2) / 2 and (2 + 1) / 2; channel 1: (0 + 3) / 2 and (-2 + 0) / 2
-    found = saliency.taylor(activation, gradient)
-    torch.testing.assert_close(found, torch.tensor([(0.5 + 1.5) / 2, (1.5 + 1.0) / 2]))
+    actual = saliency.taylor(activation, gradient)
+    torch.testing.assert_close(actual, torch.tensor([(0.5 + 1.5) / 2, (1.5 + 1.0) / 2]))
 
 
 def test_examples_that_pull_either_way_do_not_cancel():
@@ -47,10 +47,10 @@ def test_contributions_are_the_same_however_they_are_cut(chunk, dtype, generator
     monkeypatch.setattr(saliency, "CHUNK", chunk)
     shape = (10, 5, 4, 4)
     activation, gradient = (torch.randn(shape, generator=generator).to(dtype) for _ in range(2))
-    found = saliency.contributions(activation, gradient)
+    actual = saliency.contributions(activation, gradient)
     expected = torch.einsum("nchw,nchw->nc", activation.double(), gradient.double())
-    assert found.dtype == torch.float32  # products in half precision would be off by a hundredth
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    assert actual.dtype == torch.float32  # products in half precision would be off by a hundredth
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_contributions_are_cut_where_a_batch_is_larger_than_a_chunk(generator, monkeypatch):
@@ -65,10 +65,10 @@ def test_contributions_are_cut_where_a_batch_is_larger_than_a_chunk(generator, m
 
 def test_l1_by_hand_takes_absolute_values():
     weight = torch.tensor([[[[3.0, -3.0], [2.0, -4.0]]], [[[0.5, 0.5], [0.5, -0.5]]]])
-    found = criteria.l1(weight)
-    torch.testing.assert_close(found, torch.tensor([12.0, 2.0]))
+    actual = criteria.l1(weight)
+    torch.testing.assert_close(actual, torch.tensor([12.0, 2.0]))
     signed = weight.sum(dim=(1, 2, 3))  # -2 and 1: the published code would take the larger filter
-    assert found.argmin() != signed.argmin()
+    assert actual.argmin() != signed.argmin()
 
 
 def test_a_layer_is_divided_by_its_norm_and_a_silent_layer_stays_finite():
@@ -125,8 +125,8 @@ def test_a_probe_hears_each_examples_own_gradient_whatever_the_batch(network, im
     with saliency.SaliencyProbe(network, "fisher", generator) as probe:
         listen(network, images, sizes, probe)
         scores = probe.scores()
-    for found, product in zip(scores, products, strict=True):
-        torch.testing.assert_close(found, product.square().mean(dim=0) / 2, rtol=1e-4, atol=1e-9)
+    for actual, product in zip(scores, products, strict=True):
+        torch.testing.assert_close(actual, product.square().mean(dim=0) / 2, rtol=1e-4, atol=1e-9)
 
 
 def test_a_probe_takes_the_mean_over_steps_for_taylor_too(network, images, generator):
@@ -134,11 +134,11 @@ def test_a_probe_takes_the_mean_over_steps_for_taylor_too(network, images, gener
     with saliency.SaliencyProbe(network, "taylor", generator) as probe:
         listen(network, images, (4, 4), probe)
         scores = probe.scores()
-    for found, product, size in zip(
+    for actual, product, size in zip(
         scores, products, (64, 16, 4), strict=True
     ):  # pixels of 8 x 8, 4 x 4, 2 x 2
         mean = product.abs().mean(dim=0) / size
-        torch.testing.assert_close(found, mean / mean.norm(), rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(actual, mean / mean.norm(), rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("criterion", BY_ACTIVATION)
@@ -152,8 +152,8 @@ def test_scores_begin_a_new_round(network, images, generator, criterion):
             probe.scores()
     with saliency.SaliencyProbe(network, criterion, generator) as fresh:
         listen(network, images, (6,), fresh)
-        for found, expected in zip(after, fresh.scores(), strict=True):
-            torch.testing.assert_close(found, expected)
+        for actual, expected in zip(after, fresh.scores(), strict=True):
+            torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("criterion", BY_CHANNEL)
@@ -174,8 +174,8 @@ def test_a_probe_does_not_hear_evaluations(network, images, generator):
         after = probe.scores()
     with saliency.SaliencyProbe(network, "fisher", generator) as fresh:
         listen(network, images, (8,), fresh)
-        for found, expected in zip(after, fresh.scores(), strict=True):
-            assert torch.equal(found, expected)
+        for actual, expected in zip(after, fresh.scores(), strict=True):
+            assert torch.equal(actual, expected)
 
 
 def test_a_probe_changes_nothing_in_the_training(tiny, images):
@@ -308,10 +308,10 @@ def test_slimming_takes_the_size_of_the_norms_scale_by_hand(tiny, generator):
 @pytest.mark.parametrize("criterion", ["blocks", "groups"])
 def test_scores_that_are_told_are_given_back(tiny, generator, criterion):
     network = networks.build(tiny, generator)
-    told = [torch.rand(group.width, generator=generator) for group in network.groups]
-    with saliency.SaliencyProbe(network, criterion, generator, told) as probe:
+    given = [torch.rand(group.width, generator=generator) for group in network.groups]
+    with saliency.SaliencyProbe(network, criterion, generator, given) as probe:
         assert sum(len(module._forward_hooks) for module in network.modules()) == 0
-        assert all(torch.equal(a, b) for a, b in zip(probe.scores(), told, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(probe.scores(), given, strict=True))
     with pytest.raises(
         InputError, match=rf"{criterion} needs a network trained with the penalty {criterion}"
     ):

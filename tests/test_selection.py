@@ -45,8 +45,8 @@ def cut(shape: Architecture, choices: list[ScoredChannel]) -> Architecture:
 
 
 def test_a_share_of_all_channels_goes_the_lowest_first():
-    found = select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_channels(0.4))
-    assert found == [
+    actual = select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_channels(0.4))
+    assert actual == [
         ScoredChannel(1, 2, 0.5),
         ScoredChannel(0, 1, 1.0),
         ScoredChannel(0, 0, 2.0),
@@ -63,8 +63,8 @@ def test_equals_go_from_all_groups_in_proportion():
     """Four and six equals stand at 1/8, 3/8, 5/8, 7/8 and at 1/12, 3/12 and so on to 11/12."""
     order = [(1, 0), (0, 0), (1, 1), (0, 1), (1, 2), (1, 3), (0, 2), (1, 4), (0, 3), (1, 5)]
     for count in range(11):
-        found = select_channels(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, fraction_of_channels(count / 10))
-        assert places(found) == order[:count]
+        actual = select_channels(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, fraction_of_channels(count / 10))
+        assert places(actual) == order[:count]
 
 
 def test_equals_are_counted_by_saliency():
@@ -100,13 +100,13 @@ def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
 
 
 def test_what_is_gone_already_counts():
-    left = TWO.with_widths((2, 5, 0))  # three channels of ten are gone
-    found = select_channels(
-        scores([2.0, 3.0], [1.0, 9.0, 9.0, 0.5, 9.0], ()), left, TWO, fraction_of_channels(0.5)
+    remaining = TWO.with_widths((2, 5, 0))  # three channels of ten are gone
+    actual = select_channels(
+        scores([2.0, 3.0], [1.0, 9.0, 9.0, 0.5, 9.0], ()), remaining, TWO, fraction_of_channels(0.5)
     )
-    assert places(found) == [(1, 3), (1, 0)]
-    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, fraction_of_channels(0.3)) == []
-    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), left, TWO, fraction_of_channels(0.1)) == []
+    assert places(actual) == [(1, 3), (1, 0)]
+    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), remaining, TWO, fraction_of_channels(0.3)) == []
+    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), remaining, TWO, fraction_of_channels(0.1)) == []
 
 
 def test_one_channel_a_round_whatever_the_share():
@@ -135,9 +135,11 @@ def test_in_place_of_what_the_floor_holds_others_go():
 
 
 def test_the_floor_is_of_the_full_width():
-    left = TWO.with_widths((2, 6, 0))
-    found = select_channels(scores((0.0, 0.0), SECOND, ()), left, TWO, fraction_of_channels(0.4), floor=0.5)
-    assert places(found) == [(1, 2), (1, 1)]  # of the first group half is gone
+    remaining = TWO.with_widths((2, 6, 0))
+    actual = select_channels(
+        scores((0.0, 0.0), SECOND, ()), remaining, TWO, fraction_of_channels(0.4), floor=0.5
+    )
+    assert places(actual) == [(1, 2), (1, 1)]  # of the first group half is gone
 
 
 def test_a_network_keeps_what_it_needs():
@@ -160,10 +162,10 @@ def test_a_network_keeps_what_it_needs():
 
 def test_all_that_scores_nothing_goes():
     target = ALL_ZEROS
-    found = select_channels(
+    actual = select_channels(
         scores((0.0, 1e-30, 0.0, 1.0), (2.0, 0.0, 1.0, 1.0, -0.0, 1.0), ()), TWO, TWO, target
     )
-    assert sorted(places(found)) == [(0, 0), (0, 2), (1, 1), (1, 4)]
+    assert sorted(places(actual)) == [(0, 0), (0, 2), (1, 1), (1, 4)]
     assert select_channels(scores(FIRST, SECOND, ()), TWO, TWO, target) == []
     assert places(select_channels(scores([0.0] * 4, SECOND, ()), TWO, TWO, target, floor=0.5)) == [
         (0, 0),
@@ -182,13 +184,13 @@ def test_the_fewest_channels_that_bring_the_cost_down(family, measure, share, sc
     whole = small(family)
     draw = torch.Generator().manual_seed(1)
     low = [torch.rand(width, generator=draw) for width in whole.widths]
-    found = select_channels(low, whole, whole, fraction_of_cost(share, measure), scope=scope)
-    costs = [getattr(cut(whole, found[:count]), measure) for count in range(len(found) + 1)]
+    actual = select_channels(low, whole, whole, fraction_of_cost(share, measure), scope=scope)
+    costs = [getattr(cut(whole, actual[:count]), measure) for count in range(len(actual) + 1)]
     wanted = (1 - share) * getattr(whole, measure)
-    assert [cost <= wanted for cost in costs] == [False] * len(found) + [True]
+    assert [cost <= wanted for cost in costs] == [False] * len(actual) + [True]
     if scope == "global":  # what goes first for a share of the channels
         longer = select_channels(low, whole, whole, fraction_of_channels(0.85))
-        assert longer[: len(found)] == found
+        assert longer[: len(actual)] == actual
 
 
 @pytest.mark.parametrize("measure", ["params", "macs"])
@@ -216,26 +218,26 @@ def test_every_group_loses_its_share():
         (0.1, set(), {2}),
         (0.05, set(), set()),
     ):
-        found = places(select_channels(low, TWO, TWO, fraction_of_channels(share), scope="layer"))
-        assert {channel for group, channel in found if group == 0} == first
-        assert {channel for group, channel in found if group == 1} == second
+        actual = places(select_channels(low, TWO, TWO, fraction_of_channels(share), scope="layer"))
+        assert {channel for group, channel in actual if group == 0} == first
+        assert {channel for group, channel in actual if group == 1} == second
 
 
 def test_nothing_goes_in_place_of_what_stays_by_force():
     """A group of one channel would lose it, half rounded up, but must keep it: no other loses more."""
     vgg = small("vgg").with_widths((1, 4, 4, 4, 4))
     low = [torch.arange(width).float() for width in vgg.widths]
-    found = select_channels(low, vgg, vgg, fraction_of_channels(0.5), scope="layer")
-    assert cut(vgg, found).widths == (1, 2, 2, 2, 2)
+    actual = select_channels(low, vgg, vgg, fraction_of_channels(0.5), scope="layer")
+    assert cut(vgg, actual).widths == (1, 2, 2, 2, 2)
     resnet = architecture.named("resnet-56", image=(3, 32, 32), classes=10)
     low = [torch.arange(width).float() for width in resnet.widths]
-    found = select_channels(low, resnet, resnet, fraction_of_channels(0.5), scope="resnet-56-b", floor=0.9)
+    actual = select_channels(low, resnet, resnet, fraction_of_channels(0.5), scope="resnet-56-b", floor=0.9)
     kept = [math.ceil(0.9 * width) for width in resnet.widths]
     goal = [
         width - min(math.floor((width - int((1 - share) * width)) / 2 + 0.5), width - least)
         for width, share, least in zip(resnet.widths, PRESETS["resnet-56-b"], kept, strict=True)
     ]
-    assert cut(resnet, found).widths == tuple(goal)
+    assert cut(resnet, actual).widths == tuple(goal)
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
@@ -247,10 +249,10 @@ def test_several_rounds_add_up_to_one(scope, rounds):
     plan = PruningRecipe(rounds=rounds, ratio=0.6, scope=scope, criterion="l1")
     shape, numbers, gone = whole, [list(range(width)) for width in whole.widths], set()
     for round_ in range(1, rounds + 1):
-        left = [score[number] for score, number in zip(low, numbers, strict=True)]
-        found = plan.select(left, shape, whole, round_)
-        shape = cut(shape, found)
-        went = [(choice.group, numbers[choice.group][choice.channel]) for choice in found]
+        remaining = [score[number] for score, number in zip(low, numbers, strict=True)]
+        actual = plan.select(remaining, shape, whole, round_)
+        shape = cut(shape, actual)
+        went = [(choice.group, numbers[choice.group][choice.channel]) for choice in actual]
         for group, channel in went:
             numbers[group].remove(channel)
         gone |= set(went)
@@ -289,11 +291,11 @@ def test_the_published_networks_come_out(name, rounds):
     shape = whole
     for round_ in range(1, rounds + 1):
         low = [torch.arange(width).flip(0).float() for width in shape.widths]
-        found = plan.select(low, shape, whole, round_)
+        actual = plan.select(low, shape, whole, round_)
         for group, width in enumerate(shape.widths):  # the lowest of a group stand last
-            last = sorted(channel for at, channel in places(found) if at == group)
+            last = sorted(channel for at, channel in places(actual) if at == group)
             assert last == list(range(width - len(last), width))
-        shape = cut(shape, found)
+        shape = cut(shape, actual)
     assert shape.widths == widths
 
 
@@ -302,11 +304,11 @@ def test_the_published_networks_come_out(name, rounds):
 
 def of_blocks(whole: Architecture, factors: list[float]) -> list[torch.Tensor]:
     """What factors of blocks say of channels; of those in no block, that they never go."""
-    found = [torch.full((width,), math.inf) for width in whole.widths]
+    actual = [torch.full((width,), math.inf) for width in whole.widths]
     for factor, groups in zip(factors, whole.blocks, strict=True):
         for group in groups:
-            found[group].fill_(factor)
-    return found
+            actual[group].fill_(factor)
+    return actual
 
 
 def test_a_block_goes_as_a_whole_or_not_at_all():
@@ -314,38 +316,38 @@ def test_a_block_goes_as_a_whole_or_not_at_all():
     low = of_blocks(whole, [0.5, 0.0, 0.25])
     sizes = [sum(whole.widths[group] for group in block) for block in whole.blocks]
     for count, gone in ((1, [1]), (sizes[1], [1]), (sizes[1] + 1, [1, 2]), (sizes[1] + sizes[2], [1, 2])):
-        found = select_channels(
+        actual = select_channels(
             low, whole, whole, fraction_of_channels(count / sum(whole.widths)), whole_blocks=True
         )
         widths = list(whole.widths)
         for block in gone:
             for group in whole.blocks[block]:
                 widths[group] = 0
-        assert cut(whole, found).widths == tuple(widths)
+        assert cut(whole, actual).widths == tuple(widths)
     assert select_channels(low, whole, whole, fraction_of_channels(0.0), whole_blocks=True) == []
     zeros = select_channels(low, whole, whole, ALL_ZEROS, whole_blocks=True)
     assert {choice.group for choice in zeros} == set(whole.blocks[1])
-    one = select_channels(low, whole, whole, ONE_CHANNEL, whole_blocks=True)
-    assert one == zeros
+    first = select_channels(low, whole, whole, ONE_CHANNEL, whole_blocks=True)
+    assert first == zeros
 
 
 def test_of_equal_blocks_the_first_goes_alone():
     whole = small("preresnet")
-    found = select_channels(
+    actual = select_channels(
         of_blocks(whole, [0.0, 0.0, 0.0]), whole, whole, fraction_of_channels(0.01), whole_blocks=True
     )
-    assert {choice.group for choice in found} == set(whole.blocks[0])
-    assert len(found) == sum(whole.widths[group] for group in whole.blocks[0])
+    assert {choice.group for choice in actual} == set(whole.blocks[0])
+    assert len(actual) == sum(whole.widths[group] for group in whole.blocks[0])
 
 
 def test_what_is_infinite_never_goes_with_blocks_and_is_refused_otherwise():
     whole = small("preresnet")
     low = of_blocks(whole, [1.0, 2.0, 3.0])
     everything = sum(whole.widths) - whole.widths[-1]
-    found = select_channels(
+    actual = select_channels(
         low, whole, whole, fraction_of_channels(everything / sum(whole.widths)), whole_blocks=True
     )
-    assert cut(whole, found).widths == (0,) * 9 + whole.widths[-1:]
+    assert cut(whole, actual).widths == (0,) * 9 + whole.widths[-1:]
     with pytest.raises(InputError, match=f"only {everything} more channels can"):
         select_channels(
             low, whole, whole, fraction_of_channels((everything + 1) / sum(whole.widths)), whole_blocks=True
@@ -453,11 +455,11 @@ def test_the_published_ratios_can_be_reached(name, ratio, floor):
 def rounds(draw) -> tuple[Architecture, Architecture, list[torch.Tensor]]:
     """A network, what is left of it, and scores among which there are equals."""
     whole = small(draw(st.sampled_from(sorted(SMALL))))
-    left = [draw(st.integers(least, n)) for least, n in zip(whole.min_widths, whole.widths, strict=True)]
+    remaining = [draw(st.integers(least, n)) for least, n in zip(whole.min_widths, whole.widths, strict=True)]
     seed = draw(st.integers(0, 1000))
     generator = torch.Generator().manual_seed(seed)
-    low = [torch.randint(10, (width,), generator=generator).float() for width in left]
-    return whole.with_widths(tuple(left)), whole, low
+    low = [torch.randint(10, (width,), generator=generator).float() for width in remaining]
+    return whole.with_widths(tuple(remaining)), whole, low
 
 
 @given(rounds(), st.integers(0, 99), st.integers(0, 9))
@@ -498,7 +500,7 @@ def test_by_layer_no_group_loses_more_than_its_share(found, percent, tenths):
     found = select_channels(
         low, whole, whole, fraction_of_channels(float(share)), scope="layer", floor=tenths / 10
     )
-    left = cut(whole, found).widths
-    for width, full, least in zip(left, whole.widths, whole.min_widths, strict=True):
+    remaining = cut(whole, found).widths
+    for width, full, least in zip(remaining, whole.widths, whole.min_widths, strict=True):
         due = math.floor(share * full + Fraction(1, 2))
         assert width == max(least, math.ceil(Fraction(tenths, 10) * full), full - due)

@@ -81,10 +81,10 @@ def test_a_new_study_begun_anywhere_has_the_defaults_of_the_steps_before(noteboo
     assert opened.parameters.keys() == set().union(
         parameters.COMMON, *(OWN[n] for n in ("01", "02", "03", "04"))
     )
-    here = {name for name, source in opened.sources.items() if source == session.HERE}
+    here = {name for name, origin in opened.origins.items() if origin == session.HERE}
     assert here == OWN["04"] | set(parameters.COMMON)
     inherited = opened.parameters.keys() - here
-    assert {opened.sources[name] for name in inherited} == {session.DEFAULT}
+    assert {opened.origins[name] for name in inherited} == {session.DEFAULT}
     assert {name: opened.parameters[name] for name in inherited} == {
         name: DEFAULTS[name] for name in inherited
     }
@@ -95,7 +95,7 @@ def test_what_one_notebook_changes_the_next_ones_find(notebook, tmp_path):
     notebook("01", epochs=3, seeds=[5])
     second = notebook("02", criterion="l1", rounds=7)
     assert second.config.epochs == 3
-    assert second.sources["epochs"] == session.EARLIER
+    assert second.origins["epochs"] == session.EARLIER
     third = notebook("03", sizes=[0.5])
     assert (third.config.criterion, third.config.rounds, third.config.seeds) == ("l1", 7, [5])
     fifth = notebook("05")
@@ -120,8 +120,8 @@ def test_of_two_that_are_opened_at_once_neither_undoes_what_the_other_states(not
 
     monkeypatch.setattr(base_recipe, "fix", slowly)
     notebook("03", sizes=[0.5])
-    there = kept(tmp_path)["parameters"]
-    assert (there["criterion"], there["sizes"]) == ("l1", [0.5])
+    present = kept(tmp_path)["parameters"]
+    assert (present["criterion"], present["sizes"]) == ("l1", [0.5])
 
 
 def test_of_two_that_begin_a_study_at_once_one_fixes_its_base(notebook, tmp_path, monkeypatch):
@@ -150,7 +150,7 @@ def test_the_first_notebook_inherits_nothing_of_the_later_ones(notebook):
 def test_a_study_file_is_what_a_new_study_of_its_name_inherits(notebook):
     opened = notebook("04", study="smoke")
     assert (opened.config.network, opened.config.rounds) == ("wrn-10-1", 8)
-    assert opened.sources["network"] == session.FILE
+    assert opened.origins["network"] == session.FILE
     assert opened.config.curves == DEFAULTS["curves"]  # its own cell says so
     part = notebook("04", study="rethinking-quick-controls", curves=["uniform"])
     assert (part.config.network, part.config.criterion) == ("vgg-11-16", "slimming")
@@ -159,7 +159,7 @@ def test_a_study_file_is_what_a_new_study_of_its_name_inherits(notebook):
 def test_what_papermill_injects_wins_also_for_another_step(notebook):
     opened = notebook("04", {"epochs": 2, "curves": ["bottleneck"]})
     assert (opened.config.epochs, opened.config.curves) == (2, ["bottleneck"])
-    assert opened.sources["epochs"] == opened.sources["curves"] == session.HERE
+    assert opened.origins["epochs"] == opened.origins["curves"] == session.HERE
     with pytest.raises(InputError, match=r"epochs=5 instead of 2.*study=\"mine\""):
         notebook("03", {"epochs": 5})
 
@@ -207,10 +207,10 @@ def test_what_an_earlier_notebook_left_is_checked_again(notebook, tmp_path, monk
     """Its file may have come from anybody; no worker is started for it."""
     notebook("01")
     notebook("02", rounds=2)
-    left = files.read_json(tmp_path / "trial" / "study.json")
-    place = "base" if name in left["base"] else "parameters"
-    left[place][name] = value
-    files.write_json(tmp_path / "trial" / "study.json", left)
+    remaining = files.read_json(tmp_path / "trial" / "study.json")
+    place = "base" if name in remaining["base"] else "parameters"
+    remaining[place][name] = value
+    files.write_json(tmp_path / "trial" / "study.json", remaining)
     before = (tmp_path / "trial" / "study.json").read_bytes()
     monkeypatch.setattr(parallel, "start", pytest.fail)
     with pytest.raises(InputError, match=said):
@@ -238,10 +238,10 @@ def test_other_variables_and_other_cells_do_not_matter(tmp_path, monkeypatch):
     ]
     kernel = {"study": "b", "rounds": 4, "criterion": "none", "os": os}
     opened = Session.open({**kernel, "In": cells})
-    here = {name for name, source in opened.sources.items() if source == session.HERE}
+    here = {name for name, origin in opened.origins.items() if origin == session.HERE}
     assert (opened.study, here) == ("b", {"study"})
     injected = Session.open({**kernel, "In": [*cells, "# Parameters\nrounds = 4\n"]})
-    here = {name for name, source in injected.sources.items() if source == session.HERE}
+    here = {name for name, origin in injected.origins.items() if origin == session.HERE}
     assert (injected.config.rounds, here) == (4, {"study", "rounds"})
     with pytest.raises(InputError, match="run the parameters cell first"):
         Session.open({"In": ["", "x = 1"]})
@@ -270,7 +270,7 @@ def test_an_older_study_json_is_read_by_the_new_names(notebook, tmp_path):
     opened = notebook("03")
     config = opened.config
     assert (config.base_epoch_factors, config.factor_sizes, config.finetune_lr) == ([1, 3], [0.3], 0.5)
-    assert opened.sources["finetune_lr"] == session.EARLIER
+    assert opened.origins["finetune_lr"] == session.EARLIER
 
 
 def test_all_rounds_are_counted(notebook):
@@ -281,7 +281,7 @@ def test_a_session_shows_what_it_inherits_and_from_where_and_nothing_twice(noteb
     opened = notebook("04", {"epochs": 2})
     html = opened._repr_html_()
     for name in opened.parameters.keys() - set(parameters.COMMON):
-        assert (f"<td>{name}</td>" in html) == (opened.sources[name] != session.HERE)
+        assert (f"<td>{name}</td>" in html) == (opened.origins[name] != session.HERE)
     assert "<td>epochs</td>" not in html  # it stands in the notebook's own cell
     assert "<td>network</td><td><code>&#x27;wrn-16-1&#x27;</code></td><td>default</td>" in html
     assert "from default: data='clutter'" in repr(opened)

@@ -30,11 +30,11 @@ def test_a_pin_takes_every_python_that_is_named_from_its_first_release_on():
     known = {}
     for name, version in PINS.items():
         try:
-            found = metadata(name)
+            actual = metadata(name)
         except PackageNotFoundError:
             continue
-        if found["Version"] == version:
-            known[name] = SpecifierSet(found.get("Requires-Python", ""))
+        if actual["Version"] == version:
+            known[name] = SpecifierSet(actual.get("Requires-Python", ""))
     assert len(known) > len(PINS) / 2
     refused = {
         name: str(wanted) for name, wanted in known.items() if not all(f"{n}.0" in wanted for n in NAMED)
@@ -88,32 +88,32 @@ def choose_kernel(found: dict) -> None:
 
 @pytest.mark.parametrize("spoil", [run_cell, count_cell, time_cell, keep_widgets, choose_kernel])
 def test_a_notebook_saved_after_a_run_is_noticed_and_stripped_to_what_was_written(tmp_path, capsys, spoil):
-    found, path = notebook(), tmp_path / "01_train.ipynb"
-    spoil(found)
-    path.write_text(json.dumps(found))
+    actual, path = notebook(), tmp_path / "01_train.ipynb"
+    spoil(actual)
+    path.write_text(json.dumps(actual))
     assert strip.main(["--check", str(path)]) == 1
     assert str(path) in capsys.readouterr().out
-    assert json.loads(path.read_text()) == found
+    assert json.loads(path.read_text()) == actual
     assert strip.main([str(path)]) == 0
     assert path.read_text() == (strip.NOTEBOOKS / path.name).read_text()
     assert strip.main(["--check", str(path)]) == 0
 
 
 def test_what_a_person_gave_a_cell_stays():
-    found = notebook()
-    found["cells"][0]["metadata"] = {"tags": ["mine"], "jupyter": {"source_hidden": True}}
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    actual = notebook()
+    actual["cells"][0]["metadata"] = {"tags": ["mine"], "jupyter": {"source_hidden": True}}
+    text = json.dumps(actual, indent=1, ensure_ascii=False) + "\n"
     assert strip.stripped(text) == text
 
 
 def texts() -> dict[Path, str]:
     """Every page and every notebook's prose, by its path."""
     pages = [*HERE.glob("*.md"), *(HERE / "docs").glob("*.md"), *(HERE / "notebooks").glob("*.md")]
-    found = {path: path.read_text() for path in pages}
+    actual = {path: path.read_text() for path in pages}
     for path in (HERE / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text())["cells"]
-        found[path] = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-    return found
+        actual[path] = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    return actual
 
 
 def anchors(text: str) -> set[str]:

@@ -41,8 +41,8 @@ WIDGET = {pages.WIDGET: {"model_id": "1"}, "text/plain": "IntSlider(value=0)"}
 
 
 def notebook(path: Path, *cells) -> None:
-    found = [one if not isinstance(one, str) else nbformat.v4.new_markdown_cell(one) for one in cells]
-    nbformat.write(nbformat.v4.new_notebook(cells=found, metadata=strip.METADATA), path)
+    actual = [one if not isinstance(one, str) else nbformat.v4.new_markdown_cell(one) for one in cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=actual, metadata=strip.METADATA), path)
 
 
 def study(folder: Path) -> Path:
@@ -153,8 +153,8 @@ def test_a_notebook_says_that_it_was_not_executed(tmp_path, monkeypatch, said):
     if said:
         monkeypatch.setattr(publish, "REFERENCE", tmp_path / "none")
     folder = publish.publish({}, tmp_path / "site").parent / "notebooks"
-    found = [nbformat.read(path, as_version=4).cells[1].source for path in sorted(folder.glob("0*.ipynb"))]
-    assert [source.startswith("*Not executed") for source in found] == [said] * 5
+    actual = [nbformat.read(path, as_version=4).cells[1].source for path in sorted(folder.glob("0*.ipynb"))]
+    assert [source.startswith("*Not executed") for source in actual] == [said] * 5
 
 
 @needs_sphinx
@@ -198,8 +198,8 @@ def test_a_notebook_can_be_opened_where_the_repository_is(site):
     ],
 )
 def test_a_repository_on_github_is_known_by_its_remote(remote, name):
-    found = site_source.GITHUB.search(remote)
-    assert (found and found["name"]) == name
+    match = site_source.GITHUB.search(remote)
+    assert (match and match["name"]) == name
 
 
 # --- in a browser ----------------------------------------------------------------------------------------
@@ -321,9 +321,9 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
     secret.write_text("a password")
     (folder / "linked.csv").symlink_to(secret)
     figure = folder / "figures" / "error_vs_params.png"
-    about = PngInfo()
-    about.add_itxt("Description", f"words\n:::\n\n{FENCE}\n")
-    Image.new("RGB", (8, 8)).save(figure, pnginfo=about)
+    fields = PngInfo()
+    fields.add_itxt("Description", f"words\n:::\n\n{FENCE}\n")
+    Image.new("RGB", (8, 8)).save(figure, pnginfo=fields)
     asks = {"mystnb": {"execution_mode": "force"}, "myst": {"enable_extensions": ["substitution"]}}
     book = nbformat.v4.new_notebook(metadata={**strip.METADATA, **asks})
     output = nbformat.v4.new_output("display_data", data={"text/markdown": f"```{{include}} {secret}\n```"})

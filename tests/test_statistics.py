@@ -13,21 +13,21 @@ from horticulture.errors import InputError
 
 def test_an_interval_by_hand():
     # mean 2, standard deviation 1, and 4.303 is what tables give for 95 % and two degrees of freedom
-    found = statistics.confidence_interval([1, 2, 3])
-    assert found.mean == 2
-    assert found.high - found.mean == pytest.approx(4.303 / math.sqrt(3), rel=1e-4)
-    assert found.mean - found.low == pytest.approx(found.high - found.mean)
-    assert found.n == 3
+    actual = statistics.confidence_interval([1, 2, 3])
+    assert actual.mean == 2
+    assert actual.high - actual.mean == pytest.approx(4.303 / math.sqrt(3), rel=1e-4)
+    assert actual.mean - actual.low == pytest.approx(actual.high - actual.mean)
+    assert actual.n == 3
     ninety = statistics.confidence_interval([1, 2, 3], level=0.9)
     assert ninety.high == pytest.approx(2 + 2.920 / math.sqrt(3), rel=1e-4)
 
 
 @pytest.mark.parametrize("values", [[7.5], [7.0, 8.0]])
 def test_one_value_or_two_have_a_mean_and_no_interval(values):
-    found = statistics.confidence_interval(values)
-    assert (found.mean, found.n) == (7.5, len(values))
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
+    actual = statistics.confidence_interval(values)
+    assert (actual.mean, actual.n) == (7.5, len(values))
+    assert math.isnan(actual.low)
+    assert math.isnan(actual.high)
 
 
 def test_equal_values_leave_no_doubt_rather_than_no_number():
@@ -46,9 +46,9 @@ def test_values_that_have_no_mean_are_refused(values):
 
 def test_pairs_cancel_what_a_seed_does_to_both():
     a, b = [11.0, 21.0, 32.0], [10.0, 20.0, 30.0]
-    found = statistics.paired_difference(a, b)
-    assert found[:4] == statistics.confidence_interval([1, 1, 2])
-    assert found.low > -0.2  # apart, the seeds drown the difference
+    actual = statistics.paired_difference(a, b)
+    assert actual[:4] == statistics.confidence_interval([1, 1, 2])
+    assert actual.low > -0.2  # apart, the seeds drown the difference
     assert statistics.confidence_interval(a).low < statistics.confidence_interval(b).high
     with pytest.raises(InputError, match="2 and 3"):
         statistics.paired_difference([1, 2], [1, 2, 3])
@@ -111,7 +111,7 @@ def test_as_many_seeds_tell_in_four_studies_of_five(spread):
         statistics.welch_difference(draw.normal(1.5, spread, n), draw.normal(0.0, 1.0, n))
         for _ in range(1000)
     ]
-    assert np.mean([one.low > 0 for one in differences]) == pytest.approx(0.8, abs=0.05)
+    assert np.mean([difference.low > 0 for difference in differences]) == pytest.approx(0.8, abs=0.05)
 
 
 def test_three_seeds_are_too_few_for_a_bootstrap():
@@ -131,23 +131,23 @@ def test_three_seeds_are_too_few_for_a_bootstrap():
 
 def test_a_paired_p_value_is_that_of_students_test():
     a, b = [11.0, 21.0, 32.0, 40.0], [10.5, 20.0, 30.0, 41.0]
-    found = statistics.paired_difference(a, b)
-    assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    actual = statistics.paired_difference(a, b)
+    assert actual.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
     # mean 4 / 3, standard error 1 / 3: t = 4, and with two degrees of freedom p = 1 - t / sqrt(t^2 + 2)
     assert statistics.paired_difference([1, 1, 2], [0, 0, 0]).p == pytest.approx(1 - 4 / math.sqrt(18))
 
 
 def test_welch_by_hand_and_by_scipy():
     a, b = [10.0, 12.0, 14.0], [9.0, 9.5, 10.0, 10.5]
-    found = statistics.welch_difference(a, b)
+    actual = statistics.welch_difference(a, b)
     # variances 4 and 5 / 12, so squared errors 4 / 3 and 5 / 48
     error = math.sqrt(4 / 3 + 5 / 48)
     df = (4 / 3 + 5 / 48) ** 2 / ((4 / 3) ** 2 / 2 + (5 / 48) ** 2 / 3)
-    assert (found.mean, found.n) == (2.25, 3)
-    assert (found.error, found.df) == (pytest.approx(error), pytest.approx(df))
+    assert (actual.mean, actual.n) == (2.25, 3)
+    assert (actual.error, actual.df) == (pytest.approx(error), pytest.approx(df))
     other = stats.ttest_ind(a, b, equal_var=False)
-    assert found.p == pytest.approx(other.pvalue)
-    assert found[1:3] == pytest.approx(tuple(other.confidence_interval(0.95)))
+    assert actual.p == pytest.approx(other.pvalue)
+    assert actual[1:3] == pytest.approx(tuple(other.confidence_interval(0.95)))
     assert statistics.welch_difference([1.0, 1, 1], [1.0, 1, 1]).p == 1
 
 
@@ -191,12 +191,12 @@ def test_a_test_that_could_not_be_made_does_not_count():
 
 def test_many_cases_take_more_than_one():
     """Each alone is better at 5 %; of ten, none is any more."""
-    one = statistics.paired_difference([9.0, 9.0, 8.0, 9.0], [10, 10, 10, 10])
-    assert statistics.equivalence_verdict(one, margin=1.0) == "better"
-    assert statistics.holm_verdicts([one] * 2, margin=1.0) == ["better"] * 2
-    assert statistics.holm_verdicts([one] * 10, margin=1.0) == ["not enough seeds to tell"] * 10
+    clear = statistics.paired_difference([9.0, 9.0, 8.0, 9.0], [10, 10, 10, 10])
+    assert statistics.equivalence_verdict(clear, margin=1.0) == "better"
+    assert statistics.holm_verdicts([clear] * 2, margin=1.0) == ["better"] * 2
+    assert statistics.holm_verdicts([clear] * 10, margin=1.0) == ["not enough seeds to tell"] * 10
     equal = statistics.paired_difference([0.1, -0.1, 0.2, 0.0], [0, 0, 0, 0])
-    assert statistics.holm_verdicts([one, equal], margin=1.0)[1] == "equal"
+    assert statistics.holm_verdicts([clear, equal], margin=1.0)[1] == "equal"
     spread = statistics.paired_difference([0.9, -0.5, 0.2, 0.0], [0, 0, 0, 0])
     assert statistics.equivalence_verdict(spread, 1.2) == "equal"
     assert statistics.holm_verdicts([spread] * 10, margin=1.2) == ["not enough seeds to tell"] * 10
@@ -208,8 +208,8 @@ def test_null_studies_are_seldom_told_apart():
     wrong = alone = 0
     for _ in range(400):
         tests = [statistics.welch_difference(draw.normal(size=4), draw.normal(size=4)) for _ in range(10)]
-        wrong += any(p < 0.05 for p in statistics.holm([one.p for one in tests]))
-        alone += any(one.p < 0.05 for one in tests)
+        wrong += any(p < 0.05 for p in statistics.holm([test.p for test in tests]))
+        alone += any(test.p < 0.05 for test in tests)
     assert wrong / 400 < 0.08
     assert alone / 400 > 0.25
 

@@ -156,9 +156,9 @@ def test_numbers_mean_the_same_in_a_study_file(tmp_path):
 def test_parameters_are_those_that_papermill_finds(path):
     import papermill
 
-    declared, found = parameters.notebook_parameters(path), papermill.inspect_notebook(str(path))
-    assert list(declared) == list(found)
-    for name, about in found.items():
+    declared, actual = parameters.notebook_parameters(path), papermill.inspect_notebook(str(path))
+    assert list(declared) == list(actual)
+    for name, about in actual.items():
         mine = declared[name]
         assert mine["type"] == about["inferred_type_name"]
         assert mine["default"] == ast.literal_eval(about["default"])
@@ -277,9 +277,9 @@ def test_a_widget_cell_cannot_stall_and_progress_is_passed_on(run, capsys, monke
     assert cells[-1].outputs[0].text == "n is 7 in tiny\n"
     assert shown[-1][1:] == (1.0, 0.0)
     assert "counting  100%" in shown[-1][0]
-    left = [o for o in cells[-2].outputs if o.output_type == "display_data"]
-    assert len(left) == 1  # one line is left, whatever was shown on the way
-    assert "all of it" in left[0].data["text/plain"]
+    remaining = [o for o in cells[-2].outputs if o.output_type == "display_data"]
+    assert len(remaining) == 1  # one line is left, whatever was shown on the way
+    assert "all of it" in remaining[0].data["text/plain"]
     assert (folder / "notebooks" / "01_one.html").exists()
     assert "01_one" in capsys.readouterr().err
 
@@ -470,8 +470,8 @@ def test_time_left_follows_from_what_was_really_made(terminal, capsys, said, lef
     line, now = terminal
     line.begin("01_train")
     now[0] += 20
-    for share, found in said:
-        line.update("training", share, found)
+    for share, actual in said:
+        line.update("training", share, actual)
     line.end(finished=True)
     assert f"01_train                 took 0:20, {left} left for 02, 03\n" == capsys.readouterr().err
 

@@ -64,7 +64,7 @@ def silence(network, optimizer, group: int, channel: int) -> None:
 
 def momenta(network, optimizer) -> dict[str, torch.Tensor]:
     state = {name: optimizer.state[p] for name, p in network.named_parameters() if p in optimizer.state}
-    return {name: found["momentum_buffer"].clone() for name, found in state.items()}
+    return {name: actual["momentum_buffer"].clone() for name, actual in state.items()}
 
 
 @st.composite
@@ -135,17 +135,17 @@ def assert_same(found, expected, name: str, group: int, channel: int) -> None:
 
 def places(network, group: int) -> dict[str, int]:
     """Which tensors of the network have the channels of that group, and in which dimension."""
-    found, here = {}, network.groups[group]
+    actual, here = {}, network.groups[group]
     for name, module in network.named_modules():
         if module is here.producer:
-            found[f"{name}.weight"] = 0
+            actual[f"{name}.weight"] = 0
         elif module is here.selection:
-            found[f"{name}.index"] = 0
+            actual[f"{name}.index"] = 0
         elif module is here.norm:
-            found |= {f"{name}.{what}": 0 for what in ("weight", "bias", "running_mean", "running_var")}
+            actual |= {f"{name}.{what}": 0 for what in ("weight", "bias", "running_mean", "running_var")}
         elif module in here.consumers:
-            found[f"{name}.weight"] = 1
-    return found
+            actual[f"{name}.weight"] = 1
+    return actual
 
 
 @torch.no_grad()
@@ -176,14 +176,14 @@ def test_a_cut_is_exact_in_every_group_of_every_family(family, narrow):
             torch.testing.assert_close(network.eval()(x), silent.eval()(x))
             loss = training.step(network.train(), optimizer, x, y)
             torch.testing.assert_close(loss, training.step(silent.train(), its_optimizer, x, y))
-        for found, expected in (
+        for actual, expected in (
             (network.state_dict(), silent.state_dict()),
             (momenta(network, optimizer), momenta(silent, its_optimizer)),
         ):
-            assert set(found) == set(expected)
+            assert set(actual) == set(expected)
             for name, tensor in expected.items():
-                left = without(tensor, dims[name], channel) if name in dims else tensor
-                torch.testing.assert_close(found[name], left, msg=lambda m, name=name: f"{name}: {m}")
+                remaining = without(tensor, dims[name], channel) if name in dims else tensor
+                torch.testing.assert_close(actual[name], remaining, msg=lambda m, name=name: f"{name}: {m}")
 
 
 @pytest.mark.parametrize("family", ["wide_resnet", "resnet", "preresnet", "vit"])
@@ -268,9 +268,9 @@ def test_a_cut_takes_its_slice_of_everything_and_touches_nothing_else(tiny):
     assert set(network.state_dict()) == set(weights)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, surviving(name, weights[name], 1, 2)), name
-    found = momenta(network, optimizer)
-    assert set(found) == set(buffers)
-    for name, buffer in found.items():
+    actual = momenta(network, optimizer)
+    assert set(actual) == set(buffers)
+    for name, buffer in actual.items():
         assert torch.equal(buffer, surviving(name, buffers[name], 1, 2)), name
     stepped = {id(p) for settings in optimizer.param_groups for p in settings["params"]}
     assert stepped == {id(p) for p in network.parameters()}

@@ -15,8 +15,8 @@ UNTOLD = "not enough seeds to tell"
 
 
 def frame(rows, **more):
-    found = pd.DataFrame(rows, columns=COLUMNS).astype({"round": "Int64"})
-    return found.assign(**{"ratio": math.nan, **more})  # one channel went a round
+    actual = pd.DataFrame(rows, columns=COLUMNS).astype({"round": "Int64"})
+    return actual.assign(**{"ratio": math.nan, **more})  # one channel went a round
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def test_a_size_is_one_size_with_every_seed_that_comes_near_to_it():
     shapes = [("pruned-scratch", "fisher", s, 9, n, 5.0) for s, n in enumerate((1340, 1260, 1300))]
     shapes += [("pruned-scratch", "fisher", s, 5, 4000, 4.0) for s in range(3)]
     families = [("width", "", s, None, n, 5.0) for s in range(3) for n in (1200, 4000)]
-    found = frame([("whole", "", 0, None, 10_000, 3.0), *shapes, *families])
-    assert cases.target_sizes(found) == [0.13, 0.4]
-    placed = cases.assign_cases(found.assign(test_error=5.0))
+    actual = frame([("whole", "", 0, None, 10_000, 3.0), *shapes, *families])
+    assert cases.target_sizes(actual) == [0.13, 0.4]
+    placed = cases.assign_cases(actual.assign(test_error=5.0))
     assert placed.groupby(["curve", "size"])["seed"].nunique()["pruned-scratch"].tolist() == [3, 3]
     assert placed.groupby(["curve", "size"])["seed"].nunique()["width"].tolist() == [3, 3]
 
@@ -97,10 +97,10 @@ def test_rounds_that_were_taken_are_found_by_their_round_or_by_their_own_run(stu
     rounds = study[study["curve"] == "pruned-tuned"]
     assert study.loc[tables.retrained_rounds(study), "round"].tolist() == [5, 8]
     assert not tables.retrained_rounds(rounds).any()
-    own = rounds.assign(run=["own" if r == 3 else "pruning" for r in rounds["round"]])
-    assert own.loc[tables.retrained_rounds(own), "round"].tolist() == [3]
-    own.loc[own["round"] == 3, "test_error"] = math.nan
-    assert not tables.retrained_rounds(own).any()
+    with_own_run = rounds.assign(run=["own" if r == 3 else "pruning" for r in rounds["round"]])
+    assert with_own_run.loc[tables.retrained_rounds(with_own_run), "round"].tolist() == [3]
+    with_own_run.loc[with_own_run["round"] == 3, "test_error"] = math.nan
+    assert not tables.retrained_rounds(with_own_run).any()
 
 
 # --- tables ------------------------------------------------------------------------------------------------
@@ -125,8 +125,8 @@ def test_a_round_that_was_not_measured_leaves_a_table_and_verdicts_whole(study):
     row = tables.error_by_size(lacking).loc["Fisher-pruned, tuned each round"]
     assert row["50 %"] == 15.0
     assert pd.isna(row["20 %"])
-    found = tables.verdicts(lacking, 1.0).set_index(["curve", "against"])
-    assert found.loc[[("pruned-scratch", "pruned-tuned")], "size"].tolist() == [0.5]
+    actual = tables.verdicts(lacking, 1.0).set_index(["curve", "against"])
+    assert actual.loc[[("pruned-scratch", "pruned-tuned")], "size"].tolist() == [0.5]
 
 
 def test_table_takes_one_network_a_seed_and_says_how_long_it_was_trained(three):
@@ -192,8 +192,8 @@ def spending(shares, epochs, curve="scratch-b", tuning=2):
     """A whole network of four epochs, and networks that took so many for a share of its compute."""
     whole = seeded("whole", 1000, [5.0], "", epochs=4, compute_share=1.0)
     tuned = seeded("fine-tuned", 500, [6.0], "l1", 1, ratio=0.5, epochs=tuning, compute_share=0.1)
-    found = seeded(curve, 500, [6.0] * len(shares), "l1", 1, ratio=0.5)
-    return together(whole, tuned, found.assign(epochs=epochs, compute_share=shares))
+    actual = seeded(curve, 500, [6.0] * len(shares), "l1", 1, ratio=0.5)
+    return together(whole, tuned, actual.assign(epochs=epochs, compute_share=shares))
 
 
 def test_scratch_b_is_called_what_it_came_to():
@@ -212,16 +212,16 @@ def test_scratch_b_is_called_what_it_came_to():
 def test_criteria_keep_the_order_of_the_study(shared):
     taylor = shared.assign(criterion="taylor")
     both = together(shared, taylor, seeded("whole", 1000, [5.0], ""))
-    found = tables.sort_by_criterion(both, ["taylor", "magnitude", "l1"])
-    assert list(tables.error_by_budget(found).index) == [("taylor", 0.5), ("magnitude", 0.5), ("l1", 0.5)]
-    assert found["curve"].iloc[0] == "whole"
-    assert len(found) == len(both)
+    actual = tables.sort_by_criterion(both, ["taylor", "magnitude", "l1"])
+    assert list(tables.error_by_budget(actual).index) == [("taylor", 0.5), ("magnitude", 0.5), ("l1", 0.5)]
+    assert actual["curve"].iloc[0] == "whole"
+    assert len(actual) == len(both)
 
 
 def test_against_size_one_budget_stands_for_all(study, shared):
     sparse = frame([("sparse-pruned-scratch", "magnitude", 0, 1, 500, 9.5)], ratio=0.5)
-    found = tables.drop_budgets(together(study, shared, sparse))
-    assert found["curve"].value_counts().to_dict() == {
+    actual = tables.drop_budgets(together(study, shared, sparse))
+    assert actual["curve"].value_counts().to_dict() == {
         **study["curve"].value_counts().to_dict(),  # rounds of pruning by ratio are no curve
         "pruned-scratch": 2 + 2,
         "sparse-pruned-scratch": 1,
@@ -237,9 +237,9 @@ def test_only_tables_that_say_something_are_shown(study, shared):
         ([shared], [by_budget]),
         ([study, shared], [by_size, by_budget]),
     ):
-        found = tables.error_tables(together(*frames))
-        assert len(found) == len(wanted)
-        for table, other in zip(found, wanted, strict=True):
+        actual = tables.error_tables(together(*frames))
+        assert len(actual) == len(wanted)
+        for table, other in zip(actual, wanted, strict=True):
             pd.testing.assert_frame_equal(table, other)
 
 
@@ -249,8 +249,8 @@ def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
     study["precision"] = "float32"
     copycat = study[(study["curve"] == "pruned-scratch") & (study["params"] == 500)].assign(curve="copycat")
     other = copycat.assign(params=195, run="other")
-    found = tables.notes(together(study, copycat, other))
-    assert found == [
+    actual = tables.notes(together(study, copycat, other))
+    assert actual == [
         "Copycat from scratch and shape from scratch (Scratch-E) are the same runs at 50 %, "
         "so they are drawn and counted once.",
         "Copycat from scratch misses the size of the pruned shapes: −2.5 % parameters at 20 %.",
@@ -279,31 +279,32 @@ def test_the_lowest_mean_of_each_size_and_what_longer_training_did(three):
 # --- verdicts over seeds -----------------------------------------------------------------------------------
 
 
-def row(found, curve, against, size):
-    (one,) = found[(found["curve"] == curve) & (found["against"] == against) & (found["size"] == size)].iloc
-    return one
+def row(verdicts, curve, against, size):
+    pair = verdicts[(verdicts["curve"] == curve) & (verdicts["against"] == against)]
+    (verdict,) = pair[pair["size"] == size].iloc
+    return verdict
 
 
 def test_verdicts_by_hand(rewound):
-    found = tables.verdicts(rewound, margin=1.0)
-    assert list(found.columns) == tables.VERDICT_COLUMNS
-    large = row(found, "lr-rewound", "fine-tuned", 0.5)
+    actual = tables.verdicts(rewound, margin=1.0)
+    assert list(actual.columns) == tables.VERDICT_COLUMNS
+    large = row(actual, "lr-rewound", "fine-tuned", 0.5)
     half = 4.3027 * 0.1 / math.sqrt(3)
     assert (large["difference"], large["n"], large["test"]) == (pytest.approx(-2), 3, "paired")
     assert large[["low", "high"]].tolist() == pytest.approx([-2 - half, -2 + half], abs=1e-3)
-    small = row(found, "lr-rewound", "fine-tuned", 0.2)
+    small = row(actual, "lr-rewound", "fine-tuned", 0.2)
     assert (large["verdict"], small["verdict"]) == ("better", "equal")  # worse by less than matters
     # 0.3 / (0.1 / sqrt(3)) = 5.196: p = 1 - t / sqrt(t^2 + 2); the other counts twice, and is smaller
     assert small["p"] == pytest.approx(1 - 5.19615 / math.sqrt(29), rel=1e-3)
     assert small["p_adjusted"] == pytest.approx(small["p"])
     assert large["p_adjusted"] == pytest.approx(2 * large["p"])
     assert small["seeds_needed"] == 3
-    assert not np.isinf(found.select_dtypes("number").to_numpy(dtype=float)).any()
+    assert not np.isinf(actual.select_dtypes("number").to_numpy(dtype=float)).any()
 
 
 def test_the_decisive_comparison_is_there_and_comes_early(three):
-    found = tables.verdicts(three, margin=1.0)
-    pairs = list(dict.fromkeys(zip(found["curve"], found["against"], strict=True)))
+    actual = tables.verdicts(three, margin=1.0)
+    pairs = list(dict.fromkeys(zip(actual["curve"], actual["against"], strict=True)))
     assert pairs[:2] == [("pruned-scratch", "pruned-tuned"), ("pruned-scratch", "lr-rewound")]
     assert set(pairs[2:]) == {
         ("pruned-scratch", "whole"),
@@ -317,8 +318,8 @@ def test_the_decisive_comparison_is_there_and_comes_early(three):
 
 
 def test_sides_are_paired_only_where_they_share_something(three):
-    found = tables.verdicts(three, 1.0).drop_duplicates(["curve", "against"])
-    tests = found.set_index(["curve", "against"])["test"].to_dict()
+    actual = tables.verdicts(three, 1.0).drop_duplicates(["curve", "against"])
+    tests = actual.set_index(["curve", "against"])["test"].to_dict()
     assert tests == {
         ("pruned-scratch", "pruned-tuned"): "welch",  # one shape, but new weights
         ("pruned-scratch", "lr-rewound"): "welch",
@@ -327,9 +328,9 @@ def test_sides_are_paired_only_where_they_share_something(three):
         ("lr-rewound", "pruned-tuned"): "paired",
         **{("width", other): "welch" for other in ("pruned-scratch", "pruned-tuned", "lr-rewound")},
     }
-    one = row(tables.verdicts(three, 1.0), "width", "pruned-scratch", 0.5)
+    verdict = row(tables.verdicts(three, 1.0), "width", "pruned-scratch", 0.5)
     apart = statistics.welch_difference([14.0, 16, 18], [10.0, 20.1, 29.9])
-    assert one[["difference", "low", "high", "p"]].tolist() == pytest.approx([*apart[:3], apart.p])
+    assert verdict[["difference", "low", "high", "p"]].tolist() == pytest.approx([*apart[:3], apart.p])
 
 
 def test_a_whole_network_shares_no_weights_with_what_a_penalty_changed_first(three):
@@ -338,12 +339,12 @@ def test_a_whole_network_shares_no_weights_with_what_a_penalty_changed_first(thr
     whole = three[three["curve"] == "whole"]
 
     def test(*frames):
-        (found,) = (
+        (actual,) = (
             tables.verdicts(together(*frames), 1.0)
             .query("curve == 'lr-rewound' and against == 'whole' and size < 0.3")
             .iloc
         )
-        return found["test"], found["difference"]
+        return actual["test"], actual["difference"]
 
     assert test(whole, slimming) == ("paired", pytest.approx(2.0))
     assert test(whole, penalised, slimming) == ("welch", pytest.approx(2.0))  # still against the plain one
@@ -359,18 +360,18 @@ def test_of_many_cases_fewer_hold_than_each_for_itself():
         scratch = [18.0, 18.5, 17.0]  # t = 4.91, p = 0.039
         frames.append(seeded("pruned-tuned", 8000 * n, tuned, round_=100 - n))
         frames.append(seeded("pruned-scratch", 8000 * n, scratch, round_=100 - n))
-    found = tables.verdicts(together(*frames), margin=1.0)
-    found = found[found["against"] == "pruned-tuned"]
-    assert len(found) == 10
-    assert set(found["verdict_alone"]) == {"better"}
-    assert set(found["verdict"]) == {UNTOLD}
+    actual = tables.verdicts(together(*frames), margin=1.0)
+    actual = actual[actual["against"] == "pruned-tuned"]
+    assert len(actual) == 10
+    assert set(actual["verdict_alone"]) == {"better"}
+    assert set(actual["verdict"]) == {UNTOLD}
     # (5.598 + 0.941) 0.764 / sqrt(5) = 2.23 is above 2.17, (4.773 + 0.920) 0.764 / sqrt(6) = 1.77 below;
     # for one size alone it would be 4
-    assert (found["seeds_needed"] == 6).all()
-    (row,) = tables.pair_table(found).iloc
+    assert (actual["seeds_needed"] == 6).all()
+    (row,) = tables.pair_table(actual).iloc
     assert (row["cases"], row["better"], row["undecided"]) == (10, "0 (10)", "10 (0)")
     assert (row["mean lower"], row["mean higher"]) == (10, 0)
-    level = tables.pair_table(found.assign(difference=[0.0] * 9 + [0.5]))
+    level = tables.pair_table(actual.assign(difference=[0.0] * 9 + [0.5]))
     assert level[["mean lower", "mean higher"]].to_numpy().tolist() == [[0, 1]]
 
 
@@ -381,48 +382,48 @@ def test_sizes_are_matched_by_size_and_never_by_rank(study):
         + [("pruned-tuned", "fisher", 1, r, 1000 - 100 * r, 11.0 + r) for r in range(10)]
         + [("pruned-scratch", "fisher", 1, 5, 500, 12.0)]
     )
-    found = tables.verdicts(together(study, other), margin=1.0)
-    found = found[found["against"] == "pruned-tuned"].set_index(["curve", "size"])
-    assert found.loc[("pruned-scratch", 0.5), ["difference", "n"]].tolist() == [-4.0, 2]  # 11 - 15, 12 - 16
-    assert found.loc[("pruned-scratch", 0.2), ["difference", "n"]].tolist() == [-6.0, 1]
+    actual = tables.verdicts(together(study, other), margin=1.0)
+    actual = actual[actual["against"] == "pruned-tuned"].set_index(["curve", "size"])
+    assert actual.loc[("pruned-scratch", 0.5), ["difference", "n"]].tolist() == [-4.0, 2]  # 11 - 15, 12 - 16
+    assert actual.loc[("pruned-scratch", 0.2), ["difference", "n"]].tolist() == [-6.0, 1]
 
 
 @pytest.mark.parametrize("control", curves.CONTROLS)
 def test_a_control_is_compared_with_the_shape_from_scratch(control):
-    found = together(
+    actual = together(
         seeded("whole", 1000, [5.0, 6.0, 7.0], ""),
         seeded("pruned-scratch", 500, [9.0, 9.1, 9.2], "l1", 1, ratio=0.5),
         seeded(control, 500, [8.0, 8.1, 8.2], "l1", 1, ratio=0.5),
     )
-    (one,) = tables.verdicts(found, 1.0).query("against == 'pruned-scratch'").iloc
-    assert (one["curve"], one["test"], one["verdict"]) == (control, "welch", "better")
-    assert one["difference"] == pytest.approx(-1.0)
+    (verdict,) = tables.verdicts(actual, 1.0).query("against == 'pruned-scratch'").iloc
+    assert (verdict["curve"], verdict["test"], verdict["verdict"]) == (control, "welch", "better")
+    assert verdict["difference"] == pytest.approx(-1.0)
 
 
 def test_what_misses_its_size_is_marked(three):
     off = seeded("bottleneck", 487, [14.0, 16.0, 18.0], "")
-    found = tables.verdicts(together(three, off), 1.0)
-    assert row(found, "bottleneck", "pruned-scratch", 0.5)["size_miss"] == pytest.approx(-2.6)
-    assert math.isnan(row(found, "width", "pruned-scratch", 0.5)["size_miss"])  # 0.2 %
+    actual = tables.verdicts(together(three, off), 1.0)
+    assert row(actual, "bottleneck", "pruned-scratch", 0.5)["size_miss"] == pytest.approx(-2.6)
+    assert math.isnan(row(actual, "width", "pruned-scratch", 0.5)["size_miss"])  # 0.2 %
 
 
 def test_a_run_is_never_compared_with_itself(three):
     shape = three[(three["curve"] == "pruned-scratch") & (three["params"] == 500)]
-    found = tables.verdicts(together(three, shape.assign(curve="copycat")), 1.0)
-    pd.testing.assert_frame_equal(found, tables.verdicts(three, 1.0))
+    actual = tables.verdicts(together(three, shape.assign(curve="copycat")), 1.0)
+    pd.testing.assert_frame_equal(actual, tables.verdicts(three, 1.0))
 
 
 def test_seeds_that_are_the_same_runs_on_both_sides_do_not_count(three):
     """Two of three copycats are the pruned shapes themselves: only the third has anything to compare."""
     shape = three[(three["curve"] == "pruned-scratch") & (three["params"] == 500)]
     copycat = shape.assign(curve="copycat", run=[*shape["run"][:2], "other"], test_error=[10.0, 20.1, 40.0])
-    one = row(tables.verdicts(together(three, copycat), 1.0), "copycat", "pruned-scratch", 0.5)
-    assert (one["n"], one["difference"]) == (1, pytest.approx(40.0 - 29.9))
+    verdict = row(tables.verdicts(together(three, copycat), 1.0), "copycat", "pruned-scratch", 0.5)
+    assert (verdict["n"], verdict["difference"]) == (1, pytest.approx(40.0 - 29.9))
 
 
 def test_what_is_one_run_with_one_rival_still_meets_the_others():
     """A uniform network that is also the shape found by one criterion is compared with another's."""
-    found = together(
+    actual = together(
         seeded("whole", 1000, [5.0, 6.0, 7.0], ""),
         seeded("pruned-scratch", 250, [9.0, 9.1, 9.2], "l1", 1, ratio=0.5),
         seeded("pruned-scratch", 255, [8.0, 8.1, 8.2], "taylor", 1, ratio=0.5).assign(run=["t0", "t1", "t2"]),
@@ -430,31 +431,31 @@ def test_what_is_one_run_with_one_rival_still_meets_the_others():
             run=[f"pruned-scratch-250-{n}-1" for n in range(3)]
         ),
     )
-    pairs = tables.verdicts(found, 1.0).query("curve == 'uniform' and against == 'pruned-scratch'")
+    pairs = tables.verdicts(actual, 1.0).query("curve == 'uniform' and against == 'pruned-scratch'")
     assert pairs["criterion"].tolist() == ["taylor"]
 
 
 def test_of_two_near_sizes_the_nearer_is_compared():
-    found = together(
+    actual = together(
         seeded("whole", 1000, [5.0, 6.0, 7.0], ""),
         seeded("lr-rewound", 590, [9.0, 9.1, 9.2], "slimming", 1, ratio=0.4),
         seeded("uniform", 540, [9.5, 9.6, 9.7], ""),
         seeded("uniform", 600, [8.5, 8.6, 8.7], ""),
     )
-    pairs = tables.verdicts(found, 1.0).query("curve == 'uniform' and against == 'lr-rewound'")
+    pairs = tables.verdicts(actual, 1.0).query("curve == 'uniform' and against == 'lr-rewound'")
     assert pairs["difference"].tolist() == pytest.approx([-0.5])
 
 
 def test_families_meet_each_other():
-    found = together(
+    actual = together(
         seeded("width", 500, [9.0, 9.1, 9.2], ""), seeded("bottleneck", 500, [8.0, 8.1, 8.3], "")
     )
-    pairs = tables.verdicts(together(seeded("whole", 1000, [5.0] * 3, ""), found), 1.0)
+    pairs = tables.verdicts(together(seeded("whole", 1000, [5.0] * 3, ""), actual), 1.0)
     assert ("width", "bottleneck") in set(zip(pairs["curve"], pairs["against"], strict=True))
 
 
 def test_families_meet_what_a_ratio_left_at_its_size():
-    found = tables.verdicts(
+    actual = tables.verdicts(
         together(
             seeded("whole", 1000, [5.0, 5, 5], ""),
             seeded("pruned-scratch", 500, [9.0, 9.1, 9.2], "l1", 1, ratio=0.3),
@@ -463,26 +464,26 @@ def test_families_meet_what_a_ratio_left_at_its_size():
         ),
         1.0,
     )
-    (one,) = found[found["curve"] == "uniform"].iloc
-    assert (one["against"], one["criterion"], one["ratio"]) == ("pruned-scratch", "l1", 0.6)
-    assert one["difference"] == pytest.approx(1.0)
+    (verdict,) = actual[actual["curve"] == "uniform"].iloc
+    assert (verdict["against"], verdict["criterion"], verdict["ratio"]) == ("pruned-scratch", "l1", 0.6)
+    assert verdict["difference"] == pytest.approx(1.0)
 
 
 def test_a_seed_that_one_side_lacks_is_left_out_of_pairs(rewound):
     lacking = rewound.drop(rewound[(rewound["curve"] == "lr-rewound") & (rewound["seed"] == 1)].index)
-    found = tables.verdicts(lacking, margin=1.0)
-    assert set(found.loc[found["curve"] == "lr-rewound", "n"]) == {2}
-    assert set(found.loc[found["curve"] == "fine-tuned", "n"]) == {3}
+    actual = tables.verdicts(lacking, margin=1.0)
+    assert set(actual.loc[actual["curve"] == "lr-rewound", "n"]) == {2}
+    assert set(actual.loc[actual["curve"] == "fine-tuned", "n"]) == {3}
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
     few = three[three["seed"] < seeds]
-    found = tables.verdicts(few, margin=1.0)
-    assert len(found) == len(tables.verdicts(three, margin=1.0))
-    assert set(found["verdict"]) == set(found["verdict_alone"]) == {UNTOLD}
-    assert found[["low", "high", "p", "p_adjusted", "seeds_needed"]].isna().all(axis=None)
-    said = tables.conclude(found[found["against"] != "lr-rewound"])
+    actual = tables.verdicts(few, margin=1.0)
+    assert len(actual) == len(tables.verdicts(three, margin=1.0))
+    assert set(actual["verdict"]) == set(actual["verdict_alone"]) == {UNTOLD}
+    assert actual[["low", "high", "p", "p_adjusted", "seeds_needed"]].isna().all(axis=None)
+    said = tables.conclude(actual[actual["against"] != "lr-rewound"])
     assert said.startswith(
         f"**Not decided: {seeds} seed{'s' if seeds > 1 else ''} cannot tell.** The comparison is with"
     )
@@ -490,7 +491,7 @@ def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
     assert "pruned, tuned each round at 20 % (+0.3)" in said or "at 20 % (+0.2)" in said  # the tuned ones won
     assert ("One seed" if seeds == 1 else "Two seeds: too few to tell") in said
     assert "better in" not in said
-    counted = tables.pair_table(found)
+    counted = tables.pair_table(actual)
     assert (counted["undecided"] == [f"{n} ({n})" for n in counted["cases"]]).all()
     assert (counted["seeds needed"] == "").all()
 
@@ -499,13 +500,13 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
     draw = np.random.default_rng(0)
     source = np.repeat(np.arange(40), 5)
     answers = {run: (draw.random(200) < 0.2, source) for run in three["run"]}
-    found = tables.verdicts(three, 1.0, answers)
-    one = row(found, "pruned-scratch", "pruned-tuned", 0.5)
+    actual = tables.verdicts(three, 1.0, answers)
+    verdict = row(actual, "pruned-scratch", "pruned-tuned", 0.5)
     sides = [
         np.mean([answers[f"{curve}-500-{seed}-1"][0] for seed in range(3)], axis=0)
         for curve in ("pruned-scratch", "pruned-tuned")
     ]
-    assert one["test_error_se"] == pytest.approx(statistics.clustered_difference(*sides, source)[1])
+    assert verdict["test_error_se"] == pytest.approx(statistics.clustered_difference(*sides, source)[1])
     single = [
         statistics.clustered_difference(answers[f"pruned-scratch-500-{a}-1"][0], answers[run][0], source)[1]
         for a in range(3)
@@ -514,8 +515,8 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
         ]
     ]
     assert len(single) == 9
-    assert one["test_error_se_one"] == pytest.approx(np.median(single))
-    assert one["test_error_se_one"] > 1.4 * one["test_error_se"]  # of three independent ones: 1.7
+    assert verdict["test_error_se_one"] == pytest.approx(np.median(single))
+    assert verdict["test_error_se_one"] > 1.4 * verdict["test_error_se"]  # of three independent ones: 1.7
     said = tables.describe_test_set(three, answers)
     assert said.startswith("The test set has 200 images drawn from 40 originals: an error of")
     assert said.endswith("points, clustered by original.")
@@ -576,9 +577,9 @@ def test_a_claim_holds_at_both_lengths_or_depends_on_the_length(rewound):
 
 
 def test_every_pair_has_a_row_in_the_order_of_the_verdicts(three, study):
-    found = tables.verdicts(three, 1.0)
-    pairs = found[["curve", "against"]].drop_duplicates()
-    assert list(tables.pair_table(found).index) == [
+    actual = tables.verdicts(three, 1.0)
+    pairs = actual[["curve", "against"]].drop_duplicates()
+    assert list(tables.pair_table(actual).index) == [
         (curves.short_label(a), curves.short_label(b)) for a, b in pairs.itertuples(index=False)
     ]
     assert "inf" not in tables.pair_table(tables.verdicts(study, 1.0)).to_string()
@@ -587,9 +588,9 @@ def test_every_pair_has_a_row_in_the_order_of_the_verdicts(three, study):
 
 
 def test_without_anything_to_compare_there_are_the_columns(three):
-    found = tables.verdicts(three[three["curve"] == "whole"], 1.0)
-    assert found.empty
-    assert list(found.columns) == tables.VERDICT_COLUMNS
+    actual = tables.verdicts(three[three["curve"] == "whole"], 1.0)
+    assert actual.empty
+    assert list(actual.columns) == tables.VERDICT_COLUMNS
 
 
 def test_every_budget_and_family_has_a_name():
@@ -660,9 +661,9 @@ def test_the_conclusion_tells_another_verdict_from_none(once, answer):
         2.0: {"pruned-scratch": [9.0, 9.1, 9.2], "pruned-tuned": [7.0, 7.1, 7.2]},
     }
     networks = [
-        seeded(curve, 200, found, round_=8, longer=longer)
+        seeded(curve, 200, actual, round_=8, longer=longer)
         for longer, curves_ in errors.items()
-        for curve, found in curves_.items()
+        for curve, actual in curves_.items()
     ]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
     assert said.startswith(f"**{answer} in 1 of 1 case.**")
@@ -679,7 +680,7 @@ def test_another_budget_is_said_beside_the_answer(kept):
     curves = {kept: 10.0, "pruned-scratch": 12.0, "scratch-b": 8.0}
     name = tables.label(kept)
     errors = {curve: [mean - 0.1, mean, mean + 0.1] for curve, mean in curves.items()}
-    networks = [seeded(curve, 200, found, round_=8) for curve, found in errors.items()]
+    networks = [seeded(curve, 200, actual, round_=8) for curve, actual in errors.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
     assert said.startswith(f"**It depends on the budget.** The comparison is with *{name}*.")
     assert f"is better in 0 and worse in 1 of 1 case. Lower mean error: {name}" in said
@@ -687,7 +688,7 @@ def test_another_budget_is_said_beside_the_answer(kept):
         "is better in 1 and worse in 0 of 1 case. Lower mean error: shape from scratch, more epochs" in said
     )
     wide = {**errors, "pruned-scratch": [6.0, 12.0, 18.0]}
-    networks = [seeded(curve, 200, found, round_=8) for curve, found in wide.items()]
+    networks = [seeded(curve, 200, actual, round_=8) for curve, actual in wide.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
     assert said.startswith(
         "**By Scratch-E, not decided: 3 seeds cannot tell. "
@@ -743,8 +744,8 @@ def test_without_an_interval_a_difference_is_within_the_seeds_that_both_have():
         seeded("pruned-scratch", 200, [10.0, 20.0], round_=8),
         seeded("width", 200, [13.0], ""),
     ]
-    found = tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0)
-    assert row(found, "width", "pruned-scratch", 0.2)["difference"] == pytest.approx(3.0)
+    actual = tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0)
+    assert row(actual, "width", "pruned-scratch", 0.2)["difference"] == pytest.approx(3.0)
 
 
 def test_a_tie_is_not_the_lower_mean():

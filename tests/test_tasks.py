@@ -56,9 +56,9 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
 
 
 def metrics(run: Run, outputs: Path) -> dict:
-    found = runs.result(run, outputs)
-    assert found is not None
-    return found["metrics"]
+    actual = runs.result(run, outputs)
+    assert actual is not None
+    return actual["metrics"]
 
 
 def logits(network: Network, images: data.Dataset) -> Tensor:
@@ -82,15 +82,15 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
         state = penalty.state_dict()
     plain = logits(network, images)  # and now they are not
     saved = execution.load(run, outputs)
-    found = logits(saved, images)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(found, running, rtol=1e-2, atol=1e-3)  # it was measured as it was saved
+    actual = logits(saved, images)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(actual, running, rtol=1e-2, atol=1e-3)  # it was measured as it was saved
     assert execution.evaluate(saved, images, "test") == metrics(run, outputs)["test_error"]
     factors = metrics(run, outputs).get("factors")
     if run is SLIM:
         assert factors is None
         return
-    assert not torch.allclose(found, plain, rtol=1e-2, atol=1e-3)
+    assert not torch.allclose(actual, plain, rtol=1e-2, atol=1e-3)
     flat = factors if run is BLOCKS else [factor for group in factors for factor in group]
     assert flat == pytest.approx(state["factors"].tolist())
     assert 0 < sum(factor == 0 for factor in flat) < len(flat)
@@ -156,11 +156,11 @@ def gone(network: Network) -> dict[str, Tensor]:
 @pytest.mark.parametrize("run", [TUNED, PACKED], ids=lambda run: run.kind)
 def test_what_was_removed_stays_removed(outputs, run):
     first, network = gone(execution.load(SPARSE, outputs)), execution.load(run, outputs)
-    found = gone(network)
-    assert first.keys() == found.keys()
-    assert all(torch.equal(found[name], mask) for name, mask in first.items())
-    removed = sum(int(mask.sum()) for mask in found.values())
-    assert removed == round(0.8 * sum(mask.numel() for mask in found.values()))
+    actual = gone(network)
+    assert first.keys() == actual.keys()
+    assert all(torch.equal(actual[name], mask) for name, mask in first.items())
+    removed = sum(int(mask.sum()) for mask in actual.values())
+    assert removed == round(0.8 * sum(mask.numel() for mask in actual.values()))
     assert metrics(run, outputs)["params"] == WRN.params - removed
     before = dict(execution.load(SPARSE, outputs).named_parameters())
     assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters())
@@ -210,8 +210,8 @@ def losses(network: Network, images: data.Dataset) -> Tensor:
             module.momentum = None  # the plain mean over what was seen
     with torch.no_grad():
         network.train()(images.normalise(images.train.pixels))
-        found = network.eval()(images.normalise(images.validation.pixels))
-    return torch.nn.functional.cross_entropy(found, images.validation.labels, reduction="none")
+        actual = network.eval()(images.normalise(images.validation.pixels))
+    return torch.nn.functional.cross_entropy(actual, images.validation.labels, reduction="none")
 
 
 def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, images):
@@ -229,8 +229,8 @@ def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, imag
         silenced.groups[group].norm.bias.data[channel] = 0
         rises = losses(silenced, images) - before
         assert row.rise == pytest.approx(rises.mean().item(), abs=2e-6)
-        found = [rises[half].mean().item() for half in halves]
-        assert [row.first, row.second] == pytest.approx(found, abs=2e-6)
+        actual = [rises[half].mean().item() for half in halves]
+        assert [row.first, row.second] == pytest.approx(actual, abs=2e-6)
     size = [criteria.l1(group.producer.weight.detach()) for group in network.groups]
     assert frame["l1"].tolist() == pytest.approx([size[g][c].item() for g, c in places], rel=1e-6)
 
@@ -247,14 +247,14 @@ def spearman(frame: pd.DataFrame, one: str, other: str, scope: str) -> float:
 def test_the_correlations_are_spearmans_of_what_is_compared(outputs):
     """L1 is compared within layers. What a perfect criterion would reach follows from two halves."""
     frame = pd.read_csv(runs.folder(JUDGED, outputs) / "judged.csv")
-    found, ceilings = (metrics(JUDGED, outputs)[name] for name in ("correlations", "ceilings"))
-    assert list(found) == list(ceilings) == list(LISTENING)
+    actual, ceilings = (metrics(JUDGED, outputs)[name] for name in ("correlations", "ceilings"))
+    assert list(actual) == list(ceilings) == list(LISTENING)
     for name in LISTENING:
         scope = "layer" if name == "l1" else "global"
-        assert found[name] == pytest.approx(spearman(frame, "rise", name, scope))
+        assert actual[name] == pytest.approx(spearman(frame, "rise", name, scope))
         half = spearman(frame, "first", "second", scope)
         assert ceilings[name] == pytest.approx(math.sqrt(2 * half / (1 + half)) if half > 0 else 0)
-    assert len(set(found.values())) == len(LISTENING)
+    assert len(set(actual.values())) == len(LISTENING)
     assert ceilings["l1"] != ceilings["fisher"] == ceilings["random"]
 
 
@@ -280,23 +280,23 @@ def test_each_kind_has_its_row(outputs):
     ]
     runs.record_curves(outputs / "study", members)
     frame = runs.collect(outputs / "study")
-    left = WRN.params - round(
+    remaining = WRN.params - round(
         0.8 * sum(w.numel() for w in unstructured.weights(networks.build(WRN)).values())
     )
-    found = {(row.curve, row.criterion): row for row in frame[frame["round"].fillna(1) != 0].itertuples()}
-    assert found.keys() == {(member.curve, member.criterion) for member in members}
-    for (curve, _), row in found.items():
+    actual = {(row.curve, row.criterion): row for row in frame[frame["round"].fillna(1) != 0].itertuples()}
+    assert actual.keys() == {(member.curve, member.criterion) for member in members}
+    for (curve, _), row in actual.items():
         pruned = curve != "whole"
         assert row.params == (
-            left if pruned else WRN.params if row.family == "wide_resnet" else DEEPER.params
+            remaining if pruned else WRN.params if row.family == "wide_resnet" else DEEPER.params
         )
         assert row.macs == (DEEPER.macs if row.family == "preresnet" else WRN.macs)
         assert row.ratio == 0.8 if pruned else math.isnan(row.ratio)
         assert row.bytes == metrics(PACKED, outputs)["bytes"] if "compressed" in curve else pd.isna(row.bytes)
-    tuned = found["sparse-fine-tuned", "magnitude"].train_macs
+    tuned = actual["sparse-fine-tuned", "magnitude"].train_macs
     assert tuned == 1000 + 3 * 96 * WRN.macs
-    assert found["sparse-compressed", "magnitude"].train_macs == tuned + 96 * WRN.macs
-    assert found["pruned-tuned", "magnitude"].train_macs == (2 * 96 + 2 * 32) * WRN.macs
+    assert actual["sparse-compressed", "magnitude"].train_macs == tuned + 96 * WRN.macs
+    assert actual["pruned-tuned", "magnitude"].train_macs == (2 * 96 + 2 * 32) * WRN.macs
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from tests import hostile, killed, torture
 
 @pytest.mark.parametrize("once", [hostile.trial, hostile.file_trial])
 def test_whatever_a_study_is_asked_for_is_refused_in_one_line_or_plain(once):
-    found = Counter(map(once, range(40)))
-    assert set(found) == {"survived", "refused"}
+    actual = Counter(map(once, range(40)))
+    assert set(actual) == {"survived", "refused"}
 
 
 def test_what_ends_otherwise_than_promised_is_printed_with_the_way_to_repeat_it(monkeypatch, capsys):
@@ -41,7 +41,7 @@ def test_each_is_tried_even_if_the_first_took_all_the_time(monkeypatch):
     }
     monkeypatch.setattr(torture, "TRIALS", trials)
     ends = torture.torture(0, list("abc"), 0)
-    assert (tried, [found.total() for found in ends.values()]) == (list("abc"), [1, 1, 1])
+    assert (tried, [actual.total() for actual in ends.values()]) == (list("abc"), [1, 1, 1])
 
 
 def test_a_run_can_be_killed_as_often_as_one_likes(monkeypatch, capsys):

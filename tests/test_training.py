@@ -61,9 +61,9 @@ def test_two_steps_equal_gradient_descent_by_hand(tiny, images, generator):
         logits = network(x)
         loss = (logits.logsumexp(dim=1) - logits[range(len(y)), y]).mean()
         gradients = torch.autograd.grad(loss, list(network.parameters()))
-        found = training.step(network, optimizer, x, y)
-        torch.testing.assert_close(found, loss.detach())
-        assert not found.requires_grad
+        actual = training.step(network, optimizer, x, y)
+        torch.testing.assert_close(actual, loss.detach())
+        assert not actual.requires_grad
         for i, parameter in enumerate(network.parameters()):
             velocity[i] = 0.9 * velocity[i] + gradients[i] + 0.01 * weights[i]
             torch.testing.assert_close(parameter.detach(), weights[i] - 0.1 * velocity[i])
@@ -78,7 +78,7 @@ def test_an_evaluation_counts_wrong_answers_and_leaves_the_mode(tiny, images, ge
     network.train(mode)
     part = data.Images(images.test.pixels.repeat(copies, 1, 1, 1), images.test.labels.repeat(copies))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    found = evaluation.evaluate(network, images, part)
+    actual = evaluation.evaluate(network, images, part)
     assert network.training == mode
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
@@ -88,8 +88,8 @@ def test_an_evaluation_counts_wrong_answers_and_leaves_the_mode(tiny, images, ge
         logits = network(images.normalise(pixels[None]))[0].tolist()
         wrong += logits.index(max(logits)) != label
         loss += math.log(sum(map(math.exp, logits))) - logits[label]
-    assert found.error == pytest.approx(100 * wrong / 12)
-    assert found.loss == pytest.approx(loss / 12, rel=1e-4)
+    assert actual.error == pytest.approx(100 * wrong / 12)
+    assert actual.loss == pytest.approx(loss / 12, rel=1e-4)
 
 
 def test_a_network_can_be_trained_after_it_was_evaluated(tiny, images, generator):
@@ -110,9 +110,9 @@ def test_the_loss_falls_on_clutter_in_a_few_steps(generator):
     assert epochs[-1].loss < math.log(10)
     stale = evaluation.evaluate(network, small, small.validation)
     with evaluation.estimated_norms(network, small, 512):
-        found = evaluation.evaluate(network, small, small.validation)
-    assert epochs[-1].val_error == found.error
-    assert found.loss != stale.loss
+        actual = evaluation.evaluate(network, small, small.validation)
+    assert epochs[-1].val_error == actual.error
+    assert actual.loss != stale.loss
     assert epochs[-1].val_error < 85  # ten classes: 90 by chance
 
 
@@ -149,8 +149,8 @@ def test_the_same_seed_gives_the_same_bits(tiny, images, wanted):
 
 def test_a_fit_is_its_steps_in_order(tiny, images):
     """The loop written out: the same stream, the same rates, the same network."""
-    found = networks.build(tiny, torch.Generator().manual_seed(1))
-    list(training.Trainer(found, images, PLAIN, torch.Generator().manual_seed(2)))
+    actual = networks.build(tiny, torch.Generator().manual_seed(1))
+    list(training.Trainer(actual, images, PLAIN, torch.Generator().manual_seed(2)))
     network = (
         networks.build(tiny, torch.Generator().manual_seed(1)).to(memory_format=torch.channels_last).train()
     )
@@ -162,7 +162,7 @@ def test_a_fit_is_its_steps_in_order(tiny, images):
         optimizer.zero_grad()
         F.cross_entropy(network(x), y).backward()
         optimizer.step()
-    torch.testing.assert_close(dict(found.state_dict()), dict(network.state_dict()), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(dict(actual.state_dict()), dict(network.state_dict()), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ def outputs(few_letters, tmp_path_factory) -> Path:
     outputs = tmp_path_factory.mktemp("outputs")
     for job in [*ASKED.pruning_jobs, *ASKED.moving_jobs]:
         execution.execute(job.run, outputs, "cpu")
-    found = ASKED.pruned_networks(outputs)
-    points = [*budgets.budget_points(ASKED, found), *scaling.family_points(ASKED, outputs)]
+    actual = ASKED.pruned_networks(outputs)
+    points = [*budgets.budget_points(ASKED, actual), *scaling.family_points(ASKED, outputs)]
     for point in points:
         execution.execute(point.run, outputs, "cpu")
     runs.record_curves(outputs / "trial", [*ASKED.whole_points, *ASKED.pruning_points, *points])
@@ -112,9 +112,9 @@ def test_an_image_shows_the_letter_and_the_font_that_it_says(monkeypatch):
     monkeypatch.setattr(letters, "read_letters", lambda font: grey * shade[font])
     monkeypatch.setattr(letters, "LETTER_PARTS", {part: (256, *about[1:]) for part, about in PARTS.items()})
     for part in SMALL:
-        found = getattr(data.load("letters"), part)
-        wanted = grey[found.labels, 0, 0, 0] * (1 - 0.01 * found.sources)
-        shown = found.pixels.float().flatten(1).topk(16).values.median(dim=1).values / 255
+        actual = getattr(data.load("letters"), part)
+        wanted = grey[actual.labels, 0, 0, 0] * (1 - 0.01 * actual.sources)
+        shown = actual.pixels.float().flatten(1).topk(16).values.median(dim=1).values / 255
         assert torch.corrcoef(torch.stack([shown, wanted]))[0, 1] > 0.8
 
 
@@ -191,11 +191,11 @@ def test_each_arm_is_what_it_says(outputs):
     assert moving.run.start == ASKED.moved(LETTERS, 0, trained=False)  # pruned as it moves
     # four steps of training and five rounds of one, or five rounds of two: as many in all, to the nearest
     assert (moved.run.recipe["steps"], moving.run.recipe["steps"]) == (1, 2)
-    found = ASKED.pruned_networks(outputs)
-    points = {(p.curve, p.run.seed): p.run for p in budgets.budget_points(ASKED, found)}
+    actual = ASKED.pruned_networks(outputs)
+    points = {(p.curve, p.run.seed): p.run for p in budgets.budget_points(ASKED, actual)}
     assert {curve for curve, _ in points} == {"pruned-tuned", *ASKED.budgets}
     assert points["pruned-moving", 0].start == moving.run
-    shape = found[0].architecture
+    shape = actual[0].architecture
     assert points["pruned-scratch", 0] == execution.train(shape, ASKED.recipe, ASKED.data_spec, 0)
     fair = points["scratch-moved", 0]
     assert (fair.start, fair.architecture) == (ASKED.moved(shape, 0).start, shape)
@@ -240,7 +240,7 @@ def test_the_compute_on_the_source_is_counted_for_every_arm(outputs):
     (pruned, *_) = ASKED.pruned_networks(outputs)
     small = pruned.architecture
     small_source = 3 * 96 * replace(small, classes=10).macs
-    own = {
+    expected = {
         "fine-tuned": 64 * small.macs,
         "lr-rewound": 64 * small.macs,
         "random-channels": 64 * small.macs,
@@ -248,7 +248,7 @@ def test_the_compute_on_the_source_is_counted_for_every_arm(outputs):
         "scratch-moved": small_source + 2 * 64 * small.macs,
     }
     assert pruned.cost > whole
-    for curve, macs in own.items():
+    for curve, macs in expected.items():
         row = results.loc[[(curve, "fisher")]].iloc[0]
         assert row["train_macs"] == pruned.cost + macs, curve
         assert row["compute_share"] == pytest.approx(macs / whole), curve
@@ -288,8 +288,8 @@ def test_all_runs_of_the_study_are_listed_with_those_before_the_move(outputs):
 def test_the_card_of_a_moved_network_names_both_data_sets(outputs, tmp_path):
     study = outputs / "trial"
     runs.write_tables(study, results=runs.collect(study))
-    found = runs.find_network(study, "uniform-moved", seed=0)
-    exported.export(found, tmp_path / "moved")
+    actual = runs.find_network(study, "uniform-moved", seed=0)
+    exported.export(actual, tmp_path / "moved")
     card = (tmp_path / "moved" / "README.md").read_text()
     assert "- trained from scratch on clutter: 3 epochs" in card
     assert "- moved to letters, with a new classifier: 2 epochs" in card
@@ -303,8 +303,8 @@ def test_what_a_network_selects_moves_too(tmp_path):
     run = asked.moved(small, 0, last, trained=False)
     execution.execute(run, tmp_path, "cpu")
     moved = weights(run, tmp_path)
-    found = [tensor.tolist() for name, tensor in moved.items() if name.endswith("index")]
-    assert sorted(found) == sorted(filter(None, last))
+    actual = [tensor.tolist() for name, tensor in moved.items() if name.endswith("index")]
+    assert sorted(actual) == sorted(filter(None, last))
 
 
 # --- what is refused ---------------------------------------------------------------------------------------

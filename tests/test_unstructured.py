@@ -30,11 +30,11 @@ def network(generator):
 
 
 def test_what_may_go_is_the_weights_of_convolutions(network):
-    found = unstructured.weights(network)
+    actual = unstructured.weights(network)
     state = network.state_dict()
-    assert all(torch.equal(weight, state[name]) for name, weight in found.items())
-    assert sorted(found) == sorted(name for name, tensor in state.items() if tensor.dim() == 4)
-    assert "classifier.weight" not in found
+    assert all(torch.equal(weight, state[name]) for name, weight in actual.items())
+    assert sorted(actual) == sorted(name for name, tensor in state.items() if tensor.dim() == 4)
+    assert "classifier.weight" not in actual
 
 
 @pytest.mark.parametrize("family", SMALL)
@@ -78,8 +78,8 @@ def test_over_all_layers_or_in_each():
 @pytest.mark.parametrize("scope", selection.SCOPES)
 def test_equal_weights_go_at_equal_distances_and_the_number_is_exact(scope):
     """Three of ten: numbers 1/6, 3/6 and 5/6 of 10, rounded down."""
-    found = unstructured.magnitude_masks(layers([1.0] * 10), 0.3, scope)
-    assert listed(found) == [[1, 0, 1, 1, 1, 0, 1, 1, 0, 1]]
+    actual = unstructured.magnitude_masks(layers([1.0] * 10), 0.3, scope)
+    assert listed(actual) == [[1, 0, 1, 1, 1, 0, 1, 1, 0, 1]]
 
 
 def test_equal_weights_go_from_every_layer():
@@ -89,8 +89,8 @@ def test_equal_weights_go_from_every_layer():
         gone = [mask.count(0) for mask in masks]
         assert sum(gone) == count + 1
         assert masks[2][1:3] == [1, 0]
-        for went, there in zip((gone[0], gone[1], gone[2] - 1), (4, 8, 2), strict=True):
-            assert abs(went - count * there / 14) < 1
+        for went, present in zip((gone[0], gone[1], gone[2] - 1), (4, 8, 2), strict=True):
+            assert abs(went - count * present / 14) < 1
 
 
 @pytest.mark.parametrize("share", [0.1, 0.33, 0.5, 0.95])
@@ -123,20 +123,20 @@ def test_a_share_that_is_none_is_refused(share):
 def test_an_unknown_scope_and_strange_masks_are_refused(network):
     with pytest.raises(InputError, match=r"scope 'layers'.*global, layer.*did you mean 'layer'"):
         unstructured.magnitude_masks(network, 0.5, "layers")
-    found = unstructured.magnitude_masks(network, 0.5)
-    stem = found.pop("stem.weight")
+    actual = unstructured.magnitude_masks(network, 0.5)
+    stem = actual.pop("stem.weight")
     with pytest.raises(InputError, match=r"stem\.weight is in only one"):
-        unstructured.MaskCallback(network, found)
+        unstructured.MaskCallback(network, actual)
     with pytest.raises(
         InputError, match=r"stem\.weight has shape \(16, 1, 3, 3\) in the network, not \(8, 1, 3, 3\)"
     ):
-        unstructured.count_nonzero({**found, "stem.weight": stem[:8]}, network)
+        unstructured.count_nonzero({**actual, "stem.weight": stem[:8]}, network)
 
 
 def test_what_is_left_is_counted(network):
     weights = sum(weight.numel() for weight in unstructured.weights(network).values())
-    found = unstructured.magnitude_masks(network, 0.8)
-    assert unstructured.count_nonzero(found, network) == network.architecture.params - round(0.8 * weights)
+    actual = unstructured.magnitude_masks(network, 0.8)
+    assert unstructured.count_nonzero(actual, network) == network.architecture.params - round(0.8 * weights)
 
 
 def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, generator):
@@ -144,18 +144,18 @@ def test_removed_weights_stay_zero_through_momentum_and_decay(tiny, images, gene
     optimizer = training.sgd(network, lr=0.1, momentum=0.9, weight_decay=0.01)
     x, y = images.normalise(images.train.pixels), images.train.labels
     training.step(network, optimizer, x, y)  # so that there is momentum on what is removed next
-    found = unstructured.magnitude_masks(network, 0.7)
-    callback = unstructured.MaskCallback(network, found)
+    actual = unstructured.magnitude_masks(network, 0.7)
+    callback = unstructured.MaskCallback(network, actual)
     begun = {name: weight.detach().clone() for name, weight in unstructured.weights(network).items()}
-    assert all((begun[name][~mask] == 0).all() for name, mask in found.items())
+    assert all((begun[name][~mask] == 0).all() for name, mask in actual.items())
     network.to_device(torch.device("cpu"))  # as a trainer does, after the callback was made
     for _ in range(3):
         training.step(network, optimizer, x, y, callback=callback)
         for name, weight in unstructured.weights(network).items():
-            assert (weight[~found[name]] == 0).all()
-            assert (weight[found[name]] != begun[name][found[name]]).any()
+            assert (weight[~actual[name]] == 0).all()
+            assert (weight[actual[name]] != begun[name][actual[name]]).any()
     training.step(network, optimizer, x, y)  # and without the callback they would move
-    assert any((weight[~found[name]] != 0).any() for name, weight in unstructured.weights(network).items())
+    assert any((weight[~actual[name]] != 0).any() for name, weight in unstructured.weights(network).items())
 
 
 def test_masks_can_be_put_down_and_taken_up(network):
@@ -170,13 +170,13 @@ def test_masks_can_be_put_down_and_taken_up(network):
 
 def test_a_fresh_start_draws_from_the_variance_of_what_is_left():
     network = networks.build(architecture.named("wrn-10-4", image=(3, 16, 16), classes=10))
-    found = unstructured.magnitude_masks(network, 0.9)
+    actual = unstructured.magnitude_masks(network, 0.9)
     for parameter in network.parameters():
         parameter.data.fill_(7)
-    unstructured.reinitialize(network, found, torch.Generator().manual_seed(1))
+    unstructured.reinitialize(network, actual, torch.Generator().manual_seed(1))
     for name, weight in unstructured.weights(network).items():
-        assert (weight[~found[name]] == 0).all()
-        drawn = weight[found[name]].detach()
+        assert (weight[~actual[name]] == 0).all()
+        drawn = weight[actual[name]].detach()
         expected = math.sqrt(2 / (len(drawn) / weight.shape[1]))  # shape: outputs, inputs, height, width
         assert drawn.std().item() == pytest.approx(expected, rel=4 / math.sqrt(2 * len(drawn))), name
         assert abs(drawn.mean().item()) < 4 * expected / math.sqrt(len(drawn))
@@ -194,7 +194,7 @@ def test_a_fresh_start_without_removals_is_a_new_network(network):
 
 
 def test_a_layer_with_nothing_left_starts_as_zeros(network):
-    found = unstructured.magnitude_masks(network, 0)
-    found["stem.weight"][:] = False
-    unstructured.reinitialize(network, found)
+    actual = unstructured.magnitude_masks(network, 0)
+    actual["stem.weight"][:] = False
+    unstructured.reinitialize(network, actual)
     assert (network.stem.weight == 0).all()

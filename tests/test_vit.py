@@ -153,13 +153,13 @@ def test_a_transformer_cut_many_times_equals_the_silenced_one(optimizer, seed):
     for _ in range(2):
         training.step(network, stepping, *batch(SHAPE, draw))
     silent, its_stepping = copy.deepcopy((network, stepping))
-    left = [list(range(width)) for width in SHAPE.widths]
-    while any(left):
-        group = order.choice([number for number, members in enumerate(left) if members])
-        place = order.randrange(len(left[group]))
-        silence(silent, its_stepping, group, left[group].pop(place))
+    remaining = [list(range(width)) for width in SHAPE.widths]
+    while any(remaining):
+        group = order.choice([number for number, members in enumerate(remaining) if members])
+        place = order.randrange(len(remaining[group]))
+        silence(silent, its_stepping, group, remaining[group].pop(place))
         surgery.remove_channel(network, group, place, stepping)
-        assert network.architecture.widths == tuple(map(len, left))
+        assert network.architecture.widths == tuple(map(len, remaining))
         x, y = batch(SHAPE, draw)
         torch.testing.assert_close(network.eval()(x), silent.eval()(x))
         loss = training.step(network.train(), stepping, x, y)
@@ -214,10 +214,10 @@ def test_a_head_is_scored_by_all_its_channels_at_all_tokens(criterion, generator
     expected = getattr(saliency, criterion)(a, g)
     with saliency.SaliencyProbe(network, criterion, generator) as probe:
         F.cross_entropy(network(x.float()), y).backward()
-        found = probe.scores()
+        actual = probe.scores()
     scale = expected.norm() if criterion == "taylor" else 1
-    torch.testing.assert_close(found[0], expected / scale, rtol=1e-4, atol=1e-8)
-    assert [len(scores) for scores in found] == list(SHAPE.widths)
+    torch.testing.assert_close(actual[0], expected / scale, rtol=1e-4, atol=1e-8)
+    assert [len(scores) for scores in actual] == list(SHAPE.widths)
 
 
 def test_a_pruning_takes_heads_and_units_and_single_weights(images):

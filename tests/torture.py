@@ -73,22 +73,22 @@ def torture(minutes: float, names: list[str], first: int) -> dict[str, Counter]:
 def outcome(name: str, seed: int) -> str:
     """How a trial ended; anything but what is promised is printed, with the way to repeat it."""
     try:
-        found = TRIALS[name].once(seed)
+        actual = TRIALS[name].once(seed)
     except Exception:
-        found = "failed"
+        actual = "failed"
         traceback.print_exc()
-    if found not in ("survived", "refused"):
-        print(f"{found}: python -m tests.torture 0 {name} --seed {seed}", file=sys.stderr, flush=True)
-    return found
+    if actual not in ("survived", "refused"):
+        print(f"{actual}: python -m tests.torture 0 {name} --seed {seed}", file=sys.stderr, flush=True)
+    return actual
 
 
 def table(ends: dict[str, Counter]) -> str:
     """A line for each: how often it was tried, and how that ended."""
     lines = [("what", "tried", *OUTCOMES, "failed")]
-    for name, found in ends.items():
-        counts = (found.total(), *(found[one] for one in (*OUTCOMES, "failed")))
+    for name, actual in ends.items():
+        counts = (actual.total(), *(actual[number] for number in (*OUTCOMES, "failed")))
         lines.append((f"{name}: {TRIALS[name].what}", *(f"{count:,}" for count in counts)))
-    return "\n".join(f"{what:<48}" + "".join(f"{one:>10}" for one in counts) for what, *counts in lines)
+    return "\n".join(f"{what:<48}" + "".join(f"{number:>10}" for number in counts) for what, *counts in lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         ends = torture(options.minutes, options.trials or list(TRIALS), options.seed)
     print(table(ends))
-    return int(any(found["lost"] or found["failed"] for found in ends.values()))
+    return int(any(actual["lost"] or actual["failed"] for actual in ends.values()))
 
 
 if __name__ == "__main__":

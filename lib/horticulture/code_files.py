@@ -46,15 +46,15 @@ def function(name: str) -> Callable[..., Any]:
 
     Raises InputError if there is no such file or function, or the file fails.
     """
-    path, _, wanted = absolute(name).rpartition(":")
+    path, _, name_in_file = absolute(name).rpartition(":")
     module = _module(path, digest(name))
-    found: Any = getattr(module, wanted, None)
-    if not callable(found):
-        there = [
+    value: Any = getattr(module, name_in_file, None)
+    if not callable(value):
+        functions = [
             n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__
         ]
-        check_choice(wanted, there, f"function of {Path(path).name}")
-    return found
+        check_choice(name_in_file, functions, f"function of {Path(path).name}")
+    return value
 
 
 @lru_cache

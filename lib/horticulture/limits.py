@@ -14,8 +14,8 @@ def processors(root: Path = Path("/")) -> int:
 
     A limit of one and a half counts as two. root: the folder that contains `proc` and `sys`.
     """
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min([there, *(max(1, math.ceil(share)) for share in _limits(root))])
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([count, *(max(1, math.ceil(share)) for share in _limits(root))])
 
 
 def memory(root: Path = Path("/")) -> int:

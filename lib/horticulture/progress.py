@@ -62,8 +62,8 @@ class Progress:
         elapsed = time.monotonic() - self._began
         parts = [self.what, f"{self.share:4.0%}", f"{clock(elapsed)} elapsed"]
         if not finished and self.done > self.resumed:
-            left = elapsed * (self.total - self.done) / (self.done - self.resumed)
-            parts[-1] = f"{clock(elapsed)}, {clock(left)} left"
+            remaining = elapsed * (self.total - self.done) / (self.done - self.resumed)
+            parts[-1] = f"{clock(elapsed)}, {clock(remaining)} left"
         notes = filter(None, [self.details if details else "", self.note])  # a terminal cuts off the end
         return "  ".join(filter(None, [*parts, "; ".join(notes)]))
 
@@ -125,9 +125,9 @@ def columns() -> int:
 
 def clock(seconds: float) -> str:
     """Minutes and seconds, or hours too: `1:02`, `3:07:45`."""
-    whole = max(0, round(seconds))
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    total = max(0, round(seconds))
+    hours, minutes = divmod(total // 60, 60)
+    return f"{hours}:{minutes:02}:{total % 60:02}" if hours else f"{minutes}:{total % 60:02}"
 
 
 def shell() -> Any:

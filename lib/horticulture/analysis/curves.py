@@ -97,12 +97,7 @@ def drop_sparse(curve: str) -> str:
 
 
 def label(
-    curve: str,
-    criterion: str = "",
-    network: str = "",
-    *,
-    epochs: str = MORE_EPOCHS,
-    one_shot: bool = False,
+    curve: str, criterion: str = "", network: str = "", *, epochs: str = MORE_EPOCHS, one_shot: bool = False
 ) -> str:
     """The label of a curve: `L1 shape from scratch (Scratch-E)`; for an unknown curve, its own name.
 

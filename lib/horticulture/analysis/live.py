@@ -106,7 +106,7 @@ def _panel(name: str, curves: Sequence[Curve], first: int, end: float) -> str:
         parts.append(f'<text x="{LEFT + 8}" y="{(TOP + BOTTOM) // 2}">{UNKNOWN}</text>')
     words = []
     for number, line in drawn.items():
-        points = [(LEFT + at * across, floor - (value - low) * up) for at, value in line]
+        points = [(LEFT + number * across, floor - (value - low) * up) for number, value in line]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         parts.append(f'<path d="M{path}" {_style(number, first)}/>')
         if number >= first:

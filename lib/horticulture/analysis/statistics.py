@@ -101,7 +101,7 @@ def welch_difference(a: Values, b: Values) -> Difference:
         return Difference(mean, math.nan, math.nan, n, math.nan, math.nan)
     parts = [(float(side.var(ddof=1)) / side.size, side.size - 1) for side in (first, second)]
     error = math.sqrt(sum(square for square, _ in parts))
-    df = error**4 / sum(square**2 / left for square, left in parts) if error else float(2 * n - 2)
+    df = error**4 / sum(square**2 / own_df for square, own_df in parts) if error else float(2 * n - 2)
     half = _quantile(LEVEL, df) * error if n >= FEWEST else math.nan
     return Difference(mean, mean - half, mean + half, n, error, df)
 
@@ -152,14 +152,14 @@ def holm_verdicts(differences: Sequence[Difference], margin: float) -> list[str]
     one-sided p-values for equalities, with half the error rate as in `equivalence_verdict`. For a single test
     the result is that of `equivalence_verdict`.
     """
-    different = holm([one.p for one in differences])
-    equal = holm([one.p_equal(margin) for one in differences])
+    different = holm([difference.p for difference in differences])
+    equal = holm([difference.p_equal(margin) for difference in differences])
     verdicts = []
-    for one, p, p_equal in zip(differences, different, equal, strict=True):
+    for difference, p, p_equal in zip(differences, different, equal, strict=True):
         if p_equal < (1 - LEVEL) / 2:
             verdicts.append(EQUAL)
         elif p < 1 - LEVEL:
-            verdicts.append(BETTER if one.mean < 0 else WORSE)
+            verdicts.append(BETTER if difference.mean < 0 else WORSE)
         else:
             verdicts.append(UNDECIDED)
     return verdicts
@@ -178,14 +178,14 @@ def seeds_needed(std: float, margin: float, level: float = LEVEL, *, other_std: 
         raise InputError(f"a margin must be positive and standard deviations not negative, {stated}")
     from scipy import stats  # takes a second, so import it only when needed
 
-    both = std**2 + other_std**2
+    variance = std**2 + other_std**2
 
     def detectable(n: int) -> float:
-        df = (n - 1) * both**2 / (std**4 + other_std**4) if both else n - 1
-        return (_quantile(level, df) + float(stats.t.ppf(POWER, df))) * math.sqrt(both / n)
+        df = (n - 1) * variance**2 / (std**4 + other_std**4) if variance else n - 1
+        return (_quantile(level, df) + float(stats.t.ppf(POWER, df))) * math.sqrt(variance / n)
 
     normal = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(POWER)
-    n = max(FEWEST, math.ceil(both * (normal / margin) ** 2))  # a lower bound: Student's tails are heavier
+    n = max(FEWEST, math.ceil(variance * (normal / margin) ** 2))  # at least: Student has heavier tails
     while detectable(n) > margin:
         n += 1
     return n
@@ -204,10 +204,10 @@ def clustered_difference(
     so the variance is estimated from the sums over each source (Liang & Zeger, 1986, with the factor
     k / (k - 1) for k sources). Raises InputError if the lengths differ, or with fewer than two sources.
     """
-    a, b, of = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
-    if not a.shape == b.shape == of.shape:
-        raise InputError(f"both networks answer the same images, not {a.size} and {b.size} of {of.size}")
-    number = np.unique(of, return_inverse=True)[1]
+    a, b, sources = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
+    if not a.shape == b.shape == sources.shape:
+        raise InputError(f"both networks answer the same images, not {a.size} and {b.size} of {sources.size}")
+    number = np.unique(sources, return_inverse=True)[1]
     if number.size == 0 or number.max() < 1:
         raise InputError("a standard error over sources needs two sources or more")
     difference = a - b

@@ -98,7 +98,7 @@ class Architecture(Shape):
     @property
     def kind(self) -> Family:
         """Its family."""
-        return FAMILIES[self.family] if self.table is None else Own()
+        return FAMILIES[self.family] if self.table is None else Own(self.table)
 
     @cached_property
     def layers(self) -> tuple[Layer | CountedLayer, ...]:

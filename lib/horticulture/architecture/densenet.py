@@ -34,14 +34,14 @@ class DenseNet(ThreeStages):
         inner = iter(zip(a.widths, self.maps(stem, growth, a.depth), strict=True))
         yield a.stem_layer(stem)
         for stage in (1, 2, 3):
-            for place in range(1, self.length(a.depth) + 1):
+            for number in range(1, self.length(a.depth) + 1):
                 selected, _ = next(inner)
-                yield Layer(f"{stage}.{place}.norm", "norm", selected, selected)
-                yield Layer(f"{stage}.{place}.conv", "conv", selected, growth, 3, height * width)
-            selected, there = next(inner)
+                yield Layer(f"{stage}.{number}.norm", "norm", selected, selected)
+                yield Layer(f"{stage}.{number}.conv", "conv", selected, growth, 3, height * width)
+            selected, available = next(inner)
             yield Layer(f"{stage}.end.norm", "norm", selected, selected)
             if stage < 3:
-                yield Layer(f"{stage}.end.conv", "conv", selected, there, 1, height * width)
+                yield Layer(f"{stage}.end.conv", "conv", selected, available, 1, height * width)
                 height, width = height // 2, width // 2
         yield Layer("classifier", "linear", selected, a.classes)
 
@@ -61,8 +61,8 @@ class DenseNet(ThreeStages):
         A growth rate is a small integer, so there are few members to choose from.
         """
         stem, growth = (scale_width(n, factor) for n in a.trunk)
-        there = self.maps(stem, growth, a.depth)
-        return (stem, growth), scale_selections(a.widths, self.selects(a), there, factor)
+        limits = self.maps(stem, growth, a.depth)
+        return (stem, growth), scale_selections(a.widths, self.selects(a), limits, factor)
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
         """Layers are dropped from the end of every stage; a selection keeps its fraction of the maps."""
@@ -70,6 +70,6 @@ class DenseNet(ThreeStages):
         stem, growth = a.trunk
         for kept in range(1, length + 1):
             depth = 3 * kept + 4
-            places = [i for i in range(len(a.widths)) if i % (length + 1) in (*range(kept), length)]
-            widths, there = (tuple(numbers[i] for i in places) for numbers in (a.widths, limits))
-            yield depth, scale_selections(widths, there, self.maps(stem, growth, depth), 1)
+            indices = [i for i in range(len(a.widths)) if i % (length + 1) in (*range(kept), length)]
+            widths, limits_kept = (tuple(numbers[i] for i in indices) for numbers in (a.widths, limits))
+            yield depth, scale_selections(widths, limits_kept, self.maps(stem, growth, depth), 1)

@@ -28,8 +28,8 @@ class DenseNetBC(ThreeStages):
         inner = iter(a.widths)
         yield a.stem_layer(maps)
         for stage in (1, 2, 3):
-            for place in range(1, self.length(a.depth) + 1):
-                name, middle, positions = f"{stage}.{place}", next(inner), height * width
+            for number in range(1, self.length(a.depth) + 1):
+                name, middle, positions = f"{stage}.{number}", next(inner), height * width
                 yield Layer(f"{name}.norm1", "norm", maps, maps)
                 yield Layer(f"{name}.conv1", "conv", maps, middle, 1, positions)
                 yield Layer(f"{name}.norm2", "norm", middle, middle)

@@ -63,15 +63,15 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """
     shapes = whole.kind.shallower(whole)
     members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
-    cost, wanted, scale = _parse(size)
-    if len(members) == 1 and (scale < 1 if scale is not None else wanted < cost(whole)):
+    cost, target, scale = _parse(size)
+    if len(members) == 1 and (scale < 1 if scale is not None else target < cost(whole)):
         raise InputError(f"there is no {whole.family} shallower than {whole.depth}")
     if scale is not None:
-        place = max(1, round(scale * len(members)))
-        if place > len(members):
+        number = max(1, round(scale * len(members)))
+        if number > len(members):
             raise InputError(f"the scale of a depth must be at most 1, not {scale}")
-        return members[place - 1]
-    return min(members, key=lambda a: abs(cost(a) - wanted))
+        return members[number - 1]
+    return min(members, key=lambda a: abs(cost(a) - target))
 
 
 def clamp_widths(whole: Architecture, widths: Iterable[int]) -> Architecture:
@@ -90,30 +90,30 @@ def search_scale(
     the groups are multiples of a `shape`, each may be rounded either way, by at most one channel from the
     exact multiple. Raises InputError if there is no member of that size.
     """
-    cost, wanted, scale = _parse(size)
+    cost, target, scale = _parse(size)
     if scale is not None:
         return member(scale)
     least, most = 0.0, 1.0
-    if cost(member(least)) > wanted:
+    if cost(member(least)) > target:
         raise InputError(
-            f"no member of the family is as small as {wanted:,}: the smallest has {cost(member(least)):,}"
+            f"no member of the family is as small as {target:,}: the smallest has {cost(member(least)):,}"
         )
-    while cost(member(most)) < wanted:
+    while cost(member(most)) < target:
         most *= 2
         if most > 2**20:
-            raise InputError(f"no member of the family is as large as {wanted:,}")
+            raise InputError(f"no member of the family is as large as {target:,}")
     for _ in range(50):  # widths are integers: 50 halvings leave nothing between the two
         middle = (least + most) / 2
-        if cost(member(middle)) < wanted:
+        if cost(member(middle)) < target:
             least = middle
         else:
             most = middle
     below, above = member(least), member(most)
-    best = min(below, above, key=lambda a: abs(cost(a) - wanted))
-    if abs(cost(best) - wanted) > CLOSE * wanted:
-        best = min(_between(below, above), key=lambda a: abs(cost(a) - wanted))
+    best = min(below, above, key=lambda a: abs(cost(a) - target))
+    if abs(cost(best) - target) > CLOSE * target:
+        best = min(_between(below, above), key=lambda a: abs(cost(a) - target))
     if shape is not None:
-        best = _rounded(best, [most * n for n in shape], lambda a: abs(cost(a) - wanted), CLOSE * wanted)
+        best = _rounded(best, [most * n for n in shape], lambda a: abs(cost(a) - target), CLOSE * target)
     return best
 
 
@@ -139,9 +139,9 @@ def _rounded(
         for x, now in zip(exact, best.widths, strict=True)
     ]
     while off(best) > enough:
-        one = [(group, n) for group, widths in enumerate(near) for n in widths if n != best.widths[group]]
-        pairs = [pair for pair in combinations(one, 2) if pair[0][0] != pair[1][0]]
-        steps = [dict([step]) for step in one] + [dict(pair) for pair in pairs]
+        single = [(group, n) for group, widths in enumerate(near) for n in widths if n != best.widths[group]]
+        pairs = [pair for pair in combinations(single, 2) if pair[0][0] != pair[1][0]]
+        steps = [dict([step]) for step in single] + [dict(pair) for pair in pairs]
         others = [
             clamp_widths(best, (step.get(group, n) for group, n in enumerate(best.widths))) for step in steps
         ]

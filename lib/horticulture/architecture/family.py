@@ -100,11 +100,11 @@ def residual_blocks(a: Shape, length: int) -> Iterator[ResidualBlock]:
     height, width = a.inner
     inputs = a.trunk[0]  # of the stem; in a ResNet it is as wide as the first stage
     for stage, outputs in enumerate(a.trunk[-3:], 1):
-        for place in range(1, length + 1):
-            before, stride = height * width, 2 if stage > 1 and place == 1 else 1
+        for number in range(1, length + 1):
+            before, stride = height * width, 2 if stage > 1 and number == 1 else 1
             if stride == 2:  # a padded 3 x 3 convolution, or a 1 x 1 one
                 height, width = (height + 1) // 2, (width + 1) // 2
-            yield ResidualBlock(f"{stage}.{place}", inputs, outputs, stride, before, height * width)
+            yield ResidualBlock(f"{stage}.{number}", inputs, outputs, stride, before, height * width)
             inputs = outputs
 
 
@@ -156,8 +156,8 @@ class Family:
     def blocks(self, a: Shape) -> tuple[Widths, ...]:
         """For every residual block that can be removed as a whole, the indices of its groups."""
         count = self.groups_in_block
-        places = range(0, len(a.widths) - count + 1, count) if count else ()
-        return tuple(tuple(range(place, place + count)) for place in places)
+        starts = range(0, len(a.widths) - count + 1, count) if count else ()
+        return tuple(tuple(range(start, start + count)) for start in starts)
 
     def normed(self, a: Shape) -> tuple[bool, ...]:
         """Whether every group has a batch norm: all have."""
@@ -221,6 +221,6 @@ def scale_width(n: int, factor: float) -> int:
 def scale_selections(widths: Widths, before: Limits, after: Limits, factor: float) -> Widths:
     """Scale widths by a factor; groups that select from `before` channels keep their fraction of `after`."""
     return tuple(
-        scale_width(n, factor if was is None or there is None else there / was)
-        for n, was, there in zip(widths, before, after, strict=True)
+        scale_width(n, factor if old is None or new is None else new / old)
+        for n, old, new in zip(widths, before, after, strict=True)
     )

@@ -13,9 +13,12 @@ class Own(Family):
 
     title = "network of your own"
 
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
     def check_shape(self, a: Shape) -> None:
         """Raise InputError if the widths are not those of the table."""
-        table = _table(a)
+        table = self.table
         if a.trunk or len(a.widths) != len(table.groups):
             raise InputError(
                 f"{table.name} has {len(table.groups)} groups and no trunk widths, not {len(a.widths)} and "
@@ -24,36 +27,30 @@ class Own(Family):
 
     def layers(self, a: Shape) -> Iterator[CountedLayer]:  # type: ignore[override]
         """Every layer with parameters, in the module's order."""
-        return (row.at(a.widths) for row in _table(a).layers)
+        return (row.at(a.widths) for row in self.table.layers)
 
     def groups(self, a: Shape) -> tuple[str, ...]:
         """The layer that makes each group."""
-        return _table(a).groups
+        return self.table.groups
 
     def normed(self, a: Shape) -> tuple[bool, ...]:
         """Whether the trace found a batch norm."""
-        return _table(a).normed
+        return self.table.normed
 
     def max_widths(self, a: Shape) -> Limits:
         """The widths that the code makes."""
-        return _table(a).full
+        return self.table.full
 
     def narrower(self, a: Shape, factor: float) -> NoReturn:
         """Raise InputError: the code fixes the trunk."""
-        _refuse(a, "width")
+        self._refuse("width")
 
     def shallower(self, a: Shape) -> NoReturn:
         """Raise InputError: the code fixes the depth."""
-        _refuse(a, "depth")
+        self._refuse("depth")
 
-
-def _table(a: Shape) -> Table:
-    assert a.table is not None  # or it would be of another family
-    return a.table
-
-
-def _refuse(a: Shape, family: str) -> NoReturn:
-    raise InputError(
-        f"the family {family} changes what the code of {_table(a).name} fixes: use bottleneck, uniform, "
-        "copycat or guided"
-    )
+    def _refuse(self, family: str) -> NoReturn:
+        raise InputError(
+            f"the family {family} changes what the code of {self.table.name} fixes: use bottleneck, uniform, "
+            "copycat or guided"
+        )

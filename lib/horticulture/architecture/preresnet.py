@@ -86,4 +86,4 @@ class PreResNet(ThreeStages):
     def _limits(self, trunk: Widths, depth: int) -> Limits:
         stem, *stages = trunk
         *inputs, end = [stem, *(stage for stage in stages for _ in range(self.length(depth)))]
-        return (*(limit for there in inputs for limit in (there, None, None)), end)
+        return (*(limit for trunk_width in inputs for limit in (trunk_width, None, None)), end)

@@ -28,7 +28,7 @@ class NoAlternativeError(InputError):
 def kept_fractions(pruned: Architecture, whole: Architecture) -> tuple[float, ...]:
     """The fraction left of every group. Raises InputError if the two have different groups."""
     _same_groups([pruned], whole)
-    return tuple(left / max(1, full) for left, full in zip(pruned.widths, whole.widths, strict=True))
+    return tuple(width / max(1, full) for width, full in zip(pruned.widths, whole.widths, strict=True))
 
 
 def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tuple[float, ...]:
@@ -38,10 +38,10 @@ def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tupl
     InputError if no network is given, or one with groups that differ from the whole's.
     """
     _same_groups(architectures, whole)
-    left = np.mean([one.widths for one in architectures], axis=0)
-    places = [np.flatnonzero(np.array(_stages(whole)) == stage) for stage in _distinct(_stages(whole))]
+    kept = np.mean([pruned.widths for pruned in architectures], axis=0)
+    of_stages = [np.flatnonzero(np.array(_stages(whole)) == stage) for stage in _distinct(_stages(whole))]
     full = np.array(whole.widths)
-    return tuple(float(left[place].sum() / max(1, full[place].sum())) for place in places)
+    return tuple(float(kept[groups].sum() / max(1, full[groups].sum())) for groups in of_stages)
 
 
 def guided(whole: Architecture, profile: Sequence[float], **size: Unpack[Size]) -> Architecture:
@@ -56,9 +56,7 @@ def guided(whole: Architecture, profile: Sequence[float], **size: Unpack[Size]) 
         raise InputError(f"a profile of {len(profile)} stages does not fit a network of {len(order)}")
     shape = [profile[order.index(stage)] * n for stage, n in zip(stages, whole.widths, strict=True)]
     return search_scale(
-        lambda factor: clamp_widths(whole, (max(1, round(factor * n)) for n in shape)),
-        size,
-        shape,
+        lambda factor: clamp_widths(whole, (max(1, round(factor * n)) for n in shape)), size, shape
     )
 
 
@@ -105,7 +103,7 @@ def similarity(architectures: Sequence[Architecture], whole: Architecture) -> fl
     _same_groups(architectures, whole)
     if len(architectures) < 2:
         raise InputError("similarity needs at least two architectures")
-    pairs = combinations([np.array(one.widths) for one in architectures], 2)
+    pairs = combinations([np.array(pruned.widths) for pruned in architectures], 2)
     difference = np.mean([np.abs(a - b).sum() for a, b in pairs])
     return float(1 - difference / max(1, sum(whole.widths)))
 
@@ -118,7 +116,7 @@ def width_statistics(architectures: Sequence[Architecture], whole: Architecture)
     import pandas as pd  # takes a second
 
     _same_groups(architectures, whole)
-    widths = pd.DataFrame([one.widths for one in architectures])
+    widths = pd.DataFrame([pruned.widths for pruned in architectures])
     return pd.DataFrame(
         {"group": whole.groups, "whole": whole.widths, "mean": widths.mean(), "std": widths.std()}
     )
@@ -139,9 +137,9 @@ def _distinct(names: Iterable[str]) -> list[str]:
 def _same_groups(architectures: Sequence[Architecture], whole: Architecture) -> None:
     if not architectures:
         raise InputError("no architecture was given")
-    for one in architectures:
-        if one.groups != whole.groups:
+    for pruned in architectures:
+        if pruned.groups != whole.groups:
             raise InputError(
-                f"{one.family} of depth {one.depth} was not pruned from {whole.family} of depth "
-                f"{whole.depth}: {len(one.groups)} groups, not {len(whole.groups)}"
+                f"{pruned.family} of depth {pruned.depth} was not pruned from {whole.family} of depth "
+                f"{whole.depth}: {len(pruned.groups)} groups, not {len(whole.groups)}"
             )

@@ -47,8 +47,8 @@ class VGG(Family):
         for stage, count in enumerate(stage_lengths(a.depth)):
             if stage > 0:
                 height, width = height // 2, width // 2
-            for place in range(count):
-                name, outputs = f"{stage + 1}.{place + 1}", next(inner)
+            for number in range(count):
+                name, outputs = f"{stage + 1}.{number + 1}", next(inner)
                 if name == "1.1":
                     yield a.stem_layer(outputs, "1.1.conv")
                 else:
@@ -60,9 +60,9 @@ class VGG(Family):
     def groups(self, a: Shape) -> tuple[str, ...]:
         """`stage.convolution`."""
         return tuple(
-            f"{stage}.{place}"
+            f"{stage}.{number}"
             for stage, count in enumerate(stage_lengths(a.depth), 1)
-            for place in range(1, count + 1)
+            for number in range(1, count + 1)
         )
 
     def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:

@@ -4,5 +4,5 @@ from .datasets import DATASETS as DATASETS, is_own as is_own, load as load
 from .downloads import download as download
 from .images import Batches as Batches, Dataset as Dataset, Images as Images, crop as crop
 from .kept import keep as keep, kept as kept
+from .locations import data_folder as data_folder
 from .own import dataset as dataset
-from .place import data_folder as data_folder

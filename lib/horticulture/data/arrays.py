@@ -16,8 +16,8 @@ def shuffled(count: int, *, last: int) -> np.ndarray:
     """
     order = list(range(count))
     draws = np.random.RandomState(0).randint(2**32, size=max(0, count - 1), dtype=np.uint32)
-    for place, step in enumerate((draws % np.arange(count, 1, -1)).tolist()):
-        order[place], order[place + step] = order[place + step], order[place]
+    for i, step in enumerate((draws % np.arange(count, 1, -1)).tolist()):
+        order[i], order[i + step] = order[i + step], order[i]
     return np.roll(np.array(order, dtype=np.int64), -last)
 
 
@@ -39,10 +39,10 @@ def hold_out(labels: np.ndarray, held: int) -> np.ndarray:
     order = np.roll(order, held)  # the original order
     of_class = labels[order]
     by_class = np.argsort(of_class, kind="stable")
-    place = np.empty(len(order), dtype=np.int64)  # each image's place among those of its class
-    place[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    taken = place < quota[of_class]
-    return np.concatenate([order[~taken], order[taken]])
+    rank = np.empty(len(order), dtype=np.int64)  # each image's place among those of its class
+    rank[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    held_out = rank < quota[of_class]
+    return np.concatenate([order[~held_out], order[held_out]])
 
 
 def reduced(pixels: np.ndarray, size: int) -> np.ndarray:

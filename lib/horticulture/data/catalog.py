@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from horticulture.data import folders
-from horticulture.data.place import data_folder
+from horticulture.data.locations import data_folder
 from horticulture.errors import InputError
 
 FOLDER = "folder:"  # followed by a path: a user's image folder
@@ -36,19 +36,19 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
     Raises InputError for an unreadable folder, or for more images than there are.
     """
     if name.startswith(FOLDER):
-        image, classes, there = _of_folder(str(Path.cwd()), name.removeprefix(FOLDER), image_size)
+        image, classes, available = _of_folder(str(Path.cwd()), name.removeprefix(FOLDER), image_size)
     elif name in KNOWN:
-        (channels, height, width), classes, there = KNOWN[name]
+        (channels, height, width), classes, available = KNOWN[name]
         if image_size and height % image_size:
             raise InputError(f"image_size={image_size}: {name} has images of {height} x {width} pixels")
         image = (channels, image_size or height, image_size or width)
     else:
         return None
-    if images > there:
+    if images > available:
         raise InputError(
-            f"images is {images:,}, but {name} has {there:,} training images: 0 means all of them"
+            f"images is {images:,}, but {name} has {available:,} training images: 0 means all of them"
         )
-    return Outline(image, classes, images or there)
+    return Outline(image, classes, images or available)
 
 
 def check_downloaded(name: str) -> None:
@@ -68,5 +68,5 @@ def not_there(name: str) -> InputError:
 @lru_cache(maxsize=8)
 def _of_folder(current: str, path: str, image_size: int) -> Outline:
     """Read once per process. current: the current directory, for relative paths."""
-    found = folders.read(path, image_size)
-    return Outline(found.train.pixels.shape[1:], len(found.classes), len(found.train.labels))
+    folder = folders.read(path, image_size)
+    return Outline(folder.train.pixels.shape[1:], len(folder.classes), len(folder.train.labels))

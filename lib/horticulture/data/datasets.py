@@ -88,6 +88,6 @@ def _folder(name: str, image_size: int) -> Dataset:
     from horticulture.data.folders import read
     from horticulture.data.images import PARTS, Dataset, Images
 
-    found = read(name.removeprefix(FOLDER), image_size)
-    parts = {part: Images(*map(torch.from_numpy, getattr(found, part))) for part in PARTS}
-    return Dataset(found.name, found.classes, **parts, pad=found.pad, flip=True)
+    folder = read(name.removeprefix(FOLDER), image_size)
+    parts = {part: Images(*map(torch.from_numpy, getattr(folder, part))) for part in PARTS}
+    return Dataset(folder.name, folder.classes, **parts, pad=folder.pad, flip=True)

@@ -94,16 +94,16 @@ def _opened(path: str) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from None
     except Exception as error:  # a decoder may raise anything for a damaged file, even MemoryError
-        known = isinstance(error, OSError) and error.strerror
-        raise UnusableImage(known or "not a readable image, or damaged") from error
+        reason = isinstance(error, OSError) and error.strerror
+        raise UnusableImage(reason or "not a readable image, or damaged") from error
 
 
 def _scans(path: str) -> int:
     """How many scans a JPEG has: one, or about ten if it is progressive. Up to the end of its first image."""
-    content, place, scans = Path(path).read_bytes(), 2, 0
-    while (found := MARKER.search(content, place)) and found[1] != END_OF_IMAGE:
-        scans += found[1] == START_OF_SCAN
-        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    content, position, scans = Path(path).read_bytes(), 2, 0
+    while (marker := MARKER.search(content, position)) and marker[1] != END_OF_IMAGE:
+        scans += marker[1] == START_OF_SCAN
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
     return scans
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from horticulture.data.images import Dataset, Images
-from horticulture.data.place import package_folder
+from horticulture.data.locations import package_folder
 from horticulture.errors import InputError
 
 CLUTTER_IMAGE = 16  # pixels, height and width
@@ -29,9 +29,9 @@ def clutter(image_size: int = 0) -> Dataset:
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     digits = order.split([count for _, count, _ in CLUTTER_PARTS.values()])
     parts = {}
-    for mine, (part, (count, _, seed)) in zip(digits, CLUTTER_PARTS.items(), strict=True):
-        pixels, chosen = cluttered(pictures[mine], count, seed)
-        parts[part] = Images(pixels, labels[mine][chosen], mine[chosen])
+    for of_part, (part, (count, _, seed)) in zip(digits, CLUTTER_PARTS.items(), strict=True):
+        pixels, chosen = cluttered(pictures[of_part], count, seed)
+        parts[part] = Images(pixels, labels[of_part][chosen], of_part[chosen])
     return Dataset("clutter", tuple("0123456789"), **parts, pad=2, flip=False)
 
 
@@ -46,8 +46,8 @@ def check_size(name: str, image_size: int) -> None:
 def read_digits() -> tuple[Tensor, Tensor]:
     """(1797, 1, 8, 8) floats from 0 to 1, and labels, as in `sklearn.datasets.load_digits`."""
     file = package_folder("sklearn") / "datasets" / "data" / "digits.csv.gz"
-    table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
-    return table[:, :-1].reshape(-1, 1, 8, 8) / 16, table[:, -1].long()
+    rows = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.float32))
+    return rows[:, :-1].reshape(-1, 1, 8, 8) / 16, rows[:, -1].long()
 
 
 def cluttered(pictures: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from horticulture.data.arrays import PAD, reduced, shuffled
 from horticulture.data.catalog import not_there
 from horticulture.data.images import Dataset, Images
-from horticulture.data.place import data_folder
+from horticulture.data.locations import data_folder
 from horticulture.errors import check_choice
 
 VALIDATION = 5000  # images held out of the training part
@@ -42,12 +42,12 @@ def torchvision(name: str, *, flip: bool, image_size: int = 0) -> Dataset:
         for pixels, labels in parts
     )
     order = torch.from_numpy(shuffled(len(train), last=VALIDATION))
-    rest, held = (
+    used, held = (
         Images(train.pixels[part], train.labels[part])
         for part in order.split([len(train) - VALIDATION, VALIDATION])
     )
     pad = PAD * train.pixels.shape[2] // full
-    return Dataset(name, classes, rest, held, test, pad, flip)
+    return Dataset(name, classes, used, held, test, pad, flip)
 
 
 def download(name: str) -> Path:

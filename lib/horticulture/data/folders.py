@@ -13,7 +13,7 @@ import numpy as np
 
 from horticulture.data.arrays import PAD, hold_out
 from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, decode, measure
-from horticulture.data.place import data_folder
+from horticulture.data.locations import data_folder
 from horticulture.data.reading import read_each
 from horticulture.errors import InputError
 from horticulture.files import file_digest, write
@@ -80,8 +80,8 @@ def read(path: str, image_size: int = 0) -> Folder:
         raise InputError(
             f"data folder:{path}: images of {width} x {height} pixels are too small to be shifted by {pad}"
         )
-    left, held = set(train.labels.tolist()), len(validation.labels)
-    if rare := [name for n, name in enumerate(classes) if n not in left]:
+    present, held = set(train.labels.tolist()), len(validation.labels)
+    if rare := [name for n, name in enumerate(classes) if n not in present]:
         raise InputError(
             f"data folder:{path}: with {held} held out, no training image of {_names(rare)} is left"
         )
@@ -92,9 +92,9 @@ def _common_classes(path: str, listed: dict[str, dict[str, list[str]]]) -> tuple
     """The classes of the training part. Raises InputError if there is only one, or if other parts differ."""
     train = listed["train"]
     for part, classes in listed.items():
-        for mine, theirs, where in ((train, classes, "train"), (classes, train, part)):
-            if other := [name for name in mine if name not in theirs]:
-                raise InputError(f"data folder:{path}: only {where} has the classes {_names(other)}")
+        for names, others, only_in in ((train, classes, "train"), (classes, train, part)):
+            if missing := [name for name in names if name not in others]:
+                raise InputError(f"data folder:{path}: only {only_in} has the classes {_names(missing)}")
     if len(train) < 2:
         raise InputError(f"data folder:{path} needs at least two classes, but has only {_names(train)}")
     return tuple(train)
@@ -119,26 +119,26 @@ def _files_by_class(part: Path) -> dict[str, list[str]]:
         names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != ".")
     if not names:
         raise FileNotFoundError(f"no class in {str(part)!r}")
-    found = {name: _image_files(part / name) for name in names}
-    if empty := [name for name, files in found.items() if not files]:
+    by_class = {name: _image_files(part / name) for name in names}
+    if empty := [name for name, files in by_class.items() if not files]:
         raise FileNotFoundError(f"no image ({', '.join(EXTENSIONS)}) in {_names(empty)}")
-    return found
+    return by_class
 
 
 def _image_files(folder: Path) -> list[str]:
     """Image files in a folder, its subfolders and links. Raises OSError if a link leads to a known folder."""
-    found: list[tuple[str, list[str]]] = []
-    part, own = Path(os.path.realpath(folder.parent)), Path(os.path.realpath(folder))
-    known = {str(above) for above in (part, *part.parents, *own.parents)}
-    for where, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        real = os.path.realpath(where)
+    listed: list[tuple[str, list[str]]] = []
+    part, start = Path(os.path.realpath(folder.parent)), Path(os.path.realpath(folder))
+    known = {str(above) for above in (part, *part.parents, *start.parents)}
+    for directory, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        real = os.path.realpath(directory)
         if real in known:
-            raise OSError(f"{where!r} leads to {real!r}, which contains it or has already been read")
+            raise OSError(f"{directory!r} leads to {real!r}, which contains it or has already been read")
         known.add(real)
         folders[:] = [name for name in folders if name[0] != "."]
         images = [name for name in names if name[0] != "." and name.lower().endswith(EXTENSIONS)]
-        found.append((where, sorted(images)))
-    return [os.path.join(where, name) for where, names in sorted(found) for name in names]
+        listed.append((directory, sorted(images)))
+    return [os.path.join(directory, name) for directory, names in sorted(listed) for name in names]
 
 
 def _raise(error: OSError) -> None:
@@ -155,13 +155,13 @@ def _decode_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.
     by the names, sizes and times of the images. Its name ends in a digest of its content, which is checked.
     """
     cache, key = data_folder() / "cache", _key(rows, image_size)
-    for kept in cache.glob(f"{key}-*.npy"):
-        _, pad, digest = kept.stem.split("-")
+    for path in cache.glob(f"{key}-*.npy"):
+        _, pad, digest = path.stem.split("-")
         with contextlib.suppress(FileNotFoundError):  # another process may remove it too
-            if file_digest(kept) == digest:
-                return _map(kept), int(pad)
-            print(f"{kept} is damaged: reading the images of {root} again")
-            kept.unlink()
+            if file_digest(path) == digest:
+                return _map(path), int(pad)
+            print(f"{path} is damaged: reading the images of {root} again")
+            path.unlink()
     cache.mkdir(parents=True, exist_ok=True)
     temporary = cache / f"{key}.{os.getpid()}.tmp"
     try:
@@ -175,12 +175,12 @@ def _decode_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.
 
 
 def _key(rows: dict[str, int], image_size: int) -> str:
-    known = hashlib.sha256(f"{image_size}\n".encode())
+    digest = hashlib.sha256(f"{image_size}\n".encode())
     for file, row in rows.items():
         with contextlib.suppress(OSError):  # reported later, with all other unreadable files
             status = os.stat(file)
-            known.update(os.fsencode(f"{row} {file} {status.st_size} {status.st_mtime_ns}\n"))
-    return known.hexdigest()[:16]
+            digest.update(os.fsencode(f"{row} {file} {status.st_size} {status.st_mtime_ns}\n"))
+    return digest.hexdigest()[:16]
 
 
 def _map(path: Path) -> np.ndarray:
@@ -216,8 +216,8 @@ def _decode_all(root: Path, rows: dict[str, int], image_size: int, target: Path)
             if image.shape == pixels.shape[1:]:
                 pixels[rows[file]] = image
             else:
-                mine, first = (f"{shape[2]} x {shape[1]}" for shape in (image.shape, pixels[:1].shape[1:]))
-                unusable[file] = f"{mine} pixels, but the first has {first}: set image_size"
+                size, first = (f"{shape[2]} x {shape[1]}" for shape in (image.shape, pixels[:1].shape[1:]))
+                unusable[file] = f"{size} pixels, but the first has {first}: set image_size"
     if unusable:
         raise _refusal(root, rows, unusable)
     return set(sizes.values())

@@ -29,8 +29,8 @@ class Images:
 
     def __post_init__(self) -> None:
         if self.sources is None:
-            own = torch.arange(len(self.labels), device=self.labels.device)
-            object.__setattr__(self, "sources", own)
+            indices = torch.arange(len(self.labels), device=self.labels.device)
+            object.__setattr__(self, "sources", indices)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,12 +80,12 @@ class Dataset:
 
         Sources are not included: they affect how far results can be trusted, but no result.
         """
-        found = hashlib.sha256(f"{self.pad} {self.flip}".encode())
+        content = hashlib.sha256(f"{self.pad} {self.flip}".encode())
         for part in (getattr(self, part) for part in PARTS):
             for tensor in (part.pixels, part.labels):
-                found.update(f"{tuple(tensor.shape)}".encode())
-                found.update(tensor.cpu().contiguous().numpy().data)
-        return found.hexdigest()[:12]
+                content.update(f"{tuple(tensor.shape)}".encode())
+                content.update(tensor.cpu().contiguous().numpy().data)
+        return content.hexdigest()[:12]
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Normalise uint8 by the training part's mean and standard deviation, to channels-last floats."""
@@ -137,11 +137,11 @@ class Batches:
         """x: (batch, channels, height, width) floats, normalised; y: (batch,) labels."""
         if self._place >= self.steps_per_epoch:
             self._begin_epoch()
-        here = slice(self._place * self.batch_size, (self._place + 1) * self.batch_size)
+        batch = slice(self._place * self.batch_size, (self._place + 1) * self.batch_size)
         self._place += 1
-        order = self._order[here]
+        order = self._order[batch]
         images = self.dataset.train
-        pixels = crop(images.pixels, order, self._shifts[here], self._flips[here], self.dataset.pad)
+        pixels = crop(images.pixels, order, self._shifts[batch], self._flips[batch], self.dataset.pad)
         return self.dataset.normalise(pixels), images.labels[order]
 
     def _begin_epoch(self) -> None:
@@ -186,6 +186,6 @@ def crop(pixels: Tensor, order: Tensor, shifts: Tensor, flips: Tensor, pad: int)
     ]
 
 
-def _within(places: Tensor, count: int) -> Tensor:
+def _within(indices: Tensor, count: int) -> Tensor:
     """Reflect row or column indices beyond the first and the last."""
-    return (count - 1) - ((count - 1) - places.abs()).abs()
+    return (count - 1) - ((count - 1) - indices.abs()).abs()

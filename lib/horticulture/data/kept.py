@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from horticulture import files
 from horticulture.data.catalog import KEPT
 from horticulture.data.images import PARTS, Dataset, Images
-from horticulture.data.place import data_folder
+from horticulture.data.locations import data_folder
 from horticulture.errors import InputError
 
 
@@ -24,9 +24,9 @@ def keep(dataset: Dataset) -> str:
             for part, images in parts.items()
             for kind in ("pixels", "labels", "sources")
         }
-        about = {"name": dataset.name, "classes": dataset.classes, "pad": dataset.pad, "flip": dataset.flip}
+        fields = {name: getattr(dataset, name) for name in ("name", "classes", "pad", "flip")}
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, save(tensors, metadata={"about": json.dumps(about)}))
+        files.write(path, save(tensors, metadata={"about": json.dumps(fields)}))
     return KEPT + dataset.digest
 
 
@@ -37,7 +37,7 @@ def kept(digest: str, missing: str = "run the notebook that has its code") -> Da
     path = _path(digest)
     try:
         content = path.read_bytes()
-        about = json.loads(files.safetensors_metadata(content)["about"])
+        metadata = json.loads(files.safetensors_metadata(content)["about"])
         tensors = load(content)
     except FileNotFoundError as error:
         raise InputError(f"the data set {digest} is no longer in {path.parent}: {missing}") from error
@@ -47,10 +47,10 @@ def kept(digest: str, missing: str = "run the notebook that has its code") -> Da
         part: Images(*(tensors[f"{part}.{kind}"] for kind in ("pixels", "labels", "sources")))
         for part in PARTS
     }
-    found = Dataset(about["name"], tuple(about["classes"]), **parts, pad=about["pad"], flip=about["flip"])
-    if found.digest != digest:
+    dataset = Dataset(**{**metadata, "classes": tuple(metadata["classes"]), **parts})
+    if dataset.digest != digest:
         raise InputError(f"{path} is damaged: delete it, and {missing}")
-    return found
+    return dataset
 
 
 def _path(digest: str) -> Path:

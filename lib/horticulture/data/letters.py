@@ -9,7 +9,7 @@ from torch import Tensor
 
 from horticulture.data.digits import check_size, cluttered
 from horticulture.data.images import Dataset, Images
-from horticulture.data.place import package_folder
+from horticulture.data.locations import package_folder
 
 # Every font with Latin letters that all supported versions of matplotlib ship; others have only symbols.
 FONTS = (
@@ -37,9 +37,9 @@ def letters(image_size: int = 0) -> Dataset:
     return Dataset("letters", tuple(string.ascii_uppercase), **parts, pad=2, flip=False)
 
 
-def _part(count: int, places: tuple[int, ...], seed: int) -> Images:
-    """`count` images of the letters of those fonts whose number modulo five is in `places`."""
-    fonts = [number for number in range(len(FONTS)) if number % 5 in places]
+def _part(count: int, remainders: tuple[int, ...], seed: int) -> Images:
+    """`count` images of the letters of those fonts whose number modulo five is in `remainders`."""
+    fonts = [number for number in range(len(FONTS)) if number % 5 in remainders]
     pictures = torch.cat([read_letters(FONTS[number]) for number in fonts])
     pixels, chosen = cluttered(pictures, count, seed)
     classes = len(string.ascii_uppercase)
@@ -59,6 +59,6 @@ def _draw(letter: str, face: ImageFont.FreeTypeFont) -> np.ndarray:
     left, top, right, bottom = face.getbbox(letter)
     side = round(max(right - left, bottom - top))
     square = Image.new("L", (side, side))
-    place = (side - left - right) // 2, (side - top - bottom) // 2
-    ImageDraw.Draw(square).text(place, letter, 255, face)
+    corner = (side - left - right) // 2, (side - top - bottom) // 2
+    ImageDraw.Draw(square).text(corner, letter, 255, face)
     return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BOX))

@@ -37,11 +37,11 @@ def dataset(
     made = function
 
     def load(image_size: int) -> Dataset:
-        found = made()
-        if not isinstance(found, Dataset):
-            found = _of_parts(name, found, classes, pad, flip)
-        small = {part: _reduced(getattr(found, part), image_size) for part in PARTS}
-        return Dataset(name, found.classes, **small, pad=found.pad, flip=found.flip)
+        loaded = made()
+        if not isinstance(loaded, Dataset):
+            loaded = _of_parts(name, loaded, classes, pad, flip)
+        small = {part: _reduced(getattr(loaded, part), image_size) for part in PARTS}
+        return Dataset(name, loaded.classes, **small, pad=loaded.pad, flip=loaded.flip)
 
     DATASETS[name] = load
     return function
@@ -61,19 +61,20 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
         raise InputError(f"data set {name}: return train and test, or train, validation and test")
     for pixels, labels in pairs:
         if pixels.dtype != torch.uint8 or pixels.dim() != 4 or labels.shape != pixels.shape[:1]:
-            found = f"{tuple(pixels.shape)} {pixels.dtype} and {tuple(labels.shape)}"
+            shapes = f"{tuple(pixels.shape)} {pixels.dtype} and {tuple(labels.shape)}"
             raise InputError(
-                f"data set {name}: pixels must be (n, channels, height, width) uint8, not {found}"
+                f"data set {name}: pixels must be (n, channels, height, width) uint8, not {shapes}"
             )
     count = len(classes) or 1 + max(int(labels.max()) for _, labels in pairs)
     outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
     if outside:
         raise InputError(f"data set {name}: labels must be 0 to {count - 1}, not {outside[0]}")
     if len(pairs) == 2:
-        (pixels, labels), tested = pairs
+        (pixels, labels), test_pair = pairs
         held = max(1, len(labels) // 10)
-        rest, last = torch.from_numpy(hold_out(labels.cpu().numpy(), held)).split([len(labels) - held, held])
-        pairs = [(pixels[rest], labels[rest]), (pixels[last], labels[last]), tested]
+        order = torch.from_numpy(hold_out(labels.cpu().numpy(), held))
+        used, held_out = order.split([len(labels) - held, held])
+        pairs = [(pixels[used], labels[used]), (pixels[held_out], labels[held_out]), test_pair]
     train, validation, test = (Images(*pair) for pair in pairs)
     called = tuple(classes) or tuple(map(str, range(count)))
     return Dataset(name, called, train, validation, test, pad, flip)

@@ -29,14 +29,14 @@ def write(folder: Path, name: str, state: Checkpoint) -> Path:
 
 def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Copy tensors that share memory, as tied weights do, because safetensors refuses them."""
-    found: dict[str, Tensor] = {}
-    seen: set[int] = set()
+    copies: dict[str, Tensor] = {}
+    addresses: set[int] = set()
     for name, tensor in tensors.items():
-        here = tensor.detach().cpu().contiguous()
-        place = here.untyped_storage().data_ptr()
-        found[name] = here.clone() if place in seen else here
-        seen.add(place)
-    return found
+        copy = tensor.detach().cpu().contiguous()
+        address = copy.untyped_storage().data_ptr()
+        copies[name] = copy.clone() if address in addresses else copy
+        addresses.add(address)
+    return copies
 
 
 def read(path: Path) -> Checkpoint | None:

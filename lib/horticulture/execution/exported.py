@@ -185,7 +185,7 @@ def _compare_outputs(network: Network, images: Dataset, contents: dict[str, byte
 def _describe(found: FoundNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
     """The content of `config.json`, except for what concerns the files."""
     run, row, shape = found.run, found.row, network.architecture
-    mean, std = (one.flatten().tolist() for one in images.mean_and_std)
+    mean, std = (statistic.flatten().tolist() for statistic in images.mean_and_std)
     described: dict[str, Any] = {
         "format": FORMAT,
         "name": capitalize(curves.label(row["curve"], row["criterion"], network_name)),
@@ -222,10 +222,10 @@ def _measure(network: Network, images: Dataset, recorded: float | None) -> dict[
         raise InputError(
             f"the network's test error is {answers.error:.2f} %, but {recorded:.2f} % was recorded"
         )
-    wrong = answers.wrong.numpy()
-    of = len(sources.unique())
-    error = statistics.clustered_difference(wrong, 0 * wrong, sources.numpy())[1] if of > 1 else math.nan
-    return {"test_error": answers.error, "standard_error": _number(error), "originals": of}
+    wrong, originals, error = answers.wrong.numpy(), len(sources.unique()), math.nan
+    if originals > 1:
+        _, error = statistics.clustered_difference(wrong, 0 * wrong, sources.numpy())
+    return {"test_error": answers.error, "standard_error": _number(error), "originals": originals}
 
 
 def _history(found: FoundNetwork) -> Iterator[str]:

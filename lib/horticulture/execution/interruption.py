@@ -60,11 +60,11 @@ def _handled(numbers: tuple[signal.Signals, ...], handler: Handler) -> Iterator[
     """Install a handler. Ignored signals stay ignored; outside the main thread nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         numbers = ()
-    before = {number: was for number in numbers if (was := signal.getsignal(number)) != signal.SIG_IGN}
+    before = {number: old for number in numbers if (old := signal.getsignal(number)) != signal.SIG_IGN}
     for number in before:
         signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, was in before.items():
-            signal.signal(number, was)
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -93,27 +93,27 @@ def restore(
     """
     if run.kind != "prune" or not 0 <= round <= run.recipe["rounds"]:
         raise InputError(f"no round {round}: {run} has rounds 0 to {run.recipe.get('rounds', 'none')}")
-    kept = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
-    if kept is None:
-        there = runs.folder(run, outputs)
-        raise InputError(f"{run}: no checkpoint before round {round}: delete {there} to make the run again")
-    _, state = kept
-    where, removed = hardware.resolve_device(device), runs.removals(run, outputs)
-    images, recorded = images_of(run, str(where)), runs.removed_by_round(removed)
+    checkpoint = checkpoints.RoundCheckpoints(runs.folder(run, outputs) / "rounds").before(round)
+    if checkpoint is None:
+        remedy = f"delete {runs.folder(run, outputs)} to make the run again"
+        raise InputError(f"{run}: no checkpoint before round {round}: {remedy}")
+    _, state = checkpoint
+    resolved, removed = hardware.resolve_device(device), runs.removals(run, outputs)
+    images, recorded = images_of(run, str(resolved)), runs.removed_by_round(removed)
     with hardware.threads(state.numbers["threads"]):
         pruner = resume_pruner(run, outputs, images, state, recorded=recorded)
         if pruner.round <= round:
-            for done in pruner:
-                if done.round == round:
+            for pruning_round in pruner:
+                if pruning_round.round == round:
                     break
         network = pruner.network
-        _check_replay(run, outputs, removed[removed["round"] == round].iloc[-1], network, where)
+        _check_replay(run, outputs, removed[removed["round"] == round].iloc[-1], network, resolved)
         if estimate_norms:
             set_norm_statistics(network, images, pruner.recipe)
     return network
 
 
-def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, where: torch.device) -> None:
+def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, device: torch.device) -> None:
     """Raise InputError if a replayed network differs from the recorded one; warn on other hardware."""
     if network.architecture.id != row["architecture"]:
         raise InputError(
@@ -123,7 +123,7 @@ def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, whe
     if evaluation.weights_digest(network) == row["digest"]:
         return
     environment = runs.finished(run, outputs)["about"]
-    if hardware.same_bits(environment, where):
+    if hardware.same_bits(environment, device):
         raise InputError(f"{run}: the replay of round {row['round']} has other weights than recorded")
     warnings.warn(
         f"{run} was made on {environment['device']} with torch {environment['versions']['torch']}; replayed "

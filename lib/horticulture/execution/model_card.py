@@ -80,7 +80,7 @@ The largest differences, as fractions of the largest output (above {tolerance:g}
 def card(config: dict[str, Any]) -> str:
     """The text of README.md. config: the content of `config.json`."""
     channels, height, width = config["image"]
-    own = config["architecture"].get("table", {}).get("network", "")
+    network = config["architecture"].get("table", {}).get("network", "")
     uses = [text.format(**config["normalisation"]) for form, text in USES.items() if form in config["files"]]
     uses += [f"There is no `{form}`: {reason}.\n" for form, reason in config["left_out"].items()]
     texts = {
@@ -90,7 +90,7 @@ def card(config: dict[str, Any]) -> str:
         "made": _listed(config["made"]),
         "data": config["data"]["name"],
         "uses": "\n".join(uses),
-        "code": f', code="{own.rpartition(":")[0]}"' if is_code(own) else "",
+        "code": f', code="{network.rpartition(":")[0]}"' if is_code(network) else "",
         "equality": _table(
             {f"`{form}`": f"{difference:.1g}" for form, difference in config["equality"].items()}
         ),

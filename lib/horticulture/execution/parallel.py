@@ -121,13 +121,7 @@ def _layers(
 
 
 def _execute_layer(
-    todo: list[Run],
-    total: int,
-    outputs: Path,
-    device: str,
-    address: str,
-    allowed: int,
-    board: Board,
+    todo: list[Run], total: int, outputs: Path, device: str, address: str, allowed: int, board: Board
 ) -> None:
     """Execute distinct runs on a cluster, here, or in workers. total: their number with the finished ones."""
     longest_first = sorted(todo, key=cost, reverse=True)

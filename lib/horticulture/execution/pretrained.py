@@ -30,16 +30,16 @@ def network(shape: Architecture, file: str) -> Network:
     Raises InputError for a file that cannot be read, or whose weights do not fit the network.
     """
     built, name = networks.build(shape), Path(file).name
-    own = {key.removeprefix(_before(built)): tensor for key, tensor in built.state_dict().items()}
+    expected = {key.removeprefix(_before(built)): tensor for key, tensor in built.state_dict().items()}
     weights = _read(file)
-    weights |= {key: own[key] for key in own.keys() - weights.keys() if key.endswith(COUNT)}
+    weights |= {key: expected[key] for key in expected.keys() - weights.keys() if key.endswith(COUNT)}
     problems = [
-        *(f"{key} is missing" for key in own if key not in weights),
-        *(f"the network has no {key}" for key in weights if key not in own),
+        *(f"{key} is missing" for key in expected if key not in weights),
+        *(f"the network has no {key}" for key in weights if key not in expected),
         *(
-            f"{key} has shape {tuple(weights[key].shape)}, not {tuple(own[key].shape)}"
-            for key in own.keys() & weights.keys()
-            if weights[key].shape != own[key].shape
+            f"{key} has shape {tuple(weights[key].shape)}, not {tuple(expected[key].shape)}"
+            for key in expected.keys() & weights.keys()
+            if weights[key].shape != expected[key].shape
         ),
         *(f"{key} is not finite" for key, tensor in weights.items() if not tensor.isfinite().all()),
     ]
@@ -57,7 +57,7 @@ def _before(built: Network) -> str:
 
 def _read(file: str) -> dict[str, Tensor]:
     try:
-        found: Any = (
+        content: Any = (
             load_file(file)
             if file.endswith(".safetensors")
             else torch.load(file, map_location="cpu", weights_only=True)
@@ -68,10 +68,10 @@ def _read(file: str) -> dict[str, Tensor]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file} cannot be read as plain weights: {reason}") from error
     for name in INSIDE:
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise InputError(f"{file} contains no state dict (tensors by name)")
-    if found and all(key.startswith("module.") for key in found):  # of DataParallel
-        found = {key.removeprefix("module."): tensor for key, tensor in found.items()}
-    return dict(found)
+    if content and all(key.startswith("module.") for key in content):  # of DataParallel
+        content = {key.removeprefix("module."): tensor for key, tensor in content.items()}
+    return dict(content)

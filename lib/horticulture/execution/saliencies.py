@@ -31,13 +31,13 @@ def by_round(
     for every network and criterion; nothing is trained. Columns: round, criterion, group (its number), and
     saliency. A round not in `kept_rounds` is replayed from an earlier one.
     """
-    where, rounds = hardware.resolve_device(device), list(rounds)
-    images = loading.images_of(run, str(where))
+    resolved, rounds = hardware.resolve_device(device), list(rounds)
+    images = loading.images_of(run, str(resolved))
     dtype, size = evaluation.PRECISIONS[run.recipe["precision"]], run.recipe["batch_size"]
     frames = []
     with Progress("saliencies", len(rounds)) as progress:
         for round_ in rounds:
-            network = loading.network_at(run, outputs, round_, device).to_device(where)
+            network = loading.network_at(run, outputs, round_, device).to_device(resolved)
             scored = oracle.score_channels(network, images, names, batches, size, run.seed, dtype)
             for name, groups in scored.items():
                 for group, scores in enumerate(groups):
@@ -49,5 +49,5 @@ def by_round(
 
 def scoring(names: Iterable[str]) -> list[str]:
     """The criteria among `names` that can score channels of any network, however it was trained."""
-    found = {name: criteria.CRITERIA[name] for name in names}
-    return [name for name, one in found.items() if one.granularity == "channel" and one.penalty == "none"]
+    known = criteria.CRITERIA
+    return [n for n in names if known[n].granularity == "channel" and known[n].penalty == "none"]

@@ -153,12 +153,12 @@ def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
     if sum(row["group"] >= 0 for row in rows) != removed:
         raise files.CorruptFileError(context.rows.path)
     macs = (rows[-1] if rows else runs.metrics(context.start, context.outputs))["train_macs"]
-    left, error, new = "", "", list(rows)
+    size, error, new = "", "", list(rows)
 
     def report() -> None:
         done = (pruner.round + pruner.step / recipe.steps) / (recipe.rounds + 1)
         number = min(pruner.round, recipe.rounds)
-        context.report(min(1.0, done), f"round {number}/{recipe.rounds}{left}{error}", new)
+        context.report(min(1.0, done), f"round {number}/{recipe.rounds}{size}{error}", new)
         new.clear()
 
     def on_step() -> None:
@@ -175,7 +175,7 @@ def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
         new.append(round_._asdict())
         if round_.round % every == 0:
             kept.keep(round_.round, context.stamp(pruner.state_dict()))
-        left = f", {round_.params:,} parameters"
+        size = f", {round_.params:,} parameters"
         error = error if math.isnan(round_.val_error) else f", error {round_.val_error:.1f} %"
 
 
@@ -183,8 +183,8 @@ def _rows(round_: pruning.PruningRound) -> list[dict]:
     """A row per removed channel, or one row without a channel for a round that removed none."""
     shape = round_.architecture
     common = {**round_._asdict(), "macs": shape.macs, "architecture": shape.id}
-    gone = round_.gone or ((-1, -1, None),)
-    return [{**common, "group": g, "channel": c, "saliency": s} for g, c, s in gone]
+    removed = round_.gone or ((-1, -1, None),)
+    return [{**common, "group": g, "channel": c, "saliency": s} for g, c, s in removed]
 
 
 def _compare_criteria(context: RunContext) -> dict:
@@ -207,7 +207,7 @@ def _compare_criteria(context: RunContext) -> dict:
         images=config.images,
     )
     for number, (group, channel) in enumerate(channels[done:], done + 1):
-        by_criterion = {name: float(each[group][channel]) for name, each in scores.items()}
+        by_criterion = {name: float(by_group[group][channel]) for name, by_group in scores.items()}
         context.rows.append({"group": group, "channel": channel, **next(increases)._asdict(), **by_criterion})
         context.report(number / len(channels), f"channel {number} of {len(channels)} left out")
         context.on_step(partial(Checkpoint, {}, {"channels": number}))

@@ -71,15 +71,15 @@ def selections(network: Network) -> list[list[int]]:
     return [[] if group.selection is None else group.selection.index.tolist() for group in network.groups]
 
 
-def _select(network: Network, wanted: Sequence[Sequence[int]]) -> None:
-    if len(wanted) != len(network.groups):
-        raise InputError(f"selections for {len(wanted)} groups, but the network has {len(network.groups)}")
+def _select(network: Network, chosen: Sequence[Sequence[int]]) -> None:
+    if len(chosen) != len(network.groups):
+        raise InputError(f"selections for {len(chosen)} groups, but the network has {len(network.groups)}")
     limits = network.architecture.selects
-    for group, places, there in zip(network.groups, wanted, limits, strict=True):
-        if group.selection is None or there is None:
+    for group, places, available in zip(network.groups, chosen, limits, strict=True):
+        if group.selection is None or available is None:
             continue
-        index = [int(place) for place in places]
-        if index != sorted(set(index)) or len(index) != group.width or not set(index) <= set(range(there)):
-            ask = f"{group.width} of 0 to {there - 1}, in increasing order"
-            raise InputError(f"group {group.name} must select {ask}, not {index}")
+        index = list(map(int, places))
+        if index != sorted(set(index) & set(range(available))) or len(index) != group.width:
+            wanted = f"{group.width} of 0 to {available - 1}, in increasing order"
+            raise InputError(f"group {group.name} must select {wanted}, not {index}")
         group.selection.index.copy_(torch.tensor(index, dtype=torch.long))

@@ -44,10 +44,10 @@ class DenseNet(Network):
         available = [most or 0 for most in architecture.max_widths]  # in front of every selection
         self.stem = Stem(architecture, stem)
         chain: list[Dense | Transition] = []
-        for place, (inputs, selected) in enumerate(zip(available, architecture.widths, strict=True), 1):
-            if place % per_stage:
+        for number, (inputs, selected) in enumerate(zip(available, architecture.widths, strict=True), 1):
+            if number % per_stage:
                 chain.append(Dense(inputs, selected, growth))
-            elif place < len(architecture.widths):
+            elif number < len(architecture.widths):
                 chain.append(Transition(inputs, selected))
             else:
                 self.intake = SelectNormReLU(inputs, selected)

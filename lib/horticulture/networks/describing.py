@@ -12,9 +12,9 @@ from horticulture.architecture import OWN, Architecture, ImageShape, Table
 from horticulture.architecture.table import FIXED, Length, TableRow
 from horticulture.errors import InputError
 from horticulture.networks import trial
-from horticulture.networks.labels import Axis, FoundGroup, Watched
+from horticulture.networks.labels import Axis, GroupSpec, Trace
 from horticulture.networks.traced import LiveAxis, Places, TracedGroup, TracedNetwork
-from horticulture.networks.tracing import watch
+from horticulture.networks.tracing import trace_module
 
 SUMS = "a residual set: sums of several layers' channels"
 
@@ -49,27 +49,27 @@ def describe(
     otherwise a group is made by one layer and the norms, depthwise convolutions and gates that follow it.
     Raises InputError if the module's output is not (batch, classes), or if it has no group.
     """
-    return found_in(module, Origin(image, classes, residual_sets=residual_sets))
+    return find_groups(module, Origin(image, classes, residual_sets=residual_sets))
 
 
-def found_in(module: nn.Module, origin: Origin) -> TracedNetwork:
-    """`describe`, for a module whose origin is known."""
+def find_groups(module: nn.Module, origin: Origin) -> TracedNetwork:
+    """As `describe`, for a module whose origin is known."""
     _check_answer(module, origin)
-    watched = watch(module, origin.images)
-    pinned = dict(watched.pinned)
+    trace = trace_module(module, origin.images)
+    pinned = dict(trace.pinned)
     candidates = []
-    for group in watched.found:
+    for group in trace.groups:
         if group.sums and not origin.residual_sets:
             pinned |= dict.fromkeys(group.makers, SUMS)
         elif group.width > 1:
             candidates.append(group)
-    failed = trial.failures(assemble(module, watched._replace(found=candidates), origin), origin.images)
+    failed = trial.failures(assemble(module, trace._replace(groups=candidates), origin), origin.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
         raise InputError(f"no group of channels can be removed ({why})")
-    network = assemble(module, watched._replace(found=usable), origin)
+    network = assemble(module, trace._replace(groups=usable), origin)
     network.pinned = pinned
     return network
 
@@ -86,14 +86,13 @@ def _check_answer(module: nn.Module, origin: Origin) -> None:
             shape, reason = tuple(images.shape[1:]), trial.first_line(error)
             raise InputError(f"{when}it does not accept images of shape {shape}: {reason}") from error
         if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
-            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            what = f"{found} for {len(images)} images and {origin.classes} classes"
+            answered = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+            what = f"{answered} for {len(images)} images and {origin.classes} classes"
             raise InputError(f"{when}it returns {what}")
 
 
-def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwork:
+def assemble(module: nn.Module, trace: Trace, origin: Origin) -> TracedNetwork:
     """Build the network with the traced groups, and its architecture."""
-    found = watched.found
     axes: dict[Axis, LiveAxis] = {}
     modules = dict(module.named_modules())
 
@@ -105,40 +104,43 @@ def assemble(module: nn.Module, watched: Watched, origin: Origin) -> TracedNetwo
         return axes[axis]
 
     groups = []
-    for one in found:
-        places = {axis: Places(live(axis), indices) for axis, indices in one.places.items()}
-        makers = tuple(modules[maker] for maker in one.makers)
-        reads = [places[axis] for axis in one.reads]
-        groups.append(TracedGroup(one.name, makers, list(places.values()), reads, torch.arange(one.width)))
+    for spec in trace.groups:
+        places = {axis: Places(live(axis), indices) for axis, indices in spec.places.items()}
+        makers = tuple(modules[maker] for maker in spec.makers)
+        reads = [places[axis] for axis in spec.reads]
+        numbers = torch.arange(spec.width)
+        groups.append(TracedGroup(spec.name, makers, list(places.values()), reads, numbers))
     names, full = tuple(group.name for group in groups), tuple(group.width for group in groups)
-    rows = tuple(_rows(module, found, watched.positions))
+    rows = tuple(_rows(module, trace.groups, trace.positions))
     normed = tuple(group.norm is not None for group in groups)
     table = Table(origin.network, origin.digest, names, full, normed, rows, origin.residual_sets)
     depth = sum(row.kind != "other" for row in rows)
     architecture = Architecture(OWN, depth, origin.classes, origin.image, (), full, table)
-    network = TracedNetwork(module, architecture, origin.channels, watched.channels_last)
+    network = TracedNetwork(module, architecture, origin.channels, trace.channels_last)
     network.groups = tuple(groups)
     return network
 
 
-def _rows(module: nn.Module, found: list[FoundGroup], positions: dict[str, int]) -> Iterator[TableRow]:
+def _rows(module: nn.Module, specs: list[GroupSpec], positions: dict[str, int]) -> Iterator[TableRow]:
     """A row per module with trainable parameters of its own, in order, and another per additional weight."""
     groups: dict[Axis, list[tuple[int, Tensor]]] = {}
-    for number, one in enumerate(found):
-        for axis, indices in one.places.items():
+    for number, spec in enumerate(specs):
+        for axis, indices in spec.places.items():
             groups.setdefault(axis, []).append((number, indices))
     seen: set[int] = set()
     for owner, part in module.named_modules():
-        own = {f"{owner}.{name}".lstrip("."): p for name, p in part.named_parameters(recurse=False)}
-        own = {name: p for name, p in own.items() if p.requires_grad and id(p) not in seen}
-        seen |= {id(p) for p in own.values()}
+        tensors = {f"{owner}.{name}".lstrip("."): p for name, p in part.named_parameters(recurse=False)}
+        tensors = {name: p for name, p in tensors.items() if p.requires_grad and id(p) not in seen}
+        seen |= {id(p) for p in tensors.values()}
         kind = "linear" if isinstance(part, nn.Linear) else "conv" if isinstance(part, _ConvNd) else "other"
-        counted = [name for name in own if name in positions] or list(own)[:1]
-        rest = [name for name in own if name not in counted]
+        counted = [name for name in tensors if name in positions] or list(tensors)[:1]
+        rest = [name for name in tensors if name not in counted]
         for number, weight in enumerate(counted):
             names = [weight, *rest] if number == 0 else [weight]
             lengths = tuple(
-                tuple(_length(groups.get(Axis(name, d), []), size) for d, size in enumerate(own[name].shape))
+                tuple(
+                    _length(groups.get(Axis(name, d), []), size) for d, size in enumerate(tensors[name].shape)
+                )
                 for name in names
             )
             label = owner if number == 0 and owner else weight

@@ -40,12 +40,12 @@ class ModuleDraws:
         cuda = [device] if device.type == "cuda" else []
         devices = [torch.device("cpu"), *cuda]
         with torch.random.fork_rng(devices=cuda):
-            for one in devices:
-                new = torch.Generator(one).manual_seed(self._seed).get_state()
-                _set(one, self._states.get(one.type, new))
+            for device in devices:
+                new = torch.Generator(device).manual_seed(self._seed).get_state()
+                _set(device, self._states.get(device.type, new))
             yield
             if advance:
-                self._states = {one.type: _get(one) for one in devices}
+                self._states = {device.type: _get(device) for device in devices}
 
 
 def _get(device: torch.device) -> Tensor:

@@ -56,8 +56,8 @@ def to_onnx(program: torch.export.ExportedProgram) -> bytes:
     if not has_onnx():
         raise InputError(NO_ONNX)
     names: Any = {"input_names": [INPUT], "output_names": [OUTPUT], "dynamic_shapes": ({0: "batch"},)}
-    found: Any = torch.onnx.export(program, dynamo=True, external_data=False, verbose=False, **names)
-    return found.model_proto.SerializeToString()
+    exported: Any = torch.onnx.export(program, dynamo=True, external_data=False, verbose=False, **names)
+    return exported.model_proto.SerializeToString()
 
 
 def from_pt2(content: bytes) -> Function:

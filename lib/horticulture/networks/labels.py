@@ -18,7 +18,7 @@ class Axis(NamedTuple):
     dim: int
 
 
-class FoundGroup(NamedTuple):
+class GroupSpec(NamedTuple):
     """Channels that can be removed one by one, each with nothing else.
 
     name: the layer that makes them, with a number if it makes several groups. makers: names of layers.
@@ -38,14 +38,14 @@ class FoundGroup(NamedTuple):
         return len(next(iter(self.places.values())))
 
 
-class Watched(NamedTuple):
+class Trace(NamedTuple):
     """The result of tracing one forward pass. pinned: by layer, why its channels cannot be removed.
 
     positions: by weight, the positions (pixels or tokens) of an image to which it is applied.
     channels_last: whether the module works in that memory format.
     """
 
-    found: list[FoundGroup]
+    groups: list[GroupSpec]
     pinned: dict[str, str]
     positions: dict[str, int]
     channels_last: bool = True
@@ -104,10 +104,10 @@ class Labels(TorchFunctionMode):
                 if label >= 0:
                     self.pinned.setdefault(label, why)
 
-    def join(self, one: Tensor, other: Tensor, product: bool) -> None:
+    def join(self, first: Tensor, second: Tensor, product: bool) -> None:
         """Merge two tensors of labels element by element: each pair is one channel, or is read as one."""
-        one, other = collapse(*torch.broadcast_tensors(one, other))
-        pairs = torch.stack([one.flatten(), other.flatten()]).unique(dim=1).tolist()
+        first, second = collapse(*torch.broadcast_tensors(first, second))
+        pairs = torch.stack([first.flatten(), second.flatten()]).unique(dim=1).tolist()
         partners: list[dict[int, set[int]]] = [defaultdict(set), defaultdict(set)]
         for a, b in zip(*pairs, strict=True):
             partners[0][a].add(b)
@@ -180,27 +180,27 @@ class Labels(TorchFunctionMode):
         for label in column.tolist():
             self.reads[label].add(Axis(self.names.get(id(weight), ""), 1))
 
-    def constant(self, labels: Tensor, other: Tensor, why: str) -> None:
+    def constant(self, labels: Tensor, addend: Tensor, why: str) -> None:
         """A sum or product with a parameter, or with a tensor that has no labels."""
-        lengths = (1,) * (labels.dim() - other.dim()) + tuple(other.shape)
+        lengths = (1,) * (labels.dim() - addend.dim()) + tuple(addend.shape)
         varying = [d for d in range(labels.dim()) if lengths[d] > 1 and not is_constant(labels, d)]
         if not varying:
             return
         column = column_of(labels, varying[0]) if len(varying) == 1 else None
-        if column is None or id(other) not in self.names:
+        if column is None or id(addend) not in self.names:
             self.pin(labels, why)
         else:
-            self.mark(other, varying[0] - labels.dim() + other.dim(), column)
+            self.mark(addend, varying[0] - labels.dim() + addend.dim(), column)
 
     # --- what was found -------------------------------------------------------------------------------
 
-    def result(self) -> Watched:
+    def result(self) -> Trace:
         """Collect the groups: label classes in the same places and read by the same layers."""
         members: dict[int, list[int]] = defaultdict(list)
         for label in self.all:
             members[self.all[label]].append(label)
         why = {self.all[label]: reason for label, reason in self.pinned.items()}
-        found: dict[Any, list[list[tuple[Axis, int]]]] = defaultdict(list)
+        units_of: dict[Any, list[list[tuple[Axis, int]]]] = defaultdict(list)
         pinned: dict[str, str] = {}
         for root, labels in members.items():
             makers = tuple(dict.fromkeys(self.makers[label] for label in labels if label in self.makers))
@@ -211,12 +211,12 @@ class Labels(TorchFunctionMode):
             elif makers:
                 unit = sorted(set().union(*(self.places[label] for label in labels)))
                 axes = tuple(axis for axis, _ in unit)
-                found[axes, makers, reads, self._sums(labels)].append(unit)
-        groups: list[FoundGroup] = []
-        for key, units in found.items():
-            before = sum(key[1][0] == group.makers[0] for group in groups)
-            groups.append(_group(f"{key[1][0]}:{before + 1}" if before else key[1][0], key, units))
-        return Watched(groups, pinned, dict(self.positions))
+                units_of[axes, makers, reads, self._sums(labels)].append(unit)
+        groups: list[GroupSpec] = []
+        for key, units in units_of.items():
+            earlier = sum(key[1][0] == group.makers[0] for group in groups)
+            groups.append(_group(f"{key[1][0]}:{earlier + 1}" if earlier else key[1][0], key, units))
+        return Trace(groups, pinned, dict(self.positions))
 
     def _sums(self, labels: Iterable[int]) -> bool:
         """Whether outputs of several layers are added to make the channel; products (gates) do not count."""
@@ -228,13 +228,13 @@ class Labels(TorchFunctionMode):
         return bool(sets) and not set.intersection(*sets)
 
 
-def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> FoundGroup:
+def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> GroupSpec:
     axes, makers, reads, sums = key
     places: dict[Axis, list[list[int]]] = {axis: [] for axis in axes}
     for unit in units:
         for axis in places:
-            places[axis].append([index for at, index in unit if at == axis])
-    return FoundGroup(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
+            places[axis].append([index for place, index in unit if place == axis])
+    return GroupSpec(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
 
 
 def collapse(*tensors: Tensor) -> Any:

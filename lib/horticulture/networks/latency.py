@@ -70,19 +70,19 @@ def _onnx(shape: Architecture) -> bytes:
 
 def _fastest(turns: Turns, seconds: float) -> list[float]:
     """Median milliseconds of each network, with the number of threads that is fastest for it."""
-    times: dict[int, list[list[float]]] = {way: [[] for _ in ones] for way, ones in turns.items()}
+    times: dict[int, list[list[float]]] = {way: [[] for _ in passes] for way, passes in turns.items()}
     threads, end, turn = torch.get_num_threads(), time.perf_counter() + seconds, 0
     try:
         while turn < WARM_UP + 5 or time.perf_counter() < end:
-            for way, ones in turns.items():
+            for way, passes in turns.items():
                 torch.set_num_threads(way)
-                for one, taken in zip(ones, times[way], strict=True):
-                    taken.append(one())
+                for timed_pass, taken in zip(passes, times[way], strict=True):
+                    taken.append(timed_pass())
             turn += 1
     finally:
         torch.set_num_threads(threads)
-    medians = ([statistics.median(taken[WARM_UP:]) for taken in each] for each in times.values())
-    return [1000 * min(of_one) for of_one in zip(*medians, strict=True)]
+    medians = ([statistics.median(taken[WARM_UP:]) for taken in each_way] for each_way in times.values())
+    return [1000 * min(by_way) for by_way in zip(*medians, strict=True)]
 
 
 def forward_seconds(network: Network | formats.Function, x: torch.Tensor) -> float:

@@ -13,8 +13,8 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
     """
     pinned: dict[str, str] = {}
     if is_own(network):
-        found = own.traced(network, image=image, classes=classes, residual_sets=residual_sets)
-        whole, pinned = found.architecture, found.pinned
+        traced = own.traced(network, image=image, classes=classes, residual_sets=residual_sets)
+        whole, pinned = traced.architecture, traced.pinned
     else:
         whole = networks.named(network, image=image, classes=classes)
     size = max(len("group"), *(len(name) for name in whole.groups))

@@ -16,12 +16,12 @@ from horticulture import code_files
 from horticulture.architecture import Architecture, ImageShape
 from horticulture.code_files import is_code
 from horticulture.errors import InputError, check_choice
-from horticulture.networks.describing import Origin, assemble, found_in
+from horticulture.networks.describing import Origin, assemble, find_groups
 from horticulture.networks.draws import ModuleDraws
-from horticulture.networks.labels import Watched
+from horticulture.networks.labels import Trace
 from horticulture.networks.redrawing import redraw
 from horticulture.networks.traced import NO_CODE, TracedNetwork, cut
-from horticulture.networks.tracing import watch
+from horticulture.networks.tracing import trace_module
 
 SIZES = (8, 16, 32, 48, 64, 96, 128, 224, 299)  # pixels: tried when a network fails at the requested size
 RGB = 3  # input channels of torchvision's networks
@@ -50,7 +50,7 @@ def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = 
         name = code_files.absolute(name)
         code_files.ALLOWED.add(digest(name))
     try:
-        return found_in(make(name, image, classes), _origin(name, image, classes, residual_sets))
+        return find_groups(make(name, image, classes), _origin(name, image, classes, residual_sets))
     except InputError as error:
         short = Path(name).name if is_code(name) else name
         raise InputError(f"{short}: {error}{_smallest(name, image, classes)}") from error
@@ -96,29 +96,29 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     generator = generator or torch.Generator()
     module = make(table.network, architecture.image, architecture.classes, generator)
     origin = _origin(table.network, architecture.image, architecture.classes, table.residual_sets)
-    network = assemble(module, _watched(origin, table.groups, module), origin)
+    network = assemble(module, _trace(origin, table.groups, module), origin)
     if network.architecture.table != table:
         raise InputError(f"{table.network} now makes a different network: is its shape random?")
-    whole = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
+    full_shapes = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
     for group, width in zip(network.groups, architecture.widths, strict=True):
         if width < group.width:
             cut(group, list(range(width)))
     if network.architecture.widths != table.full:
-        redraw(network, whole)
+        redraw(network, full_shapes)
     network.reseed(generator)
     network.remake = partial(build, architecture)
     return network
 
 
-_seen: dict[tuple[Origin, tuple[str, ...]], Watched] = {}
+_seen: dict[tuple[Origin, tuple[str, ...]], Trace] = {}
 
 
-def _watched(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Watched:
+def _trace(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Trace:
     """The groups with these names, which were tested when the table was made. Each network is traced once."""
     if (origin, names) not in _seen:
-        watched = watch(module, origin.images)
-        found = [group for group in watched.found if group.name in names]
-        _seen[origin, names] = watched._replace(found=found)
+        trace = trace_module(module, origin.images)
+        groups = [group for group in trace.groups if group.name in names]
+        _seen[origin, names] = trace._replace(groups=groups)
     return _seen[origin, names]
 
 

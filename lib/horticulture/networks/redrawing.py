@@ -9,7 +9,7 @@ from horticulture.networks.traced import TracedNetwork
 
 
 @torch.no_grad()
-def redraw(network: TracedNetwork, whole: dict[str, tuple[int, ...]]) -> None:
+def redraw(network: TracedNetwork, full_shapes: dict[str, tuple[int, ...]]) -> None:
     """Rescale a freshly initialised, cut network to the standard deviation that its own widths call for.
 
     Uses the network's own `reset_parameters` if it has one. Otherwise every tensor keeps its mean, and its
@@ -23,14 +23,14 @@ def redraw(network: TracedNetwork, whole: dict[str, tuple[int, ...]]) -> None:
         return
     tensors = dict(network.module.named_parameters())
     owners = {name: name.rpartition(".")[0] for name in tensors}
-    weights = {owners[name]: name for name, shape in reversed(whole.items()) if len(shape) > 1}
+    weights = {owners[name]: name for name, shape in reversed(full_shapes.items()) if len(shape) > 1}
     kinds: dict[tuple[type, str], list[str]] = {}
     for name in tensors:
         owner = network.module.get_submodule(owners[name])
         if owners[name] in weights and not _is_constant(tensors[name]):
             kinds.setdefault((type(owner), name.rpartition(".")[2]), []).append(name)
     for names in kinds.values():
-        shapes = [whole[weights[owners[name]]] for name in names]
+        shapes = [full_shapes[weights[owners[name]]] for name in names]
         rules = _rules([tensors[name] for name in names], shapes)
         for name, shape, rule in zip(names, shapes, rules, strict=True):
             now = tuple(tensors[weights[owners[name]]].shape)
@@ -83,8 +83,8 @@ def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[R
         [rule for rule in RULES[:3] if _known(variance / rule(*_fans(shape)), tensor.numel())]
         for variance, shape, tensor in zip(variances, shapes, tensors, strict=True)
     ]
-    most = sorted(RULES, key=lambda rule: -sum(rule in those for those in fits))
-    return [next((rule for rule in most if rule in those), common) for those in fits]
+    most = sorted(RULES, key=lambda rule: -sum(rule in fitting for fitting in fits))
+    return [next((rule for rule in most if rule in fitting), common) for fitting in fits]
 
 
 def _known(gain: float, count: int) -> bool:

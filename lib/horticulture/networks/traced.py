@@ -30,9 +30,9 @@ class LiveAxis:
         """Map original indices, all still present, to their current positions."""
         return torch.searchsorted(self.present, indices)
 
-    def without(self, gone: Tensor) -> Tensor:
+    def without(self, removed: Tensor) -> Tensor:
         """Remove these original indices and return the current positions to keep."""
-        stays = ~torch.isin(self.present, gone)
+        stays = ~torch.isin(self.present, removed)
         self.present = self.present[stays]
         return stays.nonzero().flatten()
 
@@ -103,9 +103,9 @@ class TracedGroup:
         """The part of each tensor to keep so that only these channels stay. Records the others as removed."""
         stays = torch.zeros(self.width, dtype=torch.bool)
         stays[channels] = True
-        gone, self.remaining = self.remaining[~stays], self.remaining[stays]
+        removed, self.remaining = self.remaining[~stays], self.remaining[stays]
         for axis, indices in self.places:
-            yield Slice(axis.module, axis.name, axis.dim, axis.without(indices[gone].flatten()))
+            yield Slice(axis.module, axis.name, axis.dim, axis.without(indices[removed].flatten()))
 
     def read_weights(self, channel: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The weight of each reader, and the positions along dimension 1 at which it reads the channel."""

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from horticulture.networks.labels import Labels, Watched, collapse, column_of, is_constant
+from horticulture.networks.labels import Labels, Trace, collapse, column_of, is_constant
 
 
-def watch(module: nn.Module, images: Tensor) -> Watched:
+def trace_module(module: nn.Module, images: Tensor) -> Trace:
     """Run the module once on these images, in evaluation mode, and report which channels can be removed.
 
     images: (batch, channels, height, width). The module is left unchanged.
     """
     training = module.training
-    with torch.no_grad(), _Watching(module.eval(), len(images)) as labels:
+    with torch.no_grad(), _Tracer(module.eval(), len(images)) as labels:
         answer = module(images)
     module.train(training)
     for tensor in tree_leaves(answer):
@@ -44,7 +44,7 @@ def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
     return True
 
 
-class _Watching(Labels):
+class _Tracer(Labels):
     """While active, every function called does to the labels what it does to the tensors."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -73,8 +73,8 @@ Rule = Callable[[Labels, Any, Any, Any, Any], None]
 
 def _with_labels(labels: Labels, arguments: Any) -> Any:
     def labels_of(leaf: Any) -> Any:
-        found = labels.of(leaf)
-        return leaf if found is None else found
+        leaf_labels = labels.of(leaf)
+        return leaf if leaf_labels is None else leaf_labels
 
     return tree_map(labels_of, arguments)
 
@@ -90,16 +90,16 @@ def _move(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
 
 def _elementwise(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Elementwise: the labels stay."""
-    found = (labels.of(leaf) for leaf in tree_leaves((args, kwargs)))
-    labels.set(out, next(one for one in found if one is not None))
+    all_labels = (labels.of(leaf) for leaf in tree_leaves((args, kwargs)))
+    labels.set(out, next(leaf_labels for leaf_labels in all_labels if leaf_labels is not None))
 
 
 def _join(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Concatenate. Tensors without labels belong to no channel."""
 
     def part(tensor: Tensor) -> Tensor:
-        found = labels.of(tensor)
-        return torch.full(tensor.shape, -1) if found is None else found
+        tensor_labels = labels.of(tensor)
+        return torch.full(tensor.shape, -1) if tensor_labels is None else tensor_labels
 
     parts = args[0] if args else kwargs["tensors"]
     dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
@@ -112,51 +112,51 @@ def _pad(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     if len(pad) <= 2 * (x.dim() - 2):
         _pool(labels, func, out, args, kwargs)
     else:
-        found = labels.of(x)
-        assert found is not None
-        labels.set(out, torch.nn.functional.pad(found, pad, value=-1))
+        x_labels = labels.of(x)
+        assert x_labels is not None
+        labels.set(out, torch.nn.functional.pad(x_labels, pad, value=-1))
 
 
 def _pool(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """Works within each channel: (batch, channel, ...) to (batch, channel, ...)."""
-    found = labels.of(args[0] if args else kwargs["input"])
-    assert found is not None
-    column = column_of(found, 1) if found.dim() > 2 else None
+    x_labels = labels.of(args[0] if args else kwargs["input"])
+    assert x_labels is not None
+    column = column_of(x_labels, 1) if x_labels.dim() > 2 else None
     tensor = tree_leaves(out)[0]
     if column is None or tensor.dim() < 3 or tensor.shape[1] != len(column):
-        labels.pin(found, f"{func.__name__} mixes channels")
+        labels.pin(x_labels, f"{func.__name__} mixes channels")
     else:
         labels.set(tensor, column.view(-1, *[1] * (tensor.dim() - 2)))
 
 
 def _reduce(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """A sum or mean over dimensions along which all labels must be equal."""
-    found = labels.of(args[0] if args else kwargs["input"])
-    assert found is not None
+    x_labels = labels.of(args[0] if args else kwargs["input"])
+    assert x_labels is not None
     dims = args[1] if len(args) > 1 else kwargs.get("dim")
-    dims = [dims] if isinstance(dims, int) else list(dims or range(found.dim()))
+    dims = [dims] if isinstance(dims, int) else list(dims or range(x_labels.dim()))
     keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
-    if not all(is_constant(found, dim) for dim in dims):
-        labels.pin(found, f"{func.__name__} mixes channels")
+    if not all(is_constant(x_labels, dim) for dim in dims):
+        labels.pin(x_labels, f"{func.__name__} mixes channels")
         return
-    for dim in sorted((dim % found.dim() for dim in dims), reverse=True):
-        found = found.narrow(dim, 0, 1) if keep else found.select(dim, 0)
-    labels.set(out, found)
+    for dim in sorted((dim % x_labels.dim() for dim in dims), reverse=True):
+        x_labels = x_labels.narrow(dim, 0, 1) if keep else x_labels.select(dim, 0)
+    labels.set(out, x_labels)
 
 
 def _norm(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     """One parameter per channel of (batch, channel, ...): batch norm and the like."""
     x, *others = args
-    found = labels.of(x)
-    assert found is not None
-    column = column_of(found, 1)
+    x_labels = labels.of(x)
+    assert x_labels is not None
+    column = column_of(x_labels, 1)
     if column is None:
-        labels.pin(found, f"{func.__name__} mixes channels")
+        labels.pin(x_labels, f"{func.__name__} mixes channels")
         return
     for parameter in [*others, *kwargs.values()]:
         if isinstance(parameter, Tensor) and parameter.numel() > 1:
             labels.mark(parameter, 0, column)
-    labels.set(out, found)
+    labels.set(out, x_labels)
 
 
 def _combine(product: bool) -> Rule:
@@ -164,18 +164,17 @@ def _combine(product: bool) -> Rule:
 
     def rule(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        found = [labels.of(tensor) for tensor in tensors]
-        if len(tensors) == 2 and found[0] is not None and found[1] is not None:
-            labels.join(found[0], found[1], product)
-            wider = max(found, key=lambda one: 0 if one is None else len(collapse(one).unique()))
-            labels.set(out, wider)
+        labelled = [labels.of(tensor) for tensor in tensors]
+        known = [tensor_labels for tensor_labels in labelled if tensor_labels is not None]
+        if len(tensors) == len(known) == 2:
+            labels.join(known[0], known[1], product)
+            labels.set(out, max(known, key=lambda tensor_labels: len(collapse(tensor_labels).unique())))
             return
-        one = next(one for one in found if one is not None)
-        for tensor, known in zip(tensors, found, strict=True):
-            if known is None and tensor.numel() > 1:
-                full = one.broadcast_to(out.shape)
+        for tensor, tensor_labels in zip(tensors, labelled, strict=True):
+            if tensor_labels is None and tensor.numel() > 1:
+                full = known[0].broadcast_to(out.shape)
                 labels.constant(full, tensor, f"{func.__name__} with a tensor that differs by channel")
-        labels.set(out, one)
+        labels.set(out, known[0])
 
     return rule
 

@@ -34,11 +34,11 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
         order = torch.randperm(group.width, generator=draw).tolist()
         halves[number] = sorted(order[: group.width // 2])
         why = _layout_problem(trial, number) or ""
-        for gone in ([group.width // 2], halves[number]):
-            why = why or _difference(trial, {number: gone}, images, uncut)
+        for removed in ([group.width // 2], halves[number]):
+            why = why or _difference(trial, {number: removed}, images, uncut)
         if why:
             failed[number] = why
-    together = {number: gone for number, gone in halves.items() if number not in failed}
+    together = {number: removed for number, removed in halves.items() if number not in failed}
     if together and (why := _difference(trial, together, images, uncut)):
         failed |= dict.fromkeys(together, f"together with the others: {why}")
     return failed
@@ -60,29 +60,29 @@ def _to_double(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, T
         return network.float(), images
 
 
-def _difference(network: TracedNetwork, gone: dict[int, list[int]], images: Tensor, uncut: Tensor) -> str:
+def _difference(network: TracedNetwork, removed: dict[int, list[int]], images: Tensor, uncut: Tensor) -> str:
     """How the cut network differs from the silenced one; empty if it does not."""
-    with _restoring([network.groups[number] for number in gone]):
-        for number, channels in gone.items():
+    with _restoring([network.groups[number] for number in removed]):
+        for number, channels in removed.items():
             for channel in channels:
                 for weight, places in network.groups[number].read_weights(channel):
                     weight[:, places] = 0
         silenced = network(images)
-    with _restoring([network.groups[number] for number in gone]):
+    with _restoring([network.groups[number] for number in removed]):
         try:
-            for number, channels in gone.items():
+            for number, channels in removed.items():
                 cut(
                     network.groups[number],
                     [c for c in range(network.groups[number].width) if c not in channels],
                 )
-            found = network(images)
+            output = network(images)
         except Exception as error:  # users' code may raise anything
             return f"without a channel it fails: {first_line(error)}"
-    if found.shape != silenced.shape:
-        return f"without a channel its output has shape {tuple(found.shape)}"
+    if output.shape != silenced.shape:
+        return f"without a channel its output has shape {tuple(output.shape)}"
     size = torch.maximum(uncut.abs().max(), silenced.abs().max())
     limit = 1e-7 if images.dtype == torch.float64 else 1e-3
-    if not bool(((found - silenced).abs().max() <= limit * size).all()):
+    if not bool(((output - silenced).abs().max() <= limit * size).all()):
         return "cutting a channel does not give the same output as silencing it"
     return ""
 
@@ -94,7 +94,7 @@ def _restoring(groups: list[TracedGroup]) -> Iterator[None]:
     tensors = {(axis.module, axis.name): getattr(axis.module, axis.name) for axis in axes}
     before = {place: tensor.detach().clone() for place, tensor in tensors.items()}
     convolutions = [axis.module for axis in axes if isinstance(axis.module, _ConvNd)]
-    depthwise = [one for one in convolutions if one.groups > 1]
+    depthwise = [layer for layer in convolutions if layer.groups > 1]
     present = [axis.present for axis in axes]
     remaining = [group.remaining for group in groups]
     try:
@@ -103,8 +103,8 @@ def _restoring(groups: list[TracedGroup]) -> Iterator[None]:
         for (module, name), tensor in tensors.items():
             setattr(module, name, tensor)
             tensor.copy_(before[module, name])
-        for one in depthwise:  # with one channel left it no longer counts as depthwise
-            one.groups = len(one.weight)
+        for layer in depthwise:  # with one channel left it no longer counts as depthwise
+            layer.groups = len(layer.weight)
         for axis, places in zip(axes, present, strict=True):
             axis.present = places
             match_counts(axis.module)
@@ -121,14 +121,14 @@ def _layout_problem(network: TracedNetwork, number: int) -> str:
     for axis, indices in network.groups[number].places:
         owner = torch.full((len(axis.present),), FIXED)
         for other, group in enumerate(network.groups):
-            for here, positions in group.places:
-                if here is axis:
+            for other_axis, positions in group.places:
+                if other_axis is axis:
                     owner[positions.flatten()] = other
         patterns = []
         half = len(indices) // 2
-        for gone in (indices[:half], indices[half : 2 * half]):
+        for removed in (indices[:half], indices[half : 2 * half]):
             stays = torch.ones(len(owner), dtype=torch.bool)
-            stays[gone.flatten()] = False
+            stays[removed.flatten()] = False
             patterns.append(owner[stays])
         if not torch.equal(*patterns):
             return "its channels alternate with those of other groups"

@@ -30,7 +30,7 @@ class VGG(Network):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         lengths, widths = vgg.stage_lengths(architecture.depth), architecture.widths
-        pools = [stage > 0 and place == 0 for stage, length in enumerate(lengths) for place in range(length)]
+        pools = [stage > 0 and unit == 0 for stage, length in enumerate(lengths) for unit in range(length)]
         later = (Convolution(inputs, outputs, 3) for inputs, outputs in pairwise(widths))
         convolutions = (Stem(architecture, widths[0]), *later)
         chain = [Unit(*parts) for parts in zip(convolutions, pools, strict=True)]

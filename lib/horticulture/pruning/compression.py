@@ -155,12 +155,12 @@ def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray
     (Han et al., figure 2; there the distance is written, which is one more than the zeros).
     """
     span = 2**index_bits
-    places = np.flatnonzero(codes)
-    zeros = np.diff(places, prepend=-1) - 1
-    own = np.cumsum(zeros // span + 1) - 1  # the entries that are not fillers
-    entries = int(own[-1]) + 1 if len(own) else 0
+    nonzero = np.flatnonzero(codes)
+    zeros = np.diff(nonzero, prepend=-1) - 1
+    coded = np.cumsum(zeros // span + 1) - 1  # the entries that are not fillers
+    entries = int(coded[-1]) + 1 if len(coded) else 0
     gaps, symbols = np.full(entries, span - 1), np.zeros(entries, dtype=np.int64)
-    gaps[own], symbols[own] = zeros % span, codes[places]
+    gaps[coded], symbols[coded] = zeros % span, codes[nonzero]
     return gaps, symbols
 
 
@@ -172,8 +172,8 @@ def _encode_symbols(symbols: np.ndarray, alphabet: int) -> list[bytes]:
 
 def _decode_symbols(coded: list[bytes], count: int) -> np.ndarray:
     """The inverse of `_encode_symbols`."""
-    table, stream = coded
-    return huffman.unpack(stream, np.frombuffer(table, dtype=np.uint8), count)
+    lengths, stream = coded
+    return huffman.unpack(stream, np.frombuffer(lengths, dtype=np.uint8), count)
 
 
 def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
@@ -232,12 +232,12 @@ def decode(data: bytes, network: nn.Module) -> None:
         dtype = np.dtype(tensor["dtype"])
         raw = np.frombuffer(body.read(dtype.itemsize * math.prod(tensor["shape"])), dtype)
         arrays[tensor["name"]] = raw.reshape(tensor["shape"])
-    own = network.state_dict()
-    if odd := sorted(own.keys() ^ arrays.keys()):
+    expected = network.state_dict()
+    if odd := sorted(expected.keys() ^ arrays.keys()):
         raise InputError(f"the data are of another architecture: {odd[0]} is in only one of the two")
     for name, array in arrays.items():
-        if array.shape != own[name].shape:
-            shape = tuple(own[name].shape)
+        if array.shape != expected[name].shape:
+            shape = tuple(expected[name].shape)
             raise InputError(f"{name} has shape {array.shape} in the data but {shape} in the network")
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
 
@@ -264,7 +264,7 @@ def sizes(data: bytes) -> dict[str, int]:
     The first three exclude headers.
     """
     header, _ = read_header(data)
-    rest = sum(np.dtype(each["dtype"]).itemsize * math.prod(each["shape"]) for each in header["rest"])
+    rest = sum(np.dtype(tensor["dtype"]).itemsize * math.prod(tensor["shape"]) for tensor in header["rest"])
     stages = {"dense": rest, "pruned": rest, "shared": rest}
     for layer in header["layers"]:
         width = (layer["centroids"] + bool(layer["fillers"]) - 1).bit_length() if layer["entries"] else 0

@@ -76,8 +76,8 @@ class Criterion:
 
 def criterion_label(criterion: str, scope: str) -> str:
     """The label of a criterion in a scope: `l1 (global)`, or the name alone in the criterion's own scope."""
-    own = CRITERIA[check_choice(criterion, CRITERIA, "criterion")].scope
-    return criterion if scope in ("", own) else f"{criterion} ({scope})"
+    default = CRITERIA[check_choice(criterion, CRITERIA, "criterion")].scope
+    return criterion if scope in ("", default) else f"{criterion} ({scope})"
 
 
 CRITERIA: dict[str, Criterion] = {
@@ -151,4 +151,4 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
 
 def own() -> dict[str, Criterion]:
     """The criteria that are not the library's, by name."""
-    return {name: one for name, one in CRITERIA.items() if BUILT_IN.get(name) is not one}
+    return {name: known for name, known in CRITERIA.items() if BUILT_IN.get(name) is not known}

@@ -48,14 +48,14 @@ def pack(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
     if np.count_nonzero(lengths) <= 1:
         return b""
     order, values = codes(lengths)
-    table = np.zeros(len(lengths), dtype=np.int64)
-    table[order] = values
-    code, length = table[symbols], lengths[symbols].astype(np.int64)
+    code_of = np.zeros(len(lengths), dtype=np.int64)
+    code_of[order] = values
+    code, length = code_of[symbols], lengths[symbols].astype(np.int64)
     ends = np.cumsum(length)
     bits = np.zeros(ends[-1] if len(ends) else 0, dtype=np.uint8)
-    for place in range(int(length.max(initial=0))):  # from the last bit of each code to the first
-        there = length > place
-        bits[ends[there] - 1 - place] = code[there] >> place & 1
+    for bit in range(int(length.max(initial=0))):  # from the last bit of each code to the first
+        longer = length > bit
+        bits[ends[longer] - 1 - bit] = code[longer] >> bit & 1
     return np.packbits(bits).tobytes()
 
 
@@ -69,14 +69,14 @@ def unpack(data: bytes, lengths: np.ndarray, count: int) -> np.ndarray:
     padded = np.concatenate([bits, np.zeros(longest, dtype=np.uint8)])
     # The bits from each position on, as many as the longest code.
     window = np.zeros(len(bits), dtype=np.int64)
-    for place in range(longest):
-        window = window << 1 | padded[place : place + len(bits)]
+    for position in range(longest):
+        window = window << 1 | padded[position : position + len(bits)]
     # Padded to the same length, canonical codes increase from symbol to symbol. So one search finds the
     # symbol that would start at every position; only stepping from one to the next needs a loop.
     rank = np.searchsorted(values << longest - lengths[order].astype(np.int64), window, side="right") - 1
     steps = lengths[order][rank].tobytes()
-    places, place = [], 0
+    starts, position = [], 0
     for _ in range(count):
-        places.append(place)
-        place += steps[place]
-    return order[rank[places]]
+        starts.append(position)
+        position += steps[position]
+    return order[rank[starts]]

@@ -25,9 +25,9 @@ LEAST = 3  # fewest channels to rank against each other
 
 def sample_channels(network: Network, count: int, seed: int) -> list[tuple[int, int]]:
     """(group, channel) of `count` channels drawn from the whole network, or of all if there are fewer."""
-    every = [(number, c) for number, group in enumerate(network.groups) for c in range(group.width)]
-    draw = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))
-    return [every[place] for place in sorted(draw[:count].tolist())]
+    channels = [(number, c) for number, group in enumerate(network.groups) for c in range(group.width)]
+    draw = torch.randperm(len(channels), generator=torch.Generator().manual_seed(seed))
+    return [channels[i] for i in sorted(draw[:count].tolist())]
 
 
 class LossIncrease(NamedTuple):
@@ -78,13 +78,13 @@ def loss_increases(
 
 
 def _halves(every: Images, images: int) -> tuple[Images, Images]:
-    some = every.first(images)
+    used = every.first(images)
     order: dict[int, int] = {}  # of the sources, by first appearance
-    places = [order.setdefault(source, len(order)) for source in some.sources.tolist()]
+    source_numbers = [order.setdefault(source, len(order)) for source in used.sources.tolist()]
     if len(order) < 2:
         raise InputError(f"two halves need two sources, not those of images={images} of {len(every)}")
-    odd = torch.tensor(places, device=some.labels.device) % 2 == 1
-    first, second = (Images(some.pixels[h], some.labels[h], some.sources[h]) for h in (~odd, odd))
+    odd = torch.tensor(source_numbers, device=used.labels.device) % 2 == 1
+    first, second = (Images(used.pixels[h], used.labels[h], used.sources[h]) for h in (~odd, odd))
     return first, second
 
 
@@ -98,14 +98,14 @@ def agreement(
     weighted by their number. Constant scores give 0. NaN if nothing can be ranked: too few channels, or equal
     rises.
     """
-    where = np.zeros(len(groups), dtype=int) if scope == "global" else np.asarray(groups)
+    ranked_within = np.zeros(len(groups), dtype=int) if scope == "global" else np.asarray(groups)
     correlations: list[float] = []
     weights: list[int] = []
-    for group in np.unique(where):
-        here = where == group
-        if here.sum() >= LEAST and len(np.unique(np.asarray(rises)[here])) > 1:
-            correlations.append(_spearman(np.asarray(scores)[here], np.asarray(rises)[here]))
-            weights.append(int(here.sum()))
+    for group in np.unique(ranked_within):
+        members = ranked_within == group
+        if members.sum() >= LEAST and len(np.unique(np.asarray(rises)[members])) > 1:
+            correlations.append(_spearman(np.asarray(scores)[members], np.asarray(rises)[members]))
+            weights.append(int(members.sum()))
     return float(np.average(correlations, weights=weights)) if correlations else float("nan")
 
 
@@ -164,15 +164,16 @@ def mean_ceiling(judged: Sequence["pd.DataFrame"], scope: str = "global", draws:
 
     def once(resampled: bool) -> float:
         halves = []
-        for one in judged:
-            rows = samples.integers(len(one), size=len(one)) if resampled else np.arange(len(one))
-            first, second, groups = (one[name].to_numpy()[rows] for name in ("first", "second", "group"))
+        for scored in judged:
+            count = len(scored)
+            rows = samples.integers(count, size=count) if resampled else np.arange(count)
+            first, second, groups = (scored[name].to_numpy()[rows] for name in ("first", "second", "group"))
             halves.append(agreement(first, second, groups, scope))
         known = [half for half in halves if not math.isnan(half)]
         return _ceiling_of(float(np.mean(known))) if known else math.nan
 
     drawn = [once(resampled=True) for _ in range(draws)]
-    known = [one for one in drawn if not math.isnan(one)]
+    known = [value for value in drawn if not math.isnan(value)]
     low, high = np.quantile(known or [math.nan], (0.025, 0.975))
     return Ceiling(once(resampled=False), float(low), float(high))
 

@@ -102,8 +102,8 @@ class Pruner(training.Resumable):
         if self.recorded is None:
             choices = self.recipe.select(self.probe.scores(), shape, self.whole, self.round)
         else:
-            gone = self.recorded.get(self.round, ())
-            choices = [ScoredChannel(g, self.numbers[g].index(c), math.nan) for g, c in gone]
+            removed = self.recorded.get(self.round, ())
+            choices = [ScoredChannel(g, self.numbers[g].index(c), math.nan) for g, c in removed]
         surgery.remove_channels(self.network, [(c.group, c.channel) for c in choices], self.optimizer)
         self.gone = tuple(c._replace(channel=self.numbers[c.group][c.channel]) for c in choices)
         for choice in self.gone:

@@ -114,8 +114,10 @@ def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
         check_choice(recipe.scope, SCOPES, "scope of single weights")
     elif recipe.one_by_one:
         if recipe.rounds > removable:
-            there = f"{removable} channels to remove{f' with floor={recipe.floor:g}' if recipe.floor else ''}"
-            raise InputError(f"rounds={recipe.rounds}, but the network has {there}")
+            floor = f" with floor={recipe.floor:g}" if recipe.floor else ""
+            raise InputError(
+                f"rounds={recipe.rounds}, but the network has {removable} channels to remove{floor}"
+            )
     elif recipe.scope in PRESETS:
         preset_quotas(recipe.scope, whole)
     elif recipe.measure == "channels":

@@ -89,7 +89,7 @@ class SaliencyProbe:
             for number, group in enumerate(self.network.groups):
                 for tap in group.taps():
                     taps.setdefault((tap.module, tap.received, tap.dim), []).append((number, tap.places))
-            self._hooks = [self._listen(*place, listeners) for place, listeners in taps.items()]
+            self._hooks = [self._listen(*point, listeners) for point, listeners in taps.items()]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -129,14 +129,14 @@ class SaliencyProbe:
 
             def backward(gradient: Tensor) -> None:
                 # The loss is the batch's mean, so multiply by the batch size for each example's own.
-                own = contributions(_as_images(kept, dim), _as_images(gradient, dim)) * len(gradient)
-                positions = gradient.numel() // own.numel()
+                per_example = contributions(_as_images(kept, dim), _as_images(gradient, dim)) * len(gradient)
+                positions = gradient.numel() // per_example.numel()
                 for number, places in listeners:
                     if places is None:
-                        self._add(number, own, positions)
+                        self._add(number, per_example, positions)
                     else:
-                        index = places().to(own.device)
-                        self._add(number, own[:, index].sum(dim=2), positions * index.shape[1])
+                        index = places().to(per_example.device)
+                        self._add(number, per_example[:, index].sum(dim=2), positions * index.shape[1])
 
             activation.register_hook(backward)
 
@@ -155,10 +155,10 @@ class SaliencyProbe:
 
         return module.register_forward_pre_hook(before) if received else module.register_forward_hook(after)
 
-    def _add(self, number: int, own: Tensor, positions: int) -> None:
+    def _add(self, number: int, per_example: Tensor, positions: int) -> None:
         """Add the contributions seen by one of a group's readers in this step."""
         before = self._step.get(number)
-        self._step[number] = (own if before is None else before[0] + own), positions
+        self._step[number] = (per_example if before is None else before[0] + per_example), positions
 
     def _end_of_step(self, listeners: list["Listener"] | None = None) -> None:
         """Score the contributions of the last step, if any, of some groups or all."""

@@ -81,12 +81,12 @@ def fraction_of_channels(fraction: float) -> PruningTarget:
 
     def count(candidates: Candidates) -> int:
         full = candidates.whole.widths
-        gone = sum(full) - sum(candidates.shape.widths)
+        removed = sum(full) - sum(candidates.shape.widths)
         if candidates.quotas is None:
-            return max(0, round(fraction * sum(full)) - gone)
+            return max(0, round(fraction * sum(full)) - removed)
         groups = zip(full, candidates.minimum, candidates.quotas, strict=True)
         due = [min(width - kept, math.floor(fraction * quota + 0.5)) for width, kept, quota in groups]
-        return max(0, sum(due) - gone)
+        return max(0, sum(due) - removed)
 
     return PruningTarget(f"{fraction:.0%} of the channels", count)
 
@@ -161,10 +161,10 @@ def select_channels(
     if quotas is None:
         queue = _sorted_channels(scores, minimum, lambda choice, rank: choice.saliency, whole_blocks)
     else:  # the n-th of a group's quota is due once n - 1/2 should be removed
-        gone = [full - left for full, left in zip(whole.widths, shape.widths, strict=True)]
+        removed = [full - width for full, width in zip(whole.widths, shape.widths, strict=True)]
         minimum = [max(kept, n - quota) for kept, n, quota in zip(minimum, whole.widths, quotas, strict=True)]
         queue = _sorted_channels(
-            scores, minimum, lambda choice, rank: (gone[choice.group] + rank + 0.5) / quotas[choice.group]
+            scores, minimum, lambda choice, rank: (removed[choice.group] + rank + 0.5) / quotas[choice.group]
         )
     count = target.count(Candidates(queue, shape, whole, quotas, minimum))
     if count > len(queue):
@@ -207,19 +207,19 @@ def _sorted_channels(
         order = np.argsort(values, kind="stable")[: max(0, len(values) - kept)]
         choices = [ScoredChannel(group, int(channel), float(values[channel])) for channel in order]
         keys = [key(choice, rank) for rank, choice in enumerate(choices)]
-        places = [0.0] * len(keys) if whole_blocks else _places_among_equals(keys)
-        entries += zip(keys, places, choices, strict=True)
+        ranks = [0.0] * len(keys) if whole_blocks else _ranks_among_equals(keys)
+        entries += zip(keys, ranks, choices, strict=True)
     entries.sort(key=lambda entry: (*entry[:2], entry[2].group))  # stable: keeps the order within a group
     return [choice for *_, choice in entries if math.isfinite(choice.saliency)]
 
 
-def _places_among_equals(keys: list[float]) -> list[float]:
+def _ranks_among_equals(keys: list[float]) -> list[float]:
     """The position of each key among equal ones, between 0 and 1. keys: in increasing order.
 
     This interleaves the groups in proportion: of n and m tied channels, each loses the same fraction.
     """
     counts = [len(list(equals)) for _, equals in groupby(keys)]
-    return [(place + 0.5) / count for count in counts for place in range(count)]
+    return [(number + 0.5) / count for count in counts for number in range(count)]
 
 
 def _complete_block(count: int, queue: list[ScoredChannel], shape: Architecture) -> int:

@@ -40,9 +40,9 @@ def remove_channels(
         if not 0 <= channel < width:
             raise InputError(f"no channel {channel} in group {network.groups[group].name}: it has {width}")
         removed.setdefault(group, set()).add(channel)
-    for group, gone in removed.items():
-        kept = [c for c in range(network.groups[group].width) if c not in gone]
-        keep_channels(network.groups[group], kept, optimizer)
+    for group, cut in removed.items():
+        remaining = [c for c in range(network.groups[group].width) if c not in cut]
+        keep_channels(network.groups[group], remaining, optimizer)
 
 
 @torch.no_grad()

@@ -76,10 +76,10 @@ def magnitude_masks(
 
 def _largest(sizes: Tensor, fraction: float, where: str) -> Tensor:
     """True for all but the smallest. Counts them, because a threshold would fail on ties."""
-    count, gone = round(fraction * len(sizes)), int((sizes < 0).sum())
-    if gone > count:
+    count, removed = round(fraction * len(sizes)), int((sizes < 0).sum())
+    if removed > count:
         raise InputError(
-            f"fraction {fraction!r} of {where} is {count} weights, but {gone} are already removed"
+            f"fraction {fraction!r} of {where} is {count} weights, but {removed} are already removed"
         )
     kept = torch.ones_like(sizes, dtype=torch.bool)
     if count == 0:
@@ -107,7 +107,7 @@ def nonzero_macs(network: Network, masks: dict[str, Tensor]) -> int:
     if network.architecture.table is not None:
         kept = {name.removeprefix("module."): int(mask.sum()) for name, _, mask in pairs}
         counted = [(layer, kept.get(f"{layer.name}.weight")) for layer in layers]
-        return sum(layer.macs if left is None else layer.positions * left for layer, left in counted)
+        return sum(layer.macs if nonzero is None else layer.positions * nonzero for layer, nonzero in counted)
     convolutions = [layer for layer in layers if layer.kind == "conv" and layer.params]
     return sum(layer.macs for layer in layers if layer.kind != "conv") + sum(
         layer.positions * int(mask.sum())  # in the order of the modules

@@ -26,25 +26,25 @@ class Answers(NamedTuple):
     source: np.ndarray  # (n,) int64
 
 
-def write_answers(where: Path, answers: Answers) -> None:
+def write_answers(folder: Path, answers: Answers) -> None:
     """Save answers in a run's folder."""
     packed = BytesIO()
     np.savez_compressed(packed, **answers._asdict())
-    write(where / ANSWERS, packed.getvalue())
+    write(folder / ANSWERS, packed.getvalue())
 
 
 def answers(key: str, outputs: Path) -> Answers:
     """The answers of a run. Raises InputError if it saved none, CorruptFileError if they are damaged."""
-    where = outputs / "runs" / key
+    folder = outputs / "runs" / key
     try:
-        packed = read_verified(where, ANSWERS)
+        packed = read_verified(folder, ANSWERS)
     except FileNotFoundError as error:
-        raise InputError(f"the run {key} saved no answers: there is no {where / ANSWERS}") from error
+        raise InputError(f"the run {key} saved no answers: there is no {folder / ANSWERS}") from error
     try:
-        with np.load(BytesIO(packed), allow_pickle=False) as kept:
-            return Answers(kept["wrong"], kept["source"])
+        with np.load(BytesIO(packed), allow_pickle=False) as arrays:
+            return Answers(arrays["wrong"], arrays["source"])
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise CorruptFileError(where / ANSWERS) from error
+        raise CorruptFileError(folder / ANSWERS) from error
 
 
 def answers_of(results: pd.DataFrame, outputs: Path) -> dict[str, Answers]:

@@ -69,7 +69,7 @@ def _describe(value: Any, seen: Seen) -> Any:
     """Describe anything as plain data. Raises TypeError for anything else. seen: breaks cycles."""
 
     def each(values: Any) -> list:
-        return [_describe(one, seen) for one in values]
+        return [_describe(item, seen) for item in values]
 
     if isinstance(value, PLAIN):
         return [type(value).__name__, repr(value)]
@@ -117,7 +117,7 @@ def _state(value: Any) -> list:
     if isinstance(state, str):  # a name: torch.float32
         return [state]
     _, arguments, *rest = state  # its state, then iterators over the items of a list and of a dict
-    return [arguments, *(list(one) if isinstance(one, Iterator) else one for one in rest)]
+    return [arguments, *(list(part) if isinstance(part, Iterator) else part for part in rest)]
 
 
 def _is_tensor(value: Any) -> bool:
@@ -138,19 +138,19 @@ def _array(value: Any, seen: Seen) -> Any:
     return [*kind, files.digest(value.tobytes())]
 
 
-def _files(module: ModuleType, found: dict[str, str]) -> dict[str, str]:
+def _files(module: ModuleType, digests: dict[str, str]) -> dict[str, str]:
     """The digests of the files of a module and of all that it imports, but for what is installed."""
-    if module.__name__ not in found and _is_own(module.__name__):
+    if module.__name__ not in digests and _is_own(module.__name__):
         file = getattr(module, "__file__", None)
         try:
-            found[module.__name__] = files.file_digest(Path(file)) if file else ""
+            digests[module.__name__] = files.file_digest(Path(file)) if file else ""
         except OSError as error:
             raise TypeError(f"the file of {module.__name__} is gone") from error
         for value in list(vars(module).values()):
             name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
             if isinstance(name, str) and (other := sys.modules.get(name)):
-                _files(other, found)
-    return found
+                _files(other, digests)
+    return digests
 
 
 def _is_own(name: str) -> bool:
@@ -162,15 +162,15 @@ def _is_own(name: str) -> bool:
     module = sys.modules.get(name) or sys.modules.get(name.partition(".")[0])
     if module is None:  # made by `exec`
         return True
-    where = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    return where is not None and not any(Path(where).is_relative_to(folder) for folder in INSTALLED)
+    path = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    return path is not None and not any(Path(path).is_relative_to(folder) for folder in INSTALLED)
 
 
 def _function(function: FunctionType, seen: Seen) -> Any:
-    code, own = function.__code__, function.__globals__
+    code, namespace = function.__code__, function.__globals__
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     full = [(name, cell.cell_contents) for name, cell in cells if cell != CellType()]
-    names = {name for each in _codes(code) for name in each.co_names} & own.keys()
+    names = {name for inner in _codes(code) for name in inner.co_names} & namespace.keys()
     if not _is_own(function.__module__ or ""):
         names = set()  # of what is installed, what it calls is left out
     return {
@@ -178,22 +178,22 @@ def _function(function: FunctionType, seen: Seen) -> Any:
         "defaults": _describe(function.__defaults__, seen),
         "keywords": _describe(function.__kwdefaults__, seen),
         "closure": [_named(name, value, seen, _describe) for name, value in full],
-        "globals": [_named(name, own[name], seen, _of_module) for name in sorted(names)],
+        "globals": [_named(name, namespace[name], seen, _of_module) for name in sorted(names)],
     }
 
 
-def _class(one: type, seen: Seen) -> Any:
+def _class(kind: type, seen: Seen) -> Any:
     """A class: its name, its bases, and its own methods, properties and values (but not what Python adds)."""
     parts = []
-    for name, part in sorted(vars(one).items()):
+    for name, part in sorted(vars(kind).items()):
         if isinstance(part, property | classmethod | staticmethod):
             part = part.fget if isinstance(part, property) else part.__func__
         part = part.func if isinstance(part, cached_property) else part
         added = name.startswith("_") and name.endswith("_")  # by Python
         if isinstance(part, FunctionType) or (not added and (isinstance(part, VALUES) or _is_tensor(part))):
             parts.append(_named(name, part, seen, _describe))
-    bases = [_describe(base, seen) if _is_own(base.__module__) else _name(base) for base in one.__bases__]
-    return ["class", _name(one), bases, parts]
+    bases = [_describe(base, seen) if _is_own(base.__module__) else _name(base) for base in kind.__bases__]
+    return ["class", _name(kind), bases, parts]
 
 
 def _of_module(value: Any, seen: Seen) -> Any:

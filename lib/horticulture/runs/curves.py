@@ -50,10 +50,10 @@ def read_curves(study: str | Path) -> list[CurvePoint]:
 
 def curve_files(study: str | Path) -> list[Path]:
     """The files of a study's curves. Raises CorruptFileError if one is missing."""
-    there = _files(Path(study))
-    if gone := _listed(Path(study)) - {path.name for path in there}:
-        raise CorruptFileError(Path(study) / "curves" / min(gone))
-    return there
+    files = _files(Path(study))
+    if missing := _listed(Path(study)) - {path.name for path in files}:
+        raise CorruptFileError(Path(study) / "curves" / min(missing))
+    return files
 
 
 def _files(study: Path) -> list[Path]:
@@ -102,18 +102,18 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
         for path in _files(study):
             with suppress(CorruptFileError):  # it will be rewritten
                 files[path] = _read(path)
-        there = list(chain(*files.values()))
-        replaced = _replaced(points, there)
-        removed = [one for one in there if _found_by(one, replaced)]
-        left = {path: [one for one in file if not _found_by(one, replaced)] for path, file in files.items()}
+        recorded = list(chain(*files.values()))
+        replaced = _replaced(points, recorded)
+        removed = [point for point in recorded if _found_by(point, replaced)]
+        kept = {path: [p for p in file if not _found_by(p, replaced)] for path, file in files.items()}
         new: dict[Path, list[CurvePoint]] = {}
         for point in points:
             new.setdefault(study / "curves" / point.file_name, []).append(point)
-        beside = {path.stem: file for path, file in left.items() if path not in new}
+        beside = {path.stem: file for path, file in kept.items() if path not in new}
         remarks = chain(
-            _other_pruning(points, there), _removed(removed, replaced), _other_tuning(points, beside)
+            _other_pruning(points, recorded), _removed(removed, replaced), _other_tuning(points, beside)
         )
-        changed = {path: file for path, file in left.items() if len(file) < len(files[path])}
+        changed = {path: file for path, file in kept.items() if len(file) < len(files[path])}
         _write({**changed, **new}, study)
         return [f"{study.name} has {remark}" for remark in remarks]
 
@@ -137,7 +137,8 @@ def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
         listed |= _listed(study)
     for path, points in changed.items():
         if points:
-            write_json(path, {"points": [{**one._asdict(), "run": one.run.to_json()} for one in points]})
+            entries = [{**point._asdict(), "run": point.run.to_json()} for point in points]
+            write_json(path, {"points": entries})
             listed.add(path.name)
     empty = [path for path, points in changed.items() if not points]
     write_json(study / "curves" / INDEX, {"files": sorted(listed - {path.name for path in empty})})
@@ -147,19 +148,19 @@ def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
 # --- removing what replaced pruning runs found -----------------------------------------------------------
 
 
-def _replaced(points: list[CurvePoint], there: list[CurvePoint]) -> set[tuple[str, int]]:
+def _replaced(points: list[CurvePoint], recorded: list[CurvePoint]) -> set[tuple[str, int]]:
     """Criterion and seed of pruning runs on the curves that these points replace."""
     now = _pruning_points(points)
-    keys, criteria = {one.run.key for one in now}, {one.criterion for one in now}
-    lengths = {one.longer for one in now}
+    keys, criteria = {point.run.key for point in now}, {point.criterion for point in now}
+    lengths = {point.longer for point in now}
     return {
-        (one.criterion, one.run.seed)
-        for one in there
-        if one.criterion in criteria
-        and (found_by := next((run for run in one.run.chain if run.kind == "prune"), None))
-        and not one.curve.endswith("pruned-moving")  # its pruning runs are on no curve
+        (point.criterion, point.run.seed)
+        for point in recorded
+        if point.criterion in criteria
+        and (found_by := next((run for run in point.run.chain if run.kind == "prune"), None))
+        and not point.curve.endswith("pruned-moving")  # its pruning runs are on no curve
         and found_by.key not in keys
-        and (one.run.kind == "prune" or one.longer in lengths)  # not every longer pruning run is drawn
+        and (point.run.kind == "prune" or point.longer in lengths)  # not every longer pruning run is drawn
     }
 
 
@@ -168,7 +169,7 @@ def _found_by(point: CurvePoint, replaced: set[tuple[str, int]]) -> bool:
 
 
 def _pruning_points(points: Iterable[CurvePoint]) -> list[CurvePoint]:
-    return [one for one in points if one.run.kind == "prune"]
+    return [point for point in points if point.run.kind == "prune"]
 
 
 # --- remarks ---------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def _pruning_points(points: Iterable[CurvePoint]) -> list[CurvePoint]:
 
 def _removed(points: list[CurvePoint], replaced: set[tuple[str, int]]) -> Iterator[str]:
     """Report points that were removed together with the pruning runs that found them."""
-    curves = sorted({one.curve for one in points if one.run.kind != "prune"})
+    curves = sorted({point.curve for point in points if point.run.kind != "prune"})
     criteria = sorted({criterion for criterion, _ in replaced})
     if curves:
         yield (
@@ -185,18 +186,18 @@ def _removed(points: list[CurvePoint], replaced: set[tuple[str, int]]) -> Iterat
         )
 
 
-def _other_pruning(points: list[CurvePoint], there: list[CurvePoint]) -> Iterator[str]:
+def _other_pruning(points: list[CurvePoint], recorded: list[CurvePoint]) -> Iterator[str]:
     """Report pruning runs by other criteria that cannot be compared with these."""
 
-    def recipe(one: CurvePoint) -> str:
-        shared = {name: value for name, value in one.run.recipe.items() if name not in OWN}
-        return f"{one.longer} {sorted(shared.items())}"
+    def recipe(point: CurvePoint) -> str:
+        shared = {name: value for name, value in point.run.recipe.items() if name not in OWN}
+        return f"{point.longer} {sorted(shared.items())}"
 
     now = _pruning_points(points)
-    names, lengths = {one.criterion for one in now}, {one.longer for one in now}
-    recipes = {recipe(one) for one in now}
-    beside = [one for one in _pruning_points(there) if one.criterion not in names and one.longer in lengths]
-    if others := sorted({one.criterion for one in beside if recipe(one) not in recipes}):
+    names, lengths = {point.criterion for point in now}, {point.longer for point in now}
+    recipes = {recipe(point) for point in now}
+    earlier = [p for p in _pruning_points(recorded) if p.criterion not in names and p.longer in lengths]
+    if others := sorted({point.criterion for point in earlier if recipe(point) not in recipes}):
         yield (
             f"pruning runs by {', '.join(others)} with another recipe than these: use one recipe for all "
             "criteria, or give these a study of their own"
@@ -207,13 +208,13 @@ def _other_tuning(points: list[CurvePoint], beside: dict[str, list[CurvePoint]])
     """Report curves that were fine-tuned for a different number of epochs than these."""
 
     def tuning(points: Iterable[CurvePoint]) -> set[tuple[float, int]]:
-        runs = [(one.longer, one.run.recipe) for one in points if one.run.kind == "tune"]
+        runs = [(point.longer, point.run.recipe) for point in points if point.run.kind == "tune"]
         kept = [(longer, recipe) for longer, recipe in runs if recipe["weights"] in ("kept", "random")]
         return {(longer, recipe["epochs"]) for longer, recipe in kept if recipe["epochs"]}
 
     now = tuning(points)
     lengths = {longer for longer, _ in now}
-    if others := sorted(c for c, file in beside.items() if lengths & {one for one, _ in tuning(file) - now}):
+    if others := sorted(c for c, file in beside.items() if lengths & dict(tuning(file) - now).keys()):
         yield (
             f"{', '.join(others)}, fine-tuned for other epochs than these: run all budgets at once, or give "
             "these a study of their own"

@@ -48,15 +48,15 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
     fitting = results[_named(results, points, name)]
     for column in EXACT:
         if (wanted := values.get(column)) is not None:
-            there = _listed(fitting[column])
+            listed = _listed(fitting[column])
             fitting = fitting[fitting[column] == wanted]
             if fitting.empty:
-                choices = f"only {there}" if there else f"where none has a {column}"
+                choices = f"only {listed}" if listed else f"where none has a {column}"
                 raise InputError(f"{study.name} has no {name} with {column} {wanted}, {choices}")
     if params is not None:
-        away = (fitting["params"] - params).abs()
-        nearest = away.groupby([fitting[column] for column in LINE], dropna=False).transform("min")
-        fitting = fitting[away == nearest]
+        distance = (fitting["params"] - params).abs()
+        nearest = distance.groupby([fitting[column] for column in LINE], dropna=False).transform("min")
+        fitting = fitting[distance == nearest]
     networks = fitting.drop_duplicates(["run", "round"])
     if len(networks) > 1:
         columns = [name for name in (*EXACT, "params") if networks[name].nunique(dropna=False) > 1] or ["run"]

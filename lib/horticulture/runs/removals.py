@@ -49,10 +49,10 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
 
 def widths_by_round(whole: Architecture, removed: pd.DataFrame) -> np.ndarray:
     """(round, group): the width of every group of a network after each round of its pruning."""
-    gone = np.zeros((removed["round"].max() + 1, len(whole.widths)), dtype=int)
+    lost = np.zeros((removed["round"].max() + 1, len(whole.widths)), dtype=int)
     channels = removed["group"].isin(range(len(whole.widths)))  # -1: no channel removed
-    np.add.at(gone, tuple(removed.loc[channels, ["round", "group"]].to_numpy(dtype=int).T), 1)
-    return np.array(whole.widths) - gone.cumsum(axis=0)
+    np.add.at(lost, tuple(removed.loc[channels, ["round", "group"]].to_numpy(dtype=int).T), 1)
+    return np.array(whole.widths) - lost.cumsum(axis=0)
 
 
 def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architecture:
@@ -65,19 +65,19 @@ def architecture_at(run: Run, removed: pd.DataFrame, round_: int) -> Architectur
 
 def remaining_channels(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]:
     """The channels left in every group after a round, by their numbers in the whole network."""
-    gone = removed[(removed["round"] <= round_) & (removed["group"] >= 0)]
-    left = [list(range(width)) for width in run.architecture.widths]
-    for group, channel in zip(gone["group"], gone["channel"], strict=True):
-        left[group].remove(channel)
-    return left
+    lost = removed[(removed["round"] <= round_) & (removed["group"] >= 0)]
+    remaining = [list(range(width)) for width in run.architecture.widths]
+    for group, channel in zip(lost["group"], lost["channel"], strict=True):
+        remaining[group].remove(channel)
+    return remaining
 
 
 def removed_by_round(removed: pd.DataFrame) -> dict[int, list[tuple[int, int]]]:
     """(group, channel in the whole network) of everything removed, by round, in order of removal."""
     channels = removed[removed["group"] >= 0]
     return {
-        int(round_): list(zip(gone["group"].tolist(), gone["channel"].tolist(), strict=True))
-        for round_, gone in channels.groupby("round")
+        int(round_): list(zip(in_round["group"].tolist(), in_round["channel"].tolist(), strict=True))
+        for round_, in_round in channels.groupby("round")
     }
 
 

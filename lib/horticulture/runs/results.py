@@ -85,7 +85,7 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
     study = Path(study)
     points, written = read_curves(study), study / ARCHITECTURES
     if not points and written.exists():
-        return {short: Architecture.from_json(one) for short, one in read_json(written).items()}
+        return {short: Architecture.from_json(shape) for short, shape in read_json(written).items()}
     by_id: dict[str, Architecture] = {}
     for point in points:
         shapes = [point.run.architecture]
@@ -164,7 +164,7 @@ def unverified(study: str | Path) -> list[Path]:
     curves = curve_files(study)
     records = [path for path in (*curves, *runs.values()) if path.exists()]
     lists = {study / "curves" / INDEX: curves, study / SUMS: tables}
-    unlisted = [path for one, listed in lists.items() if not one.exists() for path in listed]
+    unlisted = [path for index, listed in lists.items() if not index.exists() for path in listed]
     return list(dict.fromkeys([*(path for path in records if not is_sealed(path)), *unlisted]))
 
 

@@ -117,8 +117,8 @@ def finished(run: Run, outputs: Path) -> dict:
     return content
 
 
-def _result(where: Path) -> dict | None:
-    path = where / RESULT
+def _result(run_folder: Path) -> dict | None:
+    path = run_folder / RESULT
     if not path.exists():
         return None
     content = files.read_json(path)
@@ -136,11 +136,11 @@ def write_result(
     run: Run, outputs: Path, metrics: dict, environment: dict, names: Iterable[str] = ()
 ) -> dict:
     """Write the result, after all other files. environment: of the machine. names: of files."""
-    where = folder(run, outputs)
-    digests = {name: files.file_digest(where / name) for name in names if (where / name).exists()}
+    run_folder = folder(run, outputs)
+    digests = {name: files.file_digest(run_folder / name) for name in names if (run_folder / name).exists()}
     described = {"key": run.key, "run": run.to_json(), "metrics": metrics}
     content = {**described, "about": environment, "files": digests}
-    files.write_json(where / RESULT, content)
+    files.write_json(run_folder / RESULT, content)
     return content
 
 
@@ -154,22 +154,22 @@ def verified_result(run: Run, outputs: Path) -> dict | None:
     return finished
 
 
-def read_verified(where: Path, name: str) -> bytes:
+def read_verified(run_folder: Path, name: str) -> bytes:
     """Read a file in a run's folder. Raises CorruptFileError if it does not match the result's digest."""
-    content = files.read(where / name)
-    digests = (_result(where) or {}).get("files", {})
+    content = files.read(run_folder / name)
+    digests = (_result(run_folder) or {}).get("files", {})
     if digests.get(name) not in (None, files.digest(content)):
-        raise CorruptFileError(where / name)
+        raise CorruptFileError(run_folder / name)
     return content
 
 
 def quarantine(run: Run, outputs: Path) -> Path:
     """Set a damaged run aside, so that it is executed again and nothing is lost."""
-    where = folder(run, outputs)
+    run_folder = folder(run, outputs)
     number = 1
-    while (aside := where.with_name(f"{run.key}.damaged-{number}")).exists():
+    while (aside := run_folder.with_name(f"{run.key}.damaged-{number}")).exists():
         number += 1
-    os.rename(where, aside)
+    os.rename(run_folder, aside)
     files.sync(aside.parent)
     return aside
 

@@ -5,6 +5,7 @@ in `study.json`; only notebook 01 may change them later.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,12 @@ from horticulture.execution import cluster
 from horticulture.files import CorruptFileError
 from horticulture.study.config import StudyConfig
 from horticulture.study.study_files import editing, read_study_json
+from horticulture.study.training_config import TrainingConfig
 from horticulture.training import hardware
 
 # Parameters that all networks of a study share.
-BASE = (
-    *("data", "images", "image_size", "network", "epochs", "lr", "schedule", "batch_size", "weight_decay"),
-    *("precision", "norms", "norm_images", "residual_sets", "pretrained", "optimizer"),
-    *("flip", "crop_padding", "source_data", "source_images", "source_epochs", "source_lr", "move_lr"),
-)
+PER_RUN = ("seeds", "strengths", "digest_of")  # these are not
+BASE = tuple(field.name for field in fields(TrainingConfig) if field.name not in PER_RUN)
 LATER: dict[str, Any] = {  # values for studies started by a version without these
     **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},
     **{"source_data": "", "source_images": 0, "source_epochs": 7, "source_lr": 0.2, "move_lr": 0.2},
@@ -54,9 +53,9 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
             precision = cluster.precision(wanted, device, address)
         else:
             precision = hardware.precision(wanted, hardware.resolve_device(device))
-        mine = {name: parameters[name] for name in BASE} | {"precision": precision}
+        base = {name: parameters[name] for name in BASE} | {"precision": precision}
         with editing(folder) as content:
-            fixed = content["base"] = content.get("base") or mine  # another notebook may have been first
+            fixed = content["base"] = content.get("base") or base  # another notebook may have been first
     check_base(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
 

@@ -62,9 +62,9 @@ def each(bound: Bound, least: int = 0) -> Bound:
     def check(name: str, values: Any) -> None:
         if not least <= len(values) <= ENTRIES:
             raise InputError(f"{name} must have {least} to {ENTRIES:,} values, not {len(values)}")
-        for place, value in enumerate(values):
+        for i, value in enumerate(values):
             bound(f"each of {name}", value)
-            if value in values[:place]:
+            if value in values[:i]:
                 raise InputError(f"{name} has {value!r} twice")
 
     return check
@@ -83,11 +83,11 @@ def network(name: str, value: Any) -> None:
     if architecture.is_own(value):
         return
     params = architecture.named(value, image=EXAMPLE, classes=10).params
-    needed, there = params * TRAINED, limits.memory()
-    if needed > there:
+    needed, available = params * TRAINED, limits.memory()
+    if needed > available:
         raise InputError(
             f"{name}={value} has {params:,} parameters: training takes {needed / 1e9:,.0f} GB of memory, but "
-            f"there are only {there / 1e9:,.0f}"
+            f"there are only {available / 1e9:,.0f}"
         )
 
 

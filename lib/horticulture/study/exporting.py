@@ -26,9 +26,9 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
         if not allow_code:
             raise InputError(f"{table.network} is code, which runs only with --allow-code")
         code_files.ALLOWED.add(table.digest)
-    kept = study_files.read_study_json(study)
-    own_code.recall(kept.get("parameters", {}), kept.get("own", {}))
-    config = exported.export(found, folder, kept.get("parameters", {}).get("network", ""))
+    recorded = study_files.read_study_json(study)
+    own_code.recall(recorded.get("parameters", {}), recorded.get("own", {}))
+    config = exported.export(found, folder, recorded.get("parameters", {}).get("network", ""))
     measured = f"test error {config['test_error']:.2f} %, seed {config['seed']}"
     yield f"{config['name']}: {config['params']:,} parameters, {measured}"
     yield from (f"no {left_out}: {reason}" for left_out, reason in config["left_out"].items())

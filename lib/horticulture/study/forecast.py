@@ -40,10 +40,10 @@ class Work(NamedTuple):
     @staticmethod
     def of(config: StudyConfig, runs: dict[str, list[Run]], device: str, workers: int) -> "Work":
         """workers: as for `parallel.execute_all`."""
-        found = hardware.resolve_device(device)
-        workers = parallel.processes(workers, on_cpu=found.type == "cpu")
-        precision = hardware.precision(config.precision, found)
-        return Work(replace(config, precision=precision), runs, str(found), workers)
+        resolved = hardware.resolve_device(device)
+        workers = parallel.processes(workers, on_cpu=resolved.type == "cpu")
+        precision = hardware.precision(config.precision, resolved)
+        return Work(replace(config, precision=precision), runs, str(resolved), workers)
 
     def pace(self) -> "Pace":
         """Measured here, with the threads that a worker has."""
@@ -74,8 +74,8 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
         needed = sum(_bytes(run) for todo in work.runs.values() for run in todo)
         total, size = total + sum(seconds.values()), size + needed
         lines += [name, f"{'':<20} {'runs':>5} {'made':>6} {'time':>8}"]
-        for what, (wanted, there) in made.items():
-            lines.append(f"{what:<20} {wanted:>5} {there:>6} {clock(seconds[what]):>8}")
+        for what, (wanted, finished) in made.items():
+            lines.append(f"{what:<20} {wanted:>5} {finished:>6} {clock(seconds[what]):>8}")
         step = f"a step of the whole network took {1000 * pace.step(work.config.whole):.0f} ms"
         processes = f"{work.workers} process{'' if work.workers == 1 else 'es'}"
         sums = f"about {clock(sum(seconds.values()))} of training with {processes} and {needed / 1e6:,.0f} MB"
@@ -92,7 +92,7 @@ def warning(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
     """
     counted = set[str]()
     try:
-        works = [_work(one, outputs, counted)[0] for one in studies if not one["cluster"]]
+        works = [_work(study, outputs, counted)[0] for study in studies if not study["cluster"]]
     except InputError:  # a damaged run, which the study will execute again
         return ""
     return warn(works)
@@ -150,8 +150,8 @@ def _classes(config: StudyConfig) -> list[str]:
     channels, height, width = images.image
     counts = pd.DataFrame(images.counts, index=images.classes)
     summary = f"{len(counts):,} classes, images of {width} x {height} pixels, channels: {channels}"
-    table = pd.concat([counts, counts.sum().to_frame("all").T]).to_string(max_rows=CLASSES)
-    return [f"{images.name}: {summary}", *table.splitlines()]
+    counted = pd.concat([counts, counts.sum().to_frame("all").T]).to_string(max_rows=CLASSES)
+    return [f"{images.name}: {summary}", *counted.splitlines()]
 
 
 def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
@@ -214,15 +214,15 @@ class Pace(NamedTuple):
             images = execution.dataset(name, image_size=run.data.get("image_size", 0))
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
         if run.kind == "judge":
-            each = (run.recipe["images"] or len(images.validation)) + run.recipe["norm_images"]
-            return self.step(run.architecture) * FORWARD * (run.recipe["channels"] + 1) * each / batch
+            measured = (run.recipe["images"] or len(images.validation)) + run.recipe["norm_images"]
+            return self.step(run.architecture) * FORWARD * (run.recipe["channels"] + 1) * measured / batch
         if run.kind != "prune":
-            there = run.data.get("images") or len(images.train)
-            count = run.recipe["epochs"] * (there // batch)
+            trained = run.data.get("images") or len(images.train)
+            count = run.recipe["epochs"] * (trained // batch)
             return self.step(run.architecture) * (count + 2 * looked_at)
         rounds = run.recipe["rounds"]
-        gone = run.recipe["ratio"] or rounds / sum(run.architecture.widths)
-        between = (1 + max(0.0, 1 - gone) ** 2) / 2  # fraction of the whole network's compute, on average
+        removed = run.recipe["ratio"] or rounds / sum(run.architecture.widths)
+        between = (1 + max(0.0, 1 - removed) ** 2) / 2  # fraction of the whole network's compute, on average
         count = (rounds + 1) * run.recipe["steps"] + (rounds / run.recipe["evaluate_every"] + 1) * looked_at
         return self.step(run.architecture, between) * count
 

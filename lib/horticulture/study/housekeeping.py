@@ -36,29 +36,29 @@ def unused(outputs: Path) -> list[Unused]:
     be read, because then its needs are unknown.
     """
     folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
-    there = {path: _read_run(path) for path in folders}
-    digests = _recorded_digests(filter(None, there.values()))
+    recorded = {path: _read_run(path) for path in folders}
+    digests = _recorded_digests(filter(None, recorded.values()))
     needed: set[str] = set()
     for path in sorted(outputs.glob("*/study.json")):
-        needed |= _needed(path.parent, outputs, digests, list(filter(None, there.values())))
+        needed |= _needed(path.parent, outputs, digests, list(filter(None, recorded.values())))
     for path in outputs.glob("*/curves"):  # of a study without study.json
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
-    left = []
-    for path, run in there.items():
+    not_needed = []
+    for path, run in recorded.items():
         if path.name in needed or (run and run.kind == "judge" and run.start and run.start.key in needed):
             continue
         inside = [file.stat() for file in path.rglob("*") if file.is_file()]
         changed = max((stat.st_mtime for stat in inside), default=0.0)
         size = sum(stat.st_size for stat in inside)
-        left.append(Unused(path, str(run or "not finished"), size, time.time() - changed < RECENT))
-    return sorted(left, key=lambda one: -one.size)
+        not_needed.append(Unused(path, str(run or "not finished"), size, time.time() - changed < RECENT))
+    return sorted(not_needed, key=lambda folder: -folder.size)
 
 
 def remove(folders: Iterable[Unused]) -> None:
     """Remove the folders; one that is removed only in part can no longer pass for a run."""
-    for one in folders:
-        (one.folder / "run.json").unlink(missing_ok=True)  # first, because without it there is no result
-        shutil.rmtree(one.folder)
+    for path in (run.folder for run in folders):
+        (path / "run.json").unlink(missing_ok=True)  # first, because without it there is no result
+        shutil.rmtree(path)
 
 
 def _recorded_digests(recorded: Iterable[Run]) -> Digests:
@@ -90,9 +90,9 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
             own_code.recall(stated, content.get("own", {}))
             declared = parameters.declared()
             last = max(declared[name]["notebook"] for name in stated if name in declared)
-            defaults = {name: one["default"] for name, one in declared.items() if one["notebook"] <= last}
-            known = {**defaults, **stated, "digest_of": lambda *key: digests.get(key)}
-            for wanted in runs_by_purpose(StudyConfig.of(known), outputs).values():
+            defaults = {n: known["default"] for n, known in declared.items() if known["notebook"] <= last}
+            config = StudyConfig.of({**defaults, **stated, "digest_of": lambda *key: digests.get(key)})
+            for wanted in runs_by_purpose(config, outputs).values():
                 needed |= _keys(wanted)
     except (ValueError, ArithmeticError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({error})") from error
@@ -101,7 +101,7 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
 
 def _keys(wanted: Iterable[Run]) -> set[str]:
     """The keys of runs, and of all runs they start from."""
-    return {run.key for one in wanted for run in one.chain}
+    return {run.key for last in wanted for run in last.chain}
 
 
 def _read_run(folder: Path) -> Run | None:

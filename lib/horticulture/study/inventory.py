@@ -22,11 +22,11 @@ def runs_by_purpose(
     networks_of: stand-ins for the networks of an unfinished pruning run (default: none). family_of: stand-ins
     for the runs of a curve derived from such runs.
     """
-    own = [*config.pruning_jobs, *config.moving_jobs]
-    jobs = [*own, *config.guide_jobs]
+    own_jobs = [*config.pruning_jobs, *config.moving_jobs]
+    jobs = [*own_jobs, *config.guide_jobs]
     pruned = [
         network
-        for job in own
+        for job in own_jobs
         for network in (
             config.networks_of(job, outputs) if _finished([job], outputs) else networks_of(config, job)
         )

@@ -25,18 +25,18 @@ def check(value: Any, what: str) -> Any:
     """Return a value if it is a plain literal throughout. what: its name for the InputError otherwise."""
     waiting = [(value, 0)]
     while waiting:
-        here, depth = waiting.pop()
-        if type(here) is dict and all(type(key) is str for key in here):
-            inside = [*here, *here.values()]
-        elif type(here) is list:
-            inside = here
-        elif _is_plain(here):
+        part, depth = waiting.pop()
+        if type(part) is dict and all(type(key) is str for key in part):
+            inside = [*part, *part.values()]
+        elif type(part) is list:
+            inside = part
+        elif _is_plain(part):
             inside = []
         else:
-            raise InputError(f"{what} must be plain numbers, strings, lists and mappings, not {_short(here)}")
+            raise InputError(f"{what} must be plain numbers, strings, lists and mappings, not {_short(part)}")
         if depth > DEEPEST:
             raise InputError(f"{what} is nested more than {DEEPEST} deep")
-        waiting += [(one, depth + 1) for one in inside]
+        waiting += [(element, depth + 1) for element in inside]
     return value
 
 
@@ -100,15 +100,15 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
         """A mapping whose keys are strings, each once."""
-        table: dict = {}
+        mapping: dict = {}
         for key, value in node.value:
             name = self.construct_object(key, deep=True)
             if type(name) is not str:
                 self._refuse(f"the key {_short(name)} is not a string", key)
-            if name in table:
+            if name in mapping:
                 self._refuse(f"{_short(name)} twice", key)
-            table[name] = self.construct_object(value, deep=deep)
-        return table
+            mapping[name] = self.construct_object(value, deep=deep)
+        return mapping
 
     def construct_number(self, node: Any) -> int:
         """An integer: decimal, 0o17 or 0x0f."""
@@ -121,8 +121,8 @@ class _Loader(yaml.SafeLoader):
         return float(re.sub(r"\.(?=[in])", "", node.value.lower()))
 
     @staticmethod
-    def _refuse(problem: str, place: Any) -> None:
-        raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+    def _refuse(problem: str, node: Any) -> None:
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 _Loader.yaml_implicit_resolvers = {}  # drop those of YAML 1.1

@@ -31,7 +31,7 @@ RECORDED = ("about", "scope", "granularity", "penalty", "digest")  # of a criter
 def names(name: str, value: Any) -> list[str]:
     """The names in a parameter's value, if the parameter may name code."""
     if name in CRITERIA:
-        return [str(one).strip() for one in (value if isinstance(value, list) else str(value).split(","))]
+        return [str(part).strip() for part in (value if isinstance(value, list) else str(value).split(","))]
     return [str(value)] if name in NETWORKS + DATA else []
 
 
@@ -58,62 +58,62 @@ def short(value: Any) -> Any:
 
 
 def _each(name: str, value: Any, change: Any) -> Any:
-    found = names(name, value)
-    if not any(map(is_code, found)):
+    parts = names(name, value)
+    if not any(map(is_code, parts)):
         return value
-    changed = [change(one) if is_code(one) else one for one in found]
+    changed = [change(part) if is_code(part) else part for part in parts]
     return changed if isinstance(value, list) else ",".join(changed)
 
 
 def named_in(values: Mapping[str, Any]) -> bool:
     """Whether parameters name code in a file."""
-    return any(is_code(one) for _, one in _named(values, NETWORKS + DATA + CRITERIA))
+    return any(is_code(part) for _, part in _named(values, NETWORKS + DATA + CRITERIA))
 
 
 def _named(values: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """(parameter, name) of everything that these parameters name."""
     for name in parameters:
-        yield from ((name, one) for one in names(name, values.get(name, "")))
+        yield from ((name, part) for part in names(name, values.get(name, "")))
 
 
 def refuse(
-    values: Mapping[str, Any], given: Container[str], allow: str, kept: Mapping[str, Any] | None = None
+    values: Mapping[str, Any], given: Container[str], allow: str, recorded: Mapping[str, Any] | None = None
 ) -> None:
     """Raise InputError for code that the user did not name and that `allow_code` does not allow.
 
-    given: the parameters that the user set here. allow: how to allow the code, for the message. kept:
+    given: the parameters that the user set here. allow: how to allow the code, for the message. recorded:
     criteria and data sets that the study has recorded, whose code is not needed.
     """
-    for name, one in _named(values, NETWORKS + DATA + CRITERIA):
-        recalled = name not in NETWORKS and short(one) in (kept or {})
-        if is_code(one) and not recalled and name not in given and not values.get("allow_code"):
-            raise InputError(f"{name}={one} is code, which runs only if you say so: {allow}")
+    for name, part in _named(values, NETWORKS + DATA + CRITERIA):
+        recalled = name not in NETWORKS and short(part) in (recorded or {})
+        if is_code(part) and not recalled and name not in given and not values.get("allow_code"):
+            raise InputError(f"{name}={part} is code, which runs only if you say so: {allow}")
 
 
-def load(values: Mapping[str, Any], given: Container[str], kept: Mapping[str, Any]) -> None:
+def load(values: Mapping[str, Any], given: Container[str], recorded: Mapping[str, Any]) -> None:
     """Register the criteria and data sets that parameters name: from files, else from the study's record.
 
     Arguments as for `refuse`, which must be called first. Raises InputError for a missing function.
     """
-    for name, one in _named(values, DATA + CRITERIA):
-        if is_code(one) and (name in given or short(one) not in kept):
-            bring = data.dataset if name in DATA else criteria.criterion
-            bring(code_files.function(one), name=short(one))
-    recall(values, kept)
+    for name, part in _named(values, DATA + CRITERIA):
+        if is_code(part) and (name in given or short(part) not in recorded):
+            register = data.dataset if name in DATA else criteria.criterion
+            register(code_files.function(part), name=short(part))
+    recall(values, recorded)
 
 
-def recall(values: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+def recall(values: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
     """Register recorded criteria and data sets whose code is not loaded. Runs no code."""
-    for name, one in _named(values, DATA + CRITERIA):
-        if (mine := short(one)) not in kept:
+    for name, part in _named(values, DATA + CRITERIA):
+        if (key := short(part)) not in recorded:
             continue
-        record = {field: str(value) for field, value in kept[mine].items()}
-        missing = f"the code of {mine} is in {record.get('notebook')}: run that notebook first"
-        if name in DATA and isinstance(data.DATASETS.get(mine), partial | None):
-            data.DATASETS[mine] = partial(_kept, record.get("digest", ""), missing)
-        elif name in CRITERIA and isinstance(criteria.CRITERIA.get(mine), criteria.AbsentCriterion | None):
-            recorded = {"about": mine, **{field: record[field] for field in RECORDED if field in record}}
-            criteria.CRITERIA[mine] = criteria.AbsentCriterion(**recorded, missing=missing)
+        record = {field: str(value) for field, value in recorded[key].items()}
+        missing = f"the code of {key} is in {record.get('notebook')}: run that notebook first"
+        if name in DATA and isinstance(data.DATASETS.get(key), partial | None):
+            data.DATASETS[key] = partial(_kept, record.get("digest", ""), missing)
+        elif name in CRITERIA and isinstance(criteria.CRITERIA.get(key), criteria.AbsentCriterion | None):
+            fields = {"about": key, **{field: record[field] for field in RECORDED if field in record}}
+            criteria.CRITERIA[key] = criteria.AbsentCriterion(**fields, missing=missing)
 
 
 def _kept(digest: str, missing: str, image_size: int) -> Dataset:
@@ -122,15 +122,15 @@ def _kept(digest: str, missing: str, image_size: int) -> Dataset:
 
 def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     """The record for `study.json` of the criteria and data sets in these parameters whose code is loaded."""
-    found = {}
-    for mine in (short(one) for _, one in _named(values, DATA)):
-        if (made := data.DATASETS.get(mine)) and data.is_own(mine) and not isinstance(made, partial):
-            dataset = execution.dataset(mine, image_size=values["image_size"])
+    records = {}
+    for name in (short(part) for _, part in _named(values, DATA)):
+        if data.is_own(name) and not isinstance(data.DATASETS[name], partial):
+            dataset = execution.dataset(name, image_size=values["image_size"])
             data.keep(dataset)
-            found[mine] = {"digest": dataset.digest, "notebook": notebook}
-    for mine in (short(one) for _, one in _named(values, CRITERIA)):
-        one = criteria.own().get(mine)
-        if one is not None and not isinstance(one, criteria.AbsentCriterion):
-            record = {field: getattr(one, field) for field in RECORDED if field != "digest"}
-            found[mine] = {**record, "digest": code.digest(one), "notebook": notebook}
-    return found
+            records[name] = {"digest": dataset.digest, "notebook": notebook}
+    for name in (short(part) for _, part in _named(values, CRITERIA)):
+        criterion = criteria.own().get(name)
+        if criterion is not None and not isinstance(criterion, criteria.AbsentCriterion):
+            record = {field: getattr(criterion, field) for field in RECORDED if field != "digest"}
+            records[name] = {**record, "digest": code.digest(criterion), "notebook": notebook}
+    return records

@@ -25,18 +25,18 @@ WIDGET = "application/vnd.jupyter.widget-view+json"  # shown by its alternatives
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", WIDGET, "text/plain"]
 
 
-def write(source: Path) -> Path:
+def write(path: Path) -> Path:
     """Write the page of an executed notebook or a Markdown text next to it. It is complete or absent."""
-    text = source.read_text()
-    if source.suffix == ".md":
+    text = path.read_text()
+    if path.suffix == ".md":
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
     else:
         notebook = nbformat.reads(text, as_version=4)
     notebook = portable(notebook)
     heading = re.search(r"^# (.*)$", "\n".join(cell.source for cell in notebook.cells), re.MULTILINE)
-    resources = {"title": heading[1] if heading else source.stem, "style": _style()}
+    resources = {"title": heading[1] if heading else path.stem, "style": _style()}
     page, _ = _Exporter().from_notebook_node(notebook, resources=resources)
-    target = source.with_suffix(".html")
+    target = path.with_suffix(".html")
     files.write(target, page)
     return target
 

@@ -58,9 +58,9 @@ class _Client(PapermillNotebookClient):
         async def get_msg(timeout: float | None = None) -> Any:
             end = None if timeout is None else time.monotonic() + timeout
             while True:
-                left = SLICE if end is None else min(SLICE, max(0.0, end - time.monotonic()))
+                wait = SLICE if end is None else min(SLICE, max(0.0, end - time.monotonic()))
                 try:
-                    return await receive(timeout=left)
+                    return await receive(timeout=wait)
                 except Empty:
                     if end is not None and time.monotonic() >= end:
                         raise

@@ -26,12 +26,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
-COMPUTING = (
-    "device",
-    "workers",
-    "cluster",
-    "allow_code",
-)  # does not affect results
+COMPUTING = ("device", "workers", "cluster", "allow_code")  # does not affect results
 COMMON = ("study", "outputs", *COMPUTING)  # declared in every notebook; any other belongs to one
 # Parameters that the command sets through options of its own.
 OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH", "allow_code": "--allow-code"}
@@ -52,13 +47,13 @@ def notebooks() -> list[Path]:
 
 def beginning(first: str) -> tuple[list[Path], bool]:
     """The notebooks from the one that `first` names (`4`, `04`, `04_scale`), and whether those are all."""
-    every = notebooks()
+    paths = notebooks()
     wanted = first.zfill(2)
-    start = next((i for i, path in enumerate(every) if path.stem.startswith(wanted)), None)
+    start = next((i for i, path in enumerate(paths) if path.stem.startswith(wanted)), None)
     if start is None:
-        names = ", ".join(path.stem for path in every)
+        names = ", ".join(path.stem for path in paths)
         raise InputError(f"no notebook begins with {first!r}: choose from {names}")
-    return every[start:], start == 0
+    return paths[start:], start == 0
 
 
 @cache
@@ -66,10 +61,10 @@ def notebook_parameters(notebook: Path) -> dict[str, dict]:
     """The parameters of a notebook: name -> {"type", "default", "help"}, from its `parameters` cell."""
     cells = json.loads(notebook.read_text())["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-    source = "".join(tagged[0]["source"]) if tagged else ""
+    code = "".join(tagged[0]["source"]) if tagged else ""
     comments = {
         token.start[0]: token.string.removeprefix("#").strip()
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        for token in tokenize.generate_tokens(io.StringIO(code).readline)
         if token.type == tokenize.COMMENT
     }
     return {
@@ -80,14 +75,14 @@ def notebook_parameters(notebook: Path) -> dict[str, dict]:
                 comments[n] for n in range(value.lineno, (value.end_lineno or 0) + 1) if n in comments
             ),
         }
-        for name, kind, value in _assignments(source)
+        for name, kind, value in _assignments(code)
     }
 
 
-def _assignments(source: str) -> list[tuple[str, str, ast.expr]]:
+def _assignments(code: str) -> list[tuple[str, str, ast.expr]]:
     """Name, type ("" if not stated) and value of every assignment in a parameters cell."""
     assignments = []
-    for line in ast.parse(source).body:
+    for line in ast.parse(code).body:
         if isinstance(line, ast.AnnAssign) and line.value:
             assignments.append((ast.unparse(line.target), ast.unparse(line.annotation), line.value))
         elif isinstance(line, ast.Assign):
@@ -95,10 +90,10 @@ def _assignments(source: str) -> list[tuple[str, str, ast.expr]]:
     return assignments
 
 
-def assigned(source: str) -> dict[str, bool]:
+def assigned(code: str) -> dict[str, bool]:
     """The names that a cell assigns, and whether with a type annotation."""
     try:
-        return {name: bool(kind) for name, kind, _ in _assignments(source) if name.isidentifier()}
+        return {name: bool(kind) for name, kind, _ in _assignments(code) if name.isidentifier()}
     except SyntaxError:
         return {}
 
@@ -116,20 +111,20 @@ def declared() -> dict[str, dict]:
 
     That is the position of the notebook, from 0. Parameters that all notebooks declare belong to the first.
     """
-    known: dict[str, dict] = {}
+    parameters: dict[str, dict] = {}
     for position, notebook in enumerate(notebooks()):
         for name, declaration in notebook_parameters(notebook).items():
-            known.setdefault(name, {**declaration, "notebook": position})
-    return known
+            parameters.setdefault(name, {**declaration, "notebook": position})
+    return parameters
 
 
-def fill_in(source: str, values: dict[str, Any]) -> str:
-    """Put new values into the source of a parameters cell, so that a reader finds each of them once.
+def fill_in(code: str, values: dict[str, Any]) -> str:
+    """Put new values into the code of a parameters cell, so that a reader finds each of them once.
 
     Raises InputError for a value that is not a plain literal.
     """
-    lines = source.encode().splitlines(keepends=True)
-    for name, _, old in reversed(_assignments(source)):  # backwards, so that earlier positions stay valid
+    lines = code.encode().splitlines(keepends=True)
+    for name, _, old in reversed(_assignments(code)):  # backwards, so that earlier positions stay valid
         if name not in values or _plain(old) == values[name]:
             continue
         first, last = old.lineno - 1, (old.end_lineno or old.lineno) - 1
@@ -178,10 +173,10 @@ def with_absolute_folders(settled: dict[str, Any]) -> dict[str, Any]:
     for name in own_code.DATA:
         kind, _, path = located[name].partition(":")
         try:
-            known = Path(path).expanduser().is_absolute()
+            absolute = Path(path).expanduser().is_absolute()
         except RuntimeError as error:  # ~ of an unknown user
             raise InputError(f"{name}={located[name]}: no such home folder") from error
-        if kind == "folder" and path and not known:
+        if kind == "folder" and path and not absolute:
             located[name] = f"folder:{Path.cwd() / path}"
     return located
 

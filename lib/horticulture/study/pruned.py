@@ -98,6 +98,6 @@ def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]]
         return None
     remaining = runs.remaining_channels(run, removed, round_)
     return [
-        [places[channel] for channel in kept] if places else []
-        for kept, places in zip(remaining, whole.even_selections, strict=True)
+        [selected[channel] for channel in kept] if selected else []
+        for kept, selected in zip(remaining, whole.even_selections, strict=True)
     ]

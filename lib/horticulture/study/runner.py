@@ -37,11 +37,11 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     holder = folder / ".holder"
 
-    def say() -> None:
+    def report_holder() -> None:
         who = holder.read_text() if holder.exists() else "another process"
         print(f"{folder.name} is being run by {who}: waiting for it to end", file=sys.stderr)
 
-    with interruption.raised(), files.locked(folder / ".lock", say):
+    with interruption.raised(), files.locked(folder / ".lock", report_holder):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
         leftovers.remove(folder.rglob("*.tmp"))
         yield
@@ -137,11 +137,11 @@ def finished(notebook: Path) -> bool:
     )
 
 
-def to_html(source: Path) -> Path:
+def to_html(path: Path) -> Path:
     """Write the page of an executed notebook or a text, next to it."""
     from horticulture.study import pages  # takes a second to load
 
-    return pages.write(source)
+    return pages.write(path)
 
 
 class _Pages(AbstractContextManager):
@@ -154,17 +154,17 @@ class _Pages(AbstractContextManager):
         self._threads: list[threading.Thread] = []
         self._failed: list[str] = []
 
-    def begin(self, source: Path) -> None:
+    def begin(self, path: Path) -> None:
         """Start making the page of a notebook or a text."""
-        thread = threading.Thread(target=self._make, args=(source,), daemon=True)
+        thread = threading.Thread(target=self._make, args=(path,), daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _make(self, source: Path) -> None:
+    def _make(self, path: Path) -> None:
         try:
-            to_html(source)
+            to_html(path)
         except Exception as error:
-            self._failed.append(f"could not make a page of {source} ({first_line(error)})")
+            self._failed.append(f"could not make a page of {path} ({first_line(error)})")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and not issubclass(kind, Exception):

@@ -28,8 +28,9 @@ def copycat(whole: Architecture, template: Template, params: int) -> tuple[Archi
 
 def guided(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
     """`whole` scaled by the mean fraction that all pruning runs left of each stage; MACs spent by all."""
-    profile = profiles.by_stage([one.architecture for one in template.of_all_seeds], template.whole)
-    return profiles.guided(whole, profile, params=params), sum(one.cost for one in template.of_all_seeds)
+    every_seed = template.of_all_seeds
+    profile = profiles.by_stage([pruned.architecture for pruned in every_seed], template.whole)
+    return profiles.guided(whole, profile, params=params), sum(pruned.cost for pruned in every_seed)
 
 
 PRUNING_FREE: dict[str, Callable[..., Architecture]] = {
@@ -64,10 +65,10 @@ def templates(config: StudyConfig, outputs: Path) -> dict[tuple[str, int], Templ
         distance = abs(pruned.architecture.params - wanted)
         if key not in best or distance < abs(best[key].architecture.params - wanted):
             best[key] = pruned
-    return {
-        key: Template(pruned, [one for other, one in best.items() if other[0] == key[0]], config.whole)
-        for key, pruned in best.items()
-    }
+    of_criterion: dict[str, list[PrunedNetwork]] = {}
+    for (criterion, _), pruned in best.items():
+        of_criterion.setdefault(criterion, []).append(pruned)
+    return {key: Template(pruned, of_criterion[key[0]], config.whole) for key, pruned in best.items()}
 
 
 def family_points(config: StudyConfig, outputs: Path) -> list[CurvePoint]:
@@ -85,11 +86,11 @@ def members(config: StudyConfig, outputs: Path, params: int) -> dict[str, Archit
 
     A curve without a network of that size is left out.
     """
-    found: dict[str, Architecture] = {}
+    shapes: dict[str, Architecture] = {}
     for curve in config.curves:
         with suppress(InputError):
-            found[curve] = next(_points(config, outputs, curve, params)).run.architecture
-    return found
+            shapes[curve] = next(_points(config, outputs, curve, params)).run.architecture
+    return shapes
 
 
 def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iterator[CurvePoint]:

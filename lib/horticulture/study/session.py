@@ -1,4 +1,4 @@
-"""A notebook's access to its study: parameters and their sources, making runs, recording results.
+"""A notebook's access to its study: parameters and their origins, making runs, recording results.
 
 A notebook declares only its own parameters. It inherits the others from what an earlier notebook
 of the study used, else from the study file of that name, else from their declaration.
@@ -31,12 +31,12 @@ INJECTED = "# Parameters"  # first line of the cell that papermill injects below
 class Session:
     """`session = Session.open(globals())`, below the parameters cell of a notebook.
 
-    parameters: the values of this notebook's and of earlier ones'. sources: where each comes from. outputs:
+    parameters: the values of this notebook's and of earlier ones'. origins: where each comes from. outputs:
     the folder of all studies; folder: that of this study. notebook: its position, from 0.
     """
 
-    def __init__(self, parameters: dict[str, Any], sources: dict[str, str], notebook: int) -> None:
-        self.parameters, self.sources, self.notebook = parameters, sources, notebook
+    def __init__(self, parameters: dict[str, Any], origins: dict[str, str], notebook: int) -> None:
+        self.parameters, self.origins, self.notebook = parameters, origins, notebook
         self.study: str = parameters["study"]
         self.outputs: Path = runs.outputs_folder(parameters["outputs"])
         self.folder = self.outputs / self.study
@@ -57,30 +57,30 @@ class Session:
         given = {name: known_parameters.typed(name, value, declared[name]) for name, value in given.items()}
         namespace.update(given)  # cells read the value, though papermill may have injected it as text
         notebook = max((declared[name]["notebook"] for name in own), default=0)
-        values = {name: one["default"] for name, one in declared.items() if one["notebook"] <= notebook}
-        sources = dict.fromkeys(values, DEFAULT)
+        values = {n: known["default"] for n, known in declared.items() if known["notebook"] <= notebook}
+        origins = dict.fromkeys(values, DEFAULT)
         common = {name: given.get(name, values[name]) for name in COMMON}
         study_files.check_name(common["study"])
         recorded = study_files.read_study_json(runs.outputs_folder(common["outputs"]) / common["study"])
         used = {**recorded.get("parameters", {}), **recorded.get("base", {})}
         used = {name: value for name, value in used.items() if name not in COMMON}
-        by_source = {
+        by_origin = {
             FILE: _of_file(common["study"]),
             EARLIER: used if notebook else {},  # the first notebook inherits nothing
             HERE: given,
         }
-        for source, inherited in by_source.items():
+        for origin, inherited in by_origin.items():
             for name, value in inherited.items():
-                if name in values or source == HERE:
+                if name in values or origin == HERE:
                     values[name] = known_parameters.typed(name, value, declared[name])
-                    sources[name] = source
-        stated = [name for name, source in sources.items() if source == HERE]
-        kept = recorded.get("own", {})
-        own_code.refuse(values, stated, "allow_code = True in the parameters cell", kept)
-        own_code.load(values, stated, kept)
+                    origins[name] = origin
+        stated = [name for name, origin in origins.items() if origin == HERE]
+        recorded_code = recorded.get("own", {})
+        own_code.refuse(values, stated, "allow_code = True in the parameters cell", recorded_code)
+        own_code.load(values, stated, recorded_code)
         bounds.check(values)
         parallel.start(values["workers"], values["device"], values["cluster"])
-        session = cls(values, sources, notebook)
+        session = cls(values, origins, notebook)
         session._fix()
         return session
 
@@ -97,7 +97,7 @@ class Session:
         changed = {
             name: value
             for name, value in used.items()
-            if self.sources[name] == HERE or declared[name]["notebook"] == self.notebook
+            if self.origins[name] == HERE or declared[name]["notebook"] == self.notebook
         }
         own = own_code.keep(self.parameters, known_parameters.notebooks()[self.notebook].stem)
         with study_files.editing(self.folder) as content:
@@ -119,8 +119,8 @@ class Session:
             return []
         try:
             self._warn(wanted)
-            own = self.parameters
-            where = {"workers": own["workers"], "device": own["device"], "address": own["cluster"]}
+            workers, device, address = (self.parameters[n] for n in ("workers", "device", "cluster"))
+            where = {"workers": workers, "device": device, "address": address}
             return parallel.execute_all(wanted, self.outputs, what=what, **where)
         except KeyboardInterrupt as stop:
             kept = str(stop) or f"{what}: stopped, work so far is kept"
@@ -168,18 +168,18 @@ class Session:
 
     def __repr__(self) -> str:
         inherited = [
-            f"from {source}: {', '.join(f'{name}={value!r}' for name, value in values.items())}"
-            for source, values in self._inherited().items()
+            f"from {origin}: {', '.join(f'{name}={value!r}' for name, value in values.items())}"
+            for origin, values in self._inherited().items()
         ]
         return "\n".join([f"study {self.study} in {self.folder}", *inherited])
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{name}</td><td><code>{html.escape(repr(value))}</code></td><td>{source}</td></tr>"
-            for source, values in self._inherited().items()
+            f"<tr><td>{name}</td><td><code>{html.escape(repr(value))}</code></td><td>{origin}</td></tr>"
+            for origin, values in self._inherited().items()
             for name, value in values.items()
         )
-        inherited = sum(source != HERE for source in self.sources.values())
+        inherited = sum(origin != HERE for origin in self.origins.values())
         return (
             f"<details><summary>Study <b>{html.escape(self.study)}</b>: {len(self.parameters) - inherited} "
             f"parameters from this notebook, {inherited} inherited</summary><table><tr><th>parameter</th>"
@@ -187,12 +187,12 @@ class Session:
         )
 
     def _inherited(self) -> dict[str, dict[str, Any]]:
-        """The parameters that this notebook does not set itself, by source."""
-        by_source: dict[str, dict[str, Any]] = {source: {} for source in (EARLIER, FILE, DEFAULT)}
+        """The parameters that this notebook does not set itself, by origin."""
+        by_origin: dict[str, dict[str, Any]] = {origin: {} for origin in (EARLIER, FILE, DEFAULT)}
         for name, value in self.parameters.items():
-            if name not in COMMON and self.sources[name] != HERE:
-                by_source[self.sources[name]][name] = value
-        return {source: values for source, values in by_source.items() if values}
+            if name not in COMMON and self.origins[name] != HERE:
+                by_origin[self.origins[name]][name] = value
+        return {origin: values for origin, values in by_origin.items() if values}
 
 
 def _show_interruptions_briefly() -> None:
@@ -213,17 +213,17 @@ def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if "In" not in namespace:
         stated = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
         return stated, list(stated)
-    cells = [known_parameters.assigned(source) for source in namespace["In"]]
-    at = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
-    if at is None:
+    cells = [known_parameters.assigned(code) for code in namespace["In"]]
+    last = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
+    if last is None:
         raise InputError("run the parameters cell first: it is the second one")
-    injected = [n for n, source in enumerate(namespace["In"]) if n > at and source.startswith(INJECTED)]
-    names = cells[at] | (cells[injected[-1]] if injected else {})
-    return {name: namespace[name] for name in names}, [name for name, typed in cells[at].items() if typed]
+    injected = [n for n, code in enumerate(namespace["In"]) if n > last and code.startswith(INJECTED)]
+    names = cells[last] | (cells[injected[-1]] if injected else {})
+    return {name: namespace[name] for name in names}, [name for name, typed in cells[last].items() if typed]
 
 
 def _of_file(study: str) -> dict[str, Any]:
     """The parameters in the study file of that name, or of the part of a study with that name."""
     parts = (part for name in study_files.studies() for part in study_files.read(name).expand_parts())
-    found: dict[str, Any] = next((part.parameters for part in parts if part.name == study), {})
-    return {name: value for name, value in found.items() if name not in known_parameters.OPTIONS}
+    stated: dict[str, Any] = next((part.parameters for part in parts if part.name == study), {})
+    return {name: value for name, value in stated.items() if name not in known_parameters.OPTIONS}

@@ -46,16 +46,16 @@ class SiteSource:
         """Write everything."""
         shutil.copytree(SETTINGS, self.folder)
         for text in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *NOTEBOOKS.glob("*.md")]:
-            self._write(_place(text), self._relink(text.read_text(), text.parent))
+            self._write(_site_path(text), self._relink(text.read_text(), text.parent))
         main = next((folder for folder in studies.values() if _notebooks(folder)), ROOT)  # ROOT: not executed
         for notebook in _notebooks(main):
             self._notebook(notebook, "notebooks", [NOT_EXECUTED] if main == ROOT else [])
         for name, folder in studies.items():
             self._study(name, folder, [] if folder == main else _notebooks(folder))
 
-    def _write(self, place: str, content: str | bytes) -> None:
+    def _write(self, target: str, content: str | bytes) -> None:
         """Write a file, or append to a page."""
-        path = self.folder / place
+        path = self.folder / target
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             files.write(path, content)
@@ -84,10 +84,10 @@ class SiteSource:
             if not _is_public(target):
                 return words
             if target.suffix != ".md" and target.is_file():
-                self._write(_place(target), target.read_bytes())
+                self._write(_site_path(target), target.read_bytes())
             if target.suffix == ".png":
                 words = untrusted.escape(_description(target, words))
-            return f"[{words}](/{_place(target)}{'#' if anchor else ''}{anchor})"
+            return f"[{words}](/{_site_path(target)}{'#' if anchor else ''}{anchor})"
 
         text = re.sub(r"<!--[\w.-]*-->", "", text)  # names of computed numbers
         if TERM.search(text):
@@ -98,22 +98,22 @@ class SiteSource:
             text = text.partition("| word |")[0] + "\n".join(["```{glossary}", *entries, "```\n"])
         return LINK.sub(adapt, text)
 
-    def _notebook(self, source: Path, place: str, remarks: Sequence[str] = ()) -> str:
+    def _notebook(self, path: Path, page_folder: str, remarks: Sequence[str] = ()) -> str:
         """Add a notebook, with its pictures as files that have alt text; returns a link to it.
 
         remarks: what to say below its title.
         """
         try:
-            notebook = pages.portable(nbformat.read(source, as_version=4))
+            notebook = pages.portable(nbformat.read(path, as_version=4))
         except Exception as error:  # a stranger's file may be anything
-            raise InputError(f"{source} cannot be read as a notebook ({type(error).__name__})") from error
+            raise InputError(f"{path} cannot be read as a notebook ({type(error).__name__})") from error
         # Other metadata are settings.
         notebook.metadata = untrusted.only(notebook.metadata, "kernelspec", "language_info")
         for number, cell in enumerate(notebook.cells):
             cell.metadata = untrusted.only(cell.metadata, "tags")
             if cell.cell_type == "markdown":
                 text = untrusted.without_directives(cell.source)
-                cell.source = self._relink(text, NOTEBOOKS, source.parent)
+                cell.source = self._relink(text, NOTEBOOKS, path.parent)
             for which, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
                 if "text/markdown" in data:
@@ -121,14 +121,14 @@ class SiteSource:
                 for kind, suffix in PICTURES.items() if "text/html" not in data else ():
                     if kind in data:
                         words = output.metadata.get(kind, {}).get("alt", "a figure without a description")
-                        picture = f"{source.stem}-{number}-{which}.{suffix}"
-                        self._write(f"{place}/{picture}", base64.b64decode(data[kind]))
+                        picture = f"{path.stem}-{number}-{which}.{suffix}"
+                        self._write(f"{page_folder}/{picture}", base64.b64decode(data[kind]))
                         output.data = {"text/markdown": f"![{untrusted.escape(words)}]({picture})"}
         if self.repository:
-            remarks = [*remarks, _invitation(self.repository, source.name)]
+            remarks = [*remarks, _invitation(self.repository, path.name)]
         notebook.cells[1:1] = [nbformat.v4.new_markdown_cell(remark) for remark in remarks]
-        self._write(f"{place}/{source.name}", nbformat.writes(notebook))
-        return f"- [](/{place}/{source.name})"
+        self._write(f"{page_folder}/{path.name}", nbformat.writes(notebook))
+        return f"- [](/{page_folder}/{path.name})"
 
     def _study(self, name: str, folder: Path, notebooks: list[Path]) -> None:
         """Write the page of a study, and its sections of the verdicts and the gallery."""
@@ -150,7 +150,7 @@ class SiteSource:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
         drawn = untrusted.own_files(folder, "figures/*.png")
-        if figures := sorted(drawn, key=lambda one: (one.stem != "error_vs_params", one.stem)):
+        if figures := sorted(drawn, key=lambda path: (path.stem != "error_vs_params", path.stem)):
             anchors = {figure: _anchor(name, figure) for figure in figures}
             parts.append("## Figures")
             parts += [self._figure(figure, name, f":name: {to}") for figure, to in anchors.items()]
@@ -171,9 +171,9 @@ class SiteSource:
         """Add a figure; returns it as Markdown, with the description in the file as alt text."""
         title = path.stem.replace("_vs_", " against ").replace("_", " ").replace("params", "parameters")
         words = _description(path, f"{title}, in the study {study}")
-        place = f"studies/{study}/figures/{path.name}"
-        self._write(place, path.read_bytes())
-        return f":::{{figure}} /{place}\n:alt: {words}\n{option}\n\n{title.capitalize()}\n:::"
+        target = f"studies/{study}/figures/{path.name}"
+        self._write(target, path.read_bytes())
+        return f":::{{figure}} /{target}\n:alt: {words}\n{option}\n\n{title.capitalize()}\n:::"
 
 
 def _description(figure: Path, otherwise: str) -> str:
@@ -188,7 +188,7 @@ def _is_public(path: Path) -> bool:
     )
 
 
-def _place(path: Path) -> str:
+def _site_path(path: Path) -> str:
     """The path of a file in the site: as in the checkout, or else as on the disk."""
     if path == HOME:
         return "index.md"
@@ -211,7 +211,7 @@ def _github() -> str:
         remote = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:  # no git
         return ""
-    return found["name"] if (found := GITHUB.search(remote)) else ""
+    return match["name"] if (match := GITHUB.search(remote)) else ""
 
 
 def _invitation(repository: str, notebook: str) -> str:

@@ -97,17 +97,17 @@ def folders(name: str, outputs: Path) -> list[Path]:
 
     Raises InputError if there are none under `outputs`.
     """
-    there = [path.parent for path in sorted(outputs.glob("*/results.csv"))]
+    with_results = [path.parent for path in sorted(outputs.glob("*/results.csv"))]
     if is_file(name) or name in studies():
         wanted = [outputs / part.name for part in read(name).expand_parts()]
     elif (outputs / name).is_dir():
         wanted = [outputs / name]
     else:
-        wanted = [folder for folder in there if folder.name.startswith(f"{name}-")]
-    if not (found := [folder for folder in wanted if folder.is_dir()]):
-        known = ", ".join(folder.name for folder in there)
+        wanted = [folder for folder in with_results if folder.name.startswith(f"{name}-")]
+    if not (existing := [folder for folder in wanted if folder.is_dir()]):
+        known = ", ".join(folder.name for folder in with_results)
         raise InputError(f"no study {name!r} in {outputs}, which has {known or 'none yet'}")
-    return found
+    return existing
 
 
 def check_name(name: str, what: str = "study") -> None:

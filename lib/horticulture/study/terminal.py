@@ -48,12 +48,12 @@ class Terminal:
         self.rest.remove(self.name)
         if self._made and not self._resumed:
             self.took[self.name] = seconds
-        left = sum(self.expected[name] for name in self.rest)
+        remaining = sum(self.expected[name] for name in self.rest)
         if self.took:
             pace = sum(self.took.values()) / sum(self.expected[name] for name in self.took)
-            estimate = f"about {clock(pace * left)}"
+            estimate = f"about {clock(pace * remaining)}"
         else:  # runs of later notebooks may exist already, too
-            estimate = f"up to about {clock(left)}"
+            estimate = f"up to about {clock(remaining)}"
         note = f", {estimate} left for {', '.join(name[:2] for name in self.rest)}" if self.rest else ""
         self._write(f"took {clock(seconds)}{note}")
         if self.live:

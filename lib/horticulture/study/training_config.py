@@ -25,6 +25,7 @@ class TrainingConfig:
 
     data: str
     images: int
+    image_size: int
     network: str
     seeds: list[int]
     epochs: int
@@ -32,15 +33,14 @@ class TrainingConfig:
     schedule: str
     batch_size: int
     weight_decay: float
-    image_size: int
     precision: str
     norms: str
     norm_images: int
-    flip: str = "auto"
-    crop_padding: int = -1
     residual_sets: bool = False
     pretrained: str = ""
     optimizer: str = "sgd"
+    flip: str = "auto"
+    crop_padding: int = -1
     strengths: dict[str, float] = field(default_factory=dict)  # of penalties, which notebook 02 declares
     source_data: str = ""
     source_images: int = 0

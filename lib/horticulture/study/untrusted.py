@@ -28,7 +28,7 @@ def own_files(folder: Path, pattern: str) -> Iterator[Path]:
 def check_text(frame: pd.DataFrame, what: str) -> None:
     """Raise InputError for text in a table that would be markup on a page."""
     texts = frame.select_dtypes(exclude="number")
-    for text in [*map(str, frame.columns), *(str(one) for name in texts for one in texts[name].unique())]:
+    for text in [*map(str, frame.columns), *(str(value) for name in texts for value in texts[name].unique())]:
         if ODD.search(text) or not text.isprintable():
             raise InputError(f"{what} have markup in them, which cannot be published: {ascii(text)[:60]}")
 
@@ -40,7 +40,7 @@ def only(metadata: nbformat.NotebookNode, *names: str) -> nbformat.NotebookNode:
 
 def without_directives(text: str) -> str:
     """Markdown without what would make Sphinx read other files, import modules, or run code."""
-    return DIRECTIVE.sub(lambda found: f"{found[1]} " if found[1] else "\\{", text)
+    return DIRECTIVE.sub(lambda match: f"{match[1]} " if match[1] else "\\{", text)
 
 
 def escape(words: str) -> str:

@@ -28,11 +28,11 @@ def check(*studies: dict[str, Any]) -> None:
     for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
         _check_memory(config, parameters)
-    every = [one for config in configs for one in (config, config.guide, config.origin) if one]
-    for one in every:
-        catalog.check_downloaded(one.data)
-    for one in every:  # raises InputError
-        execution.dataset(one.data, image_size=one.image_size, **one.augmentation)
+    with_data = [study for config in configs for study in (config, config.guide, config.origin) if study]
+    for study in with_data:
+        catalog.check_downloaded(study.data)
+    for study in with_data:  # raises InputError
+        execution.dataset(study.data, image_size=study.image_size, **study.augmentation)
     for config in configs:
         if config.pretrained:
             from horticulture.execution import pretrained
@@ -119,11 +119,11 @@ def _check_memory(config: StudyConfig, parameters: dict[str, Any]) -> None:
         asked.append(("batch_size", config.batch_size, backward))
         asked.append(("norm_images", min(config.norm_images, config.outline.images), forward))
     for name, batch, numbers in asked:
-        needed, there = 4 * batch * numbers, limits.memory()
-        if needed > there:
+        needed, available = 4 * batch * numbers, limits.memory()
+        if needed > available:
             raise InputError(
                 f"{name}: {batch:,} images at a time take at least {needed / 1e9:,.0f} GB of memory in "
-                f"{config.network}, but there are only {there / 1e9:,.0f}"
+                f"{config.network}, but there are only {available / 1e9:,.0f}"
             )
 
 
@@ -147,20 +147,20 @@ def _check_source(config: StudyConfig) -> None:
     if "weights-rewound" in config.budgets:
         raise InputError("the budget weights-rewound is for networks trained from scratch, not moved ones")
     assert config.origin
-    here, there = (" x ".join(map(str, read.outline.image)) for read in (config, config.origin))
-    if here != there:
+    shape, source_shape = (" x ".join(map(str, read.outline.image)) for read in (config, config.origin))
+    if shape != source_shape:
         raise InputError(
-            f"source_data={name} has images of {there}, but {config.data} of {here} (channels, height, "
-            "width): networks move between images of one size"
+            f"source_data={name} has images of {source_shape}, but {config.data} of {shape} (channels, "
+            "height, width): networks move between images of one size"
         )
     _feasible_jobs(config.origin)
 
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
     """The pruning runs of a study. Raises InputError if its data or network do not allow them."""
-    there = config.outline.images
-    if config.batch_size > there:
-        raise InputError(f"batch_size is {config.batch_size:,}, but there are only {there:,} training images")
+    count = config.outline.images
+    if config.batch_size > count:
+        raise InputError(f"batch_size is {config.batch_size:,}, but there are only {count:,} training images")
     with _named("network", config.network):
         _ = config.whole
     with _named("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():

@@ -30,13 +30,13 @@ def resolve_device(device: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {device!r} here: choose from auto, cpu and cuda") from error
-    found = torch.device(device)
-    if found.type == "cuda":
+    resolved = torch.device(device)
+    if resolved.type == "cuda":
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
         for kernel in ("flash", "mem_efficient", "cudnn"):
             getattr(torch.backends.cuda, f"enable_{kernel}_sdp")(False)
-    return found
+    return resolved
 
 
 def precision(wanted: str, device: torch.device) -> str:

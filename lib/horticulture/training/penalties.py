@@ -64,12 +64,12 @@ class Slimming(Penalty):
 class ScaledStructure(NamedTuple):
     """A structure to remove as a whole: the module it scales, its factors, and what can absorb them.
 
-    `place`: an index (one factor for the whole output) or a slice (one factor per channel).
+    `part`: an integer (one factor for the whole output) or a slice (one factor per channel).
     `absorbers`: modules whose weights the factors can be multiplied into, along the inputs.
     """
 
     output: nn.Module
-    place: int | slice
+    part: int | slice
     absorbers: tuple[nn.Module, ...]
 
 
@@ -90,12 +90,12 @@ class SparseStructures(Penalty):
         # The optimizer does not know the factors: their gradient accumulates here and is zeroed after use.
         self.factors.grad = torch.zeros_like(self.factors)
         self.velocity = torch.zeros_like(self.factors, requires_grad=False)
-        self._hooks = [each.output.register_forward_hook(self._scale(each.place)) for each in structures]
+        self._hooks = [s.output.register_forward_hook(self._scale(s.part)) for s in structures]
 
-    def _scale(self, place: int | slice) -> Callable[..., Tensor]:
+    def _scale(self, part: int | slice) -> Callable[..., Tensor]:
         def hook(module: object, inputs: object, output: Tensor) -> Tensor:
             # In the output's own type: a float32 factor would turn a bfloat16 network into a float32 one.
-            return output * along_channels(self.factors[place], output).to(output.dtype)
+            return output * along_channels(self.factors[part], output).to(output.dtype)
 
         return hook
 
@@ -125,11 +125,11 @@ class SparseStructures(Penalty):
         for structure in self.structures:
             for module in structure.absorbers:
                 weight = module.get_parameter("weight")
-                weight.mul_(along_channels(self.factors[structure.place], weight))
+                weight.mul_(along_channels(self.factors[structure.part], weight))
                 if isinstance(module, _BatchNorm):  # a branch that ends in a norm
-                    module.bias.mul_(self.factors[structure.place])
+                    module.bias.mul_(self.factors[structure.part])
         self.close()
-        return [self.factors[structure.place].tolist() for structure in self.structures]
+        return [self.factors[structure.part].tolist() for structure in self.structures]
 
     def close(self) -> None:
         """Take the hooks out of the network."""
@@ -178,10 +178,10 @@ def groups(network: Network, strength: float) -> SparseStructures:
     """
     structures, count = [], 0
     for group in network.groups:
-        place = slice(count, count + group.width)
+        channels = slice(count, count + group.width)
         output, absorbers = group.scaled
-        structures.append(ScaledStructure(output, place, absorbers))
-        count = place.stop
+        structures.append(ScaledStructure(output, channels, absorbers))
+        count = channels.stop
     return SparseStructures(network, strength, structures, count)
 
 

@@ -77,10 +77,10 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Plain names and numbers. Floats are normalised, so that 1 and 1.0 are the same."""
-        own = {field.name: field.type for field in fields(self)}
-        values = {name: getattr(self, name) for name in own}
+        types = {field.name: field.type for field in fields(self)}
+        values = {name: getattr(self, name) for name in types}
         return {
-            name: float(value) if own[name] is float else value
+            name: float(value) if types[name] is float else value
             for name, value in values.items()
             if name not in self.LATER or value != self.LATER[name]
         }

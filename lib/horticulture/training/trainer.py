@@ -178,9 +178,7 @@ class Trainer(Resumable):
 STATES = {"momentum_buffer": "momentum", **{name: name for name in ("exp_avg", "exp_avg_sq", "step")}}
 
 
-def collect_tensors(
-    network: Network, optimizer: Optimizer, callback: StepCallback
-) -> dict[str, Tensor]:
+def collect_tensors(network: Network, optimizer: Optimizer, callback: StepCallback) -> dict[str, Tensor]:
     """Weights, and the states of the optimizer, of the callback and of random streams, by name."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():

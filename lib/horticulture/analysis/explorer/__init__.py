@@ -48,9 +48,9 @@ def explore(study: str | Path) -> Explorer:
     folder = Path(study) if Path(study).is_dir() else runs.outputs_folder() / study
     results, written = runs.collect(folder), folder / "results.csv"
     if written.exists():
-        kept = runs.read_table(written)
-        timed = [name for name in kept if name.startswith(LATENCY) and name not in results]
-        latencies = kept[["architecture", *timed]].drop_duplicates("architecture")
+        table = runs.read_table(written)
+        timed = [name for name in table if name.startswith(LATENCY) and name not in results]
+        latencies = table[["architecture", *timed]].drop_duplicates("architecture")
         results = results.merge(latencies, on="architecture", how="left")
     return from_frames(results, runs.collect_removals(folder), runs.architectures(folder))
 
@@ -99,13 +99,13 @@ def _still(run: PruningRun, round_: int) -> tuple[str, str]:
     figure = figures.round_view(rounds.reset_index(), run.whole, run.whole.with_widths(widths), round_)
     png = print_figure(figure, base64=True, dpi=80)
     plt.close(figure)
-    left = pd.Series(widths, run.whole.groups)
-    share = left / list(run.whole.widths)
+    widths_left = pd.Series(widths, run.whole.groups)
+    share = widths_left / list(run.whole.widths)
     least = share.idxmin()
     errors = rounds["test_error"]
     return png, (
         f"Pruning by {run.name}, after {round_:,} of {len(rounds) - 1:,} rounds: "
         f"{rounds['params'][round_]:,} of {run.whole.params:,} parameters are left, and the test error is "
         f"{errors[round_]:.1f} %, of the whole network {errors[0]:.1f} %. Group {least} lost most: "
-        f"{left[least]} of {run.whole.widths[left.index.get_loc(least)]} channels are left."
+        f"{widths_left[least]} of {run.whole.widths[run.whole.groups.index(least)]} channels are left."
     )

@@ -32,8 +32,8 @@ class PruningRun(NamedTuple):
 
     def widths(self, round_: int) -> tuple[int, ...]:
         """Channels of every group after a round."""
-        gone = self.removed.loc[self.removed["round"] <= round_, "group"].value_counts()
-        return tuple(width - int(gone.get(group, 0)) for group, width in enumerate(self.whole.widths))
+        lost = self.removed.loc[self.removed["round"] <= round_, "group"].value_counts()
+        return tuple(width - int(lost.get(group, 0)) for group, width in enumerate(self.whole.widths))
 
 
 def pruning_runs(
@@ -44,12 +44,12 @@ def pruning_runs(
     A round that was evaluated by another run has that run's error, as in the results.
     """
     results = fill_defaults(results)
-    place = ["criterion", "seed", "longer", "ratio"]
+    keys = ["criterion", "seed", "longer", "ratio"]
     courses = results[results["curve"].map(drop_sparse) == "pruned-tuned"]
     of_run = dict(iter(removals.groupby("run", sort=False)))
     measured = [name for name in results if name == "test_error" or name.startswith(LATENCY)]
     pruned = []
-    for (criterion, seed, longer, ratio), course in courses.groupby(place, sort=False, dropna=False):
+    for (criterion, seed, longer, ratio), course in courses.groupby(keys, sort=False, dropna=False):
         for key in course["run"].unique():
             if key not in of_run:  # it only evaluates a round of another run
                 continue
@@ -71,17 +71,17 @@ def describe(
 ) -> dict[str, Any]:
     """The data of the element: axes, pruning runs, and all other trained networks by curve."""
     trained = fill_defaults(results).dropna(subset=["test_error"])
-    other = trained["curve"].isin([name for name in DRAWN if not name.startswith(SPARSE)])
-    other &= trained["curve"] != "pruned-tuned"
-    trained = trained[other & trained["architecture"].isin(architectures)].drop_duplicates("run")
+    drawn = trained["curve"].isin([name for name in DRAWN if not name.startswith(SPARSE)])
+    drawn &= trained["curve"] != "pruned-tuned"
+    trained = trained[drawn & trained["architecture"].isin(architectures)].drop_duplicates("run")
     latencies = [name for name in results if name.startswith(LATENCY) and results[name].notna().any()]
-    shapes = {one: n for n, one in enumerate(trained["architecture"].unique())}
-    curves = {place: n for n, place in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}
+    shapes = {shape_id: n for n, shape_id in enumerate(trained["architecture"].unique())}
+    curves = {pair: n for n, pair in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}
     return {
         "axes": [*AXES.items(), *((name, cost_name(name)) for name in latencies)],
-        "runs": [_run(one, latencies) for one in runs],
+        "runs": [_run(run, latencies) for run in runs],
         "curves": [_curve(curve, criterion) for curve, criterion in curves],
-        "shapes": [architectures[one].widths for one in shapes],
+        "shapes": [architectures[shape_id].widths for shape_id in shapes],
         "networks": [
             {
                 "curve": curves[row["curve"], row["criterion"]],
@@ -98,23 +98,23 @@ def describe(
 
 def _run(run: PruningRun, latencies: list[str]) -> dict[str, Any]:
     """What each round removed, and the sizes and measurements of the network after it."""
-    by_round = [gone for round_, gone in run.removed.groupby("round") if round_]
+    by_round = [rows for round_, rows in run.removed.groupby("round") if round_]
     return {
         "name": run.name,
         "criterion": run.criterion,
         "seed": run.seed,
         "groups": run.whole.groups,
         "widths": run.whole.widths,
-        "gone": [_gone(gone["group"]) for gone in by_round],
-        "channel": [int(gone["channel"].iloc[0]) if len(gone) == 1 else -1 for gone in by_round],
-        "saliency": [_short(gone["saliency"].max()) for gone in by_round],
+        "gone": [_lost(rows["group"]) for rows in by_round],
+        "channel": [int(rows["channel"].iloc[0]) if len(rows) == 1 else -1 for rows in by_round],
+        "saliency": [_short(rows["saliency"].max()) for rows in by_round],
         **{name: run.rounds[name].tolist() for name in COSTS},
         "error": _measured(run.rounds["test_error"]),
         **{name: _measured(run.rounds[name]) for name in latencies},
     }
 
 
-def _gone(groups: pd.Series) -> int | list[list[int]]:
+def _lost(groups: pd.Series) -> int | list[list[int]]:
     """The group that lost a channel (-1: none); for several channels, [group, number lost] pairs."""
     if len(groups) == 1:
         return int(groups.iloc[0])
@@ -123,8 +123,8 @@ def _gone(groups: pd.Series) -> int | list[list[int]]:
 
 def _measured(values: pd.Series) -> dict[str, list]:
     """The rounds at which something was measured, and the values."""
-    there = values.dropna()
-    return {"rounds": there.index.tolist(), "values": [_short(value) for value in there]}
+    measured = values.dropna()
+    return {"rounds": measured.index.tolist(), "values": [_short(value) for value in measured]}
 
 
 def _short(value: float) -> float | None:

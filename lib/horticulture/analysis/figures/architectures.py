@@ -14,10 +14,10 @@ from horticulture.analysis.curves import BLACK, BLUE, VERMILION
 from horticulture.architecture import Architecture, profiles
 
 
-def widths(left: Architecture, whole: Architecture, ax: Axes | None = None) -> Axes:
+def widths(pruned: Architecture, whole: Architecture, ax: Axes | None = None) -> Axes:
     """Channels by group: a pruned network (filled bars) and the whole one (outlines)."""
     ax = ax or plt.subplots(figsize=(max(4, 0.45 * len(whole.widths)), 3))[1]
-    _bars(left.widths, whole, ax)
+    _bars(pruned.widths, whole, ax)
     ax.set(xlabel="group (stage.block)", ylabel="channels")
     ax.legend(loc="upper left")
     return ax
@@ -40,13 +40,13 @@ def diagram(whole: Architecture) -> Figure:
     ax.axis("off")
     font = 9 if len(blocks) <= 6 else 5
 
-    def box(at: float, height: float, text: str, colour: str) -> None:
+    def box(x: float, height: float, text: str, colour: str) -> None:
         shape = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": BLACK}
-        ax.text(at, height, text, ha="center", va="center", fontsize=font, bbox=shape)
+        ax.text(x, height, text, ha="center", va="center", fontsize=font, bbox=shape)
 
-    def channels(at: float, number: int) -> None:
-        ax.plot([at - 0.5, at + 0.5], [level, level], color=BLUE, linewidth=3, zorder=1)
-        ax.text(at, level + 0.25, f"{number}", ha="center", color=BLUE, fontsize=font + 1)
+    def channels(x: float, number: int) -> None:
+        ax.plot([x - 0.5, x + 0.5], [level, level], color=BLUE, linewidth=3, zorder=1)
+        ax.text(x, level + 0.25, f"{number}", ha="center", color=BLUE, fontsize=font + 1)
 
     for name, layers in blocks.items():
         for i, layer in enumerate(layers):
@@ -56,10 +56,10 @@ def diagram(whole: Architecture) -> Figure:
                 channels(right + i + 1, layer.outputs)
         ax.text(right + len(layers) / 2, level - 0.45, name, ha="center", fontsize=font + 1)
         if whole.trunk:
-            for at, begin, end in ((right + 0.5, 0.0, level), (right + len(layers) - 0.5, level, 0.0)):
+            for x, begin, end in ((right + 0.5, 0.0, level), (right + len(layers) - 0.5, level, 0.0)):
                 ends = {"shrinkA": 9 if begin else 0, "shrinkB": 0 if begin else 9}
                 arrow = {"arrowstyle": "->", "color": BLACK, **ends}
-                ax.annotate("", (at, end), (at, begin), arrowprops=arrow)
+                ax.annotate("", (x, end), (x, begin), arrowprops=arrow)
         right += len(layers) + (0.2 if whole.trunk else 0)
     if whole.trunk:
         ax.plot([0.2, right + 0.2], [0, 0], color="#999999", linewidth=3, zorder=0)
@@ -72,12 +72,12 @@ def diagram(whole: Architecture) -> Figure:
     return figure
 
 
-def _bars(left: Sequence[float], whole: Architecture, ax: Axes, **error: Any) -> None:
+def _bars(kept: Sequence[float], whole: Architecture, ax: Axes, **error: Any) -> None:
     """A bar for each group, in front of an outline for the whole network."""
-    places = np.arange(len(whole.widths))
-    ax.bar(places, whole.widths, color="none", edgecolor="#999999", label="whole network")
-    ax.bar(places, left, color=BLUE, label="left", **error)
-    ax.set_xticks(places, whole.groups, rotation=0 if len(places) <= 12 else 90)
+    xs = np.arange(len(whole.widths))
+    ax.bar(xs, whole.widths, color="none", edgecolor="#999999", label="whole network")
+    ax.bar(xs, kept, color=BLUE, label="left", **error)
+    ax.set_xticks(xs, whole.groups, rotation=0 if len(xs) <= 12 else 90)
 
 
 def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Figure:
@@ -93,17 +93,17 @@ def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Fig
     return figure
 
 
-def saliencies(scores: pd.DataFrame, whole: Architecture, ax: Axes | None = None) -> Axes:
+def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     """The saliency of every channel by group, with a line at each group's mean.
 
     scores: a row per channel, with the columns group (its number) and saliency. Groups with no channels left
     stay empty. The axis is logarithmic if all saliencies are positive.
     """
-    ax = ax or plt.subplots(figsize=(max(4, 0.6 * len(whole.widths)), 3.4))[1]
-    places = scores["group"] + 0.5 * (
+    _, ax = plt.subplots(figsize=(max(4, 0.6 * len(whole.widths)), 3.4))
+    xs = scores["group"] + 0.5 * (
         scores.groupby("group").cumcount() / scores.groupby("group")["group"].transform("size") - 0.5
     )
-    ax.plot(places, scores["saliency"], ".", color=BLUE, markersize=4, label="channel")
+    ax.plot(xs, scores["saliency"], ".", color=BLUE, markersize=4, label="channel")
     means = scores.groupby("group")["saliency"].mean()
     ax.plot(means.index, means, "_", color=BLACK, markersize=18, markeredgewidth=2, label="group mean")
     ax.set_xticks(range(len(whole.groups)), whole.groups, rotation=0 if len(whole.groups) <= 12 else 90)
@@ -146,16 +146,15 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(axes.flat)
 
 
-def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Axes | None = None) -> Axes:
+def kept_fractions(networks: Mapping[str, Architecture], whole: Architecture) -> Axes:
     """The fraction of each group that each network has kept, from white (none) to dark (all).
 
-    left: architectures by label, from left to right.
+    networks: by label, from left to right.
     """
     import seaborn as sns  # takes two seconds, so import it only when needed
 
-    size = (max(6, 0.3 * len(left) + 2), 0.22 * len(whole.widths) + 2.4)
-    ax = ax or plt.subplots(figsize=size)[1]
-    frame = pd.DataFrame({name: profiles.kept_fractions(one, whole) for name, one in left.items()})
+    _, ax = plt.subplots(figsize=(max(6, 0.3 * len(networks) + 2), 0.22 * len(whole.widths) + 2.4))
+    frame = pd.DataFrame({name: profiles.kept_fractions(pruned, whole) for name, pruned in networks.items()})
     sns.heatmap(
         frame.set_axis(list(whole.groups)),
         cmap="Blues",
@@ -163,7 +162,7 @@ def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Ax
         vmax=1,
         ax=ax,
         cbar_kws={"label": "fraction of channels kept"},
-        xticklabels=max(1, len(left) // 12),
+        xticklabels=max(1, len(networks) // 12),
         yticklabels=max(1, len(whole.groups) // 40),
     )
     ax.set_ylabel("group (stage.block)")
@@ -173,21 +172,21 @@ def kept_fractions(left: Mapping[str, Architecture], whole: Architecture, ax: Ax
     return ax
 
 
-def round_view(removals: pd.DataFrame, whole: Architecture, left: Architecture, round_: int) -> Figure:
+def round_view(removals: pd.DataFrame, whole: Architecture, pruned: Architecture, round_: int) -> Figure:
     """One round of a pruning run: the remaining widths, and the network's place on the curve of test errors.
 
-    removals: columns round, params and test_error, as returned by `runs.removals`. left: the architecture
-    after that round. The curve joins the evaluated rounds; a vertical line marks this one.
+    removals: columns round, params and test_error, as returned by `runs.removals`. pruned: the
+    architecture after that round. The curve joins the evaluated rounds; a vertical line marks this one.
     """
     figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
-    widths(left, whole, bars)
-    here, measured = removals.loc[removals["round"] == round_].iloc[0], removals.dropna(subset=["test_error"])
+    widths(pruned, whole, bars)
+    row, measured = removals.loc[removals["round"] == round_].iloc[0], removals.dropna(subset=["test_error"])
     curve.plot(measured["params"], measured["test_error"], ".-", color=VERMILION, linewidth=0.8, alpha=0.7)
-    curve.axvline(here["params"], color=BLACK, linewidth=1)
-    title = f"{int(here['params']):,} parameters"
-    if pd.notna(here["test_error"]):
-        curve.plot(here["params"], here["test_error"], color=BLACK, marker="o", markersize=9)
-        title += f", test error {here['test_error']:.1f} %"
+    curve.axvline(row["params"], color=BLACK, linewidth=1)
+    title = f"{int(row['params']):,} parameters"
+    if pd.notna(row["test_error"]):
+        curve.plot(row["params"], row["test_error"], color=BLACK, marker="o", markersize=9)
+        title += f", test error {row['test_error']:.1f} %"
     curve.set(xlim=(0, None), xlabel="parameters", ylabel="test error (%)")
     curve.xaxis.set_major_formatter(EngFormatter(sep=""))
     curve.set_title(title, fontsize=11)

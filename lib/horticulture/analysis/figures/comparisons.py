@@ -74,8 +74,8 @@ def budgets(
     by_curve = results.groupby("curve", sort=False)
     slot = 0.8 / len(by_curve)  # the width of one curve in a case
     for i, (curve, networks) in enumerate(by_curve):
-        places = {case: place + slot * (i + 0.5) - 0.4 for place, case in enumerate(cases)}
-        _draw_budget(str(curve), networks, places, slot, label(str(curve), epochs=epochs), ax)
+        xs = {case: x + slot * (i + 0.5) - 0.4 for x, case in enumerate(cases)}
+        _draw_budget(str(curve), networks, xs, slot, label(str(curve), epochs=epochs), ax)
     room = max(0.5, max(shown) - min(shown)) / 2
     low, high = ax.get_ylim()
     ax.set_ylim(max(0, low, min(shown) - room), min(high, max(shown) + room))
@@ -100,18 +100,18 @@ def _draw_whole(errors: Sequence[float], start: float, end: float, ax: Axes) -> 
 
 
 def _draw_budget(
-    curve: str, networks: pd.DataFrame, places: Mapping[tuple, float], slot: float, name: str, ax: Axes
+    curve: str, networks: pd.DataFrame, xs: Mapping[tuple, float], slot: float, name: str, ax: Axes
 ) -> None:
     """One curve at every case: its seeds, and beside them their mean with its interval. slot: its width."""
     style, means = DRAWN[curve].style, []
     for case, errors in networks.groupby(RATIO_CASE)["test_error"]:
         if len(errors) < FEWEST:
-            means += [(places[case], error, np.nan) for error in errors]
+            means += [(xs[case], error, np.nan) for error in errors]
             continue
-        seeds = [places[case] - 0.25 * slot] * len(errors)
+        seeds = [xs[case] - 0.25 * slot] * len(errors)
         ax.plot(seeds, errors, linestyle="", alpha=0.5, markersize=4, **style)
         interval = confidence_interval(errors)
-        means.append((places[case] + 0.15 * slot, interval.mean, interval.high - interval.mean))
+        means.append((xs[case] + 0.15 * slot, interval.mean, interval.high - interval.mean))
     x, y, half = zip(*means, strict=True)
     ax.errorbar(
         x, y, half, linestyle="", markersize=8, elinewidth=1.4, capsize=3, zorder=3, label=name, **style
@@ -128,15 +128,15 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     means = correlations.groupby("criterion")["correlation"].mean().sort_values()
     ax = ax or plt.subplots(figsize=(6, 0.45 * len(means) + 1.2))[1]
-    for place, (criterion, mean) in enumerate(means.items()):
+    for y, (criterion, mean) in enumerate(means.items()):
         seeds = correlations.loc[correlations["criterion"] == criterion, "correlation"]
-        ax.plot(seeds, [place] * len(seeds), linestyle="", marker="o", color=BLUE, alpha=0.45, markersize=6)
-        ax.plot([mean, mean], [place - 0.3, place + 0.3], color=BLACK, linewidth=2)
+        ax.plot(seeds, [y] * len(seeds), linestyle="", marker="o", color=BLUE, alpha=0.45, markersize=6)
+        ax.plot([mean, mean], [y - 0.3, y + 0.3], color=BLACK, linewidth=2)
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
     if "ceiling" in correlations and correlations["ceiling"].notna().any():
         best = correlations.groupby("criterion")["ceiling"].mean()[means.index]
-        name, places = "noise ceiling, estimated", np.arange(len(means))
-        ax.vlines(best, places - 0.45, places + 0.45, BLACK, linestyles="--", linewidth=1.2, label=name)
+        name, ys = "noise ceiling, estimated", np.arange(len(means))
+        ax.vlines(best, ys - 0.45, ys + 0.45, BLACK, linestyles="--", linewidth=1.2, label=name)
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", borderpad=0)
     ax.set(xlim=(min(-0.1, correlations["correlation"].min() - 0.05), 1), ylim=(-0.6, len(means) - 0.4))
     ax.set_yticks(range(len(means)), list(means.index))

@@ -39,18 +39,18 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
         for criterion, networks in results[results["curve"] == curve].groupby("criterion"):
             line = "-"
             if criterion and len(criteria) > 1:
-                again, place = divmod(criteria.index(criterion), len(CRITERION_COLORS))
-                look, line = look._replace(color=CRITERION_COLORS[place]), LINES[again % len(LINES)]
+                again, number = divmod(criteria.index(criterion), len(CRITERION_COLORS))
+                look, line = look._replace(color=CRITERION_COLORS[number]), LINES[again % len(LINES)]
             elif criterion and curve == "whole":
                 look = look._replace(color=INDIGO)
-            mine = marks[(marks["named"] == curve) & (marks["criterion"] == criterion)]
+            of_curve = marks[(marks["named"] == curve) & (marks["criterion"] == criterion)]
             name = label(curve, str(criterion), network, epochs=epochs, one_shot=cases.is_one_shot(networks))
             if curve == "pruned-tuned":
                 rounds = networks[networks["longer"] == results["longer"].min()]
                 _draw_rounds(rounds, cost, look, line, name, ax)
-                _draw_means(mine, cost, look._replace(marker="o"), "", None, ax)
+                _draw_means(of_curve, cost, look._replace(marker="o"), "", None, ax)
             else:
-                _draw_means(mine, cost, look, line, name, ax)
+                _draw_means(of_curve, cost, look, line, name, ax)
     retrained = marks.loc[marks["curve"] != "whole", "test_error"]
     _limit_errors(retrained if len(retrained) else results["test_error"], results["test_error"].min(), ax)
     if cost in COSTS:
@@ -94,8 +94,8 @@ def _draw_means(marks: pd.DataFrame, cost: str, look: Curve, line: str, name: st
     size = 15 if star else 8 if outlined else 6.5
     style: dict[str, Any] = {**look.style, "markersize": size, "zorder": 5 if star or outlined else 3}
     style |= OUTLINED if outlined else {}
-    places = marks.groupby(["longer", "ratio", "size"], dropna=False)
-    means = places[[cost, "test_error"]].mean().assign(double=places["double"].all()).reset_index()
+    by_size = marks.groupby(["longer", "ratio", "size"], dropna=False)
+    means = by_size[[cost, "test_error"]].mean().assign(double=by_size["double"].all()).reset_index()
     usual = means[means["longer"] == means["longer"].min()].sort_values(cost)
     shown = [i for i, double in enumerate(usual["double"]) if not double]
     ax.plot(
@@ -108,8 +108,8 @@ def _draw_means(marks: pd.DataFrame, cost: str, look: Curve, line: str, name: st
             near = once.loc[(once["size"] - mean["size"]).abs().fillna(0).idxmin()]
             start, end = ((point[cost], point["test_error"]) for point in (near, mean))
             _draw_arrow(start, end, size, look.color, ax)
-        above: dict[str, Any] = {**style, **HOLLOW, "markeredgecolor": look.color, "zorder": 6}
-        ax.plot([mean[cost]], [mean["test_error"]], linestyle="", **above)
+        hollow_style: dict[str, Any] = {**style, **HOLLOW, "markeredgecolor": look.color, "zorder": 6}
+        ax.plot([mean[cost]], [mean["test_error"]], linestyle="", **hollow_style)
     if marks["seed"].nunique() > 1:
         for longer, seeds in marks[~marks["double"]].groupby("longer"):
             hollow = HOLLOW if longer > usual["longer"].min() else {}
@@ -123,8 +123,8 @@ def _draw_arrow(
     start: tuple[float, float], end: tuple[float, float], size: float, color: str, ax: Axes
 ) -> None:
     """An arrow between two marks of that size; arrows from the same place bend to alternating sides."""
-    beside = sum(abs(other.get_position()[0] / start[0] - 1) < 0.1 for other in ax.texts)
-    bend = (0.25 + 0.15 * beside) * (-1) ** beside
+    neighbours = sum(abs(text.get_position()[0] / start[0] - 1) < 0.1 for text in ax.texts)
+    bend = (0.25 + 0.15 * neighbours) * (-1) ** neighbours
     arrow = {"arrowstyle": "->", "connectionstyle": f"arc3,rad={bend}", "color": color, "linewidth": 0.8}
     arrow |= {"shrinkA": size / 2 + 1, "shrinkB": size / 2 + 1}
     ax.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=2)
@@ -162,14 +162,14 @@ def _explain_marks(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
     legend_below(ax, handles, labels)
 
 
-def against_training(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def against_training(results: pd.DataFrame) -> Axes:
     """Test error (%) against the compute of all training, including the search for the shape.
 
     results: columns curve, criterion, ratio, params, train_macs and test_error, optionally longer, run and
     round; rows without an error are left out. One point for every trained network, hollow if trained longer
     than usual; rounds of a pruning run are small points.
     """
-    ax = ax or plt.subplots(figsize=(8, 5.2))[1]
+    _, ax = plt.subplots(figsize=(8, 5.2))
     results = cases.fill_defaults(results).dropna(subset=["test_error"])
     # A run that belongs to two curves is drawn twice only if the cost of finding its shape differs.
     same_cost = results.duplicated(["run", "train_macs"], keep=False)

@@ -59,8 +59,8 @@ def _parts(ax: Axes) -> Iterator[str]:
         is_level = drawn.get_transform() == ax.get_yaxis_transform()  # a line across the panel
         data = drawn.get_data() if isinstance(drawn, Line2D) else np.transpose(drawn.get_offsets())
         x, y = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
-        there = np.isfinite(x) & np.isfinite(y)
-        x, y = x[there], y[there]
+        finite = np.isfinite(x) & np.isfinite(y)
+        x, y = x[finite], y[finite]
         # A vertical line through several named rows is only decoration.
         if len(x) and not (_names(ax.yaxis) and np.ptp(y)):
             yield _name(drawn) + (_short(y[0]) if is_level else _series(x, y, ax))
@@ -79,11 +79,11 @@ def _mesh(mesh: QuadMesh, ax: Axes) -> str:
     """The size and range of a heat map, and its lowest row."""
     values: np.ma.MaskedArray = np.ma.asarray(mesh.get_array())
     least, names = values.mean(axis=1).argmin(), _names(ax.yaxis)
-    where = names[least] if len(names) == len(values) else f"number {least + 1}"
+    row = names[least] if len(names) == len(values) else f"number {least + 1}"
     unit = mesh.colorbar.ax.get_ylabel() if mesh.colorbar else ""
     return (
         f"{unit + ', ' if unit else ''}{len(values)} rows by {values.shape[1]} columns, from "
-        f"{_short(values.min())} to {_short(values.max())}, lowest on average in row {where}"
+        f"{_short(values.min())} to {_short(values.max())}, lowest on average in row {row}"
     )
 
 

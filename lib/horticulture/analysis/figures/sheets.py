@@ -6,11 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+COLUMNS = 12
 
-def images(pixels: np.ndarray, labels: Sequence[str], columns: int = 12) -> Figure:
+
+def images(pixels: np.ndarray, labels: Sequence[str]) -> Figure:
     """A sheet of images. pixels: (n, channels, height, width) uint8; labels: one per image."""
-    rows = -(-len(pixels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * 0.8, rows * 0.98), squeeze=False)
+    rows = -(-len(pixels) // COLUMNS)
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(COLUMNS * 0.8, rows * 0.98), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, picture, name in zip(axes.flat, pixels, labels, strict=False):

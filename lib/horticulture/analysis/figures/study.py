@@ -37,19 +37,19 @@ def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         yield "bytes_on_disk", _figure(bytes_on_disk(compressed, int(params)))
 
 
-def bytes_on_disk(compressed: pd.DataFrame, params: int, ax: Axes | None = None) -> Axes:
+def bytes_on_disk(compressed: pd.DataFrame, params: int) -> Axes:
     """The mean file size of compressed networks, one bar per ratio, and their mean error.
 
     compressed: columns ratio, bytes and test_error, a row per network. params: of the whole network, which
     needs four bytes for each.
     """
-    ax = ax or plt.subplots(figsize=(6, 3.4))[1]
+    _, ax = plt.subplots(figsize=(6, 3.4))
     means = compressed.groupby("ratio")[["bytes", "test_error"]].mean()
     sizes = [4 * params, *means["bytes"]]
     bars = ax.bar(range(len(sizes)), sizes, color=["#cccccc", *[BLUE] * len(means)])
     smaller = [f"{BYTES(size)}\n{4 * params / size:.0f} × smaller" for size in means["bytes"]]
     ax.bar_label(bars, [BYTES(4 * params), *smaller], padding=3, fontsize=9)
-    removed = [f"{percent(ratio)} removed\n{one.test_error:.1f} % error" for ratio, one in means.iterrows()]
+    removed = [f"{percent(ratio)} removed\n{mean.test_error:.1f} % error" for ratio, mean in means.iterrows()]
     ax.set_xticks(range(len(sizes)), ["whole network,\nfloat32", *removed])
     ax.yaxis.set_major_formatter(BYTES)
     ax.grid(visible=False, axis="x")

@@ -49,9 +49,9 @@ def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> 
     assert outer is not None  # the axes are visible
     labels_height = (ax.get_window_extent().y0 - outer.y0) / ax.figure.dpi  # inches
     below = ax.transAxes + ScaledTranslation(0, -labels_height, ax.figure.dpi_scale_trans)
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
+    position: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
     for columns in (3, 2, 1):
-        legend = ax.legend(handles, labels, ncols=columns, **place)
+        legend = ax.legend(handles, labels, ncols=columns, **position)
         if legend.get_window_extent().width <= ax.get_window_extent().width:
             break
     return legend

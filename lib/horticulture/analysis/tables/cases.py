@@ -44,8 +44,8 @@ def retrained_rounds(results: pd.DataFrame) -> pd.Series:
     index, results = results.index, fill_defaults(results)
     is_round = results["curve"] == "pruned-tuned"
     retrained = results[~is_round & (results["curve"] != "whole") & results["round"].notna()]
-    places = retrained[[*PRUNING, "round"]].drop_duplicates()
-    trained_again = results[[*PRUNING, "round"]].merge(places, how="left", indicator=True)["_merge"] == "both"
+    keys = retrained[[*PRUNING, "round"]].drop_duplicates()
+    trained_again = results[[*PRUNING, "round"]].merge(keys, how="left", indicator=True)["_merge"] == "both"
     rounds = results[is_round].groupby(PRUNING, dropna=False)["run"]
     several = rounds.transform("size") > 1
     alone = ~results.loc[is_round, "run"].duplicated(keep=False)
@@ -90,9 +90,9 @@ def target_sizes(results: pd.DataFrame) -> list[float]:
     line = ["curve", "criterion", "longer"]
     trained = trained.drop_duplicates([*line, "seed", "run"]).sort_values("share")
     sizes: list[list[tuple[tuple, list[float]]]] = []  # for each size: lines with their networks' shares
-    for of_line, shares in sorted(_by_size(trained, line), key=lambda one: np.median(one[1])):
+    for of_line, shares in sorted(_by_size(trained, line), key=lambda item: np.median(item[1])):
         first = np.median(sizes[-1][0][1]) if sizes else 0.0
-        if np.median(shares) > (1 + NEAR) * first or of_line in [there for there, _ in sizes[-1]]:
+        if np.median(shares) > (1 + NEAR) * first or of_line in dict(sizes[-1]):
             sizes.append([])
         sizes[-1].append((of_line, shares))
     targets = []

@@ -83,8 +83,8 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
     networks = assign_cases(results).sort_values(["size", "longer"], kind="stable")
     penalised = set(networks.loc[networks["curve"] == "whole", "criterion"]) - {""}
     cases = {
-        curve: [case for _, case in one.groupby(CASE, sort=False, dropna=False)]
-        for curve, one in networks.groupby("curve", sort=False)
+        curve: [case for _, case in of_curve.groupby(CASE, sort=False, dropna=False)]
+        for curve, of_curve in networks.groupby("curve", sort=False)
     }
     rows: list[dict] = []
     made: set[frozenset] = set()  # runs that belong to two curves are compared once
@@ -109,11 +109,11 @@ def _matched(
     """
     pairs = [(case, *counterpart) for case in cases for counterpart in _counterparts(case, others)]
     for case, other, distance in pairs:
-        here = case.iloc[0]
+        row = case.iloc[0]
         rivals = (
             other_distance
-            for one, same, other_distance in pairs
-            if same is other and one.iloc[0]["criterion"] == here["criterion"]
+            for rival, rival_other, other_distance in pairs
+            if rival_other is other and rival.iloc[0]["criterion"] == row["criterion"]
         )
         if other.iloc[0]["curve"] == "whole" or distance == min(rivals):
             yield case, other
@@ -124,17 +124,17 @@ def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[tuple[
 
     Only one whole network: the plain one, or one trained with a penalty if there is no plain one.
     """
-    here = case.iloc[0]
+    row = case.iloc[0]
     nearest: dict[str, tuple[pd.DataFrame, float]] = {}
     for other in others:
-        there = other.iloc[0]
-        criteria = {here["criterion"], there["criterion"]} - {""}
-        if len(criteria) > 1 or here["longer"] != there["longer"]:
+        other_row = other.iloc[0]
+        criteria = {row["criterion"], other_row["criterion"]} - {""}
+        if len(criteria) > 1 or row["longer"] != other_row["longer"]:
             continue
-        if there["curve"] == "whole":
-            key, distance = "", float(there["criterion"] != "")
+        if other_row["curve"] == "whole":
+            key, distance = "", float(other_row["criterion"] != "")
         else:
-            key, distance = str(there["criterion"]), _distance(case, other)
+            key, distance = str(other_row["criterion"]), _distance(case, other)
             if distance > NEAR:
                 continue
         if key not in nearest or distance < nearest[key][1]:
@@ -144,7 +144,7 @@ def _counterparts(case: pd.DataFrame, others: list[pd.DataFrame]) -> list[tuple[
 
 def _distance(case: pd.DataFrame, other: pd.DataFrame) -> float:
     """How far apart two cases are in size: 0 if their ratios or target sizes are the same."""
-    (ratio, size), (other_ratio, other_size) = (one.iloc[0][["ratio", "size"]] for one in (case, other))
+    (ratio, size), (other_ratio, other_size) = (side.iloc[0][["ratio", "size"]] for side in (case, other))
     if pd.notna(ratio) and pd.notna(other_ratio):
         return 0.0 if ratio == other_ratio else np.inf
     if pd.isna(ratio) and pd.isna(other_ratio):
@@ -174,18 +174,18 @@ def _sides(case: pd.DataFrame, other: pd.DataFrame, penalised: set[str]) -> Side
 def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
     """The rows of one pair of curves, one for each case, as one family of tests."""
     differences = [sides.difference for sides in pair]
-    adjusted = statistics.holm([one.p for one in differences])
+    adjusted = statistics.holm([difference.p for difference in differences])
     together = statistics.holm_verdicts(differences, margin)
     rows = []
     for sides, difference, p, verdict in zip(pair, differences, adjusted, together, strict=True):
-        here, there = sides.a.iloc[0], sides.b.iloc[0]
-        against_whole = there["curve"] == "whole"
+        first, second = sides.a.iloc[0], sides.b.iloc[0]
+        against_whole = second["curve"] == "whole"
         miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
         row = (
-            here["criterion"] or ("" if against_whole else there["criterion"]),
-            there["ratio"] if pd.isna(here["ratio"]) else here["ratio"],
-            sides.a["share"].mean() if pd.isna(here["size"]) else here["size"],
-            *(here["longer"], here["curve"], there["curve"], "paired" if sides.paired else "welch"),
+            first["criterion"] or ("" if against_whole else second["criterion"]),
+            second["ratio"] if pd.isna(first["ratio"]) else first["ratio"],
+            sides.a["share"].mean() if pd.isna(first["size"]) else first["size"],
+            *(first["longer"], first["curve"], second["curve"], "paired" if sides.paired else "welch"),
             *(difference.mean, difference.low, difference.high, difference.n),
             *(difference.p, p, margin, verdict, statistics.equivalence_verdict(difference, margin)),
             _seeds_needed(sides, difference, margin, len(pair)),
@@ -222,8 +222,8 @@ def _test_set_errors(sides: Sides, answers: Answers) -> tuple[float, float]:
         return np.nan, np.nan  # different test images have no sources in common
     a, b = ([np.asarray(answers[run][0], dtype=float) for run in side["run"]] for side in (sides.a, sides.b))
 
-    def error(one: np.ndarray, other: np.ndarray) -> float:
-        return statistics.clustered_difference(one, other, source)[1]
+    def error(wrong_a: np.ndarray, wrong_b: np.ndarray) -> float:
+        return statistics.clustered_difference(wrong_a, wrong_b, source)[1]
 
-    single = [error(one, other) for one, other in itertools.product(a, b)]
+    single = [error(*pair) for pair in itertools.product(a, b)]
     return error(np.mean(a, axis=0), np.mean(b, axis=0)), float(np.median(single))

@@ -30,10 +30,10 @@ def describe_widths(widths: Mapping[str, pd.DataFrame], full: pd.Series) -> str:
     widths: by name, the channels left in each group (columns) for each seed (rows). full: those of the whole.
     """
     lines = []
-    for name, left in widths.items():
-        difference = (left.max() - left.min()).mean()
-        differ = f"; a group differs by {difference:.1f} channels between seeds" if len(left) > 1 else ""
-        lines.append(f"- {name}: on average {_range(left.mean() / full)} of a group is left{differ}.")
+    for name, kept in widths.items():
+        difference = (kept.max() - kept.min()).mean()
+        differ = f"; a group differs by {difference:.1f} channels between seeds" if len(kept) > 1 else ""
+        lines.append(f"- {name}: on average {_range(kept.mean() / full)} of a group is left{differ}.")
     return "\n".join(lines) or "Every group still has all its channels."
 
 

@@ -31,8 +31,8 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     if len(set(heads)) < len(heads):
         heads = [f"{100 * size:.1f} %" for size in sizes]
 
-    def entry(here: pd.DataFrame) -> float | str:
-        share, mean = _compute_share(here), round(float(here["test_error"].mean()), 1)
+    def entry(of_size: pd.DataFrame) -> float | str:
+        share, mean = _compute_share(of_size), round(float(of_size["test_error"].mean()), 1)
         return f"{mean:.1f}{share}" if share else mean
 
     table = _pivot(networks, ["curve", "criterion", "longer"], "size", entry)
@@ -55,12 +55,12 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     networks = networks.assign(same_run_as=cases.same_run_as(networks))
 
-    def entry(here: pd.DataFrame) -> str:
-        others, errors = set(here["same_run_as"]), here["test_error"]
+    def entry(of_budget: pd.DataFrame) -> str:
+        others, errors = set(of_budget["same_run_as"]), of_budget["test_error"]
         if len(others) == 1 and "" not in others:
             return f"= {short_label(others.pop())}"
         deviation = f" ± {errors.std():.1f}" if len(errors) > 1 else ""
-        return f"{errors.mean():.1f}{deviation}{_compute_share(here)}"
+        return f"{errors.mean():.1f}{deviation}{_compute_share(of_budget)}"
 
     index = ["criterion", "ratio", *(["longer"] if networks["longer"].nunique() > 1 else [])]
     table = _pivot(networks, index, "curve", entry)
@@ -72,7 +72,7 @@ def _pivot(
 ) -> pd.DataFrame:
     """A table with `entry(networks)` for each row and column, both in the order of the networks."""
     groups = networks.groupby([*index, column], sort=False)
-    entries = pd.Series({place: entry(here) for place, here in groups}).rename_axis([*index, column])
+    entries = pd.Series({key: entry(group) for key, group in groups}).rename_axis([*index, column])
     rows = networks.set_index(index).index.unique()
     return entries.unstack(column).reindex(index=rows, columns=networks[column].unique())
 
@@ -129,9 +129,9 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
     """Sort the results by criterion, in the study's order; rows with none of these criteria come first."""
-    place = {name: i for i, name in enumerate(criteria)}
+    position = {name: i for i, name in enumerate(criteria)}
     return results.sort_values(
-        "criterion", kind="stable", ignore_index=True, key=lambda column: column.map(place).fillna(-1)
+        "criterion", kind="stable", ignore_index=True, key=lambda column: column.map(position).fillna(-1)
     )
 
 
@@ -169,10 +169,10 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
     for (curve, other), same in networks[networks["same_run_as"] != ""].groupby(
         ["curve", "same_run_as"], sort=False
     ):
-        places = networks[networks["curve"] == curve].groupby(cases.CASE, sort=False, dropna=False)
-        shared = {case: len(runs) for case, runs in places["same_run_as"] if (runs == other).any()}
+        by_case = networks[networks["curve"] == curve].groupby(cases.CASE, sort=False, dropna=False)
+        shared = {case: len(runs) for case, runs in by_case["same_run_as"] if (runs == other).any()}
         where = "everywhere"
-        if len(shared) < len(places):
+        if len(shared) < len(by_case):
             where = f"at {join_words(case_name(*case) for case in shared)}"
         if len(same) < sum(shared.values()):
             where = f"{where} for some seeds"
