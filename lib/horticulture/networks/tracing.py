@@ -167,7 +167,7 @@ def _combine(product: bool) -> Rule:
         labelled = [labels.of(tensor) for tensor in tensors]
         known = [tensor_labels for tensor_labels in labelled if tensor_labels is not None]
         if len(tensors) == len(known) == 2:
-            labels.join(*known, product)
+            labels.join(known[0], known[1], product)
             labels.set(out, max(known, key=lambda tensor_labels: len(collapse(tensor_labels).unique())))
             return
         for tensor, tensor_labels in zip(tensors, labelled, strict=True):
