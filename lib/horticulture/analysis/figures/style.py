@@ -15,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 from horticulture import files
 from horticulture.analysis.figures.description import describe, show_descriptions
 
+SMALL = "x-small"
 HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}
 
 
@@ -44,14 +45,18 @@ def use_style() -> None:
 
 
 def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> Legend:
-    """A legend below the axes and their labels, in as many columns (up to three) as fit."""
+    """A legend below the axes and their labels, in as many columns (up to three) as fit.
+
+    Two columns in smaller letters are better than one.
+    """
     outer = ax.get_tightbbox()
     assert outer is not None  # the axes are visible
     labels_height = (ax.get_window_extent().y0 - outer.y0) / ax.figure.dpi  # inches
     below = ax.transAxes + ScaledTranslation(0, -labels_height, ax.figure.dpi_scale_trans)
     position: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below}
-    for columns in (3, 2, 1):
-        legend = ax.legend(handles, labels, ncols=columns, **position)
+    usual = plt.rcParams["legend.fontsize"]
+    for columns, size in ((3, usual), (2, usual), (2, SMALL), (1, usual)):
+        legend = ax.legend(handles, labels, ncols=columns, fontsize=size, **position)
         if legend.get_window_extent().width <= ax.get_window_extent().width:
             break
     return legend
