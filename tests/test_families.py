@@ -1,5 +1,6 @@
 """Simple families: they hit the size that is wanted, and change nothing else than they say."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -200,6 +201,56 @@ def test_a_member_of_any_family_comes_near_the_size_that_is_wanted(name, family,
         few = {"densenet": 0.1, "vit": 0.02}  # growth rates, and widths of a token
         near = few.get(name.split("-")[0], 0.01) if family == "width" else 0.01
         assert FAMILIES[family](whole, params=wanted).params == pytest.approx(wanted, rel=near)
+
+
+def all_between(below, above, cost, wanted):
+    """Every member between two, however many there are."""
+    for trunk in range(len(below.trunk) + 1):
+        yield replace(below, trunk=above.trunk[:trunk] + below.trunk[trunk:])
+    for row in range(len(below.widths) + 1):
+        yield replace(below, trunk=above.trunk, widths=above.widths[:row] + below.widths[row:])
+
+
+@pytest.mark.parametrize("cost", ["params", "macs"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("vgg-13-4", "resnet-32-4", "preresnet-11-2", "densenet-13-4", "densenet-bc-22-4", "vit-3-16"),
+        *("wrn-16-1", "preresnet-20-2"),
+    ],
+)
+def test_bisection_finds_the_member_that_trying_all_of_them_finds(monkeypatch, name, cost):
+    whole = cifar(name)
+    shares = [share / 37 for share in range(3, 37, 5)]
+
+    def members():
+        for family in SIZED:
+            for share in shares:
+                with suppress(InputError):
+                    yield FAMILIES[family](whole, **{cost: round(share * getattr(whole, cost))})
+
+    found = list(members())
+    assert len(found) > len(shares)
+    tried = []
+    monkeypatch.setattr(families, "_between", lambda *given: tried.append(given) or all_between(*given))
+    assert list(members()) == found
+    assert tried
+
+
+@pytest.mark.parametrize("name", ["preresnet-1001", "wrn-1000-1", "resnet-998"])
+def test_a_member_of_a_very_deep_network_is_found_by_few_comparisons(monkeypatch, name):
+    whole, counted = cifar(name), []
+    params = Architecture.params.func
+
+    def counting(self):
+        counted.append(self)
+        return params(self)
+
+    wanted = round(0.3 * whole.params)
+    monkeypatch.setattr(Architecture, "params", property(counting))
+    member = families.bottleneck(whole, params=wanted)
+    assert member.params == pytest.approx(wanted, rel=0.01)
+    assert len(counted) < 200  # not one for each of its groups
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ Crowley et al. (2018) train these from scratch and compare them with pruned netw
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from typing import TypedDict, Unpack
 
@@ -93,6 +95,7 @@ def search_scale(
     cost, target, scale = _parse(size)
     if scale is not None:
         return member(scale)
+    cost = cache(cost)  # many factors give the same member
     least, most = 0.0, 1.0
     if cost(member(least)) > target:
         raise InputError(
@@ -111,20 +114,34 @@ def search_scale(
     below, above = member(least), member(most)
     best = min(below, above, key=lambda a: abs(cost(a) - target))
     if abs(cost(best) - target) > CLOSE * target:
-        best = min(_between(below, above), key=lambda a: abs(cost(a) - target))
+        best = min(_between(below, above, cost, target), key=lambda a: abs(cost(a) - target))
     if shape is not None:
         best = _rounded(best, [most * n for n in shape], lambda a: abs(cost(a) - target), CLOSE * target)
     return best
 
 
-def _between(below: Architecture, above: Architecture) -> Iterator[Architecture]:
-    """Members between two, one width at a time: some groups are a channel wider than others."""
-    trunks = [above.trunk[:i] + below.trunk[i:] for i in range(len(below.trunk) + 1)]
-    widths = [above.widths[:i] + below.widths[i:] for i in range(len(below.widths) + 1)]
-    for trunk in trunks:
-        yield replace(below, trunk=trunk)
-    for row in widths:
-        yield replace(below, trunk=above.trunk, widths=row)
+def _between(
+    below: Architecture, above: Architecture, cost: Callable[[Architecture], int], target: int
+) -> Iterator[Architecture]:
+    """Members between two, the nearest to a cost among them: some groups are a channel wider than others.
+
+    One width after the other takes the step. Those of groups only add to the cost, so the two members around
+    the target are found by bisection: deep networks have thousands.
+    """
+    for i in range(len(below.trunk) + 1):
+        yield replace(below, trunk=above.trunk[:i] + below.trunk[i:])
+    full, narrow = above.widths, below.widths
+
+    def member(i: int) -> Architecture:
+        return replace(below, trunk=above.trunk, widths=full[:i] + narrow[i:])
+
+    def first(least: int) -> int:
+        return bisect_left(range(len(full)), least, key=lambda i: cost(member(i)))
+
+    reached = first(target)
+    if reached:
+        yield member(first(cost(member(reached - 1))))
+    yield member(reached)
 
 
 def _rounded(
