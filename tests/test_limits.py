@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,34 @@ OLDER = {OWN: "5:memory:/\n4:cpu,cpuacct:/docker/4f\n0::/docker/4f\n", f"{V1}/cp
 )
 def test_processors_are_those_that_affinity_and_container_allow(machine, files, expected):
     assert limits.processors(machine(**files)) == expected
+
+
+ROOM = 2**29  # bytes, less than any machine has that runs this
+MEMORY_V1 = "sys/fs/cgroup/memory"
+
+
+@pytest.mark.parametrize(
+    ("files", "limited"),
+    [
+        ({}, False),
+        ({OWN: "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, False),
+        ({OWN: "0::/\n", "sys/fs/cgroup/memory.max": f"{ROOM}\n"}, True),
+        ({OWN: "0::/user.slice/job\n", "sys/fs/cgroup/user.slice/memory.max": f"{ROOM}\n"}, True),
+        ({OWN: "5:memory:/docker/4f\n", f"{MEMORY_V1}/memory.limit_in_bytes": f"{ROOM}\n"}, True),
+        ({OWN: "5:memory:/docker/4f\n", f"{MEMORY_V1}/docker/4f/memory.limit_in_bytes": f"{ROOM}\n"}, True),
+        ({OWN: "5:memory:/\n", f"{MEMORY_V1}/memory.limit_in_bytes": "9223372036854771712\n"}, False),
+        ({OWN: "5:cpu:/\n", f"{MEMORY_V1}/memory.limit_in_bytes": f"{ROOM}\n"}, False),
+    ],
+    ids=[
+        *("not Linux", "no limit", "a limit", "a limit on the group above"),
+        *("version 1 inside a container", "version 1, the group below", "version 1, no limit"),
+        "version 1, another controller",
+    ],
+)
+def test_memory_is_what_the_container_allows(machine, files, limited):
+    whole = limits.memory(Path("/nowhere"))
+    assert whole > ROOM
+    assert limits.memory(machine(**files)) == (ROOM if limited else whole)
 
 
 def test_without_affinity_and_container_all_processors_count(machine, monkeypatch):

@@ -21,9 +21,10 @@ def processors(root: Path = Path("/")) -> int:
 def memory(root: Path = Path("/")) -> int:
     """How many bytes of memory this process may use, by the machine and its container's limit."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for group in _groups(root):
-        with contextlib.suppress(OSError, ValueError):  # no readable limit
-            limits.append(int((group / "memory.max").read_text()))
+    for group in _groups(root, "memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):  # v2, v1
+            with contextlib.suppress(OSError, ValueError):  # no readable limit
+                limits.append(int((group / name).read_text()))
     return min(limits)
 
 
@@ -34,7 +35,7 @@ def may_have_gpu() -> bool:
 
 def _limits(root: Path) -> Iterator[float]:
     """The limits, in processors, of the control groups (v1 or v2) that this process is in."""
-    for group in _groups(root):
+    for group in _groups(root, "cpu"):
         try:
             if (group / "cpu.max").exists():
                 quota, period = (group / "cpu.max").read_text().split()
@@ -46,8 +47,8 @@ def _limits(root: Path) -> Iterator[float]:
             continue
 
 
-def _groups(root: Path) -> Iterator[Path]:
-    """The folders of this process's control group and of its parents.
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of this process's control group and of its parents. controller: of v1, `cpu` or `memory`.
 
     Inside a container the path is often that of the host, and the group is the mounted folder itself.
     """
@@ -57,7 +58,7 @@ def _groups(root: Path) -> Iterator[Path]:
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
-            mounted = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        if not controllers or controller in controllers.split(","):
+            mounted = root / "sys/fs/cgroup" / (controller if controllers else "")
             parts = Path(path.strip("/")).parts
             yield from (mounted.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
