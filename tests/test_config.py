@@ -348,6 +348,19 @@ PARAMETERS = {
         ({"ratios": [0.5], "floor": 0.9, "criterion": "taylor"}, "ratio=0.5 is 56 channels, but only"),
         ({"ratios": []}, "magnitude removes single weights: set a ratio"),
         ({"measure": "flops"}, "unknown measure 'flops': choose from channels, params, macs, zeros"),
+        (
+            {"measure": "zeros"},
+            "measure=zeros removes what scores exactly 0, which fisher gives only by chance",
+        ),
+        (
+            {"measure": "zeros", "criterion": "slimming", "strengths": {"slimming": 1e-3}, "ratios": [0.5]},
+            r"measure=zeros lets the scores decide what goes, so ratios=\[0.5\] has no effect",
+        ),
+        (
+            {"measure": "zeros", "criterion": "slimming", "strengths": {"slimming": 1e-3}, "ratios": []}
+            | {"scope": "layer"},
+            "so scope=layer has no effect",
+        ),
         ({"scope": "everywhere"}, "unknown scope 'everywhere': choose from"),
         ({"scope": "vgg-16-a"}, "the preset vgg-16-a is for 13 groups"),
         ({"criterion": "groups", "strengths": {"groups": 1.0}, "rounds": 2}, "one round, not 2"),

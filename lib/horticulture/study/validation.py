@@ -63,6 +63,7 @@ def _check_applicable(config: StudyConfig) -> None:
         small = f"images of {width} x {height} pixels are too small to be shifted by {pad}"
         raise InputError(f"crop_padding={pad}: {small}")
     _check_source(config)
+    _check_zeros(config)
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
         with _named("guide_network", config.guide_network):
@@ -95,6 +96,27 @@ def _check_applicable(config: StudyConfig) -> None:
         if curve == "transferred":
             with _named("guide_network", config.guide_network):
                 profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
+
+
+def _check_zeros(config: StudyConfig) -> None:
+    """Raise InputError for `measure: zeros`, unless a penalty makes scores exactly 0 and nothing else counts.
+
+    Users' own criteria may score 0 without a penalty.
+    """
+    if config.measure != selection.ZEROS:
+        return
+    for name in config.criteria:
+        if name in criteria.BUILT_IN and criteria.CRITERIA[name].penalty == "none":
+            scored = sorted(one for one, known in criteria.BUILT_IN.items() if known.penalty != "none")
+            raise InputError(
+                f"measure=zeros removes what scores exactly 0, which {name} gives only by chance: use "
+                f"{', '.join(scored)}, whose penalties do"
+            )
+    for what, value, nothing in (("ratios", config.ratios, []), ("scope", config.scope, "")):
+        if value not in (nothing, "global"):
+            raise InputError(
+                f"measure=zeros lets the scores decide what goes, so {what}={value} has no effect"
+            )
 
 
 @contextmanager
