@@ -244,6 +244,19 @@ def test_clean_answers_without_torch(outputs):
     assert not unused & there(folder)
 
 
+def test_a_link_among_the_runs_and_what_it_leads_to_stay(outputs, tmp_path_factory):
+    folder, unused = outputs
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    finish(replace(StudyConfig.of(SMOKE).baselines[0], seed=11), elsewhere)
+    (theirs,) = (elsewhere / "runs").iterdir()
+    before = {path: path.read_bytes() for path in theirs.iterdir()}
+    (folder / "runs" / "123456789abc").symlink_to(theirs)
+    assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
+    assert "123456789abc" in there(folder)
+    assert {path: path.read_bytes() for path in theirs.iterdir()} == before
+    assert not unused & there(folder)
+
+
 @pytest.mark.parametrize(("terminal", "answer", "removed"), [(False, "y", 0), (True, "n", 0), (True, "y", 3)])
 def test_clean_asks_first(outputs, monkeypatch, terminal, answer, removed):
     folder, _ = outputs

@@ -29,7 +29,7 @@ class Unused(NamedTuple):
 
 
 def unused(outputs: Path) -> list[Unused]:
-    """Every such folder, including damaged runs that were set aside, largest first.
+    """Every such folder, including damaged runs that were set aside, largest first. Links are kept.
 
     A study refers to the runs of its curves, to those that its parameters ask for, and to the runs these
     start from. A comparison of criteria is kept as long as its network. Raises InputError if a study cannot
@@ -45,7 +45,9 @@ def unused(outputs: Path) -> list[Unused]:
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
     not_needed = []
     for path, run in recorded.items():
-        if path.name in needed or (run and run.kind == "judge" and run.start and run.start.key in needed):
+        if path.is_symlink() or path.name in needed:  # what a link leads to may belong to others
+            continue
+        if run and run.kind == "judge" and run.start and run.start.key in needed:
             continue
         inside = [file.stat() for file in path.rglob("*") if file.is_file()]
         changed = max((stat.st_mtime for stat in inside), default=0.0)
