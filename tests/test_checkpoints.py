@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save
 
 import horticulture
 from horticulture import architecture, data, execution, files, networks, runs, training
@@ -348,6 +349,26 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, monkeypatch)
     assert older.exists()
     keeper.clear()
     assert keeper.latest() is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff" * 8,
+        (2).to_bytes(8, "little") + b"{}",
+        (1000).to_bytes(8, "little") + b"[" * 1000,
+        save({"x": torch.ones(1)}, metadata={"numbers": "[" * 100_000}),
+        save({"x": torch.ones(1)}, metadata={"other": "1"}),
+    ],
+    ids=["empty", "no length", "no metadata", "no JSON", "deep", "no numbers"],
+)
+def test_a_file_that_is_no_checkpoint_is_set_aside_although_its_digest_fits(tmp_path, content):
+    path = tmp_path / f"at-0-{files.digest(content)}.safetensors"
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="is damaged; it was set aside"):
+        assert checkpoints.read(path) is None
+    assert [left.suffix for left in tmp_path.iterdir()] == [".damaged"]
 
 
 def test_the_newest_checkpoint_is_the_one_written_last_whatever_the_clock_says(tmp_path, monkeypatch):

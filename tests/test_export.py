@@ -365,6 +365,8 @@ def test_what_was_altered_is_not_loaded(outputs, tmp_path):
         {"widths": "abc"},
         {"widths": [10**9] * 6},
         {"classes": 10**12},
+        {"depth": [[]] * 3},
+        {"image": "x"},
         {"classes": "x"},
         {"depth": 600_000_004},
         {"odd": 1},

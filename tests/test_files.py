@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from horticulture import files
+from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, JsonlTable
 from tests import power_cut
 
@@ -39,6 +40,18 @@ def count_noticed(path: Path, read: Callable[[], Any], named: str = "") -> float
     path.write_bytes(content)
     assert read() == expected
     return noticed / len(content)
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+def test_a_file_larger_than_memory_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "width.json"
+    with path.open("wb") as file:
+        file.truncate(2**43)
+    for read in (files.read, files.read_json):
+        with pytest.raises(InputError, match=f"{path} has 8,796,093,022,208 bytes, too many to be read"):
+            read(path)
 
 
 # --- writing ---------------------------------------------------------------------------------------------

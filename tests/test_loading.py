@@ -129,6 +129,24 @@ def test_another_shape_than_was_recorded_is_refused(run, copied):
         execution.restore(run, copied, 7, "cpu")
 
 
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"widths": [10**9] * 3}, "a checkpoint has fewer weights than its network"),
+        ({"threads": 10**6}, "a run has 1 to 1,024 threads, not 1000000"),
+    ],
+)
+def test_a_checkpoint_that_asks_for_more_than_a_machine_has_is_refused(run, copied, numbers, said):
+    folder = runs.folder(run, copied) / "rounds"
+    number, state = checkpoints.RoundCheckpoints(folder).before(7)
+    for path in folder.iterdir():
+        path.unlink()
+    odd = state._replace(numbers={**state.numbers, **numbers})
+    checkpoints.write(folder, f"round-{number:06d}", odd)
+    with pytest.raises(InputError, match=said):
+        execution.restore(run, copied, 7, "cpu")
+
+
 def test_what_was_made_on_another_device_is_restored_with_a_warning(run, copied, recwarn):
     execution.restore(run, copied, 7, "cpu")
     assert not recwarn.list

@@ -560,6 +560,12 @@ def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small
         networks.named("torchvision:resnet19", image=(1, 16, 16), classes=10)
 
 
+@pytest.mark.parametrize("image", [(3, 40_000, 40_000), (3, 16, 10**9), (10**9, 16, 16)])
+def test_images_that_no_data_set_has_are_refused_before_a_network_is_made_for_them(image):
+    with pytest.raises(InputError, match="images have at most 1,024 channels, rows and columns, not"):
+        networks.named("torchvision:resnet18", image=image, classes=10)
+
+
 def test_functions_and_files_that_are_not_there_are_refused(file, tmp_path):
     with pytest.raises(InputError, match=r"unknown function of models.py 'mak': choose from make"):
         networks.named(file[:-1], image=IMAGE, classes=CLASSES)

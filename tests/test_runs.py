@@ -245,6 +245,16 @@ def test_damaged_removals_are_refused_by_their_path(tmp_path, damage):
         runs.removals(PRUNE, tmp_path)
 
 
+def test_removals_of_more_rounds_than_fit_into_memory_are_refused(tmp_path):
+    """As a stranger's run may claim."""
+    endless = replace(PRUNE, recipe={**PRUNE.recipe, "rounds": 10**15})
+    path = runs.folder(endless, tmp_path) / "removals.csv"
+    path.parent.mkdir(parents=True)
+    rounds().to_csv(path, index=False)
+    with pytest.raises(InputError, match=rf"{path} is damaged"):
+        runs.removals(endless, tmp_path)
+
+
 def test_the_architecture_after_a_round_by_hand():
     expected = [(16, 32, 64), (16, 31, 64), (16, 30, 64), (16, 30, 63)]
     for number, widths in enumerate(expected):

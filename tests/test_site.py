@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -25,7 +26,7 @@ from playwright.sync_api import expect
 from horticulture import cli
 from horticulture.analysis import figures
 from horticulture.study import pages, parameters, publish, site_source
-from tests import browser, executed, strip
+from tests import browser, executed, fuzzed, strip
 from tests.test_browser import CONTRAST, wide_figure
 from tests.test_pages import executed as cell
 
@@ -348,16 +349,41 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
     assert "a text links to secret.csv, which is not a file of the site" in said.stderr
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
+PICTURE = {"output_type": "display_data", "metadata": {}, "data": {"image/png": 5}}
+CELL = {"cell_type": "code", "id": "a", "source": "", "metadata": {}, "execution_count": 1}
+NO_PICTURE = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{**CELL, "outputs": [PICTURE]}]}
+
+
 @needs_sphinx
-@pytest.mark.parametrize("content", ["", '{"cells": 3}'])
+@pytest.mark.parametrize("content", ["", '{"cells": 3}', json.dumps(NO_PICTURE), "\udcff"])
 def test_a_notebook_that_is_none_is_refused_by_its_path(tmp_path, capsys, content):
     folder = study(tmp_path / "outputs" / "odd")
-    (folder / "notebooks" / "02_prune.ipynb").write_text(content)
+    (folder / "notebooks" / "02_prune.ipynb").write_bytes(content.encode(errors="surrogateescape"))
     os.mkfifo(folder / "notebooks" / "03_retrain_from_scratch.ipynb")  # to read it would take for ever
     os.mkfifo(folder / "figures" / "pipe.png")
     given = ["publish", "odd", "--outputs", str(tmp_path / "outputs"), "--to", str(tmp_path / "site")]
     assert cli.main(given) == 2
-    assert f"{folder}/notebooks/02_prune.ipynb cannot be read as a notebook" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{folder}/notebooks/02_prune.ipynb cannot be read (" in said
+    assert len(said.splitlines()) == 1
+
+
+@needs_sphinx
+@pytest.mark.parametrize("odd", ["bomb", "no picture", "text"])
+def test_a_figure_that_is_none_is_refused_by_its_path(tmp_path, capsys, odd):
+    folder = study(tmp_path / "outputs" / "odd")
+    path = folder / "figures" / "error_vs_params.png"
+    content = PNG + fuzzed.chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    if odd == "text":  # of a gigabyte, when it is unpacked
+        content = PNG + fuzzed.chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+        content += fuzzed.chunk(b"zTXt", b"Description\0\0" + fuzzed.deflated(bytes(2**24)))
+    path.write_bytes(b"a letter" if odd == "no picture" else content)
+    given = ["publish", "odd", "--outputs", str(tmp_path / "outputs"), "--to", str(tmp_path / "site")]
+    assert cli.main(given) == 2
+    said = capsys.readouterr().err
+    assert f"{path} cannot be read (" in said
+    assert len(said.splitlines()) == 1
 
 
 @needs_sphinx

@@ -1,7 +1,8 @@
 """Errors shown in one line: bad input, naming the offender and the choices; a failed notebook."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 MANY = 24  # with more choices than this, only the nearest is named
 
@@ -28,6 +29,17 @@ class NotebookError(Exception):
 def first_line(error: BaseException) -> str:
     """The type of an error, and the first line of its message."""
     return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+
+
+@contextmanager
+def reading(what: object) -> Iterator[None]:
+    """Raise InputError, naming what is read, where its content makes us fail: it may be a stranger's."""
+    try:
+        yield
+    except Exception as error:  # content may be anything
+        if isinstance(error, InputError) or getattr(error, "errno", None):  # of the system: a full disk
+            raise
+        raise InputError(f"{what} cannot be read ({first_line(error)})") from error
 
 
 def check_choice(value: str, choices: Iterable[str], what: str) -> str:

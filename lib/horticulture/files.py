@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from horticulture import limits
 from horticulture.errors import InputError
 
 if TYPE_CHECKING:  # takes seconds to load, and refusing bad input does not need it
     import pandas as pd
 
+LARGEST = 0.25  # of memory: what is parsed exists twice or more
 SEAL = "seal"  # the last entry of a sealed record: a digest of the others
 
 
@@ -80,8 +82,14 @@ def digest(content: bytes) -> str:
 
 
 def read(path: Path) -> bytes:
-    """Read a file. Raises CorruptFileError for a pipe or device in its place, which might never end."""
+    """Read a file.
+
+    Raises CorruptFileError for a pipe or device in its place, which might never end, and InputError for a
+    file that would take more than `LARGEST` of memory.
+    """
     _check_regular(path)
+    if (size := path.stat().st_size) > LARGEST * limits.memory():
+        raise InputError(f"{path} has {size:,} bytes, too many to be read into memory here")
     return path.read_bytes()
 
 

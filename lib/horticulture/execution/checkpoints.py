@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -42,15 +43,18 @@ def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def read(path: Path) -> Checkpoint | None:
     """The state in a checkpoint. A damaged one is set aside with a warning, and None is returned."""
     content = files.read(path)
-    if files.digest(content) != path.stem.rpartition("-")[2]:
+    try:
+        if files.digest(content) != path.stem.rpartition("-")[2]:
+            raise ValueError("altered")
+        numbers = json.loads(files.safetensors_metadata(content)["numbers"])
+        return Checkpoint(load(content), numbers)
+    except (ValueError, LookupError, TypeError, RecursionError, SafetensorError):
         aside = path.with_suffix(".damaged")
         os.replace(path, aside)
         warnings.warn(
             f"{path.name} is damaged; it was set aside as {aside} and an earlier one is used", stacklevel=2
         )
         return None
-    numbers = json.loads(files.safetensors_metadata(content)["numbers"])
-    return Checkpoint(load(content), numbers)
 
 
 class RollingCheckpoint:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError, torch as safetensors
+from safetensors import torch as safetensors
 
 from horticulture import code_files, files, networks, runs
 from horticulture.analysis import curves, statistics
@@ -22,7 +22,7 @@ from horticulture.analysis.tables.wording import capitalize
 from horticulture.architecture import Architecture
 from horticulture.code_files import is_code
 from horticulture.data import Dataset
-from horticulture.errors import InputError, first_line
+from horticulture.errors import InputError, reading
 from horticulture.execution import checkpoints, leftovers, loading
 from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
 from horticulture.networks import Network, formats
@@ -46,7 +46,7 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
     """
     config = _config(Path(folder))
     path = Path(folder) / WEIGHTS
-    try:
+    with reading(f"the network in {folder}"):
         if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS]:
             raise InputError(f"{path} is missing or altered: export it again")
         description = config["architecture"]
@@ -57,11 +57,7 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
                 )
             name = description["table"]["network"] = code_files.absolute(f"{code}:{name.rpartition(':')[2]}")
             code_files.ALLOWED.add(code_files.digest(name))
-        return _build(Architecture.from_json(description), path.read_bytes())
-    except InputError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder} describes no network that can be built ({first_line(error)})") from error
+        return _build(Architecture.from_json(description), files.read(path))
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -144,7 +144,10 @@ def resume_pruner(
     """A pruner at the start of a run, or at a checkpoint. more: arguments of `pruning.Pruner`."""
     assert run.start is not None
     if state:
-        network = networks.build(run.architecture.with_widths(tuple(state.numbers["widths"])))
+        shape = run.architecture.with_widths(tuple(state.numbers["widths"]))
+        if shape.params > sum(tensor.numel() for tensor in state.tensors.values()):
+            raise InputError(f"{run}: a checkpoint has fewer weights than its network")
+        network = networks.build(shape)
     else:
         network = load(run.start, outputs)
     precomputed = None

@@ -36,8 +36,9 @@ def removals(run: Run, outputs: Path) -> pd.DataFrame:
         raise InputError(f"{run} is not finished: there is no {path}") from error
     try:
         frame = pd.read_csv(BytesIO(content), dtype={"run": str, "architecture": str, "digest": str})
-        rounds = list(range(run.recipe["rounds"] + 1))
-        if list(frame.columns) != REMOVAL_COLUMNS or list(frame["round"].unique()) != rounds:
+        rounds = list(frame["round"].unique())
+        complete = rounds == list(range(len(rounds))) and len(rounds) == run.recipe["rounds"] + 1
+        if list(frame.columns) != REMOVAL_COLUMNS or not complete:
             raise ValueError("columns or rounds are missing")
         # round 0 removes nothing, and not every round is evaluated
         if frame.drop(columns=["saliency", "val_error", "test_error"]).isna().any(axis=None):

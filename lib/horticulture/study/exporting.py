@@ -6,7 +6,7 @@ from typing import Any
 
 from horticulture import code_files, files, runs
 from horticulture.code_files import is_code
-from horticulture.errors import InputError
+from horticulture.errors import InputError, reading
 from horticulture.study import own_code, study_files
 
 
@@ -16,7 +16,8 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
     study: the study's folder. name, values: as for `runs.find_network`. to: the folder to write (empty: in
     the study's folder). Raises InputError for bad input, and for a user's code that is not allowed to run.
     """
-    found = runs.find_network(study, name, **values)
+    with reading(study):
+        found = runs.find_network(study, name, **values)
     from horticulture.execution import exported  # loads torch, which takes seconds
 
     folder = files.resolved(to) if to else exported.default_folder(found)
@@ -28,7 +29,8 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
         code_files.ALLOWED.add(table.digest)
     recorded = study_files.read_study_json(study)
     own_code.recall(recorded.get("parameters", {}), recorded.get("own", {}))
-    config = exported.export(found, folder, recorded.get("parameters", {}).get("network", ""))
+    with reading(found.run):
+        config = exported.export(found, folder, recorded.get("parameters", {}).get("network", ""))
     measured = f"test error {config['test_error']:.2f} %, seed {config['seed']}"
     yield f"{config['name']}: {config['params']:,} parameters, {measured}"
     yield from (f"no {left_out}: {reason}" for left_out, reason in config["left_out"].items())

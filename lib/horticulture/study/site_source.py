@@ -18,7 +18,7 @@ from PIL import Image
 from horticulture import files, runs
 from horticulture.analysis import explorer, tables
 from horticulture.analysis.tables.wording import count
-from horticulture.errors import InputError
+from horticulture.errors import InputError, reading
 from horticulture.study import pages, study_files, untrusted
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +51,8 @@ class SiteSource:
         for notebook in _notebooks(main):
             self._notebook(notebook, "notebooks", [NOT_EXECUTED] if main == ROOT else [])
         for name, folder in studies.items():
-            self._study(name, folder, [] if folder == main else _notebooks(folder))
+            with reading(f"the study {name} in {folder}"):
+                self._study(name, folder, [] if folder == main else _notebooks(folder))
 
     def _write(self, target: str, content: str | bytes) -> None:
         """Write a file, or append to a page."""
@@ -103,10 +104,17 @@ class SiteSource:
 
         remarks: what to say below its title.
         """
-        try:
-            notebook = pages.portable(nbformat.read(path, as_version=4))
-        except Exception as error:  # a stranger's file may be anything
-            raise InputError(f"{path} cannot be read as a notebook ({type(error).__name__})") from error
+        with reading(path):
+            notebook = pages.portable(nbformat.reads(files.read(path).decode(), as_version=4))
+            self._adapt(notebook, path, page_folder)
+        if self.repository:
+            remarks = [*remarks, _invitation(self.repository, path.name)]
+        notebook.cells[1:1] = [nbformat.v4.new_markdown_cell(remark) for remark in remarks]
+        self._write(f"{page_folder}/{path.name}", nbformat.writes(notebook))
+        return f"- [](/{page_folder}/{path.name})"
+
+    def _adapt(self, notebook: nbformat.NotebookNode, path: Path, page_folder: str) -> None:
+        """Adapt the texts and links of a notebook to the site, and write its pictures there."""
         # Other metadata are settings.
         notebook.metadata = untrusted.only(notebook.metadata, "kernelspec", "language_info")
         for number, cell in enumerate(notebook.cells):
@@ -124,11 +132,6 @@ class SiteSource:
                         picture = f"{path.stem}-{number}-{which}.{suffix}"
                         self._write(f"{page_folder}/{picture}", base64.b64decode(data[kind]))
                         output.data = {"text/markdown": f"![{untrusted.escape(words)}]({picture})"}
-        if self.repository:
-            remarks = [*remarks, _invitation(self.repository, path.name)]
-        notebook.cells[1:1] = [nbformat.v4.new_markdown_cell(remark) for remark in remarks]
-        self._write(f"{page_folder}/{path.name}", nbformat.writes(notebook))
-        return f"- [](/{page_folder}/{path.name})"
 
     def _study(self, name: str, folder: Path, notebooks: list[Path]) -> None:
         """Write the page of a study, and its sections of the verdicts and the gallery."""
@@ -177,7 +180,7 @@ class SiteSource:
 
 
 def _description(figure: Path, otherwise: str) -> str:
-    with Image.open(figure) as picture:
+    with reading(figure), Image.open(figure, formats=["PNG"]) as picture:
         return " ".join(str(picture.info.get("Description", otherwise)).split())  # in one line
 
 

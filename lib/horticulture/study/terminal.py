@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from horticulture import runs
+from horticulture.errors import reading
 from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
 
 ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
@@ -81,7 +82,9 @@ def say(text: str) -> None:
 
 def print_tables(folder: Path) -> None:
     """Print the tables, notes on them, and the paths of the figures."""
-    for text in _texts(folder):
+    with reading(folder):
+        texts = list(_texts(folder))
+    for text in texts:
         say(text)
 
 

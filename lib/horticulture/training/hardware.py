@@ -13,6 +13,8 @@ from horticulture.errors import InputError, check_choice
 from horticulture.training import evaluation
 from horticulture.training.recipe import PRECISIONS
 
+MOST_THREADS = 1024  # more than any machine has
+
 
 def resolve_device(device: str) -> torch.device:
     """Resolve a device name; `auto` is the GPU if any. Makes its convolutions reproducible, in true float32.
@@ -54,7 +56,12 @@ def precision(wanted: str, device: torch.device) -> str:
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Compute with that many threads (None: as many as now), which affects the last bits of every sum."""
+    """Compute with that many threads (None: as many as now), which affects the last bits of every sum.
+
+    Raises InputError for a number that no machine has, from a file that is not ours.
+    """
+    if count is not None and not 0 < count <= MOST_THREADS:
+        raise InputError(f"a run has 1 to {MOST_THREADS:,} threads, not {count!r}")
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
