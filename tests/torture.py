@@ -25,7 +25,7 @@ from unittest import mock
 
 from horticulture.errors import check_choice
 from horticulture.progress import Progress
-from tests import commands, fuzzed, hostile, killed, power_cut
+from tests import commands, fuzzed, hostile, killed, power_cut, strangers
 
 OUTCOMES = ("survived", "lost", "refused")
 
@@ -42,6 +42,8 @@ TRIALS = {
     "value": Trial("a parameter with a hostile value", hostile.trial, 1),
     "file": Trial("a study file from a stranger", hostile.file_trial, 1),
     "image": Trial("a damaged image file", fuzzed.trial, 1),
+    "folder": Trial("a study's folder from a stranger", strangers.trial, 2),
+    "network": Trial("an exported network from a stranger", strangers.network_trial, 1),
     "cut": Trial("the power is cut", power_cut.trial, 2),
     "bit": Trial("a bit is altered under way", power_cut.bit_trial, 2),
     "full": Trial("the disk is full in a run", power_cut.full_trial, 1),
