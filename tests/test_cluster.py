@@ -24,6 +24,7 @@ from horticulture.runs import Run
 from horticulture.training import TrainingRecipe
 from tests import killed
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
 
 THREADS = cluster._threads
@@ -63,13 +64,13 @@ async def _one() -> int:
 
 
 @contextmanager
-def in_threads(workers: int = 1):
+def in_threads(workers: int = 1, protocol: str = "tcp"):
     """The address of a cluster in threads of this process, whose workers can be patched."""
     with distributed.LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=False,
-        protocol="tcp",
+        protocol=protocol,
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
     ) as machines:
@@ -207,6 +208,47 @@ def test_workers_with_different_threads_are_refused(monkeypatch):
     monkeypatch.setattr(cluster, "ask", lambda *_: {"a": 1, "b": 4})
     with pytest.raises(InputError, match="the worker b computes with 4 threads, another with 1"):
         cluster.threads(None)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_with_certificates_a_client_without_one_is_refused(train, tmp_path, monkeypatch):
+    """As in docs/cluster.md, by settings of Dask alone."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=horticulture",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    whole = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": str(certificate)}
+    for who in ("scheduler", "worker", "client"):
+        whole[f"distributed.comm.tls.{who}.cert"] = str(certificate)
+        whole[f"distributed.comm.tls.{who}.key"] = str(key)
+    with dask.config.set(whole), in_threads(protocol="tls") as address:
+        assert address.startswith("tls://")
+        parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
+        monkeypatch.setattr(cluster, "CONNECT", 1)
+        with (
+            dask.config.set(dict.fromkeys(whole)),
+            pytest.raises(InputError, match=r"no Dask scheduler answers at 'tls://"),
+        ):
+            parallel.execute_all([train(1)], tmp_path, device="cpu", address=address)
+    assert runs.result(train(0), tmp_path) is not None
+    assert runs.result(train(1), tmp_path) is None
 
 
 # --- order, progress and failures --------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def _client(address: str) -> Any:
     distributed = _distributed()
     try:
         return distributed.Client(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last: without a certificate
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
 
 
