@@ -76,9 +76,10 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
     def submit(work, description) -> Future:
         future: Future = Future()
         handed.append(Run.from_json(description).key)
-        future.set_result(work(description, send=lambda message: None))
+        future.set_result(work(description))
         return future
 
+    monkeypatch.setattr(pool, "send", lambda message: None)
     monkeypatch.setattr(pool, "start", lambda allowed, count: submit)
     base, other = train(0), train(1)
     wanted = [
@@ -306,7 +307,7 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
     wanted = [execution.train(shape, recipe, train(0).data, seed) for seed in (0, 1)]
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
     both = [said for said in seen if len(said) > 3 and said[3].count("epoch ") == 2]
-    assert {count for _, count, *_ in both} == {"0/2 finished"}
+    assert {count for _, count, *_ in both} == {"0/2 finished, 2 running"}
     first = r"epoch \d+/200, error \d+\.\d %"
     assert any(re.fullmatch(f"{first}; {first}", details) for *_, details in both)
     shares = [done for done, *_ in seen]
@@ -326,11 +327,11 @@ def test_a_run_that_is_taken_up_says_so_first(train):
     assert (progress.done, progress.resumed, progress.note, progress.details) == (
         0.85,
         0.75,
-        "0/2 finished",
+        "0/2 finished, 2 running",
         "epoch 4/4; epoch 0/4",
     )
     board.finish(second)
-    assert (progress.note, progress.details) == ("1/2 finished", "epoch 4/4")
+    assert (progress.note, progress.details) == ("1/2 finished, 1 running", "epoch 4/4")
     assert board.kept() == "92.5 % is kept (1 of 2 finished, 1 started)"
 
 
@@ -341,41 +342,6 @@ def test_of_many_runs_the_first_few_are_shown(train):
     for number, run in enumerate(wanted):
         board.update((run.key, 0.5, f"epoch {number}", []))
     assert progress.details == "epoch 0; epoch 1; epoch 2; epoch 3; 5 more"
-
-
-def test_a_dask_cluster_makes_the_same_runs(train, tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
-    first, second = train(0), train(1)
-    wanted = execution.prune(first, PruningRecipe(rounds=1, steps=1, batch_size=4))
-    with distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp",
-        host="127.0.0.1",
-        dashboard_address=None,
-    ) as machines:
-        address = machines.scheduler_address
-        seen, update = [], Board.update
-        monkeypatch.setattr(
-            Board, "update", lambda self, message: (seen.append(message[0]), update(self, message))
-        )
-        actual = parallel.execute_all([wanted, second], tmp_path, device="cpu", address=address)
-        assert {first.key, second.key, wanted.key} == set(seen)
-        assert [result["key"] for result in actual] == [wanted.key, second.key]
-        with pytest.raises(FloatingPointError, match="learning rate"):
-            parallel.execute_all([train(3, lr=1e30)], tmp_path, device="cpu", address=address)
-    assert runs.result(first, tmp_path) is not None
-
-
-@pytest.mark.parametrize("address", ["nonsense://nowhere", "tcp://127.0.0.1:9"])
-def test_a_cluster_that_does_not_answer_is_refused_by_its_address(train, tmp_path, address, monkeypatch):
-    distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
-    client = distributed.Client
-    monkeypatch.setattr(distributed, "Client", lambda at, timeout, **k: client(at, timeout=0.3, **k))
-    with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
-        parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
-    assert runs.result(train(0), tmp_path) is None
 
 
 def test_an_unknown_device_is_refused_before_any_work(train, made, tmp_path):

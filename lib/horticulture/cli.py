@@ -11,7 +11,7 @@ from typing import Any
 from horticulture import data, runs
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import literals, parameters, preparation, study_files
-from horticulture.study.terminal import print_tables, printable, say
+from horticulture.study.terminal import print_status, print_tables, printable, say
 
 # Slow imports such as pandas and torch are made in the functions that need them.
 
@@ -72,6 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     outputs = runs.outputs_folder(options.outputs)
     parts = preparation.prepare(renamed, overrides, outputs, options.first, options.allow_code)
 
+    from horticulture.execution import cluster, interruption
     from horticulture.study import forecast, runner
 
     if renamed.name != study.name and not options.name:
@@ -83,9 +84,10 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if line := forecast.warning((settled for _, settled in parts), outputs):
         print(f"horticulture: {printable(line)}", file=sys.stderr)
-    for part, settled in parts:
-        with runner.exclusive(outputs / part.name):
-            print_tables(runner.run(part, settled, outputs, options.first))
+    with interruption.raised(), cluster.opened(parts[0][1]["cluster"]) as address:
+        for part, settled in parts:
+            with runner.exclusive(outputs / part.name):
+                print_tables(runner.run(part, {**settled, "cluster": address}, outputs, options.first))
     return 0
 
 
@@ -122,6 +124,12 @@ def _show(options: argparse.Namespace) -> int:
         if len(folders) > 1:
             print(f"\n{folder.name}\n")
         print_tables(folder)
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    for folder in _study_folders(options.study, options):
+        print_status(folder)
     return 0
 
 
@@ -231,7 +239,9 @@ def _parser() -> argparse.ArgumentParser:
     argument("--from", dest="first", metavar="N", default="01", help="start with this notebook (default: 01)")
     argument("--dry-run", action="store_true", help="only estimate the runs, hours and disk space needed")
     argument("--allow-code", action="store_true", help="allow code named in the study file to run")
-    argument("--cluster", metavar="ADDRESS", default="", help="a Dask scheduler to train on")
+    argument(
+        "--cluster", metavar="ADDRESS", default="", help="train on a Dask cluster: local:N or tcp://HOST:PORT"
+    )
 
     add("studies", _studies, help="list the studies")
 
@@ -242,6 +252,11 @@ def _parser() -> argparse.ArgumentParser:
     what = "show the tables of a study and the paths of its figures"
     argument = add("show", _show, parents=[outputs], help=what)
     argument("study", metavar="STUDY", help="as for run, or the name given with --name")
+
+    argument = add(
+        "status", _status, parents=[outputs], help="show how far a study that is being run has come"
+    )
+    argument("study", metavar="STUDY", help="as for show")
 
     argument = add(
         "export", _export, parents=[outputs], help="write a network of a study into a folder of its own"

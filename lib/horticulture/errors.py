@@ -22,6 +22,10 @@ class InterruptedRun(_OneLine, KeyboardInterrupt):
     """The user stopped the work. The message says how to resume."""
 
 
+class ClusterError(_OneLine, RuntimeError):
+    """A cluster has stopped, or runs on it failed. The message says how to go on."""
+
+
 class NotebookError(Exception):
     """A notebook did not finish. The message names it, the cell, and the executed copy."""
 

@@ -1,25 +1,29 @@
 """Files that are complete or absent, even after a power cut, and that reveal alterations."""
 
+import errno
 import hashlib
 import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from horticulture import limits
+from horticulture import leases, limits
 from horticulture.errors import InputError
 
 if TYPE_CHECKING:  # takes seconds to load, and refusing bad input does not need it
     import pandas as pd
 
 LARGEST = 0.25  # of memory: what is parsed exists twice or more
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # of network file systems mounted without locks
 SEAL = "seal"  # the last entry of a sealed record: a digest of the others
+# Where files of another machine are here, by their path there.
+COPIES: dict[str, Path] = {}
 
 
 class CorruptFileError(InputError):
@@ -56,6 +60,11 @@ def make_folder(path: Path) -> None:
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
         sync(path.parent)
+
+
+def here(path: str | Path) -> Path:
+    """Where a file is on this machine; the path may be one of the machine that sent the work."""
+    return COPIES.get(str(path), Path(path))
 
 
 def resolved(path: str | Path) -> Path:
@@ -251,19 +260,25 @@ def _line(row: dict) -> str:
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Callable[[], None]]:
     """Let one process in at a time. The lock is released when the process ends, however it dies.
 
-    on_wait: called once before waiting for another process; it may raise to avoid waiting.
+    Where the file system has no locks, or `leases` are required in the folder, a lease is held instead.
+    Yields a function to call before anything is written: it raises `leases.LostLease` if another process has
+    taken over a lease. on_wait: called once before waiting for another process; it may raise instead.
     """
     make_folder(path.parent)
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        on_wait()
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    with ExitStack() as stack:
+        if not leases.needed(path.parent):
+            lock = FileLock(path)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                on_wait()
+                lock.acquire()
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                leases.require(path.parent)
+            stack.callback(lock.release)  # does nothing if it was not acquired
+        yield stack.enter_context(leases.held(path, on_wait)) if leases.needed(path.parent) else lambda: None

@@ -16,7 +16,7 @@ from horticulture.errors import InputError
 
 def keep(dataset: Dataset) -> str:
     """Save a data set in the cache and return the name by which any process can load it."""
-    path = _path(dataset.digest)
+    path = kept_path(dataset.digest)
     if not path.exists():
         parts = {part: getattr(dataset, part) for part in PARTS}
         tensors = {
@@ -34,7 +34,7 @@ def kept(digest: str, missing: str = "run the notebook that has its code") -> Da
     """Load a saved data set. Raises InputError if it is missing or has changed."""
     if not re.fullmatch("[0-9a-f]{12}", digest):
         raise InputError(f"no data set is saved as {digest!r}: a digest has twelve hexadecimal digits")
-    path = _path(digest)
+    path = kept_path(digest)
     try:
         content = path.read_bytes()
         metadata = json.loads(files.safetensors_metadata(content)["about"])
@@ -53,5 +53,6 @@ def kept(digest: str, missing: str = "run the notebook that has its code") -> Da
     return dataset
 
 
-def _path(digest: str) -> Path:
+def kept_path(digest: str) -> Path:
+    """Where a saved data set is."""
     return data_folder() / "cache" / f"own-{digest}.safetensors"

@@ -1,14 +1,24 @@
 """The progress of several runs, collected from the messages of the processes that execute them."""
 
-from collections.abc import Iterable, Sequence
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from horticulture import files
 from horticulture.analysis import live
 from horticulture.progress import Progress
 from horticulture.runs import Run
 
 SHOWN = 4  # the line has the status of up to this many runs
+STATUS = ".status.json"  # in a study's folder: what `horticulture status` shows
+EVERY = 2.0  # seconds between two updates of that file
+POLL = 0.5  # seconds between two messages of a run, and between two looks at them
 # The fields that tell runs apart, and how to show them.
 TRAITS = {
     "criterion": "{}",
@@ -37,43 +47,79 @@ WAITING = _Begun(0.0, note="waiting")  # for a free process
 
 
 class Board:
-    """The progress of several runs, as one progress line and its picture."""
+    """The progress of several runs, as one progress line and its picture.
 
-    def __init__(self, progress: Progress, todo: Iterable[Run]) -> None:
+    study: the folder of the study that they belong to, where `horticulture status` finds the line.
+    """
+
+    def __init__(self, progress: Progress, todo: Iterable[Run], study: Path | None = None) -> None:
         self.progress, todo = progress, list(todo)
         self.count, self.names = len(todo), names(todo)
         self.end = max(run.recipe.get("epochs", run.recipe.get("rounds", 0)) for run in todo)
+        self.finished, self.failed = 0, dict[str, str]()  # the first line of each error, by run
         self._begun: dict[str, _Begun] = {}
+        self._running: dict[str, _Begun] = {}  # few, so that a message costs the same among many runs
+        self._resumed = 0.0  # by earlier processes, in runs that have ended
+        self._study, self._next = study, 0.0
         progress.picture = self.picture
 
     def update(self, message: Message) -> None:
         """Update a run's progress. Its first message says where it starts or resumes."""
         key, share, note, rows = message
-        run = self._begun.setdefault(key, _Begun(share))
+        run = self._begin(key, share)
         run.share, run.note = share, note
         run.rows |= {live.position(row): row for row in rows}
         self.show()
 
-    def finish(self, run: Run) -> None:
-        """Mark a run as finished."""
-        made = self._begun.setdefault(run.key, _Begun(0.0, note="finished"))
-        made.share, made.finished = 1.0, True
+    def finish(self, run: Run, error: str = "") -> None:
+        """Mark a run as finished, or as failed with an error of one line."""
+        ended = self._begin(run.key, 0.0)
+        if error:
+            self.failed[self.names[run.key]] = ended.note = error
+        else:
+            self.finished += 1
+            ended.note, ended.share = ended.note or "finished", 1.0
+        ended.finished = True
+        self._resumed += ended.resumed
+        self._running.pop(run.key, None)
         self.show()
 
-    @property
-    def finished(self) -> int:
-        """The number of finished runs."""
-        return sum(run.finished for run in self._begun.values())
+    def _begin(self, key: str, share: float) -> _Begun:
+        if key not in self._begun:
+            self._begun[key] = self._running[key] = _Begun(share)
+        return self._begun[key]
 
     def show(self) -> None:
         """Update the progress line: the total of all runs, and the status of the first few."""
-        begun = self._begun.values()
-        done, resumed = sum(run.share for run in begun), sum(run.resumed for run in begun)
-        count = f"{self.finished}/{self.count} finished" if self.count > 1 else ""
-        notes = [run.note for run in begun if not run.finished]
-        more = [f"{len(notes) - SHOWN} more"] if len(notes) > SHOWN else []
-        notes = notes if begun else ["starting workers"]  # they load torch first
-        self.progress.update(done, count, resumed, "; ".join([*notes[:SHOWN], *more]))
+        running = self._running.values()
+        done = self.finished + len(self.failed) + sum(run.share for run in running)
+        resumed = self._resumed + sum(run.resumed for run in running)
+        notes = [run.note for run in list(running)[:SHOWN]]
+        more = [f"{len(running) - SHOWN} more"] if len(running) > SHOWN else []
+        notes = notes if self._begun else ["starting workers"]  # they load torch first
+        self.progress.update(done, self._counts(), resumed, "; ".join([*notes, *more]))
+        if self._study and time.monotonic() >= self._next:
+            self.write_status()
+
+    def _counts(self) -> str:
+        """How many runs have finished, are running and have failed, if there are several."""
+        counts = {"running": len(self._running), "failed": len(self.failed)}
+        parts = [f"{count} {what}" for what, count in counts.items() if count]
+        return ", ".join([f"{self.finished}/{self.count} finished", *parts]) if self.count > 1 else ""
+
+    def write_status(self) -> None:
+        """Write the progress line where another process can read it."""
+        if self._study is None:
+            return
+        self._next = time.monotonic() + EVERY
+        status = {
+            "line": self.progress.line(),
+            "failed": self.failed,
+            "process": f"process {os.getpid()} on {socket.gethostname()}",
+            "time": time.time(),
+        }
+        with suppress(OSError):  # a full disk must not stop the work for this
+            files.write(self._study / STATUS, json.dumps(status))
 
     def picture(self) -> str:
         """The runs as curves, with a line of text for each."""
@@ -92,6 +138,21 @@ class Board:
         share = sum(run.share for run in self._begun.values()) / self.count
         begun = len(self._begun) - self.finished
         return f"{100 * share:.1f} % is kept ({self.finished} of {self.count} finished, {begun} started)"
+
+
+def reporter(run: Run, send: Callable[[Message], None]) -> Callable[[float, str, Sequence[live.Row]], None]:
+    """In a worker: a function that reports a run's progress by sending a message from time to time."""
+    last, unsent = -POLL, list[live.Row]()
+
+    def report(share: float, note: str, rows: Sequence[live.Row]) -> None:
+        nonlocal last
+        unsent.extend(rows)
+        if time.monotonic() - last >= POLL or share == 1.0:
+            last = time.monotonic()
+            send((run.key, share, note, unsent.copy()))
+            unsent.clear()
+
+    return report
 
 
 def names(todo: Sequence[Run]) -> dict[str, str]:

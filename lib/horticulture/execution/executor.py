@@ -1,12 +1,14 @@
 """Execute a run once and completely, resuming where an earlier process stopped."""
 
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from horticulture import files, runs
+from horticulture import files, leases, runs
 from horticulture.errors import check_choice
 from horticulture.execution import interruption
 from horticulture.execution.loading import WEIGHTS_FILE
@@ -42,15 +44,20 @@ def execute(
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
     hardware.precision(run.recipe["precision"], where)  # refuses a precision that would only be emulated
-    with files.locked(_lock(run, outputs), lambda: report(0.0, "another process is executing it", ())):
-        result = _load_or_quarantine(run, outputs)  # another process may have made it while we waited
-        if result is not None:
-            return result
-        try:
-            return _make(run, outputs, where, report, threads)
-        except files.CorruptFileError as error:  # left by an earlier process: start over
-            _quarantine(run, outputs, error)
-            return _make(run, outputs, where, report, threads)
+    waiting = partial(report, 0.0, "another process is executing it", ())
+    try:
+        with files.locked(lock_path(run, outputs), waiting) as check_lease:
+            result = _load_or_quarantine(run, outputs)  # another process may have made it while we waited
+            if result is not None:
+                return result
+            try:
+                return _make(run, outputs, where, report, threads, check_lease)
+            except files.CorruptFileError as error:  # left by an earlier process: start over
+                check_lease()
+                _quarantine(run, outputs, error)
+                return _make(run, outputs, where, report, threads, check_lease)
+    except leases.LostLease:  # this process was stopped for long: wait for the one that took over
+        return execute(run, outputs, device, report, threads)
 
 
 def load_if_complete(run: Run, outputs: Path) -> dict | None:
@@ -65,7 +72,7 @@ def load_if_complete(run: Run, outputs: Path) -> dict | None:
     try:
         return runs.verified_result(run, outputs)
     except files.CorruptFileError:
-        with suppress(_BeingMade), files.locked(_lock(run, outputs), step_aside):
+        with suppress(_BeingMade), files.locked(lock_path(run, outputs), step_aside):
             return _load_or_quarantine(run, outputs)
     return None
 
@@ -74,7 +81,8 @@ class _BeingMade(Exception):
     """Another process holds the lock of a run."""
 
 
-def _lock(run: Run, outputs: Path) -> Path:
+def lock_path(run: Run, outputs: Path) -> Path:
+    """The file to lock while a run is made."""
     return outputs / "runs" / ".locks" / run.key
 
 
@@ -94,17 +102,25 @@ def _quarantine(run: Run, outputs: Path, error: files.CorruptFileError) -> None:
     )
 
 
-def _make(run: Run, outputs: Path, device: torch.device, report: Report, threads: int | None) -> dict:
+def _make(
+    run: Run,
+    outputs: Path,
+    device: torch.device,
+    report: Report,
+    threads: int | None,
+    check_lease: Callable[[], None],
+) -> dict:
     """Do the work of a run and write its result. Needs the run's lock."""
     folder = runs.folder(run, outputs)
     files.make_folder(folder)
     for left in folder.glob("*.tmp"):  # left by a killed process
         left.unlink()
     with interruption.deferred() as signals:
-        context = RunContext(run, outputs, device, report, signals)
+        context = RunContext(run, outputs, device, report, signals, check_lease)
         with hardware.threads(context.threads or threads):
             metrics = KINDS[run.kind](context)
             metrics["seconds"] = context.elapsed()
+            check_lease()
             result = runs.write_result(run, outputs, metrics, hardware.environment_info(device), FILES)
         context.keeper.clear()
         context.rows.clear()

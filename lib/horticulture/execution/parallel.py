@@ -4,19 +4,17 @@ Results always go to disk, so they do not depend on the place: a finished run is
 worker that died is resumed. Worker processes are reused by later calls.
 """
 
-import time
+import queue
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
 
-import cloudpickle
-
-from horticulture import code_files, runs
+from horticulture import runs
 from horticulture.analysis.live import Row
 from horticulture.errors import InputError
-from horticulture.execution import cluster, pool
-from horticulture.execution.board import Board, Message
+from horticulture.execution import parcels, pool, remote
+from horticulture.execution.board import POLL, Board, reporter
 from horticulture.limits import may_have_gpu, processors
 from horticulture.progress import Progress
 from horticulture.pruning import criteria
@@ -25,7 +23,6 @@ from horticulture.runs import Run
 # Modules that need torch are imported inside functions: that takes seconds, and `start` is called before it.
 
 Submit = Callable[..., Future]
-POLL = 0.5  # seconds between two updates of the progress
 EARLY = 4  # at most this many processes are started before the number of runs is known
 IMAGES = 50_000  # assumed size of a data set, if a run uses all of it
 
@@ -62,18 +59,20 @@ def execute_all(
     device: str = "auto",
     address: str = "",
     what: str = "runs",
+    study: Path | None = None,
 ) -> list[dict]:
     """Execute all unfinished runs, each once, and return all results in the order of `wanted`.
 
     workers: processes on this machine, as `processes` counts them (several can share a GPU that small
     networks leave idle). A single run is executed in this process, and so is a run
-    that needs a schedule or penalty defined in this process. address: a Dask scheduler whose workers share
-    the folder `outputs`.
+    that needs a schedule or penalty defined in this process. address: a Dask scheduler, see `remote`.
+    study: the folder of the study, for `horticulture status`.
 
     The number of threads per run depends on all runs in `wanted`, finished or not, so that a run that is
-    resumed alone has the same bits as one that was executed beside the others.
-    Raises the error of the first run that fails, after the runs in progress have finished; InputError if a
-    run cannot be executed on the cluster. The message of a KeyboardInterrupt says how much work is kept.
+    resumed alone has the same bits as one that was executed beside the others; on a cluster, on its workers.
+    Raises the error of the first run that fails, after the runs in progress have finished (on a cluster, all
+    that do not start from it); InputError if a run cannot be executed on the cluster. The message of a
+    KeyboardInterrupt says how much work is kept.
     """
     from horticulture.training import hardware
 
@@ -82,15 +81,23 @@ def execute_all(
     layers = _layers({run.key: run for run in wanted}, outputs)
     _check_code((run for todo, _ in layers for run in todo), address)
     allowed = processes(workers, on_cpu=where.type == "cpu")
+    if address:  # each run begins as soon as the one that it starts from is finished
+        together = {run.key: run for todo, _ in layers for run in todo}
+        layers = [(list(together.values()), len(wanted))] if together else []
     for number, (todo, total) in enumerate(layers, 1):
         last = number == len(layers)
         there = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
         with Progress(what if last else f"{what}: starting points", len(todo)) as progress:
-            board = Board(progress, todo)
+            board = Board(progress, todo, study)
             try:
-                _execute_layer(todo, total, outputs, device, address, allowed, board)
+                if address:
+                    remote.execute(todo, outputs, device, address, cost, board)
+                else:
+                    _execute_layer(todo, total, outputs, device, allowed, board)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(f"{progress.what}: stopped, {board.kept()}") from None
+            finally:
+                board.write_status()
             progress.update(len(todo), f"{there} of {len(wanted)} were finished already" if there else "")
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were finished already")
@@ -121,15 +128,10 @@ def _layers(
 
 
 def _execute_layer(
-    todo: list[Run], total: int, outputs: Path, device: str, address: str, allowed: int, board: Board
+    todo: list[Run], total: int, outputs: Path, device: str, allowed: int, board: Board
 ) -> None:
-    """Execute distinct runs on a cluster, here, or in workers. total: their number with the finished ones."""
+    """Execute distinct runs here or in workers. total: their number with the finished ones."""
     longest_first = sorted(todo, key=cost, reverse=True)
-    if address:
-        with cluster.executor(address) as submit:
-            work = partial(_work, outputs=str(outputs), device=device, threads=None, send=cluster.send)
-            _submit_and_wait(submit, work, longest_first, board)
-        return
     threads = max(1, processors() // min(allowed, total))
     away = [run for run in longest_first if not _stays(run)]
     if min(allowed, len(away)) == 1:
@@ -139,7 +141,7 @@ def _execute_layer(
         if run.key not in keys:
             _execute_here(run, outputs, device, threads, board)
     if away:
-        work = partial(_work, outputs=str(outputs), device=device, threads=threads, send=pool.send)
+        work = partial(_work, outputs=str(outputs), device=device, threads=threads)
         try:
             _submit_and_wait(pool.start(allowed, min(allowed, len(away))), work, away, board)
         except (KeyboardInterrupt, SystemExit):  # nobody waits for their results any more
@@ -163,52 +165,35 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Boa
 
 def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run], board: Board) -> None:
     """Execute runs in workers, show their progress, and raise the first error."""
-    while not pool.messages.empty():  # left by an earlier call that was stopped
-        pool.messages.get()
-    work = partial(work, packed=_pack_code())
+    pool.drain(pool.messages)  # left by an earlier call that was stopped
+    work = partial(work, packed=parcels.pack_code())
     futures = {submit(work, run.to_json()): run for run in todo}
-    keys, waiting = {run.key for run in todo}, set(futures)
+    keys, done = {run.key for run in todo}, queue.SimpleQueue[Future]()
+    for future in futures:
+        future.add_done_callback(done.put)
     try:
-        while waiting:
-            done, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
-            while not pool.messages.empty():
-                message = pool.messages.get()
+        while keys:
+            ended = pool.drain(done, POLL)
+            for message in pool.drain(pool.messages):
                 if message[0] in keys:  # not from a run that continued after an earlier call failed
                     board.update(message)
-            for future in done:
+            for future in ended:
                 future.result()
                 board.finish(futures[future])
                 keys.discard(futures[future].key)
             board.show()
     except Exception:
-        wait([future for future in waiting if not future.cancel()])
+        wait([future for future in futures if not future.cancel()])
         raise
 
 
-def _work(
-    description: dict,
-    outputs: str,
-    device: str,
-    threads: int | None,
-    send: Callable[[Message], None],
-    packed: bytes,
-) -> None:
-    """Execute one run in a worker and report its progress from time to time. packed: from `_pack_code`."""
+def _work(description: dict, outputs: str, device: str, threads: int, packed: bytes) -> None:
+    """Execute one run in a worker and report its progress. packed: from `parcels.pack_code`."""
     from horticulture import execution
 
-    _unpack_code(packed)
-    run, last = Run.from_json(description), -POLL
-    unsent: list[Row] = []
-
-    def report(share: float, note: str, rows: Sequence[Row]) -> None:
-        nonlocal last
-        unsent.extend(rows)
-        if time.monotonic() - last >= POLL or share == 1.0:
-            last = time.monotonic()
-            send((run.key, share, note, unsent.copy()))
-            unsent.clear()
-
-    execution.execute(run, Path(outputs), device, report, threads=threads)
+    parcels.unpack_code(packed)
+    run = Run.from_json(description)
+    execution.execute(run, Path(outputs), device, reporter(run, pool.send), threads=threads)
 
 
 # --- users' own code ---------------------------------------------------------------------------------------
@@ -231,18 +216,3 @@ def _check_code(todo: Iterable[Run], address: str) -> None:
                 raise InputError(absent.missing)
         if address and _stays(run):
             raise InputError(f"{run} needs code that only this process has: leave the cluster empty")
-
-
-def _pack_code() -> bytes:
-    """Pickle users' code for another process: digests of the files that may run, and criteria."""
-    try:
-        return cloudpickle.dumps((code_files.ALLOWED, criteria.own()))
-    except Exception as error:  # users' functions may refer to anything
-        mine = ", ".join(criteria.own())
-        raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
-
-
-def _unpack_code(packed: bytes) -> None:
-    files, own = cloudpickle.loads(packed)
-    code_files.ALLOWED.update(files)
-    criteria.CRITERIA.update(own)

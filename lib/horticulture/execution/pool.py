@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -29,6 +30,17 @@ def send(message: Any) -> None:
     """In a worker: send a message to the parent process."""
     assert _to_parent
     _to_parent.send((False, message))
+
+
+def drain(waiting: queue.SimpleQueue[Any], seconds: float = 0.0) -> list[Any]:
+    """All that is in a queue, after waiting that long for the first of it."""
+    found = []
+    with suppress(queue.Empty):
+        if seconds:
+            found.append(waiting.get(timeout=seconds))
+        while True:
+            found.append(waiting.get_nowait())
+    return found
 
 
 class _Workers:

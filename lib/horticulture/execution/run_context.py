@@ -32,6 +32,7 @@ class RunContext:
     device: torch.device
     send: Report
     interruption: Interruption = field(default_factory=Interruption)
+    check_lease: Callable[[], None] = lambda: None  # raises if another process has taken over the run
 
     def __post_init__(self) -> None:
         self.keeper = checkpoints.RollingCheckpoint(self.folder)
@@ -62,6 +63,7 @@ class RunContext:
             self.rows.sync()  # first, because a checkpoint relies on the rows before it
             return self.stamp(state())
 
+        self.check_lease()
         self.keeper.maybe_save(state_now, now=self.interruption.pending != 0)
         self.interruption.raise_pending()
 

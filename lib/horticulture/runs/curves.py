@@ -75,7 +75,7 @@ def forget_curves(study: Path) -> None:
         _remove([study / "curves" / INDEX, *_files(study)])
 
 
-def _locked(study: Path) -> AbstractContextManager[None]:
+def _locked(study: Path) -> AbstractContextManager[object]:
     """Let one process at a time change the curves: several notebooks of a study may be open."""
     return locked(study / ".curves.lock")
 

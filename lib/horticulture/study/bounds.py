@@ -119,9 +119,10 @@ def device(name: str, value: Any) -> None:
         raise InputError(f"no device {value!r} here: choose from auto, cpu, cuda and cuda:NUMBER")
 
 
-def is_address(value: Any) -> bool:
-    """Whether it looks like a Dask scheduler's address."""
-    return bool(re.fullmatch(r"(tcp|tls|ws|wss|ucx)://[\w.\[\]:-]+:[0-9]{1,5}", str(value), re.ASCII))
+def is_cluster(value: Any) -> bool:
+    """Whether it looks like a Dask scheduler's address, or `local:N` with 1 to 256 workers."""
+    address = r"(tcp|tls|ws|wss|ucx)://[\w.\[\]:-]+:[0-9]{1,5}|local:([1-9]\d?|1\d\d|2[0-4]\d|25[0-6])"
+    return bool(re.fullmatch(address, str(value), re.ASCII))
 
 
 def channel_criteria(name: str, value: Any) -> None:
@@ -141,7 +142,9 @@ BOUNDS: dict[str, Bound] = {
     "device": device,
     "allow_code": within("true or false", lambda value: isinstance(value, bool)),
     "workers": integer(0, 256),
-    "cluster": optional(within("the address of a Dask scheduler, such as tcp://host:8786", is_address), ""),
+    "cluster": optional(
+        within("local:N or a Dask scheduler's address, such as tcp://host:8786", is_cluster), ""
+    ),
     # 01
     "data": data_set,
     "images": optional(integer(2), 0),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture import progress, runs
 from horticulture.errors import InputError, InterruptedRun, check_choice
-from horticulture.execution import parallel
+from horticulture.execution import cluster, parallel
 from horticulture.study import bounds, own_code, parameters as known_parameters, study_files
 from horticulture.study.parameters import COMMON
 
@@ -79,6 +79,7 @@ class Session:
         own_code.refuse(values, stated, "allow_code = True in the parameters cell", recorded_code)
         own_code.load(values, stated, recorded_code)
         bounds.check(values)
+        values["cluster"] = cluster.resolve(values["cluster"])
         parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, origins, notebook)
         session._fix()
@@ -121,7 +122,7 @@ class Session:
             self._warn(wanted)
             workers, device, address = (self.parameters[n] for n in ("workers", "device", "cluster"))
             where = {"workers": workers, "device": device, "address": address}
-            return parallel.execute_all(wanted, self.outputs, what=what, **where)
+            return parallel.execute_all(wanted, self.outputs, what=what, study=self.folder, **where)
         except KeyboardInterrupt as stop:
             kept = str(stop) or f"{what}: stopped, work so far is kept"
             raise InterruptedRun(f"{kept}; run the cell again to resume") from None

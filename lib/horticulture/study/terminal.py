@@ -5,8 +5,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from horticulture import runs
+from horticulture import files, runs
 from horticulture.errors import reading
+from horticulture.execution.board import STATUS
 from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
 
 ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
@@ -86,6 +87,19 @@ def print_tables(folder: Path) -> None:
         texts = list(_texts(folder))
     for text in texts:
         say(text)
+
+
+def print_status(folder: Path) -> None:
+    """Print how far the notebook that a study is in has come, by what it has written last."""
+    path = folder / STATUS
+    if not path.exists():
+        say(f"{folder.name}: nothing has run yet")
+        return
+    status = files.read_json(path)
+    ago = clock(time.time() - status["time"])
+    say(f"{folder.name}: {status['line']}\n  written {ago} ago by {status['process']}")
+    for run, error in status["failed"].items():
+        say(f"  failed: {run}: {error}")
 
 
 def _texts(folder: Path) -> Iterator[str]:

@@ -1,0 +1,157 @@
+"""What travels to other processes and machines as plain bytes: users' code and files, and finished runs.
+
+Everything but the code is checked by digest where it arrives, and written as a whole or not at all.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import cloudpickle
+
+from horticulture import code_files, data, files, runs
+from horticulture.data import datasets
+from horticulture.data.catalog import FOLDER, KEPT
+from horticulture.errors import InputError
+from horticulture.pruning import criteria
+from horticulture.runs import Run
+from horticulture.runs.run import RESULT
+
+# The only files of a run besides those whose digests its result records.
+CHECKPOINT = re.compile(r"rounds/round-[0-9]{6,}-([0-9a-f]{12})\.safetensors")
+UNFINISHED = ("at-*.safetensors", "rows.jsonl")  # files of a run that is not finished
+SENT: dict[tuple[str, int], str] = {}  # digests of image folders of another machine, by path and image size
+
+
+# --- finished runs -----------------------------------------------------------------------------------------
+
+
+def pack(run: Run, outputs: Path) -> dict[str, bytes]:
+    """The files of a finished run, by name. Raises CorruptFileError if one has changed."""
+    where = runs.folder(run, outputs)
+    names = [*runs.finished(run, outputs)["files"], RESULT]
+    names += [f"rounds/{path.name}" for path in where.glob("rounds/round-*.safetensors")]
+    packed = {name: files.read(where / name) for name in names}
+    _check(run, packed, where)
+    return packed
+
+
+def unpack(run: Run, packed: dict[str, bytes], outputs: Path) -> None:
+    """Write the files of a finished run, the result last. Needs the run's lock.
+
+    Raises CorruptFileError, before anything is written, if they are not exactly those that the result lists.
+    """
+    where = runs.folder(run, outputs)
+    _check(run, packed, where)
+    for name in sorted(packed, key=lambda name: name == RESULT):
+        files.write(where / name, packed[name])
+    for pattern in UNFINISHED:  # left by an earlier process here
+        for path in where.glob(pattern):
+            path.unlink()
+
+
+def _check(run: Run, packed: dict[str, bytes], where: Path) -> None:
+    result = where / RESULT
+    try:
+        record = files.unseal(json.loads(packed[RESULT]), result)
+        listed = {RESULT: None, **record["files"]}
+    except (LookupError, TypeError, ValueError) as error:
+        raise files.CorruptFileError(result) from error
+    if record.get("key") != run.key or not packed.keys() >= listed.keys():
+        raise files.CorruptFileError(result)
+    for name, content in packed.items():
+        checkpoint = CHECKPOINT.fullmatch(name)
+        expected = checkpoint[1] if checkpoint else listed.get(name, "")
+        if expected not in (None, files.digest(content)) or "/" in name.removeprefix("rounds/"):
+            raise files.CorruptFileError(where / Path(name).name)
+
+
+# --- users' code -------------------------------------------------------------------------------------------
+
+
+def pack_code() -> bytes:
+    """Pickle users' code for another process: digests of the files that may run, and criteria."""
+    try:
+        return cloudpickle.dumps((code_files.ALLOWED, criteria.own()))
+    except Exception as error:  # users' functions may refer to anything
+        mine = ", ".join(criteria.own())
+        raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
+
+
+def unpack_code(packed: bytes) -> None:
+    """Let the code of another process run here."""
+    allowed, own = cloudpickle.loads(packed)
+    code_files.ALLOWED.update(allowed)
+    criteria.CRITERIA.update(own)
+
+
+# --- users' files ------------------------------------------------------------------------------------------
+
+
+class OwnFile(NamedTuple):
+    """A file, or the images of a data set, that runs need and that only this machine may have."""
+
+    path: str  # of data: its name
+    digest: str
+    image_size: int | None = None  # of data
+
+    @property
+    def here(self) -> bool:
+        """Whether this machine has it, unchanged."""
+        if self.image_size is None:
+            try:
+                return files.file_digest(files.here(self.path)) == self.digest
+            except (OSError, files.CorruptFileError):
+                return False
+        if self.path.startswith(FOLDER) and Path(self.path.removeprefix(FOLDER)).is_dir():
+            return True  # a run checks the digest of its images
+        return data.kept_path(self.digest).exists()
+
+    def content(self) -> bytes:
+        """Its bytes; of an image folder, those of the decoded data set."""
+        if self.image_size is None:
+            return files.read(Path(self.path))
+        if self.path.startswith(FOLDER):
+            from horticulture.execution import loading
+
+            data.keep(loading.dataset(self.path, image_size=self.image_size))
+        return files.read(data.kept_path(self.digest))
+
+    def install(self, content: bytes, folder: Path) -> None:
+        """Put it where runs here find it. folder: for files. Raises InputError if it was altered."""
+        if self.image_size is None:
+            if files.digest(content) != self.digest:
+                raise InputError(f"{self.path} was altered on its way here")
+            copy = folder / f"{self.digest}-{Path(self.path).name}"
+            if not copy.exists():
+                files.write(copy, content)
+            files.COPIES[self.path] = copy
+            return
+        if not (path := data.kept_path(self.digest)).exists():
+            files.write(path, content)  # whoever reads it checks its digest
+        if self.path.startswith(FOLDER):
+            SENT[self.path, self.image_size] = self.digest
+            datasets.DATASETS[self.path] = _loader(self.path)
+
+
+@cache  # so that the data set is read once per process
+def _loader(name: str):
+    return lambda image_size: data.kept(SENT[name, image_size])
+
+
+def own_files(todo: Iterable[Run]) -> list[OwnFile]:
+    """Everything of the user's that these runs need: code of networks, weights, images."""
+    found: dict[OwnFile, None] = {}
+    for run in chain.from_iterable(one.chain for one in todo):
+        table, name = run.architecture.table, str(run.data["name"])
+        if table is not None and code_files.is_code(table.network):
+            found[OwnFile(table.network.rpartition(":")[0], table.digest)] = None
+        if run.recipe.get("file"):
+            found[OwnFile(run.recipe["file"], run.recipe["file_digest"])] = None
+        if name.startswith((FOLDER, KEPT)) and run.data.get("digest"):
+            found[OwnFile(name, run.data["digest"], run.data.get("image_size", 0))] = None
+    return list(found)

@@ -1,0 +1,504 @@
+"""Runs on a Dask cluster: where it may listen, who may work on it, in what order, and what travels."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from horticulture import architecture, cli, code_files, execution, files, leases, networks, runs
+from horticulture.errors import ClusterError, InputError
+from horticulture.execution import cluster, loading, parallel, parcels, remote
+from horticulture.execution.board import Board
+from horticulture.progress import Progress
+from horticulture.pruning import PruningRecipe
+from horticulture.runs import Run
+from horticulture.training import TrainingRecipe
+from tests import killed
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
+
+THREADS = cluster._threads
+
+
+@pytest.fixture
+def train(png_folder):
+    """The description of a training run that takes some milliseconds."""
+    shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
+    source = execution.data_spec(f"folder:{png_folder}")
+
+    def describe(seed: int, lr: float = 0.1, epochs: int = 1) -> Run:
+        recipe = TrainingRecipe(epochs=epochs, batch_size=6, lr=lr, precision="float32")
+        return execution.train(shape, recipe, source, seed)
+
+    return describe
+
+
+def prune(base: Run, rounds: int = 2) -> Run:
+    return execution.prune(base, PruningRecipe(rounds=rounds, steps=1, batch_size=4, precision="float32"))
+
+
+def tune(pruned: Run) -> Run:
+    """A training of what the first round left."""
+    recipe = TrainingRecipe(epochs=1, batch_size=6, precision="float32")
+    return execution.finetune(pruned, 1, pruned.architecture, recipe)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Threads that wait for each other take ten times as long on a busy machine."""
+    monkeypatch.setattr(cluster, "_threads", _one)
+
+
+async def _one() -> int:
+    return 1
+
+
+@contextmanager
+def in_threads(workers: int = 1, protocol: str = "tcp"):
+    """The address of a cluster in threads of this process, whose workers can be patched."""
+    with distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=False,
+        protocol=protocol,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+    ) as machines:
+        yield machines.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def shared_address():
+    with in_threads() as address:
+        yield address
+
+
+# --- on this machine ---------------------------------------------------------------------------------------
+
+
+def listening(process: psutil.Process) -> set[str]:
+    """The addresses that a process and its children listen on."""
+    everyone = [process, *process.children(recursive=True)]
+    return {
+        one.laddr.ip
+        for who in everyone
+        for one in who.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    }
+
+
+def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_path, monkeypatch):
+    wanted = [prune(train(0)), train(1)]
+    with cluster.opened("local:2") as address:
+        assert re.fullmatch(r"tcp://127\.0\.0\.1:\d+", address)
+        assert listening(psutil.Process()) == {"127.0.0.1"}
+        with cluster.connected(address) as client:
+            workers = client.scheduler_info()["workers"].values()
+            assert [one["nthreads"] for one in workers] == [1, 1]
+            assert len({one["nanny"] for one in workers}) == 2
+            monkeypatch.setattr(cluster, "_threads", THREADS)
+            assert cluster.threads(client) == max(1, cluster.processors() // 2)
+            threads = cluster.threads(client)
+        parallel.execute_all(wanted, tmp_path / "there", device="cpu", address=address)
+        left = psutil.Process().children(recursive=True)
+    for run in (*wanted, train(0)):
+        execution.execute(run, tmp_path / "here", "cpu", threads=threads)
+    assert killed.results(tmp_path / "there") == killed.results(tmp_path / "here")
+    assert {runs.result(run, tmp_path / "there")["about"]["threads"] for run in wanted} == {threads}
+    _, alive = psutil.wait_procs(left, timeout=10)
+    assert not [one for one in alive if "resource_tracker" not in " ".join(one.cmdline())]
+
+
+# --- who is refused ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["nonsense://nowhere", "tcp://127.0.0.1:9"])
+def test_a_cluster_that_does_not_answer_is_refused_by_its_address(train, tmp_path, address, monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT", 0.3)
+    with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
+        parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
+    assert not runs.folder(train(0), tmp_path).exists()
+
+
+def test_the_command_refuses_it_before_anything_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cluster, "CONNECT", 0.3)
+    outputs = tmp_path / "out"
+    assert cli.main(["run", "smoke", "--cluster", "tcp://127.0.0.1:9", "--outputs", str(outputs)]) == 2
+    assert re.fullmatch("horticulture: no Dask scheduler answers at .*\n", capsys.readouterr().err)
+    assert not outputs.exists()
+
+
+def test_a_scheduler_without_a_worker_is_refused(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "FIRST", 0.3)
+    with in_threads(0) as address, pytest.raises(InputError, match=rf"{address}' has no worker"):
+        parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
+
+
+@contextmanager
+def worker(address: str, folder: Path, **environment: str):
+    """A worker process of its own."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"),
+            *("--no-dashboard", "--host", "127.0.0.1", "--local-directory", folder),
+        ],
+        env={**os.environ, **environment},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+            one.kill()
+        process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("package", cluster.PACKAGES)
+def test_a_worker_with_another_version_is_refused_by_name(train, tmp_path, package):
+    other = tmp_path / f"{package}-9.9.dist-info"  # found before the installed one
+    other.mkdir()
+    (other / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 9.9\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    said = rf"the worker tcp://127\.0\.0\.1:\d+ has {package} 9\.9, not .*: install the same version"
+    with (
+        in_threads(0) as address,
+        worker(address, tmp_path / "w", PYTHONPATH=path),
+        pytest.raises(InputError, match=said),
+    ):
+        parallel.execute_all([train(0)], tmp_path / "o", device="cpu", address=address)
+    assert not runs.folder(train(0), tmp_path / "o").exists()
+
+
+def test_a_worker_with_other_code_is_refused_though_its_version_is_the_same(train, tmp_path, shared_address):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            cluster, "_public", lambda number: number if number != cluster.code_digest() else object()
+        )
+        with pytest.raises(InputError, match="has code of the package"):
+            parallel.execute_all([train(0)], tmp_path, device="cpu", address=shared_address)
+
+
+def test_a_worker_that_comes_later_with_another_version_makes_nothing(
+    train, tmp_path, shared_address, monkeypatch
+):
+    monkeypatch.setattr(cluster, "differences", lambda versions: "torch 9.9, not 2.15")
+    with pytest.raises(ClusterError, match=r"the worker tcp://.* has torch 9\.9, not 2\.15"):
+        parallel.execute_all([train(0)], tmp_path, device="cpu", address=shared_address)
+    assert not runs.folder(train(0), tmp_path).exists()
+
+
+def test_builds_for_another_device_are_the_same_version():
+    cluster._check_worker("w", "torch", "2.15.0+cpu", "2.15.0+cu130")
+    with pytest.raises(InputError, match="the worker w cannot say its torch: OSError: no"):
+        cluster._check_worker("w", "torch", OSError("no"), "2.15.0")
+
+
+def test_workers_with_different_threads_are_refused(monkeypatch):
+    monkeypatch.setattr(cluster, "ask", lambda *_: {"a": 1, "b": 4})
+    with pytest.raises(InputError, match="the worker b computes with 4 threads, another with 1"):
+        cluster.threads(None)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_with_certificates_a_client_without_one_is_refused(train, tmp_path, monkeypatch):
+    """As in docs/cluster.md, by settings of Dask alone."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=horticulture",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    whole = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": str(certificate)}
+    for who in ("scheduler", "worker", "client"):
+        whole[f"distributed.comm.tls.{who}.cert"] = str(certificate)
+        whole[f"distributed.comm.tls.{who}.key"] = str(key)
+    with dask.config.set(whole), in_threads(protocol="tls") as address:
+        assert address.startswith("tls://")
+        parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
+        monkeypatch.setattr(cluster, "CONNECT", 1)
+        with (
+            dask.config.set(dict.fromkeys(whole)),
+            pytest.raises(InputError, match=r"no Dask scheduler answers at 'tls://"),
+        ):
+            parallel.execute_all([train(1)], tmp_path, device="cpu", address=address)
+    assert runs.result(train(0), tmp_path) is not None
+    assert runs.result(train(1), tmp_path) is None
+
+
+# --- order, progress and failures --------------------------------------------------------------------------
+
+
+def test_a_cluster_makes_the_same_runs_in_the_order_asked(train, tmp_path, shared_address, monkeypatch):
+    first, second = train(0), train(1)
+    wanted, seen = prune(first), []
+    monkeypatch.setattr(Board, "update", lambda self, message: seen.append(message[0]))
+    found = parallel.execute_all([wanted, second, first], tmp_path, device="cpu", address=shared_address)
+    assert {first.key, second.key, wanted.key} == set(seen)
+    assert [result["key"] for result in found] == [wanted.key, second.key, first.key]
+
+
+def test_nothing_waits_for_what_it_does_not_need(train, tmp_path, monkeypatch):
+    """The pruning of a short training is over while a long training still runs."""
+    slow, quick = train(0, epochs=150), train(1)
+    ended, finish = [], Board.finish
+    monkeypatch.setattr(
+        Board, "finish", lambda self, run, *error: (ended.append(run.key), finish(self, run, *error))
+    )
+    with in_threads(2) as address:
+        parallel.execute_all([prune(slow), prune(quick)], tmp_path, device="cpu", address=address)
+    assert ended == [quick.key, prune(quick).key, slow.key, prune(slow).key]
+
+
+def test_a_run_that_fails_is_told_with_its_traceback_and_stops_no_other(
+    train, tmp_path, shared_address, capsys
+):
+    bad, good = train(0, lr=1e30), train(1)
+    wanted = [prune(bad), bad, prune(good)]
+    with pytest.raises(ClusterError, match=r"2 of 4 runs failed, such as .*: FloatingPointError: .*rate"):
+        parallel.execute_all(wanted, tmp_path, device="cpu", address=shared_address, study=tmp_path / "study")
+    assert runs.result(prune(good), tmp_path) is not None
+    assert runs.result(bad, tmp_path) is None
+    said = capsys.readouterr().err
+    assert f"{bad} failed: FloatingPointError" in said
+    assert 'tasks.py", line' in said
+    assert f"{prune(bad)} failed: InputError: a run that it starts from failed" in said
+    assert cli.main(["status", "study", "--outputs", str(tmp_path)]) == 0
+    status = capsys.readouterr().out.splitlines()
+    assert re.match(r"study: runs +100%  .*  2/4 finished, 2 failed$", status[0])
+    assert re.fullmatch(rf"  written 0:\d\d ago by process {os.getpid()} on \S+", status[1])
+    assert [line for line in status if "failed: " in line and "FloatingPointError" in line]
+
+
+def test_the_status_of_a_study_shows_what_is_running(train, tmp_path, capsys):
+    wanted = [train(0), train(1), train(2)]
+    with Progress("training", len(wanted)) as progress:
+        board = Board(progress, wanted, tmp_path / "mine")
+        assert cli.main(["status", "mine", "--outputs", str(tmp_path)]) == 2
+        board.update((train(0).key, 0.5, "epoch 1/2", []))
+        board.finish(train(1))
+        board.write_status()
+    assert cli.main(["status", "mine", "--outputs", str(tmp_path)]) == 0
+    assert "training   50%" in (said := capsys.readouterr().out)
+    assert "left  epoch 1/2; 1/3 finished, 1 running" in said
+
+
+def test_a_lost_scheduler_is_told_in_one_line(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "_execute", lambda *_: time.sleep(3))
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"),
+            *("--no-dashboard", "--scheduler-file", tmp_path / "where.json"),
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    while not (tmp_path / "where.json").exists():
+        time.sleep(0.1)
+    address = files.read_json(tmp_path / "where.json")["address"]
+    monkeypatch.setattr(Board, "show", lambda self: process.kill())
+    try:
+        with (
+            worker(address, tmp_path / "w"),
+            pytest.raises(ClusterError, match=f"scheduler at {address} is gone"),
+        ):
+            parallel.execute_all([train(0, epochs=3000)], tmp_path / "o", device="cpu", address=address)
+    finally:
+        process.kill()
+        process.wait()
+
+
+# --- what travels ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def apart(monkeypatch):
+    """Workers that do not see our outputs folder."""
+    monkeypatch.setattr(remote, "_sees", lambda token: remote.APART)
+
+
+def test_without_a_shared_folder_starts_and_results_travel(train, tmp_path, apart, monkeypatch):
+    """Also those that were finished before; every byte of what was made there is here."""
+    base, made = train(0), tmp_path / "here"
+    execution.execute(base, made, "cpu", threads=1)
+    pruned = prune(base)
+    parcel, unpack = [], parcels.unpack
+
+    def noting(run, packed, outputs):
+        parcel.append((run.key, outputs == made, packed))
+        unpack(run, packed, outputs)
+
+    monkeypatch.setattr(parcels, "unpack", noting)
+    with in_threads(2) as address:
+        parallel.execute_all([tune(pruned), train(1)], made, device="cpu", address=address)
+    arrived = {key: packed for key, here, packed in parcel if here}
+    assert arrived.keys() == {pruned.key, tune(pruned).key, train(1).key}
+    for key, packed in arrived.items():
+        assert {name: (made / "runs" / key / name).read_bytes() for name in packed} == packed
+    assert any(name.startswith("rounds/") for name in arrived[pruned.key])
+    for run in (base, pruned, tune(pruned), train(1)):
+        execution.execute(run, tmp_path / "alone", "cpu", threads=1)
+    assert killed.results(made) == killed.results(tmp_path / "alone")
+    execution.restore(pruned, made, 1, "cpu")
+
+
+@pytest.fixture
+def finished(train, tmp_path):
+    """A finished pruning run, packed, and an empty folder for it."""
+    run = prune(train(0))
+    execution.execute(run, tmp_path / "made", "cpu")
+    return run, parcels.pack(run, tmp_path / "made"), tmp_path / "new"
+
+
+def altered(packed: dict[str, bytes], name: str) -> dict[str, bytes]:
+    content = bytearray(packed[name])
+    content[len(content) // 2] ^= 1
+    return {**packed, name: bytes(content)}
+
+
+def test_a_parcel_that_was_altered_is_refused_whole(finished):
+    run, packed, outputs = finished
+    for name in packed:
+        with pytest.raises(files.CorruptFileError, match=f"{Path(name).name} is missing"):
+            parcels.unpack(run, altered(packed, name), outputs)
+    assert not outputs.exists()
+    parcels.unpack(run, packed, outputs)
+    assert parcels.pack(run, outputs) == packed
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/tmp/x", "rounds/../../x", "at-0-000000000000.safetensors", "more.csv", "rounds/x"]
+)
+def test_a_parcel_with_another_file_is_refused(finished, name):
+    run, packed, outputs = finished
+    with pytest.raises(files.CorruptFileError):
+        parcels.unpack(run, {**packed, name: b"x"}, outputs)
+    assert not outputs.exists()
+
+
+def test_a_parcel_without_a_file_or_of_another_run_is_refused(finished, train):
+    run, packed, outputs = finished
+    for name in (one for one in packed if not one.startswith("rounds/")):
+        with pytest.raises(files.CorruptFileError):
+            parcels.unpack(run, {key: value for key, value in packed.items() if key != name}, outputs)
+    with pytest.raises(files.CorruptFileError):
+        parcels.unpack(prune(train(1)), packed, outputs)
+    assert not outputs.exists()
+
+
+OWN = """
+from torch import nn
+
+def make(image, classes):
+    return nn.Sequential(
+        nn.Conv2d(image[0], 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(),
+        nn.Conv2d(6, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+"""
+
+
+def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_folder, apart, monkeypatch):
+    """They are moved away while the worker, which is told where they were, makes the runs."""
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / "own.py").write_text(OWN)
+    shutil.copytree(png_folder, place / "pictures")
+    shape = networks.named(f"{place}/own.py:make", image=(3, 8, 8), classes=2)
+    torch_weights = {
+        name: tensor.clone() for name, tensor in networks.build(shape).module.state_dict().items()
+    }
+    from safetensors.torch import save_file
+
+    save_file(torch_weights, place / "weights.safetensors")
+    recipe = TrainingRecipe(epochs=1, batch_size=6, precision="float32")
+    source = execution.data_spec(f"folder:{place}/pictures")
+    given = execution.evaluate_pretrained(shape, str(place / "weights.safetensors"), recipe, source, 0)
+    wanted = [execution.train(shape, recipe, source, 0), given]
+    assert {Path(one.path).name for one in parcels.own_files(wanted)} == {
+        "own.py",
+        "pictures",
+        "weights.safetensors",
+    }
+    submit = remote._submit
+
+    def hiding(*arguments):
+        tasks = submit(*arguments)
+        place.rename(tmp_path / "gone")
+        loading.full_dataset.cache_clear()
+        code_files._module.cache_clear()
+        shutil.rmtree(Path(os.environ["HORTICULTURE_DATA"]))
+        return tasks
+
+    execute, begun = remote._execute, []
+
+    def slowly(*arguments):  # not before they are gone
+        while place.exists():
+            time.sleep(0.01)
+        begun.append(1)
+        return execute(*arguments)
+
+    monkeypatch.setattr(remote, "_missing", lambda needed: needed)
+    monkeypatch.setattr(remote, "_submit", hiding)
+    monkeypatch.setattr(remote, "_execute", slowly)
+    with in_threads() as address:
+        found = parallel.execute_all(wanted, tmp_path / "o", device="cpu", address=address)
+    assert len(begun) == 2
+    described = json.dumps([one.to_json() for one in wanted])  # with the places here
+    assert [one["run"] for one in found] == json.loads(described)
+    files.COPIES.clear()
+
+
+def test_a_file_that_was_altered_on_its_way_is_refused(tmp_path):
+    one = parcels.OwnFile("/there/own.py", files.digest(b"here"))
+    with pytest.raises(InputError, match=r"/there/own\.py was altered on its way"):
+        one.install(b"hers", tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert not one.here
+
+
+# --- a shared folder ---------------------------------------------------------------------------------------
+
+
+def test_leases_are_used_where_a_worker_does_not_see_our_lock(train, tmp_path, shared_address, monkeypatch):
+    run, folder = train(0), tmp_path / "runs" / ".locks"
+    parallel.execute_all([train(1)], tmp_path, device="cpu", address=shared_address)
+    assert not leases.needed(folder)
+    monkeypatch.setattr(remote, "_sees", lambda token: False)
+    parallel.execute_all([run], tmp_path, device="cpu", address=shared_address)
+    assert (folder / f"{run.key}.lease-1").read_bytes() == leases.FREE
+    assert [path.name for path in folder.glob("shared-*")] == []
+
+
+def test_a_result_that_a_network_file_system_shows_late_is_waited_for(train, tmp_path, monkeypatch):
+    run, result, looks = train(0), runs.result, []
+    execution.execute(run, tmp_path, "cpu")
+    monkeypatch.setattr(
+        runs, "result", lambda *a: (looks.append(1), result(*a) if len(looks) > 2 else None)[1]
+    )
+    assert remote._take_in(run, {}, tmp_path, "token") == ""
+    monkeypatch.setattr(remote, "VISIBLE", 0.1)
+    assert "has no result" in remote._take_in(replace(run, seed=9), {}, tmp_path, "token")

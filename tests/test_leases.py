@@ -1,0 +1,179 @@
+"""Leases: one owner at a time, also when one was stopped for longer than its heartbeat."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from horticulture import files, leases
+
+QUICK = "from horticulture import leases; leases.BEAT, leases.STALE = 0.05, 1.0"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(leases, "BEAT", 0.05)
+    monkeypatch.setattr(leases, "STALE", 1.0)
+
+
+def lease_files(folder) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if "lease-" in name)
+
+
+def test_a_lease_is_held_and_free_again(tmp_path):
+    with leases.held(tmp_path / "run") as check:
+        check()
+        assert lease_files(tmp_path) == ["run.lease-1"]
+        assert (tmp_path / "run.lease-1").read_bytes() != leases.FREE
+    with leases.held(tmp_path / "run"), leases.held(tmp_path / "runner"):
+        assert lease_files(tmp_path) == ["run.lease-2", "runner.lease-1"]
+    assert (tmp_path / "run.lease-2").read_bytes() == leases.FREE
+
+
+def test_a_second_one_says_that_it_waits_and_then_has_it(tmp_path):
+    waited, order = threading.Event(), []
+
+    def second():
+        with leases.held(tmp_path / "run", waited.set):
+            order.append("second")
+
+    with leases.held(tmp_path / "run"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waited.wait(5)
+        time.sleep(1.5)  # longer than a lease without a heartbeat would last
+        order.append("first")
+    thread.join(5)
+    assert order == ["first", "second"]
+
+
+def test_one_that_may_not_wait_raises(tmp_path):
+    class Busy(Exception):
+        pass
+
+    def refuse():
+        raise Busy
+
+    with leases.held(tmp_path / "run"), pytest.raises(Busy), leases.held(tmp_path / "run", refuse):
+        pytest.fail("it is held")
+
+
+HAMMER = f"""
+import sys, time
+from pathlib import Path
+{QUICK}
+leases.BEAT = 0.02
+folder = Path(sys.argv[1])
+for _ in range(15):
+    with leases.held(folder / "run") as check:
+        number = int((folder / "number").read_text())
+        time.sleep(0.002)
+        check()
+        (folder / "number").write_text(str(number + 1))
+"""
+
+
+def test_several_processes_count_without_losing_one(tmp_path):
+    (tmp_path / "number").write_text("0")
+    hammers = [subprocess.Popen([sys.executable, "-c", HAMMER, tmp_path]) for _ in range(4)]
+    assert [one.wait(timeout=120) for one in hammers] == [0] * 4
+    assert (tmp_path / "number").read_text() == "60"
+    assert lease_files(tmp_path) == ["run.lease-60"]
+
+
+OWNER = f"""
+import sys, time
+from pathlib import Path
+{QUICK}
+with leases.held(Path(sys.argv[1]) / "run") as check:
+    print("held", flush=True)
+    try:
+        while True:
+            check()
+            time.sleep(0.01)
+    except leases.LostLease:
+        print("lost", flush=True)
+"""
+
+
+@pytest.fixture
+def owner(tmp_path):
+    """A process that holds a lease and checks it at every step."""
+    process = subprocess.Popen([sys.executable, "-c", OWNER, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_the_lease_of_a_killed_process_is_taken_over(owner, tmp_path):
+    owner.kill()
+    began = time.monotonic()
+    with leases.held(tmp_path / "run"):
+        assert 0.9 < time.monotonic() - began < 5
+        assert lease_files(tmp_path) == ["run.lease-2"]
+
+
+def test_one_of_many_takes_over_from_a_stopped_process_which_notices(owner, tmp_path):
+    os.kill(owner.pid, signal.SIGSTOP)
+    inside, most, together = 0, 0, threading.Lock()
+
+    def wait():
+        nonlocal inside, most
+        with leases.held(tmp_path / "run"):
+            with together:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.1)
+            with together:
+                inside -= 1
+
+    threads = [threading.Thread(target=wait) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == 1
+    os.kill(owner.pid, signal.SIGCONT)
+    assert owner.stdout.readline() == "lost\n"
+    assert lease_files(tmp_path) == ["run.lease-7"]  # and it released nothing
+
+
+def test_who_remembers_a_lease_that_was_removed_long_ago_takes_nothing(tmp_path):
+    late = leases._Lease(tmp_path / "run")
+    with ExitStack() as stack:
+        for _ in range(3):
+            with leases.held(tmp_path / "run"):
+                pass
+        check = stack.enter_context(leases.held(tmp_path / "run"))
+        assert lease_files(tmp_path) == ["run.lease-4"]
+        assert not late._create(2)
+        assert not late._create(4)
+        assert lease_files(tmp_path) == ["run.lease-4"]
+        check()
+
+
+def test_where_a_folder_requires_leases_files_are_not_locked(tmp_path):
+    with files.locked(tmp_path / "before") as check:
+        check()
+    assert lease_files(tmp_path) == []
+    leases.require(tmp_path)
+    with files.locked(tmp_path / "after"):
+        assert lease_files(tmp_path) == ["after.lease-1"]
+
+
+def test_a_file_system_without_locks_gets_leases(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(files.errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.FileLock, "acquire", refuse)
+    with files.locked(tmp_path / "run"):
+        assert lease_files(tmp_path) == ["run.lease-1"]
+    monkeypatch.undo()
+    assert leases.needed(tmp_path)
