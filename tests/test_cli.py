@@ -246,6 +246,21 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["wrn-10-1", "--image", "3x32"], "--image '3x32': expected CxHxW"),
+        (["wrn-10-1", "--image", "0x0x0"], "image must be (channels, height, width), all positive"),
+        (["wrn-10-1", "--classes", "0"], "classes must be at least 2, not 0"),
+        (["wrn-11-1"], "a Wide ResNet has depth 6n + 4"),
+        (["nope"], "unknown network 'nope'"),
+    ],
+)
+def test_groups_of_what_no_network_is_are_refused_without_torch(capsys, monkeypatch, given, said):
+    monkeypatch.setitem(sys.modules, "horticulture.networks.listing", None)  # to import it fails
+    assert said in refused(capsys, "groups", *given)
+
+
 def test_a_gpu_without_a_driver_is_refused_without_torch(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "GPUS", (str(tmp_path / "driver"),))
     monkeypatch.setattr(hardware, "resolve_device", pytest.fail)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from horticulture import data, runs
+from horticulture import architecture, data, runs
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import literals, parameters, preparation, study_files
 from horticulture.study.terminal import print_status, print_tables, printable, say
@@ -159,13 +159,16 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _groups(options: argparse.Namespace) -> int:
-    from horticulture.networks import listing
-
     try:
         channels, height, width = map(int, options.image.lower().split("x"))
     except ValueError as error:
         raise InputError(f"--image {options.image!r}: expected CxHxW, such as 3x32x32") from error
     image = channels, height, width
+    if not architecture.is_own(options.network):  # refused before torch is loaded
+        architecture.named(options.network, image=image, classes=options.classes)
+
+    from horticulture.networks import listing
+
     print(listing.list_groups(options.network, image, options.classes, options.residual_sets))
     return 0
 
