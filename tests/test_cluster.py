@@ -24,6 +24,8 @@ from horticulture.runs import Run
 from horticulture.training import TrainingRecipe
 from tests import killed
 
+# Dask warns of a slow disk, which a busy machine has.
+pytestmark = pytest.mark.filterwarnings("ignore:Creating scratch directories is taking")
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
 
