@@ -95,8 +95,8 @@ def trial(seed: int, kills: int = 2, network: str = "wrn-10-1") -> str:
             except subprocess.TimeoutExpired:
                 process.kill()
             process.communicate()
-            present = results(outputs)
-            assert all(present[name] == expected[name] for name in present), f"after kill {number}"
+            made = results(outputs)
+            assert all(made[name] == expected[name] for name in made), f"after kill {number}"
         _, errors = start(outputs, network).communicate()
         assert results(outputs) == expected, errors
     return "survived"

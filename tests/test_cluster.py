@@ -101,6 +101,7 @@ def listening(process: psutil.Process) -> set[str]:
 
 def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_path, monkeypatch):
     wanted = [prune(train(0)), train(1)]
+    variables = {*os.environ, "PYTHONHASHSEED", "__DASK_PARENT_PID"}
     with cluster.opened("local:2") as address:
         assert re.fullmatch(r"tcp://127\.0\.0\.1:\d+", address)
         assert listening(psutil.Process()) == {"127.0.0.1"}
@@ -113,6 +114,7 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
             threads = cluster.threads(client)
         parallel.execute_all(wanted, tmp_path / "there", device="cpu", address=address)
         left = psutil.Process().children(recursive=True)
+    assert not os.environ.keys() - variables  # or other children would compute with a worker's threads
     for run in (*wanted, train(0)):
         execution.execute(run, tmp_path / "here", "cpu", threads=threads)
     assert killed.results(tmp_path / "there") == killed.results(tmp_path / "here")

@@ -286,15 +286,15 @@ def test_processes_leave_the_same_files_and_a_failure_leaves_the_others(
     parallel.execute_all(finished, tmp_path / "here", workers=1, device="cpu")
     for run in finished:
         assert files(run, tmp_path / "processes") == files(run, tmp_path / "here")
-        here, present = (runs.result(run, tmp_path / place) for place in ("here", "processes"))
-        assert here.keys() == present.keys()
-        assert here["run"] == present["run"]
-        assert here["metrics"].keys() == present["metrics"].keys()
-        assert here["metrics"]["train_macs"] == present["metrics"]["train_macs"]
+        here, processes = (runs.result(run, tmp_path / place) for place in ("here", "processes"))
+        assert here.keys() == processes.keys()
+        assert here["run"] == processes["run"]
+        assert here["metrics"].keys() == processes["metrics"].keys()
+        assert here["metrics"]["train_macs"] == processes["metrics"]["train_macs"]
         frames = [pd.read_csv(runs.folder(run, tmp_path / o) / "epochs.csv") for o in ("here", "processes")]
         assert frames[0].shape == frames[1].shape
         assert frames[0]["loss"].tolist() == pytest.approx(frames[1]["loss"].tolist(), rel=1e-3)
-    assert present["about"]["threads"] == 2
+    assert processes["about"]["threads"] == 2
 
 
 def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, workers):
@@ -570,7 +570,7 @@ def test_a_study_of_two_workers_killed_in_every_layer_ends_with_the_same_bits(tm
     assert len({name.partition("/")[0] for name in expected}) == 6
     stopped = tmp_path / "stopped"
     for left in (1, 2, 2):  # one of each layer, and before that the other of the one before
-        present = run(stopped, left)
-        assert present
-        assert all(present[name] == expected[name] for name in present)
+        made = run(stopped, left)
+        assert made
+        assert all(made[name] == expected[name] for name in made)
     assert run(stopped) == expected

@@ -54,12 +54,12 @@ def test_it_is_measured_and_pruned_as_it_is(file, weights, tmp_path):
 
 
 def test_a_key_holds_what_is_in_the_file_and_not_where_it_lies(file, weights, tmp_path):
-    present = tmp_path / "there"
-    present.mkdir()
-    save_file(weights, present / "other.safetensors")
+    other_place = tmp_path / "there"
+    other_place.mkdir()
+    save_file(weights, other_place / "other.safetensors")
     keys = [
         execution.evaluate_pretrained(SHAPE, str(place), RECIPE, SOURCE, 0).key
-        for place in (file, present / "other.safetensors")
+        for place in (file, other_place / "other.safetensors")
     ]
     assert keys[0] == keys[1]
     assert (

@@ -89,8 +89,8 @@ def test_equal_weights_go_from_every_layer():
         gone = [mask.count(0) for mask in masks]
         assert sum(gone) == count + 1
         assert masks[2][1:3] == [1, 0]
-        for went, present in zip((gone[0], gone[1], gone[2] - 1), (4, 8, 2), strict=True):
-            assert abs(went - count * present / 14) < 1
+        for went, weights in zip((gone[0], gone[1], gone[2] - 1), (4, 8, 2), strict=True):
+            assert abs(went - count * weights / 14) < 1
 
 
 @pytest.mark.parametrize("share", [0.1, 0.33, 0.5, 0.95])

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,12 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
+@cache
+def _largest() -> float:
+    """The size of the largest file to read. To ask each time would take longer than most reading."""
+    return LARGEST * limits.memory()
+
+
 def read(path: Path) -> bytes:
     """Read a file.
 
@@ -97,7 +104,7 @@ def read(path: Path) -> bytes:
     file that would take more than `LARGEST` of memory.
     """
     _check_regular(path)
-    if (size := path.stat().st_size) > LARGEST * limits.memory():
+    if (size := path.stat().st_size) > _largest():
         raise InputError(f"{path} has {size:,} bytes, too many to be read into memory here")
     return path.read_bytes()
 

@@ -24,7 +24,6 @@ CONNECT = 10.0  # seconds for a scheduler to answer
 PATIENCE = 60.0  # seconds for a worker to answer: on a busy machine, it loads torch first
 FIRST = 60.0  # seconds for the first worker of a cluster to come
 PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhere
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": 1 << 30}  # Dask's own setting makes glibc map every tensor anew
 
 _owned: dict[str, str] = {}  # addresses of the clusters that a notebook has started here
 
@@ -65,11 +64,13 @@ def _started(workers: int) -> Iterator[str]:
 
     threads = str(max(1, processors() // workers))
     environment = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
-    before = {"distributed.nanny.pre-spawn-environ": environment | MALLOC, "distributed.worker.daemon": False}
+    # What Dask sets before it starts a worker stays set in this process, and its children would compute with
+    # as many threads as a worker. (Its default also makes glibc map every tensor anew.)
+    settings = {"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}
     # Ctrl-C is for the notebook, which saves its work; the processes inherit that they ignore it.
     ours = signal.signal(signal.SIGINT, signal.SIG_IGN) if _in_main_thread() else None
     try:
-        with config.set(before), ExitStack() as stack:
+        with config.set(settings), ExitStack() as stack:
             machines = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
