@@ -22,14 +22,14 @@ from horticulture.training import TrainingRecipe, evaluation
 
 FREE = [curve for curve in scaling.PRUNING_FREE if curve not in scaling.MOVED]  # those need no other data
 ALL = [budget for budget in budgets.BUDGETS if budget not in budgets.MOVED]
-ASKED = StudyConfig(
-    **{"weight_decay": 5e-4, "image_size": 0, "precision": "float32"},
-    **{"norms": "estimated", "norm_images": 512},
-    **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
-    **{"schedule": "cosine", "batch_size": 32, "criterion": "l1,magnitude", "ratios": [0.3, 0.6]},
-    **{"floor": 0.1, "steps": 1, "finetune_lr": 0.01, "finetune_epochs": 2, "budgets": ALL},
-    **{"sizes": [0.4, 0.7], "copycat_size": 0.5, "curves": [*FREE, *scaling.FROM_PRUNING]},
-    **{"guide_network": "wrn-16-1"},
+ASKED = StudyConfig.of(
+    {
+        **{"images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
+        **{"schedule": "cosine", "batch_size": 32, "criterion": "l1,magnitude", "ratios": [0.3, 0.6]},
+        **{"floor": 0.1, "steps": 1, "finetune_lr": 0.01, "finetune_epochs": 2, "budgets": ALL},
+        **{"sizes": [0.4, 0.7], "copycat_size": 0.5, "curves": [*FREE, *scaling.FROM_PRUNING]},
+        **{"guide_network": "wrn-16-1", "base_epoch_factors": [1.0], "rounds": 1, "evaluate_every": 1},
+    }
 )
 
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)

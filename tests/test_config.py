@@ -14,12 +14,13 @@ from horticulture.study import snapshots, validation
 from horticulture.study.config import StudyConfig
 from horticulture.training import TrainingRecipe
 
-ASKED = StudyConfig(
-    **{"weight_decay": 5e-4, "image_size": 0, "precision": "float32"},
-    **{"norms": "estimated", "norm_images": 512},
-    **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0]},
-    **{"epochs": 1, "lr": 0.05, "schedule": "constant", "batch_size": 32},
-    **{"strengths": {"slimming": 1e-3, "blocks": 0.1}, "steps": 2, "finetune_lr": 0.01, "finetune_epochs": 1},
+ASKED = StudyConfig.of(
+    {
+        **{"images": 96, "network": "wrn-10-1", "seeds": [0], "epochs": 1, "lr": 0.05},
+        **{"schedule": "constant", "batch_size": 32, "strengths": {"slimming": 0.001, "blocks": 0.1}},
+        **{"finetune_lr": 0.01, "finetune_epochs": 1, "base_epoch_factors": [1.0], "rounds": 1},
+        **{"evaluate_every": 1, "copycat_size": 0.5},
+    }
 )
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 BY_RATIO = replace(ASKED, criterion="fisher, slimming,magnitude", ratios=[0.5], base_epoch_factors=[1, 2])

@@ -20,19 +20,13 @@ BUDGETS = [
     "weights-rewound",
 ]
 # A channel of this network is about half a percent of its parameters.
-ASKED = StudyConfig(
-    **{"weight_decay": 5e-4, "image_size": 0, "precision": "float32"},
-    **{"norms": "estimated", "norm_images": 512},
-    **{"data": "clutter", "images": 96, "network": "wrn-10-1", "seeds": [0], "epochs": 3, "lr": 0.05},
-    **{
-        "schedule": "constant",
-        "batch_size": 32,
-        "base_epoch_factors": [1, 2],
-        "rounds": 7,
-        "steps": 2,
-        "finetune_epochs": 2,
-    },
-    **{"evaluate_every": 4, "sizes": [0.985, 0.5], "factor_sizes": [0.985], "budgets": BUDGETS, "cap": 0.0},
+ASKED = StudyConfig.of(
+    {
+        **{"images": 96, "network": "wrn-10-1", "seeds": [0], "epochs": 3, "lr": 0.05},
+        **{"schedule": "constant", "batch_size": 32, "rounds": 7, "finetune_epochs": 2, "evaluate_every": 4},
+        **{"sizes": [0.985, 0.5], "factor_sizes": [0.985], "budgets": BUDGETS, "cap": 0.0},
+        **{"finetune_lr": 0.01, "copycat_size": 0.5},
+    }
 )
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 SLIM = replace(

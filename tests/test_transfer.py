@@ -23,22 +23,16 @@ PARTS = dict(letters.LETTER_PARTS)
 SMALL = {part: (32 if part == "validation" else 64, *about[1:]) for part, about in PARTS.items()}
 ALPHABET = string.ascii_uppercase
 MOVED = ("pruned-moving", "scratch-moved")
-ASKED = StudyConfig(
-    **{"data": "letters", "images": 64, "source_data": "clutter", "source_images": 96, "network": "wrn-10-1"},
-    **{"image_size": 0, "seeds": [0, 1], "epochs": 2, "source_epochs": 3, "lr": 0.1, "source_lr": 0.07},
-    **{"move_lr": 0.04},
-    **{"schedule": "cosine", "batch_size": 32, "weight_decay": 5e-4, "precision": "float32"},
-    **{
-        "norms": "running",
-        "norm_images": 64,
-        "criterion": "fisher",
-        "rounds": 4,
-        "steps": 1,
-        "evaluate_every": 4,
-    },
-    **{"finetune_lr": 0.01, "finetune_epochs": 1, "sizes": [0.97], "cap": 0.0},
-    **{"budgets": ["fine-tuned", "lr-rewound", "random-channels", *MOVED, "pruned-scratch"]},
-    **{"curves": ["uniform", "uniform-moved"]},
+ASKED = StudyConfig.of(
+    {
+        **{"data": "letters", "images": 64, "source_data": "clutter", "source_images": 96},
+        **{"network": "wrn-10-1", "seeds": [0, 1], "epochs": 2, "source_epochs": 3, "lr": 0.1},
+        **{"source_lr": 0.07, "move_lr": 0.04, "schedule": "cosine", "batch_size": 32, "norms": "running"},
+        **{"norm_images": 64, "criterion": "fisher", "rounds": 4, "steps": 1, "evaluate_every": 4},
+        **{"finetune_lr": 0.01, "finetune_epochs": 1, "sizes": [0.97], "cap": 0.0},
+        **{"budgets": ["fine-tuned", "lr-rewound", "random-channels", *MOVED, "pruned-scratch"]},
+        **{"curves": ["uniform", "uniform-moved"], "base_epoch_factors": [1.0], "copycat_size": 0.5},
+    }
 )
 DIGITS = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 LETTERS = architecture.named("wrn-10-1", image=(1, 16, 16), classes=26)

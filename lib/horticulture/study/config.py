@@ -6,7 +6,7 @@ follow from them. Nothing is computed here except architectures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Self
@@ -21,34 +21,33 @@ from horticulture.training.recipe import EVALUATION, TrainingRecipe
 LENGTHS = ("epochs", "steps", "finetune_epochs", "source_epochs")  # scaled by `base_epoch_factors`
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyConfig(TrainingConfig):
     """All parameters of a study, and the runs that follow from them. Raises InputError if impossible."""
 
-    # Parameters that no notebook has declared yet ask for no runs.
-    base_epoch_factors: list[float] = field(default_factory=lambda: [1.0])
-    factor_sizes: list[float] = field(default_factory=list)
-    criterion: str = "fisher"
-    ratios: list[float] = field(default_factory=list)
-    measure: str = "channels"
-    scope: str = ""
-    floor: float = 0.0
-    rounds: int = 1
-    steps: int = 1
-    evaluate_every: int = 1
-    finetune_lr: float = 0.01
-    oracle_criteria: list[str] = field(default_factory=list)
-    oracle_channels: int = 16
-    oracle_images: int = 0
-    finetune_epochs: int = 1
-    sizes: list[float] = field(default_factory=list)
-    budgets: list[str] = field(default_factory=list)
-    cap: float = 2.0
-    bits: int = 5
-    curves: list[str] = field(default_factory=list)
-    copycat_size: float = 0.5
-    guide_network: str = ""
-    guide_data: str = ""
+    base_epoch_factors: list[float]
+    factor_sizes: list[float]
+    criterion: str
+    ratios: list[float]
+    measure: str
+    scope: str
+    floor: float
+    rounds: int
+    steps: int
+    evaluate_every: int
+    finetune_lr: float
+    oracle_criteria: list[str]
+    oracle_channels: int
+    oracle_images: int
+    finetune_epochs: int
+    sizes: list[float]
+    budgets: list[str]
+    cap: float
+    bits: int
+    curves: list[str]
+    copycat_size: float
+    guide_network: str
+    guide_data: str
 
     @property
     def criteria(self) -> list[str]:

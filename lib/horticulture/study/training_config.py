@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,13 +13,14 @@ from horticulture.data import Outline, catalog
 from horticulture.errors import InputError
 from horticulture.runs import Run
 from horticulture.study import own_code
+from horticulture.study.parameters import declared
 from horticulture.training.recipe import EVALUATION, TrainingRecipe
 
 if TYPE_CHECKING:  # torch takes seconds to load, and most bad input is refused without it
     from horticulture.data import Dataset
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """The parameters of notebook 01, and the runs that follow from them. Raises InputError if impossible."""
 
@@ -36,25 +37,33 @@ class TrainingConfig:
     precision: str
     norms: str
     norm_images: int
-    residual_sets: bool = False
-    pretrained: str = ""
-    optimizer: str = "sgd"
-    flip: str = "auto"
-    crop_padding: int = -1
-    strengths: dict[str, float] = field(default_factory=dict)  # of penalties, which notebook 02 declares
-    source_data: str = ""
-    source_images: int = 0
-    source_epochs: int = 1
-    source_lr: float = 0.1
-    move_lr: float = 0.1
+    residual_sets: bool
+    pretrained: str
+    optimizer: str
+    flip: str
+    crop_padding: int
+    strengths: dict[str, float]  # of penalties, which notebook 02 declares
+    source_data: str
+    source_images: int
+    source_epochs: int
+    source_lr: float
+    move_lr: float
     # The digest of a data set, by name and image size, if it is known: then it need not be read.
     digest_of: Callable[[str, int], str | None] = lambda name, image_size: None
 
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> Self:
-        """From all parameters of a study; those that do not affect its results are ignored."""
-        known = [field.name for field in fields(cls)]
-        return cls(**{name: own_code.known(name, parameters[name]) for name in known if name in parameters})
+        """From the parameters of a study; those that do not affect its results are ignored.
+
+        Of parameters that no notebook has set yet, lists ask for nothing, and others have their defaults.
+        """
+        defaults = {
+            name: [] if known["type"] == "list" and known["notebook"] > 0 else known["default"]
+            for name, known in declared().items()
+        }
+        values = {**defaults, **parameters}
+        names = [field.name for field in fields(cls) if field.name in values]
+        return cls(**{name: own_code.known(name, values[name]) for name in names})
 
     @property
     def dataset(self) -> Dataset:
