@@ -623,12 +623,12 @@ def concluded(scratch, tuned, margin=1.0, **more):
         (
             [12.0, 12.1, 12.2],
             [10.0, 10.1, 10.2],
-            "By Scratch-E, the weights: with new ones the shape is worse in 1 of 1 case.",
+            "By Scratch-E, the kept weights win: trained from new ones, the shape is worse in 1 of 1 case.",
         ),
         (
             [8.0, 8.1, 8.2],
             [10.0, 10.1, 10.2],
-            "By Scratch-E, the shape: with new weights it is better in 1 of 1 case.",
+            "By Scratch-E, the shape wins: trained from new weights, it is better in 1 of 1 case.",
         ),
         (
             [10.0, 10.1, 10.2],
@@ -692,7 +692,7 @@ def test_another_budget_is_said_beside_the_answer(kept):
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
     assert said.startswith(
         "**By Scratch-E, not decided: 3 seeds cannot tell. "
-        "By Scratch-B, the shape: with new weights it is better in 1 of 1 case.**"
+        "By Scratch-B, the shape wins: trained from new weights, it is better in 1 of 1 case.**"
     )
     once = [seeded(curve, 200, [mean], round_=8) for curve, mean in curves.items()]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *once), 1.0))
@@ -706,7 +706,8 @@ def test_the_stronger_opponent_is_the_one_that_counts():
         seeded(curve, 200, [mean - 0.1, mean, mean + 0.1], round_=8) for curve, mean in errors.items()
     ]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
-    assert said.startswith("**By Scratch-E, the weights: with new ones the shape is worse in 1 of 1 case.**")
+    answer = "By Scratch-E, the kept weights win: trained from new ones, the shape is worse in 1 of 1 case."
+    assert said.startswith(f"**{answer}**")
     assert "The comparison is with *pruned, learning rate rewound*." in said
     better = [seeded("lr-rewound", 400, [8.0, 8.1, 8.2], round_=6)]
     better += [seeded("pruned-scratch", 400, [6.0, 6.1, 6.2], round_=6)]
@@ -732,8 +733,8 @@ def test_a_case_that_one_length_alone_decides_is_not_dropped_from_the_answer():
     ]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
     assert said.startswith(
-        "**By Scratch-E, the weights: with new ones the shape is worse in 1 of 2 cases, "
-        "and decided at only some lengths of training in 1 more.**"
+        "**By Scratch-E, the kept weights win: trained from new ones, the shape is worse in 1 of 2 cases; "
+        "in 1 more, only some lengths of training decide.**"
     )
 
 

@@ -110,14 +110,14 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
         return f"Not decided: {seeds} cannot tell."
     kinds = [_verdict(case, "verdict") for case in cases.values()]
     changing, partly = kinds.count(BY_LENGTH), kinds.count(SOME_LENGTHS)
-    more = f", and decided at only some lengths of training in {partly} more" if partly else ""
+    more = f"; in {partly} more, only some lengths of training decide" if partly else ""
     if better and worse:
         sides = f"the shape in {better} and the weights in {worse} {of}"
         return f"Sometimes one, sometimes the other: {sides}{more}."
     if better:
-        return f"The shape: with new weights it is better in {better} {of}{more}."
+        return f"The shape wins: trained from new weights, it is better in {better} {of}{more}."
     if worse:
-        return f"The weights: with new ones the shape is worse in {worse} {of}{more}."
+        return f"The kept weights win: trained from new ones, the shape is worse in {worse} {of}{more}."
     if equal:
         return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}{more}."
     parts = [f"the verdict changes with the length of training in {changing} {of}"] if changing else []
