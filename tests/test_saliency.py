@@ -215,7 +215,7 @@ def drawn(a, generator):
 @pytest.mark.parametrize("family", networks.BUILDERS)
 def test_every_group_of_every_family_is_scored(family, criterion, generator):
     a = small(family)
-    if criterion == "slimming" and not all(a.kind.normed(a)):
+    if criterion == "slimming" and not all(a.type.normed(a)):
         pytest.skip("its groups have no norm")
     network = networks.build(a, generator).train()
     optimizer = training.sgd(network, 0.1, 0.9, 5e-4)

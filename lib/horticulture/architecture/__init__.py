@@ -1,8 +1,8 @@
 """What a network is, as plain data: its widths, with parameters and MACs in closed form.
 
 Nothing here needs torch. A variant of an architecture is another `Architecture`, made by a function (see
-`families`); `networks.build` builds a network from one. A family of networks is a `family.Family` in its own
-module, and a line in the tables below.
+`families`); `networks.build` builds a network from one. Each type of network (Wide ResNet, VGG, ...) is a
+`network_type.NetworkType` in its own module, and a line in the tables below.
 
 Counting: a multiply-accumulate counts 1. Convolutions, linear layers and the products of attention are
 counted, for one image; normalisation, activations, additions and pooling are not. Parameters are all
@@ -17,7 +17,7 @@ from functools import cached_property
 
 from horticulture.architecture.densenet import DenseNet
 from horticulture.architecture.densenet_bc import DenseNetBC
-from horticulture.architecture.family import Family, ImageShape, Layer, Limits, Shape, Widths
+from horticulture.architecture.network_type import ImageShape, Layer, Limits, NetworkType, Shape, Widths
 from horticulture.architecture.own import Own
 from horticulture.architecture.preresnet import PreResNet
 from horticulture.architecture.resnet import ResNet
@@ -30,7 +30,7 @@ from horticulture.errors import InputError, check_choice
 
 DEEPEST, WIDEST = 2_000, 1_000_000  # largest depth, and largest width in a network's name
 
-FAMILIES: dict[str, Family] = {
+NETWORK_TYPES: dict[str, NetworkType] = {
     "wide_resnet": WideResNet(),
     "vgg": VGG(),
     "resnet": ResNet(),
@@ -40,7 +40,7 @@ FAMILIES: dict[str, Family] = {
     "vit": ViT(),
 }
 
-# Common names: patterns whose numbers are passed to the family's `standard`.
+# Common names: patterns whose numbers are passed to the `standard` of the network type.
 NAME_PATTERNS: dict[str, tuple[str, str]] = {
     "wrn-DEPTH-WIDTH": (r"wrn-(\d+)-(\d+)", "wide_resnet"),
     "vgg-DEPTH[-WIDTH]": (r"vgg-(\d+)(?:-(\d+))?", "vgg"),
@@ -54,7 +54,7 @@ NAME_PATTERNS: dict[str, tuple[str, str]] = {
 STEM = re.compile(r"(.+)-stem(\d{1,3})")  # may follow these names: the stride of another stem
 
 OTHERS = ("torchvision:NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
-OWN = "own"  # the family of these
+OWN = "own"  # the type of these
 SUITED = {128: 4, 64: 2}  # stem strides by the least height and width, in pixels, of images that they suit
 LATER = {"table": None, "stem_stride": 1}  # fields that are described only at other values
 
@@ -70,7 +70,7 @@ class Architecture(Shape):
     """
 
     def __post_init__(self) -> None:
-        check_choice(self.family, FAMILIES if self.table is None else [OWN], "network family")
+        check_choice(self.family, NETWORK_TYPES if self.table is None else [OWN], "network family")
         for name in ("image", "trunk", "widths"):  # lists in JSON
             object.__setattr__(self, name, tuple(int(n) for n in getattr(self, name)))
         if self.table is not None:
@@ -83,10 +83,10 @@ class Architecture(Shape):
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
             raise InputError(f"trunk widths must be positive, not {self.trunk}")
-        if self.stem_stride not in self.kind.stems:
-            strides = ", ".join(map(str, self.kind.stems))
-            raise InputError(f"a {self.kind.title} has a stem of stride {strides}, not {self.stem_stride}")
-        self.kind.check_shape(self)
+        if self.stem_stride not in self.type.stems:
+            strides = ", ".join(map(str, self.type.stems))
+            raise InputError(f"a {self.type.title} has a stem of stride {strides}, not {self.stem_stride}")
+        self.type.check_shape(self)
         limits = zip(self.groups, self.widths, self.min_widths, self.max_widths, self.selects, strict=True)
         for name, width, least, most, selects in limits:
             if width < least:
@@ -96,14 +96,14 @@ class Architecture(Shape):
                 raise InputError(f"group {name} {has} {most} channels, not {width}: {self.widths}")
 
     @property
-    def kind(self) -> Family:
-        """Its family."""
-        return FAMILIES[self.family] if self.table is None else Own(self.table)
+    def type(self) -> NetworkType:
+        """The network type: an entry of `NETWORK_TYPES`, or one made from the table."""
+        return NETWORK_TYPES[self.family] if self.table is None else Own(self.table)
 
     @cached_property
     def layers(self) -> tuple[Layer | CountedLayer, ...]:
         """Every layer with weights, in forward order."""
-        return tuple(self.kind.layers(self))
+        return tuple(self.type.layers(self))
 
     @cached_property
     def params(self) -> int:
@@ -123,27 +123,27 @@ class Architecture(Shape):
     @property
     def groups(self) -> tuple[str, ...]:
         """The readable name of every group: `stage.block` or `stage.block.what`."""
-        return self.kind.groups(self)
+        return self.type.groups(self)
 
     @property
     def blocks(self) -> tuple[Widths, ...]:
         """For every residual block that can be removed as a whole, the indices of its groups."""
-        return self.kind.blocks(self)
+        return self.type.blocks(self)
 
     @property
     def min_widths(self) -> Widths:
         """The smallest width of each group: 0 if a shortcut remains."""
-        return self.kind.min_widths(self)
+        return self.type.min_widths(self)
 
     @property
     def max_widths(self) -> Limits:
         """The largest width of each group; None if there is no limit."""
-        return self.kind.max_widths(self)
+        return self.type.max_widths(self)
 
     @property
     def selects(self) -> Limits:
         """The number of trunk channels that each group selects from; None if a layer makes the group."""
-        return self.kind.selects(self)
+        return self.type.selects(self)
 
     @property
     def even_selections(self) -> list[list[int]]:
@@ -162,7 +162,7 @@ class Architecture(Shape):
 
     def check_norms(self, penalty: str) -> None:
         """Raise InputError for a penalty that acts on batch norms, if a group has none."""
-        normed = self.kind.normed(self)
+        normed = self.type.normed(self)
         if penalty in ("slimming", "groups") and not all(normed):
             without = self.groups[normed.index(False)]
             raise InputError(f"{penalty} needs a batch norm in every group, but {without} has none")
@@ -208,7 +208,7 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
                 most = f"depths go up to {DEEPEST:,} and widths to {WIDEST:,}"
                 raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")
             depth, *others = map(int, numbers)
-            trunk, widths = FAMILIES[family].standard(depth, *others)
+            trunk, widths = NETWORK_TYPES[family].standard(depth, *others)
             stride = int(stem[2]) if stem else 1
             return Architecture(family, depth, classes, image, trunk, widths, stem_stride=stride)
     if is_own(name):

@@ -10,7 +10,7 @@ queries, keys and values along. Without heads, or without units, that half of th
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Family, Layer, Shape, Widths
+from horticulture.architecture.network_type import Layer, NetworkType, Shape, Widths
 from horticulture.errors import InputError
 
 PATCH, LARGEST = 4, 64  # pixels: the side of a patch, and the longest side of an image
@@ -19,7 +19,7 @@ DEEPEST = 100  # blocks: finding smaller members of a deeper network would take 
 MLP_RATIO = 2  # hidden units per channel of a token, as Hassani et al. (2021) have for small images
 
 
-class ViT(Family):
+class ViT(NetworkType):
     """Two groups per block, which can vanish; every block is a stage."""
 
     title, trunk_size, smallest_image = "ViT", 2, 16

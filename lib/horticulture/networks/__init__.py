@@ -1,7 +1,7 @@
 """Networks built from architectures: `build(architecture)` returns a freshly initialised `nn.Module`.
 
 Every network has `groups`, in the order of `architecture.widths`; `surgery` cuts channels out of them
-and `saliency` scores them. A new family is one module here and one line in `BUILDERS`.
+and `saliency` scores them. A new network type is one module here and one line in `BUILDERS`.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = F
     """The architecture of a named network: ours, `torchvision:NAME` or `FILE.py:FUNCTION`.
 
     The function takes (image, classes) and returns an nn.Module; its code runs. image: (channels, height,
-    width). residual_sets: as for `describe`, for networks not of our families. Raises InputError for a
+    width). residual_sets: as for `describe`, for networks of other types than ours. Raises InputError for a
     network that is unknown, does not accept such images, or has no removable channels.
     """
     if not is_own(name):

@@ -1,4 +1,4 @@
-"""Networks by name that are not of our families: torchvision's, and those made by a user's function.
+"""Networks by name that are of none of our types: torchvision's, and those made by a user's function.
 
 Code in a file runs only where the user allowed it: see `code_files`.
 """

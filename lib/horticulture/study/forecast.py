@@ -119,7 +119,7 @@ def warn(works: list[Work]) -> str:
 def _smaller(work: Work) -> str:
     """What another stem would save, if the network has a stem for small images and these are large."""
     whole, stride = work.config.whole, architecture.suited_stem(work.config.whole.image)
-    if whole.stem_stride > 1 or stride not in whole.kind.stems:
+    if whole.stem_stride > 1 or stride not in whole.type.stems:
         return ""
     share = replace(whole, stem_stride=stride).macs / whole.macs
     saved = f"{work.config.network}-stem{stride} has {100 * share:.0f} % of the multiply-accumulates"
