@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.layers import Network
-from horticulture.pruning.selection import SCOPES
+from horticulture.pruning.ranking import SCOPES
 from horticulture.training.callbacks import StepCallback
 
 

@@ -10,7 +10,7 @@ from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS
-from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS
+from horticulture.pruning.ranking import MEASURES, SCOPES, ZEROS
 from horticulture.study import budgets, own_code, scaling
 from horticulture.study.literals import is_number
 from horticulture.study.parameters import ALL
