@@ -122,16 +122,16 @@ class Board:
             files.write(self._study / STATUS, json.dumps(status))
 
     def picture(self) -> str:
-        """The runs as curves, with a line of text for each."""
+        """The runs as traces, with a line of text for each."""
         if not self._begun:
             return ""
         few = self.count <= len(live.STYLES)  # each has its own colour from the start
-        curves = []
+        traces = []
         for key in self.names if few else self._begun:
             run = self._begun.get(key, WAITING)
             kept = f", {100 * run.resumed:.1f} % kept from before" if run.resumed else ""
-            curves.append(live.Curve(self.names[key], run.note + kept, list(run.rows.values())))
-        return live.picture(curves, self.end)
+            traces.append(live.RunTrace(self.names[key], run.note + kept, list(run.rows.values())))
+        return live.picture(traces, self.end)
 
     def kept(self) -> str:
         """How much of the work is kept if all runs stop now, as a text."""
@@ -160,8 +160,10 @@ def names(todo: Sequence[Run]) -> dict[str, str]:
     traits: dict[str, dict[str, Any]] = {
         run.key: {**run.recipe, "params": run.architecture.params, "seed": run.seed} for run in todo
     }
-    differing = [t for t in TRAITS if len({found.get(t) for found in traits.values()}) > 1 or t == "seed"]
+    differing = [
+        t for t in TRAITS if len({run_traits.get(t) for run_traits in traits.values()}) > 1 or t == "seed"
+    ]
     return {
-        key: ", ".join(TRAITS[trait].format(found[trait]) for trait in differing if trait in found)
-        for key, found in traits.items()
+        key: ", ".join(TRAITS[trait].format(run_traits[trait]) for trait in differing if trait in run_traits)
+        for key, run_traits in traits.items()
     }
