@@ -26,7 +26,7 @@ from horticulture.errors import InputError, reading
 from horticulture.execution import checkpoints, leftovers, loading
 from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
 from horticulture.networks import Network, formats
-from horticulture.runs import FoundNetwork
+from horticulture.runs import StudyNetwork
 from horticulture.training import evaluation
 
 CONFIG = "config.json"
@@ -82,10 +82,10 @@ def _build(shape: Architecture, weights: bytes) -> Network:
     return network.eval()
 
 
-def default_folder(found: FoundNetwork) -> Path:
+def default_folder(chosen: StudyNetwork) -> Path:
     """The default folder of an export, in the study's folder."""
-    at = f"-round{found.row['round']}" if found.run.kind == "prune" else ""
-    return found.study / "exports" / f"{found.row['curve']}-{found.run.key}{at}"
+    at = f"-round{chosen.row['round']}" if chosen.run.kind == "prune" else ""
+    return chosen.study / "exports" / f"{chosen.row['curve']}-{chosen.run.key}{at}"
 
 
 def check_replaceable(folder: Path) -> None:
@@ -101,7 +101,7 @@ def check_replaceable(folder: Path) -> None:
             ) from error
 
 
-def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[str, Any]:
+def export(chosen: StudyNetwork, folder: Path, network_name: str = "") -> dict[str, Any]:
     """Write a network into a folder and return the content of `config.json`.
 
     The folder is complete or unchanged, whenever the process dies. An earlier export in it is replaced.
@@ -110,15 +110,15 @@ def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[st
     network whose test error is not the recorded one.
     """
     check_replaceable(folder)
-    run, outputs = found.run, found.study.parent
+    run, outputs = chosen.run, chosen.study.parent
     runs.verified_result(run, outputs)
     if run.kind == "prune":
-        network = loading.network_at(run, outputs, int(found.row["round"]))
+        network = loading.network_at(run, outputs, int(chosen.row["round"]))
     else:
         network = loading.load(run, outputs)
     network = network.to("cpu").to(memory_format=torch.contiguous_format).eval()
     images = loading.images_of(run, "cpu")
-    config = _describe(found, network, images, network_name)
+    config = _describe(chosen, network, images, network_name)
     contents, config["left_out"] = _encode(network, images.image)
     config["equality"] = _compare_outputs(network, images, contents)
     config["tolerance"] = TOLERANCE
@@ -178,9 +178,9 @@ def _compare_outputs(network: Network, images: Dataset, contents: dict[str, byte
 # --- what config.json says ---------------------------------------------------------------------------------
 
 
-def _describe(found: FoundNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
+def _describe(chosen: StudyNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
     """The content of `config.json`, except for what concerns the files."""
-    run, row, shape = found.run, found.row, network.architecture
+    run, row, shape = chosen.run, chosen.row, network.architecture
     mean, std = (statistic.flatten().tolist() for statistic in images.mean_and_std)
     described: dict[str, Any] = {
         "format": FORMAT,
@@ -195,11 +195,11 @@ def _describe(found: FoundNetwork, network: Network, images: Dataset, network_na
         "classes": list(images.classes),
         "data": {"name": images.name, "digest": run.data.get("digest")},
         "images": {part: len(getattr(images, part)) for part in ("train", "validation", "test")},
-        "made": list(_history(found)),
+        "made": list(_history(chosen)),
         "precision": row["precision"],
         "recorded": {"test": _number(row["test_error"]), "validation": _number(row["val_error"])},
-        "networks": len(found.results),
-        "seeds": _over_seeds(found),
+        "networks": len(chosen.results),
+        "seeds": _over_seeds(chosen),
         "versions": {name: importlib.metadata.version(name) for name in ("horticulture", "torch")},
     }
     return described | _measure(network, images, described["recorded"]["test"])
@@ -224,10 +224,10 @@ def _measure(network: Network, images: Dataset, recorded: float | None) -> dict[
     return {"test_error": answers.error, "standard_error": _number(error), "originals": originals}
 
 
-def _history(found: FoundNetwork) -> Iterator[str]:
+def _history(chosen: StudyNetwork) -> Iterator[str]:
     """How the network was made, one line for each step, in order."""
-    for run in reversed(list(found.run.chain)):
-        recipe, how = run.recipe, runs.metrics(run, found.study.parent)["recipe"]
+    for run in reversed(list(chosen.run.chain)):
+        recipe, how = run.recipe, runs.metrics(run, chosen.study.parent)["recipe"]
         match run.kind:
             case "prune":
                 yield f"pruned by {recipe['criterion']} in {recipe['rounds']} rounds: {how}"
@@ -242,18 +242,18 @@ def _history(found: FoundNetwork) -> Iterator[str]:
             case "move":
                 yield f"moved to {run.data['name']}, with a new classifier: {how}"
             case _:
-                elsewhere = f" on {run.data['name']}" if run.data["name"] != found.run.data["name"] else ""
+                elsewhere = f" on {run.data['name']}" if run.data["name"] != chosen.run.data["name"] else ""
                 yield f"trained from scratch{elsewhere}: {how}"
-    if not pd.isna(found.row["round"]) and all(run.kind != "prune" for run in found.run.chain):
-        yield f"its shape was found by pruning by {found.row['criterion']}, after round {found.row['round']}"
-    if found.run.kind == "prune":
-        yield f"taken after round {found.row['round']}"
+    if not pd.isna(chosen.row["round"]) and all(run.kind != "prune" for run in chosen.run.chain):
+        yield f"its shape was found by pruning by {chosen.row['criterion']}, after round {chosen.row['round']}"
+    if chosen.run.kind == "prune":
+        yield f"taken after round {chosen.row['round']}"
 
 
-def _over_seeds(found: FoundNetwork) -> dict[str, float]:
+def _over_seeds(chosen: StudyNetwork) -> dict[str, float]:
     """The recorded test error by seed, of the networks at the same place of the same curve."""
-    for _, case in assign_cases(found.results).groupby(["curve", *CASE], dropna=False):
-        if found.row.name in case.index:
+    for _, case in assign_cases(chosen.results).groupby(["curve", *CASE], dropna=False):
+        if chosen.row.name in case.index:
             errors = zip(case["seed"], case["test_error"], strict=True)
             return {str(seed): float(error) for seed, error in errors}
     return {}

@@ -145,13 +145,13 @@ def _loader(name: str):
 
 def own_files(todo: Iterable[Run]) -> list[OwnFile]:
     """Everything of the user's that these runs need: code of networks, weights, images."""
-    found: dict[OwnFile, None] = {}
+    distinct: dict[OwnFile, None] = {}
     for run in chain.from_iterable(one.chain for one in todo):
         table, name = run.architecture.table, str(run.data["name"])
         if table is not None and code_files.is_code(table.network):
-            found[OwnFile(table.network.rpartition(":")[0], table.digest)] = None
+            distinct[OwnFile(table.network.rpartition(":")[0], table.digest)] = None
         if run.recipe.get("file"):
-            found[OwnFile(run.recipe["file"], run.recipe["file_digest"])] = None
+            distinct[OwnFile(run.recipe["file"], run.recipe["file_digest"])] = None
         if name.startswith((FOLDER, KEPT)) and run.data.get("digest"):
-            found[OwnFile(name, run.data["digest"], run.data.get("image_size", 0))] = None
-    return list(found)
+            distinct[OwnFile(name, run.data["digest"], run.data.get("image_size", 0))] = None
+    return list(distinct)

@@ -34,13 +34,13 @@ def send(message: Any) -> None:
 
 def drain(waiting: queue.SimpleQueue[Any], seconds: float = 0.0) -> list[Any]:
     """All that is in a queue, after waiting that long for the first of it."""
-    found = []
+    received = []
     with suppress(queue.Empty):
         if seconds:
-            found.append(waiting.get(timeout=seconds))
+            received.append(waiting.get(timeout=seconds))
         while True:
-            found.append(waiting.get_nowait())
-    return found
+            received.append(waiting.get_nowait())
+    return received
 
 
 class _Workers:

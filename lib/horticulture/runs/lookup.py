@@ -20,7 +20,7 @@ SHORTEST = 4  # characters of an id that are enough
 MOST = 8  # values of a column to list
 
 
-class FoundNetwork(NamedTuple):
+class StudyNetwork(NamedTuple):
     """A network of a study.
 
     run: the run that made it; of a pruning run, the network after the row's round. row: its row in
@@ -33,7 +33,7 @@ class FoundNetwork(NamedTuple):
     results: pd.DataFrame
 
 
-def find_network(study: Path, name: str, *, params: float | None = None, **values: Any) -> FoundNetwork:
+def find_network(study: Path, name: str, *, params: float | None = None, **values: Any) -> StudyNetwork:
     """The one network of a study that matches.
 
     name: a curve, or the start of a run's id; the id of a pruning run selects its rounds, including those
@@ -64,7 +64,7 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
         raise InputError(f"{name} matches {len(networks)} networks of {study.name}: choose one by {choices}")
     row = networks.iloc[0]
     run = next(point.run for point in points if point.run.key == row["run"])
-    return FoundNetwork(study, run, row, results)
+    return StudyNetwork(study, run, row, results)
 
 
 def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Series:
