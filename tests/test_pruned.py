@@ -145,7 +145,7 @@ def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
         for part, name in (("test", "test_error"), ("validation", "val_error")):
             assert row[name] == execution.evaluate(network, ASKED.dataset, part)
         assert row["params"] == network.architecture.params
-        assert row["train_macs"] == member.before
+        assert row["train_macs"] == member.search_macs
     measured = rounds["test_error"].notna()
     assert sorted(rounds.index[measured]) == sorted({0, 4, 7, once.round})
     removed = runs.removals(once.job.run, outputs).set_index("round")

@@ -336,7 +336,7 @@ def study(tmp_path) -> Path:
     members = [
         CurvePoint("whole", TRAIN),
         CurvePoint("pruned-tuned", PRUNE, "fisher"),
-        CurvePoint("pruned-scratch", again, "fisher", round=2, before=700),
+        CurvePoint("pruned-scratch", again, "fisher", round=2, search_macs=700),
     ]
     runs.record_curves(tmp_path / "trial", members)
     return tmp_path / "trial"

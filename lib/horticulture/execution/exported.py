@@ -245,7 +245,8 @@ def _history(chosen: StudyNetwork) -> Iterator[str]:
                 elsewhere = f" on {run.data['name']}" if run.data["name"] != chosen.run.data["name"] else ""
                 yield f"trained from scratch{elsewhere}: {how}"
     if not pd.isna(chosen.row["round"]) and all(run.kind != "prune" for run in chosen.run.chain):
-        yield f"its shape was found by pruning by {chosen.row['criterion']}, after round {chosen.row['round']}"
+        row = chosen.row
+        yield f"its shape was found by pruning by {row['criterion']}, after round {row['round']}"
     if chosen.run.kind == "prune":
         yield f"taken after round {chosen.row['round']}"
 
