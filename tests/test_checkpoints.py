@@ -258,7 +258,7 @@ def made(little_clutter, tmp_path_factory):
     base = execution.train(SHAPE, RECIPE, execution.data_spec("clutter"), 0)
     run = execution.prune(base, PLAN)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "KEPT", 2)
+        patch.setattr(tasks, "ROUND_CHECKPOINTS", 2)
         execution.execute(run, outputs, "cpu")
     return run, outputs
 

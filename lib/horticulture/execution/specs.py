@@ -36,7 +36,7 @@ def data_spec(
         full = dataset(name, image_size=image_size)
         digest = full.digest
         if data.is_own(name):
-            name = data.keep(full)
+            name = data.save(full)
     return {"name": name, "images": images, "image_size": image_size, "digest": digest, **augmentation}
 
 

@@ -17,7 +17,9 @@ from horticulture.pruning import compression, criteria, oracle, unstructured
 from horticulture.training import Checkpoint, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = 16  # about this many checkpoints of a pruning run are kept; rounds between them can be replayed
+ROUND_CHECKPOINTS = (
+    16  # about this many checkpoints of a pruning run are kept; rounds between them can be replayed
+)
 
 
 def _train(context: RunContext) -> dict:
@@ -147,7 +149,10 @@ def _prune(context: RunContext) -> dict:
 def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
     """Do the remaining rounds, recording a row for every removal and some permanent checkpoints."""
     recipe = context.recipe
-    kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
+    kept, every = (
+        checkpoints.RoundCheckpoints(context.folder / "rounds"),
+        max(1, recipe.rounds // ROUND_CHECKPOINTS),
+    )
     rows = context.rows.truncate_to_round(pruner.round)
     removed = sum(pruner.whole.widths) - sum(map(len, pruner.numbers)) - len(pruner.gone)
     if sum(row["group"] >= 0 for row in rows) != removed:

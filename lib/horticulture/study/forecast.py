@@ -246,5 +246,5 @@ def _bytes(run: Run) -> float:
     """Approximate bytes that a run leaves on disk."""
     if run.kind == "judge":
         return 20_000
-    states = min(tasks.KEPT + 1, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
+    states = min(tasks.ROUND_CHECKPOINTS + 1, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
     return run.architecture.params * 4 * (1 + 2 * states) + 20_000

@@ -110,14 +110,14 @@ def recall(values: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
         record = {field: str(value) for field, value in recorded[key].items()}
         missing = f"the code of {key} is in {record.get('notebook')}: run that notebook first"
         if name in DATA and isinstance(data.DATASETS.get(key), partial | None):
-            data.DATASETS[key] = partial(_kept, record.get("digest", ""), missing)
+            data.DATASETS[key] = partial(_load_saved, record.get("digest", ""), missing)
         elif name in CRITERIA and isinstance(criteria.CRITERIA.get(key), criteria.AbsentCriterion | None):
             fields = {"about": key, **{field: record[field] for field in RECORDED if field in record}}
             criteria.CRITERIA[key] = criteria.AbsentCriterion(**fields, missing=missing)
 
 
-def _kept(digest: str, missing: str, image_size: int) -> Dataset:
-    return data.kept(digest, missing)
+def _load_saved(digest: str, missing: str, image_size: int) -> Dataset:
+    return data.load_saved(digest, missing)
 
 
 def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     for name in (short(part) for _, part in _named(values, DATA)):
         if data.is_own(name) and not isinstance(data.DATASETS[name], partial):
             dataset = execution.dataset(name, image_size=values["image_size"])
-            data.keep(dataset)
+            data.save(dataset)
             records[name] = {"digest": dataset.digest, "notebook": notebook}
     for name in (short(part) for _, part in _named(values, CRITERIA)):
         criterion = criteria.own().get(name)
