@@ -209,13 +209,13 @@ async def _threads() -> int:
     )  # beside the worker's signs of life, for loading torch takes seconds
 
 
-def precision(wanted: str, device: str, address: str) -> str:
+def common_precision(wanted: str, device: str, address: str) -> str:
     """The precision for a study on a Dask cluster: one that all workers support.
 
     Raises InputError if a worker would only emulate the requested one.
     """
     with connected(address) as client:
-        answers = list(ask(client, _precision, wanted, device).values())
+        answers = list(ask(client, _resolve_precision, wanted, device).values())
     for answer in answers:
         if isinstance(answer, Exception):
             raise InputError(f"a worker of the cluster {address}: {answer}")
@@ -224,11 +224,11 @@ def precision(wanted: str, device: str, address: str) -> str:
     return "float32" if "float32" in answers else answers[0]
 
 
-def _precision(wanted: str, device: str) -> str | InputError:
+def _resolve_precision(wanted: str, device: str) -> str | InputError:
     """The answer of one worker. Errors are returned, because Dask would not keep them to one line."""
     from horticulture.training import hardware
 
     try:
-        return hardware.precision(wanted, hardware.resolve_device(device))
+        return hardware.resolve_precision(wanted, hardware.resolve_device(device))
     except InputError as error:
         return error

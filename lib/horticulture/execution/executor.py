@@ -43,7 +43,9 @@ def execute(
     if run.start is not None:
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
-    hardware.precision(run.recipe["precision"], where)  # refuses a precision that would only be emulated
+    hardware.resolve_precision(
+        run.recipe["precision"], where
+    )  # refuses a precision that would only be emulated
     waiting = partial(report, 0.0, "another process is executing it", ())
     try:
         with files.locked(lock_path(run, outputs), waiting) as check_lease:

@@ -50,9 +50,9 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     if fixed is None:
         wanted, device, address = (parameters[name] for name in ("precision", "device", "cluster"))
         if address:
-            precision = cluster.precision(wanted, device, address)
+            precision = cluster.common_precision(wanted, device, address)
         else:
-            precision = hardware.precision(wanted, hardware.resolve_device(device))
+            precision = hardware.resolve_precision(wanted, hardware.resolve_device(device))
         base = {name: parameters[name] for name in BASE} | {"precision": precision}
         with editing(folder) as content:
             fixed = content["base"] = content.get("base") or base  # another notebook may have been first

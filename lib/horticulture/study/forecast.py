@@ -42,7 +42,7 @@ class Work(NamedTuple):
         """workers: as for `parallel.execute_all`."""
         resolved = hardware.resolve_device(device)
         workers = parallel.processes(workers, on_cpu=resolved.type == "cpu")
-        precision = hardware.precision(config.precision, resolved)
+        precision = hardware.resolve_precision(config.precision, resolved)
         return Work(replace(config, precision=precision), runs, str(resolved), workers)
 
     def pace(self) -> "Pace":
