@@ -102,10 +102,10 @@ def connected(address: str) -> Iterator[Any]:
         except TimeoutError as error:
             raise InputError(f"the Dask scheduler at {address!r} has no worker") from error
         for name in PACKAGES:
-            for worker, answer in ask(client, version, name).items():
-                _check_worker(worker, name, answer, version(name))
-        for worker, answer in ask(client, code_digest).items():
-            _check_worker(worker, "code of the package", answer, code_digest())
+            for worker, reply in ask(client, version, name).items():
+                _check_worker(worker, name, reply, version(name))
+        for worker, reply in ask(client, code_digest).items():
+            _check_worker(worker, "code of the package", reply, code_digest())
         yield client
 
 
@@ -130,7 +130,7 @@ def _distributed() -> Any:
 
 
 def ask(client: Any, function: Callable, *arguments: Any) -> dict[str, Any]:
-    """The answer of every worker that gives one in time, by its address. An error is an answer too."""
+    """The reply of every worker that gives one in time, by its address. An error is a reply too."""
 
     async def one(worker: str) -> tuple[str, Any]:
         try:
@@ -143,8 +143,8 @@ def ask(client: Any, function: Callable, *arguments: Any) -> dict[str, Any]:
         return await asyncio.gather(*map(one, workers))
 
     workers = list(client.scheduler_info()["workers"])
-    answers = client.sync(every)
-    return {worker: answer for worker, answer in answers if not isinstance(answer, TimeoutError)}
+    replies = client.sync(every)
+    return {worker: reply for worker, reply in replies if not isinstance(reply, TimeoutError)}
 
 
 def _check_worker(worker: str, what: str, there: Any, here: str) -> None:
@@ -215,17 +215,17 @@ def common_precision(wanted: str, device: str, address: str) -> str:
     Raises InputError if a worker would only emulate the requested one.
     """
     with connected(address) as client:
-        answers = list(ask(client, _resolve_precision, wanted, device).values())
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise InputError(f"a worker of the cluster {address}: {answer}")
-    if not answers:
+        replies = list(ask(client, _resolve_precision, wanted, device).values())
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise InputError(f"a worker of the cluster {address}: {reply}")
+    if not replies:
         raise InputError(f"no worker of the cluster {address} answers")
-    return "float32" if "float32" in answers else answers[0]
+    return "float32" if "float32" in replies else replies[0]
 
 
 def _resolve_precision(wanted: str, device: str) -> str | InputError:
-    """The answer of one worker. Errors are returned, because Dask would not keep them to one line."""
+    """The reply of one worker. Errors are returned, because Dask would not keep them to one line."""
     from horticulture.training import hardware
 
     try:

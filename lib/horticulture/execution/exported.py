@@ -212,16 +212,16 @@ def _number(value: Any) -> Any:
 
 def _measure(network: Network, images: Dataset, recorded: float | None) -> dict[str, Any]:
     """The network's test error in float32. Raises InputError if the recorded one differs by too much."""
-    answers = evaluation.evaluate(network, images, images.test)
+    evaluated = evaluation.evaluate(network, images, images.test)
     sources = images.test.sources
-    if recorded is not None and abs(answers.error - recorded) > max(APART, 200 / len(images.test)):
+    if recorded is not None and abs(evaluated.error - recorded) > max(APART, 200 / len(images.test)):
         raise InputError(
-            f"the network's test error is {answers.error:.2f} %, but {recorded:.2f} % was recorded"
+            f"the network's test error is {evaluated.error:.2f} %, but {recorded:.2f} % was recorded"
         )
-    wrong, originals, error = answers.wrong.numpy(), len(sources.unique()), math.nan
+    wrong, originals, error = evaluated.wrong.numpy(), len(sources.unique()), math.nan
     if originals > 1:
         _, error = statistics.clustered_difference(wrong, 0 * wrong, sources.numpy())
-    return {"test_error": answers.error, "standard_error": _number(error), "originals": originals}
+    return {"test_error": evaluated.error, "standard_error": _number(error), "originals": originals}
 
 
 def _history(chosen: StudyNetwork) -> Iterator[str]:

@@ -75,10 +75,10 @@ def _shared(client: Any, outputs: Path) -> Iterator[str]:
     token = folder / f"shared-{uuid.uuid4().hex}"
     with FileLock(token) as lock:
         try:
-            answers = cluster.ask(client, _sees, str(token)).values()
-            if False in answers and not leases.needed(folder):
+            replies = cluster.ask(client, _sees, str(token)).values()
+            if False in replies and not leases.needed(folder):
                 leases.require(folder)
-            yield "" if APART in answers else str(token)
+            yield "" if APART in replies else str(token)
         finally:
             lock.release()
             token.unlink(missing_ok=True)
@@ -109,7 +109,7 @@ def _submit(
     how = {"resources": {"GPU": 1} if gpu else None, "pure": False}
     needed = parcels.own_files(todo)
     missing = (
-        {one for answer in cluster.ask(client, _missing, needed).values() for one in answer} if needed else ()
+        {one for reply in cluster.ask(client, _missing, needed).values() for one in reply} if needed else ()
     )
     sent = [
         client.submit(_hold, {"file": one, "content": one.content()}, key=f"file-{one.digest}-{call}")
@@ -148,16 +148,16 @@ def _collect(
                 board.update(message)
         if any(future.status == "cancelled" for future in ended.values()):
             raise CancelledError
-        answers = client.gather({k: f for k, f in ended.items() if f.status == "finished"})
+        replies = client.gather({k: f for k, f in ended.items() if f.status == "finished"})
         for key, future in ended.items():
             run = waiting.pop(key)
-            answer = answers.get(key) or {"error": first_line(future.exception()), "trace": ""}
-            if not answer["error"]:
-                answer["error"] = _take_in(run, answer["packed"], outputs, token)
-            if answer["error"]:
-                print(f"{run} failed: {answer['error']}\n{answer['trace']}", file=sys.stderr)
+            reply = replies.get(key) or {"error": first_line(future.exception()), "trace": ""}
+            if not reply["error"]:
+                reply["error"] = _take_in(run, reply["packed"], outputs, token)
+            if reply["error"]:
+                print(f"{run} failed: {reply['error']}\n{reply['trace']}", file=sys.stderr)
             keys.discard(run.key)
-            board.finish(run, answer["error"])
+            board.finish(run, reply["error"])
             del tasks[run.key]  # what it sent is needed no longer
         board.show()
 
@@ -201,12 +201,12 @@ def _work(description: dict, common: dict[str, Any], *before: dict[str, Any]) ->
 
     Returns its description, its files where folders are not shared, and its error as text.
     """
-    answer: dict[str, Any] = {"run": description, "error": "", "trace": "", "packed": {}}
+    reply: dict[str, Any] = {"run": description, "error": "", "trace": "", "packed": {}}
     try:
-        answer["packed"] = _execute(Run.from_json(description), common, before)
+        reply["packed"] = _execute(Run.from_json(description), common, before)
     except Exception as error:  # a run's own fault, whatever it is
-        answer |= {"error": first_line(error), "trace": "".join(traceback.format_exception(error))}
-    return answer
+        reply |= {"error": first_line(error), "trace": "".join(traceback.format_exception(error))}
+    return reply
 
 
 def _execute(run: Run, common: dict[str, Any], before: Sequence[dict[str, Any]]) -> dict[str, bytes]:

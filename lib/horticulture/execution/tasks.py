@@ -126,7 +126,9 @@ def _save_and_evaluate(context: RunContext, network: Network) -> dict:
     images, dtype = context.dataset, context.recipe.dtype
     parts = images.validation, images.test
     val, test = (evaluation.evaluate(network, images, part, dtype) for part in parts)
-    runs.write_answers(context.folder, runs.Answers(test.wrong.numpy(), images.test.sources.cpu().numpy()))
+    runs.write_image_errors(
+        context.folder, runs.ImageErrors(test.wrong.numpy(), images.test.sources.cpu().numpy())
+    )
     return {"val_error": val.error, "test_error": test.error}
 
 

@@ -54,7 +54,7 @@ def describe(
 
 def find_groups(module: nn.Module, origin: Origin) -> TracedNetwork:
     """As `describe`, for a module whose origin is known."""
-    _check_answer(module, origin)
+    _check_output(module, origin)
     trace = trace_module(module, origin.images)
     pinned = dict(trace.pinned)
     candidates = []
@@ -75,19 +75,19 @@ def find_groups(module: nn.Module, origin: Origin) -> TracedNetwork:
 
 
 @torch.no_grad()
-def _check_answer(module: nn.Module, origin: Origin) -> None:
+def _check_output(module: nn.Module, origin: Origin) -> None:
     """Raise InputError unless a copy outputs a number per class, in training and in evaluation mode."""
     images = origin.images
     for training, when in ((False, ""), (True, "in training mode ")):
         try:
             with torch.random.fork_rng(devices=[]):
-                answer = copy.deepcopy(module).train(training)(images)
+                output = copy.deepcopy(module).train(training)(images)
         except Exception as error:  # users' code may raise anything
             shape, reason = tuple(images.shape[1:]), trial.first_line(error)
             raise InputError(f"{when}it does not accept images of shape {shape}: {reason}") from error
-        if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
-            answered = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            what = f"{answered} for {len(images)} images and {origin.classes} classes"
+        if not isinstance(output, Tensor) or output.shape != (len(images), origin.classes):
+            returned = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            what = f"{returned} for {len(images)} images and {origin.classes} classes"
             raise InputError(f"{when}it returns {what}")
 
 

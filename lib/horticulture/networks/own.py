@@ -180,10 +180,10 @@ def _smallest(name: str, image: ImageShape, classes: int) -> str:
         shape = (image[0], size, size)
         try:
             module = make(name, shape, classes).eval()
-            answer = module(torch.zeros(2, _channels(name, shape) or image[0], size, size))
+            output = module(torch.zeros(2, _channels(name, shape) or image[0], size, size))
         except Exception:  # any failure means that this size does not work
             return False
-        return isinstance(answer, torch.Tensor) and answer.shape == (2, classes)
+        return isinstance(output, torch.Tensor) and output.shape == (2, classes)
 
     if is_code(name) or works(image[1]) or name.partition(":")[2].startswith("inception_v3_"):
         return ""

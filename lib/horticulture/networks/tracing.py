@@ -26,9 +26,9 @@ def trace_module(module: nn.Module, images: Tensor) -> Trace:
     """
     training = module.training
     with torch.no_grad(), _Tracer(module.eval(), len(images)) as labels:
-        answer = module(images)
+        output = module(images)
     module.train(training)
-    for tensor in tree_leaves(answer):
+    for tensor in tree_leaves(output):
         labels.pin(labels.of(tensor), "its channels are the network's output")
     return labels.result()._replace(channels_last=_takes_channels_last(module, images))
 
