@@ -167,9 +167,9 @@ def _groups(options: argparse.Namespace) -> int:
     if not architecture.is_own(options.network):  # refused before torch is loaded
         architecture.named(options.network, image=image, classes=options.classes)
 
-    from horticulture.networks import listing
+    from horticulture.networks import group_table
 
-    print(listing.list_groups(options.network, image, options.classes, options.residual_sets))
+    print(group_table.list_groups(options.network, image, options.classes, options.residual_sets))
     return 0
 
 

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from horticulture import networks
 from horticulture.errors import InputError
 from horticulture.networks import own
-from horticulture.networks.traced import TracedNetwork
-from horticulture.networks.trial import first_line
+from horticulture.networks.cut_check import first_line
+from horticulture.networks.traced_network import TracedNetwork
 from horticulture.pruning import surgery
 from horticulture.training import hardware
 

@@ -23,7 +23,7 @@ from horticulture.architecture import Architecture
 from horticulture.code_files import is_code
 from horticulture.data import Dataset
 from horticulture.errors import InputError, reading
-from horticulture.execution import checkpoints, leftovers, loading
+from horticulture.execution import checkpoints, loading, stale_files
 from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
 from horticulture.networks import Network, formats
 from horticulture.runs import StudyNetwork
@@ -124,7 +124,7 @@ def export(chosen: StudyNetwork, folder: Path, network_name: str = "") -> dict[s
     config["tolerance"] = TOLERANCE
     config["files"] = {name: files.digest(content) for name, content in contents.items()}
     files.make_folder(folder.parent)
-    with leftovers.temporary_folder(folder.parent) as temporary:
+    with stale_files.temporary_folder(folder.parent) as temporary:
         new = temporary / "new"
         for name, content in {**contents, CARD: card(config).encode()}.items():
             files.write(new / name, content)

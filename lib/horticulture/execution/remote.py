@@ -20,9 +20,9 @@ from filelock import FileLock, Timeout
 
 from horticulture import files, leases, runs
 from horticulture.errors import ClusterError, InputError, first_line
-from horticulture.execution import cluster, parcels, pool
+from horticulture.execution import cluster, file_transfer, pool
 from horticulture.execution.board import POLL, Board, reporter
-from horticulture.execution.parcels import OwnFile
+from horticulture.execution.file_transfer import OwnFile
 from horticulture.runs import Run
 
 TOPIC = "horticulture"  # name of the workers' progress messages
@@ -47,7 +47,7 @@ def execute(
             "device": device,
             "threads": cluster.threads(client),
             "versions": cluster.own_versions(),
-            "code": parcels.pack_code(),
+            "code": file_transfer.pack_code(),
         }
         try:
             tasks = _submit(client, todo, outputs, common, cost)
@@ -107,7 +107,7 @@ def _submit(
     workers = client.scheduler_info()["workers"].values()
     gpu = common["device"] != "cpu" and any("GPU" in worker["resources"] for worker in workers)
     how = {"resources": {"GPU": 1} if gpu else None, "pure": False}
-    needed = parcels.own_files(todo)
+    needed = file_transfer.own_files(todo)
     missing = (
         {one for reply in cluster.ask(client, _missing, needed).values() for one in reply} if needed else ()
     )
@@ -122,7 +122,7 @@ def _submit(
         before = []
         for start in list(run.chain)[1:]:
             if start.key not in tasks and start.key not in given and not common["token"]:
-                parcel = {"run": start.to_json(), "error": "", "packed": parcels.pack(start, outputs)}
+                parcel = {"run": start.to_json(), "error": "", "packed": file_transfer.pack(start, outputs)}
                 given[start.key] = client.submit(_hold, parcel, key=f"start-{start.key}-{call}")
             if future := tasks.get(start.key) or given.get(start.key):
                 before.append(future)
@@ -170,7 +170,7 @@ def _take_in(run: Run, packed: dict[str, bytes], outputs: Path, token: str) -> s
         try:
             with files.locked(executor.lock_path(run, outputs)):
                 if runs.result(run, outputs) is None:
-                    parcels.unpack(run, packed, outputs)
+                    file_transfer.unpack(run, packed, outputs)
         except InputError as error:
             return first_line(error)
     end = time.monotonic() + VISIBLE
@@ -219,7 +219,7 @@ def _execute(run: Run, common: dict[str, Any], before: Sequence[dict[str, Any]])
         raise InputError(f"the worker {worker.address} has {wrong}")
     if any(one.get("error") for one in before):
         raise InputError("a run that it starts from failed")
-    parcels.unpack_code(common["code"])
+    file_transfer.unpack_code(common["code"])
     place, outputs = Path(worker.local_directory) / "horticulture", Path(common["outputs"])
     if common["token"] and not Path(common["token"]).exists():
         raise InputError(f"the worker {worker.address} does not see {outputs}")
@@ -229,7 +229,7 @@ def _execute(run: Run, common: dict[str, Any], before: Sequence[dict[str, Any]])
         if "file" in one:
             one["file"].install(one["content"], place)
         elif one["packed"] and runs.result(start := Run.from_json(one["run"]), outputs) is None:
-            parcels.unpack(start, one["packed"], outputs)
+            file_transfer.unpack(start, one["packed"], outputs)
     report = reporter(run, partial(worker.log_event, TOPIC))
     execution.execute(run, outputs, common["device"], report, threads=common["threads"])
-    return {} if common["token"] else parcels.pack(run, outputs)
+    return {} if common["token"] else file_transfer.pack(run, outputs)

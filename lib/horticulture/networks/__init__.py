@@ -13,7 +13,7 @@ from horticulture.errors import InputError
 from horticulture.networks import own
 from horticulture.networks.densenet import DenseNet
 from horticulture.networks.densenet_bc import DenseNetBC
-from horticulture.networks.describing import describe
+from horticulture.networks.group_discovery import describe
 from horticulture.networks.groups import Group
 from horticulture.networks.layers import Network, initialise
 from horticulture.networks.preresnet import PreResNet

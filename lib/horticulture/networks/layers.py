@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
 from horticulture.architecture.network_type import STEMS
-from horticulture.networks.draws import ModuleDraws
 from horticulture.networks.groups import ChannelSelection, Group
+from horticulture.networks.random_streams import RandomStreams
 
 
 class Network(nn.Module):
@@ -20,7 +20,7 @@ class Network(nn.Module):
     `draws`: the random numbers that it draws itself, such as dropout's; our network types draw none.
     """
 
-    draws: ModuleDraws | None = None
+    draws: RandomStreams | None = None
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ def write_image_errors(folder: Path, image_errors: ImageErrors) -> None:
 
 
 def image_errors(key: str, outputs: Path) -> ImageErrors:
-    """The errors of a run, image by image. Raises InputError if it saved none, CorruptFileError if damaged."""
+    """A run's errors, image by image. Raises InputError if it saved none, CorruptFileError if damaged."""
     folder = outputs / "runs" / key
     try:
         packed = read_verified(folder, IMAGE_ERRORS)

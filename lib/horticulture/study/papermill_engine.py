@@ -16,7 +16,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.log import logger
 
-from horticulture.execution import leftovers
+from horticulture.execution import stale_files
 from horticulture.progress import MIME
 
 SLICE = 0.5  # seconds between checks while waiting for the kernel
@@ -104,5 +104,5 @@ class Engine(NBClientEngine):
         settings |= {name: options[name] for name in OUTPUTS if name in options}
         client = _Client(nb_man, **settings)
         client.on_progress = on_progress
-        with leftovers.temporary_folder() as client.folder:
+        with stale_files.temporary_folder() as client.folder:
             return client.execute()

@@ -22,7 +22,7 @@ from papermill.iorw import LocalHandler, papermill_io
 
 from horticulture import files, runs
 from horticulture.errors import NotebookError, first_line
-from horticulture.execution import interruption, leftovers
+from horticulture.execution import interruption, stale_files
 from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, editing
 from horticulture.study.terminal import Terminal
@@ -43,7 +43,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     with interruption.raised(), files.locked(folder / ".lock", report_holder):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
-        leftovers.remove(folder.rglob("*.tmp"))
+        stale_files.remove(folder.rglob("*.tmp"))
         yield
 
 
