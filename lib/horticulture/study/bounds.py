@@ -93,12 +93,12 @@ def network(name: str, value: Any) -> None:
 
 def data_set(name: str, value: Any) -> None:
     """The name of a data set. Whether a folder exists is checked later."""
-    datasets.check_name(own_code.known(name, value))
+    datasets.check_name(own_code.registered_name(name, value))
 
 
 def criteria(name: str, value: Any) -> None:
     """Names of criteria, separated by commas."""
-    names = own_code.names(name, own_code.known(name, value))
+    names = own_code.names(name, own_code.registered_name(name, value))
     if "" in names:
         raise InputError(f"{name} must be a name, or several separated by commas, not {value!r}")
     each(one_of(CRITERIA, "criterion"), 1)(name, names)
@@ -128,7 +128,7 @@ def is_cluster(value: Any) -> bool:
 def channel_criteria(name: str, value: Any) -> None:
     """A criterion that the oracle can check channel by channel."""
     known = [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed]
-    check_choice(own_code.short(value), known, "criterion of single channels")
+    check_choice(own_code.without_folder(value), known, "criterion of single channels")
 
 
 positive = number("above 0 and at most 1,000", lambda x: 0 < x <= 1000)

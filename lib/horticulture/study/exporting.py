@@ -28,7 +28,7 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
             raise InputError(f"{table.network} is code, which runs only with --allow-code")
         code_files.ALLOWED.add(table.digest)
     recorded = study_files.read_study_json(study)
-    own_code.recall(recorded.get("parameters", {}), recorded.get("own", {}))
+    own_code.register_recorded(recorded.get("parameters", {}), recorded.get("own", {}))
     with reading(chosen.run):
         config = exported.export(chosen, folder, recorded.get("parameters", {}).get("network", ""))
     measured = f"test error {config['test_error']:.2f} %, seed {config['seed']}"

@@ -89,7 +89,7 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
             shapes = [(run, run.architecture.table) for run in recorded]
             needed |= _keys(run for run, table in shapes if table and table.network in files_of_code)
         elif stated and stated["precision"] != "auto":  # otherwise it was never started
-            own_code.recall(stated, content.get("own", {}))
+            own_code.register_recorded(stated, content.get("own", {}))
             declared = parameters.declared()
             last = max(declared[name]["notebook"] for name in stated if name in declared)
             defaults = {n: known["default"] for n, known in declared.items() if known["notebook"] <= last}

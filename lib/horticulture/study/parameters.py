@@ -198,7 +198,11 @@ def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
         raise InputError(
             f"parameter {name} must be of type {kind}, such as {declaration['default']!r}, not {value!r}"
         )
-    return float(value) if isinstance(value, int) and kind == "float" else own_code.absolute(name, value)
+    return (
+        float(value)
+        if isinstance(value, int) and kind == "float"
+        else own_code.with_absolute_path(name, value)
+    )
 
 
 def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -221,7 +225,7 @@ def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
     """
     if not name:
         different = changes(study, overrides).items()
-        suffix = "".join(f" {key} {own_code.brief(key, value)}" for key, value in different)
+        suffix = "".join(f" {key} {own_code.for_study_name(key, value)}" for key, value in different)
         made = study.name + re.sub(r"[^\w.]+", "-", suffix).rstrip("-")
         if len(made) > MADE_NAME:
             made = f"{made[:MADE_NAME]}-{hashlib.sha256(suffix.encode()).hexdigest()[:6]}"

@@ -28,10 +28,10 @@ def prepare(
         recorded = study_files.read_study_json(outputs / part.name).get("own", {}) if not anew else {}
         settled["allow_code"] = allow_code
         in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs
-        own_code.refuse({**in_cells, "allow_code": allow_code}, overrides, "--allow-code")
-        own_code.refuse(settled, overrides, "--allow-code", recorded)
+        own_code.check_allowed({**in_cells, "allow_code": allow_code}, overrides, "--allow-code")
+        own_code.check_allowed(settled, overrides, "--allow-code", recorded)
         own_code.load(settled, settled if allow_code else overrides, recorded)
-        settled["allow_code"] = own_code.named_in(settled)  # for notebooks that get the name from a file
+        settled["allow_code"] = own_code.names_code(settled)  # for notebooks that get the name from a file
         validation.count_rounds(settled)
     validation.check(*(settled for _, settled in parts))
 

@@ -76,7 +76,7 @@ class Session:
                     origins[name] = origin
         stated = [name for name, origin in origins.items() if origin == HERE]
         recorded_code = recorded.get("own", {})
-        own_code.refuse(values, stated, "allow_code = True in the parameters cell", recorded_code)
+        own_code.check_allowed(values, stated, "allow_code = True in the parameters cell", recorded_code)
         own_code.load(values, stated, recorded_code)
         bounds.check(values)
         values["cluster"] = cluster.resolve(values["cluster"])
@@ -100,7 +100,7 @@ class Session:
             for name, value in used.items()
             if self.origins[name] == HERE or declared[name]["notebook"] == self.notebook
         }
-        own = own_code.keep(self.parameters, known_parameters.notebooks()[self.notebook].stem)
+        own = own_code.record(self.parameters, known_parameters.notebooks()[self.notebook].stem)
         with study_files.editing(self.folder) as content:
             content["study"] = self.study
             # What other notebooks declare may have been changed by them meanwhile.
