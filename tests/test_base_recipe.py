@@ -24,7 +24,7 @@ def parameters(tmp_path) -> dict:
         **{"data": "clutter", "images": 96, "image_size": 0, "network": "wrn-10-1", "seeds": [0]},
         **{"epochs": 2, "lr": 0.1, "schedule": "steps", "batch_size": 32, "weight_decay": 5e-4},
         **{"precision": "float32", "norms": "estimated", "norm_images": 512, "steps": 3},
-        **base_recipe.LATER,
+        **base_recipe.EARLIER_DEFAULTS,
         **{"os": os, "asked": None},
     }
 

@@ -128,14 +128,14 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
 
 @pytest.mark.parametrize("address", ["nonsense://nowhere", "tcp://127.0.0.1:9"])
 def test_a_cluster_that_does_not_answer_is_refused_by_its_address(train, tmp_path, address, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT", 0.3)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.3)
     with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
     assert not runs.folder(train(0), tmp_path).exists()
 
 
 def test_the_command_refuses_it_before_anything_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "CONNECT", 0.3)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.3)
     outputs = tmp_path / "out"
     assert cli.main(["run", "smoke", "--cluster", "tcp://127.0.0.1:9", "--outputs", str(outputs)]) == 2
     assert re.fullmatch("horticulture: no Dask scheduler answers at .*\n", capsys.readouterr().err)
@@ -245,7 +245,7 @@ def test_with_certificates_a_client_without_one_is_refused(train, tmp_path, monk
     with dask.config.set(whole), in_threads(protocol="tls") as address:
         assert address.startswith("tls://")
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
-        monkeypatch.setattr(cluster, "CONNECT", 1)
+        monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
         with (
             dask.config.set(dict.fromkeys(whole)),
             pytest.raises(InputError, match=r"no Dask scheduler answers at 'tls://"),
@@ -342,7 +342,7 @@ def test_a_lost_scheduler_is_told_in_one_line(train, tmp_path, monkeypatch):
 @pytest.fixture
 def apart(monkeypatch):
     """Workers that do not see our outputs folder."""
-    monkeypatch.setattr(remote, "_sees", lambda token: remote.APART)
+    monkeypatch.setattr(remote, "_sees", lambda token: remote.NOT_SHARED)
 
 
 def test_without_a_shared_folder_starts_and_results_travel(train, tmp_path, apart, monkeypatch):

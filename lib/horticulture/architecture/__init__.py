@@ -28,7 +28,7 @@ from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.code_files import is_code
 from horticulture.errors import InputError, check_choice
 
-DEEPEST, WIDEST = 2_000, 1_000_000  # largest depth, and largest width in a network's name
+MAX_DEPTH, MAX_WIDTH = 2_000, 1_000_000  # largest depth, and largest width in a network's name
 
 NETWORK_TYPES: dict[str, NetworkType] = {
     "wide_resnet": WideResNet(),
@@ -56,7 +56,7 @@ STEM = re.compile(r"(.+)-stem(\d{1,3})")  # may follow these names: the stride o
 OTHERS = ("torchvision:NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
 OWN = "own"  # the type of these
 SUITED = {128: 4, 64: 2}  # stem strides by the least height and width, in pixels, of images that they suit
-LATER = {"table": None, "stem_stride": 1}  # fields that are described only at other values
+OMITTED_DEFAULTS = {"table": None, "stem_stride": 1}  # fields that are described only at other values
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Architecture(Shape):
             object.__setattr__(self, "table", Table.of(self.table))
         if len(self.image) != 3 or min(self.image) < 1:
             raise InputError(f"image must be (channels, height, width), all positive, not {self.image}")
-        if not 0 <= self.depth <= DEEPEST:  # describing a deeper one would take minutes
-            raise InputError(f"depth must be at most {DEEPEST:,}, not {self.depth}")
+        if not 0 <= self.depth <= MAX_DEPTH:  # describing a deeper one would take minutes
+            raise InputError(f"depth must be at most {MAX_DEPTH:,}, not {self.depth}")
         if self.classes < 2:
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
@@ -177,9 +177,9 @@ class Architecture(Shape):
         return replace(self, widths=tuple(widths))
 
     def to_json(self) -> dict:
-        """Plain dicts, lists, strings and numbers, without the fields that have their value in `LATER`."""
+        """Plain dicts, lists, strings and numbers, without the fields at their `OMITTED_DEFAULTS`."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {k: v for k, v in plain.items() if k not in LATER or v != LATER[k]}
+        return {k: v for k, v in plain.items() if k not in OMITTED_DEFAULTS or v != OMITTED_DEFAULTS[k]}
 
     def identity(self) -> dict:
         """As `to_json`, but without the folder of a user's file, which its digest identifies."""
@@ -198,14 +198,14 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
     """The architecture with a common name, such as `wrn-40-2`; `wrn-40-2-stem4` has a stem of stride 4.
 
     image: (channels, height, width). Raises InputError for a name that matches no pattern in `NAME_PATTERNS`,
-    or for numbers beyond `DEEPEST` and `WIDEST`.
+    or for numbers beyond `MAX_DEPTH` and `MAX_WIDTH`.
     """
     stem = STEM.fullmatch(str(name))
     for pattern, family in NAME_PATTERNS.values():
         if match := re.fullmatch(pattern, stem[1] if stem else str(name), re.ASCII):
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
-            if numbers[0] > DEEPEST or max(numbers) > WIDEST:
-                most = f"depths go up to {DEEPEST:,} and widths to {WIDEST:,}"
+            if numbers[0] > MAX_DEPTH or max(numbers) > MAX_WIDTH:
+                most = f"depths go up to {MAX_DEPTH:,} and widths to {MAX_WIDTH:,}"
                 raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")
             depth, *others = map(int, numbers)
             trunk, widths = NETWORK_TYPES[family].standard(depth, *others)

@@ -15,9 +15,9 @@ from horticulture.analysis import live
 from horticulture.progress import Progress
 from horticulture.runs import Run
 
-SHOWN = 4  # the line has the status of up to this many runs
+MAX_RUNS_SHOWN = 4  # the line has the status of up to this many runs
 STATUS = ".status.json"  # in a study's folder: what `horticulture status` shows
-EVERY = 2.0  # seconds between two updates of that file
+UPDATE_SECONDS = 2.0  # seconds between two updates of that file
 POLL = 0.5  # seconds between two messages of a run, and between two looks at them
 # The fields that tell runs apart, and how to show them.
 TRAITS = {
@@ -94,8 +94,8 @@ class Board:
         running = self._running.values()
         done = self.finished + len(self.failed) + sum(run.share for run in running)
         resumed = self._resumed + sum(run.resumed for run in running)
-        notes = [run.note for run in list(running)[:SHOWN]]
-        more = [f"{len(running) - SHOWN} more"] if len(running) > SHOWN else []
+        notes = [run.note for run in list(running)[:MAX_RUNS_SHOWN]]
+        more = [f"{len(running) - MAX_RUNS_SHOWN} more"] if len(running) > MAX_RUNS_SHOWN else []
         notes = notes if self._begun else ["starting workers"]  # they load torch first
         self.progress.update(done, self._counts(), resumed, "; ".join([*notes, *more]))
         if self._study and time.monotonic() >= self._next:
@@ -111,7 +111,7 @@ class Board:
         """Write the progress line where another process can read it."""
         if self._study is None:
             return
-        self._next = time.monotonic() + EVERY
+        self._next = time.monotonic() + UPDATE_SECONDS
         status = {
             "line": self.progress.line(),
             "failed": self.failed,

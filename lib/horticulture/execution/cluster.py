@@ -20,8 +20,8 @@ from horticulture.limits import processors
 
 LOCAL = "local:"  # followed by a number of worker processes
 LOOPBACK = "127.0.0.1"
-CONNECT = 10.0  # seconds for a scheduler to answer
-PATIENCE = 60.0  # seconds for a worker to answer: on a busy machine, it loads torch first
+CONNECT_SECONDS = 10.0  # seconds for a scheduler to answer
+REPLY_SECONDS = 60.0  # seconds for a worker to answer: on a busy machine, it loads torch first
 FIRST = 60.0  # seconds for the first worker of a cluster to come
 PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhere
 
@@ -113,7 +113,7 @@ def _client(address: str) -> Any:
     """A client of a Dask cluster. Raises InputError if it cannot be reached or Dask is not installed."""
     distributed = _distributed()
     try:
-        return distributed.Client(address, timeout=CONNECT, set_as_default=False)
+        return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last: without a certificate
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
 
@@ -135,7 +135,7 @@ def ask(client: Any, function: Callable, *arguments: Any) -> dict[str, Any]:
     async def one(worker: str) -> tuple[str, Any]:
         try:
             call = client.run(function, *arguments, workers=[worker], on_error="return")
-            return worker, (await asyncio.wait_for(call, PATIENCE))[worker]
+            return worker, (await asyncio.wait_for(call, REPLY_SECONDS))[worker]
         except Exception as error:  # also one that could not be sent back
             return worker, error
 

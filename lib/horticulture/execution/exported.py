@@ -24,7 +24,7 @@ from horticulture.code_files import is_code
 from horticulture.data import Dataset
 from horticulture.errors import InputError, reading
 from horticulture.execution import checkpoints, loading, stale_files
-from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
+from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS_FILE, card
 from horticulture.networks import Network, formats
 from horticulture.runs import StudyNetwork
 from horticulture.training import evaluation
@@ -34,7 +34,7 @@ FORMAT = "horticulture network, 1"
 TOLERANCE = 1e-4  # for differences between outputs, as a fraction of the largest
 COMPARED = 256  # test images to compare outputs on
 BYTES = 4  # per weight
-APART = 0.5  # tolerated difference in test error (points) from the record, which may be from other hardware
+ERROR_TOLERANCE = 0.5  # points of test error from the record, which may be from other hardware
 
 
 def load(folder: str | Path, code: str | Path = "") -> Network:
@@ -45,9 +45,9 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
     an export, was altered, or the network cannot be built here.
     """
     config = _config(Path(folder))
-    path = Path(folder) / WEIGHTS
+    path = Path(folder) / WEIGHTS_FILE
     with reading(f"the network in {folder}"):
-        if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS]:
+        if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS_FILE]:
             raise InputError(f"{path} is missing or altered: export it again")
         description = config["architecture"]
         if is_code(name := description.get("table", {}).get("network")):
@@ -76,7 +76,7 @@ def _config(folder: Path) -> dict[str, Any]:
 def _build(shape: Architecture, weights: bytes) -> Network:
     """The network. Raises InputError if the weights are too few, before it takes up memory."""
     if shape.params * BYTES > len(weights):
-        raise InputError(f"{WEIGHTS} has fewer weights than the {shape.params:,} of the network")
+        raise InputError(f"{WEIGHTS_FILE} has fewer weights than the {shape.params:,} of the network")
     network = networks.build(shape)
     network.load_state_dict(safetensors.load(weights))
     return network.eval()
@@ -139,7 +139,7 @@ def export(chosen: StudyNetwork, folder: Path, network_name: str = "") -> dict[s
 def _encode(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, bytes], dict[str, str]]:
     """The content of each file that holds the network, and why others are left out."""
     weights = checkpoints.separate(network.state_dict())
-    contents, left_out = {WEIGHTS: safetensors.save(weights, metadata={"format": "pt"})}, {}
+    contents, left_out = {WEIGHTS_FILE: safetensors.save(weights, metadata={"format": "pt"})}, {}
     try:
         program = formats.to_program(network, image)
         contents[PT2] = formats.to_pt2(program)
@@ -156,7 +156,7 @@ def _compare_outputs(network: Network, images: Dataset, contents: dict[str, byte
     Compared at several batch sizes. Raises InputError if a difference exceeds `TOLERANCE`.
     """
     read = {PT2: formats.from_pt2, ONNX: formats.from_onnx}
-    functions: dict[str, Any] = {WEIGHTS: _build(network.architecture, contents[WEIGHTS])}
+    functions: dict[str, Any] = {WEIGHTS_FILE: _build(network.architecture, contents[WEIGHTS_FILE])}
     functions |= {name: read[name](content) for name, content in contents.items() if name in read}
     x = images.normalise(images.test.pixels[:COMPARED]).contiguous()
     batches = [x[:1], x[:2], x]
@@ -214,7 +214,9 @@ def _measure(network: Network, images: Dataset, recorded: float | None) -> dict[
     """The network's test error in float32. Raises InputError if the recorded one differs by too much."""
     evaluated = evaluation.evaluate(network, images, images.test)
     sources = images.test.sources
-    if recorded is not None and abs(evaluated.error - recorded) > max(APART, 200 / len(images.test)):
+    if recorded is not None and abs(evaluated.error - recorded) > max(
+        ERROR_TOLERANCE, 200 / len(images.test)
+    ):
         raise InputError(
             f"the network's test error is {evaluated.error:.2f} %, but {recorded:.2f} % was recorded"
         )

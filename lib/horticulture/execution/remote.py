@@ -27,7 +27,7 @@ from horticulture.runs import Run
 
 TOPIC = "horticulture"  # name of the workers' progress messages
 VISIBLE = 90.0  # seconds after which a network file system shows a new file everywhere
-APART = "apart"  # a worker does not see our folder
+NOT_SHARED = "apart"  # a worker does not see our folder
 
 
 def execute(
@@ -78,16 +78,16 @@ def _shared(client: Any, outputs: Path) -> Iterator[str]:
             replies = cluster.ask(client, _sees, str(token)).values()
             if False in replies and not leases.needed(folder):
                 leases.require(folder)
-            yield "" if APART in replies else str(token)
+            yield "" if NOT_SHARED in replies else str(token)
         finally:
             lock.release()
             token.unlink(missing_ok=True)
 
 
 def _sees(token: str) -> bool | str:
-    """In a worker: whether it sees the lock on a file, or APART if it does not see the file."""
+    """In a worker: whether it sees the lock on a file, or NOT_SHARED if it does not see the file."""
     if not Path(token).exists():
-        return APART
+        return NOT_SHARED
     lock = FileLock(token)
     try:
         lock.acquire(blocking=False)

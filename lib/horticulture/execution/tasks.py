@@ -85,7 +85,7 @@ def _compress(context: RunContext) -> dict:
 
 
 def _fit(context: RunContext, network: Network, generator: torch.Generator, callback: StepCallback) -> dict:
-    """Train by the run's recipe with a callback, if at all, recording a row per epoch. Return the cost."""
+    """Train by the run's recipe, recording a row per epoch; not if it has no epochs. Return the cost."""
     run, recipe, state = context.run, context.recipe, context.resume()
     if not recipe.epochs:
         network.to_device(context.device)

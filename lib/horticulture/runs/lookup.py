@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
 LINE = ["curve", "criterion", "seed", "longer", "ratio"]  # each has its own network nearest to a size
 SHORTEST = 4  # characters of an id that are enough
-MOST = 8  # values of a column to list
+MAX_VALUES_LISTED = 8  # values of a column to list
 
 
 class StudyNetwork(NamedTuple):
@@ -83,4 +83,4 @@ def _listed(column: pd.Series) -> str:
     values = sorted(column.dropna().unique())
     shape = "," if column.name == "params" else "g" if column.dtype == float else ""
     texts = [format(value, shape) for value in values]
-    return ", ".join(texts) if len(texts) <= MOST else f"{texts[0]} to {texts[-1]}"
+    return ", ".join(texts) if len(texts) <= MAX_VALUES_LISTED else f"{texts[0]} to {texts[-1]}"

@@ -21,7 +21,7 @@ from horticulture.training import hardware
 # Parameters that all networks of a study share.
 PER_RUN = ("seeds", "strengths", "digest_of")  # these are not
 BASE = tuple(field.name for field in fields(TrainingConfig) if field.name not in PER_RUN)
-LATER: dict[str, Any] = {  # values for studies started by a version without these
+EARLIER_DEFAULTS: dict[str, Any] = {  # values for studies started by a version without these
     **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},
     **{"source_data": "", "source_images": 0, "source_epochs": 7, "source_lr": 0.2, "move_lr": 0.2},
 }
@@ -72,7 +72,7 @@ def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
 def base_of(folder: Path) -> dict[str, Any] | None:
     """The base that a study has fixed, or None. Raises CorruptFileError if its file is incomplete."""
     fixed = read_study_json(folder).get("base")
-    fixed = {**LATER, **fixed} if isinstance(fixed, dict) else fixed
+    fixed = {**EARLIER_DEFAULTS, **fixed} if isinstance(fixed, dict) else fixed
     if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
         raise CorruptFileError(folder / "study.json")
     return fixed

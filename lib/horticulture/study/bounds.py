@@ -20,8 +20,8 @@ from horticulture.training.recipe import NORMS, OPTIMIZERS, PRECISIONS, SCHEDULE
 Bound = Callable[[str, Any], None]  # the name of a parameter and its value; raises InputError
 
 FLIPS = ("auto", "random", "never")  # auto: what the data set says
-MANY = 1_000_000  # epochs, images, ...: more would be a typing error
-ENTRIES = 1000  # of a list
+MAX_COUNT = 1_000_000  # epochs, images, ...: more would be a typing error
+MAX_LIST_VALUES = 1000  # of a list
 RUNS = 1000  # pruning runs: describing more would take minutes
 TRAINED = 3 * 4  # bytes per parameter in training: value, gradient and momentum
 EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly depend on its size
@@ -40,7 +40,7 @@ def within(words: str, holds: Callable[[Any], bool]) -> Bound:
     return check
 
 
-def integer(least: int, most: int = MANY) -> Bound:
+def integer(least: int, most: int = MAX_COUNT) -> Bound:
     """A whole number."""
     words = f"a whole number from {least:,} to {most:,}"
     return within(words, lambda value: type(value) is int and least <= value <= most)
@@ -60,8 +60,8 @@ def each(bound: Bound, least: int = 0) -> Bound:
     """A list of different values within that bound."""
 
     def check(name: str, values: Any) -> None:
-        if not least <= len(values) <= ENTRIES:
-            raise InputError(f"{name} must have {least} to {ENTRIES:,} values, not {len(values)}")
+        if not least <= len(values) <= MAX_LIST_VALUES:
+            raise InputError(f"{name} must have {least} to {MAX_LIST_VALUES:,} values, not {len(values)}")
         for i, value in enumerate(values):
             bound(f"each of {name}", value)
             if value in values[:i]:

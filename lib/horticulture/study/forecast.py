@@ -22,7 +22,7 @@ from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
 TIMED = 6  # at most this many steps are timed for each of two networks
-PATIENCE = 10.0  # seconds after which timing stops, once two steps are timed
+MAX_TIMING_SECONDS = 10.0  # seconds after which timing stops, once two steps are timed
 FORWARD = 1 / 3  # of a step's time, for a forward pass
 LONG = 4 * 3600.0  # more seconds of training than this get a warning
 SLOW = 4e9  # multiply-accumulates of training per second and process that nearly every machine exceeds
@@ -237,7 +237,7 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
         loss = training.step(network, trainer.optimizer, *next(trainer.batches), config.recipe.dtype)
         loss.item()  # wait for it
         seconds.append(time.perf_counter() - begun)
-        if len(seconds) > 1 and sum(seconds) > PATIENCE:
+        if len(seconds) > 1 and sum(seconds) > MAX_TIMING_SECONDS:
             break
     return min(seconds)  # first steps are slower, as are those delayed by other processes
 

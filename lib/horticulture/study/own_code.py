@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NETWORKS = ("network", "guide_network")
 DATA = ("data", "guide_data", "source_data")
-WEIGHTS = "pretrained"
+PRETRAINED = "pretrained"
 CRITERIA = ("criterion", "oracle_criteria")  # several: separated by commas, or in a list
 RECORDED = ("about", "scope", "granularity", "penalty", "digest")  # of a criterion, in `study.json`
 
@@ -37,7 +37,7 @@ def names(name: str, value: Any) -> list[str]:
 
 def with_absolute_path(name: str, value: Any) -> Any:
     """A parameter's value with absolute file paths, because notebooks run in another directory."""
-    if name == WEIGHTS and value:
+    if name == PRETRAINED and value:
         return str(resolved(value))
     return _each(name, value, code_files.absolute)
 
@@ -49,7 +49,7 @@ def registered_name(name: str, value: Any) -> Any:
 
 def for_study_name(name: str, value: Any) -> Any:
     """A parameter's value for the name of a study: no folders."""
-    return Path(value).name if name == WEIGHTS else without_folder(registered_name(name, value))
+    return Path(value).name if name == PRETRAINED else without_folder(registered_name(name, value))
 
 
 def without_folder(value: Any) -> Any:

@@ -198,11 +198,9 @@ def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
         raise InputError(
             f"parameter {name} must be of type {kind}, such as {declaration['default']!r}, not {value!r}"
         )
-    return (
-        float(value)
-        if isinstance(value, int) and kind == "float"
-        else own_code.with_absolute_path(name, value)
-    )
+    if isinstance(value, int) and kind == "float":
+        return float(value)
+    return own_code.with_absolute_path(name, value)
 
 
 def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:

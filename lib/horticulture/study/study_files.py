@@ -14,7 +14,7 @@ from horticulture.errors import InputError, check_choice
 from horticulture.files import CorruptFileError, locked, read_json, write_json
 from horticulture.study import literals
 
-ENTRIES = ("about", "seconds", "parameters", "parts")
+STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
 RESERVED = ("runs", "reference")  # folders under outputs that are not studies
 LONGEST = 200  # bytes of a study's name
 PARTS = 50  # of a study
@@ -75,7 +75,7 @@ def read(name: str) -> Study:
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         raise InputError(f"study file {path} must contain `about`, `seconds` and `parameters`")
     for entry in content:
-        check_choice(entry, ENTRIES, f"entry of study file {path}")
+        check_choice(entry, STUDY_FILE_ENTRIES, f"entry of study file {path}")
     about = content.get("about") or ""
     seconds, parts = (content.get(entry) or {} for entry in ("seconds", "parts"))
     if not isinstance(about, str):
