@@ -279,8 +279,8 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
     assert actual.architecture.id == row["architecture"]
     measured = execution.restore(run, outputs, round_, "cpu")
     assert evaluation.weights_digest(measured) != row["digest"]  # its norms have other statistics
-    assert execution.evaluate(measured, images, "test") == row["test_error"]
-    assert execution.evaluate(measured, images, "validation") == row["val_error"]
+    assert execution.measure_error(measured, images, "test") == row["test_error"]
+    assert execution.measure_error(measured, images, "validation") == row["val_error"]
 
 
 def test_a_round_of_a_sparse_pruning_is_had_back_with_its_mask(alone, images):

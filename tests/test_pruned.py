@@ -143,7 +143,7 @@ def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
         assert (row["run"], row["recipe"]) == (member.run.key, "as it is")
         network = execution.restore(member.run.start, outputs, member.round, "cpu")
         for part, name in (("test", "test_error"), ("validation", "val_error")):
-            assert row[name] == execution.evaluate(network, ASKED.dataset, part)
+            assert row[name] == execution.measure_error(network, ASKED.dataset, part)
         assert row["params"] == network.architecture.params
         assert row["train_macs"] == member.search_macs
     measured = rounds["test_error"].notna()

@@ -81,7 +81,7 @@ def base_of(folder: Path) -> dict[str, Any] | None:
 def forget(folder: Path, *, damaged: bool = False) -> None:
     """Remove a study's curves and its base, or all of a damaged `study.json`. Its runs are kept."""
     runs.forget_curves(folder)
-    with editing(folder, anew=damaged) as content:
+    with editing(folder, replace_damaged=damaged) as content:
         content.pop("base", None)
 
 

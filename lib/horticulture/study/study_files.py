@@ -138,18 +138,18 @@ def read_study_json(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def editing(folder: Path, *, anew: bool = False) -> Iterator[dict[str, Any]]:
+def editing(folder: Path, *, replace_damaged: bool = False) -> Iterator[dict[str, Any]]:
     """The content of `study.json`, to change in place; it is written at the end, if an entry has changed.
 
-    One process at a time, because several notebooks of a study may be open. anew: whether a damaged file
-    counts as empty instead of raising CorruptFileError.
+    One process at a time, because several notebooks of a study may be open. replace_damaged: whether a
+    damaged file counts as empty instead of raising CorruptFileError.
     """
     with locked(folder / ".study.lock"):
         before: dict[str, Any] | None = None
         try:
             before = read_study_json(folder)
         except CorruptFileError:
-            if not anew:
+            if not replace_damaged:
                 raise
         content = dict(before or {})
         yield content
