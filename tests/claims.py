@@ -1086,7 +1086,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for size in (20, 40, 60)
     },
     "vit.least": lambda: str(vit.ViT.smallest_image),
-    "vit.most": lambda: str(vit.LARGEST),
+    "vit.most": lambda: str(vit.MAX_IMAGE_SIDE),
     "vit.patch": lambda: str(vit.PATCH),
     "vit.head": lambda: str(vit.HEAD),
     "vit.head.units": lambda: str(4 * vit.HEAD // 2),  # rows for queries, keys and values, and columns

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from horticulture import cli
-from horticulture.execution import leftovers
+from horticulture.execution import stale_files
 from tests import killed, power_cut
 
 BIN = Path(sys.executable).parent
@@ -106,7 +106,7 @@ def stop(how: str) -> None:
             _, errors = process.communicate(timeout=300)
         assert ended(family)
         if how == "SIGKILL":
-            leftovers.remove(files_of(temporary))
+            stale_files.remove(files_of(temporary))
         else:
             last = "horticulture: stopped; run the same command again to resume"
             assert (process.returncode, errors.splitlines()[-1]) == (130, last), errors

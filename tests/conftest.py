@@ -16,7 +16,7 @@ from horticulture.data import Dataset, Images, digits
 from horticulture.execution import loading
 from tests import fuzzed
 
-# A small member of every family of networks: 16 x 16 images and few channels.
+# A small member of every network type: 16 x 16 images and few channels.
 SMALL = {
     "wide_resnet": "wrn-10-1",
     "vgg": "vgg-8-8",

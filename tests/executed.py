@@ -45,7 +45,7 @@ def small(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def _lighten(output: nbformat.NotebookNode) -> None:
     """Keep only the format that a page shows, and reduce the colours of a figure."""
     data = output.get("data", {})
-    shown = next((kind for kind in pages.SHOWN if kind in data), None)
+    shown = next((kind for kind in pages.SHOWN_TYPES if kind in data), None)
     for kind in set(data) - {shown}:
         del data[kind]
     if shown == "image/png":

@@ -35,7 +35,7 @@ MEMORY = 1_500_000_000  # bytes after which a worker is ended
 QUICK = """
 from horticulture import leases
 from horticulture.execution import checkpoints
-leases.BEAT, leases.STALE, checkpoints.EVERY = 0.25, 3.0, 0.5
+leases.BEAT, leases.STALE, checkpoints.CHECKPOINT_SECONDS = 0.25, 3.0, 0.5
 """
 STOPPED = 8.0  # seconds: longer than a lease lasts, and than the scheduler waits for a sign of life
 SETTINGS = {

@@ -27,7 +27,7 @@ from horticulture.execution import tasks
 from horticulture.pruning import PruningRecipe
 from horticulture.training import TrainingRecipe
 
-checkpoints.EVERY, tasks.KEPT = 0.0, 2
+checkpoints.CHECKPOINT_SECONDS, tasks.ROUND_CHECKPOINTS = 0.0, 2
 shape = networks.named(sys.argv[2], image=(1, 16, 16), classes=10)
 base = execution.train(shape, TrainingRecipe(epochs=3, batch_size=32), execution.data_spec("clutter", 128), 0)
 run = execution.prune(base, PruningRecipe(rounds=6, steps=3, batch_size=32, lr=0.01))

@@ -33,10 +33,10 @@ def network_of(point: runs.CurvePoint, outputs: Path, device: str) -> networks.N
 
 def errors(network: networks.Network, images: data.Dataset, precision: str) -> dict[str, float]:
     """Validation error (%) as the network is, and with statistics estimated from so many images."""
-    actual = {"running": execution.evaluate(network, images, "validation", precision)}
+    actual = {"running": execution.measure_error(network, images, "validation", precision)}
     for count in COUNTS:
         evaluation.estimate_norms(network, images, count, evaluation.PRECISIONS[precision])
-        actual[str(count)] = execution.evaluate(network, images, "validation", precision)
+        actual[str(count)] = execution.measure_error(network, images, "validation", precision)
     return actual
 
 

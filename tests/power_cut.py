@@ -150,8 +150,8 @@ def undisturbed() -> tuple[list[Moment], dict[str, object]]:
 def often_written() -> Iterator[None]:
     """Checkpoints are written at every step; what is damaged is named, set aside and made again."""
     with (
-        mock.patch.object(checkpoints, "EVERY", 0.0),
-        mock.patch.object(tasks, "KEPT", 2),
+        mock.patch.object(checkpoints, "CHECKPOINT_SECONDS", 0.0),
+        mock.patch.object(tasks, "ROUND_CHECKPOINTS", 2),
         warnings.catch_warnings(record=True),
     ):
         warnings.simplefilter("always")

@@ -86,7 +86,7 @@ def every_macs(a: Architecture) -> tuple[int, int]:
     return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("family", architecture.FAMILIES)
+@pytest.mark.parametrize("family", architecture.NETWORK_TYPES)
 def test_the_closed_form_is_what_the_built_network_has(family):
     whole = small(family)
     shapes = [whole, whole.with_widths(whole.min_widths), small(family, (2, 19, 17))]
@@ -107,7 +107,7 @@ def test_a_bottleneck_block_without_one_of_its_groups_still_has_weights_but_cost
     assert shape.params > gone.params
 
 
-@pytest.mark.parametrize("family", architecture.FAMILIES)
+@pytest.mark.parametrize("family", architecture.NETWORK_TYPES)
 def test_a_family_says_of_every_group_what_it_may_be(family):
     a = small(family)
     assert len(a.groups) == len(set(a.groups)) == len(a.widths) == len(a.min_widths) == len(a.max_widths)
@@ -210,7 +210,7 @@ def test_stems_by_hand(stride, image, weights, macs):
 
 
 @pytest.mark.parametrize("stride", [2, 4])
-@pytest.mark.parametrize("family", [name for name, kind in architecture.FAMILIES.items() if 4 in kind.stems])
+@pytest.mark.parametrize("family", [name for name, of in architecture.NETWORK_TYPES.items() if 4 in of.stems])
 def test_behind_another_stem_the_closed_form_is_what_torch_counts(family, stride):
     whole = small(family, (2, 16 * stride, 16 * stride - 1 + stride))
     a = replace(whole, stem_stride=stride)

@@ -24,7 +24,7 @@ def parameters(tmp_path) -> dict:
         **{"data": "clutter", "images": 96, "image_size": 0, "network": "wrn-10-1", "seeds": [0]},
         **{"epochs": 2, "lr": 0.1, "schedule": "steps", "batch_size": 32, "weight_decay": 5e-4},
         **{"precision": "float32", "norms": "estimated", "norm_images": 512, "steps": 3},
-        **base_recipe.LATER,
+        **base_recipe.EARLIER_DEFAULTS,
         **{"os": os, "asked": None},
     }
 
@@ -118,7 +118,7 @@ def test_auto_is_settled_once_a_study(parameters, tmp_path, monkeypatch, native)
 
 def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
-    name = hardware.processor(torch.device("cpu"))
+    name = hardware.device_name(torch.device("cpu"))
     with pytest.raises(InputError, match=re.escape(f"{name} only emulates bfloat16")):
         base_recipe.fix({**parameters, "precision": "bfloat16"})
     assert not (tmp_path / "trial").exists()
@@ -126,7 +126,7 @@ def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp
 
 def test_with_a_cluster_a_worker_is_asked(parameters, monkeypatch):
     asked = []
-    monkeypatch.setattr(cluster, "precision", lambda *told: asked.append(told) or "bfloat16")
+    monkeypatch.setattr(cluster, "common_precision", lambda *told: asked.append(told) or "bfloat16")
     actual = base_recipe.fix({**parameters, "precision": "auto", "cluster": "tcp://there:1"})
     assert (actual.precision, asked) == ("bfloat16", [("auto", "cpu", "tcp://there:1")])
 

@@ -155,7 +155,7 @@ def test_what_says_nothing_is_left_out_and_the_rest_is_named(cut, sparse, capsys
     assert [member.curve for member in weights] == [f"sparse-{budget}" for budget in remaining]
     for member, what in [*((m, cut) for m in channels), *((m, sparse) for m in weights)]:
         assert (member.criterion, member.round) == (what.job.criterion, 1)
-        assert (member.before, member.ratio, member.run.seed) == (what.cost, 0.6, 1)
+        assert (member.search_macs, member.ratio, member.run.seed) == (what.search_macs, 0.6, 1)
     fresh = {member.curve: member.run.recipe.get("weights") for member in weights}
     assert fresh["sparse-pruned-scratch"] == fresh["sparse-scratch-b"] == "fresh"
     assert fresh["sparse-weights-rewound"] == "rewound"
@@ -299,12 +299,12 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
         trained = member.run.architecture.macs * 96 * member.run.recipe["epochs"]
         if member.curve == "sparse-compressed":  # fine-tuned before
             trained *= 2
-        assert row["train_macs"] == member.before + trained
+        assert row["train_macs"] == member.search_macs + trained
         assert (row["ratio"] == 0.6) == (member.curve != "whole")
         assert row["test_error"] == metrics["test_error"]
         assert pd.notna(row["bytes"]) == (member.curve == "sparse-compressed")
         network = execution.load(member.run, outputs)
-        assert execution.evaluate(network, ASKED.dataset, "test") == row["test_error"]
+        assert execution.measure_error(network, ASKED.dataset, "test") == row["test_error"]
         assert norms_are_estimated(network)
         masks = unstructured.current_masks(network)
         removed = sum(int((~mask).sum()) for mask in masks.values())
@@ -378,7 +378,7 @@ def test_a_copycat_follows_its_own_seed(found, outputs):
         assert max(factors) - min(factors) < 1.5 / min(model.architecture.widths)
         assert member.run.architecture.params == pytest.approx(size * WHOLE.params, rel=0.03)
         assert member == runs.CurvePoint(
-            "copycat", member.run, "l1", model.round, model.cost, whole_macs=96 * WHOLE.macs
+            "copycat", member.run, "l1", model.round, model.search_macs, whole_macs=96 * WHOLE.macs
         )
 
 
@@ -390,7 +390,7 @@ def test_a_guided_network_follows_all_seeds_by_stage(found, outputs):
     for member in scaling.family_points(replace(ASKED, curves=["guided"]), outputs):
         factors = [width / n for width, n in zip(member.run.architecture.widths, mean, strict=True)]
         assert max(factors) - min(factors) < 1.5 / min(mean)
-        assert member.before == models[0].cost + models[1].cost
+        assert member.search_macs == models[0].search_macs + models[1].search_macs
         assert (member.curve, member.criterion, member.round) == ("guided", "l1", 1)
 
 
@@ -416,7 +416,7 @@ def test_a_transferred_network_follows_another_network(outputs):
         assert max(factors) - min(factors) < 1.5 / min(
             s * n for s, n in zip(shares, WHOLE.widths, strict=True)
         )
-        assert member.before == sum(model.pruned.cost for model in models.values())
+        assert member.search_macs == sum(model.pruned.search_macs for model in models.values())
         assert member.criterion == "l1"
 
 

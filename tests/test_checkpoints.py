@@ -225,7 +225,7 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
     run, outputs = chains()[name], tmp_path / "outputs"
     shutil.copytree(alone, outputs)
     shutil.rmtree(runs.folder(run, outputs))
-    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     with monkeypatch.context() as patch:
         put_down, on_step = interrupt(after), RunContext.on_step
         patch.setattr(RunContext, "on_step", lambda context, state: (on_step(context, state), put_down()))
@@ -258,7 +258,7 @@ def made(little_clutter, tmp_path_factory):
     base = execution.train(SHAPE, RECIPE, execution.data_spec("clutter"), 0)
     run = execution.prune(base, PLAN)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "KEPT", 2)
+        patch.setattr(tasks, "ROUND_CHECKPOINTS", 2)
         execution.execute(run, outputs, "cpu")
     return run, outputs
 
@@ -279,8 +279,8 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
     assert actual.architecture.id == row["architecture"]
     measured = execution.restore(run, outputs, round_, "cpu")
     assert evaluation.weights_digest(measured) != row["digest"]  # its norms have other statistics
-    assert execution.evaluate(measured, images, "test") == row["test_error"]
-    assert execution.evaluate(measured, images, "validation") == row["val_error"]
+    assert execution.measure_error(measured, images, "test") == row["test_error"]
+    assert execution.measure_error(measured, images, "validation") == row["val_error"]
 
 
 def test_a_round_of_a_sparse_pruning_is_had_back_with_its_mask(alone, images):
@@ -335,7 +335,7 @@ def test_a_notebook_too_has_a_damaged_run_made_again(made, tmp_path, name):
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     keeper = checkpoints.RollingCheckpoint(tmp_path)
     for step in range(3):
         keeper.maybe_save(lambda step=step: training.Checkpoint({"x": torch.ones(step + 1)}, {"step": step}))
@@ -372,7 +372,7 @@ def test_a_file_that_is_no_checkpoint_is_set_aside_although_its_digest_fits(tmp_
 
 
 def test_the_newest_checkpoint_is_the_one_written_last_whatever_the_clock_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     checkpoints.write(
         tmp_path, "at-01700000000000000000", training.Checkpoint({}, {"step": 0})
     )  # of old: a time
@@ -385,7 +385,7 @@ def test_the_newest_checkpoint_is_the_one_written_last_whatever_the_clock_says(t
 
 
 def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     run = execution.train(SHAPE, RECIPE, {"name": "clutter", "images": 0}, 0)
     runs.folder(run, tmp_path).mkdir(parents=True)
     context = RunContext(run, tmp_path, torch.device("cpu"), lambda *_: None)
@@ -408,7 +408,7 @@ def test_a_damaged_row_of_a_pruning_run_under_way_is_noticed_and_all_made_again(
     base, outputs = made[0].start, tmp_path / "outputs"
     run = execution.prune(base, PLANS["a share in four rounds"])
     shutil.copytree(made[1], outputs)
-    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     put_down, on_step = interrupt(2 * PLAN.steps), RunContext.on_step
     with monkeypatch.context() as patch:
         patch.setattr(RunContext, "on_step", lambda context, state: (on_step(context, state), put_down()))

@@ -257,7 +257,7 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
     ],
 )
 def test_groups_of_what_no_network_is_are_refused_without_torch(capsys, monkeypatch, given, said):
-    monkeypatch.setitem(sys.modules, "horticulture.networks.listing", None)  # to import it fails
+    monkeypatch.setitem(sys.modules, "horticulture.networks.group_table", None)  # to import it fails
     assert said in refused(capsys, "groups", *given)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from horticulture import architecture, cli, code_files, execution, files, leases, networks, runs
 from horticulture.errors import ClusterError, InputError
-from horticulture.execution import cluster, loading, parallel, parcels, remote
+from horticulture.execution import cluster, file_transfer, loading, parallel, remote
 from horticulture.execution.board import Board
 from horticulture.progress import Progress
 from horticulture.pruning import PruningRecipe
@@ -128,14 +128,14 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
 
 @pytest.mark.parametrize("address", ["nonsense://nowhere", "tcp://127.0.0.1:9"])
 def test_a_cluster_that_does_not_answer_is_refused_by_its_address(train, tmp_path, address, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT", 0.3)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.3)
     with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
     assert not runs.folder(train(0), tmp_path).exists()
 
 
 def test_the_command_refuses_it_before_anything_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "CONNECT", 0.3)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.3)
     outputs = tmp_path / "out"
     assert cli.main(["run", "smoke", "--cluster", "tcp://127.0.0.1:9", "--outputs", str(outputs)]) == 2
     assert re.fullmatch("horticulture: no Dask scheduler answers at .*\n", capsys.readouterr().err)
@@ -245,7 +245,7 @@ def test_with_certificates_a_client_without_one_is_refused(train, tmp_path, monk
     with dask.config.set(whole), in_threads(protocol="tls") as address:
         assert address.startswith("tls://")
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
-        monkeypatch.setattr(cluster, "CONNECT", 1)
+        monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
         with (
             dask.config.set(dict.fromkeys(whole)),
             pytest.raises(InputError, match=r"no Dask scheduler answers at 'tls://"),
@@ -342,7 +342,7 @@ def test_a_lost_scheduler_is_told_in_one_line(train, tmp_path, monkeypatch):
 @pytest.fixture
 def apart(monkeypatch):
     """Workers that do not see our outputs folder."""
-    monkeypatch.setattr(remote, "_sees", lambda token: remote.APART)
+    monkeypatch.setattr(remote, "_sees", lambda token: remote.NOT_SHARED)
 
 
 def test_without_a_shared_folder_starts_and_results_travel(train, tmp_path, apart, monkeypatch):
@@ -350,13 +350,13 @@ def test_without_a_shared_folder_starts_and_results_travel(train, tmp_path, apar
     base, made = train(0), tmp_path / "here"
     execution.execute(base, made, "cpu", threads=1)
     pruned = prune(base)
-    parcel, unpack = [], parcels.unpack
+    parcel, unpack = [], file_transfer.unpack
 
     def noting(run, packed, outputs):
         parcel.append((run.key, outputs == made, packed))
         unpack(run, packed, outputs)
 
-    monkeypatch.setattr(parcels, "unpack", noting)
+    monkeypatch.setattr(file_transfer, "unpack", noting)
     with in_threads(2) as address:
         parallel.execute_all([tune(pruned), train(1)], made, device="cpu", address=address)
     arrived = {key: packed for key, here, packed in parcel if here}
@@ -375,7 +375,7 @@ def finished(train, tmp_path):
     """A finished pruning run, packed, and an empty folder for it."""
     run = prune(train(0))
     execution.execute(run, tmp_path / "made", "cpu")
-    return run, parcels.pack(run, tmp_path / "made"), tmp_path / "new"
+    return run, file_transfer.pack(run, tmp_path / "made"), tmp_path / "new"
 
 
 def altered(packed: dict[str, bytes], name: str) -> dict[str, bytes]:
@@ -388,10 +388,10 @@ def test_a_parcel_that_was_altered_is_refused_whole(finished):
     run, packed, outputs = finished
     for name in packed:
         with pytest.raises(files.CorruptFileError, match=f"{Path(name).name} is missing"):
-            parcels.unpack(run, altered(packed, name), outputs)
+            file_transfer.unpack(run, altered(packed, name), outputs)
     assert not outputs.exists()
-    parcels.unpack(run, packed, outputs)
-    assert parcels.pack(run, outputs) == packed
+    file_transfer.unpack(run, packed, outputs)
+    assert file_transfer.pack(run, outputs) == packed
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ def test_a_parcel_that_was_altered_is_refused_whole(finished):
 def test_a_parcel_with_another_file_is_refused(finished, name):
     run, packed, outputs = finished
     with pytest.raises(files.CorruptFileError):
-        parcels.unpack(run, {**packed, name: b"x"}, outputs)
+        file_transfer.unpack(run, {**packed, name: b"x"}, outputs)
     assert not outputs.exists()
 
 
@@ -408,9 +408,9 @@ def test_a_parcel_without_a_file_or_of_another_run_is_refused(finished, train):
     run, packed, outputs = finished
     for name in (one for one in packed if not one.startswith("rounds/")):
         with pytest.raises(files.CorruptFileError):
-            parcels.unpack(run, {key: value for key, value in packed.items() if key != name}, outputs)
+            file_transfer.unpack(run, {key: value for key, value in packed.items() if key != name}, outputs)
     with pytest.raises(files.CorruptFileError):
-        parcels.unpack(prune(train(1)), packed, outputs)
+        file_transfer.unpack(prune(train(1)), packed, outputs)
     assert not outputs.exists()
 
 
@@ -442,7 +442,7 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
     source = execution.data_spec(f"folder:{place}/pictures")
     given = execution.evaluate_pretrained(shape, str(place / "weights.safetensors"), recipe, source, 0)
     wanted = [execution.train(shape, recipe, source, 0), given]
-    assert {Path(one.path).name for one in parcels.own_files(wanted)} == {
+    assert {Path(one.path).name for one in file_transfer.own_files(wanted)} == {
         "own.py",
         "pictures",
         "weights.safetensors",
@@ -477,7 +477,7 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
 
 
 def test_a_file_that_was_altered_on_its_way_is_refused(tmp_path):
-    one = parcels.OwnFile("/there/own.py", files.digest(b"here"))
+    one = file_transfer.OwnFile("/there/own.py", files.digest(b"here"))
     with pytest.raises(InputError, match=r"/there/own\.py was altered on its way"):
         one.install(b"hers", tmp_path)
     assert not list(tmp_path.iterdir())

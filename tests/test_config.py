@@ -257,19 +257,21 @@ def test_the_cost_is_that_of_base_and_pruning_by_hand(outputs):
         pruning = (
             steps * 32 * WHOLE.macs + steps * 32 * what.architecture.macs
         )  # round 0 is of the whole network
-        assert what.cost == base + pruning
+        assert what.search_macs == base + pruning
     for what in BY_CHANNEL.pruned_networks(outputs):
         cost, removed = 96 * WHOLE.macs, runs.removals(what.job.run, outputs)
         for round_ in range(what.round + 1):
             cost += 64 * runs.architecture_at(what.job.run, removed, round_).macs
-        assert what.cost == cost
+        assert what.search_macs == cost
 
 
 def test_a_place_in_the_study_says_how_it_was_found(outputs):
     channels, *_, weights = BY_RATIO.pruned_networks(outputs)
     run = channels.job.run
     member = channels.point("fine-tuned", run)
-    assert member == runs.CurvePoint("fine-tuned", run, "fisher", 1, channels.cost, 0.5, 1.0, 96 * WHOLE.macs)
+    assert member == runs.CurvePoint(
+        "fine-tuned", run, "fisher", 1, channels.search_macs, 0.5, 1.0, 96 * WHOLE.macs
+    )
     assert weights.point("fine-tuned", run).curve == "sparse-fine-tuned"
     by_channel = BY_CHANNEL.pruned_networks(outputs)[-1].point("fine-tuned", run)
     assert (by_channel.ratio, by_channel.round) == (None, 4)

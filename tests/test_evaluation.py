@@ -214,15 +214,17 @@ def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch,
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     here = torch.device("cpu")
-    assert hardware.precision("auto", here) == ("bfloat16" if avx512 or amx else "float32")
-    assert hardware.precision("float32", here) == "float32"
+    assert hardware.resolve_precision("auto", here) == ("bfloat16" if avx512 or amx else "float32")
+    assert hardware.resolve_precision("float32", here) == "float32"
     with pytest.raises(InputError, match="unknown precision 'half': choose from auto, float32, bfloat16"):
-        hardware.precision("half", here)
+        hardware.resolve_precision("half", here)
     if avx512 or amx:
-        assert hardware.precision("bfloat16", here) == "bfloat16"
+        assert hardware.resolve_precision("bfloat16", here) == "bfloat16"
     else:
-        with pytest.raises(InputError, match=re.escape(f"{hardware.processor(here)} only emulates bfloat16")):
-            hardware.precision("bfloat16", here)
+        with pytest.raises(
+            InputError, match=re.escape(f"{hardware.device_name(here)} only emulates bfloat16")
+        ):
+            hardware.resolve_precision("bfloat16", here)
 
 
 def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png_folder, tmp_path):

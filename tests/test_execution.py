@@ -89,7 +89,7 @@ def test_a_loaded_network_has_the_recorded_error(outputs, run, part):
     assert recorded == pytest.approx(
         100 * wrong / len(chosen), abs=200 / len(chosen)
     )  # two ties may fall otherwise
-    assert recorded == execution.evaluate(network, images, part, "float32")
+    assert recorded == execution.measure_error(network, images, part, "float32")
 
 
 def test_the_forward_macs_of_all_training_by_hand(outputs):

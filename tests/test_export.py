@@ -102,7 +102,7 @@ def refused(capsys, outputs: Path, *arguments: object) -> str:
 
 def error_of(network: torch.nn.Module) -> float:
     """On the test images, in percent."""
-    return loading.evaluate(network, execution.dataset("clutter", 96), "test")
+    return loading.measure_error(network, execution.dataset("clutter", 96), "test")
 
 
 def numbers(folder: Path) -> dict[str, str]:

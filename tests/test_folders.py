@@ -492,8 +492,8 @@ def test_pixels_are_mapped_and_can_be_written_to_without_harm(pictures, capsys):
 def test_reading_many_images_shows_how_far_it_is(pictures, monkeypatch, capsys):
     load(pictures)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(reading, "LARGE", 8 * 64 - 1)  # eight images of 64 pixels
-    monkeypatch.setattr(reading, "MANY", 7)
+    monkeypatch.setattr(reading, "PROGRESS_FROM_PIXELS", 8 * 64 - 1)  # eight images of 64 pixels
+    monkeypatch.setattr(reading, "PROGRESS_FROM_IMAGES", 7)
     load(pictures, 4)
     headers, images = (line for line in capsys.readouterr().err.splitlines() if "100%" in line)
     assert headers.startswith("headers of pictures")

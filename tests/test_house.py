@@ -28,7 +28,7 @@ NO_TORCH_EITHER = (
     *(f"data/{name}.py" for name in ("__init__", "arrays", "catalog", "datasets", "decoding", "folders")),
     *("data/locations.py", "data/reading.py", "training/__init__.py", "training/recipe.py"),
     *(f"execution/{name}.py" for name in ("__init__", "specs")),
-    *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "selection")),
+    *(f"pruning/{name}.py" for name in ("__init__", "criteria", "presets", "recipe", "ranking")),
     *(f"study/{name}.py" for name in ("bounds", "budgets", "config", "housekeeping", "inventory")),
     *(f"study/{name}.py" for name in ("literals", "papermill_engine", "parameters", "pruned", "runner")),
     *(f"study/{name}.py" for name in ("preparation", "scaling", "session", "snapshots", "study_files")),

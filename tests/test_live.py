@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 from horticulture import architecture, execution, runs
 from horticulture.analysis import live
-from horticulture.analysis.live import BOTTOM, LEFT, RIGHT, TOP, Curve
+from horticulture.analysis.live import BOTTOM, LEFT, RIGHT, TOP, RunTrace
 from horticulture.execution import board, parallel
 from horticulture.execution.board import Board
 from horticulture.progress import MIME, Progress
@@ -49,7 +49,7 @@ def lines(panel: ElementTree.Element) -> list[list[tuple[float, float]]]:
 
 
 def test_a_curve_goes_through_its_points():
-    loss, error = panels(live.picture([Curve("seed 0", "epoch 5/5", ROWS)], 5))
+    loss, error = panels(live.picture([RunTrace("seed 0", "epoch 5/5", ROWS)], 5))
     wide, high = RIGHT - LEFT, BOTTOM - TOP
     assert lines(loss) == [
         [
@@ -66,34 +66,34 @@ def test_a_curve_goes_through_its_points():
 
 def test_a_pruning_run_has_its_parameters_and_says_what_is_not_known_yet():
     rows = [{"round": 0, "loss": 0.1, "val_error": math.nan, "params": 1_250_000}]
-    *_, error, params = panels(live.picture([Curve("l1 & me", "round 1/4", rows)], 4))
+    *_, error, params = panels(live.picture([RunTrace("l1 & me", "round 1/4", rows)], 4))
     assert error.attrib["aria-label"] == "validation error (%): not measured yet"
     assert params.attrib["aria-label"] == "parameters: l1 & me 1.25 M at round 0"
 
 
 def test_before_anything_is_measured_there_are_words_alone():
     assert live.picture([], 5) == ""
-    picture = live.picture([Curve("<seed>", "epoch 1/5", [])], 5)
+    picture = live.picture([RunTrace("<seed>", "epoch 1/5", [])], 5)
     assert panels(picture) == []
     assert "&lt;seed&gt;: epoch 1/5" in picture
 
 
 def test_of_many_runs_the_last_six_have_a_style_of_their_own_and_keep_it():
-    curves = [Curve(f"seed {n}", "", [{"epoch": 1, "loss": float(n)}]) for n in range(30)]
-    (panel,) = panels(live.picture(curves, 5))
+    traces = [RunTrace(f"seed {n}", "", [{"epoch": 1, "loss": float(n)}]) for n in range(30)]
+    (panel,) = panels(live.picture(traces, 5))
     strokes = [(path.get("stroke"), path.get("stroke-dasharray")) for path in panel.iter("path")][1:]
     assert len(strokes) == live.DRAWN
     assert len(set(strokes[-6:])) == 6
     assert set(strokes[:-6]) == {("currentColor", None)}
-    (panel,) = panels(live.picture([*curves, Curve("seed 30", "", [])], 5))
+    (panel,) = panels(live.picture([*traces, RunTrace("seed 30", "", [])], 5))
     later = [(path.get("stroke"), path.get("stroke-dasharray")) for path in panel.iter("path")][1:]
     assert later[-5:] == strokes[-5:]
-    assert "24 started earlier" in live.picture(curves, 5)
+    assert "24 started earlier" in live.picture(traces, 5)
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end():
     rows = [{"round": n, "loss": float(n)} for n in range(1301)]
-    (panel,) = panels(live.picture([Curve("seed 0", "", rows)], 1300))
+    (panel,) = panels(live.picture([RunTrace("seed 0", "", rows)], 1300))
     assert live.POINTS <= len(lines(panel)[0]) <= 2 * live.POINTS
     assert lines(panel)[0][-1] == (RIGHT, TOP)
 
@@ -217,9 +217,9 @@ def test_a_notebook_that_is_executed_headlessly_has_one_line_and_no_picture():
 @pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
 def test_on_a_phone_the_panels_stand_one_below_the_other(tmp_path):
     rows = [{"round": n, "loss": 1.0 / (n + 1), "val_error": float(n), "params": 10**6 - n} for n in range(9)]
-    curves = [Curve(f"criterion {n}, seed {n}", "round 8/9, 1,234,567 parameters", rows) for n in range(6)]
+    traces = [RunTrace(f"criterion {n}, seed {n}", "round 8/9, 1,234,567 parameters", rows) for n in range(6)]
     page = tmp_path / "page.html"
-    page.write_text(f"<!DOCTYPE html><meta charset=utf-8>{live.picture(curves, 9)}")
+    page.write_text(f"<!DOCTYPE html><meta charset=utf-8>{live.picture(traces, 9)}")
     with browser.chromium() as chromium, browser.Opened(chromium, width=380) as opened:
         shown = opened.go(page)
         assert shown.evaluate("document.documentElement.scrollWidth") <= 380

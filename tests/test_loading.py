@@ -87,7 +87,7 @@ def test_so_does_a_budget_in_a_worker(run, outputs, made):
         assert all(torch.equal(weight, weights[name]) for name, weight in actual.named_parameters())
         metrics = runs.result(tune, outputs[made])["metrics"]
         measured = execution.restore(run, outputs[made], at, "cpu")
-        error = execution.evaluate(measured, execution.dataset("clutter", 128), "test")
+        error = execution.measure_error(measured, execution.dataset("clutter", 128), "test")
         assert metrics["test_error"] == pytest.approx(error, abs=0.2)  # a tie may fall otherwise
         assert metrics["train_macs"] == 0
 

@@ -230,7 +230,7 @@ def test_a_stem_of_stride_4_by_hand():
     assert stem(torch.arange(64.0).view(1, 1, 8, 8)).tolist() == [[[[18, 22], [50, 54]]]]
 
 
-@pytest.mark.parametrize("family", [name for name, kind in architecture.FAMILIES.items() if 4 in kind.stems])
+@pytest.mark.parametrize("family", [name for name, of in architecture.NETWORK_TYPES.items() if 4 in of.stems])
 @pytest.mark.parametrize("stride", [2, 4])
 def test_behind_another_stem_there_is_the_network_of_smaller_maps(family, stride, generator):
     """The maps that its stem gives, given to a network with the same weights whose stem lets them pass."""
@@ -394,4 +394,4 @@ def test_what_is_said_of_groups_that_a_layer_makes_does_not_matter(tiny):
 
 
 def test_every_family_of_architectures_can_be_built():
-    assert set(networks.BUILDERS) == set(architecture.FAMILIES) == set(SMALL)
+    assert set(networks.BUILDERS) == set(architecture.NETWORK_TYPES) == set(SMALL)

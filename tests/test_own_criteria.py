@@ -148,10 +148,10 @@ def test_a_study_records_all_that_a_criterion_is_without_its_code():
         return group.norm.weight.abs()
 
     whole, values = criteria.CRITERIA["mine"], {"criterion": "fisher,mine"}
-    kept = own_code.keep(values, "02_prune")
+    kept = own_code.record(values, "02_prune")
     assert list(kept) == ["mine"]
     del criteria.CRITERIA["mine"]
-    own_code.recall(values, json.loads(json.dumps(kept)))
+    own_code.register_recorded(values, json.loads(json.dumps(kept)))
     absent = criteria.CRITERIA["mine"]
     assert isinstance(absent, criteria.AbsentCriterion)
     for field in ("about", "scope", "penalty", "granularity"):

@@ -17,7 +17,7 @@ from horticulture import code_files, networks, training
 from horticulture.architecture import Architecture, families, profiles
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
-from horticulture.networks.describing import SUMS
+from horticulture.networks.group_discovery import SUMS
 from horticulture.pruning import Pruner, PruningRecipe, saliency, surgery
 from horticulture.runs import Run
 from horticulture.training import TrainingRecipe

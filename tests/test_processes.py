@@ -15,7 +15,7 @@ import pytest
 from papermill.iorw import write_ipynb
 
 from horticulture import architecture, execution, files, runs
-from horticulture.execution import leftovers
+from horticulture.execution import stale_files
 from horticulture.pruning import PruningRecipe
 from horticulture.study import runner, study_files
 from horticulture.training import TrainingRecipe
@@ -208,7 +208,7 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
     for name in others:
         (folder / name).write_text("somebody's")
     (folder / "horticulture.backup.old").mkdir()
-    with leftovers.temporary_folder() as own:
+    with stale_files.temporary_folder() as own:
         assert own.stat().st_mode & 0o077 == 0
         present = {path.name for path in folder.iterdir()}
         assert present == {own.name, f"horticulture.{mine}.abcdefgh", "horticulture.backup.old", *others}

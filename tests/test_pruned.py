@@ -143,9 +143,9 @@ def test_the_network_that_is_retrained_is_measured_itself(outputs, results):
         assert (row["run"], row["recipe"]) == (member.run.key, "as it is")
         network = execution.restore(member.run.start, outputs, member.round, "cpu")
         for part, name in (("test", "test_error"), ("validation", "val_error")):
-            assert row[name] == execution.evaluate(network, ASKED.dataset, part)
+            assert row[name] == execution.measure_error(network, ASKED.dataset, part)
         assert row["params"] == network.architecture.params
-        assert row["train_macs"] == member.before
+        assert row["train_macs"] == member.search_macs
     measured = rounds["test_error"].notna()
     assert sorted(rounds.index[measured]) == sorted({0, 4, 7, once.round})
     removed = runs.removals(once.job.run, outputs).set_index("round")
@@ -230,7 +230,7 @@ def test_where_nothing_is_selected_there_is_nothing_to_select_anew(outputs):
     assert [member.curve for member in actual] == ["pruned-tuned"]
 
 
-# --- answers ---------------------------------------------------------------------------------------------
+# --- image errors ----------------------------------------------------------------------------------------
 
 
 def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
@@ -238,7 +238,7 @@ def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
     seen = set()
     for member in members:
         actual = runs.result(member.run, outputs)
-        kept = runs.answers(member.run.key, outputs)
+        kept = runs.image_errors(member.run.key, outputs)
         assert 100 * kept.wrong.sum() / 48 == actual["metrics"]["test_error"]
         assert (kept.wrong.dtype, kept.wrong.shape) == (bool, (48,))
         assert kept.source.tolist() == ASKED.dataset.test.sources.tolist()
@@ -249,7 +249,7 @@ def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
         assert wrong.tolist() == kept.wrong.tolist()
         seen.add(member.run.kind)
     assert seen == {"train", "prune", "tune"}
-    by_run = runs.answers_of(runs.collect(outputs / "study"), outputs)
+    by_run = runs.image_errors_of(runs.collect(outputs / "study"), outputs)
     assert set(by_run) == {member.run.key for member in members}
 
 
@@ -257,10 +257,10 @@ def test_answers_are_among_what_a_result_vouches_for(outputs, tmp_path):
     run = ASKED.baselines[0]
     path = runs.folder(run, outputs) / "answers.npz"
     assert "answers.npz" in runs.result(run, outputs)["files"]
-    with pytest.raises(InputError, match="the run 000000000000 saved no answers"):
-        runs.answers("000000000000", outputs)
+    with pytest.raises(InputError, match="the run 000000000000 saved no errors by image"):
+        runs.image_errors("000000000000", outputs)
     other = tmp_path / "runs" / run.key
     other.mkdir(parents=True)
     (other / "answers.npz").write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InputError, match=rf"{other / 'answers.npz'} is damaged"):
-        runs.answers(run.key, tmp_path)
+        runs.image_errors(run.key, tmp_path)

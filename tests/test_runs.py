@@ -209,15 +209,15 @@ def test_no_altered_byte_of_a_result_or_its_table_goes_unnoticed_or_changes_anyt
 
 def test_answers_that_were_altered_are_refused(tmp_path):
     where = runs.folder(TRAIN, tmp_path)
-    runs.write_answers(where, runs.Answers(np.array([True, False]), np.array([3, 4])))
-    runs.write_result(TRAIN, tmp_path, {}, {}, [runs.ANSWERS])
+    runs.write_image_errors(where, runs.ImageErrors(np.array([True, False]), np.array([3, 4])))
+    runs.write_result(TRAIN, tmp_path, {}, {}, [runs.IMAGE_ERRORS])
 
     def read():
-        wrong, source = runs.answers(TRAIN.key, tmp_path)
+        wrong, source = runs.image_errors(TRAIN.key, tmp_path)
         return wrong.tolist(), source.tolist()
 
     assert read() == ([True, False], [3, 4])
-    assert count_noticed(where / runs.ANSWERS, read) == 1
+    assert count_noticed(where / runs.IMAGE_ERRORS, read) == 1
 
 
 def test_removals_come_back_as_they_were_written(tmp_path):
@@ -336,7 +336,7 @@ def study(tmp_path) -> Path:
     members = [
         CurvePoint("whole", TRAIN),
         CurvePoint("pruned-tuned", PRUNE, "fisher"),
-        CurvePoint("pruned-scratch", again, "fisher", round=2, before=700),
+        CurvePoint("pruned-scratch", again, "fisher", round=2, search_macs=700),
     ]
     runs.record_curves(tmp_path / "trial", members)
     return tmp_path / "trial"
@@ -577,7 +577,7 @@ def test_a_pipe_in_place_of_a_file_is_not_read(published, capsys):
 @pytest.mark.parametrize("name", ["run.json", "removals.csv", "answers.npz", "weights.safetensors"])
 def test_a_pipe_among_the_files_of_a_run_is_noticed_and_not_read(study, name):
     path = runs.folder(PRUNE, study.parent) / name
-    runs.write_answers(path.parent, runs.Answers(np.array([True]), np.array([3])))
+    runs.write_image_errors(path.parent, runs.ImageErrors(np.array([True]), np.array([3])))
     path.with_name("weights.safetensors").write_bytes(b"weights")
     every = ["removals.csv", "answers.npz", "weights.safetensors"]
     runs.write_result(PRUNE, study.parent, {}, {}, every)

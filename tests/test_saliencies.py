@@ -26,7 +26,7 @@ def outputs(little_clutter, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scores(outputs) -> pd.DataFrame:
-    rounds = saliencies.kept_rounds(CUT, outputs)
+    rounds = saliencies.checkpointed_rounds(CUT, outputs)
     assert rounds[0] == 0
     assert rounds[-1] == 3
     return saliencies.by_round(CUT, outputs, rounds, ["fisher", "l1"], batches=2, device="cpu")
@@ -34,7 +34,7 @@ def scores(outputs) -> pd.DataFrame:
 
 def test_every_channel_that_is_left_has_a_score_by_every_criterion(scores, outputs):
     counts = scores.groupby(["round", "criterion"]).size()
-    for round_ in saliencies.kept_rounds(CUT, outputs):
+    for round_ in saliencies.checkpointed_rounds(CUT, outputs):
         assert set(counts[round_]) == {sum(SHAPE.widths) - round_}
     fisher = scores.query("criterion == 'fisher'")["saliency"]
     assert (fisher >= 0).all()

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from horticulture import networks, training
 from horticulture.errors import InputError
-from horticulture.pruning import criteria, saliency, selection, surgery
+from horticulture.pruning import criteria, ranking, saliency, surgery
 from horticulture.training import evaluation
 from tests.conftest import small
 
@@ -215,7 +215,7 @@ def drawn(a, generator):
 @pytest.mark.parametrize("family", networks.BUILDERS)
 def test_every_group_of_every_family_is_scored(family, criterion, generator):
     a = small(family)
-    if criterion == "slimming" and not all(a.kind.normed(a)):
+    if criterion == "slimming" and not all(a.type.normed(a)):
         pytest.skip("its groups have no norm")
     network = networks.build(a, generator).train()
     optimizer = training.sgd(network, 0.1, 0.9, 5e-4)
@@ -264,7 +264,7 @@ def test_what_is_left_of_a_vanished_branch_matters_nothing(criterion, generator)
 
 def test_what_is_compared_within_layers_is_what_the_paper_compares_there():
     assert [name for name, found in criteria.CRITERIA.items() if found.scope == "layer"] == ["l1"]
-    assert all(found.scope in selection.SCOPES for found in criteria.CRITERIA.values())
+    assert all(found.scope in ranking.SCOPES for found in criteria.CRITERIA.values())
     assert "uniform" not in criteria.CRITERIA
 
 

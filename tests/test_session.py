@@ -125,14 +125,14 @@ def test_of_two_that_are_opened_at_once_neither_undoes_what_the_other_states(not
 
 
 def test_of_two_that_begin_a_study_at_once_one_fixes_its_base(notebook, tmp_path, monkeypatch):
-    precision = hardware.precision
+    precision = hardware.resolve_precision
 
     def slowly(*given):
-        monkeypatch.setattr(hardware, "precision", precision)
+        monkeypatch.setattr(hardware, "resolve_precision", precision)
         notebook("01", epochs=3)
         return precision(*given)
 
-    monkeypatch.setattr(hardware, "precision", slowly)
+    monkeypatch.setattr(hardware, "resolve_precision", slowly)
     with pytest.raises(InputError, match=r"started with other values \(epochs=\d+ instead of 3\)"):
         notebook("02")
     assert kept(tmp_path)["base"]["epochs"] == kept(tmp_path)["parameters"]["epochs"] == 3

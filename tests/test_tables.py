@@ -9,6 +9,7 @@ import pytest
 
 from horticulture.analysis import curves, statistics, tables
 from horticulture.analysis.tables import cases
+from horticulture.runs import ImageErrors
 
 COLUMNS = ["curve", "criterion", "seed", "round", "params", "test_error"]
 UNTOLD = "not enough seeds to tell"
@@ -499,16 +500,18 @@ def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
 def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
     draw = np.random.default_rng(0)
     source = np.repeat(np.arange(40), 5)
-    answers = {run: (draw.random(200) < 0.2, source) for run in three["run"]}
-    actual = tables.verdicts(three, 1.0, answers)
+    errors = {run: ImageErrors(draw.random(200) < 0.2, source) for run in three["run"]}
+    actual = tables.verdicts(three, 1.0, errors)
     verdict = row(actual, "pruned-scratch", "pruned-tuned", 0.5)
     sides = [
-        np.mean([answers[f"{curve}-500-{seed}-1"][0] for seed in range(3)], axis=0)
+        np.mean([errors[f"{curve}-500-{seed}-1"].wrong for seed in range(3)], axis=0)
         for curve in ("pruned-scratch", "pruned-tuned")
     ]
     assert verdict["test_error_se"] == pytest.approx(statistics.clustered_difference(*sides, source)[1])
     single = [
-        statistics.clustered_difference(answers[f"pruned-scratch-500-{a}-1"][0], answers[run][0], source)[1]
+        statistics.clustered_difference(errors[f"pruned-scratch-500-{a}-1"].wrong, errors[run].wrong, source)[
+            1
+        ]
         for a in range(3)
         for run in three.loc[
             three["run"].str.startswith("pruned-tuned-500") & three["run"].str.endswith("-1"), "run"
@@ -517,13 +520,13 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
     assert len(single) == 9
     assert verdict["test_error_se_one"] == pytest.approx(np.median(single))
     assert verdict["test_error_se_one"] > 1.4 * verdict["test_error_se"]  # of three independent ones: 1.7
-    said = tables.describe_test_set(three, answers)
+    said = tables.describe_test_set(three, errors)
     assert said.startswith("The test set has 200 images drawn from 40 originals: an error of")
     assert said.endswith("points, clustered by original.")
     assert tables.describe_test_set(three, {}) == ""
-    del answers["pruned-scratch-500-1-1"]
+    del errors["pruned-scratch-500-1-1"]
     assert math.isnan(
-        row(tables.verdicts(three, 1.0, answers), "pruned-scratch", "whole", 0.5)["test_error_se"]
+        row(tables.verdicts(three, 1.0, errors), "pruned-scratch", "whole", 0.5)["test_error_se"]
     )
 
 

@@ -85,7 +85,7 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
     actual = logits(saved, images)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(actual, running, rtol=1e-2, atol=1e-3)  # it was measured as it was saved
-    assert execution.evaluate(saved, images, "test") == metrics(run, outputs)["test_error"]
+    assert execution.measure_error(saved, images, "test") == metrics(run, outputs)["test_error"]
     factors = metrics(run, outputs).get("factors")
     if run is SLIM:
         assert factors is None
@@ -181,7 +181,7 @@ def test_a_compressed_network_is_what_its_file_says(outputs, images):
     ]
     assert max(distinct) <= 2**3
     assert min(distinct) > 1
-    assert execution.evaluate(saved, images, "test", "float32") == metrics(PACKED, outputs)["test_error"]
+    assert execution.measure_error(saved, images, "test", "float32") == metrics(PACKED, outputs)["test_error"]
     wrong = (logits(saved, images).argmax(dim=1) != images.test.labels).float().mean().item()
     assert metrics(PACKED, outputs)["test_error"] == pytest.approx(100 * wrong, abs=1e-4)
 

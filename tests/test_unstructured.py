@@ -8,7 +8,7 @@ from torch import nn
 
 from horticulture import architecture, networks, training
 from horticulture.errors import InputError
-from horticulture.pruning import selection, unstructured
+from horticulture.pruning import ranking, unstructured
 from tests.conftest import SMALL, cut_at_random, small
 
 
@@ -75,7 +75,7 @@ def test_over_all_layers_or_in_each():
     assert listed(unstructured.magnitude_masks(network, 0.5, "layer")) == [[1, 1, 0, 0], [0, 0, 1, 1]]
 
 
-@pytest.mark.parametrize("scope", selection.SCOPES)
+@pytest.mark.parametrize("scope", ranking.SCOPES)
 def test_equal_weights_go_at_equal_distances_and_the_number_is_exact(scope):
     """Three of ten: numbers 1/6, 3/6 and 5/6 of 10, rounded down."""
     actual = unstructured.magnitude_masks(layers([1.0] * 10), 0.3, scope)

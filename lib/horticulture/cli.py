@@ -79,15 +79,15 @@ def _run(options: argparse.Namespace) -> int:
         where = f"results go to {renamed.name} (choose another name with --name)"
         print(f"{study.name} with changed parameters: {where}")
     if options.dry_run:
-        lines = forecast.describe({part.name: settled for part, settled in parts}, outputs)
+        lines = forecast.describe({part.name: resolved for part, resolved in parts}, outputs)
         print(*map(printable, lines), sep="\n")
         return 0
-    if line := forecast.warning((settled for _, settled in parts), outputs):
+    if line := forecast.warning((resolved for _, resolved in parts), outputs):
         print(f"horticulture: {printable(line)}", file=sys.stderr)
     with interruption.raised(), cluster.opened(parts[0][1]["cluster"]) as address:
-        for part, settled in parts:
+        for part, resolved in parts:
             with runner.exclusive(outputs / part.name):
-                print_tables(runner.run(part, {**settled, "cluster": address}, outputs, options.first))
+                print_tables(runner.run(part, {**resolved, "cluster": address}, outputs, options.first))
     return 0
 
 
@@ -167,9 +167,9 @@ def _groups(options: argparse.Namespace) -> int:
     if not architecture.is_own(options.network):  # refused before torch is loaded
         architecture.named(options.network, image=image, classes=options.classes)
 
-    from horticulture.networks import listing
+    from horticulture.networks import group_table
 
-    print(listing.list_groups(options.network, image, options.classes, options.residual_sets))
+    print(group_table.list_groups(options.network, image, options.classes, options.residual_sets))
     return 0
 
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-MANY = 24  # with more choices than this, only the nearest is named
+MAX_CHOICES_LISTED = 24  # with more choices than this, only the nearest is named
 
 
 class _OneLine:
@@ -52,7 +52,7 @@ def check_choice(value: str, choices: Iterable[str], what: str) -> str:
     if value in choices:
         return value
     near = difflib.get_close_matches(str(value), choices, n=1)
-    if near and len(choices) > MANY:
+    if near and len(choices) > MAX_CHOICES_LISTED:
         raise InputError(f"unknown {what} {value!r}: did you mean {near[0]!r}?")
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise InputError(f"unknown {what} {value!r}: choose from {', '.join(choices)}{hint}")

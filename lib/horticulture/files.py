@@ -20,7 +20,7 @@ from horticulture.errors import InputError
 if TYPE_CHECKING:  # takes seconds to load, and refusing bad input does not need it
     import pandas as pd
 
-LARGEST = 0.25  # of memory: what is parsed exists twice or more
+MAX_MEMORY_FRACTION = 0.25  # of memory: what is parsed exists twice or more
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # of network file systems mounted without locks
 SEAL = "seal"  # the last entry of a sealed record: a digest of the others
 # Where files of another machine are here, by their path there.
@@ -94,14 +94,14 @@ def digest(content: bytes) -> str:
 @cache
 def _largest() -> float:
     """The size of the largest file to read. To ask each time would take longer than most reading."""
-    return LARGEST * limits.memory()
+    return MAX_MEMORY_FRACTION * limits.memory()
 
 
 def read(path: Path) -> bytes:
     """Read a file.
 
     Raises CorruptFileError for a pipe or device in its place, which might never end, and InputError for a
-    file that would take more than `LARGEST` of memory.
+    file that would take more than `MAX_MEMORY_FRACTION` of memory.
     """
     _check_regular(path)
     if (size := path.stat().st_size) > _largest():

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 MIME = "application/vnd.horticulture.progress+json"
-EVERY = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # least seconds between two updates
+UPDATE_SECONDS = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # least seconds between two updates
 SHARE = 0.02  # largest fraction of the time to spend on updates
 
 
@@ -89,7 +89,7 @@ class Progress:
         else:
             print(line, file=sys.stderr, flush=True)
         now = time.monotonic()
-        self._next = max(began + EVERY[self._medium], now + (now - began) * (1 / SHARE - 1))
+        self._next = max(began + UPDATE_SECONDS[self._medium], now + (now - began) * (1 / SHARE - 1))
 
 
 def bar(share: float, width: int = 20) -> str:

@@ -56,7 +56,7 @@ class Table:
         """Keep it, with the machine."""
         path.parent.mkdir(parents=True, exist_ok=True)
         about = {
-            "machine": f"{hardware.processor(DEVICE)}, {torch.get_num_threads()} threads",
+            "machine": f"{hardware.device_name(DEVICE)}, {torch.get_num_threads()} threads",
             "torch": torch.__version__,
         }
         pd.DataFrame(self.rows).assign(**about).to_csv(path, index=False)
@@ -66,7 +66,7 @@ class Table:
 def main() -> None:
     """Measure and print."""
     table, images = Table(), dataset()
-    chosen = hardware.precision("auto", DEVICE)
+    chosen = hardware.resolve_precision("auto", DEVICE)
     for precision in dict.fromkeys(["float32", chosen]):
         _steps(table, images, precision)
     _removals(table, Tuning(thinned(0), images, True, chosen))

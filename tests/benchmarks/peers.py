@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from horticulture import networks
 from horticulture.errors import InputError
 from horticulture.networks import own
-from horticulture.networks.traced import TracedNetwork
-from horticulture.networks.trial import first_line
+from horticulture.networks.cut_check import first_line
+from horticulture.networks.traced_network import TracedNetwork
 from horticulture.pruning import surgery
 from horticulture.training import hardware
 
@@ -231,7 +231,7 @@ def main() -> None:
             row = {"network": name, "remark": str(error)}
         rows.append(row)
         print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
-    machine = f"{hardware.processor(torch.device('cpu'))}, {torch.get_num_threads()} threads"
+    machine = f"{hardware.device_name(torch.device('cpu'))}, {torch.get_num_threads()} threads"
     path = Path("outputs/bench/peers.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).round(4).assign(machine=machine, torch=torch.__version__).to_csv(path, index=False)

@@ -16,8 +16,8 @@ CRITERION_COLORS = (BLUE, VERMILION, SKY, WINE, INDIGO, GREEN, PURPLE, ORANGE, G
 HALF = {"fillstyle": "bottom", "markerfacecoloralt": "white", "markeredgewidth": 1.2}
 
 
-class Curve(NamedTuple):
-    """A curve.
+class CurveStyle(NamedTuple):
+    """How a curve is named and drawn.
 
     label: a template. `{criterion}`, `{network}`, `{narrower}` and `{shallower}` are filled in, or omitted
     if they are empty; `{epochs}` describes the epochs of Scratch-B, `{tuned}` when the network was
@@ -38,43 +38,43 @@ class Curve(NamedTuple):
 
 
 BUDGET_CURVES = {  # pruned networks, retrained
-    "pruned-scratch": Curve("{criterion} shape from scratch (Scratch-E)", BLUE, "o"),
-    "scratch-b": Curve("{criterion} shape from scratch, {epochs} (Scratch-B)", SKY, "X"),
-    "scratch-b-all": Curve(
+    "pruned-scratch": CurveStyle("{criterion} shape from scratch (Scratch-E)", BLUE, "o"),
+    "scratch-b": CurveStyle("{criterion} shape from scratch, {epochs} (Scratch-B)", SKY, "X"),
+    "scratch-b-all": CurveStyle(
         "{criterion} shape from scratch, {epochs} plus those of tuning (Scratch-B, all)", WINE, "8"
     ),
-    "scratch-images": Curve("{criterion} shape from scratch, as many images as rewound", ORANGE, "h"),
-    "scratch-moved": Curve("{criterion} shape from scratch on the source, moved", OLIVE, "H"),
-    "fine-tuned": Curve("{criterion}-pruned, fine-tuned", VERMILION, "v", inherits=True),
-    "lr-rewound": Curve("{criterion}-pruned, learning rate rewound", BROWN, ">", inherits=True),
-    "pruned-moving": Curve(
+    "scratch-images": CurveStyle("{criterion} shape from scratch, as many images as rewound", ORANGE, "h"),
+    "scratch-moved": CurveStyle("{criterion} shape from scratch on the source, moved", OLIVE, "H"),
+    "fine-tuned": CurveStyle("{criterion}-pruned, fine-tuned", VERMILION, "v", inherits=True),
+    "lr-rewound": CurveStyle("{criterion}-pruned, learning rate rewound", BROWN, ">", inherits=True),
+    "pruned-moving": CurveStyle(
         "{criterion}-pruned while moving, learning rate rewound", TEAL, (7, 1, 0), inherits=True
     ),
-    "weights-rewound": Curve("{criterion}-pruned, weights rewound", PURPLE, "<", inherits=True),
-    "sliced": Curve("{criterion} shape from a slice of a wide initialisation", GREEN, "d"),
-    "random-channels": Curve(
+    "weights-rewound": CurveStyle("{criterion}-pruned, weights rewound", PURPLE, "<", inherits=True),
+    "sliced": CurveStyle("{criterion} shape from a slice of a wide initialisation", GREEN, "d"),
+    "random-channels": CurveStyle(
         "{criterion}-pruned widths, random channels, fine-tuned", INDIGO, (4, 1, 0), inherits=True
     ),
-    "shuffled": Curve("{criterion}-pruned widths, shuffled, from scratch", BLACK, "p"),
-    "reselected": Curve("{criterion} shape from scratch, channels selected evenly", GREY, (5, 1, 0)),
-    "compressed": Curve("{criterion}-pruned, compressed", inherits=True),
+    "shuffled": CurveStyle("{criterion}-pruned widths, shuffled, from scratch", BLACK, "p"),
+    "reselected": CurveStyle("{criterion} shape from scratch, channels selected evenly", GREY, (5, 1, 0)),
+    "compressed": CurveStyle("{criterion}-pruned, compressed", inherits=True),
 }
 # Budgets that show which property of a pruned network matters.
 CONTROLS = ("weights-rewound", "sliced", "random-channels", "shuffled", "reselected")
 SCALED_CURVES = {  # networks of other sizes, made by rule
-    "width": Curve("narrower {narrower} from scratch", ORANGE, "s"),
-    "depth": Curve("shallower {shallower} from scratch", SKY, "P"),
-    "bottleneck": Curve("bottleneck {network} from scratch", GREEN, "D"),
-    "copycat": Curve("{criterion} copycat from scratch", PURPLE, "^"),
-    "guided": Curve("{criterion}-guided {network} from scratch", TEAL, (5, 1, 180)),
-    "transferred": Curve("{criterion}-guided by another network, from scratch", INDIGO, (3, 1, 0)),
-    "uniform": Curve("uniform {network} from scratch", BLACK, (6, 1, 0)),
-    "uniform-moved": Curve("uniform {network} from scratch on the source, moved", GREY, (8, 1, 0)),
+    "width": CurveStyle("narrower {narrower} from scratch", ORANGE, "s"),
+    "depth": CurveStyle("shallower {shallower} from scratch", SKY, "P"),
+    "bottleneck": CurveStyle("bottleneck {network} from scratch", GREEN, "D"),
+    "copycat": CurveStyle("{criterion} copycat from scratch", PURPLE, "^"),
+    "guided": CurveStyle("{criterion}-guided {network} from scratch", TEAL, (5, 1, 180)),
+    "transferred": CurveStyle("{criterion}-guided by another network, from scratch", INDIGO, (3, 1, 0)),
+    "uniform": CurveStyle("uniform {network} from scratch", BLACK, (6, 1, 0)),
+    "uniform-moved": CurveStyle("uniform {network} from scratch on the source, moved", GREY, (8, 1, 0)),
 }
 SPARSE = "sparse-"  # prefix of the curves of networks from which single weights were removed
 CURVES = {
-    "whole": Curve("unpruned {network}", BLACK, "*"),
-    "pruned-tuned": Curve("{criterion}-pruned {network}, {tuned}", VERMILION, ".", inherits=True),
+    "whole": CurveStyle("unpruned {network}", BLACK, "*"),
+    "pruned-tuned": CurveStyle("{criterion}-pruned {network}, {tuned}", VERMILION, ".", inherits=True),
     **BUDGET_CURVES,
     **SCALED_CURVES,
     **{

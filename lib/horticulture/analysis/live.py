@@ -26,8 +26,8 @@ LEFT, TOP, RIGHT, BOTTOM = 52, 20, WIDTH - 6, HEIGHT - 18  # edges of its axes
 GAP = "margin:0 0 2px;line-height:1.35"
 
 
-class Curve(NamedTuple):
-    """A run: its name, its current status, and the rows of its table."""
+class RunTrace(NamedTuple):
+    """A run in the picture: its name, its current status, and the rows of its table."""
 
     name: str
     note: str
@@ -48,19 +48,19 @@ def _unit(row: Row) -> str:
     return next(name for name in UNITS if name in row)
 
 
-def picture(curves: Sequence[Curve], end: float) -> str:
+def picture(traces: Sequence[RunTrace], end: float) -> str:
     """A panel for each quantity in the rows, with one curve per run, and a line of text for each run.
 
-    curves: the last few are in colour, earlier ones pale. end: the epochs or rounds of the longest run.
+    traces: the last few are in colour, earlier ones pale. end: the epochs or rounds of the longest run.
     """
-    first = max(0, len(curves) - len(STYLES))
-    names = [name for name in QUANTITIES if any(name in row for curve in curves for row in curve.rows[:1])]
-    panels = "".join(_panel(name, curves, first, end) for name in names)
+    first = max(0, len(traces) - len(STYLES))
+    names = [name for name in QUANTITIES if any(name in row for trace in traces for row in trace.rows[:1])]
+    panels = "".join(_panel(name, traces, first, end) for name in names)
     if panels:
         panels = f'<div style="display:flex;flex-wrap:wrap;gap:2px 14px">{panels}</div>'
     words = [
-        (f"{html.escape(curve.name)}: {html.escape(curve.note)}", _style(number, first))
-        for number, curve in enumerate(curves[first:], first)
+        (f"{html.escape(trace.name)}: {html.escape(trace.note)}", _style(number, first))
+        for number, trace in enumerate(traces[first:], first)
     ]
     if first:
         words.insert(0, (f"{first:,} started earlier", _style(0, first)))
@@ -79,14 +79,14 @@ def _style(number: int, first: int) -> str:
     return f'fill="none" stroke="{color}" stroke-width="1.7"{dashes}'
 
 
-def _panel(name: str, curves: Sequence[Curve], first: int, end: float) -> str:
+def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str:
     """One quantity against epochs or rounds, with the smallest and largest value beside the axis."""
     drawn = {
         number: line
-        for number in range(max(0, len(curves) - DRAWN), len(curves))
-        if (line := _line(name, curves[number].rows))
+        for number in range(max(0, len(traces) - DRAWN), len(traces))
+        if (line := _line(name, traces[number].rows))
     }
-    unit = next(_unit(row) for curve in curves for row in curve.rows)
+    unit = next(_unit(row) for trace in traces for row in trace.rows)
     values = [value for line in drawn.values() for _, value in line]
     low, high = min(values, default=0.0), max(values, default=0.0)
     across, up = (RIGHT - LEFT) / (end or 1), (BOTTOM - TOP) / ((high - low) or 1)
@@ -112,7 +112,7 @@ def _panel(name: str, curves: Sequence[Curve], first: int, end: float) -> str:
         if number >= first:
             (x, y), color = points[-1], STYLES[number % len(STYLES)][0]
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{color}"/>')
-            words.append(f"{curves[number].name} {_course(line, unit)}")
+            words.append(f"{traces[number].name} {_course(line, unit)}")
     label = html.escape(f"{QUANTITIES[name]}: {'; '.join(words) or UNKNOWN}")
     return (
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" '

@@ -1,8 +1,8 @@
 """What a network is, as plain data: its widths, with parameters and MACs in closed form.
 
 Nothing here needs torch. A variant of an architecture is another `Architecture`, made by a function (see
-`families`); `networks.build` builds a network from one. A family of networks is a `family.Family` in its own
-module, and a line in the tables below.
+`families`); `networks.build` builds a network from one. Each type of network (Wide ResNet, VGG, ...) is a
+`network_type.NetworkType` in its own module, and a line in the tables below.
 
 Counting: a multiply-accumulate counts 1. Convolutions, linear layers and the products of attention are
 counted, for one image; normalisation, activations, additions and pooling are not. Parameters are all
@@ -17,7 +17,7 @@ from functools import cached_property
 
 from horticulture.architecture.densenet import DenseNet
 from horticulture.architecture.densenet_bc import DenseNetBC
-from horticulture.architecture.family import Family, ImageShape, Layer, Limits, Shape, Widths
+from horticulture.architecture.network_type import ImageShape, Layer, Limits, NetworkType, Shape, Widths
 from horticulture.architecture.own import Own
 from horticulture.architecture.preresnet import PreResNet
 from horticulture.architecture.resnet import ResNet
@@ -28,9 +28,9 @@ from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.code_files import is_code
 from horticulture.errors import InputError, check_choice
 
-DEEPEST, WIDEST = 2_000, 1_000_000  # largest depth, and largest width in a network's name
+MAX_DEPTH, MAX_WIDTH = 2_000, 1_000_000  # largest depth, and largest width in a network's name
 
-FAMILIES: dict[str, Family] = {
+NETWORK_TYPES: dict[str, NetworkType] = {
     "wide_resnet": WideResNet(),
     "vgg": VGG(),
     "resnet": ResNet(),
@@ -40,7 +40,7 @@ FAMILIES: dict[str, Family] = {
     "vit": ViT(),
 }
 
-# Common names: patterns whose numbers are passed to the family's `standard`.
+# Common names: patterns whose numbers are passed to the `standard` of the network type.
 NAME_PATTERNS: dict[str, tuple[str, str]] = {
     "wrn-DEPTH-WIDTH": (r"wrn-(\d+)-(\d+)", "wide_resnet"),
     "vgg-DEPTH[-WIDTH]": (r"vgg-(\d+)(?:-(\d+))?", "vgg"),
@@ -54,9 +54,9 @@ NAME_PATTERNS: dict[str, tuple[str, str]] = {
 STEM = re.compile(r"(.+)-stem(\d{1,3})")  # may follow these names: the stride of another stem
 
 OTHERS = ("torchvision:NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
-OWN = "own"  # the family of these
+OWN = "own"  # the type of these
 SUITED = {128: 4, 64: 2}  # stem strides by the least height and width, in pixels, of images that they suit
-LATER = {"table": None, "stem_stride": 1}  # fields that are described only at other values
+OMITTED_DEFAULTS = {"table": None, "stem_stride": 1}  # fields that are described only at other values
 
 
 @dataclass(frozen=True)
@@ -70,23 +70,23 @@ class Architecture(Shape):
     """
 
     def __post_init__(self) -> None:
-        check_choice(self.family, FAMILIES if self.table is None else [OWN], "network family")
+        check_choice(self.family, NETWORK_TYPES if self.table is None else [OWN], "network family")
         for name in ("image", "trunk", "widths"):  # lists in JSON
             object.__setattr__(self, name, tuple(int(n) for n in getattr(self, name)))
         if self.table is not None:
             object.__setattr__(self, "table", Table.of(self.table))
         if len(self.image) != 3 or min(self.image) < 1:
             raise InputError(f"image must be (channels, height, width), all positive, not {self.image}")
-        if not 0 <= self.depth <= DEEPEST:  # describing a deeper one would take minutes
-            raise InputError(f"depth must be at most {DEEPEST:,}, not {self.depth}")
+        if not 0 <= self.depth <= MAX_DEPTH:  # describing a deeper one would take minutes
+            raise InputError(f"depth must be at most {MAX_DEPTH:,}, not {self.depth}")
         if self.classes < 2:
             raise InputError(f"classes must be at least 2, not {self.classes}")
         if min(self.trunk, default=1) < 1:
             raise InputError(f"trunk widths must be positive, not {self.trunk}")
-        if self.stem_stride not in self.kind.stems:
-            strides = ", ".join(map(str, self.kind.stems))
-            raise InputError(f"a {self.kind.title} has a stem of stride {strides}, not {self.stem_stride}")
-        self.kind.check_shape(self)
+        if self.stem_stride not in self.type.stems:
+            strides = ", ".join(map(str, self.type.stems))
+            raise InputError(f"a {self.type.title} has a stem of stride {strides}, not {self.stem_stride}")
+        self.type.check_shape(self)
         limits = zip(self.groups, self.widths, self.min_widths, self.max_widths, self.selects, strict=True)
         for name, width, least, most, selects in limits:
             if width < least:
@@ -96,14 +96,14 @@ class Architecture(Shape):
                 raise InputError(f"group {name} {has} {most} channels, not {width}: {self.widths}")
 
     @property
-    def kind(self) -> Family:
-        """Its family."""
-        return FAMILIES[self.family] if self.table is None else Own(self.table)
+    def type(self) -> NetworkType:
+        """The network type: an entry of `NETWORK_TYPES`, or one made from the table."""
+        return NETWORK_TYPES[self.family] if self.table is None else Own(self.table)
 
     @cached_property
     def layers(self) -> tuple[Layer | CountedLayer, ...]:
         """Every layer with weights, in forward order."""
-        return tuple(self.kind.layers(self))
+        return tuple(self.type.layers(self))
 
     @cached_property
     def params(self) -> int:
@@ -123,27 +123,27 @@ class Architecture(Shape):
     @property
     def groups(self) -> tuple[str, ...]:
         """The readable name of every group: `stage.block` or `stage.block.what`."""
-        return self.kind.groups(self)
+        return self.type.groups(self)
 
     @property
     def blocks(self) -> tuple[Widths, ...]:
         """For every residual block that can be removed as a whole, the indices of its groups."""
-        return self.kind.blocks(self)
+        return self.type.blocks(self)
 
     @property
     def min_widths(self) -> Widths:
         """The smallest width of each group: 0 if a shortcut remains."""
-        return self.kind.min_widths(self)
+        return self.type.min_widths(self)
 
     @property
     def max_widths(self) -> Limits:
         """The largest width of each group; None if there is no limit."""
-        return self.kind.max_widths(self)
+        return self.type.max_widths(self)
 
     @property
     def selects(self) -> Limits:
         """The number of trunk channels that each group selects from; None if a layer makes the group."""
-        return self.kind.selects(self)
+        return self.type.selects(self)
 
     @property
     def even_selections(self) -> list[list[int]]:
@@ -162,7 +162,7 @@ class Architecture(Shape):
 
     def check_norms(self, penalty: str) -> None:
         """Raise InputError for a penalty that acts on batch norms, if a group has none."""
-        normed = self.kind.normed(self)
+        normed = self.type.normed(self)
         if penalty in ("slimming", "groups") and not all(normed):
             without = self.groups[normed.index(False)]
             raise InputError(f"{penalty} needs a batch norm in every group, but {without} has none")
@@ -177,9 +177,9 @@ class Architecture(Shape):
         return replace(self, widths=tuple(widths))
 
     def to_json(self) -> dict:
-        """Plain dicts, lists, strings and numbers, without the fields that have their value in `LATER`."""
+        """Plain dicts, lists, strings and numbers, without the fields at their `OMITTED_DEFAULTS`."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {k: v for k, v in plain.items() if k not in LATER or v != LATER[k]}
+        return {k: v for k, v in plain.items() if k not in OMITTED_DEFAULTS or v != OMITTED_DEFAULTS[k]}
 
     def identity(self) -> dict:
         """As `to_json`, but without the folder of a user's file, which its digest identifies."""
@@ -198,17 +198,17 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
     """The architecture with a common name, such as `wrn-40-2`; `wrn-40-2-stem4` has a stem of stride 4.
 
     image: (channels, height, width). Raises InputError for a name that matches no pattern in `NAME_PATTERNS`,
-    or for numbers beyond `DEEPEST` and `WIDEST`.
+    or for numbers beyond `MAX_DEPTH` and `MAX_WIDTH`.
     """
     stem = STEM.fullmatch(str(name))
     for pattern, family in NAME_PATTERNS.values():
         if match := re.fullmatch(pattern, stem[1] if stem else str(name), re.ASCII):
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
-            if numbers[0] > DEEPEST or max(numbers) > WIDEST:
-                most = f"depths go up to {DEEPEST:,} and widths to {WIDEST:,}"
+            if numbers[0] > MAX_DEPTH or max(numbers) > MAX_WIDTH:
+                most = f"depths go up to {MAX_DEPTH:,} and widths to {MAX_WIDTH:,}"
                 raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")
             depth, *others = map(int, numbers)
-            trunk, widths = FAMILIES[family].standard(depth, *others)
+            trunk, widths = NETWORK_TYPES[family].standard(depth, *others)
             stride = int(stem[2]) if stem else 1
             return Architecture(family, depth, classes, image, trunk, widths, stem_stride=stride)
     if is_own(name):

@@ -8,7 +8,14 @@ classifier reads. Each keeps a channel, because a layer that reads nothing would
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths, scale_selections, scale_width
+from horticulture.architecture.network_type import (
+    Layer,
+    Shape,
+    ThreeStages,
+    Widths,
+    scale_selections,
+    scale_width,
+)
 
 
 class DenseNet(ThreeStages):

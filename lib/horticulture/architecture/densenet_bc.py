@@ -6,7 +6,7 @@ The trunk is the stem and the growth rate. As in Crowley et al. (2018), a group 
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths
+from horticulture.architecture.network_type import Layer, Shape, ThreeStages, Widths
 
 BOTTLENECK = 4  # channels per map that a layer adds
 

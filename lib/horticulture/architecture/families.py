@@ -34,7 +34,7 @@ def width(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """
 
     def member(factor: float) -> Architecture:
-        trunk, widths = whole.kind.narrower(whole, factor)
+        trunk, widths = whole.type.narrower(whole, factor)
         return replace(whole, trunk=trunk, widths=widths)
 
     return search_scale(member, size)
@@ -63,7 +63,7 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     scale: the fraction of possible depths up to the whole one; with blocks, the fraction of blocks.
     Raises InputError if a shallower or deeper network is requested and does not exist.
     """
-    shapes = whole.kind.shallower(whole)
+    shapes = whole.type.shallower(whole)
     members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
     cost, target, scale = _parse(size)
     if len(members) == 1 and (scale < 1 if scale is not None else target < cost(whole)):

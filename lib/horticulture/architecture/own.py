@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import NoReturn
 
-from horticulture.architecture.family import Family, Limits, Shape
+from horticulture.architecture.network_type import Limits, NetworkType, Shape
 from horticulture.architecture.table import CountedLayer, Table
 from horticulture.errors import InputError
 
 
-class Own(Family):
+class Own(NetworkType):
     """A network known only by its table, so narrower and shallower members cannot be made."""
 
     title = "network of your own"

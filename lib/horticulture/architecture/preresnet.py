@@ -8,7 +8,7 @@ other groups still count as parameters, but no image passes through them.
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import (
+from horticulture.architecture.network_type import (
     Layer,
     Limits,
     Shape,

@@ -47,7 +47,7 @@ def by_stage(architectures: Sequence[Architecture], whole: Architecture) -> tupl
 def guided(whole: Architecture, profile: Sequence[float], **size: Unpack[Size]) -> Architecture:
     """`whole` with the profile's share in all groups of each stage, scaled to the requested size.
 
-    No group vanishes. `whole` may be deeper, wider or of another family than the networks that gave the
+    No group vanishes. `whole` may be deeper, wider or of another type than the networks that gave the
     profile (*transferred* guided pruning). Raises InputError if the number of stages differs.
     """
     stages = _stages(whole)

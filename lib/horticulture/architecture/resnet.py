@@ -7,7 +7,7 @@ is the channels between the two convolutions of a block; without them the block 
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Family, Layer, Shape, Widths, residual_blocks
+from horticulture.architecture.network_type import Layer, NetworkType, Shape, Widths, residual_blocks
 from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError
 
@@ -45,4 +45,4 @@ class ResNet(WideResNet):
 
     def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
         """Everywhere: the stem is part of the first stage."""
-        return Family.narrower(self, a, factor)
+        return NetworkType.narrower(self, a, factor)

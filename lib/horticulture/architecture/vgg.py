@@ -6,7 +6,7 @@ layer. There is no trunk: every convolution is a group, read by the next one or 
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import STEMS, Family, Layer, Shape, Widths
+from horticulture.architecture.network_type import STEMS, Layer, NetworkType, Shape, Widths
 from horticulture.errors import InputError
 
 # The paper's depths count three linear layers, of which one is left. Depth 8 is a small one of our own.
@@ -26,7 +26,7 @@ def stage_lengths(depth: int) -> tuple[int, ...]:
     return STAGE_LENGTHS[depth]
 
 
-class VGG(Family):
+class VGG(NetworkType):
     """Every convolution is a group and keeps a channel, because there are no shortcuts."""
 
     title, trunk_size, smallest_image = "VGG", 0, 16  # four max pools

@@ -10,16 +10,16 @@ queries, keys and values along. Without heads, or without units, that half of th
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Family, Layer, Shape, Widths
+from horticulture.architecture.network_type import Layer, NetworkType, Shape, Widths
 from horticulture.errors import InputError
 
-PATCH, LARGEST = 4, 64  # pixels: the side of a patch, and the longest side of an image
+PATCH, MAX_IMAGE_SIDE = 4, 64  # pixels: the side of a patch, and the longest side of an image
 HEAD = 8  # channels of a head
-DEEPEST = 100  # blocks: finding smaller members of a deeper network would take minutes
+MAX_BLOCKS = 100  # blocks: finding smaller members of a deeper network would take minutes
 MLP_RATIO = 2  # hidden units per channel of a token, as Hassani et al. (2021) have for small images
 
 
-class ViT(Family):
+class ViT(NetworkType):
     """Two groups per block, which can vanish; every block is a stage."""
 
     title, trunk_size, smallest_image = "ViT", 2, 16
@@ -38,14 +38,14 @@ class ViT(Family):
         """Also raise InputError if there is no block, or if patches do not fill the image."""
         if a.depth < 1:
             raise InputError(f"a ViT has at least 1 block, not {a.depth}")
-        if a.depth > DEEPEST:
-            raise InputError(f"a ViT has at most {DEEPEST} blocks, not {a.depth}")
+        if a.depth > MAX_BLOCKS:
+            raise InputError(f"a ViT has at most {MAX_BLOCKS} blocks, not {a.depth}")
         super().check_shape(a)
         _, height, width = a.image
-        if max(height, width) > LARGEST or height % PATCH or width % PATCH:
+        if max(height, width) > MAX_IMAGE_SIDE or height % PATCH or width % PATCH:
             raise InputError(
                 f"a ViT cuts images into patches of {PATCH} x {PATCH} pixels: height and width must be "
-                f"multiples of {PATCH} from {self.smallest_image} to {LARGEST}, not {height} x {width}"
+                f"multiples of {PATCH} from {self.smallest_image} to {MAX_IMAGE_SIDE}, not {height} x {width}"
             )
 
     def layers(self, a: Shape) -> Iterator[Layer]:

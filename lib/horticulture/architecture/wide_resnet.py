@@ -6,7 +6,7 @@ without them the block is its shortcut.
 
 from collections.abc import Iterator
 
-from horticulture.architecture.family import Layer, Shape, ThreeStages, Widths, residual_blocks
+from horticulture.architecture.network_type import Layer, Shape, ThreeStages, Widths, residual_blocks
 
 
 class WideResNet(ThreeStages):

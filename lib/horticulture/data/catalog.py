@@ -9,7 +9,7 @@ from horticulture.data.locations import data_folder
 from horticulture.errors import InputError
 
 FOLDER = "folder:"  # followed by a path: a user's image folder
-KEPT = "kept:"  # followed by a digest: a user's data set, saved by content
+SAVED = "kept:"  # followed by a digest: a user's data set, saved by content
 # (channels, height, width), classes, training images without those held out
 KNOWN: dict[str, tuple[tuple[int, int, int], int, int]] = {
     "clutter": ((1, 16, 16), 10, 8_192),

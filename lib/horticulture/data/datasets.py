@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from horticulture.data.catalog import FOLDER, KEPT
+from horticulture.data.catalog import FOLDER, SAVED
 from horticulture.errors import check_choice
 
 if TYPE_CHECKING:  # takes seconds to load
@@ -53,14 +53,14 @@ def is_own(name: str) -> bool:
 
 def check_name(name: str) -> None:
     """Raise InputError for an unknown data set. Whether a folder exists is checked later."""
-    if not name.startswith((FOLDER, KEPT)) or name == FOLDER:
+    if not name.startswith((FOLDER, SAVED)) or name == FOLDER:
         check_choice(name, [*DATASETS, f"{FOLDER}PATH"], "data set")
 
 
 def load(name: str, *, images: int = 0, image_size: int = 0, device: torch.device | str = "cpu") -> Dataset:
     """Load the data set of that name, or `folder:PATH`, with its first `images` training images (0: all).
 
-    `kept:DIGEST` is a user's own data set that `keep` has saved. image_size: height and width, in pixels, to
+    `kept:DIGEST` is a user's own data set that `save` has saved. image_size: height and width, in pixels, to
     which images are reduced (0: unchanged): by area means or, in folders, also by resizing the shorter side
     and cropping the centre. Raises InputError for an unknown name, a missing data set, unusable images, or an
     impossible size.
@@ -71,14 +71,14 @@ def load(name: str, *, images: int = 0, image_size: int = 0, device: torch.devic
     if name in DATASETS:
         dataset = DATASETS[name](image_size)
     else:
-        dataset = _kept(name) if name.startswith(KEPT) else _folder(name, image_size)
+        dataset = _saved(name) if name.startswith(SAVED) else _folder(name, image_size)
     return replace(dataset, train=dataset.train.first(images)).to(torch.device(device))
 
 
-def _kept(name: str) -> Dataset:
-    from horticulture.data.kept import kept
+def _saved(name: str) -> Dataset:
+    from horticulture.data.saved import load_saved
 
-    return kept(name.removeprefix(KEPT))
+    return load_saved(name.removeprefix(SAVED))
 
 
 def _folder(name: str, image_size: int) -> Dataset:

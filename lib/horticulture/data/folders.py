@@ -18,7 +18,7 @@ from horticulture.data.reading import read_each
 from horticulture.errors import InputError
 from horticulture.files import file_digest, write
 
-SHOWN = 3  # unusable images reported by name; of more, a list is written
+MAX_LISTED = 3  # unusable images reported by name; of more, a list is written
 
 
 class Part(NamedTuple):
@@ -107,7 +107,8 @@ def _names(names: Iterable[str]) -> str:
 def _first(items: Iterable[str]) -> str:
     """The first few items, and how many more there are."""
     every = list(items)
-    return ", ".join(every[:SHOWN]) + (f" and {len(every) - SHOWN:,} more" if len(every) > SHOWN else "")
+    more = f" and {len(every) - MAX_LISTED:,} more" if len(every) > MAX_LISTED else ""
+    return ", ".join(every[:MAX_LISTED]) + more
 
 
 # --- listing files ---------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def _refusal(root: Path, files: Collection[str], unusable: dict[str, str]) -> In
     """An error of one line for files that cannot be used; if there are many, a file lists all of them."""
     lines = [f"{os.path.relpath(file, root)!r} ({unusable[file]})" for file in files if file in unusable]
     listed = ""
-    if len(lines) > SHOWN:
+    if len(lines) > MAX_LISTED:
         path = data_folder() / "cache" / f"unusable-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}.txt"
         write(path, "\n".join([str(root), *lines, ""]).encode(errors="backslashreplace"))
         listed = f"; all are listed in {path}"

@@ -1,4 +1,4 @@
-"""Users' own data sets: functions that return arrays. `kept` saves their content."""
+"""Users' own data sets: functions that return arrays. `saved` saves their content."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

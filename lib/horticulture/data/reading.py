@@ -18,8 +18,8 @@ AT_A_TIME = 64  # images decoded ahead
 THREADS = 4  # images decoded at the same time, at most
 IN_FLIGHT = MOST_BYTES  # of memory for all that are read or decoded at a time; one file may take all of it
 PER_PIXEL = 16  # bytes: the decoder's copies, coefficients of a progressive JPEG, and ours
-LARGE = 2**24  # pixels: larger folders show progress
-MANY = 10_000  # images: of more, reading the headers shows progress
+PROGRESS_FROM_PIXELS = 2**24  # pixels: larger folders show progress
+PROGRESS_FROM_IMAGES = 10_000  # images: of more, reading the headers shows progress
 
 T = TypeVar("T")
 
@@ -49,7 +49,8 @@ def read_each(
         except UnusableImage as error:
             return error
 
-    progress = Progress(what, sum(work)) if sum(work) > (LARGE if sizes else MANY) else None
+    least = PROGRESS_FROM_PIXELS if sizes else PROGRESS_FROM_IMAGES
+    progress = Progress(what, sum(work)) if sum(work) > least else None
     with ThreadPoolExecutor(min(THREADS, processors())) as pool, progress or contextlib.nullcontext():
         for start in range(0, len(files), AT_A_TIME):
             batch = range(start, min(start + AT_A_TIME, len(files)))

@@ -1,8 +1,8 @@
 from .executor import execute as execute, load_if_complete as load_if_complete
 from .loading import (
     dataset as dataset,
-    evaluate as evaluate,
     load as load,
+    measure_error as measure_error,
     network_at as network_at,
     restore as restore,
 )

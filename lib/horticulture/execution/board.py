@@ -15,9 +15,9 @@ from horticulture.analysis import live
 from horticulture.progress import Progress
 from horticulture.runs import Run
 
-SHOWN = 4  # the line has the status of up to this many runs
+MAX_RUNS_SHOWN = 4  # the line has the status of up to this many runs
 STATUS = ".status.json"  # in a study's folder: what `horticulture status` shows
-EVERY = 2.0  # seconds between two updates of that file
+UPDATE_SECONDS = 2.0  # seconds between two updates of that file
 POLL = 0.5  # seconds between two messages of a run, and between two looks at them
 # The fields that tell runs apart, and how to show them.
 TRAITS = {
@@ -94,8 +94,8 @@ class Board:
         running = self._running.values()
         done = self.finished + len(self.failed) + sum(run.share for run in running)
         resumed = self._resumed + sum(run.resumed for run in running)
-        notes = [run.note for run in list(running)[:SHOWN]]
-        more = [f"{len(running) - SHOWN} more"] if len(running) > SHOWN else []
+        notes = [run.note for run in list(running)[:MAX_RUNS_SHOWN]]
+        more = [f"{len(running) - MAX_RUNS_SHOWN} more"] if len(running) > MAX_RUNS_SHOWN else []
         notes = notes if self._begun else ["starting workers"]  # they load torch first
         self.progress.update(done, self._counts(), resumed, "; ".join([*notes, *more]))
         if self._study and time.monotonic() >= self._next:
@@ -111,7 +111,7 @@ class Board:
         """Write the progress line where another process can read it."""
         if self._study is None:
             return
-        self._next = time.monotonic() + EVERY
+        self._next = time.monotonic() + UPDATE_SECONDS
         status = {
             "line": self.progress.line(),
             "failed": self.failed,
@@ -122,16 +122,16 @@ class Board:
             files.write(self._study / STATUS, json.dumps(status))
 
     def picture(self) -> str:
-        """The runs as curves, with a line of text for each."""
+        """The runs as traces, with a line of text for each."""
         if not self._begun:
             return ""
         few = self.count <= len(live.STYLES)  # each has its own colour from the start
-        curves = []
+        traces = []
         for key in self.names if few else self._begun:
             run = self._begun.get(key, WAITING)
             kept = f", {100 * run.resumed:.1f} % kept from before" if run.resumed else ""
-            curves.append(live.Curve(self.names[key], run.note + kept, list(run.rows.values())))
-        return live.picture(curves, self.end)
+            traces.append(live.RunTrace(self.names[key], run.note + kept, list(run.rows.values())))
+        return live.picture(traces, self.end)
 
     def kept(self) -> str:
         """How much of the work is kept if all runs stop now, as a text."""
@@ -160,8 +160,10 @@ def names(todo: Sequence[Run]) -> dict[str, str]:
     traits: dict[str, dict[str, Any]] = {
         run.key: {**run.recipe, "params": run.architecture.params, "seed": run.seed} for run in todo
     }
-    differing = [t for t in TRAITS if len({found.get(t) for found in traits.values()}) > 1 or t == "seed"]
+    differing = [
+        t for t in TRAITS if len({run_traits.get(t) for run_traits in traits.values()}) > 1 or t == "seed"
+    ]
     return {
-        key: ", ".join(TRAITS[trait].format(found[trait]) for trait in differing if trait in found)
-        for key, found in traits.items()
+        key: ", ".join(TRAITS[trait].format(run_traits[trait]) for trait in differing if trait in run_traits)
+        for key, run_traits in traits.items()
     }

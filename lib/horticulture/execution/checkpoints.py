@@ -17,7 +17,7 @@ from torch import Tensor
 from horticulture import files
 from horticulture.training import Checkpoint
 
-EVERY = 30.0  # seconds of work that may be lost
+CHECKPOINT_SECONDS = 30.0  # seconds of work that may be lost
 
 
 def write(folder: Path, name: str, state: Checkpoint) -> Path:
@@ -58,7 +58,7 @@ def read(path: Path) -> Checkpoint | None:
 
 
 class RollingCheckpoint:
-    """The latest checkpoint of a run, renewed every `EVERY` seconds, and the one before it."""
+    """The latest checkpoint of a run, renewed every `CHECKPOINT_SECONDS` seconds, and the one before it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,7 +66,7 @@ class RollingCheckpoint:
 
     def maybe_save(self, state: Callable[[], Checkpoint], *, now: bool = False) -> None:
         """Call at every step. Writes a checkpoint if it is due, or if `now`."""
-        if now or time.monotonic() - self._last >= EVERY:
+        if now or time.monotonic() - self._last >= CHECKPOINT_SECONDS:
             earlier = self._paths()
             number = int(earlier[-1].stem.split("-")[1]) + 1 if earlier else 0
             write(self.folder, f"at-{number:020d}", state())

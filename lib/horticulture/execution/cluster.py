@@ -20,8 +20,8 @@ from horticulture.limits import processors
 
 LOCAL = "local:"  # followed by a number of worker processes
 LOOPBACK = "127.0.0.1"
-CONNECT = 10.0  # seconds for a scheduler to answer
-PATIENCE = 60.0  # seconds for a worker to answer: on a busy machine, it loads torch first
+CONNECT_SECONDS = 10.0  # seconds for a scheduler to answer
+REPLY_SECONDS = 60.0  # seconds for a worker to answer: on a busy machine, it loads torch first
 FIRST = 60.0  # seconds for the first worker of a cluster to come
 PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhere
 
@@ -102,10 +102,10 @@ def connected(address: str) -> Iterator[Any]:
         except TimeoutError as error:
             raise InputError(f"the Dask scheduler at {address!r} has no worker") from error
         for name in PACKAGES:
-            for worker, answer in ask(client, version, name).items():
-                _check_worker(worker, name, answer, version(name))
-        for worker, answer in ask(client, code_digest).items():
-            _check_worker(worker, "code of the package", answer, code_digest())
+            for worker, reply in ask(client, version, name).items():
+                _check_worker(worker, name, reply, version(name))
+        for worker, reply in ask(client, code_digest).items():
+            _check_worker(worker, "code of the package", reply, code_digest())
         yield client
 
 
@@ -113,7 +113,7 @@ def _client(address: str) -> Any:
     """A client of a Dask cluster. Raises InputError if it cannot be reached or Dask is not installed."""
     distributed = _distributed()
     try:
-        return distributed.Client(address, timeout=CONNECT, set_as_default=False)
+        return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last: without a certificate
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
 
@@ -130,12 +130,12 @@ def _distributed() -> Any:
 
 
 def ask(client: Any, function: Callable, *arguments: Any) -> dict[str, Any]:
-    """The answer of every worker that gives one in time, by its address. An error is an answer too."""
+    """The reply of every worker that gives one in time, by its address. An error is a reply too."""
 
     async def one(worker: str) -> tuple[str, Any]:
         try:
             call = client.run(function, *arguments, workers=[worker], on_error="return")
-            return worker, (await asyncio.wait_for(call, PATIENCE))[worker]
+            return worker, (await asyncio.wait_for(call, REPLY_SECONDS))[worker]
         except Exception as error:  # also one that could not be sent back
             return worker, error
 
@@ -143,8 +143,8 @@ def ask(client: Any, function: Callable, *arguments: Any) -> dict[str, Any]:
         return await asyncio.gather(*map(one, workers))
 
     workers = list(client.scheduler_info()["workers"])
-    answers = client.sync(every)
-    return {worker: answer for worker, answer in answers if not isinstance(answer, TimeoutError)}
+    replies = client.sync(every)
+    return {worker: reply for worker, reply in replies if not isinstance(reply, TimeoutError)}
 
 
 def _check_worker(worker: str, what: str, there: Any, here: str) -> None:
@@ -209,26 +209,26 @@ async def _threads() -> int:
     )  # beside the worker's signs of life, for loading torch takes seconds
 
 
-def precision(wanted: str, device: str, address: str) -> str:
+def common_precision(wanted: str, device: str, address: str) -> str:
     """The precision for a study on a Dask cluster: one that all workers support.
 
     Raises InputError if a worker would only emulate the requested one.
     """
     with connected(address) as client:
-        answers = list(ask(client, _precision, wanted, device).values())
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise InputError(f"a worker of the cluster {address}: {answer}")
-    if not answers:
+        replies = list(ask(client, _resolve_precision, wanted, device).values())
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise InputError(f"a worker of the cluster {address}: {reply}")
+    if not replies:
         raise InputError(f"no worker of the cluster {address} answers")
-    return "float32" if "float32" in answers else answers[0]
+    return "float32" if "float32" in replies else replies[0]
 
 
-def _precision(wanted: str, device: str) -> str | InputError:
-    """The answer of one worker. Errors are returned, because Dask would not keep them to one line."""
+def _resolve_precision(wanted: str, device: str) -> str | InputError:
+    """The reply of one worker. Errors are returned, because Dask would not keep them to one line."""
     from horticulture.training import hardware
 
     try:
-        return hardware.precision(wanted, hardware.resolve_device(device))
+        return hardware.resolve_precision(wanted, hardware.resolve_device(device))
     except InputError as error:
         return error

@@ -18,7 +18,7 @@ from horticulture.runs import Run
 from horticulture.training import hardware
 
 # Files whose digests a result records, if they exist.
-FILES = (WEIGHTS_FILE, runs.ANSWERS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
+FILES = (WEIGHTS_FILE, runs.IMAGE_ERRORS, "epochs.csv", "removals.csv", "judged.csv", "network.hortpack")
 
 
 def execute(
@@ -43,7 +43,7 @@ def execute(
     if run.start is not None:
         execute(run.start, outputs, device, report, threads)
     where = hardware.resolve_device(device)
-    hardware.precision(run.recipe["precision"], where)  # refuses a precision that would only be emulated
+    hardware.resolve_precision(run.recipe["precision"], where)  # refuses one that would only be emulated
     waiting = partial(report, 0.0, "another process is executing it", ())
     try:
         with files.locked(lock_path(run, outputs), waiting) as check_lease:

@@ -23,10 +23,10 @@ from horticulture.architecture import Architecture
 from horticulture.code_files import is_code
 from horticulture.data import Dataset
 from horticulture.errors import InputError, reading
-from horticulture.execution import checkpoints, leftovers, loading
-from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS, card
+from horticulture.execution import checkpoints, loading, stale_files
+from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS_FILE, card
 from horticulture.networks import Network, formats
-from horticulture.runs import FoundNetwork
+from horticulture.runs import StudyNetwork
 from horticulture.training import evaluation
 
 CONFIG = "config.json"
@@ -34,7 +34,7 @@ FORMAT = "horticulture network, 1"
 TOLERANCE = 1e-4  # for differences between outputs, as a fraction of the largest
 COMPARED = 256  # test images to compare outputs on
 BYTES = 4  # per weight
-APART = 0.5  # tolerated difference in test error (points) from the record, which may be from other hardware
+ERROR_TOLERANCE = 0.5  # points of test error from the record, which may be from other hardware
 
 
 def load(folder: str | Path, code: str | Path = "") -> Network:
@@ -45,9 +45,9 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
     an export, was altered, or the network cannot be built here.
     """
     config = _config(Path(folder))
-    path = Path(folder) / WEIGHTS
+    path = Path(folder) / WEIGHTS_FILE
     with reading(f"the network in {folder}"):
-        if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS]:
+        if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS_FILE]:
             raise InputError(f"{path} is missing or altered: export it again")
         description = config["architecture"]
         if is_code(name := description.get("table", {}).get("network")):
@@ -76,16 +76,16 @@ def _config(folder: Path) -> dict[str, Any]:
 def _build(shape: Architecture, weights: bytes) -> Network:
     """The network. Raises InputError if the weights are too few, before it takes up memory."""
     if shape.params * BYTES > len(weights):
-        raise InputError(f"{WEIGHTS} has fewer weights than the {shape.params:,} of the network")
+        raise InputError(f"{WEIGHTS_FILE} has fewer weights than the {shape.params:,} of the network")
     network = networks.build(shape)
     network.load_state_dict(safetensors.load(weights))
     return network.eval()
 
 
-def default_folder(found: FoundNetwork) -> Path:
+def default_folder(chosen: StudyNetwork) -> Path:
     """The default folder of an export, in the study's folder."""
-    at = f"-round{found.row['round']}" if found.run.kind == "prune" else ""
-    return found.study / "exports" / f"{found.row['curve']}-{found.run.key}{at}"
+    at = f"-round{chosen.row['round']}" if chosen.run.kind == "prune" else ""
+    return chosen.study / "exports" / f"{chosen.row['curve']}-{chosen.run.key}{at}"
 
 
 def check_replaceable(folder: Path) -> None:
@@ -101,7 +101,7 @@ def check_replaceable(folder: Path) -> None:
             ) from error
 
 
-def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[str, Any]:
+def export(chosen: StudyNetwork, folder: Path, network_name: str = "") -> dict[str, Any]:
     """Write a network into a folder and return the content of `config.json`.
 
     The folder is complete or unchanged, whenever the process dies. An earlier export in it is replaced.
@@ -110,21 +110,21 @@ def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[st
     network whose test error is not the recorded one.
     """
     check_replaceable(folder)
-    run, outputs = found.run, found.study.parent
+    run, outputs = chosen.run, chosen.study.parent
     runs.verified_result(run, outputs)
     if run.kind == "prune":
-        network = loading.network_at(run, outputs, int(found.row["round"]))
+        network = loading.network_at(run, outputs, int(chosen.row["round"]))
     else:
         network = loading.load(run, outputs)
     network = network.to("cpu").to(memory_format=torch.contiguous_format).eval()
     images = loading.images_of(run, "cpu")
-    config = _describe(found, network, images, network_name)
+    config = _describe(chosen, network, images, network_name)
     contents, config["left_out"] = _encode(network, images.image)
     config["equality"] = _compare_outputs(network, images, contents)
     config["tolerance"] = TOLERANCE
     config["files"] = {name: files.digest(content) for name, content in contents.items()}
     files.make_folder(folder.parent)
-    with leftovers.temporary_folder(folder.parent) as temporary:
+    with stale_files.temporary_folder(folder.parent) as temporary:
         new = temporary / "new"
         for name, content in {**contents, CARD: card(config).encode()}.items():
             files.write(new / name, content)
@@ -139,7 +139,7 @@ def export(found: FoundNetwork, folder: Path, network_name: str = "") -> dict[st
 def _encode(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, bytes], dict[str, str]]:
     """The content of each file that holds the network, and why others are left out."""
     weights = checkpoints.separate(network.state_dict())
-    contents, left_out = {WEIGHTS: safetensors.save(weights, metadata={"format": "pt"})}, {}
+    contents, left_out = {WEIGHTS_FILE: safetensors.save(weights, metadata={"format": "pt"})}, {}
     try:
         program = formats.to_program(network, image)
         contents[PT2] = formats.to_pt2(program)
@@ -156,7 +156,7 @@ def _compare_outputs(network: Network, images: Dataset, contents: dict[str, byte
     Compared at several batch sizes. Raises InputError if a difference exceeds `TOLERANCE`.
     """
     read = {PT2: formats.from_pt2, ONNX: formats.from_onnx}
-    functions: dict[str, Any] = {WEIGHTS: _build(network.architecture, contents[WEIGHTS])}
+    functions: dict[str, Any] = {WEIGHTS_FILE: _build(network.architecture, contents[WEIGHTS_FILE])}
     functions |= {name: read[name](content) for name, content in contents.items() if name in read}
     x = images.normalise(images.test.pixels[:COMPARED]).contiguous()
     batches = [x[:1], x[:2], x]
@@ -178,9 +178,9 @@ def _compare_outputs(network: Network, images: Dataset, contents: dict[str, byte
 # --- what config.json says ---------------------------------------------------------------------------------
 
 
-def _describe(found: FoundNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
+def _describe(chosen: StudyNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
     """The content of `config.json`, except for what concerns the files."""
-    run, row, shape = found.run, found.row, network.architecture
+    run, row, shape = chosen.run, chosen.row, network.architecture
     mean, std = (statistic.flatten().tolist() for statistic in images.mean_and_std)
     described: dict[str, Any] = {
         "format": FORMAT,
@@ -195,11 +195,11 @@ def _describe(found: FoundNetwork, network: Network, images: Dataset, network_na
         "classes": list(images.classes),
         "data": {"name": images.name, "digest": run.data.get("digest")},
         "images": {part: len(getattr(images, part)) for part in ("train", "validation", "test")},
-        "made": list(_history(found)),
+        "made": list(_history(chosen)),
         "precision": row["precision"],
         "recorded": {"test": _number(row["test_error"]), "validation": _number(row["val_error"])},
-        "networks": len(found.results),
-        "seeds": _over_seeds(found),
+        "networks": len(chosen.results),
+        "seeds": _over_seeds(chosen),
         "versions": {name: importlib.metadata.version(name) for name in ("horticulture", "torch")},
     }
     return described | _measure(network, images, described["recorded"]["test"])
@@ -212,22 +212,24 @@ def _number(value: Any) -> Any:
 
 def _measure(network: Network, images: Dataset, recorded: float | None) -> dict[str, Any]:
     """The network's test error in float32. Raises InputError if the recorded one differs by too much."""
-    answers = evaluation.evaluate(network, images, images.test)
+    evaluated = evaluation.evaluate(network, images, images.test)
     sources = images.test.sources
-    if recorded is not None and abs(answers.error - recorded) > max(APART, 200 / len(images.test)):
+    if recorded is not None and abs(evaluated.error - recorded) > max(
+        ERROR_TOLERANCE, 200 / len(images.test)
+    ):
         raise InputError(
-            f"the network's test error is {answers.error:.2f} %, but {recorded:.2f} % was recorded"
+            f"the network's test error is {evaluated.error:.2f} %, but {recorded:.2f} % was recorded"
         )
-    wrong, originals, error = answers.wrong.numpy(), len(sources.unique()), math.nan
+    wrong, originals, error = evaluated.wrong.numpy(), len(sources.unique()), math.nan
     if originals > 1:
         _, error = statistics.clustered_difference(wrong, 0 * wrong, sources.numpy())
-    return {"test_error": answers.error, "standard_error": _number(error), "originals": originals}
+    return {"test_error": evaluated.error, "standard_error": _number(error), "originals": originals}
 
 
-def _history(found: FoundNetwork) -> Iterator[str]:
+def _history(chosen: StudyNetwork) -> Iterator[str]:
     """How the network was made, one line for each step, in order."""
-    for run in reversed(list(found.run.chain)):
-        recipe, how = run.recipe, runs.metrics(run, found.study.parent)["recipe"]
+    for run in reversed(list(chosen.run.chain)):
+        recipe, how = run.recipe, runs.metrics(run, chosen.study.parent)["recipe"]
         match run.kind:
             case "prune":
                 yield f"pruned by {recipe['criterion']} in {recipe['rounds']} rounds: {how}"
@@ -242,18 +244,19 @@ def _history(found: FoundNetwork) -> Iterator[str]:
             case "move":
                 yield f"moved to {run.data['name']}, with a new classifier: {how}"
             case _:
-                elsewhere = f" on {run.data['name']}" if run.data["name"] != found.run.data["name"] else ""
+                elsewhere = f" on {run.data['name']}" if run.data["name"] != chosen.run.data["name"] else ""
                 yield f"trained from scratch{elsewhere}: {how}"
-    if not pd.isna(found.row["round"]) and all(run.kind != "prune" for run in found.run.chain):
-        yield f"its shape was found by pruning by {found.row['criterion']}, after round {found.row['round']}"
-    if found.run.kind == "prune":
-        yield f"taken after round {found.row['round']}"
+    if not pd.isna(chosen.row["round"]) and all(run.kind != "prune" for run in chosen.run.chain):
+        row = chosen.row
+        yield f"its shape was found by pruning by {row['criterion']}, after round {row['round']}"
+    if chosen.run.kind == "prune":
+        yield f"taken after round {chosen.row['round']}"
 
 
-def _over_seeds(found: FoundNetwork) -> dict[str, float]:
+def _over_seeds(chosen: StudyNetwork) -> dict[str, float]:
     """The recorded test error by seed, of the networks at the same place of the same curve."""
-    for _, case in assign_cases(found.results).groupby(["curve", *CASE], dropna=False):
-        if found.row.name in case.index:
+    for _, case in assign_cases(chosen.results).groupby(["curve", *CASE], dropna=False):
+        if chosen.row.name in case.index:
             errors = zip(case["seed"], case["test_error"], strict=True)
             return {str(seed): float(error) for seed, error in errors}
     return {}

@@ -5,8 +5,8 @@ from typing import Any
 from horticulture.analysis import statistics
 from horticulture.code_files import is_code
 
-CARD, WEIGHTS, PT2, ONNX = "README.md", "model.safetensors", "model.pt2", "model.onnx"
-SHOWN = 20  # the card lists up to this many class names
+CARD, WEIGHTS_FILE, PT2, ONNX = "README.md", "model.safetensors", "model.pt2", "model.onnx"
+MAX_CLASSES_LISTED = 20  # the card lists up to this many class names
 
 USES = {
     PT2: """With torch, where `pixels` is a tensor:
@@ -110,7 +110,7 @@ def _numbers(config: dict[str, Any]) -> dict[str, str]:
         if error is not None:
             numbers[f"{part} error (%), in the study's results"] = f"{error:.2f}"
     stored = f" that are not zero, of {config['weights']:,}" if _sparse(config) else ""
-    names = f": {', '.join(classes)}" if len(classes) <= SHOWN else ""
+    names = f": {', '.join(classes)}" if len(classes) <= MAX_CLASSES_LISTED else ""
     return numbers | {
         "parameters": f"{config['params']:,}{stored}",
         "multiply-accumulates per image": f"{config['macs']:,}",

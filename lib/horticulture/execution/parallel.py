@@ -13,7 +13,7 @@ from pathlib import Path
 from horticulture import runs
 from horticulture.analysis.live import Row
 from horticulture.errors import InputError
-from horticulture.execution import parcels, pool, remote
+from horticulture.execution import file_transfer, pool, remote
 from horticulture.execution.board import POLL, Board, reporter
 from horticulture.limits import may_have_gpu, processors
 from horticulture.progress import Progress
@@ -166,7 +166,7 @@ def _execute_here(run: Run, outputs: Path, device: str, threads: int, board: Boa
 def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run], board: Board) -> None:
     """Execute runs in workers, show their progress, and raise the first error."""
     pool.drain(pool.messages)  # left by an earlier call that was stopped
-    work = partial(work, packed=parcels.pack_code())
+    work = partial(work, packed=file_transfer.pack_code())
     futures = {submit(work, run.to_json()): run for run in todo}
     keys, done = {run.key for run in todo}, queue.SimpleQueue[Future]()
     for future in futures:
@@ -188,10 +188,10 @@ def _submit_and_wait(submit: Submit, work: Callable[..., None], todo: list[Run],
 
 
 def _work(description: dict, outputs: str, device: str, threads: int, packed: bytes) -> None:
-    """Execute one run in a worker and report its progress. packed: from `parcels.pack_code`."""
+    """Execute one run in a worker and report its progress. packed: from `file_transfer.pack_code`."""
     from horticulture import execution
 
-    parcels.unpack_code(packed)
+    file_transfer.unpack_code(packed)
     run = Run.from_json(description)
     execution.execute(run, Path(outputs), device, reporter(run, pool.send), threads=threads)
 

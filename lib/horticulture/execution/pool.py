@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-GRACE = 10.0  # seconds allowed for saving: one step of a large network on a busy machine
+SAVING_SECONDS = 10.0  # seconds allowed for saving: one step of a large network on a busy machine
 messages: queue.SimpleQueue[Any] = queue.SimpleQueue()  # what workers `send`, in order
 _to_parent: Connection | None = None  # in a worker
 
@@ -34,13 +34,13 @@ def send(message: Any) -> None:
 
 def drain(waiting: queue.SimpleQueue[Any], seconds: float = 0.0) -> list[Any]:
     """All that is in a queue, after waiting that long for the first of it."""
-    found = []
+    received = []
     with suppress(queue.Empty):
         if seconds:
-            found.append(waiting.get(timeout=seconds))
+            received.append(waiting.get(timeout=seconds))
         while True:
-            found.append(waiting.get_nowait())
-    return found
+            received.append(waiting.get_nowait())
+    return received
 
 
 class _Workers:
@@ -68,11 +68,11 @@ class _Workers:
         return future
 
     def stop(self) -> None:
-        """End the processes, after at most `GRACE` seconds in which they can save their work."""
+        """End the processes, after at most `SAVING_SECONDS` seconds in which they can save their work."""
         for process in self.processes:
             process.terminate()
             self._tasks.put(None)
-        end = time.monotonic() + GRACE
+        end = time.monotonic() + SAVING_SECONDS
         for process in self.processes:
             process.join(timeout=max(0.0, end - time.monotonic()))
             process.kill()

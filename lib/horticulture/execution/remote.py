@@ -20,14 +20,14 @@ from filelock import FileLock, Timeout
 
 from horticulture import files, leases, runs
 from horticulture.errors import ClusterError, InputError, first_line
-from horticulture.execution import cluster, parcels, pool
+from horticulture.execution import cluster, file_transfer, pool
 from horticulture.execution.board import POLL, Board, reporter
-from horticulture.execution.parcels import OwnFile
+from horticulture.execution.file_transfer import OwnFile
 from horticulture.runs import Run
 
 TOPIC = "horticulture"  # name of the workers' progress messages
 VISIBLE = 90.0  # seconds after which a network file system shows a new file everywhere
-APART = "apart"  # a worker does not see our folder
+NOT_SHARED = "apart"  # a worker does not see our folder
 
 
 def execute(
@@ -47,7 +47,7 @@ def execute(
             "device": device,
             "threads": cluster.threads(client),
             "versions": cluster.own_versions(),
-            "code": parcels.pack_code(),
+            "code": file_transfer.pack_code(),
         }
         try:
             tasks = _submit(client, todo, outputs, common, cost)
@@ -75,19 +75,19 @@ def _shared(client: Any, outputs: Path) -> Iterator[str]:
     token = folder / f"shared-{uuid.uuid4().hex}"
     with FileLock(token) as lock:
         try:
-            answers = cluster.ask(client, _sees, str(token)).values()
-            if False in answers and not leases.needed(folder):
+            replies = cluster.ask(client, _sees, str(token)).values()
+            if False in replies and not leases.needed(folder):
                 leases.require(folder)
-            yield "" if APART in answers else str(token)
+            yield "" if NOT_SHARED in replies else str(token)
         finally:
             lock.release()
             token.unlink(missing_ok=True)
 
 
 def _sees(token: str) -> bool | str:
-    """In a worker: whether it sees the lock on a file, or APART if it does not see the file."""
+    """In a worker: whether it sees the lock on a file, or NOT_SHARED if it does not see the file."""
     if not Path(token).exists():
-        return APART
+        return NOT_SHARED
     lock = FileLock(token)
     try:
         lock.acquire(blocking=False)
@@ -107,9 +107,9 @@ def _submit(
     workers = client.scheduler_info()["workers"].values()
     gpu = common["device"] != "cpu" and any("GPU" in worker["resources"] for worker in workers)
     how = {"resources": {"GPU": 1} if gpu else None, "pure": False}
-    needed = parcels.own_files(todo)
+    needed = file_transfer.own_files(todo)
     missing = (
-        {one for answer in cluster.ask(client, _missing, needed).values() for one in answer} if needed else ()
+        {one for reply in cluster.ask(client, _missing, needed).values() for one in reply} if needed else ()
     )
     sent = [
         client.submit(_hold, {"file": one, "content": one.content()}, key=f"file-{one.digest}-{call}")
@@ -122,7 +122,7 @@ def _submit(
         before = []
         for start in list(run.chain)[1:]:
             if start.key not in tasks and start.key not in given and not common["token"]:
-                parcel = {"run": start.to_json(), "error": "", "packed": parcels.pack(start, outputs)}
+                parcel = {"run": start.to_json(), "error": "", "packed": file_transfer.pack(start, outputs)}
                 given[start.key] = client.submit(_hold, parcel, key=f"start-{start.key}-{call}")
             if future := tasks.get(start.key) or given.get(start.key):
                 before.append(future)
@@ -148,16 +148,16 @@ def _collect(
                 board.update(message)
         if any(future.status == "cancelled" for future in ended.values()):
             raise CancelledError
-        answers = client.gather({k: f for k, f in ended.items() if f.status == "finished"})
+        replies = client.gather({k: f for k, f in ended.items() if f.status == "finished"})
         for key, future in ended.items():
             run = waiting.pop(key)
-            answer = answers.get(key) or {"error": first_line(future.exception()), "trace": ""}
-            if not answer["error"]:
-                answer["error"] = _take_in(run, answer["packed"], outputs, token)
-            if answer["error"]:
-                print(f"{run} failed: {answer['error']}\n{answer['trace']}", file=sys.stderr)
+            reply = replies.get(key) or {"error": first_line(future.exception()), "trace": ""}
+            if not reply["error"]:
+                reply["error"] = _take_in(run, reply["packed"], outputs, token)
+            if reply["error"]:
+                print(f"{run} failed: {reply['error']}\n{reply['trace']}", file=sys.stderr)
             keys.discard(run.key)
-            board.finish(run, answer["error"])
+            board.finish(run, reply["error"])
             del tasks[run.key]  # what it sent is needed no longer
         board.show()
 
@@ -170,7 +170,7 @@ def _take_in(run: Run, packed: dict[str, bytes], outputs: Path, token: str) -> s
         try:
             with files.locked(executor.lock_path(run, outputs)):
                 if runs.result(run, outputs) is None:
-                    parcels.unpack(run, packed, outputs)
+                    file_transfer.unpack(run, packed, outputs)
         except InputError as error:
             return first_line(error)
     end = time.monotonic() + VISIBLE
@@ -201,12 +201,12 @@ def _work(description: dict, common: dict[str, Any], *before: dict[str, Any]) ->
 
     Returns its description, its files where folders are not shared, and its error as text.
     """
-    answer: dict[str, Any] = {"run": description, "error": "", "trace": "", "packed": {}}
+    reply: dict[str, Any] = {"run": description, "error": "", "trace": "", "packed": {}}
     try:
-        answer["packed"] = _execute(Run.from_json(description), common, before)
+        reply["packed"] = _execute(Run.from_json(description), common, before)
     except Exception as error:  # a run's own fault, whatever it is
-        answer |= {"error": first_line(error), "trace": "".join(traceback.format_exception(error))}
-    return answer
+        reply |= {"error": first_line(error), "trace": "".join(traceback.format_exception(error))}
+    return reply
 
 
 def _execute(run: Run, common: dict[str, Any], before: Sequence[dict[str, Any]]) -> dict[str, bytes]:
@@ -219,7 +219,7 @@ def _execute(run: Run, common: dict[str, Any], before: Sequence[dict[str, Any]])
         raise InputError(f"the worker {worker.address} has {wrong}")
     if any(one.get("error") for one in before):
         raise InputError("a run that it starts from failed")
-    parcels.unpack_code(common["code"])
+    file_transfer.unpack_code(common["code"])
     place, outputs = Path(worker.local_directory) / "horticulture", Path(common["outputs"])
     if common["token"] and not Path(common["token"]).exists():
         raise InputError(f"the worker {worker.address} does not see {outputs}")
@@ -229,7 +229,7 @@ def _execute(run: Run, common: dict[str, Any], before: Sequence[dict[str, Any]])
         if "file" in one:
             one["file"].install(one["content"], place)
         elif one["packed"] and runs.result(start := Run.from_json(one["run"]), outputs) is None:
-            parcels.unpack(start, one["packed"], outputs)
+            file_transfer.unpack(start, one["packed"], outputs)
     report = reporter(run, partial(worker.log_event, TOPIC))
     execution.execute(run, outputs, common["device"], report, threads=common["threads"])
-    return {} if common["token"] else parcels.pack(run, outputs)
+    return {} if common["token"] else file_transfer.pack(run, outputs)

@@ -12,7 +12,7 @@ from horticulture.runs import Run, folder
 from horticulture.training import evaluation, hardware
 
 
-def kept_rounds(run: Run, outputs: Path) -> list[int]:
+def checkpointed_rounds(run: Run, outputs: Path) -> list[int]:
     """The rounds of a finished pruning run that have a checkpoint, and need no replay."""
     return checkpoints.RoundCheckpoints(folder(run, outputs) / "rounds").rounds()
 
@@ -29,7 +29,7 @@ def by_round(
 
     names: criteria that score channels and need no penalty in training. batches: of training images, the same
     for every network and criterion; nothing is trained. Columns: round, criterion, group (its number), and
-    saliency. A round not in `kept_rounds` is replayed from an earlier one.
+    saliency. A round not in `checkpointed_rounds` is replayed from an earlier one.
     """
     resolved, rounds = hardware.resolve_device(device), list(rounds)
     images = loading.images_of(run, str(resolved))

@@ -12,7 +12,7 @@ from horticulture.runs import Run, code
 from horticulture.training import recipe as recipes
 from horticulture.training.recipe import EVALUATION, Recipe, TrainingRecipe
 
-WEIGHTS = (
+INITIAL_WEIGHTS = (
     "kept",  # the weights that pruning left: fine-tuning
     "rewound",  # the surviving channels' weights before any training
     "sliced",  # the surviving channels of another initialisation of the whole network
@@ -36,7 +36,7 @@ def data_spec(
         full = dataset(name, image_size=image_size)
         digest = full.digest
         if data.is_own(name):
-            name = data.keep(full)
+            name = data.save(full)
     return {"name": name, "images": images, "image_size": image_size, "digest": digest, **augmentation}
 
 
@@ -112,9 +112,9 @@ def finetune(
 ) -> Run:
     """The description of training after a round of a pruning run, which left the architecture `shape`.
 
-    weights: which weights to start from, a name in `WEIGHTS`.
+    weights: which weights to start from, a name in `INITIAL_WEIGHTS`.
     """
-    check_choice(weights, WEIGHTS, "initial weights")
+    check_choice(weights, INITIAL_WEIGHTS, "initial weights")
     described = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
     return Run("tune", shape, described, pruned.data, pruned.seed, pruned)
 

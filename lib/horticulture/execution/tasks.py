@@ -17,7 +17,9 @@ from horticulture.pruning import compression, criteria, oracle, unstructured
 from horticulture.training import Checkpoint, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-KEPT = 16  # about this many checkpoints of a pruning run are kept; rounds between them can be replayed
+ROUND_CHECKPOINTS = (
+    16  # about this many checkpoints of a pruning run are kept; rounds between them can be replayed
+)
 
 
 def _train(context: RunContext) -> dict:
@@ -83,7 +85,7 @@ def _compress(context: RunContext) -> dict:
 
 
 def _fit(context: RunContext, network: Network, generator: torch.Generator, callback: StepCallback) -> dict:
-    """Train by the run's recipe with a callback, if at all, recording a row per epoch. Return the cost."""
+    """Train by the run's recipe, recording a row per epoch; not if it has no epochs. Return the cost."""
     run, recipe, state = context.run, context.recipe, context.resume()
     if not recipe.epochs:
         network.to_device(context.device)
@@ -124,7 +126,9 @@ def _save_and_evaluate(context: RunContext, network: Network) -> dict:
     images, dtype = context.dataset, context.recipe.dtype
     parts = images.validation, images.test
     val, test = (evaluation.evaluate(network, images, part, dtype) for part in parts)
-    runs.write_answers(context.folder, runs.Answers(test.wrong.numpy(), images.test.sources.cpu().numpy()))
+    runs.write_image_errors(
+        context.folder, runs.ImageErrors(test.wrong.numpy(), images.test.sources.cpu().numpy())
+    )
     return {"val_error": val.error, "test_error": test.error}
 
 
@@ -147,7 +151,10 @@ def _prune(context: RunContext) -> dict:
 def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
     """Do the remaining rounds, recording a row for every removal and some permanent checkpoints."""
     recipe = context.recipe
-    kept, every = checkpoints.RoundCheckpoints(context.folder / "rounds"), max(1, recipe.rounds // KEPT)
+    kept, every = (
+        checkpoints.RoundCheckpoints(context.folder / "rounds"),
+        max(1, recipe.rounds // ROUND_CHECKPOINTS),
+    )
     rows = context.rows.truncate_to_round(pruner.round)
     removed = sum(pruner.whole.widths) - sum(map(len, pruner.numbers)) - len(pruner.gone)
     if sum(row["group"] >= 0 for row in rows) != removed:

@@ -1,7 +1,7 @@
 """Networks built from architectures: `build(architecture)` returns a freshly initialised `nn.Module`.
 
 Every network has `groups`, in the order of `architecture.widths`; `surgery` cuts channels out of them
-and `saliency` scores them. A new family is one module here and one line in `BUILDERS`.
+and `saliency` scores them. A new network type is one module here and one line in `BUILDERS`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from horticulture.errors import InputError
 from horticulture.networks import own
 from horticulture.networks.densenet import DenseNet
 from horticulture.networks.densenet_bc import DenseNetBC
-from horticulture.networks.describing import describe
+from horticulture.networks.group_discovery import describe
 from horticulture.networks.groups import Group
 from horticulture.networks.layers import Network, initialise
 from horticulture.networks.preresnet import PreResNet
@@ -37,7 +37,7 @@ def named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = F
     """The architecture of a named network: ours, `torchvision:NAME` or `FILE.py:FUNCTION`.
 
     The function takes (image, classes) and returns an nn.Module; its code runs. image: (channels, height,
-    width). residual_sets: as for `describe`, for networks not of our families. Raises InputError for a
+    width). residual_sets: as for `describe`, for networks of other types than ours. Raises InputError for a
     network that is unknown, does not accept such images, or has no removable channels.
     """
     if not is_own(name):

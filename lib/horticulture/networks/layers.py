@@ -8,19 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
-from horticulture.architecture.family import STEMS
-from horticulture.networks.draws import ModuleDraws
+from horticulture.architecture.network_type import STEMS
 from horticulture.networks.groups import ChannelSelection, Group
+from horticulture.networks.random_streams import RandomStreams
 
 
 class Network(nn.Module):
     """A module that knows its groups and its current architecture.
 
     `branch_ends`: for each entry of `architecture.blocks`, the module whose output is added to the trunk.
-    `draws`: the random numbers that it draws itself, such as dropout's; our families draw none.
+    `draws`: the random numbers that it draws itself, such as dropout's; our network types draw none.
     """
 
-    draws: ModuleDraws | None = None
+    draws: RandomStreams | None = None
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()

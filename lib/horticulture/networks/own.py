@@ -1,4 +1,4 @@
-"""Networks by name that are not of our families: torchvision's, and those made by a user's function.
+"""Networks by name that are of none of our types: torchvision's, and those made by a user's function.
 
 Code in a file runs only where the user allowed it: see `code_files`.
 """
@@ -17,12 +17,12 @@ from horticulture.architecture import Architecture, ImageShape
 from horticulture.code_files import is_code
 from horticulture.data.decoding import MOST_SIDE
 from horticulture.errors import InputError, check_choice
-from horticulture.networks.describing import Origin, assemble, find_groups
-from horticulture.networks.draws import ModuleDraws
-from horticulture.networks.labels import Trace
-from horticulture.networks.redrawing import redraw
-from horticulture.networks.traced import NO_CODE, TracedNetwork, cut
-from horticulture.networks.tracing import trace_module
+from horticulture.networks.channel_labels import Trace
+from horticulture.networks.channel_tracing import trace_module
+from horticulture.networks.group_discovery import Origin, assemble, find_groups
+from horticulture.networks.random_streams import RandomStreams
+from horticulture.networks.rescaling import rescale
+from horticulture.networks.traced_network import NO_CODE, TracedNetwork, cut
 
 SIZES = (8, 16, 32, 48, 64, 96, 128, 224, 299)  # pixels: tried when a network fails at the requested size
 RGB = 3  # input channels of torchvision's networks
@@ -105,7 +105,7 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
         if width < group.width:
             cut(group, list(range(width)))
     if network.architecture.widths != table.full:
-        redraw(network, full_shapes)
+        rescale(network, full_shapes)
     network.reseed(generator)
     network.remake = partial(build, architecture)
     return network
@@ -133,7 +133,7 @@ def make(name: str, image: ImageShape, classes: int, generator: torch.Generator 
         raise InputError(f"images have at most {MOST_SIDE:,} channels, rows and columns, not {tuple(image)}")
     build = code_files.function(name) if is_code(name) else _torchvision(name)
     generator = generator or torch.Generator().manual_seed(0)
-    draws = ModuleDraws(int(torch.randint(2**62, (), generator=generator)))
+    draws = RandomStreams(int(torch.randint(2**62, (), generator=generator)))
     try:
         with draws.used(torch.device("cpu")):
             module = build(image, classes)
@@ -180,10 +180,10 @@ def _smallest(name: str, image: ImageShape, classes: int) -> str:
         shape = (image[0], size, size)
         try:
             module = make(name, shape, classes).eval()
-            answer = module(torch.zeros(2, _channels(name, shape) or image[0], size, size))
+            output = module(torch.zeros(2, _channels(name, shape) or image[0], size, size))
         except Exception:  # any failure means that this size does not work
             return False
-        return isinstance(answer, torch.Tensor) and answer.shape == (2, classes)
+        return isinstance(output, torch.Tensor) and output.shape == (2, classes)
 
     if is_code(name) or works(image[1]) or name.partition(":")[2].startswith("inception_v3_"):
         return ""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
-from horticulture.architecture.family import residual_blocks
+from horticulture.architecture.network_type import residual_blocks
 from horticulture.networks.groups import Group
 from horticulture.networks.layers import Convolution, Network, SelectNormReLU, Stem, global_average_pool
 

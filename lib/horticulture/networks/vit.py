@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from horticulture.architecture import Architecture
 from horticulture.architecture.vit import PATCH
 from horticulture.networks.layers import Network
-from horticulture.networks.traced import LiveAxis, Places, TracedGroup
+from horticulture.networks.traced_network import LiveAxis, Places, TracedGroup
 
 
 class Projection(nn.Linear):

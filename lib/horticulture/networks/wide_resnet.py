@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from horticulture.architecture import Architecture
-from horticulture.architecture.family import residual_blocks
+from horticulture.architecture.network_type import residual_blocks
 from horticulture.networks.groups import Group
 from horticulture.networks.layers import Convolution, Network, Stem, global_average_pool
 

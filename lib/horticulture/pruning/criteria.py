@@ -70,7 +70,7 @@ class Criterion:
     precomputed: bool = False
     normalize: Callable[[Tensor], Tensor] = lambda saliency: saliency  # applied to each layer's scores
     penalty: str = "none"  # what the network must have been trained with
-    scope: str = "global"  # a name in selection.SCOPES
+    scope: str = "global"  # a name in ranking.SCOPES
     granularity: str = "channel"  # what is removed: a channel, a whole residual block, or a single weight
 
 

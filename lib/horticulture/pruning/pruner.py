@@ -17,8 +17,8 @@ from horticulture.architecture import Architecture
 from horticulture.data import Dataset
 from horticulture.networks import Network
 from horticulture.pruning import saliency, surgery, unstructured
+from horticulture.pruning.ranking import ScoredChannel
 from horticulture.pruning.recipe import PruningRecipe, check_feasible
-from horticulture.pruning.selection import ScoredChannel
 from horticulture.training import evaluation
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
-from horticulture.pruning import selection
+from horticulture.pruning import ranking
 from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS, preset_quotas
-from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS, PruningTarget, ScoredChannel
+from horticulture.pruning.ranking import MEASURES, SCOPES, ZEROS, PruningTarget, ScoredChannel
 from horticulture.training.recipe import OPTIMIZERS, Recipe
 
 if TYPE_CHECKING:
@@ -78,20 +78,20 @@ class PruningRecipe(Recipe):
         """What should have been removed by the end of that round."""
         done = round_ / self.rounds
         if self.measure == ZEROS:
-            return selection.ALL_ZEROS
+            return ranking.ALL_ZEROS
         if self.scope in PRESETS:
-            return selection.fraction_of_channels(done)  # of those in the preset
+            return ranking.fraction_of_channels(done)  # of those in the preset
         if self.one_by_one:
-            return selection.ONE_CHANNEL
+            return ranking.ONE_CHANNEL
         if self.measure == "channels":
-            return selection.fraction_of_channels(self.ratio * done)
-        return selection.fraction_of_cost(self.ratio * done, self.measure)
+            return ranking.fraction_of_channels(self.ratio * done)
+        return ranking.fraction_of_cost(self.ratio * done, self.measure)
 
     def select(
         self, scores: "list[Tensor]", shape: Architecture, whole: Architecture, round_: int
     ) -> list[ScoredChannel]:
         """The channels that a round removes, lowest first, from a network that was once `whole`."""
-        return selection.select_channels(
+        return ranking.channels_to_remove(
             scores,
             shape,
             whole,
@@ -108,7 +108,7 @@ def check_feasible(recipe: PruningRecipe, whole: Architecture) -> None:
     if blocks:
         whole.check_blocks()
     whole.check_norms(CRITERIA[recipe.criterion].penalty)
-    minimal = selection.minimal_architecture(whole, recipe.floor, blocks)
+    minimal = ranking.minimal_architecture(whole, recipe.floor, blocks)
     removable = sum(whole.widths) - sum(minimal.widths)
     if recipe.granularity == "weight":
         check_choice(recipe.scope, SCOPES, "scope of single weights")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from horticulture.errors import InputError, check_choice
 from horticulture.networks.layers import Network
-from horticulture.pruning.selection import SCOPES
+from horticulture.pruning.ranking import SCOPES
 from horticulture.training.callbacks import StepCallback
 
 
@@ -133,7 +133,7 @@ def reinitialize(
     matched = match_weights(network, masks)
     network.initialise(generator)
     for _, weight, mask in matched:
-        # In our families they are N(0, 2 / (k k outputs)) now; k k outputs = all weights / input channels.
+        # In our networks they are N(0, 2 / (k k outputs)) now; k k outputs = all weights / input channels.
         weight.mul_(math.sqrt(weight.numel() / max(int(mask.sum()), 1))).masked_fill_(~mask, 0)
 
 

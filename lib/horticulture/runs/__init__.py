@@ -6,9 +6,15 @@ curves and tables carry digests, and are refused if these do not match. This roo
 that results can be collected and drawn on a laptop without it.
 """
 
-from horticulture.runs.answers import ANSWERS, Answers, answers, answers_of, write_answers
 from horticulture.runs.curves import CurvePoint, forget_curves, read_curves, record_curves
-from horticulture.runs.lookup import FoundNetwork, find_network
+from horticulture.runs.image_errors import (
+    IMAGE_ERRORS,
+    ImageErrors,
+    image_errors,
+    image_errors_of,
+    write_image_errors,
+)
+from horticulture.runs.lookup import StudyNetwork, find_network
 from horticulture.runs.removals import (
     REMOVAL_COLUMNS,
     architecture_at,

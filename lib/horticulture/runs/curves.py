@@ -10,23 +10,23 @@ from horticulture.files import CorruptFileError, locked, read_json, sync, write_
 from horticulture.runs.run import Run
 
 INDEX = "index"  # lists the files, so that a missing one is noticed; earlier versions wrote none
-# Entries of a recipe in which pruning runs by several criteria may differ.
-OWN = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
+# Fields of a recipe in which pruning runs by several criteria may differ.
+CRITERION_FIELDS = {"criterion", "code", "scope", "floor", "ratio", "evaluate_every"}
 
 
 class CurvePoint(NamedTuple):
     """A network's place in a study: its curve, the criterion that found it, and the pruning round.
 
-    `before`: the MACs spent to find the architecture (0 for a simple family). `ratio`: the fraction that
-    pruning removed, if the study sets one. `longer`: the factor on the study's epochs and steps.
-    `whole_macs`: the cost of the whole network's training at that length.
+    `search_macs`: the MACs spent to find the architecture (0 for a simple family), on disk as `before`.
+    `ratio`: the fraction that pruning removed, if the study sets one. `longer`: the factor on the study's
+    epochs and steps. `whole_macs`: the cost of the whole network's training at that length.
     """
 
     curve: str
     run: Run
     criterion: str = ""
     round: int | None = None
-    before: int = 0
+    search_macs: int = 0
     ratio: float | None = None
     longer: float = 1.0
     whole_macs: int = 0
@@ -41,6 +41,17 @@ class CurvePoint(NamedTuple):
         """The file of all points of this curve and criterion."""
         parts = (self.curve, self.criterion, "measured" if self.measures_round else "")
         return "-".join(filter(None, parts)) + ".json"
+
+    def to_json(self) -> dict:
+        """Plain values, by the names that the files have."""
+        plain = {**self._asdict(), "run": self.run.to_json()}
+        return {"before" if name == "search_macs" else name: value for name, value in plain.items()}
+
+    @staticmethod
+    def from_json(entry: dict) -> "CurvePoint":
+        """The inverse of `to_json`."""
+        plain = {"search_macs" if name == "before" else name: value for name, value in entry.items()}
+        return CurvePoint(**{**plain, "run": Run.from_json(entry["run"])})
 
 
 def read_curves(study: str | Path) -> list[CurvePoint]:
@@ -122,7 +133,7 @@ def _read(path: Path) -> list[CurvePoint]:
     content = read_json(path)
     try:
         entries = content["points"] if isinstance(content, dict) else content  # earlier versions wrote a list
-        points = [CurvePoint(**{**entry, "run": Run.from_json(entry["run"])}) for entry in entries]
+        points = [CurvePoint.from_json(entry) for entry in entries]
         if not all(type(name) is str for point in points for name in (point.curve, point.criterion)):
             raise TypeError("a curve or criterion without a name")
         return points
@@ -137,8 +148,7 @@ def _write(changed: dict[Path, list[CurvePoint]], study: Path) -> None:
         listed |= _listed(study)
     for path, points in changed.items():
         if points:
-            entries = [{**point._asdict(), "run": point.run.to_json()} for point in points]
-            write_json(path, {"points": entries})
+            write_json(path, {"points": [point.to_json() for point in points]})
             listed.add(path.name)
     empty = [path for path, points in changed.items() if not points]
     write_json(study / "curves" / INDEX, {"files": sorted(listed - {path.name for path in empty})})
@@ -190,7 +200,7 @@ def _other_pruning(points: list[CurvePoint], recorded: list[CurvePoint]) -> Iter
     """Report pruning runs by other criteria that cannot be compared with these."""
 
     def recipe(point: CurvePoint) -> str:
-        shared = {name: value for name, value in point.run.recipe.items() if name not in OWN}
+        shared = {name: value for name, value in point.run.recipe.items() if name not in CRITERION_FIELDS}
         return f"{point.longer} {sorted(shared.items())}"
 
     now = _pruning_points(points)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
 LINE = ["curve", "criterion", "seed", "longer", "ratio"]  # each has its own network nearest to a size
 SHORTEST = 4  # characters of an id that are enough
-MOST = 8  # values of a column to list
+MAX_VALUES_LISTED = 8  # values of a column to list
 
 
-class FoundNetwork(NamedTuple):
+class StudyNetwork(NamedTuple):
     """A network of a study.
 
     run: the run that made it; of a pruning run, the network after the row's round. row: its row in
@@ -33,7 +33,7 @@ class FoundNetwork(NamedTuple):
     results: pd.DataFrame
 
 
-def find_network(study: Path, name: str, *, params: float | None = None, **values: Any) -> FoundNetwork:
+def find_network(study: Path, name: str, *, params: float | None = None, **values: Any) -> StudyNetwork:
     """The one network of a study that matches.
 
     name: a curve, or the start of a run's id; the id of a pruning run selects its rounds, including those
@@ -64,7 +64,7 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
         raise InputError(f"{name} matches {len(networks)} networks of {study.name}: choose one by {choices}")
     row = networks.iloc[0]
     run = next(point.run for point in points if point.run.key == row["run"])
-    return FoundNetwork(study, run, row, results)
+    return StudyNetwork(study, run, row, results)
 
 
 def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Series:
@@ -83,4 +83,4 @@ def _listed(column: pd.Series) -> str:
     values = sorted(column.dropna().unique())
     shape = "," if column.name == "params" else "g" if column.dtype == float else ""
     texts = [format(value, shape) for value in values]
-    return ", ".join(texts) if len(texts) <= MOST else f"{texts[0]} to {texts[-1]}"
+    return ", ".join(texts) if len(texts) <= MAX_VALUES_LISTED else f"{texts[0]} to {texts[-1]}"

@@ -121,8 +121,8 @@ def _rows_of(point: CurvePoint, finished: dict, study: Path) -> list[dict]:
     row = {name: metrics.get(name) for name in ("val_error", "test_error", "seconds", "bytes")}
     row |= {"architecture": shape.id, "params": metrics.get("params", shape.params), "macs": shape.macs}
     row |= {"round": point.round, "epochs": run.recipe["epochs"]}
-    spent = metrics["train_macs"] if run.recipe["epochs"] else point.before - whole
-    row |= {"train_macs": point.before + metrics["train_macs"], "compute_share": spent / whole}
+    spent = metrics["train_macs"] if run.recipe["epochs"] else point.search_macs - whole
+    row |= {"train_macs": point.search_macs + metrics["train_macs"], "compute_share": spent / whole}
     return [{**common, **row}]
 
 

@@ -21,7 +21,7 @@ from horticulture.training import hardware
 # Parameters that all networks of a study share.
 PER_RUN = ("seeds", "strengths", "digest_of")  # these are not
 BASE = tuple(field.name for field in fields(TrainingConfig) if field.name not in PER_RUN)
-LATER: dict[str, Any] = {  # values for studies started by a version without these
+EARLIER_DEFAULTS: dict[str, Any] = {  # values for studies started by a version without these
     **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},
     **{"source_data": "", "source_images": 0, "source_epochs": 7, "source_lr": 0.2, "move_lr": 0.2},
 }
@@ -50,9 +50,9 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     if fixed is None:
         wanted, device, address = (parameters[name] for name in ("precision", "device", "cluster"))
         if address:
-            precision = cluster.precision(wanted, device, address)
+            precision = cluster.common_precision(wanted, device, address)
         else:
-            precision = hardware.precision(wanted, hardware.resolve_device(device))
+            precision = hardware.resolve_precision(wanted, hardware.resolve_device(device))
         base = {name: parameters[name] for name in BASE} | {"precision": precision}
         with editing(folder) as content:
             fixed = content["base"] = content.get("base") or base  # another notebook may have been first
@@ -72,7 +72,7 @@ def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
 def base_of(folder: Path) -> dict[str, Any] | None:
     """The base that a study has fixed, or None. Raises CorruptFileError if its file is incomplete."""
     fixed = read_study_json(folder).get("base")
-    fixed = {**LATER, **fixed} if isinstance(fixed, dict) else fixed
+    fixed = {**EARLIER_DEFAULTS, **fixed} if isinstance(fixed, dict) else fixed
     if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
         raise CorruptFileError(folder / "study.json")
     return fixed
@@ -81,7 +81,7 @@ def base_of(folder: Path) -> dict[str, Any] | None:
 def forget(folder: Path, *, damaged: bool = False) -> None:
     """Remove a study's curves and its base, or all of a damaged `study.json`. Its runs are kept."""
     runs.forget_curves(folder)
-    with editing(folder, anew=damaged) as content:
+    with editing(folder, replace_damaged=damaged) as content:
         content.pop("base", None)
 
 

@@ -10,7 +10,7 @@ from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning.criteria import CRITERIA
 from horticulture.pruning.presets import PRESETS
-from horticulture.pruning.selection import MEASURES, SCOPES, ZEROS
+from horticulture.pruning.ranking import MEASURES, SCOPES, ZEROS
 from horticulture.study import budgets, own_code, scaling
 from horticulture.study.literals import is_number
 from horticulture.study.parameters import ALL
@@ -20,8 +20,8 @@ from horticulture.training.recipe import NORMS, OPTIMIZERS, PRECISIONS, SCHEDULE
 Bound = Callable[[str, Any], None]  # the name of a parameter and its value; raises InputError
 
 FLIPS = ("auto", "random", "never")  # auto: what the data set says
-MANY = 1_000_000  # epochs, images, ...: more would be a typing error
-ENTRIES = 1000  # of a list
+MAX_COUNT = 1_000_000  # epochs, images, ...: more would be a typing error
+MAX_LIST_VALUES = 1000  # of a list
 RUNS = 1000  # pruning runs: describing more would take minutes
 TRAINED = 3 * 4  # bytes per parameter in training: value, gradient and momentum
 EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly depend on its size
@@ -40,7 +40,7 @@ def within(words: str, holds: Callable[[Any], bool]) -> Bound:
     return check
 
 
-def integer(least: int, most: int = MANY) -> Bound:
+def integer(least: int, most: int = MAX_COUNT) -> Bound:
     """A whole number."""
     words = f"a whole number from {least:,} to {most:,}"
     return within(words, lambda value: type(value) is int and least <= value <= most)
@@ -60,8 +60,8 @@ def each(bound: Bound, least: int = 0) -> Bound:
     """A list of different values within that bound."""
 
     def check(name: str, values: Any) -> None:
-        if not least <= len(values) <= ENTRIES:
-            raise InputError(f"{name} must have {least} to {ENTRIES:,} values, not {len(values)}")
+        if not least <= len(values) <= MAX_LIST_VALUES:
+            raise InputError(f"{name} must have {least} to {MAX_LIST_VALUES:,} values, not {len(values)}")
         for i, value in enumerate(values):
             bound(f"each of {name}", value)
             if value in values[:i]:
@@ -93,12 +93,12 @@ def network(name: str, value: Any) -> None:
 
 def data_set(name: str, value: Any) -> None:
     """The name of a data set. Whether a folder exists is checked later."""
-    datasets.check_name(own_code.known(name, value))
+    datasets.check_name(own_code.registered_name(name, value))
 
 
 def criteria(name: str, value: Any) -> None:
     """Names of criteria, separated by commas."""
-    names = own_code.names(name, own_code.known(name, value))
+    names = own_code.names(name, own_code.registered_name(name, value))
     if "" in names:
         raise InputError(f"{name} must be a name, or several separated by commas, not {value!r}")
     each(one_of(CRITERIA, "criterion"), 1)(name, names)
@@ -128,7 +128,7 @@ def is_cluster(value: Any) -> bool:
 def channel_criteria(name: str, value: Any) -> None:
     """A criterion that the oracle can check channel by channel."""
     known = [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed]
-    check_choice(own_code.short(value), known, "criterion of single channels")
+    check_choice(own_code.without_folder(value), known, "criterion of single channels")
 
 
 positive = number("above 0 and at most 1,000", lambda x: 0 < x <= 1000)

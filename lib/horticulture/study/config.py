@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from horticulture import architecture, execution, runs
-from horticulture.pruning import PruningRecipe, criteria, selection
+from horticulture.pruning import PruningRecipe, criteria, ranking
 from horticulture.runs import CurvePoint, Run
 from horticulture.study.pruned import PrunedNetwork, PruningJob, pruned_network
 from horticulture.study.training_config import TrainingConfig
@@ -99,7 +99,7 @@ class StudyConfig(TrainingConfig):
 
     def _scope(self, criterion: str) -> str:
         """The study's scope if it applies to this criterion: presets are for channels, blocks have none."""
-        scopes = {"weight": selection.SCOPES, "block": ()}
+        scopes = {"weight": ranking.SCOPES, "block": ()}
         unit = criteria.CRITERIA[criterion].granularity
         return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
 

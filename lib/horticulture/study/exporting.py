@@ -17,20 +17,20 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
     the study's folder). Raises InputError for bad input, and for a user's code that is not allowed to run.
     """
     with reading(study):
-        found = runs.find_network(study, name, **values)
+        chosen = runs.find_network(study, name, **values)
     from horticulture.execution import exported  # loads torch, which takes seconds
 
-    folder = files.resolved(to) if to else exported.default_folder(found)
+    folder = files.resolved(to) if to else exported.default_folder(chosen)
     exported.check_replaceable(folder)
-    table = found.run.architecture.table
+    table = chosen.run.architecture.table
     if table is not None and is_code(table.network):
         if not allow_code:
             raise InputError(f"{table.network} is code, which runs only with --allow-code")
         code_files.ALLOWED.add(table.digest)
     recorded = study_files.read_study_json(study)
-    own_code.recall(recorded.get("parameters", {}), recorded.get("own", {}))
-    with reading(found.run):
-        config = exported.export(found, folder, recorded.get("parameters", {}).get("network", ""))
+    own_code.register_recorded(recorded.get("parameters", {}), recorded.get("own", {}))
+    with reading(chosen.run):
+        config = exported.export(chosen, folder, recorded.get("parameters", {}).get("network", ""))
     measured = f"test error {config['test_error']:.2f} %, seed {config['seed']}"
     yield f"{config['name']}: {config['params']:,} parameters, {measured}"
     yield from (f"no {left_out}: {reason}" for left_out, reason in config["left_out"].items())

@@ -22,7 +22,7 @@ from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
 TIMED = 6  # at most this many steps are timed for each of two networks
-PATIENCE = 10.0  # seconds after which timing stops, once two steps are timed
+MAX_TIMING_SECONDS = 10.0  # seconds after which timing stops, once two steps are timed
 FORWARD = 1 / 3  # of a step's time, for a forward pass
 LONG = 4 * 3600.0  # more seconds of training than this get a warning
 SLOW = 4e9  # multiply-accumulates of training per second and process that nearly every machine exceeds
@@ -42,7 +42,7 @@ class Work(NamedTuple):
         """workers: as for `parallel.execute_all`."""
         resolved = hardware.resolve_device(device)
         workers = parallel.processes(workers, on_cpu=resolved.type == "cpu")
-        precision = hardware.precision(config.precision, resolved)
+        precision = hardware.resolve_precision(config.precision, resolved)
         return Work(replace(config, precision=precision), runs, str(resolved), workers)
 
     def pace(self) -> "Pace":
@@ -119,7 +119,7 @@ def warn(works: list[Work]) -> str:
 def _smaller(work: Work) -> str:
     """What another stem would save, if the network has a stem for small images and these are large."""
     whole, stride = work.config.whole, architecture.suited_stem(work.config.whole.image)
-    if whole.stem_stride > 1 or stride not in whole.kind.stems:
+    if whole.stem_stride > 1 or stride not in whole.type.stems:
         return ""
     share = replace(whole, stem_stride=stride).macs / whole.macs
     saved = f"{work.config.network}-stem{stride} has {100 * share:.0f} % of the multiply-accumulates"
@@ -237,7 +237,7 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
         loss = training.step(network, trainer.optimizer, *next(trainer.batches), config.recipe.dtype)
         loss.item()  # wait for it
         seconds.append(time.perf_counter() - begun)
-        if len(seconds) > 1 and sum(seconds) > PATIENCE:
+        if len(seconds) > 1 and sum(seconds) > MAX_TIMING_SECONDS:
             break
     return min(seconds)  # first steps are slower, as are those delayed by other processes
 
@@ -246,5 +246,5 @@ def _bytes(run: Run) -> float:
     """Approximate bytes that a run leaves on disk."""
     if run.kind == "judge":
         return 20_000
-    states = min(tasks.KEPT + 1, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
+    states = min(tasks.ROUND_CHECKPOINTS + 1, run.recipe["rounds"] + 1) if run.kind == "prune" else 0
     return run.architecture.params * 4 * (1 + 2 * states) + 20_000

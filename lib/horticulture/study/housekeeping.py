@@ -82,18 +82,20 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
     needed = _keys(point.run for point in runs.read_curves(study))
     try:
         content = study_files.read_study_json(study)
-        stated = {**content.get("parameters", {}), **content.get("base", {})}
+        recorded_values = {**content.get("parameters", {}), **content.get("base", {})}
         if files_of_code := [
-            str(stated.get(name)) for name in own_code.NETWORKS if is_code(stated.get(name))
+            str(recorded_values.get(name)) for name in own_code.NETWORKS if is_code(recorded_values.get(name))
         ]:
             shapes = [(run, run.architecture.table) for run in recorded]
             needed |= _keys(run for run, table in shapes if table and table.network in files_of_code)
-        elif stated and stated["precision"] != "auto":  # otherwise it was never started
-            own_code.recall(stated, content.get("own", {}))
+        elif recorded_values and recorded_values["precision"] != "auto":  # otherwise it was never started
+            own_code.register_recorded(recorded_values, content.get("own", {}))
             declared = parameters.declared()
-            last = max(declared[name]["notebook"] for name in stated if name in declared)
+            last = max(declared[name]["notebook"] for name in recorded_values if name in declared)
             defaults = {n: known["default"] for n, known in declared.items() if known["notebook"] <= last}
-            config = StudyConfig.of({**defaults, **stated, "digest_of": lambda *key: digests.get(key)})
+            config = StudyConfig.of(
+                {**defaults, **recorded_values, "digest_of": lambda *key: digests.get(key)}
+            )
             for wanted in runs_by_purpose(config, outputs).values():
                 needed |= _keys(wanted)
     except (ValueError, ArithmeticError, AttributeError, KeyError, TypeError) as error:

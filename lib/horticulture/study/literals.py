@@ -15,8 +15,8 @@ import yaml
 
 from horticulture.errors import InputError
 
-LARGEST = 50_000  # bytes of a study file
-DEEPEST = 20  # levels of nested lists and mappings
+MAX_BYTES = 50_000  # bytes of a study file
+MAX_NESTING = 20  # levels of nested lists and mappings
 DIGITS = 18  # of an integer: what fits in 64 bits
 BITS = 1000  # of an integer that is not written in YAML: what fits in a float
 
@@ -34,8 +34,8 @@ def check(value: Any, what: str) -> Any:
             inside = []
         else:
             raise InputError(f"{what} must be plain numbers, strings, lists and mappings, not {_short(part)}")
-        if depth > DEEPEST:
-            raise InputError(f"{what} is nested more than {DEEPEST} deep")
+        if depth > MAX_NESTING:
+            raise InputError(f"{what} is nested more than {MAX_NESTING} deep")
         waiting += [(element, depth + 1) for element in inside]
     return value
 
@@ -92,8 +92,8 @@ class _Loader(yaml.SafeLoader):
         if event.tag not in (None, "!"):
             self._refuse(f"the tag {_short(event.tag)}: plain values have none", event)
         self.depth += 1
-        if self.depth > DEEPEST:
-            self._refuse(f"lists and mappings more than {DEEPEST} deep", event)
+        if self.depth > MAX_NESTING:
+            self._refuse(f"lists and mappings more than {MAX_NESTING} deep", event)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -155,9 +155,9 @@ def read_file(path: Path) -> Any:
         if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
             raise InputError(f"study file {path} is not a regular file")
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise InputError(f"study file {path} has more than {LARGEST:,} bytes")
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise InputError(f"study file {path} has more than {MAX_BYTES:,} bytes")
         return read_yaml(content.decode("utf-8-sig"), f"study file {path}")
     except OSError as error:
         raise InputError(f"no study file {path}: {error.strerror}") from error

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NETWORKS = ("network", "guide_network")
 DATA = ("data", "guide_data", "source_data")
-WEIGHTS = "pretrained"
+PRETRAINED = "pretrained"
 CRITERIA = ("criterion", "oracle_criteria")  # several: separated by commas, or in a list
 RECORDED = ("about", "scope", "granularity", "penalty", "digest")  # of a criterion, in `study.json`
 
@@ -35,24 +35,24 @@ def names(name: str, value: Any) -> list[str]:
     return [str(value)] if name in NETWORKS + DATA else []
 
 
-def absolute(name: str, value: Any) -> Any:
+def with_absolute_path(name: str, value: Any) -> Any:
     """A parameter's value with absolute file paths, because notebooks run in another directory."""
-    if name == WEIGHTS and value:
+    if name == PRETRAINED and value:
         return str(resolved(value))
     return _each(name, value, code_files.absolute)
 
 
-def known(name: str, value: Any) -> Any:
+def registered_name(name: str, value: Any) -> Any:
     """A parameter's value with the names under which criteria and data sets are registered: no folders."""
-    return value if name in NETWORKS else _each(name, value, short)
+    return value if name in NETWORKS else _each(name, value, without_folder)
 
 
-def brief(name: str, value: Any) -> Any:
+def for_study_name(name: str, value: Any) -> Any:
     """A parameter's value for the name of a study: no folders."""
-    return Path(value).name if name == WEIGHTS else short(known(name, value))
+    return Path(value).name if name == PRETRAINED else without_folder(registered_name(name, value))
 
 
-def short(value: Any) -> Any:
+def without_folder(value: Any) -> Any:
     """A name of code in a file, without its folder."""
     return Path(value).name if is_code(value) else value
 
@@ -65,7 +65,7 @@ def _each(name: str, value: Any, change: Any) -> Any:
     return changed if isinstance(value, list) else ",".join(changed)
 
 
-def named_in(values: Mapping[str, Any]) -> bool:
+def names_code(values: Mapping[str, Any]) -> bool:
     """Whether parameters name code in a file."""
     return any(is_code(part) for _, part in _named(values, NETWORKS + DATA + CRITERIA))
 
@@ -76,7 +76,7 @@ def _named(values: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[t
         yield from ((name, part) for part in names(name, values.get(name, "")))
 
 
-def refuse(
+def check_allowed(
     values: Mapping[str, Any], given: Container[str], allow: str, recorded: Mapping[str, Any] | None = None
 ) -> None:
     """Raise InputError for code that the user did not name and that `allow_code` does not allow.
@@ -85,7 +85,7 @@ def refuse(
     criteria and data sets that the study has recorded, whose code is not needed.
     """
     for name, part in _named(values, NETWORKS + DATA + CRITERIA):
-        recalled = name not in NETWORKS and short(part) in (recorded or {})
+        recalled = name not in NETWORKS and without_folder(part) in (recorded or {})
         if is_code(part) and not recalled and name not in given and not values.get("allow_code"):
             raise InputError(f"{name}={part} is code, which runs only if you say so: {allow}")
 
@@ -93,44 +93,44 @@ def refuse(
 def load(values: Mapping[str, Any], given: Container[str], recorded: Mapping[str, Any]) -> None:
     """Register the criteria and data sets that parameters name: from files, else from the study's record.
 
-    Arguments as for `refuse`, which must be called first. Raises InputError for a missing function.
+    Arguments as for `check_allowed`, which must be called first. Raises InputError for a missing function.
     """
     for name, part in _named(values, DATA + CRITERIA):
-        if is_code(part) and (name in given or short(part) not in recorded):
+        if is_code(part) and (name in given or without_folder(part) not in recorded):
             register = data.dataset if name in DATA else criteria.criterion
-            register(code_files.function(part), name=short(part))
-    recall(values, recorded)
+            register(code_files.function(part), name=without_folder(part))
+    register_recorded(values, recorded)
 
 
-def recall(values: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
+def register_recorded(values: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
     """Register recorded criteria and data sets whose code is not loaded. Runs no code."""
     for name, part in _named(values, DATA + CRITERIA):
-        if (key := short(part)) not in recorded:
+        if (key := without_folder(part)) not in recorded:
             continue
-        record = {field: str(value) for field, value in recorded[key].items()}
-        missing = f"the code of {key} is in {record.get('notebook')}: run that notebook first"
+        entry = {field: str(value) for field, value in recorded[key].items()}
+        missing = f"the code of {key} is in {entry.get('notebook')}: run that notebook first"
         if name in DATA and isinstance(data.DATASETS.get(key), partial | None):
-            data.DATASETS[key] = partial(_kept, record.get("digest", ""), missing)
+            data.DATASETS[key] = partial(_load_saved, entry.get("digest", ""), missing)
         elif name in CRITERIA and isinstance(criteria.CRITERIA.get(key), criteria.AbsentCriterion | None):
-            fields = {"about": key, **{field: record[field] for field in RECORDED if field in record}}
+            fields = {"about": key, **{field: entry[field] for field in RECORDED if field in entry}}
             criteria.CRITERIA[key] = criteria.AbsentCriterion(**fields, missing=missing)
 
 
-def _kept(digest: str, missing: str, image_size: int) -> Dataset:
-    return data.kept(digest, missing)
+def _load_saved(digest: str, missing: str, image_size: int) -> Dataset:
+    return data.load_saved(digest, missing)
 
 
-def keep(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
+def record(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     """The record for `study.json` of the criteria and data sets in these parameters whose code is loaded."""
     records = {}
-    for name in (short(part) for _, part in _named(values, DATA)):
+    for name in (without_folder(part) for _, part in _named(values, DATA)):
         if data.is_own(name) and not isinstance(data.DATASETS[name], partial):
             dataset = execution.dataset(name, image_size=values["image_size"])
-            data.keep(dataset)
+            data.save(dataset)
             records[name] = {"digest": dataset.digest, "notebook": notebook}
-    for name in (short(part) for _, part in _named(values, CRITERIA)):
+    for name in (without_folder(part) for _, part in _named(values, CRITERIA)):
         criterion = criteria.own().get(name)
         if criterion is not None and not isinstance(criterion, criteria.AbsentCriterion):
-            record = {field: getattr(criterion, field) for field in RECORDED if field != "digest"}
-            records[name] = {**record, "digest": code.digest(criterion), "notebook": notebook}
+            entry = {field: getattr(criterion, field) for field in RECORDED if field != "digest"}
+            records[name] = {**entry, "digest": code.digest(criterion), "notebook": notebook}
     return records

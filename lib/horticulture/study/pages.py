@@ -22,7 +22,7 @@ from horticulture.study.parameters import fill_in
 TEMPLATE = Path(__file__).parent / "page"
 LIGHT, DARK = "default", "github-dark"  # styles of Pygments
 WIDGET = "application/vnd.jupyter.widget-view+json"  # shown by its alternatives, since there is no kernel
-SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", WIDGET, "text/plain"]
+SHOWN_TYPES = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", WIDGET, "text/plain"]
 
 
 def write(path: Path) -> Path:

@@ -16,12 +16,12 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.log import logger
 
-from horticulture.execution import leftovers
+from horticulture.execution import stale_files
 from horticulture.progress import MIME
 
 SLICE = 0.5  # seconds between checks while waiting for the kernel
 SOCKET_PATH = 90  # most bytes of a socket path; systems allow 104 or more
-GRACE = 20.0  # seconds for an interrupted kernel to save its work; more than its workers have
+SAVING_SECONDS = 20.0  # seconds for an interrupted kernel to save its work; more than its workers have
 # The same once all is saved. A kernel with workers never ends by itself: it waits for multiprocessing's
 # resource tracker, which ignores what the kernel sends it.
 AT_ONCE = 1.0
@@ -75,7 +75,7 @@ class _Client(PapermillNotebookClient):
         try:
             super().papermill_execute_cells()
         except KeyboardInterrupt:
-            self.km.shutdown_wait_time = GRACE
+            self.km.shutdown_wait_time = SAVING_SECONDS
             ensure_event_loop().set_exception_handler(lambda *_: None)
             raise
 
@@ -104,5 +104,5 @@ class Engine(NBClientEngine):
         settings |= {name: options[name] for name in OUTPUTS if name in options}
         client = _Client(nb_man, **settings)
         client.on_progress = on_progress
-        with leftovers.temporary_folder() as client.folder:
+        with stale_files.temporary_folder() as client.folder:
             return client.execute()

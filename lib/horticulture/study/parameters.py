@@ -80,7 +80,7 @@ def notebook_parameters(notebook: Path) -> dict[str, dict]:
 
 
 def _assignments(code: str) -> list[tuple[str, str, ast.expr]]:
-    """Name, type ("" if not stated) and value of every assignment in a parameters cell."""
+    """Name, type ("" if it has none) and value of every assignment in a parameters cell."""
     assignments = []
     for line in ast.parse(code).body:
         if isinstance(line, ast.AnnAssign) and line.value:
@@ -151,25 +151,25 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
     name or a value of the wrong type.
     """
     known = declared()
-    settled = {name: declaration["default"] for name, declaration in known.items()}
+    resolved = {name: declaration["default"] for name, declaration in known.items()}
     from_file = (f"study {study.name}", study.parameters, OPTIONS_OF_FILES)
     for origin, given, options in (from_file, ("-p", overrides, OPTIONS)):
         for name, value in given.items():
             check_choice(name, known, f"parameter ({origin})")
             if name in options:
                 raise InputError(f"{name} is not a study parameter ({origin}): use {options[name]}")
-            settled[name] = typed(name, value, known[name])
-    for name, value in settled.items():
+            resolved[name] = typed(name, value, known[name])
+    for name, value in resolved.items():
         if value is None:
             raise InputError(
                 f"parameter {name}: the notebook computes it, so give its value with -p {name}=..."
             )
-    return settled
+    return resolved
 
 
-def with_absolute_folders(settled: dict[str, Any]) -> dict[str, Any]:
+def with_absolute_folders(resolved: dict[str, Any]) -> dict[str, Any]:
     """Make the paths of image folders absolute: notebooks run in another directory than the command."""
-    located = dict(settled)
+    located = dict(resolved)
     for name in own_code.DATA:
         kind, _, path = located[name].partition(":")
         try:
@@ -198,16 +198,20 @@ def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
         raise InputError(
             f"parameter {name} must be of type {kind}, such as {declaration['default']!r}, not {value!r}"
         )
-    return float(value) if isinstance(value, int) and kind == "float" else own_code.absolute(name, value)
+    if isinstance(value, int) and kind == "float":
+        return float(value)
+    return own_code.with_absolute_path(name, value)
 
 
 def changes(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
     """The overrides that differ from the study's file and affect its results."""
     changed: dict[str, Any] = {}
     for part in study.expand_parts():
-        own, settled = resolve_parameters(part, {}), resolve_parameters(part, overrides)
+        own, resolved = resolve_parameters(part, {}), resolve_parameters(part, overrides)
         changed |= {
-            name: settled[name] for name in overrides if name not in COMPUTING and settled[name] != own[name]
+            name: resolved[name]
+            for name in overrides
+            if name not in COMPUTING and resolved[name] != own[name]
         }
     return changed
 
@@ -221,7 +225,7 @@ def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
     """
     if not name:
         different = changes(study, overrides).items()
-        suffix = "".join(f" {key} {own_code.brief(key, value)}" for key, value in different)
+        suffix = "".join(f" {key} {own_code.for_study_name(key, value)}" for key, value in different)
         made = study.name + re.sub(r"[^\w.]+", "-", suffix).rstrip("-")
         if len(made) > MADE_NAME:
             made = f"{made[:MADE_NAME]}-{hashlib.sha256(suffix.encode()).hexdigest()[:6]}"

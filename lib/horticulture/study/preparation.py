@@ -19,25 +19,25 @@ def prepare(
         (part, parameters.with_absolute_folders(parameters.resolve_parameters(part, overrides)))
         for part in study.expand_parts()
     ]
-    chosen, anew = parameters.beginning(first)
-    stated = {name for notebook in chosen for name in parameters.notebook_parameters(notebook)}
+    chosen, from_start = parameters.beginning(first)
+    declared_here = {name for notebook in chosen for name in parameters.notebook_parameters(notebook)}
 
     from horticulture.study import validation  # takes half a second
 
-    for part, settled in parts:
-        recorded = study_files.read_study_json(outputs / part.name).get("own", {}) if not anew else {}
-        settled["allow_code"] = allow_code
-        in_cells = {name: settled[name] for name in settled.keys() & stated}  # where code runs
-        own_code.refuse({**in_cells, "allow_code": allow_code}, overrides, "--allow-code")
-        own_code.refuse(settled, overrides, "--allow-code", recorded)
-        own_code.load(settled, settled if allow_code else overrides, recorded)
-        settled["allow_code"] = own_code.named_in(settled)  # for notebooks that get the name from a file
-        validation.count_rounds(settled)
-    validation.check(*(settled for _, settled in parts))
+    for part, resolved in parts:
+        recorded = study_files.read_study_json(outputs / part.name).get("own", {}) if not from_start else {}
+        resolved["allow_code"] = allow_code
+        in_cells = {name: resolved[name] for name in resolved.keys() & declared_here}  # where code runs
+        own_code.check_allowed({**in_cells, "allow_code": allow_code}, overrides, "--allow-code")
+        own_code.check_allowed(resolved, overrides, "--allow-code", recorded)
+        own_code.load(resolved, resolved if allow_code else overrides, recorded)
+        resolved["allow_code"] = own_code.names_code(resolved)  # for notebooks that get the name from a file
+        validation.count_rounds(resolved)
+    validation.check(*(resolved for _, resolved in parts))
 
     from horticulture.study import base_recipe  # loads torch
 
-    if not anew:  # the first notebook may begin anew
-        for part, settled in parts:
-            base_recipe.check_base(settled, outputs / part.name)
+    if not from_start:  # the first notebook may begin a new study
+        for part, resolved in parts:
+            base_recipe.check_base(resolved, outputs / part.name)
     return parts

@@ -63,32 +63,33 @@ class PruningJob(NamedTuple):
 
 
 class PrunedNetwork(NamedTuple):
-    """A network that a pruning run left: its shape, and the cost in MACs of its base and of pruning.
+    """A network that a pruning run left: its shape, and how it was found.
 
-    `selections`: the trunk channels that each group has kept, if its groups select any.
+    `search_macs`: the MACs of training its base and of pruning. `selections`: the trunk channels that each
+    group has kept, if its groups select any.
     """
 
     job: PruningJob
     round: int
     architecture: Architecture
     macs: int  # of one image; if single weights were pruned, those of the remaining weights
-    cost: int
+    search_macs: int
     selections: list[list[int]] | None = None
 
     def point(self, curve: str, run: Run) -> CurvePoint:
         """The curve point of a run that trains this shape, or starts from these weights."""
         name = f"sparse-{curve}" if self.job.sparse else curve
-        return self.job.point(name, run, round=self.round, before=self.cost)
+        return self.job.point(name, run, round=self.round, search_macs=self.search_macs)
 
 
 def pruned_network(job: PruningJob, round_: int, outputs: Path) -> PrunedNetwork:
     """The network of a finished pruning run after a round."""
     removed = runs.removals(job.run, outputs)
-    cost = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
+    search_macs = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
     shape = runs.architecture_at(job.run, removed, round_)
     metrics = runs.metrics(job.run, outputs)
     kept = _selections(job.run, removed, round_) if not job.sparse else None
-    return PrunedNetwork(job, round_, shape, metrics.get("nonzero_macs", shape.macs), cost, kept)
+    return PrunedNetwork(job, round_, shape, metrics.get("nonzero_macs", shape.macs), search_macs, kept)
 
 
 def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]] | None:

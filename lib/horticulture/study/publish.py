@@ -13,7 +13,7 @@ from pathlib import Path
 
 from horticulture import files
 from horticulture.errors import InputError, NotebookError
-from horticulture.execution import leftovers
+from horticulture.execution import stale_files
 from horticulture.study import study_files
 from horticulture.study.site_source import ROOT, SiteSource
 
@@ -38,7 +38,7 @@ def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
         raise InputError(f"{target} is neither a site nor an empty folder: choose another folder")
     reference = {path.parent.name: path.parent for path in sorted(REFERENCE.glob("*/results.csv"))}
     files.make_folder(target.parent)
-    with leftovers.temporary_folder(target.parent) as folder:
+    with stale_files.temporary_folder(target.parent) as folder:
         source, doctrees, site = (folder / name for name in ("source", "doctrees", "site"))
         SiteSource(source).write({**reference, **studies})
         if build_main(["-q", "-d", str(doctrees), str(source), str(site)]):

@@ -22,7 +22,7 @@ from papermill.iorw import LocalHandler, papermill_io
 
 from horticulture import files, runs
 from horticulture.errors import NotebookError, first_line
-from horticulture.execution import interruption, leftovers
+from horticulture.execution import interruption, stale_files
 from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, editing
 from horticulture.study.terminal import Terminal
@@ -43,7 +43,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     with interruption.raised(), files.locked(folder / ".lock", report_holder):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
-        leftovers.remove(folder.rglob("*.tmp"))
+        stale_files.remove(folder.rglob("*.tmp"))
         yield
 
 
@@ -54,14 +54,14 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     `outputs/runs` are reused. Raises NotebookError at the first notebook that does not finish, and at the end
     if a page could not be made.
     """
-    folder, chosen, anew = outputs / study.name, *beginning(first)
-    if anew:
+    folder, chosen, from_start = outputs / study.name, *beginning(first)
+    if from_start:
         runs.forget_curves(folder)
-    stated = {name: value for name, value in parameters.items() if name not in COMMON}
-    with editing(folder, anew=anew) as content:
+    of_steps = {name: value for name, value in parameters.items() if name not in COMMON}
+    with editing(folder, replace_damaged=from_start) as content:
         for name in content.keys() - {"base", "own"}:  # which notebooks fixed before and will check against
             del content[name]
-        content |= {"study": study.name, "parameters": stated}
+        content |= {"study": study.name, "parameters": of_steps}
     parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
     terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
     with _Pages() as pages:

@@ -23,14 +23,14 @@ class Template(NamedTuple):
 
 def copycat(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
     """The shape that one pruning run left, scaled, and the MACs spent to find it."""
-    return families.copycat(template.pruned.architecture, params=params), template.pruned.cost
+    return families.copycat(template.pruned.architecture, params=params), template.pruned.search_macs
 
 
 def guided(whole: Architecture, template: Template, params: int) -> tuple[Architecture, int]:
     """`whole` scaled by the mean fraction that all pruning runs left of each stage; MACs spent by all."""
     every_seed = template.of_all_seeds
     profile = profiles.by_stage([pruned.architecture for pruned in every_seed], template.whole)
-    return profiles.guided(whole, profile, params=params), sum(pruned.cost for pruned in every_seed)
+    return profiles.guided(whole, profile, params=params), sum(pruned.search_macs for pruned in every_seed)
 
 
 PRUNING_FREE: dict[str, Callable[..., Architecture]] = {

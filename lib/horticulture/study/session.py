@@ -50,7 +50,7 @@ class Session:
         and for a base recipe that differs from the study's.
         """
         _show_interruptions_briefly()
-        given, own = _stated(namespace)
+        given, own = _set_in_cells(namespace)
         declared = known_parameters.declared()
         for name in given:
             check_choice(name, declared, "parameter")
@@ -74,10 +74,10 @@ class Session:
                 if name in values or origin == HERE:
                     values[name] = known_parameters.typed(name, value, declared[name])
                     origins[name] = origin
-        stated = [name for name, origin in origins.items() if origin == HERE]
+        set_here = [name for name, origin in origins.items() if origin == HERE]
         recorded_code = recorded.get("own", {})
-        own_code.refuse(values, stated, "allow_code = True in the parameters cell", recorded_code)
-        own_code.load(values, stated, recorded_code)
+        own_code.check_allowed(values, set_here, "allow_code = True in the parameters cell", recorded_code)
+        own_code.load(values, set_here, recorded_code)
         bounds.check(values)
         values["cluster"] = cluster.resolve(values["cluster"])
         parallel.start(values["workers"], values["device"], values["cluster"])
@@ -100,7 +100,7 @@ class Session:
             for name, value in used.items()
             if self.origins[name] == HERE or declared[name]["notebook"] == self.notebook
         }
-        own = own_code.keep(self.parameters, known_parameters.notebooks()[self.notebook].stem)
+        own = own_code.record(self.parameters, known_parameters.notebooks()[self.notebook].stem)
         with study_files.editing(self.folder) as content:
             content["study"] = self.study
             # What other notebooks declare may have been changed by them meanwhile.
@@ -206,14 +206,14 @@ def _one_line(shell: Any, kind: type, error: BaseException, trace: Any, tb_offse
     shell._showtraceback(kind, error, [f"{kind.__name__}: {str(error) or 'stopped; run the cell again'}"])
 
 
-def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _set_in_cells(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The parameters that a notebook sets, and those of them that its own cell declares.
 
     Outside a notebook, where no cells are recorded, every variable named like a parameter.
     """
     if "In" not in namespace:
-        stated = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
-        return stated, list(stated)
+        set_here = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
+        return set_here, list(set_here)
     cells = [known_parameters.assigned(code) for code in namespace["In"]]
     last = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
     if last is None:
@@ -226,5 +226,5 @@ def _stated(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def _of_file(study: str) -> dict[str, Any]:
     """The parameters in the study file of that name, or of the part of a study with that name."""
     parts = (part for name in study_files.studies() for part in study_files.read(name).expand_parts())
-    stated: dict[str, Any] = next((part.parameters for part in parts if part.name == study), {})
-    return {name: value for name, value in stated.items() if name not in known_parameters.OPTIONS}
+    from_file: dict[str, Any] = next((part.parameters for part in parts if part.name == study), {})
+    return {name: value for name, value in from_file.items() if name not in known_parameters.OPTIONS}

@@ -14,7 +14,7 @@ from horticulture.errors import InputError, check_choice
 from horticulture.files import CorruptFileError, locked, read_json, write_json
 from horticulture.study import literals
 
-ENTRIES = ("about", "seconds", "parameters", "parts")
+STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
 RESERVED = ("runs", "reference")  # folders under outputs that are not studies
 LONGEST = 200  # bytes of a study's name
 PARTS = 50  # of a study
@@ -75,7 +75,7 @@ def read(name: str) -> Study:
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         raise InputError(f"study file {path} must contain `about`, `seconds` and `parameters`")
     for entry in content:
-        check_choice(entry, ENTRIES, f"entry of study file {path}")
+        check_choice(entry, STUDY_FILE_ENTRIES, f"entry of study file {path}")
     about = content.get("about") or ""
     seconds, parts = (content.get(entry) or {} for entry in ("seconds", "parts"))
     if not isinstance(about, str):
@@ -138,18 +138,18 @@ def read_study_json(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def editing(folder: Path, *, anew: bool = False) -> Iterator[dict[str, Any]]:
+def editing(folder: Path, *, replace_damaged: bool = False) -> Iterator[dict[str, Any]]:
     """The content of `study.json`, to change in place; it is written at the end, if an entry has changed.
 
-    One process at a time, because several notebooks of a study may be open. anew: whether a damaged file
-    counts as empty instead of raising CorruptFileError.
+    One process at a time, because several notebooks of a study may be open. replace_damaged: whether a
+    damaged file counts as empty instead of raising CorruptFileError.
     """
     with locked(folder / ".study.lock"):
         before: dict[str, Any] | None = None
         try:
             before = read_study_json(folder)
         except CorruptFileError:
-            if not anew:
+            if not replace_damaged:
                 raise
         content = dict(before or {})
         yield content

@@ -8,7 +8,7 @@ from pathlib import Path
 from horticulture import files, runs
 from horticulture.errors import reading
 from horticulture.execution.board import STATUS
-from horticulture.progress import EVERY, bar, clock, columns, cut, rewrite_line, row
+from horticulture.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
 
 ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
 
@@ -37,7 +37,7 @@ class Terminal:
     def update(self, line: str, share: float, resumed: float) -> None:
         """Show a report of `Progress` in the notebook. resumed: the fraction done by an earlier process."""
         self._made, self._resumed = max(self._made, share - resumed), max(self._resumed, resumed)
-        if time.monotonic() - self._shown >= EVERY["terminal" if self.live else "log"]:
+        if time.monotonic() - self._shown >= UPDATE_SECONDS["terminal" if self.live else "log"]:
             self._shown = time.monotonic()
             self._write(line, share)
 

@@ -63,7 +63,7 @@ class TrainingConfig:
         }
         values = {**defaults, **parameters}
         names = [field.name for field in fields(cls) if field.name in values]
-        return cls(**{name: own_code.known(name, values[name]) for name in names})
+        return cls(**{name: own_code.registered_name(name, values[name]) for name in names})
 
     @property
     def dataset(self) -> Dataset:

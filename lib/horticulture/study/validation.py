@@ -9,7 +9,7 @@ from horticulture import architecture, execution, limits
 from horticulture.architecture import families, profiles
 from horticulture.data import catalog
 from horticulture.errors import InputError
-from horticulture.pruning import criteria, presets, selection
+from horticulture.pruning import criteria, presets, ranking
 from horticulture.study import bounds, budgets, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
@@ -103,7 +103,7 @@ def _check_zeros(config: StudyConfig) -> None:
 
     Users' own criteria may score 0 without a penalty.
     """
-    if config.measure != selection.ZEROS:
+    if config.measure != ranking.ZEROS:
         return
     for name in config.criteria:
         if name in criteria.BUILT_IN and criteria.CRITERIA[name].penalty == "none":
@@ -206,6 +206,6 @@ def count_rounds(parameters: dict[str, Any]) -> None:
                 "rounds=all means one channel a round: leave ratios and scope empty, or give a number"
             )
         blocks = criteria.CRITERIA[criterion].granularity == "block"
-        least = selection.minimal_architecture(config.whole, recipe.floor, blocks)
+        least = ranking.minimal_architecture(config.whole, recipe.floor, blocks)
         counts.append(sum(config.whole.widths) - sum(least.widths))
     parameters["rounds"] = min(counts)

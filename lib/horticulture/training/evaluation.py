@@ -30,7 +30,7 @@ def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
 
 
 class Evaluation(NamedTuple):
-    """error: wrong answers in percent. loss: mean cross-entropy. wrong: (n,) bool, on the CPU."""
+    """error: wrong images in percent. loss: mean cross-entropy. wrong: (n,) bool, on the CPU."""
 
     error: float
     loss: float
@@ -104,9 +104,9 @@ def evaluate(
         wrong.append(logits.argmax(dim=1) != y)
         losses.append(F.cross_entropy(logits, y, reduction="sum"))
     network.train(was_training)
-    answers = torch.cat(wrong).cpu()
+    wrong_images = torch.cat(wrong).cpu()
     loss = torch.stack(losses).sum().item() / len(part)
-    return Evaluation(100 * answers.sum().item() / len(part), loss, answers)
+    return Evaluation(100 * wrong_images.sum().item() / len(part), loss, wrong_images)
 
 
 def _chunk(pixels: Tensor) -> int:

@@ -41,7 +41,7 @@ def resolve_device(device: str) -> torch.device:
     return resolved
 
 
-def precision(wanted: str, device: torch.device) -> str:
+def resolve_precision(wanted: str, device: torch.device) -> str:
     """Resolve a precision to a name in `PRECISIONS`; `auto` is bfloat16 if the device supports it.
 
     Raises InputError if bfloat16 would only be emulated.
@@ -50,7 +50,7 @@ def precision(wanted: str, device: torch.device) -> str:
     if wanted == "auto":
         return "bfloat16" if native else "float32"
     if wanted == "bfloat16" and not native:
-        raise InputError(f"{processor(device)} only emulates bfloat16, ten times slower: use float32")
+        raise InputError(f"{device_name(device)} only emulates bfloat16, ten times slower: use float32")
     return check_choice(wanted, ["auto", *PRECISIONS], "precision")
 
 
@@ -73,7 +73,7 @@ def threads(count: int | None) -> Iterator[None]:
 def environment_info(device: torch.device) -> dict:
     """The device, threads, versions and time that a result records."""
     return {
-        "device": processor(device),
+        "device": device_name(device),
         "instructions": instructions(device),
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in ("horticulture", "torch", "numpy")},
@@ -99,7 +99,7 @@ def instructions(device: torch.device) -> str:
     return torch.backends.cpu.get_cpu_capability()
 
 
-def processor(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """The name of the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -37,10 +37,11 @@ BUILT_IN_SCHEDULES = dict(SCHEDULES)  # descriptions of runs include a digest of
 class Recipe:
     """The common part of all recipes: how a network is evaluated, and conversion to plain data.
 
-    A description leaves out the fields in `LATER` at these values, so that keys of earlier versions stay.
+    A description leaves out the fields that have their `OMITTED_DEFAULTS`, so that keys of earlier versions
+    stay.
     """
 
-    LATER: ClassVar[dict[str, Any]] = {"optimizer": "sgd"}
+    OMITTED_DEFAULTS: ClassVar[dict[str, Any]] = {"optimizer": "sgd"}
 
     batch_size: int = 128
     precision: str = "float32"  # a name in PRECISIONS: the one actually used, so that a key fixes it
@@ -72,7 +73,7 @@ class Recipe:
     @classmethod
     def from_json(cls, description: dict[str, Any]) -> Self:
         """The recipe in a run's description, ignoring other entries: the inverse of `to_json`."""
-        known = {**cls.LATER, **description}
+        known = {**cls.OMITTED_DEFAULTS, **description}
         return cls(**{field.name: known[field.name] for field in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class Recipe:
         return {
             name: float(value) if types[name] is float else value
             for name, value in values.items()
-            if name not in self.LATER or value != self.LATER[name]
+            if name not in self.OMITTED_DEFAULTS or value != self.OMITTED_DEFAULTS[name]
         }
 
 

@@ -18,7 +18,7 @@ from horticulture.analysis.tables.wording import case_name
 from horticulture.errors import check_choice
 
 RATIO_CASE = ["criterion", "ratio", "longer"]
-MOST = 8  # at most this many cases in one panel
+MAX_CASES_IN_PANEL = 8  # at most this many cases in one panel
 
 WholeErrors = Mapping[float, Sequence[float]]  # by length of training: test errors (%), one a seed
 
@@ -26,9 +26,9 @@ WholeErrors = Mapping[float, Sequence[float]]  # by length of training: test err
 def budgets_by_ratio(
     results: pd.DataFrame, whole_errors: WholeErrors, *, epochs: str = MORE_EPOCHS
 ) -> Figure:
-    """`budgets` of a whole study; with more than `MOST` cases there is one panel for each ratio."""
+    """`budgets` of a whole study; with more cases than `MAX_CASES_IN_PANEL`, a panel for each ratio."""
     results = results.dropna(subset=["test_error"])
-    together = len(results.drop_duplicates(RATIO_CASE)) <= MOST
+    together = len(results.drop_duplicates(RATIO_CASE)) <= MAX_CASES_IN_PANEL
     parts = [results] if together else [part for _, part in results.groupby("ratio", sort=True)]
     cases = max(len(part.drop_duplicates(RATIO_CASE)) for part in parts)
     size = (max(8.0, 1.2 * cases), 4.4 * len(parts))

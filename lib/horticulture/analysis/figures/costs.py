@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from horticulture.analysis.curves import BLACK, CRITERION_COLORS, DRAWN, GREY, INDIGO, Curve, label
+from horticulture.analysis.curves import BLACK, CRITERION_COLORS, DRAWN, GREY, INDIGO, CurveStyle, label
 from horticulture.analysis.figures.style import HOLLOW, legend_below
 from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, join_words, times
@@ -86,7 +86,9 @@ def error_against_costs(results: pd.DataFrame, network: str) -> Figure:
     return figure
 
 
-def _draw_means(marks: pd.DataFrame, cost: str, look: Curve, line: str, name: str | None, ax: Axes) -> None:
+def _draw_means(
+    marks: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: str | None, ax: Axes
+) -> None:
     """One curve: means over seeds joined by a line, faint seeds, and hollow marks for longer training."""
     if marks.empty or marks["double"].all():
         return
@@ -130,7 +132,7 @@ def _draw_arrow(
     ax.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=2)
 
 
-def _draw_rounds(rounds: pd.DataFrame, cost: str, look: Curve, line: str, name: str, ax: Axes) -> None:
+def _draw_rounds(rounds: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: str, ax: Axes) -> None:
     """The evaluated rounds of a pruning run, with a thin line for each seed."""
     few = rounds.groupby("seed").size().max() <= POINTS_ONLY if len(rounds) else True
     if few or cost not in COSTS:  # too few points for a line; latency does not fall steadily with the rounds

@@ -17,8 +17,8 @@ from matplotlib.ticker import FixedFormatter, FuncFormatter
 from horticulture import progress
 from horticulture.analysis.tables.wording import count
 
-MOST = 12  # up to this many curves or bars of a panel are described one by one
-LARGE = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6))
+MAX_DESCRIBED = 12  # up to this many curves or bars of a panel are described one by one
+LARGE_NUMBERS = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6))
 
 
 def describe(figure: Figure) -> str:
@@ -42,8 +42,8 @@ def _panel(ax: Axes) -> str:
     axes = " against ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
     head = ": ".join(filter(None, (ax.get_title(), axes)))
     parts = list(_parts(ax))
-    more = f"; and {len(parts) - MOST} more" if len(parts) > MOST else ""
-    return f"{head or 'A panel'}: {'; '.join(parts[:MOST])}{more}" if parts else ""
+    more = f"; and {len(parts) - MAX_DESCRIBED} more" if len(parts) > MAX_DESCRIBED else ""
+    return f"{head or 'A panel'}: {'; '.join(parts[:MAX_DESCRIBED])}{more}" if parts else ""
 
 
 def _parts(ax: Axes) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _parts(ax: Axes) -> Iterator[str]:
 def _bars(bars: BarContainer, ax: Axes) -> str:
     heights = [bar.get_height() for bar in bars]
     names = _names(ax.xaxis)
-    if len(heights) == len(names) <= MOST:
+    if len(heights) == len(names) <= MAX_DESCRIBED:
         pairs = zip(names, heights, strict=True)
         return _name(bars) + ", ".join(f"{name} {_short(height)}" for name, height in pairs)
     return f"{_name(bars)}{len(heights)} bars from {_short(min(heights))} to {_short(max(heights))}"
@@ -121,7 +121,7 @@ def _name(drawn: Line2D | PathCollection | BarContainer) -> str:
 
 def _short(value: float) -> str:
     """0.25, 1,154, 6.59 million: as one would read it aloud."""
-    for name, unit in LARGE:
+    for name, unit in LARGE_NUMBERS:
         if abs(value) >= unit:
             return f"{value / unit:.3g} {name}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -11,8 +11,7 @@ from horticulture.analysis import statistics
 from horticulture.analysis.curves import BUDGET_CURVES, CONTROLS, CURVES, SCALED_CURVES
 from horticulture.analysis.statistics import Difference
 from horticulture.analysis.tables.cases import CASE, MISSED, NEAR, assign_cases
-
-Answers = Mapping[str, tuple[np.ndarray, np.ndarray]]
+from horticulture.runs import ImageErrors
 
 VERDICT_COLUMNS = [
     *("criterion", "ratio", "size", "longer", "curve", "against", "test", "difference", "low", "high", "n"),
@@ -61,11 +60,13 @@ class Sides(NamedTuple):
         return test(self.a["test_error"].to_numpy(), self.b["test_error"].to_numpy())
 
 
-def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = None) -> pd.DataFrame:
+def verdicts(
+    results: pd.DataFrame, margin: float, image_errors: Mapping[str, ImageErrors] | None = None
+) -> pd.DataFrame:
     """Compare every meaningful pair of curves at every case of the study.
 
-    results: as returned by `runs.collect`. margin: the smallest difference that matters, in points. answers:
-    by run, two arrays of shape (n,): which test images it got wrong, and the source of each image.
+    results: as returned by `runs.collect`. margin: the smallest difference that matters, in points.
+    image_errors: by run, which test images it got wrong, and the source of each image.
 
     Returns one row per pair and case (criterion, ratio or size, length of training). `difference` is in
     points (negative: `curve` has the lower error), with `low` and `high` of its 95 % interval. `test` is
@@ -96,7 +97,7 @@ def verdicts(results: pd.DataFrame, margin: float, answers: Answers | None = Non
             if all(runs) and runs not in made:
                 made.add(runs)
                 pair.append(sides)
-        rows += _compare(pair, margin, answers or {})
+        rows += _compare(pair, margin, image_errors or {})
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
@@ -171,7 +172,7 @@ def _sides(case: pd.DataFrame, other: pd.DataFrame, penalised: set[str]) -> Side
     return Sides(a, b, paired)
 
 
-def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
+def _compare(pair: list[Sides], margin: float, image_errors: Mapping[str, ImageErrors]) -> list[dict]:
     """The rows of one pair of curves, one for each case, as one family of tests."""
     differences = [sides.difference for sides in pair]
     adjusted = statistics.holm([difference.p for difference in differences])
@@ -189,7 +190,7 @@ def _compare(pair: list[Sides], margin: float, answers: Answers) -> list[dict]:
             *(difference.mean, difference.low, difference.high, difference.n),
             *(difference.p, p, margin, verdict, statistics.equivalence_verdict(difference, margin)),
             _seeds_needed(sides, difference, margin, len(pair)),
-            *_test_set_errors(sides, answers),
+            *_test_set_errors(sides, image_errors),
             miss if not against_whole and abs(miss) > 100 * MISSED else np.nan,
         )
         rows.append(dict(zip(VERDICT_COLUMNS, row, strict=True)))
@@ -208,19 +209,19 @@ def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: in
     return statistics.seeds_needed(float(a.std()), distance, level, other_std=float(b.std()))
 
 
-def _test_set_errors(sides: Sides, answers: Answers) -> tuple[float, float]:
+def _test_set_errors(sides: Sides, image_errors: Mapping[str, ImageErrors]) -> tuple[float, float]:
     """The uncertainty due to the test images, which all seeds share, as two standard errors.
 
     The first is that of the difference of the means; the second that of the difference of two single
     networks, as the median over all pairs.
     """
     runs = [*sides.a["run"], *sides.b["run"]]
-    if any(run not in answers for run in runs):
+    if any(run not in image_errors for run in runs):
         return np.nan, np.nan
-    source = answers[runs[0]][1]
-    if any(not np.array_equal(answers[run][1], source) for run in runs):
+    source = image_errors[runs[0]].source
+    if any(not np.array_equal(image_errors[run].source, source) for run in runs):
         return np.nan, np.nan  # different test images have no sources in common
-    a, b = ([np.asarray(answers[run][0], dtype=float) for run in side["run"]] for side in (sides.a, sides.b))
+    a, b = ([image_errors[run].wrong.astype(float) for run in side["run"]] for side in (sides.a, sides.b))
 
     def error(wrong_a: np.ndarray, wrong_b: np.ndarray) -> float:
         return statistics.clustered_difference(wrong_a, wrong_b, source)[1]

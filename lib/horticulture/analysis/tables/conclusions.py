@@ -1,11 +1,13 @@
 """Summarise the verdicts: the answer in words, and a table of counts by pair of curves."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from horticulture.analysis import statistics
 from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label, short_label
-from horticulture.analysis.tables.comparisons import Answers
 from horticulture.analysis.tables.wording import capitalize, case_name, count, join_words, signed, times
+from horticulture.runs import ImageErrors
 
 NAMED = 8  # up to this many cases are named one by one
 LARGE = 100  # more seeds than anybody will train
@@ -231,15 +233,15 @@ def _needed(pair: pd.DataFrame) -> str:
     return f"{low}" if low == high else f"{low} to {high if high <= LARGE else f'more than {LARGE}'}"
 
 
-def describe_test_set(results: pd.DataFrame, answers: Answers) -> str:
-    """The standard error of one network's test error, in a sentence; "" if its answers are not known.
+def describe_test_set(results: pd.DataFrame, image_errors: Mapping[str, ImageErrors]) -> str:
+    """The standard error of one network's test error, in a sentence; "" without its errors image by image.
 
-    results, answers: as for `verdicts`.
+    results, image_errors: as for `verdicts`.
     """
-    whole = results[(results["curve"] == "whole") & results["run"].isin(answers.keys())]
+    whole = results[(results["curve"] == "whole") & results["run"].isin(image_errors.keys())]
     if whole.empty:
         return ""
-    wrong, source = answers[whole["run"].iloc[0]]
+    wrong, source = image_errors[whole["run"].iloc[0]]
     sources = len(set(source.tolist()))
     error, deviation = statistics.clustered_difference(wrong, 0 * wrong, source)
     of = "" if sources == len(source) else f" drawn from {sources:,} originals"

@@ -15,7 +15,7 @@ import cloudpickle
 
 from horticulture import code_files, data, files, runs
 from horticulture.data import datasets
-from horticulture.data.catalog import FOLDER, KEPT
+from horticulture.data.catalog import FOLDER, SAVED
 from horticulture.errors import InputError
 from horticulture.pruning import criteria
 from horticulture.runs import Run
@@ -109,7 +109,7 @@ class OwnFile(NamedTuple):
                 return False
         if self.path.startswith(FOLDER) and Path(self.path.removeprefix(FOLDER)).is_dir():
             return True  # a run checks the digest of its images
-        return data.kept_path(self.digest).exists()
+        return data.saved_path(self.digest).exists()
 
     def content(self) -> bytes:
         """Its bytes; of an image folder, those of the decoded data set."""
@@ -118,8 +118,8 @@ class OwnFile(NamedTuple):
         if self.path.startswith(FOLDER):
             from horticulture.execution import loading
 
-            data.keep(loading.dataset(self.path, image_size=self.image_size))
-        return files.read(data.kept_path(self.digest))
+            data.save(loading.dataset(self.path, image_size=self.image_size))
+        return files.read(data.saved_path(self.digest))
 
     def install(self, content: bytes, folder: Path) -> None:
         """Put it where runs here find it. folder: for files. Raises InputError if it was altered."""
@@ -131,7 +131,7 @@ class OwnFile(NamedTuple):
                 files.write(copy, content)
             files.COPIES[self.path] = copy
             return
-        if not (path := data.kept_path(self.digest)).exists():
+        if not (path := data.saved_path(self.digest)).exists():
             files.write(path, content)  # whoever reads it checks its digest
         if self.path.startswith(FOLDER):
             SENT[self.path, self.image_size] = self.digest
@@ -140,18 +140,18 @@ class OwnFile(NamedTuple):
 
 @cache  # so that the data set is read once per process
 def _loader(name: str):
-    return lambda image_size: data.kept(SENT[name, image_size])
+    return lambda image_size: data.load_saved(SENT[name, image_size])
 
 
 def own_files(todo: Iterable[Run]) -> list[OwnFile]:
     """Everything of the user's that these runs need: code of networks, weights, images."""
-    found: dict[OwnFile, None] = {}
+    distinct: dict[OwnFile, None] = {}
     for run in chain.from_iterable(one.chain for one in todo):
         table, name = run.architecture.table, str(run.data["name"])
         if table is not None and code_files.is_code(table.network):
-            found[OwnFile(table.network.rpartition(":")[0], table.digest)] = None
+            distinct[OwnFile(table.network.rpartition(":")[0], table.digest)] = None
         if run.recipe.get("file"):
-            found[OwnFile(run.recipe["file"], run.recipe["file_digest"])] = None
-        if name.startswith((FOLDER, KEPT)) and run.data.get("digest"):
-            found[OwnFile(name, run.data["digest"], run.data.get("image_size", 0))] = None
-    return list(found)
+            distinct[OwnFile(run.recipe["file"], run.recipe["file_digest"])] = None
+        if name.startswith((FOLDER, SAVED)) and run.data.get("digest"):
+            distinct[OwnFile(name, run.data["digest"], run.data.get("image_size", 0))] = None
+    return list(distinct)

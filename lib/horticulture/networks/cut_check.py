@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from horticulture.architecture.table import FIXED
 from horticulture.networks.groups import match_counts
-from horticulture.networks.traced import TracedGroup, TracedNetwork, cut
+from horticulture.networks.traced_network import TracedGroup, TracedNetwork, cut
 
 BATCH = 3  # images
 

@@ -1,4 +1,4 @@
-"""The plain numbers of an architecture, its layers, and the interface of a family of networks."""
+"""The plain numbers of an architecture, its layers, and the interface of a type of network."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,10 @@ STEMS = {1: Stem(3, 1, False), 2: Stem(3, 2, False), 4: Stem(7, 2, True)}
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers that fix a network. `Architecture` is a shape that is checked and can be counted."""
+    """The numbers that fix a network. `Architecture` is a shape that is checked and can be counted.
+
+    family: the name of the network type, as it is written to disk.
+    """
 
     family: str
     depth: int
@@ -51,9 +54,10 @@ class Shape:
 
 
 class Layer(NamedTuple):
-    """A layer with weights. `positions` is the number of output pixels, height times width, or of tokens.
+    """A layer with weights.
 
-    If it is 0, the layer exists but no image passes through it (its branch has vanished). A linear layer that
+    positions: the number of output pixels, height times width, or of tokens; 0 if no image passes through the
+    layer any more (its branch has vanished). A linear layer that
     every token passes is a convolution of 1 x 1 pixels. Attention has no weights, but multiplies.
     """
 
@@ -108,8 +112,8 @@ def residual_blocks(a: Shape, length: int) -> Iterator[ResidualBlock]:
             inputs = outputs
 
 
-class Family:
-    """A family of networks. The defaults are for networks without shortcuts and without selections.
+class NetworkType:
+    """A type of network, such as Wide ResNet. The defaults suit networks without shortcuts and selections.
 
     title: its readable name. trunk_size: the number of trunk widths. smallest_image: height and width, in
     pixels, that its pooling needs after the stem. stems: the strides that its stem may have. groups_in_block:
@@ -181,8 +185,8 @@ class Family:
         return tuple(scale_width(n, factor) for n in a.trunk), tuple(scale_width(n, factor) for n in a.widths)
 
 
-class ThreeStages(Family):
-    """A family with three stages of equal length: depth = `layers_per_block` * length + `rest`.
+class ThreeStages(NetworkType):
+    """A network type with three stages of equal length: depth = `layers_per_block` * length + `rest`.
 
     The defaults are for one group per block.
     """

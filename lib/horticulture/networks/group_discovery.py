@@ -11,10 +11,10 @@ from torch.nn.modules.conv import _ConvNd
 from horticulture.architecture import OWN, Architecture, ImageShape, Table
 from horticulture.architecture.table import FIXED, Length, TableRow
 from horticulture.errors import InputError
-from horticulture.networks import trial
-from horticulture.networks.labels import Axis, GroupSpec, Trace
-from horticulture.networks.traced import LiveAxis, Places, TracedGroup, TracedNetwork
-from horticulture.networks.tracing import trace_module
+from horticulture.networks import cut_check
+from horticulture.networks.channel_labels import Axis, GroupSpec, Trace
+from horticulture.networks.channel_tracing import trace_module
+from horticulture.networks.traced_network import LiveAxis, Places, TracedGroup, TracedNetwork
 
 SUMS = "a residual set: sums of several layers' channels"
 
@@ -36,7 +36,7 @@ class Origin(NamedTuple):
     @property
     def images(self) -> Tensor:
         """A few images of fixed noise, in the shape that the module takes."""
-        shape = trial.BATCH, self.channels or self.image[0], *self.image[1:]
+        shape = cut_check.BATCH, self.channels or self.image[0], *self.image[1:]
         return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -54,7 +54,7 @@ def describe(
 
 def find_groups(module: nn.Module, origin: Origin) -> TracedNetwork:
     """As `describe`, for a module whose origin is known."""
-    _check_answer(module, origin)
+    _check_output(module, origin)
     trace = trace_module(module, origin.images)
     pinned = dict(trace.pinned)
     candidates = []
@@ -63,7 +63,7 @@ def find_groups(module: nn.Module, origin: Origin) -> TracedNetwork:
             pinned |= dict.fromkeys(group.makers, SUMS)
         elif group.width > 1:
             candidates.append(group)
-    failed = trial.failures(assemble(module, trace._replace(groups=candidates), origin), origin.images)
+    failed = cut_check.failures(assemble(module, trace._replace(groups=candidates), origin), origin.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
@@ -75,19 +75,19 @@ def find_groups(module: nn.Module, origin: Origin) -> TracedNetwork:
 
 
 @torch.no_grad()
-def _check_answer(module: nn.Module, origin: Origin) -> None:
+def _check_output(module: nn.Module, origin: Origin) -> None:
     """Raise InputError unless a copy outputs a number per class, in training and in evaluation mode."""
     images = origin.images
     for training, when in ((False, ""), (True, "in training mode ")):
         try:
             with torch.random.fork_rng(devices=[]):
-                answer = copy.deepcopy(module).train(training)(images)
+                output = copy.deepcopy(module).train(training)(images)
         except Exception as error:  # users' code may raise anything
-            shape, reason = tuple(images.shape[1:]), trial.first_line(error)
+            shape, reason = tuple(images.shape[1:]), cut_check.first_line(error)
             raise InputError(f"{when}it does not accept images of shape {shape}: {reason}") from error
-        if not isinstance(answer, Tensor) or answer.shape != (len(images), origin.classes):
-            answered = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            what = f"{answered} for {len(images)} images and {origin.classes} classes"
+        if not isinstance(output, Tensor) or output.shape != (len(images), origin.classes):
+            returned = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            what = f"{returned} for {len(images)} images and {origin.classes} classes"
             raise InputError(f"{when}it returns {what}")
 
 

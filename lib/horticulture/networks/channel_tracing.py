@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from horticulture.networks.labels import Labels, Trace, collapse, column_of, is_constant
+from horticulture.networks.channel_labels import Labels, Trace, collapse, column_of, is_constant
 
 
 def trace_module(module: nn.Module, images: Tensor) -> Trace:
@@ -26,9 +26,9 @@ def trace_module(module: nn.Module, images: Tensor) -> Trace:
     """
     training = module.training
     with torch.no_grad(), _Tracer(module.eval(), len(images)) as labels:
-        answer = module(images)
+        output = module(images)
     module.train(training)
-    for tensor in tree_leaves(answer):
+    for tensor in tree_leaves(output):
         labels.pin(labels.of(tensor), "its channels are the network's output")
     return labels.result()._replace(channels_last=_takes_channels_last(module, images))
 
@@ -68,7 +68,7 @@ class _Tracer(Labels):
         return out
 
 
-Rule = Callable[[Labels, Any, Any, Any, Any], None]
+LabelRule = Callable[[Labels, Any, Any, Any, Any], None]
 
 
 def _with_labels(labels: Labels, arguments: Any) -> Any:
@@ -159,7 +159,7 @@ def _norm(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
     labels.set(out, x_labels)
 
 
-def _combine(product: bool) -> Rule:
+def _combine(product: bool) -> LabelRule:
     """A sum or product of two tensors, or of a tensor and a number."""
 
     def rule(labels: Labels, func: Any, out: Any, args: Any, kwargs: Any) -> None:
@@ -223,7 +223,7 @@ adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d 
 upsample boolean_dispatch"""
 _PRODUCTS = "mul mul_ multiply __mul__ __imul__ __rmul__ div div_ true_divide __truediv__ __itruediv__"
 _SUMS = "add add_ __add__ __iadd__ __radd__ sub sub_ __sub__ __isub__ __rsub__ rsub maximum minimum"
-_RULES: dict[str, Rule] = {
+_RULES: dict[str, LabelRule] = {
     **dict.fromkeys(_MOVING.split(), _move),
     **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
     **dict.fromkeys(_POOLING.split(), _pool),

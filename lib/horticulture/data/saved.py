@@ -4,19 +4,19 @@ import json
 import re
 from pathlib import Path
 
+import safetensors.torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from horticulture import files
-from horticulture.data.catalog import KEPT
+from horticulture.data.catalog import SAVED
 from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.data.locations import data_folder
 from horticulture.errors import InputError
 
 
-def keep(dataset: Dataset) -> str:
+def save(dataset: Dataset) -> str:
     """Save a data set in the cache and return the name by which any process can load it."""
-    path = kept_path(dataset.digest)
+    path = saved_path(dataset.digest)
     if not path.exists():
         parts = {part: getattr(dataset, part) for part in PARTS}
         tensors = {
@@ -26,19 +26,19 @@ def keep(dataset: Dataset) -> str:
         }
         fields = {name: getattr(dataset, name) for name in ("name", "classes", "pad", "flip")}
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, save(tensors, metadata={"about": json.dumps(fields)}))
-    return KEPT + dataset.digest
+        files.write(path, safetensors.torch.save(tensors, metadata={"about": json.dumps(fields)}))
+    return SAVED + dataset.digest
 
 
-def kept(digest: str, missing: str = "run the notebook that has its code") -> Dataset:
+def load_saved(digest: str, missing: str = "run the notebook that has its code") -> Dataset:
     """Load a saved data set. Raises InputError if it is missing or has changed."""
     if not re.fullmatch("[0-9a-f]{12}", digest):
         raise InputError(f"no data set is saved as {digest!r}: a digest has twelve hexadecimal digits")
-    path = kept_path(digest)
+    path = saved_path(digest)
     try:
         content = path.read_bytes()
         metadata = json.loads(files.safetensors_metadata(content)["about"])
-        tensors = load(content)
+        tensors = safetensors.torch.load(content)
     except FileNotFoundError as error:
         raise InputError(f"the data set {digest} is no longer in {path.parent}: {missing}") from error
     except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
@@ -53,6 +53,6 @@ def kept(digest: str, missing: str = "run the notebook that has its code") -> Da
     return dataset
 
 
-def kept_path(digest: str) -> Path:
+def saved_path(digest: str) -> Path:
     """Where a saved data set is."""
     return data_folder() / "cache" / f"own-{digest}.safetensors"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-class ModuleDraws:
+class RandomStreams:
     """torch's global random streams as one module sees them: they continue where that module left them.
 
     Each network has its own, so its draws depend on nothing else in the process and their state can be saved.

@@ -1,4 +1,4 @@
-"""A user's own network, with groups that can be cut: see `describing`. A ViT has such groups, too."""
+"""A user's own network, with groups that can be cut: see `group_discovery`. A ViT has such groups, too."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.networks.draws import ModuleDraws
 from horticulture.networks.groups import Slice, Tap
 from horticulture.networks.layers import Network
+from horticulture.networks.random_streams import RandomStreams
 
 NO_CODE = "a module given to describe cannot be rebuilt: put its code in a file and name it FILE.py:FUNCTION"
 
@@ -127,12 +127,12 @@ class TracedNetwork(Network):
     """Any module, as a network whose groups can be cut. `pinned`: why channels cannot be removed, by layer.
 
     Grey images are repeated to as many channels as the module takes. The module's own random numbers, such as
-    dropout's, come from a stream of its own (`ModuleDraws`). channels_last: whether the module works in
+    dropout's, come from a stream of its own (`RandomStreams`). channels_last: whether the module works in
     that memory format (False: its inputs are made contiguous).
     """
 
     groups: tuple[TracedGroup, ...]  # type: ignore[assignment]
-    draws: ModuleDraws
+    draws: RandomStreams
 
     def __init__(
         self, module: nn.Module, architecture: Architecture, channels: int = 0, channels_last: bool = True
@@ -140,7 +140,7 @@ class TracedNetwork(Network):
         super().__init__(architecture)
         self.module, self.channels, self.channels_last = module, channels, channels_last
         self.pinned: dict[str, str] = {}
-        self.draws = ModuleDraws()
+        self.draws = RandomStreams()
         self.remake: Callable[[torch.Generator | None], TracedNetwork] | None = None
 
     def forward(self, x: Tensor) -> Tensor:

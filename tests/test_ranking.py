@@ -10,15 +10,15 @@ from hypothesis import given, strategies as st
 from horticulture import architecture, pruning
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.pruning import PruningRecipe, selection
+from horticulture.pruning import PruningRecipe, ranking
 from horticulture.pruning.presets import PRESETS
-from horticulture.pruning.selection import (
+from horticulture.pruning.ranking import (
     ALL_ZEROS,
     ONE_CHANNEL,
     ScoredChannel,
+    channels_to_remove,
     fraction_of_channels,
     fraction_of_cost,
-    select_channels,
 )
 from tests.conftest import SMALL, small
 
@@ -45,7 +45,7 @@ def cut(shape: Architecture, choices: list[ScoredChannel]) -> Architecture:
 
 
 def test_a_share_of_all_channels_goes_the_lowest_first():
-    actual = select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_channels(0.4))
+    actual = channels_to_remove(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_channels(0.4))
     assert actual == [
         ScoredChannel(1, 2, 0.5),
         ScoredChannel(0, 1, 1.0),
@@ -56,14 +56,16 @@ def test_a_share_of_all_channels_goes_the_lowest_first():
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (0.14, 1), (0.16, 2), (0.3, 3), (0.96, 10)])
 def test_it_is_exactly_the_share_rounded(share, count):
-    assert len(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_channels(share))) == count
+    assert len(channels_to_remove(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_channels(share))) == count
 
 
 def test_equals_go_from_all_groups_in_proportion():
     """Four and six equals stand at 1/8, 3/8, 5/8, 7/8 and at 1/12, 3/12 and so on to 11/12."""
     order = [(1, 0), (0, 0), (1, 1), (0, 1), (1, 2), (1, 3), (0, 2), (1, 4), (0, 3), (1, 5)]
     for count in range(11):
-        actual = select_channels(scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, fraction_of_channels(count / 10))
+        actual = channels_to_remove(
+            scores([1.0] * 4, [1.0] * 6, ()), TWO, TWO, fraction_of_channels(count / 10)
+        )
         assert places(actual) == order[:count]
 
 
@@ -72,14 +74,14 @@ def test_equals_are_counted_by_saliency():
     low = scores([1.0, 0.0, 1.0, 0.0], [0.0] + [1.0] * 5, ())
     order = [(0, 1), (1, 0), (0, 3), (1, 1), (0, 0), (1, 2), (1, 3), (1, 4), (0, 2), (1, 5)]
     for count in range(11):
-        assert places(select_channels(low, TWO, TWO, fraction_of_channels(count / 10))) == order[:count]
+        assert places(channels_to_remove(low, TWO, TWO, fraction_of_channels(count / 10))) == order[:count]
 
 
 def test_the_lowest_is_what_goes_first():
     low = scores([1.0] * 4, [1.0] * 6, ())
     assert (
-        selection.lowest_channel(low)
-        == select_channels(low, TWO, TWO, ONE_CHANNEL)[0]
+        ranking.lowest_channel(low)
+        == channels_to_remove(low, TWO, TWO, ONE_CHANNEL)[0]
         == ScoredChannel(1, 0, 1.0)
     )
 
@@ -101,42 +103,46 @@ def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
 
 def test_what_is_gone_already_counts():
     remaining = TWO.with_widths((2, 5, 0))  # three channels of ten are gone
-    actual = select_channels(
+    actual = channels_to_remove(
         scores([2.0, 3.0], [1.0, 9.0, 9.0, 0.5, 9.0], ()), remaining, TWO, fraction_of_channels(0.5)
     )
     assert places(actual) == [(1, 3), (1, 0)]
-    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), remaining, TWO, fraction_of_channels(0.3)) == []
-    assert select_channels(scores([2.0, 3.0], [1.0] * 5, ()), remaining, TWO, fraction_of_channels(0.1)) == []
+    assert (
+        channels_to_remove(scores([2.0, 3.0], [1.0] * 5, ()), remaining, TWO, fraction_of_channels(0.3)) == []
+    )
+    assert (
+        channels_to_remove(scores([2.0, 3.0], [1.0] * 5, ()), remaining, TWO, fraction_of_channels(0.1)) == []
+    )
 
 
 def test_one_channel_a_round_whatever_the_share():
-    assert places(select_channels(scores(FIRST, SECOND, ()), TWO, TWO, ONE_CHANNEL)) == [(1, 2)]
+    assert places(channels_to_remove(scores(FIRST, SECOND, ()), TWO, TWO, ONE_CHANNEL)) == [(1, 2)]
     with pytest.raises(InputError, match="only 0 more channels can be"):
-        select_channels(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, ONE_CHANNEL)
+        channels_to_remove(scores((), (), ()), TWO.with_widths((0, 0, 0)), TWO, ONE_CHANNEL)
 
 
 def test_in_place_of_what_the_floor_holds_others_go():
     low = scores((0.0, 0.1, 0.2, 0.3), (5.0, 6.0, 7.0, 8.0, 9.0, 4.0), ())
-    assert places(select_channels(low, TWO, TWO, fraction_of_channels(0.4))) == [
+    assert places(channels_to_remove(low, TWO, TWO, fraction_of_channels(0.4))) == [
         (0, 0),
         (0, 1),
         (0, 2),
         (0, 3),
     ]
-    held = select_channels(
+    held = channels_to_remove(
         low, TWO, TWO, fraction_of_channels(0.4), floor=0.3
     )  # 1.2 and 1.8 channels: two of each group stay
     assert places(held) == [(0, 0), (0, 1), (1, 5), (1, 0)]
-    assert len(select_channels(low, TWO, TWO, fraction_of_channels(0.6), floor=0.3)) == 6
+    assert len(channels_to_remove(low, TWO, TWO, fraction_of_channels(0.6), floor=0.3)) == 6
     with pytest.raises(
         InputError, match=r"cannot remove 70% of the channels: only 6 more channels.*floor 0.3"
     ):
-        select_channels(low, TWO, TWO, fraction_of_channels(0.7), floor=0.3)
+        channels_to_remove(low, TWO, TWO, fraction_of_channels(0.7), floor=0.3)
 
 
 def test_the_floor_is_of_the_full_width():
     remaining = TWO.with_widths((2, 6, 0))
-    actual = select_channels(
+    actual = channels_to_remove(
         scores((0.0, 0.0), SECOND, ()), remaining, TWO, fraction_of_channels(0.4), floor=0.5
     )
     assert places(actual) == [(1, 2), (1, 1)]  # of the first group half is gone
@@ -145,29 +151,28 @@ def test_the_floor_is_of_the_full_width():
 def test_a_network_keeps_what_it_needs():
     vgg = small("vgg").with_widths((2, 1, 2, 1, 1))
     low = scores((3.0, 4.0), (0.0,), (1.0, 2.0), (0.0,), (0.0,))
-    assert selection.minimal_architecture(vgg).widths == (1,) * 5
-    assert places(select_channels(low, vgg, vgg, fraction_of_channels(2 / 7))) == [(2, 0), (0, 0)]
+    assert ranking.minimal_architecture(vgg).widths == (1,) * 5
+    assert places(channels_to_remove(low, vgg, vgg, fraction_of_channels(2 / 7))) == [(2, 0), (0, 0)]
     with pytest.raises(InputError, match="only 2 more channels can"):
-        select_channels(low, vgg, vgg, fraction_of_channels(3 / 7))
-    assert selection.minimal_architecture(TWO).widths == (0, 0, 0)
-    assert selection.minimal_architecture(TWO, 0.3).widths == (2, 2, 0)
-    assert selection.minimal_architecture(TWO, 0.5).widths == (2, 3, 0)
-    assert selection.minimal_architecture(TWO.with_widths((100, 7, 0)), 0.55).widths == (55, 4, 0)
+        channels_to_remove(low, vgg, vgg, fraction_of_channels(3 / 7))
+    assert ranking.minimal_architecture(TWO).widths == (0, 0, 0)
+    assert ranking.minimal_architecture(TWO, 0.3).widths == (2, 2, 0)
+    assert ranking.minimal_architecture(TWO, 0.5).widths == (2, 3, 0)
+    assert ranking.minimal_architecture(TWO.with_widths((100, 7, 0)), 0.55).widths == (55, 4, 0)
     preresnet = small("preresnet")
     assert (
-        selection.minimal_architecture(preresnet, whole_blocks=True).widths
-        == (0,) * 9 + preresnet.widths[-1:]
+        ranking.minimal_architecture(preresnet, whole_blocks=True).widths == (0,) * 9 + preresnet.widths[-1:]
     )
 
 
 def test_all_that_scores_nothing_goes():
     target = ALL_ZEROS
-    actual = select_channels(
+    actual = channels_to_remove(
         scores((0.0, 1e-30, 0.0, 1.0), (2.0, 0.0, 1.0, 1.0, -0.0, 1.0), ()), TWO, TWO, target
     )
     assert sorted(places(actual)) == [(0, 0), (0, 2), (1, 1), (1, 4)]
-    assert select_channels(scores(FIRST, SECOND, ()), TWO, TWO, target) == []
-    assert places(select_channels(scores([0.0] * 4, SECOND, ()), TWO, TWO, target, floor=0.5)) == [
+    assert channels_to_remove(scores(FIRST, SECOND, ()), TWO, TWO, target) == []
+    assert places(channels_to_remove(scores([0.0] * 4, SECOND, ()), TWO, TWO, target, floor=0.5)) == [
         (0, 0),
         (0, 1),
     ]
@@ -184,12 +189,12 @@ def test_the_fewest_channels_that_bring_the_cost_down(family, measure, share, sc
     whole = small(family)
     draw = torch.Generator().manual_seed(1)
     low = [torch.rand(width, generator=draw) for width in whole.widths]
-    actual = select_channels(low, whole, whole, fraction_of_cost(share, measure), scope=scope)
+    actual = channels_to_remove(low, whole, whole, fraction_of_cost(share, measure), scope=scope)
     costs = [getattr(cut(whole, actual[:count]), measure) for count in range(len(actual) + 1)]
     wanted = (1 - share) * getattr(whole, measure)
     assert [cost <= wanted for cost in costs] == [False] * len(actual) + [True]
     if scope == "global":  # what goes first for a share of the channels
-        longer = select_channels(low, whole, whole, fraction_of_channels(0.85))
+        longer = channels_to_remove(low, whole, whole, fraction_of_channels(0.85))
         assert longer[: len(actual)] == actual
 
 
@@ -198,12 +203,14 @@ def test_a_cost_that_cannot_be_reached_is_refused(measure):
     least = getattr(TWO.with_widths((0, 0, 0)), measure) / getattr(TWO, measure)
     assert (
         len(
-            select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_cost(1 - least - 1e-09, measure))
+            channels_to_remove(
+                scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_cost(1 - least - 1e-09, measure)
+            )
         )
         == 10
     )
     with pytest.raises(InputError, match=f"cannot remove .* of the {measure}"):
-        select_channels(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_cost(1 - least + 0.01, measure))
+        channels_to_remove(scores(FIRST, SECOND, ()), TWO, TWO, fraction_of_cost(1 - least + 0.01, measure))
 
 
 # --- the same share of every group, and the shares that were published -----------------------------------
@@ -218,7 +225,7 @@ def test_every_group_loses_its_share():
         (0.1, set(), {2}),
         (0.05, set(), set()),
     ):
-        actual = places(select_channels(low, TWO, TWO, fraction_of_channels(share), scope="layer"))
+        actual = places(channels_to_remove(low, TWO, TWO, fraction_of_channels(share), scope="layer"))
         assert {channel for group, channel in actual if group == 0} == first
         assert {channel for group, channel in actual if group == 1} == second
 
@@ -227,11 +234,13 @@ def test_nothing_goes_in_place_of_what_stays_by_force():
     """A group of one channel would lose it, half rounded up, but must keep it: no other loses more."""
     vgg = small("vgg").with_widths((1, 4, 4, 4, 4))
     low = [torch.arange(width).float() for width in vgg.widths]
-    actual = select_channels(low, vgg, vgg, fraction_of_channels(0.5), scope="layer")
+    actual = channels_to_remove(low, vgg, vgg, fraction_of_channels(0.5), scope="layer")
     assert cut(vgg, actual).widths == (1, 2, 2, 2, 2)
     resnet = architecture.named("resnet-56", image=(3, 32, 32), classes=10)
     low = [torch.arange(width).float() for width in resnet.widths]
-    actual = select_channels(low, resnet, resnet, fraction_of_channels(0.5), scope="resnet-56-b", floor=0.9)
+    actual = channels_to_remove(
+        low, resnet, resnet, fraction_of_channels(0.5), scope="resnet-56-b", floor=0.9
+    )
     kept = [math.ceil(0.9 * width) for width in resnet.widths]
     goal = [
         width - min(math.floor((width - int((1 - share) * width)) / 2 + 0.5), width - least)
@@ -258,7 +267,7 @@ def test_several_rounds_add_up_to_one(scope, rounds):
         gone |= set(went)
         if scope == "global":
             assert len(gone) == round(0.6 * round_ / rounds * sum(whole.widths))
-    assert gone == set(places(select_channels(low, whole, whole, fraction_of_channels(0.6), scope=scope)))
+    assert gone == set(places(channels_to_remove(low, whole, whole, fraction_of_channels(0.6), scope=scope)))
     if scope == "layer":
         due = [
             min(math.floor(0.6 * n + 0.5), n - k) for n, k in zip(whole.widths, whole.min_widths, strict=True)
@@ -316,7 +325,7 @@ def test_a_block_goes_as_a_whole_or_not_at_all():
     low = of_blocks(whole, [0.5, 0.0, 0.25])
     sizes = [sum(whole.widths[group] for group in block) for block in whole.blocks]
     for count, gone in ((1, [1]), (sizes[1], [1]), (sizes[1] + 1, [1, 2]), (sizes[1] + sizes[2], [1, 2])):
-        actual = select_channels(
+        actual = channels_to_remove(
             low, whole, whole, fraction_of_channels(count / sum(whole.widths)), whole_blocks=True
         )
         widths = list(whole.widths)
@@ -324,16 +333,16 @@ def test_a_block_goes_as_a_whole_or_not_at_all():
             for group in whole.blocks[block]:
                 widths[group] = 0
         assert cut(whole, actual).widths == tuple(widths)
-    assert select_channels(low, whole, whole, fraction_of_channels(0.0), whole_blocks=True) == []
-    zeros = select_channels(low, whole, whole, ALL_ZEROS, whole_blocks=True)
+    assert channels_to_remove(low, whole, whole, fraction_of_channels(0.0), whole_blocks=True) == []
+    zeros = channels_to_remove(low, whole, whole, ALL_ZEROS, whole_blocks=True)
     assert {choice.group for choice in zeros} == set(whole.blocks[1])
-    first = select_channels(low, whole, whole, ONE_CHANNEL, whole_blocks=True)
+    first = channels_to_remove(low, whole, whole, ONE_CHANNEL, whole_blocks=True)
     assert first == zeros
 
 
 def test_of_equal_blocks_the_first_goes_alone():
     whole = small("preresnet")
-    actual = select_channels(
+    actual = channels_to_remove(
         of_blocks(whole, [0.0, 0.0, 0.0]), whole, whole, fraction_of_channels(0.01), whole_blocks=True
     )
     assert {choice.group for choice in actual} == set(whole.blocks[0])
@@ -344,23 +353,23 @@ def test_what_is_infinite_never_goes_with_blocks_and_is_refused_otherwise():
     whole = small("preresnet")
     low = of_blocks(whole, [1.0, 2.0, 3.0])
     everything = sum(whole.widths) - whole.widths[-1]
-    actual = select_channels(
+    actual = channels_to_remove(
         low, whole, whole, fraction_of_channels(everything / sum(whole.widths)), whole_blocks=True
     )
     assert cut(whole, actual).widths == (0,) * 9 + whole.widths[-1:]
     with pytest.raises(InputError, match=f"only {everything} more channels can"):
-        select_channels(
+        channels_to_remove(
             low, whole, whole, fraction_of_channels((everything + 1) / sum(whole.widths)), whole_blocks=True
         )
     with pytest.raises(FloatingPointError, match="not finite"):
-        select_channels(low, whole, whole, fraction_of_channels(0.1))
+        channels_to_remove(low, whole, whole, fraction_of_channels(0.1))
 
 
 @pytest.mark.parametrize("whole_blocks", [False, True])
 def test_what_is_not_a_number_is_refused(whole_blocks):
     low = scores((1.0, math.nan, 1.0, 1.0), SECOND, ())
     with pytest.raises(FloatingPointError, match="not finite"):
-        select_channels(low, TWO, TWO, fraction_of_channels(0.1), whole_blocks=whole_blocks)
+        channels_to_remove(low, TWO, TWO, fraction_of_channels(0.1), whole_blocks=whole_blocks)
 
 
 # --- refused before anything ------------------------------------------------------------------------------
@@ -417,8 +426,8 @@ NAMES += ("densenet-40-12", "densenet-bc-100-12")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_of_the_papers_can_lose_half(name):
     whole = architecture.named(name, image=(3, 32, 32), classes=10)
-    for scope in selection.SCOPES:
-        for measure in selection.MEASURES:
+    for scope in ranking.SCOPES:
+        for measure in ranking.MEASURES:
             pruning.check_feasible(PruningRecipe(rounds=1, ratio=0.5, measure=measure, scope=scope), whole)
     if whole.blocks:
         pruning.check_feasible(PruningRecipe(rounds=1, criterion="blocks", ratio=0.5), whole)
@@ -487,9 +496,9 @@ def test_one_after_the_other_the_lowest_that_may_go(found, percent, tenths):
             expected.append((group, place, value))
     if len(expected) < count:
         with pytest.raises(InputError, match=f"only {len(expected)} more channels can"):
-            select_channels(low, shape, whole, fraction_of_channels(share), floor=floor)
+            channels_to_remove(low, shape, whole, fraction_of_channels(share), floor=floor)
     else:
-        assert select_channels(low, shape, whole, fraction_of_channels(share), floor=floor) == expected
+        assert channels_to_remove(low, shape, whole, fraction_of_channels(share), floor=floor) == expected
 
 
 @given(rounds(), st.integers(0, 99), st.integers(0, 9))
@@ -497,7 +506,7 @@ def test_by_layer_no_group_loses_more_than_its_share(found, percent, tenths):
     _, whole, _ = found
     share = Fraction(percent, 100)
     low = [torch.arange(width).float() for width in whole.widths]
-    found = select_channels(
+    found = channels_to_remove(
         low, whole, whole, fraction_of_channels(float(share)), scope="layer", floor=tenths / 10
     )
     remaining = cut(whole, found).widths

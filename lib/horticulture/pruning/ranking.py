@@ -1,6 +1,6 @@
-"""Select the channels that a round removes: in which order, and how many. `surgery` cuts them out.
+"""Rank the channels, and say how many of them a round removes. `surgery` cuts them out.
 
-select_channels(scores, shape, whole, fraction_of_channels(0.3), scope="layer", floor=0.1)
+channels_to_remove(scores, shape, whole, fraction_of_channels(0.3), scope="layer", floor=0.1)
 """
 
 from __future__ import annotations
@@ -111,11 +111,11 @@ def fraction_of_cost(fraction: float, measure: str) -> PruningTarget:
     return PruningTarget(f"{fraction:.0%} of the {measure}", count)
 
 
-# --- selecting -------------------------------------------------------------------------------------------
+# --- ranking ---------------------------------------------------------------------------------------------
 
 
 def lowest_channel(scores: list[Tensor], minimum: Sequence[int] | None = None) -> ScoredChannel:
-    """The channel with the lowest saliency in the whole network: the one that `ONE_CHANNEL` selects.
+    """The channel with the lowest saliency in the whole network: the one that `ONE_CHANNEL` removes.
 
     minimum: how many channels each group must keep (default: none).
     Raises InputError if no channel is left, FloatingPointError if a saliency is NaN.
@@ -135,7 +135,7 @@ def minimal_architecture(whole: Architecture, floor: float = 0.0, whole_blocks: 
     )
 
 
-def select_channels(
+def channels_to_remove(
     scores: list[Tensor],
     shape: Architecture,
     whole: Architecture,

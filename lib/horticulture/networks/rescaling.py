@@ -1,20 +1,21 @@
-"""Initialise a user's own network at widths that its code cannot make."""
+"""Fit the fresh weights of a user's own network to widths that its code cannot make."""
 
 import math
 from collections.abc import Callable
 
 import torch
 
-from horticulture.networks.traced import TracedNetwork
+from horticulture.networks.traced_network import TracedNetwork
 
 
 @torch.no_grad()
-def redraw(network: TracedNetwork, full_shapes: dict[str, tuple[int, ...]]) -> None:
+def rescale(network: TracedNetwork, full_shapes: dict[str, tuple[int, ...]]) -> None:
     """Rescale a freshly initialised, cut network to the standard deviation that its own widths call for.
 
     Uses the network's own `reset_parameters` if it has one. Otherwise every tensor keeps its mean, and its
-    standard deviation follows the rule by which its kind was initialised; constants stay. whole: the shapes
-    before cutting. Cutting a fresh tensor leaves independent draws, so nothing has to be drawn again.
+    standard deviation follows the rule by which its kind was initialised; constants stay. full_shapes: the
+    shapes before cutting, by parameter. Cutting a fresh tensor leaves independent draws, so nothing has to be
+    drawn again.
     """
     reset = getattr(network.module, "reset_parameters", None)
     if callable(reset):
@@ -49,10 +50,10 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return inputs * field, outputs * field
 
 
-Rule = Callable[[int, int], float]
+VarianceRule = Callable[[int, int], float]
 
 # What a variance is proportional to. Where several rules fit, the first is preferred.
-RULES: tuple[Rule, ...] = (
+RULES: tuple[VarianceRule, ...] = (
     lambda fan_in, fan_out: 1 / fan_in,
     lambda fan_in, fan_out: 1 / fan_out,
     lambda fan_in, fan_out: 2 / (fan_in + fan_out),
@@ -62,7 +63,7 @@ RULES: tuple[Rule, ...] = (
 GAINS = (2.0, 1.0, 1 / 3)
 
 
-def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[Rule]:
+def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[VarianceRule]:
     """The rule by which each tensor of one kind was initialised: a common one if it explains all of them.
 
     Otherwise a rule under which the tensor's variance has a known gain; of several, the most frequent one.
@@ -70,7 +71,7 @@ def _rules(tensors: list[torch.Tensor], shapes: list[tuple[int, ...]]) -> list[R
     variances = [float(tensor.var()) for tensor in tensors]
     sizes = torch.tensor([float(tensor.numel()) for tensor in tensors])
 
-    def misfit(rule: Rule) -> float:
+    def misfit(rule: VarianceRule) -> float:
         logs = torch.tensor([v / rule(*_fans(s)) for v, s in zip(variances, shapes, strict=True)]).log()
         share = sizes / sizes.sum()
         return round(float((share * (logs - (share * logs).sum()).square()).sum()), 3)
