@@ -4,6 +4,7 @@ Nothing waits for what it does not need. Errors come back as text: Dask waits fo
 that it cannot unpickle. Where workers do not share the outputs folder, finished runs travel as bytes.
 """
 
+import json
 import queue
 import sys
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from horticulture.execution.parcels import OwnFile
 from horticulture.runs import Run
 
 TOPIC = "horticulture"  # name of the workers' progress messages
+BATCH = 1000  # runs in a message to the scheduler
 VISIBLE = 90.0  # seconds after which a network file system shows a new file everywhere
 APART = "apart"  # a worker does not see our folder
 
@@ -118,17 +121,27 @@ def _submit(
     ]
     tasks: dict[str, Any] = {}
     given: dict[str, Any] = {}  # finished runs that others start from, where folders are not shared
-    for run in todo:
-        before = []
-        for start in list(run.chain)[1:]:
-            if start.key not in tasks and start.key not in given and not common["token"]:
-                parcel = {"run": start.to_json(), "error": "", "packed": parcels.pack(start, outputs)}
-                given[start.key] = client.submit(_hold, parcel, key=f"start-{start.key}-{call}")
-            if future := tasks.get(start.key) or given.get(start.key):
-                before.append(future)
-        key = f"{run.kind}-{run.key}-{call}"
-        arguments = (run.to_json(), common, *before, *sent)
-        tasks[run.key] = client.submit(_work, *arguments, key=key, priority=float(cost(run)), **how)
+    # One message for all runs in a row that differ neither in cost nor in how many runs come before them.
+    for (_, priority), alike in groupby(todo, key=lambda run: (len(list(run.chain)), float(cost(run)))):
+        group, before = list(alike), list[list[Any]]()
+        for run in group:
+            before.append([*sent])
+            for start in list(run.chain)[1:]:
+                if start.key not in tasks and start.key not in given and not common["token"]:
+                    parcel = {"run": start.to_json(), "error": "", "packed": parcels.pack(start, outputs)}
+                    given[start.key] = client.submit(_hold, parcel, key=f"start-{start.key}-{call}")
+                if future := tasks.get(start.key) or given.get(start.key):
+                    before[-1].append(future)
+        futures = client.map(
+            partial(_work, common=common),
+            [json.dumps(run.to_json()) for run in group],
+            before,
+            key=[f"{run.kind}-{run.key}-{call}" for run in group],
+            priority=priority,
+            batch_size=BATCH,
+            **how,
+        )
+        tasks |= zip((run.key for run in group), futures, strict=True)
     return tasks
 
 
@@ -196,14 +209,15 @@ def _hold(parcel: dict[str, Any]) -> dict[str, Any]:
     return parcel
 
 
-def _work(description: dict, common: dict[str, Any], *before: dict[str, Any]) -> dict[str, Any]:
-    """Execute one run. before: what its starting points returned, and users' files.
+def _work(description: str, before: Sequence[dict[str, Any]], common: dict[str, Any]) -> dict[str, Any]:
+    """Execute one run. description: in JSON. before: what its starting points returned, and users' files.
 
     Returns its description, its files where folders are not shared, and its error as text.
     """
-    answer: dict[str, Any] = {"run": description, "error": "", "trace": "", "packed": {}}
+    run = Run.from_json(json.loads(description))
+    answer: dict[str, Any] = {"run": run.to_json(), "error": "", "trace": "", "packed": {}}
     try:
-        answer["packed"] = _execute(Run.from_json(description), common, before)
+        answer["packed"] = _execute(run, common, before)
     except Exception as error:  # a run's own fault, whatever it is
         answer |= {"error": first_line(error), "trace": "".join(traceback.format_exception(error))}
     return answer
