@@ -24,7 +24,7 @@ from horticulture.pruning import surgery
 from horticulture.training import evaluation, hardware
 from horticulture.training.callbacks import NO_CALLBACK
 from tests import browser
-from tests.benchmarks import moves, published, watching
+from tests.benchmarks import moves, published, scale, watching
 from tests.benchmarks.parts import (
     BATCH,
     DEVICE,
@@ -76,6 +76,7 @@ def main() -> None:
     _keeping(table)
     _explorer(table)
     _watching(table)
+    scale.measure(table.row)
     table.write(Path("outputs/bench/bench.csv"))
 
 

@@ -12,7 +12,7 @@ trainable numbers.
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 
 from horticulture.architecture.densenet import DenseNet
@@ -178,7 +178,10 @@ class Architecture(Shape):
 
     def to_json(self) -> dict:
         """Plain dicts, lists, strings and numbers, without the fields at their `OMITTED_DEFAULTS`."""
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        if self.table is not None:
+            values["table"] = asdict(self.table)
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
         return {k: v for k, v in plain.items() if k not in OMITTED_DEFAULTS or v != OMITTED_DEFAULTS[k]}
 
     def identity(self) -> dict:

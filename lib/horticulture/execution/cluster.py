@@ -171,6 +171,7 @@ def differences(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {here[name]}, not {versions[name]}" for name in wrong)
 
 
+@cache  # every run asks
 def own_versions() -> dict[str, str]:
     """What must be the same in all processes."""
     return {**{name: version(name) for name in PACKAGES}, "code of the package": code_digest()}

@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -76,9 +77,14 @@ def environment_info(device: torch.device) -> dict:
         "device": device_name(device),
         "instructions": instructions(device),
         "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("horticulture", "torch", "numpy")},
+        "versions": dict(_versions()),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+@cache  # reading them takes longer than all else that recording a result does
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("horticulture", "torch", "numpy")}
 
 
 def same_bits(there: dict, device: torch.device) -> bool:
@@ -99,6 +105,7 @@ def instructions(device: torch.device) -> str:
     return torch.backends.cpu.get_cpu_capability()
 
 
+@cache
 def device_name(device: torch.device) -> str:
     """The name of the device."""
     if device.type == "cuda":
