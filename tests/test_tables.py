@@ -422,6 +422,16 @@ def test_seeds_that_are_the_same_runs_on_both_sides_do_not_count(three):
     assert (verdict["n"], verdict["difference"]) == (1, pytest.approx(40.0 - 29.9))
 
 
+def test_one_seed_of_a_family_that_is_the_pruned_shape_is_no_second_comparison(three):
+    """With the others, which the whole curve of the pruned shape has been compared with."""
+    shape = three[(three["curve"] == "pruned-scratch") & (three["params"] == 500)]
+    actual = tables.verdicts(together(three, shape[:1].assign(curve="copycat")), 1.0)
+    assert "copycat" not in {*actual["curve"], *actual["against"]}
+    new = shape[:2].assign(curve="copycat", run=["copycat", shape["run"].iloc[0]], test_error=[11.0, 10.0])
+    actual = tables.verdicts(together(three, new), 1.0)
+    assert row(actual, "copycat", "pruned-tuned", 0.5)["n"] == 2
+
+
 def test_what_is_one_run_with_one_rival_still_meets_the_others():
     """A uniform network that is also the shape found by one criterion is compared with another's."""
     actual = together(

@@ -79,7 +79,7 @@ def verdicts(
     more than one.
 
     With fewer than three seeds there is a difference, but no interval, p-value or verdict. Networks are
-    matched by size, and a run that belongs to two curves is compared only once with the same others.
+    matched by size. Runs that belong to two curves are compared only once with the same others.
     """
     networks = assign_cases(results).sort_values(["size", "longer"], kind="stable")
     penalised = set(networks.loc[networks["curve"] == "whole", "criterion"]) - {""}
@@ -88,14 +88,14 @@ def verdicts(
         for curve, of_curve in networks.groupby("curve", sort=False)
     }
     rows: list[dict] = []
-    made: set[frozenset] = set()  # runs that belong to two curves are compared once
+    made: set[frozenset[str]] = set()  # pairs of runs that have been compared
     for curve, against in comparisons():
         pair = []
         for case, other in _matched(cases.get(curve, []), cases.get(against, [])):
             sides = _sides(case, other, penalised)
-            runs = frozenset((frozenset(sides.a["run"]), frozenset(sides.b["run"])))
-            if all(runs) and runs not in made:
-                made.add(runs)
+            runs = set(map(frozenset, itertools.product(sides.a["run"], sides.b["run"])))
+            if not runs <= made:  # otherwise they belong to two curves
+                made |= runs
                 pair.append(sides)
         rows += _compare(pair, margin, image_errors or {})
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS)
