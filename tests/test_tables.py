@@ -244,6 +244,22 @@ def test_only_tables_that_say_something_are_shown(study, shared):
             pd.testing.assert_frame_equal(table, other)
 
 
+def test_means_over_other_seeds_are_not_mixed_up():
+    """The second seed was not trained longer, and there is one seed of the narrower network."""
+    actual = together(
+        seeded("whole", 1000, [9.0, 8.0], ""),
+        seeded("whole", 1000, [7.0], "", longer=2.0),
+        seeded("pruned-scratch", 200, [12.0, 10.0], round_=8),
+        seeded("width", 200, [13.0], ""),
+    )
+    assert tables.describe_best(actual)[0] == (
+        "Training twice as long changed the test error: unpruned at 100 % from 9.0 to 7.0 %."
+    )
+    assert tables.notes(actual) == [
+        "Means over 1 seed, where others are over 2: unpruned, trained twice as long; narrower from scratch."
+    ]
+
+
 def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
     study["run"] = [f"run {i}" for i in study.index]
     study["device"] = ["EPYC"] * 12 + ["Xeon"] * (len(study) - 12)

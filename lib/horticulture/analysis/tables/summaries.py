@@ -1,6 +1,6 @@
 """Tables of a study: test error by size and by budget, with the compute that was spent, and notes on them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,15 @@ from horticulture.analysis.curves import (
     short_label,
 )
 from horticulture.analysis.tables import cases
-from horticulture.analysis.tables.wording import capitalize, case_name, join_words, percent, signed, times
+from horticulture.analysis.tables.wording import (
+    capitalize,
+    case_name,
+    count,
+    join_words,
+    percent,
+    signed,
+    times,
+)
 
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
@@ -160,7 +168,7 @@ def trained_from_scratch(results: pd.DataFrame) -> pd.DataFrame:
 def notes(results: pd.DataFrame) -> list[str]:
     """Notes on the tables, one sentence each: shared runs, missed sizes, pretrained weights, machines."""
     results = cases.fill_defaults(results)
-    sentences = [*_describe_duplicates(results), *_missed_sizes(results)]
+    sentences = [*_describe_duplicates(results), *_missed_sizes(results), *_fewer_seeds(results)]
     if "recipe" in results and (results["recipe"] == runs.PRETRAINED).any():
         sentences.append(
             "The whole network is pretrained: how it was trained, on what and for how long, is unknown."
@@ -196,6 +204,21 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def _fewer_seeds(results: pd.DataFrame) -> list[str]:
+    """A sentence on the curves whose means are over fewer seeds than those of others."""
+    networks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
+    seeds = networks.groupby(["curve", "longer"], sort=False)["seed"].nunique()
+    fewer = seeds[seeds < seeds.max()]
+    by_number: dict[int, list[str]] = {}
+    for (curve, longer), number in fewer.items():
+        name = label(str(curve), epochs=epochs) + (f", trained {times(longer)} as long" if longer > 1 else "")
+        by_number.setdefault(int(number), []).append(name)
+    return [
+        f"Means over {count(number, 'seed')}, where others are over {seeds.max()}: {'; '.join(names)}."
+        for number, names in by_number.items()
+    ]
+
+
 def _missed_sizes(results: pd.DataFrame) -> list[str]:
     networks = cases.assign_cases(results)
     if not networks["curve"].eq("pruned-scratch").any():
@@ -212,11 +235,18 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def _means_of_same_seeds(pair: pd.DataFrame) -> Iterator[tuple[Any, float, float]]:
+    """The means of two columns over the seeds that have both, by the other index levels, lowest first."""
+    means = pair.dropna().groupby(level=list(range(pair.index.nlevels - 1))).mean()
+    return means.sort_values(means.columns[1]).itertuples(name=None)
+
+
 def describe_best(results: pd.DataFrame) -> list[str]:
     """A sentence per size: the curve with the lowest mean test error, then the others.
 
     Pruned and tuned networks are included. These are the means of the table, without a test: see `verdicts`
-    for what is significant. The first sentence says what longer training changed, if there was any.
+    for what is significant. The first sentence says what longer training changed, if there was any, in the
+    seeds that have both.
     """
     epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     networks = cases.assign_cases(results[results["ratio"].isna()])
@@ -224,11 +254,11 @@ def describe_best(results: pd.DataFrame) -> list[str]:
     usual = networks["longer"].min()
     means = networks.groupby(["size", "longer", "curve", "criterion"])["test_error"].mean().sort_values()
     sentences = []
+    by_seed = networks.pivot_table("test_error", ["size", "curve", "criterion", "seed"], "longer")
     changes = [
-        f"{row_name(curve, criterion, epochs=epochs)} at {percent(size)} from "
-        f"{means[size, usual, curve, criterion]:.1f} to {error:.1f} %"
-        for (size, longer, curve, criterion), error in means.items()
-        if longer > usual and (size, usual, curve, criterion) in means.index
+        f"{row_name(curve, criterion, epochs=epochs)} at {percent(size)} from {before:.1f} to {after:.1f} %"
+        for longer in by_seed.columns[1:]
+        for (size, curve, criterion), before, after in _means_of_same_seeds(by_seed[[usual, longer]])
     ]
     if changes:
         much = join_words(times(longer) for longer in sorted(networks["longer"].unique())[1:])
