@@ -55,13 +55,14 @@ class TrainingConfig:
     def of(cls, parameters: dict[str, Any]) -> Self:
         """From the parameters of a study; those that do not affect its results are ignored.
 
-        Of parameters that no notebook has set yet, lists ask for nothing, and others have their defaults.
+        Of parameters that no notebook has set yet, lists ask for nothing, `rounds` is 1, which any network
+        allows, and others have their defaults.
         """
         defaults = {
             name: [] if known["type"] == "list" and known["notebook"] > 0 else known["default"]
             for name, known in declared().items()
         }
-        values = {**defaults, **parameters}
+        values = {**defaults, "rounds": 1, **parameters}
         names = [field.name for field in fields(cls) if field.name in values]
         return cls(**{name: own_code.registered_name(name, values[name]) for name in names})
 

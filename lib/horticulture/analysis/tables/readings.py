@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from horticulture.analysis.curves import CURVES, label
-from horticulture.analysis.tables.wording import count, percent
+from horticulture.analysis.tables.wording import count, join_words, percent
 
 
 def describe_kept(kept: pd.DataFrame, run: str) -> str:
@@ -49,12 +49,18 @@ def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.D
     ranks = ", ".join(f"{order[name]:.2f} for {named}" for name, named in costs.items())
     return (
         "Rank correlation with the parameters, over all networks that were trained (1: the same order): "
-        f"{ranks}. By {time.name} the quickest curve is *{time.idxmin()}*, at {time.min():.2f} of the "
-        f"whole network's, and the slowest is *{time.idxmax()}*, at {time.max():.2f}. Where the share of "
-        "the time is larger than the share of the MACs, a network computes less but waits as long: norms, "
+        f"{ranks}. By {time.name} the least of the whole network's is {_with_curves(time, time.min())}, "
+        f"and the most {_with_curves(time, time.max())}. Where the share of the time is larger than the "
+        "share of the MACs, a network computes less but waits as long: norms, "
         "additions and the time spent not computing at all do not shrink with the channels between two "
         "convolutions."
     )
+
+
+def _with_curves(shares: pd.Series, share: float) -> str:
+    """A share, and the curves that have it to two digits: `0.77 (*width* and *bottleneck*)`."""
+    same = shares.index[shares.round(2) == round(share, 2)]
+    return f"{share:.2f} ({join_words(f'*{name}*' for name in same)})"
 
 
 def describe_spending(measured: pd.DataFrame) -> str:
