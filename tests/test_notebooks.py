@@ -310,7 +310,8 @@ async def executed(address, token, sources, interrupted=()):
                 }
             )
         )
-        while True:
+        status, busy = "", True  # the reply may overtake what the cell says, which ends with "idle"
+        while busy or not status:
             message = json.loads(await socket.read_message())
             if message["parent_header"].get("msg_id") != f"cell-{n}":
                 continue
@@ -321,8 +322,9 @@ async def executed(address, token, sources, interrupted=()):
                 path = f"{address}api/kernels/{kernel}/interrupt"
                 await client.fetch(path, method="POST", body="{}", headers=headers)
             if message["msg_type"] == "execute_reply":
-                break
-        if message["content"]["status"] != "ok" and n not in interrupted:
+                status = message["content"]["status"]
+            busy = busy and message["content"].get("execution_state") != "idle"
+        if status != "ok" and n not in interrupted:
             break
     socket.close()
     while await socket.read_message() is not None:  # until it is closed
