@@ -360,8 +360,8 @@ assert round(lost.sum()) == rounds == len(removed_channels)
 """,
     "03_retrain_from_scratch": """
 assert scratch_b(10, 100, 50, 0) == 20 and scratch_b(10, 100, 25, 2) == 20
-assert abs(fitting_spread(2, 9) - 1 / 3) < 1e-12 and deviation < 0.5
-assert (spreads["cut from the whole"] <= spreads["wanted spread"]).all()
+assert abs(he_deviation(2, 9) - 1 / 3) < 1e-12 and by_chance < 0.5
+assert (deviations["slice of the whole"] < 1.5 * deviations["by the rule"]).all()
 assert [pruned.architecture.widths for pruned in pruned_networks] == [
     point.run.architecture.widths for point in points if point.curve == "pruned-scratch"
 ]
