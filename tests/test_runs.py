@@ -227,6 +227,18 @@ def test_removals_come_back_as_they_were_written(tmp_path):
     pd.testing.assert_frame_equal(runs.removals(PRUNE, tmp_path), rounds())
 
 
+def test_a_table_of_a_run_is_read_if_it_is_finished_and_unaltered(tmp_path):
+    table = runs.folder(TRAIN, tmp_path) / "epochs.csv"
+    files.write(table, "epoch,loss\n1,2.5\n")
+    with pytest.raises(InputError, match="not finished"):
+        runs.run_table(TRAIN, tmp_path, table.name)
+    runs.write_result(TRAIN, tmp_path, {}, {}, [table.name])
+    assert runs.run_table(TRAIN, tmp_path, table.name).to_dict("list") == {"epoch": [1], "loss": [2.5]}
+    table.write_text("epoch,loss\n1,2.4\n")
+    with pytest.raises(files.CorruptFileError, match=r"epochs\.csv is damaged"):
+        runs.run_table(TRAIN, tmp_path, table.name)
+
+
 @pytest.mark.parametrize("damage", ["empty", "a column lost", "cut within a line", "a line lost", "not text"])
 def test_damaged_removals_are_refused_by_their_path(tmp_path, damage):
     finish_pruning(tmp_path, rounds())

@@ -32,6 +32,7 @@ from horticulture.runs.results import (
     collect,
     collect_removals,
     read_table,
+    run_table,
     unverified,
     write_architectures,
     write_tables,

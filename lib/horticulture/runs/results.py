@@ -13,7 +13,7 @@ from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, is_sealed, locked, read, read_json, write, write_json
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals, widths_by_round
-from horticulture.runs.run import RESULT, folder, result
+from horticulture.runs.run import RESULT, Run, finished, folder, read_verified, result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,6 +176,17 @@ def _content(table: Path) -> bytes:
     ):
         raise CorruptFileError(table)
     return content
+
+
+def run_table(run: Run, outputs: Path, name: str) -> pd.DataFrame:
+    """A table of a finished run: `epochs.csv` of a training run, `judged.csv` of a comparison of criteria.
+
+    Raises InputError if the run is not finished, CorruptFileError if the table has been altered.
+    """
+    import pandas as pd  # takes a second: only where there are results
+
+    finished(run, outputs)
+    return pd.read_csv(BytesIO(read_verified(folder(run, outputs), name)))
 
 
 def read_table(path: Path, types: dict[str, Any] | None = None) -> pd.DataFrame:
