@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from horticulture.analysis.figures import use_style
 from horticulture.analysis.figures.description import describe
@@ -84,7 +85,7 @@ def test_pictures_are_counted_with_their_titles():
 
 
 def test_a_notebook_keeps_what_a_figure_says_beside_its_picture(ax, monkeypatch):
-    shell = InteractiveShell()
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))  # no file that others use
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     use_style()
     ax.plot([1, 2], [3, 4])

@@ -4,8 +4,7 @@ import json
 import re
 from pathlib import Path
 
-import safetensors.torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, torch as safetensors
 
 from horticulture import files
 from horticulture.data.catalog import SAVED
@@ -26,7 +25,7 @@ def save(dataset: Dataset) -> str:
         }
         fields = {name: getattr(dataset, name) for name in ("name", "classes", "pad", "flip")}
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, safetensors.torch.save(tensors, metadata={"about": json.dumps(fields)}))
+        files.write(path, safetensors.save(tensors, metadata={"about": json.dumps(fields)}))
     return SAVED + dataset.digest
 
 
@@ -38,7 +37,7 @@ def load_saved(digest: str, missing: str = "run the notebook that has its code")
     try:
         content = path.read_bytes()
         metadata = json.loads(files.safetensors_metadata(content)["about"])
-        tensors = safetensors.torch.load(content)
+        tensors = safetensors.load(content)
     except FileNotFoundError as error:
         raise InputError(f"the data set {digest} is no longer in {path.parent}: {missing}") from error
     except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
