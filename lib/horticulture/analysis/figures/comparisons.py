@@ -18,7 +18,7 @@ from horticulture.analysis.tables.wording import case_name
 from horticulture.errors import check_choice
 
 RATIO_CASE = ["criterion", "ratio", "longer"]
-MAX_CASES_IN_PANEL = 8  # at most this many cases in one panel
+MAX_CASES_IN_PANEL = 8
 
 WholeErrors = Mapping[float, Sequence[float]]  # by length of training: test errors (%), one a seed
 
