@@ -1,8 +1,10 @@
 """The figures of a reference study, drawn anew from its committed tables.
 
     python -m tests.redrawn STUDY...
+    python -m tests.redrawn held_equal
 
-For when a figure's words or looks change: nothing is trained and nothing is timed.
+For when a figure's words or looks change: nothing is trained and nothing is timed. `held_equal` is README's
+figure of `quick` with all its budgets, on both processors.
 """
 
 import sys
@@ -11,12 +13,14 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.figure import Figure
 
 from horticulture import runs
-from horticulture.analysis import figures, tables
+from horticulture.analysis import figures, statistics, tables
 from horticulture.study import parameters, study_files
 from horticulture.study.config import StudyConfig
+from tests import claims
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "reference"
 PARTS = [part for name in study_files.studies() for part in study_files.read(name).expand_parts()]
@@ -42,12 +46,41 @@ def drawn(name: str) -> Iterator[tuple[str, Figure]]:
         fig.suptitle(f"latency: float32, {results['device'].iloc[0]}", fontsize=10)
         yield "error_vs_cost", fig
     yield from figures.of_study(results)
+    verdicts = pd.read_csv(REFERENCE / name / "verdicts.csv").fillna({"criterion": ""})
+    if len(deciding := tables.decisive(verdicts)):
+        ax = figures.differences(deciding, epochs=tables.scratch_b_in_words(results))
+        yield "weights_or_shape", ax.figure
+
+
+def held_equal() -> Figure:
+    """Shapes from scratch less LR-rewound, by what is held equal: every size, and the mean of the three."""
+    fig, axes = plt.subplots(1, 2, figsize=(12, 4.6), sharex=True, sharey=True, layout="constrained")
+    for ax, study in zip(axes, (claims.MORE, claims.AGAIN), strict=True):
+        deciding = tables.decisive(claims.verdicts(study))
+        rows = deciding[deciding["longer"] == 1]
+        means = rows.drop_duplicates("curve").assign(case="mean of the three")
+        for i, curve in means["curve"].items():
+            of_means = claims.at_all_sizes(curve, "lr-rewound", study)
+            verdict = statistics.equivalence_verdict(of_means, means.at[i, "margin"])
+            means.loc[i, ["difference", "low", "high", "verdict"]] = [*of_means[:3], verdict]
+        figures.differences(
+            pd.concat([means, rows]), ax, epochs=tables.scratch_b_in_words(claims.frame(study))
+        )
+        ax.set_title(f"{claims.frame(study)['device'].iloc[0].replace('(R)', '')}\n", fontsize=11)
+    handles, names = axes[0].get_legend_handles_labels()
+    for ax in axes:
+        ax.get_legend().remove()
+    fig.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize="small")
+    return fig
 
 
 if __name__ == "__main__":
     matplotlib.use("Agg")
     figures.use_style()
     for name in sys.argv[1:]:
+        if name == "held_equal":
+            figures.save(held_equal(), REFERENCE / "measured", name)
+            continue
         for figure, fig in drawn(name):
             figures.save(fig, REFERENCE / name / "figures", figure)
             print(f"{name}/{figure}")

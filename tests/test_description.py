@@ -65,6 +65,20 @@ def test_columns_and_rows_with_names_are_said_by_them(ax):
     assert describe(ax.figure) == "A panel: l1 from -0.25 to 0.5."
 
 
+def test_means_with_intervals_are_said_by_the_name_of_their_row_and_what_is_drawn_beside_them_not(ax):
+    ax.errorbar([9.2, -1.5], [0, 1.2], xerr=[1, 2], label="from scratch")
+    ax.axvline(0)
+    ax.set_yticks([0, 1], ["12 %", "20 %"])
+    ax.set_xlabel("points")
+    assert describe(ax.figure) == "points: from scratch: 12 % 9.2, 20 % -1.5."
+
+
+def test_many_means_are_said_by_their_range(ax):
+    ax.errorbar(range(20), range(20), 1, label="seeds")
+    ax.axhline(4, label="whole")
+    assert describe(ax.figure) == "A panel: seeds: 20 means from 0 to 19; whole: 4."
+
+
 def test_a_table_in_colours_has_its_ends_and_its_lowest_row(ax):
     mesh = ax.pcolormesh([[1.0, 0.5], [0.25, 0.5], [1, 1]])
     ax.set_yticks([0.5, 1.5, 2.5], ["1.1", "2.1", "3.1"])

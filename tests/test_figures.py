@@ -1,5 +1,6 @@
 """Pictures show what the frames hold."""
 
+import math
 import re
 from itertools import product
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 
 from horticulture import architecture
-from horticulture.analysis import curves, figures, tables
+from horticulture.analysis import curves, figures, statistics, tables
 from horticulture.analysis.figures.description import describe
 from horticulture.errors import InputError
 from horticulture.study import study_files
@@ -132,6 +133,13 @@ def test_shares_of_many_networks_are_named_now_and_then():
     ax = figures.kept_fractions({f"round {n}": whole for n in range(25)}, whole)
     assert ax.collections[0].get_array().size == 3 * 25
     assert [text.get_text() for text in ax.get_xticklabels()] == [f"round {n}" for n in range(0, 25, 2)]
+
+
+def test_a_gap_separates_the_shares_of_two_pruning_runs():
+    whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    names = ["whole", *(f"{run}, round {n}" for run in ("fisher", "fisher, trained × 2") for n in (1, 2, 3))]
+    ax = figures.kept_fractions(dict.fromkeys(names, whole), whole)
+    assert [line.get_xdata()[0] for line in ax.lines] == [1, 4]
 
 
 def test_save_writes_png_and_svg(tmp_path):
@@ -317,6 +325,28 @@ def test_what_was_trained_longer_is_held_against_the_whole_that_was(study):
     bands = figures.budgets(lengths[lengths["ratio"] == 0.3], three).patches
     assert sorted({round(band.get_y() + band.get_height() / 2, 6) for band in bands}) == [8.1, 10.2]
     assert len(bands) == 4
+
+
+def test_differences_are_by_case_with_their_interval_and_the_verdict_beside_them():
+    rows = [
+        ("pruned-scratch", "12 %", 9.0, 8.0, 10.0, "worse"),
+        ("pruned-scratch", "20 %", 4.0, -1.0, 9.0, statistics.UNDECIDED),
+        ("scratch-b", "12 %", -3.0, math.nan, math.nan, statistics.UNDECIDED),  # two seeds
+    ]
+    compared = pd.DataFrame(rows, columns=["curve", "case", "difference", "low", "high", "verdict"])
+    ax = figures.differences(compared.assign(against="lr-rewound", margin=1.5))
+    first, second = (drawn.lines[0].get_xydata() for drawn in ax.containers)
+    np.testing.assert_allclose(first, [[9, 0], [4, 2.5]])  # the two rows of 12 % together, then a gap
+    np.testing.assert_allclose(second, [[-3, 1]])
+    (bars,) = ax.containers[0].lines[2]
+    np.testing.assert_allclose([segment[:, 0] for segment in bars.get_segments()], [[8, 10], [-1, 9]])
+    band = ax.patches[0]
+    assert (band.get_x(), band.get_x() + band.get_width()) == (-1.5, 1.5)
+    said = {round(text.get_position()[1], 1): text.get_text() for text in ax.texts[:3]}
+    assert said == {0: "worse", 1: "undecided", 2.5: "undecided"}
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["12 %", "20 %"]
+    assert ax.yaxis_inverted()  # the first case at the top
+    assert ax.get_xlabel() == "test error minus that of pruned, learning rate rewound (points)"
 
 
 def test_bytes_on_disk_are_means_over_the_seeds(study):
@@ -668,7 +698,7 @@ def test_a_committed_figure_calls_its_curves_as_the_library_does(path):
         for text in legend.iter(ElementTree.Comment)
     ]
     assert said or path.stem == "bytes_on_disk"
-    notes = ("hollow: ", "outlined: ")
+    notes = ("hollow: ", "outlined: ", "equal, to within ")
     assert [name for name in said if not name.startswith(notes) and not re.fullmatch(pattern, name)] == []
 
 

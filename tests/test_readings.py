@@ -40,6 +40,18 @@ def test_costs_that_put_networks_in_another_order_show_in_the_rank_correlation()
     assert tables.describe_costs(trained, costs, shares[:0]).startswith("Only the whole network was trained")
 
 
+def test_two_programs_agree_as_far_as_their_times_do():
+    times = {
+        ("batch of 1 (ms)", "torch"): [1.0, 2.0, 4.0],
+        ("batch of 1 (ms)", "ONNX Runtime"): [0.5, 0.4, 0.2],
+    }
+    assert tables.describe_runtimes(pd.DataFrame(times)) == (
+        "Over 3 networks, for a batch of 1: ONNX Runtime takes 0.05 to 0.50 times as long as torch, "
+        "and the rank correlation of the two is -1.00 (1: the same order)."
+    )
+    assert tables.describe_runtimes(pd.DataFrame()).startswith("ONNX Runtime is not installed")
+
+
 def test_spending_is_a_multiple_of_the_whole_networks_training():
     measured = pd.DataFrame(
         {

@@ -151,6 +151,19 @@ def test_welch_by_hand_and_by_scipy():
     assert statistics.welch_difference([1.0, 1, 1], [1.0, 1, 1]).p == 1
 
 
+def test_the_error_of_the_test_images_is_added_to_that_of_the_seeds_by_hand():
+    seeds = statistics.paired_difference([1, 2, 3], [0, 0, 0])  # mean 2, squared error 1 / 3, two degrees
+    both = seeds.with_error(1.0, df=9)
+    assert (both.mean, both.n, both.df) == (2, 3, 2)
+    assert both.error == pytest.approx(math.sqrt(4 / 3))
+    half = stats.t.ppf(0.975, 2) * math.sqrt(4 / 3)
+    assert (both.low, both.high) == (pytest.approx(2 - half), pytest.approx(2 + half))
+    assert seeds.with_error(0.1, df=1).df == 1
+    nothing = seeds.with_error(0.0, df=9)
+    assert nothing[1:] == pytest.approx(seeds[1:])
+    assert math.isnan(seeds.with_error(math.nan, math.nan).low)
+
+
 def test_two_seeds_have_no_p_value():
     for found in (
         statistics.paired_difference([1, 2], [3, 5]),

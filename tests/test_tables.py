@@ -546,14 +546,39 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
     assert len(single) == 9
     assert verdict["test_error_se_one"] == pytest.approx(np.median(single))
     assert verdict["test_error_se_one"] > 1.4 * verdict["test_error_se"]  # of three independent ones: 1.7
-    said = tables.describe_test_set(three, errors)
+    assert set(actual["test_sources"]) == {40}
+    said = tables.describe_test_set(three, errors, actual)
     assert said.startswith("The test set has 200 images drawn from 40 originals: an error of")
-    assert said.endswith("points, clustered by original.")
-    assert tables.describe_test_set(three, {}) == ""
+    assert "points, clustered by original. In the difference of two means" in said
+    assert "Nothing" in tables.describe_test_set(three, {}, tables.verdicts(three, 1.0))
     del errors["pruned-scratch-500-1-1"]
-    assert math.isnan(
-        row(tables.verdicts(three, 1.0, errors), "pruned-scratch", "whole", 0.5)["test_error_se"]
-    )
+    unknown = row(tables.verdicts(three, 1.0, errors), "pruned-scratch", "whole", 0.5)
+    assert math.isnan(unknown["test_error_se"])
+    assert unknown["verdict_other_images"] == ""
+
+
+def test_a_verdict_about_other_images_needs_a_larger_difference(rewound):
+    source = np.arange(100)  # each image by itself
+    seeds_alone = tables.verdicts(rewound, 1.0).set_index(["curve", "against", "size"])
+
+    def on_images(disagreeing):
+        """Verdicts where the sides are wrong on 10 images each, of which so many are not the same."""
+        errors = {
+            run: ImageErrors((source >= shift) & (source < shift + 10), source)
+            for run, shift in zip(
+                rewound["run"], np.where(rewound["curve"] == "lr-rewound", disagreeing, 0), strict=True
+            )
+        }
+        return tables.verdicts(rewound, 1.0, errors).set_index(["curve", "against", "size"])
+
+    case = ("lr-rewound", "fine-tuned", 0.5)
+    assert seeds_alone.loc[case, "verdict"] == "better"
+    assert on_images(0).loc[case, "verdict_other_images"] == "better"  # all sides wrong on the same images
+    other = on_images(10)  # a standard error of 4.5 points, in a difference of 2
+    assert other.loc[case, "test_error_se"] == pytest.approx(100 * math.sqrt(0.2 / 99))
+    assert (other.loc[case, "verdict"], other.loc[case, "verdict_other_images"]) == ("better", UNTOLD)
+    said = tables.describe_test_set(rewound, {}, other.reset_index())
+    assert said.startswith("Nothing")
 
 
 # --- sentences ---------------------------------------------------------------------------------------------
@@ -632,6 +657,16 @@ def test_every_budget_and_family_has_a_name():
         "Scratch-B",
         "narrower from scratch",
     ]
+
+
+def test_what_decides_is_new_weights_against_the_strongest_that_kept_theirs(rewound, three):
+    verdicts = tables.verdicts(three, 1.0)
+    chosen = tables.decisive(verdicts)
+    assert set(zip(chosen["curve"], chosen["against"], strict=True)) == {("pruned-scratch", "lr-rewound")}
+    weaker = tables.decisive(verdicts[verdicts["against"] != "lr-rewound"])
+    assert set(weaker["against"]) == {"pruned-tuned"}
+    assert set(weaker["case"]) == {"20 %", "50 %"}
+    assert tables.decisive(tables.verdicts(rewound, 1.0)).empty  # nothing has new weights
 
 
 # --- the conclusion ----------------------------------------------------------------------------------------
@@ -792,7 +827,7 @@ def test_the_verdicts_as_a_table_to_read():
     verdicts = tables.verdicts(together(seeded("whole", 1000, [9.0], ""), tuned, scratch), 1.0)
     table = tables.verdict_table(verdicts)
     row = table.loc[("Scratch-E", "pruned, tuned each round", "20 %")]
-    assert row.tolist() == ["+2.0", "+1.8 to +2.2", "worse", "worse", "3"]
+    assert row.tolist() == ["+2.0", "+1.8 to +2.2", "worse", "worse", "", "3"]
     assert tables.verdict_table(verdicts[:0]).empty
 
 

@@ -58,6 +58,17 @@ class Difference(NamedTuple):
         """p-value for a difference of at least the margin: the larger of Schuirmann's two one-sided tests."""
         return self._beyond(_positive(margin) - abs(self.mean)) if self.n >= FEWEST else math.nan
 
+    def with_error(self, error: float, df: float) -> "Difference":
+        """The same difference with one more source of error, whose variance is added.
+
+        error: its standard error, in the unit of the difference; df: the degrees of freedom that this was
+        estimated with. The sum has the smaller of both: by Satterthwaite's, an error that is well known could
+        make the interval narrower. Without an interval, the difference stays as it is.
+        """
+        if self.n < FEWEST:
+            return self
+        return _difference(self.mean, self.n, math.hypot(self.error, error), min(self.df, df))
+
     def _beyond(self, distance: float) -> float:
         if self.error == 0:  # all values are equal: certain, unless the distance is zero as well
             return 0.5 if distance == 0 else float(distance < 0)
@@ -102,6 +113,10 @@ def welch_difference(a: Values, b: Values) -> Difference:
     parts = [(float(side.var(ddof=1)) / side.size, side.size - 1) for side in (first, second)]
     error = math.sqrt(sum(square for square, _ in parts))
     df = error**4 / sum(square**2 / own_df for square, own_df in parts) if error else float(2 * n - 2)
+    return _difference(mean, n, error, df)
+
+
+def _difference(mean: float, n: int, error: float, df: float) -> Difference:
     half = _quantile(LEVEL, df) * error if n >= FEWEST else math.nan
     return Difference(mean, mean - half, mean + half, n, error, df)
 

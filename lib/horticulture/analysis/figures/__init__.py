@@ -9,7 +9,7 @@ from horticulture.analysis.figures.architectures import (
     side_by_side,
     widths,
 )
-from horticulture.analysis.figures.comparisons import agreement, budgets, saliency_against_truth
+from horticulture.analysis.figures.comparisons import agreement, budgets, differences, saliency_against_truth
 from horticulture.analysis.figures.costs import against_training, error_against, error_against_costs
 from horticulture.analysis.figures.sheets import images
 from horticulture.analysis.figures.study import bytes_on_disk, of_study

@@ -1,5 +1,6 @@
 """Widths by group: of one network, over the rounds of a pruning run, and over seeds."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -149,7 +150,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 def kept_fractions(networks: Mapping[str, Architecture], whole: Architecture) -> Axes:
     """The fraction of each group that each network has kept, from white (none) to dark (all).
 
-    networks: by label, from left to right.
+    networks: by label, from left to right. A gap separates runs whose labels are `run, round N`.
     """
     import seaborn as sns  # takes two seconds, so import it only when needed
 
@@ -165,6 +166,9 @@ def kept_fractions(networks: Mapping[str, Architecture], whole: Architecture) ->
         xticklabels=max(1, len(networks) // 12),
         yticklabels=max(1, len(whole.groups) // 40),
     )
+    for column, (name, following) in enumerate(itertools.pairwise(networks), start=1):
+        if name.rpartition(", round ")[0] != following.rpartition(", round ")[0]:
+            ax.axvline(column, color="white", linewidth=5)
     ax.set_ylabel("group (stage.block)")
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=60)

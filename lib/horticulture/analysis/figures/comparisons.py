@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from horticulture.analysis.curves import BLACK, BLUE, DRAWN, GREY, MORE_EPOCHS, label
 from horticulture.analysis.figures.style import legend_below
-from horticulture.analysis.statistics import FEWEST, confidence_interval
+from horticulture.analysis.statistics import FEWEST, UNDECIDED, confidence_interval
 from horticulture.analysis.tables.cases import fill_defaults, same_run_as
 from horticulture.analysis.tables.wording import case_name
 from horticulture.errors import check_choice
@@ -108,14 +108,49 @@ def _draw_budget(
         if len(errors) < FEWEST:
             means += [(xs[case], error, np.nan) for error in errors]
             continue
-        seeds = [xs[case] - 0.25 * slot] * len(errors)
+        seeds = [xs[case] - 0.3 * slot] * len(errors)
         ax.plot(seeds, errors, linestyle="", alpha=0.5, markersize=4, **style)
         interval = confidence_interval(errors)
-        means.append((xs[case] + 0.15 * slot, interval.mean, interval.high - interval.mean))
+        means.append((xs[case] + 0.22 * slot, interval.mean, interval.high - interval.mean))
     x, y, half = zip(*means, strict=True)
     ax.errorbar(
-        x, y, half, linestyle="", markersize=8, elinewidth=1.4, capsize=3, zorder=3, label=name, **style
+        x, y, half, linestyle="", markersize=7, elinewidth=1.4, capsize=3, zorder=3, label=name, **style
     )
+
+
+def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str = MORE_EPOCHS) -> Axes:
+    """By how much shapes with new weights differ from the networks that kept theirs, at every case.
+
+    compared: from `tables.decisive`; columns curve, against, case, difference, low, high (points), margin and
+    verdict. A row for each curve at each case, with its 95 % interval for the case alone, and beside it the
+    verdict, which is adjusted for all cases. A shaded band marks what counts as equal.
+    epochs: from `tables.scratch_b_in_words`.
+    """
+    names = list(compared["case"].unique())
+    rows = compared.assign(at=compared["case"].map(names.index)).sort_values("at", kind="stable")
+    rows["y"] = np.arange(len(rows)) + 0.5 * rows["at"]  # a little more room between two cases
+    ax = ax or plt.subplots(figsize=(8, 0.3 * (rows["y"].max() + 1) + 1.4))[1]
+    margin = compared["margin"].iloc[0]
+    ax.axvspan(-margin, margin, color=BLACK, alpha=0.08, linewidth=0, label=f"equal, to within {margin:g}")
+    ax.axvline(0, color=BLACK, linewidth=1, zorder=1)
+    for curve, of_curve in rows.groupby("curve", sort=False):
+        half = (of_curve["high"] - of_curve["difference"]).to_numpy()
+        ax.errorbar(
+            of_curve["difference"], of_curve["y"], xerr=half, linestyle="", markersize=7, capsize=3,
+            zorder=3, label=label(str(curve), epochs=epochs), **DRAWN[str(curve)].style,
+        )  # fmt: skip
+    for row in rows.itertuples():
+        verdict = "undecided" if row.verdict == UNDECIDED else row.verdict
+        ax.text(1.01, row.y, verdict, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
+    for x, side, words in ((0, "left", "← new weights better"), (1, "right", "kept weights better →")):
+        ax.text(x, 1.01, words, transform=ax.transAxes, ha=side, va="bottom", fontsize="small")
+    ax.set_yticks(rows.groupby("at")["y"].mean(), names)
+    ax.set_ylim(rows["y"].max() + 0.7, -0.7)
+    ax.grid(visible=False, axis="y")
+    against = label(str(compared["against"].iloc[0]), epochs=epochs)
+    ax.set_xlabel(f"test error minus that of {against} (points)")
+    legend_below(ax, *ax.get_legend_handles_labels())
+    return ax
 
 
 def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:

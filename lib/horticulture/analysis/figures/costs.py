@@ -20,7 +20,10 @@ OUTLINED: dict[str, Any] = {"markeredgecolor": BLACK, "markeredgewidth": 0.9}
 
 
 def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | None = None) -> Axes:
-    """Test error (%) against a cost: a line through the means over seeds, and a faint dot for each network.
+    """Test error (%) against a cost: the means over seeds, and a faint dot for each network.
+
+    The means of a curve are joined by a line, except against measured latency, by which the sizes of a curve
+    may come in any order.
 
     results: columns curve, criterion, seed, params, test_error and `cost`, optionally longer, run, round and
     ratio; rows without an error are left out. cost: params, macs, train_macs or latency_BATCH (ms).
@@ -37,10 +40,11 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
     marks = marks.assign(double=cases.same_run_as(marks) != "")
     for curve, look in DRAWN.items():
         for criterion, networks in results[results["curve"] == curve].groupby("criterion"):
-            line = "-"
+            line = "-" if cost in COSTS else ""  # a smaller network is not always a faster one
             if criterion and len(criteria) > 1:
                 again, number = divmod(criteria.index(criterion), len(CRITERION_COLORS))
-                look, line = look._replace(color=CRITERION_COLORS[number]), LINES[again % len(LINES)]
+                look = look._replace(color=CRITERION_COLORS[number])
+                line = line and LINES[again % len(LINES)]
             elif criterion and curve == "whole":
                 look = look._replace(color=INDIGO)
             of_curve = marks[(marks["named"] == curve) & (marks["criterion"] == criterion)]
@@ -72,15 +76,17 @@ def error_against_costs(results: pd.DataFrame, network: str) -> Figure:
     figure, axes = plt.subplots(
         rows, 2, figsize=(9, 3.8 * rows), sharey=True, squeeze=False, layout="constrained"
     )
+    legends = []
     for ax, cost in zip(axes.flat, costs, strict=False):
         error_against(results, cost, network, ax)
-        legend = ax.get_legend()
-        legend.remove()
+        legends.append(ax.get_legend())
+        legends[-1].remove()
         ax.yaxis.set_tick_params(labelleft=True)
     for ax in axes[:, 1]:
         ax.set_ylabel("")
     for ax in axes.flat[len(costs) :]:
         ax.axis("off")
+    legend = legends[0]  # that of the panel with lines
     names = [text.get_text() for text in legend.get_texts()]
     axes.flat[len(costs)].legend(legend.legend_handles, names, loc="center left", fontsize=8)
     return figure
@@ -135,8 +141,7 @@ def _draw_arrow(
 def _draw_rounds(rounds: pd.DataFrame, cost: str, look: CurveStyle, line: str, name: str, ax: Axes) -> None:
     """The evaluated rounds of a pruning run, with a thin line for each seed."""
     few = rounds.groupby("seed").size().max() <= POINTS_ONLY if len(rounds) else True
-    if few or cost not in COSTS:  # too few points for a line; latency does not fall steadily with the rounds
-        line = ""
+    line = "" if few else line  # too few points for a line
     for i, (_, seed) in enumerate(rounds.sort_values("round").groupby("seed")):
         ax.plot(
             seed[cost], seed["test_error"], linestyle=line, linewidth=0.7, markersize=9 if few else 4,

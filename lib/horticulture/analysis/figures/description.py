@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import PathCollection, QuadMesh
-from matplotlib.container import BarContainer
+from matplotlib.container import BarContainer, Container, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FuncFormatter
@@ -51,19 +51,24 @@ def _parts(ax: Axes) -> Iterator[str]:
     for drawn in [*ax.containers, *ax.collections]:
         if isinstance(drawn, BarContainer):
             yield _bars(drawn, ax)
+        elif isinstance(drawn, ErrorbarContainer):
+            yield _means(drawn, ax)
         elif isinstance(drawn, QuadMesh):
             yield _mesh(drawn, ax)
     named = [line for line in ax.lines if _name(line)]
+    if not named and not any(isinstance(drawn, ErrorbarContainer) for drawn in ax.containers):
+        named = list(ax.lines)
     points = [drawn for drawn in ax.collections if isinstance(drawn, PathCollection)]
-    for drawn in [*(named or ax.lines), *points]:
-        is_level = drawn.get_transform() == ax.get_yaxis_transform()  # a line across the panel
-        data = drawn.get_data() if isinstance(drawn, Line2D) else np.transpose(drawn.get_offsets())
+    series: list[Line2D | PathCollection] = [*named, *points]
+    for one in series:
+        is_level = one.get_transform() == ax.get_yaxis_transform()  # a line across the panel
+        data = one.get_data() if isinstance(one, Line2D) else np.transpose(one.get_offsets())
         x, y = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
         finite = np.isfinite(x) & np.isfinite(y)
         x, y = x[finite], y[finite]
         # A vertical line through several named rows is only decoration.
         if len(x) and not (_names(ax.yaxis) and np.ptp(y)):
-            yield _name(drawn) + (_short(y[0]) if is_level else _series(x, y, ax))
+            yield _name(one) + (_short(y[0]) if is_level else _series(x, y, ax))
 
 
 def _bars(bars: BarContainer, ax: Axes) -> str:
@@ -73,6 +78,17 @@ def _bars(bars: BarContainer, ax: Axes) -> str:
         pairs = zip(names, heights, strict=True)
         return _name(bars) + ", ".join(f"{name} {_short(height)}" for name, height in pairs)
     return f"{_name(bars)}{len(heights)} bars from {_short(min(heights))} to {_short(max(heights))}"
+
+
+def _means(means: ErrorbarContainer, ax: Axes) -> str:
+    """Every mean by the name of its row or column, or their range if they are many."""
+    x, y = np.asarray(means.lines[0].get_data(), dtype=float)
+    axis, places, values = (ax.yaxis, y, x) if _names(ax.yaxis) else (ax.xaxis, x, y)
+    if len(values) > MAX_DESCRIBED:
+        return f"{_name(means)}{len(values)} means from {_short(min(values))} to {_short(max(values))}"
+    names = _names(axis)
+    ticks = (_tick(place, axis, names) for place in places)
+    return _name(means) + ", ".join(f"{tick} {_short(v)}" for tick, v in zip(ticks, values, strict=True))
 
 
 def _mesh(mesh: QuadMesh, ax: Axes) -> str:
@@ -114,7 +130,7 @@ def _tick(value: float, axis: Axis, names: list[str]) -> str:
     return names[np.abs(axis.get_majorticklocs() - value).argmin()] if names else _short(value)
 
 
-def _name(drawn: Line2D | PathCollection | BarContainer) -> str:
+def _name(drawn: Line2D | PathCollection | Container) -> str:
     label = str(drawn.get_label())
     return "" if label.startswith("_") else f"{label}: "
 

@@ -3,11 +3,12 @@
 from horticulture.analysis.curves import CURVES, label
 from horticulture.analysis.tables.cases import retrained_rounds, scratch_b_in_words, worth_timing
 from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
-from horticulture.analysis.tables.conclusions import conclude, describe_test_set, pair_table
+from horticulture.analysis.tables.conclusions import conclude, decisive, describe_test_set, pair_table
 from horticulture.analysis.tables.readings import (
     describe_costs,
     describe_kept,
     describe_path,
+    describe_runtimes,
     describe_spending,
     describe_widths,
 )

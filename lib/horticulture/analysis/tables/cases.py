@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from horticulture.analysis.curves import CURVES, MORE_EPOCHS, drop_sparse
-from horticulture.analysis.tables.wording import times
+from horticulture.analysis.curves import CURVES, MORE_EPOCHS, criterion_suffix, drop_sparse
+from horticulture.analysis.tables.wording import case_name, times
 
 NEAR = 0.1  # largest relative distance between a network's size and the target size that it represents
 MISSED = 0.01  # relative distances above this are reported
@@ -170,6 +170,17 @@ def sort_curves(networks: pd.DataFrame) -> pd.DataFrame:
     return networks.sort_values(
         "curve", kind="stable", key=lambda curve: curve.map(rank).fillna(len(rank)).astype(int)
     )
+
+
+def case_names(verdicts: pd.DataFrame, *, with_length: bool = True) -> pd.Series:
+    """The name of every row's case, with or without its length of training. verdicts: with columns `CASE`."""
+    several = verdicts["criterion"].replace("", np.nan).nunique() > 1
+    names = [
+        case_name(criterion, ratio, size, longer if with_length else 1)
+        + (criterion_suffix(criterion) if several and pd.isna(ratio) else "")
+        for criterion, ratio, size, longer in verdicts[CASE].itertuples(index=False)
+    ]
+    return pd.Series(names, verdicts.index, dtype=object)
 
 
 def scratch_b_in_words(results: pd.DataFrame) -> str:

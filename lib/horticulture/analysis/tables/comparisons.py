@@ -15,8 +15,8 @@ from horticulture.runs import ImageErrors
 
 VERDICT_COLUMNS = [
     *("criterion", "ratio", "size", "longer", "curve", "against", "test", "difference", "low", "high", "n"),
-    *("p", "p_adjusted", "margin", "verdict", "verdict_alone", "seeds_needed"),
-    *("test_error_se", "test_error_se_one", "size_miss"),
+    *("p", "p_adjusted", "margin", "verdict", "verdict_alone", "verdict_other_images", "seeds_needed"),
+    *("test_error_se", "test_error_se_one", "test_sources", "size_miss"),
 ]
 
 
@@ -44,6 +44,18 @@ def comparisons() -> list[tuple[str, str]]:
         pairs += [(curve, against) for curve in SCALED_CURVES]
     pairs += [("uniform-moved", "scratch-moved"), ("scratch-moved", "pruned-scratch")]
     return list(dict.fromkeys([*pairs, *itertools.combinations(SCALED_CURVES, 2)]))
+
+
+class TestSetErrors(NamedTuple):
+    """Standard errors due to the choice of test images, in points, and the number of their sources.
+
+    of_means: of the difference of two means over seeds; of_networks: of that of two single networks, as the
+    median over all pairs.
+    """
+
+    of_means: float = np.nan
+    of_networks: float = np.nan
+    sources: float = np.nan
 
 
 class Sides(NamedTuple):
@@ -75,8 +87,10 @@ def verdicts(
     `statistics.holm_verdicts`); `verdict_alone` is not. `seeds_needed`: about how many seeds would decide in
     four out of five studies, if the difference and standard deviation are as estimated. `test_error_se`:
     standard error due to the choice of test images, clustered by source (points); `test_error_se_one`: the
-    same for the difference of two single networks. `size_miss`: by how many percent the sizes differ, if by
-    more than one.
+    same for the difference of two single networks; `test_sources`: number of sources. `verdict_other_images`:
+    `verdict` with the variance of the test images added to that of the seeds, so that it is about other test
+    images too, not only about other seeds (cautious: what varies with both is counted twice); empty if the
+    test images of a run are unknown. `size_miss`: by how many percent the sizes differ, if by more than one.
 
     With fewer than three seeds there is a difference, but no interval, p-value or verdict. Networks are
     matched by size. Runs that belong to two curves are compared only once with the same others.
@@ -177,8 +191,18 @@ def _compare(pair: list[Sides], margin: float, image_errors: Mapping[str, ImageE
     differences = [sides.difference for sides in pair]
     adjusted = statistics.holm([difference.p for difference in differences])
     together = statistics.holm_verdicts(differences, margin)
+    test_sets = [_test_set_errors(sides, image_errors) for sides in pair]
+    elsewhere = statistics.holm_verdicts(
+        [
+            difference.with_error(test_set.of_means, test_set.sources - 1)
+            for difference, test_set in zip(differences, test_sets, strict=True)
+        ],
+        margin,
+    )
     rows = []
-    for sides, difference, p, verdict in zip(pair, differences, adjusted, together, strict=True):
+    for sides, difference, p, verdict, test_set, other in zip(
+        pair, differences, adjusted, together, test_sets, elsewhere, strict=True
+    ):
         first, second = sides.a.iloc[0], sides.b.iloc[0]
         against_whole = second["curve"] == "whole"
         miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
@@ -189,8 +213,9 @@ def _compare(pair: list[Sides], margin: float, image_errors: Mapping[str, ImageE
             *(first["longer"], first["curve"], second["curve"], "paired" if sides.paired else "welch"),
             *(difference.mean, difference.low, difference.high, difference.n),
             *(difference.p, p, margin, verdict, statistics.equivalence_verdict(difference, margin)),
+            "" if np.isnan(test_set.of_means) else other,
             _seeds_needed(sides, difference, margin, len(pair)),
-            *_test_set_errors(sides, image_errors),
+            *test_set,
             miss if not against_whole and abs(miss) > 100 * MISSED else np.nan,
         )
         rows.append(dict(zip(VERDICT_COLUMNS, row, strict=True)))
@@ -209,22 +234,19 @@ def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: in
     return statistics.seeds_needed(float(a.std()), distance, level, other_std=float(b.std()))
 
 
-def _test_set_errors(sides: Sides, image_errors: Mapping[str, ImageErrors]) -> tuple[float, float]:
-    """The uncertainty due to the test images, which all seeds share, as two standard errors.
-
-    The first is that of the difference of the means; the second that of the difference of two single
-    networks, as the median over all pairs.
-    """
+def _test_set_errors(sides: Sides, image_errors: Mapping[str, ImageErrors]) -> TestSetErrors:
+    """The uncertainty due to the test images, which all seeds share; NaN where they are unknown."""
     runs = [*sides.a["run"], *sides.b["run"]]
     if any(run not in image_errors for run in runs):
-        return np.nan, np.nan
+        return TestSetErrors()
     source = image_errors[runs[0]].source
     if any(not np.array_equal(image_errors[run].source, source) for run in runs):
-        return np.nan, np.nan  # different test images have no sources in common
+        return TestSetErrors()  # different test images have no sources in common
     a, b = ([image_errors[run].wrong.astype(float) for run in side["run"]] for side in (sides.a, sides.b))
 
     def error(wrong_a: np.ndarray, wrong_b: np.ndarray) -> float:
         return statistics.clustered_difference(wrong_a, wrong_b, source)[1]
 
     single = [error(*pair) for pair in itertools.product(a, b)]
-    return error(np.mean(a, axis=0), np.mean(b, axis=0)), float(np.median(single))
+    of_means = error(np.mean(a, axis=0), np.mean(b, axis=0))
+    return TestSetErrors(of_means, float(np.median(single)), len(np.unique(source)))

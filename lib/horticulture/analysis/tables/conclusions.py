@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from horticulture.analysis import statistics
-from horticulture.analysis.curves import MORE_EPOCHS, criterion_suffix, label, short_label
-from horticulture.analysis.tables.wording import capitalize, case_name, count, join_words, signed, times
+from horticulture.analysis.curves import MORE_EPOCHS, label, short_label
+from horticulture.analysis.tables.cases import case_names
+from horticulture.analysis.tables.wording import capitalize, count, join_words, signed, times
 from horticulture.runs import ImageErrors
 
 NAMED = 8  # up to this many cases are named one by one
@@ -58,22 +59,32 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows.values(), index, columns)
 
 
+def decisive(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts on the decisive pairs of curves, with a column `case`: its name in words.
+
+    These compare the shapes with new weights with the network that kept its weights: with the learning rate
+    rewound if that was compared (the stronger way to keep weights: Renda et al., 2020), otherwise the one
+    tuned during pruning, otherwise the fine-tuned one. verdicts: as returned by `tables.verdicts`.
+    """
+    pairs = verdicts[verdicts["curve"].isin(NEW_WEIGHTS) & verdicts["against"].isin(KEPT_WEIGHTS)]
+    strongest = min(pairs["against"], key=KEPT_WEIGHTS.index, default="")
+    pairs = pairs[pairs["against"] == strongest]
+    return pairs.assign(case=case_names(pairs))
+
+
 def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     """Weights or shape? The answer that the verdicts on the decisive pair of curves give, in Markdown.
 
-    The pair is a shape trained from scratch against the network that kept its weights: with the learning rate
-    rewound if that was compared (the stronger way to keep weights: Renda et al., 2020), otherwise the one
-    tuned during pruning, otherwise the fine-tuned one. Works for any number of seeds, and if nothing was
-    compared. verdicts: as returned by `tables.verdicts`. epochs: from `scratch_b_in_words`.
+    Works for any number of seeds, and if nothing was compared. verdicts: as returned by `tables.verdicts`.
+    epochs: from `scratch_b_in_words`.
     """
-    pairs = verdicts[verdicts["curve"].isin(NEW_WEIGHTS) & verdicts["against"].isin(KEPT_WEIGHTS)]
+    pairs = decisive(verdicts)
     if pairs.empty:
         return (
             "**Not tested here.** No pruned shape was trained from scratch to compare with the network that "
             "kept its weights, so these results do not say which of the two is worth more."
         )
-    against = min(pairs["against"], key=KEPT_WEIGHTS.index)
-    pairs, other = pairs[pairs["against"] == against], label(against, epochs=epochs)
+    other = label(pairs["against"].iloc[0], epochs=epochs)
     budgets = {name: _by_case(budget) for name, budget in pairs.groupby("curve", sort=False)}
     answers = {short_label(budget): _answer(cases) for budget, cases in budgets.items()}
     decided = [_decided(cases) for cases in budgets.values()]
@@ -141,20 +152,7 @@ def _decided(cases: dict[str, pd.DataFrame]) -> tuple[int, int, int]:
 
 def _by_case(pair: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The verdicts on a pair of curves, for all lengths of training, by the name of the case."""
-    return {str(name): case for name, case in pair.groupby(_case_names(pair), sort=False)}
-
-
-def _case_names(pair: pd.DataFrame) -> pd.Series:
-    """A case's name without the length of training."""
-    several = pair["criterion"].nunique() > 1
-    return pd.Series(
-        [
-            case_name(criterion, ratio, size)
-            + (criterion_suffix(criterion) if several and pd.isna(ratio) else "")
-            for criterion, ratio, size in pair[["criterion", "ratio", "size"]].itertuples(index=False)
-        ],
-        pair.index,
-    )
+    return {str(name): case for name, case in pair.groupby(case_names(pair, with_length=False), sort=False)}
 
 
 def _verdict(case: pd.DataFrame, column: str) -> str:
@@ -233,19 +231,28 @@ def _needed(pair: pd.DataFrame) -> str:
     return f"{low}" if low == high else f"{low} to {high if high <= LARGE else f'more than {LARGE}'}"
 
 
-def describe_test_set(results: pd.DataFrame, image_errors: Mapping[str, ImageErrors]) -> str:
-    """The standard error of one network's test error, in a sentence; "" without its errors image by image.
+def describe_test_set(
+    results: pd.DataFrame, image_errors: Mapping[str, ImageErrors], verdicts: pd.DataFrame
+) -> str:
+    """How much of the differences the choice of test images may account for, in Markdown.
 
-    results, image_errors: as for `verdicts`.
+    results, image_errors: as for `tables.verdicts`; verdicts: as returned by it.
     """
     whole = results[(results["curve"] == "whole") & results["run"].isin(image_errors.keys())]
-    if whole.empty:
-        return ""
+    known = verdicts.dropna(subset=["test_error_se"])
+    if whole.empty or known.empty:
+        return "Nothing was compared on test images whose originals are known."
     wrong, source = image_errors[whole["run"].iloc[0]]
     sources = len(set(source.tolist()))
     error, deviation = statistics.clustered_difference(wrong, 0 * wrong, source)
     of = "" if sources == len(source) else f" drawn from {sources:,} originals"
+    of_means, of_networks = known[["test_error_se", "test_error_se_one"]].median()
+    decided = known[known["verdict"] != statistics.UNDECIDED]
+    stay = (decided["verdict"] == decided["verdict_other_images"]).sum()
     return (
         f"The test set has {len(source):,} images{of}: an error of {error:.1f} % has a standard error of "
-        f"{deviation:.1f} points{', clustered by original' if of else ''}."
+        f"{deviation:.1f} points{', clustered by original' if of else ''}. In the difference of two means "
+        f"the test images alone leave a standard error of {of_means:.1f} points, and in that of two single "
+        f"networks {of_networks:.1f} (medians over {count(len(known), 'comparison')}). With this error added "
+        f"to that of the seeds, {stay} of {count(len(decided), 'decided verdict')} stay as they are."
     )

@@ -57,6 +57,24 @@ def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.D
     )
 
 
+def describe_runtimes(by_runtime: pd.DataFrame) -> str:
+    """Whether two programs agree on which networks are fast.
+
+    by_runtime: milliseconds, a row per network; two columns, one for each program, for every case.
+    """
+    parts = []
+    for case in dict.fromkeys(by_runtime.columns.get_level_values(0)):
+        (first, times), (second, others) = by_runtime[case].items()
+        ratio = others / times
+        parts.append(
+            f"{case.removesuffix(' (ms)')}: {second} takes {ratio.min():.2f} to {ratio.max():.2f} times as "
+            f"long as {first}, and the rank correlation of the two is {times.corr(others, 'spearman'):.2f}"
+        )
+    if not parts:
+        return "ONNX Runtime is not installed, so nothing is compared."
+    return f"Over {count(len(by_runtime), 'network')}, for a {'; for a '.join(parts)} (1: the same order)."
+
+
 def _with_curves(shares: pd.Series, share: float) -> str:
     """A share, and the curves that have it to two digits: `0.77 (*width* and *bottleneck*)`."""
     same = shares.index[shares.round(2) == round(share, 2)]

@@ -11,7 +11,6 @@ from horticulture.analysis import statistics
 from horticulture.analysis.curves import (
     CURVES,
     MORE_EPOCHS,
-    criterion_suffix,
     drop_sparse,
     label,
     short_label,
@@ -113,14 +112,10 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The verdicts as a short table for readers: one row per comparison.
 
     verdicts: as returned by `tables.verdicts`. Differences are in points, with unadjusted 95 % intervals;
-    `verdict` is adjusted for all cases of its pair, `alone` is not.
+    `verdict` is adjusted for all cases of its pair, `alone` is not; `other images` is `verdict` with the
+    error due to the choice of test images added.
     """
     undecided = {statistics.UNDECIDED: "undecided"}
-    several = verdicts["criterion"].replace("", np.nan).nunique() > 1
-
-    def case(row: Any) -> str:
-        name = case_name(row.criterion, row.ratio, row.size, row.longer)
-        return name + (criterion_suffix(row.criterion) if several and pd.isna(row.ratio) else "")
 
     def interval(low: float, high: float) -> str:
         return "" if pd.isna(low) else f"{signed(low)} to {signed(high)}"
@@ -129,17 +124,19 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
         {
             "curve": short_label(row.curve),
             "against": short_label(row.against),
-            "case": case(row),
+            "case": case,
             "difference": signed(row.difference),
             "interval": interval(row.low, row.high),
             "verdict": undecided.get(row.verdict, row.verdict),
             "alone": undecided.get(row.verdict_alone, row.verdict_alone),
+            "other images": undecided.get(row.verdict_other_images, row.verdict_other_images),
             "seeds needed": "" if pd.isna(row.seeds_needed) else f"{row.seeds_needed:.0f}",
         }
-        for row in verdicts.itertuples()
+        for row, case in zip(verdicts.itertuples(), cases.case_names(verdicts), strict=True)
     ]
-    columns = ["curve", "against", "case", "difference", "interval", "verdict", "alone", "seeds needed"]
-    return pd.DataFrame(rows, columns=columns).set_index(["curve", "against", "case"])
+    case_columns = ["curve", "against", "case"]
+    columns = ["difference", "interval", "verdict", "alone", "other images", "seeds needed"]
+    return pd.DataFrame(rows, columns=[*case_columns, *columns]).set_index(case_columns)
 
 
 def sort_by_criterion(results: pd.DataFrame, criteria: Sequence[str]) -> pd.DataFrame:
