@@ -54,7 +54,7 @@ def drawn(name: str) -> Iterator[tuple[str, Figure]]:
 
 def held_equal() -> Figure:
     """Shapes from scratch less LR-rewound, by what is held equal: every size, and the mean of the three."""
-    fig, axes = plt.subplots(1, 2, figsize=(12, 4.6), sharex=True, sharey=True, layout="constrained")
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
     for ax, study in zip(axes, (claims.MORE, claims.AGAIN), strict=True):
         deciding = tables.decisive(claims.verdicts(study))
         rows = deciding[deciding["longer"] == 1]
@@ -66,11 +66,12 @@ def held_equal() -> Figure:
         figures.differences(
             pd.concat([means, rows]), ax, epochs=tables.scratch_b_in_words(claims.frame(study))
         )
-        ax.set_title(f"{claims.frame(study)['device'].iloc[0].replace('(R)', '')}\n", fontsize=11)
+        ax.set_title(f"{claims.frame(study)['device'].iloc[0].replace('(R)', '')}", fontsize=11, pad=22)
+        ax.set_xlabel("test error minus LR-rewound's (points)")
     handles, names = axes[0].get_legend_handles_labels()
     for ax in axes:
         ax.get_legend().remove()
-    fig.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize="small")
+    fig.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small")
     return fig
 
 

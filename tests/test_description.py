@@ -73,6 +73,16 @@ def test_means_with_intervals_are_said_by_the_name_of_their_row_and_what_is_draw
     assert describe(ax.figure) == "points: from scratch: 12 % 9.2, 20 % -1.5."
 
 
+def test_a_panel_is_said_by_the_names_that_stand_at_the_panel_beside_it():
+    figure, (left, right) = plt.subplots(1, 2, sharey=True)
+    for ax in (left, right):
+        ax.errorbar([9.2, -1.5], [0, 1], xerr=[1, 2], label="from scratch")
+        ax.set_yticks([0, 1], ["12 %", "20 %"])
+    said = "A panel: from scratch: 12 % 9.2, 20 % -1.5"
+    assert describe(figure) == f"{said}. {said}."
+    plt.close(figure)
+
+
 def test_many_means_are_said_by_their_range(ax):
     ax.errorbar(range(20), range(20), 1, label="seeds")
     ax.axhline(4, label="whole")

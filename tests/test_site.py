@@ -174,6 +174,8 @@ def test_a_study_has_a_page_with_its_answer_its_tables_and_its_figures(site):
     assert "Every comparison" not in (site / "studies/two/index.html").read_text()
     assert "Not decided" in (site / "verdicts.html").read_text()
     assert "unpruned WRN-16-1: 13.9 at 174,778" in (site / "index.html").read_text()  # said of its figure
+    findings = (site / "docs/findings.html").read_text()
+    assert re.search("<a [^>]*>.{,60}second figure", findings)  # a link to a picture keeps its words
     gallery = (site / "gallery.html").read_text()
     assert 'href="studies/one/index.html#figure-one-error-vs-params"' in gallery
     assert '<figure class="align-default" id="figure-one-error-vs-params">' in text

@@ -86,7 +86,7 @@ class SiteSource:
                 return words
             if target.suffix != ".md" and target.is_file():
                 self._write(_site_path(target), target.read_bytes())
-            if target.suffix == ".png":
+            if target.suffix == ".png" and link.string[: link.start()].endswith("!"):  # shown, not linked
                 words = untrusted.escape(_description(target, words))
             return f"[{words}](/{_site_path(target)}{'#' if anchor else ''}{anchor})"
 

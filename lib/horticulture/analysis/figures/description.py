@@ -121,9 +121,10 @@ def _series(x: np.ndarray, y: np.ndarray, ax: Axes) -> str:
 
 def _names(axis: Axis) -> list[str]:
     """The names along an axis that has names instead of numbers."""
-    if not isinstance(axis.get_major_formatter(), FuncFormatter | FixedFormatter):
+    formatter = axis.get_major_formatter()  # its names are there even if the panel beside it shows them
+    if not isinstance(formatter, FuncFormatter | FixedFormatter):
         return []
-    return [text.get_text().replace("\n", " ") for text in axis.get_ticklabels()]
+    return [name.replace("\n", " ") for name in formatter.format_ticks(axis.get_majorticklocs())]
 
 
 def _tick(value: float, axis: Axis, names: list[str]) -> str:
