@@ -1241,8 +1241,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         lower("lr-rewound", "pruned-tuned", (0.12, 0.2, 0.4), AGAIN)
         and lower("lr-rewound", "pruned-scratch", (0.12, 0.2, 0.4), AGAIN)
     ),
-    "In each case alone Scratch-E is worse than they are; corrected for all of them, three seeds decide "
-    "none": lambda: (
+    "In each case alone Scratch-E is worse; corrected for all of them, three seeds decide none": lambda: (
         set(verdicts_on(*REWOUND, AGAIN)["verdict_alone"]) == {statistics.WORSE}
         and set(verdicts_on(*REWOUND, AGAIN)["verdict"]) == {statistics.UNDECIDED}
     ),
@@ -1270,7 +1269,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         "scratch-images", "lr-rewound", (0.12, 0.2, 0.4), MORE
     ),
     "of which three seeds decide the first": same_images_decided,
-    "for as many at the low rate, the tuned networks get to": lambda: lower(
+    "trained on like that, the tuned networks get to": lambda: lower(
         "lr-rewound", "fine-tuned", (0.12, 0.2, 0.4), MORE
     ),
     "and between them and Scratch-B three seeds decide nothing": scratch_b_and_rewound_undecided,
