@@ -828,6 +828,11 @@ def test_the_verdicts_as_a_table_to_read():
     table = tables.verdict_table(verdicts)
     row = table.loc[("Scratch-E", "pruned, tuned each round", "20 %")]
     assert row.tolist() == ["+2.0", "+1.8 to +2.2", "worse", "worse", "", "3"]
+    for older in (
+        verdicts.drop(columns="verdict_other_images"),
+        verdicts.assign(verdict_other_images=np.nan),
+    ):
+        pd.testing.assert_frame_equal(tables.verdict_table(older), table)  # as files have it
     assert tables.verdict_table(verdicts[:0]).empty
 
 

@@ -27,6 +27,7 @@ HOME, GLOSSARY = ROOT / "README.md", NOTEBOOKS / "glossary.md"
 LINK = re.compile(r"\[(?P<text>[^]]*)\]\((?P<url>[^)\s]+)\)")
 TERM = re.compile(r'^\| <a id="(?P<id>.+)"></a>\*\*(?P<words>.+)\*\* \| (?P<meaning>.*) \|$', re.MULTILINE)
 GITHUB = re.compile(r"github\.com[:/](?P<name>[\w.-]+/[\w.-]+?)(\.git)?/?$")
+DECISIVE = ("error_vs_params", "weights_or_shape")  # figures that come first
 PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
 NOT_EXECUTED = (
     "*Not executed: `horticulture run quick`, then `horticulture publish quick`, show the results.*"
@@ -153,7 +154,7 @@ class SiteSource:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
         drawn = untrusted.own_files(folder, "figures/*.png")
-        if figures := sorted(drawn, key=lambda path: (path.stem != "error_vs_params", path.stem)):
+        if figures := sorted(drawn, key=lambda path: (path.stem not in DECISIVE, path.stem)):
             anchors = {figure: _anchor(name, figure) for figure in figures}
             parts.append("## Figures")
             parts += [self._figure(figure, name, f":name: {to}") for figure, to in anchors.items()]

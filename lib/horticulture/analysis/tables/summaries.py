@@ -16,6 +16,7 @@ from horticulture.analysis.curves import (
     short_label,
 )
 from horticulture.analysis.tables import cases
+from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS
 from horticulture.analysis.tables.wording import (
     capitalize,
     case_name,
@@ -116,6 +117,8 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     error due to the choice of test images added.
     """
     undecided = {statistics.UNDECIDED: "undecided"}
+    # A column that tables of earlier versions do not have, and that is empty in a file where it is unknown.
+    verdicts = verdicts.reindex(columns=VERDICT_COLUMNS).fillna({"verdict_other_images": ""})
 
     def interval(low: float, high: float) -> str:
         return "" if pd.isna(low) else f"{signed(low)} to {signed(high)}"
