@@ -124,7 +124,7 @@ def _names(axis: Axis) -> list[str]:
     formatter = axis.get_major_formatter()  # its names are there even if the panel beside it shows them
     if not isinstance(formatter, FuncFormatter | FixedFormatter):
         return []
-    return [name.replace("\n", " ") for name in formatter.format_ticks(axis.get_majorticklocs())]
+    return [name.replace("\n", " ") for name in formatter.format_ticks(axis.get_majorticklocs().tolist())]
 
 
 def _tick(value: float, axis: Axis, names: list[str]) -> str:

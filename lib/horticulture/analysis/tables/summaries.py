@@ -118,7 +118,8 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """
     undecided = {statistics.UNDECIDED: "undecided"}
     # A column that tables of earlier versions do not have, and that is empty in a file where it is unknown.
-    verdicts = verdicts.reindex(columns=VERDICT_COLUMNS).fillna({"verdict_other_images": ""})
+    verdicts = verdicts.reindex(columns=VERDICT_COLUMNS).astype({"verdict_other_images": object})
+    verdicts = verdicts.fillna({"verdict_other_images": ""})
 
     def interval(low: float, high: float) -> str:
         return "" if pd.isna(low) else f"{signed(low)} to {signed(high)}"
