@@ -145,24 +145,40 @@ def verdicts_on(curve: str, against: str, study: str) -> pd.DataFrame:
     return found[(found["curve"] == curve) & (found["against"] == against)]
 
 
-def both_processors() -> dict[str, statistics.Difference]:
-    """Scratch-E minus LR-rewound with the networks of both processors, at each size and at the longer one."""
+def both_processors(curve: str = "pruned-scratch") -> dict[str, statistics.Difference]:
+    """A budget minus LR-rewound with the networks of both processors, at each size and the longer one."""
     sides = {
         case: [
-            np.concatenate(
-                [by_seed("test_error", curve, *case_of, study=study) for study in ("quick", AGAIN)]
-            )
-            for curve in REWOUND
+            np.concatenate([by_seed("test_error", one, *case_of, study=study) for study in (MORE, AGAIN)])
+            for one in (curve, "lr-rewound")
         ]
         for case, case_of in BOTH.items()
+        if (curve, case) != ("scratch-images", "longer")  # trained twice as long on one of them only
     }
     return {case: statistics.welch_difference(*errors) for case, errors in sides.items()}
 
 
-def at_all_sizes(curve: str, against: str, study: str) -> statistics.Difference:
-    """One curve minus another by the mean over the three sizes, which is one value a seed."""
-    sides = ([by_seed("test_error", one, s / 100, study=study) for s in SIZES] for one in (curve, against))
-    return statistics.welch_difference(*(np.mean([at.to_numpy() for at in side], axis=0) for side in sides))
+def at_all_sizes(curve: str, against: str, *studies: str) -> statistics.Difference:
+    """One curve minus another by the mean over the three sizes, which is one value a seed and study."""
+
+    def means(one: str) -> np.ndarray:
+        by_study = [
+            [by_seed("test_error", one, size / 100, study=name) for size in SIZES] for name in studies
+        ]
+        return np.concatenate([np.mean([at.to_numpy() for at in sizes], axis=0) for sizes in by_study])
+
+    return statistics.welch_difference(means(curve), means(against))
+
+
+def of_budgets(*studies: str) -> dict[str, statistics.Difference]:
+    """The three budgets of new weights minus LR-rewound, by the mean over the sizes: one family of tests."""
+    return {curve: at_all_sizes(curve, "lr-rewound", *studies) for curve in NEW_BUDGETS}
+
+
+def corrected(*studies: str) -> list[str]:
+    """The verdicts on the three budgets, corrected for one another."""
+    margin = declared()["margin"]["default"]
+    return statistics.holm_verdicts(list(of_budgets(*studies).values()), margin)
 
 
 def of_seeds(curve: str, size: float | None = None) -> str:
@@ -643,7 +659,11 @@ ALL_SIZES = {  # compared by the mean over all sizes
     "again.seen.lr": ("scratch-images", "lr-rewound", AGAIN),
     "scratch-b.lr": ("scratch-b", "lr-rewound", MORE),
     "again.scratch-b.lr": ("scratch-b", "lr-rewound", AGAIN),
+    "both.scratch.lr": ("pruned-scratch", "lr-rewound", MORE, AGAIN),
+    "both.scratch-b.lr": ("scratch-b", "lr-rewound", MORE, AGAIN),
+    "both.seen.lr": ("scratch-images", "lr-rewound", MORE, AGAIN),
 }
+NEW_BUDGETS = ("pruned-scratch", "scratch-b", "scratch-images")
 REWOUND = ("pruned-scratch", "lr-rewound")  # the pair that decides, where it was trained
 BOTH = {"12": (0.12, 1.0), "20": (0.2, 1.0), "longer": (0.2, 2.0), "40": (0.4, 1.0)}  # size and length
 BUDGETS = {
@@ -742,6 +762,22 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for pair, of in ALL_SIZES.items()
     },
     **{f"all.{pair}.p": lambda of=of: p_value(at_all_sizes(*of).p) for pair, of in ALL_SIZES.items()},  # type: ignore[misc]
+    "both.longer.scratch-b": lambda: signed(both_processors("scratch-b")["longer"].mean),
+    "both.20.scratch-b": lambda: signed(both_processors("scratch-b")["20"].mean),
+    "again.seen.20.diff": lambda: apart("scratch-images", "lr-rewound", 0.2, "diff", 1.0, AGAIN),
+    "both.means.p": lambda: p_value(
+        max(statistics.holm([one.p for one in of_budgets(MORE, AGAIN).values()]))
+    ),
+    "again.means.p": lambda: spread(
+        np.array(statistics.holm([one.p for one in of_budgets(AGAIN).values()])), "{:.3f}"
+    ),
+    "again.seen.longer.diff": lambda: apart("scratch-images", "lr-rewound", 0.2, "diff", 2.0, AGAIN),
+    "again.seen.longer.interval": lambda: apart("scratch-images", "lr-rewound", 0.2, "interval", 2.0, AGAIN),
+    **{
+        f"again.{short}.{size}": partial(error, BUDGETS[short], size / 100, study=AGAIN)
+        for short in ("scratch-b", "seen")
+        for size in SIZES
+    },
     "both.p": lambda: p_value(max(statistics.holm([one.p for one in both_processors().values()]))),
     "quick.answer": lambda: answer("quick"),
     "3.seen.lr.12.p": lambda: p_value(compared("scratch-images", "lr-rewound", 0.12, MORE)["p_adjusted"]),
@@ -1205,23 +1241,21 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         < mean("latency_256", "pruned-scratch", 0.12)
         < min(mean("latency_256", "bottleneck", size) for size in (0.12, 0.2, 0.4))
     ),
-    "(Scratch-E): the kept weights win": lambda: all(
-        at_all_sizes(*ALL_SIZES[pair]).low > 0 for pair in ("scratch.lr", "again.scratch.lr")
+    "(Scratch-E): the kept weights win": lambda: corrected(MORE, AGAIN)[0] == statistics.WORSE,
+    "(Scratch-B): they still do, by little": lambda: corrected(MORE, AGAIN)[1] == statistics.WORSE,
+    "three times as many and more: the new weights win, by little": lambda: (
+        corrected(MORE, AGAIN)[2] == statistics.BETTER
     ),
-    "(Scratch-B): the shapes still have the higher mean": lambda: all(
-        at_all_sizes(*ALL_SIZES[pair]).mean > 0 for pair in ("scratch-b.lr", "again.scratch-b.lr")
+    "the second processor alone shows the same signs and decides none of the three": lambda: (
+        set(corrected(AGAIN)) == {statistics.UNDECIDED}
+        and [one.mean > 0 for one in of_budgets(AGAIN).values()] == [True, True, False]
+        and [one.mean > 0 for one in of_budgets(MORE).values()] == [True, True, False]
     ),
-    "could train it for nine times as many epochs at the same price": lambda: (
-        9 < mean("train_macs", "pruned-tuned", 0.2) / mean("train_macs", "width", 0.2) < 10
+    "it could be trained for eleven times as many epochs": lambda: (
+        round(mean("train_macs", "lr-rewound", 0.2) / mean("train_macs", "width", 0.2)) == 11
     ),
     "<!---->, most of it for the search": lambda: (
         mean("train_macs", "pruned-tuned", 0.2) > 0.8 * mean("train_macs", "pruned-scratch", 0.2)
-    ),
-    "which only the first decides": lambda: (
-        at_all_sizes(*ALL_SIZES["again.scratch-b.lr"]).low < 0 < at_all_sizes(*ALL_SIZES["scratch-b.lr"]).low
-    ),
-    "three times as many and more: the shapes win": lambda: all(
-        at_all_sizes(*ALL_SIZES[pair]).high < 0 for pair in ("seen.lr", "again.seen.lr")
     ),
     "Case by case, corrected for the number of cases, three seeds decide less": lambda: (
         scratch_b_and_rewound_undecided()
@@ -1239,7 +1273,8 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "twice the training shrinks the lead of the kept weights over Scratch-E, and does not end it": lambda: (
         both_processors()["longer"].low > 0 and both_processors()["longer"].high < both_processors()["20"].low
     ),
-    "There, too, the rewound networks have the lowest means": lambda: (
+    "There, too, the rewound networks have lower means than the tuned ones and than the shapes by "
+    "Scratch-E": lambda: (
         lower("lr-rewound", "pruned-tuned", (0.12, 0.2, 0.4), AGAIN)
         and lower("lr-rewound", "pruned-scratch", (0.12, 0.2, 0.4), AGAIN)
     ),

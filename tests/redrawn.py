@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from horticulture import runs
-from horticulture.analysis import figures, statistics, tables
+from horticulture.analysis import figures, tables
 from horticulture.study import parameters, study_files
 from horticulture.study.config import StudyConfig
 from tests import claims
@@ -47,25 +47,23 @@ def drawn(name: str) -> Iterator[tuple[str, Figure]]:
         yield "error_vs_cost", fig
     yield from figures.of_study(results)
     verdicts = pd.read_csv(REFERENCE / name / "verdicts.csv").fillna({"criterion": ""})
-    if len(deciding := tables.decisive(verdicts)):
+    deciding = tables.decisive(verdicts)
+    if deciding["low"].notna().any():
         ax = figures.differences(deciding, epochs=tables.scratch_b_in_words(results))
         yield "weights_or_shape", ax.figure
 
 
 def held_equal() -> Figure:
-    """Shapes from scratch less LR-rewound, by what is held equal: every size, and the mean of the three."""
-    fig, axes = plt.subplots(1, 2, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
+    """Shapes from scratch less LR-rewound, by what is held equal: the mean of the three sizes, and each."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 5.4), sharex=True, sharey=True, layout="constrained")
     for ax, study in zip(axes, (claims.MORE, claims.AGAIN), strict=True):
         deciding = tables.decisive(claims.verdicts(study))
-        rows = deciding[deciding["longer"] == 1]
-        means = rows.drop_duplicates("curve").assign(case="mean of the three")
-        for i, curve in means["curve"].items():
-            of_means = claims.at_all_sizes(curve, "lr-rewound", study)
-            verdict = statistics.equivalence_verdict(of_means, means.at[i, "margin"])
-            means.loc[i, ["difference", "low", "high", "verdict"]] = [*of_means[:3], verdict]
-        figures.differences(
-            pd.concat([means, rows]), ax, epochs=tables.scratch_b_in_words(claims.frame(study))
-        )
+        of_budgets, words = claims.of_budgets(study), claims.corrected(study)
+        means = deciding.drop_duplicates("curve").set_index("curve").loc[list(of_budgets)].reset_index()
+        means[["difference", "low", "high"]] = [of_budget[:3] for of_budget in of_budgets.values()]
+        means = means.assign(case="mean of the three", verdict=words)
+        rows = pd.concat([means, deciding.sort_values("longer", kind="stable")])
+        figures.differences(rows, ax, epochs=tables.scratch_b_in_words(claims.frame(study)))
         ax.set_title(f"{claims.frame(study)['device'].iloc[0].replace('(R)', '')}", fontsize=11, pad=22)
         ax.set_xlabel("test error minus LR-rewound's (points)")
     handles, names = axes[0].get_legend_handles_labels()

@@ -70,7 +70,7 @@ def test_means_with_intervals_are_said_by_the_name_of_their_row_and_what_is_draw
     ax.axvline(0)
     ax.set_yticks([0, 1], ["12 %", "20 %"])
     ax.set_xlabel("points")
-    assert describe(ax.figure) == "points: from scratch: 12 % 9.2, 20 % -1.5."
+    assert describe(ax.figure) == "points: from scratch: 12 % 9.2 (8.2 to 10.2), 20 % -1.5 (-3.5 to 0.5)."
 
 
 def test_a_panel_is_said_by_the_names_that_stand_at_the_panel_beside_it():
@@ -78,9 +78,15 @@ def test_a_panel_is_said_by_the_names_that_stand_at_the_panel_beside_it():
     for ax in (left, right):
         ax.errorbar([9.2, -1.5], [0, 1], xerr=[1, 2], label="from scratch")
         ax.set_yticks([0, 1], ["12 %", "20 %"])
-    said = "A panel: from scratch: 12 % 9.2, 20 % -1.5"
+    said = "A panel: from scratch: 12 % 9.2 (8.2 to 10.2), 20 % -1.5 (-3.5 to 0.5)"
     assert describe(figure) == f"{said}. {said}."
     plt.close(figure)
+
+
+def test_the_intervals_of_bars_are_not_said(ax):
+    ax.bar([0, 1], [3, 4], yerr=[1, 1], label="left")
+    ax.set_xticks([0, 1], ["1.1", "1.2"])
+    assert describe(ax.figure) == "A panel: left: 1.1 3, 1.2 4."
 
 
 def test_many_means_are_said_by_their_range(ax):

@@ -177,11 +177,15 @@ def test_what_a_budget_spent_stands_beside_its_error(shared, three):
     scratch = shared[shared["curve"] == "pruned-scratch"].assign(compute_share=[0.4, 0.5])
     tuned = shared[shared["curve"] == "fine-tuned"].assign(compute_share=0.1)
     longer = scratch.assign(curve="scratch-b", compute_share=[0.8, 0.9], run=["a", "b"])
-    assert tables.error_by_budget(together(scratch, tuned, longer)).loc[("l1", 0.5)].tolist() == [
+    pruned = shared[shared["curve"] == "pruned-tuned"].assign(compute_share=[0.3, 0.5])
+    assert tables.error_by_budget(together(pruned, scratch, tuned, longer)).loc[("l1", 0.5)].tolist() == [
         "10.0 ± 1.4 (0.45)",
-        "13.0 ± 1.4 (0.10)",
+        "13.0 ± 1.4 (0.50)",  # its own, and what its weights had been tuned before
         "10.0 ± 1.4 (0.85)",
     ]
+    assert (
+        tables.error_by_budget(together(scratch, tuned)).loc[("l1", 0.5)].iloc[1] == "13.0 ± 1.4"
+    )  # unknown
     longer = seeded("scratch-b", 500, [8.0, 18.0, 28.0], round_=5, compute_share=0.9)
     table = tables.error_by_size(together(three.assign(compute_share=0.3), longer))["50 %"]
     assert table["Fisher shape from scratch, more epochs (Scratch-B)"] == "18.0 (0.90)"
@@ -798,7 +802,7 @@ def test_a_case_that_one_length_alone_decides_is_not_dropped_from_the_answer():
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
     assert said.startswith(
         "**By Scratch-E, the kept weights win: trained from new ones, the shape is worse in 1 of 2 cases; "
-        "in 1 more, only some lengths of training decide.**"
+        "in 1 more, one length of training decides and another does not.**"
     )
 
 

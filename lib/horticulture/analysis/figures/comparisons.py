@@ -1,6 +1,7 @@
 """Figures over several seeds: each as a point, their mean with its interval; and ranks against the truth."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -141,9 +142,11 @@ def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str =
         )  # fmt: skip
     for row in rows.itertuples():
         verdict = "undecided" if row.verdict == UNDECIDED else row.verdict
-        ax.text(1.01, row.y, verdict, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
-    for x, side, words in ((0, "left", "← new weights better"), (1, "right", "kept weights better →")):
-        ax.text(x, 1.01, words, transform=ax.transAxes, ha=side, va="bottom", fontsize="small")
+        ax.text(1.03, row.y, verdict, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
+    above: dict[str, Any] = {"transform": ax.transAxes, "va": "bottom", "fontsize": "small"}
+    ax.text(0, 1.01, "← new weights better", **above)
+    ax.text(1, 1.01, "kept weights better →", ha="right", **above)
+    ax.text(1.03, 1.01, "corrected", style="italic", **above)
     ax.set_yticks(rows.groupby("at")["y"].mean(), names)
     ax.set_ylim(rows["y"].max() + 0.7, -0.7)
     ax.grid(visible=False, axis="y")

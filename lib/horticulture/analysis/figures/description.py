@@ -51,7 +51,7 @@ def _parts(ax: Axes) -> Iterator[str]:
     for drawn in [*ax.containers, *ax.collections]:
         if isinstance(drawn, BarContainer):
             yield _bars(drawn, ax)
-        elif isinstance(drawn, ErrorbarContainer):
+        elif isinstance(drawn, ErrorbarContainer) and drawn.lines[0]:  # not the intervals of bars
             yield _means(drawn, ax)
         elif isinstance(drawn, QuadMesh):
             yield _mesh(drawn, ax)
@@ -81,14 +81,22 @@ def _bars(bars: BarContainer, ax: Axes) -> str:
 
 
 def _means(means: ErrorbarContainer, ax: Axes) -> str:
-    """Every mean by the name of its row or column, or their range if they are many."""
-    x, y = np.asarray(means.lines[0].get_data(), dtype=float)
-    axis, places, values = (ax.yaxis, y, x) if _names(ax.yaxis) else (ax.xaxis, x, y)
+    """Every mean with its interval, by the name of its row or column; or their range if they are many."""
+    line, _, bars = means.lines
+    x, y = np.asarray(line.get_data(), dtype=float)
+    along = 0 if _names(ax.yaxis) else 1  # the coordinate that has the values
+    axis, places, values = (ax.xaxis, x, y) if along else (ax.yaxis, y, x)
     if len(values) > MAX_DESCRIBED:
         return f"{_name(means)}{len(values)} means from {_short(min(values))} to {_short(max(values))}"
     names = _names(axis)
-    ticks = (_tick(place, axis, names) for place in places)
-    return _name(means) + ", ".join(f"{tick} {_short(v)}" for tick, v in zip(ticks, values, strict=True))
+    ends = np.array([segment[:, along] for segment in bars[0].get_segments()])
+
+    def said(place: float, value: float, low: float, high: float) -> str:
+        interval = f" ({_short(low)} to {_short(high)})" if np.isfinite(low) else ""
+        return f"{_tick(place, axis, names)} {_short(value)}{interval}"
+
+    each = zip(places, values, *ends.T, strict=True)
+    return _name(means) + ", ".join(said(*one) for one in each)
 
 
 def _mesh(mesh: QuadMesh, ax: Axes) -> str:

@@ -123,7 +123,7 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
         return f"Not decided: {seeds} cannot tell."
     kinds = [_verdict(case, "verdict") for case in cases.values()]
     changing, partly = kinds.count(BY_LENGTH), kinds.count(SOME_LENGTHS)
-    more = f"; in {partly} more, only some lengths of training decide" if partly else ""
+    more = f"; in {partly} more, one length of training decides and another does not" if partly else ""
     if better and worse:
         sides = f"the shape in {better} and the weights in {worse} {of}"
         return f"Sometimes one, sometimes the other: {sides}{more}."

@@ -27,18 +27,20 @@ from horticulture.analysis.tables.wording import (
     times,
 )
 
+TRAINED_ON = ("fine-tuned", "lr-rewound")  # from the tuned weights of a round
+
 
 def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     """Mean test error (%) over seeds, by curve and size; sizes in percent of the whole network.
 
     results: as returned by `runs.collect`. Every curve has one network per seed at a size; for the pruned and
     tuned one it is that of the retrained round. Networks pruned by a ratio have a table of their own:
-    `error_by_budget`. In brackets: training compute as a share of the whole network's, where it is known:
-    `18.4 (0.57)`.
+    `error_by_budget`. In brackets, where it is known: the compute of all training that its weights have had
+    since they were those of the whole network, or drawn, as a share of the whole network's: `18.4 (0.57)`.
     """
     epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     results = results[results["ratio"].isna()]
-    networks = cases.sort_curves(cases.assign_cases(results, every_round=True))
+    networks = cases.sort_curves(_add_tuning(cases.assign_cases(results, every_round=True), results))
     if networks.empty:
         return pd.DataFrame()
     sizes = [*cases.target_sizes(results), 1.0]
@@ -60,11 +62,11 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
     """Test error (%) of networks pruned by a ratio: a row per criterion and ratio, a column per budget.
 
     results: as returned by `runs.collect`; criteria and budgets keep their order. Mean and standard deviation
-    over seeds, as in the tables of Liu et al. (2019), and training compute as a share of the whole network's,
-    the search for the shape not included: `9.1 ± 0.3 (0.57)`. A budget with the same runs as another one
-    refers to that one (`= Scratch-E`).
+    over seeds, as in the tables of Liu et al. (2019), and compute as in `error_by_size`: `9.1 ± 0.3 (0.57)`.
+    A budget with the same runs as another one refers to that one (`= Scratch-E`).
     """
-    networks = cases.assign_cases(results)
+    results = cases.fill_defaults(results)
+    networks = _add_tuning(cases.assign_cases(results), results)
     networks = networks[networks["ratio"].notna()]
     if networks.empty:
         return pd.DataFrame()
@@ -80,6 +82,15 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
     index = ["criterion", "ratio", *(["longer"] if networks["longer"].nunique() > 1 else [])]
     table = _pivot(networks, index, "curve", entry)
     return table.set_axis([label(curve, epochs=cases.scratch_b_in_words(results)) for curve in table], axis=1)
+
+
+def _add_tuning(networks: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """Add the tuning of the pruning run to the compute of the networks that were trained on from a round."""
+    key = [*cases.PRUNING, "round"]
+    rounds = results[results["curve"].map(drop_sparse) == "pruned-tuned"].drop_duplicates(key)
+    tuned = networks[key].merge(rounds[[*key, "compute_share"]], how="left", on=key)["compute_share"]
+    trained_on = networks["curve"].isin(TRAINED_ON).to_numpy()
+    return networks.assign(compute_share=networks["compute_share"] + tuned.where(trained_on, 0).to_numpy())
 
 
 def _pivot(
