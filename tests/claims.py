@@ -389,6 +389,13 @@ def more_norm_images(study: str) -> str:
     return f"{more.rsub(actual[str(taken)], axis=0).max(axis=None):.1f}"
 
 
+def with_norms(curve: str, how: str) -> str:
+    """Mean validation error of the smallest networks of a curve of `quick`, by their norm statistics."""
+    count = how if how == "running" else str(TrainingRecipe(epochs=1).norm_images)
+    actual = measured("norm_images").query("study == 'quick' and curve == @curve").sort_values("size")
+    return f"{actual.loc[actual['norm_images'] == count, 'val_error'].iloc[0]:.1f}"
+
+
 def rates(study: str, column: str = "val_error") -> pd.DataFrame:
     """Validation errors of pruning runs by round and fine-tuning rate, means over seeds."""
     actual = measured("finetune_lr")
@@ -937,6 +944,10 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "test.images": lambda: f"{digits.CLUTTER_PARTS['test'][0]:,}",
     "test.digits": lambda: f"{digits.CLUTTER_PARTS['test'][1]:,}",
     "norm.more": lambda: more_norm_images("quick"),
+    **{
+        f"norm.{curve.split('-')[-1]}.{how}": partial(with_norms, curve, how)
+        for curve, how in (("pruned-tuned", "running"), ("pruned-tuned", "estimated"), ("whole", "estimated"))
+    },
     "norm.more.evening": lambda: more_norm_images("evening-short"),
     "norm.images": lambda: str(TrainingRecipe(epochs=1).norm_images),
     **{
@@ -1256,6 +1267,13 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     ),
     "<!---->, most of it for the search": lambda: (
         mean("train_macs", "pruned-tuned", 0.2) > 0.8 * mean("train_macs", "pruned-scratch", 0.2)
+    ),
+    "So nearly all of what pruning seemed to cost was the lag": lambda: (
+        float(with_norms("pruned-tuned", "running")) - float(with_norms("pruned-tuned", "estimated"))
+        > 0.8 * (float(with_norms("pruned-tuned", "running")) - float(with_norms("whole", "estimated")))
+    ),
+    "At equal sizes Fisher's are better": lambda: all(
+        float(CLAIMS[f"2.random.{size}.diff"]().replace("−", "-")) > 0 for size in (20, 40)
     ),
     "Case by case, corrected for the number of cases, three seeds decide less": lambda: (
         scratch_b_and_rewound_undecided()

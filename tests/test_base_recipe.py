@@ -55,7 +55,7 @@ def test_another_base_is_refused_by_name_with_the_remedy(parameters, tmp_path, n
     assert "\n" not in text
     assert f"the study trial was started with other values ({name}={other[name]!r} instead of " in text
     assert repr(parameters[name]) in text
-    assert 'study="mine"' in text
+    assert 'study = "mine"' in text
     assert "01_train" in text
     assert (tmp_path / "trial" / "study.json").read_bytes() == before
 

@@ -65,7 +65,7 @@ def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
     if differences := _differences(base_of(folder), parameters):
         raise InputError(
             f"the study {folder.name} was started with other values ({differences}): give this one its own "
-            'name, such as study="mine", or start again with 01_train'
+            'name (study = "mine" in a notebook, --name mine in the command), or start again with 01_train'
         )
 
 

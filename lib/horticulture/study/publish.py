@@ -36,7 +36,8 @@ def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
     in_the_way = any(path.is_file() for path in (target, *target.parents))
     if in_the_way or (target.exists() and any(target.iterdir()) and not (target / "searchindex.js").exists()):
         raise InputError(f"{target} is neither a site nor an empty folder: choose another folder")
-    reference = {path.parent.name: path.parent for path in sorted(REFERENCE.glob("*/results.csv"))}
+    found = sorted(REFERENCE.glob("*/results.csv"), key=lambda path: (path.parent.name != "quick", path))
+    reference = {path.parent.name: path.parent for path in found}
     files.make_folder(target.parent)
     with stale_files.temporary_folder(target.parent) as folder:
         source, doctrees, site = (folder / name for name in ("source", "doctrees", "site"))
