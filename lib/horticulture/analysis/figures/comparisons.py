@@ -130,7 +130,13 @@ def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str =
     names = list(compared["case"].unique())
     rows = compared.assign(at=compared["case"].map(names.index)).sort_values("at", kind="stable")
     rows["y"] = np.arange(len(rows)) + 0.5 * rows["at"]  # a little more room between two cases
-    ax = ax or plt.subplots(figsize=(8, 0.3 * (rows["y"].max() + 1) + 1.4))[1]
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(8, 0.3 * (rows["y"].max() + 1) + 1.4))
+        counts = rows.groupby(["curve", "verdict"], sort=False).size().items()
+        figure.set_label(
+            "Verdicts: "
+            + "; ".join(f"{label(curve)} {verdict} {number}" for (curve, verdict), number in counts)
+        )
     margin = compared["margin"].iloc[0]
     ax.axvspan(-margin, margin, color=BLACK, alpha=0.08, linewidth=0, label=f"equal, to within {margin:g}")
     ax.axvline(0, color=BLACK, linewidth=1, zorder=1)
