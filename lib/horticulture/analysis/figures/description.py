@@ -89,13 +89,12 @@ def _means(means: ErrorbarContainer, ax: Axes) -> str:
     if len(values) > MAX_DESCRIBED:
         return f"{_name(means)}{len(values)} means from {_short(min(values))} to {_short(max(values))}"
     names = _names(axis)
-    ends = np.array([segment[:, along] for segment in bars[0].get_segments()])
 
-    def said(place: float, value: float, low: float, high: float) -> str:
-        interval = f" ({_short(low)} to {_short(high)})" if np.isfinite(low) else ""
+    def said(place: float, value: float, bar: np.ndarray) -> str:
+        interval = f" ({_short(bar[0, along])} to {_short(bar[1, along])})" if len(bar) else ""
         return f"{_tick(place, axis, names)} {_short(value)}{interval}"
 
-    each = zip(places, values, *ends.T, strict=True)
+    each = zip(places, values, bars[0].get_segments(), strict=True)  # an unknown interval has no points
     return _name(means) + ", ".join(said(*one) for one in each)
 
 
