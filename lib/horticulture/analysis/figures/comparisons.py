@@ -132,7 +132,7 @@ def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str =
     rows["y"] = np.arange(len(rows)) + 0.5 * rows["at"]  # a little more room between two cases
     if ax is None:
         figure, ax = plt.subplots(figsize=(8, 0.3 * (rows["y"].max() + 1) + 1.4))
-        counts = rows.groupby(["curve", "verdict"], sort=False).size().items()
+        counts = compared.groupby(["curve", "verdict"], sort=False).size().items()
         figure.set_label(
             "Verdicts: "
             + "; ".join(f"{label(curve)} {verdict} {number}" for (curve, verdict), number in counts)
