@@ -1,6 +1,7 @@
 """A notebook states its own parameters and inherits the others; bad ones are one line, before anything."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from horticulture.data import datasets
 from horticulture.errors import InputError, InterruptedRun
 from horticulture.execution import loading, parallel
 from horticulture.pruning import criteria
-from horticulture.study import base_recipe, parameters, session, study_files
+from horticulture.study import base_recipe, literals, parameters, session, study_files
 from horticulture.study.session import Session
 from horticulture.training import hardware
+from tests.test_cli import REFUSED
 
 DECLARED = {path.stem[:2]: parameters.notebook_parameters(path) for path in parameters.notebooks()}
 OWN = {step: {name for name in names if name not in parameters.COMMON} for step, names in DECLARED.items()}
@@ -64,7 +66,7 @@ def notebook(tmp_path, monkeypatch):
             cells.append(
                 "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in injected.items())])
             )
-        namespace: dict = {}
+        namespace: dict = {"nan": math.nan, "inf": math.inf}  # as they are printed
         for cell in cells:
             exec(cell, namespace)
         return Session.open({**namespace, "In": [*cells, "session = Session.open(globals())"]})
@@ -189,6 +191,37 @@ def test_bad_values_are_one_line_before_anything_is_written(notebook, tmp_path, 
     assert "\n" not in str(error.value)
     assert error.value._render_traceback_() == [f"InputError: {error.value}"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [row for row in REFUSED if not row[0].startswith("study=")],
+    ids=lambda given: ascii(given[:30]),
+)
+def test_what_the_command_refuses_a_notebook_refuses_in_the_same_words(notebook, tmp_path, given, line):
+    """Typed in a notebook's own cell, injected into it as the text of `papermill -p`, and into the last."""
+    name, _, text = given.partition("=")
+    try:
+        value = literals.read_yaml(text, name)
+    except InputError:
+        value = text
+    value = value if isinstance(value, type(DEFAULTS[name])) else text
+    # Whether a size suits a curve is known from where curves are declared.
+    own = "04" if "for the curve" in line else f"{parameters.declared()[name]['notebook'] + 1:02}"
+    study = {"study": "smoke", "sizes": [0.001]} if given == "curves=[copycat]" else {"study": "smoke"}
+    of_file = study_files.read("smoke").parameters
+    study |= {other: of_file[other] for other in OWN[own] & of_file.keys()}
+    for step, injected, typed in (
+        (own, {}, {name: value}),
+        (own, {name: text}, {}),
+        ("05", {name: value}, {}),
+    ):
+        with pytest.raises(InputError) as error:
+            notebook(step, injected, **{**study, **typed})
+        (said,) = error.value._render_traceback_()
+        assert said.startswith(f"InputError: {line}")
+        assert "\n" not in said
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

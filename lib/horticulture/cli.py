@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from horticulture import architecture, data, runs
-from horticulture.errors import InputError, NotebookError
+from horticulture.errors import InputError, NotebookError, printable
 from horticulture.study import literals, parameters, preparation, study_files
-from horticulture.study.terminal import print_status, print_tables, printable, say
+from horticulture.study.terminal import print_status, print_tables, say
 
 # Slow imports such as pandas and torch are made in the functions that need them.
 

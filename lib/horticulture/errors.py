@@ -7,11 +7,16 @@ from contextlib import contextmanager
 MAX_CHOICES_LISTED = 24  # with more choices than this, only the nearest is named
 
 
+def printable(text: str) -> str:
+    """Escape control characters, which a stranger's study could contain."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class _OneLine:
     """An error that a notebook shows as one line, because a traceback would not help."""
 
     def _render_traceback_(self) -> list[str]:  # called by IPython
-        return [f"{type(self).__name__}: {self}"]
+        return [f"{type(self).__name__}: {printable(str(self))}"]
 
 
 class InputError(_OneLine, ValueError):

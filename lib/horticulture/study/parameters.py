@@ -170,7 +170,7 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
 def with_absolute_folders(resolved: dict[str, Any]) -> dict[str, Any]:
     """Make the paths of image folders absolute: notebooks run in another directory than the command."""
     located = dict(resolved)
-    for name in own_code.DATA:
+    for name in resolved.keys() & own_code.DATA:
         kind, _, path = located[name].partition(":")
         try:
             absolute = Path(path).expanduser().is_absolute()

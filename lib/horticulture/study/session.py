@@ -55,6 +55,7 @@ class Session:
         for name in given:
             check_choice(name, declared, "parameter")
         given = {name: known_parameters.typed(name, value, declared[name]) for name, value in given.items()}
+        given = known_parameters.with_absolute_folders(given)
         namespace.update(given)  # cells read the value, though papermill may have injected it as text
         notebook = max((declared[name]["notebook"] for name in own), default=0)
         values = {n: known["default"] for n, known in declared.items() if known["notebook"] <= notebook}

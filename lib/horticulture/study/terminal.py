@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from horticulture import files, runs
-from horticulture.errors import reading
+from horticulture.errors import printable, reading
 from horticulture.execution.board import STATUS
 from horticulture.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
 
@@ -69,11 +69,6 @@ class Terminal:
         elif text:
             bars = f"{bar(share)} " if share is not None else ""
             print(f"{self.name:<24} {bars}{text}", file=sys.stderr, flush=True)
-
-
-def printable(text: str) -> str:
-    """Escape control characters, which a stranger's study could contain."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def say(text: str) -> None:
