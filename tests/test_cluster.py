@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from horticulture.progress import Progress
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import Run
 from horticulture.training import TrainingRecipe
-from tests import killed
+from tests import commands, killed
 
 # Dask warns of a slow disk, which a busy machine has.
 pytestmark = pytest.mark.filterwarnings("ignore:Creating scratch directories is taking")
@@ -102,6 +103,9 @@ def listening(process: psutil.Process) -> set[str]:
 def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_path, monkeypatch):
     wanted = [prune(train(0)), train(1)]
     variables = {*os.environ, "PYTHONHASHSEED", "__DASK_PARENT_PID"}
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with cluster.opened("local:2") as address:
         assert re.fullmatch(r"tcp://127\.0\.0\.1:\d+", address)
         assert listening(psutil.Process()) == {"127.0.0.1"}
@@ -121,6 +125,7 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
     assert {runs.result(run, tmp_path / "there")["about"]["threads"] for run in wanted} == {threads}
     _, alive = psutil.wait_procs(left, timeout=10)
     assert not [one for one in alive if "resource_tracker" not in " ".join(one.cmdline())]
+    assert commands.files_of(temporary) == []
 
 
 # --- who is refused ----------------------------------------------------------------------------------------

@@ -66,7 +66,9 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
         forecast.Pace, "measured", lambda *rest: measured(*rest)._replace(fixed=0.01, per_mac=0)
     )
     assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path / "out")]) == 0
-    said = capsys.readouterr().out.splitlines()
+    answer = capsys.readouterr()
+    assert answer.err.startswith("timing training steps ")  # while nothing else can be said yet
+    said = answer.out.splitlines()
     data, (head, *lines, end) = said[:13], said[13:]
     assert data[0] == "clutter: 10 classes, images of 16 x 16 pixels, channels: 1"
     assert [line.split()[0] for line in data[1:]] == ["train", *"0123456789", "all"]

@@ -16,6 +16,7 @@ from typing import Any
 
 from horticulture import files
 from horticulture.errors import InputError, first_line
+from horticulture.execution import stale_files
 from horticulture.limits import processors
 
 LOCAL = "local:"  # followed by a number of worker processes
@@ -66,11 +67,13 @@ def _started(workers: int) -> Iterator[str]:
     environment = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
     # What Dask sets before it starts a worker stays set in this process, and its children would compute with
     # as many threads as a worker. (Its default also makes glibc map every tensor anew.)
-    settings = {"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}
+    settings: dict[str, Any] = {"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}
     # Ctrl-C is for the notebook, which saves its work; the processes inherit that they ignore it.
     ours = signal.signal(signal.SIGINT, signal.SIG_IGN) if _in_main_thread() else None
     try:
-        with config.set(settings), ExitStack() as stack:
+        with ExitStack() as stack:
+            settings["temporary-directory"] = str(stack.enter_context(stale_files.temporary_folder()))
+            stack.enter_context(config.set(settings))
             machines = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

@@ -13,7 +13,7 @@ from horticulture import architecture, execution, limits, networks, runs, traini
 from horticulture.architecture import Architecture, profiles
 from horticulture.errors import InputError
 from horticulture.execution import parallel, tasks
-from horticulture.progress import clock
+from horticulture.progress import Progress, clock
 from horticulture.runs import Run
 from horticulture.study import scaling
 from horticulture.study.config import StudyConfig
@@ -69,7 +69,9 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
         work, made = _work(parameters, outputs, counted)
         if (known := _classes(work.config)) != data:
             lines, data = [*lines, *known], known
-        pace = work.pace()
+        with Progress("timing training steps", 1) as progress:  # of a large network: for half a minute
+            pace = work.pace()
+            progress.update(1)
         seconds = work.seconds(pace)
         needed = sum(_bytes(run) for todo in work.runs.values() for run in todo)
         total, size = total + sum(seconds.values()), size + needed
