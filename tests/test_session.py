@@ -162,7 +162,7 @@ def test_what_papermill_injects_wins_also_for_another_step(notebook):
     opened = notebook("04", {"epochs": 2, "curves": ["bottleneck"]})
     assert (opened.config.epochs, opened.config.curves) == (2, ["bottleneck"])
     assert opened.origins["epochs"] == opened.origins["curves"] == session.HERE
-    with pytest.raises(InputError, match=r"epochs=5 instead of 2.*study=\"mine\""):
+    with pytest.raises(InputError, match=r"epochs=5 instead of 2.*study = \"mine\""):
         notebook("03", {"epochs": 5})
 
 
