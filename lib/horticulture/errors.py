@@ -16,7 +16,7 @@ class _OneLine:
     """An error that a notebook shows as one line, because a traceback would not help."""
 
     def _render_traceback_(self) -> list[str]:  # called by IPython
-        return [f"{type(self).__name__}: {printable(str(self))}"]
+        return list(map(printable, f"{type(self).__name__}: {self}".split("\n")))
 
 
 class InputError(_OneLine, ValueError):
