@@ -19,6 +19,7 @@ from horticulture.analysis import explorer
 from horticulture.study import pages, parameters
 from tests import browser
 from tests.benchmarks import moves
+from tests.executed import REFERENCE
 from tests.test_explorer import WHOLE, pruned, scratch
 
 NO_BROWSER = browser.missing()
@@ -58,6 +59,12 @@ CONTRAST = """within => {
   walk(within ?? document);
   return found;
 }"""
+
+PAPER = 718  # width of A4 less margins of a centimetre, in pixels of CSS
+# Of each table: where the cells of the last row of its head and of the first of its body end.
+RIGHT_EDGES = """() => [...document.querySelectorAll("table")].map(
+  ({tHead, tBodies}) => [tHead?.rows[tHead.rows.length - 1], tBodies[0].rows[0]].map(
+    row => [...(row?.cells ?? [])].map(cell => cell.getBoundingClientRect().right)))"""
 
 
 @pytest.fixture(scope="module")
@@ -339,6 +346,20 @@ def test_what_is_wide_is_moved_sideways_and_not_cut_or_made_tiny(chromium, book)
             assert inner > outer
             assert page.locator(wide).first.evaluate("e => getComputedStyle(e).overflowX") == "auto"
         assert page.locator("img").first.bounding_box()["width"] > 550
+
+
+def test_on_paper_headings_stand_over_their_columns_and_nothing_is_wider_than_the_page(chromium, tmp_path):
+    source = REFERENCE / "quick" / "notebooks" / "05_analysis.ipynb"
+    written = pages.write(shutil.copy(source, tmp_path / source.name))
+    with browser.Opened(chromium, width=PAPER) as opened:
+        page = opened.go(written)
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") == PAPER
+        tables = page.evaluate(RIGHT_EDGES)
+    assert max(edge for table in tables for row in table for edge in row) <= PAPER
+    assert max(len(row) for table in tables for row in table) >= 9  # wide ones are among them
+    for head, body in filter(all, tables):
+        assert head == body
 
 
 def test_the_explorer_moves_in_a_page(chromium, book):
