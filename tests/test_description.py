@@ -6,10 +6,12 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from horticulture.analysis import figures
 from horticulture.analysis.figures import use_style
 from horticulture.analysis.figures.description import describe
 
@@ -43,6 +45,30 @@ def test_an_end_that_is_lowest_is_not_said_twice_and_what_is_no_number_not_at_al
     assert describe(ax.figure) == "A panel: 2 points, from 3 at 0 to 1 at 2."
     ax.lines[0].set_ydata([np.nan] * 3)
     assert describe(ax.figure) == "."
+
+
+def test_points_at_one_place_are_said_by_their_range(ax):
+    ax.scatter([94.5e9] * 3, [13.5, 12.8, 13.0], label="unpruned")
+    ax.plot([94.51e9, 94.52e9], [14, 12], "o", label="as good as one place")
+    assert describe(ax.figure) == (
+        "A panel: as good as one place: 2 points, 12 to 14 at 94.5 billion; "
+        "unpruned: 3 points, 12.8 to 13.5 at 94.5 billion."
+    )
+    ax.clear()
+    ax.scatter([0.9, 1, 1.1], [7, 6, 8])
+    ax.set_xticks([0, 1], ["fisher", "l1"])
+    assert describe(ax.figure) == "A panel: 3 points, 6 to 8 at l1."
+
+
+def test_the_diagonal_beside_points_is_not_said():
+    """Of three channels the criterion ranks the last one first; by the true change it is second."""
+    scored = pd.DataFrame({"saliency": [0.3, 0.2, 0.1], "loss_change": [1.0, 3.0, 2.0]})
+    ax = figures.saliency_against_truth(scored)
+    assert describe(ax.figure) == (
+        "rank correlation -0.50: rank of the true change of the loss against rank of the saliency (1 goes "
+        "first): 3 points, from 2 at 1 to 1 at 3."
+    )
+    plt.close(ax.figure)
 
 
 def test_bars_are_said_by_their_names(ax):

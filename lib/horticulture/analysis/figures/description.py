@@ -47,7 +47,7 @@ def _panel(ax: Axes) -> str:
 
 
 def _parts(ax: Axes) -> Iterator[str]:
-    """Describe everything drawn from numbers; unnamed lines only if no line has a name."""
+    """Describe everything drawn from numbers. Unnamed lines beside named lines or points are decoration."""
     for drawn in [*ax.containers, *ax.collections]:
         if isinstance(drawn, BarContainer):
             yield _bars(drawn, ax)
@@ -56,9 +56,10 @@ def _parts(ax: Axes) -> Iterator[str]:
         elif isinstance(drawn, QuadMesh):
             yield _mesh(drawn, ax)
     named = [line for line in ax.lines if _name(line)]
-    if not named and not any(isinstance(drawn, ErrorbarContainer) for drawn in ax.containers):
-        named = list(ax.lines)
     points = [drawn for drawn in ax.collections if isinstance(drawn, PathCollection)]
+    means = [drawn for drawn in ax.containers if isinstance(drawn, ErrorbarContainer)]
+    if not (named or points or means):
+        named = list(ax.lines)
     series: list[Line2D | PathCollection] = [*named, *points]
     for one in series:
         is_level = one.get_transform() == ax.get_yaxis_transform()  # a line across the panel
@@ -111,7 +112,7 @@ def _mesh(mesh: QuadMesh, ax: Axes) -> str:
 
 
 def _series(x: np.ndarray, y: np.ndarray, ax: Axes) -> str:
-    """The first, last and lowest point of a series; for a named row, the range of its x values."""
+    """The first, last and lowest point of a series; its range if it is in one row or one column."""
     if rows := _names(ax.yaxis):
         return f"{_tick(y[0], ax.yaxis, rows)} from {_short(x.min())} to {_short(x.max())}"
     columns = _names(ax.xaxis)
@@ -122,6 +123,8 @@ def _series(x: np.ndarray, y: np.ndarray, ax: Axes) -> str:
 
     if len(x) == 1:
         return point(0)
+    if (place := _tick(x[first], ax.xaxis, columns)) == _tick(x[last], ax.xaxis, columns):
+        return f"{len(x)} points, {_short(y.min())} to {_short(y.max())} at {place}"
     lowest = "" if y[least] in (y[first], y[last]) else f", lowest {point(least)}"
     return f"{len(x)} points, from {point(first)} to {point(last)}{lowest}"
 
