@@ -3,7 +3,8 @@
 In a notebook it is a single display that is updated, so that headless execution leaves one readable line, not
 thousands. It needs no widget (an Output widget can stall a headless execution forever). The runner of a
 study listens for `MIME` and shows the same line in the terminal. In an interactive notebook there may be a
-picture below the line.
+picture below the line. Making and sending updates is limited to `SHARE` of the time, in the thread that
+calls; hearing the messages of runs, and what Jupyter's own threads do, come on top.
 """
 
 import html
@@ -16,7 +17,7 @@ from typing import Any
 
 MIME = "application/vnd.horticulture.progress+json"
 UPDATE_SECONDS = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # least seconds between two updates
-SHARE = 0.02  # largest fraction of the time to spend on updates
+SHARE = 1 / 80  # largest fraction of the time to spend on updates
 
 
 class Progress:
