@@ -119,6 +119,47 @@ def test_a_run_has_its_colour_before_it_begins_and_whoever_begins_first():
     assert "seed 0: finished" in progress.picture()
 
 
+def test_a_run_keeps_its_colour_when_the_one_before_it_has_been_finished():
+    first, second = TRAIN, replace(TRAIN, seed=1)
+    progress = Progress("training", 1)
+    later = Board(progress, [second], among=[first, second])
+    later.update((second.key, 0.4, "epoch 2/3", [{"epoch": 1, "loss": 2.0}]))
+    (panel,) = panels(progress.picture())
+    assert [path.get("stroke") for path in panel.iter("path")][1:] == [live.STYLES[1][0]]
+    assert "seed 0: finished already" in progress.picture()
+
+
+def test_what_is_stopped_is_not_said_to_be_running():
+    second = replace(TRAIN, seed=1)
+    progress = Progress("training", 2)
+    both = Board(progress, [TRAIN, second])
+    both.finish(TRAIN)
+    both.update((second.key, 0.2, "epoch 1/3", []))
+    both.stop()
+    assert (progress.note, progress.details) == ("1/2 finished, 1 stopped", "stopped at epoch 1/3")
+    assert "seed 1: stopped at epoch 1/3" in progress.picture()
+
+
+@pytest.mark.usefixtures("little_clutter")
+def test_a_study_that_goes_on_shows_all_its_runs_and_says_when_it_is_stopped(tmp_path, monkeypatch):
+    boards: list[Board] = []
+    show = Board.show
+    monkeypatch.setattr(Board, "show", lambda self: (boards.append(self), show(self)))
+    second = replace(TRAIN, seed=1)
+    parallel.execute_all([TRAIN], tmp_path, device="cpu")
+
+    def interrupted(run, outputs, device, report, **_):
+        report(0.2, "epoch 1/3", [])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execution, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        parallel.execute_all([TRAIN, second], tmp_path, device="cpu")
+    picture = boards[-1].picture()
+    assert "seed 0: finished already" in picture
+    assert "seed 1: stopped at epoch 1/3" in picture
+
+
 # --- the rows that are drawn ------------------------------------------------------------------------------
 
 

@@ -89,7 +89,7 @@ def test_showing_it_takes_at_most_an_eightieth_of_the_time_however_slow_it_is(mo
     assert 2.0 < spent <= 2.0 + now[0] / 80  # the first comes at once
 
 
-@pytest.mark.parametrize(("share", "full"), [(-1, 0), (0, 0), (0.5, 10), (1, 20), (7, 20)])
+@pytest.mark.parametrize(("share", "full"), [(-1, 0), (0, 0), (0.5, 10), (0.99, 19), (1, 20), (7, 20)])
 def test_bar_stays_within_its_width(share, full):
     assert progress.bar(share) == "█" * full + "░" * (20 - full)
 

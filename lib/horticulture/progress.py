@@ -94,8 +94,8 @@ class Progress:
 
 
 def bar(share: float, width: int = 20) -> str:
-    """A bar of `width` characters."""
-    full = round(width * min(1.0, max(0.0, share)))
+    """A bar of `width` characters, full only when all is done."""
+    full = int(width * min(1.0, max(0.0, share)))
     return "█" * full + "░" * (width - full)
 
 

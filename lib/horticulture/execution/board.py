@@ -44,17 +44,23 @@ class _Begun:
 
 
 WAITING = _Begun(0.0, note="waiting")  # for a free process
+THERE = _Begun(0.0, note="finished already")
 
 
 class Board:
     """The progress of several runs, as one progress line and its picture.
 
     study: the folder of the study that they belong to, where `horticulture status` finds the line.
+    among: all runs that were asked for, finished ones too, so that a run keeps its name and colour when
+    others have been finished meanwhile.
     """
 
-    def __init__(self, progress: Progress, todo: Iterable[Run], study: Path | None = None) -> None:
+    def __init__(
+        self, progress: Progress, todo: Iterable[Run], study: Path | None = None, among: Iterable[Run] = ()
+    ) -> None:
         self.progress, todo = progress, list(todo)
-        self.count, self.names = len(todo), names(todo)
+        self.count, self.names = len(todo), names([*among, *todo])
+        self._todo, self._stopped = {run.key for run in todo}, False
         self.end = max(run.recipe.get("epochs", run.recipe.get("rounds", 0)) for run in todo)
         self.finished, self.failed = 0, dict[str, str]()  # the first line of each error, by run
         self._begun: dict[str, _Begun] = {}
@@ -84,6 +90,13 @@ class Board:
         self._running.pop(run.key, None)
         self.show()
 
+    def stop(self) -> None:
+        """Say of the runs in progress that they have stopped."""
+        self._stopped = True
+        for run in self._running.values():
+            run.note = f"stopped at {run.note}" if run.note else "stopped"
+        self.show()
+
     def _begin(self, key: str, share: float) -> _Begun:
         if key not in self._begun:
             self._begun[key] = self._running[key] = _Begun(share)
@@ -103,7 +116,7 @@ class Board:
 
     def _counts(self) -> str:
         """How many runs have finished, are running and have failed, if there are several."""
-        counts = {"running": len(self._running), "failed": len(self.failed)}
+        counts = {"stopped" if self._stopped else "running": len(self._running), "failed": len(self.failed)}
         parts = [f"{count} {what}" for what, count in counts.items() if count]
         return ", ".join([f"{self.finished}/{self.count} finished", *parts]) if self.count > 1 else ""
 
@@ -125,10 +138,10 @@ class Board:
         """The runs as traces, with a line of text for each."""
         if not self._begun:
             return ""
-        few = self.count <= len(live.STYLES)  # each has its own colour from the start
+        few = len(self.names) <= len(live.STYLES)  # each has its own colour from the start
         traces = []
         for key in self.names if few else self._begun:
-            run = self._begun.get(key, WAITING)
+            run = self._begun.get(key, WAITING if key in self._todo else THERE)
             kept = f", {100 * run.resumed:.1f} % kept from before" if run.resumed else ""
             traces.append(live.RunTrace(self.names[key], run.note + kept, list(run.rows.values())))
         return live.picture(traces, self.end)

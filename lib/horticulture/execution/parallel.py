@@ -83,18 +83,19 @@ def execute_all(
     allowed = processes(workers, on_cpu=where.type == "cpu")
     if address:  # each run begins as soon as the one that it starts from is finished
         together = {run.key: run for todo, _ in layers for run in todo}
-        layers = [(list(together.values()), len(wanted))] if together else []
-    for number, (todo, total) in enumerate(layers, 1):
+        layers = [(list(together.values()), wanted)] if together else []
+    for number, (todo, among) in enumerate(layers, 1):
         last = number == len(layers)
         there = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
         with Progress(what if last else f"{what}: starting points", len(todo)) as progress:
-            board = Board(progress, todo, study)
+            board = Board(progress, todo, study, among)
             try:
                 if address:
                     remote.execute(todo, outputs, device, address, cost, board)
                 else:
-                    _execute_layer(todo, total, outputs, device, allowed, board)
+                    _execute_layer(todo, len(among), outputs, device, allowed, board)
             except KeyboardInterrupt:
+                board.stop()
                 raise KeyboardInterrupt(f"{progress.what}: stopped, {board.kept()}") from None
             finally:
                 board.write_status()
@@ -114,8 +115,8 @@ def cost(run: Run) -> int:
 
 def _layers(
     wanted: dict[str, Run], outputs: Path, needed: set[str] | None = None
-) -> list[tuple[list[Run], int]]:
-    """The unfinished runs in layers, starting points first, each with its number of runs, finished or not."""
+) -> list[tuple[list[Run], list[Run]]]:
+    """The unfinished runs in layers, starting points first, each with all of its runs, finished or not."""
     from horticulture import execution
 
     candidates = [run for key, run in wanted.items() if needed is None or key in needed]
@@ -124,7 +125,7 @@ def _layers(
         return []
     starts = {run.start.key: run.start for run in wanted.values() if run.start}
     before = _layers(starts, outputs, {run.start.key for run in todo if run.start})
-    return [*before, (todo, len(wanted))]
+    return [*before, (todo, list(wanted.values()))]
 
 
 def _execute_layer(
