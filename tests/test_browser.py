@@ -214,6 +214,7 @@ def test_pointing_at_a_network_shows_its_widths_and_a_press_keeps_it(page):
     expect(page.locator(".shape + figcaption")).to_contain_text(
         f"below: narrower from scratch: {NARROW.params:,}"
     )
+    assert page.locator("dd.two").last.text_content() == "—"  # pruning removed nothing from it
     page.mouse.move(5, 5)
     assert heights(page, "other") == heights(page)
     mark.click()

@@ -101,6 +101,44 @@ def test_a_round_that_another_run_measured_has_its_error():
     assert runs_[0]["error"] == {"rounds": [0, 2, 3], "values": [9.0, 12.0, 15.0]}
 
 
+def longer(frames, seeds=(0, 1)):
+    """The frames, with pruning runs of twice the training, of whose rounds other runs evaluated the last."""
+    results, removals, shapes = frames
+    for seed in seeds:
+        rounds, course, _ = pruned(seed)
+        made = {"train_macs": 2000 + course["round"]}
+        last = course.assign(**made, longer=2.0).iloc[-1:].assign(run=f"measures {seed}", test_error=10.0)
+        again = scratch("pruned-scratch", WHOLE.with_widths((15, 32, 62)), 11.0, seed, "fisher")
+        again |= {"longer": 2.0, "round": 3}
+        results = pd.concat([results, last, pd.DataFrame([again])], ignore_index=True)
+        removals = pd.concat([removals, rounds.assign(**made, run=f"longer {seed}")], ignore_index=True)
+    return results, removals, shapes
+
+
+def test_a_run_of_which_the_results_have_only_rounds_that_others_evaluated_is_found_by_what_it_made():
+    runs_ = told(explorer.from_frames(*longer(study(), [0])))["runs"]
+    assert [run["name"] for run in runs_] == [
+        *("fisher, seed 0", "fisher, seed 1", "fisher, seed 0, trained twice as long")
+    ]
+    assert runs_[2]["train_macs"] == [2000, 2001, 2002, 2003]
+    assert runs_[2]["error"] == {"rounds": [0, 2, 3], "values": [9.0, 12.0, 10.0]}  # its own, and the other's
+
+
+def test_where_two_runs_made_the_same_rounds_neither_is_guessed():
+    assert len(told(explorer.from_frames(*longer(study())))["runs"]) == 2
+
+
+def test_a_retrained_round_of_longer_training_has_a_mark_unless_it_was_pruned_by_a_ratio():
+    results, removals, shapes = longer(study())
+    data = told(explorer.from_frames(results, removals, shapes))
+    marks = [network for network in data["networks"] if network["error"] == 10.0]
+    assert [(mark["seed"], mark["longer"]) for mark in marks] == [(0, 2.0), (1, 2.0)]
+    assert data["curves"][marks[0]["curve"]]["name"] == "Fisher-pruned, tuned each round"
+    results["ratio"] = results["longer"].map({2.0: 0.5})
+    networks = told(explorer.from_frames(results, removals, shapes))["networks"]
+    assert all(network["error"] != 10.0 for network in networks)
+
+
 def test_networks_from_scratch_have_their_widths_their_costs_and_their_curves_mark():
     data = told(explorer.from_frames(*study()))
     narrow, whole = data["networks"]
@@ -200,10 +238,10 @@ def test_a_fresh_clone_explores_the_reference_study_and_every_round_is_the_one_t
     folder = next(path for path in REFERENCE if path.name == "quick")
     data, removals = told(horticulture.explore(folder)), runs.collect_removals(folder)
     whole = runs.architectures(folder)[removals["architecture"].iloc[0]]
-    assert [run["name"] for run in data["runs"]] == [f"fisher, seed {seed}" for seed in (0, 1, 2)]
-    recorded = removals[removals["run"].isin(runs.collect(folder)["run"])]
-    assert removals["run"].nunique() == 2 * recorded["run"].nunique()  # and those with twice the training
-    for run, (_, rows) in zip(data["runs"], recorded.groupby("run", sort=False), strict=True):
+    assert [run["name"] for run in data["runs"]] == [
+        f"fisher, seed {seed}{length}" for length in ("", ", trained twice as long") for seed in (0, 1, 2)
+    ]
+    for run, (_, rows) in zip(data["runs"], removals.groupby("run", sort=False), strict=True):
         remaining, actual = list(run["widths"]), [whole.id]
         for group in run["gone"]:
             remaining[group] -= 1

@@ -434,7 +434,7 @@
         const mine = of(run, round),
           name = network ? this.called(network) : beside ? `${beside.name}, round ${nearest}` : "";
         const theirs = network
-          ? this.facts(key => ({ value: network[key], exact: true }), "nothing was removed")
+          ? this.facts(key => ({ value: network[key], exact: true }), "—")
           : beside && of(beside, nearest);
         this.$numbers.innerHTML = Object.entries(mine)
           .map(

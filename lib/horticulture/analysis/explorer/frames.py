@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.markers import MarkerStyle
 
 from horticulture.analysis.curves import BLACK, DRAWN, SPARSE, drop_sparse, label
-from horticulture.analysis.tables.cases import fill_defaults
+from horticulture.analysis.tables.cases import fill_defaults, retrained_rounds
 from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, percent, times
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
@@ -41,23 +41,26 @@ def pruning_runs(
 ) -> list[PruningRun]:
     """Every pruning run, in the order of the results. Raises InputError if there is none.
 
-    A round that was evaluated by another run has that run's error, as in the results.
+    A round that was evaluated by another run has that run's error, as in the results. Of a pruning run that
+    is not drawn round by round, the results have such rounds only: it is the one run that made them.
     """
     results = fill_defaults(results)
-    keys = ["criterion", "seed", "longer", "ratio"]
+    keys, made = ["criterion", "seed", "longer", "ratio"], ["round", "architecture", "train_macs"]
     courses = results[results["curve"].map(drop_sparse) == "pruned-tuned"]
     of_run = dict(iter(removals.groupby("run", sort=False)))
     measured = [name for name in results if name == "test_error" or name.startswith(LATENCY)]
     pruned = []
     for (criterion, seed, longer, ratio), course in courses.groupby(keys, sort=False, dropna=False):
-        for key in course["run"].unique():
-            if key not in of_run:  # it only evaluates a round of another run
-                continue
+        drawn = [key for key in course["run"].unique() if key in of_run]
+        makers = removals.merge(course[made].drop_duplicates())["run"].unique()
+        for key in drawn or makers[: len(makers) == 1]:
             removed = of_run[key]
             rounds = removed.drop_duplicates("round", keep="last").set_index("round")
             whole = architectures[rounds.loc[0, "architecture"]]
             by_round = course.dropna(subset=["test_error"]).drop_duplicates("round").set_index("round")
+            own_errors = rounds["test_error"]
             rounds = rounds[[*COSTS]].join(by_round[measured])
+            rounds["test_error"] = rounds["test_error"].fillna(own_errors)
             name = f"{criterion}{'' if pd.isna(ratio) else f' −{percent(ratio)}'}, seed {seed}"
             name += "" if longer == 1 else f", trained {times(longer)} as long"
             pruned.append(PruningRun(name, criterion, int(seed), whole, removed, rounds))
@@ -69,11 +72,16 @@ def pruning_runs(
 def describe(
     runs: list[PruningRun], results: pd.DataFrame, architectures: Mapping[str, Architecture]
 ) -> dict[str, Any]:
-    """The data of the element: axes, pruning runs, and all other trained networks by curve."""
-    trained = fill_defaults(results).dropna(subset=["test_error"])
+    """The data of the element: axes, pruning runs, and all other trained networks by curve.
+
+    As in the figures, retrained rounds of longer training are among them, but for those pruned by a ratio.
+    """
+    trained = fill_defaults(results)
     drawn = trained["curve"].isin([name for name in DRAWN if not name.startswith(SPARSE)])
-    drawn &= trained["curve"] != "pruned-tuned"
-    trained = trained[drawn & trained["architecture"].isin(architectures)].drop_duplicates("run")
+    rounds = retrained_rounds(trained) & (trained["longer"] > 1) & trained["ratio"].isna()
+    drawn &= (trained["curve"] != "pruned-tuned") | rounds
+    drawn &= trained["test_error"].notna() & trained["architecture"].isin(architectures)
+    trained = trained[drawn].drop_duplicates("run")
     latencies = [name for name in results if name.startswith(LATENCY) and results[name].notna().any()]
     shapes = {shape_id: n for n, shape_id in enumerate(trained["architecture"].unique())}
     curves = {pair: n for n, pair in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}
