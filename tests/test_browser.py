@@ -85,7 +85,12 @@ def study(tmp_path_factory):
     shown = explorer.from_frames(
         pd.concat([*timed, others], ignore_index=True), pd.concat([frame[0] for frame in frames]), shapes
     )
-    path = tmp_path_factory.mktemp("explorer") / "explorer.html"
+    return written(shown, tmp_path_factory.mktemp("explorer"))
+
+
+def written(shown, folder):
+    """The page with the explorer."""
+    path = folder / "explorer.html"
     path.write_text(
         "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Explorer</title>"
         "<meta name=viewport content='width=device-width'><meta name=color-scheme content='light dark'>"
@@ -250,6 +255,43 @@ def test_a_finger_keeps_a_network_and_moves_the_point(chromium, study):
         right = page.locator(".curve").bounding_box()
         page.touchscreen.tap(right["x"] + right["width"] - 8, y - 60)
         assert said(page).startswith("round 0 ")
+
+
+def test_the_slider_has_a_row_of_its_own_on_a_phone_and_fingers_find_every_control(chromium, study):
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(study)
+        assert page.get_by_role("slider", name="round").bounding_box()["width"] > 300
+        for control in page.locator("button, input, select").all():
+            assert not control.is_visible() or control.bounding_box()["height"] >= 44
+    with browser.Opened(chromium) as opened:  # beside the button where there is room
+        page = opened.go(study)
+        button, slider = (page.locator(name).bounding_box()["y"] for name in ("button", "input"))
+        assert slider == pytest.approx(button, abs=5)
+
+
+def test_the_legend_tells_what_is_cut_off_and_only_names_what_is_faint_where_something_is(chromium, tmp_path):
+    rounds = [(-1, -1, None, 12.0), *((2, n, 0.5, 12 + n / 40) for n in range(1, ROUNDS)), (2, 0, 0.5, 40.0)]
+    removals, course, shapes = pruned(0, rounds)
+    timed = scratch("width", NARROW, 12.5, latency_1=2.5)
+    others = pd.DataFrame([timed, scratch("width", NARROW, 12.4, seed=1)])
+    results = pd.concat([course.assign(latency_1=4.0), others], ignore_index=True)
+    with browser.Opened(chromium) as opened:
+        page = opened.go(
+            written(explorer.from_frames(results, removals, {NARROW.id: NARROW} | shapes), tmp_path)
+        )
+        legend = page.locator(".curve + figcaption")
+        expect(legend).to_contain_text("faint: other seeds")
+        expect(legend).to_contain_text("on the top edge: errors above 13.1 %")
+        name = page.locator(".curve text", has_text="test error").bounding_box()
+        ticks = [tick.bounding_box()["x"] for tick in page.locator(".curve text[text-anchor=end]").all()]
+        assert "12.8" in page.locator(".curve text[text-anchor=end]").all_text_contents()
+        assert min(ticks) > name["x"] + name["width"]
+        choice(page, "against").select_option(label="latency of a batch of 1 (ms)")
+        expect(legend).not_to_contain_text("faint")  # nobody timed the other seed's
+
+
+def test_the_legend_is_silent_where_nothing_is_cut_off(page):
+    expect(page.locator(".curve + figcaption")).not_to_contain_text("top edge")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -4,7 +4,7 @@
 
   const W = 420,
     H = 270,
-    LEFT = 46,
+    LEFT = 52,
     RIGHT = 12,
     TOP = 12,
     BOTTOM = 42; // both pictures, in their own units
@@ -124,7 +124,7 @@
           `<figure><svg class="${name}" viewBox="0 0 ${W} ${H}" role="img"></svg><figcaption></figcaption></figure>`;
         this.attachShadow({ mode: "open" }).innerHTML = `<style>__STYLE__</style>
         <div class="row"><button type="button">▶ Play</button>
-          <label class="slider">round <input type="range" min="0" step="1"></label><output></output></div>
+          <output></output><input type="range" min="0" step="1" aria-label="round"></div>
         <div class="row">
           <label ${this.runs.length > 1 ? "" : "hidden"}>pruning by <select class="run">${runs}</select></label>
           <label>beside it <select class="beside"></select></label>
@@ -271,7 +271,8 @@
             .map(look => key(look.marker, look.color, look.name))
             .join("") +
           (networks.some(network => network.longer > 1) ? "<span>hollow: trained longer</span>" : "") +
-          (this.seeds > 1 ? "<span>faint: other seeds</span>" : "");
+          (networks.some(network => network.seed != this.run.seed) ? "<span>faint: other seeds</span>" : "") +
+          (this.cut ? `<span>on the top edge: errors above ${short(this.ends[3])} %</span>` : "");
         this.drawn = null;
         this.show();
       }
@@ -294,6 +295,7 @@
         const air = 0.08 * (highest - lowest) || 1;
         this.ends = [from && from - side, to + side, Math.max(0, lowest - air), highest + air];
         const [left, right, bottom, top] = this.ends;
+        this.cut = all.some(error => error > top);
         this.x = value => LEFT + ((W - LEFT - RIGHT) * (value - left)) / (right - left);
         this.y = value =>
           H - BOTTOM - ((H - BOTTOM - TOP) * (clamp(value, bottom, top) - bottom)) / (top - bottom);
@@ -445,7 +447,7 @@
           )
           .join("");
         const where = `${round.toLocaleString("en")} of ${run.last.toLocaleString("en")}`;
-        this.$round.textContent = where;
+        this.$round.textContent = `round ${where}`;
         this.$said.innerHTML = name
           ? `<span>above: ${escape(run.name)}, round ${round}</span><span>below: ${escape(name)}</span>`
           : "<span>Point at a network on the curves, or choose one, to see it here.</span>";
