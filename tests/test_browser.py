@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import expect
 
 from horticulture.analysis import explorer
+from horticulture.analysis.curves import DRAWN, SPARSE
 from horticulture.study import pages, parameters
 from tests import browser
 from tests.benchmarks import moves
@@ -292,6 +293,37 @@ def test_the_legend_tells_what_is_cut_off_and_only_names_what_is_faint_where_som
 
 def test_the_legend_is_silent_where_nothing_is_cut_off(page):
     expect(page.locator(".curve + figcaption")).not_to_contain_text("top edge")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_marks_of_every_curve_stand_out_from_the_paper(chromium, tmp_path, dark):
+    curves = [name for name in DRAWN if name != "pruned-tuned" and not name.startswith(SPARSE)]
+    removals, course, shapes = pruned()
+    others = pd.DataFrame([scratch(curve, NARROW, 10 + n, seed=n % 2) for n, curve in enumerate(curves)])
+    results = pd.concat([course, others], ignore_index=True)
+    shown = explorer.from_frames(results, removals, {NARROW.id: NARROW} | shapes)
+    with browser.Opened(chromium, dark=dark) as opened:
+        page = opened.go(written(shown, tmp_path))
+        fills = page.locator(".network, .at, .left, .key path").evaluate_all(
+            "marks => marks.map(mark => getComputedStyle(mark).fill)"
+        )
+        strokes = page.locator(".network, .course").evaluate_all(
+            "marks => marks.map(mark => getComputedStyle(mark).stroke)"
+        )
+        faint = page.locator(".network.seed").first.evaluate("mark => +getComputedStyle(mark).opacity")
+    assert len(fills) > 2 * len(curves)
+    paper = luminance("rgb(18, 18, 18)" if dark else "rgb(255, 255, 255)")
+    for color in {*fills, *strokes}:
+        low, high = sorted((luminance(color), paper))
+        assert (high + 0.05) / (low + 0.05) >= 3, color
+    assert faint >= 0.6
+
+
+def luminance(color):
+    """Relative, of a colour as the browser writes it: WCAG 2.1."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

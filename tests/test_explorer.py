@@ -122,6 +122,9 @@ def test_a_run_of_which_the_results_have_only_rounds_that_others_evaluated_is_fo
     ]
     assert runs_[2]["train_macs"] == [2000, 2001, 2002, 2003]
     assert runs_[2]["error"] == {"rounds": [0, 2, 3], "values": [9.0, 12.0, 10.0]}  # its own, and the other's
+    results, removals, shapes = longer(study(), [0])
+    timed = told(explorer.from_frames(results.assign(latency_1=1.5), removals, shapes))["runs"]
+    assert [len(run["latency_1"]["rounds"]) for run in timed] == [2, 3, 0]  # a round says nothing of others
 
 
 def test_where_two_runs_made_the_same_rounds_neither_is_guessed():
@@ -147,7 +150,7 @@ def test_networks_from_scratch_have_their_widths_their_costs_and_their_curves_ma
     assert data["curves"][narrow["curve"]]["name"] == "narrower from scratch"
     square = data["curves"][narrow["curve"]]["marker"]
     assert square == "M-1,1L1,1L1,-1L-1,-1L-1,1Z"
-    assert data["curves"][whole["curve"]]["color"] == "currentColor"  # black would vanish in the dark
+    assert data["curves"][whole["curve"]]["colors"] == ["currentColor"] * 2  # black would vanish in the dark
 
 
 def test_only_what_was_timed_is_an_axis():

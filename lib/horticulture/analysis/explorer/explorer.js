@@ -112,10 +112,12 @@
         const dark = 0.3 * r + 0.6 * g + 0.1 * b > 128;
         this.toggleAttribute("dark", dark);
         this.style.colorScheme = dark ? "dark" : "light";
+        this.data.curves.forEach(({ colors }, i) => this.style.setProperty(`--curve-${i}`, colors[+dark]));
       }
 
       build() {
         this.data = JSON.parse(this.dataset.study);
+        this.data.curves.forEach((look, i) => (look.color = `var(--curve-${i})`));
         this.runs = this.data.runs.map(run => new Run(run));
         this.found = {};
         const runs = this.runs.map((run, i) => option(i, run.name)).join("");

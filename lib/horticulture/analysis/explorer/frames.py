@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.markers import MarkerStyle
+from numpy.typing import ArrayLike
 
 from horticulture.analysis.curves import BLACK, DRAWN, SPARSE, drop_sparse, label
 from horticulture.analysis.tables.cases import fill_defaults, retrained_rounds
@@ -13,6 +15,7 @@ from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, perc
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 
+PAPERS = ("#ffffff", "#121212")  # behind the explorer in the light and in the dark
 AXES = {**COSTS, "train_macs": "compute so far: multiply-accumulates of all training", "round": "round"}
 
 
@@ -48,7 +51,8 @@ def pruning_runs(
     keys, made = ["criterion", "seed", "longer", "ratio"], ["round", "architecture", "train_macs"]
     courses = results[results["curve"].map(drop_sparse) == "pruned-tuned"]
     of_run = dict(iter(removals.groupby("run", sort=False)))
-    measured = [name for name in results if name == "test_error" or name.startswith(LATENCY)]
+    latencies = [name for name in results if name.startswith(LATENCY)]
+    measured = ["test_error", *latencies]
     pruned = []
     for (criterion, seed, longer, ratio), course in courses.groupby(keys, sort=False, dropna=False):
         drawn = [key for key in course["run"].unique() if key in of_run]
@@ -60,6 +64,8 @@ def pruning_runs(
             by_round = course.dropna(subset=["test_error"]).drop_duplicates("round").set_index("round")
             own_errors = rounds["test_error"]
             rounds = rounds[[*COSTS]].join(by_round[measured])
+            if not drawn:  # a timed round or two say nothing of the others
+                rounds[latencies] = np.nan
             rounds["test_error"] = rounds["test_error"].fillna(own_errors)
             name = f"{criterion}{'' if pd.isna(ratio) else f' −{percent(ratio)}'}, seed {seed}"
             name += "" if longer == 1 else f", trained {times(longer)} as long"
@@ -140,14 +146,36 @@ def _short(value: float) -> float | None:
     return None if pd.isna(value) else float(f"{value:.4g}")
 
 
-def _curve(curve: str, criterion: str) -> dict[str, str]:
+def _curve(curve: str, criterion: str) -> dict[str, Any]:
     drawn = DRAWN[curve]
     return {
         "name": label(curve, criterion),
         "criterion": criterion,
-        "color": "currentColor" if drawn.color == BLACK else drawn.color,  # black would vanish in the dark
+        # Black would vanish in the dark.
+        "colors": [
+            "currentColor" if drawn.color == BLACK else _contrasting(drawn.color, paper) for paper in PAPERS
+        ],
         "marker": _path(MarkerStyle(drawn.marker)),
     }
+
+
+def _contrasting(color: str, paper: str) -> str:
+    """The colour, mixed with white or black until it has the contrast of 3:1 that WCAG 2.1 asks of marks."""
+    below = _luminance(to_rgb(paper))
+    end = float(below < 0.18)  # white on dark paper, black on light
+    for share in np.linspace(0, 1, 51):
+        mixed = (1 - share) * np.array(to_rgb(color)) + share * end
+        light, dark = sorted((_luminance(mixed), below), reverse=True)
+        if (light + 0.05) / (dark + 0.05) >= 3.05:  # more, because colours are rounded
+            break
+    return to_hex(mixed)
+
+
+def _luminance(color: ArrayLike) -> float:
+    """Relative luminance of an sRGB colour, from 0 to 1: WCAG 2.1."""
+    parts = np.asarray(color)
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def _path(marker: MarkerStyle) -> str:
