@@ -68,7 +68,7 @@ SCALED_CURVES = {  # networks of other sizes, made by rule
     "copycat": CurveStyle("{criterion} copycat from scratch", PURPLE, "^"),
     "guided": CurveStyle("{criterion}-guided {network} from scratch", TEAL, (5, 1, 180)),
     "transferred": CurveStyle("{criterion}-guided by another network, from scratch", INDIGO, (3, 1, 0)),
-    "uniform": CurveStyle("uniform {network} from scratch", WINE, (6, 1, 0)),
+    "uniform": CurveStyle("uniform {network} from scratch", BLACK, (4, 1, 45)),
     "uniform-moved": CurveStyle("uniform {network} from scratch on the source, moved", GREY, (8, 1, 0)),
 }
 SPARSE = "sparse-"  # prefix of the curves of networks from which single weights were removed
