@@ -566,6 +566,15 @@ def test_help_gives_examples_and_needs_nothing_that_takes_long_to_load():
 # --- networks that somebody brings -----------------------------------------------------------------------
 
 
+def test_a_network_that_torchvision_does_not_have_is_named_once(capsys):
+    assert cli.main(["run", "smoke", "-p", "network=torchvision:nope"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "horticulture: network=torchvision:nope: unknown torchvision network 'nope': choose"
+    )
+    assert "resnet18" in said
+
+
 def test_a_strangers_study_does_not_run_its_code(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models.py").write_text("open('ran', 'w').close()")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from horticulture import architecture, execution, limits
@@ -125,7 +126,8 @@ def _named(name: str, value: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{name}={value}: {error}") from error
+        said = str(error).removeprefix(f"{Path(value).name}: ")  # an own network's errors begin with its name
+        raise InputError(f"{name}={value}: {said}") from error
 
 
 def _check_memory(config: StudyConfig, parameters: dict[str, Any]) -> None:
