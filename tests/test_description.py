@@ -141,7 +141,8 @@ def test_pictures_are_counted_with_their_titles():
 
 
 def test_a_notebook_keeps_what_a_figure_says_beside_its_picture(ax, monkeypatch):
-    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))  # no file that others use
+    alone = {"HistoryManager": {"enabled": False}, "InteractiveShell": {"warn_venv": False}}
+    shell = InteractiveShell(config=Config(alone))  # without files that others use, in any environment
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     use_style()
     ax.plot([1, 2], [3, 4])
