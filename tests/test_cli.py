@@ -96,7 +96,7 @@ REFUSED = [
     ("images=8193", "images is 8,193, but clutter has 8,192 training images: 0 means all of them"),
     (
         "data=folder:",
-        "unknown data set 'folder:'",
+        "unknown data set 'folder:': choose from clutter, cifar10, cifar100, svhn, letters, folder:",
     ),
     ("guide_data=nope", "guide_data: unknown data set 'nope': choose from clutter"),
     ("guide_data=clutter", "guide_data is where guide_network is pruned: set both or neither"),

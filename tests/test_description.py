@@ -109,6 +109,11 @@ def test_a_panel_is_said_by_the_names_that_stand_at_the_panel_beside_it():
     plt.close(figure)
 
 
+def test_means_without_intervals_are_said_alone(ax):
+    ax.errorbar([0, 1], [3, 4], label="left")
+    assert describe(ax.figure) == "A panel: left: 0 3, 1 4."
+
+
 def test_the_intervals_of_bars_are_not_said(ax):
     ax.bar([0, 1], [3, 4], yerr=[1, 1], label="left")
     ax.set_xticks([0, 1], ["1.1", "1.2"])

@@ -129,6 +129,15 @@ def test_a_run_keeps_its_colour_when_the_one_before_it_has_been_finished():
     assert "seed 0: finished already" in progress.picture()
 
 
+@pytest.fixture
+def boards(monkeypatch):
+    """The boards that were shown, again for each time."""
+    shown: list[Board] = []
+    show = Board.show
+    monkeypatch.setattr(Board, "show", lambda self: (shown.append(self), show(self)))
+    return shown
+
+
 def test_what_is_stopped_is_not_said_to_be_running():
     second = replace(TRAIN, seed=1)
     progress = Progress("training", 2)
@@ -141,10 +150,7 @@ def test_what_is_stopped_is_not_said_to_be_running():
 
 
 @pytest.mark.usefixtures("little_clutter")
-def test_a_study_that_goes_on_shows_all_its_runs_and_says_when_it_is_stopped(tmp_path, monkeypatch):
-    boards: list[Board] = []
-    show = Board.show
-    monkeypatch.setattr(Board, "show", lambda self: (boards.append(self), show(self)))
+def test_a_study_that_goes_on_shows_all_its_runs_and_says_when_it_is_stopped(tmp_path, boards, monkeypatch):
     second = replace(TRAIN, seed=1)
     parallel.execute_all([TRAIN], tmp_path, device="cpu")
 
@@ -164,10 +170,7 @@ def test_a_study_that_goes_on_shows_all_its_runs_and_says_when_it_is_stopped(tmp
 
 
 @pytest.mark.usefixtures("little_clutter")
-def test_every_row_of_every_run_arrives_from_its_worker_process(tmp_path, monkeypatch):
-    boards: list[Board] = []
-    show = Board.show
-    monkeypatch.setattr(Board, "show", lambda self: (boards.append(self), show(self)))
+def test_every_row_of_every_run_arrives_from_its_worker_process(tmp_path, boards):
     second = replace(TRAIN, seed=1)
     parallel.execute_all([TRAIN, second], tmp_path, workers=2, device="cpu")
     parallel.execute_all([PRUNE, replace(PRUNE, seed=1, start=second)], tmp_path, workers=2, device="cpu")

@@ -4,6 +4,7 @@ A notebook stores the description with the picture, and its web page uses it as 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -91,11 +92,12 @@ def _means(means: ErrorbarContainer, ax: Axes) -> str:
         return f"{_name(means)}{len(values)} means from {_short(min(values))} to {_short(max(values))}"
     names = _names(axis)
 
-    def said(place: float, value: float, bar: np.ndarray) -> str:
+    def said(place: float, value: float, bar: Any) -> str:
         interval = f" ({_short(bar[0, along])} to {_short(bar[1, along])})" if len(bar) else ""
         return f"{_tick(place, axis, names)} {_short(value)}{interval}"
 
-    each = zip(places, values, bars[0].get_segments(), strict=True)  # an unknown interval has no points
+    intervals = bars[0].get_segments() if bars else [()] * len(values)  # an unknown one has no points
+    each = zip(places, values, intervals, strict=True)
     return _name(means) + ", ".join(said(*one) for one in each)
 
 
