@@ -1,5 +1,6 @@
 """Runs on a Dask cluster: where it may listen, who may work on it, in what order, and what travels."""
 
+import errno
 import json
 import os
 import re
@@ -339,6 +340,29 @@ def test_a_lost_scheduler_is_told_in_one_line(train, tmp_path, monkeypatch):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_connection_that_breaks_before_the_client_notices_is_a_lost_scheduler(train, tmp_path, monkeypatch):
+    from distributed.comm import CommClosedError
+
+    def broken(self, futures):
+        assert self.status == "running"
+        raise CommClosedError("Connection reset by peer")
+
+    with in_threads(1) as address:
+        monkeypatch.setattr("distributed.Client.gather", broken)
+        with pytest.raises(ClusterError, match=f"scheduler at {address} is gone"):
+            parallel.execute_all([train(0)], tmp_path / "o", device="cpu", address=address)
+
+
+def test_an_error_of_our_own_disk_is_not_a_lost_scheduler(train, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with in_threads(1) as address:
+        monkeypatch.setattr(remote, "_take_in", full)
+        with pytest.raises(OSError, match="No space left"):
+            parallel.execute_all([train(0)], tmp_path / "o", device="cpu", address=address)
 
 
 # --- what travels ------------------------------------------------------------------------------------------

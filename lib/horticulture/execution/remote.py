@@ -53,7 +53,10 @@ def execute(
             tasks = _submit(client, todo, outputs, common, cost)
             _collect(client, todo, tasks, outputs, token, board)
         except (CancelledError, OSError) as error:
-            if client.status == "running" and not isinstance(error, CancelledError):
+            from distributed.comm import CommClosedError
+
+            lost = isinstance(error, (CancelledError, CommClosedError))  # the client may notice it later
+            if client.status == "running" and not lost:
                 raise  # of our own disk
             raise ClusterError(
                 f"the Dask scheduler at {address} is gone; finished runs and checkpoints are kept: start it "
