@@ -342,7 +342,18 @@ def test_a_lost_scheduler_is_told_in_one_line(train, tmp_path, monkeypatch):
         process.wait()
 
 
-def test_a_connection_that_breaks_before_the_client_notices_is_a_lost_scheduler(train, tmp_path, monkeypatch):
+# --- what travels ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def apart(monkeypatch):
+    """Workers that do not see our outputs folder."""
+    monkeypatch.setattr(remote, "_sees", lambda token: remote.NOT_SHARED)
+
+
+def test_a_connection_that_breaks_before_the_client_notices_is_a_lost_scheduler(
+    train, tmp_path, apart, monkeypatch
+):
     from distributed.comm import CommClosedError
 
     def broken(self, futures):
@@ -363,15 +374,6 @@ def test_an_error_of_our_own_disk_is_not_a_lost_scheduler(train, tmp_path, monke
         monkeypatch.setattr(remote, "_take_in", full)
         with pytest.raises(OSError, match="No space left"):
             parallel.execute_all([train(0)], tmp_path / "o", device="cpu", address=address)
-
-
-# --- what travels ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def apart(monkeypatch):
-    """Workers that do not see our outputs folder."""
-    monkeypatch.setattr(remote, "_sees", lambda token: remote.NOT_SHARED)
 
 
 def test_without_a_shared_folder_starts_and_results_travel(train, tmp_path, apart, monkeypatch):
@@ -527,11 +529,10 @@ def test_leases_are_used_where_a_worker_does_not_see_our_lock(train, tmp_path, s
 
 
 def test_a_result_that_a_network_file_system_shows_late_is_waited_for(train, tmp_path, monkeypatch):
-    run, result, looks = train(0), runs.result, []
+    run, written, looks = train(0), remote._written, []
     execution.execute(run, tmp_path, "cpu")
-    monkeypatch.setattr(
-        runs, "result", lambda *a: (looks.append(1), result(*a) if len(looks) > 2 else None)[1]
-    )
-    assert remote._take_in(run, {}, tmp_path, "token") == ""
+    monkeypatch.setattr(remote, "_written", lambda *a: (looks.append(1), len(looks) > 2 and written(*a))[1])
+    assert remote._take_in(run, {}, tmp_path) == ""
+    assert len(looks) == 3
     monkeypatch.setattr(remote, "VISIBLE", 0.1)
-    assert "has no result" in remote._take_in(replace(run, seed=9), {}, tmp_path, "token")
+    assert "has no result" in remote._take_in(replace(run, seed=9), {}, tmp_path)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -103,22 +104,24 @@ def read(path: Path) -> bytes:
     Raises CorruptFileError for a pipe or device in its place, which might never end, and InputError for a
     file that would take more than `MAX_MEMORY_FRACTION` of memory.
     """
-    _check_regular(path)
-    if (size := path.stat().st_size) > _largest():
+    if (size := _regular_size(path)) > _largest():
         raise InputError(f"{path} has {size:,} bytes, too many to be read into memory here")
     return path.read_bytes()
 
 
 def file_digest(path: Path) -> str:
     """`digest` of a file's content, which need not fit into memory. Raises CorruptFileError as `read`."""
-    _check_regular(path)
+    _regular_size(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
-def _check_regular(path: Path) -> None:
-    if path.exists() and not path.is_file():
+def _regular_size(path: Path) -> int:
+    """The number of bytes in a file. Raises CorruptFileError if it is something else than a file."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise CorruptFileError(path)
+    return status.st_size
 
 
 def safetensors_metadata(content: bytes) -> dict[str, str]:

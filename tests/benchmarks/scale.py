@@ -14,8 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 from horticulture import architecture, execution, files, runs
-from horticulture.execution import cluster, parallel
-from horticulture.execution.tasks import KINDS
+from horticulture.execution import cluster, parallel, tasks
 from horticulture.runs import Run
 from horticulture.training import TrainingRecipe
 from tests.benchmarks.parts import alternate
@@ -30,15 +29,18 @@ flush = os.fsync
 
 
 def prepare(*, durable: bool) -> None:
-    """Let this process make runs that do nothing, and flush files to disk or not."""
-    KINDS["empty"] = lambda context: dict(MEASURED)
+    """Let this process make runs that do nothing, and flush files to disk or not.
+
+    Run as a script, this is sent to workers by value, with copies of the names it uses: so no `KINDS`.
+    """
+    tasks.KINDS["empty"] = lambda context: dict(MEASURED)
     os.fsync = flush if durable else lambda number: None
 
 
 @contextmanager
 def empty_runs(count: int, address: str, *, durable: bool) -> Iterator[list[Run]]:
     """Runs that do nothing, which all processes of the cluster can make for the duration of a `with`."""
-    with mock.patch.dict(KINDS), mock.patch("os.fsync"), cluster.connected(address) as client:
+    with mock.patch.dict(tasks.KINDS), mock.patch("os.fsync"), cluster.connected(address) as client:
         prepare(durable=durable)
         client.run(prepare, durable=durable)
         yield [Run("empty", SHAPE, RECIPE.to_json(), {"name": "none"}, seed) for seed in range(count)]

@@ -4,6 +4,7 @@ Nothing waits for what it does not need. Errors come back as text: Dask waits fo
 that it cannot unpickle. Where workers do not share the outputs folder, finished runs travel as bytes.
 """
 
+import json
 import queue
 import sys
 import time
@@ -12,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,24 @@ from horticulture.execution import cluster, file_transfer, pool
 from horticulture.execution.board import POLL, Board, reporter
 from horticulture.execution.file_transfer import OwnFile
 from horticulture.runs import Run
+from horticulture.runs.run import RESULT
 
 TOPIC = "horticulture"  # name of the workers' progress messages
 VISIBLE = 90.0  # seconds after which a network file system shows a new file everywhere
 NOT_SHARED = "apart"  # a worker does not see our folder
+WRITTEN: dict[str, Any] = {"error": "", "trace": "", "packed": {}}  # the reply for a result that we see
+
+
+@dataclass(frozen=True)
+class Call:
+    """What all tasks of one call of `execute` share. (Dask would walk through a dict for every task.)"""
+
+    outputs: str
+    token: str  # from `_shared`
+    device: str
+    threads: int
+    versions: dict[str, str]
+    code: bytes
 
 
 def execute(
@@ -41,16 +57,10 @@ def execute(
     """
     with cluster.connected(address) as client, _shared(client, outputs) as token:
         client.subscribe_topic(TOPIC, lambda event: pool.messages.put(event[1]))
-        common = {
-            "outputs": str(outputs),
-            "token": token,
-            "device": device,
-            "threads": cluster.threads(client),
-            "versions": cluster.own_versions(),
-            "code": file_transfer.pack_code(),
-        }
+        threads, versions = cluster.threads(client), cluster.own_versions()
+        call = Call(str(outputs), token, device, threads, versions, file_transfer.pack_code())
         try:
-            tasks = _submit(client, todo, outputs, common, cost)
+            tasks = _submit(client, todo, call, cost)
             _collect(client, todo, tasks, outputs, token, board)
         except (CancelledError, OSError) as error:
             from distributed.comm import CommClosedError
@@ -102,20 +112,18 @@ def _sees(token: str) -> bool | str:
     return False
 
 
-def _submit(
-    client: Any, todo: Sequence[Run], outputs: Path, common: dict[str, Any], cost: Callable[[Run], int]
-) -> dict[str, Any]:
+def _submit(client: Any, todo: Sequence[Run], call: Call, cost: Callable[[Run], int]) -> dict[str, Any]:
     """Submit all runs; return their futures by key. Dask starts each when what it depends on is finished."""
-    call = uuid.uuid4().hex[:8]  # another command may have submitted the same runs
+    name = uuid.uuid4().hex[:8]  # another command may have submitted the same runs
     workers = client.scheduler_info()["workers"].values()
-    gpu = common["device"] != "cpu" and any("GPU" in worker["resources"] for worker in workers)
+    gpu = call.device != "cpu" and any("GPU" in worker["resources"] for worker in workers)
     how = {"resources": {"GPU": 1} if gpu else None, "pure": False}
     needed = file_transfer.own_files(todo)
     missing = (
         {one for reply in cluster.ask(client, _missing, needed).values() for one in reply} if needed else ()
     )
     sent = [
-        client.submit(_hold, {"file": one, "content": one.content()}, key=f"file-{one.digest}-{call}")
+        client.submit(_hold, {"file": one, "content": one.content()}, key=f"file-{one.digest}-{name}")
         for one in needed
         if one in missing
     ]
@@ -124,15 +132,20 @@ def _submit(
     for run in todo:
         before = []
         for start in list(run.chain)[1:]:
-            if start.key not in tasks and start.key not in given and not common["token"]:
-                parcel = {"run": start.to_json(), "error": "", "packed": file_transfer.pack(start, outputs)}
-                given[start.key] = client.submit(_hold, parcel, key=f"start-{start.key}-{call}")
+            if start.key not in tasks and start.key not in given and not call.token:
+                packed = file_transfer.pack(start, Path(call.outputs))
+                parcel = {"run": _text(start), "error": "", "packed": packed}
+                given[start.key] = client.submit(_hold, parcel, key=f"start-{start.key}-{name}")
             if future := tasks.get(start.key) or given.get(start.key):
                 before.append(future)
-        key = f"{run.kind}-{run.key}-{call}"
-        arguments = (run.to_json(), common, *before, *sent)
+        key = f"{run.kind}-{run.key}-{name}"
+        arguments = (_text(run), call, *before, *sent)
         tasks[run.key] = client.submit(_work, *arguments, key=key, priority=float(cost(run)), **how)
     return tasks
+
+
+def _text(run: Run) -> str:
+    return json.dumps(run.to_json())
 
 
 def _collect(
@@ -151,33 +164,38 @@ def _collect(
                 board.update(message)
         if any(future.status == "cancelled" for future in ended.values()):
             raise CancelledError
-        replies = client.gather({k: f for k, f in ended.items() if f.status == "finished"})
+        replies = {key: WRITTEN for key in ended if token and _written(waiting[key], outputs)}
+        finished = {k: f for k, f in ended.items() if f.status == "finished" and k not in replies}
+        replies |= client.gather(finished) if finished else {}  # the slow way
         for key, future in ended.items():
             run = waiting.pop(key)
             reply = replies.get(key) or {"error": first_line(future.exception()), "trace": ""}
-            if not reply["error"]:
-                reply["error"] = _take_in(run, reply["packed"], outputs, token)
-            if reply["error"]:
-                print(f"{run} failed: {reply['error']}\n{reply['trace']}", file=sys.stderr)
+            if error := reply["error"] or _take_in(run, reply["packed"], outputs):
+                print(f"{run} failed: {error}\n{reply['trace']}", file=sys.stderr)
             keys.discard(run.key)
-            board.finish(run, reply["error"])
+            board.finish(run, error)
             del tasks[run.key]  # what it sent is needed no longer
         board.show()
 
 
-def _take_in(run: Run, packed: dict[str, bytes], outputs: Path, token: str) -> str:
+def _written(run: Run, outputs: Path) -> bool:
+    """Whether we see the result of a run. It is read when all runs are finished."""
+    return (runs.folder(run, outputs) / RESULT).exists()
+
+
+def _take_in(run: Run, packed: dict[str, bytes], outputs: Path) -> str:
     """Write what a worker without our folder sent, or wait until we see what it wrote. Return an error."""
     from horticulture.execution import executor
 
     if packed:
         try:
             with files.locked(executor.lock_path(run, outputs)):
-                if runs.result(run, outputs) is None:
+                if not _written(run, outputs):
                     file_transfer.unpack(run, packed, outputs)
         except InputError as error:
             return first_line(error)
     end = time.monotonic() + VISIBLE
-    while runs.result(run, outputs) is None:
+    while not _written(run, outputs):
         if time.monotonic() > end:
             return f"a worker finished it, but {runs.folder(run, outputs)} has no result"
         with suppress(OSError):  # reading the names makes a network file system look again
@@ -199,40 +217,40 @@ def _hold(parcel: dict[str, Any]) -> dict[str, Any]:
     return parcel
 
 
-def _work(description: dict, common: dict[str, Any], *before: dict[str, Any]) -> dict[str, Any]:
-    """Execute one run. before: what its starting points returned, and users' files.
+def _work(text: str, call: Call, *before: dict[str, Any]) -> dict[str, Any]:
+    """Execute the run that is described as JSON. before: what its starting points returned, users' files.
 
     Returns its description, its files where folders are not shared, and its error as text.
     """
-    reply: dict[str, Any] = {"run": description, "error": "", "trace": "", "packed": {}}
+    reply: dict[str, Any] = {"run": text, "error": "", "trace": "", "packed": {}}
     try:
-        reply["packed"] = _execute(Run.from_json(description), common, before)
+        reply["packed"] = _execute(Run.from_json(json.loads(text)), call, before)
     except Exception as error:  # a run's own fault, whatever it is
         reply |= {"error": first_line(error), "trace": "".join(traceback.format_exception(error))}
     return reply
 
 
-def _execute(run: Run, common: dict[str, Any], before: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+def _execute(run: Run, call: Call, before: Sequence[dict[str, Any]]) -> dict[str, bytes]:
     from distributed import get_worker
 
     from horticulture import execution
 
     worker = get_worker()
-    if wrong := cluster.differences(common["versions"]):
+    if wrong := cluster.differences(call.versions):
         raise InputError(f"the worker {worker.address} has {wrong}")
     if any(one.get("error") for one in before):
         raise InputError("a run that it starts from failed")
-    file_transfer.unpack_code(common["code"])
-    place, outputs = Path(worker.local_directory) / "horticulture", Path(common["outputs"])
-    if common["token"] and not Path(common["token"]).exists():
+    file_transfer.unpack_code(call.code)
+    place, outputs = Path(worker.local_directory) / "horticulture", Path(call.outputs)
+    if call.token and not Path(call.token).exists():
         raise InputError(f"the worker {worker.address} does not see {outputs}")
-    if not common["token"]:
+    if not call.token:
         outputs = place / "outputs"
     for one in before:
         if "file" in one:
             one["file"].install(one["content"], place)
-        elif one["packed"] and runs.result(start := Run.from_json(one["run"]), outputs) is None:
+        elif one["packed"] and runs.result(start := Run.from_json(json.loads(one["run"])), outputs) is None:
             file_transfer.unpack(start, one["packed"], outputs)
     report = reporter(run, partial(worker.log_event, TOPIC))
-    execution.execute(run, outputs, common["device"], report, threads=common["threads"])
-    return {} if common["token"] else file_transfer.pack(run, outputs)
+    execution.execute(run, outputs, call.device, report, threads=call.threads)
+    return {} if call.token else file_transfer.pack(run, outputs)

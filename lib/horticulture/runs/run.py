@@ -119,9 +119,10 @@ def finished(run: Run, outputs: Path) -> dict:
 
 def _result(run_folder: Path) -> dict | None:
     path = run_folder / RESULT
-    if not path.exists():
+    try:
+        content = files.read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    content = files.read_json(path)
     if not (isinstance(content, dict) and {"run", "metrics"} <= content.keys()):
         raise CorruptFileError(path)
     return content
