@@ -1,9 +1,10 @@
 """The device to compute on: its precision and its name."""
 
+import ctypes
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,12 +16,14 @@ from horticulture.training import evaluation
 from horticulture.training.recipe import PRECISIONS
 
 MOST_THREADS = 1024  # more than any machine has
+# Of glibc's mallopt: from which size on memory is given back when freed, and mapped anew for each tensor.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
 def resolve_device(device: str) -> torch.device:
     """Resolve a device name; `auto` is the GPU if any. Makes its convolutions reproducible, in true float32.
 
-    Raises InputError for a device that does not exist here.
+    Has this process keep the memory it frees. Raises InputError for a device that does not exist here.
 
     By default cuDNN adds in no fixed order: the same float32 steps, run twice on an H200, differed by 0.4 %
     in a saliency, so another channel was removed; its deterministic convolutions are as fast there. By
@@ -34,12 +37,27 @@ def resolve_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {device!r} here: choose from auto, cpu and cuda") from error
     resolved = torch.device(device)
+    _keep_memory()
     if resolved.type == "cuda":
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
         for kernel in ("flash", "mem_efficient", "cudnn"):
             getattr(torch.backends.cuda, f"enable_{kernel}_sdp")(False)
     return resolved
+
+
+@cache
+def _keep_memory() -> None:
+    """Have the C library keep freed memory for the next tensors, instead of giving it back and asking anew.
+
+    By default every step touches new pages, which the kernel has to clear: a sixth of the time of training
+    small networks on a CPU, a fifth of pruning them. The most memory that a process holds stays the same.
+    Does nothing without glibc.
+    """
+    with suppress(OSError, TypeError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(TRIM_THRESHOLD, 2**30)
+        mallopt(MMAP_THRESHOLD, 2**30) or mallopt(MMAP_THRESHOLD, 2**25)  # what older versions allow
 
 
 def resolve_precision(wanted: str, device: torch.device) -> str:
