@@ -230,6 +230,7 @@ def test_what_a_strangers_file_says_does_not_drive_the_terminal(capsys, tmp_path
         ("data=folder:/no/such/place", ["torch", "pandas"]),
         ("images=8193", ["torch"]),
         ("data=cifar10", ["torch"]),
+        ("network=torchvision:nope", ["torch", "pandas"]),
     ],
 )
 def test_plain_values_are_refused_at_once(tmp_path, given, modules):
@@ -254,6 +255,7 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
         (["wrn-10-1", "--classes", "0"], "classes must be at least 2, not 0"),
         (["wrn-11-1"], "a Wide ResNet has depth 6n + 4"),
         (["nope"], "unknown network 'nope'"),
+        (["torchvision:nope"], "unknown torchvision network 'nope': choose from alexnet"),
     ],
 )
 def test_groups_of_what_no_network_is_are_refused_without_torch(capsys, monkeypatch, given, said):
@@ -569,9 +571,8 @@ def test_help_gives_examples_and_needs_nothing_that_takes_long_to_load():
 def test_a_network_that_torchvision_does_not_have_is_named_once(capsys):
     assert cli.main(["run", "smoke", "-p", "network=torchvision:nope"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(
-        "horticulture: network=torchvision:nope: unknown torchvision network 'nope': choose"
-    )
+    assert said.startswith("horticulture: unknown torchvision network 'nope': choose from alexnet")
+    assert said.count("nope") == 1
     assert "resnet18" in said
 
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings, strategies as st
 from safetensors import torch as safetensors
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision import models
 
 from horticulture import code_files, networks, training
-from horticulture.architecture import Architecture, families, profiles
+from horticulture.architecture import Architecture, check_own, families, profiles
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
 from horticulture.networks.group_discovery import SUMS
@@ -546,6 +547,13 @@ def test_norms_are_estimated_without_dropout(file, images):
 
 
 # --- torchvision's -------------------------------------------------------------------------------------
+
+
+def test_the_names_that_are_read_from_torchvisions_source_are_those_it_lists():
+    with pytest.raises(InputError) as raised:
+        check_own("torchvision:nope")
+    known = str(raised.value).partition("choose from ")[2].split(", ")
+    assert known == models.list_models(module=models)
 
 
 def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small():

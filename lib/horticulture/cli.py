@@ -164,7 +164,9 @@ def _groups(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(f"--image {options.image!r}: expected CxHxW, such as 3x32x32") from error
     image = channels, height, width
-    if not architecture.is_own(options.network):  # refused before torch is loaded
+    if architecture.is_own(options.network):  # refused before torch is loaded
+        architecture.check_own(options.network)
+    else:
         architecture.named(options.network, image=image, classes=options.classes)
 
     from horticulture.networks import group_table

@@ -13,7 +13,9 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
 
 from horticulture.architecture.densenet import DenseNet
 from horticulture.architecture.densenet_bc import DenseNetBC
@@ -53,8 +55,10 @@ NAME_PATTERNS: dict[str, tuple[str, str]] = {
 
 STEM = re.compile(r"(.+)-stem(\d{1,3})")  # may follow these names: the stride of another stem
 
-OTHERS = ("torchvision:NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
+TORCHVISION = "torchvision:"  # followed by the name of one of its classification networks
+OTHERS = (f"{TORCHVISION}NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
 OWN = "own"  # the type of these
+REGISTERED = re.compile(r"^@register_model\(\)\n(?:[@ )].*\n)*def (\w+)", re.MULTILINE)  # in torchvision
 SUITED = {128: 4, 64: 2}  # stem strides by the least height and width, in pixels, of images that they suit
 OMITTED_DEFAULTS = {"table": None, "stem_stride": 1}  # fields that are described only at other values
 
@@ -231,4 +235,19 @@ def suited_stem(image: ImageShape) -> int:
 
 def is_own(name: str) -> bool:
     """Whether a network is not built in: torchvision's, or a function in a file."""
-    return str(name).startswith("torchvision:") or is_code(name)
+    return str(name).startswith(TORCHVISION) or is_code(name)
+
+
+def check_own(name: str) -> None:
+    """Raise InputError for a network of torchvision's that does not exist. Nothing is loaded."""
+    if str(name).startswith(TORCHVISION):
+        check_choice(name.removeprefix(TORCHVISION), _torchvision_names(), "torchvision network")
+
+
+@cache
+def _torchvision_names() -> list[str]:
+    """torchvision's classification networks, read from its source, because loading it takes seconds."""
+    spec = find_spec("torchvision")
+    folders = spec.submodule_search_locations if spec else None
+    sources = [path.read_text() for folder in folders or () for path in Path(folder, "models").glob("*.py")]
+    return sorted(name for source in sources for name in REGISTERED.findall(source))

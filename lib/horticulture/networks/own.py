@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from horticulture import code_files
-from horticulture.architecture import Architecture, ImageShape
+from horticulture.architecture import TORCHVISION, Architecture, ImageShape, check_own
 from horticulture.code_files import is_code
 from horticulture.data.decoding import MOST_SIDE
-from horticulture.errors import InputError, check_choice
+from horticulture.errors import InputError
 from horticulture.networks.channel_labels import Trace
 from horticulture.networks.channel_tracing import trace_module
 from horticulture.networks.group_discovery import Origin, assemble, find_groups
@@ -47,6 +47,7 @@ def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = 
     image: (channels, height, width). Raises InputError for an unknown name, a network that does not accept
     such images (naming the smallest size that it does accept), or a network without a group.
     """
+    check_own(name)
     if is_code(name):
         name = code_files.absolute(name)
         code_files.ALLOWED.add(digest(name))
@@ -151,8 +152,8 @@ def make(name: str, image: ImageShape, classes: int, generator: torch.Generator 
 def _torchvision(name: str) -> Callable[[ImageShape, int], Any]:
     from torchvision import models
 
-    known = models.list_models(module=models)
-    model = check_choice(name.partition(":")[2], known, "torchvision network")
+    check_own(name)
+    model = name.removeprefix(TORCHVISION)
     special: dict[str, Any] = {}
     if model in ("googlenet", "inception_v3"):
         special = {"aux_logits": False, "init_weights": True}

@@ -81,6 +81,7 @@ def optional(bound: Bound, nothing: Any) -> Bound:
 def network(name: str, value: Any) -> None:
     """A known network that fits into memory here. Networks made by users' code are checked later."""
     if architecture.is_own(value):
+        architecture.check_own(value)
         return
     params = architecture.named(value, image=EXAMPLE, classes=10).params
     needed, available = params * TRAINED, limits.memory()
