@@ -143,14 +143,15 @@ def stop_worker(machines: Machines, command: subprocess.Popen, draw: random.Rand
 def fill_memory(machines: Machines, command: subprocess.Popen, draw: random.Random) -> None:
     """A worker that takes more memory than it may is ended."""
     address, number = machines.worker(draw)
+    worker = psutil.Process(number)
     code = f"import time; taken = b'x' * {MEMORY}; time.sleep(60)"
     # In a thread, or the answer would be waited for.
     beside = f"import threading; threading.Thread(target=exec, args=({code!r},), daemon=True).start()"
     with distributed.Client(machines.address, set_as_default=False) as client:
         with suppress(OSError):  # it may be ended before it answers
             client.run(exec, beside, workers=[address])
-        psutil.wait_procs([psutil.Process(number)], timeout=60)
-    assert not psutil.pid_exists(number)
+        _, alive = psutil.wait_procs([worker], timeout=60)
+    assert not alive
 
 
 def kill_scheduler(machines: Machines, command: subprocess.Popen, draw: random.Random) -> None:
