@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Run:
     def from_json(description: dict) -> "Run":
         """The inverse of `to_json`. Raises InputError for anything else."""
         try:
-            start, shape = description["start"], Architecture.from_json(description["architecture"])
+            start, shape = description["start"], _architecture(json.dumps(description["architecture"]))
             start = Run.from_json(start) if start else None
             run = Run(**{**description, "architecture": shape, "start": start})
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -77,6 +77,11 @@ class Run:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} ({self.architecture.params:,} parameters, seed {self.seed})"
+
+
+@lru_cache(maxsize=10_000)  # of a study's thousands of runs, many share one, with its counts of parameters
+def _architecture(text: str) -> Architecture:
+    return Architecture.from_json(json.loads(text))
 
 
 def _without_places(description: dict) -> dict:
