@@ -146,17 +146,31 @@ def verdicts_on(curve: str, against: str, study: str) -> pd.DataFrame:
     return found[(found["curve"] == curve) & (found["against"] == against)]
 
 
-def both_processors(curve: str = "pruned-scratch") -> dict[str, statistics.Difference]:
-    """A budget minus LR-rewound with the networks of both processors, at each size and the longer one."""
+def both_processors(
+    curve: str = "pruned-scratch", against: str = "lr-rewound"
+) -> dict[str, statistics.Difference]:
+    """A budget minus another curve with the networks of both processors, at each size and the longer one."""
     sides = {
         case: [
             np.concatenate([by_seed("test_error", one, *case_of, study=study) for study in (MORE, AGAIN)])
-            for one in (curve, "lr-rewound")
+            for one in (curve, against)
         ]
         for case, case_of in BOTH.items()
         if (curve, case) != ("scratch-images", "longer")  # trained twice as long on one of them only
     }
     return {case: statistics.welch_difference(*errors) for case, errors in sides.items()}
+
+
+def better_on_again(curve: str, against: str) -> list[float]:
+    """The sizes, for each length, at which one curve is better than another on the other processor."""
+    found = verdicts_on(curve, against, AGAIN)
+    return list(found.loc[found["verdict"] == statistics.BETTER, "size"])
+
+
+def rewound_controls(longer: float) -> pd.Series:
+    """The verdict on new weights with more epochs against the rewound networks, among the controls."""
+    found = verdicts_on("scratch-b-all", "lr-rewound", CONTROLS)
+    return found[found["longer"] == longer].iloc[0]
 
 
 def at_all_sizes(curve: str, against: str, *studies: str) -> statistics.Difference:
@@ -556,15 +570,16 @@ def solutions() -> pd.DataFrame:
     return pd.read_csv(REFERENCE / "measured" / "solutions.csv", dtype=str)
 
 
+def bench_row(what: str) -> float:
+    """One value of the benchmarks, by how its name begins."""
+    actual = measured("bench")
+    (value,) = actual.loc[actual["what"].str.startswith(what), "value"]
+    return value
+
+
 def bench(what: str, form: str = "{:.2f}") -> Callable[[], str]:
-    """One row of the benchmarks, by how its name begins."""
-
-    def say() -> str:
-        actual = measured("bench")
-        (value,) = actual.loc[actual["what"].str.startswith(what), "value"]
-        return form.format(value).replace("%", " %")
-
-    return say
+    """One row of the benchmarks, as a text."""
+    return lambda: form.format(bench_row(what)).replace("%", " %")
 
 
 def gap(
@@ -691,6 +706,7 @@ ALL_SIZES = {  # compared by the mean over all sizes
     "both.scratch.lr": ("pruned-scratch", "lr-rewound", MORE, AGAIN),
     "both.scratch-b.lr": ("scratch-b", "lr-rewound", MORE, AGAIN),
     "both.seen.lr": ("scratch-images", "lr-rewound", MORE, AGAIN),
+    "both.scratch.tuned": ("pruned-scratch", "pruned-tuned", "quick", AGAIN),
 }
 NEW_BUDGETS = ("pruned-scratch", "scratch-b", "scratch-images")
 REWOUND = ("pruned-scratch", "lr-rewound")  # the pair that decides, where it was trained
@@ -721,6 +737,9 @@ TRANSFER_PAIRS = (
 CONTROLS, PRERESNET = "rethinking-quick-controls", "rethinking-quick-preresnet"
 POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
 SMALL, LARGE = "WRN-16-1, batch 128, 16 x 16, bfloat16", "WRN-40-2, batch 256, 32 x 32, bfloat16"
+UNFLUSHED = "k. overhead of a run among 10,000 empty ones, not flushed"
+FLUSHED = "k. overhead of a run among 10,000 empty ones, flushed"
+COLLECTING, TWO_WORKERS = "k. collecting 10,000", "k. a batch of small runs, one worker / 2, of one core each"
 SIZES, ROUNDS = (12, 20, 40), (64, 128, 192)  # of `quick`, in percent and where it measures
 WHOLE = architecture.named(  # of `quick`
     parameters("quick")["parameters"]["network"],
@@ -804,6 +823,11 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "both.longer.scratch-b": lambda: signed(both_processors("scratch-b")["longer"].mean),
     "both.20.scratch-b": lambda: signed(both_processors("scratch-b")["20"].mean),
     "again.seen.20.diff": lambda: apart("scratch-images", "lr-rewound", 0.2, "diff", 1.0, AGAIN),
+    "again.seen.20.interval": lambda: apart("scratch-images", "lr-rewound", 0.2, "interval", 1.0, AGAIN),
+    "controls.scratch-b.lr.diff": lambda: f"{-rewound_controls(2.0)['difference']:.1f}",
+    "controls.scratch-b.lr.interval": lambda: (
+        f"{-rewound_controls(2.0)['high']:.1f} to {-rewound_controls(2.0)['low']:.1f}"
+    ),
     "both.means.p": lambda: p_value(
         max(statistics.holm([one.p for one in of_budgets(MORE, AGAIN).values()]))
     ),
@@ -1035,6 +1059,19 @@ CLAIMS: dict[str, Callable[[], str]] = {
     },
     "bench.disk": bench("h. a run of 1,300 rounds on disk", "{:.0f}"),
     "bench.late": bench("h. keeping a round after 26,000", "{:.1f}"),
+    "scale.overhead": bench(UNFLUSHED, "{:.1f}"),
+    "scale.overhead.first": bench(UNFLUSHED.replace("10,000", "1,000"), "{:.1f}"),
+    "scale.dask": bench("k. of which Dask's own", "{:.1f}"),
+    "scale.flushed": bench(FLUSHED, "{:.1f}"),
+    "scale.file": bench("k. a file written, flushed to disk and renamed", "{:.1f}"),
+    "scale.collect": bench(COLLECTING, "{:.1f}"),
+    "scale.speedup": bench(f"{TWO_WORKERS}, on a cluster"),
+    "scale.speedup.apart": bench(f"{TWO_WORKERS}, without one"),
+    "scale.million": lambda: f"{1e6 * bench_row(FLUSHED) / 3.6e6:.1f}",  # hours
+    "scale.million.collect": lambda: f"{100 * bench_row(COLLECTING) / 60:.0f}",  # minutes
+    "scale.million.workers": lambda: f"{round(60e3 / bench_row(FLUSHED), -3):,.0f}",  # for a minute a run
+    "bench.freed.training": bench("l. training with freed memory kept / given back"),
+    "bench.freed.pruning": bench("l. pruning with freed memory kept / given back"),
     "bench.machine": lambda: measured("bench")["machine"].iloc[0],
     **{
         f"gpu.{name}.{count}": gpu(what, count)
@@ -1285,16 +1322,39 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         < min(mean("latency_256", "bottleneck", size) for size in (0.12, 0.2, 0.4))
     ),
     "(Scratch-E): the kept weights win": lambda: corrected(MORE, AGAIN)[0] == statistics.WORSE,
-    "(Scratch-B): they have the lower mean": lambda: corrected(MORE, AGAIN)[1] == statistics.WORSE,
+    "(Scratch-B): the kept weights win, by little": lambda: corrected(MORE, AGAIN)[1] == statistics.WORSE,
     "At 20 % nothing is decided at either length": lambda: all(
         both_processors("scratch-b")[case].low < 0 < both_processors("scratch-b")[case].high
         for case in ("20", "longer")
     ),
-    "at this length the new weights win, by little": lambda: corrected(MORE, AGAIN)[2] == statistics.BETTER,
-    "Twice as long that is not shown": lambda: (
-        statistics.equivalence_verdict(on_again("scratch-images", 2.0), 1.0) != statistics.BETTER
+    "and more: the new weights win, by little": lambda: corrected(MORE, AGAIN)[2] == statistics.BETTER,
+    "where alone it was trained twice as long, too, neither length decides": lambda: all(
+        on_again("scratch-images", longer).low < 0 < on_again("scratch-images", longer).high
+        for longer in (1.0, 2.0)
     ),
-    "with the two of a seed averaged, three a side decide the same": lambda: (
+    "three seeds decide nothing by Scratch-E at any size": lambda: (
+        set(verdicts_on("pruned-scratch", "pruned-tuned", "quick")["verdict"]) == {statistics.UNDECIDED}
+    ),
+    "by Scratch-B the shapes are better at all three (on the first processor)": lambda: all(
+        compared("scratch-b", "pruned-tuned", size / 100, MORE)["verdict"] == statistics.BETTER
+        for size in SIZES
+    ),
+    "three seeds decide for the shapes at 20 % only, at both lengths": lambda: (
+        [round(size, 1) for size in better_on_again("scratch-b", "pruned-tuned")] == [0.2, 0.2]
+    ),
+    "the networks of both processors decide at all three sizes and at both lengths": lambda: (
+        set(statistics.holm_verdicts([*both_processors("scratch-b", "pruned-tuned").values()], 1.0))
+        == {statistics.BETTER}
+    ),
+    "than the rewound networks by <!--controls": lambda: (
+        rewound_controls(2.0)["verdict"] == statistics.BETTER
+        and rewound_controls(1.0)["verdict"] == statistics.UNDECIDED
+    ),
+    "and less than what they lack to the rewound ones": lambda: (
+        mean("test_error", "whole") - mean("test_error", "whole", longer=2.0)
+        < min(compared(*REWOUND, size / 100)["difference"] for size in SIZES)
+    ),
+    "averaging them, which leaves three a side, decides the same": lambda: (
         statistics.holm_verdicts(list(by_seed_averaged().values()), 1.0) == corrected(MORE, AGAIN)
     ),
     "which matters for the two small differences, not for the large one": lambda: all(
@@ -1458,7 +1518,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "which three seeds do not decide either": lambda: all(
         counted("random-channels", "fine-tuned", TRANSFER)(kind) == "0" for kind in ("better", "worse")
     ),
-    "Twice as much suits the whole network": lambda: (
+    "Twice as much gives the whole network": lambda: (
         float(scratch_rate(0.4, ("whole",))) < float(scratch_rate(0.2, ("whole",)))
         and float(scratch_rate(0.4, ("bottleneck",))) > float(scratch_rate(0.2, ("bottleneck",)))
     ),

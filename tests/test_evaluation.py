@@ -2,7 +2,11 @@
 
 import copy
 import hashlib
+import os
+import platform
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -252,6 +256,36 @@ def test_a_gpu_is_told_to_convolve_alike_every_time_and_in_float32(monkeypatch):
     assert hardware.resolve_device("auto").type == "cuda"
     assert torch.backends.cudnn.deterministic
     assert not torch.backends.cudnn.allow_tf32
+
+
+FAULTS = """
+import resource, sys, torch
+from horticulture.training import hardware
+
+def step():
+    return [torch.ones(2**21) for _ in range(5)] and None  # 40 MB, of which nothing stays
+
+if sys.argv[1] == "kept":
+    hardware.resolve_device("cpu")
+for _ in range(10):  # until they all have a place
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_kept_for_the_next_step():
+    """By the pages that the kernel had to provide, where Dask has set what a worker should keep."""
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
+    faults = {}
+    for way in ("kept", "given back"):
+        command = [sys.executable, "-c", FAULTS, way]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+        faults[way] = int(done.stdout)
+    assert 10 * faults["kept"] < faults["given back"]
 
 
 @pytest.mark.parametrize(("size", "batch"), [(8, 256), (32, 256), (64, 64), (48, 113)])

@@ -24,7 +24,7 @@ from horticulture.pruning import surgery
 from horticulture.training import evaluation, hardware
 from horticulture.training.callbacks import NO_CALLBACK
 from tests import browser
-from tests.benchmarks import moves, published, scale, watching
+from tests.benchmarks import freed, moves, published, scale, watching
 from tests.benchmarks.parts import (
     BATCH,
     DEVICE,
@@ -76,6 +76,7 @@ def main() -> None:
     _keeping(table)
     _explorer(table)
     _watching(table)
+    _freed(table)
     scale.measure(table.row)
     table.write(Path("outputs/bench/bench.csv"))
 
@@ -266,6 +267,12 @@ def _watching(table: Table) -> None:
     what = f"j. showing {watching.RUNS} runs in progress, {watching.ROUNDS:,} rounds / the time"
     note = f"without a picture {watching.measure(watched=False):.4f}"
     table.row(what, watching.measure(watched=True), note=note)
+
+
+def _freed(table: Table) -> None:
+    """Row l: what it saves to keep freed memory."""
+    for part, ratio in freed.measure().items():
+        table.row(f"l. {part} with freed memory kept / given back", ratio)
 
 
 if __name__ == "__main__":

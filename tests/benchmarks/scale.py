@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+import distributed
+
 from horticulture import architecture, execution, files, runs
 from horticulture.execution import cluster, parallel, tasks
 from horticulture.runs import Run
@@ -57,23 +59,35 @@ def overhead(count: int, address: str, outputs: Path, *, durable: bool) -> float
     return took / count
 
 
-def train(address: str) -> None:
-    """A batch of small training runs, into an empty folder."""
+def dask_alone(count: int, address: str) -> float:
+    """Seconds a task, of so many that do nothing, whose results nobody asks for: what Dask itself takes."""
+    names = [f"nothing-{number:012x}" for number in range(count)]  # one group, as the names of runs are
+    with cluster.connected(address) as client, client.as_current():
+        began = time.perf_counter()
+        distributed.wait([client.submit(int, key=name, pure=False) for name in names])
+        return (time.perf_counter() - began) / count
+
+
+def train(workers: int, address: str = "") -> None:
+    """A batch of small training runs, into an empty folder; without a cluster in processes of this one."""
     source = execution.data_spec("clutter", 128)
     wanted = [execution.train(SHAPE, RECIPE, source, seed) for seed in range(BATCH)]
-    with tempfile.TemporaryDirectory() as outputs:
-        parallel.execute_all(wanted, Path(outputs), device="cpu", address=address)
+    one_core_each = mock.patch.object(parallel, "processors", return_value=workers)
+    with tempfile.TemporaryDirectory() as outputs, one_core_each:
+        parallel.execute_all(wanted, Path(outputs), workers=workers, device="cpu", address=address)
 
 
-def speedup() -> float:
+def speedups() -> dict[str, float]:
     """How much faster two workers of one core each make a batch of small training runs than one."""
     with ExitStack() as stack:
         work = {}
         for workers in (1, WORKERS):
             with mock.patch.object(cluster, "processors", lambda count=workers: count):
-                work[str(workers)] = partial(train, stack.enter_context(cluster.opened(f"local:{workers}")))
+                address = stack.enter_context(cluster.opened(f"local:{workers}"))
+            work |= {f"on a cluster {workers}": partial(train, workers, address)}
+            work |= {f"without one {workers}": partial(train, workers)}
         took = alternate(work, REPEATS)
-    return took["1"] / took[str(WORKERS)]
+    return {how: took[f"{how} 1"] / took[f"{how} {WORKERS}"] for how in ("on a cluster", "without one")}
 
 
 def measure(row: Callable[..., None]) -> None:
@@ -82,6 +96,8 @@ def measure(row: Callable[..., None]) -> None:
         write = partial(files.write, Path(folder) / "file", b"x" * 2000)
         row("k. a file written, flushed to disk and renamed", 1000 * alternate({"": write}, 100)[""], "ms")
     with cluster.opened(f"local:{WORKERS}") as address:
+        took = dask_alone(COUNTS[-1], address)
+        row(f"k. of which Dask's own, among {COUNTS[-1]:,} tasks that do nothing", 1000 * took, "ms")
         for durable in (False, True):
             how = "flushed to disk" if durable else "not flushed"
             for count in (10, *COUNTS):  # the first are for loading
@@ -93,7 +109,8 @@ def measure(row: Callable[..., None]) -> None:
                         began = time.perf_counter()
                         found = runs.collect(Path(folder) / "study")
                         row(f"k. collecting {len(found):,} results", time.perf_counter() - began, "s")
-    row(f"k. a batch of small runs, one worker / {WORKERS}, of one core each", speedup())
+    for how, ratio in speedups().items():
+        row(f"k. a batch of small runs, one worker / {WORKERS}, of one core each, {how}", ratio)
 
 
 def show(what: str, value: float, unit: str = "ratio") -> None:

@@ -37,7 +37,7 @@ def resolve_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {device!r} here: choose from auto, cpu and cuda") from error
     resolved = torch.device(device)
-    _keep_memory()
+    keep_memory()
     if resolved.type == "cuda":
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
@@ -47,11 +47,11 @@ def resolve_device(device: str) -> torch.device:
 
 
 @cache
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Have the C library keep freed memory for the next tensors, instead of giving it back and asking anew.
 
-    By default every step touches new pages, which the kernel has to clear: a sixth of the time of training
-    small networks on a CPU, a fifth of pruning them. The most memory that a process holds stays the same.
+    By default every step touches new pages, which the kernel has to clear: about a fifth of the time of
+    pruning small networks on a CPU. The most memory that a process holds hardly changes.
     Does nothing without glibc.
     """
     with suppress(OSError, TypeError, AttributeError):
