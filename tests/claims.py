@@ -739,7 +739,7 @@ POST = ("0.25M", "0.50M", "0.90M")  # 11, 22 and 40 % of a WRN-40-2
 SMALL, LARGE = "WRN-16-1, batch 128, 16 x 16, bfloat16", "WRN-40-2, batch 256, 32 x 32, bfloat16"
 UNFLUSHED = "k. overhead of a run among 10,000 empty ones, not flushed"
 FLUSHED = "k. overhead of a run among 10,000 empty ones, flushed"
-COLLECTING, TWO_WORKERS = "k. collecting 10,000", "k. a batch of small runs, one worker / 2, of one core each"
+COLLECTING = "k. collecting 10,000"
 SIZES, ROUNDS = (12, 20, 40), (64, 128, 192)  # of `quick`, in percent and where it measures
 WHOLE = architecture.named(  # of `quick`
     parameters("quick")["parameters"]["network"],
@@ -1065,8 +1065,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "scale.flushed": bench(FLUSHED, "{:.1f}"),
     "scale.file": bench("k. a file written, flushed to disk and renamed", "{:.1f}"),
     "scale.collect": bench(COLLECTING, "{:.1f}"),
-    "scale.speedup": bench(f"{TWO_WORKERS}, on a cluster"),
-    "scale.speedup.apart": bench(f"{TWO_WORKERS}, without one"),
+    "scale.speedup": bench("k. a batch of small runs, one worker / 2, of one core each, without one"),
     "scale.million": lambda: f"{1e6 * bench_row(FLUSHED) / 3.6e6:.1f}",  # hours
     "scale.million.collect": lambda: f"{100 * bench_row(COLLECTING) / 60:.0f}",  # minutes
     "scale.million.workers": lambda: f"{round(60e3 / bench_row(FLUSHED), -3):,.0f}",  # for a minute a run
