@@ -84,9 +84,10 @@ def verdicts(study: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / study / "verdicts.csv", dtype={"criterion": str})
 
 
-def on_other_images(study: str) -> str:
-    """How many of the decided verdicts stay if the test images count as a sample, too."""
-    decided = verdicts(study)[verdicts(study)["verdict"] != statistics.UNDECIDED]
+def on_other_images(study: str, curve: str = "", against: str = "") -> str:
+    """How many of the decided verdicts, on two curves or all, stay if test images count as a sample, too."""
+    found = verdicts_on(curve, against, study) if curve else verdicts(study)
+    decided = found[found["verdict"] != statistics.UNDECIDED]
     return f"{(decided['verdict'] == decided['verdict_other_images']).sum()} of {len(decided)}"
 
 
@@ -1118,6 +1119,12 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "tuned.seeds": lambda: seeds("pruned-scratch", "pruned-tuned", "quick"),
     "pruned-tuned.longer": lambda: error("pruned-tuned", 0.2, 2.0),
     "pruned-scratch.longer": lambda: error("pruned-scratch", 0.2, 2.0),
+    **{
+        f"vgg.stay.{curve}.{against}": partial(on_other_images, VGG, curve, against)
+        for curve in ("pruned-scratch", "scratch-b", "lr-rewound")
+        for against in ("fine-tuned", "lr-rewound")
+        if curve != against
+    },
     "vgg.cases": lambda: cases("scratch-b", "fine-tuned", VGG),
     **{
         f"vgg.{curve}.{against}.{word}{suffix}": lambda c=curve, a=against, w=word, col=column: counted(  # type: ignore[misc]
