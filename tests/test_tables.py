@@ -677,6 +677,12 @@ def test_what_decides_is_new_weights_against_the_strongest_that_kept_theirs(rewo
     assert tables.decisive(tables.verdicts(rewound, 1.0)).empty  # nothing has new weights
 
 
+@pytest.mark.parametrize("budget", ["scratch-b", "scratch-b-all", "scratch-images"])
+def test_what_decides_includes_every_budget_of_new_weights(three, budget):
+    verdicts = tables.verdicts(three, 1.0).replace({"curve": {"pruned-scratch": budget}})
+    assert set(tables.decisive(verdicts)["curve"]) == {budget}
+
+
 # --- the conclusion ----------------------------------------------------------------------------------------
 
 

@@ -12,12 +12,8 @@ from horticulture.runs import ImageErrors
 
 NAMED = 8  # up to this many cases are named one by one
 LARGE = 100  # more seeds than anybody will train
-NEW_WEIGHTS = (
-    "scratch-moved",
-    "pruned-scratch",
-    "scratch-b",
-    "scratch-images",
-)  # pruned shapes with new weights
+# Pruned shapes with new weights.
+NEW_WEIGHTS = ("scratch-moved", "pruned-scratch", "scratch-b", "scratch-b-all", "scratch-images")
 KEPT_WEIGHTS = ("lr-rewound", "pruned-tuned", "fine-tuned")  # of the whole network, the strongest first
 BY_LENGTH = "by length"  # decided at several lengths of training, and not alike
 SOME_LENGTHS = "at some lengths"  # decided at one length of training and undecided at another
