@@ -3,7 +3,6 @@
 import math
 import re
 from itertools import product
-from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib
@@ -14,12 +13,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from horticulture import architecture
 from horticulture.analysis import curves, figures, statistics, tables
 from horticulture.analysis.figures.description import describe
 from horticulture.errors import InputError
 from horticulture.study import study_files
+from tests import redrawn
 
 
 @pytest.fixture(autouse=True)
@@ -682,7 +683,7 @@ def test_every_curve_has_one_name():
 
 @pytest.mark.parametrize(
     "path",
-    sorted((Path(__file__).parents[1] / "outputs" / "reference").glob("*/figures/*.svg")),
+    [*sorted(redrawn.REFERENCE.glob("*/figures/*.svg")), redrawn.REFERENCE / "measured" / "held_equal.svg"],
     ids=lambda path: f"{path.parts[-3]}-{path.stem}",
 )
 def test_a_committed_figure_calls_its_curves_as_the_library_does(path):
@@ -704,6 +705,12 @@ def test_a_committed_figure_calls_its_curves_as_the_library_does(path):
     assert said or path.stem == "bytes_on_disk"
     notes = ("hollow: ", "outlined: ", "equal, to within ")
     assert [name for name in said if not name.startswith(notes) and not re.fullmatch(pattern, name)] == []
+
+
+def test_readmes_second_figure_says_what_its_tables_say():
+    """If this fails, draw it anew: `python -m tests.redrawn held_equal`."""
+    with Image.open(redrawn.REFERENCE / "measured" / "held_equal.png") as picture:
+        assert picture.info["Description"] == describe(redrawn.held_equal())
 
 
 @pytest.mark.parametrize("name", ["wrn-16-1", "preresnet-20-8", "vgg-8-16", "densenet-40-12", "vit-2-24"])
