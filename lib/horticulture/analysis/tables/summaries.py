@@ -55,8 +55,7 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     table = _pivot(networks, ["curve", "criterion", "longer"], "size", entry)
     names = [row_name(curve, criterion, longer, epochs) for curve, criterion, longer in table.index]
     table = table.reindex(columns=sizes).set_axis(names).set_axis(heads, axis=1)
-    what = "compute, without the whole network's training"
-    return table.rename_axis(f"test error (%) by parameters left ({what})")
+    return table.rename_axis("test error (%) by parameters left (compute after the whole's)")
 
 
 def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
