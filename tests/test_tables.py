@@ -263,6 +263,22 @@ def test_means_over_other_seeds_are_not_mixed_up():
     ]
 
 
+def test_an_order_that_longer_training_changes_is_told():
+    actual = together(
+        *(seeded("whole", 1000, [9.0], "", longer=longer) for longer in (1.0, 2.0)),
+        seeded("pruned-tuned", 200, [12.0, 14.0], round_=8),
+        seeded("pruned-tuned", 200, [10.0, 12.0], round_=8, longer=2.0),
+        seeded("pruned-scratch", 200, [16.0, 14.0], round_=8),
+        seeded("pruned-scratch", 200, [9.0, 7.0], round_=8, longer=2.0),
+    )
+    assert tables.describe_best(actual)[1].endswith(
+        " Trained twice as long, the order is another: 8.0 % for Fisher shape from scratch (Scratch-E), 11.0 % "
+        "for Fisher-pruned, tuned each round."
+    )
+    same = actual[(actual["longer"] == 1) | (actual["curve"] != "pruned-scratch")]
+    assert "another" not in " ".join(tables.describe_best(same))
+
+
 def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
     study["run"] = [f"run {i}" for i in study.index]
     study["device"] = ["EPYC"] * 12 + ["Xeon"] * (len(study) - 12)
