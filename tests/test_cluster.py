@@ -117,6 +117,8 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
             monkeypatch.setattr(cluster, "_threads", THREADS)
             assert cluster.threads(client) == max(1, cluster.processors() // 2)
             threads = cluster.threads(client)
+            there = cluster.ask(client, os.getpid).values()  # what they had when they began to load anything
+            assert {psutil.Process(pid).environ()["OMP_NUM_THREADS"] for pid in there} == {str(threads)}
         parallel.execute_all(wanted, tmp_path / "there", device="cpu", address=address)
         left = psutil.Process().children(recursive=True)
     assert not os.environ.keys() - variables  # or other children would compute with a worker's threads

@@ -78,12 +78,8 @@ def train(workers: int, address: str = "") -> None:
 
 
 def speedups() -> dict[str, float]:
-    """How much faster two workers of one core each make a batch of small training runs than one.
-
-    A worker loads the script that started it, here with torch, before it learns its threads: so they are set
-    for its start, too, which the command does not need.
-    """
-    with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"), ExitStack() as stack:
+    """How much faster two workers of one core each make a batch of small training runs than one."""
+    with ExitStack() as stack:
         work = {}
         for workers in (1, WORKERS):
             with mock.patch.object(cluster, "processors", lambda count=workers: count):

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import logging
+import os
 import signal
 import sys
 import threading
@@ -75,15 +76,16 @@ def _started(workers: int) -> Iterator[str]:
         with ExitStack() as stack:
             settings["temporary-directory"] = str(stack.enter_context(stale_files.temporary_folder()))
             stack.enter_context(config.set(settings))
-            machines = distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                host=LOOPBACK,
-                dashboard_address=f"{LOOPBACK}:0",
-                memory_limit=0,  # the operating system decides: Dask would end a worker at 95 %
-                env=environment,
-                silence_logs=logging.ERROR,
-            )
+            with _inherited(environment):  # workers load the script that starts them, and torch with it
+                machines = distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    host=LOOPBACK,
+                    dashboard_address=f"{LOOPBACK}:0",
+                    memory_limit=0,  # the operating system decides: Dask would end a worker at 95 %
+                    env=environment,  # of those that are started again
+                    silence_logs=logging.ERROR,
+                )
             stack.enter_context(machines)
             if ours:
                 signal.signal(signal.SIGINT, ours)
@@ -91,6 +93,20 @@ def _started(workers: int) -> Iterator[str]:
     finally:
         if ours:
             signal.signal(signal.SIGINT, ours)
+
+
+@contextmanager
+def _inherited(environment: dict[str, str]) -> Iterator[None]:
+    """Set variables for what is started during a `with`."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _in_main_thread() -> bool:
