@@ -1066,7 +1066,8 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "scale.flushed": bench(FLUSHED, "{:.1f}"),
     "scale.file": bench("k. a file written, flushed to disk and renamed", "{:.1f}"),
     "scale.collect": bench(COLLECTING, "{:.1f}"),
-    "scale.speedup": bench("k. a batch of small runs, one worker / 2, of one core each, without one"),
+    "scale.speedup": bench("k. a batch of small runs, one worker / 2, of one core each, on a cluster"),
+    "scale.speedup.apart": bench("k. a batch of small runs, one worker / 2, of one core each, without one"),
     "scale.million": lambda: f"{1e6 * bench_row(FLUSHED) / 3.6e6:.1f}",  # hours
     "scale.million.collect": lambda: f"{100 * bench_row(COLLECTING) / 60:.0f}",  # minutes
     "scale.million.workers": lambda: f"{round(60e3 / bench_row(FLUSHED), -3):,.0f}",  # for a minute a run
