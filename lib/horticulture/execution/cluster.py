@@ -67,7 +67,7 @@ def _started(workers: int) -> Iterator[str]:
     threads = str(max(1, processors() // workers))
     environment = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
     # What Dask sets before it starts a worker stays set in this process, and its children would compute with
-    # as many threads as a worker. (Its default also makes glibc map every tensor anew.)
+    # as many threads as a worker.
     settings: dict[str, Any] = {"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}
     settings["distributed.worker.profile.enabled"] = False  # it would stop the run a hundred times a second
     # Ctrl-C is for the notebook, which saves its work; the processes inherit that they ignore it.
