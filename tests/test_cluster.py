@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,8 @@ from horticulture.execution.board import Board
 from horticulture.progress import Progress
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import Run
+from horticulture.study import budgets
+from horticulture.study.session import Session
 from horticulture.training import TrainingRecipe
 from tests import commands, killed
 
@@ -275,16 +278,83 @@ def test_a_cluster_makes_the_same_runs_in_the_order_asked(train, tmp_path, share
     assert [result["key"] for result in found] == [wanted.key, second.key, first.key]
 
 
-def test_nothing_waits_for_what_it_does_not_need(train, tmp_path, monkeypatch):
+@pytest.fixture
+def ended(monkeypatch):
+    """The keys of the runs that have ended, in order."""
+    keys, finish = list[str](), Board.finish
+    monkeypatch.setattr(
+        Board, "finish", lambda self, run, *error: (keys.append(run.key), finish(self, run, *error))
+    )
+    return keys
+
+
+def test_nothing_waits_for_what_it_does_not_need(train, tmp_path, ended):
     """The pruning of a short training is over while a long training still runs."""
     slow, quick = train(0, epochs=150), train(1)
-    ended, finish = [], Board.finish
-    monkeypatch.setattr(
-        Board, "finish", lambda self, run, *error: (ended.append(run.key), finish(self, run, *error))
-    )
     with in_threads(2) as address:
         parallel.execute_all([prune(slow), prune(quick)], tmp_path, device="cpu", address=address)
     assert ended == [quick.key, prune(quick).key, slow.key, prune(slow).key]
+
+
+@pytest.mark.parametrize(("folder", "there"), [("shared", 0), ("apart", 1)])
+def test_what_follows_from_a_run_begins_while_others_go_on(train, tmp_path, ended, folder, there, request):
+    """A short run's pruning and the training of what that left are over while a long one still trains."""
+    if folder == "apart":
+        request.getfixturevalue("apart")
+    slow, quick = train(0, epochs=150), train(1)
+    pruned = prune(quick)
+    after = {quick.key: [pruned], pruned.key: [tune(pruned)]}
+    for run in [quick, pruned][:there]:
+        execution.execute(run, tmp_path / "o", "cpu", threads=1)
+    with in_threads(2) as address:
+        parallel.execute_all(
+            *([slow, quick], tmp_path / "o"),
+            device="cpu",
+            address=address,
+            then=lambda run: after.get(run.key, []),
+        )
+    assert ended == [run.key for run in (quick, pruned, tune(pruned))[there:]] + [slow.key]
+    for run in (quick, pruned, tune(pruned), slow):
+        execution.execute(run, tmp_path / "here", "cpu", threads=1)
+    assert killed.results(tmp_path / "o") == killed.results(tmp_path / "here")
+
+
+@pytest.mark.parametrize("made", ["", "train", "prune"])
+def test_where_03_runs_alone_a_seed_is_retrained_before_another_is_trained_or_pruned(
+    tmp_path, png_folder, monkeypatch, made
+):
+    """made: for the seed in front, that much of the earlier notebooks was there."""
+    shared = {"study": "mine", "outputs": str(tmp_path), "seeds": [0, 1], "network": "wrn-10-1"}
+    shared |= {"data": f"folder:{png_folder}", "batch_size": 4, "epochs": 1, "rounds": 4, "steps": 1}
+    shared |= {"base_epoch_factors": [1], "precision": "float32", "evaluate_every": 2, "images": 0}
+    shared |= {"sizes": [0.9], "budgets": ["pruned-scratch", "lr-rewound"], "finetune_epochs": 1}
+    front, retrained = threading.Event(), []
+    execute, finish = remote._execute, Board.finish
+
+    def patiently(run, *arguments):
+        assert run.seed == 0 or front.wait(100)
+        return execute(run, *arguments)
+
+    def finishing(board, run, error=""):
+        finish(board, run, error)
+        if run.seed == 0 and (run.kind == "finetune" or run.architecture != config.whole):
+            retrained.append(run)
+        if len(retrained) == 3:  # as it is, LR-rewound, and from scratch
+            front.set()
+
+    with in_threads(2) as address:
+        session = Session.open({**shared, "cluster": address})
+        config, (base, _) = session.config, session.config.baselines
+        (first, _) = config.pruning_jobs
+        for run in [base, first.run][: ["", "train", "prune"].index(made)]:
+            execution.execute(run, tmp_path, "cpu", threads=1)
+        monkeypatch.setattr(remote, "_execute", patiently)
+        monkeypatch.setattr(Board, "finish", finishing)
+        session.catch_up(retraining=True)
+        points = budgets.budget_points(config, config.pruned_networks(tmp_path))
+        left = {run.key for run in retrained} ^ {point.run.key for point in points if point.run.seed == 0}
+        assert not left
+        assert all(runs.result(point.run, tmp_path) for point in points)
 
 
 def test_a_run_that_fails_is_told_with_its_traceback_and_stops_no_other(

@@ -369,7 +369,9 @@ def test_a_default_that_only_a_kernel_can_compute_is_named_by_the_command(monkey
 
 def test_catching_up_makes_what_earlier_notebooks_make(notebook, monkeypatch, capsys):
     made = []
-    monkeypatch.setattr(Session, "execute", lambda self, wanted, what: made.append((what, len(list(wanted)))))
+    monkeypatch.setattr(
+        Session, "execute", lambda self, wanted, what, then: made.append((what, len(list(wanted))))
+    )
     monkeypatch.setattr(runs, "record_curves", lambda folder, points: made.append(len(points)) or ["mind"])
     opened = notebook("03", {"seeds": [0, 1]})
     capsys.readouterr()

@@ -58,16 +58,24 @@ class Board:
     def __init__(
         self, progress: Progress, todo: Iterable[Run], study: Path | None = None, among: Iterable[Run] = ()
     ) -> None:
-        self.progress, todo = progress, list(todo)
-        self.count, self.names = len(todo), names([*among, *todo])
-        self._todo, self._stopped = {run.key for run in todo}, False
-        self.end = max(run.recipe.get("epochs", run.recipe.get("rounds", 0)) for run in todo)
+        self.progress, self.count, self.end, self.names = progress, 0, 0, dict[str, str]()
+        self._all, self._todo, self._stopped = list(among), set[str](), False
+        self.add(todo)
         self.finished, self.failed = 0, dict[str, str]()  # the first line of each error, by run
         self._begun: dict[str, _Begun] = {}
         self._running: dict[str, _Begun] = {}  # few, so that a message costs the same among many runs
         self._resumed = 0.0  # by earlier processes, in runs that have ended
         self._study, self._next = study, 0.0
         progress.picture = self.picture
+
+    def add(self, todo: Iterable[Run]) -> None:
+        """Add runs that are to be executed."""
+        if new := list(todo):
+            self._all += new
+            self._todo |= {run.key for run in new}
+            self.count, self.names = len(self._todo), names(self._all)
+            self.end = max(self.end, *(run.recipe.get("epochs", run.recipe.get("rounds", 0)) for run in new))
+            self.progress.total = max(self.progress.total, self.count)
 
     def update(self, message: Message) -> None:
         """Update a run's progress. Its first message says where it starts or resumes."""

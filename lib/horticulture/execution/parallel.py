@@ -8,6 +8,7 @@ import queue
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from horticulture import runs
@@ -58,6 +59,7 @@ def execute_all(
     workers: int = 0,
     device: str = "auto",
     address: str = "",
+    then: Callable[[Run], Iterable[Run]] = lambda run: (),
     what: str = "runs",
     study: Path | None = None,
 ) -> list[dict]:
@@ -66,6 +68,7 @@ def execute_all(
     workers: processes on this machine, as `processes` counts them (several can share a GPU that small
     networks leave idle). A single run is executed in this process, and so is a run
     that needs a schedule or penalty defined in this process. address: a Dask scheduler, see `remote`.
+    then: on a cluster, what to execute besides as soon as one of them is finished; without one, nothing.
     study: the folder of the study, for `horticulture status`.
 
     The number of threads per run depends on all runs in `wanted`, finished or not, so that a run that is
@@ -81,9 +84,12 @@ def execute_all(
     layers = _layers({run.key: run for run in wanted}, outputs)
     _check_code((run for todo, _ in layers for run in todo), address)
     allowed = processes(workers, on_cpu=where.type == "cpu")
-    if address:  # each run begins as soon as the one that it starts from is finished
-        together = {run.key: run for todo, _ in layers for run in todo}
-        layers = [(list(together.values()), wanted)] if together else []
+    together = {run.key: run for todo, _ in layers for run in todo}
+    follow = partial(_follow, then, together, outputs, address)
+    if address and layers:  # each run begins as soon as the one that it starts from is finished
+        for run in [run for run in wanted if run.key not in together]:
+            follow(run)
+        layers = [(list(together.values()), wanted)]
     for number, (todo, among) in enumerate(layers, 1):
         last = number == len(layers)
         there = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
@@ -91,7 +97,7 @@ def execute_all(
             board = Board(progress, todo, study, among)
             try:
                 if address:
-                    remote.execute(todo, outputs, device, address, cost, board)
+                    remote.execute(todo, follow, outputs, device, address, cost, board)
                 else:
                     _execute_layer(todo, len(among), outputs, device, allowed, board)
             except KeyboardInterrupt:
@@ -99,10 +105,23 @@ def execute_all(
                 raise KeyboardInterrupt(f"{progress.what}: stopped, {board.kept()}") from None
             finally:
                 board.write_status()
-            progress.update(len(todo), f"{there} of {len(wanted)} were finished already" if there else "")
+            note = f"{there} of {len(wanted)} were finished already" if there else ""
+            progress.update(progress.total, note)
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were finished already")
     return [runs.finished(run, outputs) for run in wanted]
+
+
+def _follow(
+    then: Callable[[Run], Iterable[Run]], known: dict[str, Run], outputs: Path, address: str, run: Run
+) -> list[Run]:
+    """The unfinished runs after a finished one, and what they start from; they are added to `known`."""
+    after = {one.key: one for one in then(run)}
+    new = {one.key: one for todo, _ in _layers(after, outputs) for one in todo if one.key not in known}
+    _check_code(new.values(), address)
+    known |= new
+    there = [one for key, one in after.items() if key not in known]
+    return [*new.values(), *chain(*(_follow(then, known, outputs, address, one) for one in there))]
 
 
 def cost(run: Run) -> int:

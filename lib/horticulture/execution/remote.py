@@ -47,9 +47,17 @@ class Call:
 
 
 def execute(
-    todo: Sequence[Run], outputs: Path, device: str, address: str, cost: Callable[[Run], int], board: Board
+    todo: Sequence[Run],
+    then: Callable[[Run], Sequence[Run]],
+    outputs: Path,
+    device: str,
+    address: str,
+    cost: Callable[[Run], int],
+    board: Board,
 ) -> None:
     """Execute distinct runs, each after the one it starts from if that is among them; the costly ones first.
+
+    then: gives the runs to execute besides as soon as that one is finished.
 
     A run that fails is reported with its traceback and does not stop those that do not start from it. Raises
     ClusterError in the end if any failed, and at once if the scheduler is lost; InputError as
@@ -60,8 +68,7 @@ def execute(
         threads, versions = cluster.threads(client), cluster.own_versions()
         call = Call(str(outputs), token, device, threads, versions, file_transfer.pack_code())
         try:
-            tasks = _submit(client, todo, call, cost)
-            _collect(client, todo, tasks, outputs, token, board)
+            _submit_and_collect(client, todo, then, call, cost, board)
         except (CancelledError, OSError) as error:
             from distributed.comm import CommClosedError
 
@@ -112,8 +119,54 @@ def _sees(token: str) -> bool | str:
     return False
 
 
-def _submit(client: Any, todo: Sequence[Run], call: Call, cost: Callable[[Run], int]) -> dict[str, Any]:
-    """Submit all runs; return their futures by key. Dask starts each when what it depends on is finished."""
+def _submit_and_collect(
+    client: Any,
+    todo: Sequence[Run],
+    then: Callable[[Run], Sequence[Run]],
+    call: Call,
+    cost: Callable[[Run], int],
+    board: Board,
+) -> None:
+    """Submit all runs, take in what they made, submit what follows from each, and show their progress."""
+    outputs = Path(call.outputs)
+    tasks: dict[str, Any] = {}  # futures of the runs that have not ended, by key
+    waiting: dict[str, Run] = {}  # these runs, by the name of their task
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    while todo or waiting:
+        submitted = _submit(client, todo, call, cost, tasks) if todo else {}
+        for run in todo:
+            waiting[submitted[run.key].key] = run
+            submitted[run.key].add_done_callback(done.put)
+        tasks |= submitted
+        ended = {future.key: future for future in pool.drain(done, POLL)}
+        for message in pool.drain(pool.messages):
+            if message[0] in tasks:  # not from a run that continued after an earlier call
+                board.update(message)
+        if any(future.status == "cancelled" for future in ended.values()):
+            raise CancelledError
+        replies = {key: WRITTEN for key in ended if call.token and _written(waiting[key], outputs)}
+        finished = {k: f for k, f in ended.items() if f.status == "finished" and k not in replies}
+        replies |= client.gather(finished) if finished else {}  # the slow way
+        todo = []
+        for key, future in ended.items():
+            run = waiting.pop(key)
+            reply = replies.get(key) or {"error": first_line(future.exception()), "trace": ""}
+            if error := reply["error"] or _take_in(run, reply["packed"], outputs):
+                print(f"{run} failed: {error}\n{reply['trace']}", file=sys.stderr)
+            board.finish(run, error)
+            del tasks[run.key]  # what it sent is needed no longer
+            todo += [] if error else then(run)
+        board.add(todo)
+        board.show()
+
+
+def _submit(
+    client: Any, todo: Sequence[Run], call: Call, cost: Callable[[Run], int], before: dict[str, Any]
+) -> dict[str, Any]:
+    """Submit runs; return their futures by key. Dask starts each when what it depends on is finished.
+
+    before: the futures of runs that have not ended, by key.
+    """
     name = uuid.uuid4().hex[:8]  # another command may have submitted the same runs
     workers = client.scheduler_info()["workers"].values()
     gpu = call.device != "cpu" and any("GPU" in worker["resources"] for worker in workers)
@@ -130,52 +183,23 @@ def _submit(client: Any, todo: Sequence[Run], call: Call, cost: Callable[[Run], 
     tasks: dict[str, Any] = {}
     given: dict[str, Any] = {}  # finished runs that others start from, where folders are not shared
     for run in todo:
-        before = []
+        starts = []
         for start in list(run.chain)[1:]:
-            if start.key not in tasks and start.key not in given and not call.token:
+            future = tasks.get(start.key) or before.get(start.key) or given.get(start.key)
+            if not future and not call.token:
                 packed = file_transfer.pack(start, Path(call.outputs))
                 parcel = {"run": _text(start), "error": "", "packed": packed}
-                given[start.key] = client.submit(_hold, parcel, key=f"start-{start.key}-{name}")
-            if future := tasks.get(start.key) or given.get(start.key):
-                before.append(future)
+                key = f"start-{start.key}-{name}"
+                future = given[start.key] = client.submit(_hold, parcel, key=key)
+            starts += [future] if future else []
         key = f"{run.kind}-{run.key}-{name}"
-        arguments = (_text(run), call, *before, *sent)
+        arguments = (_text(run), call, *starts, *sent)
         tasks[run.key] = client.submit(_work, *arguments, key=key, priority=float(cost(run)), **how)
     return tasks
 
 
 def _text(run: Run) -> str:
     return json.dumps(run.to_json())
-
-
-def _collect(
-    client: Any, todo: Sequence[Run], tasks: dict[str, Any], outputs: Path, token: str, board: Board
-) -> None:
-    """Wait for all tasks, take in what they made, and show their progress."""
-    waiting = {tasks[run.key].key: run for run in todo}
-    keys = {run.key for run in todo}
-    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for future in tasks.values():
-        future.add_done_callback(done.put)
-    while waiting:
-        ended = {future.key: future for future in pool.drain(done, POLL)}
-        for message in pool.drain(pool.messages):
-            if message[0] in keys:  # not from a run that continued after an earlier call
-                board.update(message)
-        if any(future.status == "cancelled" for future in ended.values()):
-            raise CancelledError
-        replies = {key: WRITTEN for key in ended if token and _written(waiting[key], outputs)}
-        finished = {k: f for k, f in ended.items() if f.status == "finished" and k not in replies}
-        replies |= client.gather(finished) if finished else {}  # the slow way
-        for key, future in ended.items():
-            run = waiting.pop(key)
-            reply = replies.get(key) or {"error": first_line(future.exception()), "trace": ""}
-            if error := reply["error"] or _take_in(run, reply["packed"], outputs):
-                print(f"{run} failed: {error}\n{reply['trace']}", file=sys.stderr)
-            keys.discard(run.key)
-            board.finish(run, error)
-            del tasks[run.key]  # what it sent is needed no longer
-        board.show()
 
 
 def _written(run: Run, outputs: Path) -> bool:

@@ -7,7 +7,7 @@ of the study used, else from the study file of that name, else from their declar
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +109,12 @@ class Session:
             if own:
                 content["own"] = {**content.get("own", {}), **own}
 
-    def execute(self, wanted: Iterable[Run], what: str) -> list[dict]:
+    def execute(
+        self, wanted: Iterable[Run], what: str, then: Callable[[Run], Iterable[Run]] = lambda run: ()
+    ) -> list[dict]:
         """Make the runs that are not finished yet, and return all results in order. what: a progress label.
 
+        then: on a cluster, what to make besides as soon as one of them is finished.
         When interrupted, finished work is kept and running the cell again resumes. An empty list is reported
         as skipped.
         """
@@ -123,7 +126,8 @@ class Session:
             self._warn(wanted)
             workers, device, address = (self.parameters[n] for n in ("workers", "device", "cluster"))
             where = {"workers": workers, "device": device, "address": address}
-            return parallel.execute_all(wanted, self.outputs, what=what, study=self.folder, **where)
+            how = {"then": then, "what": what, "study": self.folder}
+            return parallel.execute_all(wanted, self.outputs, **where, **how)
         except KeyboardInterrupt as stop:
             kept = str(stop) or f"{what}: stopped, work so far is kept"
             raise InterruptedRun(f"{kept}; run the cell again to resume") from None
@@ -146,14 +150,31 @@ class Session:
         for remark in runs.record_curves(self.folder, list(points)):
             print(remark)
 
-    def catch_up(self, *, pruning: bool = True) -> None:
-        """Make missing runs of earlier notebooks: whole networks and, if `pruning`, pruning runs."""
+    def catch_up(self, *, pruning: bool = True, retraining: bool = False) -> None:
+        """Make missing runs of earlier notebooks: whole networks and, if `pruning`, pruning runs.
+
+        On a cluster each network is pruned as soon as it is trained, and retrained as soon as it is pruned if
+        `retraining`, while other runs go on.
+        """
+        from horticulture.study.budgets import budget_points
+
         config = self.config
-        self.execute([point.run for point in config.whole_points], "the whole network")
+        jobs = [*config.pruning_jobs, *config.moving_jobs]
+
+        def then(run: Run) -> list[Run]:
+            after = [job.run for job in jobs if job.base == run]
+            for job in jobs if retraining else []:
+                if job.run == run:
+                    pruned = config.networks_of(job, self.outputs)
+                    points = budget_points(config, pruned, remark=lambda line: None)
+                    after += [point.run for point in points]
+            return after
+
+        more = " and what follows" if self.parameters["cluster"] else ""
+        self.execute([point.run for point in config.whole_points], f"the whole network{more}", then)
         self.record(config.whole_points)
         if pruning:
-            jobs = [*config.pruning_jobs, *config.moving_jobs, *config.guide_jobs]
-            self.execute([job.run for job in jobs], "pruning")
+            self.execute([job.run for job in (*jobs, *config.guide_jobs)], "pruning", then)
             self.record(config.pruning_points)
 
     def results(self) -> pd.DataFrame:
