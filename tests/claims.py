@@ -633,8 +633,8 @@ def p_value(p: float) -> str:
 
 
 def signed(points: float) -> str:
-    """With a sign that can be read."""
-    return f"{points:+z.1f}".replace("-", "−")
+    """With a sign that can be read, to a digit more if it would be lost: −0.02 is below zero."""
+    return f"{points:+z.{1 if abs(points) >= 0.05 else 2}f}".replace("-", "−")
 
 
 def transformer(side: int = vit.ViT.smallest_image) -> architecture.Architecture:
@@ -934,6 +934,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
     },
     "controls.shuffled.larger": partial(from_the_shape, "shuffled", "larger"),
     "controls.decided": lambda: str(decided(CONTROLS)),
+    "controls.stay": partial(on_other_images, CONTROLS),
     "controls.verdicts": lambda: str(len(verdicts(CONTROLS))),
     "vgg.share.low": lambda: share(VGG, "min"),
     "vgg.share.high": lambda: share(VGG, "max"),
