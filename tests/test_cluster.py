@@ -554,10 +554,10 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
 
     def hiding(*arguments):
         tasks = submit(*arguments)
-        place.rename(tmp_path / "gone")
         loading.full_dataset.cache_clear()
         code_files._module.cache_clear()
         shutil.rmtree(Path(os.environ["HORTICULTURE_DATA"]))
+        place.rename(tmp_path / "gone")  # last, for the worker begins then
         return tasks
 
     execute, begun = remote._execute, []

@@ -5,7 +5,6 @@ that it cannot unpickle. Where workers do not share the outputs folder, finished
 """
 
 import json
-import queue
 import sys
 import time
 import traceback
@@ -130,22 +129,18 @@ def _submit_and_collect(
     """Submit all runs, take in what they made, submit what follows from each, and show their progress."""
     outputs = Path(call.outputs)
     tasks: dict[str, Any] = {}  # futures of the runs that have not ended, by key
-    waiting: dict[str, Run] = {}  # these runs, by the name of their task
-    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    waiting: dict[str, Run] = {}  # these runs, by key
     while todo or waiting:
-        submitted = _submit(client, todo, call, cost, tasks) if todo else {}
-        for run in todo:
-            waiting[submitted[run.key].key] = run
-            submitted[run.key].add_done_callback(done.put)
-        tasks |= submitted
-        ended = {future.key: future for future in pool.drain(done, POLL)}
+        tasks |= _submit(client, todo, call, cost, tasks) if todo else {}
+        waiting |= {run.key: run for run in todo}
+        ended = _ended(tasks)
         for message in pool.drain(pool.messages):
             if message[0] in tasks:  # not from a run that continued after an earlier call
                 board.update(message)
         if any(future.status == "cancelled" for future in ended.values()):
             raise CancelledError
         replies = {key: WRITTEN for key in ended if call.token and _written(waiting[key], outputs)}
-        finished = {k: f for k, f in ended.items() if f.status == "finished" and k not in replies}
+        finished = {key: f for key, f in ended.items() if f.status == "finished" and key not in replies}
         replies |= client.gather(finished) if finished else {}  # the slow way
         todo = []
         for key, future in ended.items():
@@ -154,10 +149,20 @@ def _submit_and_collect(
             if error := reply["error"] or _take_in(run, reply["packed"], outputs):
                 print(f"{run} failed: {error}\n{reply['trace']}", file=sys.stderr)
             board.finish(run, error)
-            del tasks[run.key]  # what it sent is needed no longer
+            del tasks[key]  # what it sent is needed no longer
             todo += [] if error else then(run)
         board.add(todo)
         board.show()
+
+
+def _ended(tasks: dict[str, Any]) -> dict[str, Any]:
+    """Wait a little; return those of these futures whose task has ended.
+
+    Looking at all of them takes a few per cent of the time, however many they are. Callbacks, which Dask
+    makes in a thread one by one, would take more.
+    """
+    time.sleep(max(POLL / 10, 20e-6 * len(tasks)))
+    return {key: future for key, future in tasks.items() if future.done()}
 
 
 def _submit(

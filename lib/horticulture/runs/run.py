@@ -143,7 +143,8 @@ def write_result(
 ) -> dict:
     """Write the result, after all other files. environment: of the machine. names: of files."""
     run_folder = folder(run, outputs)
-    digests = {name: files.file_digest(run_folder / name) for name in names if (run_folder / name).exists()}
+    there = set(os.listdir(run_folder))  # takes less than to ask for each
+    digests = {name: files.file_digest(run_folder / name) for name in names if name in there}
     described = {"key": run.key, "run": run.to_json(), "metrics": metrics}
     content = {**described, "about": environment, "files": digests}
     files.write_json(run_folder / RESULT, content)
