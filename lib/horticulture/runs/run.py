@@ -143,6 +143,7 @@ def write_result(
 ) -> dict:
     """Write the result, after all other files. environment: of the machine. names: of files."""
     run_folder = folder(run, outputs)
+    files.make_folder(run_folder)
     there = set(os.listdir(run_folder))  # takes less than to ask for each
     digests = {name: files.file_digest(run_folder / name) for name in names if name in there}
     described = {"key": run.key, "run": run.to_json(), "metrics": metrics}
