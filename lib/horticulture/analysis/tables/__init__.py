@@ -2,9 +2,11 @@
 
 from horticulture.analysis.curves import CURVES, label
 from horticulture.analysis.tables.cases import retrained_rounds, scratch_b_in_words, worth_timing
+from horticulture.analysis.tables.caveats import notes
 from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
 from horticulture.analysis.tables.conclusions import conclude, decisive, describe_test_set, pair_table
 from horticulture.analysis.tables.readings import (
+    describe_best,
     describe_costs,
     describe_kept,
     describe_path,
@@ -13,12 +15,10 @@ from horticulture.analysis.tables.readings import (
     describe_widths,
 )
 from horticulture.analysis.tables.summaries import (
-    describe_best,
     drop_budgets,
     error_by_budget,
     error_by_size,
     error_tables,
-    notes,
     sort_by_criterion,
     trained_from_scratch,
     verdict_table,

@@ -1,11 +1,13 @@
-"""What the figures of a study show, computed from their data: Markdown sentences to put below them."""
+"""What tables and figures show, computed from their data: Markdown sentences to put below them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
 from horticulture.analysis.curves import CURVES, label
-from horticulture.analysis.tables.wording import count, join_words, percent
+from horticulture.analysis.tables import cases
+from horticulture.analysis.tables.wording import count, join_words, percent, row_name, times
 
 
 def describe_kept(kept: pd.DataFrame, run: str) -> str:
@@ -127,3 +129,64 @@ def _range(shares: pd.Series) -> str:
     if percent(shares[least]) == percent(shares[most]):
         return percent(shares[least])
     return f"{percent(shares[least])} ({least}) to {percent(shares[most])} ({most})"
+
+
+def _means_of_same_seeds(pair: pd.DataFrame) -> Iterator[tuple[Any, float, float]]:
+    """The means of two columns over the seeds that have both, by the other index levels, lowest first."""
+    means = pair.dropna().groupby(level=list(range(pair.index.nlevels - 1))).mean()
+    return means.sort_values(means.columns[1]).itertuples(name=None)
+
+
+def describe_best(results: pd.DataFrame) -> list[str]:
+    """A sentence per size: the curve with the lowest mean test error, then the others.
+
+    Pruned and tuned networks are included. These are the means of the table, without a test: see `verdicts`
+    for what is significant. The first sentence says what longer training changed, if there was any, in the
+    seeds that have both; that of a size says so if it also changed their order.
+    """
+    epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
+    networks = cases.assign_cases(results[results["ratio"].isna()])
+    networks = networks[cases.same_run_as(networks) == ""]
+    usual = networks["longer"].min()
+    means = networks.groupby(["size", "longer", "curve", "criterion"])["test_error"].mean().sort_values()
+    sentences = []
+    by_seed = networks.pivot_table("test_error", ["size", "curve", "criterion", "seed"], "longer")
+    changed = [
+        (longer, size, row_name(curve, criterion, epochs=epochs), before, after)
+        for longer in by_seed.columns[1:]
+        for (size, curve, criterion), before, after in _means_of_same_seeds(by_seed[[usual, longer]])
+    ]
+    if changed:
+        much = join_words(times(longer) for longer in sorted(networks["longer"].unique())[1:])
+        changes = (
+            f"{name} at {percent(size)} from {before:.1f} to {after:.1f} %"
+            for _, size, name, before, after in changed
+        )
+        sentences.append(f"Training {much} as long changed the test error: {'; '.join(changes)}.")
+    usually = means.xs(usual, level="longer").drop("whole", level="curve", errors="ignore")
+    for size, errors in usually.groupby("size"):
+        (first, lowest), *others = (
+            (row_name(curve, criterion, epochs=epochs), error)
+            for (_, curve, criterion), error in errors.items()
+        )
+        if others:
+            then = ", ".join(f"{error:.1f} % for {name}" for name, error in others)
+            sentences.append(
+                f"At {percent(size)} of the parameters **{first}** has the lowest mean test error, "
+                f"{lowest:.1f} %; then {then}.{_other_order(changed, size)}"
+            )
+    return sentences
+
+
+def _other_order(changed: list[tuple[float, float, str, float, float]], size: float) -> str:
+    """What longer training made of the order of the curves at a size, if it is another then.
+
+    changed: factor on the length, size, name, mean test error at the usual length and then, the lowest first.
+    """
+    said = ""
+    for longer in dict.fromkeys(entry[0] for entry in changed):
+        after = [entry[2:] for entry in changed if entry[:2] == (longer, size)]
+        if [name for name, *_ in sorted(after, key=lambda one: one[1])] != [name for name, *_ in after]:
+            order = ", ".join(f"{error:.1f} % for {name}" for name, _, error in after)
+            said += f" Trained {times(longer)} as long, the order is another: {order}."
+    return said

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from horticulture.analysis.curves import MORE_EPOCHS, label
+
 LATENCY = "latency_"  # prefix of columns in milliseconds, followed by the batch size
 COSTS = {
     "params": "parameters",
@@ -26,6 +28,12 @@ def case_name(
     parts = [percent(size)] if pd.isna(ratio) else [criterion, removed]
     parts += [] if longer == 1 else [f"({times(longer)} as long)"]
     return separator.join(filter(None, parts))
+
+
+def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str = MORE_EPOCHS) -> str:
+    """A curve's name with its criterion and, if longer than usual, its length of training."""
+    name = label(curve, criterion, epochs=epochs)
+    return name if longer == 1 else f"{name}, trained {times(longer)} as long"
 
 
 def percent(share: float) -> str:

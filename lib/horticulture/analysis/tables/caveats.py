@@ -1,0 +1,79 @@
+"""What to know of the results beside their errors: shared runs, missed sizes, seeds, machines."""
+
+import numpy as np
+import pandas as pd
+
+from horticulture import runs
+from horticulture.analysis.curves import label
+from horticulture.analysis.tables import cases
+from horticulture.analysis.tables.wording import capitalize, case_name, count, join_words, percent, times
+
+
+def notes(results: pd.DataFrame) -> list[str]:
+    """Notes on the tables, one sentence each: shared runs, missed sizes, pretrained weights, machines."""
+    results = cases.fill_defaults(results)
+    sentences = [*_describe_duplicates(results), *_missed_sizes(results), *_fewer_seeds(results)]
+    if "recipe" in results and (results["recipe"] == runs.PRETRAINED).any():
+        sentences.append(
+            "The whole network is pretrained: how it was trained, on what and for how long, is unknown."
+        )
+    for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
+        kinds = results[column].replace("", np.nan).dropna().unique() if column in results else []
+        if len(kinds) > 1:
+            sentences.append(f"The results come from {len(kinds)} {word}: {', '.join(map(str, kinds))}.")
+        elif len(kinds) and column == "precision":
+            sentences.append(f"Everything was computed in {kinds[0]}.")
+    return sentences
+
+
+def _describe_duplicates(results: pd.DataFrame) -> list[str]:
+    """A sentence for every curve that shares some or all of its networks with another curve."""
+    networks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
+    networks = networks.assign(same_run_as=cases.same_run_as(networks))
+    sentences = []
+    for (curve, other), same in networks[networks["same_run_as"] != ""].groupby(
+        ["curve", "same_run_as"], sort=False
+    ):
+        by_case = networks[networks["curve"] == curve].groupby(cases.CASE, sort=False, dropna=False)
+        shared = {case: len(runs) for case, runs in by_case["same_run_as"] if (runs == other).any()}
+        where = "everywhere"
+        if len(shared) < len(by_case):
+            where = f"at {join_words(case_name(*case) for case in shared)}"
+        if len(same) < sum(shared.values()):
+            where = f"{where} for some seeds"
+        named, first = (label(str(name), epochs=epochs) for name in (curve, other))
+        sentences.append(
+            f"{capitalize(named)} and {first} are the same runs {where}, so they are drawn and counted once."
+        )
+    return sentences
+
+
+def _fewer_seeds(results: pd.DataFrame) -> list[str]:
+    """A sentence on the curves whose means are over fewer seeds than those of others."""
+    networks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
+    seeds = networks.groupby(["curve", "longer"], sort=False)["seed"].nunique()
+    fewer = seeds[seeds < seeds.max()]
+    by_number: dict[int, list[str]] = {}
+    for (curve, longer), number in fewer.items():
+        name = label(str(curve), epochs=epochs) + (f", trained {times(longer)} as long" if longer > 1 else "")
+        by_number.setdefault(int(number), []).append(name)
+    return [
+        f"Means over {count(number, 'seed')}, where others are over {seeds.max()}: {'; '.join(names)}."
+        for number, names in by_number.items()
+    ]
+
+
+def _missed_sizes(results: pd.DataFrame) -> list[str]:
+    networks = cases.assign_cases(results)
+    if not networks["curve"].eq("pruned-scratch").any():
+        return []
+    networks = networks[networks["curve"] != "pruned-tuned"]
+    means = networks.groupby(["curve", "size"], sort=False)["missed"].mean()
+    sentences = []
+    for curve, missed in means[means.abs() > cases.MISSED].groupby("curve", sort=False):
+        where = join_words(
+            f"{100 * miss:+.1f} % parameters at {percent(size)}" for (_, size), miss in missed.items()
+        ).replace("-", "−")
+        named = capitalize(label(str(curve), epochs=cases.scratch_b_in_words(results)))
+        sentences.append(f"{named} misses the size of the pruned shapes: {where}.")
+    return sentences
