@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -66,23 +67,30 @@ def test_all_that_differs_is_named(parameters):
         base_recipe.fix({**parameters, "epochs": 3, "images": 0})
 
 
-def test_the_first_notebook_may_change_it_and_the_curves_go(parameters, tmp_path, capsys):
+def test_the_first_notebook_may_change_it_and_what_was_computed_goes(parameters, tmp_path, capsys):
     study = tmp_path / "trial"
     base = base_recipe.fix(parameters, first=True).baselines[0]
     assert capsys.readouterr().out == ""
     runs.record_curves(study, [runs.CurvePoint("whole", base), runs.CurvePoint("width", base)])
     (study / "curves" / "note.txt").write_text("mine")
+    runs.write_tables(study, results=pd.DataFrame({"run": [base.key]}), verdicts=pd.DataFrame())
+    for name in ("weights_or_shape.png", "weights_or_shape.svg", "budgets.png", "mine.png"):
+        files.write(study / "figures" / name, b"an error of the old base")
     kept = runs.folder(base, tmp_path)
     kept.mkdir(parents=True)
     runs.write_result(base, tmp_path, {}, {})
     base_recipe.fix(parameters, first=True)  # the same once more
     assert len(list((study / "curves").glob("*.json"))) == 2
+    assert len(list((study / "figures").iterdir())) == 4
     asked = base_recipe.fix({**parameters, "epochs": 3}, first=True)
     assert asked.epochs == said(tmp_path)["base"]["epochs"] == 3
     assert [path.name for path in (study / "curves").iterdir()] == ["note.txt"]
+    assert [path.name for path in (study / "figures").iterdir()] == ["mine.png"]
+    left = {path.name for path in study.iterdir() if not path.name.startswith(".")}
+    assert left == {"curves", "figures", "study.json"}
     assert runs.result(base, tmp_path) is not None
     printed = capsys.readouterr().out
-    assert printed == "epochs=3 instead of 2: removing the curves of the study trial, keeping its runs\n"
+    assert printed == "epochs=3 instead of 2: removing the results of the study trial, keeping its runs\n"
     with pytest.raises(InputError, match="epochs=2 instead of 3"):
         base_recipe.fix(parameters)
 
@@ -148,5 +156,5 @@ def test_a_damaged_file_is_refused_by_its_path(parameters, tmp_path, content, ca
     assert not list((path.parent / "curves").iterdir())
     assert (
         capsys.readouterr().out
-        == f"{path} is damaged: removing the curves of the study trial, keeping its runs\n"
+        == f"{path} is damaged: removing the results of the study trial, keeping its runs\n"
     )

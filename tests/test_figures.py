@@ -19,7 +19,7 @@ from horticulture import architecture
 from horticulture.analysis import curves, figures, statistics, tables
 from horticulture.analysis.figures.description import describe
 from horticulture.errors import InputError
-from horticulture.study import study_files
+from horticulture.study import parameters, study_files
 from tests import redrawn
 
 
@@ -289,6 +289,8 @@ def test_what_a_pruning_passed_through_does_not_flatten_what_was_trained(study):
 
 def test_a_study_has_the_pictures_that_its_results_call_for(study):
     actual = dict(figures.of_study(study))
+    in_cells = re.findall(r'session\.save\(.*, \\"(\w+)\\"\)', parameters.notebooks()[-1].read_text())
+    assert {*actual, *in_cells} == set(figures.NAMES)
     assert list(actual) == ["budgets", "error_vs_training", "bytes_on_disk"]
     budgets = actual["budgets"].axes[0]
     cases = [text.get_text() for text in budgets.get_xticklabels()]

@@ -31,6 +31,7 @@ from horticulture.runs.results import (
     architectures,
     collect,
     collect_removals,
+    forget_results,
     read_table,
     run_table,
     unverified,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, is_sealed, locked, read, read_json, write, write_json
-from horticulture.runs.curves import INDEX, CurvePoint, curve_files, read_curves
+from horticulture.runs.curves import INDEX, CurvePoint, curve_files, forget_curves, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals, widths_by_round
 from horticulture.runs.run import RESULT, Run, finished, folder, read_verified, result
 
@@ -138,6 +138,14 @@ def write_tables(study: Path, **tables: pd.DataFrame) -> None:
             write(study / name, content)
         sums = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
         write(study / SUMS, "".join(sums))
+
+
+def forget_results(study: Path) -> None:
+    """Remove a study's curves and tables. Its runs are kept."""
+    forget_curves(study)
+    with locked(study / ".tables.lock"):
+        for name in (SUMS, *TABLES, ARCHITECTURES):
+            (study / name).unlink(missing_ok=True)
 
 
 def write_architectures(study: Path, results: pd.DataFrame) -> None:

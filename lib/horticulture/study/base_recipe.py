@@ -31,8 +31,8 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     """Fix the base of a study from a notebook's parameters, or check them against it. Return the config.
 
     parameters: those that the notebook declares; others are ignored. first: whether this notebook trains the
-    base and so may change it; the study's curves, which belong to the old base, are then removed. Any other
-    notebook with a different base raises InputError, naming the differences.
+    base and so may change it; the study's curves, tables and figures, which belong to the old base, are then
+    removed. Any other notebook with a different base raises InputError, naming the differences.
     """
     folder = runs.outputs_folder(parameters["outputs"]) / parameters["study"]
     try:
@@ -40,11 +40,11 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     except CorruptFileError as error:
         if not first:
             raise
-        print(f"{error.path} is damaged: removing the curves of the study {folder.name}, keeping its runs")
+        print(f"{error.path} is damaged: removing the results of the study {folder.name}, keeping its runs")
         forget(folder, damaged=True)
         fixed = None
     if first and (differences := _differences(fixed, parameters)):
-        print(f"{differences}: removing the curves of the study {folder.name}, keeping its runs")
+        print(f"{differences}: removing the results of the study {folder.name}, keeping its runs")
         forget(folder)
         fixed = None
     if fixed is None:
@@ -79,8 +79,11 @@ def base_of(folder: Path) -> dict[str, Any] | None:
 
 
 def forget(folder: Path, *, damaged: bool = False) -> None:
-    """Remove a study's curves and its base, or all of a damaged `study.json`. Its runs are kept."""
-    runs.forget_curves(folder)
+    """Remove a study's results and its base, or all of a damaged `study.json`. Its runs are kept."""
+    from horticulture.analysis import figures  # takes a second
+
+    runs.forget_results(folder)
+    figures.remove(folder / "figures", figures.NAMES)
     with editing(folder, replace_damaged=damaged) as content:
         content.pop("base", None)
 

@@ -56,7 +56,7 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     """
     folder, chosen, from_start = outputs / study.name, *beginning(first)
     if from_start:
-        runs.forget_curves(folder)
+        runs.forget_results(folder)
     of_steps = {name: value for name, value in parameters.items() if name not in COMMON}
     with editing(folder, replace_damaged=from_start) as content:
         for name in content.keys() - {"base", "own"}:  # which notebooks fixed before and will check against

@@ -183,6 +183,12 @@ class Session:
 
         return tables.sort_by_criterion(runs.collect(self.folder), self.config.criteria)
 
+    def remove_figures(self) -> None:
+        """Remove the study's figures, of which the results that there are now may not give all."""
+        from horticulture.analysis import figures
+
+        figures.remove(self.folder / "figures", figures.NAMES)
+
     def save(self, figure: Figure, name: str) -> None:
         """Save a figure in the study's folder, as PNG and SVG."""
         from horticulture.analysis import figures

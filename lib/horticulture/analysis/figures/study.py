@@ -17,6 +17,13 @@ from horticulture.analysis.tables.wording import percent
 BYTES = EngFormatter(unit="B", places=0)
 
 
+# The names of all figures of a study that notebook 05 may draw.
+NAMES = (
+    *("error_vs_params", "error_vs_cost", "error_vs_training"),
+    *("budgets", "bytes_on_disk", "weights_or_shape"),
+)
+
+
 def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Yield the name and figure of everything for which there are results.
 

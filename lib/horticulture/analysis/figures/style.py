@@ -1,7 +1,7 @@
 """What all figures share: style, legend and file formats. Marks of longer training are hollow."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,13 @@ def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> 
         if legend.get_window_extent().width <= ax.get_window_extent().width:
             break
     return legend
+
+
+def remove(folder: Path, names: Iterable[str]) -> None:
+    """Remove figures that were saved in a folder."""
+    for name in names:
+        for kind in ("png", "svg"):
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
