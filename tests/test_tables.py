@@ -279,6 +279,21 @@ def test_an_order_that_longer_training_changes_is_told():
     assert "another" not in " ".join(tables.describe_best(same))
 
 
+def test_a_curve_that_is_the_same_runs_at_a_size_has_no_number_of_its_own_there():
+    """Scratch-B at 40 % buys no further epoch there; at 20 % one seed of it does."""
+    scratch = together(
+        seeded("whole", 1000, [9.0, 9.1], ""),
+        *(seeded("pruned-tuned", size, [9.0, 9.2], round_=size) for size in (200, 400)),
+        *(seeded("pruned-scratch", size, [8.0, 8.2], round_=size) for size in (200, 400)),
+    )
+    scratch["run"] = [f"run {i}" for i in scratch.index]
+    more = scratch[scratch["curve"] == "pruned-scratch"].assign(curve="scratch-b", test_error=7.0)
+    more.loc[(more["params"] == 200) & (more["seed"] == 1), "run"] = "another"
+    table = tables.error_by_size(together(scratch, more))
+    (scratch_b,) = [name for name in table.index if "Scratch-B" in name]
+    assert table.loc[scratch_b, ["20 %", "40 %"]].tolist() == [7.0, "= Scratch-E"]
+
+
 def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
     study["run"] = [f"run {i}" for i in study.index]
     study["device"] = ["EPYC"] * 12 + ["Xeon"] * (len(study) - 12)
@@ -745,8 +760,8 @@ def test_the_conclusion_says_which_side_is_ahead_and_by_how_much():
 @pytest.mark.parametrize(
     ("once", "answer"),
     [
-        ([7.0, 7.1, 7.2], "The verdict changes with the length of training"),  # better, then worse
-        ([5.0, 9.1, 13.2], "Decided at some of the lengths of training, not at all of them,"),  # undecided
+        ([7.0, 7.1, 7.2], "the verdict changes with the length of training"),  # better, then worse
+        ([5.0, 9.1, 13.2], "the shape is worse, but not at every length of training,"),  # undecided
     ],
 )
 def test_the_conclusion_tells_another_verdict_from_none(once, answer):
@@ -760,7 +775,20 @@ def test_the_conclusion_tells_another_verdict_from_none(once, answer):
         for curve, actual in curves_.items()
     ]
     said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
-    assert said.startswith(f"**{answer} in 1 of 1 case.**")
+    assert said.startswith(f"**By Scratch-E, {answer} in 1 of 1 case.**")
+
+
+def test_two_budgets_that_are_decided_at_one_length_in_opposite_ways_are_not_undecided():
+    networks = [
+        seeded(curve, 200, [mean - apart, mean, mean + apart], round_=8, longer=longer)
+        for longer, apart in ((1.0, 4.0), (2.0, 0.1))
+        for curve, mean in (("lr-rewound", 10.0), ("pruned-scratch", 12.0), ("scratch-b", 8.0))
+    ]
+    said = tables.conclude(tables.verdicts(together(seeded("whole", 1000, [9.0], ""), *networks), 1.0))
+    assert said.startswith(
+        "**By Scratch-E, the shape is worse, but not at every length of training, in 1 of 1 case. "
+        "By Scratch-B, the shape is better, but not at every length of training, in 1 of 1 case.**"
+    )
 
 
 def test_the_conclusion_says_so_where_nothing_was_compared(study):

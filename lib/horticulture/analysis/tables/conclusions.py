@@ -86,9 +86,9 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     decided = [_decided(cases) for cases in budgets.values()]
     if {1, -1} <= {(better > 0) - (worse > 0) for better, worse, _ in decided}:
         answer = "It depends on the budget."
-    elif any(map(any, decided)) or len(set(answers.values())) > 1:
+    elif len(set(answers.values())) > 1 or (pairs["verdict"] != statistics.UNDECIDED).any():
         # by name: what one budget decides and another does not is no difference between the two
-        answer = " ".join(f"By {name}, {one[0].lower()}{one[1:]}" for name, one in answers.items())
+        answer = " ".join(f"{_by(name)}, {one[0].lower()}{one[1:]}" for name, one in answers.items())
     elif len({_ahead(cases) for cases in budgets.values()}) == 1:
         answer = next(iter(answers.values()))
     else:
@@ -102,6 +102,11 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
             parts.append(f"*{capitalize(name)}* is better in {better} and worse in {worse} of {of}.")
         parts.append(_lower_means(cases, name, other))
     return " ".join([*parts, _seeds(pairs)])
+
+
+def _by(budget: str) -> str:
+    """`By Scratch-E`, `With the shape from scratch on the source, moved`."""
+    return f"By {budget}" if budget[0].isupper() else f"With the {budget}"
 
 
 def _ahead(cases: dict[str, pd.DataFrame]) -> bool:
@@ -119,6 +124,7 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
         return f"Not decided: {seeds} cannot tell."
     kinds = [_verdict(case, "verdict") for case in cases.values()]
     changing, partly = kinds.count(BY_LENGTH), kinds.count(SOME_LENGTHS)
+    at_some = [set(case["verdict"]) for case in cases.values() if _verdict(case, "verdict") == SOME_LENGTHS]
     more = f"; in {partly} more, one length of training decides and another does not" if partly else ""
     if better and worse:
         sides = f"the shape in {better} and the weights in {worse} {of}"
@@ -130,12 +136,15 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
     if equal:
         return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}{more}."
     parts = [f"the verdict changes with the length of training in {changing} {of}"] if changing else []
-    if partly:
-        parts.append(f"decided at some of the lengths of training, not at all of them, in {partly} {of}")
+    for kind in (statistics.BETTER, statistics.WORSE, statistics.EQUAL):
+        if number := sum(kind in found for found in at_some):
+            parts.append(
+                f"the shape is {COUNTED[kind]}, but not at every length of training, in {number} {of}"
+            )
     if parts:
         rest = ["the others are not decided"] if changing + partly < len(cases) else []
         return f"{capitalize('; '.join([*parts, *rest]))}."
-    where = f" in any of the {len(cases)} cases" if len(cases) > 1 else ""
+    where = {1: "", 2: " in either case"}.get(len(cases), f" in any of the {len(cases)} cases")
     return f"Not decided: {seeds} cannot tell{where}."
 
 

@@ -19,7 +19,8 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     results: as returned by `runs.collect`. Every curve has one network per seed at a size; for the pruned and
     tuned one it is that of the retrained round. Networks pruned by a ratio have a table of their own:
     `error_by_budget`. In brackets, where it is known: the compute of all training that its weights have had
-    since they were those of the whole network, or drawn, as a share of the whole network's: `18.4 (0.57)`.
+    since they were those of the whole network, or drawn, as a share of what the whole network's training of
+    that length took: `18.4 (0.57)`. A curve with the same runs as another one refers to it (`= Scratch-E`).
     """
     epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     results = results[results["ratio"].isna()]
@@ -27,13 +28,14 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     if networks.empty:
         return pd.DataFrame()
     sizes = [*cases.target_sizes(results), 1.0]
+    networks = networks.assign(same_run_as=cases.same_run_as(networks))
     heads = [percent(size) for size in sizes]
     if len(set(heads)) < len(heads):
         heads = [f"{100 * size:.1f} %" for size in sizes]
 
     def entry(of_size: pd.DataFrame) -> float | str:
         share, mean = _compute_share(of_size), round(float(of_size["test_error"].mean()), 1)
-        return f"{mean:.1f}{share}" if share else mean
+        return _double(of_size) or (f"{mean:.1f}{share}" if share else mean)
 
     table = _pivot(networks, ["curve", "criterion", "longer"], "size", entry)
     names = [row_name(curve, criterion, longer, epochs) for curve, criterion, longer in table.index]
@@ -56,15 +58,19 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
     networks = networks.assign(same_run_as=cases.same_run_as(networks))
 
     def entry(of_budget: pd.DataFrame) -> str:
-        others, errors = set(of_budget["same_run_as"]), of_budget["test_error"]
-        if len(others) == 1 and "" not in others:
-            return f"= {short_label(others.pop())}"
+        errors = of_budget["test_error"]
         deviation = f" ± {errors.std():.1f}" if len(errors) > 1 else ""
-        return f"{errors.mean():.1f}{deviation}{_compute_share(of_budget)}"
+        return _double(of_budget) or f"{errors.mean():.1f}{deviation}{_compute_share(of_budget)}"
 
     index = ["criterion", "ratio", *(["longer"] if networks["longer"].nunique() > 1 else [])]
     table = _pivot(networks, index, "curve", entry)
     return table.set_axis([label(curve, epochs=cases.scratch_b_in_words(results)) for curve in table], axis=1)
+
+
+def _double(networks: pd.DataFrame) -> str:
+    """The curve that has the same runs as all of these networks, `= Scratch-E`, or ""."""
+    others = set(networks["same_run_as"])
+    return f"= {short_label(others.pop())}" if len(others) == 1 and "" not in others else ""
 
 
 def _add_tuning(networks: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
