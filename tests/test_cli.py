@@ -263,6 +263,20 @@ def test_groups_of_what_no_network_is_are_refused_without_torch(capsys, monkeypa
     assert said in refused(capsys, "groups", *given)
 
 
+def test_a_precision_that_would_only_be_imitated_is_refused_before_anything_is_written(
+    capsys, tmp_path, monkeypatch
+):
+    from horticulture.training import evaluation
+
+    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
+    precision = ["-p", "precision=bfloat16", "--outputs", str(tmp_path / "new")]
+    assert cli.main(["run", "smoke", *precision]) == 2
+    assert re.fullmatch(
+        r"horticulture: .* only emulates bfloat16, .*: use float32\n", capsys.readouterr().err
+    )
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_gpu_without_a_driver_is_refused_without_torch(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "GPUS", (str(tmp_path / "driver"),))
     monkeypatch.setattr(hardware, "resolve_device", pytest.fail)

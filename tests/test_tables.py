@@ -305,7 +305,8 @@ def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
         "Copycat from scratch and shape from scratch (Scratch-E) are the same runs at 50 %, "
         "so they are drawn and counted once.",
         "Copycat from scratch misses the size of the pruned shapes: −2.5 % parameters at 20 %.",
-        "The results come from 2 kinds of processor: EPYC, Xeon.",
+        "The results come from 2 kinds of processor: mostly EPYC; Xeon: shape from scratch (Scratch-E) (1 of "
+        "2), narrower from scratch, copycat from scratch.",
         "Everything was computed in float32.",
     ]
     assert tables.notes(study.drop(columns=["device", "precision"])) == []

@@ -42,8 +42,10 @@ def check(*studies: dict[str, Any]) -> None:
 
     from horticulture.training import hardware
 
-    for device in {parameters["device"] for parameters in studies}:
-        hardware.resolve_device(device)
+    for parameters in studies:
+        device = hardware.resolve_device(parameters["device"])
+        if not parameters.get("cluster"):  # its workers are asked when the study starts
+            hardware.resolve_precision(parameters.get("precision", "auto"), device)
 
 
 def _config(parameters: dict[str, Any]) -> StudyConfig:

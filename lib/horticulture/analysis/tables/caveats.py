@@ -18,12 +18,23 @@ def notes(results: pd.DataFrame) -> list[str]:
             "The whole network is pretrained: how it was trained, on what and for how long, is unknown."
         )
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
-        kinds = results[column].replace("", np.nan).dropna().unique() if column in results else []
+        kinds = results[column].replace("", np.nan).dropna().value_counts() if column in results else {}
         if len(kinds) > 1:
-            sentences.append(f"The results come from {len(kinds)} {word}: {', '.join(map(str, kinds))}.")
+            most, *others = kinds.index
+            named = "; ".join(f"{kind}: {_where(results[column] == kind, results)}" for kind in others)
+            sentences.append(f"The results come from {len(kinds)} {word}: mostly {most}; {named}.")
         elif len(kinds) and column == "precision":
-            sentences.append(f"Everything was computed in {kinds[0]}.")
+            sentences.append(f"Everything was computed in {kinds.index[0]}.")
     return sentences
+
+
+def _where(chosen: pd.Series, results: pd.DataFrame) -> str:
+    """Of which curves some results were chosen, and how many if not all."""
+    by_curve = chosen.groupby(results["curve"], sort=False).agg(["sum", "size"])
+    return ", ".join(
+        label(str(curve)) + (f" ({some} of {all_})" if some < all_ else "")
+        for curve, some, all_ in by_curve[by_curve["sum"] > 0].itertuples()
+    )
 
 
 def _describe_duplicates(results: pd.DataFrame) -> list[str]:
