@@ -18,13 +18,15 @@ def notes(results: pd.DataFrame) -> list[str]:
             "The whole network is pretrained: how it was trained, on what and for how long, is unknown."
         )
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
-        kinds = results[column].replace("", np.nan).dropna().value_counts() if column in results else {}
+        if column not in results:
+            continue
+        kinds = results[column].replace("", np.nan).value_counts().index  # the most frequent first
         if len(kinds) > 1:
-            most, *others = kinds.index
+            most, *others = kinds
             named = "; ".join(f"{kind}: {_where(results[column] == kind, results)}" for kind in others)
             sentences.append(f"The results come from {len(kinds)} {word}: mostly {most}; {named}.")
         elif len(kinds) and column == "precision":
-            sentences.append(f"Everything was computed in {kinds.index[0]}.")
+            sentences.append(f"Everything was computed in {kinds[0]}.")
     return sentences
 
 
