@@ -58,7 +58,8 @@ PLAIN = tuple(  # what is no result: names, years, what a table's rows and colum
     pruned to 40 %; at 40 and 20 %; network of 40 %; shape of 12 %; item 4
     | 12 % |; | 40 % |; 20 % |; 40 % |; kept 13 %; have 12 %; at 13 %
     12, 20 and 40 %; networks had 2 epochs; Scratch-E had 4 and; up to 8, for; trained for 8; published 0.0008
-    20 % of the parameters; 60 % |; at 60 %; at 60 and 40 %; at 20, 40 and 60 %; of 64 x 64; error of 10 %; pruned shapes of 12 %, there
+    20 % of the parameters; 60 % |; at 60 %; at 60 and 40 %; at 20, 40 and 60 %; of 64 x 64
+    error of 10 %; pruned shapes of 12 %, there
     | 1 |; up to 2 |; 20 %, twice; at 20 and 40 %
     with 0.01 before; 20 and 13 %; while 40 % of; after round 128; round 128 is; item 1 shows; At 20 %
     """.replace("\n", ";").split(";")

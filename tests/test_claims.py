@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from tests import claims
@@ -58,3 +59,16 @@ def test_what_a_notebook_says_in_numbers_it_computes(path):
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "markdown"]
     for text in ("".join(cell["source"]) for cell in cells):
         assert claims.unmarked(NAMED.sub("", text)) == []
+
+
+def test_what_other_images_would_change_was_measured_on_the_networks_of_the_replication():
+    """The rates of wrong answers, image by image, have the differences of the test errors that it records."""
+    for row in claims.measured("image_sampling").itertuples():
+        sizes = claims.SIZES if row.size == "mean" else [int(row.size)]
+        errors = [
+            [claims.mean("test_error", curve, size / 100, study=claims.AGAIN) for size in sizes]
+            for curve in (row.curve, row.against)
+        ]
+        new, kept = map(np.mean, errors)
+        assert row.difference == pytest.approx(new - kept, abs=0.01)
+        assert 0 < row.standard_error < 100 / np.sqrt(row.digits)
