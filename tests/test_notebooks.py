@@ -277,10 +277,11 @@ def server(tmp_path_factory):
         process.terminate()
 
 
-async def executed(address, token, sources, interrupted=()):
+async def executed(address, token, sources, interrupted=(), running=0):
     """Execute cells one after another in a new kernel, as JupyterLab does; every message of every cell.
 
-    interrupted: the numbers of the cells that are interrupted as soon as they have made something.
+    interrupted: the numbers of the cells that are interrupted as soon as they have made something, and so
+    many runs have begun.
     """
     headers, client = {"Authorization": f"token {token}"}, AsyncHTTPClient()
     answer = await client.fetch(f"{address}api/kernels", method="POST", body="{}", headers=headers)
@@ -317,7 +318,8 @@ async def executed(address, token, sources, interrupted=()):
                 continue
             said.append(message)
             progress = message["content"].get("data", {}).get(MIME, {})
-            if waiting and progress.get("share", 0) > progress.get("found", 0):
+            begun = f", {running} running" in progress.get("line", "") or not running
+            if waiting and begun and progress.get("share", 0) > progress.get("found", 0):
                 waiting = False
                 path = f"{address}api/kernels/{kernel}/interrupt"
                 await client.fetch(path, method="POST", body="{}", headers=headers)
@@ -619,7 +621,7 @@ def test_an_interrupted_cell_says_how_much_is_kept_and_run_again_goes_on_from_th
         cells[1].source,
         *["session.execute([point.run for point in config.whole_points], 'training')"] * 2,
     ]
-    said = asyncio.run(executed(*server, sources, interrupted=(2, 3)))
+    said = asyncio.run(executed(*server, sources, interrupted=(2, 3), running=workers))
     first, second = (message["content"]["traceback"] for message in said if message["msg_type"] == "error")
     line = (
         r"InterruptedRun: training: stopped, (\d+\.\d) % is kept \(0 of 2 finished, (\d) started\); "
