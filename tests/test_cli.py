@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from horticulture import cli, execution, files, limits, runs
-from horticulture.study import parameters, runner, study_files
+from horticulture.study import base_recipe, inventory, parameters, runner, study_files
 from horticulture.training import hardware
 
 
@@ -264,17 +264,29 @@ def test_groups_of_what_no_network_is_are_refused_without_torch(capsys, monkeypa
 
 
 def test_a_precision_that_would_only_be_imitated_is_refused_before_anything_is_written(
-    capsys, tmp_path, monkeypatch
+    capsys, tmp_path, monkeypatch, started
 ):
     from horticulture.training import evaluation
 
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
-    precision = ["-p", "precision=bfloat16", "--outputs", str(tmp_path / "new")]
-    assert cli.main(["run", "smoke", *precision]) == 2
-    assert re.fullmatch(
-        r"horticulture: .* only emulates bfloat16, .*: use float32\n", capsys.readouterr().err
-    )
+    line = r"horticulture: .* only emulates bfloat16, .*: use float32"
+    place = ["--outputs", str(tmp_path / "new")]
+    assert cli.main(["run", "smoke", "-p", "precision=bfloat16", *place]) == 2
+    assert re.fullmatch(rf"{line}\n", capsys.readouterr().err)
     assert not (tmp_path / "new").exists()
+    for name in ("study.json", "results.csv"):  # of a study that came from another processor
+        files.make_folder(tmp_path / "new" / "theirs")
+        (tmp_path / "new" / "theirs" / name).write_text("{}")
+    base = dict.fromkeys(base_recipe.BASE) | {"precision": "bfloat16"}
+    files.write_json(tmp_path / "new" / "theirs" / "study.json", {"base": base})
+    assert cli.main(["run", "smoke", "-p", "precision=auto", "--name", "theirs", *place]) == 2
+    own = r", under another name \(--name mine\): the study theirs has bfloat16"
+    assert re.fullmatch(rf"{line}{own}\n", capsys.readouterr().err)
+    assert (tmp_path / "new" / "theirs" / "results.csv").exists()
+    monkeypatch.setattr(runs, "result", lambda *_: {})  # all are finished: nothing is left to imitate
+    monkeypatch.setattr(inventory, "runs_by_purpose", lambda *_: {"the whole network": [None]})
+    assert cli.main(["run", "smoke", "-p", "precision=auto", "--name", "theirs", *place]) == 0
+    assert len(started[0]) == 5
 
 
 def test_a_gpu_without_a_driver_is_refused_without_torch(capsys, tmp_path, monkeypatch):
@@ -535,10 +547,16 @@ def test_a_run_begun_from_the_start_clears_older_curves_but_no_runs(monkeypatch,
     files.write_json(tmp_path / "smoke" / "curves" / "old.json", {"points": []})
     files.write_json(tmp_path / "runs" / "abc" / "run.json", {})
     chosen = study_files.read("smoke")
+    names = ("results.csv", "figures/weights_or_shape.png", "notebooks/05_analysis.html")
+    old = [tmp_path / "smoke" / name for name in names]
+    for path in old:
+        files.write(path, b"of other seeds")
     runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path, first="3")
+    assert [path.exists() for path in old] == [True, True, False]
     assert (tmp_path / "smoke" / "curves" / "old.json").exists()
     runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path)
     assert not (tmp_path / "smoke" / "curves" / "old.json").exists()
+    assert not any(path.exists() for path in old)
     assert (tmp_path / "runs" / "abc" / "run.json").exists()
 
 

@@ -5,7 +5,9 @@ in `study.json`; only notebook 01 may change them later.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.execution import cluster
 from horticulture.files import CorruptFileError
+from horticulture.study import inventory
 from horticulture.study.config import StudyConfig
 from horticulture.study.study_files import editing, read_study_json
 from horticulture.study.training_config import TrainingConfig
@@ -69,6 +72,31 @@ def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
         )
 
 
+def check_precision(parameters: Mapping[str, Any], folder: Path) -> None:
+    """Raise InputError if a study has runs left in a precision that its device would only emulate.
+
+    On a cluster, the workers are asked when the study starts.
+    """
+    if parameters["cluster"]:
+        return
+    wanted, fixed = parameters["precision"], {}
+    with suppress(CorruptFileError):  # it will be started again, or is refused elsewhere
+        fixed = base_of(folder) or {}
+    began = wanted == "auto" and "precision" in fixed
+    wanted = fixed["precision"] if began else wanted
+    try:
+        hardware.resolve_precision(wanted, hardware.resolve_device(parameters["device"]))
+    except InputError as error:
+        runs_of = inventory.runs_by_purpose(
+            StudyConfig.of({**parameters, "precision": wanted}), folder.parent
+        )
+        todo = chain(*runs_of.values())
+        if all(runs.result(run, folder.parent) is not None for run in todo):
+            return  # nothing is computed
+        own = f", under another name (--name mine): the study {folder.name} has {wanted}" if began else ""
+        raise InputError(f"{error}{own}") from error
+
+
 def base_of(folder: Path) -> dict[str, Any] | None:
     """The base that a study has fixed, or None. Raises CorruptFileError if its file is incomplete."""
     fixed = read_study_json(folder).get("base")
@@ -78,12 +106,17 @@ def base_of(folder: Path) -> dict[str, Any] | None:
     return fixed
 
 
-def forget(folder: Path, *, damaged: bool = False) -> None:
-    """Remove a study's results and its base, or all of a damaged `study.json`. Its runs are kept."""
+def forget_results(folder: Path) -> None:
+    """Remove a study's curves, tables and figures. Its runs are kept."""
     from horticulture.analysis import figures  # takes a second
 
     runs.forget_results(folder)
     figures.remove(folder / "figures", figures.NAMES)
+
+
+def forget(folder: Path, *, damaged: bool = False) -> None:
+    """Remove a study's results and its base, or all of a damaged `study.json`. Its runs are kept."""
+    forget_results(folder)
     with editing(folder, replace_damaged=damaged) as content:
         content.pop("base", None)
 

@@ -37,7 +37,8 @@ def prepare(
 
     from horticulture.study import base_recipe  # loads torch
 
-    if not from_start:  # the first notebook may begin a new study
-        for part, resolved in parts:
+    for part, resolved in parts:
+        if not from_start:  # the first notebook may begin a new study
             base_recipe.check_base(resolved, outputs / part.name)
+        base_recipe.check_precision(resolved, outputs / part.name)
     return parts

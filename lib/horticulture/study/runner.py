@@ -20,7 +20,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
-from horticulture import files, runs
+from horticulture import files
 from horticulture.errors import NotebookError, first_line
 from horticulture.execution import interruption, stale_files
 from horticulture.study.parameters import COMMON, beginning, fill_in
@@ -56,7 +56,9 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
     """
     folder, chosen, from_start = outputs / study.name, *beginning(first)
     if from_start:
-        runs.forget_results(folder)
+        from horticulture.study import base_recipe  # loads torch
+
+        base_recipe.forget_results(folder)
     of_steps = {name: value for name, value in parameters.items() if name not in COMMON}
     with editing(folder, replace_damaged=from_start) as content:
         for name in content.keys() - {"base", "own"}:  # which notebooks fixed before and will check against
@@ -70,6 +72,9 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
         for text in chosen[0].parent.glob("*.md"):  # the notebooks link to them
             files.write(shown / text.name, text.read_bytes())
             pages.begin(shown / text.name)
+        for notebook in chosen:  # pages of an earlier execution
+            for old in (shown / notebook.name, (shown / notebook.name).with_suffix(".html")):
+                old.unlink(missing_ok=True)
         for notebook in chosen:
             target = shown / notebook.name
             execute_notebook(notebook, target, parameters, terminal)

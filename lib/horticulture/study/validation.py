@@ -42,10 +42,8 @@ def check(*studies: dict[str, Any]) -> None:
 
     from horticulture.training import hardware
 
-    for parameters in studies:
-        device = hardware.resolve_device(parameters["device"])
-        if not parameters.get("cluster"):  # its workers are asked when the study starts
-            hardware.resolve_precision(parameters.get("precision", "auto"), device)
+    for device in {parameters["device"] for parameters in studies}:
+        hardware.resolve_device(device)
 
 
 def _config(parameters: dict[str, Any]) -> StudyConfig:
