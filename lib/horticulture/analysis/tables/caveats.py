@@ -20,7 +20,8 @@ def notes(results: pd.DataFrame) -> list[str]:
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
         if column not in results:
             continue
-        kinds = results[column].replace("", np.nan).value_counts().index  # the most frequent first
+        by_run = results.drop_duplicates("run")[column] if "run" in results else results[column]
+        kinds = by_run.replace("", np.nan).value_counts().index  # the most frequent first
         if len(kinds) > 1:
             most, *others = kinds
             named = "; ".join(f"{kind}: {_where(results[column] == kind, results)}" for kind in others)
@@ -80,8 +81,13 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
     networks = cases.assign_cases(results)
     if not networks["curve"].eq("pruned-scratch").any():
         return []
-    networks = networks[networks["curve"] != "pruned-tuned"]
-    means = networks.groupby(["curve", "size"], sort=False)["missed"].mean()
+    shapes = networks[networks["curve"] == "pruned-scratch"].set_index(["size", "longer", "seed"])["share"]
+    shapes = shapes.groupby(level=[0, 1, 2]).mean()  # over criteria
+    networks = networks[networks["curve"] != "pruned-tuned"].join(
+        shapes.rename("shape"), on=["size", "longer", "seed"]
+    )  # of the same seed, where there is one
+    missed = (networks["share"] / networks["shape"] - 1).fillna(networks["missed"]).round(9)
+    means = missed.groupby([networks["curve"], networks["size"]], sort=False).mean()
     sentences = []
     for curve, missed in means[means.abs() > cases.MISSED].groupby("curve", sort=False):
         where = join_words(

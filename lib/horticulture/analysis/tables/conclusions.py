@@ -88,7 +88,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
         answer = "It depends on the budget."
     elif len(set(answers.values())) > 1 or (pairs["verdict"] != statistics.UNDECIDED).any():
         # by name: what one budget decides and another does not is no difference between the two
-        answer = " ".join(f"{_by(name)}, {one[0].lower()}{one[1:]}" for name, one in answers.items())
+        answer = " ".join(_by(name, one.removeprefix("Not decided: ")) for name, one in answers.items())
     elif len({_ahead(cases) for cases in budgets.values()}) == 1:
         answer = next(iter(answers.values()))
     else:
@@ -104,9 +104,10 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     return " ".join([*parts, _seeds(pairs)])
 
 
-def _by(budget: str) -> str:
-    """`By Scratch-E`, `With the shape from scratch on the source, moved`."""
-    return f"By {budget}" if budget[0].isupper() else f"With the {budget}"
+def _by(budget: str, answer: str) -> str:
+    """`By Scratch-E, the kept weights win.`; `For the shape from scratch, moved: the kept weights win.`"""
+    by = f"By {budget}," if budget[0].isupper() else f"For the {budget}:"
+    return f"{by} {answer[0].lower()}{answer[1:]}"
 
 
 def _ahead(cases: dict[str, pd.DataFrame]) -> bool:
@@ -118,34 +119,56 @@ def _ahead(cases: dict[str, pd.DataFrame]) -> bool:
 def _answer(cases: dict[str, pd.DataFrame]) -> str:
     """Weights or shape, in one sentence. cases: verdicts on a shape from scratch against kept weights."""
     every = pd.concat(list(cases.values()))
-    seeds, of = count(int(every["n"].max()), "seed"), f"of {count(len(cases), 'case')}"
-    better, worse, equal = _decided(cases)
+    seeds = count(int(every["n"].max()), "seed")
     if every["n"].max() < statistics.FEWEST:
         return f"Not decided: {seeds} cannot tell."
-    kinds = [_verdict(case, "verdict") for case in cases.values()]
-    changing, partly = kinds.count(BY_LENGTH), kinds.count(SOME_LENGTHS)
-    at_some = [set(case["verdict"]) for case in cases.values() if _verdict(case, "verdict") == SOME_LENGTHS]
-    more = f"; in {partly} more, one length of training decides and another does not" if partly else ""
+    better, worse, equal = _decided(cases)
+    changing = sum(_verdict(case, "verdict") == BY_LENGTH for case in cases.values())
+    within = f"equal to within {every['margin'].iloc[0]:.1f} points"
+    rest = _at_some_lengths(cases)
+    if changing:
+        rest.append(f"the verdict changes with the length of training{_in(changing, cases)}")
+    if equal and (better or worse):
+        rest.append(f"the two are {within}{_in(equal, cases)}")
     if better and worse:
-        sides = f"the shape in {better} and the weights in {worse} {of}"
-        return f"Sometimes one, sometimes the other: {sides}{more}."
-    if better:
-        return f"The shape wins: trained from new weights, it is better in {better} {of}{more}."
-    if worse:
-        return f"The kept weights win: trained from new ones, the shape is worse in {worse} {of}{more}."
-    if equal:
-        return f"Only the shape: equal to within {every['margin'].iloc[0]:.1f} points in {equal} {of}{more}."
-    parts = [f"the verdict changes with the length of training in {changing} {of}"] if changing else []
-    for kind in (statistics.BETTER, statistics.WORSE, statistics.EQUAL):
-        if number := sum(kind in found for found in at_some):
-            parts.append(
-                f"the shape is {COUNTED[kind]}, but not at every length of training, in {number} {of}"
+        sides = f"the shape in {better} and the weights in {worse} of {len(cases)} cases"
+        first = f"sometimes one, sometimes the other: {sides}"
+    elif better:
+        first = f"the shape wins: trained from new weights, it is better{_in(better, cases)}"
+    elif worse:
+        first = f"the kept weights win: trained from new ones, the shape is worse{_in(worse, cases)}"
+    elif equal:
+        first = f"only the shape: {within}{_in(equal, cases)}"
+    elif rest:
+        first = ""
+    else:
+        where = {1: "", 2: " in either case"}.get(len(cases), f" in any of the {len(cases)} cases")
+        return f"Not decided: {seeds} cannot tell{where}."
+    return capitalize("; ".join(filter(None, [first, *rest]))) + "."
+
+
+def _in(number: int, cases: dict[str, pd.DataFrame]) -> str:
+    """` in 2 of 3 cases`, or "" if there is one only."""
+    return f" in {number} of {len(cases)} cases" if len(cases) > 1 else ""
+
+
+def _at_some_lengths(cases: dict[str, pd.DataFrame]) -> list[str]:
+    """What is decided at some lengths of training and undecided at others, and in how many cases."""
+    found: dict[str, int] = {}
+    for case in cases.values():
+        decided = case[case["verdict"] != statistics.UNDECIDED]
+        if _verdict(case, "verdict") == SOME_LENGTHS:
+            at, not_at = (
+                join_words(_length(longer) for longer in sorted(set(some["longer"])))
+                for some in (decided, case.drop(decided.index))
             )
-    if parts:
-        rest = ["the others are not decided"] if changing + partly < len(cases) else []
-        return f"{capitalize('; '.join([*parts, *rest]))}."
-    where = {1: "", 2: " in either case"}.get(len(cases), f" in any of the {len(cases)} cases")
-    return f"Not decided: {seeds} cannot tell{where}."
+            said = f"the shape is {COUNTED[decided['verdict'].iloc[0]]} {at}, and undecided {not_at}"
+            found[said] = found.get(said, 0) + 1
+    return [f"{said}{_in(number, cases)}" for said, number in found.items()]
+
+
+def _length(longer: float) -> str:
+    return "at the usual length of training" if longer == 1 else f"when trained {times(longer)} as long"
 
 
 def _decided(cases: dict[str, pd.DataFrame]) -> tuple[int, int, int]:
