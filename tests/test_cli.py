@@ -293,7 +293,7 @@ def test_a_gpu_without_a_driver_is_refused_without_torch(capsys, tmp_path, monke
     monkeypatch.setattr(limits, "GPUS", (str(tmp_path / "driver"),))
     monkeypatch.setattr(hardware, "resolve_device", pytest.fail)
     given = ["run", "smoke", "-p", "device=cuda:1", "--outputs", str(tmp_path / "out")]
-    assert "no device 'cuda:1' here: choose from auto, cpu, cuda and" in refused(capsys, *given)
+    assert "no device 'cuda:1' here: choose from auto and cpu" in refused(capsys, *given)
     (tmp_path / "driver").touch()
     with pytest.raises(pytest.fail.Exception):  # now torch is asked
         cli.main(given)

@@ -80,10 +80,10 @@ def execute_all(
     from horticulture.training import hardware
 
     wanted = list(wanted)
-    where = hardware.resolve_device(device)
     layers = _layers({run.key: run for run in wanted}, outputs)
     _check_code((run for todo, _ in layers for run in todo), address)
-    allowed = processes(workers, on_cpu=where.type == "cpu")
+    # Workers of a cluster may have another device than this machine.
+    allowed = 0 if address else processes(workers, on_cpu=hardware.resolve_device(device).type == "cpu")
     together = {run.key: run for todo, _ in layers for run in todo}
     follow = partial(_follow, then, together, outputs, address)
     if address and layers:  # each run begins as soon as the one that it starts from is finished

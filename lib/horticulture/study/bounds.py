@@ -114,9 +114,8 @@ def strengths(name: str, value: Any) -> None:
 
 
 def device(name: str, value: Any) -> None:
-    """A supported device that may exist here. Whether a GPU responds is checked later."""
-    known = re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value)
-    if not known or (value.startswith("cuda") and not limits.may_have_gpu()):
+    """A supported device. Whether it responds is checked later, where the runs are made."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
         raise InputError(f"no device {value!r} here: choose from auto, cpu, cuda and cuda:NUMBER")
 
 
@@ -204,6 +203,11 @@ BOUNDS: dict[str, Bound] = {
 }
 
 
+def made_here(parameters: Mapping[str, Any]) -> bool:
+    """Whether a study's runs are made on this machine, and not by a scheduler's workers elsewhere."""
+    return "://" not in str(parameters.get("cluster", ""))
+
+
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise InputError, naming the parameter, for a value that no study can have."""
     for name, value in parameters.items():
@@ -212,6 +216,12 @@ def check(parameters: Mapping[str, Any]) -> None:
                 BOUNDS[name](name, value)
             except InputError as error:
                 raise InputError(str(error) if name in str(error) else f"{name}: {error}") from error
+    if (
+        str(device := parameters.get("device")).startswith("cuda")
+        and made_here(parameters)
+        and not limits.may_have_gpu()
+    ):
+        raise InputError(f"no device {device!r} here: choose from auto and cpu")
     lists = {name: len(parameters.get(name) or [0]) for name in ("seeds", "ratios", "base_epoch_factors")}
     lists["criterion"] = len(own_code.names("criterion", parameters.get("criterion", "")))
     if (wanted := prod(lists.values())) > RUNS:

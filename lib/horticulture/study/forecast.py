@@ -15,7 +15,7 @@ from horticulture.errors import InputError
 from horticulture.execution import parallel, tasks
 from horticulture.progress import Progress, clock
 from horticulture.runs import Run
-from horticulture.study import scaling
+from horticulture.study import bounds, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.inventory import runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
@@ -136,7 +136,8 @@ def _work(
     counted: keys of runs already counted for others, to which these are added.
     """
     config = StudyConfig.of(parameters)
-    work = Work.of(config, {}, parameters["device"], parameters["workers"])
+    device = parameters["device"] if bounds.made_here(parameters) else "auto"
+    work = Work.of(config, {}, device, parameters["workers"])
     made = {}
     for what, wanted in runs_by_purpose(work.config, outputs, _stand_ins, _stand_in_family).items():
         missing = [run for run in wanted if runs.result(run, outputs) is None]

@@ -80,6 +80,8 @@ class Session:
         own_code.check_allowed(values, set_here, "allow_code = True in the parameters cell", recorded_code)
         own_code.load(values, set_here, recorded_code)
         bounds.check(values)
+        if not bounds.made_here(values):
+            namespace["device"] = "auto"  # of what cells compute themselves; workers may have another
         values["cluster"] = cluster.resolve(values["cluster"])
         parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, origins, notebook)

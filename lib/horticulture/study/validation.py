@@ -42,7 +42,7 @@ def check(*studies: dict[str, Any]) -> None:
 
     from horticulture.training import hardware
 
-    for device in {parameters["device"] for parameters in studies}:
+    for device in {parameters["device"] for parameters in studies if bounds.made_here(parameters)}:
         hardware.resolve_device(device)
 
 
