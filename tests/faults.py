@@ -26,7 +26,7 @@ import distributed
 import psutil
 
 from horticulture import files, leases
-from horticulture.execution import cluster
+from horticulture.execution import inspection
 from tests import killed
 
 WORKERS, SECONDS = 3, 600  # a command that takes longer has been forgotten
@@ -118,7 +118,7 @@ class Machines:
     def worker(self, draw: random.Random) -> tuple[str, int]:
         """The address and the process number of one of the workers."""
         with distributed.Client(self.address, set_as_default=False) as client:
-            return draw.choice(sorted(cluster.ask(client, os.getpid).items()))
+            return draw.choice(sorted(inspection.ask(client, os.getpid).items()))
 
 
 # --- faults: what each does to the machines and to the command ---------------------------------------------

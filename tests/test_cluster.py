@@ -5,28 +5,50 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
 
-from horticulture import architecture, cli, code_files, execution, files, leases, networks, runs
+from horticulture import (
+    architecture,
+    cli,
+    code_files,
+    execution,
+    files,
+    leases,
+    limits,
+    networks,
+    pruning,
+    runs,
+)
 from horticulture.errors import ClusterError, InputError
-from horticulture.execution import cluster, file_transfer, loading, parallel, remote
+from horticulture.execution import (
+    cluster,
+    file_transfer,
+    inspection,
+    loading,
+    parallel,
+    remote,
+    remote_worker,
+)
 from horticulture.execution.board import Board
 from horticulture.progress import Progress
-from horticulture.pruning import PruningRecipe
+from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
-from horticulture.study import budgets
+from horticulture.study import bounds, budgets
 from horticulture.study.session import Session
-from horticulture.training import TrainingRecipe
+from horticulture.training import TrainingRecipe, hardware
 from tests import commands, killed
 
 # Dask warns of a slow disk, which a busy machine has.
@@ -34,7 +56,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Creating scratch directories is 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: horticulture[cluster]")
 
-THREADS = cluster._threads
+THREADS = inspection._threads
 
 
 @pytest.fixture
@@ -63,23 +85,18 @@ def tune(pruned: Run) -> Run:
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
     """Threads that wait for each other take ten times as long on a busy machine."""
-    monkeypatch.setattr(cluster, "_threads", _one)
-
-
-async def _one() -> int:
-    return 1
+    monkeypatch.setattr(inspection, "_threads", lambda: 1)
 
 
 @contextmanager
-def in_threads(workers: int = 1, protocol: str = "tcp"):
+def in_threads(workers: int = 1, **given):
     """The address of a cluster in threads of this process, whose workers can be patched."""
     with distributed.LocalCluster(
         n_workers=workers,
-        threads_per_worker=1,
         processes=False,
-        protocol=protocol,
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
+        **{"protocol": "tcp", "threads_per_worker": 1, **given},
     ) as machines:
         yield machines.scheduler_address
 
@@ -117,10 +134,12 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
             workers = client.scheduler_info()["workers"].values()
             assert [one["nthreads"] for one in workers] == [1, 1]
             assert len({one["nanny"] for one in workers}) == 2
-            monkeypatch.setattr(cluster, "_threads", THREADS)
-            assert cluster.threads(client) == max(1, cluster.processors() // 2)
-            threads = cluster.threads(client)
-            there = cluster.ask(client, os.getpid).values()  # what they had when they began to load anything
+            monkeypatch.setattr(inspection, "_threads", THREADS)
+            (threads,) = {one.threads for one in inspection.checked(client)}
+            assert threads == max(1, cluster.processors() // 2)
+            there = inspection.ask(
+                client, os.getpid
+            ).values()  # what they had when they began to load anything
             assert {psutil.Process(pid).environ()["OMP_NUM_THREADS"] for pid in there} == {str(threads)}
         parallel.execute_all(wanted, tmp_path / "there", device="cpu", address=address)
         left = psutil.Process().children(recursive=True)
@@ -160,12 +179,12 @@ def test_a_scheduler_without_a_worker_is_refused(train, tmp_path, monkeypatch):
 
 
 @contextmanager
-def worker(address: str, folder: Path, **environment: str):
+def worker(address: str, folder: Path, *options: str, **environment: str):
     """A worker process of its own."""
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"),
-            *("--no-dashboard", "--host", "127.0.0.1", "--local-directory", folder),
+            *("--no-dashboard", "--host", "127.0.0.1", "--local-directory", folder, *options),
         ],
         env={**os.environ, **environment},
         stderr=subprocess.DEVNULL,
@@ -174,12 +193,13 @@ def worker(address: str, folder: Path, **environment: str):
     try:
         yield process
     finally:
-        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-            one.kill()
+        if process.poll() is None:
+            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+                one.kill()
         process.wait(timeout=30)
 
 
-@pytest.mark.parametrize("package", cluster.PACKAGES)
+@pytest.mark.parametrize("package", inspection.PACKAGES)
 def test_a_worker_with_another_version_is_refused_by_name(train, tmp_path, package):
     other = tmp_path / f"{package}-9.9.dist-info"  # found before the installed one
     other.mkdir()
@@ -195,34 +215,153 @@ def test_a_worker_with_another_version_is_refused_by_name(train, tmp_path, packa
     assert not runs.folder(train(0), tmp_path / "o").exists()
 
 
-def test_a_worker_with_other_code_is_refused_though_its_version_is_the_same(train, tmp_path, shared_address):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            cluster, "_public", lambda number: number if number != cluster.code_digest() else object()
-        )
-        with pytest.raises(InputError, match="has code of the package"):
-            parallel.execute_all([train(0)], tmp_path, device="cpu", address=shared_address)
-
-
-def test_a_worker_that_comes_later_with_another_version_makes_nothing(
+def test_a_worker_with_other_code_is_refused_though_its_version_is_the_same(
     train, tmp_path, shared_address, monkeypatch
 ):
-    monkeypatch.setattr(cluster, "differences", lambda versions: "torch 9.9, not 2.15")
-    with pytest.raises(ClusterError, match=r"the worker tcp://.* has torch 9\.9, not 2\.15"):
+    there = inspection.Environment({**inspection.own_versions(), "code of the package": "0"}, 1, "lock")
+    monkeypatch.setattr(inspection, "ask", lambda *_: {"w": there})
+    with pytest.raises(InputError, match="the worker w has code of the package 0, not "):
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=shared_address)
-    assert not runs.folder(train(0), tmp_path).exists()
 
 
 def test_builds_for_another_device_are_the_same_version():
-    cluster._check_worker("w", "torch", "2.15.0+cpu", "2.15.0+cu130")
-    with pytest.raises(InputError, match="the worker w cannot say its torch: OSError: no"):
-        cluster._check_worker("w", "torch", OSError("no"), "2.15.0")
+    assert not inspection.differences({"torch": "2.15.0+cpu"}, {"torch": "2.15.0+cu130"})
+
+
+def test_a_worker_without_the_package_is_refused_by_name(shared_address, monkeypatch):
+    def absent(client, function, *arguments, only=""):
+        if function is inspection.version and arguments[0] == "torch":
+            return {only: "2.15"}
+        return dict.fromkeys(client.scheduler_info()["workers"], PackageNotFoundError(*arguments))
+
+    monkeypatch.setattr(inspection, "ask", absent)
+    with (
+        cluster.connected(shared_address) as client,
+        pytest.raises(InputError, match=r"the worker \S+ has no horticulture: install the same environment"),
+    ):
+        inspection.checked(client)
+
+
+def test_a_worker_that_cannot_say_what_it_is_is_refused(shared_address, monkeypatch):
+    monkeypatch.setattr(inspection, "_view", lambda marker: 1 / 0)
+    with (
+        cluster.connected(shared_address) as client,
+        pytest.raises(InputError, match=r"worker \S+ cannot say what it is: ZeroDivisionError: division"),
+    ):
+        inspection.checked(client)
 
 
 def test_workers_with_different_threads_are_refused(monkeypatch):
-    monkeypatch.setattr(cluster, "ask", lambda *_: {"a": 1, "b": 4})
-    with pytest.raises(InputError, match="the worker b computes with 4 threads, another with 1"):
-        cluster.threads(None)
+    counts = iter([1, 4])
+    monkeypatch.setattr(inspection, "_threads", lambda: next(counts))
+    with (
+        in_threads(2) as address,
+        cluster.connected(address) as client,
+        pytest.raises(InputError, match=r"the worker \S+ computes with 4 threads, another with 1: start all"),
+    ):
+        inspection.checked(client)
+
+
+def test_a_worker_says_its_threads_by_one_variable(train, tmp_path, monkeypatch):
+    """Dask sets MKL_NUM_THREADS=1 in its processes, which torch would obey."""
+    monkeypatch.setattr(inspection, "_threads", THREADS)
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with in_threads(0) as address, worker(address, tmp_path / "w", OMP_NUM_THREADS="2"):
+        parallel.execute_all([train(0)], tmp_path / "o", device="cpu", address=address)
+    assert runs.result(train(0), tmp_path / "o")["about"]["threads"] == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"threads_per_worker": 2}, "has 2 threads for runs: start it with --nthreads 1"),
+        ({"resources": {"GPU": 0.5}}, "has GPU=0.5: start it with GPU=1, also where several share a device"),
+    ],
+)
+def test_a_worker_for_several_runs_or_for_none_is_refused(train, tmp_path, given, said):
+    with (
+        in_threads(**given) as address,
+        pytest.raises(InputError, match=rf"the worker \S+ {said}"),
+    ):
+        parallel.execute_all([train(0)], tmp_path, device="auto", address=address)
+    assert not runs.folder(train(0), tmp_path).exists()
+
+
+def test_a_worker_that_does_not_answer_is_told_and_waited_for_once(
+    tmp_path, shared_address, capsys, monkeypatch
+):
+    monkeypatch.setattr(inspection, "_silent", set())
+    with cluster.connected(shared_address) as client, worker(shared_address, tmp_path / "w"):
+        client.wait_for_workers(2, timeout=100)
+        numbers = inspection.ask(client, os.getpid)
+        (silent,) = [one for one, number in numbers.items() if number != os.getpid()]
+        os.kill(numbers[silent], signal.SIGSTOP)
+        monkeypatch.setattr(inspection, "REPLY_SECONDS", 1)
+        assert silent not in inspection.ask(client, os.getpid)
+        monkeypatch.setattr(inspection, "REPLY_SECONDS", 1000)
+        assert silent not in inspection.ask(client, os.getpid)
+    assert capsys.readouterr().err.count(f"the worker {silent} does not answer: going on without it") == 1
+
+
+def other_code(place: Path) -> dict[str, str]:
+    """The environment of a process whose package has the same version and another line."""
+    shutil.copytree(Path(execution.__file__).parents[1], place / "horticulture")
+    with (place / "horticulture" / "limits.py").open("a") as module:
+        module.write("# another\n")
+    return {"PYTHONPATH": str(place)}
+
+
+def no_folder(place: Path) -> dict[str, str]:
+    """The environment of a process that sees no file of ours as one."""
+    package = Path(execution.__file__).parents[2]
+    (place / "sitecustomize.py").write_text(
+        "import pathlib; there = pathlib.Path.exists\n"
+        "pathlib.Path.exists = lambda self, **given: 'shared-' not in self.name and there(self, **given)\n"
+        "pathlib.Path.is_file = pathlib.Path.exists\n"
+    )
+    return {"PYTHONPATH": os.pathsep.join([str(place), str(package)])}
+
+
+@pytest.mark.parametrize(
+    ("unfit", "said"),
+    [
+        (other_code, r"has code of the package \w+, not \w+: install the same version there"),
+        (no_folder, r"does not see \S+"),
+    ],
+)
+def test_a_worker_that_comes_later_and_cannot_do_the_work_is_sent_away(
+    train, tmp_path, monkeypatch, capsys, unfit, said
+):
+    """While the first run lasts, it gets all the others. None of them fails."""
+    bases = [train(seed) for seed in range(4)]
+    wanted = [*bases, *map(prune, bases)]
+    (tmp_path / "there").mkdir()
+    environment, gone = unfit(tmp_path / "there"), threading.Event()
+    execute, send_away = remote_worker._execute, remote._Tasks._send_away
+
+    def sending(self, wrong):
+        send_away(self, wrong)
+        gone.set()
+
+    with in_threads() as address, ExitStack() as stack:
+
+        def patiently(*arguments):
+            if not started:
+                started.append(stack.enter_context(worker(address, tmp_path / "w", **environment)))
+            assert gone.wait(30)
+            execute(*arguments)
+
+        started = list[subprocess.Popen]()
+        monkeypatch.setattr(remote_worker, "_execute", patiently)
+        monkeypatch.setattr(remote._Tasks, "_send_away", sending)
+        parallel.execute_all(wanted, tmp_path / "o", device="cpu", address=address)
+        started[0].wait(timeout=60)  # its nanny does not start it again
+    assert all(runs.result(run, tmp_path / "o") for run in wanted)
+    told = re.findall(
+        r"the worker tcp://\S+ (.*)\. It gets no runs and is sent away", capsys.readouterr().err
+    )
+    assert len(told) == 1
+    assert re.fullmatch(said, told[0])
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
@@ -256,14 +395,32 @@ def test_with_certificates_a_client_without_one_is_refused(train, tmp_path, monk
     with dask.config.set(whole), in_threads(protocol="tls") as address:
         assert address.startswith("tls://")
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
-        monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+        # A client that lacks one would be in the way until it has been waited for.
+        monkeypatch.setattr(distributed, "Client", pytest.fail)
         with (
             dask.config.set(dict.fromkeys(whole)),
-            pytest.raises(InputError, match=r"no Dask scheduler answers at 'tls://"),
+            pytest.raises(
+                InputError, match=r"no Dask scheduler answers at 'tls://\S+': a certificate is needed"
+            ),
         ):
             parallel.execute_all([train(1)], tmp_path, device="cpu", address=address)
     assert runs.result(train(0), tmp_path) is not None
     assert runs.result(train(1), tmp_path) is None
+
+
+def test_workers_may_have_a_gpu_where_the_command_has_none(train, tmp_path, shared_address, monkeypatch):
+    """A laptop asks for cuda; whether there is one is for the workers to say, by name."""
+    monkeypatch.setattr(limits, "GPUS", ())
+    bounds.check({"device": "cuda", "cluster": "tcp://there:8786"})
+    for here in ("", "local:2"):
+        with pytest.raises(InputError, match="no device 'cuda' here: choose from auto and cpu"):
+            bounds.check({"device": "cuda", "cluster": here})
+    monkeypatch.setattr(hardware, "resolve_device", lambda device: 1 / 0)
+    with pytest.raises(ClusterError, match=r"1 of 1 runs failed, .* ZeroDivisionError"):  # there
+        parallel.execute_all([train(0)], tmp_path, device="cuda", address=shared_address)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"the worker tcp://\S+: no device 'cuda:99' here"):
+        cluster.common_precision("auto", "cuda:99", shared_address)
 
 
 # --- order, progress and failures --------------------------------------------------------------------------
@@ -329,7 +486,7 @@ def test_where_03_runs_alone_a_seed_is_retrained_before_another_is_trained_or_pr
     shared |= {"base_epoch_factors": [1], "precision": "float32", "evaluate_every": 2, "images": 0}
     shared |= {"sizes": [0.9], "budgets": ["pruned-scratch", "lr-rewound"], "finetune_epochs": 1}
     front, retrained = threading.Event(), []
-    execute, finish = remote._execute, Board.finish
+    execute, finish = remote_worker._execute, Board.finish
 
     def patiently(run, *arguments):
         assert run.seed == 0 or front.wait(100)
@@ -348,7 +505,7 @@ def test_where_03_runs_alone_a_seed_is_retrained_before_another_is_trained_or_pr
         (first, _) = config.pruning_jobs
         for run in [base, first.run][: ["", "train", "prune"].index(made)]:
             execution.execute(run, tmp_path, "cpu", threads=1)
-        monkeypatch.setattr(remote, "_execute", patiently)
+        monkeypatch.setattr(remote_worker, "_execute", patiently)
         monkeypatch.setattr(Board, "finish", finishing)
         session.catch_up(retraining=True)
         points = budgets.budget_points(config, config.pruned_networks(tmp_path))
@@ -390,8 +547,56 @@ def test_the_status_of_a_study_shows_what_is_running(train, tmp_path, capsys):
     assert "left  epoch 1/2; 1/3 finished, 1 running" in said
 
 
+def test_runs_that_no_worker_can_do_wait_for_one_and_say_so(train, tmp_path, monkeypatch, capsys):
+    """The only worker with a GPU leaves; another one comes when that has been shown."""
+    monkeypatch.setattr(remote, "QUIET", 0.1)
+    left, submit, show, said = threading.Event(), remote._Tasks._submit, Board.show, list[str]()
+    monkeypatch.setattr(remote_worker, "_execute", lambda *_: left.wait(30))
+
+    def submitting(self, todo):
+        submit(self, todo)
+        self._client.retire_workers()
+        left.set()
+
+    with in_threads(resources={"GPU": 1}) as address, ExitStack() as stack:
+
+        def showing(board):
+            show(board)
+            if board.lacking and not said:
+                board.write_status()
+                assert cli.main(["status", "mine", "--outputs", str(tmp_path)]) == 0
+                said.append(capsys.readouterr().out)
+                stack.enter_context(worker(address, tmp_path / "w", "--resources", "GPU=1"))
+
+        monkeypatch.setattr(remote._Tasks, "_submit", submitting)
+        monkeypatch.setattr(Board, "show", showing)
+        given = {"device": "auto", "address": address, "study": tmp_path / "mine"}
+        parallel.execute_all([train(0), train(1)], tmp_path, **given)
+    assert "waiting for a worker with a GPU; 0/2 finished" in said[0]
+
+
+def test_a_run_that_ends_its_workers_fails_and_stops_no_other(train, tmp_path, capsys):
+    """As long as Dask waits for a worker that has died, a death soon after another seems to be its end."""
+
+    def deadly(group):
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    impatient = {"distributed.deploy.lost-worker-timeout": "1ms", "distributed.scheduler.allowed-failures": 1}
+    with mock.patch.dict(criteria.CRITERIA), dask.config.set(impatient), cluster.opened("local:1") as address:
+        pruning.criterion(deadly)
+        recipe = PruningRecipe(2, steps=1, batch_size=4, precision="float32", criterion="deadly")
+        bad, good = execution.prune(train(0), recipe), train(1)
+        with pytest.raises(ClusterError, match=r"2 of 4 runs failed, such as .*: 2 workers died at it, one"):
+            parallel.execute_all([bad, tune(bad), good], tmp_path, device="cpu", address=address)
+    assert runs.result(good, tmp_path) is not None
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_a_lost_scheduler_is_told_in_one_line(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(remote, "_execute", lambda *_: time.sleep(3))
+    monkeypatch.setattr(remote_worker, "_execute", lambda *_: time.sleep(3))
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"),
@@ -420,7 +625,7 @@ def test_a_lost_scheduler_is_told_in_one_line(train, tmp_path, monkeypatch):
 @pytest.fixture
 def apart(monkeypatch):
     """Workers that do not see our outputs folder."""
-    monkeypatch.setattr(remote, "_sees", lambda token: remote.NOT_SHARED)
+    monkeypatch.setattr(inspection, "_view", lambda marker: "nothing")
 
 
 def test_a_connection_that_breaks_before_the_client_notices_is_a_lost_scheduler(
@@ -428,7 +633,7 @@ def test_a_connection_that_breaks_before_the_client_notices_is_a_lost_scheduler(
 ):
     from distributed.comm import CommClosedError
 
-    def broken(self, futures):
+    def broken(self, futures, errors):
         assert self.status == "running"
         raise CommClosedError("Connection reset by peer")
 
@@ -550,17 +755,16 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
         "pictures",
         "weights.safetensors",
     }
-    submit = remote._submit
+    submit = remote._Tasks._submit
 
     def hiding(*arguments):
-        tasks = submit(*arguments)
+        submit(*arguments)
         loading.full_dataset.cache_clear()
         code_files._module.cache_clear()
         shutil.rmtree(Path(os.environ["HORTICULTURE_DATA"]))
         place.rename(tmp_path / "gone")  # last, for the worker begins then
-        return tasks
 
-    execute, begun = remote._execute, []
+    execute, begun = remote_worker._execute, []
 
     def slowly(*arguments):  # not before they are gone
         while place.exists():
@@ -568,9 +772,9 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
         begun.append(1)
         return execute(*arguments)
 
-    monkeypatch.setattr(remote, "_missing", lambda needed: needed)
-    monkeypatch.setattr(remote, "_submit", hiding)
-    monkeypatch.setattr(remote, "_execute", slowly)
+    monkeypatch.setattr(remote_worker, "missing", lambda needed: needed)
+    monkeypatch.setattr(remote._Tasks, "_submit", hiding)
+    monkeypatch.setattr(remote_worker, "_execute", slowly)
     with in_threads() as address:
         found = parallel.execute_all(wanted, tmp_path / "o", device="cpu", address=address)
     assert len(begun) == 2
@@ -594,7 +798,7 @@ def test_leases_are_used_where_a_worker_does_not_see_our_lock(train, tmp_path, s
     run, folder = train(0), tmp_path / "runs" / ".locks"
     parallel.execute_all([train(1)], tmp_path, device="cpu", address=shared_address)
     assert not leases.needed(folder)
-    monkeypatch.setattr(remote, "_sees", lambda token: False)
+    monkeypatch.setattr(inspection, "_view", lambda marker: "file")
     parallel.execute_all([run], tmp_path, device="cpu", address=shared_address)
     assert (folder / f"{run.key}.lease-1").read_bytes() == leases.FREE
     assert [path.name for path in folder.glob("shared-*")] == []

@@ -244,9 +244,8 @@ def _parser() -> argparse.ArgumentParser:
     argument("--from", dest="first", metavar="N", default="01", help="start with this notebook (default: 01)")
     argument("--dry-run", action="store_true", help="only estimate the runs, hours and disk space needed")
     argument("--allow-code", action="store_true", help="allow code named in the study file to run")
-    argument(
-        "--cluster", metavar="ADDRESS", default="", help="train on a Dask cluster: local:N or tcp://HOST:PORT"
-    )
+    addresses = "local:N, tcp://HOST:PORT or tls://HOST:PORT"
+    argument("--cluster", metavar="ADDRESS", default="", help=f"train on a Dask cluster: {addresses}")
 
     add("studies", _studies, help="list the studies")
 

@@ -66,6 +66,7 @@ class Board:
         self._running: dict[str, _Begun] = {}  # few, so that a message costs the same among many runs
         self._resumed = 0.0  # by earlier processes, in runs that have ended
         self._study, self._next = study, 0.0
+        self.lacking = ""  # what all runs wait for
         progress.picture = self.picture
 
     def add(self, todo: Iterable[Run]) -> None:
@@ -118,6 +119,7 @@ class Board:
         notes = [run.note for run in list(running)[:MAX_RUNS_SHOWN]]
         more = [f"{len(running) - MAX_RUNS_SHOWN} more"] if len(running) > MAX_RUNS_SHOWN else []
         notes = notes if self._begun else ["starting workers"]  # they load torch first
+        notes, more = ([self.lacking], []) if self.lacking else (notes, more)
         self.progress.update(done, self._counts(), resumed, "; ".join([*notes, *more]))
         if self._study and time.monotonic() >= self._next:
             self.write_status()

@@ -1,31 +1,24 @@
-"""Dask clusters: processes on this machine, or a running one; and whether their workers can do the work."""
+"""Dask clusters: processes on this machine, or a running one."""
 
-import asyncio
 import atexit
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from horticulture import files
-from horticulture.errors import InputError, first_line
-from horticulture.execution import stale_files
+from horticulture.errors import InputError
+from horticulture.execution import inspection, stale_files
 from horticulture.limits import processors
 
 LOCAL = "local:"  # followed by a number of worker processes
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0  # seconds for a scheduler to answer
-REPLY_SECONDS = 60.0  # seconds for a worker to answer: on a busy machine, it loads torch first
 FIRST = 60.0  # seconds for the first worker of a cluster to come
-PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhere
 
 _owned: dict[str, str] = {}  # addresses of the clusters that a notebook has started here
 
@@ -34,14 +27,15 @@ _owned: dict[str, str] = {}  # addresses of the clusters that a notebook has sta
 def opened(address: str) -> Iterator[str]:
     """The address of a cluster whose workers can do the work; `local:N` lasts for the duration of a `with`.
 
-    "" is none. Says where its dashboard is. Raises InputError if no scheduler answers, or for a worker with
-    other versions.
+    "" is none. Says where its dashboard is. Raises InputError if no scheduler answers, or for a worker that
+    cannot do the work.
     """
     with ExitStack() as stack:
         if address.startswith(LOCAL):
             address = stack.enter_context(_started(int(address.removeprefix(LOCAL))))
         if address:
             with connected(address) as client:
+                inspection.checked(client)
                 if "dashboard" in client.scheduler_info()["services"] and find_spec("bokeh"):
                     print(f"Dask dashboard: {client.dashboard_link}", file=sys.stderr)
         yield address
@@ -70,6 +64,8 @@ def _started(workers: int) -> Iterator[str]:
     # as many threads as a worker.
     settings: dict[str, Any] = {"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}
     settings["distributed.worker.profile.enabled"] = False  # it would stop the run a hundred times a second
+    # Dask gives up a worker that is not there so long after a death; it may just have died again.
+    settings["distributed.deploy.lost-worker-timeout"] = "365 days"
     # Ctrl-C is for the notebook, which saves its work; the processes inherit that they ignore it.
     ours = signal.signal(signal.SIGINT, signal.SIG_IGN) if _in_main_thread() else None
     try:
@@ -115,17 +111,12 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """A client of a cluster whose workers have been checked. Raises InputError as `opened`."""
+    """A client of a cluster that has a worker. Raises InputError if it does not answer or has none."""
     with _client(address) as client:
         try:
             client.wait_for_workers(1, timeout=FIRST)
         except TimeoutError as error:
             raise InputError(f"the Dask scheduler at {address!r} has no worker") from error
-        for name in PACKAGES:
-            for worker, reply in ask(client, version, name).items():
-                _check_worker(worker, name, reply, version(name))
-        for worker, reply in ask(client, code_digest).items():
-            _check_worker(worker, "code of the package", reply, code_digest())
         yield client
 
 
@@ -133,8 +124,12 @@ def _client(address: str) -> Any:
     """A client of a Dask cluster. Raises InputError if it cannot be reached or Dask is not installed."""
     distributed = _distributed()
     try:
+        # Dask finds out too late, and leaves behind a client that cannot be closed.
+        certified = distributed.Security().get_connection_args("client")["ssl_context"]
+        if address.startswith("tls") and not certified:
+            raise ValueError("a certificate is needed, in DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT")
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last: without a certificate
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
 
 
@@ -146,103 +141,20 @@ def _distributed() -> Any:
     return distributed
 
 
-# --- what workers are --------------------------------------------------------------------------------------
-
-
-def ask(client: Any, function: Callable, *arguments: Any) -> dict[str, Any]:
-    """The reply of every worker that gives one in time, by its address. An error is a reply too."""
-
-    async def one(worker: str) -> tuple[str, Any]:
-        try:
-            call = client.run(function, *arguments, workers=[worker], on_error="return")
-            return worker, (await asyncio.wait_for(call, REPLY_SECONDS))[worker]
-        except Exception as error:  # also one that could not be sent back
-            return worker, error
-
-    async def every() -> list[tuple[str, Any]]:
-        return await asyncio.gather(*map(one, workers))
-
-    workers = list(client.scheduler_info()["workers"])
-    replies = client.sync(every)
-    return {worker: reply for worker, reply in replies if not isinstance(reply, TimeoutError)}
-
-
-def _check_worker(worker: str, what: str, there: Any, here: str) -> None:
-    """Raise InputError if a worker has another version of something."""
-    if isinstance(there, PackageNotFoundError):
-        raise InputError(f"the worker {worker} has no {what}: install the same environment there")
-    if isinstance(there, Exception):
-        raise InputError(f"the worker {worker} cannot say its {what}: {first_line(there)}")
-    if _public(there) != _public(here):
-        raise InputError(
-            f"the worker {worker} has {what} {there}, not {here}: install the same version there"
-        )
-
-
-def _public(number: str) -> str:
-    """A version without its local part: builds for a CPU and for a GPU are the same version."""
-    return number.partition("+")[0]
-
-
-def differences(versions: dict[str, str]) -> str:
-    """In a worker that came later: what differs here from these versions, as a text."""
-    here = own_versions()
-    wrong = [name for name in versions if _public(here[name]) != _public(versions[name])]
-    return ", ".join(f"{name} {here[name]}, not {versions[name]}" for name in wrong)
-
-
-@cache  # every run asks
-def own_versions() -> dict[str, str]:
-    """What must be the same in all processes."""
-    return {**{name: version(name) for name in PACKAGES}, "code of the package": code_digest()}
-
-
-@cache
-def code_digest() -> str:
-    """A digest of the package's modules, which differ between checkouts of the same version."""
-    root = Path(__file__).parents[1]
-    paths = sorted(root.rglob("*.py"))
-    return files.digest(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in paths))
-
-
-def threads(client: Any) -> int:
-    """With how many threads each worker computes. Raises InputError if they differ: bits would too."""
-    counts = ask(client, _threads)
-    if not counts:
-        raise InputError("no worker of the cluster answers")
-    for worker, count in counts.items():
-        if count != min(counts.values()):
-            raise InputError(
-                f"the worker {worker} computes with {count} threads, another with {min(counts.values())}: "
-                "start all of them with the same OMP_NUM_THREADS"
-            )
-    return min(counts.values())
-
-
-async def _threads() -> int:
-    def count() -> int:
-        import torch
-
-        return torch.get_num_threads()
-
-    return await asyncio.to_thread(
-        count
-    )  # beside the worker's signs of life, for loading torch takes seconds
-
-
 def common_precision(wanted: str, device: str, address: str) -> str:
     """The precision for a study on a Dask cluster: one that all workers support.
 
-    Raises InputError if a worker would only emulate the requested one.
+    Raises InputError if a worker lacks the device, or would only emulate the requested precision.
     """
     with connected(address) as client:
-        replies = list(ask(client, _resolve_precision, wanted, device).values())
-    for reply in replies:
+        inspection.checked(client)
+        replies = inspection.ask(client, _resolve_precision, wanted, device)
+    for worker, reply in replies.items():
         if isinstance(reply, Exception):
-            raise InputError(f"a worker of the cluster {address}: {reply}")
+            raise InputError(f"the worker {worker}: {reply}")
     if not replies:
         raise InputError(f"no worker of the cluster {address} answers")
-    return "float32" if "float32" in replies else replies[0]
+    return "float32" if "float32" in replies.values() else next(iter(replies.values()))
 
 
 def _resolve_precision(wanted: str, device: str) -> str | InputError:

@@ -7,42 +7,29 @@ that it cannot unpickle. Where workers do not share the outputs folder, finished
 import json
 import sys
 import time
-import traceback
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from horticulture import files, leases, runs
+from horticulture import code_files, files, leases, runs
 from horticulture.errors import ClusterError, InputError, first_line
-from horticulture.execution import cluster, file_transfer, pool
-from horticulture.execution.board import POLL, Board, reporter
-from horticulture.execution.file_transfer import OwnFile
+from horticulture.execution import cluster, file_transfer, inspection, pool, remote_worker
+from horticulture.execution.board import POLL, Board
+from horticulture.execution.remote_worker import Call, Code, Made, Parcel, Sent, UnfitWorkerError
+from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.runs.run import RESULT
 
-TOPIC = "horticulture"  # name of the workers' progress messages
 VISIBLE = 90.0  # seconds after which a network file system shows a new file everywhere
-NOT_SHARED = "apart"  # a worker does not see our folder
-WRITTEN: dict[str, Any] = {"error": "", "trace": "", "packed": {}}  # the reply for a result that we see
-
-
-@dataclass(frozen=True)
-class Call:
-    """What all tasks of one call of `execute` share. (Dask would walk through a dict for every task.)"""
-
-    outputs: str
-    token: str  # from `_shared`
-    device: str
-    threads: int
-    versions: dict[str, str]
-    code: bytes
+QUIET = 2.0  # seconds without news after which we look whether there is a worker
+RETRIES = 3  # times that a run is tried again which Dask could not give to a worker
+WRITTEN = Made("")  # stands for the reply of a run whose result we see
 
 
 def execute(
@@ -60,14 +47,18 @@ def execute(
 
     A run that fails is reported with its traceback and does not stop those that do not start from it. Raises
     ClusterError in the end if any failed, and at once if the scheduler is lost; InputError as
-    `cluster.connected`.
+    `cluster.connected` and for a worker that cannot do the work.
     """
-    with cluster.connected(address) as client, _shared(client, outputs) as token:
-        client.subscribe_topic(TOPIC, lambda event: pool.messages.put(event[1]))
-        threads, versions = cluster.threads(client), cluster.own_versions()
-        call = Call(str(outputs), token, device, threads, versions, file_transfer.pack_code())
+    with cluster.connected(address) as client, _marker(outputs) as marker:
+        workers = inspection.checked(client, str(marker))
+        seen = {one.sees for one in workers}
+        if "file" in seen and not leases.needed(marker.parent):
+            leases.require(marker.parent)
+        shared = "" if "nothing" in seen else str(marker)
+        call = Call(str(outputs), shared, device, workers[0].threads, inspection.own_versions())
+        client.subscribe_topic(remote_worker.TOPIC, lambda event: pool.messages.put(event[1]))
         try:
-            _submit_and_collect(client, todo, then, call, cost, board)
+            _Tasks(client, call, cost, board).execute(todo, then)
         except (CancelledError, OSError) as error:
             from distributed.comm import CommClosedError
 
@@ -84,123 +75,170 @@ def execute(
 
 
 @contextmanager
-def _shared(client: Any, outputs: Path) -> Iterator[str]:
-    """The name of a file that all workers see in our outputs folder, or "" if one does not.
-
-    Where they see it but not our lock on it, leases are used instead of locks from then on.
-    """
+def _marker(outputs: Path) -> Iterator[Path]:
+    """A file in our outputs folder that is locked for the duration of a `with`, to find out who sees it."""
     folder = outputs / "runs" / ".locks"
     files.make_folder(folder)
-    token = folder / f"shared-{uuid.uuid4().hex}"
-    with FileLock(token) as lock:
+    path = folder / f"shared-{uuid.uuid4().hex}"
+    with FileLock(path) as lock:
         try:
-            replies = cluster.ask(client, _sees, str(token)).values()
-            if False in replies and not leases.needed(folder):
-                leases.require(folder)
-            yield "" if NOT_SHARED in replies else str(token)
+            yield path
         finally:
             lock.release()
-            token.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
-def _sees(token: str) -> bool | str:
-    """In a worker: whether it sees the lock on a file, or NOT_SHARED if it does not see the file."""
-    if not Path(token).exists():
-        return NOT_SHARED
-    lock = FileLock(token)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return True
-    except OSError:  # no locks there
-        return False
-    lock.release()
-    return False
+class _Tasks:
+    """The tasks of one call of `execute`: one for each run, and those that hold what they need."""
+
+    def __init__(self, client: Any, call: Call, cost: Callable[[Run], int], board: Board) -> None:
+        self._client, self._call, self._cost, self._board = client, call, cost, board
+        self._outputs = Path(call.outputs)
+        # Of the runs that have not ended, by key: themselves, their futures, and those of what was sent.
+        self._runs: dict[str, Run] = {}
+        self._futures: dict[str, Any] = {}
+        self._sent: dict[str, list[Any]] = {}
+        self._begun = set[str]()
+        self._tries = Counter[str]()  # of runs that Dask could not give to a worker
+        self._given_up = set[str]()  # names of tasks
+        self._told = set[str]()  # addresses of workers that were sent away
+        self._gpu = False  # whether only workers with a GPU get runs
+        self._look = time.monotonic() + QUIET
+
+    def execute(self, todo: Sequence[Run], then: Callable[[Run], Sequence[Run]]) -> None:
+        """Submit all runs, take in what they made, submit what follows from each, and show their progress."""
+        while todo or self._runs:
+            if todo:
+                self._submit(todo)
+            ended = self._ended()
+            messages = [message for message in pool.drain(pool.messages) if message[0] in self._futures]
+            for message in messages:  # none from a run that continued after an earlier call
+                self._board.update(message)
+                self._begun.add(message[0])
+            if any(future.status == "cancelled" for future in ended.values()):
+                raise CancelledError
+            todo = []
+            for key, made in self._replies(ended).items():
+                run = self._runs.pop(key)
+                if error := made.error or _take_in(run, made.packed, self._outputs):
+                    print(f"{run} failed: {error}\n{made.trace}".rstrip(), file=sys.stderr)
+                self._board.finish(run, error)
+                del self._futures[key]  # what it sent is needed no longer
+                self._sent.pop(key, None)
+                todo += [] if error else then(run)
+            self._board.add(todo)
+            self._board.lacking = self._lacking(news=bool(ended or messages))
+            self._board.show()
+
+    def _ended(self) -> dict[str, Any]:
+        """Wait a little; return those of our futures whose task has ended.
+
+        Looking at all of them takes a few per cent of the time, however many they are. Callbacks, which Dask
+        makes in a thread one by one, would take more.
+        """
+        time.sleep(max(POLL / 10, 20e-6 * len(self._futures)))
+        return {key: future for key, future in self._futures.items() if future.done()}
+
+    def _replies(self, ended: dict[str, Any]) -> dict[str, Made]:
+        """What ended tasks made, by key of the run; without those that are tried again."""
+        seen = {key for key in ended if self._call.marker and _written(self._runs[key], self._outputs)}
+        erred = {key: f for key, f in ended.items() if f.status == "error" and key not in seen}
+        finished = {key: f for key, f in ended.items() if f.status == "finished" and key not in seen}
+        replies = dict.fromkeys(seen, WRITTEN)
+        if finished:  # the slow way; not of those whose worker has died meanwhile
+            gathered = self._client.gather(finished, errors="skip")
+            replies |= {key: made for key, made in gathered.items() if made is not None}
+        replies |= self._try_again(erred) if erred else {}
+        return {key: replies[key] for key in ended if key in replies}
+
+    def _submit(self, todo: Sequence[Run]) -> None:
+        """Submit runs. Dask starts each when what it depends on is finished."""
+        client, call = self._client, self._call
+        name = uuid.uuid4().hex[:8]  # another command may have submitted the same runs
+        workers = client.scheduler_info()["workers"].values()
+        self._gpu = call.device != "cpu" and any("GPU" in worker["resources"] for worker in workers)
+        how: dict[str, Any] = {"resources": {"GPU": 1} if self._gpu else None, "pure": False}
+        parcels: dict[str, Parcel] = {}
+        if needed := file_transfer.own_files(todo):
+            lacking = {
+                one
+                for reply in inspection.ask(client, remote_worker.missing, needed).values()
+                for one in reply
+            }
+            parcels = {f"file-{one.digest}": Sent(one, one.content()) for one in needed if one in lacking}
+        if code_files.ALLOWED or criteria.own():
+            parcels["code"] = Code(file_transfer.pack_code())
+        sent = [self._hold(parcel, f"{what}-{name}") for what, parcel in parcels.items()]
+        given: dict[str, Any] = {}  # finished runs that others start from, where folders are not shared
+        for run in todo:
+            starts = []
+            for start in list(run.chain)[1:]:
+                future = self._futures.get(start.key) or given.get(start.key)
+                if not future and not call.marker:
+                    packed = Made(_text(start), file_transfer.pack(start, self._outputs))
+                    future = given[start.key] = self._hold(packed, f"start-{start.key}-{name}")
+                starts += [future] if future else []
+            key, arguments = f"{run.kind}-{run.key}-{name}", (_text(run), call, *starts, *sent)
+            self._runs[run.key] = run
+            self._futures[run.key] = client.submit(
+                remote_worker.work, *arguments, key=key, priority=float(self._cost(run)), **how
+            )
+            if held := [*sent, *starts]:
+                self._sent[run.key] = held  # or Dask could not try again what it forgets
+
+    def _hold(self, parcel: Parcel, key: str) -> Any:
+        return self._client.submit(remote_worker.hold, parcel, key=key)
+
+    # --- workers that are missing or unfit ---
+
+    def _lacking(self, *, news: bool) -> str:
+        """What kind of worker the runs wait for, if there is none, as a text. Looks only without news."""
+        now = time.monotonic()
+        if news:
+            self._look = now + QUIET
+            return ""
+        if now < self._look:
+            return self._board.lacking
+        self._look = now + QUIET
+        workers = self._client.scheduler_info()["workers"].values()
+        running = [one for one in workers if one["status"] == "running"]
+        able = [one for one in running if one["resources"].get("GPU", 0) >= 1 or not self._gpu]
+        return "" if able else "waiting for a worker with a GPU" if self._gpu else "waiting for a worker"
+
+    def _try_again(self, erred: dict[str, Any]) -> dict[str, Made]:
+        """Have other workers try what one could not do, or died at; return what is given up, by key."""
+        from distributed import KilledWorker
+
+        errors = {key: future.exception() for key, future in erred.items()}
+        if unfit := dict(error.args for error in errors.values() if isinstance(error, UnfitWorkerError)):
+            self._send_away(unfit)
+        given_up = {}
+        for key, error in errors.items():
+            self._tries[key] += not isinstance(error, UnfitWorkerError)
+            died = isinstance(error, KilledWorker) and error.task == erred[key].key
+            # Dask also counts the deaths of a worker at which a run only waited.
+            if self._tries[key] > RETRIES or (died and key in self._begun):
+                given_up[key] = Made("", {}, _describe(error, died))
+                self._given_up.add(erred[key].key)
+        for key, error in errors.items():
+            if key not in given_up and getattr(error, "task", "") in self._given_up:
+                given_up[key] = Made("", {}, "InputError: a run that it starts from failed")
+        if again := [future for key, future in erred.items() if key not in given_up]:
+            self._client.retry(again)
+        return given_up
+
+    def _send_away(self, unfit: dict[str, str]) -> None:
+        """Have workers leave the cluster that came later and cannot do the work. unfit: why, by address."""
+        for worker, what in unfit.items():
+            if worker not in self._told:
+                print(f"the worker {worker} {what}. It gets no runs and is sent away", file=sys.stderr)
+        self._told |= unfit.keys()
+        self._client.retire_workers(list(unfit))
 
 
-def _submit_and_collect(
-    client: Any,
-    todo: Sequence[Run],
-    then: Callable[[Run], Sequence[Run]],
-    call: Call,
-    cost: Callable[[Run], int],
-    board: Board,
-) -> None:
-    """Submit all runs, take in what they made, submit what follows from each, and show their progress."""
-    outputs = Path(call.outputs)
-    tasks: dict[str, Any] = {}  # futures of the runs that have not ended, by key
-    waiting: dict[str, Run] = {}  # these runs, by key
-    while todo or waiting:
-        tasks |= _submit(client, todo, call, cost, tasks) if todo else {}
-        waiting |= {run.key: run for run in todo}
-        ended = _ended(tasks)
-        for message in pool.drain(pool.messages):
-            if message[0] in tasks:  # not from a run that continued after an earlier call
-                board.update(message)
-        if any(future.status == "cancelled" for future in ended.values()):
-            raise CancelledError
-        replies = {key: WRITTEN for key in ended if call.token and _written(waiting[key], outputs)}
-        finished = {key: f for key, f in ended.items() if f.status == "finished" and key not in replies}
-        replies |= client.gather(finished) if finished else {}  # the slow way
-        todo = []
-        for key, future in ended.items():
-            run = waiting.pop(key)
-            reply = replies.get(key) or {"error": first_line(future.exception()), "trace": ""}
-            if error := reply["error"] or _take_in(run, reply["packed"], outputs):
-                print(f"{run} failed: {error}\n{reply['trace']}", file=sys.stderr)
-            board.finish(run, error)
-            del tasks[key]  # what it sent is needed no longer
-            todo += [] if error else then(run)
-        board.add(todo)
-        board.show()
-
-
-def _ended(tasks: dict[str, Any]) -> dict[str, Any]:
-    """Wait a little; return those of these futures whose task has ended.
-
-    Looking at all of them takes a few per cent of the time, however many they are. Callbacks, which Dask
-    makes in a thread one by one, would take more.
-    """
-    time.sleep(max(POLL / 10, 20e-6 * len(tasks)))
-    return {key: future for key, future in tasks.items() if future.done()}
-
-
-def _submit(
-    client: Any, todo: Sequence[Run], call: Call, cost: Callable[[Run], int], before: dict[str, Any]
-) -> dict[str, Any]:
-    """Submit runs; return their futures by key. Dask starts each when what it depends on is finished.
-
-    before: the futures of runs that have not ended, by key.
-    """
-    name = uuid.uuid4().hex[:8]  # another command may have submitted the same runs
-    workers = client.scheduler_info()["workers"].values()
-    gpu = call.device != "cpu" and any("GPU" in worker["resources"] for worker in workers)
-    how = {"resources": {"GPU": 1} if gpu else None, "pure": False}
-    needed = file_transfer.own_files(todo)
-    missing = (
-        {one for reply in cluster.ask(client, _missing, needed).values() for one in reply} if needed else ()
-    )
-    sent = [
-        client.submit(_hold, {"file": one, "content": one.content()}, key=f"file-{one.digest}-{name}")
-        for one in needed
-        if one in missing
-    ]
-    tasks: dict[str, Any] = {}
-    given: dict[str, Any] = {}  # finished runs that others start from, where folders are not shared
-    for run in todo:
-        starts = []
-        for start in list(run.chain)[1:]:
-            future = tasks.get(start.key) or before.get(start.key) or given.get(start.key)
-            if not future and not call.token:
-                packed = file_transfer.pack(start, Path(call.outputs))
-                parcel = {"run": _text(start), "error": "", "packed": packed}
-                key = f"start-{start.key}-{name}"
-                future = given[start.key] = client.submit(_hold, parcel, key=key)
-            starts += [future] if future else []
-        key = f"{run.kind}-{run.key}-{name}"
-        arguments = (_text(run), call, *starts, *sent)
-        tasks[run.key] = client.submit(_work, *arguments, key=key, priority=float(cost(run)), **how)
-    return tasks
+def _describe(error: BaseException, died: bool) -> str:
+    deaths = getattr(error, "allowed_failures", 0) + 1
+    return f"{deaths} workers died at it, one after the other (out of memory?)" if died else first_line(error)
 
 
 def _text(run: Run) -> str:
@@ -231,55 +269,3 @@ def _take_in(run: Run, packed: dict[str, bytes], outputs: Path) -> str:
             list(runs.folder(run, outputs).parent.iterdir())
         time.sleep(POLL)
     return ""
-
-
-# --- in a worker -------------------------------------------------------------------------------------------
-
-
-def _missing(needed: list[OwnFile]) -> list[OwnFile]:
-    """Those that this machine lacks."""
-    return [one for one in needed if not one.here]
-
-
-def _hold(parcel: dict[str, Any]) -> dict[str, Any]:
-    """A task whose result others depend on; Dask repeats it if the worker that holds it dies."""
-    return parcel
-
-
-def _work(text: str, call: Call, *before: dict[str, Any]) -> dict[str, Any]:
-    """Execute the run that is described as JSON. before: what its starting points returned, users' files.
-
-    Returns its description, its files where folders are not shared, and its error as text.
-    """
-    reply: dict[str, Any] = {"run": text, "error": "", "trace": "", "packed": {}}
-    try:
-        reply["packed"] = _execute(Run.from_json(json.loads(text)), call, before)
-    except Exception as error:  # a run's own fault, whatever it is
-        reply |= {"error": first_line(error), "trace": "".join(traceback.format_exception(error))}
-    return reply
-
-
-def _execute(run: Run, call: Call, before: Sequence[dict[str, Any]]) -> dict[str, bytes]:
-    from distributed import get_worker
-
-    from horticulture import execution
-
-    worker = get_worker()
-    if wrong := cluster.differences(call.versions):
-        raise InputError(f"the worker {worker.address} has {wrong}")
-    if any(one.get("error") for one in before):
-        raise InputError("a run that it starts from failed")
-    file_transfer.unpack_code(call.code)
-    place, outputs = Path(worker.local_directory) / "horticulture", Path(call.outputs)
-    if call.token and not Path(call.token).exists():
-        raise InputError(f"the worker {worker.address} does not see {outputs}")
-    if not call.token:
-        outputs = place / "outputs"
-    for one in before:
-        if "file" in one:
-            one["file"].install(one["content"], place)
-        elif one["packed"] and runs.result(start := Run.from_json(json.loads(one["run"])), outputs) is None:
-            file_transfer.unpack(start, one["packed"], outputs)
-    report = reporter(run, partial(worker.log_event, TOPIC))
-    execution.execute(run, outputs, call.device, report, threads=call.threads)
-    return {} if call.token else file_transfer.pack(run, outputs)
