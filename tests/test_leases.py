@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from filelock import FileLock
 
 from horticulture import files, leases
 
@@ -166,6 +167,69 @@ def test_where_a_folder_requires_leases_files_are_not_locked(tmp_path):
     leases.require(tmp_path)
     with files.locked(tmp_path / "after"):
         assert lease_files(tmp_path) == ["after.lease-1"]
+
+
+LOCKER = """
+import sys
+from pathlib import Path
+from horticulture import files
+with files.locked(Path(sys.argv[1]) / "run"):
+    print("in", flush=True)
+    sys.stdin.readline()
+    (Path(sys.argv[1]) / "out").touch()
+"""
+
+
+def test_who_has_a_lock_when_leases_become_required_is_waited_for(tmp_path):
+    waited, order = threading.Event(), []
+
+    def second():
+        with files.locked(tmp_path / "run", waited.set):
+            order.append((tmp_path / "out").exists())
+
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCKER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout.readline() == "in\n"
+        leases.require(tmp_path)
+        thread = threading.Thread(target=second)
+        thread.start()
+        try:
+            assert waited.wait(5)
+        finally:
+            first.communicate("\n")
+            thread.join(5)
+    assert order == [True]
+    assert lease_files(tmp_path) == ["run.lease-1"]
+
+
+def test_where_its_lock_is_not_seen_it_leases_what_it_has_or_notices_that_another_does(tmp_path, monkeypatch):
+    """The lock of a process on another machine is one in another place."""
+    with files.locked(tmp_path / "mine") as mine, files.locked(tmp_path / "theirs") as theirs:
+        mine()
+        assert lease_files(tmp_path) == []
+        leases.require(tmp_path)
+        mine()
+        monkeypatch.setattr(files, "FileLock", lambda path: FileLock(path.with_suffix(".there")))
+        with files.locked(tmp_path / "theirs"):
+            assert lease_files(tmp_path) == ["mine.lease-1", "theirs.lease-1"]
+            with pytest.raises(leases.LostLease):
+                theirs()
+
+        def refuse():
+            raise TimeoutError
+
+        with pytest.raises(TimeoutError), files.locked(tmp_path / "mine", refuse):
+            pytest.fail("it is held")
+        mine()
+    assert (tmp_path / "mine.lease-1").read_bytes() == leases.FREE
+
+
+def test_a_stopped_process_can_be_taken_over_from_on_its_own_machine(tmp_path):
+    """Whoever holds a lease keeps no lock."""
+    leases.require(tmp_path)
+    with files.locked(tmp_path / "run"):
+        FileLock(tmp_path / "run").acquire(blocking=False).lock.release()
 
 
 def test_a_file_system_without_locks_gets_leases(tmp_path, monkeypatch):

@@ -273,22 +273,37 @@ def _line(row: dict) -> str:
 def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Callable[[], None]]:
     """Let one process in at a time. The lock is released when the process ends, however it dies.
 
-    Where the file system has no locks, or `leases` are required in the folder, a lease is held instead.
+    Where the file system has no locks, or `leases` are required in the folder, a lease is held instead; who
+    has a lock when leases become required holds a lease from its next look on.
     Yields a function to call before anything is written: it raises `leases.LostLease` if another process has
-    taken over a lease. on_wait: called once before waiting for another process; it may raise instead.
+    taken over. on_wait: called before waiting for another process; it may raise instead.
     """
     make_folder(path.parent)
+    lock, held = FileLock(path), list[Callable[[], None]]()  # the check of the lease, once there is one
     with ExitStack() as stack:
-        if not leases.needed(path.parent):
-            lock = FileLock(path)
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                on_wait()
-                lock.acquire()
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
-                leases.require(path.parent)
-            stack.callback(lock.release)  # does nothing if it was not acquired
-        yield stack.enter_context(leases.held(path, on_wait)) if leases.needed(path.parent) else lambda: None
+        # First the lock, also where leases are required: one that has it may have come before that.
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            leases.require(path.parent)
+        stack.callback(lock.release)  # does nothing if it was not acquired
+        if leases.needed(path.parent):
+            lock.release()  # or nobody on this machine could take over from a process that was stopped
+            held.append(stack.enter_context(leases.held(path, on_wait)))
+
+        def check() -> None:
+            if not held and leases.needed(path.parent):
+                held.append(stack.enter_context(leases.held(path, _overtaken)))
+            if held:
+                held[0]()
+
+        yield check
+
+
+def _overtaken() -> None:
+    raise leases.LostLease("another process holds the lease of what this one had only locked")
