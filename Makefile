@@ -14,6 +14,7 @@ test: .venv/tested check
 
 test-long: .venv/tested
 	$(BIN)/python -m tests.torture 5
+	$(BIN)/python -m tests.faults
 
 check: .venv/tested
 	$(BIN)/ruff check .

@@ -41,6 +41,7 @@ from horticulture.execution import (
     parallel,
     remote,
     remote_worker,
+    status,
 )
 from horticulture.execution.board import Board
 from horticulture.progress import Progress
@@ -519,19 +520,75 @@ def test_a_run_that_fails_is_told_with_its_traceback_and_stops_no_other(
 ):
     bad, good = train(0, lr=1e30), train(1)
     wanted = [prune(bad), bad, prune(good)]
-    with pytest.raises(ClusterError, match=r"2 of 4 runs failed, such as .*: FloatingPointError: .*rate"):
+    said = r"1 of 4 runs failed, 1 skipped; the first is .*: FloatingPointError: .*rate"
+    with pytest.raises(ClusterError, match=said):
         parallel.execute_all(wanted, tmp_path, device="cpu", address=shared_address, study=tmp_path / "study")
     assert runs.result(prune(good), tmp_path) is not None
     assert runs.result(bad, tmp_path) is None
     said = capsys.readouterr().err
     assert f"{bad} failed: FloatingPointError" in said
     assert 'tasks.py", line' in said
-    assert f"{prune(bad)} failed: InputError: a run that it starts from failed" in said
+    assert said.count("Traceback") == 1
+    assert f"{prune(bad)} skipped: a run that it starts from failed" in said
     assert cli.main(["status", "study", "--outputs", str(tmp_path)]) == 0
-    status = capsys.readouterr().out.splitlines()
-    assert re.match(r"study: runs +100%  .*  2/4 finished, 2 failed$", status[0])
-    assert re.fullmatch(rf"  written 0:\d\d ago by process {os.getpid()} on \S+", status[1])
-    assert [line for line in status if "failed: " in line and "FloatingPointError" in line]
+    told = capsys.readouterr().out.splitlines()
+    assert re.match(r"study: runs +100%  .*  2/4 finished, 1 failed, 1 skipped$", told[0])
+    assert re.fullmatch(rf"  written 0:\d\d ago by process {os.getpid()} on \S+", told[1])
+    (failed,) = (line for line in told if "failed: " in line)
+    assert "FloatingPointError" in failed
+
+
+def test_failures_of_runs_with_the_same_name_are_all_counted(train, tmp_path, shared_address, monkeypatch):
+    wanted, boards, show = [train(0, lr=lr) for lr in (1e30, 2e30, 3e30)], list[Board](), Board.show
+    monkeypatch.setattr(Board, "show", lambda self: (boards.append(self), show(self)))
+    with pytest.raises(ClusterError, match=r"3 of 3 runs failed; the first is seed 0: "):
+        parallel.execute_all(wanted, tmp_path, device="cpu", address=shared_address, study=tmp_path / "s")
+    assert (boards[-1].progress.share, boards[-1].progress.note) == (1.0, "0/3 finished, 3 failed")
+    assert len(status.read(tmp_path / "s")["failed"]) == 3
+
+
+def test_runs_after_one_that_dask_gives_up_are_skipped(train, tmp_path, shared_address, monkeypatch):
+    """Dask gives up the tasks that depend on it as well, with the same error."""
+
+    def given_up(*_):
+        raise RuntimeError("no worker survives it")  # its own error needs the scheduler's words for a worker
+
+    monkeypatch.setattr(remote, "_work", given_up)
+    with pytest.raises(
+        ClusterError, match=r"1 of 3 runs failed, 2 skipped; the first is .*: no worker survives it"
+    ):
+        parallel.execute_all([tune(prune(train(0)))], tmp_path, device="cpu", address=shared_address)
+
+
+def test_a_killed_workers_run_waits_for_another_worker_and_ends_with_the_same_bits(
+    train, tmp_path, monkeypatch
+):
+    """The short form of `python -m tests.faults`."""
+    slow, said, killed_ones, update, wait = train(0, epochs=100), [], list[int](), Board.update, Board.wait
+    wanted = [slow, prune(slow)]
+
+    def killing(board, message):
+        update(board, message)
+        if message[0] == slow.key and message[1] > 0.1 and not killed_ones:
+            with distributed.Client(address, set_as_default=False) as client:
+                (number,) = cluster.ask(client, os.getpid).values()
+            killed_ones.append(number)
+            os.kill(number, signal.SIGKILL)
+
+    def waiting(board, key):
+        wait(board, key)
+        said.append((key, board.progress.note, board.progress.details))
+
+    monkeypatch.setattr(Board, "update", killing)
+    monkeypatch.setattr(Board, "wait", waiting)
+    with in_threads(0) as address, worker(address, tmp_path / "w", OMP_NUM_THREADS="1"):
+        parallel.execute_all(wanted, tmp_path / "there", device="cpu", address=address)
+    assert killed_ones
+    (told,) = {one for one in said if one[0] == slow.key}
+    assert told[1:] == ("0/2 finished, 1 waiting for another worker", "its worker is gone")
+    for run in wanted:
+        execution.execute(run, tmp_path / "here", "cpu", threads=1)
+    assert killed.results(tmp_path / "there") == killed.results(tmp_path / "here")
 
 
 def test_the_status_of_a_study_shows_what_is_running(train, tmp_path, capsys):

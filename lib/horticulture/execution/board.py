@@ -1,23 +1,18 @@
 """The progress of several runs, collected from the messages of the processes that execute them."""
 
-import json
-import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from horticulture import files
 from horticulture.analysis import live
+from horticulture.execution import status
 from horticulture.progress import Progress
 from horticulture.runs import Run
 
 MAX_RUNS_SHOWN = 4  # the line has the status of up to this many runs
-STATUS = ".status.json"  # in a study's folder: what `horticulture status` shows
-UPDATE_SECONDS = 2.0  # seconds between two updates of that file
+UPDATE_SECONDS = 2.0  # seconds between two updates of what `horticulture status` shows
 POLL = 0.5  # seconds between two messages of a run, and between two looks at them
 # The fields that tell runs apart, and how to show them.
 TRAITS = {
@@ -40,6 +35,7 @@ class _Begun:
     share: float = 0.0
     note: str = ""
     finished: bool = False
+    waits: bool = False  # for another worker
     rows: dict[float, live.Row] = field(default_factory=dict)  # by epoch or round
 
 
@@ -61,7 +57,8 @@ class Board:
         self.progress, self.count, self.end, self.names = progress, 0, 0, dict[str, str]()
         self._all, self._todo, self._stopped = list(among), set[str](), False
         self.add(todo)
-        self.finished, self.failed = 0, dict[str, str]()  # the first line of each error, by run
+        self.finished, self.skipped = 0, 0
+        self.failed: dict[str, str] = {}  # the first line of each error, by run
         self._begun: dict[str, _Begun] = {}
         self._running: dict[str, _Begun] = {}  # few, so that a message costs the same among many runs
         self._resumed = 0.0  # by earlier processes, in runs that have ended
@@ -82,22 +79,31 @@ class Board:
         """Update a run's progress. Its first message says where it starts or resumes."""
         key, share, note, rows = message
         run = self._begin(key, share)
-        run.share, run.note = share, note
+        run.share, run.note, run.waits = share, note, False
         run.rows |= {live.position(row): row for row in rows}
         self.show()
 
     def finish(self, run: Run, error: str = "") -> None:
         """Mark a run as finished, or as failed with an error of one line."""
-        ended = self._begin(run.key, 0.0)
+        ended = self._end(run)
         if error:
-            self.failed[self.names[run.key]] = ended.note = error
+            self.failed[run.key] = ended.note = error
         else:
             self.finished += 1
             ended.note, ended.share = ended.note or "finished", 1.0
-        ended.finished = True
-        self._resumed += ended.resumed
-        self._running.pop(run.key, None)
         self.show()
+
+    def skip(self, run: Run) -> None:
+        """Mark a run as skipped, because one that it starts from failed."""
+        self.skipped += 1
+        self._end(run).note = "skipped"
+        self.show()
+
+    def wait(self, key: str) -> None:
+        """Say of a run in progress that its worker is gone, until another one sends a message of it."""
+        if run := self._running.get(key):
+            run.waits, run.note = True, "its worker is gone"
+            self.show()
 
     def stop(self) -> None:
         """Say of the runs in progress that they have stopped."""
@@ -111,10 +117,21 @@ class Board:
             self._begun[key] = self._running[key] = _Begun(share)
         return self._begun[key]
 
+    def _end(self, run: Run) -> _Begun:
+        ended = self._begin(run.key, 0.0)
+        ended.finished, ended.waits = True, False
+        self._resumed += ended.resumed
+        self._running.pop(run.key, None)
+        return ended
+
+    def failures(self) -> list[tuple[str, str]]:
+        """The names of the runs that failed, and the first line of each error."""
+        return [(self.names[key], error) for key, error in self.failed.items()]
+
     def show(self) -> None:
         """Update the progress line: the total of all runs, and the status of the first few."""
         running = self._running.values()
-        done = self.finished + len(self.failed) + sum(run.share for run in running)
+        done = self.finished + len(self.failed) + self.skipped + sum(run.share for run in running)
         resumed = self._resumed + sum(run.resumed for run in running)
         notes = [run.note for run in list(running)[:MAX_RUNS_SHOWN]]
         more = [f"{len(running) - MAX_RUNS_SHOWN} more"] if len(running) > MAX_RUNS_SHOWN else []
@@ -125,24 +142,23 @@ class Board:
             self.write_status()
 
     def _counts(self) -> str:
-        """How many runs have finished, are running and have failed, if there are several."""
-        counts = {"stopped" if self._stopped else "running": len(self._running), "failed": len(self.failed)}
+        """How many runs have finished, are running, have failed and so on, if there are several."""
+        waiting = sum(run.waits for run in self._running.values())
+        counts = {
+            "stopped" if self._stopped else "running": len(self._running) - waiting,
+            "waiting for another worker": waiting,
+            "failed": len(self.failed),
+            "skipped": self.skipped,
+        }
         parts = [f"{count} {what}" for what, count in counts.items() if count]
         return ", ".join([f"{self.finished}/{self.count} finished", *parts]) if self.count > 1 else ""
 
     def write_status(self) -> None:
-        """Write the progress line where another process can read it."""
+        """Write the progress line where `horticulture status` finds it."""
         if self._study is None:
             return
         self._next = time.monotonic() + UPDATE_SECONDS
-        status = {
-            "line": self.progress.line(),
-            "failed": self.failed,
-            "process": f"process {os.getpid()} on {socket.gethostname()}",
-            "time": time.time(),
-        }
-        with suppress(OSError):  # a full disk must not stop the work for this
-            files.write(self._study / STATUS, json.dumps(status))
+        status.write(self._study, line=self.progress.line(), failed=self.failures())
 
     def picture(self) -> str:
         """The runs as traces, with a line of text for each."""
@@ -159,7 +175,7 @@ class Board:
     def kept(self) -> str:
         """How much of the work is kept if all runs stop now, as a text."""
         share = sum(run.share for run in self._begun.values()) / self.count
-        begun = len(self._begun) - self.finished
+        begun = len(self._begun) - self.finished - self.skipped
         return f"{100 * share:.1f} % is kept ({self.finished} of {self.count} finished, {begun} started)"
 
 

@@ -3,11 +3,12 @@
 import atexit
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -139,6 +140,24 @@ def _distributed() -> Any:
     except ImportError as error:
         raise InputError("a cluster needs Dask: pip install -e '.[cluster]'") from error
     return distributed
+
+
+@contextmanager
+def abandoned(client: Any) -> Iterator[Callable[[], list[str]]]:
+    """Yields a function that names the tasks whose worker has gone since it was called last."""
+    gone = queue.SimpleQueue[str]()
+
+    def note(event: tuple[float, dict[str, Any]]) -> None:
+        if event[1].get("action") == "remove-worker":
+            for task in event[1]["processing-tasks"]:
+                gone.put(str(task))
+
+    client.subscribe_topic("all", note)  # of the scheduler's events
+    try:
+        yield lambda: [gone.get() for _ in range(gone.qsize())]
+    finally:
+        with suppress(Exception):  # the client was closed, because the scheduler is gone
+            client.unsubscribe_topic("all")  # or the scheduler would complain that it cannot reach us
 
 
 def common_precision(wanted: str, device: str, address: str) -> str:

@@ -21,7 +21,7 @@ from horticulture import code_files, files, leases, runs
 from horticulture.errors import ClusterError, InputError, first_line
 from horticulture.execution import cluster, file_transfer, inspection, pool, remote_worker
 from horticulture.execution.board import POLL, Board
-from horticulture.execution.remote_worker import Call, Code, Made, Parcel, Sent, UnfitWorkerError
+from horticulture.execution.remote_worker import SKIPPED, Call, Code, Made, Parcel, Sent, UnfitWorkerError
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.runs.run import RESULT
@@ -49,7 +49,11 @@ def execute(
     ClusterError in the end if any failed, and at once if the scheduler is lost; InputError as
     `cluster.connected` and for a worker that cannot do the work.
     """
-    with cluster.connected(address) as client, _marker(outputs) as marker:
+    with (
+        cluster.connected(address) as client,
+        _marker(outputs) as marker,
+        cluster.abandoned(client) as abandoned,
+    ):
         workers = inspection.checked(client, str(marker))
         seen = {one.sees for one in workers}
         if "file" in seen and not leases.needed(marker.parent):
@@ -58,7 +62,7 @@ def execute(
         call = Call(str(outputs), shared, device, workers[0].threads, inspection.own_versions())
         client.subscribe_topic(remote_worker.TOPIC, lambda event: pool.messages.put(event[1]))
         try:
-            _Tasks(client, call, cost, board).execute(todo, then)
+            _Tasks(client, call, cost, board).execute(todo, then, abandoned)
         except (CancelledError, OSError) as error:
             from distributed.comm import CommClosedError
 
@@ -70,8 +74,11 @@ def execute(
                 "again, then run the same command"
             ) from error
     if board.failed:
-        name, what = next(iter(board.failed.items()))
-        raise ClusterError(f"{len(board.failed)} of {board.count} runs failed, such as {name}: {what}")
+        (name, what), *_ = board.failures()
+        skipped = f", {board.skipped} skipped" if board.skipped else ""
+        raise ClusterError(
+            f"{len(board.failed)} of {board.count} runs failed{skipped}; the first is {name}: {what}"
+        )
 
 
 @contextmanager
@@ -105,7 +112,12 @@ class _Tasks:
         self._gpu = False  # whether only workers with a GPU get runs
         self._look = time.monotonic() + QUIET
 
-    def execute(self, todo: Sequence[Run], then: Callable[[Run], Sequence[Run]]) -> None:
+    def execute(
+        self,
+        todo: Sequence[Run],
+        then: Callable[[Run], Sequence[Run]],
+        abandoned: Callable[[], list[str]],
+    ) -> None:
         """Submit all runs, take in what they made, submit what follows from each, and show their progress."""
         while todo or self._runs:
             if todo:
@@ -115,20 +127,30 @@ class _Tasks:
             for message in messages:  # none from a run that continued after an earlier call
                 self._board.update(message)
                 self._begun.add(message[0])
+            for task in abandoned():
+                self._board.wait(task.rpartition("-")[0].rpartition("-")[2])  # by its key
             if any(future.status == "cancelled" for future in ended.values()):
                 raise CancelledError
             todo = []
             for key, made in self._replies(ended).items():
                 run = self._runs.pop(key)
-                if error := made.error or _take_in(run, made.packed, self._outputs):
-                    print(f"{run} failed: {error}\n{made.trace}".rstrip(), file=sys.stderr)
-                self._board.finish(run, error)
+                error = made.error or _take_in(run, made.packed, self._outputs)
+                if error == SKIPPED or (error and self._starts_failed(run)):
+                    print(f"{run} skipped: {SKIPPED}", file=sys.stderr)
+                    self._board.skip(run)
+                else:
+                    if error:
+                        print(f"{run} failed: {error}\n{made.trace}".rstrip(), file=sys.stderr)
+                    self._board.finish(run, error)
                 del self._futures[key]  # what it sent is needed no longer
                 self._sent.pop(key, None)
                 todo += [] if error else then(run)
             self._board.add(todo)
             self._board.lacking = self._lacking(news=bool(ended or messages))
             self._board.show()
+
+    def _starts_failed(self, run: Run) -> bool:
+        return any(start.key in self._board.failed for start in list(run.chain)[1:])
 
     def _ended(self) -> dict[str, Any]:
         """Wait a little; return those of our futures whose task has ended.
@@ -222,7 +244,7 @@ class _Tasks:
                 self._given_up.add(erred[key].key)
         for key, error in errors.items():
             if key not in given_up and getattr(error, "task", "") in self._given_up:
-                given_up[key] = Made("", {}, "InputError: a run that it starts from failed")
+                given_up[key] = Made("", {}, SKIPPED)
         if again := [future for key, future in erred.items() if key not in given_up]:
             self._client.retry(again)
         return given_up

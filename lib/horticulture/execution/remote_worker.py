@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from horticulture import runs
-from horticulture.errors import InputError, first_line
+from horticulture.errors import first_line
 from horticulture.execution import file_transfer, inspection
 from horticulture.execution.board import reporter
 from horticulture.execution.file_transfer import OwnFile
 from horticulture.runs import Run
 
 TOPIC = "horticulture"  # name of the workers' progress messages
+SKIPPED = "a run that it starts from failed"  # the error of a run that is not tried
 
 
 class UnfitWorkerError(Exception):
@@ -85,6 +86,8 @@ def work(description: str, call: Call, *before: Parcel) -> Made:
         wrong = f"does not see {call.outputs}"
     if wrong:
         raise UnfitWorkerError(here.address, wrong)
+    if any(isinstance(one, Made) and one.error for one in before):
+        return Made(description, {}, SKIPPED)
     place = Path(here.local_directory) / "horticulture"
     outputs = Path(call.outputs) if call.marker else place / "outputs"
     try:
@@ -97,9 +100,7 @@ def work(description: str, call: Call, *before: Parcel) -> Made:
 
 
 def _unpack(before: Sequence[Parcel], place: Path, outputs: Path) -> None:
-    """Put what other tasks made or hold where a run finds it. Raises InputError if one of them failed."""
-    if any(isinstance(one, Made) and one.error for one in before):
-        raise InputError("a run that it starts from failed")
+    """Put what other tasks made or hold where a run finds it."""
     for one in before:
         if isinstance(one, Code):
             file_transfer.unpack_code(one.pickled)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture import progress, runs
 from horticulture.errors import InputError, InterruptedRun, check_choice
-from horticulture.execution import cluster, parallel
+from horticulture.execution import cluster, parallel, status
 from horticulture.study import bounds, own_code, parameters as known_parameters, study_files
 from horticulture.study.parameters import COMMON
 
@@ -86,6 +86,7 @@ class Session:
         parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, origins, notebook)
         session._fix()
+        status.begin(session.folder, known_parameters.notebooks()[notebook].stem)
         return session
 
     def _fix(self) -> None:

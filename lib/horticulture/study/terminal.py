@@ -4,10 +4,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from horticulture import files, runs
+from horticulture import runs
 from horticulture.errors import printable, reading
-from horticulture.execution.board import STATUS
+from horticulture.execution import status
 from horticulture.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
 
 ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
@@ -85,16 +86,37 @@ def print_tables(folder: Path) -> None:
 
 
 def print_status(folder: Path) -> None:
-    """Print how far the notebook that a study is in has come, by what it has written last."""
-    path = folder / STATUS
-    if not path.exists():
-        say(f"{folder.name}: nothing has run yet")
+    """Print how far a study has come, by what its processes have written last."""
+    with reading(folder / status.FILE):
+        lines = list(_status(folder))
+    for line in lines:
+        say(line)
+
+
+def _status(folder: Path) -> Iterator[str]:
+    if not (said := status.read(folder)):
+        what = "something has run, without saying how far it came" if any(folder.iterdir()) else ""
+        yield f"{folder.name}: {what or 'nothing has run yet'}"
         return
-    status = files.read_json(path)
-    ago = clock(time.time() - status["time"])
-    say(f"{folder.name}: {status['line']}\n  written {ago} ago by {status['process']}")
-    for run, error in status["failed"].items():
-        say(f"  failed: {run}: {error}")
+    over = status.is_over(said, folder)
+    yield f"{folder.name}: {_state(said, over)}"
+    ago, ended = clock(time.time() - said["time"]), ", which has ended" if over else ""
+    yield f"  written {ago} ago by {said['process']}{ended}"
+    for run, error in said["failed"]:
+        yield f"  failed: {run}: {error}"
+
+
+def _state(said: dict[str, Any], over: bool) -> str:
+    where = ": ".join(filter(None, [said.get("notebook"), said.get("line")]))
+    match said.get("state"):
+        case status.FINISHED:
+            return "finished"
+        case status.FAILED:
+            return f"failed: {said['error']}"
+        case status.STOPPED:
+            return f"stopped in {where}"
+        case _:
+            return f"nothing runs any more; last was {where}" if over else where
 
 
 def _texts(folder: Path) -> Iterator[str]:
