@@ -103,7 +103,7 @@ status.write(Path(sys.argv[1]), line="retraining   17%  0:29 left")
 def test_a_process_that_has_ended_without_a_word_is_not_said_to_run(tmp_path, said):
     subprocess.run([sys.executable, "-c", DIES, tmp_path / "smoke"], check=True)
     line, who = said()
-    assert line == "smoke: nothing runs any more; last was 03_retrain: retraining   17%  0:29 left"
+    assert line == "smoke: nothing is running any more; the last was 03_retrain: retraining   17%  0:29 left"
     assert who.endswith(", which has ended")
     with runner.exclusive(tmp_path / "smoke"):  # between two notebooks, whose kernels are processes
         line, who = said()

@@ -116,7 +116,7 @@ def _state(said: dict[str, Any], over: bool) -> str:
         case status.STOPPED:
             return f"stopped in {where}"
         case _:
-            return f"nothing runs any more; last was {where}" if over else where
+            return f"nothing is running any more; the last was {where}" if over else where
 
 
 def _texts(folder: Path) -> Iterator[str]:
