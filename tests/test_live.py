@@ -149,6 +149,27 @@ def test_what_is_stopped_is_not_said_to_be_running():
     assert "seed 1: stopped at epoch 1/3" in progress.picture()
 
 
+def test_a_run_without_a_worker_waits_until_another_one_goes_on_with_it():
+    second = replace(TRAIN, seed=1)
+    progress = Progress("training", 2)
+    both = Board(progress, [TRAIN, second])
+    both.wait(TRAIN.key)  # it had only been given to that worker
+    both.update((TRAIN.key, 0.2, "epoch 1/3", []))
+    both.update((second.key, 0.4, "epoch 2/3", []))
+    both.wait(TRAIN.key)
+    assert progress.note == "0/2 finished, 1 running, 1 waiting for another worker"
+    assert progress.details == "its worker is gone; epoch 2/3"
+    assert progress.done == pytest.approx(0.6)
+    both.update((TRAIN.key, 0.3, "epoch 1/3", []))
+    assert progress.note == "0/2 finished, 2 running"
+    both.wait(TRAIN.key)
+    both.finish(TRAIN)  # by another command
+    assert (progress.note, progress.details) == ("1/2 finished, 1 running", "epoch 2/3")
+    assert "seed 0: finished" in progress.picture()
+    both.skip(second)
+    assert (progress.share, progress.note) == (1.0, "1/2 finished, 1 skipped")
+
+
 @pytest.mark.usefixtures("little_clutter")
 def test_a_study_that_goes_on_shows_all_its_runs_and_says_when_it_is_stopped(tmp_path, boards, monkeypatch):
     second = replace(TRAIN, seed=1)

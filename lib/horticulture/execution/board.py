@@ -119,7 +119,7 @@ class Board:
 
     def _end(self, run: Run) -> _Begun:
         ended = self._begin(run.key, 0.0)
-        ended.finished, ended.waits = True, False
+        ended.finished, ended.note = True, "" if ended.waits else ended.note
         self._resumed += ended.resumed
         self._running.pop(run.key, None)
         return ended
