@@ -178,7 +178,7 @@ class _Tasks:
         client, call = self._client, self._call
         name = uuid.uuid4().hex[:8]  # another command may have submitted the same runs
         workers = client.scheduler_info()["workers"].values()
-        self._gpu = call.device != "cpu" and any("GPU" in worker["resources"] for worker in workers)
+        self._gpu = call.device != "cpu" and any(worker["resources"].get("GPU", 0) >= 1 for worker in workers)
         how: dict[str, Any] = {"resources": {"GPU": 1} if self._gpu else None, "pure": False}
         parcels: dict[str, Parcel] = {}
         if needed := file_transfer.own_files(todo):

@@ -134,11 +134,15 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
         sides = f"the shape in {better} and the weights in {worse} of {len(cases)} cases"
         first = f"sometimes one, sometimes the other: {sides}"
     elif better:
-        first = f"the shape wins: trained from new weights, it is better{_in(better, cases)}"
+        won = "the shape wins: trained from new weights, it" if 2 * better > len(cases) else "the shape"
+        first = f"{won} is better{_in(better, cases)}"
     elif worse:
-        first = f"the kept weights win: trained from new ones, the shape is worse{_in(worse, cases)}"
+        won = "the kept weights win: trained from new ones, " if 2 * worse > len(cases) else ""
+        first = f"{won}the shape is worse{_in(worse, cases)}"
     elif equal:
-        first = f"only the shape: {within}{_in(equal, cases)}"
+        first = (
+            f"{'only the shape:' if 2 * equal > len(cases) else 'the two are'} {within}{_in(equal, cases)}"
+        )
     elif rest:
         first = ""
     else:
@@ -148,7 +152,9 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
 
 
 def _in(number: int, cases: dict[str, pd.DataFrame]) -> str:
-    """` in 2 of 3 cases`, or "" if there is one only."""
+    """` in 2 of 3 cases`, ` in both cases`, or "" if there is one only."""
+    if len(cases) == number == 2:
+        return " in both cases"
     return f" in {number} of {len(cases)} cases" if len(cases) > 1 else ""
 
 
@@ -156,15 +162,17 @@ def _at_some_lengths(cases: dict[str, pd.DataFrame]) -> list[str]:
     """What is decided at some lengths of training and undecided at others, and in how many cases."""
     found: dict[str, int] = {}
     for case in cases.values():
-        decided = case[case["verdict"] != statistics.UNDECIDED]
+        is_decided = case["verdict"] != statistics.UNDECIDED
         if _verdict(case, "verdict") == SOME_LENGTHS:
             at, not_at = (
                 join_words(_length(longer) for longer in sorted(set(some["longer"])))
-                for some in (decided, case.drop(decided.index))
+                for some in (case[is_decided], case[~is_decided])
             )
-            said = f"the shape is {COUNTED[decided['verdict'].iloc[0]]} {at}, and undecided {not_at}"
+            kind = COUNTED[case.loc[is_decided, "verdict"].iloc[0]]
+            kind += f" to within {case['margin'].iloc[0]:.1f} points" if kind == "equal" else ""
+            said = f"the shape is {kind} {at}, and nothing is decided {not_at}"
             found[said] = found.get(said, 0) + 1
-    return [f"{said}{_in(number, cases)}" for said, number in found.items()]
+    return [f"{_in(number, cases)} {said}".strip() for said, number in found.items()]
 
 
 def _length(longer: float) -> str:
