@@ -215,6 +215,8 @@ def test_where_its_lock_is_not_seen_it_leases_what_it_has_or_notices_that_anothe
             assert lease_files(tmp_path) == ["mine.lease-1", "theirs.lease-1"]
             with pytest.raises(leases.LostLease):
                 theirs()
+        with pytest.raises(leases.LostLease):  # nor may it go on when the other is done
+            theirs()
 
         def refuse():
             raise TimeoutError

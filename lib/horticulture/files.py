@@ -298,6 +298,8 @@ def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[C
 
         def check() -> None:
             if not held and leases.needed(path.parent):
+                if leases.taken(path):  # also by one that has come and gone since
+                    _overtaken()
                 held.append(stack.enter_context(leases.held(path, _overtaken)))
             if held:
                 held[0]()
@@ -306,4 +308,4 @@ def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[C
 
 
 def _overtaken() -> None:
-    raise leases.LostLease("another process holds the lease of what this one had only locked")
+    raise leases.LostLease("another process leased what this one had only locked")

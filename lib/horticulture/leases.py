@@ -35,6 +35,11 @@ def require(folder: Path) -> None:
     (folder / MARKER).touch()
 
 
+def taken(path: Path) -> bool:
+    """Whether a process holds the lease of that name, or has held it."""
+    return bool(_Lease(path).numbers())
+
+
 @contextmanager
 def held(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Callable[[], None]]:
     """Hold the lease of that name for the duration of a `with`, once no other process holds it.
@@ -118,7 +123,7 @@ class _Lease:
                 file.write(self.token.encode())
         except FileExistsError:
             return False
-        others = self._numbers()
+        others = self.numbers()
         if max(others) != number:  # we remembered a number that was used and removed long ago
             self._file(number).unlink()
             return False
@@ -129,7 +134,7 @@ class _Lease:
 
     def _newest(self) -> tuple[int, bytes]:
         """The highest number, and what its file says; free if there is none."""
-        if not (numbers := self._numbers()):
+        if not (numbers := self.numbers()):
             return 0, FREE
         newest = max(numbers)
         try:
@@ -137,7 +142,8 @@ class _Lease:
         except FileNotFoundError:  # replaced just now
             return newest, b""
 
-    def _numbers(self) -> set[int]:
+    def numbers(self) -> set[int]:
+        """Those of the leases of this name that there are."""
         return {int(name.rpartition("-")[2]) for name in os.listdir(self.path.parent) if self._is_lease(name)}
 
     def _is_lease(self, name: str) -> bool:
