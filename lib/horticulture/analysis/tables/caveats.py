@@ -6,7 +6,7 @@ import pandas as pd
 from horticulture import runs
 from horticulture.analysis.curves import label
 from horticulture.analysis.tables import cases
-from horticulture.analysis.tables.wording import capitalize, case_name, count, join_words, percent, times
+from horticulture.analysis.tables.wording import capitalize, case_name, count, join_words, percent, row_name
 
 
 def notes(results: pd.DataFrame) -> list[str]:
@@ -63,17 +63,20 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
 
 
 def _fewer_seeds(results: pd.DataFrame) -> list[str]:
-    """A sentence on the curves whose means are over fewer seeds than those of others."""
+    """A sentence on the curves whose means, at some or all cases, are over fewer seeds than those of others."""
     networks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
-    seeds = networks.groupby(["curve", "longer"], sort=False)["seed"].nunique()
-    fewer = seeds[seeds < seeds.max()]
+    seeds = networks.groupby(["curve", *cases.CASE], sort=False, dropna=False)["seed"].nunique()
     by_number: dict[int, list[str]] = {}
-    for (curve, longer), number in fewer.items():
-        name = label(str(curve), epochs=epochs) + (f", trained {times(longer)} as long" if longer > 1 else "")
-        by_number.setdefault(int(number), []).append(name)
+    for (curve, longer), of_curve in seeds.groupby(["curve", "longer"], sort=False):
+        for number, there in of_curve[of_curve < seeds.max()].groupby(of_curve, sort=False):
+            name = row_name(str(curve), longer=longer, epochs=epochs)
+            if len(there) < len(of_curve):
+                sizes = (case_name(*case[1:4]) for case in there.index)
+                name = f"{name} at {join_words(dict.fromkeys(sizes))}"
+            by_number.setdefault(int(number), []).append(name)
     return [
         f"Means over {count(number, 'seed')}, where others are over {seeds.max()}: {'; '.join(names)}."
-        for number, names in by_number.items()
+        for number, names in sorted(by_number.items())
     ]
 
 
