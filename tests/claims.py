@@ -1410,10 +1410,10 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "averaging them, which leaves three a side, decides the same": lambda: (
         statistics.holm_verdicts(list(by_seed_averaged().values()), 1.0) == corrected(MORE, AGAIN)
     ),
-    "added to that of the seeds, it leaves all three decided": lambda: (
+    "added to the error of the seeds, all three stay decided": lambda: (
         statistics.holm_verdicts(list(on_other_digits().values()), 1.0) == corrected(MORE, AGAIN)
     ),
-    "the second processor alone shows the same signs and decides none of the three": lambda: (
+    "and those of the AMD alone none (p =": lambda: (
         set(corrected(AGAIN)) == {statistics.UNDECIDED}
         and [one.mean > 0 for one in of_budgets(AGAIN).values()] == [True, True, False]
         and [one.mean > 0 for one in of_budgets(MORE).values()] == [True, True, False]
