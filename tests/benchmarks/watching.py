@@ -8,12 +8,12 @@ import re
 from jupyter_client.manager import start_new_kernel
 
 RUNS, ROUNDS, SECONDS = 6, 1300, 10
-# A kernel that hears two hundred times a second how far six pruning runs with long curves are; less what
+# A kernel that hears how far six pruning runs with long curves are, as often as each of them reports; less what
 # waiting takes.
 CELL = f"""
 import time
 from horticulture import architecture, execution
-from horticulture.execution.board import Board
+from horticulture.execution.board import POLL, Board
 from horticulture.progress import Progress
 from horticulture.pruning import PruningRecipe
 from horticulture.training import TrainingRecipe
@@ -31,7 +31,7 @@ rows = [
 def share(step):
     began, used, n = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - began < {SECONDS}:
-        time.sleep(0.005)
+        time.sleep(POLL / {RUNS})
         step(n := n + 1)
     return (time.process_time() - used) / (time.perf_counter() - began)
 
