@@ -90,7 +90,10 @@ def test_the_first_notebook_may_change_it_and_what_was_computed_goes(parameters,
     assert left == {"curves", "figures", "study.json"}
     assert runs.result(base, tmp_path) is not None
     printed = capsys.readouterr().out
-    assert printed == "epochs=3 instead of 2: removing the results of the study trial, keeping its runs\n"
+    assert (
+        printed
+        == "epochs=3 instead of 2: 01_train removes the results of the study trial and keeps its runs\n"
+    )
     with pytest.raises(InputError, match="epochs=2 instead of 3"):
         base_recipe.fix(parameters)
 
@@ -156,5 +159,5 @@ def test_a_damaged_file_is_refused_by_its_path(parameters, tmp_path, content, ca
     assert not list((path.parent / "curves").iterdir())
     assert (
         capsys.readouterr().out
-        == f"{path} is damaged: removing the results of the study trial, keeping its runs\n"
+        == f"{path} is damaged: 01_train removes the results of the study trial and keeps its runs\n"
     )

@@ -144,6 +144,15 @@ def test_a_shape_that_is_asked_for_twice_is_one_run(cut, found):
     )  # scratch-b is shorter
 
 
+def test_a_size_that_pruning_did_not_reach_is_said():
+    asked = replace(ASKED, ratios=[], criterion="fisher", sizes=[0.1, 0.5], budgets=["pruned-scratch"])
+    half, said = profiles.uniform(WHOLE, params=round(0.5 * WHOLE.params)), list[str]()
+    for job in asked.pruning_jobs:
+        budgets.budget_points(asked, [PrunedNetwork(job, 20, half, half.macs, 0)], said.append)
+    line = "fisher, seed {}: pruning left no network near 10 %; the nearest has 50 %"
+    assert said == [line.format(seed) for seed in (0, 1)]
+
+
 def test_what_says_nothing_is_left_out_and_the_rest_is_named(cut, sparse, capsys):
     channels, weights = budgets.budget_points(ASKED, [cut]), budgets.budget_points(ASKED, [sparse])
     # Each stage of a WRN-10 has one block: nothing to shuffle. That no group selects is known beforehand.

@@ -15,7 +15,7 @@ import torch
 from horticulture import architecture, cli, data, execution, files, networks, runs
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import CurvePoint, Run
-from horticulture.study import budgets, forecast, parameters, runner, scaling, study_files
+from horticulture.study import base_recipe, budgets, forecast, parameters, runner, scaling, study_files
 from horticulture.study.config import StudyConfig
 from horticulture.training import TrainingRecipe
 from tests.conftest import without_channel
@@ -122,6 +122,14 @@ def test_a_dry_run_counts_what_is_there(tmp_path, capsys):
     assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]) == 0
     line = capsys.readouterr().out.splitlines()[15]
     assert line.split() == ["the", "whole", "network", "1", "1", "0:00"]
+
+
+def test_a_dry_run_says_which_results_would_go(tmp_path, capsys):
+    named = {"study": "smoke", "outputs": str(tmp_path), "device": "cpu", "cluster": ""}
+    base_recipe.fix({**SMOKE, **named, "epochs": 3}, first=True)
+    assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]) == 0
+    line = "epochs=4 instead of 3: 01_train removes the results of the study smoke and keeps its runs"
+    assert capsys.readouterr().out.splitlines()[0] == line
 
 
 def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):

@@ -483,6 +483,13 @@ def test_a_page_is_whole_or_not_there(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["01_one.html", "01_one.ipynb"]
 
 
+def test_a_remark_of_a_notebook_stands_in_the_terminal_too(run, capfd):
+    line = "random: 12 % was not reached"
+    target = run(f"from horticulture import progress\nprogress.remark({line!r})\n0")
+    assert f"01_one: {line}\n" in capfd.readouterr().err
+    assert line in (target / "notebooks" / "01_one.html").read_text()
+
+
 # --- finished --------------------------------------------------------------------------------------------
 
 

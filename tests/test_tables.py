@@ -297,6 +297,22 @@ def test_a_curve_that_is_the_same_runs_at_a_size_has_no_number_of_its_own_there(
     assert table.loc[scratch_b, ["20 %", "40 %"]].tolist() == [7.0, "= Scratch-E"]
 
 
+def test_a_curve_that_shares_the_only_seed_it_has_keeps_its_number():
+    """The mean of two seeds is no number of the one."""
+    scratch = seeded("pruned-scratch", 200, [8.0, 9.0], round_=8)
+    scratch["run"] = ["a", "b"]
+    actual = together(seeded("whole", 1000, [9.0, 9.1], ""), scratch)
+    copycat = scratch.iloc[:1].assign(curve="copycat")
+    table = tables.error_by_size(together(actual, copycat))
+    assert table.loc["Fisher copycat from scratch", "20 %"] == 8.0
+    note = (
+        "Copycat from scratch and shape from scratch (Scratch-E) are the same runs everywhere for some seeds"
+    )
+    assert tables.notes(together(actual, copycat))[0].startswith(note)
+    table = tables.error_by_size(together(actual, scratch.assign(curve="copycat")))
+    assert table.loc["Fisher copycat from scratch", "20 %"] == "= Scratch-E"
+
+
 def test_notes_name_same_runs_missed_sizes_machines_and_precision(study):
     study["run"] = [f"run {i}" for i in study.index]
     study["device"] = ["EPYC"] * 12 + ["Xeon"] * (len(study) - 12)

@@ -73,11 +73,14 @@ def _run(options: argparse.Namespace) -> int:
     parts = preparation.prepare(renamed, overrides, outputs, options.first, options.allow_code)
 
     from horticulture.execution import cluster, interruption
-    from horticulture.study import forecast, runner
+    from horticulture.study import base_recipe, forecast, runner
 
     if renamed.name != study.name and not options.name:
         where = f"results go to {renamed.name} (choose another name with --name)"
         print(f"{study.name} with changed parameters: {where}")
+    for part, resolved in parts:
+        if line := base_recipe.describe_change(resolved, outputs / part.name):  # only from notebook 01 on
+            print(printable(line))
     if options.dry_run:
         lines = forecast.describe({part.name: resolved for part, resolved in parts}, outputs)
         print(*map(printable, lines), sep="\n")

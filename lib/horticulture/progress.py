@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 MIME = "application/vnd.horticulture.progress+json"
+REMARK = "application/vnd.horticulture.remark+json"
 UPDATE_SECONDS = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # least seconds between two updates
 SHARE = 1 / 80  # largest fraction of the time to spend on updates
 
@@ -91,6 +92,16 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
         now = time.monotonic()
         self._next = max(began + UPDATE_SECONDS[self._medium], now + (now - began) * (1 / SHARE - 1))
+
+
+def remark(line: str) -> None:
+    """Show a line on the results; if `horticulture run` executes the notebook, in the terminal, too."""
+    if _medium() == "notebook":
+        from IPython.display import display
+
+        display({"text/plain": line, REMARK: {"line": line}}, raw=True)
+    else:
+        print(line)
 
 
 def bar(share: float, width: int = 20) -> str:

@@ -8,7 +8,7 @@ import re
 from jupyter_client.manager import start_new_kernel
 
 RUNS, ROUNDS, SECONDS = 6, 1300, 10
-# A kernel that hears how far six pruning runs with long curves are, as often as each of them reports; less what
+# A kernel that hears how far six pruning runs with long curves are, as often as they report it; less what
 # waiting takes.
 CELL = f"""
 import time

@@ -43,11 +43,11 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
     except CorruptFileError as error:
         if not first:
             raise
-        print(f"{error.path} is damaged: removing the results of the study {folder.name}, keeping its runs")
+        print(f"{error.path} is damaged: {_removal(folder)}")
         forget(folder, damaged=True)
         fixed = None
-    if first and (differences := _differences(fixed, parameters)):
-        print(f"{differences}: removing the results of the study {folder.name}, keeping its runs")
+    if first and (line := describe_change(parameters, folder)):
+        print(line)
         forget(folder)
         fixed = None
     if fixed is None:
@@ -61,6 +61,18 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
             fixed = content["base"] = content.get("base") or base  # another notebook may have been first
     check_base(parameters, folder)
     return StudyConfig.of({**parameters, "precision": fixed["precision"]})
+
+
+def describe_change(parameters: Mapping[str, Any], folder: Path) -> str:
+    """What notebook 01 does to a study that has another base, as a line; "" if there is none."""
+    differences = ""
+    with suppress(CorruptFileError):  # which is told when it is removed
+        differences = _differences(base_of(folder), parameters)
+    return f"{differences}: {_removal(folder)}" if differences else ""
+
+
+def _removal(folder: Path) -> str:
+    return f"01_train removes the results of the study {folder.name} and keeps its runs"
 
 
 def check_base(parameters: Mapping[str, Any], folder: Path) -> None:

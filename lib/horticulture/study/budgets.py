@@ -4,10 +4,12 @@ Compute is measured in forward multiply-accumulates, as everywhere here. Backwar
 much again in every network, so ratios are unaffected.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from horticulture import execution
+from horticulture import execution, progress
+from horticulture.analysis.tables import cases
+from horticulture.analysis.tables.wording import percent
 from horticulture.architecture import profiles
 from horticulture.errors import InputError, check_choice
 from horticulture.runs import CurvePoint, Run
@@ -142,15 +144,18 @@ def applies(budget: str, job: PruningJob) -> bool:
 
 
 def budget_points(
-    config: StudyConfig, networks: Iterable[PrunedNetwork], remark: Callable[[str], object] = print
+    config: StudyConfig, networks: Iterable[PrunedNetwork], remark: Callable[[str], object] = progress.remark
 ) -> list[CurvePoint]:
     """Each network with each budget that applies to it, at the training length of its base.
 
     If channels were removed one by one, the network of that round is also evaluated as it is, for comparison
-    with the retrained one. remark: called with a line that says why a budget was left out.
+    with the retrained one. remark: called with a line for each budget that is left out, and for each size
+    that pruning did not reach.
     Raises InputError for an unknown budget.
     """
-    points = []
+    points, networks = [], list(networks)
+    for line in _unreached_sizes(config, networks):
+        remark(line)
     for pruned in networks:
         study = config.trained_longer(pruned.job.longer)
         if pruned.job.recipe.one_by_one and not pruned.job.while_moving:
@@ -164,6 +169,21 @@ def budget_points(
             except profiles.NoAlternativeError as error:
                 remark(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
     return points
+
+
+def _unreached_sizes(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> Iterator[str]:
+    """A line for every wanted size near which a pruning run left no network."""
+    by_job: dict[str, list[PrunedNetwork]] = {}
+    for pruned in networks:
+        if pruned.job.recipe.one_by_one:
+            by_job.setdefault(f"{pruned.job.label}, seed {pruned.job.run.seed}", []).append(pruned)
+    for job, left in by_job.items():
+        shares = [pruned.architecture.params / config.whole.params for pruned in left]
+        for size in config.trained_longer(left[0].job.longer).sizes:
+            nearest = min(shares, key=lambda share: abs(share - size))
+            if abs(nearest / size - 1) > cases.NEAR:
+                what = f"no network near {percent(size)}; the nearest has {percent(nearest)}"
+                yield f"{job}: pruning left {what}"
 
 
 def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:

@@ -17,7 +17,7 @@ from papermill.engines import NBClientEngine
 from papermill.log import logger
 
 from horticulture.execution import stale_files
-from horticulture.progress import MIME
+from horticulture.progress import MIME, REMARK
 
 SLICE = 0.5  # seconds between checks while waiting for the kernel
 SOCKET_PATH = 90  # most bytes of a socket path; systems allow 104 or more
@@ -36,6 +36,7 @@ class _Client(PapermillNotebookClient):
     """
 
     on_progress: Callable[[str, float, float], None] | None = None
+    on_remark: Callable[[str], None] | None = None
     folder: Path  # for what kernel and client share
 
     def create_kernel_manager(self) -> Any:
@@ -80,9 +81,11 @@ class _Client(PapermillNotebookClient):
             raise
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        """Report progress, then do as nbclient does."""
-        progress = msg["content"].get("data", {}).get(MIME)
-        if progress and self.on_progress:
+        """Report progress and remarks, then do as nbclient does."""
+        data = msg["content"].get("data", {})
+        if (remark := data.get(REMARK)) and self.on_remark:
+            self.on_remark(remark["line"])
+        if (progress := data.get(MIME)) and self.on_progress:
             self.on_progress(progress["line"], progress["share"], progress["found"])
         return super().process_message(msg, cell, cell_index)
 
@@ -92,8 +95,10 @@ class Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-        """As papermill calls it. `on_progress` receives the line, the share done, and the share resumed."""
-        on_progress = options.pop("on_progress", None)
+        """As papermill calls it. `on_progress` receives the line, the share done, and the share resumed;
+        `on_remark` the line of `progress.remark`.
+        """
+        listeners = [options.pop(name, None) for name in ("on_progress", "on_remark")]
         timeout = options.pop("execution_timeout", None)
         settings: dict[str, Any] = {
             "timeout": timeout,
@@ -103,6 +108,6 @@ class Engine(NBClientEngine):
         }
         settings |= {name: options[name] for name in OUTPUTS if name in options}
         client = _Client(nb_man, **settings)
-        client.on_progress = on_progress
+        client.on_progress, client.on_remark = listeners
         with stale_files.temporary_folder() as client.folder:
             return client.execute()

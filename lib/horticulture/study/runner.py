@@ -97,6 +97,7 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
             cwd=str(notebook.parent),
             progress_bar=False,
             on_progress=terminal.update,
+            on_remark=terminal.remark,
         )
         done = finished(target)
     except PapermillExecutionError as error:

@@ -151,7 +151,7 @@ class Session:
     def record(self, points: Iterable[CurvePoint]) -> None:
         """Record finished runs as results of the study."""
         for remark in runs.record_curves(self.folder, list(points)):
-            print(remark)
+            progress.remark(remark)
 
     def catch_up(self, *, pruning: bool = True, retraining: bool = False) -> None:
         """Make missing runs of earlier notebooks: whole networks and, if `pruning`, pruning runs.

@@ -42,6 +42,12 @@ class Terminal:
             self._shown = time.monotonic()
             self._write(line, share)
 
+    def remark(self, line: str) -> None:
+        """Show a line that stays, above the progress."""
+        if self.live:
+            rewrite_line("")
+        print(f"{self.name}: {printable(line)}", file=sys.stderr, flush=True)
+
     def end(self, finished: bool) -> None:
         """Show the time it took, and an estimate for the rest at the pace of `took`."""
         if not finished:  # the cause is reported in a line of its own

@@ -164,6 +164,21 @@ def same_run_as(networks: pd.DataFrame) -> pd.Series:
     return first.where(first != trained["curve"], "").reindex(networks.index, fill_value="").astype(object)
 
 
+def twin(of_case: pd.DataFrame, networks: pd.DataFrame) -> str:
+    """The curve that has exactly the same runs as one curve at one case, with all seeds of both; or "".
+
+    of_case: the curve's networks at the case. networks: all, with the column `same_run_as`.
+    """
+    others = set(of_case["same_run_as"])
+    if len(others) > 1 or "" in others:
+        return ""
+    (other,) = others
+    theirs = networks[networks["curve"] == other]
+    shared = theirs[theirs["run"].isin(of_case["run"])]
+    same_case = theirs.merge(shared[CASE].drop_duplicates(), on=CASE)
+    return other if len(same_case) == len(of_case) else ""
+
+
 def sort_curves(networks: pd.DataFrame) -> pd.DataFrame:
     """Sort the rows by curve, in the order of `CURVES`; the sort is stable."""
     rank = {curve: i for i, curve in enumerate(CURVES)}

@@ -45,15 +45,14 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
     networks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
     networks = networks.assign(same_run_as=cases.same_run_as(networks))
     sentences = []
-    for (curve, other), same in networks[networks["same_run_as"] != ""].groupby(
-        ["curve", "same_run_as"], sort=False
-    ):
+    shared_runs = networks[networks["same_run_as"] != ""]
+    for curve, other in shared_runs[["curve", "same_run_as"]].drop_duplicates().itertuples(index=False):
         by_case = networks[networks["curve"] == curve].groupby(cases.CASE, sort=False, dropna=False)
-        shared = {case: len(runs) for case, runs in by_case["same_run_as"] if (runs == other).any()}
+        shared = {case: runs for case, runs in by_case if (runs["same_run_as"] == other).any()}
         where = "everywhere"
         if len(shared) < len(by_case):
             where = f"at {join_words(case_name(*case) for case in shared)}"
-        if len(same) < sum(shared.values()):
+        if not all(cases.twin(runs, networks) for runs in shared.values()):
             where = f"{where} for some seeds"
         named, first = (label(str(name), epochs=epochs) for name in (curve, other))
         sentences.append(
@@ -63,7 +62,7 @@ def _describe_duplicates(results: pd.DataFrame) -> list[str]:
 
 
 def _fewer_seeds(results: pd.DataFrame) -> list[str]:
-    """A sentence on the curves whose means, at some or all cases, are over fewer seeds than those of others."""
+    """A sentence on the curves whose means, at some or all cases, are over fewer seeds than others."""
     networks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
     seeds = networks.groupby(["curve", *cases.CASE], sort=False, dropna=False)["seed"].nunique()
     by_number: dict[int, list[str]] = {}

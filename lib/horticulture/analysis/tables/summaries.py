@@ -35,7 +35,7 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
 
     def entry(of_size: pd.DataFrame) -> float | str:
         share, mean = _compute_share(of_size), round(float(of_size["test_error"].mean()), 1)
-        return _double(of_size) or (f"{mean:.1f}{share}" if share else mean)
+        return _double(of_size, networks) or (f"{mean:.1f}{share}" if share else mean)
 
     table = _pivot(networks, ["curve", "criterion", "longer"], "size", entry)
     names = [row_name(curve, criterion, longer, epochs) for curve, criterion, longer in table.index]
@@ -60,17 +60,17 @@ def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
     def entry(of_budget: pd.DataFrame) -> str:
         errors = of_budget["test_error"]
         deviation = f" ± {errors.std():.1f}" if len(errors) > 1 else ""
-        return _double(of_budget) or f"{errors.mean():.1f}{deviation}{_compute_share(of_budget)}"
+        return _double(of_budget, networks) or f"{errors.mean():.1f}{deviation}{_compute_share(of_budget)}"
 
     index = ["criterion", "ratio", *(["longer"] if networks["longer"].nunique() > 1 else [])]
     table = _pivot(networks, index, "curve", entry)
     return table.set_axis([label(curve, epochs=cases.scratch_b_in_words(results)) for curve in table], axis=1)
 
 
-def _double(networks: pd.DataFrame) -> str:
-    """The curve that has the same runs as all of these networks, `= Scratch-E`, or ""."""
-    others = set(networks["same_run_as"])
-    return f"= {short_label(others.pop())}" if len(others) == 1 and "" not in others else ""
+def _double(of_case: pd.DataFrame, networks: pd.DataFrame) -> str:
+    """The curve that has exactly the same runs at this case, `= Scratch-E`, or ""."""
+    other = cases.twin(of_case, networks)
+    return f"= {short_label(other)}" if other else ""
 
 
 def _add_tuning(networks: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
