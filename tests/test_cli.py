@@ -161,6 +161,8 @@ REFUSED = [
     ("curves=[width, !!binary aGk=]", "parameter curves: the tag 'tag:yaml.org,2002:binary'"),
     ("strengths=!!set {slimming}", "parameter strengths: the tag 'tag:yaml.org,2002:set'"),
     ("sizes=[&a 0.5, *a]", "parameter sizes: an alias (& or *): write the value itself (line 1)"),
+    (r'curves=["\UFFFFFFFF"]', "parameter curves cannot be read: "),
+    (r'curves=["\U00110000"]', "parameter curves cannot be read: "),
     ("study=../../x", "study is not a study parameter (-p): use --name NAME"),
     ("data=folder:\0", "parameter data must be plain numbers, strings, lists and mappings, not"),
     ("network=\udcff", "parameter network must be plain numbers, strings, lists and mappings, not"),

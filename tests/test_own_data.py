@@ -1,5 +1,7 @@
 """Data sets that somebody brings: what they may give, and that their content is enough afterwards."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,24 @@ def test_what_was_kept_is_the_same_and_damage_is_noticed(tmp_path):
     path.unlink()
     with pytest.raises(InputError, match=r"is no longer in .*cache: run the notebook that has its code"):
         data.load(source["name"])
+
+
+def test_a_flipped_bit_of_what_was_kept_is_noticed_wherever_it_is(tmp_path):
+    """Also in names, and in the sources, which the digest of the data set leaves out."""
+    data.dataset(mine)
+    name = execution.data_spec("mine")["name"]
+    (path,) = (tmp_path / "data" / "cache").iterdir()
+    content, draw = path.read_bytes(), random.Random(0)
+    header = int.from_bytes(content[:8], "little") + 8
+    places = [*draw.sample(range(header), 300), *draw.sample(range(header, len(content)), 100)]
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        if content[place - 1 : place + 1].isalpha() and b"seal" in content[place - 3 : place + 4]:
+            continue  # the name of the seal, which says nothing
+        with pytest.raises(InputError, match=f"{path.name} is damaged"):
+            data.load(name)
 
 
 def test_parts_may_share_their_images():

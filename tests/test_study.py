@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from horticulture import cli, files
-from horticulture.errors import InputError
+from horticulture.errors import InputError, NotebookError
 from horticulture.study import bounds, parameters, runner, study_files, terminal as terminal_module
 from horticulture.study.config import StudyConfig
 from horticulture.study.terminal import Terminal
@@ -235,6 +235,31 @@ def test_a_study_in_parts_is_a_study_for_each(tmp_path):
 def test_a_study_without_parts_is_its_only_part():
     smoke = study_files.read("smoke")
     assert smoke.expand_parts() == [smoke]
+
+
+@pytest.mark.parametrize(
+    ("file", "parts", "name"),
+    [
+        ("transfer", "{ quick: {} }", "transfer-quick"),
+        ("rethinking", "{ quick-vgg: {} }", "rethinking-quick-vgg"),
+    ],
+)
+def test_a_part_has_no_name_of_ours(tmp_path, file, parts, name):
+    """Its run would clear and refill that study."""
+    (tmp_path / f"{file}.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
+    with pytest.raises(InputError, match=f"there is a study '{name}', so give the file another name"):
+        study_files.read(str(tmp_path / f"{file}.yaml"))
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "true", ".inf", "1.0e+308", "x"])
+def test_seconds_are_those_of_a_notebook(tmp_path, seconds):
+    """The sum of two that are nearly infinite would be infinite."""
+    content = (
+        f"parameters: {{ epochs: 3 }}\nseconds: {{ 02_prune: {seconds}, 03_retrain_from_scratch: {seconds} }}"
+    )
+    (tmp_path / "odd.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"seconds must give a number above 0, and at most 1e\+09, for each"):
+        study_files.read(str(tmp_path / "odd.yaml"))
 
 
 @pytest.mark.parametrize("parts", ["[vgg, resnet]", "vgg", "{ vgg: vgg-8-8 }", "{ vgg: }"])
@@ -481,6 +506,14 @@ def test_a_page_is_whole_or_not_there(tmp_path, monkeypatch):
     page = runner.to_html(book)
     assert page.read_text().rstrip().endswith("</html>")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["01_one.html", "01_one.ipynb"]
+
+
+def test_a_kernel_that_does_not_start_is_told_in_one_line(run, monkeypatch):
+    monkeypatch.setattr(runner, "KERNEL_SECONDS", 0)
+    with pytest.raises(
+        NotebookError, match="01_one: its kernel did not start within 0 seconds; run the same"
+    ):
+        run("1")
 
 
 def test_a_remark_of_a_notebook_stands_in_the_terminal_too(run, capfd):

@@ -3,11 +3,12 @@
 python -m tests.benchmarks.peers [NETWORK...]: a row for each network, in outputs/bench/peers.csv. Without
 Torch-Pruning (pip install torch-pruning) its columns stay empty. Both cut the first channel of the same
 layers, one layer after the other, in double precision; after each cut both must answer as the whole network
-does when nothing reads the channel. Times are of the processor, with one thread.
+does when nothing reads the channel. Times are of the processor, with one thread. Memory is limited.
 """
 
 import copy
 import math
+import resource
 import statistics
 import sys
 import time
@@ -29,6 +30,7 @@ from horticulture.pruning import surgery
 from horticulture.training import hardware
 
 IMAGE, CLASSES = (3, 64, 64), 10
+MEMORY = 4 * 2**30  # bytes: of some networks Torch-Pruning would take all that there is
 CUTS = 40  # layers of a network that are cut, at most
 NETWORKS = (
     *("alexnet", "vgg11_bn", "resnet18", "resnet50"),
@@ -223,6 +225,7 @@ def alike(one: Tensor, other: Tensor) -> bool:
 def main() -> None:
     """Measure and print: all of the networks, or those that are named."""
     torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     rows = []
     for name in sys.argv[1:] or NETWORKS:
         try:

@@ -23,9 +23,10 @@ def save(dataset: Dataset) -> str:
             for part, images in parts.items()
             for kind in ("pixels", "labels", "sources")
         }
-        fields = {name: getattr(dataset, name) for name in ("name", "classes", "pad", "flip")}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, safetensors.save(tensors, metadata={"about": json.dumps(fields)}))
+        about = {name: getattr(dataset, name) for name in ("name", "classes", "pad", "flip")}
+        about["sources"] = _digest_of_sources(parts)  # the data set's own digest leaves them out
+        metadata = {"about": json.dumps(files.seal(about))}
+        files.write(path, safetensors.save(tensors, metadata=metadata))
     return SAVED + dataset.digest
 
 
@@ -35,21 +36,31 @@ def load_saved(digest: str, missing: str = "run the notebook that has its code")
         raise InputError(f"no data set is saved as {digest!r}: a digest has twelve hexadecimal digits")
     path = saved_path(digest)
     try:
-        content = path.read_bytes()
-        metadata = json.loads(files.safetensors_metadata(content)["about"])
-        tensors = safetensors.load(content)
+        dataset = _read(path)
     except FileNotFoundError as error:
         raise InputError(f"the data set {digest} is no longer in {path.parent}: {missing}") from error
-    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{path} is damaged: delete it, and {missing}") from error
+    except (ValueError, TypeError, LookupError, RuntimeError, SafetensorError, files.CorruptFileError):
+        dataset = None
+    if dataset is None or dataset.digest != digest:
+        raise InputError(f"{path} is damaged: delete it, and {missing}")
+    return dataset
+
+
+def _read(path: Path) -> Dataset:
+    content = files.read(path)
+    about = files.unseal(json.loads(files.safetensors_metadata(content)["about"]), path)
+    tensors = safetensors.load(content)
     parts = {
         part: Images(*(tensors[f"{part}.{kind}"] for kind in ("pixels", "labels", "sources")))
         for part in PARTS
     }
-    dataset = Dataset(**{**metadata, "classes": tuple(metadata["classes"]), **parts})
-    if dataset.digest != digest:
-        raise InputError(f"{path} is damaged: delete it, and {missing}")
-    return dataset
+    if about.pop("sources", "") not in ("", _digest_of_sources(parts)):  # earlier versions wrote none
+        raise files.CorruptFileError(path)
+    return Dataset(**{**about, "classes": tuple(about["classes"]), **parts})
+
+
+def _digest_of_sources(parts: dict[str, Images]) -> str:
+    return files.digest(b"".join(parts[part].sources.cpu().numpy().tobytes() for part in PARTS))
 
 
 def saved_path(digest: str) -> Path:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from horticulture import execution, progress
-from horticulture.analysis.tables import cases
-from horticulture.analysis.tables.wording import percent
 from horticulture.architecture import profiles
 from horticulture.errors import InputError, check_choice
 from horticulture.runs import CurvePoint, Run
@@ -173,6 +171,8 @@ def budget_points(
 
 def _unreached_sizes(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> Iterator[str]:
     """A line for every wanted size near which a pruning run left no network."""
+    from horticulture.analysis.tables import cases, percent  # takes a second; refusing bad input does not
+
     by_job: dict[str, list[PrunedNetwork]] = {}
     for pruned in networks:
         if pruned.job.recipe.one_by_one:

@@ -147,6 +147,8 @@ def read_yaml(text: str, what: str) -> Any:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{what}: {problem}{f' (line {mark.line + 1})' if mark else ''}") from error
+    except (ValueError, OverflowError) as error:  # an escape for a character that there is not
+        raise InputError(f"{what} cannot be read: {error}") from error
 
 
 def read_file(path: Path) -> Any:

@@ -53,7 +53,10 @@ class _Client(PapermillNotebookClient):
         return manager
 
     async def async_start_new_kernel_client(self) -> Any:
-        client = await super().async_start_new_kernel_client()
+        try:
+            client = await super().async_start_new_kernel_client()
+        except RuntimeError as error:  # it did not answer within the time
+            raise TimeoutError(str(error)) from error
         channel, receive = client.shell_channel, client.shell_channel.get_msg
 
         async def get_msg(timeout: float | None = None) -> Any:

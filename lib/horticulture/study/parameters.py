@@ -16,7 +16,7 @@ from typing import Any
 
 from horticulture.errors import InputError, check_choice
 from horticulture.study import literals, own_code
-from horticulture.study.study_files import Study, check_name, read, studies
+from horticulture.study.study_files import Study, check_name, names as study_names
 
 TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -231,7 +231,6 @@ def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
             made = f"{made[:MADE_NAME]}-{hashlib.sha256(suffix.encode()).hexdigest()[:6]}"
         return replace(study, name=made)
     check_name(name, "--name")
-    others = {part.name for other in studies() if other != study.name for part in read(other).expand_parts()}
-    if name in others | (set(studies()) - {study.name}):
+    if name in study_names() - {study.name, *(part.name for part in study.expand_parts())}:
         raise InputError(f"--name {name!r}: a study of that name exists, choose another")
     return replace(study, name=name)

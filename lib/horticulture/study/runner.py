@@ -21,19 +21,22 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
 from horticulture import files
+from horticulture.data.locations import data_folder
 from horticulture.errors import NotebookError, first_line
 from horticulture.execution import interruption, stale_files, status
 from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, editing
 from horticulture.study.terminal import Terminal
 
+KERNEL_SECONDS = 300  # for a kernel to start: on a busy machine, loading Python's modules takes minutes
+
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Let one command at a time run the study in this folder; a second one says who does, and waits.
 
-    Removes what killed commands left in the folder. Signals that end the process are raised as interruptions,
-    so no kernel or worker is left behind.
+    Removes what killed commands left in the folder, and of images that they were decoding. Signals that end
+    the process are raised as interruptions, so no kernel or worker is left behind.
     """
     holder = folder / ".holder"
 
@@ -43,7 +46,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     with interruption.raised(), files.locked(folder / status.LOCK, report_holder):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
-        stale_files.remove(folder.rglob("*.tmp"))
+        stale_files.remove([*folder.rglob("*.tmp"), *(data_folder() / "cache").glob("*.tmp")])
         yield
 
 
@@ -96,6 +99,7 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
             kernel_name="python3",
             cwd=str(notebook.parent),
             progress_bar=False,
+            start_timeout=KERNEL_SECONDS,
             on_progress=terminal.update,
             on_remark=terminal.remark,
         )
@@ -104,6 +108,9 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
         what = f"{error.ename}: {error.evalue}".splitlines()[0]
         where = f"{notebook.stem} failed in cell {error.exec_count}"
         raise NotebookError(f"{where}: {what} (see {target})") from error
+    except TimeoutError as error:  # none answers within `KERNEL_SECONDS`
+        late = f"{notebook.stem}: its kernel did not start within {KERNEL_SECONDS} seconds"
+        raise NotebookError(f"{late}; run the same command again, when the machine is less busy") from error
     except (DeadKernelError, CellExecutionError) as error:
         died = f"{notebook.stem}: its kernel died, perhaps out of memory"
         raise NotebookError(f"{died} (see {target})") from error

@@ -17,6 +17,7 @@ from horticulture.study import literals
 STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
 RESERVED = ("runs", "reference")  # folders under outputs that are not studies
 LONGEST = 200  # bytes of a study's name
+MAX_SECONDS = 1e9  # of a notebook: thirty years
 PARTS = 50  # of a study
 RENAMED = {  # parameters by their names in earlier versions
     "tune_lr": "finetune_lr",
@@ -69,8 +70,6 @@ def is_file(name: str) -> bool:
 def read(name: str) -> Study:
     """Read a study by name or file path. Raises InputError if there is none or it is malformed."""
     path = Path(name) if is_file(name) else studies()[check_choice(name, studies(), "study")]
-    if path.stem in studies() and path.resolve() != studies()[path.stem].resolve():
-        raise InputError(f"study file {path}: there is a study {path.stem!r}, so give the file another name")
     content = literals.read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
         raise InputError(f"study file {path} must contain `about`, `seconds` and `parameters`")
@@ -80,8 +79,9 @@ def read(name: str) -> Study:
     seconds, parts = (content.get(entry) or {} for entry in ("seconds", "parts"))
     if not isinstance(about, str):
         raise InputError(f"study file {path}: about must be a string, not {about!r}")
-    if not isinstance(seconds, dict) or not all(literals.is_number(n) and n > 0 for n in seconds.values()):
-        raise InputError(f"study file {path}: seconds must give a number above 0 for each notebook")
+    if not isinstance(seconds, dict) or not all(map(_are_seconds, seconds.values())):
+        what = f"a number above 0, and at most {MAX_SECONDS:g}, for each notebook"
+        raise InputError(f"study file {path}: seconds must give {what}")
     if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
         raise InputError(f"study file {path}: parts must map the name of each part to its parameters")
     if len(parts) > PARTS:
@@ -89,7 +89,23 @@ def read(name: str) -> Study:
     study = Study(path.stem, about, content["parameters"], seconds, parts)
     for part in study.expand_parts():
         check_name(part.name, f"study file {path}: name")
+    if path.resolve() not in {known.resolve() for known in studies().values()}:
+        taken = names()
+        for name in (study.name, *(part.name for part in study.expand_parts())):
+            if name in taken:
+                raise InputError(
+                    f"study file {path}: there is a study {name!r}, so give the file another name"
+                )
     return study
+
+
+def names() -> set[str]:
+    """The names of the studies of the checkout and of their parts."""
+    return {part.name for name in studies() for part in read(name).expand_parts()} | set(studies())
+
+
+def _are_seconds(value: Any) -> bool:
+    return literals.is_number(value) and 0 < value <= MAX_SECONDS
 
 
 def folders(name: str, outputs: Path) -> list[Path]:
