@@ -227,6 +227,28 @@ def test_where_its_lock_is_not_seen_it_leases_what_it_has_or_notices_that_anothe
     assert (tmp_path / "mine.lease-1").read_bytes() == leases.FREE
 
 
+def test_who_waits_for_a_lock_and_then_for_a_lease_says_so_once(tmp_path, monkeypatch):
+    """While it waits for the lock, another machine's process, which does not see that, takes the lease."""
+    said, lock = [], FileLock(tmp_path / "run")
+    with ExitStack() as stack:
+
+        class Waiting(FileLock):
+            def acquire(self, blocking=True):
+                if blocking:
+                    leases.require(tmp_path)
+                    theirs = stack.enter_context(leases.held(tmp_path / "run"))
+                    threading.Timer(0.3, stack.close).start()
+                    theirs()
+                    lock.release()
+                return super().acquire(blocking=blocking)
+
+        lock.acquire()
+        monkeypatch.setattr(files, "FileLock", Waiting)
+        with files.locked(tmp_path / "run", lambda: said.append(1)):
+            assert lease_files(tmp_path) == ["run.lease-2"]
+    assert said == [1]
+
+
 def test_a_stopped_process_can_be_taken_over_from_on_its_own_machine(tmp_path):
     """Whoever holds a lease keeps no lock."""
     leases.require(tmp_path)

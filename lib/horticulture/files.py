@@ -269,14 +269,18 @@ def _line(row: dict) -> str:
 # --- locks -----------------------------------------------------------------------------------------------
 
 
+def _nothing() -> None:
+    pass
+
+
 @contextmanager
-def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Callable[[], None]]:
+def locked(path: Path, on_wait: Callable[[], None] = _nothing) -> Iterator[Callable[[], None]]:
     """Let one process in at a time. The lock is released when the process ends, however it dies.
 
     Where the file system has no locks, or `leases` are required in the folder, a lease is held instead; who
     has a lock when leases become required holds a lease from its next look on.
     Yields a function to call before anything is written: it raises `leases.LostLease` if another process has
-    taken over. on_wait: called before waiting for another process; it may raise instead.
+    taken over. on_wait: called once before waiting for other processes; it may raise instead.
     """
     make_folder(path.parent)
     lock, held = FileLock(path), list[Callable[[], None]]()  # the check of the lease, once there is one
@@ -286,6 +290,7 @@ def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[C
             lock.acquire(blocking=False)
         except Timeout:
             on_wait()
+            on_wait = _nothing  # it has been said
             lock.acquire()
         except OSError as error:
             if error.errno not in NO_LOCKS:
