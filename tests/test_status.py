@@ -31,12 +31,16 @@ def said(tmp_path, capsys):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a study whose notebooks do nothing but this."""
+    """Runs a study whose notebooks do nothing but this, after they have been opened."""
     monkeypatch.setattr(runner, "to_html", lambda target: target)
     chosen = study_files.read("smoke")
 
     def go(execute, first: str = "01") -> None:
-        monkeypatch.setattr(runner, "execute_notebook", lambda notebook, *_: execute(notebook.stem))
+        def execute_notebook(notebook, *_):
+            status.begin(tmp_path / "smoke", notebook.stem)
+            execute(notebook.stem)
+
+        monkeypatch.setattr(runner, "execute_notebook", execute_notebook)
         runner.run(chosen, parameters.resolve_parameters(chosen, {}), tmp_path, first)
 
     return go
@@ -68,7 +72,6 @@ def test_a_study_is_in_a_notebook_and_then_finished(run, said):
 def test_a_study_that_has_not_ended_well_says_so(run, said, tmp_path, error, expected):
     def fail(name):
         if name.startswith("02"):
-            status.begin(tmp_path / "smoke", "02_prune")
             status.write(tmp_path / "smoke", line="pruning   17%  0:29 left", failed=[("seed 0", "NaN")])
             raise error
 
@@ -105,17 +108,32 @@ def test_a_process_that_has_ended_without_a_word_is_not_said_to_run(tmp_path, sa
     line, who = said()
     assert line == "smoke: nothing is running any more; the last was 03_retrain: retraining   17%  0:29 left"
     assert who.endswith(", which has ended")
-    with runner.exclusive(tmp_path / "smoke"):  # between two notebooks, whose kernels are processes
+
+
+def test_between_two_notebooks_of_a_command_it_is_said_to_run(tmp_path, said):
+    """Their kernels are processes, and write last."""
+    with status.running(tmp_path / "smoke"):
+        assert said()[0] == "smoke: starting"
+        subprocess.run([sys.executable, "-c", DIES, tmp_path / "smoke"], check=True)
         line, who = said()
     assert line == "smoke: 03_retrain: retraining   17%  0:29 left"
     assert "ended" not in who
 
 
-def test_of_a_process_elsewhere_or_a_later_one_with_its_number_nothing_is_assumed(tmp_path):
+def test_to_ask_how_far_a_study_has_come_writes_and_locks_nothing(tmp_path, said, monkeypatch):
+    subprocess.run([sys.executable, "-c", DIES, tmp_path / "smoke"], check=True)
+    before = sorted(path.name for path in (tmp_path / "smoke").iterdir())
+    monkeypatch.setattr(files, "FileLock", pytest.fail)
+    monkeypatch.setattr(files, "write", pytest.fail)
+    assert "nothing is running" in said()[0]
+    assert sorted(path.name for path in (tmp_path / "smoke").iterdir()) == before
+
+
+def test_of_a_process_elsewhere_or_a_later_one_with_its_number_nothing_is_assumed():
     ours = {"host": socket.gethostname(), "pid": os.getpid(), "began": 0.0}
-    assert status.is_over(ours, tmp_path)
-    assert not status.is_over({**ours, "host": "elsewhere"}, tmp_path)
-    assert not status.is_over({}, tmp_path)
+    assert status.is_over(ours)
+    assert not status.is_over({**ours, "host": "elsewhere"})
+    assert not status.is_over({})
 
 
 def test_what_an_earlier_version_wrote_is_read(tmp_path, said):

@@ -15,19 +15,21 @@ from horticulture import files
 
 FILE = ".status.json"  # in a study's folder
 RUNNING, FINISHED, FAILED, STOPPED = "running", "finished", "failed", "stopped"  # states of a study
-LOCK = ".lock"  # in a study's folder; held by the command that runs the study
 
 
 def read(folder: Path) -> dict[str, Any]:
     """What was written last, {} if nothing was.
 
     `line`, of progress; `failed`, pairs of a run's name and its error; `process` and `time`; and, unless an
-    earlier version wrote it, `state` (with `error` if it is FAILED), `notebook`, `host`, `pid` and `began`.
+    earlier version wrote it, `state` (with `error` if it is FAILED), `notebook`, and who wrote it: `host`,
+    `pid` and `began`; also `command`, the same of the command that ran the study last, if one has.
     """
     path = folder / FILE
     if not path.exists():
         return {}
     content = files.read_json(path)
+    if not isinstance(content, dict):
+        raise files.CorruptFileError(path)
     failed = content.get("failed", [])
     return {
         **content,
@@ -37,7 +39,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def begin(folder: Path, notebook: str) -> None:
     """Say that a notebook begins."""
-    _replace(folder, {"state": RUNNING, "notebook": notebook, "line": "", "failed": []})
+    write(folder, state=RUNNING, notebook=notebook, line="", failed=[])
 
 
 def write(folder: Path, **fields: Any) -> None:
@@ -46,20 +48,20 @@ def write(folder: Path, **fields: Any) -> None:
         before = read(folder)
     except (OSError, files.CorruptFileError):
         before = {}
-    _replace(folder, {**before, **fields})
-
-
-def _replace(folder: Path, fields: dict[str, Any]) -> None:
-    host, pid = socket.gethostname(), os.getpid()
-    who = {"host": host, "pid": pid, "began": psutil.Process().create_time()}
-    fields |= {"process": f"process {pid} on {host}", **who, "time": time.time()}
+    process = "process {pid} on {host}".format(**_us())
+    said = {**before, **fields, **_us(), "process": process, "time": time.time()}
     with suppress(OSError):  # a full disk must not stop the work for this
-        files.write(folder / FILE, json.dumps(fields))
+        files.write(folder / FILE, json.dumps(said))
+
+
+def _us() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "began": psutil.Process().create_time()}
 
 
 @contextmanager
-def ending(folder: Path) -> Iterator[None]:
-    """Say in the end that the study is finished, or has failed, or was stopped."""
+def running(folder: Path) -> Iterator[None]:
+    """Say that a command runs the study, whose notebooks `begin`, and in the end how that ended."""
+    write(folder, state=RUNNING, notebook="", line="starting", failed=[], command=_us())
     try:
         yield
     except BaseException as error:
@@ -69,24 +71,15 @@ def ending(folder: Path) -> Iterator[None]:
     write(folder, state=FINISHED)
 
 
-def is_over(said: dict[str, Any], folder: Path) -> bool:
-    """Whether the process that wrote it has ended, and no command runs the study, as far as is seen here."""
-    if said.get("host") != socket.gethostname():
+def is_over(said: dict[str, Any]) -> bool:
+    """Whether who wrote it, and the command that runs the study, have ended, as far as is seen here."""
+    return all(map(_has_ended, [said, *([said["command"]] if "command" in said else [])]))
+
+
+def _has_ended(process: dict[str, Any]) -> bool:
+    if process.get("host") != socket.gethostname():
         return False
     with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(said["pid"])
-        if process.create_time() == said["began"] and process.status() != psutil.STATUS_ZOMBIE:
-            return False
-    try:
-        with files.locked(folder / LOCK, _busy):
-            return True
-    except (_Busy, OSError):  # or it is a folder of somebody else
-        return False
-
-
-class _Busy(Exception):
-    """A command runs the study."""
-
-
-def _busy() -> None:
-    raise _Busy
+        there = psutil.Process(process["pid"])
+        return there.create_time() != process["began"] or there.status() == psutil.STATUS_ZOMBIE
+    return True

@@ -44,7 +44,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         who = holder.read_text() if holder.exists() else "another process"
         print(f"{folder.name} is being run by {who}: waiting for it to end", file=sys.stderr)
 
-    with interruption.raised(), files.locked(folder / status.LOCK, report_holder):
+    with interruption.raised(), files.locked(folder / ".lock", report_holder):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
         stale_files.remove([*folder.rglob("*.tmp"), *(data_folder() / "cache").glob("*.tmp")])
         yield
@@ -69,7 +69,7 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
         content |= {"study": study.name, "parameters": of_steps}
     parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
     terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
-    with status.ending(folder), _Pages() as pages:
+    with status.running(folder), _Pages() as pages:
         shown = folder / "notebooks"
         shown.mkdir(parents=True, exist_ok=True)
         for text in chosen[0].parent.glob("*.md"):  # the notebooks link to them
@@ -80,7 +80,6 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
                 old.unlink(missing_ok=True)
         for notebook in chosen:
             target = shown / notebook.name
-            status.begin(folder, notebook.stem)
             execute_notebook(notebook, target, parameters, terminal)
             pages.begin(target)
     return folder

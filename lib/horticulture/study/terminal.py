@@ -104,7 +104,7 @@ def _status(folder: Path) -> Iterator[str]:
         what = "something has run, without saying how far it came" if any(folder.iterdir()) else ""
         yield f"{folder.name}: {what or 'nothing has run yet'}"
         return
-    over = status.is_over(said, folder)
+    over = status.is_over(said)
     yield f"{folder.name}: {_state(said, over)}"
     ago, ended = clock(time.time() - said["time"]), ", which has ended" if over else ""
     yield f"  written {ago} ago by {said['process']}{ended}"
