@@ -2,6 +2,7 @@
 
 import errno
 import json
+import multiprocessing.spawn
 import os
 import re
 import shutil
@@ -34,6 +35,7 @@ from horticulture import (
 )
 from horticulture.errors import ClusterError, InputError
 from horticulture.execution import (
+    admission,
     cluster,
     file_transfer,
     inspection,
@@ -136,7 +138,7 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
             assert [one["nthreads"] for one in workers] == [1, 1]
             assert len({one["nanny"] for one in workers}) == 2
             monkeypatch.setattr(inspection, "_threads", THREADS)
-            (threads,) = {one.threads for one in inspection.checked(client)}
+            (threads,) = {one.threads for one in inspection.checked(client).values()}
             assert threads == max(1, cluster.processors() // 2)
             there = inspection.ask(
                 client, os.getpid
@@ -152,6 +154,21 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
     _, alive = psutil.wait_procs(left, timeout=10)
     assert not [one for one in alive if "resource_tracker" not in " ".join(one.cmdline())]
     assert commands.files_of(temporary) == []
+
+
+def test_processes_here_that_cannot_start_are_said_in_one_line_and_leave_nothing(
+    tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", "/bin/false")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = psutil.Process().children(recursive=True)
+    with pytest.raises(InputError, match=r"the workers of local:2 cannot be started: \w+"):
+        cluster.resolve("local:2")
+    assert not cluster._owned
+    assert commands.files_of(tmp_path) == []
+    left = [one for one in psutil.Process().children(recursive=True) if one not in before]
+    assert not [one for one in left if "resource_tracker" not in " ".join(one.cmdline())]
+    assert capfd.readouterr().err == ""
 
 
 # --- who is refused ----------------------------------------------------------------------------------------
@@ -219,8 +236,8 @@ def test_a_worker_with_another_version_is_refused_by_name(train, tmp_path, packa
 def test_a_worker_with_other_code_is_refused_though_its_version_is_the_same(
     train, tmp_path, shared_address, monkeypatch
 ):
-    there = inspection.Environment({**inspection.own_versions(), "code of the package": "0"}, 1, "lock")
-    monkeypatch.setattr(inspection, "ask", lambda *_: {"w": there})
+    there = inspection.Environment({**inspection.own_versions(), "code of the package": "0"}, 1, "lock", [])
+    monkeypatch.setattr(inspection, "ask", lambda *_, **__: {"w": there})
     with pytest.raises(InputError, match="the worker w has code of the package 0, not "):
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=shared_address)
 
@@ -230,9 +247,9 @@ def test_builds_for_another_device_are_the_same_version():
 
 
 def test_a_worker_without_the_package_is_refused_by_name(shared_address, monkeypatch):
-    def absent(client, function, *arguments, only=""):
+    def absent(client, function, *arguments, workers=None):
         if function is inspection.version and arguments[0] == "torch":
-            return {only: "2.15"}
+            return dict.fromkeys(workers, "2.15")
         return dict.fromkeys(client.scheduler_info()["workers"], PackageNotFoundError(*arguments))
 
     monkeypatch.setattr(inspection, "ask", absent)
@@ -312,57 +329,146 @@ def other_code(place: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(place)}
 
 
-def no_folder(place: Path) -> dict[str, str]:
+def older_code(place: Path) -> dict[str, str]:
+    """That of one whose package lacks most of what a worker is asked with, and digests itself elsewhere."""
+    environment = other_code(place)
+    for name in ("inspection", "remote_worker"):
+        (place / "horticulture" / "execution" / f"{name}.py").unlink()
+    return environment
+
+
+def without_folder(place: Path) -> dict[str, str]:
     """The environment of a process that sees no file of ours as one."""
-    package = Path(execution.__file__).parents[2]
-    (place / "sitecustomize.py").write_text(
+    return patched(
+        place,
         "import pathlib; there = pathlib.Path.exists\n"
         "pathlib.Path.exists = lambda self, **given: 'shared-' not in self.name and there(self, **given)\n"
-        "pathlib.Path.is_file = pathlib.Path.exists\n"
+        "pathlib.Path.is_file = pathlib.Path.exists\n",
     )
-    return {"PYTHONPATH": os.pathsep.join([str(place), str(package)])}
+
+
+def other_threads(place: Path) -> dict[str, str]:
+    return {"OMP_NUM_THREADS": "2"}
+
+
+def without_data(place: Path) -> dict[str, str]:
+    return {"HORTICULTURE_DATA": str(place)}
+
+
+def patched(place: Path, code: str) -> dict[str, str]:
+    """The environment of a process that begins with this code."""
+    (place / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": os.pathsep.join([str(place), str(Path(execution.__file__).parents[2])])}
+
+
+def test_a_worker_whose_code_is_too_old_to_be_asked_is_refused_by_name(train, tmp_path):
+    (tmp_path / "there").mkdir()
+    environment = older_code(tmp_path / "there")
+    said = rf"the worker \S+ has other code of the package, not {inspection.code_digest()}: install the same"
+    with (
+        in_threads(0) as address,
+        worker(address, tmp_path / "w", **environment),
+        pytest.raises(InputError, match=said),
+    ):
+        parallel.execute_all([train(0)], tmp_path / "o", device="cpu", address=address)
+    assert not runs.folder(train(0), tmp_path / "o").exists()
 
 
 @pytest.mark.parametrize(
     ("unfit", "said"),
     [
         (other_code, r"has code of the package \w+, not \w+: install the same version there"),
-        (no_folder, r"does not see \S+"),
+        (older_code, r"has other code of the package, not \w+: install the same version there"),
+        (without_folder, r"does not see \S+"),
+        (other_threads, r"computes with 2 threads, another with 1: start all of them .*"),
+        (without_data, r"lacks the data set svhn: run `horticulture download svhn` there"),
     ],
 )
-def test_a_worker_that_comes_later_and_cannot_do_the_work_is_sent_away(
+def test_a_worker_that_comes_later_and_cannot_do_the_work_gets_no_runs_and_stays(
     train, tmp_path, monkeypatch, capsys, unfit, said
 ):
-    """While the first run lasts, it gets all the others. None of them fails."""
+    """It is told while the first run lasts. Then somebody else can still use it."""
     bases = [train(seed) for seed in range(4)]
     wanted = [*bases, *map(prune, bases)]
     (tmp_path / "there").mkdir()
-    environment, gone = unfit(tmp_path / "there"), threading.Event()
-    execute, send_away = remote_worker._execute, remote._Tasks._send_away
+    environment, told = {"OMP_NUM_THREADS": "1"} | unfit(tmp_path / "there"), threading.Event()
+    execute, look_at = remote_worker._execute, admission.Admission._look_at
 
-    def sending(self, wrong):
-        send_away(self, wrong)
-        gone.set()
+    def looking(self, worker):
+        look_at(self, worker)
+        told.set()
 
     with in_threads() as address, ExitStack() as stack:
 
         def patiently(*arguments):
             if not started:
                 started.append(stack.enter_context(worker(address, tmp_path / "w", **environment)))
-            assert gone.wait(30)
+            assert told.wait(60)
             execute(*arguments)
 
         started = list[subprocess.Popen]()
         monkeypatch.setattr(remote_worker, "_execute", patiently)
-        monkeypatch.setattr(remote._Tasks, "_send_away", sending)
+        monkeypatch.setattr(admission.Admission, "_look_at", looking)
+        if unfit is without_data:  # which no run here needs: this machine need not have it
+            opened = admission.opened
+            monkeypatch.setattr(admission, "opened", lambda *given: opened(*given[:-1], ["svhn"]))
+            monkeypatch.setattr(inspection, "_lacking", lambda name: False)
         parallel.execute_all(wanted, tmp_path / "o", device="cpu", address=address)
-        started[0].wait(timeout=60)  # its nanny does not start it again
+        with cluster.connected(address) as client:
+            replies = inspection.ask(client, os.getpid)
     assert all(runs.result(run, tmp_path / "o") for run in wanted)
-    told = re.findall(
-        r"the worker tcp://\S+ (.*)\. It gets no runs and is sent away", capsys.readouterr().err
-    )
-    assert len(told) == 1
-    assert re.fullmatch(said, told[0])
+    assert len(replies) == 2
+    lines = re.findall(r"the worker tcp://\S+ (.*)\. It gets no runs\n", capsys.readouterr().err)
+    assert len(lines) == 1
+    assert re.fullmatch(said, lines[0])
+
+
+@pytest.mark.parametrize("folder", ["shared", "apart"])
+def test_a_worker_that_comes_later_gets_runs_and_the_files_that_it_lacks(
+    tmp_path, png_folder, monkeypatch, folder
+):
+    """It sees the user's network and the images at no time; all runs that it makes need them."""
+    place, there = tmp_path / "mine", tmp_path / "there"
+    place.mkdir()
+    there.mkdir()
+    (place / "own.py").write_text(OWN)
+    shutil.copytree(png_folder, place / "pictures")
+    shape = networks.named(f"{place}/own.py:make", image=(3, 8, 8), classes=2)
+    recipe = TrainingRecipe(epochs=1, batch_size=6, precision="float32")
+    source = execution.data_spec(f"folder:{place}/pictures")
+    wanted = [execution.train(shape, recipe, source, seed) for seed in range(6)]
+    hidden = [str(place), *(["shared-"] if folder == "apart" else [])]
+    environment = patched(
+        there,
+        "import os; stat = os.stat\n"
+        "def look(path, *more, **given):\n"
+        f"    if any(one in str(path) for one in {hidden}): raise FileNotFoundError(2, path)\n"
+        "    return stat(path, *more, **given)\n"
+        "os.stat = look\n",
+    ) | {"OMP_NUM_THREADS": "1", "HORTICULTURE_DATA": str(there)}
+    execute, who = remote_worker._execute, threading.Event()
+    if folder == "apart":
+        monkeypatch.setattr(inspection, "_view", lambda marker: "nothing")
+    update = Board.update
+    with in_threads() as address, ExitStack() as stack:
+        started = list[subprocess.Popen]()
+
+        def patiently(run, *arguments):
+            if not started:
+                started.append(stack.enter_context(worker(address, tmp_path / "w", **environment)))
+            assert who.wait(60)  # until the other worker has begun a run
+            execute(run, *arguments)
+
+        def updating(board, message):
+            who.set()
+            update(board, message)
+
+        monkeypatch.setattr(remote_worker, "_execute", patiently)
+        monkeypatch.setattr(Board, "update", updating)
+        parallel.execute_all(wanted, tmp_path / "o", device="cpu", address=address)
+    assert started
+    assert who.is_set()
+    assert all(runs.result(run, tmp_path / "o") for run in wanted)
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
@@ -818,7 +924,6 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
         submit(*arguments)
         loading.full_dataset.cache_clear()
         code_files._module.cache_clear()
-        shutil.rmtree(Path(os.environ["HORTICULTURE_DATA"]))
         place.rename(tmp_path / "gone")  # last, for the worker begins then
 
     execute, begun = remote_worker._execute, []
@@ -829,7 +934,7 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
         begun.append(1)
         return execute(*arguments)
 
-    monkeypatch.setattr(remote_worker, "missing", lambda needed: needed)
+    monkeypatch.setattr(file_transfer.OwnFile, "is_here", lambda *_: False)
     monkeypatch.setattr(remote._Tasks, "_submit", hiding)
     monkeypatch.setattr(remote_worker, "_execute", slowly)
     with in_threads() as address:
@@ -845,7 +950,7 @@ def test_a_file_that_was_altered_on_its_way_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"/there/own\.py was altered on its way"):
         one.install(b"hers", tmp_path)
     assert not list(tmp_path.iterdir())
-    assert not one.here
+    assert not one.is_here(tmp_path)
 
 
 # --- a shared folder ---------------------------------------------------------------------------------------
@@ -859,6 +964,27 @@ def test_leases_are_used_where_a_worker_does_not_see_our_lock(train, tmp_path, s
     parallel.execute_all([run], tmp_path, device="cpu", address=shared_address)
     assert (folder / f"{run.key}.lease-1").read_bytes() == leases.FREE
     assert [path.name for path in folder.glob("shared-*")] == []
+
+
+def test_the_markers_of_killed_commands_are_removed_and_not_those_of_living_ones(
+    tmp_path, shared_address, monkeypatch
+):
+    """By the time of the files alone: neither a lock nor a process of another machine need be seen."""
+    monkeypatch.setattr(admission, "FORGOTTEN", 3.0)
+    monkeypatch.setattr(leases, "BEAT", 0.1)
+    folder = tmp_path / "runs" / ".locks"
+    files.make_folder(folder)
+    (folder / "shared-dead").touch()
+    (folder / "other").touch()
+    with (
+        cluster.connected(shared_address) as client,
+        admission.opened(client, tmp_path, "cpu", []),
+    ):
+        (living,) = {path.name for path in folder.glob("shared-*")} - {"shared-dead"}
+        time.sleep(4)
+        with admission._marker(tmp_path) as marker:
+            assert {path.name for path in folder.iterdir()} == {living, marker.name, "other"}
+    assert [path.name for path in folder.iterdir()] == ["other"]
 
 
 def test_a_result_that_a_network_file_system_shows_late_is_waited_for(train, tmp_path, monkeypatch):

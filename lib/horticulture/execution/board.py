@@ -105,6 +105,10 @@ class Board:
             run.waits, run.note = True, "its worker is gone"
             self.show()
 
+    def has_begun(self, key: str) -> bool:
+        """Whether a worker has sent a message of that run."""
+        return key in self._begun
+
     def stop(self) -> None:
         """Say of the runs in progress that they have stopped."""
         self._stopped = True

@@ -3,16 +3,15 @@
 import atexit
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from horticulture.errors import InputError
+from horticulture.errors import InputError, first_line
 from horticulture.execution import inspection, stale_files
 from horticulture.limits import processors
 
@@ -74,15 +73,19 @@ def _started(workers: int) -> Iterator[str]:
             settings["temporary-directory"] = str(stack.enter_context(stale_files.temporary_folder()))
             stack.enter_context(config.set(settings))
             with _inherited(environment):  # workers load the script that starts them, and torch with it
-                machines = distributed.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    host=LOOPBACK,
-                    dashboard_address=f"{LOOPBACK}:0",
-                    memory_limit=0,  # the operating system decides: Dask would end a worker at 95 %
-                    env=environment,  # of those that are started again
-                    silence_logs=logging.ERROR,
-                )
+                try:
+                    machines = distributed.LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=1,
+                        host=LOOPBACK,
+                        dashboard_address=f"{LOOPBACK}:0",
+                        memory_limit=0,  # the operating system decides: Dask would end a worker at 95 %
+                        env=environment,  # of those that are started again
+                        silence_logs=logging.CRITICAL,
+                    )
+                except (OSError, RuntimeError) as error:
+                    what = first_line(error.__cause__ or error)
+                    raise InputError(f"the workers of {LOCAL}{workers} cannot be started: {what}") from error
             stack.enter_context(machines)
             if ours:
                 signal.signal(signal.SIGINT, ours)
@@ -140,24 +143,6 @@ def _distributed() -> Any:
     except ImportError as error:
         raise InputError("a cluster needs Dask: pip install -e '.[cluster]'") from error
     return distributed
-
-
-@contextmanager
-def abandoned(client: Any) -> Iterator[Callable[[], list[str]]]:
-    """Yields a function that names the tasks whose worker has gone since it was called last."""
-    gone = queue.SimpleQueue[str]()
-
-    def note(event: tuple[float, dict[str, Any]]) -> None:
-        if event[1].get("action") == "remove-worker":
-            for task in event[1]["processing-tasks"]:
-                gone.put(str(task))
-
-    client.subscribe_topic("all", note)  # of the scheduler's events
-    try:
-        yield lambda: [gone.get() for _ in range(gone.qsize())]
-    finally:
-        with suppress(Exception):  # the client was closed, because the scheduler is gone
-            client.unsubscribe_topic("all")  # or the scheduler would complain that it cannot reach us
 
 
 def common_precision(wanted: str, device: str, address: str) -> str:

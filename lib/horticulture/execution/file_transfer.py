@@ -99,17 +99,14 @@ class OwnFile(NamedTuple):
     digest: str
     image_size: int | None = None  # of data
 
-    @property
-    def here(self) -> bool:
-        """Whether this machine has it, unchanged."""
+    def is_here(self, folder: Path) -> bool:
+        """Whether this machine has it, unchanged. folder: of files that it was sent."""
         if self.image_size is None:
             try:
-                return files.file_digest(files.here(self.path)) == self.digest
+                return self._copy(folder).exists() or files.file_digest(Path(self.path)) == self.digest
             except (OSError, files.CorruptFileError):
                 return False
-        if self.path.startswith(FOLDER) and Path(self.path.removeprefix(FOLDER)).is_dir():
-            return True  # a run checks the digest of its images
-        return data.saved_path(self.digest).exists()
+        return self._is_folder_here() or data.saved_path(self.digest).exists()
 
     def content(self) -> bytes:
         """Its bytes; of an image folder, those of the decoded data set."""
@@ -122,20 +119,30 @@ class OwnFile(NamedTuple):
         return files.read(data.saved_path(self.digest))
 
     def install(self, content: bytes, folder: Path) -> None:
-        """Put it where runs here find it. folder: for files. Raises InputError if it was altered."""
+        """Write what was sent. folder: for files. Raises InputError if one was altered."""
+        if self.image_size is None and files.digest(content) != self.digest:
+            raise InputError(f"{self.path} was altered on its way here")
+        # Whoever reads a data set checks its digest.
+        path = self._copy(folder) if self.image_size is None else data.saved_path(self.digest)
+        if not path.exists():
+            files.write(path, content)
+
+    def use(self, folder: Path) -> None:
+        """Have the next run here find what was sent, if it was: another command may have sent another."""
         if self.image_size is None:
-            if files.digest(content) != self.digest:
-                raise InputError(f"{self.path} was altered on its way here")
-            copy = folder / f"{self.digest}-{Path(self.path).name}"
-            if not copy.exists():
-                files.write(copy, content)
-            files.COPIES[self.path] = copy
-            return
-        if not (path := data.saved_path(self.digest)).exists():
-            files.write(path, content)  # whoever reads it checks its digest
-        if self.path.startswith(FOLDER):
+            files.COPIES.pop(self.path, None)
+            if (copy := self._copy(folder)).exists():
+                files.COPIES[self.path] = copy
+        elif self.path.startswith(FOLDER) and not self._is_folder_here():
             SENT[self.path, self.image_size] = self.digest
             datasets.DATASETS[self.path] = _loader(self.path)
+
+    def _copy(self, folder: Path) -> Path:
+        return folder / f"{self.digest}-{Path(self.path).name}"
+
+    def _is_folder_here(self) -> bool:
+        """Whether it is an image folder, of which a run checks the digest."""
+        return self.path.startswith(FOLDER) and Path(self.path.removeprefix(FOLDER)).is_dir()
 
 
 @cache  # so that the data set is read once per process

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,10 +13,12 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from horticulture import files
+from horticulture.data import catalog
 from horticulture.errors import InputError, first_line
 
 REPLY_SECONDS = 60.0  # seconds for a worker to answer: on a busy machine, it may load torch first
 PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhere
+CODE = "code of the package"  # which must be so, too
 
 _silent = set[str]()  # addresses of workers that have not answered
 
@@ -30,47 +32,70 @@ class Environment:
     versions: dict[str, str]
     threads: int  # that each of its runs computes with
     sees: View  # of a file that we hold locked
+    lacks: list[str]  # data sets that were not downloaded there
 
 
-def checked(client: Any, marker: str = "") -> list[Environment]:
-    """What the workers are that answer. Raises InputError, by name, for one that cannot do the work.
+def checked(
+    client: Any,
+    marker: str = "",
+    data: Iterable[str] = (),
+    workers: Sequence[str] | None = None,
+    threads: int = 0,
+) -> dict[str, Environment]:
+    """What the workers are that answer, by address. Raises InputError, by name, for one that is unfit.
 
-    marker: a file that we hold locked.
+    marker: a file that we hold locked. data: names of the data sets that runs need. workers: those to check,
+    if not all. threads: that each must compute with (0: as all others).
     """
-    wrong = {}
-    for worker, about in client.scheduler_info()["workers"].items():
-        if about["nthreads"] > 1:
-            wrong[worker] = f"has {about['nthreads']} threads for runs: start it with --nthreads 1"
-        elif 0 < (share := about["resources"].get("GPU", 1)) < 1:
-            wrong[worker] = f"has GPU={share:g}: start it with GPU=1, also where several share a device"
-    answers = {} if wrong else ask(client, _environment, marker)
-    wrong |= {worker: _unlike_ours(client, worker, answer) for worker, answer in answers.items()}
-    for worker, what in wrong.items():
-        if what:
-            raise InputError(f"the worker {worker} {what}")
-    if not answers:
+    known = client.scheduler_info()["workers"]
+    for worker in known if workers is None else known.keys() & set(workers):
+        _refuse(worker, _settings(known[worker]))
+    answers = ask(client, _environment, marker, list(data), workers=workers)
+    for worker, answer in list(answers.items()):
+        if not isinstance(answer, Exception):
+            lacks = "".join(answer.lacks[:1])
+            download = f"lacks the data set {lacks}: run `horticulture download {lacks}` there"
+            _refuse(worker, differences(answer.versions, own_versions()) or (lacks and download))
+        elif worker in client.scheduler_info()["workers"]:
+            _refuse(worker, _why(client, worker, answer))
+        else:  # it has left
+            del answers[worker]
+    if not answers and workers is None:
         raise InputError("no worker of the cluster answers")
-    least = min(one.threads for one in answers.values())
+    expected = threads or min((one.threads for one in answers.values()), default=0)
     for worker, one in answers.items():
-        if one.threads != least:  # bits would differ, too
-            raise InputError(
-                f"the worker {worker} computes with {one.threads} threads, another with {least}: "
-                "start all of them with the same OMP_NUM_THREADS"
-            )
-    return list(answers.values())
+        if one.threads != expected:  # bits would differ, too
+            same = "start all of them with the same OMP_NUM_THREADS"
+            _refuse(worker, f"computes with {one.threads} threads, another with {expected}: {same}")
+    return answers
 
 
-def _unlike_ours(client: Any, worker: str, answer: Environment | Exception) -> str:
-    """How a worker's environment differs from ours, as a text. answer: to the question what it is."""
-    if isinstance(answer, Environment):
-        return differences(answer.versions, own_versions())
-    # Perhaps it lacks what it was asked with.
-    found = {name: ask(client, version, name, only=worker).get(worker) for name in PACKAGES}
-    for name, number in found.items():
+def _refuse(worker: str, what: str) -> None:
+    """Raise InputError for a worker if anything is wrong with it."""
+    if what:
+        raise InputError(f"the worker {worker} {what}")
+
+
+def _settings(about: dict[str, Any]) -> str:
+    """What is wrong with how a worker was started, as a text."""
+    if about["nthreads"] > 1:
+        return f"has {about['nthreads']} threads for runs: start it with --nthreads 1"
+    if 0 < (share := about["resources"].get("GPU", 1)) < 1:
+        return f"has GPU={share:g}: start it with GPU=1, also where several share a device"
+    return ""
+
+
+def _why(client: Any, worker: str, error: Exception) -> str:
+    """Why a worker could not say what it is, as a text. Perhaps its code is too old to know the question."""
+    for name in PACKAGES:
+        number = ask(client, version, name, workers=[worker]).get(worker)
         if isinstance(number, PackageNotFoundError):
             return f"has no {name}: install the same environment there"
-    known = {name: number for name, number in found.items() if isinstance(number, str)}
-    return differences(known, own_versions()) or f"cannot say what it is: {first_line(answer)}"
+        if isinstance(number, str) and (what := differences({name: number}, {name: version(name)})):
+            return what
+    if ask(client, code_digest, workers=[worker]).get(worker) == code_digest():
+        return f"cannot say what it is: {first_line(error)}"
+    return f"has other {CODE}, not {code_digest()}: install the same version there"
 
 
 def differences(there: dict[str, str], here: dict[str, str]) -> str:
@@ -81,10 +106,9 @@ def differences(there: dict[str, str], here: dict[str, str]) -> str:
     return ""
 
 
-@cache  # every run asks
 def own_versions() -> dict[str, str]:
     """What must be the same in all processes."""
-    return {**{name: version(name) for name in PACKAGES}, "code of the package": code_digest()}
+    return {**{name: version(name) for name in PACKAGES}, CODE: code_digest()}
 
 
 @cache
@@ -95,24 +119,31 @@ def code_digest() -> str:
     return files.digest(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in paths))
 
 
-def ask(client: Any, function: Callable, *arguments: Any, only: str = "") -> dict[str, Any]:
+def ask(
+    client: Any,
+    function: Callable,
+    *arguments: Any,
+    workers: Sequence[str] | None = None,
+    more: float = 0.0,
+) -> dict[str, Any]:
     """The reply of every worker that gives one in time, by its address. An error is a reply too.
 
-    One that gives none is told once, and not waited for again. only: the worker to ask.
+    One that gives none is told once, and not waited for again. workers: those to ask, if not all.
+    more: seconds that it may take besides `REPLY_SECONDS`.
     """
 
     async def one(worker: str) -> tuple[str, Any]:
         try:
             call = client.run(function, *arguments, workers=[worker], on_error="return")
-            return worker, (await asyncio.wait_for(call, REPLY_SECONDS))[worker]
+            return worker, (await asyncio.wait_for(call, REPLY_SECONDS + more))[worker]
         except Exception as error:  # also one that could not be sent back
             return worker, error
 
     async def every() -> list[tuple[str, Any]]:
-        return await asyncio.gather(*map(one, workers))
+        return await asyncio.gather(*map(one, asked))
 
-    known = [only] if only else list(client.scheduler_info()["workers"])
-    workers = [worker for worker in known if worker not in _silent] or known
+    known = client.scheduler_info()["workers"] if workers is None else workers
+    asked = [worker for worker in known if worker not in _silent] or list(known)
     replies = dict(client.sync(every))
     for worker in [worker for worker, reply in replies.items() if isinstance(reply, TimeoutError)]:
         print(f"the worker {worker} does not answer: going on without it", file=sys.stderr)
@@ -121,13 +152,22 @@ def ask(client: Any, function: Callable, *arguments: Any, only: str = "") -> dic
     return replies
 
 
-async def _environment(marker: str) -> Environment:
+async def _environment(marker: str, data: Sequence[str]) -> Environment:
     """In a worker: what it is."""
 
     def look() -> Environment:
-        return Environment(own_versions(), _threads(), _view(marker))
+        return Environment(own_versions(), _threads(), _view(marker), list(filter(_lacking, data)))
 
     return await asyncio.to_thread(look)  # beside its signs of life, for loading torch takes seconds
+
+
+def _lacking(name: str) -> bool:
+    """In a worker: whether a data set was not downloaded."""
+    try:
+        catalog.check_downloaded(name)
+    except InputError:
+        return True
+    return False
 
 
 def _threads() -> int:

@@ -9,19 +9,18 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from horticulture import code_files, files, leases, runs
+from horticulture import code_files, files, runs
 from horticulture.errors import ClusterError, InputError, first_line
-from horticulture.execution import cluster, file_transfer, inspection, pool, remote_worker
+from horticulture.execution import admission, cluster, file_transfer, pool, remote_worker
+from horticulture.execution.admission import Admission
 from horticulture.execution.board import POLL, Board
-from horticulture.execution.remote_worker import SKIPPED, Call, Code, Made, Parcel, Sent, UnfitWorkerError
+from horticulture.execution.remote_worker import SKIPPED, Call, Code, Made, Parcel
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.runs.run import RESULT
@@ -49,20 +48,14 @@ def execute(
     ClusterError in the end if any failed, and at once if the scheduler is lost; InputError as
     `cluster.connected` and for a worker that cannot do the work.
     """
+    data = {str(one.data["name"]) for run in todo for one in run.chain}
     with (
         cluster.connected(address) as client,
-        _marker(outputs) as marker,
-        cluster.abandoned(client) as abandoned,
+        admission.opened(client, outputs, device, data) as workers,
     ):
-        workers = inspection.checked(client, str(marker))
-        seen = {one.sees for one in workers}
-        if "file" in seen and not leases.needed(marker.parent):
-            leases.require(marker.parent)
-        shared = "" if "nothing" in seen else str(marker)
-        call = Call(str(outputs), shared, device, workers[0].threads, inspection.own_versions())
         client.subscribe_topic(remote_worker.TOPIC, lambda event: pool.messages.put(event[1]))
         try:
-            _Tasks(client, call, cost, board).execute(todo, then, abandoned)
+            _Tasks(client, workers, outputs, device, cost, board).execute(todo, then)
         except (CancelledError, OSError) as error:
             from distributed.comm import CommClosedError
 
@@ -81,43 +74,31 @@ def execute(
         )
 
 
-@contextmanager
-def _marker(outputs: Path) -> Iterator[Path]:
-    """A file in our outputs folder that is locked for the duration of a `with`, to find out who sees it."""
-    folder = outputs / "runs" / ".locks"
-    files.make_folder(folder)
-    path = folder / f"shared-{uuid.uuid4().hex}"
-    with FileLock(path) as lock:
-        try:
-            yield path
-        finally:
-            lock.release()
-            path.unlink(missing_ok=True)
-
-
 class _Tasks:
-    """The tasks of one call of `execute`: one for each run, and those that hold what they need."""
+    """The tasks of one call of `execute`: one for each run, and those that hold what it needs."""
 
-    def __init__(self, client: Any, call: Call, cost: Callable[[Run], int], board: Board) -> None:
-        self._client, self._call, self._cost, self._board = client, call, cost, board
-        self._outputs = Path(call.outputs)
-        # Of the runs that have not ended, by key: themselves, their futures, and those of what was sent.
+    def __init__(
+        self,
+        client: Any,
+        workers: Admission,
+        outputs: Path,
+        device: str,
+        cost: Callable[[Run], int],
+        board: Board,
+    ) -> None:
+        self._client, self._workers, self._outputs = client, workers, outputs
+        self._cost, self._board = cost, board
+        self._call = Call(str(outputs), workers.shared, device, workers.threads)
+        # Of the runs that have not ended, by key: themselves, their futures, and those of what they need.
         self._runs: dict[str, Run] = {}
         self._futures: dict[str, Any] = {}
         self._sent: dict[str, list[Any]] = {}
-        self._begun = set[str]()
+        self._resources: dict[str, float] = {}  # that runs ask for
         self._tries = Counter[str]()  # of runs that Dask could not give to a worker
         self._given_up = set[str]()  # names of tasks
-        self._told = set[str]()  # addresses of workers that were sent away
-        self._gpu = False  # whether only workers with a GPU get runs
         self._look = time.monotonic() + QUIET
 
-    def execute(
-        self,
-        todo: Sequence[Run],
-        then: Callable[[Run], Sequence[Run]],
-        abandoned: Callable[[], list[str]],
-    ) -> None:
+    def execute(self, todo: Sequence[Run], then: Callable[[Run], Sequence[Run]]) -> None:
         """Submit all runs, take in what they made, submit what follows from each, and show their progress."""
         while todo or self._runs:
             if todo:
@@ -126,8 +107,7 @@ class _Tasks:
             messages = [message for message in pool.drain(pool.messages) if message[0] in self._futures]
             for message in messages:  # none from a run that continued after an earlier call
                 self._board.update(message)
-                self._begun.add(message[0])
-            for task in abandoned():
+            for task in self._workers.abandoned():
                 self._board.wait(task.rpartition("-")[0].rpartition("-")[2])  # by its key
             if any(future.status == "cancelled" for future in ended.values()):
                 raise CancelledError
@@ -163,7 +143,7 @@ class _Tasks:
 
     def _replies(self, ended: dict[str, Any]) -> dict[str, Made]:
         """What ended tasks made, by key of the run; without those that are tried again."""
-        seen = {key for key in ended if self._call.marker and _written(self._runs[key], self._outputs)}
+        seen = {key for key in ended if self._call.shared and _written(self._runs[key], self._outputs)}
         erred = {key: f for key, f in ended.items() if f.status == "error" and key not in seen}
         finished = {key: f for key, f in ended.items() if f.status == "finished" and key not in seen}
         replies = dict.fromkeys(seen, WRITTEN)
@@ -175,43 +155,30 @@ class _Tasks:
 
     def _submit(self, todo: Sequence[Run]) -> None:
         """Submit runs. Dask starts each when what it depends on is finished."""
-        client, call = self._client, self._call
-        name = uuid.uuid4().hex[:8]  # another command may have submitted the same runs
-        workers = client.scheduler_info()["workers"].values()
-        self._gpu = call.device != "cpu" and any(worker["resources"].get("GPU", 0) >= 1 for worker in workers)
-        how: dict[str, Any] = {"resources": {"GPU": 1} if self._gpu else None, "pure": False}
-        parcels: dict[str, Parcel] = {}
-        if needed := file_transfer.own_files(todo):
-            lacking = {
-                one
-                for reply in inspection.ask(client, remote_worker.missing, needed).values()
-                for one in reply
-            }
-            parcels = {f"file-{one.digest}": Sent(one, one.content()) for one in needed if one in lacking}
+        call, name = self._call, uuid.uuid4().hex[:8]  # another command may have submitted the same runs
+        self._workers.supply(file_transfer.own_files(todo))
+        self._resources = self._workers.resources()
+        sent = []
         if code_files.ALLOWED or criteria.own():
-            parcels["code"] = Code(file_transfer.pack_code())
-        sent = [self._hold(parcel, f"{what}-{name}") for what, parcel in parcels.items()]
+            sent = [self._hold(Code(file_transfer.pack_code()), f"code-{name}")]
         given: dict[str, Any] = {}  # finished runs that others start from, where folders are not shared
         for run in todo:
             starts = []
             for start in list(run.chain)[1:]:
                 future = self._futures.get(start.key) or given.get(start.key)
-                if not future and not call.marker:
+                if not future and not call.shared:
                     packed = Made(_text(start), file_transfer.pack(start, self._outputs))
                     future = given[start.key] = self._hold(packed, f"start-{start.key}-{name}")
                 starts += [future] if future else []
             key, arguments = f"{run.kind}-{run.key}-{name}", (_text(run), call, *starts, *sent)
             self._runs[run.key] = run
-            self._futures[run.key] = client.submit(
-                remote_worker.work, *arguments, key=key, priority=float(self._cost(run)), **how
-            )
+            how = {"key": key, "priority": float(self._cost(run)), "resources": self._resources}
+            self._futures[run.key] = self._client.submit(remote_worker.work, *arguments, **how)
             if held := [*sent, *starts]:
                 self._sent[run.key] = held  # or Dask could not try again what it forgets
 
     def _hold(self, parcel: Parcel, key: str) -> Any:
-        return self._client.submit(remote_worker.hold, parcel, key=key)
-
-    # --- workers that are missing or unfit ---
+        return self._client.submit(remote_worker.hold, parcel, key=key, resources=self._resources)
 
     def _lacking(self, *, news: bool) -> str:
         """What kind of worker the runs wait for, if there is none, as a text. Looks only without news."""
@@ -222,24 +189,19 @@ class _Tasks:
         if now < self._look:
             return self._board.lacking
         self._look = now + QUIET
-        workers = self._client.scheduler_info()["workers"].values()
-        running = [one for one in workers if one["status"] == "running"]
-        able = [one for one in running if one["resources"].get("GPU", 0) >= 1 or not self._gpu]
-        return "" if able else "waiting for a worker with a GPU" if self._gpu else "waiting for a worker"
+        return self._workers.lacking()
 
     def _try_again(self, erred: dict[str, Any]) -> dict[str, Made]:
-        """Have other workers try what one could not do, or died at; return what is given up, by key."""
+        """Have other workers try what one died at; return what is given up, by key."""
         from distributed import KilledWorker
 
         errors = {key: future.exception() for key, future in erred.items()}
-        if unfit := dict(error.args for error in errors.values() if isinstance(error, UnfitWorkerError)):
-            self._send_away(unfit)
         given_up = {}
         for key, error in errors.items():
-            self._tries[key] += not isinstance(error, UnfitWorkerError)
+            self._tries[key] += 1
             died = isinstance(error, KilledWorker) and error.task == erred[key].key
             # Dask also counts the deaths of a worker at which a run only waited.
-            if self._tries[key] > RETRIES or (died and key in self._begun):
+            if self._tries[key] > RETRIES or (died and self._board.has_begun(key)):
                 given_up[key] = Made("", {}, _describe(error, died))
                 self._given_up.add(erred[key].key)
         for key, error in errors.items():
@@ -248,14 +210,6 @@ class _Tasks:
         if again := [future for key, future in erred.items() if key not in given_up]:
             self._client.retry(again)
         return given_up
-
-    def _send_away(self, unfit: dict[str, str]) -> None:
-        """Have workers leave the cluster that came later and cannot do the work. unfit: why, by address."""
-        for worker, what in unfit.items():
-            if worker not in self._told:
-                print(f"the worker {worker} {what}. It gets no runs and is sent away", file=sys.stderr)
-        self._told |= unfit.keys()
-        self._client.retire_workers(list(unfit))
 
 
 def _describe(error: BaseException, died: bool) -> str:

@@ -1,15 +1,17 @@
 """What the workers of a Dask cluster do for `remote`: the functions of its tasks, and what these return."""
 
+import asyncio
 import json
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from horticulture import runs
 from horticulture.errors import first_line
-from horticulture.execution import file_transfer, inspection
+from horticulture.execution import file_transfer
 from horticulture.execution.board import reporter
 from horticulture.execution.file_transfer import OwnFile
 from horticulture.runs import Run
@@ -18,19 +20,14 @@ TOPIC = "horticulture"  # name of the workers' progress messages
 SKIPPED = "a run that it starts from failed"  # the error of a run that is not tried
 
 
-class UnfitWorkerError(Exception):
-    """A worker that came later cannot do the work. Its arguments are the worker's address, and why."""
-
-
 @dataclass(frozen=True)
 class Call:
     """What all tasks of a call of `remote.execute` share. (Dask would walk through a dict for every task.)"""
 
     outputs: str
-    marker: str  # a file in it that all workers see, or "" if one does not
+    shared: bool  # whether all workers see them
     device: str
     threads: int
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -50,20 +47,42 @@ class Code:
     pickled: bytes
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A file of the user's that this machine may lack."""
-
-    file: OwnFile
-    content: bytes
+Parcel = Made | Code
 
 
-Parcel = Made | Code | Sent
+# --- before a worker gets runs ---
 
 
-def missing(needed: list[OwnFile]) -> list[OwnFile]:
-    """Those that this machine lacks."""
-    return [one for one in needed if not one.here]
+async def missing(needed: list[OwnFile], dask_worker: Any) -> list[OwnFile]:
+    """Those that this worker lacks."""
+    return await asyncio.to_thread(lambda: [one for one in needed if not one.is_here(_place(dask_worker))])
+
+
+async def receive(sent: list[tuple[OwnFile, bytes]], dask_worker: Any) -> None:
+    """Keep files of the user's that this worker lacks."""
+
+    def install() -> None:
+        for one, content in sent:
+            one.install(content, _place(dask_worker))
+
+    await asyncio.to_thread(install)
+
+
+async def grant(resource: str, dask_worker: Any) -> None:
+    """Let this worker have the runs that ask for a resource."""
+    from distributed.core import Status
+
+    await dask_worker.set_resources(**{resource: 1})
+    if dask_worker.status == Status.running:  # the scheduler looks again at what no worker could do
+        dask_worker.status = Status.paused
+        dask_worker.status = Status.running
+
+
+def _place(worker: Any) -> Path:
+    return Path(worker.local_directory) / "horticulture"
+
+
+# --- tasks ---
 
 
 def hold(parcel: Parcel) -> Parcel:
@@ -74,38 +93,30 @@ def hold(parcel: Parcel) -> Parcel:
 def work(description: str, call: Call, *before: Parcel) -> Made:
     """Execute the run that is described as JSON, with what other tasks made or hold.
 
-    Errors are returned as text. Raises UnfitWorkerError, and `remote` has another worker do it.
+    Errors are returned as text.
     """
     from distributed import get_worker
 
-    here = get_worker()
-    wrong = inspection.differences(inspection.own_versions(), call.versions)
-    if here.state.nthreads > 1:
-        wrong = f"has {here.state.nthreads} threads for runs: start it with --nthreads 1"
-    if not wrong and call.marker and not Path(call.marker).exists():
-        wrong = f"does not see {call.outputs}"
-    if wrong:
-        raise UnfitWorkerError(here.address, wrong)
     if any(isinstance(one, Made) and one.error for one in before):
         return Made(description, {}, SKIPPED)
-    place = Path(here.local_directory) / "horticulture"
-    outputs = Path(call.outputs) if call.marker else place / "outputs"
+    place = _place(get_worker())
+    outputs = Path(call.outputs) if call.shared else place / "outputs"
     try:
         run = Run.from_json(json.loads(description))
-        _unpack(before, place, outputs)
+        for one in file_transfer.own_files([run]):
+            one.use(place)
+        _unpack(before, outputs)
         _execute(run, outputs, call)
-        return Made(description, {} if call.marker else file_transfer.pack(run, outputs))
+        return Made(description, {} if call.shared else file_transfer.pack(run, outputs))
     except Exception as error:  # a run's own fault, whatever it is
         return Made(description, {}, first_line(error), "".join(traceback.format_exception(error)))
 
 
-def _unpack(before: Sequence[Parcel], place: Path, outputs: Path) -> None:
+def _unpack(before: Sequence[Parcel], outputs: Path) -> None:
     """Put what other tasks made or hold where a run finds it."""
     for one in before:
         if isinstance(one, Code):
             file_transfer.unpack_code(one.pickled)
-        elif isinstance(one, Sent):
-            one.file.install(one.content, place)
         elif one.packed and runs.result(start := Run.from_json(json.loads(one.run)), outputs) is None:
             file_transfer.unpack(start, one.packed, outputs)
 
