@@ -131,7 +131,7 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with cluster.opened("local:2") as address:
-        assert re.fullmatch(r"tcp://127\.0\.0\.1:\d+", address)
+        assert re.fullmatch(r"tls://127\.0\.0\.1:\d+", address)
         assert listening(psutil.Process()) == {"127.0.0.1"}
         with cluster.connected(address) as client:
             workers = client.scheduler_info()["workers"].values()
@@ -146,7 +146,9 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
             assert {psutil.Process(pid).environ()["OMP_NUM_THREADS"] for pid in there} == {str(threads)}
         parallel.execute_all(wanted, tmp_path / "there", device="cpu", address=address)
         left = psutil.Process().children(recursive=True)
-    assert not os.environ.keys() - variables  # or other children would compute with a worker's threads
+    assert (
+        not os.environ.keys() - variables
+    )  # of the certificate, or of threads: or other children would compute with a worker's threads
     for run in (*wanted, train(0)):
         execution.execute(run, tmp_path / "here", "cpu", threads=threads)
     assert killed.results(tmp_path / "there") == killed.results(tmp_path / "here")
@@ -154,6 +156,25 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
     _, alive = psutil.wait_procs(left, timeout=10)
     assert not [one for one in alive if "resource_tracker" not in " ".join(one.cmdline())]
     assert commands.files_of(temporary) == []
+
+
+def test_other_users_of_this_machine_are_not_let_in():
+    """They see the ports, but not our environment, where the certificate is."""
+    code = "import sys; from distributed import Client; print(Client(sys.argv[1], timeout=5).run(int))"
+    with cluster.opened("local:1") as address:
+        strangers = {name: text for name, text in os.environ.items() if not name.startswith("DASK_")}
+        answers = [
+            subprocess.run(
+                [sys.executable, "-c", code, to], env=env, capture_output=True, text=True, timeout=90
+            )
+            for env, to in [
+                (os.environ, address),
+                (strangers, address),
+                (strangers, address.replace("tls", "tcp")),
+            ]
+        ]
+    assert [bool(one.returncode) for one in answers] == [False, True, True]
+    assert [one.stdout.count(": 0") for one in answers] == [1, 0, 0]
 
 
 def test_processes_here_that_cannot_start_are_said_in_one_line_and_leave_nothing(
@@ -694,6 +715,27 @@ def test_a_killed_workers_run_waits_for_another_worker_and_ends_with_the_same_bi
     assert told[1:] == ("0/2 finished, 1 waiting for another worker", "its worker is gone")
     for run in wanted:
         execution.execute(run, tmp_path / "here", "cpu", threads=1)
+    assert killed.results(tmp_path / "there") == killed.results(tmp_path / "here")
+
+
+def test_a_worker_that_is_asked_to_end_saves_its_work_for_the_next(train, tmp_path, monkeypatch):
+    slow, shares, asked, update = train(0, epochs=200), list[float](), list[int](), Board.update
+    with in_threads(0) as address, ExitStack() as stack:
+        first = stack.enter_context(worker(address, tmp_path / "first"))
+
+        def ending(board, message):
+            update(board, message)
+            shares.append(message[1])
+            if message[1] > 0.1 and not asked:
+                first.terminate()
+                asked.append(len(shares))
+                stack.enter_context(worker(address, tmp_path / "second"))
+
+        monkeypatch.setattr(Board, "update", ending)
+        parallel.execute_all([slow], tmp_path / "there", device="cpu", address=address)
+    assert asked
+    assert min(shares[asked[0] :]) > 0.1  # checkpoints that are due are half a minute apart
+    execution.execute(slow, tmp_path / "here", "cpu", threads=1)
     assert killed.results(tmp_path / "there") == killed.results(tmp_path / "here")
 
 

@@ -54,15 +54,28 @@ def resolve(address: str) -> str:
 
 @contextmanager
 def _started(workers: int) -> Iterator[str]:
-    """Worker processes on this machine that nothing outside it can reach."""
+    """Worker processes on this machine that nothing outside it can reach.
+
+    Nor can its other users: a certificate is asked for, which this process makes, and hands to its children
+    in their environment.
+    """
     distributed = _distributed()
     from dask import config
 
+    try:
+        security = distributed.Security.temporary()
+    except ImportError as error:
+        raise InputError(f"{LOCAL}{workers} needs cryptography: pip install -e '.[cluster]'") from error
+    certified = {"distributed.comm.tls.ca-file": security.tls_ca_file}
+    for who in ("client", "worker"):
+        certified[f"distributed.comm.tls.{who}.cert"] = security.tls_client_cert
+        certified[f"distributed.comm.tls.{who}.key"] = security.tls_client_key
     threads = str(max(1, processors() // workers))
     environment = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
     # What Dask sets before it starts a worker stays set in this process, and its children would compute with
     # as many threads as a worker.
-    settings: dict[str, Any] = {"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}
+    settings: dict[str, Any] = {**certified, "distributed.nanny.pre-spawn-environ": {}}
+    settings["distributed.worker.daemon"] = False
     settings["distributed.worker.profile.enabled"] = False  # it would stop the run a hundred times a second
     # Dask gives up a worker that is not there so long after a death; it may just have died again.
     settings["distributed.deploy.lost-worker-timeout"] = "365 days"
@@ -72,11 +85,14 @@ def _started(workers: int) -> Iterator[str]:
         with ExitStack() as stack:
             settings["temporary-directory"] = str(stack.enter_context(stale_files.temporary_folder()))
             stack.enter_context(config.set(settings))
+            stack.enter_context(_inherited({_variable(name): text for name, text in certified.items()}))
             with _inherited(environment):  # workers load the script that starts them, and torch with it
                 try:
                     machines = distributed.LocalCluster(
                         n_workers=workers,
                         threads_per_worker=1,
+                        protocol="tls",
+                        security=security,
                         host=LOOPBACK,
                         dashboard_address=f"{LOOPBACK}:0",
                         memory_limit=0,  # the operating system decides: Dask would end a worker at 95 %
@@ -93,6 +109,11 @@ def _started(workers: int) -> Iterator[str]:
     finally:
         if ours:
             signal.signal(signal.SIGINT, ours)
+
+
+def _variable(setting: str) -> str:
+    """The environment variable from which Dask reads a setting."""
+    return f"DASK_{setting.upper().replace('.', '__').replace('-', '_')}"
 
 
 @contextmanager

@@ -12,6 +12,9 @@ ENDINGS = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [
 Handler = Callable[[int, FrameType | None], None]
 
 
+_in_force: set["Interruption"] = set()  # those of the work in progress
+
+
 class Interruption:
     """A signal to stop that waits until `raise_pending` is called."""
 
@@ -39,9 +42,19 @@ def deferred() -> Iterator[Interruption]:
             interruption.raise_pending()
         interruption.pending = number
 
-    with _handled(DEFERRED, ask):
-        yield interruption
+    _in_force.add(interruption)
+    try:
+        with _handled(DEFERRED, ask):
+            yield interruption
+    finally:
+        _in_force.discard(interruption)
     interruption.raise_pending()
+
+
+def end_all() -> None:
+    """Have all work in progress stop between two steps, as by SIGTERM, which reaches the main thread only."""
+    for interruption in list(_in_force):
+        interruption.pending = interruption.pending or signal.SIGTERM
 
 
 @contextmanager

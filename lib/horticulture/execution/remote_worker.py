@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from horticulture import runs
+from horticulture.analysis import live
 from horticulture.errors import first_line
-from horticulture.execution import file_transfer
+from horticulture.execution import file_transfer, interruption
 from horticulture.execution.board import reporter
 from horticulture.execution.file_transfer import OwnFile
 from horticulture.runs import Run
@@ -123,8 +124,16 @@ def _unpack(before: Sequence[Parcel], outputs: Path) -> None:
 
 def _execute(run: Run, outputs: Path, call: Call) -> None:
     from distributed import get_worker
+    from distributed.core import Status
 
     from horticulture import execution
 
-    report = reporter(run, partial(get_worker().log_event, TOPIC))
+    here = get_worker()
+    send = reporter(run, partial(here.log_event, TOPIC))
+
+    def report(share: float, note: str, rows: Sequence[live.Row]) -> None:
+        if here.status == Status.closing:  # its signals do not reach the thread of a run
+            interruption.end_all()
+        send(share, note, rows)
+
     execution.execute(run, outputs, call.device, report, threads=call.threads)
