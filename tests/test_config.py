@@ -369,7 +369,7 @@ PARAMETERS = {
         ({"criterion": "groups", "strengths": {"groups": 1.0}, "rounds": 2}, "one round, not 2"),
         (
             {"criterion": "blocks", "strengths": {"blocks": 1.0}, "network": "vgg-8-8"},
-            "vgg has no blocks",
+            "a VGG has no blocks",
         ),
         ({"schedule": "linear"}, "unknown schedule 'linear'"),
         ({"finetune_lr": 0}, "finetune_lr must be a number above 0 and at most 1,000, not 0"),

@@ -232,7 +232,7 @@ PARAMETERS = {
         ({"rounds": 113}, "rounds=113.*112 channels"),
         ({"criterion": "fischer"}, "did you mean 'fisher'"),
         ({"curves": ["with"]}, "did you mean 'width'"),
-        ({"curves": ["width", "depth"]}, "no wide_resnet shallower than 10"),
+        ({"curves": ["width", "depth"]}, "no Wide ResNet shallower than 10"),
         ({"sizes": [1, 1e-4]}, "no member of the family is as small as 8:"),
         (
             {"curves": ["transferred"], "guide_network": "vgg-8-8"},

@@ -322,5 +322,5 @@ def test_an_unknown_penalty_is_refused_with_the_choices(tiny):
 
 
 def test_a_network_without_blocks_is_told_to_use_groups():
-    with pytest.raises(InputError, match=r"vgg has no blocks.*use groups"):
+    with pytest.raises(InputError, match=r"VGG has no blocks.*use groups"):
         penalties.make(networks.build(small("vgg")), "blocks", 0.01)

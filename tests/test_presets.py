@@ -47,7 +47,7 @@ def test_a_preset_fits_its_network_alone():
     assert preset_ratio("resnet-56-a", whole) == sum(preset_quotas("resnet-56-a", whole)) / sum(whole.widths)
     assert preset_ratio("layer", whole) == 0
     with pytest.raises(
-        InputError, match="resnet-56-a is for 27 groups, but this wide_resnet of depth 40 has 18"
+        InputError, match="resnet-56-a is for 27 groups, but this Wide ResNet of depth 40 has 18"
     ):
         preset_quotas("resnet-56-a", cifar("wrn-40-2"))
     with pytest.raises(InputError, match="did you mean 'resnet-56-a'"):

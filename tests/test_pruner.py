@@ -228,7 +228,7 @@ def test_without_the_factors_of_a_training_nothing_is_done(network, images, crit
 
 def test_blocks_cannot_go_where_there_are_none(images):
     network = networks.build(small("vgg"))
-    with pytest.raises(InputError, match="vgg has no blocks that can be removed as a whole"):
+    with pytest.raises(InputError, match="VGG has no blocks that can be removed as a whole"):
         pruning.Pruner(
             network, images, replace(PLAN, criterion="blocks", rounds=1, ratio=0.5), seed=0, precomputed=[]
         )

@@ -388,7 +388,7 @@ def test_what_is_not_a_number_is_refused(whole_blocks):
         ("wrn-10-1", {"ratio": 0.5, "measure": "macs", "floor": 0.8}, "ratio=0.5 of the macs, but at most"),
         ("wrn-10-1", {"scope": "resnet-56-a"}, "27 groups.*has 3"),
         ("wrn-10-1", {"criterion": "magnitude", "ratio": 0.5, "scope": "resnet-56-a"}, "scope of single"),
-        ("vgg-8-8", {"criterion": "blocks", "ratio": 0.5}, "family vgg has no blocks"),
+        ("vgg-8-8", {"criterion": "blocks", "ratio": 0.5}, "a VGG has no blocks"),
         (
             "preresnet-11-4",
             {"criterion": "blocks", "ratio": 0.95},

@@ -74,7 +74,7 @@ class Architecture(Shape):
     """
 
     def __post_init__(self) -> None:
-        check_choice(self.family, NETWORK_TYPES if self.table is None else [OWN], "network family")
+        check_choice(self.family, NETWORK_TYPES if self.table is None else [OWN], "network type")
         for name in ("image", "trunk", "widths"):  # lists in JSON
             object.__setattr__(self, name, tuple(int(n) for n in getattr(self, name)))
         if self.table is not None:
@@ -161,8 +161,7 @@ class Architecture(Shape):
     def check_blocks(self) -> None:
         """Raise InputError if the network has no residual blocks that can be removed as a whole."""
         if not self.blocks:
-            family = f"a network of the family {self.family}"
-            raise InputError(f"{family} has no blocks that can be removed as a whole: use groups")
+            raise InputError(f"a {self.type.title} has no blocks that can be removed as a whole: use groups")
 
     def check_norms(self, penalty: str) -> None:
         """Raise InputError for a penalty that acts on batch norms, if a group has none."""

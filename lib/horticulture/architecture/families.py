@@ -67,7 +67,7 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
     cost, target, scale = _parse(size)
     if len(members) == 1 and (scale < 1 if scale is not None else target < cost(whole)):
-        raise InputError(f"there is no {whole.family} shallower than {whole.depth}")
+        raise InputError(f"there is no {whole.type.title} shallower than {whole.depth}")
     if scale is not None:
         number = max(1, round(scale * len(members)))
         if number > len(members):

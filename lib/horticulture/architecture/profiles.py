@@ -140,6 +140,6 @@ def _same_groups(architectures: Sequence[Architecture], whole: Architecture) -> 
     for pruned in architectures:
         if pruned.groups != whole.groups:
             raise InputError(
-                f"{pruned.family} of depth {pruned.depth} was not pruned from {whole.family} of depth "
-                f"{whole.depth}: {len(pruned.groups)} groups, not {len(whole.groups)}"
+                f"a {pruned.type.title} of depth {pruned.depth} was not pruned from a {whole.type.title} of "
+                f"depth {whole.depth}: {len(pruned.groups)} groups, not {len(whole.groups)}"
             )

@@ -31,8 +31,8 @@ def preset_quotas(name: str, whole: Architecture) -> list[int]:
     ratios = PRESETS[check_choice(name, PRESETS, "preset")]
     if len(ratios) != len(whole.groups):
         raise InputError(
-            f"the preset {name} is for {len(ratios)} groups, but this {whole.family} of depth {whole.depth} "
-            f"has {len(whole.groups)}"
+            f"the preset {name} is for {len(ratios)} groups, but this {whole.type.title} of depth "
+            f"{whole.depth} has {len(whole.groups)}"
         )
     return [width - int((1 - ratio) * width) for width, ratio in zip(whole.widths, ratios, strict=True)]
 
