@@ -149,7 +149,7 @@ def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
 
 
 def test_of_many_classes_the_first_and_the_last_are_listed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(forecast, "CLASSES", 4)
+    monkeypatch.setattr(forecast, "MAX_CLASSES_LISTED", 4)
     assert cli.main(["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:7]] == [
         *("train", "0", "1", "..", "9", "all")
@@ -193,18 +193,18 @@ def test_to_large_images_the_line_names_a_stem_that_suits_them(monkeypatch):
     config = StudyConfig.of({**asked, "precision": "float32"})
     monkeypatch.setattr(forecast, "SLOW", 1e3)
     monkeypatch.setattr(forecast.Pace, "measured", lambda *_: forecast.Pace(600.0, 0.0))
-    work = forecast.Work.of(config, {"": config.baselines}, "cpu", 2)
+    pending = forecast.PendingRuns.of(config, {"": config.baselines}, "cpu", 2)
     # 12 steps, and 40 images looked at twice, with a third of a step each for 10 of them
     seconds = 600 * (12 + 2 * 4 / 3)
-    assert work.seconds(work.pace()) == {"": pytest.approx(seconds)}
+    assert pending.seconds(pending.pace()) == {"": pytest.approx(seconds)}
     share = architecture.named("wrn-10-1-stem2", image=(1, 64, 64), classes=2).macs / config.whole.macs
-    monkeypatch.setattr(forecast, "LONG", seconds - 1)
-    assert forecast.warn([work]) == (
+    monkeypatch.setattr(forecast, "MAX_UNWARNED_SECONDS", seconds - 1)
+    assert forecast.warning_of([pending]) == (
         "about 2 hours of training on this machine: a step of wrn-10-1 takes 600,000 ms; "
         f"network=wrn-10-1-stem2 has {100 * share:.0f} % of the multiply-accumulates"
     )
-    monkeypatch.setattr(forecast, "LONG", seconds + 1)
-    assert forecast.warn([work]) == ""
+    monkeypatch.setattr(forecast, "MAX_UNWARNED_SECONDS", seconds + 1)
+    assert forecast.warning_of([pending]) == ""
 
 
 # --- clean -----------------------------------------------------------------------------------------------

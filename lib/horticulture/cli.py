@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
         lines = forecast.describe({part.name: resolved for part, resolved in parts}, outputs)
         print(*map(printable, lines), sep="\n")
         return 0
-    if line := forecast.warning((resolved for _, resolved in parts), outputs):
+    if line := forecast.warning_for((resolved for _, resolved in parts), outputs):
         print(f"horticulture: {printable(line)}", file=sys.stderr)
     with interruption.raised(), cluster.opened(parts[0][1]["cluster"]) as address:
         for part, resolved in parts:

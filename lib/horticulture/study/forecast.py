@@ -21,15 +21,15 @@ from horticulture.study.inventory import runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
-TIMED = 6  # at most this many steps are timed for each of two networks
+MAX_TIMED_STEPS = 6  # at most this many steps are timed for each of two networks
 MAX_TIMING_SECONDS = 10.0  # seconds after which timing stops, once two steps are timed
 FORWARD = 1 / 3  # of a step's time, for a forward pass
-LONG = 4 * 3600.0  # more seconds of training than this get a warning
+MAX_UNWARNED_SECONDS = 4 * 3600.0  # more seconds of training than this get a warning
 SLOW = 4e9  # multiply-accumulates of training per second and process that nearly every machine exceeds
-CLASSES = 12  # up to this many classes are listed
+MAX_CLASSES_LISTED = 12  # up to this many classes are listed
 
 
-class Work(NamedTuple):
+class PendingRuns(NamedTuple):
     """The runs that a study has yet to make, by purpose, without those counted for another study."""
 
     config: StudyConfig
@@ -38,12 +38,15 @@ class Work(NamedTuple):
     workers: int
 
     @staticmethod
-    def of(config: StudyConfig, runs: dict[str, list[Run]], device: str, workers: int) -> "Work":
-        """workers: as for `parallel.execute_all`."""
+    def of(config: StudyConfig, runs: dict[str, list[Run]], device: str, workers: int) -> "PendingRuns":
+        """Resolve on what these runs will be made here: device, number of processes, precision.
+
+        workers: as for `parallel.execute_all`.
+        """
         resolved = hardware.resolve_device(device)
         workers = parallel.processes(workers, on_cpu=resolved.type == "cpu")
         precision = hardware.resolve_precision(config.precision, resolved)
-        return Work(replace(config, precision=precision), runs, str(resolved), workers)
+        return PendingRuns(replace(config, precision=precision), runs, str(resolved), workers)
 
     def pace(self) -> "Pace":
         """Measured here, with the threads that a worker has."""
@@ -66,20 +69,20 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
     lines, counted, data = list[str](), set[str](), list[str]()
     total, size = 0.0, 0.0
     for name, parameters in studies.items():
-        work, made = _work(parameters, outputs, counted)
-        if (known := _classes(work.config)) != data:
+        pending, made = _pending(parameters, outputs, counted)
+        if (known := _classes(pending.config)) != data:
             lines, data = [*lines, *known], known
         with Progress("timing training steps", 1) as progress:  # of a large network: for half a minute
-            pace = work.pace()
+            pace = pending.pace()
             progress.update(1)
-        seconds = work.seconds(pace)
-        needed = sum(_bytes(run) for todo in work.runs.values() for run in todo)
+        seconds = pending.seconds(pace)
+        needed = sum(_bytes(run) for todo in pending.runs.values() for run in todo)
         total, size = total + sum(seconds.values()), size + needed
         lines += [name, f"{'':<20} {'runs':>5} {'made':>6} {'time':>8}"]
         for what, (wanted, finished) in made.items():
             lines.append(f"{what:<20} {wanted:>5} {finished:>6} {clock(seconds[what]):>8}")
-        step = f"a step of the whole network took {1000 * pace.step(work.config.whole):.0f} ms"
-        processes = f"{work.workers} process{'' if work.workers == 1 else 'es'}"
+        step = f"a step of the whole network took {1000 * pace.step(pending.config.whole):.0f} ms"
+        processes = f"{pending.workers} process{'' if pending.workers == 1 else 'es'}"
         sums = f"about {clock(sum(seconds.values()))} of training with {processes} and {needed / 1e6:,.0f} MB"
         lines.append(f"{sums} ({step}); notebooks and figures are not included")
     if len(studies) > 1:
@@ -87,64 +90,64 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
     return lines
 
 
-def warning(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
-    """A warning if the runs that the studies have yet to make take longer than `LONG`, otherwise "".
+def warning_for(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
+    """A warning if the studies have yet to train for longer than `MAX_UNWARNED_SECONDS`, otherwise "".
 
     studies: their parameters. Those on a cluster are ignored, because its speed is unknown.
     """
     counted = set[str]()
     try:
-        works = [_work(study, outputs, counted)[0] for study in studies if not study["cluster"]]
+        pending = [_pending(study, outputs, counted)[0] for study in studies if not study["cluster"]]
     except InputError:  # a damaged run, which the study will execute again
         return ""
-    return warn(works)
+    return warning_of(pending)
 
 
-def warn(works: list[Work]) -> str:
-    """As `warning`. Steps are timed only if the multiply-accumulates are many enough to take that long."""
+def warning_of(studies: list[PendingRuns]) -> str:
+    """As `warning_for`. Steps are timed only if there are enough multiply-accumulates to take that long."""
 
     def total(paces: Iterable[Pace]) -> float:
-        pairs = zip(works, paces, strict=True)
-        return sum(seconds for work, pace in pairs for seconds in work.seconds(pace).values())
+        pairs = zip(studies, paces, strict=True)
+        return sum(seconds for study, pace in pairs for seconds in study.seconds(pace).values())
 
-    if total(map(Pace.slow, works)) < LONG:
+    if total(map(Pace.slow, studies)) < MAX_UNWARNED_SECONDS:
         return ""
-    paces = [work.pace() for work in works]
-    if (needed := total(paces)) < LONG:
+    paces = [study.pace() for study in studies]
+    if (needed := total(paces)) < MAX_UNWARNED_SECONDS:
         return ""
-    steps = [pace.step(work.config.whole) for work, pace in zip(works, paces, strict=True)]
-    slowest = works[steps.index(max(steps))]
+    steps = [pace.step(study.config.whole) for study, pace in zip(studies, paces, strict=True)]
+    slowest = studies[steps.index(max(steps))]
     because = f"a step of {slowest.config.network} takes {1000 * max(steps):,.0f} ms"
     return f"about {needed / 3600:,.0f} hours of training on this machine: {because}{_smaller(slowest)}"
 
 
-def _smaller(work: Work) -> str:
+def _smaller(pending: PendingRuns) -> str:
     """What another stem would save, if the network has a stem for small images and these are large."""
-    whole, stride = work.config.whole, architecture.suited_stem(work.config.whole.image)
+    whole, stride = pending.config.whole, architecture.suited_stem(pending.config.whole.image)
     if whole.stem_stride > 1 or stride not in whole.type.stems:
         return ""
     share = replace(whole, stem_stride=stride).macs / whole.macs
-    saved = f"{work.config.network}-stem{stride} has {100 * share:.0f} % of the multiply-accumulates"
+    saved = f"{pending.config.network}-stem{stride} has {100 * share:.0f} % of the multiply-accumulates"
     return f"; network={saved}" if stride > 1 else ""
 
 
-def _work(
+def _pending(
     parameters: dict[str, Any], outputs: Path, counted: set[str]
-) -> tuple[Work, dict[str, tuple[int, int]]]:
-    """The work of one study, and by purpose how many runs it has and how many of them are finished.
+) -> tuple[PendingRuns, dict[str, tuple[int, int]]]:
+    """The pending runs of one study, and by purpose how many runs it has and how many of them are finished.
 
     counted: keys of runs already counted for others, to which these are added.
     """
     config = StudyConfig.of(parameters)
     device = parameters["device"] if bounds.made_here(parameters) else "auto"
-    work = Work.of(config, {}, device, parameters["workers"])
+    pending = PendingRuns.of(config, {}, device, parameters["workers"])
     made = {}
-    for what, wanted in runs_by_purpose(work.config, outputs, _stand_ins, _stand_in_family).items():
+    for what, wanted in runs_by_purpose(pending.config, outputs, _stand_ins, _stand_in_family).items():
         missing = [run for run in wanted if runs.result(run, outputs) is None]
         made[what] = len(wanted), len(wanted) - len(missing)
-        work.runs[what] = [run for run in missing if run.key not in counted]
+        pending.runs[what] = [run for run in missing if run.key not in counted]
         counted |= {run.key for run in missing}
-    return work, made
+    return pending, made
 
 
 def _classes(config: StudyConfig) -> list[str]:
@@ -153,7 +156,7 @@ def _classes(config: StudyConfig) -> list[str]:
     channels, height, width = images.image
     counts = pd.DataFrame(images.counts, index=images.classes)
     summary = f"{len(counts):,} classes, images of {width} x {height} pixels, channels: {channels}"
-    counted = pd.concat([counts, counts.sum().to_frame("all").T]).to_string(max_rows=CLASSES)
+    counted = pd.concat([counts, counts.sum().to_frame("all").T]).to_string(max_rows=MAX_CLASSES_LISTED)
     return [f"{images.name}: {summary}", *counted.splitlines()]
 
 
@@ -200,9 +203,9 @@ class Pace(NamedTuple):
         return Pace(large - slope * shapes[0].macs, slope)
 
     @staticmethod
-    def slow(work: Work) -> "Pace":
+    def slow(pending: PendingRuns) -> "Pace":
         """A pace that nearly every machine exceeds."""
-        return Pace(0.0, 3 * work.config.batch_size / SLOW)
+        return Pace(0.0, 3 * pending.config.batch_size / SLOW)
 
     def step(self, shape: Architecture, share: float = 1.0) -> float:
         """Seconds per step of a network with that shape, or with a share of its multiply-accumulates."""
@@ -235,7 +238,7 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
     network = networks.build(shape).to_device(images.train.labels.device).train()
     trainer = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     seconds = []
-    for _ in range(TIMED):
+    for _ in range(MAX_TIMED_STEPS):
         begun = time.perf_counter()
         loss = training.step(network, trainer.optimizer, *next(trainer.batches), config.recipe.dtype)
         loss.item()  # wait for it

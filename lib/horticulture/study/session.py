@@ -145,7 +145,7 @@ class Session:
             return
         if missing and not self.parameters["cluster"]:
             where = self.parameters["device"], self.parameters["workers"]
-            if line := forecast.warn([forecast.Work.of(self.config, {"": missing}, *where)]):
+            if line := forecast.warning_of([forecast.PendingRuns.of(self.config, {"": missing}, *where)]):
                 print(line)
 
     def record(self, points: Iterable[CurvePoint]) -> None:
