@@ -23,7 +23,10 @@ DOWNLOADED = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python", 
 
 
 class Outline(NamedTuple):
-    """image: (channels, height, width). images: of the training part."""
+    """What a study must know of a data set before it is loaded, to describe its networks and runs.
+
+    image: (channels, height, width). images: of the training part.
+    """
 
     image: tuple[int, int, int]
     classes: int

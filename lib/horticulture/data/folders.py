@@ -22,7 +22,10 @@ MAX_LISTED = 3  # unusable images reported by name; of more, a list is written
 
 
 class Part(NamedTuple):
-    """pixels: (n, channels, height, width) uint8, memory-mapped. labels: (n,) int64."""
+    """The training, validation or test part of a folder, as arrays that processes share.
+
+    pixels: (n, channels, height, width) uint8, memory-mapped. labels: (n,) int64.
+    """
 
     pixels: np.ndarray
     labels: np.ndarray

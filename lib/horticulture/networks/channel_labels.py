@@ -1,4 +1,4 @@
-"""Labels of channels, how they merge, and the groups that follow from them: see `tracing`."""
+"""Labels of channels, how they merge, and the groups that follow from them: see `channel_tracing`."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -19,8 +19,8 @@ from horticulture.networks.traced_network import LiveAxis, Places, TracedGroup, 
 SUMS = "a residual set: sums of several layers' channels"
 
 
-class Origin(NamedTuple):
-    """Where a module comes from, and its images and classes.
+class ModuleSpec(NamedTuple):
+    """What a module classifies, and the code that makes it, if that has a name.
 
     channels: how many channels grey images are repeated to (0: they are left alone). residual_sets,
     network, digest: as in `architecture.Table`.
@@ -49,35 +49,35 @@ def describe(
     otherwise a group is made by one layer and the norms, depthwise convolutions and gates that follow it.
     Raises InputError if the module's output is not (batch, classes), or if it has no group.
     """
-    return find_groups(module, Origin(image, classes, residual_sets=residual_sets))
+    return find_groups(module, ModuleSpec(image, classes, residual_sets=residual_sets))
 
 
-def find_groups(module: nn.Module, origin: Origin) -> TracedNetwork:
-    """As `describe`, for a module whose origin is known."""
-    _check_output(module, origin)
-    trace = trace_module(module, origin.images)
+def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
+    """As `describe`, for a module that may be made by code with a name."""
+    _check_output(module, spec)
+    trace = trace_module(module, spec.images)
     pinned = dict(trace.pinned)
     candidates = []
     for group in trace.groups:
-        if group.sums and not origin.residual_sets:
+        if group.sums and not spec.residual_sets:
             pinned |= dict.fromkeys(group.makers, SUMS)
         elif group.width > 1:
             candidates.append(group)
-    failed = cut_check.failures(assemble(module, trace._replace(groups=candidates), origin), origin.images)
+    failed = cut_check.failures(assemble(module, trace._replace(groups=candidates), spec), spec.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
         raise InputError(f"no group of channels can be removed ({why})")
-    network = assemble(module, trace._replace(groups=usable), origin)
+    network = assemble(module, trace._replace(groups=usable), spec)
     network.pinned = pinned
     return network
 
 
 @torch.no_grad()
-def _check_output(module: nn.Module, origin: Origin) -> None:
+def _check_output(module: nn.Module, spec: ModuleSpec) -> None:
     """Raise InputError unless a copy outputs a number per class, in training and in evaluation mode."""
-    images = origin.images
+    images = spec.images
     for training, when in ((False, ""), (True, "in training mode ")):
         try:
             with torch.random.fork_rng(devices=[]):
@@ -85,13 +85,13 @@ def _check_output(module: nn.Module, origin: Origin) -> None:
         except Exception as error:  # users' code may raise anything
             shape, reason = tuple(images.shape[1:]), cut_check.first_line(error)
             raise InputError(f"{when}it does not accept images of shape {shape}: {reason}") from error
-        if not isinstance(output, Tensor) or output.shape != (len(images), origin.classes):
+        if not isinstance(output, Tensor) or output.shape != (len(images), spec.classes):
             returned = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            what = f"{returned} for {len(images)} images and {origin.classes} classes"
+            what = f"{returned} for {len(images)} images and {spec.classes} classes"
             raise InputError(f"{when}it returns {what}")
 
 
-def assemble(module: nn.Module, trace: Trace, origin: Origin) -> TracedNetwork:
+def assemble(module: nn.Module, trace: Trace, spec: ModuleSpec) -> TracedNetwork:
     """Build the network with the traced groups, and its architecture."""
     axes: dict[Axis, LiveAxis] = {}
     modules = dict(module.named_modules())
@@ -104,19 +104,19 @@ def assemble(module: nn.Module, trace: Trace, origin: Origin) -> TracedNetwork:
         return axes[axis]
 
     groups = []
-    for spec in trace.groups:
-        places = {axis: Places(live(axis), indices) for axis, indices in spec.places.items()}
-        makers = tuple(modules[maker] for maker in spec.makers)
-        reads = [places[axis] for axis in spec.reads]
-        numbers = torch.arange(spec.width)
-        groups.append(TracedGroup(spec.name, makers, list(places.values()), reads, numbers))
+    for traced in trace.groups:
+        places = {axis: Places(live(axis), indices) for axis, indices in traced.places.items()}
+        makers = tuple(modules[maker] for maker in traced.makers)
+        reads = [places[axis] for axis in traced.reads]
+        numbers = torch.arange(traced.width)
+        groups.append(TracedGroup(traced.name, makers, list(places.values()), reads, numbers))
     names, full = tuple(group.name for group in groups), tuple(group.width for group in groups)
     rows = tuple(_rows(module, trace.groups, trace.positions))
     normed = tuple(group.norm is not None for group in groups)
-    table = Table(origin.network, origin.digest, names, full, normed, rows, origin.residual_sets)
+    table = Table(spec.network, spec.digest, names, full, normed, rows, spec.residual_sets)
     depth = sum(row.kind != "other" for row in rows)
-    architecture = Architecture(OWN, depth, origin.classes, origin.image, (), full, table)
-    network = TracedNetwork(module, architecture, origin.channels, trace.channels_last)
+    architecture = Architecture(OWN, depth, spec.classes, spec.image, (), full, table)
+    network = TracedNetwork(module, architecture, spec.channels, trace.channels_last)
     network.groups = tuple(groups)
     return network
 

@@ -19,7 +19,7 @@ from horticulture.data.decoding import MOST_SIDE
 from horticulture.errors import InputError
 from horticulture.networks.channel_labels import Trace
 from horticulture.networks.channel_tracing import trace_module
-from horticulture.networks.group_discovery import Origin, assemble, find_groups
+from horticulture.networks.group_discovery import ModuleSpec, assemble, find_groups
 from horticulture.networks.random_streams import RandomStreams
 from horticulture.networks.rescaling import rescale
 from horticulture.networks.traced_network import NO_CODE, TracedNetwork, cut
@@ -52,15 +52,15 @@ def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = 
         name = code_files.absolute(name)
         code_files.ALLOWED.add(digest(name))
     try:
-        return find_groups(make(name, image, classes), _origin(name, image, classes, residual_sets))
+        return find_groups(make(name, image, classes), _spec(name, image, classes, residual_sets))
     except InputError as error:
         short = Path(name).name if is_code(name) else name
         raise InputError(f"{short}: {error}{_smallest(name, image, classes)}") from error
 
 
-def _origin(name: str, image: ImageShape, classes: int, residual_sets: bool) -> Origin:
+def _spec(name: str, image: ImageShape, classes: int, residual_sets: bool) -> ModuleSpec:
     channels, height, width = image
-    return Origin(
+    return ModuleSpec(
         (channels, height, width), classes, _channels(name, image), residual_sets, name, digest(name)
     )
 
@@ -97,8 +97,8 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
         )
     generator = generator or torch.Generator()
     module = make(table.network, architecture.image, architecture.classes, generator)
-    origin = _origin(table.network, architecture.image, architecture.classes, table.residual_sets)
-    network = assemble(module, _trace(origin, table.groups, module), origin)
+    spec = _spec(table.network, architecture.image, architecture.classes, table.residual_sets)
+    network = assemble(module, _trace(spec, table.groups, module), spec)
     if network.architecture.table != table:
         raise InputError(f"{table.network} now makes a different network: is its shape random?")
     full_shapes = {name: tuple(tensor.shape) for name, tensor in network.module.named_parameters()}
@@ -112,16 +112,16 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     return network
 
 
-_seen: dict[tuple[Origin, tuple[str, ...]], Trace] = {}
+_seen: dict[tuple[ModuleSpec, tuple[str, ...]], Trace] = {}
 
 
-def _trace(origin: Origin, names: tuple[str, ...], module: nn.Module) -> Trace:
+def _trace(spec: ModuleSpec, names: tuple[str, ...], module: nn.Module) -> Trace:
     """The groups with these names, which were tested when the table was made. Each network is traced once."""
-    if (origin, names) not in _seen:
-        trace = trace_module(module, origin.images)
+    if (spec, names) not in _seen:
+        trace = trace_module(module, spec.images)
         groups = [group for group in trace.groups if group.name in names]
-        _seen[origin, names] = trace._replace(groups=groups)
-    return _seen[origin, names]
+        _seen[spec, names] = trace._replace(groups=groups)
+    return _seen[spec, names]
 
 
 def make(name: str, image: ImageShape, classes: int, generator: torch.Generator | None = None) -> nn.Module:

@@ -153,18 +153,18 @@ class Ceiling(NamedTuple):
     high: float
 
 
-def mean_ceiling(judged: Sequence["pd.DataFrame"], scope: str = "global", draws: int = 200) -> Ceiling:
+def mean_ceiling(comparisons: Sequence["pd.DataFrame"], scope: str = "global", draws: int = 200) -> Ceiling:
     """The `ceiling` of the mean agreement over several comparisons, usually one a seed.
 
-    judged: columns group, first, second; a row a channel. The correlations of the halves are averaged first:
-    that of a few channels scatters widely, and one below zero would count as a ceiling of 0. The interval
-    comes from `draws` bootstrap samples of each comparison's channels. NaN if nothing can be ranked.
+    comparisons: columns group, first, second; a row a channel. The correlations of the halves are averaged
+    first: that of a few channels scatters widely, and one below zero would count as a ceiling of 0. The
+    interval comes from `draws` bootstrap samples of each comparison's channels. NaN if nothing can be ranked.
     """
     samples = np.random.default_rng(0)
 
     def once(resampled: bool) -> float:
         halves = []
-        for scored in judged:
+        for scored in comparisons:
             count = len(scored)
             rows = samples.integers(count, size=count) if resampled else np.arange(count)
             first, second, groups = (scored[name].to_numpy()[rows] for name in ("first", "second", "group"))

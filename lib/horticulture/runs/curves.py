@@ -115,8 +115,8 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
                 files[path] = _read(path)
         recorded = list(chain(*files.values()))
         replaced = _replaced(points, recorded)
-        removed = [point for point in recorded if _found_by(point, replaced)]
-        kept = {path: [p for p in file if not _found_by(p, replaced)] for path, file in files.items()}
+        removed = [point for point in recorded if _is_superseded(point, replaced)]
+        kept = {path: [p for p in file if not _is_superseded(p, replaced)] for path, file in files.items()}
         new: dict[Path, list[CurvePoint]] = {}
         for point in points:
             new.setdefault(study / "curves" / point.file_name, []).append(point)
@@ -167,14 +167,14 @@ def _replaced(points: list[CurvePoint], recorded: list[CurvePoint]) -> set[tuple
         (point.criterion, point.run.seed)
         for point in recorded
         if point.criterion in criteria
-        and (found_by := next((run for run in point.run.chain if run.kind == "prune"), None))
+        and (pruning_run := next((run for run in point.run.chain if run.kind == "prune"), None))
         and not point.curve.endswith("pruned-moving")  # its pruning runs are on no curve
-        and found_by.key not in keys
+        and pruning_run.key not in keys
         and (point.run.kind == "prune" or point.longer in lengths)  # not every longer pruning run is drawn
     }
 
 
-def _found_by(point: CurvePoint, replaced: set[tuple[str, int]]) -> bool:
+def _is_superseded(point: CurvePoint, replaced: set[tuple[str, int]]) -> bool:
     return point.curve != "whole" and (point.criterion, point.run.seed) in replaced
 
 

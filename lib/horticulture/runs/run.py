@@ -154,12 +154,12 @@ def write_result(
 
 def verified_result(run: Run, outputs: Path) -> dict | None:
     """Like `result`, but also raises CorruptFileError if another file of the run has changed."""
-    finished = result(run, outputs)
-    for name, digest in (finished or {}).get("files", {}).items():
+    content = result(run, outputs)
+    for name, digest in (content or {}).get("files", {}).items():
         path = folder(run, outputs) / name
         if not path.exists() or files.file_digest(path) != digest:
             raise CorruptFileError(path)
-    return finished
+    return content
 
 
 def read_verified(run_folder: Path, name: str) -> bytes:

@@ -19,7 +19,7 @@ RECENT = 3600.0  # seconds: anything changed since then may belong to a study in
 Digests = Mapping[tuple[str, int], str]  # of data sets, by name and image size
 
 
-class Unused(NamedTuple):
+class UnusedRun(NamedTuple):
     """The folder of a run that no study under the same outputs refers to."""
 
     folder: Path
@@ -28,7 +28,7 @@ class Unused(NamedTuple):
     recent: bool  # changed a short while ago
 
 
-def unused(outputs: Path) -> list[Unused]:
+def unused(outputs: Path) -> list[UnusedRun]:
     """Every such folder, including damaged runs that were set aside, largest first. Links are kept.
 
     A study refers to the runs of its curves, to those that its parameters ask for, and to the runs these
@@ -52,11 +52,11 @@ def unused(outputs: Path) -> list[Unused]:
         inside = [file.stat() for file in path.rglob("*") if file.is_file()]
         changed = max((stat.st_mtime for stat in inside), default=0.0)
         size = sum(stat.st_size for stat in inside)
-        not_needed.append(Unused(path, str(run or "not finished"), size, time.time() - changed < RECENT))
+        not_needed.append(UnusedRun(path, str(run or "not finished"), size, time.time() - changed < RECENT))
     return sorted(not_needed, key=lambda folder: -folder.size)
 
 
-def remove(folders: Iterable[Unused]) -> None:
+def remove(folders: Iterable[UnusedRun]) -> None:
     """Remove the folders; one that is removed only in part can no longer pass for a run."""
     for path in (run.folder for run in folders):
         (path / "run.json").unlink(missing_ok=True)  # first, because without it there is no result

@@ -153,7 +153,7 @@ class SiteSource:
         if notebooks:
             titles = [self._notebook(notebook, f"studies/{name}") for notebook in notebooks]
             parts += ["## Notebooks", *titles, "```{toctree}\n:hidden:\n:glob:\n\n0*\n```"]
-        drawn = untrusted.own_files(folder, "figures/*.png")
+        drawn = untrusted.plain_files(folder, "figures/*.png")
         if figures := sorted(drawn, key=lambda path: (path.stem not in DECISIVE, path.stem)):
             anchors = {figure: _anchor(name, figure) for figure in figures}
             parts.append("## Figures")
@@ -164,7 +164,7 @@ class SiteSource:
             self._write("gallery.md", "\n\n".join(gallery))
         with suppress(InputError):  # nothing was pruned
             parts += ["## Every network on the way", _raw(explorer.explore(folder).html)]
-        csvs = sorted(untrusted.own_files(folder, "*.csv"))
+        csvs = sorted(untrusted.plain_files(folder, "*.csv"))
         for table in csvs:
             self._write(f"studies/{name}/{table.name}", table.read_bytes())
         numbers = ", ".join(f"[{path.name}](/studies/{name}/{path.name})" for path in csvs)
@@ -200,7 +200,7 @@ def _site_path(path: Path) -> str:
 
 
 def _notebooks(folder: Path) -> list[Path]:
-    return sorted(untrusted.own_files(folder, "notebooks/0*.ipynb"))
+    return sorted(untrusted.plain_files(folder, "notebooks/0*.ipynb"))
 
 
 def _anchor(study: str, figure: Path) -> str:

@@ -123,7 +123,7 @@ class TrainingConfig:
     @cached_property
     def whole_macs(self) -> int:
         """Forward multiply-accumulates of all training of the whole network; 0 if unknown."""
-        before = self.origin.whole_macs if self.origin else 0
+        before = self.source_study.whole_macs if self.source_study else 0
         return 0 if self.pretrained else before + self.whole.macs * self.epochs * self.images_per_epoch
 
     @property
@@ -149,7 +149,7 @@ class TrainingConfig:
     # --- moving from another data set --------------------------------------------------------------------
 
     @cached_property
-    def origin(self) -> Self | None:
+    def source_study(self) -> Self | None:
         """The same study on the data set from which networks are moved, if they are."""
         if not self.source_data:
             return None
@@ -158,9 +158,10 @@ class TrainingConfig:
 
     def moved(self, shape: Architecture, seed: int, selections: Any = None, *, trained: bool = True) -> Run:
         """The run that moves a shape trained on `source_data`, and, if `trained`, trains it further here."""
-        if self.origin is None:
+        source = self.source_study
+        if source is None:
             raise InputError("networks are moved from source_data, which is not set")
-        first = replace(shape, classes=self.origin.outline.classes)
-        start = execution.train(first, self.origin.recipe, self.origin.data_spec, seed, selections)
+        first = replace(shape, classes=source.outline.classes)
+        start = execution.train(first, source.recipe, source.data_spec, seed, selections)
         recipe = self._recipe(self.epochs if trained else 0, self.move_lr, self.schedule)
         return execution.move(start, shape, recipe, self.data_spec)

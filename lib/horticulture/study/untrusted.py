@@ -15,7 +15,7 @@ ODD = re.compile(r"[<>`{}\[\]]")  # what Markdown or HTML would interpret, and n
 PUNCTUATION = re.compile(r"([!-/:-@[-`{-~])")
 
 
-def own_files(folder: Path, pattern: str) -> Iterator[Path]:
+def plain_files(folder: Path, pattern: str) -> Iterator[Path]:
     """The regular files in a study's folder that are plainly named, and no links to files elsewhere."""
     root = folder.resolve()
     return (

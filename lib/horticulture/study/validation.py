@@ -29,7 +29,7 @@ def check(*studies: dict[str, Any]) -> None:
     for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
         _check_memory(config, parameters)
-    with_data = [study for config in configs for study in (config, config.guide, config.origin) if study]
+    with_data = [one for study in configs for one in (study, study.guide, study.source_study) if one]
     for study in with_data:
         catalog.check_downloaded(study.data)
     for study in with_data:  # raises InputError
@@ -138,11 +138,11 @@ def _check_memory(config: StudyConfig, parameters: dict[str, Any]) -> None:
     """
     pixels, maps = prod(config.outline.image), config.whole.feature_maps
     forward, backward = pixels + 2 * max(maps), pixels + sum(maps)  # numbers per image that exist at a time
-    asked = [("latency_batch_sizes", batch, forward) for batch in parameters.get("latency_batch_sizes", [])]
+    demands = [("latency_batch_sizes", batch, forward) for batch in parameters.get("latency_batch_sizes", [])]
     if parameters["device"] == "cpu" or not limits.may_have_gpu():
-        asked.append(("batch_size", config.batch_size, backward))
-        asked.append(("norm_images", min(config.norm_images, config.outline.images), forward))
-    for name, batch, numbers in asked:
+        demands.append(("batch_size", config.batch_size, backward))
+        demands.append(("norm_images", min(config.norm_images, config.outline.images), forward))
+    for name, batch, numbers in demands:
         needed, available = 4 * batch * numbers, limits.memory()
         if needed > available:
             raise InputError(
@@ -170,14 +170,14 @@ def _check_source(config: StudyConfig) -> None:
         )
     if "weights-rewound" in config.budgets:
         raise InputError("the budget weights-rewound is for networks trained from scratch, not moved ones")
-    assert config.origin
-    shape, source_shape = (" x ".join(map(str, read.outline.image)) for read in (config, config.origin))
+    assert config.source_study
+    shape, source_shape = (" x ".join(map(str, read.outline.image)) for read in (config, config.source_study))
     if shape != source_shape:
         raise InputError(
             f"source_data={name} has images of {source_shape}, but {config.data} of {shape} (channels, "
             "height, width): networks move between images of one size"
         )
-    _feasible_jobs(config.origin)
+    _feasible_jobs(config.source_study)
 
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:

@@ -30,7 +30,10 @@ def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
 
 
 class Evaluation(NamedTuple):
-    """error: wrong images in percent. loss: mean cross-entropy. wrong: (n,) bool, on the CPU."""
+    """How well a network classifies a part of a data set, in all and image by image.
+
+    error: wrong images in percent. loss: mean cross-entropy. wrong: (n,) bool, on the CPU.
+    """
 
     error: float
     loss: float
