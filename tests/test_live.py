@@ -82,7 +82,7 @@ def test_of_many_runs_the_last_six_have_a_style_of_their_own_and_keep_it():
     traces = [RunTrace(f"seed {n}", "", [{"epoch": 1, "loss": float(n)}]) for n in range(30)]
     (panel,) = panels(live.picture(traces, 5))
     strokes = [(path.get("stroke"), path.get("stroke-dasharray")) for path in panel.iter("path")][1:]
-    assert len(strokes) == live.DRAWN
+    assert len(strokes) == live.MAX_CURVES
     assert len(set(strokes[-6:])) == 6
     assert set(strokes[:-6]) == {("currentColor", None)}
     (panel,) = panels(live.picture([*traces, RunTrace("seed 30", "", [])], 5))
@@ -94,7 +94,7 @@ def test_of_many_runs_the_last_six_have_a_style_of_their_own_and_keep_it():
 def test_a_long_curve_is_thinned_and_keeps_its_end():
     rows = [{"round": n, "loss": float(n)} for n in range(1301)]
     (panel,) = panels(live.picture([RunTrace("seed 0", "", rows)], 1300))
-    assert live.POINTS <= len(lines(panel)[0]) <= 2 * live.POINTS
+    assert live.MAX_POINTS <= len(lines(panel)[0]) <= 2 * live.MAX_POINTS
     assert lines(panel)[0][-1] == (RIGHT, TOP)
 
 

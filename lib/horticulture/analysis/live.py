@@ -18,8 +18,8 @@ UNITS = ("epoch", "round")  # the x-coordinate of a row: every row has one of th
 QUANTITIES = {"loss": "loss", "val_error": "validation error (%)", "params": "parameters"}
 DASHED = ' stroke-dasharray="5 2.5"'
 STYLES = [(color, dashes) for dashes in ("", DASHED) for color in (BLUE, VERMILION, GREEN)]
-DRAWN = 24  # at most this many curves; those beyond the styles are pale
-POINTS = 100  # about this many per curve: more would not be visible
+MAX_CURVES = 24  # at most this many curves; those beyond the styles are pale
+MAX_POINTS = 100  # about this many per curve: more would not be visible
 UNKNOWN = "not measured yet"
 WIDTH, HEIGHT = 290, 124  # of a panel, in pixels
 LEFT, TOP, RIGHT, BOTTOM = 52, 20, WIDTH - 6, HEIGHT - 18  # edges of its axes
@@ -83,7 +83,7 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
     """One quantity against epochs or rounds, with the smallest and largest value beside the axis."""
     drawn = {
         number: line
-        for number in range(max(0, len(traces) - DRAWN), len(traces))
+        for number in range(max(0, len(traces) - MAX_CURVES), len(traces))
         if (line := _line(name, traces[number].rows))
     }
     unit = next(_unit(row) for trace in traces for row in trace.rows)
@@ -121,10 +121,10 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
 
 
 def _line(name: str, rows: Sequence[Row]) -> list[Point]:
-    """The points at which a quantity was measured, thinned to about `POINTS`; the last one stays."""
+    """The points at which a quantity was measured, thinned to about `MAX_POINTS`; the last one stays."""
     unit = _unit(rows[0]) if rows else ""
     line = [(row[unit], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
-    return line[:: -max(1, len(line) // POINTS)][::-1]
+    return line[:: -max(1, len(line) // MAX_POINTS)][::-1]
 
 
 def _course(line: list[Point], unit: str) -> str:

@@ -20,7 +20,7 @@ from horticulture.training import evaluation
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST = 3  # fewest channels to rank against each other
+MIN_CHANNELS = 3  # fewest channels to rank against each other
 
 
 def sample_channels(network: Network, count: int, seed: int) -> list[tuple[int, int]]:
@@ -103,7 +103,7 @@ def agreement(
     weights: list[int] = []
     for group in np.unique(ranked_within):
         members = ranked_within == group
-        if members.sum() >= LEAST and len(np.unique(np.asarray(rises)[members])) > 1:
+        if members.sum() >= MIN_CHANNELS and len(np.unique(np.asarray(rises)[members])) > 1:
             correlations.append(_spearman(np.asarray(scores)[members], np.asarray(rises)[members]))
             weights.append(int(members.sum()))
     return float(np.average(correlations, weights=weights)) if correlations else float("nan")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
 LINE = ["curve", "criterion", "seed", "longer", "ratio"]  # each has its own network nearest to a size
-SHORTEST = 4  # characters of an id that are enough
+MIN_ID_LENGTH = 4  # characters of an id that are enough
 MAX_VALUES_LISTED = 8  # values of a column to list
 
 
@@ -69,7 +69,7 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
 
 def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Series:
     """A mask of the rows that a name selects."""
-    if len(name) >= SHORTEST and (keys := [p.run.key for p in points if p.run.key.startswith(name)]):
+    if len(name) >= MIN_ID_LENGTH and (keys := [p.run.key for p in points if p.run.key.startswith(name)]):
         measuring = [point.run for point in points if point.measures_round]
         keys += [run.key for run in measuring if run.start and run.start.key in keys]
         return results["run"].isin(keys)

@@ -22,7 +22,7 @@ Bound = Callable[[str, Any], None]  # the name of a parameter and its value; rai
 FLIPS = ("auto", "random", "never")  # auto: what the data set says
 MAX_COUNT = 1_000_000  # epochs, images, ...: more would be a typing error
 MAX_LIST_VALUES = 1000  # of a list
-RUNS = 1000  # pruning runs: describing more would take minutes
+MAX_PRUNING_RUNS = 1000  # pruning runs: describing more would take minutes
 TRAINED = 3 * 4  # bytes per parameter in training: value, gradient and momentum
 EXAMPLE = (3, 64, 64)  # an image that every network accepts; parameters hardly depend on its size
 
@@ -224,7 +224,8 @@ def check(parameters: Mapping[str, Any]) -> None:
         raise InputError(f"no device {device!r} here: choose from auto and cpu")
     lists = {name: len(parameters.get(name) or [0]) for name in ("seeds", "ratios", "base_epoch_factors")}
     lists["criterion"] = len(own_code.names("criterion", parameters.get("criterion", "")))
-    if (wanted := prod(lists.values())) > RUNS:
-        raise InputError(f"{', '.join(lists)} ask for {wanted:,} pruning runs; at most {RUNS:,} are allowed")
+    if (wanted := prod(lists.values())) > MAX_PRUNING_RUNS:
+        most = f"at most {MAX_PRUNING_RUNS:,} are allowed"
+        raise InputError(f"{', '.join(lists)} ask for {wanted:,} pruning runs; {most}")
     if parameters.get("guide_data") and not parameters.get("guide_network"):
         raise InputError("guide_data is where guide_network is pruned: set both or neither")

@@ -17,8 +17,8 @@ from horticulture.errors import InputError
 
 MAX_BYTES = 50_000  # bytes of a study file
 MAX_NESTING = 20  # levels of nested lists and mappings
-DIGITS = 18  # of an integer: what fits in 64 bits
-BITS = 1000  # of an integer that is not written in YAML: what fits in a float
+MAX_DIGITS = 18  # of an integer: what fits in 64 bits
+MAX_BITS = 1000  # of an integer that is not written in YAML: what fits in a float
 
 
 def check(value: Any, what: str) -> Any:
@@ -43,7 +43,7 @@ def check(value: Any, what: str) -> Any:
 def _is_plain(value: Any) -> bool:
     """Whether it is a value without others inside, and of an ordinary size."""
     if type(value) is int:
-        return value.bit_length() < BITS
+        return value.bit_length() < MAX_BITS
     return type(value) in (type(None), bool, float) or (type(value) is str and _is_text(value))
 
 
@@ -112,8 +112,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_number(self, node: Any) -> int:
         """An integer: decimal, 0o17 or 0x0f."""
-        if len(node.value) > DIGITS:
-            self._refuse(f"a number of {len(node.value)} digits; at most {DIGITS} are allowed", node)
+        if len(node.value) > MAX_DIGITS:
+            self._refuse(f"a number of {len(node.value)} digits; at most {MAX_DIGITS} are allowed", node)
         return int(node.value, {"0o": 8, "0x": 16}.get(node.value[:2], 10))
 
     def construct_fraction(self, node: Any) -> float:

@@ -16,9 +16,9 @@ from horticulture.study import literals
 
 STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
 RESERVED = ("runs", "reference")  # folders under outputs that are not studies
-LONGEST = 200  # bytes of a study's name
+MAX_NAME_BYTES = 200  # bytes of a study's name
 MAX_SECONDS = 1e9  # of a notebook: thirty years
-PARTS = 50  # of a study
+MAX_PARTS = 50  # of a study
 RENAMED = {  # parameters by their names in earlier versions
     "tune_lr": "finetune_lr",
     "tune_epochs": "finetune_epochs",
@@ -84,8 +84,8 @@ def read(name: str) -> Study:
         raise InputError(f"study file {path}: seconds must give {what}")
     if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
         raise InputError(f"study file {path}: parts must map the name of each part to its parameters")
-    if len(parts) > PARTS:
-        raise InputError(f"study file {path} has {len(parts):,} parts; at most {PARTS} are allowed")
+    if len(parts) > MAX_PARTS:
+        raise InputError(f"study file {path} has {len(parts):,} parts; at most {MAX_PARTS} are allowed")
     study = Study(path.stem, about, content["parameters"], seconds, parts)
     for part in study.expand_parts():
         check_name(part.name, f"study file {path}: name")
@@ -130,7 +130,7 @@ def check_name(name: str, what: str = "study") -> None:
     """Raise InputError for a name that cannot be the folder of a study."""
     if name in RESERVED:
         raise InputError(f"{what} {name!r}: that folder of the outputs is taken, choose another name")
-    if not re.fullmatch(r"\w[\w.=+-]*", name) or len(name.encode()) > LONGEST:
+    if not re.fullmatch(r"\w[\w.=+-]*", name) or len(name.encode()) > MAX_NAME_BYTES:
         raise InputError(f"{what} {name!r}: a study is named like a folder, with letters and digits")
 
 

@@ -15,7 +15,7 @@ from horticulture.errors import InputError, check_choice
 from horticulture.training import evaluation
 from horticulture.training.recipe import PRECISIONS
 
-MOST_THREADS = 1024  # more than any machine has
+MAX_THREADS = 1024  # more than any machine has
 # Of glibc's mallopt: from which size on memory is given back when freed, and mapped anew for each tensor.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
@@ -79,8 +79,8 @@ def threads(count: int | None) -> Iterator[None]:
 
     Raises InputError for a number that no machine has, from a file that is not ours.
     """
-    if count is not None and not 0 < count <= MOST_THREADS:
-        raise InputError(f"a run has 1 to {MOST_THREADS:,} threads, not {count!r}")
+    if count is not None and not 0 < count <= MAX_THREADS:
+        raise InputError(f"a run has 1 to {MAX_THREADS:,} threads, not {count!r}")
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
