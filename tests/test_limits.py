@@ -96,6 +96,13 @@ def test_memory_is_what_the_container_allows(machine, files, limited):
     assert limits.memory(machine(**files)) == (ROOM if limited else whole)
 
 
+def test_memory_is_known_where_the_system_has_no_such_numbers(monkeypatch):
+    """As on Windows: its `os` has no `sysconf`."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    monkeypatch.delattr(os, "sysconf")
+    assert limits.memory(Path("/nowhere")) == whole
+
+
 def test_without_affinity_and_container_all_processors_count(machine, monkeypatch):
     nowhere = machine()
     monkeypatch.delattr(limits.os, "sched_getaffinity")

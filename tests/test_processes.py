@@ -195,6 +195,17 @@ def test_a_command_that_is_stopped_leaves_nothing_behind(how):
     commands.stop(how)
 
 
+def test_what_dead_processes_left_goes_where_users_have_no_numbers(tmp_path, monkeypatch):
+    """As on Windows: its `os` has no `getuid`."""
+    monkeypatch.delattr(os, "getuid")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for pid in (dead.pid, os.getpid()):
+        (tmp_path / f"study.json.{pid}.tmp").touch()
+    stale_files.remove(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [f"study.json.{os.getpid()}.tmp"]
+
+
 def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
     dead = subprocess.Popen(["true"])

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # at least one exists if there is a GPU
 
 
@@ -20,7 +22,7 @@ def processors(root: Path = Path("/")) -> int:
 
 def memory(root: Path = Path("/")) -> int:
     """How many bytes of memory this process may use, by the machine and its container's limit."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limits = [psutil.virtual_memory().total]
     for group in _groups(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):  # v2, v1
             with contextlib.suppress(OSError, ValueError):  # no readable limit

@@ -24,9 +24,14 @@ def remove(paths: Iterable[Path]) -> None:
         with suppress(OSError):  # another process is removing it as well
             status = path.lstat()
             made = (FOLDER if stat.S_ISDIR(status.st_mode) else FILE).fullmatch(path.name)
-            if made is None or status.st_uid != os.getuid() or psutil.pid_exists(int(made[1])):
+            if made is None or not _is_own(status) or psutil.pid_exists(int(made[1])):
                 continue
             shutil.rmtree(path) if stat.S_ISDIR(status.st_mode) else path.unlink()
+
+
+def _is_own(status: os.stat_result) -> bool:
+    """Whether it is this user's. Windows has no numbers of users, and gives each a folder for such files."""
+    return not hasattr(os, "getuid") or status.st_uid == os.getuid()
 
 
 @contextmanager
