@@ -254,7 +254,7 @@ def test_what_is_stored_is_narrow_and_names_no_folder_of_this_machine(outputs, t
 
 def test_code_runs_only_where_somebody_said_so(outputs, tmp_path, capsys):
     line = refused(capsys, outputs, "mine", "coded", "--to", tmp_path / "out")
-    assert line.endswith("models.py:make is code, which runs only with --allow-code")
+    assert line.endswith("models.py:make is code, which runs only if you say so: --allow-code")
     command(outputs, "mine", "coded", "--allow-code", "--to", tmp_path / "out")
     assert 'horticulture.load(".", code="models.py")' in (tmp_path / "out/README.md").read_text()
     with pytest.raises(InputError, match=r"models.py:make defines this network: pass that file as code="):

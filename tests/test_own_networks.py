@@ -440,7 +440,7 @@ def test_a_file_that_has_changed_is_not_what_a_run_was_about(file):
 def test_a_description_alone_runs_nobodys_code(file, monkeypatch):
     whole = named(file)
     monkeypatch.setattr(code_files, "ALLOWED", set())
-    with pytest.raises(InputError, match=r"models.py:make is code in a file, which runs only if you say so"):
+    with pytest.raises(InputError, match=r"models.py:make is code, which runs only if you say so"):
         networks.build(whole)
     assert whole.params  # and whoever only looks needs none
     code_files.ALLOWED.add(whole.table.digest)

@@ -32,6 +32,11 @@ def absolute(name: str) -> str:
     return str(resolved(name))
 
 
+def refusal(name: str, how_to_allow: str) -> InputError:
+    """The error for code that the user neither named nor allowed."""
+    return InputError(f"{name} is code, which runs only if you say so: {how_to_allow}")
+
+
 def digest(name: str) -> str:
     """A digest of the file's content. Raises InputError if there is no such file."""
     path = here(name.rpartition(":")[0]).expanduser()

@@ -88,9 +88,7 @@ def build(architecture: Architecture, generator: torch.Generator | None = None) 
     if not table.network:
         raise InputError(NO_CODE)
     if is_code(table.network) and table.digest not in code_files.ALLOWED:
-        raise InputError(
-            f"{table.network} is code in a file, which runs only if you say so: allow_code (--allow-code)"
-        )
+        raise code_files.refusal(table.network, "allow_code (--allow-code)")
     if digest(table.network) != table.digest:
         raise InputError(
             f"{table.network} has changed: its digest was {table.digest} and is now {digest(table.network)}"

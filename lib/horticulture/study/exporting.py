@@ -6,7 +6,7 @@ from typing import Any
 
 from horticulture import code_files, files, runs
 from horticulture.code_files import is_code
-from horticulture.errors import InputError, reading
+from horticulture.errors import reading
 from horticulture.study import own_code, study_files
 
 
@@ -25,7 +25,7 @@ def export(study: Path, name: str, to: str = "", allow_code: bool = False, **val
     table = chosen.run.architecture.table
     if table is not None and is_code(table.network):
         if not allow_code:
-            raise InputError(f"{table.network} is code, which runs only with --allow-code")
+            raise code_files.refusal(table.network, "--allow-code")
         code_files.ALLOWED.add(table.digest)
     recorded = study_files.read_study_json(study)
     own_code.register_recorded(recorded.get("parameters", {}), recorded.get("own", {}))
