@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from horticulture import networks
 from horticulture.errors import InputError
 from horticulture.networks import own
-from horticulture.networks.cut_check import first_line
+from horticulture.networks.cut_check import reason
 from horticulture.networks.traced_network import TracedNetwork
 from horticulture.pruning import surgery
 from horticulture.training import hardware
@@ -70,12 +70,12 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
     try:
         row["their_seconds"] = timed(lambda: graph.build_dependency(module, example_inputs=x))[1]
     except Exception as error:
-        row["remark"] = f"it traces nothing: {first_line(error)}"
+        row["remark"] = f"it traces nothing: {reason(error)}"
     try:
         listed = [group[0].dep for group in graph.get_all_groups(ignored_layers=[last])]
         row |= {"their_groups": len(listed)} | cut_apart(listed, module, x)
     except Exception as error:
-        row["remark"] = row["remark"] or f"it lists no groups: {first_line(error)}"
+        row["remark"] = row["remark"] or f"it lists no groups: {reason(error)}"
     stopped = row["remark"] if "their_seconds" not in row else ""
     names = {one: name for name, one in ours.module.named_modules()}
     taken, theirs, right = [], [], judge(x)
@@ -95,7 +95,7 @@ def compare(ours: TracedNetwork, module: nn.Module) -> dict[str, Any]:
             theirs.append(timed(lambda layer=layer, places=removal.places: cut(graph, layer, places))[1])
             stopped = "" if alike(module(x), right) else "another answer"
         except Exception as error:
-            stopped = first_line(error)
+            stopped = reason(error)
         row["cuts"] += not stopped
         if stopped:
             row["remark"] = "; ".join(filter(None, [row["remark"], f"after {name}: {stopped}"]))
@@ -128,7 +128,7 @@ def cut_apart(listed: list[Any], module: nn.Module, x: Tensor) -> dict[str, Any]
             group.prune()
             answer = theirs(x)
         except Exception as error:
-            found["remark"] = found["remark"] or f"{its_names[layer]} alone: {first_line(error)}"
+            found["remark"] = found["remark"] or f"{its_names[layer]} alone: {reason(error)}"
             continue
         found["their_running"] += 1
         found["their_right"] += alike(answer, judge(x))

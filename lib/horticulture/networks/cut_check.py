@@ -77,7 +77,7 @@ def _difference(network: TracedNetwork, removed: dict[int, list[int]], images: T
                 )
             output = network(images)
         except Exception as error:  # users' code may raise anything
-            return f"without a channel it fails: {first_line(error)}"
+            return f"without a channel it fails: {reason(error)}"
     if output.shape != silenced.shape:
         return f"without a channel its output has shape {tuple(output.shape)}"
     size = torch.maximum(uncut.abs().max(), silenced.abs().max())
@@ -135,7 +135,7 @@ def _layout_problem(network: TracedNetwork, number: int) -> str:
     return ""
 
 
-def first_line(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The first line of an error, with its type unless that adds nothing."""
     text, kind = (str(error).splitlines() or [""])[0], type(error).__name__
     return text if text and isinstance(error, RuntimeError | ValueError) else f"{kind}: {text}"

@@ -83,8 +83,8 @@ def _check_output(module: nn.Module, spec: ModuleSpec) -> None:
             with torch.random.fork_rng(devices=[]):
                 output = copy.deepcopy(module).train(training)(images)
         except Exception as error:  # users' code may raise anything
-            shape, reason = tuple(images.shape[1:]), cut_check.first_line(error)
-            raise InputError(f"{when}it does not accept images of shape {shape}: {reason}") from error
+            shape, why = tuple(images.shape[1:]), cut_check.reason(error)
+            raise InputError(f"{when}it does not accept images of shape {shape}: {why}") from error
         if not isinstance(output, Tensor) or output.shape != (len(images), spec.classes):
             returned = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             what = f"{returned} for {len(images)} images and {spec.classes} classes"
