@@ -100,7 +100,7 @@ def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
 def test_an_image_folder_is_what_it_was_when_runs_were_described(png_folder, monkeypatch):
     """Their keys hold this digest. The random draw, which stays where it is fair, has both of one class."""
     assert load(png_folder).digest == "9d3b3732401c"
-    monkeypatch.setattr(folders, "hold_out", lambda labels, held: arrays.shuffled(len(labels), last=held))
+    monkeypatch.setattr(arrays, "hold_out", lambda labels, held: arrays.shuffled(len(labels), last=held))
     assert load(png_folder).digest == "2ed8db2c7a4e"
 
 

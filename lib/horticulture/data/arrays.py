@@ -45,6 +45,13 @@ def hold_out(labels: np.ndarray, held: int) -> np.ndarray:
     return np.concatenate([order[~held_out], order[held_out]])
 
 
+def hold_out_tenth(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The indices of the images to train on, and of a tenth (one at least) for validation: see `hold_out`."""
+    held = max(1, len(labels) // 10)
+    order = hold_out(labels, held)
+    return order[:-held], order[-held:]
+
+
 def reduced(pixels: np.ndarray, size: int) -> np.ndarray:
     """Reduce square images to `size` x `size` pixels, each the mean of the square that it replaces.
 

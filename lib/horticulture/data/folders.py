@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from horticulture.data.arrays import PAD, hold_out
+from horticulture.data.arrays import PAD, hold_out_tenth
 from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, decode, measure
 from horticulture.data.locations import data_folder
 from horticulture.data.reading import read_each
@@ -45,7 +45,7 @@ class Folder(NamedTuple):
 def read(path: str, image_size: int = 0) -> Folder:
     """Read a folder in ImageFolder layout: `train/<class>/*`, `test/<class>/*`, perhaps `val/<class>/*`.
 
-    Without `val/` a tenth of the training images is held out (see `arrays.hold_out`). Hidden files and
+    Without `val/` a tenth of the training images is held out (see `arrays.hold_out_tenth`). Hidden files and
     folders are ignored. Images have one channel if all of them are grey. image_size: height and width, in
     pixels, to which `decoding.decode` reduces images (0: unchanged, all of one size). Raises InputError with
     the problem; for unusable images, the first few, their number, and where all of them are listed.
@@ -70,9 +70,9 @@ def read(path: str, image_size: int = 0) -> Folder:
     counts = [sum(map(len, part.values())) for part in listed.values()]
     order = np.arange(len(files))
     if "val" not in listed:
-        count, held = counts[0], max(1, counts[0] // 10)
-        order[:count] = hold_out(np.array(labels[:count]), held)
-        counts[:1] = [count - held, held]
+        used, held_out = hold_out_tenth(np.array(labels[: counts[0]]))
+        order[: counts[0]] = np.concatenate([used, held_out])
+        counts[:1] = [len(used), len(held_out)]
     rows = dict(zip(files, order.argsort().tolist(), strict=True))
     pixels, pad = _decode_once(root, rows, image_size)
     ends = np.cumsum(counts)[:-1]

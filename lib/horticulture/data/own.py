@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from horticulture.data.arrays import hold_out, reduced
+from horticulture.data.arrays import hold_out_tenth, reduced
 from horticulture.data.datasets import BUILT_IN, DATASETS
 from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.errors import InputError
@@ -71,9 +71,7 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
         raise InputError(f"data set {name}: labels must be 0 to {count - 1}, not {outside[0]}")
     if len(pairs) == 2:
         (pixels, labels), test_pair = pairs
-        held = max(1, len(labels) // 10)
-        order = torch.from_numpy(hold_out(labels.cpu().numpy(), held))
-        used, held_out = order.split([len(labels) - held, held])
+        used, held_out = map(torch.from_numpy, hold_out_tenth(labels.cpu().numpy()))
         pairs = [(pixels[used], labels[used]), (pixels[held_out], labels[held_out]), test_pair]
     train, validation, test = (Images(*pair) for pair in pairs)
     called = tuple(classes) or tuple(map(str, range(count)))
