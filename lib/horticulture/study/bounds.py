@@ -128,7 +128,7 @@ def is_cluster(value: Any) -> bool:
 def channel_criteria(name: str, value: Any) -> None:
     """A criterion that the oracle can check channel by channel."""
     known = [name for name, c in CRITERIA.items() if c.granularity == "channel" and not c.precomputed]
-    check_choice(own_code.without_folder(value), known, "criterion of single channels")
+    check_choice(own_code.registered_name("oracle_criteria", value), known, "criterion of single channels")
 
 
 positive = number("above 0 and at most 1,000", lambda x: 0 < x <= 1000)

@@ -6,7 +6,7 @@ Notebooks after the one that defines a criterion or data set do not need its cod
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from horticulture import code_files, data, execution
 from horticulture.code_files import is_code
 from horticulture.errors import InputError
-from horticulture.files import resolved
 from horticulture.pruning import criteria
 from horticulture.runs import code
 
@@ -37,27 +36,23 @@ def names(name: str, value: Any) -> list[str]:
 
 def with_absolute_path(name: str, value: Any) -> Any:
     """A parameter's value with absolute file paths, because notebooks run in another directory."""
-    if name == PRETRAINED and value:
-        return str(resolved(value))
-    return _each(name, value, code_files.absolute)
+    return _with_paths(name, value, code_files.absolute)
+
+
+def without_folder(name: str, value: Any) -> Any:
+    """A parameter's value without the folders of files."""
+    return _with_paths(name, value, lambda path: Path(path).name)
 
 
 def registered_name(name: str, value: Any) -> Any:
-    """A parameter's value with the names under which criteria and data sets are registered: no folders."""
-    return value if name in NETWORKS else _each(name, value, without_folder)
+    """A parameter's value as runs know it: criteria and data sets are registered without their folders."""
+    return value if name in (*NETWORKS, PRETRAINED) else without_folder(name, value)
 
 
-def for_study_name(name: str, value: Any) -> Any:
-    """A parameter's value for the name of a study: no folders."""
-    return Path(value).name if name == PRETRAINED else without_folder(registered_name(name, value))
-
-
-def without_folder(value: Any) -> Any:
-    """A name of code in a file, without its folder."""
-    return Path(value).name if is_code(value) else value
-
-
-def _each(name: str, value: Any, change: Any) -> Any:
+def _with_paths(name: str, value: Any, change: Callable[[str], str]) -> Any:
+    """A parameter's value with every file path in it changed."""
+    if name == PRETRAINED:
+        return change(value) if value else value
     parts = names(name, value)
     if not any(map(is_code, parts)):
         return value
@@ -85,7 +80,7 @@ def check_allowed(
     criteria and data sets that the study has recorded, whose code is not needed.
     """
     for name, part in _named(values, NETWORKS + DATA + CRITERIA):
-        recalled = name not in NETWORKS and without_folder(part) in (recorded or {})
+        recalled = name not in NETWORKS and registered_name(name, part) in (recorded or {})
         if is_code(part) and not recalled and name not in given and not values.get("allow_code"):
             raise InputError(f"{name}={part} is code, which runs only if you say so: {allow}")
 
@@ -96,16 +91,16 @@ def load(values: Mapping[str, Any], given: Container[str], recorded: Mapping[str
     Arguments as for `check_allowed`, which must be called first. Raises InputError for a missing function.
     """
     for name, part in _named(values, DATA + CRITERIA):
-        if is_code(part) and (name in given or without_folder(part) not in recorded):
+        if is_code(part) and (name in given or registered_name(name, part) not in recorded):
             register = data.dataset if name in DATA else criteria.criterion
-            register(code_files.function(part), name=without_folder(part))
+            register(code_files.function(part), name=registered_name(name, part))
     register_recorded(values, recorded)
 
 
 def register_recorded(values: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
     """Register recorded criteria and data sets whose code is not loaded. Runs no code."""
     for name, part in _named(values, DATA + CRITERIA):
-        if (key := without_folder(part)) not in recorded:
+        if (key := registered_name(name, part)) not in recorded:
             continue
         entry = {field: str(value) for field, value in recorded[key].items()}
         missing = f"the code of {key} is in {entry.get('notebook')}: run that notebook first"
@@ -123,12 +118,12 @@ def _load_saved(digest: str, missing: str, image_size: int) -> Dataset:
 def record(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     """The record for `study.json` of the criteria and data sets in these parameters whose code is loaded."""
     records = {}
-    for name in (without_folder(part) for _, part in _named(values, DATA)):
+    for name in (registered_name(*named) for named in _named(values, DATA)):
         if data.is_own(name) and not isinstance(data.DATASETS[name], partial):
             dataset = execution.dataset(name, image_size=values["image_size"])
             data.save(dataset)
             records[name] = {"digest": dataset.digest, "notebook": notebook}
-    for name in (without_folder(part) for _, part in _named(values, CRITERIA)):
+    for name in (registered_name(*named) for named in _named(values, CRITERIA)):
         criterion = criteria.own().get(name)
         if criterion is not None and not isinstance(criterion, criteria.AbsentCriterion):
             entry = {field: getattr(criterion, field) for field in RECORDED if field != "digest"}

@@ -225,7 +225,7 @@ def rename(study: Study, name: str, overrides: dict[str, Any]) -> Study:
     """
     if not name:
         different = changes(study, overrides).items()
-        suffix = "".join(f" {key} {own_code.for_study_name(key, value)}" for key, value in different)
+        suffix = "".join(f" {key} {own_code.without_folder(key, value)}" for key, value in different)
         made = study.name + re.sub(r"[^\w.]+", "-", suffix).rstrip("-")
         if len(made) > MADE_NAME:
             made = f"{made[:MADE_NAME]}-{hashlib.sha256(suffix.encode()).hexdigest()[:6]}"
