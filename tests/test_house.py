@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import horticulture
-from tests import strip
+from tests import modules, strip
 
 LIBRARY = Path(horticulture.__file__).parent
 NOTEBOOKS = sorted((LIBRARY.parents[1] / "notebooks").glob("*.ipynb"))
@@ -103,11 +103,7 @@ def test_the_guide_for_developers_lists_every_room_in_order():
     rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \| .* \| (yes|no) \|$", text, re.MULTILINE)
     assert tuple(name for name, _ in rows) == HOUSE
     assert {name for name, torch in rows if torch == "no"} == set(NO_TORCH)
-    named = set(
-        re.findall(r"`(\w+)(?:/|\.py)?`", text[text.index("## How the house") : text.index("## How to add")])
-    )
-    modules = {path.stem if len(path.parts) < 3 else path.parts[1] for path in MODULES.values()}
-    assert modules - {"__init__", "__main__"} - named == set()
+    assert modules.refreshed(text) == text, "python -m tests.modules"
 
 
 def needs_no_torch(path: Path) -> bool:
