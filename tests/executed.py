@@ -55,14 +55,14 @@ def _lighten(output: nbformat.NotebookNode) -> None:
         data[shown] = base64.b64encode(buffer.getvalue()).decode()
 
 
-def written(path: Path) -> list[str]:
-    """The source of every cell but the parameters, whose values are the study's."""
-    cells = json.loads(path.read_text())["cells"]
-    return ["".join(c["source"]) for c in cells if "parameters" not in c["metadata"].get("tags", [])]
+def written(path: Path) -> list[tuple[str, list[str]]]:
+    """The source and the tags of every cell but the parameters, whose values are the study's."""
+    cells = [(cell, cell["metadata"].get("tags", [])) for cell in json.loads(path.read_text())["cells"]]
+    return [("".join(cell["source"]), tags) for cell, tags in cells if "parameters" not in tags]
 
 
 def outdated(reference: Path = REFERENCE) -> list[Path]:
-    """The committed copies whose text differs from the notebook, or whose results are not the tables'."""
+    """The copies whose text or tags differ from the notebook, or whose results are not the tables'."""
     actual = sorted(reference.glob("*/notebooks/*.ipynb"))
     return [
         path

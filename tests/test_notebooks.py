@@ -1,5 +1,6 @@
 """The five notebooks, executed: as a study by the command, and one alone by the ordinary tool."""
 
+import ast
 import asyncio
 import json
 import os
@@ -585,6 +586,18 @@ def test_no_cell_is_longer_than_a_screen_and_code_seldom_stands_alone(path):
             assert cell.source.count("\n") < 20, cell.source
     kinds = "".join(cell.cell_type[0] for cell in cells)
     assert "ccc" not in kinds
+
+
+@pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)
+def test_code_that_only_writes_sentences_is_folded_everywhere(path):
+    """By JupyterLab (`source_hidden`), by the site and by the pages (`hide-input`); a short line may stay."""
+    for cell in nbformat.read(path, 4).cells:
+        folded = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+        assert folded == ("hide-input" in cell.metadata.get("tags", []))
+        last = ast.parse(cell.source).body[-1] if cell.cell_type == "code" else None
+        writes = isinstance(last, ast.Expr) and ast.unparse(last).startswith("Markdown(")
+        assert not folded or writes, cell.source
+        assert folded or not writes or len(ast.unparse(last)) <= 120, cell.source
 
 
 @pytest.mark.parametrize("path", parameters.notebooks(), ids=lambda path: path.stem)

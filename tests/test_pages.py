@@ -91,3 +91,19 @@ def test_a_text_has_a_page_too(tmp_path):
     made = pages.write(source)
     assert "<td><strong>run</strong></td>" in made.read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["glossary.html", "glossary.md"]
+
+
+def test_code_that_only_writes_sentences_is_folded_and_the_sentences_are_not(page):
+    sentence = {"text/markdown": "Half of them", "text/plain": "<Markdown>"}
+    folded, plain = executed("Markdown(share)", sentence), executed("share = 0.5", {"text/plain": "0.5"})
+    folded.metadata = {"tags": ["hide-input"]}
+    found = BeautifulSoup(page(folded, plain), "html.parser")
+    (fold,) = found.find_all("details")
+    assert fold.summary.get_text() == pages.FOLD
+    assert "Markdown(share)" in fold.get_text()
+    assert "Half of them" not in fold.get_text()
+    assert [code.get_text().strip() for code in found.select(".input pre")] == [
+        "Markdown(share)",
+        "share = 0.5",
+    ]
+    assert "Half of them" in found.get_text()

@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from horticulture.study.pages import DARK, LIGHT
+from horticulture.study.pages import DARK, FOLD, LIGHT
 
 project = html_title = "neural-horticulture"
 author = "the neural-horticulture developers"
@@ -21,6 +21,7 @@ templates_path = ["templates"]
 
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
+nb_code_prompt_show = nb_code_prompt_hide = FOLD
 suppress_warnings = ["mystnb.unknown_mime_type"]  # what only a terminal reads
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 4  # with the anchors that code forges use

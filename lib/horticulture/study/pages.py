@@ -1,6 +1,7 @@
 """Pages of executed notebooks: single HTML files that load nothing from elsewhere.
 
-Equations are MathML, pictures and styles are embedded, and light or dark follows the reader's screen.
+Equations are MathML, pictures and styles are embedded, code that only writes sentences is folded, and light
+or dark follows the reader's screen.
 """
 
 import re
@@ -21,6 +22,7 @@ from horticulture.study.parameters import fill_in
 
 TEMPLATE = Path(__file__).parent / "page"
 LIGHT, DARK = "default", "github-dark"  # styles of Pygments
+FOLD = "How this is computed"  # shown instead of the code of a cell tagged `hide-input`
 WIDGET = "application/vnd.jupyter.widget-view+json"  # shown by its alternatives, since there is no kernel
 SHOWN_TYPES = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", WIDGET, "text/plain"]
 
@@ -34,7 +36,7 @@ def write(path: Path) -> Path:
         notebook = nbformat.reads(text, as_version=4)
     notebook = portable(notebook)
     heading = re.search(r"^# (.*)$", "\n".join(cell.source for cell in notebook.cells), re.MULTILINE)
-    resources = {"title": heading[1] if heading else path.stem, "style": _style()}
+    resources = {"title": heading[1] if heading else path.stem, "style": _style(), "fold": FOLD}
     page, _ = _Exporter().from_notebook_node(notebook, resources=resources)
     target = path.with_suffix(".html")
     files.write(target, page)
