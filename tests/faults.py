@@ -56,11 +56,11 @@ def recipe(epochs):
 
 shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 source = execution.data_spec("clutter", 128)
-bases = [execution.train(shape, recipe(3), source, seed) for seed in range(3)]
+bases = [execution.training_run(shape, recipe(3), source, seed) for seed in range(3)]
 pruning = PruningRecipe(6, steps=2, batch_size=32, precision="float32")
-pruned = [execution.prune(base, pruning) for base in bases]
+pruned = [execution.pruning_run(base, pruning) for base in bases]
 weights = ("kept", "fresh")
-wanted = [execution.finetune(one, 0, shape, recipe(2), which) for one in pruned for which in weights]
+wanted = [execution.finetuning_run(one, 0, shape, recipe(2), which) for one in pruned for which in weights]
 parallel.execute_all(wanted, Path(sys.argv[2]), device="cpu", address=sys.argv[1])
 """
 RUNS = 12  # that this command makes

@@ -29,12 +29,12 @@ from horticulture.training import TrainingRecipe
 
 checkpoints.CHECKPOINT_SECONDS, tasks.ROUND_CHECKPOINTS = 0.0, 2
 shape = networks.named(sys.argv[2], image=(1, 16, 16), classes=10)
-base = execution.train(shape, TrainingRecipe(epochs=3, batch_size=32), execution.data_spec("clutter", 128), 0)
-run = execution.prune(base, PruningRecipe(rounds=6, steps=3, batch_size=32, lr=0.01))
+base = execution.training_run(shape, TrainingRecipe(epochs=3, batch_size=32), execution.data_spec("clutter", 128), 0)
+run = execution.pruning_run(base, PruningRecipe(rounds=6, steps=3, batch_size=32, lr=0.01))
 print("ready", flush=True)
 execution.execute(run, Path(sys.argv[1]), "cpu")
 oracle = execution.OracleConfig(("fisher", "l1"), channels=24, steps=2, batch_size=32)
-execution.execute(execution.compare_criteria(base, oracle), Path(sys.argv[1]), "cpu")
+execution.execute(execution.comparison_run(base, oracle), Path(sys.argv[1]), "cpu")
 """
 
 

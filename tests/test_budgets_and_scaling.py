@@ -71,14 +71,14 @@ def sparse(found) -> PrunedNetwork:
 def test_to_train_on_is_by_the_low_rate_or_by_the_whole_schedule(cut):
     asked = replace(ASKED, finetune_epochs=7)
     low, rewound = budgets.fine_tuned(asked, cut), budgets.lr_rewound(asked, cut)
-    assert low == execution.finetune(
+    assert low == execution.finetuning_run(
         cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.01, "constant", batch_size=32), "kept"
     )
-    assert rewound == execution.finetune(
+    assert rewound == execution.finetuning_run(
         cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.05, "cosine", batch_size=32), "kept"
     )
     random = budgets.random_channels(asked, cut)
-    assert random == execution.finetune(
+    assert random == execution.finetuning_run(
         cut.job.run, 1, cut.architecture, TrainingRecipe(7, 0.01, "constant", batch_size=32), "random"
     )
 
@@ -86,12 +86,12 @@ def test_to_train_on_is_by_the_low_rate_or_by_the_whole_schedule(cut):
 def test_from_scratch_is_the_shape_alone(cut):
     asked = replace(ASKED, epochs=5)
     run = budgets.scratch_e(asked, cut)
-    assert run == execution.train(
+    assert run == execution.training_run(
         cut.architecture, TrainingRecipe(5, 0.05, "cosine", batch_size=32), ASKED.data_spec, 1
     )
     assert run.start is None
     for budget, weights in ((budgets.weights_rewound, "rewound"), (budgets.sliced, "sliced")):
-        expected = execution.finetune(
+        expected = execution.finetuning_run(
             cut.job.run, 1, cut.architecture, TrainingRecipe(5, 0.05, "cosine", batch_size=32), weights
         )
         assert budget(asked, cut) == expected
@@ -120,7 +120,9 @@ def test_to_shuffle_is_to_deal_the_same_widths_out_anew(outputs):
             of_stage = slice(stage, stage + 2)
             assert sorted(run.architecture.widths[of_stage]) == sorted(what.architecture.widths[of_stage])
         assert run.architecture == profiles.shuffled(what.architecture, asked.whole, what.job.run.seed)
-        assert run == execution.train(run.architecture, asked.recipe, asked.data_spec, what.job.run.seed)
+        assert run == execution.training_run(
+            run.architecture, asked.recipe, asked.data_spec, what.job.run.seed
+        )
         assert run.architecture != what.architecture  # or its run would be that of another curve
 
 
@@ -351,7 +353,7 @@ def test_those_that_follow_nobody_are_trained_as_the_whole(outputs):
         assert [member.run.seed for member in members] == [0, 1, 0, 1]
         for member, size in zip(members, (0.4, 0.4, 0.7, 0.7), strict=True):
             shape = family(whole, params=round(size * whole.params))
-            run = execution.train(shape, ASKED.recipe, ASKED.data_spec, member.run.seed)
+            run = execution.training_run(shape, ASKED.recipe, ASKED.data_spec, member.run.seed)
             assert member == runs.CurvePoint(curve, run, whole_macs=96 * whole.macs)
     members = scaling.family_points(replace(ASKED, curves=["uniform"]), outputs)
     for member in members:

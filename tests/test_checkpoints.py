@@ -188,21 +188,21 @@ def test_a_comparison_of_criteria_that_is_killed_goes_on_where_it_was(tmp_path):
 def chains():
     """Two ways from a training run to its end, every run by a name."""
     source, tuning = execution.data_spec("clutter"), replace(RECIPE, epochs=1, lr=0.02)
-    base = execution.train(SHAPE, RECIPE, source, 0)
-    sparse = execution.prune(base, replace(PLANS["single weights"], rounds=2))
-    tuned = execution.finetune(sparse, 2, SHAPE, tuning)
+    base = execution.training_run(SHAPE, RECIPE, source, 0)
+    sparse = execution.pruning_run(base, replace(PLANS["single weights"], rounds=2))
+    tuned = execution.finetuning_run(sparse, 2, SHAPE, tuning)
     whole = {
         "base": base,
         "sparse": sparse,
         "tuned": tuned,
-        "compressed": execution.compress(tuned, tuning, 3),
+        "compressed": execution.compression_run(tuned, tuning, 3),
     }
-    fresh = execution.finetune(sparse, 2, SHAPE, tuning, "fresh")
-    blocks = execution.train(SHAPE, PENALISED["blocks"], source, 0)
-    stroke = execution.prune(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
+    fresh = execution.finetuning_run(sparse, 2, SHAPE, tuning, "fresh")
+    blocks = execution.training_run(SHAPE, PENALISED["blocks"], source, 0)
+    stroke = execution.pruning_run(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
     oracle = execution.OracleConfig(("fisher", "random"), channels=5, steps=2, batch_size=32)
-    judged = execution.compare_criteria(base, oracle)
-    moved = execution.move(base, SHAPE, tuning, source)
+    judged = execution.comparison_run(base, oracle)
+    moved = execution.moving_run(base, SHAPE, tuning, source)
     others = {"fresh": fresh, "blocks": blocks, "stroke": stroke, "judged": judged, "moved": moved}
     return {**whole, **others}
 
@@ -255,8 +255,8 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
 def made(little_clutter, tmp_path_factory):
     """A finished pruning, a state kept every second round."""
     outputs = tmp_path_factory.mktemp("outputs")
-    base = execution.train(SHAPE, RECIPE, execution.data_spec("clutter"), 0)
-    run = execution.prune(base, PLAN)
+    base = execution.training_run(SHAPE, RECIPE, execution.data_spec("clutter"), 0)
+    run = execution.pruning_run(base, PLAN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "ROUND_CHECKPOINTS", 2)
         execution.execute(run, outputs, "cpu")
@@ -386,7 +386,7 @@ def test_the_newest_checkpoint_is_the_one_written_last_whatever_the_clock_says(t
 
 def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_them(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
-    run = execution.train(SHAPE, RECIPE, {"name": "clutter", "images": 0}, 0)
+    run = execution.training_run(SHAPE, RECIPE, {"name": "clutter", "images": 0}, 0)
     runs.folder(run, tmp_path).mkdir(parents=True)
     context = RunContext(run, tmp_path, torch.device("cpu"), lambda *_: None)
     context.rows.append({"epoch": 1})
@@ -406,7 +406,7 @@ def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_them(tmp_path, m
 def test_a_damaged_row_of_a_pruning_run_under_way_is_noticed_and_all_made_again(made, tmp_path, monkeypatch):
     """The last row of a round that took several channels: what is left of the round looks whole."""
     base, outputs = made[0].start, tmp_path / "outputs"
-    run = execution.prune(base, PLANS["a share in four rounds"])
+    run = execution.pruning_run(base, PLANS["a share in four rounds"])
     shutil.copytree(made[1], outputs)
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     put_down, on_step = interrupt(2 * PLAN.steps), RunContext.on_step

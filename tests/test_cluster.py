@@ -70,19 +70,21 @@ def train(png_folder):
 
     def describe(seed: int, lr: float = 0.1, epochs: int = 1) -> Run:
         recipe = TrainingRecipe(epochs=epochs, batch_size=6, lr=lr, precision="float32")
-        return execution.train(shape, recipe, source, seed)
+        return execution.training_run(shape, recipe, source, seed)
 
     return describe
 
 
 def prune(base: Run, rounds: int = 2) -> Run:
-    return execution.prune(base, PruningRecipe(rounds=rounds, steps=1, batch_size=4, precision="float32"))
+    return execution.pruning_run(
+        base, PruningRecipe(rounds=rounds, steps=1, batch_size=4, precision="float32")
+    )
 
 
 def tune(pruned: Run) -> Run:
     """A training of what the first round left."""
     recipe = TrainingRecipe(epochs=1, batch_size=6, precision="float32")
-    return execution.finetune(pruned, 1, pruned.architecture, recipe)
+    return execution.finetuning_run(pruned, 1, pruned.architecture, recipe)
 
 
 @pytest.fixture(autouse=True)
@@ -457,7 +459,7 @@ def test_a_worker_that_comes_later_gets_runs_and_the_files_that_it_lacks(
     shape = networks.named(f"{place}/own.py:make", image=(3, 8, 8), classes=2)
     recipe = TrainingRecipe(epochs=1, batch_size=6, precision="float32")
     source = execution.data_spec(f"folder:{place}/pictures")
-    wanted = [execution.train(shape, recipe, source, seed) for seed in range(6)]
+    wanted = [execution.training_run(shape, recipe, source, seed) for seed in range(6)]
     hidden = [str(place), *(["shared-"] if folder == "apart" else [])]
     environment = patched(
         there,
@@ -793,7 +795,7 @@ def test_a_run_that_ends_its_workers_fails_and_stops_no_other(train, tmp_path, c
     with mock.patch.dict(criteria.CRITERIA), dask.config.set(impatient), cluster.opened("local:1") as address:
         pruning.criterion(deadly)
         recipe = PruningRecipe(2, steps=1, batch_size=4, precision="float32", criterion="deadly")
-        bad, good = execution.prune(train(0), recipe), train(1)
+        bad, good = execution.pruning_run(train(0), recipe), train(1)
         with pytest.raises(ClusterError, match=r"1 of 4 runs failed, 1 skipped; .*: 2 workers died at it,"):
             parallel.execute_all([bad, tune(bad), good], tmp_path, device="cpu", address=address)
     assert runs.result(good, tmp_path) is not None
@@ -953,8 +955,8 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
     save_file(torch_weights, place / "weights.safetensors")
     recipe = TrainingRecipe(epochs=1, batch_size=6, precision="float32")
     source = execution.data_spec(f"folder:{place}/pictures")
-    given = execution.evaluate_pretrained(shape, str(place / "weights.safetensors"), recipe, source, 0)
-    wanted = [execution.train(shape, recipe, source, 0), given]
+    given = execution.pretrained_run(shape, str(place / "weights.safetensors"), recipe, source, 0)
+    wanted = [execution.training_run(shape, recipe, source, 0), given]
     assert {Path(one.path).name for one in file_transfer.own_files(wanted)} == {
         "own.py",
         "pictures",

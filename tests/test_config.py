@@ -96,7 +96,7 @@ def test_a_base_is_a_training_from_scratch():
     asked = replace(ASKED, seeds=[3, 5], epochs=7)
     assert [base.seed for base in asked.baselines] == [3, 5]
     recipe = TrainingRecipe(7, 0.05, "constant", batch_size=32)
-    assert asked.baselines[1] == execution.train(WHOLE, recipe, asked.data_spec, 5)
+    assert asked.baselines[1] == execution.training_run(WHOLE, recipe, asked.data_spec, 5)
 
 
 def test_every_criterion_and_ratio_and_seed_and_length_has_its_pruning():

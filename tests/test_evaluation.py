@@ -167,7 +167,7 @@ def test_running_statistics_are_those_of_plain_evaluation(tiny, images, tmp_path
     source = {"name": f"folder:{png_folder}", "images": 0}
     kept = {}
     for norms in NORMS:
-        run = execution.train(shape, TrainingRecipe(2, batch_size=6, norms=norms), source, 0)
+        run = execution.training_run(shape, TrainingRecipe(2, batch_size=6, norms=norms), source, 0)
         execution.execute(run, tmp_path, "cpu")
         kept[norms] = load_file(runs.folder(run, tmp_path) / "weights.safetensors")
     draw = loading.init_generator(shape, 0)
@@ -234,8 +234,8 @@ def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch,
 def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png_folder, tmp_path):
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     source = {"name": f"folder:{png_folder}", "images": 0}
-    run = execution.train(shape, TrainingRecipe(1, batch_size=6, precision="bfloat16"), source, 0)
-    assert run.key != execution.train(shape, TrainingRecipe(1, batch_size=6), source, 0).key
+    run = execution.training_run(shape, TrainingRecipe(1, batch_size=6, precision="bfloat16"), source, 0)
+    assert run.key != execution.training_run(shape, TrainingRecipe(1, batch_size=6), source, 0).key
     monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
     with pytest.raises(InputError, match=r"^[^\n]* only emulates bfloat16, ten times slower: use float32$"):
         execution.execute(run, tmp_path, "cpu")

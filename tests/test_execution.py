@@ -25,8 +25,10 @@ CLUTTER_IMAGES = (512, 96, 160)  # to train on, to validate, to test: little tim
 pytestmark = pytest.mark.usefixtures("little_clutter")
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 CLUTTER = {"name": "clutter", "images": 256}
-BASE = execution.train(SHAPE, TrainingRecipe(epochs=1, batch_size=60, precision="float32"), CLUTTER, seed=3)
-CUT = execution.prune(BASE, PruningRecipe(rounds=3, steps=2, batch_size=32, precision="float32"))
+BASE = execution.training_run(
+    SHAPE, TrainingRecipe(epochs=1, batch_size=60, precision="float32"), CLUTTER, seed=3
+)
+CUT = execution.pruning_run(BASE, PruningRecipe(rounds=3, steps=2, batch_size=32, precision="float32"))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ def test_a_run_that_was_cut_off_is_made_again(outputs, tmp_path):
 def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
     reports = []
     execution.execute(
-        execution.prune(tiny(png_folder), PruningRecipe(rounds=2, steps=1, batch_size=4)),
+        execution.pruning_run(tiny(png_folder), PruningRecipe(rounds=2, steps=1, batch_size=4)),
         tmp_path,
         "cpu",
         told_to(reports),
@@ -171,7 +173,7 @@ def told_to(told: list) -> Report:
 def tiny(folder: Path, **recipe) -> Run:
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
     settings = TrainingRecipe(**{"epochs": 2, "batch_size": 6, "precision": "float32", **recipe})
-    return execution.train(shape, settings, {"name": f"folder:{folder}", "images": 0}, seed=0)
+    return execution.training_run(shape, settings, {"name": f"folder:{folder}", "images": 0}, seed=0)
 
 
 def test_a_training_that_diverges_leaves_no_result(png_folder, tmp_path):
@@ -183,7 +185,7 @@ def test_a_training_that_diverges_leaves_no_result(png_folder, tmp_path):
 
 def test_more_rounds_than_channels_are_refused_when_they_are_asked_for():
     with pytest.raises(InputError, match="rounds=113, but the network has 112 channels"):
-        execution.prune(BASE, PruningRecipe(rounds=113))
+        execution.pruning_run(BASE, PruningRecipe(rounds=113))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:x", "cuda:99", ""])
@@ -259,7 +261,7 @@ def test_a_depth_is_refused_only_where_there_is_none():
 def begins_with(shape: Architecture, folder: Path, outputs: Path, seed: int = 0) -> dict[str, torch.Tensor]:
     """The weights at the beginning of a real training: its steps are so small that they leave them alone."""
     recipe = TrainingRecipe(epochs=1, batch_size=6, lr=1e-30, precision="float32")
-    run = execution.train(shape, recipe, {"name": f"folder:{folder}", "images": 0}, seed)
+    run = execution.training_run(shape, recipe, {"name": f"folder:{folder}", "images": 0}, seed)
     execution.execute(run, outputs, "cpu")
     return {
         name: weight for name, weight in execution.load(run, outputs).state_dict().items() if weight.dim() > 1
@@ -325,7 +327,7 @@ def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
     keys = []
     for power in (1, 2, 1):
         monkeypatch.setitem(criteria.CRITERIA, "mine", by_size(power))
-        run = execution.prune(BASE, PruningRecipe(rounds=1, criterion="mine"))
+        run = execution.pruning_run(BASE, PruningRecipe(rounds=1, criterion="mine"))
         assert set(run.recipe["code"]) <= set("0123456789abcdef")
         assert PruningRecipe.from_json(run.recipe) == PruningRecipe(
             rounds=1, criterion="mine"
@@ -333,47 +335,52 @@ def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
     monkeypatch.setitem(criteria.CRITERIA, "l1", by_size(2))  # one of ours, replaced
-    assert execution.prune(BASE, PruningRecipe(rounds=1, criterion="l1")).recipe["code"]
+    assert execution.pruning_run(BASE, PruningRecipe(rounds=1, criterion="l1")).recipe["code"]
 
 
 def test_an_edited_criterion_is_judged_anew(monkeypatch):
-    ours = execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1")))
+    ours = execution.comparison_run(BASE, execution.OracleConfig(("fisher", "l1")))
     keys = []
     for power in (1, 2, 1):
         monkeypatch.setitem(criteria.CRITERIA, "mine", by_size(power))
-        run = execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1", "mine")))
+        run = execution.comparison_run(BASE, execution.OracleConfig(("fisher", "l1", "mine")))
         assert list(run.recipe["codes"]) == ["mine"]
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
-    assert execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1"))) == ours
+    assert execution.comparison_run(BASE, execution.OracleConfig(("fisher", "l1"))) == ours
     assert "codes" not in ours.recipe
     monkeypatch.setitem(criteria.CRITERIA, "l1", by_size(2))
-    assert list(
-        execution.compare_criteria(BASE, execution.OracleConfig(("fisher", "l1"))).recipe["codes"]
-    ) == ["l1"]
+    assert list(execution.comparison_run(BASE, execution.OracleConfig(("fisher", "l1"))).recipe["codes"]) == [
+        "l1"
+    ]
 
 
 def test_an_edited_schedule_or_penalty_does_too(monkeypatch):
     recipe = TrainingRecipe(epochs=1, batch_size=60)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: 1 - done)
-    first = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
+    first = execution.training_run(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
     monkeypatch.setitem(training.SCHEDULES, "mine", lambda done: (1 - done) ** 2)
-    two = execution.train(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
+    two = execution.training_run(SHAPE, replace(recipe, schedule="mine"), CLUTTER, 0)
     assert first.recipe["code"] != two.recipe["code"]
     assert first.key != two.key
     mine, code = replace(recipe, schedule="mine"), two.recipe["code"]
-    assert execution.finetune(CUT, 3, SHAPE, mine).recipe["code"] == code
-    assert execution.compress(BASE, mine, 4).recipe["code"] == code
+    assert execution.finetuning_run(CUT, 3, SHAPE, mine).recipe["code"] == code
+    assert execution.compression_run(BASE, mine, 4).recipe["code"] == code
 
 
 def test_of_what_is_ours_no_code_is_in_the_description():
     for name, criterion in criteria.CRITERIA.items():
         penalty = {"penalty": criterion.penalty, "strength": 0.1} if criterion.penalty != "none" else {}
-        base = execution.train(SHAPE, TrainingRecipe(epochs=1, batch_size=60, **penalty), CLUTTER, 0)
+        base = execution.training_run(SHAPE, TrainingRecipe(epochs=1, batch_size=60, **penalty), CLUTTER, 0)
         assert "code" not in base.recipe
-        assert "code" not in execution.prune(base, PruningRecipe(rounds=1, criterion=name, ratio=0.1)).recipe
+        assert (
+            "code"
+            not in execution.pruning_run(base, PruningRecipe(rounds=1, criterion=name, ratio=0.1)).recipe
+        )
     for schedule in training.SCHEDULES:
         assert (
             "code"
-            not in execution.train(SHAPE, TrainingRecipe(epochs=1, schedule=schedule), CLUTTER, 0).recipe
+            not in execution.training_run(
+                SHAPE, TrainingRecipe(epochs=1, schedule=schedule), CLUTTER, 0
+            ).recipe
         )

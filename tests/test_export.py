@@ -62,11 +62,13 @@ needs_onnx = pytest.mark.skipif(not formats.has_onnx(), reason=formats.NO_ONNX)
 def outputs(little_clutter, tmp_path_factory) -> Path:
     """A study of a wide resnet; networks of torchvision and of a file, pruned, in one of their own."""
     outputs, source = tmp_path_factory.mktemp("outputs"), execution.data_spec("clutter", 96)
-    wholes = [execution.train(WIDE, RECIPE, source, seed) for seed in (0, 1, 2)]
-    narrow = execution.train(WIDE.with_widths((8, 8, 8)), RECIPE, source, 0)
-    pruned = execution.prune(wholes[0], PRUNING)
-    sparse = execution.prune(wholes[0], PruningRecipe(1, "magnitude", ratio=0.5, steps=1, batch_size=32))
-    tuned = execution.finetune(sparse, 1, WIDE, RECIPE)
+    wholes = [execution.training_run(WIDE, RECIPE, source, seed) for seed in (0, 1, 2)]
+    narrow = execution.training_run(WIDE.with_widths((8, 8, 8)), RECIPE, source, 0)
+    pruned = execution.pruning_run(wholes[0], PRUNING)
+    sparse = execution.pruning_run(
+        wholes[0], PruningRecipe(1, "magnitude", ratio=0.5, steps=1, batch_size=32)
+    )
+    tuned = execution.finetuning_run(sparse, 1, WIDE, RECIPE)
     points = [CurvePoint("whole", whole) for whole in wholes] + [CurvePoint("width", narrow)]
     points += [
         CurvePoint("pruned-tuned", pruned, "l1"),
@@ -74,13 +76,13 @@ def outputs(little_clutter, tmp_path_factory) -> Path:
     ]
     (outputs / "models.py").write_text(MAKE)
     of_code = networks.named(str(outputs / "models.py:make"), image=WIDE.image, classes=10)
-    coded = execution.train(of_code, RECIPE, source, 0)
+    coded = execution.training_run(of_code, RECIPE, source, 0)
     resnet = networks.named("torchvision:resnet18", image=WIDE.image, classes=10)
     save_file(
         networks.build(resnet, torch.Generator().manual_seed(1)).state_dict(), outputs / "given.safetensors"
     )
-    given = execution.evaluate_pretrained(resnet, str(outputs / "given.safetensors"), RECIPE, source, 0)
-    cut = execution.prune(given, replace(PRUNING, rounds=1, ratio=0.5))
+    given = execution.pretrained_run(resnet, str(outputs / "given.safetensors"), RECIPE, source, 0)
+    cut = execution.pruning_run(given, replace(PRUNING, rounds=1, ratio=0.5))
     users = [CurvePoint("pruned-tuned", cut, "l1"), CurvePoint("whole", given), CurvePoint("coded", coded)]
     parallel.execute_all([tuned, *(point.run for point in points + users)], outputs, workers=1, device="cpu")
     runs.record_curves(outputs / "trial", points)
@@ -209,7 +211,7 @@ def test_a_round_that_nobody_measured_is_measured_for_the_card(outputs, tmp_path
 def test_a_round_that_a_run_of_its_own_measured_is_that_run(outputs, tmp_path):
     pruned = runs.find_network(outputs / "trial", "pruned-tuned", round=3).run
     shape = runs.architecture_at(pruned, runs.removals(pruned, outputs), 3)
-    run = execution.finetune(pruned, 3, shape, replace(RECIPE, epochs=0))
+    run = execution.finetuning_run(pruned, 3, shape, replace(RECIPE, epochs=0))
     execution.execute(run, outputs, "cpu")
     points = [CurvePoint("pruned-tuned", pruned, "l1"), CurvePoint("pruned-tuned", run, "l1", 3)]
     runs.record_curves(outputs / "measured", points)
@@ -268,7 +270,7 @@ def test_code_runs_only_where_somebody_said_so(outputs, tmp_path, capsys):
 def test_a_network_that_no_program_can_follow_is_exported_as_weights(outputs, tmp_path, capsys):
     (outputs / "looks.py").write_text(LOOKS)
     shape = networks.named(str(outputs / "looks.py:make"), image=WIDE.image, classes=10)
-    run = execution.train(shape, RECIPE, execution.data_spec("clutter", 96), 0)
+    run = execution.training_run(shape, RECIPE, execution.data_spec("clutter", 96), 0)
     execution.execute(run, outputs, "cpu")
     runs.record_curves(outputs / "looks", [CurvePoint("whole", run)])
     capsys.readouterr()

@@ -97,10 +97,10 @@ def test_the_seconds_of_a_run_by_hand():
     config = SimpleNamespace(dataset=dataset, data_spec={"name": "clutter"})
     pace = forecast.Pace(fixed=0.01, per_mac=0.0)
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    base = execution.train(shape, TrainingRecipe(2, 0.1, batch_size=2), {"name": "clutter"}, 0)
+    base = execution.training_run(shape, TrainingRecipe(2, 0.1, batch_size=2), {"name": "clutter"}, 0)
     # 2 epochs of 4 steps, and 2 evaluations on 3 batches, which take as long as 1 step each
     assert pace.seconds(base, config) == pytest.approx(0.10)
-    pruning_run = execution.prune(base, PruningRecipe(3, "l1", steps=2, batch_size=2))
+    pruning_run = execution.pruning_run(base, PruningRecipe(3, "l1", steps=2, batch_size=2))
     # rounds 0 to 3 of 2 steps and 1 evaluation each
     assert pace.seconds(pruning_run, config) == pytest.approx(0.12)
 
@@ -110,7 +110,9 @@ def test_a_run_on_other_data_takes_as_long_as_those_data_ask():
     small = SimpleNamespace(train=range(8), validation=(), test=())
     config = SimpleNamespace(dataset=small, data_spec={"name": "letters"})
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    base = execution.train(shape, TrainingRecipe(1, 0.1, batch_size=64), execution.data_spec("clutter"), 0)
+    base = execution.training_run(
+        shape, TrainingRecipe(1, 0.1, batch_size=64), execution.data_spec("clutter"), 0
+    )
     clutter = execution.dataset("clutter")
     evaluated = (len(clutter.validation) + len(clutter.test)) / 64 / 3
     expected = 8192 // 64 + 2 * evaluated
@@ -356,7 +358,7 @@ def test_the_file_of_a_study_s_network_does_not_run_and_its_runs_stay(outputs, t
         classes=10,
     ).architecture
     shape = replace(shape, table=replace(shape.table, network=name, digest="123456789abc"))
-    run = execution.train(shape, TrainingRecipe(epochs=1), {"name": "clutter"}, seed=0)
+    run = execution.training_run(shape, TrainingRecipe(epochs=1), {"name": "clutter"}, seed=0)
     finish(run, folder)
     files.write_json(folder / "theirs" / "study.json", {"parameters": {**SMOKE, "network": name}})
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("little_clutter")
 
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
 SOURCE = {"name": "clutter", "images": 96}
-TRAIN = execution.train(SHAPE, TrainingRecipe(3, 0.1, "one-cycle", batch_size=32), SOURCE, 0)
-PRUNE = execution.prune(TRAIN, PruningRecipe(rounds=4, steps=2, batch_size=32, evaluate_every=2))
+TRAIN = execution.training_run(SHAPE, TrainingRecipe(3, 0.1, "one-cycle", batch_size=32), SOURCE, 0)
+PRUNE = execution.pruning_run(TRAIN, PruningRecipe(rounds=4, steps=2, batch_size=32, evaluate_every=2))
 CHAIN = pytest.mark.parametrize(("run", "at"), [(TRAIN, 4), (PRUNE, 5)], ids=["training", "pruning"])
 SIGNALS = pytest.mark.parametrize(
     ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
@@ -123,7 +123,7 @@ def test_outside_of_the_main_thread_nothing_changes():
 
 def test_a_worker_that_is_ended_puts_down_what_it_is_at(tmp_path):
     """As when a cell or the command is interrupted: the parent ends its workers."""
-    long = execution.train(SHAPE, TrainingRecipe(2000, 0.1, "one-cycle", batch_size=32), SOURCE, 0)
+    long = execution.training_run(SHAPE, TrainingRecipe(2000, 0.1, "one-cycle", batch_size=32), SOURCE, 0)
     submit = pool.start(1, 1)
     submit(execution.execute, long, tmp_path, "cpu")
     folder, until = runs.folder(long, tmp_path), time.monotonic() + 60

@@ -25,10 +25,10 @@ from tests import browser
 
 CLUTTER_IMAGES = (96, 32, 32)
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-TRAIN = execution.train(
+TRAIN = execution.training_run(
     SHAPE, TrainingRecipe(3, 0.1, "one-cycle", batch_size=32), {"name": "clutter", "images": 96}, seed=0
 )
-PRUNE = execution.prune(TRAIN, PruningRecipe(rounds=4, steps=2, batch_size=32, evaluate_every=2))
+PRUNE = execution.pruning_run(TRAIN, PruningRecipe(rounds=4, steps=2, batch_size=32, evaluate_every=2))
 ROWS = [
     {"epoch": 1, "loss": 2.0, "val_error": math.nan},
     {"epoch": 2, "loss": 1.0, "val_error": 50.0},
@@ -247,7 +247,7 @@ from horticulture.progress import Progress
 from horticulture.training import TrainingRecipe
 
 shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-run = execution.train(shape, TrainingRecipe(3), {"name": "clutter", "digest": "0"}, 0)
+run = execution.training_run(shape, TrainingRecipe(3), {"name": "clutter", "digest": "0"}, 0)
 with Progress("training", 1) as progress:
     board = Board(progress, [run])
     board.update((run.key, 0.5, "epoch 2/3", [{"epoch": 1, "loss": 2.0}]))

@@ -22,13 +22,13 @@ ROUNDS = 40  # every second state is kept
 
 @pytest.fixture(scope="module")
 def run():
-    base = execution.train(
+    base = execution.training_run(
         SHAPE, RECIPE, execution.data_spec("clutter", 128), 0
     )  # as it is: workers see no other
     plan = PruningRecipe(
         rounds=ROUNDS, steps=2, lr=0.02, batch_size=32, criterion="taylor", evaluate_every=20
     )
-    return execution.prune(base, plan)
+    return execution.pruning_run(base, plan)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_replay_with_other_threads_follows_the_record(run, outputs, made, roun
 def test_so_does_a_budget_in_a_worker(run, outputs, made):
     """Two workers, a thread each: what they begin with is the network of that round, to the last bit."""
     pool.stop()
-    wanted = [execution.finetune(run, at, SHAPE, replace(RECIPE, epochs=0), "kept") for at in (7, 19)]
+    wanted = [execution.finetuning_run(run, at, SHAPE, replace(RECIPE, epochs=0), "kept") for at in (7, 19)]
     wanted = [
         replace(tune, architecture=runs.architecture_at(run, runs.removals(run, outputs[made]), at))
         for tune, at in zip(wanted, (7, 19), strict=True)

@@ -19,7 +19,9 @@ from horticulture.training import TrainingRecipe
 CLUTTER_IMAGES = (96, 32, 32)
 pytestmark = pytest.mark.usefixtures("little_clutter", "the_criteria_as_they_were")
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-BASE = execution.train(SHAPE, TrainingRecipe(1, 0.1, batch_size=32), {"name": "clutter", "images": 96}, 0)
+BASE = execution.training_run(
+    SHAPE, TrainingRecipe(1, 0.1, batch_size=32), {"name": "clutter", "images": 96}, 0
+)
 FILE = """
 import torch
 
@@ -54,7 +56,7 @@ def file(tmp_path) -> str:
 
 
 def prune(criterion: str):
-    return execution.prune(BASE, PruningRecipe(2, criterion, steps=1, batch_size=32))
+    return execution.pruning_run(BASE, PruningRecipe(2, criterion, steps=1, batch_size=32))
 
 
 def test_a_decorated_function_scores_weights_or_what_channels_contributed():
@@ -133,11 +135,13 @@ def test_without_its_code_what_was_pruned_is_found_and_what_was_not_is_refused_f
     again = prune("mine")
     assert again.key == pruned.key
     shape = execution.load(pruned, tmp_path).architecture
-    tuned = execution.finetune(again, 2, shape, TrainingRecipe(1, 0.01, batch_size=32))
+    tuned = execution.finetuning_run(again, 2, shape, TrainingRecipe(1, 0.01, batch_size=32))
     parallel.execute_all([again, tuned], tmp_path, workers=2, device="cpu")
     other = replace(BASE, seed=1)
     with pytest.raises(InputError, match="the code of mine is in 02_prune: run that notebook first"):
-        parallel.execute_all([execution.prune(other, PruningRecipe(1, "mine", batch_size=32))], tmp_path)
+        parallel.execute_all(
+            [execution.pruning_run(other, PruningRecipe(1, "mine", batch_size=32))], tmp_path
+        )
     assert runs.result(other, tmp_path) is None  # before any work
 
 

@@ -114,7 +114,9 @@ def test_two_workers_train_on_it_without_its_code(tmp_path):
     data.dataset(lambda: ((np.repeat(PIXELS, 2, 2).repeat(2, 3), LABELS),) * 2, name="mine")
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=4)
     source = execution.data_spec("mine")
-    wanted = [execution.train(shape, TrainingRecipe(1, 0.1, batch_size=6), source, seed) for seed in (0, 1)]
+    wanted = [
+        execution.training_run(shape, TrainingRecipe(1, 0.1, batch_size=6), source, seed) for seed in (0, 1)
+    ]
     pool.stop()  # those of another test look for data elsewhere
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
     pool.stop()

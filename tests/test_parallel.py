@@ -34,7 +34,7 @@ def train(png_folder):
 
     def describe(seed: int, lr: float = 0.1) -> Run:
         recipe = TrainingRecipe(epochs=1, batch_size=6, lr=lr, precision="float32")
-        return execution.train(shape, recipe, {"name": f"folder:{png_folder}", "images": 0}, seed)
+        return execution.training_run(shape, recipe, {"name": f"folder:{png_folder}", "images": 0}, seed)
 
     return describe
 
@@ -83,7 +83,7 @@ def test_a_run_asked_for_twice_is_handed_to_one_worker(train, monkeypatch, tmp_p
     monkeypatch.setattr(pool, "start", lambda allowed, count: submit)
     base, other = train(0), train(1)
     wanted = [
-        execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
+        execution.pruning_run(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
         for c in ("l1", "fisher")
     ]
     parallel.execute_all([*wanted, other, other, *wanted], tmp_path, workers=2, device="cpu")
@@ -172,7 +172,9 @@ def test_threads_follow_from_what_is_asked_and_not_from_what_is_left(
 def test_so_do_those_of_what_runs_start_from(train, stand, tmp_path, left):
     plan = PruningRecipe(rounds=1, steps=1, batch_size=4)
     bases = [train(0), train(1)]
-    wanted = [execution.prune(base, replace(plan, criterion=c)) for base in bases for c in ("l1", "fisher")]
+    wanted = [
+        execution.pruning_run(base, replace(plan, criterion=c)) for base in bases for c in ("l1", "fisher")
+    ]
     for run in bases[: 1 if left else 0]:
         runs.folder(run, tmp_path).mkdir(parents=True)
         runs.write_result(run, tmp_path, {}, {})
@@ -184,7 +186,7 @@ def test_so_do_those_of_what_runs_start_from(train, stand, tmp_path, left):
 
 def test_what_nothing_that_is_left_starts_from_is_not_made_again(train, stand, tmp_path):
     base = train(0)
-    finished = execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4))
+    finished = execution.pruning_run(base, PruningRecipe(rounds=1, steps=1, batch_size=4))
     runs.folder(finished, tmp_path).mkdir(parents=True)
     runs.write_result(finished, tmp_path, {}, {})
     stand.go([finished, train(1)], tmp_path)
@@ -196,7 +198,7 @@ def test_the_longest_begin_first(train, stand, tmp_path):
     base = replace(train(0), data={"name": "x", "images": 20})
     whole, once = base.architecture.macs, base.recipe
     twice = replace(base, recipe={**once, "epochs": 2})
-    pruned = execution.prune(base, PruningRecipe(rounds=3, steps=5, batch_size=4))
+    pruned = execution.pruning_run(base, PruningRecipe(rounds=3, steps=5, batch_size=4))
     small = base.architecture.with_widths((1, 0, 2))
     narrow = replace(base, architecture=small, recipe={**once, "epochs": 3})
     assert [parallel.cost(run) for run in (base, twice, pruned)] == [20 * whole, 40 * whole, 60 * whole]
@@ -214,7 +216,7 @@ def test_criteria_of_ones_own_are_compared_by_workers_too(train, tmp_path, monke
     largest = criteria.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
     monkeypatch.setitem(criteria.CRITERIA, "mine", largest)
     config = execution.OracleConfig(("mine",), channels=2, steps=1, batch_size=4)
-    wanted = [execution.compare_criteria(train(seed), config) for seed in (0, 1)]
+    wanted = [execution.comparison_run(train(seed), config) for seed in (0, 1)]
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
     assert all((runs.folder(run, tmp_path) / "judged.csv").exists() for run in wanted)
 
@@ -223,8 +225,8 @@ def test_a_run_whose_code_is_only_here_is_made_here(train, stand, tmp_path):
     """Also if it stands in what the run starts from; with all processors, for nothing runs beside it."""
     base = train(0)
     base = replace(base, recipe={**base.recipe, "code": "a digest"})  # of a schedule, say
-    pruned = execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4))
-    tuned = execution.finetune(pruned, 1, base.architecture, TrainingRecipe(epochs=1, batch_size=6))
+    pruned = execution.pruning_run(base, PruningRecipe(rounds=1, steps=1, batch_size=4))
+    tuned = execution.finetuning_run(pruned, 1, base.architecture, TrainingRecipe(epochs=1, batch_size=6))
     for run in (base, pruned):
         runs.folder(run, tmp_path).mkdir(parents=True)
     runs.write_result(base, tmp_path, {}, {})
@@ -246,7 +248,7 @@ def test_nothing_asked_is_nothing_made(made, tmp_path):
 def test_what_several_pruning_runs_start_from_is_made_once_and_first(train, made, tmp_path):
     base = train(0)
     wanted = [
-        execution.prune(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
+        execution.pruning_run(base, PruningRecipe(rounds=1, steps=1, batch_size=4, criterion=c))
         for c in ("fisher", "l1")
     ]
     actual = parallel.execute_all(wanted, tmp_path, workers=1, device="cpu")
@@ -304,7 +306,7 @@ def test_every_run_under_way_says_how_far_it_is(train, tmp_path, monkeypatch, wo
     update = Progress.update
     monkeypatch.setattr(Progress, "update", lambda self, *said: (seen.append(said), update(self, *said)))
     shape, recipe = train(0).architecture, TrainingRecipe(epochs=200, batch_size=6, precision="float32")
-    wanted = [execution.train(shape, recipe, train(0).data, seed) for seed in (0, 1)]
+    wanted = [execution.training_run(shape, recipe, train(0).data, seed) for seed in (0, 1)]
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
     both = [said for said in seen if len(said) > 3 and said[3].count("epoch ") == 2]
     assert {count for _, count, *_ in both} == {"0/2 finished, 2 running"}
@@ -535,15 +537,15 @@ def main():
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     source = execution.data_spec("clutter", 128)
     lengths = {0: 1, 1: 3}  # by seed: one is in the middle when the other is finished
-    bases = [execution.train(shape, recipe(length), source, seed) for seed, length in lengths.items()]
+    bases = [execution.training_run(shape, recipe(length), source, seed) for seed, length in lengths.items()]
     prunings = [
-        execution.prune(base, PruningRecipe(5 * lengths[base.seed], steps=1, batch_size=32, lr=0.01))
+        execution.pruning_run(base, PruningRecipe(5 * lengths[base.seed], steps=1, batch_size=32, lr=0.01))
         for base in bases
     ]
     parallel.execute_all(prunings, outputs, workers=2, device="cpu")
     shapes = [execution.load(run, outputs).architecture for run in prunings]
     tunings = [
-        execution.finetune(run, run.recipe["rounds"], narrower, recipe(lengths[run.seed]))
+        execution.finetuning_run(run, run.recipe["rounds"], narrower, recipe(lengths[run.seed]))
         for run, narrower in zip(prunings, shapes)
     ]
     parallel.execute_all(tunings, outputs, workers=2, device="cpu")

@@ -37,8 +37,8 @@ def file(tmp_path, weights) -> str:
 
 
 def test_it_is_measured_and_pruned_as_it_is(file, weights, tmp_path):
-    base = execution.evaluate_pretrained(SHAPE, file, RECIPE, SOURCE, 0)
-    pruned = execution.prune(base, PruningRecipe(2, "l1", steps=1, batch_size=32))
+    base = execution.pretrained_run(SHAPE, file, RECIPE, SOURCE, 0)
+    pruned = execution.pruning_run(base, PruningRecipe(2, "l1", steps=1, batch_size=32))
     parallel.execute_all([pruned], tmp_path, workers=1, device="cpu")
     for name, tensor in execution.load(base, tmp_path).state_dict().items():
         assert torch.equal(tensor, weights[name]), name
@@ -58,16 +58,13 @@ def test_a_key_holds_what_is_in_the_file_and_not_where_it_lies(file, weights, tm
     other_place.mkdir()
     save_file(weights, other_place / "other.safetensors")
     keys = [
-        execution.evaluate_pretrained(SHAPE, str(place), RECIPE, SOURCE, 0).key
+        execution.pretrained_run(SHAPE, str(place), RECIPE, SOURCE, 0).key
         for place in (file, other_place / "other.safetensors")
     ]
     assert keys[0] == keys[1]
-    assert (
-        execution.evaluate_pretrained(SHAPE, file, replace(RECIPE, epochs=9, lr=0.3), SOURCE, 0).key
-        == keys[0]
-    )
+    assert execution.pretrained_run(SHAPE, file, replace(RECIPE, epochs=9, lr=0.3), SOURCE, 0).key == keys[0]
     save_file({name: tensor + 1 for name, tensor in weights.items()}, file)
-    run = execution.evaluate_pretrained(SHAPE, file, RECIPE, SOURCE, 0)
+    run = execution.pretrained_run(SHAPE, file, RECIPE, SOURCE, 0)
     assert run.key != keys[0]
     save_file(weights, file)
     with pytest.raises(InputError, match=r"mine.safetensors has changed since given .* was described"):

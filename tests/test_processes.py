@@ -23,13 +23,13 @@ from tests import commands, killed
 
 CLUTTER_IMAGES = (96, 32, 32)
 pytestmark = pytest.mark.usefixtures("little_clutter")
-TRAIN = execution.train(
+TRAIN = execution.training_run(
     architecture.named("wrn-10-1", image=(1, 16, 16), classes=10),
     TrainingRecipe(3, 0.1, "one-cycle", batch_size=32),
     {"name": "clutter", "images": 96},
     0,
 )
-PRUNE = execution.prune(TRAIN, PruningRecipe(rounds=3, steps=2, batch_size=32))
+PRUNE = execution.pruning_run(TRAIN, PruningRecipe(rounds=3, steps=2, batch_size=32))
 
 
 # --- two at once -----------------------------------------------------------------------------------------

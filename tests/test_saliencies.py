@@ -11,10 +11,10 @@ from horticulture.training import TrainingRecipe
 CLUTTER_IMAGES = (120, 40, 40)
 pytestmark = pytest.mark.usefixtures("little_clutter")
 SHAPE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-BASE = execution.train(
+BASE = execution.training_run(
     SHAPE, TrainingRecipe(epochs=1, batch_size=40, precision="float32"), {"name": "clutter"}, seed=3
 )
-CUT = execution.prune(BASE, PruningRecipe(rounds=3, steps=1, batch_size=40, precision="float32"))
+CUT = execution.pruning_run(BASE, PruningRecipe(rounds=3, steps=1, batch_size=40, precision="float32"))
 
 
 @pytest.fixture(scope="module")

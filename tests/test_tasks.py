@@ -28,15 +28,19 @@ LISTENING = ("fisher", "taylor", "l1", "random")
 
 # At this rate the factors come so far apart that over a range of strengths some are 0 and others are not.
 FACTORED = {**COMMON, "lr": 0.3}
-BASE = execution.train(WRN, TrainingRecipe(2, **COMMON), CLUTTER, 3)
-BLOCKS = execution.train(DEEPER, TrainingRecipe(4, **FACTORED, penalty="blocks", strength=0.06), CLUTTER, 3)
-GROUPS = execution.train(WRN, TrainingRecipe(4, **FACTORED, penalty="groups", strength=0.055), CLUTTER, 3)
-SLIM = execution.train(WRN, TrainingRecipe(2, **COMMON, penalty="slimming", strength=0.1), CLUTTER, 3)
+BASE = execution.training_run(WRN, TrainingRecipe(2, **COMMON), CLUTTER, 3)
+BLOCKS = execution.training_run(
+    DEEPER, TrainingRecipe(4, **FACTORED, penalty="blocks", strength=0.06), CLUTTER, 3
+)
+GROUPS = execution.training_run(
+    WRN, TrainingRecipe(4, **FACTORED, penalty="groups", strength=0.055), CLUTTER, 3
+)
+SLIM = execution.training_run(WRN, TrainingRecipe(2, **COMMON, penalty="slimming", strength=0.1), CLUTTER, 3)
 PLAN = {"rounds": 1, "steps": 1, "lr": 0.01, "batch_size": 32, "precision": "float32"}
-SPARSE = execution.prune(BASE, PruningRecipe(**PLAN, criterion="magnitude", ratio=0.8))
-TUNED = execution.finetune(SPARSE, 1, WRN, TrainingRecipe(3, **COMMON), "kept")
-PACKED = execution.compress(TUNED, TrainingRecipe(1, **COMMON), bits=3)
-JUDGED = execution.compare_criteria(
+SPARSE = execution.pruning_run(BASE, PruningRecipe(**PLAN, criterion="magnitude", ratio=0.8))
+TUNED = execution.finetuning_run(SPARSE, 1, WRN, TrainingRecipe(3, **COMMON), "kept")
+PACKED = execution.compression_run(TUNED, TrainingRecipe(1, **COMMON), bits=3)
+JUDGED = execution.comparison_run(
     BASE, OracleConfig(LISTENING, channels=20, steps=2, batch_size=32, precision="float32")
 )
 EVERY = (BASE, BLOCKS, GROUPS, SLIM, SPARSE, TUNED, PACKED, JUDGED)
@@ -100,7 +104,7 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
 
 def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outputs, images):
     for run, criterion in ((BLOCKS, "blocks"), (GROUPS, "groups")):
-        pruned = execution.prune(
+        pruned = execution.pruning_run(
             run, PruningRecipe(**{**PLAN, "lr": 1e-30}, criterion=criterion, measure="zeros")
         )
         execution.execute(pruned, outputs, "cpu")
@@ -126,10 +130,10 @@ def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outpu
 def test_a_criterion_that_is_told_needs_a_base_that_tells():
     for criterion in ("blocks", "groups", "slimming"):
         with pytest.raises(InputError, match=f"{criterion} needs a network trained with the penalty"):
-            execution.prune(BASE, PruningRecipe(**PLAN, criterion=criterion, ratio=0.1))
+            execution.pruning_run(BASE, PruningRecipe(**PLAN, criterion=criterion, ratio=0.1))
     vgg = architecture.named("vgg-8-8", image=(1, 16, 16), classes=10)
     with pytest.raises(InputError, match="no blocks that can be removed"):
-        execution.train(vgg, TrainingRecipe(1, penalty="blocks", strength=1.0), CLUTTER, 0)
+        execution.training_run(vgg, TrainingRecipe(1, penalty="blocks", strength=1.0), CLUTTER, 0)
 
 
 @pytest.mark.parametrize(("run", "epochs"), [(BASE, 2), (BLOCKS, 4), (TUNED, 3), (PACKED, 1)], ids=str)
@@ -189,14 +193,14 @@ def test_a_compressed_network_is_what_its_file_says(outputs, images):
 @pytest.mark.parametrize("bits", [0, 17])
 def test_codes_of_so_many_bits_are_refused(bits):
     with pytest.raises(InputError, match="bits must be 1 to 16"):
-        execution.compress(TUNED, TrainingRecipe(1), bits)
+        execution.compression_run(TUNED, TrainingRecipe(1), bits)
     with pytest.raises(InputError, match="bits must be 1 to 16"):
-        execution.compress(TUNED, TrainingRecipe(1), 4, index_bits=bits)
+        execution.compression_run(TUNED, TrainingRecipe(1), 4, index_bits=bits)
 
 
 def test_weights_to_begin_with_are_refused_by_name():
     with pytest.raises(InputError, match="'keep': choose from kept, rewound, sliced, random, fresh"):
-        execution.finetune(SPARSE, 1, WRN, TrainingRecipe(1), "keep")
+        execution.finetuning_run(SPARSE, 1, WRN, TrainingRecipe(1), "keep")
 
 
 # --- judge -----------------------------------------------------------------------------------------------

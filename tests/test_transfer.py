@@ -131,7 +131,7 @@ def weights(run: Run, outputs: Path) -> dict[str, torch.Tensor]:
 
 def test_what_moves_is_everything_but_the_classifier(outputs):
     run = ASKED.moved(LETTERS, 0, trained=False)
-    assert run.start == execution.train(
+    assert run.start == execution.training_run(
         DIGITS, replace(ASKED.recipe, epochs=3, lr=0.07), ASKED.source_study.data_spec, 0
     )
     execution.execute(run, outputs, "cpu")
@@ -160,7 +160,7 @@ def test_it_is_trained_on_from_there(outputs, images):
 
 def test_moving_to_as_many_classes_draws_the_classifier_too(outputs):
     start = ASKED.moved(LETTERS, 0).start
-    run = execution.move(start, DIGITS, TrainingRecipe(0, batch_size=32, norms="running"), start.data)
+    run = execution.moving_run(start, DIGITS, TrainingRecipe(0, batch_size=32, norms="running"), start.data)
     execution.execute(run, outputs, "cpu")
     before, after = weights(start, outputs), weights(run, outputs)
     assert {name for name in after if not torch.equal(before[name], after[name])} == {
@@ -172,7 +172,7 @@ def test_moving_to_as_many_classes_draws_the_classifier_too(outputs):
 def test_another_shape_cannot_be_moved():
     start, other = ASKED.baseline(0).start, LETTERS.with_widths((1, 2, 3))
     with pytest.raises(InputError, match="has another shape than the network that it should become"):
-        execution.move(start, other, TrainingRecipe(1), ASKED.data_spec)
+        execution.moving_run(start, other, TrainingRecipe(1), ASKED.data_spec)
 
 
 # --- the arms of the study ---------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_each_arm_is_what_it_says(outputs):
     assert {curve for curve, _ in points} == {"pruned-tuned", *ASKED.budgets}
     assert points["pruned-moving", 0].start == moving.run
     shape = actual[0].architecture
-    assert points["pruned-scratch", 0] == execution.train(shape, ASKED.recipe, ASKED.data_spec, 0)
+    assert points["pruned-scratch", 0] == execution.training_run(shape, ASKED.recipe, ASKED.data_spec, 0)
     fair = points["scratch-moved", 0]
     assert (fair.start, fair.architecture) == (ASKED.moved(shape, 0).start, shape)
     assert (fair.start.architecture.widths, fair.start.architecture.classes) == (shape.widths, 10)
@@ -200,7 +200,7 @@ def test_each_arm_is_what_it_says(outputs):
     family = {(p.curve, p.run.seed): p.run for p in scaling.family_points(ASKED, outputs)}
     uniform = profiles.uniform(LETTERS, params=round(0.97 * LETTERS.params))
     assert family["uniform-moved", 1] == ASKED.moved(uniform, 1)
-    assert family["uniform", 1] == execution.train(uniform, ASKED.recipe, ASKED.data_spec, 1)
+    assert family["uniform", 1] == execution.training_run(uniform, ASKED.recipe, ASKED.data_spec, 1)
     every = [*points.values(), *family.values(), moved.run, moving.run]
     assert len({run.key for run in every}) == len(every)
 
@@ -264,7 +264,7 @@ def test_scratch_b_has_the_compute_of_both_data_sets(outputs):
 
 def test_a_study_without_a_source_describes_the_runs_that_it_always_did():
     alone = replace(ASKED, source_data="", budgets=[])
-    assert alone.baseline(0) == execution.train(LETTERS, ASKED.recipe, ASKED.data_spec, 0)
+    assert alone.baseline(0) == execution.training_run(LETTERS, ASKED.recipe, ASKED.data_spec, 0)
     assert (
         replace(alone, source_images=7, source_epochs=9, move_lr=1.0).baseline(0).key == alone.baseline(0).key
     )

@@ -24,11 +24,11 @@ PARTS = ("training", "pruning")
 def work() -> list[float]:
     """Seconds of four epochs, and of 40 rounds, in this process with one thread."""
     source = execution.data_spec("clutter", IMAGES)
-    base = execution.train(SHAPE, TrainingRecipe(4, batch_size=BATCH, precision="float32"), source, 0)
+    base = execution.training_run(SHAPE, TrainingRecipe(4, batch_size=BATCH, precision="float32"), source, 0)
     rounds = PruningRecipe(40, steps=4, batch_size=BATCH, precision="float32")
     took = []
     with tempfile.TemporaryDirectory() as outputs:
-        for run in (base, execution.prune(base, rounds)):
+        for run in (base, execution.pruning_run(base, rounds)):
             began = time.perf_counter()
             execution.execute(run, Path(outputs), "cpu", threads=1)
             took.append(time.perf_counter() - began)

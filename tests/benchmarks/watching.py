@@ -20,8 +20,8 @@ from horticulture.training import TrainingRecipe
 
 shape = architecture.named("wrn-40-2", image=(3, 32, 32), classes=10)
 source = {{"name": "cifar10", "digest": "0"}}
-bases = [execution.train(shape, TrainingRecipe(1), source, seed) for seed in range({RUNS})]
-runs = [execution.prune(base, PruningRecipe(rounds={ROUNDS})) for base in bases]
+bases = [execution.training_run(shape, TrainingRecipe(1), source, seed) for seed in range({RUNS})]
+runs = [execution.pruning_run(base, PruningRecipe(rounds={ROUNDS})) for base in bases]
 rows = [
     {{"round": n, "loss": n % 7 / 10, "val_error": n % 5, "params": shape.params - 1000 * n}}
     for n in range({ROUNDS})

@@ -8,13 +8,13 @@ from .loading import (
 )
 from .specs import (
     OracleConfig as OracleConfig,
-    compare_criteria as compare_criteria,
-    compress as compress,
+    comparison_run as comparison_run,
+    compression_run as compression_run,
     data_spec as data_spec,
-    evaluate_pretrained as evaluate_pretrained,
-    finetune as finetune,
-    move as move,
-    prune as prune,
-    train as train,
+    finetuning_run as finetuning_run,
+    moving_run as moving_run,
+    pretrained_run as pretrained_run,
+    pruning_run as pruning_run,
+    training_run as training_run,
 )
 from .tasks import KINDS as KINDS

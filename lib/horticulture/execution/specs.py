@@ -40,14 +40,14 @@ def data_spec(
     return {"name": name, "images": images, "image_size": image_size, "digest": digest, **augmentation}
 
 
-def train(
+def training_run(
     shape: Architecture,
     recipe: TrainingRecipe,
-    data_spec: dict,
+    data_described: dict,
     seed: int,
     selections: Sequence[Sequence[int]] | None = None,
 ) -> Run:
-    """The description of training from scratch. data_spec: from `data_spec`.
+    """The description of training from scratch. data_described: from `data_spec`.
 
     selections: the trunk channels that each group selects, for networks that select any (see
     `networks.build`). A default selection is not recorded.
@@ -60,11 +60,11 @@ def train(
     described = {**recipe.to_json(), **_code(recipe)}
     if selections is not None and list(map(list, selections)) != shape.even_selections:
         described["selections"] = list(map(list, selections))
-    return Run("train", shape, described, data_spec, seed)
+    return Run("train", shape, described, data_described, seed)
 
 
-def evaluate_pretrained(
-    shape: Architecture, file: str, recipe: TrainingRecipe, data_spec: dict, seed: int
+def pretrained_run(
+    shape: Architecture, file: str, recipe: TrainingRecipe, data_described: dict, seed: int
 ) -> Run:
     """The description of evaluating a pretrained network, whose weights come from a file.
 
@@ -74,10 +74,10 @@ def evaluate_pretrained(
 
     measured = {name: getattr(recipe, name) for name in EVALUATION}
     described = TrainingRecipe(0, **measured).to_json()
-    return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, data_spec, seed)
+    return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, data_described, seed)
 
 
-def move(start: Run, shape: Architecture, recipe: TrainingRecipe, data_spec: dict) -> Run:
+def moving_run(start: Run, shape: Architecture, recipe: TrainingRecipe, data_described: dict) -> Run:
     """The description of training the network of another run further on another data set.
 
     It keeps all weights but those of the classifier, which is drawn anew. shape: that of the other run, for
@@ -85,7 +85,7 @@ def move(start: Run, shape: Architecture, recipe: TrainingRecipe, data_spec: dic
     """
     if replace(shape, classes=start.architecture.classes) != start.architecture:
         raise InputError(f"{start} has another shape than the network that it should become")
-    return Run("move", shape, {**recipe.to_json(), **_code(recipe)}, data_spec, start.seed, start)
+    return Run("move", shape, {**recipe.to_json(), **_code(recipe)}, data_described, start.seed, start)
 
 
 def _code(recipe: TrainingRecipe) -> dict:
@@ -97,7 +97,7 @@ def _code(recipe: TrainingRecipe) -> dict:
     return {"code": digits} if digits else {}
 
 
-def prune(start: Run, recipe: PruningRecipe) -> Run:
+def pruning_run(start: Run, recipe: PruningRecipe) -> Run:
     """The description of pruning the network of another run. Raises InputError if that is impossible."""
     check_feasible(recipe, start.architecture)
     needed = criteria.CRITERIA[recipe.criterion].penalty
@@ -107,7 +107,7 @@ def prune(start: Run, recipe: PruningRecipe) -> Run:
     return Run("prune", start.architecture, described, start.data, start.seed, start)
 
 
-def finetune(
+def finetuning_run(
     pruned: Run, round_: int, shape: Architecture, recipe: TrainingRecipe, weights: str = "kept"
 ) -> Run:
     """The description of training after a round of a pruning run, which left the architecture `shape`.
@@ -119,7 +119,7 @@ def finetune(
     return Run("tune", shape, described, pruned.data, pruned.seed, pruned)
 
 
-def compress(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5) -> Run:
+def compression_run(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5) -> Run:
     """The description of compressing a sparse network by shared, trained and Huffman-coded weights."""
     if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
         raise InputError(f"bits and index_bits must be 1 to 16, not {bits!r} and {index_bits!r}")
@@ -144,7 +144,7 @@ class OracleConfig(Recipe):
         self.check_fields("channels", "steps")
 
 
-def compare_criteria(base: Run, config: OracleConfig) -> Run:
+def comparison_run(base: Run, config: OracleConfig) -> Run:
     """The description of comparing criteria with the truth, on the network of another run."""
     described = {**config.to_json(), "criteria": list(config.criteria)}
     codes = {name: code.extra(name, criteria.CRITERIA, criteria.BUILT_IN) for name in config.criteria}

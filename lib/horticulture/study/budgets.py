@@ -95,13 +95,13 @@ def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch, with the same widths shuffled among the layers."""
     seed = pruned.job.run.seed
     shape = profiles.shuffled(pruned.architecture, config.whole, seed)
-    return execution.train(shape, config.recipe, config.data_spec, seed)
+    return execution.training_run(shape, config.recipe, config.data_spec, seed)
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """Fine-tuned, then with weights shared, trained further and Huffman-coded: Deep Compression."""
     recipe = config.finetuning_recipe(config.finetune_lr, "constant")
-    return execution.compress(_on(pruned, recipe, "kept"), recipe, config.bits)
+    return execution.compression_run(_on(pruned, recipe, "kept"), recipe, config.bits)
 
 
 BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
@@ -187,14 +187,14 @@ def _unreached_sizes(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> 
 
 
 def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
-    return execution.finetune(pruned.job.run, pruned.round, pruned.architecture, recipe, weights)
+    return execution.finetuning_run(pruned.job.run, pruned.round, pruned.architecture, recipe, weights)
 
 
 def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe) -> Run:
     if pruned.job.sparse:
         return _on(pruned, recipe, "fresh")
     shape, seed = pruned.architecture, pruned.job.run.seed
-    return execution.train(shape, recipe, config.data_spec, seed, pruned.selections)
+    return execution.training_run(shape, recipe, config.data_spec, seed, pruned.selections)
 
 
 def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:

@@ -89,7 +89,7 @@ class StudyConfig(TrainingConfig):
             images=self.oracle_images,
             **{name: getattr(self, name) for name in EVALUATION},
         )
-        return [execution.compare_criteria(base, oracle) for base in self.baselines if self.oracle_criteria]
+        return [execution.comparison_run(base, oracle) for base in self.baselines if self.oracle_criteria]
 
     # --- pruning it --------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class StudyConfig(TrainingConfig):
         combinations = product(self.criteria, lengths, self.ratios or [0.0], self.seeds)
         for name, (longer, study), ratio, seed in combinations:
             base = study.baseline(seed, criteria.CRITERIA[name].penalty)
-            run = execution.prune(base, study.pruning_recipe(name, ratio))
+            run = execution.pruning_run(base, study.pruning_recipe(name, ratio))
             jobs.append(PruningJob(self.criterion_label(name), base, run, longer, study.whole_macs))
         return jobs
 
@@ -140,7 +140,7 @@ class StudyConfig(TrainingConfig):
             base = study.moved(study.whole, job.run.seed, trained=False)
             steps = study.epochs * (study.outline.images // study.batch_size)  # of the training left out
             recipe = replace(job.recipe, steps=job.recipe.steps + round(steps / (study.rounds + 1)))
-            jobs.append(job._replace(base=base, run=execution.prune(base, recipe)))
+            jobs.append(job._replace(base=base, run=execution.pruning_run(base, recipe)))
         return jobs
 
     @property

@@ -166,7 +166,9 @@ def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
     # Other seeds, so that their runs are distinct.
     seeds = [config.seeds[0] + 1000 * (first + n) for n in range(len(config.criteria))]
     shapes = [_narrower(config.whole, size) for size in config.sizes]
-    return [execution.train(a, config.recipe, config.data_spec, seed) for a in shapes for seed in seeds]
+    return [
+        execution.training_run(a, config.recipe, config.data_spec, seed) for a in shapes for seed in seeds
+    ]
 
 
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:

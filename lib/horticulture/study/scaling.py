@@ -100,13 +100,13 @@ def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iter
             if curve in MOVED:
                 run = config.moved(shape, seed)
             else:
-                run = execution.train(shape, config.recipe, config.data_spec, seed)
+                run = execution.training_run(shape, config.recipe, config.data_spec, seed)
             yield CurvePoint(curve, run, whole_macs=config.whole_macs)
         return
     followed = guide(config) if curve == "transferred" else config
     for (criterion, seed), template in templates(followed, outputs).items():
         shape, cost = FROM_PRUNING[curve](config.whole, template, params)
-        run = execution.train(shape, config.recipe, config.data_spec, seed)
+        run = execution.training_run(shape, config.recipe, config.data_spec, seed)
         yield CurvePoint(curve, run, criterion, template.pruned.round, cost, whole_macs=config.whole_macs)
 
 

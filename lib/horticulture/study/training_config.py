@@ -135,7 +135,7 @@ class TrainingConfig:
         """The run of the whole network: trained, perhaps with a penalty, or moved, or pretrained."""
         if self.pretrained:
             weights, recipe = self.pretrained, self.recipe
-            return execution.evaluate_pretrained(self.whole, weights, recipe, self.data_spec, seed)
+            return execution.pretrained_run(self.whole, weights, recipe, self.data_spec, seed)
         if self.source_data:
             return self.moved(self.whole, seed)
         strength = 0.0 if penalty == "none" else self.strengths.get(penalty, 0.0)
@@ -144,7 +144,7 @@ class TrainingConfig:
                 f"strengths must set the penalty {penalty} to a value above 0, not {self.strengths}"
             )
         recipe = replace(self.recipe, penalty=penalty, strength=strength)
-        return execution.train(self.whole, recipe, self.data_spec, seed)
+        return execution.training_run(self.whole, recipe, self.data_spec, seed)
 
     # --- moving from another data set --------------------------------------------------------------------
 
@@ -162,6 +162,6 @@ class TrainingConfig:
         if source is None:
             raise InputError("networks are moved from source_data, which is not set")
         first = replace(shape, classes=source.outline.classes)
-        start = execution.train(first, source.recipe, source.data_spec, seed, selections)
+        start = execution.training_run(first, source.recipe, source.data_spec, seed, selections)
         recipe = self._recipe(self.epochs if trained else 0, self.move_lr, self.schedule)
-        return execution.move(start, shape, recipe, self.data_spec)
+        return execution.moving_run(start, shape, recipe, self.data_spec)
