@@ -188,7 +188,7 @@ def test_a_bad_recipe_is_refused(change, said):
 
 
 def test_of_no_epochs_nothing_is_trained(tiny, images, generator):
-    """What is measured as it is has a recipe, too, which `finetuning_run` takes and `training_run` refuses."""
+    """What is measured as it is has a recipe, which `finetuning_run` takes and `training_run` refuses."""
     assert str(replace(PLAIN, epochs=0)) == "as it is"
     assert list(training.Trainer(networks.build(tiny), images, replace(PLAIN, epochs=0), generator)) == []
 
