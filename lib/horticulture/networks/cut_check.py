@@ -138,4 +138,6 @@ def _layout_problem(network: TracedNetwork, number: int) -> str:
 def reason(error: Exception) -> str:
     """The first line of an error, with its type unless that adds nothing."""
     text, kind = (str(error).splitlines() or [""])[0], type(error).__name__
-    return text if text and isinstance(error, RuntimeError | ValueError) else f"{kind}: {text}"
+    if not text:
+        return kind
+    return text if isinstance(error, RuntimeError | ValueError) else f"{kind}: {text}"
