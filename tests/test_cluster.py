@@ -769,7 +769,7 @@ def test_runs_that_no_worker_can_do_wait_for_one_and_say_so(train, tmp_path, mon
 
         def showing(board):
             show(board)
-            if board.lacking and not said:
+            if board.waiting_for and not said:
                 board.write_status()
                 assert cli.main(["status", "mine", "--outputs", str(tmp_path)]) == 0
                 said.append(capsys.readouterr().out)

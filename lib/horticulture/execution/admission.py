@@ -60,7 +60,7 @@ class Admission:
         self._gpu = self._device != "cpu" and any(one.get("GPU", 0) >= 1 for one in self._workers().values())
         return {self._resource: 1.0, **({"GPU": 1.0} if self._gpu else {})}
 
-    def lacking(self) -> str:
+    def waiting_for(self) -> str:
         """What kind of worker the runs wait for, if there is none, as a text."""
         able = [one for one in self._admitted().values() if one.get("GPU", 0) >= 1 or not self._gpu]
         return "" if able else "waiting for a worker with a GPU" if self._gpu else "waiting for a worker"

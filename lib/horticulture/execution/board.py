@@ -28,7 +28,7 @@ Message = tuple[str, float, str, Sequence[live.Row]]
 
 
 @dataclass
-class _Begun:
+class _RunProgress:
     """The state of a run that has begun."""
 
     resumed: float  # the fraction done by an earlier process
@@ -39,8 +39,8 @@ class _Begun:
     rows: dict[float, live.Row] = field(default_factory=dict)  # by epoch or round
 
 
-WAITING = _Begun(0.0, note="waiting")  # for a free process
-THERE = _Begun(0.0, note="finished already")
+WAITING = _RunProgress(0.0, note="waiting")  # for a free process
+FINISHED = _RunProgress(0.0, note="finished already")
 
 
 class Board:
@@ -59,11 +59,11 @@ class Board:
         self.add(todo)
         self.finished, self.skipped = 0, 0
         self.failed: dict[str, str] = {}  # the first line of each error, by run
-        self._begun: dict[str, _Begun] = {}
-        self._running: dict[str, _Begun] = {}  # few, so that a message costs the same among many runs
+        self._begun: dict[str, _RunProgress] = {}
+        self._running: dict[str, _RunProgress] = {}  # few, so that a message costs the same among many runs
         self._resumed = 0.0  # by earlier processes, in runs that have ended
         self._study, self._next = study, 0.0
-        self.lacking = ""  # what all runs wait for
+        self.waiting_for = ""  # what all runs wait for
         progress.picture = self.picture
 
     def add(self, todo: Iterable[Run]) -> None:
@@ -116,12 +116,12 @@ class Board:
             run.note = f"stopped at {run.note}" if run.note else "stopped"
         self.show()
 
-    def _begin(self, key: str, share: float) -> _Begun:
+    def _begin(self, key: str, share: float) -> _RunProgress:
         if key not in self._begun:
-            self._begun[key] = self._running[key] = _Begun(share)
+            self._begun[key] = self._running[key] = _RunProgress(share)
         return self._begun[key]
 
-    def _end(self, run: Run) -> _Begun:
+    def _end(self, run: Run) -> _RunProgress:
         ended = self._begin(run.key, 0.0)
         ended.finished, ended.note = True, "" if ended.waits else ended.note
         self._resumed += ended.resumed
@@ -140,7 +140,7 @@ class Board:
         notes = [run.note for run in list(running)[:MAX_RUNS_SHOWN]]
         more = [f"{len(running) - MAX_RUNS_SHOWN} more"] if len(running) > MAX_RUNS_SHOWN else []
         notes = notes if self._begun else ["starting workers"]  # they load torch first
-        notes, more = ([self.lacking], []) if self.lacking else (notes, more)
+        notes, more = ([self.waiting_for], []) if self.waiting_for else (notes, more)
         self.progress.update(done, self._counts(), resumed, "; ".join([*notes, *more]))
         if self._study and time.monotonic() >= self._next:
             self.write_status()
@@ -171,7 +171,7 @@ class Board:
         few = len(self.names) <= len(live.STYLES)  # each has its own colour from the start
         traces = []
         for key in self.names if few else self._begun:
-            run = self._begun.get(key, WAITING if key in self._todo else THERE)
+            run = self._begun.get(key, WAITING if key in self._todo else FINISHED)
             kept = f", {100 * run.resumed:.1f} % kept from before" if run.resumed else ""
             traces.append(live.RunTrace(self.names[key], run.note + kept, list(run.rows.values())))
         return live.picture(traces, self.end)

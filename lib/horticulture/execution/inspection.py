@@ -1,4 +1,4 @@
-"""What the workers of a Dask cluster are, by their own account, and which of them cannot do the work."""
+"""What the workers of a Dask cluster report of themselves, and which of them cannot do the work."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ View = Literal["nothing", "file", "lock"]
 
 @dataclass(frozen=True)
 class Environment:
-    """What a worker is, by its own account."""
+    """The versions and threads that a worker reports, and what it sees and lacks."""
 
     versions: dict[str, str]
     threads: int  # that each of its runs computes with
@@ -128,7 +128,7 @@ def ask(
 ) -> dict[str, Any]:
     """The reply of every worker that gives one in time, by its address. An error is a reply too.
 
-    One that gives none is told once, and not waited for again. workers: those to ask, if not all.
+    One that gives none is reported once, and not waited for again. workers: those to ask, if not all.
     more: seconds that it may take besides `REPLY_SECONDS`.
     """
 

@@ -68,7 +68,7 @@ def execute_all(
     workers: processes on this machine, as `processes` counts them (several can share a GPU that small
     networks leave idle). A single run is executed in this process, and so is a run
     that needs a schedule or penalty defined in this process. address: a Dask scheduler, see `remote`.
-    then: on a cluster, what to execute besides as soon as one of them is finished; without one, nothing.
+    then: further runs to execute once one of them is finished; on a cluster only.
     study: the folder of the study, for `horticulture status`.
 
     The number of threads per run depends on all runs in `wanted`, finished or not, so that a run that is

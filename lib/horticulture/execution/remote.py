@@ -20,7 +20,7 @@ from horticulture.errors import ClusterError, InputError, first_line
 from horticulture.execution import admission, cluster, file_transfer, pool, remote_worker
 from horticulture.execution.admission import Admission
 from horticulture.execution.board import POLL, Board
-from horticulture.execution.remote_worker import SKIPPED, Call, Code, Made, Parcel
+from horticulture.execution.remote_worker import SKIPPED, Parcel, PickledCode, Reply, Settings
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.runs.run import RESULT
@@ -28,7 +28,7 @@ from horticulture.runs.run import RESULT
 VISIBLE = 90.0  # seconds after which a network file system shows a new file everywhere
 QUIET = 2.0  # seconds without news after which we look whether there is a worker
 RETRIES = 3  # times that a run is tried again which Dask could not give to a worker
-WRITTEN = Made("")  # stands for the reply of a run whose result we see
+WRITTEN = Reply("")  # stands for the reply of a run whose result we see
 
 
 def execute(
@@ -42,7 +42,7 @@ def execute(
 ) -> None:
     """Execute distinct runs, each after the one it starts from if that is among them; the costly ones first.
 
-    then: gives the runs to execute besides as soon as that one is finished.
+    then: gives further runs to execute once a run is finished.
 
     A run that fails is reported with its traceback and does not stop those that do not start from it. Raises
     ClusterError in the end if any failed, and at once if the scheduler is lost; InputError as
@@ -88,7 +88,7 @@ class _Tasks:
     ) -> None:
         self._client, self._workers, self._outputs = client, workers, outputs
         self._cost, self._board = cost, board
-        self._call = Call(str(outputs), workers.shared, device, workers.threads)
+        self._settings = Settings(str(outputs), workers.shared, device, workers.threads)
         # Of the runs that have not ended, by key: themselves, their futures, and those of what they need.
         self._runs: dict[str, Run] = {}
         self._futures: dict[str, Any] = {}
@@ -126,7 +126,7 @@ class _Tasks:
                 self._sent.pop(key, None)
                 todo += [] if error else then(run)
             self._board.add(todo)
-            self._board.lacking = self._lacking(news=bool(ended or messages))
+            self._board.waiting_for = self._waiting_for(news=bool(ended or messages))
             self._board.show()
 
     def _starts_failed(self, run: Run) -> bool:
@@ -141,9 +141,9 @@ class _Tasks:
         time.sleep(max(POLL / 10, 20e-6 * len(self._futures)))
         return {key: future for key, future in self._futures.items() if future.done()}
 
-    def _replies(self, ended: dict[str, Any]) -> dict[str, Made]:
+    def _replies(self, ended: dict[str, Any]) -> dict[str, Reply]:
         """What ended tasks made, by key of the run; without those that are tried again."""
-        seen = {key for key in ended if self._call.shared and _written(self._runs[key], self._outputs)}
+        seen = {key for key in ended if self._settings.shared and _written(self._runs[key], self._outputs)}
         erred = {key: f for key, f in ended.items() if f.status == "error" and key not in seen}
         finished = {key: f for key, f in ended.items() if f.status == "finished" and key not in seen}
         replies = dict.fromkeys(seen, WRITTEN)
@@ -155,22 +155,25 @@ class _Tasks:
 
     def _submit(self, todo: Sequence[Run]) -> None:
         """Submit runs. Dask starts each when what it depends on is finished."""
-        call, name = self._call, uuid.uuid4().hex[:8]  # another command may have submitted the same runs
+        settings, name = (
+            self._settings,
+            uuid.uuid4().hex[:8],
+        )  # another command may have submitted the same runs
         self._workers.supply(file_transfer.own_files(todo))
         self._resources = self._workers.resources()
         sent = []
         if code_files.ALLOWED or criteria.own():
-            sent = [self._hold(Code(file_transfer.pack_code()), f"code-{name}")]
+            sent = [self._hold(PickledCode(file_transfer.pack_code()), f"code-{name}")]
         given: dict[str, Any] = {}  # finished runs that others start from, where folders are not shared
         for run in todo:
             starts = []
             for start in list(run.chain)[1:]:
                 future = self._futures.get(start.key) or given.get(start.key)
-                if not future and not call.shared:
-                    packed = Made(_text(start), file_transfer.pack(start, self._outputs))
+                if not future and not settings.shared:
+                    packed = Reply(_text(start), file_transfer.pack(start, self._outputs))
                     future = given[start.key] = self._hold(packed, f"start-{start.key}-{name}")
                 starts += [future] if future else []
-            key, arguments = f"{run.kind}-{run.key}-{name}", (_text(run), call, *starts, *sent)
+            key, arguments = f"{run.kind}-{run.key}-{name}", (_text(run), settings, *starts, *sent)
             self._runs[run.key] = run
             how = {"key": key, "priority": float(self._cost(run)), "resources": self._resources}
             self._futures[run.key] = self._client.submit(remote_worker.work, *arguments, **how)
@@ -180,18 +183,18 @@ class _Tasks:
     def _hold(self, parcel: Parcel, key: str) -> Any:
         return self._client.submit(remote_worker.hold, parcel, key=key, resources=self._resources)
 
-    def _lacking(self, *, news: bool) -> str:
+    def _waiting_for(self, *, news: bool) -> str:
         """What kind of worker the runs wait for, if there is none, as a text. Looks only without news."""
         now = time.monotonic()
         if news:
             self._look = now + QUIET
             return ""
         if now < self._look:
-            return self._board.lacking
+            return self._board.waiting_for
         self._look = now + QUIET
-        return self._workers.lacking()
+        return self._workers.waiting_for()
 
-    def _try_again(self, erred: dict[str, Any]) -> dict[str, Made]:
+    def _try_again(self, erred: dict[str, Any]) -> dict[str, Reply]:
         """Have other workers try what one died at; return what is given up, by key."""
         from distributed import KilledWorker
 
@@ -202,11 +205,11 @@ class _Tasks:
             died = isinstance(error, KilledWorker) and error.task == erred[key].key
             # Dask also counts the deaths of a worker at which a run only waited.
             if self._tries[key] > RETRIES or (died and self._board.has_begun(key)):
-                given_up[key] = Made("", {}, _describe(error, died))
+                given_up[key] = Reply("", {}, _describe(error, died))
                 self._given_up.add(erred[key].key)
         for key, error in errors.items():
             if key not in given_up and getattr(error, "task", "") in self._given_up:
-                given_up[key] = Made("", {}, SKIPPED)
+                given_up[key] = Reply("", {}, SKIPPED)
         if again := [future for key, future in erred.items() if key not in given_up]:
             self._client.retry(again)
         return given_up

@@ -22,7 +22,7 @@ SKIPPED = "a run that it starts from failed"  # the error of a run that is not t
 
 
 @dataclass(frozen=True)
-class Call:
+class Settings:
     """What all tasks of a call of `remote.execute` share. (Dask would walk through a dict for every task.)"""
 
     outputs: str
@@ -32,7 +32,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Made:
+class Reply:
     """A run that was made, or why it was not."""
 
     run: str  # its description as JSON
@@ -42,13 +42,13 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Code:
+class PickledCode:
     """Users' code, pickled."""
 
     pickled: bytes
 
 
-Parcel = Made | Code
+Parcel = Reply | PickledCode
 
 
 # --- before a worker gets runs ---
@@ -91,38 +91,38 @@ def hold(parcel: Parcel) -> Parcel:
     return parcel
 
 
-def work(description: str, call: Call, *before: Parcel) -> Made:
+def work(description: str, settings: Settings, *before: Parcel) -> Reply:
     """Execute the run that is described as JSON, with what other tasks made or hold.
 
     Errors are returned as text.
     """
     from distributed import get_worker
 
-    if any(isinstance(one, Made) and one.error for one in before):
-        return Made(description, {}, SKIPPED)
+    if any(isinstance(one, Reply) and one.error for one in before):
+        return Reply(description, {}, SKIPPED)
     place = _place(get_worker())
-    outputs = Path(call.outputs) if call.shared else place / "outputs"
+    outputs = Path(settings.outputs) if settings.shared else place / "outputs"
     try:
         run = Run.from_json(json.loads(description))
         for one in file_transfer.own_files([run]):
             one.use(place)
         _unpack(before, outputs)
-        _execute(run, outputs, call)
-        return Made(description, {} if call.shared else file_transfer.pack(run, outputs))
+        _execute(run, outputs, settings)
+        return Reply(description, {} if settings.shared else file_transfer.pack(run, outputs))
     except Exception as error:  # a run's own fault, whatever it is
-        return Made(description, {}, first_line(error), "".join(traceback.format_exception(error)))
+        return Reply(description, {}, first_line(error), "".join(traceback.format_exception(error)))
 
 
 def _unpack(before: Sequence[Parcel], outputs: Path) -> None:
     """Put what other tasks made or hold where a run finds it."""
     for one in before:
-        if isinstance(one, Code):
+        if isinstance(one, PickledCode):
             file_transfer.unpack_code(one.pickled)
         elif one.packed and runs.result(start := Run.from_json(json.loads(one.run)), outputs) is None:
             file_transfer.unpack(start, one.packed, outputs)
 
 
-def _execute(run: Run, outputs: Path, call: Call) -> None:
+def _execute(run: Run, outputs: Path, settings: Settings) -> None:
     from distributed import get_worker
     from distributed.core import Status
 
@@ -136,4 +136,4 @@ def _execute(run: Run, outputs: Path, call: Call) -> None:
             interruption.end_all()
         send(share, note, rows)
 
-    execution.execute(run, outputs, call.device, report, threads=call.threads)
+    execution.execute(run, outputs, settings.device, report, threads=settings.threads)

@@ -31,19 +31,18 @@ def read(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise files.CorruptFileError(path)
     failed = content.get("failed", [])
-    return {
-        **content,
-        "failed": list(failed.items()) if isinstance(failed, dict) else failed,
-    }  # of an earlier version
+    if isinstance(failed, dict):  # written by an earlier version
+        failed = list(failed.items())
+    return {**content, "failed": failed}
 
 
 def begin(folder: Path, notebook: str) -> None:
-    """Say that a notebook begins."""
+    """Record that a notebook has begun."""
     write(folder, state=RUNNING, notebook=notebook, line="", failed=[])
 
 
 def write(folder: Path, **fields: Any) -> None:
-    """Change some of what is said."""
+    """Update some fields and keep the others."""
     try:
         before = read(folder)
     except (OSError, files.CorruptFileError):

@@ -117,7 +117,8 @@ class Session:
     ) -> list[dict]:
         """Make the runs that are not finished yet, and return all results in order. what: a progress label.
 
-        then: on a cluster, what to make besides as soon as one of them is finished.
+        then: further runs to execute once one of them is finished; on a cluster only.
+
         When interrupted, finished work is kept and running the cell again resumes. An empty list is reported
         as skipped.
         """
