@@ -155,10 +155,7 @@ class _Tasks:
 
     def _submit(self, todo: Sequence[Run]) -> None:
         """Submit runs. Dask starts each when what it depends on is finished."""
-        settings, name = (
-            self._settings,
-            uuid.uuid4().hex[:8],
-        )  # another command may have submitted the same runs
+        name = uuid.uuid4().hex[:8]  # another command may have submitted the same runs
         self._workers.supply(file_transfer.own_files(todo))
         self._resources = self._workers.resources()
         sent = []
@@ -169,11 +166,11 @@ class _Tasks:
             starts = []
             for start in list(run.chain)[1:]:
                 future = self._futures.get(start.key) or given.get(start.key)
-                if not future and not settings.shared:
+                if not future and not self._settings.shared:
                     packed = Reply(_text(start), file_transfer.pack(start, self._outputs))
                     future = given[start.key] = self._hold(packed, f"start-{start.key}-{name}")
                 starts += [future] if future else []
-            key, arguments = f"{run.kind}-{run.key}-{name}", (_text(run), settings, *starts, *sent)
+            key, arguments = f"{run.kind}-{run.key}-{name}", (_text(run), self._settings, *starts, *sent)
             self._runs[run.key] = run
             how = {"key": key, "priority": float(self._cost(run)), "resources": self._resources}
             self._futures[run.key] = self._client.submit(remote_worker.work, *arguments, **how)
