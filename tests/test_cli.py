@@ -127,6 +127,12 @@ REFUSED = [
     ("lr=1e308", "lr must be a number above 0 and at most 1,000, not 1e+308"),
     ("cluster=nope", "cluster must be local:N or a Dask scheduler's address, such as tcp://host:8786"),
     ("cluster=local:0", "cluster must be local:N or a Dask scheduler's address, such as tcp://host:8786"),
+    (
+        "cluster=tcp://there:65536",
+        "cluster must be local:N or a Dask scheduler's address, such as tcp://host",
+    ),
+    ("epochs=! 5", "parameter epochs: the tag '!': plain values have none (line 1)"),
+    ("seeds=[" + "1, " * 20_000 + "1]", "parameter seeds has more than 50,000 characters"),
     ("cluster=local:257", "cluster must be local:N or a Dask scheduler's address, such as tcp://host:8786"),
     ("network=wrn-\u0663\u0664-1", "unknown network"),
     ("data=folder:~nosuch/x", "data=folder:~nosuch/x: no such home folder"),
@@ -205,6 +211,18 @@ def test_a_file_that_says_a_number_for_a_path_is_refused(capsys, tmp_path):
     (tmp_path / "own.yaml").write_text("parameters: {pretrained: 5}")
     actual = refused(capsys, "run", str(tmp_path / "own.yaml"), "--outputs", str(tmp_path / "out"))
     assert "parameter pretrained must be of type str, such as '', not 5" in actual
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "smoke"], ["clean"], ["show", "smoke"]], ids=lambda given: given[0]
+)
+@pytest.mark.parametrize("inside", ["", "x"])
+def test_outputs_that_can_be_no_folder_are_refused(capsys, tmp_path, command, inside):
+    (tmp_path / "file").write_text("mine")
+    where = tmp_path / "file" / inside
+    assert refused(capsys, *command, "--outputs", str(where)) == (
+        f"horticulture: outputs {where}: {tmp_path / 'file'} is not a folder"
+    )
 
 
 @pytest.mark.parametrize("command", [["show", "quick"], ["run", "smoke"], ["clean"]])

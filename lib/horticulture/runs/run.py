@@ -185,7 +185,12 @@ def quarantine(run: Run, outputs: Path) -> Path:
 def outputs_folder(path: str | Path = "") -> Path:
     """Where results go: `path`, or `HORTICULTURE_OUTPUTS`, or `outputs/` in the checkout.
 
-    The path is absolute, so that it does not depend on the directory in which a notebook runs.
+    The path is absolute, so that it does not depend on the directory in which a notebook runs. Raises
+    InputError if it is, or leads through, something else than a folder.
     """
     default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[3] / "outputs"
-    return files.resolved(path or default)
+    outputs = files.resolved(path or default)
+    there = next((one for one in (outputs, *outputs.parents) if one.exists()), outputs)
+    if there.exists() and not there.is_dir():
+        raise InputError(f"outputs {outputs}: {there} is not a folder")
+    return outputs

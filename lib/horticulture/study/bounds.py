@@ -21,6 +21,7 @@ Bound = Callable[[str, Any], None]  # the name of a parameter and its value; rai
 
 FLIPS = ("auto", "random", "never")  # auto: what the data set says
 MAX_COUNT = 1_000_000  # epochs, images, ...: more would be a typing error
+MAX_PORT, MAX_LOCAL_WORKERS = 65_535, 256
 MAX_LIST_VALUES = 1000  # of a list
 MAX_PRUNING_RUNS = 1000  # pruning runs: describing more would take minutes
 TRAINED = 3 * 4  # bytes per parameter in training: value, gradient and momentum
@@ -121,8 +122,11 @@ def device(name: str, value: Any) -> None:
 
 def is_cluster(value: Any) -> bool:
     """Whether it looks like a Dask scheduler's address, or `local:N` with 1 to 256 workers."""
-    address = r"(tcp|tls|ws|wss|ucx)://[\w.\[\]:-]+:[0-9]{1,5}|local:([1-9]\d?|1\d\d|2[0-4]\d|25[0-6])"
-    return bool(re.fullmatch(address, str(value), re.ASCII))
+    address = r"(tcp|tls|ws|wss|ucx)://[\w.\[\]:-]+:([0-9]{1,5})|local:([1-9][0-9]{0,2})"
+    found = re.fullmatch(address, str(value), re.ASCII)
+    if found is None:
+        return False
+    return int(found[2] or 1) <= MAX_PORT and int(found[3] or 1) <= MAX_LOCAL_WORKERS
 
 
 def channel_criteria(name: str, value: Any) -> None:

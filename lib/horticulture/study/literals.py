@@ -89,7 +89,7 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             self._refuse("an alias (& or *): write the value itself", event)
-        if event.tag not in (None, "!"):
+        if event.tag is not None:
             self._refuse(f"the tag {_short(event.tag)}: plain values have none", event)
         self.depth += 1
         if self.depth > MAX_NESTING:
@@ -141,6 +141,8 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_fraction)
 
 def read_yaml(text: str, what: str) -> Any:
     """The plain literal in a YAML text. what: its name for errors. Raises InputError, naming the line."""
+    if len(text) > MAX_BYTES:
+        raise InputError(f"{what} has more than {MAX_BYTES:,} characters")
     try:
         return check(yaml.load(text, _Loader), what)
     except yaml.YAMLError as error:
