@@ -446,6 +446,21 @@ def test_a_worker_that_comes_later_and_cannot_do_the_work_gets_no_runs_and_stays
     assert re.fullmatch(said, lines[0])
 
 
+def test_a_worker_that_joins_between_two_notebooks_does_not_end_the_study(train, tmp_path, capsys):
+    (tmp_path / "there").mkdir()
+    with in_threads() as address, ExitStack() as stack:
+        parallel.execute_all([train(0)], tmp_path / "o", device="cpu", address=address)
+        stack.enter_context(worker(address, tmp_path / "w", **other_code(tmp_path / "there")))
+        with cluster.connected(address) as client:
+            client.wait_for_workers(2)
+        for seeds in ([1, 2], [3]):  # notebooks
+            parallel.execute_all([*map(train, seeds)], tmp_path / "o", device="cpu", address=address)
+        assert len(re.findall("It gets no runs", capsys.readouterr().err)) == 1
+        with pytest.raises(InputError, match="has code of the package"), cluster.opened(address):
+            pytest.fail("a command that starts now refuses it")
+    assert all(runs.result(train(seed), tmp_path / "o") for seed in range(4))
+
+
 @pytest.mark.parametrize("folder", ["shared", "apart"])
 def test_a_worker_that_comes_later_gets_runs_and_the_files_that_it_lacks(
     tmp_path, png_folder, monkeypatch, folder

@@ -169,11 +169,12 @@ def _distributed() -> Any:
 def common_precision(wanted: str, device: str, address: str) -> str:
     """The precision for a study on a Dask cluster: one that all workers support.
 
-    Raises InputError if a worker lacks the device, or would only emulate the requested precision.
+    Raises InputError if a worker that can do the work lacks the device, or would only emulate the requested
+    precision.
     """
     with connected(address) as client:
-        inspection.checked(client)
-        replies = inspection.ask(client, _resolve_precision, wanted, device)
+        fit = inspection.fit_ones(client)
+        replies = inspection.ask(client, _resolve_precision, wanted, device, workers=list(fit))
     for worker, reply in replies.items():
         if isinstance(reply, Exception):
             raise InputError(f"the worker {worker}: {reply}")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhe
 CODE = "code of the package"  # which must be so, too
 
 _silent = set[str]()  # addresses of workers that have not answered
+_told = set[tuple[str, str]]()  # addresses of workers that get no runs, and why
 
 View = Literal["nothing", "file", "lock"]
 
@@ -35,45 +37,77 @@ class Environment:
     lacks: list[str]  # data sets that were not downloaded there
 
 
-def checked(
+def checked(client: Any) -> dict[str, Environment]:
+    """What the workers are, by address. Raises InputError, by name, for one that is unfit."""
+    fit, wrong = inspected(client)
+    for worker, what in wrong.items():
+        raise InputError(f"the worker {worker} {what}")
+    return _some(fit)
+
+
+def fit_ones(
     client: Any,
     marker: str = "",
     data: Iterable[str] = (),
     workers: Sequence[str] | None = None,
     threads: int = 0,
 ) -> dict[str, Environment]:
-    """What the workers are that answer, by address. Raises InputError, by name, for one that is unfit.
+    """What the workers are that can do the work, by address; of the others it is said once why they cannot.
 
-    marker: a file that we hold locked. data: names of the data sets that runs need. workers: those to check,
-    if not all. threads: that each must compute with (0: as all others).
+    Arguments as of `inspected`. Raises InputError if there is none, unless only some workers are looked at.
+    """
+    fit, wrong = inspected(client, marker, data, workers, threads)
+    for worker, what in wrong.items():
+        if not fit and workers is None:
+            raise InputError(f"the worker {worker} {what}")
+        if (worker, what) not in _told:
+            print(f"the worker {worker} {what}. It gets no runs", file=sys.stderr)
+            _told.add((worker, what))
+    return fit if workers is not None else _some(fit)
+
+
+def _some(fit: dict[str, Environment]) -> dict[str, Environment]:
+    if not fit:
+        raise InputError(f"no worker of the cluster answers within {REPLY_SECONDS:.0f} seconds")
+    return fit
+
+
+def inspected(
+    client: Any,
+    marker: str = "",
+    data: Iterable[str] = (),
+    workers: Sequence[str] | None = None,
+    threads: int = 0,
+) -> tuple[dict[str, Environment], dict[str, str]]:
+    """What the workers are that answer and can do the work; and what is wrong with the others, by address.
+
+    marker: a file that we hold locked. data: names of the data sets that runs need. workers: those to look
+    at, if not all. threads: that each must compute with (0: as most do, or the fewest of two that are equal).
     """
     known = client.scheduler_info()["workers"]
-    for worker in known if workers is None else known.keys() & set(workers):
-        _refuse(worker, _settings(known[worker]))
-    answers = ask(client, _environment, marker, list(data), workers=workers)
-    for worker, answer in list(answers.items()):
+    there = list(known) if workers is None else [worker for worker in workers if worker in known]
+    wrong = {worker: what for worker in there if (what := _settings(known[worker]))}
+    fit: dict[str, Environment] = {}
+    asked = [worker for worker in there if worker not in wrong]
+    for worker, answer in ask(client, _environment, marker, list(data), workers=asked).items():
         if not isinstance(answer, Exception):
             lacks = "".join(answer.lacks[:1])
             download = f"lacks the data set {lacks}: run `horticulture download {lacks}` there"
-            _refuse(worker, differences(answer.versions, own_versions()) or (lacks and download))
+            what = differences(answer.versions, own_versions()) or (lacks and download)
         elif worker in client.scheduler_info()["workers"]:
-            _refuse(worker, _why(client, worker, answer))
-        else:  # it has left
-            del answers[worker]
-    if not answers and workers is None:
-        raise InputError("no worker of the cluster answers")
-    expected = threads or min((one.threads for one in answers.values()), default=0)
-    for worker, one in answers.items():
-        if one.threads != expected:  # bits would differ, too
-            same = "start all of them with the same OMP_NUM_THREADS"
-            _refuse(worker, f"computes with {one.threads} threads, another with {expected}: {same}")
-    return answers
-
-
-def _refuse(worker: str, what: str) -> None:
-    """Raise InputError for a worker if anything is wrong with it."""
-    if what:
-        raise InputError(f"the worker {worker} {what}")
+            what = _why(client, worker, answer)
+        else:
+            continue  # it has left
+        if what:
+            wrong[worker] = what
+        else:
+            fit[worker] = answer
+    counts = Counter(one.threads for one in fit.values())
+    expected = threads or min(counts, key=lambda number: (-counts[number], number), default=0)
+    for worker in [worker for worker, one in fit.items() if one.threads != expected]:  # other bits
+        same = f"another with {expected}: start all of them with the same OMP_NUM_THREADS"
+        wrong[worker] = f"computes with {fit.pop(worker).threads} threads, {same}"
+    return fit, wrong
 
 
 def _settings(about: dict[str, Any]) -> str:
