@@ -1,5 +1,6 @@
 """Runs on a Dask cluster: where it may listen, who may work on it, in what order, and what travels."""
 
+import ast
 import errno
 import json
 import multiprocessing.spawn
@@ -135,6 +136,8 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
     with cluster.opened("local:2") as address:
         assert re.fullmatch(r"tls://127\.0\.0\.1:\d+", address)
         assert listening(psutil.Process()) == {"127.0.0.1"}
+        certificate = ast.literal_eval(os.environ["DASK_DISTRIBUTED__COMM__TLS__CA_FILE"])  # as Dask reads it
+        assert certificate == dask.config.get("distributed.comm.tls.ca-file")
         with cluster.connected(address) as client:
             workers = client.scheduler_info()["workers"].values()
             assert [one["nthreads"] for one in workers] == [1, 1]

@@ -85,7 +85,8 @@ def _started(workers: int) -> Iterator[str]:
         with ExitStack() as stack:
             settings["temporary-directory"] = str(stack.enter_context(stale_files.temporary_folder()))
             stack.enter_context(config.set(settings))
-            stack.enter_context(_inherited({_variable(name): text for name, text in certified.items()}))
+            # As literals: Dask reads other text as Python first, and what is in a certificate may look odd.
+            stack.enter_context(_inherited({_variable(name): repr(text) for name, text in certified.items()}))
             with _inherited(environment):  # workers load the script that starts them, and torch with it
                 try:
                     machines = distributed.LocalCluster(
