@@ -1427,7 +1427,11 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "but whether that is more than chance depends on the test": lambda: (
         [by_seed_averaged()["scratch-b"].low > 0, by_seed_paired()["scratch-b"].low > 0] == [True, False]
     ),
-    "Only the first of the three is decided at both lengths": lambda: (
+    "At 20 % nothing is decided at either length": lambda: all(
+        both_processors("scratch-b")[case].low < 0 < both_processors("scratch-b")[case].high
+        for case in ("20", "longer")
+    ),
+    "only Scratch-E is decided at both lengths": lambda: (
         [both_processors(curve)["longer"].low > 0 for curve in ("pruned-scratch", "scratch-b")]
         == [True, False]
         and both_processors("pruned-scratch")["20"].low > 0

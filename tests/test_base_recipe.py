@@ -154,6 +154,8 @@ def test_a_damaged_file_is_refused_by_its_path(parameters, tmp_path, content, ca
     with pytest.raises(InputError, match=rf"{path} is damaged"):
         base_recipe.fix(parameters)
     assert path.read_text() == content
+    line = f"{path} is damaged: 01_train removes the results of the study trial and keeps its runs"
+    assert base_recipe.describe_change(parameters, path.parent) == line
     base_recipe.fix(parameters, first=True)  # begins again
     assert said(tmp_path)["base"]["epochs"] == 2
     assert not list((path.parent / "curves").iterdir())

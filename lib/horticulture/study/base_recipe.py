@@ -64,10 +64,11 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
 
 
 def describe_change(parameters: Mapping[str, Any], folder: Path) -> str:
-    """What notebook 01 does to a study that has another base, as a line; "" if there is none."""
-    differences = ""
-    with suppress(CorruptFileError):  # which is told when it is removed
+    """What notebook 01 does to a study that has another base, or a damaged one, as a line; otherwise ""."""
+    try:
         differences = _differences(base_of(folder), parameters)
+    except CorruptFileError as error:
+        return f"{error.path} is damaged: {_removal(folder)}"
     return f"{differences}: {_removal(folder)}" if differences else ""
 
 

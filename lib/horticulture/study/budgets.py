@@ -173,17 +173,19 @@ def _unreached_sizes(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> 
     """A line for every wanted size near which a pruning run left no network."""
     from horticulture.analysis.tables import cases, percent  # takes a second; refusing bad input does not
 
-    by_job: dict[str, list[PrunedNetwork]] = {}
+    by_run: dict[str, list[PrunedNetwork]] = {}
     for pruned in networks:
         if pruned.job.recipe.one_by_one:
-            by_job.setdefault(f"{pruned.job.label}, seed {pruned.job.run.seed}", []).append(pruned)
-    for job, left in by_job.items():
+            by_run.setdefault(pruned.job.run.key, []).append(pruned)
+    for left in by_run.values():
         shares = [pruned.architecture.params / config.whole.params for pruned in left]
         for size in config.trained_longer(left[0].job.longer).sizes:
             nearest = min(shares, key=lambda share: abs(share - size))
             if abs(nearest / size - 1) > cases.NEAR:
                 what = f"no network near {percent(size)}; the nearest has {percent(nearest)}"
-                yield f"{job}: pruning left {what}"
+                job = left[0].job
+                moving = " while moving" if job.while_moving else ""
+                yield f"{job.label}, seed {job.run.seed}: pruning{moving} left {what}"
 
 
 def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
