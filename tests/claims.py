@@ -1384,7 +1384,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     ),
     "(Scratch-E): the kept weights win": lambda: corrected(MORE, AGAIN)[0] == statistics.WORSE,
     "and more: the new weights win, by little": lambda: corrected(MORE, AGAIN)[2] == statistics.BETTER,
-    "which was trained on the second processor only": lambda: (
+    "on the second processor alone, where it was trained twice as long, too": lambda: (
         both_processors("scratch-images")["20"].high < 0 < on_again("scratch-images", 2.0).high
         and on_again("scratch-images", 2.0).low < 0
     ),
@@ -1418,7 +1418,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         statistics.holm_verdicts(list(on_other_digits(MORE).values()), 1.0).count(statistics.UNDECIDED) == 1
         and statistics.UNDECIDED not in corrected(MORE)
     ),
-    "averaging them, which leaves three a side, decides the same": lambda: (
+    "averaging the two of a seed, which leaves three a side, decides the same": lambda: (
         statistics.holm_verdicts(list(by_seed_averaged().values()), 1.0) == corrected(MORE, AGAIN)
     ),
     "the kept weights have the lower mean with every seed on both processors": lambda: (
