@@ -108,8 +108,8 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
         where = f"{notebook.stem} failed in cell {error.exec_count}"
         raise NotebookError(f"{where}: {what} (see {target})") from error
     except TimeoutError as error:  # none answers within `KERNEL_SECONDS`
-        late = f"{notebook.stem}: its kernel did not start within {KERNEL_SECONDS} seconds"
-        raise NotebookError(f"{late}; run the same command again, when the machine is less busy") from error
+        what = f"{notebook.stem}: its kernel did not start: {error}"
+        raise NotebookError(f"{what}; run the same command again, when the machine is less busy") from error
     except (DeadKernelError, CellExecutionError) as error:
         died = f"{notebook.stem}: its kernel died, perhaps out of memory"
         raise NotebookError(f"{died} (see {target})") from error
