@@ -144,6 +144,21 @@ class Net(nn.Module):
 def make(image, classes):
     return Net(image, classes)
 """
+DEPTHWISE = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.one, self.deep = nn.Conv2d(channels, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.two, self.head = nn.Conv2d(8, 6, 1), nn.Linear(6, classes)
+
+    def forward(self, x):
+        return self.head(self.two(self.deep(self.one(x)).relu()).relu().mean(dim=(2, 3)))
+
+def make(image, classes):
+    return Net(image[0], classes)
+"""
 
 
 def described(*kinds: str, flat: bool = False, sets: bool = False):
@@ -398,6 +413,17 @@ def test_it_is_pruned_by_rounds_and_at_one_stroke(criterion, images):
         gone = whole - sum(last.architecture.widths)
         assert gone == rounds if not ratio else abs(gone - ratio * whole) <= len(last.architecture.widths) / 2
         assert last.params == sum(p.numel() for p in network.parameters())
+
+
+def test_a_cut_has_the_strides_of_a_network_that_is_loaded(tmp_path):
+    """In a depthwise convolution, whose weights have one input channel, torch takes either for the other."""
+    (tmp_path / "models.py").write_text(DEPTHWISE)
+    network = networks.build(named(f"{tmp_path}/models.py:make")).to_device(torch.device("cpu"))
+    assert network.module.deep.weight.shape == (8, 1, 3, 3)
+    surgery.remove_channel(network, 0, 3)
+    built = networks.build(network.architecture).to_device(torch.device("cpu"))
+    strides = {name: tensor.stride() for name, tensor in built.state_dict().items()}
+    assert {name: tensor.stride() for name, tensor in network.state_dict().items()} == strides
 
 
 # --- plain data, and networks made again ---------------------------------------------------------------

@@ -340,6 +340,19 @@ def test_what_is_saved_after_surgery_can_be_built_and_loaded(tiny):
     assert torch.equal(again.eval()(x), network.eval()(x))
 
 
+@pytest.mark.parametrize("family", sorted(networks.BUILDERS))
+def test_a_cut_network_has_the_strides_of_one_that_is_loaded(family):
+    """Convolutions choose their kernel, and so their last bits, by strides; one channel leaves a choice."""
+    whole, cpu = small(family), torch.device("cpu")
+    network = networks.build(whole).to_device(cpu)
+    for group, least in enumerate(whole.min_widths):
+        while network.groups[group].width > max(least, 1):
+            surgery.remove_channel(network, group, 0)
+    built = networks.build(network.architecture).to_device(cpu)
+    strides = {name: tensor.stride() for name, tensor in built.state_dict().items()}
+    assert {name: tensor.stride() for name, tensor in network.state_dict().items()} == strides
+
+
 def test_several_channels_at_once_equal_one_after_the_other(tiny):
     network, optimizer, draw, _ = trained(tiny, 5)
     other, its_optimizer = copy.deepcopy((network, optimizer))

@@ -20,7 +20,11 @@ class Slice(NamedTuple):
     def keep(self, tensor: Tensor) -> Tensor:
         """This part of a tensor of the same shape, in the same memory format."""
         part = tensor.detach().index_select(self.dim, self.places.to(tensor.device))
-        return part.contiguous(memory_format=memory_format(tensor)) if tensor.dim() == 4 else part
+        if tensor.dim() != 4:
+            return part
+        # With strides as if it were new: where a dimension has one place, `contiguous` leaves others, for
+        # which convolutions are computed by other kernels, and a replay would have other bits.
+        return torch.empty_like(part, memory_format=memory_format(tensor)).copy_(part)
 
     def cut(self) -> tuple[Tensor, Tensor]:
         """Replace the tensor by this part of it. Returns both.
@@ -163,6 +167,10 @@ class _Pick(torch.autograd.Function):
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """The memory format of a tensor: channels-last or contiguous."""
-    last = x.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if last else torch.contiguous_format
+    """The memory format of a tensor: channels-last or contiguous.
+
+    Strides tell them apart, also where a dimension has one place and torch calls the tensor both.
+    """
+    _, channels, height, width = x.shape
+    last = (height * width * channels, 1, width * channels, channels)
+    return torch.channels_last if x.stride() == last else torch.contiguous_format
