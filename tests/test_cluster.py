@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import gc
 import json
 import multiprocessing.spawn
 import os
@@ -206,6 +207,25 @@ def test_a_cluster_that_does_not_answer_is_refused_by_its_address(train, tmp_pat
     with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
     assert not runs.folder(train(0), tmp_path).exists()
+
+
+@pytest.mark.parametrize("address", ["nonsense://nowhere", "tcp://127.0.0.1:port", "tcp://127.0.0.1:9"])
+def test_no_half_made_client_is_left_behind(address, monkeypatch):
+    """Freed while Dask starts a thread, it waits for a lock that this thread's starter holds."""
+
+    def left() -> tuple[int, int]:
+        clients = [one for one in gc.get_objects() if type(one) is distributed.Client]
+        loops = [thread for thread in threading.enumerate() if thread.name == "IO loop"]
+        return sum(one.status != "closed" for one in clients), len(loops)
+
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.3)
+    before = left()
+    with (
+        pytest.raises(InputError, match=f"no Dask scheduler answers at '{address}'"),
+        cluster._client(address),
+    ):
+        pass
+    assert left() == before
 
 
 def test_the_command_refuses_it_before_anything_is_written(tmp_path, monkeypatch, capsys):

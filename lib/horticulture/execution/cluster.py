@@ -149,11 +149,19 @@ def connected(address: str) -> Iterator[Any]:
 def _client(address: str) -> Any:
     """A client of a Dask cluster. Raises InputError if it cannot be reached or Dask is not installed."""
     distributed = _distributed()
+    from distributed.comm import connect
+    from distributed.utils import LoopRunner
+
+    async def greet(**settings: Any) -> None:
+        (await connect(address, timeout=CONNECT_SECONDS, **settings)).abort()
+
     try:
-        # Dask finds out too late, and leaves behind a client that cannot be closed.
-        certified = distributed.Security().get_connection_args("client")["ssl_context"]
-        if address.startswith("tls") and not certified:
+        settings = distributed.Security().get_connection_args("client")
+        if address.startswith("tls") and not settings["ssl_context"]:
             raise ValueError("a certificate is needed, in DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT")
+        # A client that finds nobody may be left half made. Dask closes it when Python happens to free it,
+        # which waits for ever in a thread that Dask is just starting.
+        LoopRunner().run_sync(greet, callback_timeout=CONNECT_SECONDS, **settings)
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
