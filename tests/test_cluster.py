@@ -183,6 +183,14 @@ def test_other_users_of_this_machine_are_not_let_in():
     assert [one.stdout.count(": 0") for one in answers] == [1, 0, 0]
 
 
+def test_a_cluster_here_is_reached_after_another_was_started(train, tmp_path):
+    with cluster.opened("local:1") as first, cluster.opened("local:1") as second:
+        assert first != second
+        for seed, address in enumerate((first, second)):
+            parallel.execute_all([train(seed)], tmp_path, device="cpu", address=address)
+    assert [runs.result(train(seed), tmp_path) is not None for seed in range(2)] == [True, True]
+
+
 def test_processes_here_that_cannot_start_are_said_in_one_line_and_leave_nothing(
     tmp_path, monkeypatch, capfd
 ):

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -63,7 +64,7 @@ def _started(workers: int) -> Iterator[str]:
     from dask import config
 
     try:
-        security = distributed.Security.temporary()
+        security = _certificate()
     except ImportError as error:
         raise InputError(f"{LOCAL}{workers} needs cryptography: pip install -e '.[cluster]'") from error
     certified = {"distributed.comm.tls.ca-file": security.tls_ca_file}
@@ -110,6 +111,12 @@ def _started(workers: int) -> Iterator[str]:
     finally:
         if ours:
             signal.signal(signal.SIGINT, ours)
+
+
+@cache
+def _certificate() -> Any:
+    """One for all clusters of this process: with the last one's, those before it could not be reached."""
+    return _distributed().Security.temporary()
 
 
 def _variable(setting: str) -> str:
