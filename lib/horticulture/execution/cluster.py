@@ -78,6 +78,7 @@ def _started(workers: int) -> Iterator[str]:
     settings: dict[str, Any] = {**certified, "distributed.nanny.pre-spawn-environ": {}}
     settings["distributed.worker.daemon"] = False
     settings["distributed.worker.profile.enabled"] = False  # it would stop the run a hundred times a second
+    settings["distributed.admin.tick.interval"] = "1s"  # instead of 50 a second in each process
     # Dask gives up a worker that is not there so long after a death; it may just have died again.
     settings["distributed.deploy.lost-worker-timeout"] = "365 days"
     # Ctrl-C is for the notebook, which saves its work; the processes inherit that they ignore it.
