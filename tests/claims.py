@@ -820,7 +820,8 @@ CLAIMS: dict[str, Callable[[], str]] = {
     "verdicts": lambda: str(len(verdicts("quick"))),
     **{f"stay.{study.partition('-')[0]}": partial(on_other_images, study) for study in ("quick", TRANSFER)},
     "quick.minutes": lambda: minutes("quick"),
-    "quick.minutes.amd": lambda: minutes("quick", "AMD"),
+    "quick.minutes.amd": lambda: minutes("quick", "without AVX-512"),
+    "quick.minutes.new": lambda: minutes("quick", "with AVX-512"),
     **{
         f"again.{short}.{size}": partial(error, BUDGETS[short], size / 100, study=AGAIN)
         for short in ("tuned", "lr", "scratch")

@@ -1,6 +1,7 @@
 """The numbers in the prose are those of the committed results."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -72,3 +73,24 @@ def test_what_other_images_would_change_was_measured_on_the_networks_of_the_repl
         new, kept = map(np.mean, errors)
         assert row.difference == pytest.approx(new - kept, abs=0.01)
         assert 0 < row.standard_error < 100 / np.sqrt(row.digits)
+
+
+def words(seconds: float, rounded) -> str:
+    """A time as prose gives it, in whole minutes."""
+    numbers = "one two three four five six seven eight nine ten eleven twelve".split()
+    return numbers[max(1, rounded(seconds / 60)) - 1]
+
+
+def test_minutes_in_words_are_those_that_were_measured():
+    times = claims.measured("minutes")
+    quick = times[times["study"] == "quick"]
+    for path in NOTEBOOKS[:4]:
+        took = quick.loc[quick["notebook"] == path.stem, "seconds"]
+        fastest, slowest = words(took.min(), math.floor), words(took.max(), math.ceil)
+        assert f"this takes {fastest} to {slowest} minutes" in path.read_text()
+    took = quick.groupby("machine")["seconds"].sum()
+    fastest, slowest = words(took.min(), math.floor), words(took.max(), math.ceil)
+    assert f"in {fastest} to {slowest} minutes" in claims.parameters("quick")["about"]
+    for study in ("vit-quick", "transfer-quick"):
+        (took,) = times[times["study"] == study].groupby("machine")["seconds"].sum()
+        assert f"{words(took, math.ceil)} minutes on two fast" in claims.parameters(study)["about"]
