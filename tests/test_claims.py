@@ -77,7 +77,8 @@ def test_what_other_images_would_change_was_measured_on_the_networks_of_the_repl
 
 def words(seconds: float, rounded) -> str:
     """A time as prose gives it, in whole minutes."""
-    numbers = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    numbers = ["one", "two", "three", "four", "five", "six"]
+    numbers += ["seven", "eight", "nine", "ten", "eleven", "twelve"]
     return numbers[max(1, rounded(seconds / 60)) - 1]
 
 
