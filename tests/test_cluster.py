@@ -1060,7 +1060,7 @@ def test_the_markers_of_killed_commands_are_removed_and_not_those_of_living_ones
     tmp_path, shared_address, monkeypatch
 ):
     """By the time of the files alone: neither a lock nor a process of another machine need be seen."""
-    monkeypatch.setattr(admission, "FORGOTTEN", 3.0)
+    monkeypatch.setattr(admission, "STALE_SECONDS", 3.0)
     monkeypatch.setattr(leases, "BEAT", 0.1)
     folder = tmp_path / "runs" / ".locks"
     files.make_folder(folder)

@@ -531,7 +531,7 @@ def test_no_file_is_read_without_a_limit(pictures):
     """A file with holes takes no room on the disk: of one of 4 GB a decoder may read all into memory."""
     held = pictures / "train" / "ash" / "0.tif"
     held.write_bytes(b"II*\0\x08\0\0\0" + b"\0" * 8)
-    os.truncate(held, decoding.MOST_BYTES + 1)
+    os.truncate(held, decoding.MAX_BYTES + 1)
     assert "1 of 9 images cannot be used: 'train/ash/0.tif' (more than 536,870,912 bytes)" in refused(
         pictures
     )
@@ -542,7 +542,7 @@ def test_a_jpeg_of_very_many_scans_is_refused(pictures):
     path, content = pictures / "train" / "ash" / "0.jpg", io.BytesIO()
     Image.new("RGB", (8, 8), (9, 99, 200)).save(content, "JPEG", progressive=True)
     first, *more = content.getvalue().removesuffix(b"\xff\xd9").split(b"\xff\xda")
-    for added, usable in ((decoding.MOST_SCANS - len(more), True), (1, False)):
+    for added, usable in ((decoding.MAX_SCANS - len(more), True), (1, False)):
         more += [more[-1]] * added
         path.write_bytes(b"\xff\xda".join([first, *more]) + b"\xff\xd9" + b"\xff\xda" * 200)  # as of a film
         if usable:

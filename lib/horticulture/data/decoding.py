@@ -20,10 +20,10 @@ from horticulture.data.arrays import reduced
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # only these decoders are used
-MOST_PIXELS = 2**26  # per file: 8,192 x 8,192
-MOST_BYTES = 2**29  # per file: decoders read whole parts of a file into memory
-MOST_SCANS = 100  # per JPEG, each of which goes over all pixels: a small file could have millions
-MOST_SIDE = 1024  # most pixels, high or wide, of an image to train on
+MAX_PIXELS = 2**26  # per file: 8,192 x 8,192
+MAX_BYTES = 2**29  # per file: decoders read whole parts of a file into memory
+MAX_SCANS = 100  # per JPEG, each of which goes over all pixels: a small file could have millions
+MAX_SIDE = 1024  # most pixels, high or wide, of an image to train on
 
 
 # In a JPEG: zeros follow 255 within the pixels, which may also be interrupted by D0 to D7.
@@ -46,8 +46,8 @@ def measure(path: str, image_size: int = 0) -> tuple[int, int, bool]:
     """
     with _opened(path) as image:
         width, height = image.size
-        if not image_size and max(width, height) > MOST_SIDE:
-            raise UnusableImage(f"{width:,} x {height:,} pixels: above {MOST_SIDE:,}, set image_size")
+        if not image_size and max(width, height) > MAX_SIDE:
+            raise UnusableImage(f"{width:,} x {height:,} pixels: above {MAX_SIDE:,}, set image_size")
         if min(width, height) < image_size:
             raise UnusableImage(f"{width} x {height} pixels: smaller than image_size {image_size}")
         return width, height, Image.getmodebase(image.mode) == "L"
@@ -61,8 +61,8 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
     centre.
     """
     with _opened(path) as image:
-        if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(path) > MOST_SCANS:
-            raise UnusableImage(f"more than {MOST_SCANS} scans")
+        if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(path) > MAX_SCANS:
+            raise UnusableImage(f"more than {MAX_SCANS} scans")
         image.load()
         with contextlib.suppress(Exception):  # ignore an unreadable orientation
             ImageOps.exif_transpose(image, in_place=True)
@@ -83,16 +83,16 @@ def _opened(path: str) -> Iterator[Image.Image]:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise UnusableImage("not a regular file")
-        if status.st_size > MOST_BYTES:
-            raise UnusableImage(f"more than {MOST_BYTES:,} bytes")
+        if status.st_size > MAX_BYTES:
+            raise UnusableImage(f"more than {MAX_BYTES:,} bytes")
         with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
+            if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
     except UnusableImage:
         raise
     except Image.DecompressionBombError:
-        raise UnusableImage(f"more than {MOST_PIXELS:,} pixels") from None
+        raise UnusableImage(f"more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # a decoder may raise anything for a damaged file, even MemoryError
         reason = isinstance(error, OSError) and error.strerror
         raise UnusableImage(reason or "not a readable image, or damaged") from error

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from horticulture.data.arrays import PAD, hold_out_tenth
-from horticulture.data.decoding import EXTENSIONS, MOST_SIDE, decode, measure
+from horticulture.data.decoding import EXTENSIONS, MAX_SIDE, decode, measure
 from horticulture.data.locations import data_folder
 from horticulture.data.reading import read_each
 from horticulture.errors import InputError
@@ -50,8 +50,8 @@ def read(path: str, image_size: int = 0) -> Folder:
     pixels, to which `decoding.decode` reduces images (0: unchanged, all of one size). Raises InputError with
     the problem; for unusable images, the first few, their number, and where all of them are listed.
     """
-    if not 0 <= image_size <= MOST_SIDE:
-        raise InputError(f"image_size must be 0 (unchanged) to {MOST_SIDE:,}, not {image_size}")
+    if not 0 <= image_size <= MAX_SIDE:
+        raise InputError(f"image_size must be 0 (unchanged) to {MAX_SIDE:,}, not {image_size}")
     try:
         root = Path(path).expanduser().absolute()
     except RuntimeError as error:  # ~ of an unknown user

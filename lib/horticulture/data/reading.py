@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TypeVar
 
-from horticulture.data.decoding import MOST_BYTES, UnusableImage
+from horticulture.data.decoding import MAX_BYTES, UnusableImage
 from horticulture.limits import processors
 from horticulture.progress import Progress
 
 AT_A_TIME = 64  # images decoded ahead
 THREADS = 4  # images decoded at the same time, at most
-IN_FLIGHT = MOST_BYTES  # of memory for all that are read or decoded at a time; one file may take all of it
+IN_FLIGHT = MAX_BYTES  # of memory for all that are read or decoded at a time; one file may take all of it
 PER_PIXEL = 16  # bytes: the decoder's copies, coefficients of a progressive JPEG, and ours
 PROGRESS_FROM_PIXELS = 2**24  # pixels: larger folders show progress
 PROGRESS_FROM_IMAGES = 10_000  # images: of more, reading the headers shows progress

@@ -23,9 +23,9 @@ from horticulture.execution import inspection, remote_worker
 from horticulture.execution.file_transfer import OwnFile
 from horticulture.execution.inspection import Environment
 
-SLOWEST = 1e6  # bytes a second that a worker is sent at least
+MIN_BYTES_PER_SECOND = 1e6  # at which a worker is sent files
 MARKER = "shared-"  # beginning of the name of a marker
-FORGOTTEN = 3600.0  # seconds without a beat after which a marker is one of a killed command
+STALE_SECONDS = 3600.0  # seconds without a beat after which a marker is one of a killed command
 
 
 class Admission:
@@ -94,7 +94,7 @@ class Admission:
         for worker, lacks in list(replies.items()):
             if isinstance(lacks, list) and lacks:
                 sent = [(one, content(one)) for one in lacks]
-                more = sum(len(one) for _, one in sent) / SLOWEST
+                more = sum(len(one) for _, one in sent) / MIN_BYTES_PER_SECOND
                 reply = inspection.ask(self._client, remote_worker.receive, sent, workers=[worker], more=more)
                 replies[worker] = reply.get(worker, lacks)
             if isinstance(error := replies[worker], Exception) and worker in self._workers():
@@ -181,7 +181,7 @@ def _marker(outputs: Path) -> Iterator[Path]:
         try:
             for other in folder.glob(f"{MARKER}*"):
                 with suppress(OSError):  # another command removes it as well
-                    if path.stat().st_mtime - other.stat().st_mtime > FORGOTTEN:
+                    if path.stat().st_mtime - other.stat().st_mtime > STALE_SECONDS:
                         other.unlink()
             yield path
         finally:

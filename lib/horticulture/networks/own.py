@@ -15,7 +15,7 @@ from torch import nn
 from horticulture import code_files
 from horticulture.architecture import TORCHVISION, Architecture, ImageShape, check_own
 from horticulture.code_files import is_code
-from horticulture.data.decoding import MOST_SIDE
+from horticulture.data.decoding import MAX_SIDE
 from horticulture.errors import InputError
 from horticulture.networks.channel_labels import Trace
 from horticulture.networks.channel_tracing import trace_module
@@ -128,8 +128,8 @@ def make(name: str, image: ImageShape, classes: int, generator: torch.Generator 
     Random numbers come from the generator (by default one with a fixed seed). Raises InputError if there is
     no such network or function, or if it does not return a module.
     """
-    if max(image) > MOST_SIDE:  # from anywhere, such as an exported network
-        raise InputError(f"images have at most {MOST_SIDE:,} channels, rows and columns, not {tuple(image)}")
+    if max(image) > MAX_SIDE:  # from anywhere, such as an exported network
+        raise InputError(f"images have at most {MAX_SIDE:,} channels, rows and columns, not {tuple(image)}")
     build = code_files.function(name) if is_code(name) else _torchvision(name)
     generator = generator or torch.Generator().manual_seed(0)
     draws = RandomStreams(int(torch.randint(2**62, (), generator=generator)))
