@@ -292,7 +292,7 @@ def test_all_fields_of_a_dataclass_or_a_tuple_count():
 def test_only_what_is_not_ours_has_a_digest():
     originals = {"ours": abs}
     table = {**originals, "mine": lambda x: x}
-    assert code.extra("ours", table, originals) == {}
-    assert code.extra("mine", table, originals) == {"code": code.digest(table["mine"])}
+    assert code.own_digest("ours", table, originals) == {}
+    assert code.own_digest("mine", table, originals) == {"code": code.digest(table["mine"])}
     table["ours"] = lambda x: x  # overwritten: ours no longer
-    assert code.extra("ours", table, originals) == {"code": code.digest(table["ours"])}
+    assert code.own_digest("ours", table, originals) == {"code": code.digest(table["ours"])}

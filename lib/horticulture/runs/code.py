@@ -31,7 +31,7 @@ INSTALLED = (sysconfig.get_path("stdlib"), *site.getsitepackages(), site.getuser
 Seen = dict[int, tuple[int, Any]]
 
 
-def extra(name: str, registry: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
+def own_digest(name: str, registry: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
     """What a run's description adds to a name: nothing for the library's functions, a digest for others.
 
     originals: the registry as the library made it. An entry with a `digest` attribute keeps it.
