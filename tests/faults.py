@@ -100,7 +100,10 @@ class Machines:
         command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments, "--host", "127.0.0.1"]
         with (self.place / "log.txt").open("a") as log:
             process = subprocess.Popen(
-                [*command, "--no-dashboard"], env={**os.environ, **SETTINGS}, stdout=log, stderr=log
+                [*command, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"],
+                env={**os.environ, **SETTINGS},
+                stdout=log,
+                stderr=log,
             )
         self.processes.append(process)
 

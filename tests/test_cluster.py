@@ -256,7 +256,8 @@ def worker(address: str, folder: Path, *options: str, **environment: str):
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"),
-            *("--no-dashboard", "--host", "127.0.0.1", "--local-directory", folder, *options),
+            *("--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--host", "127.0.0.1"),
+            *("--local-directory", folder, *options),
         ],
         env={**os.environ, **environment},
         stderr=subprocess.DEVNULL,
@@ -621,21 +622,43 @@ def ended(monkeypatch):
     return keys
 
 
-def test_nothing_waits_for_what_it_does_not_need(train, tmp_path, ended):
+@pytest.fixture
+def lasts_until(ended, monkeypatch):
+    """Has a run, on workers in threads of this process, last until another one has ended."""
+
+    def lasts(slow: runs.Run, last: runs.Run) -> None:
+        execute = remote_worker._execute
+
+        def executing(run, *arguments):
+            end = time.monotonic() + 60
+            while run.key == slow.key and last.key not in ended and time.monotonic() < end:
+                time.sleep(0.01)
+            execute(run, *arguments)
+
+        monkeypatch.setattr(remote_worker, "_execute", executing)
+
+    return lasts
+
+
+def test_nothing_waits_for_what_it_does_not_need(train, tmp_path, ended, lasts_until):
     """The pruning of a short training is over while a long training still runs."""
-    slow, quick = train(0, epochs=150), train(1)
+    slow, quick = train(0, epochs=3), train(1)
+    lasts_until(slow, prune(quick))
     with in_threads(2) as address:
         parallel.execute_all([prune(slow), prune(quick)], tmp_path, device="cpu", address=address)
     assert ended == [quick.key, prune(quick).key, slow.key, prune(slow).key]
 
 
 @pytest.mark.parametrize(("folder", "there"), [("shared", 0), ("apart", 1)])
-def test_what_follows_from_a_run_begins_while_others_go_on(train, tmp_path, ended, folder, there, request):
+def test_what_follows_from_a_run_begins_while_others_go_on(
+    train, tmp_path, ended, lasts_until, folder, there, request
+):
     """A short run's pruning and the training of what that left are over while a long one still trains."""
     if folder == "apart":
         request.getfixturevalue("apart")
-    slow, quick = train(0, epochs=150), train(1)
+    slow, quick = train(0, epochs=3), train(1)
     pruned = prune(quick)
+    lasts_until(slow, tune(pruned))
     after = {quick.key: [pruned], pruned.key: [tune(pruned)]}
     for run in [quick, pruned][:there]:
         execution.execute(run, tmp_path / "o", "cpu", threads=1)
@@ -828,6 +851,50 @@ def test_runs_that_no_worker_can_do_wait_for_one_and_say_so(train, tmp_path, mon
     assert "waiting for a worker with a GPU; 0/2 finished" in said[0]
 
 
+RELEASED = threading.Event()
+
+
+def occupy() -> None:
+    """What somebody else has given to a worker."""
+    RELEASED.wait(300)
+
+
+def test_runs_that_wait_behind_the_work_of_others_say_so(train, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(remote, "QUIET", 0.1)
+    show, said = Board.show, list[str]()
+
+    def showing(board):
+        show(board)
+        if board.waiting_for:
+            said.append(board.waiting_for)
+            RELEASED.set()
+
+    monkeypatch.setattr(Board, "show", showing)
+    RELEASED.clear()
+    with in_threads() as address, distributed.Client(address, set_as_default=False) as other:
+        theirs = other.submit(occupy, pure=False)
+        parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
+        assert theirs.result() is None
+    assert set(said) == {"waiting for a free worker"}
+
+
+@pytest.mark.parametrize("cluster", ["local:2", "tcp://127.0.0.1:7"])
+def test_an_interrupted_command_says_which_runs_go_on(tmp_path, monkeypatch, capsys, cluster):
+    @contextmanager
+    def opened(address):
+        yield "tls://127.0.0.1:9" if address == "local:2" else address
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("horticulture.execution.cluster.opened", opened)
+    monkeypatch.setattr("horticulture.study.runner.run", interrupted)
+    assert cli.main(["run", "smoke", "--cluster", cluster, "--outputs", str(tmp_path)]) == 130
+    goes_on = f"horticulture: runs in progress go on at {cluster}\n" if cluster != "local:2" else ""
+    assert capsys.readouterr().err.endswith(f"{goes_on}{cli.STOPPED}\n")
+    assert ("go on" in goes_on) == (cluster != "local:2")
+
+
 def test_a_run_that_ends_its_workers_fails_and_stops_no_other(train, tmp_path, capsys):
     """As long as Dask waits for a worker that has died, a death soon after another seems to be its end."""
 
@@ -853,7 +920,8 @@ def test_a_lost_scheduler_is_told_in_one_line(train, tmp_path, monkeypatch):
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"),
-            *("--no-dashboard", "--scheduler-file", tmp_path / "where.json"),
+            *("--no-dashboard", "--dashboard-address", "127.0.0.1:0"),
+            *("--scheduler-file", tmp_path / "where.json"),
         ],
         stderr=subprocess.DEVNULL,
     )

@@ -110,6 +110,30 @@ def test_a_process_that_has_ended_without_a_word_is_not_said_to_run(tmp_path, sa
     assert who.endswith(", which has ended")
 
 
+def test_runs_of_a_cluster_that_outlives_its_command_are_said_to_go_on(tmp_path, said):
+    """The command is interrupted, or ends without a word."""
+    address = "tcp://10.0.0.1:8786"
+    go_on = f"; runs in progress go on at {address} until they end"
+
+    def interrupted() -> None:
+        with status.running(tmp_path / "smoke", address):
+            status.write(tmp_path / "smoke", notebook="02_prune", line="pruning   17%")
+            assert said()[0] == "smoke: 02_prune: pruning   17%"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert said()[0] == f"smoke: stopped in 02_prune: pruning   17%{go_on}"
+    ended = {"host": socket.gethostname(), "pid": os.getpid(), "began": 0.0}
+    status.write(tmp_path / "smoke", state=status.RUNNING, command=ended)
+    written = json.loads((tmp_path / "smoke" / status.FILE).read_text())
+    (tmp_path / "smoke" / status.FILE).write_text(json.dumps({**written, **ended}))
+    assert said()[0] == f"smoke: the command has ended; the last was 02_prune: pruning   17%{go_on}"
+    with status.running(tmp_path / "smoke"):
+        pass
+    assert said()[0] == "smoke: finished"
+
+
 def test_between_two_notebooks_of_a_command_it_is_said_to_run(tmp_path, said):
     """Their kernels are processes, and write last."""
     with status.running(tmp_path / "smoke"):

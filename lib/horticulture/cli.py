@@ -87,10 +87,18 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if line := forecast.warning_for((resolved for _, resolved in parts), outputs):
         print(f"horticulture: {printable(line)}", file=sys.stderr)
-    with interruption.raised(), cluster.opened(parts[0][1]["cluster"]) as address:
-        for part, resolved in parts:
-            with runner.exclusive(outputs / part.name):
-                print_tables(runner.run(part, {**resolved, "cluster": address}, outputs, options.first))
+    asked = parts[0][1]["cluster"]
+    lasting = "" if asked.startswith(cluster.LOCAL) else asked
+    try:
+        with interruption.raised(), cluster.opened(asked) as address:
+            for part, resolved in parts:
+                with runner.exclusive(outputs / part.name):
+                    given = {**resolved, "cluster": address}
+                    print_tables(runner.run(part, given, outputs, options.first, lasting))
+    except KeyboardInterrupt:
+        if lasting:
+            print(f"horticulture: runs in progress go on at {lasting}", file=sys.stderr)
+        raise
     return 0
 
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 MIME = "application/vnd.horticulture.progress+json"
 REMARK = "application/vnd.horticulture.remark+json"
@@ -94,14 +94,17 @@ class Progress:
         self._next = max(began + UPDATE_SECONDS[self._medium], now + (now - began) * (1 / SHARE - 1))
 
 
-def remark(line: str) -> None:
-    """Show a line on the results; if `horticulture run` executes the notebook, in the terminal, too."""
+def remark(line: str, file: TextIO | None = None) -> None:
+    """Show a line on the results; if `horticulture run` executes the notebook, in the terminal, too.
+
+    file: where to print it outside notebooks (None: to standard output).
+    """
     if _medium() == "notebook":
         from IPython.display import display
 
         display({"text/plain": line, REMARK: {"line": line}}, raw=True)
     else:
-        print(line)
+        print(line, file=file)
 
 
 def bar(share: float, width: int = 20) -> str:

@@ -22,6 +22,7 @@ from horticulture.errors import InputError, first_line
 from horticulture.execution import inspection, remote_worker
 from horticulture.execution.file_transfer import OwnFile
 from horticulture.execution.inspection import Environment
+from horticulture.progress import remark
 
 MIN_BYTES_PER_SECOND = 1e6  # at which a worker is sent files
 MARKER = "shared-"  # beginning of the name of a marker
@@ -138,10 +139,10 @@ class Admission:
                 raise InputError(f"the worker {worker} does not see {self._marker.parent}")
             self._admit(there)
         except InputError as error:
-            print(f"{error}. It gets no runs", file=sys.stderr)
+            remark(f"{error}. It gets no runs", sys.stderr)
         except Exception as error:
             if self._client.status == "running":  # otherwise our work is over, or the scheduler is gone
-                print(f"the worker {worker} gets no runs: {first_line(error)}", file=sys.stderr)
+                remark(f"the worker {worker} gets no runs: {first_line(error)}", sys.stderr)
 
     def _admit(self, fit: dict[str, Environment]) -> None:
         folder = self._marker.parent

@@ -105,6 +105,10 @@ class Board:
             run.waits, run.note = True, "its worker is gone"
             self.show()
 
+    def is_idle(self) -> bool:
+        """Whether no run is in progress."""
+        return not self._running
+
     def has_begun(self, key: str) -> bool:
         """Whether a worker has sent a message of that run."""
         return key in self._begun

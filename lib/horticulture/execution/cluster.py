@@ -172,7 +172,8 @@ def _client(address: str) -> Any:
         LoopRunner().run_sync(greet, callback_timeout=CONNECT_SECONDS, **settings)
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, RuntimeError, TypeError) as error:
-        raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
+        again = "start it, then run the same command; what is finished is kept"
+        raise InputError(f"no Dask scheduler answers at {address!r}: {error}: {again}") from error
 
 
 def _distributed() -> Any:

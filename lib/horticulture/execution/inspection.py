@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from horticulture import files
 from horticulture.data import catalog
 from horticulture.errors import InputError, first_line
+from horticulture.progress import remark
 
 REPLY_SECONDS = 60.0  # seconds for a worker to answer: on a busy machine, it may load torch first
 PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhere
@@ -61,7 +62,7 @@ def fit_ones(
         if not fit and workers is None:
             raise InputError(f"the worker {worker} {what}")
         if (worker, what) not in _told:
-            print(f"the worker {worker} {what}. It gets no runs", file=sys.stderr)
+            remark(f"the worker {worker} {what}. It gets no runs", sys.stderr)
             _told.add((worker, what))
     return fit if workers is not None else _some(fit)
 
@@ -180,7 +181,7 @@ def ask(
     asked = [worker for worker in known if worker not in _silent] or list(known)
     replies = dict(client.sync(every))
     for worker in [worker for worker, reply in replies.items() if isinstance(reply, TimeoutError)]:
-        print(f"the worker {worker} does not answer: going on without it", file=sys.stderr)
+        remark(f"the worker {worker} does not answer: going on without it", sys.stderr)
         _silent.add(worker)
         del replies[worker]
     return replies

@@ -181,7 +181,7 @@ class _Tasks:
         return self._client.submit(remote_worker.hold, parcel, key=key, resources=self._resources)
 
     def _waiting_for(self, *, news: bool) -> str:
-        """What kind of worker the runs wait for, if there is none, as a text. Looks only without news."""
+        """What kind of worker all runs wait for, as a text. Looks only without news."""
         now = time.monotonic()
         if news:
             self._look = now + QUIET
@@ -189,7 +189,8 @@ class _Tasks:
         if now < self._look:
             return self._board.waiting_for
         self._look = now + QUIET
-        return self._workers.waiting_for()
+        busy = "waiting for a free worker" if self._board.is_idle() else ""  # they are at others' work
+        return self._workers.waiting_for() or busy
 
     def _try_again(self, erred: dict[str, Any]) -> dict[str, Reply]:
         """Have other workers try what one died at; return what is given up, by key."""

@@ -22,7 +22,8 @@ def read(folder: Path) -> dict[str, Any]:
 
     `line`, of progress; `failed`, pairs of a run's name and its error; `process` and `time`; and, unless an
     earlier version wrote it, `state` (with `error` if it is FAILED), `notebook`, and who wrote it: `host`,
-    `pid` and `began`; also `command`, the same of the command that ran the study last, if one has.
+    `pid` and `began`; also `command`, the same of the command that ran the study last, if one has, and
+    `cluster`, the address of a scheduler that outlives it.
     """
     path = folder / FILE
     if not path.exists():
@@ -58,9 +59,13 @@ def _us() -> dict[str, Any]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[None]:
-    """Say that a command runs the study, whose notebooks `begin`, and in the end how that ended."""
-    write(folder, state=RUNNING, notebook="", line="starting", failed=[], command=_us())
+def running(folder: Path, cluster: str = "") -> Iterator[None]:
+    """Say that a command runs the study, whose notebooks `begin`, and in the end how that ended.
+
+    cluster: the address of a scheduler that outlives the command, if one has the runs.
+    """
+    fresh = {"notebook": "", "line": "starting", "failed": [], "cluster": cluster}
+    write(folder, state=RUNNING, command=_us(), **fresh)
     try:
         yield
     except BaseException as error:

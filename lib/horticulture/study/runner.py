@@ -50,9 +50,12 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
-def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "01") -> Path:
+def run(
+    study: Study, parameters: dict[str, Any], outputs: Path, first: str = "01", cluster: str = ""
+) -> Path:
     """Execute the notebooks in order, from the one named by `first`. Return the study's folder.
 
+    cluster: the address of a scheduler that outlives this command, for `status`.
     If started from the first notebook, the folder shows only this execution; finished runs under
     `outputs/runs` are reused. Raises NotebookError at the first notebook that does not finish, and at the end
     if a page could not be made.
@@ -69,7 +72,7 @@ def run(study: Study, parameters: dict[str, Any], outputs: Path, first: str = "0
         content |= {"study": study.name, "parameters": of_steps}
     parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
     terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
-    with status.running(folder), _Pages() as pages:
+    with status.running(folder, cluster), _Pages() as pages:
         shown = folder / "notebooks"
         shown.mkdir(parents=True, exist_ok=True)
         for text in chosen[0].parent.glob("*.md"):  # the notebooks link to them

@@ -114,13 +114,16 @@ def _status(folder: Path) -> Iterator[str]:
 
 def _state(said: dict[str, Any], over: bool) -> str:
     where = ": ".join(filter(None, [said.get("notebook"), said.get("line")]))
+    lasting = f"; runs in progress go on at {said['cluster']} until they end" if said.get("cluster") else ""
     match said.get("state"):
         case status.FINISHED:
             return "finished"
         case status.FAILED:
             return f"failed: {said['error']}"
         case status.STOPPED:
-            return f"stopped in {where}"
+            return f"stopped in {where}{lasting}"
+        case _ if over and lasting:
+            return f"the command has ended; the last was {where}{lasting}"
         case _:
             return f"nothing is running any more; the last was {where}" if over else where
 
