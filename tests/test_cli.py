@@ -480,6 +480,24 @@ def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
     shown = capsys.readouterr().out
     assert "13.5" in shown
     assert "11.5" not in shown
+    (tmp_path / names[2] / "study.json").write_text("")
+    assert "study.json is damaged" in refused(capsys, "show", names[2], "--outputs", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "smoke", "another"], "horticulture: unrecognized arguments: another"),
+        (["run"], "horticulture run: the following arguments are required: STUDY"),
+        (["run", "smoke", "--name"], "horticulture run: argument --name: expected one argument"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(arguments, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(said)
+    assert line.endswith("--help)")
 
 
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):

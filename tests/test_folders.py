@@ -461,7 +461,9 @@ def test_images_are_decoded_once_and_again_when_they_change(pictures, tmp_path, 
     assert not list(cache.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("damage", ["a byte of a pixel", "a byte of the header", "cut short", "empty"])
+@pytest.mark.parametrize(
+    "damage", ["a byte of a pixel", "a byte of the header", "cut short", "empty", "a FIFO"]
+)
 def test_damaged_pixels_are_noticed_and_read_again(damage, pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "cache"))
     before = load(pictures).digest
@@ -473,7 +475,11 @@ def test_damaged_pixels_are_noticed_and_read_again(damage, pictures, tmp_path, m
         content.clear()
     else:
         content[-100 if "pixel" in damage else 30] ^= 4
-    kept.write_bytes(content)
+    if damage == "a FIFO":
+        kept.unlink()
+        os.mkfifo(kept)
+    else:
+        kept.write_bytes(content)
     assert load(pictures).digest == before
     said = capsys.readouterr().out
     assert said == f"{kept} is damaged: reading the images of {pictures} again\n"

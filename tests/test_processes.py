@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -232,6 +233,16 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
     with runner.exclusive(study):
         present = {path.name for path in study.iterdir() if not path.name.startswith(".")}
         assert present == {"study.json", f"study.json.{mine}.tmp", "notes.tmp"}
+
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path))
+    for name, hours in (("old", 2), ("new", 0)):  # the new one may be that of another machine or container
+        path = cache / f"{name}.{dead.pid}.tmp"
+        path.touch()
+        os.utime(path, times=(time.time() - 3600 * hours,) * 2)
+    with runner.exclusive(study):
+        assert [path.name for path in cache.iterdir()] == [f"new.{dead.pid}.tmp"]
 
     run = runs.folder(TRAIN, tmp_path)
     run.mkdir(parents=True)

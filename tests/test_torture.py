@@ -44,6 +44,14 @@ def test_each_is_tried_even_if_the_first_took_all_the_time(monkeypatch):
     assert (tried, [actual.total() for actual in ends.values()]) == (list("abc"), [1, 1, 1])
 
 
+def test_what_was_set_aside_is_no_result(tmp_path):
+    for name in ("abc", "abc.damaged-1"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "run.json").write_text('{"metrics": {"seconds": 1, "params": 2}}')
+    (tmp_path / "runs" / "abc.damaged-1" / "run.json").write_text("{")
+    assert killed.results(tmp_path) == {"abc/run.json": {"params": 2}}
+
+
 def test_a_run_can_be_killed_as_often_as_one_likes(monkeypatch, capsys):
     monkeypatch.setattr(killed, "trial", lambda seed: "survived")
     assert killed.main(["2", "--seed", "17"]) == 0

@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from horticulture import architecture, data, runs
 from horticulture.errors import InputError, NotebookError, printable
@@ -162,9 +162,10 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
+    studies = {path.name: path for name in options.studies for path in _study_folders(name, options)}
+
     from horticulture.study import publish
 
-    studies = {path.name: path for name in options.studies for path in _study_folders(name, options)}
     print(publish.publish(studies, Path(options.to) if options.to else publish.SITE))
     return 0
 
@@ -222,8 +223,15 @@ def _download(options: argparse.Namespace) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what it refuses."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {printable(message)} ({self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="horticulture",
         description="Prune networks, train what is left from scratch, and compare.",
         epilog=ENVIRONMENT,

@@ -162,7 +162,7 @@ def _decode_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.
     for path in cache.glob(f"{key}-*.npy"):
         _, pad, digest = path.stem.split("-")
         with contextlib.suppress(FileNotFoundError):  # another process may remove it too
-            if file_digest(path) == digest:
+            if path.is_file() and file_digest(path) == digest:
                 return _map(path), int(pad)
             print(f"{path} is damaged: reading the images of {root} again")
             path.unlink()

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,16 +16,19 @@ FILE = re.compile(r".+\.([0-9]{1,7})\.tmp")  # temporary files of `files.write`
 FOLDER = re.compile(r"horticulture\.([0-9]{1,7})\.\w{8}")  # folders made by `temporary_folder`
 
 
-def remove(paths: Iterable[Path]) -> None:
+def remove(paths: Iterable[Path], idle: float = 0.0) -> None:
     """Remove those of these files and folders that were made by an ended process of this user.
 
-    Anything else is kept, whatever its name.
+    Anything else is kept, whatever its name. idle: seconds for which a file must not have been written to,
+    where processes of other machines or containers write, whose numbers mean nothing here.
     """
     for path in paths:
         with suppress(OSError):  # another process is removing it as well
             status = path.lstat()
             made = (FOLDER if stat.S_ISDIR(status.st_mode) else FILE).fullmatch(path.name)
             if made is None or not _is_own(status) or psutil.pid_exists(int(made[1])):
+                continue
+            if time.time() - status.st_mtime < idle:
                 continue
             shutil.rmtree(path) if stat.S_ISDIR(status.st_mode) else path.unlink()
 

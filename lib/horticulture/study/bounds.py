@@ -73,7 +73,15 @@ def each(bound: Bound, least: int = 0) -> Bound:
 
 def optional(bound: Bound, nothing: Any) -> Bound:
     """Either the bound or one other value, which stands for none."""
-    return lambda name, value: None if value == nothing else bound(name, value)
+
+    def check(name: str, value: Any) -> None:
+        if value != nothing:
+            try:
+                bound(name, value)
+            except InputError as error:
+                raise InputError(f"{error} (or {nothing!r})") from error
+
+    return check
 
 
 # --- of single parameters --------------------------------------------------------------------------------

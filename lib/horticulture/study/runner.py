@@ -28,6 +28,7 @@ from horticulture.study.parameters import COMMON, beginning, fill_in
 from horticulture.study.study_files import Study, editing
 from horticulture.study.terminal import Terminal
 
+IDLE_SECONDS = 3600.0  # after which nobody writes to a temporary file any more
 KERNEL_SECONDS = 300  # for a kernel to start: on a busy machine, loading Python's modules takes minutes
 
 
@@ -46,7 +47,8 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     with interruption.raised(), files.locked(folder / ".lock", report_holder):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
-        stale_files.remove([*folder.rglob("*.tmp"), *(data_folder() / "cache").glob("*.tmp")])
+        stale_files.remove(folder.rglob("*.tmp"))
+        stale_files.remove((data_folder() / "cache").glob("*.tmp"), idle=IDLE_SECONDS)
         yield
 
 

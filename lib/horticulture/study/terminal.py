@@ -10,6 +10,7 @@ from horticulture import runs
 from horticulture.errors import printable, reading
 from horticulture.execution import status
 from horticulture.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
+from horticulture.study import study_files
 
 ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
 
@@ -131,6 +132,7 @@ def _state(said: dict[str, Any], over: bool) -> str:
 def _texts(folder: Path) -> Iterator[str]:
     from horticulture.analysis import tables
 
+    study_files.read_study_json(folder)  # refuses a damaged one
     unverified = runs.unverified(folder)
     results = runs.collect(folder)
     yield tables.error_by_size(results).to_string(na_rep="")
