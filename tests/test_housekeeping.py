@@ -126,6 +126,23 @@ def test_a_dry_run_counts_what_is_there(tmp_path, capsys):
     assert line.split() == ["the", "whole", "network", "1", "1", "0:00"]
 
 
+@pytest.mark.parametrize(
+    ("first", "left_out"),
+    [
+        ("2", []),
+        ("03", ["criteria"]),
+        ("4", ["criteria", "pruned"]),
+        ("05", ["criteria", "pruned", "families"]),
+    ],
+)
+def test_a_dry_run_counts_only_what_the_notebooks_make_that_are_executed(first, left_out, tmp_path, capsys):
+    given = ["--from", first, "--outputs", str(tmp_path)]
+    assert cli.main(["run", "smoke", "--dry-run", *given]) == 0
+    lines = capsys.readouterr().out.splitlines()[15:-1]
+    every = ["the", "criteria", "pruning", "pruned", "families"]
+    assert [line.split()[0] for line in lines] == [what for what in every if what not in left_out]
+
+
 def test_a_dry_run_says_which_results_would_go(tmp_path, capsys):
     named = {"study": "smoke", "outputs": str(tmp_path), "device": "cpu", "cluster": ""}
     base_recipe.fix({**SMOKE, **named, "epochs": 3}, first=True)

@@ -81,11 +81,12 @@ def _run(options: argparse.Namespace) -> int:
     for part, resolved in parts:
         if line := base_recipe.describe_change(resolved, outputs / part.name):  # only from notebook 01 on
             print(printable(line))
+    first = len(parameters.notebooks()) - len(parameters.beginning(options.first)[0])
     if options.dry_run:
-        lines = forecast.describe({part.name: resolved for part, resolved in parts}, outputs)
+        lines = forecast.describe({part.name: resolved for part, resolved in parts}, outputs, first)
         print(*map(printable, lines), sep="\n")
         return 0
-    if line := forecast.warning_for((resolved for _, resolved in parts), outputs):
+    if line := forecast.warning_for((resolved for _, resolved in parts), outputs, first):
         print(f"horticulture: {printable(line)}", file=sys.stderr)
     asked = parts[0][1]["cluster"]
     lasting = "" if asked.startswith(cluster.LOCAL) else asked

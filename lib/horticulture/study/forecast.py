@@ -17,7 +17,7 @@ from horticulture.progress import Progress, clock
 from horticulture.runs import Run
 from horticulture.study import bounds, scaling
 from horticulture.study.config import StudyConfig
-from horticulture.study.inventory import runs_by_purpose
+from horticulture.study.inventory import of_notebooks, runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
@@ -60,16 +60,17 @@ class PendingRuns(NamedTuple):
         }
 
 
-def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
+def describe(studies: dict[str, dict[str, Any]], outputs: Path, first: int = 0) -> list[str]:
     """A readable report: the data, the runs of each study by step, those already made, hours and disk space.
 
-    studies: parameters by name. A run that several studies share is counted in the first. Times a few
-    training steps; uniformly narrower networks stand in for those of unfinished pruning runs. Writes nothing.
+    studies: parameters by name. first: the position of the first notebook to be executed. A run that several
+    studies share is counted in the first. Times a few training steps; uniformly narrower networks stand in
+    for those of unfinished pruning runs. Writes nothing.
     """
     lines, counted, data = list[str](), set[str](), list[str]()
     total, size = 0.0, 0.0
     for name, parameters in studies.items():
-        pending, made = _pending(parameters, outputs, counted)
+        pending, made = _pending(parameters, outputs, counted, first)
         if (known := _classes(pending.config)) != data:
             lines, data = [*lines, *known], known
         with Progress("timing training steps", 1) as progress:  # of a large network: for half a minute
@@ -90,14 +91,15 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path) -> list[str]:
     return lines
 
 
-def warning_for(studies: Iterable[dict[str, Any]], outputs: Path) -> str:
+def warning_for(studies: Iterable[dict[str, Any]], outputs: Path, first: int = 0) -> str:
     """A warning if the studies have yet to train for longer than `MAX_UNWARNED_SECONDS`, otherwise "".
 
-    studies: their parameters. Those on a cluster are ignored, because its speed is unknown.
+    studies: their parameters. first: the position of the first notebook to be executed. Those on a cluster
+    are ignored, because its speed is unknown.
     """
     counted = set[str]()
     try:
-        pending = [_pending(study, outputs, counted)[0] for study in studies if not study["cluster"]]
+        pending = [_pending(study, outputs, counted, first)[0] for study in studies if not study["cluster"]]
     except InputError:  # a damaged run, which the study will execute again
         return ""
     return warning_of(pending)
@@ -132,7 +134,7 @@ def _smaller(pending: PendingRuns) -> str:
 
 
 def _pending(
-    parameters: dict[str, Any], outputs: Path, counted: set[str]
+    parameters: dict[str, Any], outputs: Path, counted: set[str], first: int
 ) -> tuple[PendingRuns, dict[str, tuple[int, int]]]:
     """The pending runs of one study, and by purpose how many runs it has and how many of them are finished.
 
@@ -142,7 +144,8 @@ def _pending(
     device = parameters["device"] if bounds.made_here(parameters) else "auto"
     pending = PendingRuns.of(config, {}, device, parameters["workers"])
     made = {}
-    for what, wanted in runs_by_purpose(pending.config, outputs, _stand_ins, _stand_in_family).items():
+    purposes = runs_by_purpose(pending.config, outputs, _stand_ins, _stand_in_family)
+    for what, wanted in of_notebooks(purposes, first).items():
         missing = [run for run in wanted if runs.result(run, outputs) is None]
         made[what] = len(wanted), len(wanted) - len(missing)
         pending.runs[what] = [run for run in missing if run.key not in counted]

@@ -10,6 +10,9 @@ from horticulture.study import budgets, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.pruned import PrunedNetwork, PruningJob
 
+# The positions of the notebooks that alone make runs of a purpose; all make the others, if they need them.
+ONLY_BY = {"criteria compared": 1, "pruned shapes": 2, "families": 3}
+
 
 def runs_by_purpose(
     config: StudyConfig,
@@ -52,6 +55,11 @@ def runs_by_purpose(
     if moved:
         purposes = {"before they move": [run.start for run in moved if run.start], **purposes}
     return {purpose: list({run.key: run for run in wanted}.values()) for purpose, wanted in purposes.items()}
+
+
+def of_notebooks(purposes: dict[str, list[Run]], first: int) -> dict[str, list[Run]]:
+    """Those that the notebooks from position `first` on (0: all) make: earlier ones only as far as needed."""
+    return {what: wanted for what, wanted in purposes.items() if ONLY_BY.get(what, first) >= first}
 
 
 def _finished(jobs: list[PruningJob], outputs: Path) -> bool:
