@@ -144,7 +144,7 @@ def test_processes_here_listen_on_this_machine_only_and_end_with_it(train, tmp_p
             assert [one["nthreads"] for one in workers] == [1, 1]
             assert len({one["nanny"] for one in workers}) == 2
             monkeypatch.setattr(inspection, "_threads", THREADS)
-            (threads,) = {one.threads for one in inspection.checked(client).values()}
+            (threads,) = {one.threads for one in inspection.require_fit(client).values()}
             assert threads == max(1, cluster.processors() // 2)
             there = inspection.ask(
                 client, os.getpid
@@ -312,7 +312,7 @@ def test_a_worker_without_the_package_is_refused_by_name(shared_address, monkeyp
         cluster.connected(shared_address) as client,
         pytest.raises(InputError, match=r"the worker \S+ has no horticulture: install the same environment"),
     ):
-        inspection.checked(client)
+        inspection.require_fit(client)
 
 
 def test_a_worker_that_cannot_say_what_it_is_is_refused(shared_address, monkeypatch):
@@ -321,7 +321,7 @@ def test_a_worker_that_cannot_say_what_it_is_is_refused(shared_address, monkeypa
         cluster.connected(shared_address) as client,
         pytest.raises(InputError, match=r"worker \S+ cannot say what it is: ZeroDivisionError: division"),
     ):
-        inspection.checked(client)
+        inspection.require_fit(client)
 
 
 def test_workers_with_different_threads_are_refused(monkeypatch):
@@ -332,7 +332,7 @@ def test_workers_with_different_threads_are_refused(monkeypatch):
         cluster.connected(address) as client,
         pytest.raises(InputError, match=r"the worker \S+ computes with 4 threads, another with 1: start all"),
     ):
-        inspection.checked(client)
+        inspection.require_fit(client)
 
 
 def test_a_worker_says_its_threads_by_one_variable(train, tmp_path, monkeypatch):

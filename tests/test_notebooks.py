@@ -321,7 +321,7 @@ async def executed(address, token, sources, interrupted=(), running=0):
             said.append(message)
             progress = message["content"].get("data", {}).get(MIME, {})
             begun = f", {running} running" in progress.get("line", "") or not running
-            if waiting and begun and progress.get("share", 0) > progress.get("found", 0):
+            if waiting and begun and progress.get("share", 0) > progress.get("resumed", 0):
                 waiting = False
                 path = f"{address}api/kernels/{kernel}/interrupt"
                 await client.fetch(path, method="POST", body="{}", headers=headers)
@@ -652,7 +652,7 @@ def test_an_interrupted_cell_says_how_much_is_kept_and_run_again_goes_on_from_th
         if message["parent_header"]["msg_id"] == "cell-3" and MIME in message["content"].get("data", {})
     ]
     assert float(more[1]) >= float(kept[1])
-    assert 100 * pictures[-1][MIME]["found"] >= float(kept[1]) - 0.05
+    assert 100 * pictures[-1][MIME]["resumed"] >= float(kept[1]) - 0.05
     assert "% kept from before" in pictures[-1]["text/html"]
 
 

@@ -3,8 +3,8 @@
 In a notebook it is a single display that is updated, so that headless execution leaves one readable line, not
 thousands. It needs no widget (an Output widget can stall a headless execution forever). The runner of a
 study listens for `MIME` and shows the same line in the terminal. In an interactive notebook there may be a
-picture below the line. Making and sending updates is limited to `SHARE` of the time, in the thread that
-calls; hearing the messages of runs, and what Jupyter's own threads do, come on top.
+picture below the line. Making and sending updates is limited to `MAX_UPDATE_SHARE` of the time, in the thread
+that calls; hearing the messages of runs, and what Jupyter's own threads do, come on top.
 """
 
 import html
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 MIME = "application/vnd.horticulture.progress+json"
 REMARK = "application/vnd.horticulture.remark+json"
 UPDATE_SECONDS = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # least seconds between two updates
-SHARE = 1 / 80  # largest fraction of the time to spend on updates
+MAX_UPDATE_SHARE = 1 / 80  # largest fraction of the time to spend on updates
 
 
 class Progress:
@@ -78,7 +78,7 @@ class Progress:
             data = {
                 "text/plain": line,
                 "text/html": f"<pre style='margin:0;white-space:pre-wrap'>{above}</pre>{picture}",
-                MIME: {"line": line, "share": self.share, "found": self.resumed / (self.total or 1)},
+                MIME: {"line": line, "share": self.share, "resumed": self.resumed / (self.total or 1)},
             }
             if self._handle is None:
                 from IPython.display import display
@@ -91,7 +91,8 @@ class Progress:
         else:
             print(line, file=sys.stderr, flush=True)
         now = time.monotonic()
-        self._next = max(began + UPDATE_SECONDS[self._medium], now + (now - began) * (1 / SHARE - 1))
+        pause = (now - began) * (1 / MAX_UPDATE_SHARE - 1)
+        self._next = max(began + UPDATE_SECONDS[self._medium], now + pause)
 
 
 def remark(line: str, file: TextIO | None = None) -> None:

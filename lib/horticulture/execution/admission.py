@@ -46,8 +46,8 @@ class Admission:
         self._joined = queue.SimpleQueue[str]()  # addresses; "" in the end
 
     def begin(self) -> None:
-        """Admit the workers that are there. Raises InputError as `inspection.fit_ones`."""
-        there = inspection.fit_ones(self._client, str(self._marker), self._data)
+        """Admit the workers that are there. Raises InputError as `inspection.select_fit`."""
+        there = inspection.select_fit(self._client, str(self._marker), self._data)
         self.shared = all(one.sees != "nothing" for one in there.values())
         self.threads = next(iter(there.values())).threads
         granted = (inspection.own_versions(), str(self._marker.parent), self.shared)
@@ -134,7 +134,7 @@ class Admission:
     def _look_at(self, worker: str) -> None:
         """Admit a worker, or say in one line why not."""
         try:
-            there = inspection.fit_ones(self._client, str(self._marker), self._data, [worker], self.threads)
+            there = inspection.select_fit(self._client, str(self._marker), self._data, [worker], self.threads)
             if self.shared and any(one.sees == "nothing" for one in there.values()):
                 raise InputError(f"the worker {worker} does not see {self._marker.parent}")
             self._admit(there)

@@ -36,7 +36,7 @@ def opened(address: str) -> Iterator[str]:
             address = stack.enter_context(_started(int(address.removeprefix(LOCAL))))
         if address:
             with connected(address) as client:
-                inspection.checked(client)
+                inspection.require_fit(client)
                 if "dashboard" in client.scheduler_info()["services"] and find_spec("bokeh"):
                     print(f"Dask dashboard: {client.dashboard_link}", file=sys.stderr)
         yield address
@@ -116,7 +116,7 @@ def _started(workers: int) -> Iterator[str]:
 
 @cache
 def _certificate() -> Any:
-    """One for all clusters of this process: with the last one's, those before it could not be reached."""
+    """The one certificate for all clusters of this process, which presents one at a time."""
     return _distributed().Security.temporary()
 
 
@@ -191,7 +191,7 @@ def common_precision(wanted: str, device: str, address: str) -> str:
     precision.
     """
     with connected(address) as client:
-        fit = inspection.fit_ones(client)
+        fit = inspection.select_fit(client)
         replies = inspection.ask(client, _resolve_precision, wanted, device, workers=list(fit))
     for worker, reply in replies.items():
         if isinstance(reply, Exception):

@@ -24,7 +24,7 @@ from horticulture.code_files import is_code
 from horticulture.data import Dataset
 from horticulture.errors import InputError, reading
 from horticulture.execution import checkpoints, loading, stale_files
-from horticulture.execution.model_card import CARD, ONNX, PT2, WEIGHTS_FILE, card
+from horticulture.execution.model_card import CARD, ONNX, PT2, SAFETENSORS, card
 from horticulture.networks import Network, formats
 from horticulture.runs import StudyNetwork
 from horticulture.training import evaluation
@@ -45,9 +45,9 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
     an export, was altered, or the network cannot be built here.
     """
     config = _config(Path(folder))
-    path = Path(folder) / WEIGHTS_FILE
+    path = Path(folder) / SAFETENSORS
     with reading(f"the network in {folder}"):
-        if not path.exists() or files.file_digest(path) != config["files"][WEIGHTS_FILE]:
+        if not path.exists() or files.file_digest(path) != config["files"][SAFETENSORS]:
             raise InputError(f"{path} is missing or altered: export it again")
         description = config["architecture"]
         if is_code(name := description.get("table", {}).get("network")):
@@ -76,7 +76,7 @@ def _config(folder: Path) -> dict[str, Any]:
 def _build(shape: Architecture, weights: bytes) -> Network:
     """The network. Raises InputError if the weights are too few, before it takes up memory."""
     if shape.params * BYTES > len(weights):
-        raise InputError(f"{WEIGHTS_FILE} has fewer weights than the {shape.params:,} of the network")
+        raise InputError(f"{SAFETENSORS} has fewer weights than the {shape.params:,} of the network")
     network = networks.build(shape)
     network.load_state_dict(safetensors.load(weights))
     return network.eval()
@@ -139,7 +139,7 @@ def export(chosen: StudyNetwork, folder: Path, network_name: str = "") -> dict[s
 def _encode(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, bytes], dict[str, str]]:
     """The content of each file that holds the network, and why others are left out."""
     weights = checkpoints.separate(network.state_dict())
-    contents, left_out = {WEIGHTS_FILE: safetensors.save(weights, metadata={"format": "pt"})}, {}
+    contents, left_out = {SAFETENSORS: safetensors.save(weights, metadata={"format": "pt"})}, {}
     try:
         program = formats.to_program(network, image)
         contents[PT2] = formats.to_pt2(program)
@@ -156,7 +156,7 @@ def _compare_outputs(network: Network, images: Dataset, contents: dict[str, byte
     Compared at several batch sizes. Raises InputError if a difference exceeds `TOLERANCE`.
     """
     read = {PT2: formats.from_pt2, ONNX: formats.from_onnx}
-    functions: dict[str, Any] = {WEIGHTS_FILE: _build(network.architecture, contents[WEIGHTS_FILE])}
+    functions: dict[str, Any] = {SAFETENSORS: _build(network.architecture, contents[SAFETENSORS])}
     functions |= {name: read[name](content) for name, content in contents.items() if name in read}
     x = images.normalise(images.test.pixels[:COMPARED]).contiguous()
     batches = [x[:1], x[:2], x]

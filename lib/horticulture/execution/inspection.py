@@ -23,7 +23,7 @@ PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhe
 CODE = "code of the package"  # which must be so, too
 
 _silent = set[str]()  # addresses of workers that have not answered
-_told = set[tuple[str, str]]()  # addresses of workers that get no runs, and why
+_reported = set[tuple[str, str]]()  # addresses of workers that get no runs, and why
 
 View = Literal["nothing", "file", "lock"]
 
@@ -38,15 +38,15 @@ class Environment:
     lacks: list[str]  # data sets that were not downloaded there
 
 
-def checked(client: Any) -> dict[str, Environment]:
+def require_fit(client: Any) -> dict[str, Environment]:
     """What the workers are, by address. Raises InputError, by name, for one that is unfit."""
-    fit, wrong = inspected(client)
+    fit, wrong = inspect_workers(client)
     for worker, what in wrong.items():
         raise InputError(f"the worker {worker} {what}")
     return _some(fit)
 
 
-def fit_ones(
+def select_fit(
     client: Any,
     marker: str = "",
     data: Iterable[str] = (),
@@ -55,15 +55,15 @@ def fit_ones(
 ) -> dict[str, Environment]:
     """What the workers are that can do the work, by address; of the others it is said once why they cannot.
 
-    Arguments as of `inspected`. Raises InputError if there is none, unless only some workers are looked at.
+    Arguments as of `inspect_workers`. Raises InputError if there is none, unless only some are looked at.
     """
-    fit, wrong = inspected(client, marker, data, workers, threads)
+    fit, wrong = inspect_workers(client, marker, data, workers, threads)
     for worker, what in wrong.items():
         if not fit and workers is None:
             raise InputError(f"the worker {worker} {what}")
-        if (worker, what) not in _told:
+        if (worker, what) not in _reported:
             remark(f"the worker {worker} {what}. It gets no runs", sys.stderr)
-            _told.add((worker, what))
+            _reported.add((worker, what))
     return fit if workers is not None else _some(fit)
 
 
@@ -73,7 +73,7 @@ def _some(fit: dict[str, Environment]) -> dict[str, Environment]:
     return fit
 
 
-def inspected(
+def inspect_workers(
     client: Any,
     marker: str = "",
     data: Iterable[str] = (),

@@ -25,7 +25,10 @@ WEIGHTS_FILE = "weights.safetensors"
 
 @lru_cache(maxsize=2)
 def full_dataset(name: str, device: str, image_size: int, made: Any = None) -> data.Dataset:
-    """The data set, read once per process until `full_dataset.cache_clear()`. made: its loading function."""
+    """The data set, read once per process until `full_dataset.cache_clear()`.
+
+    made: the function that makes it, so that a data set that is registered anew is read anew.
+    """
     return data.load(name, image_size=image_size, device=device)
 
 

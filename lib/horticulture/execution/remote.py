@@ -27,7 +27,7 @@ from horticulture.runs.run import RESULT
 
 VISIBLE = 90.0  # seconds after which a network file system shows a new file everywhere
 QUIET = 2.0  # seconds without news after which we look whether there is a worker
-RETRIES = 3  # times that a run is tried again which Dask could not give to a worker
+MAX_RETRIES = 3  # of a run that Dask could not give to a worker
 WRITTEN = Reply("")  # stands for the reply of a run whose result we see
 
 
@@ -202,7 +202,7 @@ class _Tasks:
             self._tries[key] += 1
             died = isinstance(error, KilledWorker) and error.task == erred[key].key
             # Dask also counts the deaths of a worker at which a run only waited.
-            if self._tries[key] > RETRIES or (died and self._board.has_begun(key)):
+            if self._tries[key] > MAX_RETRIES or (died and self._board.has_begun(key)):
                 given_up[key] = Reply("", {}, _describe(error, died))
                 self._given_up.add(erred[key].key)
         for key, error in errors.items():

@@ -23,7 +23,7 @@ REMOVAL_COLUMNS = [
 
 
 def removals(run: Run, outputs: Path) -> pd.DataFrame:
-    """The rounds of a finished pruning run, one row each.
+    """The removals of a finished pruning run: a row per channel; a round without one has a row, too.
 
     Raises InputError if there are none, CorruptFileError if they are damaged.
     """

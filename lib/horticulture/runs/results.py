@@ -61,7 +61,7 @@ def collect(study: str | Path) -> pd.DataFrame:
 
 
 def collect_removals(study: str | Path) -> pd.DataFrame:
-    """Every round of every pruning run behind a study's networks, one row each.
+    """Every removal of every pruning run behind a study's networks: rows as of `removals`.
 
     Those that are drawn round by round come first.
     """

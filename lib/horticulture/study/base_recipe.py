@@ -21,8 +21,8 @@ from horticulture.study.study_files import editing, read_study_json
 from horticulture.study.training_config import TrainingConfig
 from horticulture.training import hardware
 
-# Parameters that all networks of a study share.
-PER_RUN = ("seeds", "strengths", "digest_of")  # these are not
+PER_RUN = ("seeds", "strengths", "digest_of")  # parameters in which runs of a study differ
+# Those that all of them share.
 BASE = tuple(field.name for field in fields(TrainingConfig) if field.name not in PER_RUN)
 EARLIER_DEFAULTS: dict[str, Any] = {  # values for studies started by a version without these
     **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},

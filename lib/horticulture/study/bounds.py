@@ -54,7 +54,11 @@ def number(words: str, holds: Callable[[float], bool]) -> Bound:
 
 def one_of(choices: Collection[str], what: str) -> Bound:
     """One of these names, which are looked up at each check because users may add some."""
-    return lambda name, value: (check_choice(value, choices, what), None)[1]
+
+    def check(name: str, value: Any) -> None:
+        check_choice(value, choices, what)
+
+    return check
 
 
 def each(bound: Bound, least: int = 0) -> Bound:

@@ -89,7 +89,7 @@ class _Client(PapermillNotebookClient):
         if (remark := data.get(REMARK)) and self.on_remark:
             self.on_remark(remark["line"])
         if (progress := data.get(MIME)) and self.on_progress:
-            self.on_progress(progress["line"], progress["share"], progress["found"])
+            self.on_progress(progress["line"], progress["share"], progress["resumed"])
         return super().process_message(msg, cell, cell_index)
 
 
