@@ -3,9 +3,9 @@
 The cut network computes what the network with those channels silenced would compute, with one exception. The
 last channel of a group takes its block with it, and with the block the constant that a later norm of the
 block would output. This happens in a ResNet, whose branch ends with a norm, and in a PreResNet for the
-selection and the first convolution. In a Wide ResNet, a ViT, and for the second convolution of a PreResNet, no
-norm follows and the cut is exact; in the other network types a group always keeps a channel. What to cut is
-decided elsewhere (see `pruner`).
+selection and the first convolution. In a Wide ResNet, a ViT, and for the second convolution of a PreResNet,
+no norm follows and the cut is exact; in the other network types a group always keeps a channel. What to cut
+is decided elsewhere (see `pruner`).
 """
 
 import torch
