@@ -18,9 +18,9 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
 
     results: as returned by `runs.collect`. Every curve has one network per seed at a size; for the pruned and
     tuned one it is that of the retrained round. Networks pruned by a ratio have a table of their own:
-    `error_by_budget`. In brackets, where it is known: the compute of all training that its weights have had
-    since they were those of the whole network, or drawn, as a share of what the whole network's training of
-    that length took: `18.4 (0.57)`. A curve with the same runs as another one refers to it (`= Scratch-E`).
+    `error_by_budget`. In brackets, where it is known: own training, the compute spent on its weights after
+    they were copied from the whole network, or drawn, as a share of the whole network's training of that
+    length: `18.4 (0.57)`. A curve with the same runs as another one refers to it (`= Scratch-E`).
     """
     epochs, results = cases.scratch_b_in_words(results), cases.fill_defaults(results)
     results = results[results["ratio"].isna()]
@@ -40,7 +40,7 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     table = _pivot(networks, ["curve", "criterion", "longer"], "size", entry)
     names = [row_name(curve, criterion, longer, epochs) for curve, criterion, longer in table.index]
     table = table.reindex(columns=sizes).set_axis(names).set_axis(heads, axis=1)
-    return table.rename_axis("test error (%) by parameters left (compute after the whole's)")
+    return table.rename_axis("test error (%) by parameters left (own training)")
 
 
 def error_by_budget(results: pd.DataFrame) -> pd.DataFrame:
