@@ -10,8 +10,8 @@ from horticulture.analysis.tables.cases import case_names
 from horticulture.analysis.tables.wording import capitalize, count, join_words, signed, times
 from horticulture.runs import ImageErrors
 
-NAMED = 8  # up to this many cases are named one by one
-LARGE = 100  # more seeds than anybody will train
+MAX_NAMED = 8  # up to this many cases are named one by one
+MAX_SEEDS_SAID = 100  # more seeds than anybody will train
 # Pruned shapes with new weights.
 NEW_WEIGHTS = ("scratch-moved", "pruned-scratch", "scratch-b", "scratch-b-all", "scratch-images")
 KEPT_WEIGHTS = ("lr-rewound", "pruned-tuned", "fine-tuned")  # of the whole network, the strongest first
@@ -212,7 +212,7 @@ def _signs(case: pd.DataFrame) -> set[int]:
 
 def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str:
     """At which cases each side has the lower mean error, and by how much. first, second: their names."""
-    few = len(cases) <= NAMED
+    few = len(cases) <= MAX_NAMED
     sides: dict[tuple[int, ...], dict[str, pd.DataFrame]] = {}
     for name, case in cases.items():
         signs = _signs(case)
@@ -262,9 +262,13 @@ def _needed(pair: pd.DataFrame) -> str:
     if needed.empty:
         return ""
     low, high = int(needed.min()), int(needed.max())
-    if low > LARGE:
-        return f"more than {LARGE}"
-    return f"{low}" if low == high else f"{low} to {high if high <= LARGE else f'more than {LARGE}'}"
+    if low > MAX_SEEDS_SAID:
+        return f"more than {MAX_SEEDS_SAID}"
+    return (
+        f"{low}"
+        if low == high
+        else f"{low} to {high if high <= MAX_SEEDS_SAID else f'more than {MAX_SEEDS_SAID}'}"
+    )
 
 
 def describe_test_set(
