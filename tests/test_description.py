@@ -91,7 +91,7 @@ def test_columns_and_rows_with_names_are_said_by_them(ax):
     assert describe(ax.figure) == "A panel: l1 from -0.25 to 0.5."
 
 
-def test_means_with_intervals_are_said_by_the_name_of_their_row_and_what_is_drawn_beside_them_not(ax):
+def test_alt_text_names_means_by_their_row_and_leaves_out_lines(ax):
     ax.errorbar([9.2, -1.5], [0, 1.2], xerr=[1, 2], label="from scratch")
     ax.axvline(0)
     ax.set_yticks([0, 1], ["12 %", "20 %"])

@@ -115,7 +115,7 @@ def longer(frames, seeds=(0, 1)):
     return results, removals, shapes
 
 
-def test_a_run_of_which_the_results_have_only_rounds_that_others_evaluated_is_found_by_what_it_made():
+def test_a_pruning_run_is_found_by_the_runs_that_retrained_its_rounds():
     runs_ = told(explorer.from_frames(*longer(study(), [0])))["runs"]
     assert [run["name"] for run in runs_] == [
         *("fisher, seed 0", "fisher, seed 1", "fisher, seed 0, trained twice as long")
