@@ -38,6 +38,7 @@ def refused(capsys, *arguments):
         (["nosuch"], "unknown study 'nosuch'", "quick"),
         (["smoke", "-p", "critreion=l1"], "unknown parameter (-p) 'critreion'", "criterion"),
         (["smoke", "-p", "network=wrn-41-2"], "depth 6n + 4", "40"),
+        (["smoke", "-p", "network=torchvision:mnasnet0_5"], "curves has width", "use bottleneck, uniform"),
         (["smoke", "-p", "network=alexnet"], "unknown network 'alexnet'", "wrn-DEPTH-WIDTH"),
         (["smoke", "-p", "criterion=fischer"], "unknown criterion 'fischer'", "did you mean 'fisher'"),
         (["smoke", "-p", "curves=[width, bottelneck]"], "unknown curve 'bottelneck'", "copycat"),

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import horticulture
-from horticulture import architecture, cli, execution, files, networks, runs
+from horticulture import architecture, cli, code_files, execution, files, networks, runs
 from horticulture.errors import InputError
 from horticulture.execution import exported, loading, parallel
 from horticulture.networks import formats
@@ -254,7 +254,7 @@ def test_what_is_stored_is_narrow_and_names_no_folder_of_this_machine(outputs, t
 # --- somebody's code -------------------------------------------------------------------------------------
 
 
-def test_code_runs_only_where_somebody_said_so(outputs, tmp_path, capsys):
+def test_code_runs_only_where_somebody_said_so(outputs, tmp_path, capsys, monkeypatch):
     line = refused(capsys, outputs, "mine", "coded", "--to", tmp_path / "out")
     assert line.endswith("models.py:make is code, which runs only if you say so: --allow-code")
     command(outputs, "mine", "coded", "--allow-code", "--to", tmp_path / "out")
@@ -263,8 +263,10 @@ def test_code_runs_only_where_somebody_said_so(outputs, tmp_path, capsys):
         horticulture.load(tmp_path / "out")
     other = tmp_path / "models.py"
     other.write_text(MAKE + "\nraise SystemExit\n")
-    with pytest.raises(InputError, match="has changed"):
+    monkeypatch.setattr(code_files, "ALLOWED", set())
+    with pytest.raises(InputError, match=r"models.py is not the file that made this network: pass that one"):
         horticulture.load(tmp_path / "out", code=other)
+    assert not code_files.ALLOWED
 
 
 def test_a_network_that_no_program_can_follow_is_exported_as_weights(outputs, tmp_path, capsys):

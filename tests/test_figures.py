@@ -75,6 +75,7 @@ def test_curves_can_be_told_apart_without_colour():
     looks = curves.DRAWN.values()
     assert len({(look.marker, look.half) for look in looks}) == len(looks)
     assert len({tables.label(curve) for curve in curves.DRAWN}) == len(looks)
+    assert curves.label("uniform", network="/home/me/models.py:make") == "uniform models.py:make from scratch"
     assert [name for name, look in curves.DRAWN.items() if look.half] == [
         name for name in curves.DRAWN if name.startswith("sparse-")
     ]

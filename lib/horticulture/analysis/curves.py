@@ -9,6 +9,8 @@ figure shows both, as error against training, a few share a colour and differ by
 import re
 from typing import Any, NamedTuple
 
+from horticulture.code_files import is_code
+
 BLACK, ORANGE, SKY, GREEN, BLUE = "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2"
 VERMILION, PURPLE, GREY, WINE, INDIGO = "#D55E00", "#CC79A7", "#999999", "#882255", "#332288"
 OLIVE, TEAL, BROWN = "#999933", "#44AA99", "#8C510A"
@@ -106,6 +108,8 @@ def label(
     was removed in one round.
     """
     template = CURVES[curve].label if curve in CURVES else "{curve} {criterion}"
+    if is_code(network):
+        network = network.rpartition("/")[2]  # no folders of this machine in what is shown to others
     narrower = shallower = network
     if parts := re.fullmatch(rf"({'|'.join(SPELLINGS)})-(\d+)(-\d+)?", network):
         family, depth, width = SPELLINGS[parts[1]], parts[2], parts[3] or ""

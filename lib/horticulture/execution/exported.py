@@ -56,6 +56,10 @@ def load(folder: str | Path, code: str | Path = "") -> Network:
                     f"{name} defines this network: pass that file as code=..., which runs it, or use {PT2}"
                 )
             name = description["table"]["network"] = code_files.absolute(f"{code}:{name.rpartition(':')[2]}")
+            if code_files.digest(name) != description["table"]["digest"]:
+                raise InputError(
+                    f"{code} is not the file that made this network: pass that one, or use {PT2}"
+                )
             code_files.ALLOWED.add(code_files.digest(name))
         return _build(Architecture.from_json(description), files.read(path))
 

@@ -16,6 +16,8 @@ from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PruningJob
 
+FIXED_BY_CODE = ("width", "depth")  # curves that change what the code of a user's network fixes
+
 
 def check(*studies: dict[str, Any]) -> None:
     """Raise InputError, before anything runs, for studies whose parameters would fail later.
@@ -85,6 +87,8 @@ def _check_applicable(config: StudyConfig) -> None:
             try:
                 member(config.whole, params=round(size * config.whole.params))
             except InputError as error:
+                if config.whole.table is not None and curve in FIXED_BY_CODE:
+                    raise InputError(f"curves has {curve}: {error}") from error
                 raise InputError(f"sizes: {size:g} is impossible for the curve {curve} ({error})") from error
         if curve in scaling.PRUNING_FREE:
             continue
