@@ -1,6 +1,5 @@
 """Load weights that were trained elsewhere into a network, without running any code."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +64,10 @@ def _read(file: str) -> dict[str, Tensor]:
         )
     except FileNotFoundError as error:
         raise InputError(f"no weights file {file}") from error
-    except pickle.UnpicklingError as error:
-        remedy = "save network.state_dict(), or take a .safetensors file"
-        raise InputError(f"{file} has more in it than tensors, which is not read: {remedy}") from error
     except Exception as error:  # torch raises many kinds
+        if type(error).__name__ == "UnpicklingError":
+            remedy = "save network.state_dict(), or take a .safetensors file"
+            raise InputError(f"{file} has more in it than tensors, which is not read: {remedy}") from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file} cannot be read as plain weights: {reason}") from error
     for name in INSIDE:
