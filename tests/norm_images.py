@@ -35,7 +35,7 @@ def errors(network: networks.Network, images: data.Dataset, precision: str) -> d
     """Validation error (%) as the network is, and with statistics estimated from so many images."""
     actual = {"running": execution.measure_error(network, images, "validation", precision)}
     for count in COUNTS:
-        evaluation.estimate_norms(network, images, count, evaluation.PRECISIONS[precision])
+        evaluation.estimate_norms(network, images, count, evaluation.DTYPES[precision])
         actual[str(count)] = execution.measure_error(network, images, "validation", precision)
     return actual
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 import horticulture
-from horticulture import architecture, data, execution, files, networks, runs, training
+from horticulture import architecture, data, execution, files, locks, networks, runs, training
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, parallel, tasks
 from horticulture.execution.run_context import RunContext
@@ -431,7 +431,7 @@ def test_of_two_that_want_the_same_run_one_waits_and_makes_nothing(made):
     other = replace(run, seed=99)
     lock = outputs / "runs" / ".locks" / other.key
     actual = []
-    with files.locked(lock):
+    with locks.held(lock):
         waiting = threading.Thread(target=lambda: actual.append(execution.execute(other, outputs, "cpu")))
         waiting.start()
         waiting.join(timeout=0.5)

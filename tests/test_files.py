@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from horticulture import files
+from horticulture import files, locks
 from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, JsonlTable
 from tests import power_cut
@@ -195,9 +195,9 @@ def test_no_altered_byte_of_a_row_goes_unnoticed_or_changes_anything(table):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from horticulture import files
+from horticulture import files, locks
 
-with files.locked(Path(sys.argv[1])):
+with locks.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -207,7 +207,7 @@ def test_a_lock_keeps_others_out_and_goes_with_its_process_even_if_that_is_kille
     path, entered = tmp_path / "locks" / "key", threading.Event()
 
     def enter():
-        with files.locked(path):
+        with locks.held(path):
             entered.set()
 
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE) as holder:
@@ -216,5 +216,5 @@ def test_a_lock_keeps_others_out_and_goes_with_its_process_even_if_that_is_kille
         assert not entered.wait(0.3)
         holder.kill()
         assert entered.wait(10)
-    with files.locked(path):  # and it can be taken again
+    with locks.held(path):  # and it can be taken again
         pass

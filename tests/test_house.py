@@ -18,7 +18,7 @@ NOTEBOOKS = sorted((LIBRARY.parents[1] / "notebooks").glob("*.ipynb"))
 
 # Modules that every room may use, and that know none; then the rooms, which are folders; then the command.
 # Each imports only from those before it: without a circle and without an exception.
-COMMON = ("errors", "progress", "limits", "leases", "files", "code_files")
+COMMON = ("errors", "progress", "limits", "leases", "files", "locks", "code_files")
 ROOMS = ("architecture", "data", "networks", "runs", "training", "analysis", "pruning", "execution", "study")
 HOUSE = (*COMMON, *ROOMS, "cli")
 # A laptop without torch can plan, collect and draw, and a command answers before torch could be loaded.

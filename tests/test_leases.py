@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 from filelock import FileLock
 
-from horticulture import files, leases
+from horticulture import files, leases, locks
 
 QUICK = "from horticulture import leases; leases.BEAT, leases.STALE = 0.05, 1.0"
 
@@ -161,19 +161,19 @@ def test_who_remembers_a_lease_that_was_removed_long_ago_takes_nothing(tmp_path)
 
 
 def test_where_a_folder_requires_leases_files_are_not_locked(tmp_path):
-    with files.locked(tmp_path / "before") as check:
+    with locks.held(tmp_path / "before") as check:
         check()
     assert lease_files(tmp_path) == []
     leases.require(tmp_path)
-    with files.locked(tmp_path / "after"):
+    with locks.held(tmp_path / "after"):
         assert lease_files(tmp_path) == ["after.lease-1"]
 
 
 LOCKER = """
 import sys
 from pathlib import Path
-from horticulture import files
-with files.locked(Path(sys.argv[1]) / "run"):
+from horticulture import files, locks
+with locks.held(Path(sys.argv[1]) / "run"):
     print("in", flush=True)
     sys.stdin.readline()
     (Path(sys.argv[1]) / "out").touch()
@@ -184,7 +184,7 @@ def test_who_has_a_lock_when_leases_become_required_is_waited_for(tmp_path):
     waited, order = threading.Event(), []
 
     def second():
-        with files.locked(tmp_path / "run", waited.set):
+        with locks.held(tmp_path / "run", waited.set):
             order.append((tmp_path / "out").exists())
 
     with subprocess.Popen(
@@ -205,13 +205,13 @@ def test_who_has_a_lock_when_leases_become_required_is_waited_for(tmp_path):
 
 def test_where_its_lock_is_not_seen_it_leases_what_it_has_or_notices_that_another_does(tmp_path, monkeypatch):
     """The lock of a process on another machine is one in another place."""
-    with files.locked(tmp_path / "mine") as mine, files.locked(tmp_path / "theirs") as theirs:
+    with locks.held(tmp_path / "mine") as mine, locks.held(tmp_path / "theirs") as theirs:
         mine()
         assert lease_files(tmp_path) == []
         leases.require(tmp_path)
         mine()
         monkeypatch.setattr(files, "FileLock", lambda path: FileLock(path.with_suffix(".there")))
-        with files.locked(tmp_path / "theirs"):
+        with locks.held(tmp_path / "theirs"):
             assert lease_files(tmp_path) == ["mine.lease-1", "theirs.lease-1"]
             with pytest.raises(leases.LostLease):
                 theirs()
@@ -221,7 +221,7 @@ def test_where_its_lock_is_not_seen_it_leases_what_it_has_or_notices_that_anothe
         def refuse():
             raise TimeoutError
 
-        with pytest.raises(TimeoutError), files.locked(tmp_path / "mine", refuse):
+        with pytest.raises(TimeoutError), locks.held(tmp_path / "mine", refuse):
             pytest.fail("it is held")
         mine()
     assert (tmp_path / "mine.lease-1").read_bytes() == leases.FREE
@@ -244,7 +244,7 @@ def test_who_waits_for_a_lock_and_then_for_a_lease_says_so_once(tmp_path, monkey
 
         lock.acquire()
         monkeypatch.setattr(files, "FileLock", Waiting)
-        with files.locked(tmp_path / "run", lambda: said.append(1)):
+        with locks.held(tmp_path / "run", lambda: said.append(1)):
             assert lease_files(tmp_path) == ["run.lease-2"]
     assert said == [1]
 
@@ -252,7 +252,7 @@ def test_who_waits_for_a_lock_and_then_for_a_lease_says_so_once(tmp_path, monkey
 def test_a_stopped_process_can_be_taken_over_from_on_its_own_machine(tmp_path):
     """Whoever holds a lease keeps no lock."""
     leases.require(tmp_path)
-    with files.locked(tmp_path / "run"):
+    with locks.held(tmp_path / "run"):
         FileLock(tmp_path / "run").acquire(blocking=False).lock.release()
 
 
@@ -261,7 +261,7 @@ def test_a_file_system_without_locks_gets_leases(tmp_path, monkeypatch):
         raise OSError(files.errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(files.FileLock, "acquire", refuse)
-    with files.locked(tmp_path / "run"):
+    with locks.held(tmp_path / "run"):
         assert lease_files(tmp_path) == ["run.lease-1"]
     monkeypatch.undo()
     assert leases.needed(tmp_path)

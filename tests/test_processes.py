@@ -15,7 +15,7 @@ import papermill
 import pytest
 from papermill.iorw import write_ipynb
 
-from horticulture import architecture, execution, files, runs
+from horticulture import architecture, execution, files, locks, runs
 from horticulture.execution import stale_files
 from horticulture.pruning import PruningRecipe
 from horticulture.study import runner, study_files
@@ -99,7 +99,7 @@ def test_what_is_damaged_is_set_aside_only_by_who_may_make_it_again(tmp_path):
     weights = runs.folder(TRAIN, tmp_path) / "weights.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1])
-    with files.locked(tmp_path / "runs" / ".locks" / TRAIN.key):
+    with locks.held(tmp_path / "runs" / ".locks" / TRAIN.key):
         assert execution.load_if_complete(TRAIN, tmp_path) is None
         assert weights.exists()
     with pytest.warns(UserWarning, match="is damaged; it was set aside"):

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import horticulture
-from horticulture import cli, files, runs
+from horticulture import cli, files, locks, runs
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.files import CorruptFileError
@@ -830,7 +830,7 @@ def test_a_notebook_records_its_curves_when_another_has_recorded_its_own(tmp_pat
     """Two notebooks of a study may be open at the same time."""
     study, point = tmp_path / "trial", CurvePoint("width", TRAIN)
     second = threading.Thread(target=runs.record_curves, args=(study, [point]))
-    with files.locked(study / ".curves.lock"):
+    with locks.held(study / ".curves.lock"):
         second.start()
         second.join(timeout=0.2)
         assert second.is_alive()
@@ -848,7 +848,7 @@ def test_curves_are_forgotten_and_tables_written_by_one_process_at_a_time(study)
     ):
         before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
         second = threading.Thread(target=change)
-        with files.locked(study / lock):
+        with locks.held(study / lock):
             second.start()
             second.join(timeout=0.2)
             assert second.is_alive()

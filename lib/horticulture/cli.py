@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
     asked = parts[0][1]["cluster"]
     lasting = "" if asked.startswith(cluster.LOCAL) else asked
     try:
-        with interruption.raised(), cluster.opened(asked) as address:
+        with interruption.on_end_signals(), cluster.opened(asked) as address:
             for part, resolved in parts:
                 with runner.exclusive(outputs / part.name):
                     given = {**resolved, "cluster": address}

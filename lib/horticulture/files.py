@@ -1,28 +1,23 @@
 """Files that are complete or absent, even after a power cut, and that reveal alterations."""
 
-import errno
 import hashlib
 import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from horticulture import leases, limits
+from horticulture import limits
 from horticulture.errors import InputError
 
 if TYPE_CHECKING:  # takes seconds to load, and refusing bad input does not need it
     import pandas as pd
 
 MAX_MEMORY_FRACTION = 0.25  # of memory: what is parsed exists twice or more
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # of network file systems mounted without locks
 SEAL = "seal"  # the last entry of a sealed record: a digest of the others
 # Where files of another machine are here, by their path there.
 COPIES: dict[str, Path] = {}
@@ -264,53 +259,3 @@ class JsonlTable:
 
 def _line(row: dict) -> str:
     return json.dumps(seal(row)) + "\n"
-
-
-# --- locks -----------------------------------------------------------------------------------------------
-
-
-def _nothing() -> None:
-    pass
-
-
-@contextmanager
-def locked(path: Path, on_wait: Callable[[], None] = _nothing) -> Iterator[Callable[[], None]]:
-    """Let one process in at a time. The lock is released when the process ends, however it dies.
-
-    Where the file system has no locks, or `leases` are required in the folder, a lease is held instead; who
-    has a lock when leases become required holds a lease from its next look on.
-    Yields a function to call before anything is written: it raises `leases.LostLease` if another process has
-    taken over. on_wait: called once before waiting for other processes; it may raise instead.
-    """
-    make_folder(path.parent)
-    lock, held = FileLock(path), list[Callable[[], None]]()  # the check of the lease, once there is one
-    with ExitStack() as stack:
-        # First the lock, also where leases are required: one that has it may have come before that.
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            on_wait()
-            on_wait = _nothing  # it has been said
-            lock.acquire()
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            leases.require(path.parent)
-        stack.callback(lock.release)  # does nothing if it was not acquired
-        if leases.needed(path.parent):
-            lock.release()  # or nobody on this machine could take over from a process that was stopped
-            held.append(stack.enter_context(leases.held(path, on_wait)))
-
-        def check() -> None:
-            if not held and leases.needed(path.parent):
-                if leases.taken(path):  # also by one that has come and gone since
-                    _overtaken()
-                held.append(stack.enter_context(leases.held(path, _overtaken)))
-            if held:
-                held[0]()
-
-        yield check
-
-
-def _overtaken() -> None:
-    raise leases.LostLease("another process leased what this one had only locked")

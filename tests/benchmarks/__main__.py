@@ -99,7 +99,7 @@ def _steps(table: Table, images, precision: str) -> None:
     table.row(
         f"b. share of a step that is not convolution, {precision}", share, note="norms, relus, additions"
     )
-    rate = matrix_rate(evaluation.PRECISIONS[precision])
+    rate = matrix_rate(evaluation.DTYPES[precision])
     used = 3 * WHOLE.macs * BATCH / pair["plain"] / rate
     table.row(f"e. training, {precision}", BATCH / pair["plain"], "images/s", f"{used:.0%} of matrix rate")
     x = images.normalise(images.test.pixels[:256])
@@ -177,7 +177,7 @@ def _sweep(table: Table, images, precision: str) -> None:
     work |= {f"pass {f}": lambda one=one: one.forward(x) for f, one in zip(points, ours, strict=True)}
     work |= {"theirs": theirs.step, "their pass": lambda: theirs.evaluate(x.cpu())}
     taken = alternate(work, 3)
-    rate = matrix_rate(evaluation.PRECISIONS[precision])
+    rate = matrix_rate(evaluation.DTYPES[precision])
     table.row("published step (masks, images one by one) / plain step", taken["theirs"] / taken["step 0.0"])
 
     def mean(values: list[float]) -> float:  # over the sweep, by trapezoids; the end is as the last point

@@ -64,7 +64,7 @@ class Tuning:
         self.network = network.to_device(DEVICE).train()
         self.optimizer = training.sgd(self.network, 8e-4, 0.9, 5e-4)
         self.batches = data.Batches(images, BATCH, torch.Generator().manual_seed(0))
-        self.dtype = evaluation.PRECISIONS[precision]
+        self.dtype = evaluation.DTYPES[precision]
         self.probe = saliency.SaliencyProbe(self.network, "fisher", torch.Generator())
         if listening:
             self.probe.__enter__()

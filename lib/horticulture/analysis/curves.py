@@ -88,8 +88,13 @@ DRAWN = {name: curve for name, curve in CURVES.items() if curve.color}
 
 MORE_EPOCHS = "more epochs"  # of Scratch-B, if the number is unknown
 SPELLINGS = {
-    **{"wrn": "WRN", "vgg": "VGG", "resnet": "ResNet", "preresnet": "PreResNet"},
-    **{"densenet": "DenseNet", "densenet-bc": "DenseNet-BC", "vit": "ViT"},
+    "wrn": "WRN",
+    "vgg": "VGG",
+    "resnet": "ResNet",
+    "preresnet": "PreResNet",
+    "densenet": "DenseNet",
+    "densenet-bc": "DenseNet-BC",
+    "vit": "ViT",
 }
 
 

@@ -17,7 +17,11 @@ FONTS = (
     *(f"DejaVuSansMono{style}" for style in ("", "-Bold", "-BoldOblique", "-Oblique")),
     *(f"DejaVuSerif{style}" for style in ("", "-Bold", "-BoldItalic", "-Italic")),
     *(f"STIXGeneral{style}" for style in ("", "Bol", "BolIta", "Italic")),
-    *("cmb10", "cmmi10", "cmr10", "cmss10", "cmtt10"),
+    "cmb10",
+    "cmmi10",
+    "cmr10",
+    "cmss10",
+    "cmtt10",
 )
 # Images, which of every five fonts they are drawn from, seed.
 LETTER_PARTS = {"train": (4096, (0, 1, 3), 4), "validation": (1024, (2,), 5), "test": (4096, (4,), 6)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from horticulture import files, leases, runs
+from horticulture import files, leases, locks, runs
 from horticulture.errors import check_choice
 from horticulture.execution import interruption
 from horticulture.execution.loading import WEIGHTS_FILE
@@ -46,7 +46,7 @@ def execute(
     hardware.resolve_precision(run.recipe["precision"], where)  # refuses one that would only be emulated
     waiting = partial(report, 0.0, "another process is executing it", ())
     try:
-        with files.locked(lock_path(run, outputs), waiting) as check_lease:
+        with locks.held(lock_path(run, outputs), waiting) as check_lease:
             result = _load_or_quarantine(run, outputs)  # another process may have made it while we waited
             if result is not None:
                 return result
@@ -72,7 +72,7 @@ def load_if_complete(run: Run, outputs: Path) -> dict | None:
     try:
         return runs.verified_result(run, outputs)
     except files.CorruptFileError:
-        with suppress(_BeingMade), files.locked(lock_path(run, outputs), step_aside):
+        with suppress(_BeingMade), locks.held(lock_path(run, outputs), step_aside):
             return _load_or_quarantine(run, outputs)
     return None
 

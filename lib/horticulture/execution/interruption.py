@@ -51,14 +51,14 @@ def deferred() -> Iterator[Interruption]:
     interruption.raise_pending()
 
 
-def end_all() -> None:
+def interrupt_all() -> None:
     """Have all work in progress stop between two steps, as by SIGTERM, which reaches the main thread only."""
     for interruption in list(_in_force):
         interruption.pending = interruption.pending or signal.SIGTERM
 
 
 @contextmanager
-def raised() -> Iterator[None]:
+def on_end_signals() -> Iterator[None]:
     """Make signals that would end this process raise KeyboardInterrupt, like Ctrl-C, so work is saved."""
 
     def stop(*_: object) -> None:

@@ -57,7 +57,7 @@ def images_of(run: Run, device: str) -> data.Dataset:
 
 def measure_error(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:
     """Error in percent on one part of the data (validation or test), with the network's norm statistics."""
-    dtype = evaluation.PRECISIONS[precision]
+    dtype = evaluation.DTYPES[precision]
     return evaluation.evaluate(network, images, getattr(images, part), dtype).error
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from horticulture import code_files, files, runs
+from horticulture import code_files, locks, runs
 from horticulture.errors import ClusterError, InputError, first_line
 from horticulture.execution import admission, cluster, file_transfer, pool, remote_worker
 from horticulture.execution.admission import Admission
@@ -233,7 +233,7 @@ def _take_in(run: Run, packed: dict[str, bytes], outputs: Path) -> str:
 
     if packed:
         try:
-            with files.locked(executor.lock_path(run, outputs)):
+            with locks.held(executor.lock_path(run, outputs)):
                 if not _written(run, outputs):
                     file_transfer.unpack(run, packed, outputs)
         except InputError as error:

@@ -133,7 +133,7 @@ def _execute(run: Run, outputs: Path, settings: Settings) -> None:
 
     def report(share: float, note: str, rows: Sequence[live.Row]) -> None:
         if here.status == Status.closing:  # its signals do not reach the thread of a run
-            interruption.end_all()
+            interruption.interrupt_all()
         send(share, note, rows)
 
     execution.execute(run, outputs, settings.device, report, threads=settings.threads)

@@ -15,9 +15,10 @@ from horticulture.execution.interruption import Interruption
 from horticulture.execution.specs import OracleConfig
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import Run
+from horticulture.runs.run import Kind
 from horticulture.training import Checkpoint, Recipe, TrainingRecipe
 
-RECIPES: dict[str, type[Recipe]] = {"prune": PruningRecipe, "judge": OracleConfig}  # by kind of run
+RECIPES: dict[Kind, type[Recipe]] = {"prune": PruningRecipe, "judge": OracleConfig}  # by kind of run
 
 # The fraction done, a status text, and the new rows of the run's table.
 Report = Callable[[float, str, Sequence[live.Row]], None]

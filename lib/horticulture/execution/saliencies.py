@@ -33,7 +33,7 @@ def by_round(
     """
     resolved, rounds = hardware.resolve_device(device), list(rounds)
     images = loading.images_of(run, str(resolved))
-    dtype, size = evaluation.PRECISIONS[run.recipe["precision"]], run.recipe["batch_size"]
+    dtype, size = evaluation.DTYPES[run.recipe["precision"]], run.recipe["batch_size"]
     frames = []
     with Progress("saliencies", len(rounds)) as progress:
         for round_ in rounds:

@@ -8,7 +8,7 @@ from horticulture import data
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import PruningRecipe, check_feasible, criteria
-from horticulture.runs import Run, code
+from horticulture.runs import Run, code_digest
 from horticulture.training import recipe as recipes
 from horticulture.training.recipe import EVALUATION, Recipe, TrainingRecipe
 
@@ -89,10 +89,10 @@ def moving_run(start: Run, shape: Architecture, recipe: TrainingRecipe, data_des
 
 
 def _code(recipe: TrainingRecipe) -> dict:
-    schedule = code.own_digest(recipe.schedule, recipes.SCHEDULES, recipes.BUILT_IN_SCHEDULES)
+    schedule = code_digest.of_own(recipe.schedule, recipes.SCHEDULES, recipes.BUILT_IN_SCHEDULES)
     # Without this module there are no penalties but the built-in ones.
     penalties = sys.modules.get("horticulture.training.penalties")
-    penalty = code.own_digest(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}
+    penalty = code_digest.of_own(recipe.penalty, penalties.PENALTIES, penalties.BUILT_IN) if penalties else {}
     digits = "".join(part["code"] for part in (schedule, penalty) if part)
     return {"code": digits} if digits else {}
 
@@ -105,7 +105,7 @@ def pruning_run(start: Run, recipe: PruningRecipe) -> Run:
         raise InputError(f"{recipe.criterion} needs a network trained with the penalty {needed}")
     described = {
         **recipe.to_json(),
-        **code.own_digest(recipe.criterion, criteria.CRITERIA, criteria.BUILT_IN),
+        **code_digest.of_own(recipe.criterion, criteria.CRITERIA, criteria.BUILT_IN),
     }
     return Run("prune", start.architecture, described, start.data, start.seed, start)
 
@@ -150,7 +150,7 @@ class OracleConfig(Recipe):
 def comparison_run(base: Run, config: OracleConfig) -> Run:
     """The description of comparing criteria with the truth, on the network of another run."""
     described = {**config.to_json(), "criteria": list(config.criteria)}
-    codes = {name: code.own_digest(name, criteria.CRITERIA, criteria.BUILT_IN) for name in config.criteria}
+    codes = {name: code_digest.of_own(name, criteria.CRITERIA, criteria.BUILT_IN) for name in config.criteria}
     if added := {name: extra["code"] for name, extra in codes.items() if extra}:
         described["codes"] = added
     return Run("judge", base.architecture, described, base.data, base.seed, base)

@@ -14,6 +14,7 @@ from horticulture.execution.initialization import moved_network, starting_networ
 from horticulture.execution.run_context import RunContext
 from horticulture.networks import Network
 from horticulture.pruning import compression, criteria, oracle, unstructured
+from horticulture.runs.run import Kind
 from horticulture.training import Checkpoint, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
@@ -232,7 +233,7 @@ def _compare_criteria(context: RunContext) -> dict:
     }
 
 
-KINDS: dict[str, Callable[[RunContext], dict]] = {
+KINDS: dict[Kind, Callable[[RunContext], dict]] = {
     "train": _train,
     "given": _evaluate_pretrained,
     "move": _move,

@@ -6,7 +6,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from horticulture.files import CorruptFileError, locked, read_json, sync, write_json
+from horticulture import locks
+from horticulture.files import CorruptFileError, read_json, sync, write_json
 from horticulture.runs.run import Run
 
 INDEX = "index"  # lists the files, so that a missing one is noticed; earlier versions wrote none
@@ -88,7 +89,7 @@ def forget_curves(study: Path) -> None:
 
 def _locked(study: Path) -> AbstractContextManager[object]:
     """Let one process at a time change the curves: several notebooks of a study may be open."""
-    return locked(study / ".curves.lock")
+    return locks.held(study / ".curves.lock")
 
 
 def _remove(paths: list[Path]) -> None:

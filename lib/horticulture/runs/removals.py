@@ -17,8 +17,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REMOVAL_COLUMNS = [
-    *("run", "round", "group", "channel", "saliency", "params", "macs", "val_error", "test_error"),
-    *("loss", "train_macs", "seconds", "architecture", "digest"),
+    "run",
+    "round",
+    "group",
+    "channel",
+    "saliency",
+    "params",
+    "macs",
+    "val_error",
+    "test_error",
+    "loss",
+    "train_macs",
+    "seconds",
+    "architecture",
+    "digest",
 ]
 
 

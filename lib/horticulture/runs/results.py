@@ -8,9 +8,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from horticulture import locks
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError, is_sealed, locked, read, read_json, write, write_json
+from horticulture.files import CorruptFileError, is_sealed, read, read_json, write, write_json
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, forget_curves, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals, widths_by_round
 from horticulture.runs.run import RESULT, Run, finished, folder, read_verified, result
@@ -19,9 +20,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESULT_COLUMNS = [
-    *("study", "curve", "criterion", "family", "architecture", "params", "macs", "seed", "round", "longer"),
-    *("recipe", "epochs", "train_macs", "compute_share", "val_error", "test_error", "seconds", "run"),
-    *("ratio", "bytes", "precision", "device"),
+    "study",
+    "curve",
+    "criterion",
+    "family",
+    "architecture",
+    "params",
+    "macs",
+    "seed",
+    "round",
+    "longer",
+    "recipe",
+    "epochs",
+    "train_macs",
+    "compute_share",
+    "val_error",
+    "test_error",
+    "seconds",
+    "run",
+    "ratio",
+    "bytes",
+    "precision",
+    "device",
 ]
 # Columns that may be empty keep their type, whether they come from runs or from a file.
 TYPES = {"round": "Int64", "ratio": float, "bytes": "Int64", "longer": float, "compute_share": float}
@@ -132,7 +152,7 @@ def _rows_of(point: CurvePoint, finished: dict, study: Path) -> list[dict]:
 def write_tables(study: Path, **tables: pd.DataFrame) -> None:
     """Write tables into a study's folder, each as NAME.csv, and their checksums in SHA256SUMS."""
     contents = {f"{name}.csv": frame.to_csv(index=False).encode() for name, frame in tables.items()}
-    with locked(study / ".tables.lock"):  # two notebooks of the study may be open
+    with locks.held(study / ".tables.lock"):  # two notebooks of the study may be open
         (study / SUMS).unlink(missing_ok=True)  # without it, nothing counts as damaged meanwhile
         for name, content in contents.items():
             write(study / name, content)
@@ -143,7 +163,7 @@ def write_tables(study: Path, **tables: pd.DataFrame) -> None:
 def forget_results(study: Path) -> None:
     """Remove a study's curves and tables. Its runs are kept."""
     forget_curves(study)
-    with locked(study / ".tables.lock"):
+    with locks.held(study / ".tables.lock"):
         for name in (SUMS, *TABLES, ARCHITECTURES):
             (study / name).unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from horticulture import files
 from horticulture.architecture import Architecture
@@ -14,6 +14,7 @@ from horticulture.errors import InputError
 from horticulture.files import CorruptFileError
 
 RESULT = "run.json"
+Kind = Literal["train", "given", "move", "prune", "tune", "compress", "judge"]
 
 # Version of what descriptions mean; raising it gives every run a new key. 2: recipes include penalties, and
 # what a ratio is a fraction of. 3: networks are evaluated with estimated norm statistics, ties are spread,
@@ -25,11 +26,11 @@ VERSION = 3
 class Run:
     """One unit of work: training, pruning, fine-tuning or compressing a network, or comparing criteria.
 
-    kind: a name in `execution.KINDS`. recipe: a `training.TrainingRecipe` or `pruning.PruningRecipe` as plain
+    kind: what is done, by `execution.KINDS`. recipe: a `training.TrainingRecipe` or `pruning.PruningRecipe` as plain
     data. data: from `execution.data_spec`. start: the run whose network this one starts from.
     """
 
-    kind: str
+    kind: Kind
     architecture: Architecture
     recipe: dict[str, Any]
     data: dict[str, Any]

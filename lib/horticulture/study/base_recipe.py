@@ -25,8 +25,16 @@ PER_RUN = ("seeds", "strengths", "digest_of")  # parameters in which runs of a s
 # Those that all of them share.
 BASE = tuple(field.name for field in fields(TrainingConfig) if field.name not in PER_RUN)
 EARLIER_DEFAULTS: dict[str, Any] = {  # values for studies started by a version without these
-    **{"residual_sets": False, "pretrained": "", "optimizer": "sgd", "flip": "auto", "crop_padding": -1},
-    **{"source_data": "", "source_images": 0, "source_epochs": 7, "source_lr": 0.2, "move_lr": 0.2},
+    "residual_sets": False,
+    "pretrained": "",
+    "optimizer": "sgd",
+    "flip": "auto",
+    "crop_padding": -1,
+    "source_data": "",
+    "source_images": 0,
+    "source_epochs": 7,
+    "source_lr": 0.2,
+    "move_lr": 0.2,
 }
 
 

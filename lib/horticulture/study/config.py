@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from horticulture import architecture, execution, runs
 from horticulture.pruning import PruningRecipe, criteria, ranking
@@ -168,10 +168,15 @@ class StudyConfig(TrainingConfig):
         """The same study for the network and data from which a profile is transferred."""
         if not self.guide_network:
             return None
-        guide: Any = {"network": self.guide_network, "data": self.guide_data or self.data}
-        sets = self.residual_sets and architecture.is_own(self.guide_network)
-        guide |= {"guide_network": "", "pretrained": "", "source_data": ""}  # a guide has none of these
-        return replace(self, **guide, residual_sets=sets)
+        return replace(
+            self,
+            network=self.guide_network,
+            data=self.guide_data or self.data,
+            residual_sets=self.residual_sets and architecture.is_own(self.guide_network),
+            guide_network="",  # a guide has no guide, and is trained from scratch
+            pretrained="",
+            source_data="",
+        )
 
     @property
     def guide_jobs(self) -> list[PruningJob]:

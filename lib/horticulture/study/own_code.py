@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from horticulture import code_files, data, execution
 from horticulture.code_files import is_code
-from horticulture.errors import InputError
 from horticulture.pruning import criteria
-from horticulture.runs import code
+from horticulture.runs import code_digest
 
 if TYPE_CHECKING:
     from horticulture.data import Dataset
@@ -82,7 +81,7 @@ def check_allowed(
     for name, part in _named(values, NETWORKS + DATA + CRITERIA):
         recalled = name not in NETWORKS and registered_name(name, part) in (recorded or {})
         if is_code(part) and not recalled and name not in given and not values.get("allow_code"):
-            raise InputError(f"{name}={part} is code, which runs only if you say so: {allow}")
+            raise code_files.refusal(f"{name}={part}", allow)
 
 
 def load(values: Mapping[str, Any], given: Container[str], recorded: Mapping[str, Any]) -> None:
@@ -127,5 +126,5 @@ def record(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
         criterion = criteria.own().get(name)
         if criterion is not None and not isinstance(criterion, criteria.AbsentCriterion):
             entry = {field: getattr(criterion, field) for field in RECORDED if field != "digest"}
-            records[name] = {**entry, "digest": code.digest(criterion), "notebook": notebook}
+            records[name] = {**entry, "digest": code_digest.of(criterion), "notebook": notebook}
     return records

@@ -20,7 +20,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
-from horticulture import files
+from horticulture import files, locks
 from horticulture.data.locations import data_folder
 from horticulture.errors import NotebookError, first_line
 from horticulture.execution import interruption, stale_files, status
@@ -45,7 +45,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         who = holder.read_text() if holder.exists() else "another process"
         print(f"{folder.name} is being run by {who}: waiting for it to end", file=sys.stderr)
 
-    with interruption.raised(), files.locked(folder / ".lock", report_holder):
+    with interruption.on_end_signals(), locks.held(folder / ".lock", report_holder):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")
         stale_files.remove(folder.rglob("*.tmp"))
         stale_files.remove((data_folder() / "cache").glob("*.tmp"), idle=IDLE_SECONDS)

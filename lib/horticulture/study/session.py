@@ -58,27 +58,11 @@ class Session:
         given = known_parameters.with_absolute_folders(given)
         namespace.update(given)  # cells read the value, though papermill may have injected it as text
         notebook = max((declared[name]["notebook"] for name in own), default=0)
-        values = {n: known["default"] for n, known in declared.items() if known["notebook"] <= notebook}
-        origins = dict.fromkeys(values, DEFAULT)
-        common = {name: given.get(name, values[name]) for name in COMMON}
-        study_files.check_name(common["study"])
-        recorded = study_files.read_study_json(runs.outputs_folder(common["outputs"]) / common["study"])
-        used = {**recorded.get("parameters", {}), **recorded.get("base", {})}
-        used = {name: value for name, value in used.items() if name not in COMMON}
-        by_origin = {
-            FILE: _of_file(common["study"]),
-            EARLIER: used if notebook else {},  # the first notebook inherits nothing
-            HERE: given,
-        }
-        for origin, inherited in by_origin.items():
-            for name, value in inherited.items():
-                if name in values or origin == HERE:
-                    values[name] = known_parameters.typed(name, value, declared[name])
-                    origins[name] = origin
-        set_here = [name for name, origin in origins.items() if origin == HERE]
-        recorded_code = recorded.get("own", {})
-        own_code.check_allowed(values, set_here, "allow_code = True in the parameters cell", recorded_code)
-        own_code.load(values, set_here, recorded_code)
+        study, outputs = (given.get(name, declared[name]["default"]) for name in ("study", "outputs"))
+        study_files.check_name(study)
+        recorded = study_files.read_study_json(runs.outputs_folder(outputs) / study)
+        values, origins = _inherit(given, notebook, study, recorded)
+        _load_code(values, origins, recorded)
         bounds.check(values)
         if not bounds.made_here(values):
             namespace["device"] = "auto"  # of what cells compute themselves; workers may have another
@@ -129,9 +113,16 @@ class Session:
         try:
             self._warn(wanted)
             workers, device, address = (self.parameters[n] for n in ("workers", "device", "cluster"))
-            where = {"workers": workers, "device": device, "address": address}
-            how = {"then": then, "what": what, "study": self.folder}
-            return parallel.execute_all(wanted, self.outputs, **where, **how)
+            return parallel.execute_all(
+                wanted,
+                self.outputs,
+                workers=workers,
+                device=device,
+                address=address,
+                then=then,
+                what=what,
+                study=self.folder,
+            )
         except KeyboardInterrupt as stop:
             kept = str(stop) or f"{what}: stopped, work so far is kept"
             raise InterruptedRun(f"{kept}; run the cell again to resume") from None
@@ -253,6 +244,39 @@ def _set_in_cells(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     injected = [n for n, code in enumerate(namespace["In"]) if n > last and code.startswith(INJECTED)]
     names = cells[last] | (cells[injected[-1]] if injected else {})
     return {name: namespace[name] for name in names}, [name for name, typed in cells[last].items() if typed]
+
+
+def _inherit(
+    given: dict[str, Any], notebook: int, study: str, recorded: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values of a notebook's and of earlier ones' parameters, and where each comes from.
+
+    given: what the notebook sets. recorded: the study's `study.json`.
+    """
+    declared = known_parameters.declared()
+    values = {name: known["default"] for name, known in declared.items() if known["notebook"] <= notebook}
+    origins = dict.fromkeys(values, DEFAULT)
+    used = {**recorded.get("parameters", {}), **recorded.get("base", {})}
+    used = {name: value for name, value in used.items() if name not in COMMON}
+    by_origin = {
+        FILE: _of_file(study),
+        EARLIER: used if notebook else {},  # the first notebook inherits nothing
+        HERE: given,
+    }
+    for origin, inherited in by_origin.items():
+        for name, value in inherited.items():
+            if name in values or origin == HERE:
+                values[name] = known_parameters.typed(name, value, declared[name])
+                origins[name] = origin
+    return values, origins
+
+
+def _load_code(values: Mapping[str, Any], origins: Mapping[str, str], recorded: Mapping[str, Any]) -> None:
+    """Load users' own code that the parameters name. Raises InputError for code that nobody allowed."""
+    set_here = [name for name, origin in origins.items() if origin == HERE]
+    own = recorded.get("own", {})
+    own_code.check_allowed(values, set_here, "allow_code = True in the parameters cell", own)
+    own_code.load(values, set_here, own)
 
 
 def _of_file(study: str) -> dict[str, Any]:

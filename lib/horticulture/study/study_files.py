@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from horticulture import locks
 from horticulture.errors import InputError, check_choice
-from horticulture.files import CorruptFileError, locked, read_json, write_json
+from horticulture.files import CorruptFileError, read_json, write_json
 from horticulture.study import literals
 
 STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
@@ -160,7 +161,7 @@ def editing(folder: Path, *, replace_damaged: bool = False) -> Iterator[dict[str
     One process at a time, because several notebooks of a study may be open. replace_damaged: whether a
     damaged file counts as empty instead of raising CorruptFileError.
     """
-    with locked(folder / ".study.lock"):
+    with locks.held(folder / ".study.lock"):
         before: dict[str, Any] | None = None
         try:
             before = read_study_json(folder)

@@ -153,8 +153,14 @@ class TrainingConfig:
         """The same study on the data set from which networks are moved, if they are."""
         if not self.source_data:
             return None
-        source: Any = {"data": self.source_data, "images": self.source_images, "epochs": self.source_epochs}
-        return replace(self, **source, lr=self.source_lr, source_data="")
+        return replace(
+            self,
+            data=self.source_data,
+            images=self.source_images,
+            epochs=self.source_epochs,
+            lr=self.source_lr,
+            source_data="",
+        )
 
     def moved(self, shape: Architecture, seed: int, selections: Any = None, *, trained: bool = True) -> Run:
         """The run that moves a shape trained on `source_data`, and, if `trained`, trains it further here."""

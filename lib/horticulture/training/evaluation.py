@@ -14,7 +14,7 @@ from horticulture.data import Dataset, Images
 from horticulture.training import recipe
 
 SIDE = 32  # pixels, height and width: of larger images fewer are evaluated at a time
-PRECISIONS = {name: getattr(torch, name) for name in recipe.PRECISIONS}
+DTYPES = {name: getattr(torch, name) for name in recipe.PRECISIONS}
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -175,7 +175,7 @@ class Trainer(Resumable):
 
 
 # What an optimizer keeps of a parameter, and its name in a checkpoint.
-STATES = {"momentum_buffer": "momentum", **{name: name for name in ("exp_avg", "exp_avg_sq", "step")}}
+STATES = {"momentum_buffer": "momentum", "exp_avg": "exp_avg", "exp_avg_sq": "exp_avg_sq", "step": "step"}
 
 
 def collect_tensors(network: Network, optimizer: Optimizer, callback: StepCallback) -> dict[str, Tensor]:

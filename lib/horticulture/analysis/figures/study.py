@@ -19,8 +19,12 @@ BYTES = EngFormatter(unit="B", places=0)
 
 # The names of all figures of a study that notebook 05 may draw.
 NAMES = (
-    *("error_vs_params", "error_vs_cost", "error_vs_training"),
-    *("budgets", "bytes_on_disk", "weights_or_shape"),
+    "error_vs_params",
+    "error_vs_cost",
+    "error_vs_training",
+    "budgets",
+    "bytes_on_disk",
+    "weights_or_shape",
 )
 
 

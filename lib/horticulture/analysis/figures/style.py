@@ -26,7 +26,9 @@ def use_style() -> None:
     """
     plt.style.use(
         [
-            *("default", "seaborn-v0_8-ticks", "seaborn-v0_8-notebook"),
+            "default",
+            "seaborn-v0_8-ticks",
+            "seaborn-v0_8-notebook",
             {
                 "axes.grid": True,
                 "axes.axisbelow": True,

@@ -17,7 +17,11 @@ MISSED = 0.01  # relative distances above this are reported
 CASE = ["criterion", "ratio", "size", "longer"]
 PRUNING = ["criterion", "ratio", "longer", "seed"]  # identifies a pruning run and what follows it
 DEFAULTS = {
-    **{"criterion": "", "ratio": np.nan, "longer": 1.0, "compute_share": np.nan, "run": None},
+    "criterion": "",
+    "ratio": np.nan,
+    "longer": 1.0,
+    "compute_share": np.nan,
+    "run": None,
     "round": pd.Series(dtype="Int64"),
 }
 

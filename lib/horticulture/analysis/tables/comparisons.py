@@ -14,9 +14,28 @@ from horticulture.analysis.tables.cases import CASE, MISSED, NEAR, assign_cases
 from horticulture.runs import ImageErrors
 
 VERDICT_COLUMNS = [
-    *("criterion", "ratio", "size", "longer", "curve", "against", "test", "difference", "low", "high", "n"),
-    *("p", "p_adjusted", "margin", "verdict", "verdict_alone", "verdict_other_images", "seeds_needed"),
-    *("test_error_se", "test_error_se_one", "test_sources", "size_miss"),
+    "criterion",
+    "ratio",
+    "size",
+    "longer",
+    "curve",
+    "against",
+    "test",
+    "difference",
+    "low",
+    "high",
+    "n",
+    "p",
+    "p_adjusted",
+    "margin",
+    "verdict",
+    "verdict_alone",
+    "verdict_other_images",
+    "seeds_needed",
+    "test_error_se",
+    "test_error_se_one",
+    "test_sources",
+    "size_miss",
 ]
 
 
@@ -206,19 +225,32 @@ def _compare(pair: list[Sides], margin: float, image_errors: Mapping[str, ImageE
         first, second = sides.a.iloc[0], sides.b.iloc[0]
         against_whole = second["curve"] == "whole"
         miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
-        row = (
-            first["criterion"] or ("" if against_whole else second["criterion"]),
-            second["ratio"] if pd.isna(first["ratio"]) else first["ratio"],
-            sides.a["share"].mean() if pd.isna(first["size"]) else first["size"],
-            *(first["longer"], first["curve"], second["curve"], "paired" if sides.paired else "welch"),
-            *(difference.mean, difference.low, difference.high, difference.n),
-            *(difference.p, p, margin, verdict, statistics.equivalence_verdict(difference, margin)),
-            "" if np.isnan(test_set.of_means) else other,
-            _seeds_needed(sides, difference, margin, len(pair)),
-            *test_set,
-            miss if not against_whole and abs(miss) > 100 * MISSED else np.nan,
+        rows.append(
+            {
+                "criterion": first["criterion"] or ("" if against_whole else second["criterion"]),
+                "ratio": second["ratio"] if pd.isna(first["ratio"]) else first["ratio"],
+                "size": sides.a["share"].mean() if pd.isna(first["size"]) else first["size"],
+                "longer": first["longer"],
+                "curve": first["curve"],
+                "against": second["curve"],
+                "test": "paired" if sides.paired else "welch",
+                "difference": difference.mean,
+                "low": difference.low,
+                "high": difference.high,
+                "n": difference.n,
+                "p": difference.p,
+                "p_adjusted": p,
+                "margin": margin,
+                "verdict": verdict,
+                "verdict_alone": statistics.equivalence_verdict(difference, margin),
+                "verdict_other_images": "" if np.isnan(test_set.of_means) else other,
+                "seeds_needed": _seeds_needed(sides, difference, margin, len(pair)),
+                "test_error_se": test_set.of_means,
+                "test_error_se_one": test_set.of_networks,
+                "test_sources": test_set.sources,
+                "size_miss": miss if not against_whole and abs(miss) > 100 * MISSED else np.nan,
+            }
         )
-        rows.append(dict(zip(VERDICT_COLUMNS, row, strict=True)))
     return rows
 
 

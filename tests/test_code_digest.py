@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from horticulture.errors import InputError
-from horticulture.runs import code
+from horticulture.runs import code_digest
 
 CELLS = count()
 
@@ -32,7 +32,7 @@ def cell(source: str, **names) -> dict:
 
 
 def of(source: str, **names) -> str:
-    return code.digest(cell(source, **names)["mine"])
+    return code_digest.of(cell(source, **names)["mine"])
 
 
 SCORE = """
@@ -142,7 +142,7 @@ def test_the_state_of_an_object_counts(make):
 def test_an_object_that_refers_to_itself_is_digested():
     first, other = SimpleNamespace(n=1), SimpleNamespace(n=2)
     first.itself = other.itself = first
-    assert code.digest(first) == code.digest(first) != code.digest(other)
+    assert code_digest.of(first) == code_digest.of(first) != code_digest.of(other)
 
 
 @pytest.mark.parametrize(
@@ -208,17 +208,17 @@ def test_lambdas_differ_where_they_do_on_one_line_too():
         "f = (lambda x: x\n    .real\n    .real)\n"
         "mine = None\n"
     )
-    digests = {name: code.digest(made[name]) for name in "abcdef"}
+    digests = {name: code_digest.of(made[name]) for name in "abcdef"}
     assert digests["a"] == digests["d"]
     assert len(set(digests.values())) == 5
-    assert code.digest(made["c"](0)) not in digests.values()
+    assert code_digest.of(made["c"](0)) not in digests.values()
 
 
 def test_without_a_source_the_bytecode_counts():
     def made(source):
         names = {"__name__": "typed"}
         exec(source, names)
-        return code.digest(names["mine"])
+        return code_digest.of(names["mine"])
 
     assert made("def mine(x): return x + 1") == made("def mine(x): return x + 1")
     bodies = ("x + 1", "x + 2", "x - 1", "[y + 1 for y in x]", "[y + 2 for y in x]", "abs(x)", "max(x)")
@@ -274,7 +274,7 @@ class Pair(NamedTuple):
 
 def test_all_fields_of_a_dataclass_or_a_tuple_count():
     digests = [
-        code.digest(value)
+        code_digest.of(value)
         for value in (
             Made("one", lambda x: x),
             Made("two", lambda x: x),
@@ -286,13 +286,13 @@ def test_all_fields_of_a_dataclass_or_a_tuple_count():
         )
     ]
     assert len(set(digests)) == len(digests)
-    assert code.digest(Made("one", lambda x: x)) == digests[0]
+    assert code_digest.of(Made("one", lambda x: x)) == digests[0]
 
 
 def test_only_what_is_not_ours_has_a_digest():
     originals = {"ours": abs}
     table = {**originals, "mine": lambda x: x}
-    assert code.own_digest("ours", table, originals) == {}
-    assert code.own_digest("mine", table, originals) == {"code": code.digest(table["mine"])}
+    assert code_digest.of_own("ours", table, originals) == {}
+    assert code_digest.of_own("mine", table, originals) == {"code": code_digest.of(table["mine"])}
     table["ours"] = lambda x: x  # overwritten: ours no longer
-    assert code.own_digest("ours", table, originals) == {"code": code.digest(table["ours"])}
+    assert code_digest.of_own("ours", table, originals) == {"code": code_digest.of(table["ours"])}

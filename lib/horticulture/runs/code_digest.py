@@ -31,17 +31,17 @@ INSTALLED = (sysconfig.get_path("stdlib"), *site.getsitepackages(), site.getuser
 Seen = dict[int, tuple[int, Any]]
 
 
-def own_digest(name: str, registry: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
+def of_own(name: str, registry: Mapping[str, Any], originals: Mapping[str, Any]) -> dict[str, str]:
     """What a run's description adds to a name: nothing for the library's functions, a digest for others.
 
     originals: the registry as the library made it. An entry with a `digest` attribute keeps it.
     """
     if name in originals and registry[name] is originals[name]:
         return {}
-    return {"code": getattr(registry[name], "digest", "") or digest(registry[name])}
+    return {"code": getattr(registry[name], "digest", "") or of(registry[name])}
 
 
-def digest(value: object) -> str:
+def of(value: object) -> str:
     """12 hex digits of what a function does, or of a dataclass, tuple or dict that contains functions.
 
     They cover the source (or else the bytecode), the defaults, the closure and the globals used: functions
