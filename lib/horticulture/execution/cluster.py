@@ -20,6 +20,16 @@ LOCAL = "local:"  # followed by a number of worker processes
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10.0  # seconds for a scheduler to answer
 FIRST = 60.0  # seconds for the first worker of a cluster to come
+SETTINGS: dict[str, Any] = {  # of Dask, for workers on this machine
+    # What Dask sets before it starts a worker stays set in this process, and its children would compute with
+    # as many threads as a worker.
+    "distributed.nanny.pre-spawn-environ": {},
+    "distributed.worker.daemon": False,
+    "distributed.worker.profile.enabled": False,  # it would stop the run a hundred times a second
+    "distributed.admin.tick.interval": "1s",  # instead of 50 a second in each process
+    # Dask gives up a worker that is not there so long after a death; it may just have died again.
+    "distributed.deploy.lost-worker-timeout": "365 days",
+}
 
 _owned: dict[str, str] = {}  # addresses of the clusters that a notebook has started here
 
@@ -67,26 +77,16 @@ def _started(workers: int) -> Iterator[str]:
         security = _certificate()
     except ImportError as error:
         raise InputError(f"{LOCAL}{workers} needs cryptography: pip install -e '.[cluster]'") from error
-    certified = {"distributed.comm.tls.ca-file": security.tls_ca_file}
-    for who in ("client", "worker"):
-        certified[f"distributed.comm.tls.{who}.cert"] = security.tls_client_cert
-        certified[f"distributed.comm.tls.{who}.key"] = security.tls_client_key
+    certified = _certified(security)
     threads = str(max(1, processors() // workers))
     environment = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
-    # What Dask sets before it starts a worker stays set in this process, and its children would compute with
-    # as many threads as a worker.
-    settings: dict[str, Any] = {**certified, "distributed.nanny.pre-spawn-environ": {}}
-    settings["distributed.worker.daemon"] = False
-    settings["distributed.worker.profile.enabled"] = False  # it would stop the run a hundred times a second
-    settings["distributed.admin.tick.interval"] = "1s"  # instead of 50 a second in each process
-    # Dask gives up a worker that is not there so long after a death; it may just have died again.
-    settings["distributed.deploy.lost-worker-timeout"] = "365 days"
+    print(f"starting {workers} workers on this machine", file=sys.stderr)
     # Ctrl-C is for the notebook, which saves its work; the processes inherit that they ignore it.
     ours = signal.signal(signal.SIGINT, signal.SIG_IGN) if _in_main_thread() else None
     try:
         with ExitStack() as stack:
-            settings["temporary-directory"] = str(stack.enter_context(stale_files.temporary_folder()))
-            stack.enter_context(config.set(settings))
+            place = str(stack.enter_context(stale_files.temporary_folder()))
+            stack.enter_context(config.set({**SETTINGS, **certified, "temporary-directory": place}))
             # As literals: Dask reads other text as Python first, and what is in a certificate may look odd.
             stack.enter_context(_inherited({_variable(name): repr(text) for name, text in certified.items()}))
             with _inherited(environment):  # workers load the script that starts them, and torch with it
@@ -112,6 +112,15 @@ def _started(workers: int) -> Iterator[str]:
     finally:
         if ours:
             signal.signal(signal.SIGINT, ours)
+
+
+def _certified(security: Any) -> dict[str, str]:
+    """Dask's settings by which clients and workers present a certificate."""
+    settings = {"distributed.comm.tls.ca-file": security.tls_ca_file}
+    for who in ("client", "worker"):
+        settings[f"distributed.comm.tls.{who}.cert"] = security.tls_client_cert
+        settings[f"distributed.comm.tls.{who}.key"] = security.tls_client_key
+    return settings
 
 
 @cache
