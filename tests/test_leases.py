@@ -210,7 +210,7 @@ def test_where_its_lock_is_not_seen_it_leases_what_it_has_or_notices_that_anothe
         assert lease_files(tmp_path) == []
         leases.require(tmp_path)
         mine()
-        monkeypatch.setattr(files, "FileLock", lambda path: FileLock(path.with_suffix(".there")))
+        monkeypatch.setattr(locks, "FileLock", lambda path: FileLock(path.with_suffix(".there")))
         with locks.held(tmp_path / "theirs"):
             assert lease_files(tmp_path) == ["mine.lease-1", "theirs.lease-1"]
             with pytest.raises(leases.LostLease):
@@ -243,7 +243,7 @@ def test_who_waits_for_a_lock_and_then_for_a_lease_says_so_once(tmp_path, monkey
                 return super().acquire(blocking=blocking)
 
         lock.acquire()
-        monkeypatch.setattr(files, "FileLock", Waiting)
+        monkeypatch.setattr(locks, "FileLock", Waiting)
         with locks.held(tmp_path / "run", lambda: said.append(1)):
             assert lease_files(tmp_path) == ["run.lease-2"]
     assert said == [1]
@@ -260,7 +260,7 @@ def test_a_file_system_without_locks_gets_leases(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError(files.errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(files.FileLock, "acquire", refuse)
+    monkeypatch.setattr(locks.FileLock, "acquire", refuse)
     with locks.held(tmp_path / "run"):
         assert lease_files(tmp_path) == ["run.lease-1"]
     monkeypatch.undo()

@@ -147,7 +147,7 @@ def test_between_two_notebooks_of_a_command_it_is_said_to_run(tmp_path, said):
 def test_to_ask_how_far_a_study_has_come_writes_and_locks_nothing(tmp_path, said, monkeypatch):
     subprocess.run([sys.executable, "-c", DIES, tmp_path / "smoke"], check=True)
     before = sorted(path.name for path in (tmp_path / "smoke").iterdir())
-    monkeypatch.setattr(files, "FileLock", pytest.fail)
+    monkeypatch.setattr(locks, "FileLock", pytest.fail)
     monkeypatch.setattr(files, "write", pytest.fail)
     assert "nothing is running" in said()[0]
     assert sorted(path.name for path in (tmp_path / "smoke").iterdir()) == before
