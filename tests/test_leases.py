@@ -1,5 +1,6 @@
 """Leases: one owner at a time, also when one was stopped for longer than its heartbeat."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 from filelock import FileLock
 
-from horticulture import files, leases, locks
+from horticulture import leases, locks
 
 QUICK = "from horticulture import leases; leases.BEAT, leases.STALE = 0.05, 1.0"
 
@@ -258,7 +259,7 @@ def test_a_stopped_process_can_be_taken_over_from_on_its_own_machine(tmp_path):
 
 def test_a_file_system_without_locks_gets_leases(tmp_path, monkeypatch):
     def refuse(*_, **__):
-        raise OSError(files.errno.ENOLCK, "No locks available")
+        raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(locks.FileLock, "acquire", refuse)
     with locks.held(tmp_path / "run"):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from horticulture import cli, files
+from horticulture import cli, files, locks
 from horticulture.errors import NotebookError
 from horticulture.execution import status
 from horticulture.study import parameters, runner, study_files
