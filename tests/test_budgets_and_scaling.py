@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from horticulture import architecture, execution, networks, runs
-from horticulture.architecture import profiles
+from horticulture.architecture import families, profiles
 from horticulture.errors import InputError
 from horticulture.execution import initialization, loading
 from horticulture.networks import Network
@@ -148,7 +148,7 @@ def test_a_shape_that_is_asked_for_twice_is_one_run(cut, found):
 
 def test_a_size_that_pruning_did_not_reach_is_said():
     asked = replace(ASKED, ratios=[], criterion="fisher", sizes=[0.1, 0.5], budgets=["pruned-scratch"])
-    half, said = profiles.uniform(WHOLE, params=round(0.5 * WHOLE.params)), list[str]()
+    half, said = families.uniform(WHOLE, params=round(0.5 * WHOLE.params)), list[str]()
     for job in asked.pruning_jobs:
         budgets.budget_points(asked, [PrunedNetwork(job, 20, half, half.macs, 0)], said.append)
     line = "fisher, seed {}: pruning left no network near 10 %; the nearest has 50 %"

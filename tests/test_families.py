@@ -35,7 +35,7 @@ def test_small_groups_come_within_one_percent_too(family, share, cost):
     whole = architecture.named("wrn-16-1", image=(1, 16, 16), classes=10)
     makes = {
         **FAMILIES,
-        "uniform": profiles.uniform,
+        "uniform": families.uniform,
         "guided": lambda whole, **wish: profiles.guided(whole, (0.3, 0.5, 0.4), **wish),
     }
     wanted = round(share * getattr(whole, cost))

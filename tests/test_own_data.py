@@ -48,6 +48,7 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
         (((PIXELS / 1.0, LABELS),) * 2, "pixels must be .* uint8, not .20, 1, 8, 8. torch.float64 and .20,."),
         (((PIXELS, LABELS[1:]),) * 2, "pixels must be .* and .19,."),
         (((PIXELS, LABELS - 1),) * 2, "labels must be 0 to 2, not -1"),
+        (((PIXELS, 0 * LABELS),) * 2, "at least two classes are needed, not 1"),
     ],
 )
 def test_what_is_no_data_set_is_one_line(given, said):

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from horticulture import code_files, networks, training
-from horticulture.architecture import Architecture, check_own, families, profiles
+from horticulture.architecture import Architecture, check_own, families
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
 from horticulture.networks.group_discovery import SUMS
@@ -480,7 +480,7 @@ def test_widths_and_depths_are_refused_by_name_and_the_other_families_are_there(
             InputError, match=f"family {family.__name__} changes .* models.py:make fixes: use bot"
         ):
             family(whole, params=whole.params // 2)
-    for family in (families.bottleneck, families.copycat, profiles.uniform):
+    for family in (families.bottleneck, families.copycat, families.uniform):
         member = family(whole, params=whole.params // 2)
         assert member.params == pytest.approx(whole.params / 2, rel=0.1)
     assert families.bottleneck(whole, scale=3.0) == whole  # its code makes no more
@@ -588,7 +588,7 @@ def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small
     assert whole.table.digest.startswith("torchvision ")
     network = networks.build(families.bottleneck(whole, scale=0.25))
     assert network.eval()(torch.rand(2, 1, 32, 32)).shape == (2, 10)
-    with pytest.raises(InputError, match=r"squeezenet1_1: .* \(image_size=17 works\)"):
+    with pytest.raises(InputError, match=r"squeezenet1_1: .* \(images of 17 x 17 pixels work; image_size"):
         networks.named("torchvision:squeezenet1_1", image=(1, 12, 12), classes=10)
     with pytest.raises(InputError, match=r"unknown torchvision network 'resnet19': did you mean 'resnet18'"):
         networks.named("torchvision:resnet19", image=(1, 16, 16), classes=10)

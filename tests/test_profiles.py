@@ -61,9 +61,10 @@ def test_a_profile_goes_over_to_another_network_with_as_many_stages():
 
 
 def test_uniform_is_one_share_everywhere():
-    assert profiles.uniform(SIX, scale=0.5).widths == (5, 5, 10, 10, 20, 20)
-    assert profiles.uniform(SIX, scale=0.001).widths == (1,) * 6
-    member = profiles.uniform(cifar("wrn-40-2"), params=1_000_000)
+    assert families.uniform(SIX, scale=0.5).widths == (5, 5, 10, 10, 20, 20)
+    assert families.uniform(SIX, scale=0.001).widths == (1,) * 6
+    assert families.uniform(SIX, params=5000) == profiles.guided(SIX, [1.0] * 3, params=5000)
+    member = families.uniform(cifar("wrn-40-2"), params=1_000_000)
     assert member.params == pytest.approx(1_000_000, rel=0.01)
     # the bottleneck takes the whole part where this rounds: never further apart than a channel
     bottleneck = families.bottleneck(cifar("wrn-40-2"), params=1_000_000)

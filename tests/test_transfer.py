@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from horticulture import architecture, data, execution, networks, runs, training
-from horticulture.architecture import profiles
+from horticulture.architecture import families
 from horticulture.data import Dataset, letters
 from horticulture.errors import InputError
 from horticulture.execution import exported, loading
@@ -198,7 +198,7 @@ def test_each_arm_is_what_it_says(outputs):
     assert points["lr-rewound", 0].recipe["lr"] == fair.recipe["lr"] == 0.04
     assert (points["pruned-scratch", 0].recipe["lr"], fair.start.recipe["lr"]) == (0.1, 0.07)
     family = {(p.curve, p.run.seed): p.run for p in scaling.family_points(ASKED, outputs)}
-    uniform = profiles.uniform(LETTERS, params=round(0.97 * LETTERS.params))
+    uniform = families.uniform(LETTERS, params=round(0.97 * LETTERS.params))
     assert family["uniform-moved", 1] == ASKED.moved(uniform, 1)
     assert family["uniform", 1] == execution.training_run(uniform, ASKED.recipe, ASKED.data_spec, 1)
     every = [*points.values(), *family.values(), moved.run, moving.run]
@@ -246,7 +246,7 @@ def test_the_compute_on_the_source_is_counted_for_every_arm(outputs):
         row = results.loc[[(curve, "fisher")]].iloc[0]
         assert row["train_macs"] == pruned.search_macs + macs, curve
         assert row["compute_share"] == pytest.approx(macs / whole), curve
-    uniform = profiles.uniform(LETTERS, params=round(0.97 * LETTERS.params))
+    uniform = families.uniform(LETTERS, params=round(0.97 * LETTERS.params))
     first = 3 * 96 * replace(uniform, classes=10).macs
     assert results.loc[("uniform", ""), "train_macs"].item() == 2 * 64 * uniform.macs
     assert results.loc[("uniform-moved", ""), "train_macs"].item() == first + 2 * 64 * uniform.macs

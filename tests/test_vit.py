@@ -267,7 +267,7 @@ def test_smaller_transformers_keep_the_channels_of_a_head():
     whole = architecture.named("vit-4-64", image=(1, 16, 16), classes=10)
     assert families.width(whole, scale=0.45).trunk == (29, 8)
     assert families.width(whole, scale=0.45).widths == (4, 58) * 4
-    assert profiles.uniform(whole, scale=0.1).widths == (1, 13) * 4
+    assert families.uniform(whole, scale=0.1).widths == (1, 13) * 4
     assert profiles.guided(whole, (0.5, 0.25, 1, 0.5), scale=1.0).widths == (4, 64, 2, 32, 8, 128, 4, 64)
 
 

@@ -50,6 +50,18 @@ def bottleneck(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     )
 
 
+def uniform(whole: Architecture, **size: Unpack[Size]) -> Architecture:
+    """The same trunk with one share of the channels in every group, rounded, and at least one channel.
+
+    Liu et al. (2019, section 5) compare it with networks guided by a pruned profile.
+    """
+
+    def member(factor: float) -> Architecture:
+        return clamp_widths(whole, (max(1, round(factor * n)) for n in whole.widths))
+
+    return search_scale(member, size, whole.widths)
+
+
 def copycat(pruned: Architecture, **size: Unpack[Size]) -> Architecture:
     """A pruned profile scaled linearly to another size; a vanished group stays vanished."""
     return search_scale(

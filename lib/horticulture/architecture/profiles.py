@@ -60,11 +60,6 @@ def guided(whole: Architecture, profile: Sequence[float], **size: Unpack[Size]) 
     )
 
 
-def uniform(whole: Architecture, **size: Unpack[Size]) -> Architecture:
-    """`whole` with one share in all groups: `guided` with a constant profile."""
-    return guided(whole, [1.0] * len(_distinct(_stages(whole))), **size)
-
-
 def shuffled(pruned: Architecture, whole: Architecture, seed: int) -> Architecture:
     """Shuffle widths among blocks of the same full widths, to test whether their position matters.
 

@@ -40,6 +40,8 @@ def dataset(
         loaded = made()
         if not isinstance(loaded, Dataset):
             loaded = _of_parts(name, loaded, classes, pad, flip)
+        if len(loaded.classes) < 2:
+            raise InputError(f"data set {name}: at least two classes are needed, not {len(loaded.classes)}")
         small = {part: _reduced(getattr(loaded, part), image_size) for part in PARTS}
         return Dataset(name, loaded.classes, **small, pad=loaded.pad, flip=loaded.flip)
 

@@ -193,5 +193,5 @@ def _smallest(name: str, image: ImageShape, classes: int) -> str:
         if high := next((size for size in SIZES if size > low and works_there(size)), 0):
             if not name.partition(":")[2].startswith(("vit_", "swin")):  # sizes are multiples of a patch
                 high = low + 1 + bisect_left(range(low + 1, high), True, key=works_there)
-            return f" (image_size={high} works)"
+            return f" (images of {high} x {high} pixels work; image_size reduces larger ones to that)"
     return ""

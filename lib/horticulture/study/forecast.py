@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from horticulture import architecture, execution, limits, networks, runs, training
-from horticulture.architecture import Architecture, profiles
+from horticulture.architecture import Architecture, families
 from horticulture.errors import InputError
 from horticulture.execution import parallel, tasks
 from horticulture.progress import Progress, clock
@@ -184,7 +184,7 @@ def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
 
 def _narrower(whole: Architecture, size: float) -> Architecture:
     try:
-        return profiles.uniform(whole, params=round(size * whole.params)) if size < 1 else whole
+        return families.uniform(whole, params=round(size * whole.params)) if size < 1 else whole
     except InputError:
         return whole
 

@@ -37,8 +37,8 @@ PRUNING_FREE: dict[str, Callable[..., Architecture]] = {
     "width": families.width,
     "depth": families.depth,
     "bottleneck": families.bottleneck,
-    "uniform": profiles.uniform,
-    "uniform-moved": profiles.uniform,
+    "uniform": families.uniform,
+    "uniform-moved": families.uniform,
 }
 MOVED = ("uniform-moved",)  # trained on `source_data` first
 FROM_PRUNING: dict[str, Callable[[Architecture, Template, int], tuple[Architecture, int]]] = {
