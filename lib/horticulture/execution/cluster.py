@@ -80,7 +80,7 @@ def _started(workers: int) -> Iterator[str]:
     certified = _certified(security)
     threads = str(max(1, processors() // workers))
     environment = {f"{name}_NUM_THREADS": threads for name in ("OMP", "MKL", "OPENBLAS")}
-    print(f"starting {workers} workers on this machine", file=sys.stderr)
+    print(f"starting {LOCAL}{workers}: worker processes on this machine", file=sys.stderr)
     # Ctrl-C is for the notebook, which saves its work; the processes inherit that they ignore it.
     ours = signal.signal(signal.SIGINT, signal.SIG_IGN) if _in_main_thread() else None
     try:
