@@ -203,7 +203,7 @@ def test_processes_here_that_cannot_start_are_said_in_one_line_and_leave_nothing
     assert commands.files_of(tmp_path) == []
     left = [one for one in psutil.Process().children(recursive=True) if one not in before]
     assert not [one for one in left if "resource_tracker" not in " ".join(one.cmdline())]
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "starting local:2: worker processes on this machine\n"
 
 
 # --- who is refused ----------------------------------------------------------------------------------------

@@ -340,7 +340,7 @@ async def executed(address, token, sources, interrupted=(), running=0):
 # What holds of a notebook's variables once it has run: numbers worked by hand, and what follows from them.
 HOLDS = {
     "01_train": """
-assert abs(loss.item() - math.log(2)) < 1e-3 and scores.weight[0].item() == 0.5
+assert abs(loss.item() - math.log(2)) < 1e-3 and toy.weight[0].item() == 0.5
 assert counts["train"].sum() == len(dataset.train) == images
 assert 0.95 * whole.params < sum(layers["parameters"]) < whole.params  # norms are not drawn
 assert abs(losses[0] - guess) < 0.5 and guess == math.log(10) and mean_last == sum(losses[-10:]) / 10
@@ -378,7 +378,7 @@ assert set(shown["curve"]) == {"whole", "pruned-tuned", "pruned-scratch"}
     "04_scale": """
 assert 0.2 < half.params / wide.params < 0.3 and ours.params <= wish < wide.params
 assert set(members) == set(curves) and len(points) == len(curves) * len(config.sizes)
-assert all(abs(100 * shape.params / whole.params / middle - 1) < 0.05 for shape in members.values())
+assert all(abs(100 * shape.params / whole.params / middle_size - 1) < 0.05 for shape in members.values())
 assert members["width"].trunk[-1] < whole.trunk[-1] and members["bottleneck"].trunk == whole.trunk
 assert all(abs(point.run.architecture.params / whole.params - 0.9) < 0.12 for point in points)
 """,
