@@ -91,7 +91,7 @@ def write(study: Path, reference: Path = REFERENCE) -> list[Path]:
     write_tables(study, reference)
     results, targets = file_digest(study / "results.csv"), []
     for notebook in sorted((study / "notebooks").glob("*.ipynb")):
-        assert runner.finished(notebook), f"{notebook} did not run to its end"
+        assert runner.is_finished(notebook), f"{notebook} did not run to its end"
         targets.append(reference / study.name / "notebooks" / notebook.name)
         targets[-1].parent.mkdir(parents=True, exist_ok=True)
         copy = small(nbformat.read(notebook, as_version=4))

@@ -14,7 +14,7 @@ from horticulture.errors import InputError
 from horticulture.execution import cluster
 from horticulture.study import base_recipe
 from horticulture.study.config import StudyConfig
-from horticulture.training import evaluation, hardware
+from horticulture.training import hardware
 
 
 @pytest.fixture
@@ -113,13 +113,13 @@ def test_what_else_stands_in_the_file_stays(parameters, tmp_path):
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_is_settled_once_a_study(parameters, tmp_path, monkeypatch, native):
     """Elsewhere, later, it stays what it was: one curve has one precision."""
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: native)
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda device: native)
     expected = "bfloat16" if native else "float32"
     auto = {**parameters, "precision": "auto"}
     first = base_recipe.fix(auto)
     assert first.precision == said(tmp_path)["base"]["precision"] == expected
     assert first.recipe.precision == first.pruning_recipe("fisher").precision == expected
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: not native)
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda device: not native)
     assert base_recipe.fix(auto).baselines == first.baselines
     assert base_recipe.fix(auto, first=True).baselines == first.baselines
     assert base_recipe.fix({**parameters, "precision": expected}).baselines == first.baselines
@@ -128,7 +128,7 @@ def test_auto_is_settled_once_a_study(parameters, tmp_path, monkeypatch, native)
 
 
 def test_a_study_in_a_precision_that_is_imitated_here_is_refused(parameters, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda device: False)
     name = hardware.device_name(torch.device("cpu"))
     with pytest.raises(InputError, match=re.escape(f"{name} only emulates bfloat16")):
         base_recipe.fix({**parameters, "precision": "bfloat16"})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from horticulture import architecture, execution, networks, runs
+from horticulture.analysis import curves
 from horticulture.architecture import families, profiles
 from horticulture.errors import InputError
 from horticulture.execution import initialization, loading
@@ -21,7 +22,7 @@ from horticulture.study.config import PrunedNetwork, StudyConfig
 from horticulture.training import TrainingRecipe, evaluation
 
 FREE = [curve for curve in scaling.PRUNING_FREE if curve not in scaling.MOVED]  # those need no other data
-ALL = [budget for budget in budgets.BUDGETS if budget not in budgets.MOVED]
+ALL = [budget for budget in budgets.BUDGETS if not budgets.BUDGETS[budget].needs_source]
 ASKED = StudyConfig.of(
     {
         **{"images": 96, "network": "wrn-10-1", "seeds": [0, 1], "epochs": 1, "lr": 0.05},
@@ -66,6 +67,11 @@ def sparse(found) -> PrunedNetwork:
 
 
 # --- each budget's run -----------------------------------------------------------------------------------
+
+
+def test_every_budget_and_family_has_a_curve():
+    assert set(budgets.BUDGETS) == set(curves.BUDGET_CURVES)
+    assert {*scaling.PRUNING_FREE, *scaling.FROM_PRUNING} == set(curves.SCALED_CURVES)
 
 
 def test_to_train_on_is_by_the_low_rate_or_by_the_whole_schedule(cut):
@@ -259,7 +265,7 @@ def test_random_channels_are_trained_ones(cut, outputs):
 
 @pytest.mark.parametrize("budget", ["fine-tuned", "lr-rewound", "weights-rewound", "pruned-scratch"])
 def test_a_mask_stays_whatever_weights_there_are(sparse, outputs, budget):
-    network, mask = begun(budgets.BUDGETS[budget](ASKED, sparse), outputs)
+    network, mask = begun(budgets.BUDGETS[budget].train(ASKED, sparse), outputs)
     pruned = execution.load(sparse.job.run, outputs)
     gone = {name: weight == 0 for name, weight in unstructured.weights(pruned).items()}
     assert sum(int(each.sum()) for each in gone.values()) == round(

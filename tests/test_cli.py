@@ -287,9 +287,8 @@ def test_groups_of_what_no_network_is_are_refused_without_torch(capsys, monkeypa
 def test_a_precision_that_would_only_be_imitated_is_refused_before_anything_is_written(
     capsys, tmp_path, monkeypatch, started
 ):
-    from horticulture.training import evaluation
 
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda device: False)
     line = r"horticulture: .* only emulates bfloat16, .*: use float32"
     place = ["--outputs", str(tmp_path / "new")]
     assert cli.main(["run", "smoke", "-p", "precision=bfloat16", *place]) == 2

@@ -1092,7 +1092,8 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
         begun.append(1)
         return execute(*arguments)
 
-    monkeypatch.setattr(file_transfer.OwnFile, "is_here", lambda *_: False)
+    monkeypatch.setattr(file_transfer.SentFile, "is_here", lambda *_: False)
+    monkeypatch.setattr(file_transfer.SentDataset, "is_here", lambda *_: False)
     monkeypatch.setattr(remote._Tasks, "_submit", hiding)
     monkeypatch.setattr(remote_worker, "_execute", slowly)
     with in_threads() as address:
@@ -1100,11 +1101,11 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
     assert len(begun) == 2
     described = json.dumps([one.to_json() for one in wanted])  # with the places here
     assert [one["run"] for one in found] == json.loads(described)
-    files.COPIES.clear()
+    files.LOCAL_COPIES.clear()
 
 
 def test_a_file_that_was_altered_on_its_way_is_refused(tmp_path):
-    one = file_transfer.OwnFile("/there/own.py", files.digest(b"here"))
+    one = file_transfer.SentFile("/there/own.py", files.digest(b"here"))
     with pytest.raises(InputError, match=r"/there/own\.py was altered on its way"):
         one.install(b"hers", tmp_path)
     assert not list(tmp_path.iterdir())

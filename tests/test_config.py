@@ -306,7 +306,7 @@ def test_the_moments_of_a_pruning_are_in_the_order_in_which_it_shrinks(outputs, 
     shown = snapshots.snapshots(BY_CHANNEL, outputs)
     assert shown == {"whole": WHOLE, **{f"fisher, round {n}": at[n] for n in (1, 2, 3, 4)}}
     assert list(shown) == ["whole", *(f"fisher, round {n}" for n in (1, 2, 3, 4))]
-    monkeypatch.setattr(snapshots, "MOMENTS", 2)
+    monkeypatch.setattr(snapshots, "MAX_SNAPSHOTS", 2)
     assert list(snapshots.snapshots(BY_CHANNEL, outputs)) == ["whole", "fisher, round 2", "fisher, round 4"]
 
 

@@ -236,11 +236,11 @@ def test_what_would_only_be_imitated_is_refused_before_any_work(monkeypatch, png
     source = {"name": f"folder:{png_folder}", "images": 0}
     run = execution.training_run(shape, TrainingRecipe(1, batch_size=6, precision="bfloat16"), source, 0)
     assert run.key != execution.training_run(shape, TrainingRecipe(1, batch_size=6), source, 0).key
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda device: False)
     with pytest.raises(InputError, match=r"^[^\n]* only emulates bfloat16, ten times slower: use float32$"):
         execution.execute(run, tmp_path, "cpu")
     assert not (tmp_path / "runs" / run.key).exists()
-    monkeypatch.setattr(evaluation, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda device: True)
     execution.execute(run, tmp_path, "cpu")
     assert runs.result(run, tmp_path)["run"]["recipe"]["precision"] == "bfloat16"
 

@@ -218,12 +218,12 @@ def test_to_large_images_the_line_names_a_stem_that_suits_them(monkeypatch):
     assert pending.seconds(pending.pace()) == {"": pytest.approx(seconds)}
     share = architecture.named("wrn-10-1-stem2", image=(1, 64, 64), classes=2).macs / config.whole.macs
     monkeypatch.setattr(forecast, "MAX_UNWARNED_SECONDS", seconds - 1)
-    assert forecast.warning_of([pending]) == (
+    assert forecast.warn_about_pending([pending]) == (
         "about 2 hours of training on this machine: a step of wrn-10-1 takes 600,000 ms; "
         f"network=wrn-10-1-stem2 has {100 * share:.0f} % of the multiply-accumulates"
     )
     monkeypatch.setattr(forecast, "MAX_UNWARNED_SECONDS", seconds + 1)
-    assert forecast.warning_of([pending]) == ""
+    assert forecast.warn_about_pending([pending]) == ""
 
 
 # --- clean -----------------------------------------------------------------------------------------------

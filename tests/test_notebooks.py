@@ -81,7 +81,7 @@ def command(*arguments, cwd, **more):
 
 def test_every_notebook_ran_to_its_last_cell(outputs):
     for path in parameters.notebooks():
-        assert runner.finished(outputs / "smoke" / "notebooks" / path.name), path.name
+        assert runner.is_finished(outputs / "smoke" / "notebooks" / path.name), path.name
         page = BeautifulSoup(
             (outputs / "smoke" / "notebooks" / f"{path.stem}.html").read_text(), "html.parser"
         )
@@ -174,7 +174,7 @@ def test_every_notebook_runs_alone_by_ordinary_papermill(outputs, tmp_path, path
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert runner.finished(book)
+    assert runner.is_finished(book)
     actual = runs.collect(outputs / study)
     expected = {
         "01_train": {"whole"},

@@ -173,7 +173,7 @@ def test_a_notebook_is_whole_or_the_one_before_whenever_it_is_read(tmp_path, mon
         write_ipynb(nbformat.v4.new_notebook(), str(path))
     assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]  # on a full disk what was begun would be in the way
-    assert runner.finished(path) is False  # it can be read
+    assert runner.is_finished(path) is False  # it can be read
 
 
 def test_a_kernel_is_spoken_to_through_files(tmp_path):

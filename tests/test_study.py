@@ -299,7 +299,7 @@ def test_a_widget_cell_cannot_stall_and_progress_is_passed_on(run, capsys, monke
         given={"n": 7},
     )
     target = folder / "notebooks" / "01_one.ipynb"
-    assert runner.finished(target)
+    assert runner.is_finished(target)
     cells = nbformat.read(target, 4).cells
     assert cells[-1].outputs[0].text == "n is 7 in tiny\n"
     assert shown[-1][1:] == (1.0, 0.0)
@@ -333,7 +333,7 @@ def test_a_failing_cell_is_named_and_its_copy_kept(run):
 def test_a_killed_kernel_is_noticed(run, tmp_path):
     with pytest.raises(runner.NotebookError, match="kernel died"):
         run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "print('never')")
-    assert not runner.finished(tmp_path / "outputs" / "tiny" / "notebooks" / "01_one.ipynb")
+    assert not runner.is_finished(tmp_path / "outputs" / "tiny" / "notebooks" / "01_one.ipynb")
 
 
 # --- pages -----------------------------------------------------------------------------------------------
@@ -547,7 +547,7 @@ def test_finished_means_every_cell(tmp_path):
 
     def verdict():
         nbformat.write(book, tmp_path / "book.ipynb")
-        return runner.finished(tmp_path / "book.ipynb")
+        return runner.is_finished(tmp_path / "book.ipynb")
 
     assert verdict()
     book.cells[1].execution_count = None  # a kernel killed before the last cell

@@ -35,7 +35,7 @@ SELECTORS: dict[str, tuple[type, str]] = {  # which network of a curve, or of a 
     "params": (float, "its number of parameters, approximately: the nearest for each seed"),
     "round": (int, "the round of pruning after which to take it"),
     "criterion": (str, "the criterion it was pruned by"),
-    "longer": (float, "how many times as long as the study says it was trained"),
+    "longer": (float, "the factor on the study's length of training (column `longer`)"),
 }
 ENVIRONMENT = """environment:
   HORTICULTURE_OUTPUTS  where results are (default: outputs/ in the checkout)
@@ -81,24 +81,24 @@ def _run(options: argparse.Namespace) -> int:
     for part, resolved in parts:
         if line := base_recipe.describe_change(resolved, outputs / part.name):  # only from notebook 01 on
             print(printable(line))
-    first = len(parameters.notebooks()) - len(parameters.beginning(options.first)[0])
+    _, first = parameters.notebooks_from(options.first)
     if options.dry_run:
         lines = forecast.describe({part.name: resolved for part, resolved in parts}, outputs, first)
         print(*map(printable, lines), sep="\n")
         return 0
-    if line := forecast.warning_for((resolved for _, resolved in parts), outputs, first):
+    if line := forecast.warn_about_studies((resolved for _, resolved in parts), outputs, first):
         print(f"horticulture: {printable(line)}", file=sys.stderr)
-    asked = parts[0][1]["cluster"]
-    lasting = "" if asked.startswith(cluster.LOCAL) else asked
+    requested = parts[0][1]["cluster"]
+    external = "" if requested.startswith(cluster.LOCAL) else requested  # outlives this command
     try:
-        with interruption.on_end_signals(), cluster.opened(asked) as address:
+        with interruption.on_end_signals(), cluster.opened(requested) as address:
             for part, resolved in parts:
                 with runner.exclusive(outputs / part.name):
                     given = {**resolved, "cluster": address}
-                    print_tables(runner.run(part, given, outputs, options.first, lasting))
+                    print_tables(runner.run(part, given, outputs, options.first, external))
     except KeyboardInterrupt:
-        if lasting:
-            print(f"horticulture: runs in progress go on at {lasting}", file=sys.stderr)
+        if external:
+            print(f"horticulture: runs in progress go on at {external}", file=sys.stderr)
         raise
     return 0
 
@@ -199,7 +199,8 @@ def _clean(options: argparse.Namespace) -> int:
     if len(old) < len(unused):
         print(f"keeping {len(unused) - len(old)} more, changed within the last hour")
     if not old:
-        print(f"nothing to remove: every other run in {outputs} belongs to a study")
+        other = "other " if unused else ""
+        print(f"nothing to remove: every {other}run in {outputs} belongs to a study")
         return 0
     count = f"{len(old):,} runs that belong" if len(old) > 1 else "1 run that belongs"
     print(f"{sum(run.size for run in old) / 1e6:>10,.1f} MB in {count} to no study")

@@ -17,7 +17,7 @@ from typing import Any
 import cloudpickle
 
 from horticulture.errors import InputError, check_choice
-from horticulture.files import CorruptFileError, file_digest, here, resolved
+from horticulture.files import CorruptFileError, file_digest, local_path, resolved
 
 ALLOWED: set[str] = set()  # digests of files whose code may run in this process
 
@@ -39,7 +39,7 @@ def refusal(name: str, how_to_allow: str) -> InputError:
 
 def digest(name: str) -> str:
     """A digest of the file's content. Raises InputError if there is no such file."""
-    path = here(name.rpartition(":")[0]).expanduser()
+    path = local_path(name.rpartition(":")[0]).expanduser()
     try:
         return file_digest(path)
     except (OSError, CorruptFileError) as error:
@@ -52,7 +52,7 @@ def function(name: str) -> Callable[..., Any]:
     Raises InputError if there is no such file or function, or the file fails.
     """
     path, _, name_in_file = absolute(name).rpartition(":")
-    module = _module(str(here(path)), digest(name))
+    module = _module(str(local_path(path)), digest(name))
     value: Any = getattr(module, name_in_file, None)
     if not callable(value):
         functions = [

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # takes seconds to load, and refusing bad input does not need
 
 MAX_MEMORY_FRACTION = 0.25  # of memory: what is parsed exists twice or more
 SEAL = "seal"  # the last entry of a sealed record: a digest of the others
-# Where files of another machine are here, by their path there.
-COPIES: dict[str, Path] = {}
+# Copies on this machine of files of the machine that sent the work, by their path there.
+LOCAL_COPIES: dict[str, Path] = {}
 
 
 class CorruptFileError(InputError):
@@ -59,9 +59,9 @@ def make_folder(path: Path) -> None:
         sync(path.parent)
 
 
-def here(path: str | Path) -> Path:
+def local_path(path: str | Path) -> Path:
     """Where a file is on this machine; the path may be one of the machine that sent the work."""
-    return COPIES.get(str(path), Path(path))
+    return LOCAL_COPIES.get(str(path), Path(path))
 
 
 def resolved(path: str | Path) -> Path:

@@ -123,8 +123,11 @@ def label(
             narrower, shallower = f"{family}-{depth}-k", f"{family}-d{width}"
     name = template.format(
         curve=curve,
-        **{"criterion": criterion[:1].upper() + criterion[1:], "network": network, "epochs": epochs},
-        **{"narrower": narrower, "shallower": shallower},
+        criterion=criterion if is_code(criterion) else criterion[:1].upper() + criterion[1:],
+        network=network,
+        epochs=epochs,
+        narrower=narrower,
+        shallower=shallower,
         tuned="one-shot" if one_shot else "tuned each round",
     )
     name = re.sub(r"\s+(?=[ ,]|$)", "", name).lstrip(" -,")

@@ -20,7 +20,7 @@ from filelock import FileLock
 from horticulture import files, leases
 from horticulture.errors import InputError, first_line
 from horticulture.execution import inspection, remote_worker
-from horticulture.execution.file_transfer import OwnFile
+from horticulture.execution.file_transfer import Sent
 from horticulture.execution.inspection import Environment
 from horticulture.progress import remark
 
@@ -40,62 +40,62 @@ class Admission:
         self._client, self._marker, self._device, self._data = client, marker, device, list(data)
         self.shared, self.threads, self._resource = False, 1, ""
         self._gpu = False  # whether only workers with a GPU get runs
-        self._needed: list[OwnFile] = []
+        self._needed: list[Sent] = []
         self._supplying = threading.Lock()  # a worker is sent all that is needed, or all that is new
         self._gone = queue.SimpleQueue[str]()  # tasks
         self._joined = queue.SimpleQueue[str]()  # addresses; "" in the end
 
     def begin(self) -> None:
         """Admit the workers that are there. Raises InputError as `inspection.select_fit`."""
-        there = inspection.select_fit(self._client, str(self._marker), self._data)
-        self.shared = all(one.sees != "nothing" for one in there.values())
-        self.threads = next(iter(there.values())).threads
+        fit = inspection.select_fit(self._client, str(self._marker), self._data)
+        self.shared = all(environment.sees != "nothing" for environment in fit.values())
+        self.threads = next(iter(fit.values())).threads
         granted = (inspection.own_versions(), str(self._marker.parent), self.shared)
         self._resource = f"horticulture-{files.digest(repr(granted).encode())}"
-        self._admit(there)
+        self._admit(fit)
 
     # --- what runs ask for ---
 
     def resources(self) -> dict[str, float]:
         """The resources of Dask's that a run needs."""
-        self._gpu = self._device != "cpu" and any(one.get("GPU", 0) >= 1 for one in self._workers().values())
+        self._gpu = self._device != "cpu" and any(has.get("GPU", 0) >= 1 for has in self._workers().values())
         return {self._resource: 1.0, **({"GPU": 1.0} if self._gpu else {})}
 
     def waiting_for(self) -> str:
         """What kind of worker the runs wait for, if there is none, as a text."""
-        able = [one for one in self._admitted().values() if one.get("GPU", 0) >= 1 or not self._gpu]
+        able = [has for has in self._admitted().values() if has.get("GPU", 0) >= 1 or not self._gpu]
         return "" if able else "waiting for a worker with a GPU" if self._gpu else "waiting for a worker"
 
     def _workers(self) -> dict[str, dict[str, float]]:
         """The resources of the workers that are not about to leave."""
-        there = self._client.scheduler_info()["workers"]
-        return {worker: one["resources"] for worker, one in there.items() if one["status"] == "running"}
+        known = self._client.scheduler_info()["workers"]
+        return {worker: now["resources"] for worker, now in known.items() if now["status"] == "running"}
 
     def _admitted(self) -> dict[str, dict[str, float]]:
         return {worker: has for worker, has in self._workers().items() if self._resource in has}
 
     # --- what workers need ---
 
-    def supply(self, needed: Iterable[OwnFile]) -> None:
+    def supply(self, needed: Iterable[Sent]) -> None:
         """Send files of the user's to the workers that lack them, and to those that join later.
 
         Raises InputError if one cannot take them.
         """
         with self._supplying:
-            new = [one for one in needed if one not in self._needed]
+            new = [file for file in needed if file not in self._needed]
             self._needed += new
             self._send(list(self._admitted()), new)
 
-    def _send(self, workers: Sequence[str], needed: Sequence[OwnFile]) -> list[str]:
+    def _send(self, workers: Sequence[str], needed: Sequence[Sent]) -> list[str]:
         """Send files to those workers that lack them. Return the workers that have all of them."""
         if not needed:
             return list(workers)
         replies = inspection.ask(self._client, remote_worker.missing, needed, workers=workers)
-        content = cache(OwnFile.content)
+        content = cache(lambda file: file.content())
         for worker, lacks in list(replies.items()):
             if isinstance(lacks, list) and lacks:
-                sent = [(one, content(one)) for one in lacks]
-                more = sum(len(one) for _, one in sent) / MIN_BYTES_PER_SECOND
+                sent = [(file, content(file)) for file in lacks]
+                more = sum(len(packed) for _, packed in sent) / MIN_BYTES_PER_SECOND
                 reply = inspection.ask(self._client, remote_worker.receive, sent, workers=[worker], more=more)
                 replies[worker] = reply.get(worker, lacks)
             if isinstance(error := replies[worker], Exception) and worker in self._workers():
@@ -134,10 +134,10 @@ class Admission:
     def _look_at(self, worker: str) -> None:
         """Admit a worker, or say in one line why not."""
         try:
-            there = inspection.select_fit(self._client, str(self._marker), self._data, [worker], self.threads)
-            if self.shared and any(one.sees == "nothing" for one in there.values()):
+            fit = inspection.select_fit(self._client, str(self._marker), self._data, [worker], self.threads)
+            if self.shared and any(environment.sees == "nothing" for environment in fit.values()):
                 raise InputError(f"the worker {worker} does not see {self._marker.parent}")
-            self._admit(there)
+            self._admit(fit)
         except InputError as error:
             remark(f"{error}. It gets no runs", sys.stderr)
         except Exception as error:
@@ -146,7 +146,8 @@ class Admission:
 
     def _admit(self, fit: dict[str, Environment]) -> None:
         folder = self._marker.parent
-        if self.shared and any(one.sees == "file" for one in fit.values()) and not leases.needed(folder):
+        without_locks = any(environment.sees == "file" for environment in fit.values())
+        if self.shared and without_locks and not leases.needed(folder):
             leases.require(folder)
         with self._supplying:
             ready = self._send(list(fit), self._needed)

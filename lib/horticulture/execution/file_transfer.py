@@ -33,7 +33,7 @@ SENT: dict[tuple[str, int], str] = {}  # digests of image folders of another mac
 def pack(run: Run, outputs: Path) -> dict[str, bytes]:
     """The files of a finished run, by name. Raises CorruptFileError if one has changed."""
     where = runs.folder(run, outputs)
-    names = [*runs.finished(run, outputs)["files"], RESULT]
+    names = [*runs.require_result(run, outputs)["files"], RESULT]
     names += [f"rounds/{path.name}" for path in where.glob("rounds/round-*.safetensors")]
     packed = {name: files.read(where / name) for name in names}
     _check(run, packed, where)
@@ -92,57 +92,75 @@ def unpack_code(packed: bytes) -> None:
 # --- users' files ------------------------------------------------------------------------------------------
 
 
-class OwnFile(NamedTuple):
-    """A file, or the images of a data set, that runs need and that only this machine may have."""
+class SentFile(NamedTuple):
+    """A file that runs need and that only this machine may have: code of a network, or weights."""
 
-    path: str  # of data: its name
+    path: str
     digest: str
-    image_size: int | None = None  # of data
 
     def is_here(self, folder: Path) -> bool:
         """Whether this machine has it, unchanged. folder: of files that it was sent."""
-        if self.image_size is None:
-            try:
-                return self._copy(folder).exists() or files.file_digest(Path(self.path)) == self.digest
-            except (OSError, files.CorruptFileError):
-                return False
-        return self._is_folder_here() or data.saved_path(self.digest).exists()
+        try:
+            return self._copy(folder).exists() or files.file_digest(Path(self.path)) == self.digest
+        except (OSError, files.CorruptFileError):
+            return False
 
     def content(self) -> bytes:
-        """Its bytes; of an image folder, those of the decoded data set."""
-        if self.image_size is None:
-            return files.read(Path(self.path))
-        if self.path.startswith(FOLDER):
-            from horticulture.execution import loading
-
-            data.save(loading.dataset(self.path, image_size=self.image_size))
-        return files.read(data.saved_path(self.digest))
+        """Its bytes."""
+        return files.read(Path(self.path))
 
     def install(self, content: bytes, folder: Path) -> None:
-        """Write what was sent. folder: for files. Raises InputError if one was altered."""
-        if self.image_size is None and files.digest(content) != self.digest:
+        """Write what was sent into that folder. Raises InputError if it was altered."""
+        if files.digest(content) != self.digest:
             raise InputError(f"{self.path} was altered on its way here")
-        # Whoever reads a data set checks its digest.
-        path = self._copy(folder) if self.image_size is None else data.saved_path(self.digest)
-        if not path.exists():
-            files.write(path, content)
+        if not self._copy(folder).exists():
+            files.write(self._copy(folder), content)
 
     def use(self, folder: Path) -> None:
         """Have the next run here find what was sent, if it was: another command may have sent another."""
-        if self.image_size is None:
-            files.COPIES.pop(self.path, None)
-            if (copy := self._copy(folder)).exists():
-                files.COPIES[self.path] = copy
-        elif self.path.startswith(FOLDER) and not self._is_folder_here():
-            SENT[self.path, self.image_size] = self.digest
-            datasets.DATASETS[self.path] = _loader(self.path)
+        files.LOCAL_COPIES.pop(self.path, None)
+        if (copy := self._copy(folder)).exists():
+            files.LOCAL_COPIES[self.path] = copy
 
     def _copy(self, folder: Path) -> Path:
         return folder / f"{self.digest}-{Path(self.path).name}"
 
+
+class SentDataset(NamedTuple):
+    """The images of a data set that runs need and that only this machine may have."""
+
+    name: str
+    digest: str
+    image_size: int
+
+    def is_here(self, folder: Path) -> bool:
+        """Whether this machine has it: as an image folder, of which a run checks the digest, or saved."""
+        return self._is_folder_here() or data.saved_path(self.digest).exists()
+
+    def content(self) -> bytes:
+        """The bytes of the saved data set; an image folder is decoded first."""
+        if self.name.startswith(FOLDER):
+            from horticulture.execution import loading
+
+            data.save(loading.dataset(self.name, image_size=self.image_size))
+        return files.read(data.saved_path(self.digest))
+
+    def install(self, content: bytes, folder: Path) -> None:
+        """Save what was sent. Whoever reads it checks its digest."""
+        if not (path := data.saved_path(self.digest)).exists():
+            files.write(path, content)
+
+    def use(self, folder: Path) -> None:
+        """Have the next run here find what was sent, if there is no such image folder here."""
+        if self.name.startswith(FOLDER) and not self._is_folder_here():
+            SENT[self.name, self.image_size] = self.digest
+            datasets.DATASETS[self.name] = _loader(self.name)
+
     def _is_folder_here(self) -> bool:
-        """Whether it is an image folder, of which a run checks the digest."""
-        return self.path.startswith(FOLDER) and Path(self.path.removeprefix(FOLDER)).is_dir()
+        return self.name.startswith(FOLDER) and Path(self.name.removeprefix(FOLDER)).is_dir()
+
+
+Sent = SentFile | SentDataset
 
 
 @cache  # so that the data set is read once per process
@@ -150,15 +168,15 @@ def _loader(name: str):
     return lambda image_size: data.load_saved(SENT[name, image_size])
 
 
-def own_files(todo: Iterable[Run]) -> list[OwnFile]:
+def own_files(todo: Iterable[Run]) -> list[Sent]:
     """Everything of the user's that these runs need: code of networks, weights, images."""
-    distinct: dict[OwnFile, None] = {}
-    for run in chain.from_iterable(one.chain for one in todo):
+    distinct: dict[Sent, None] = {}
+    for run in chain.from_iterable(run.chain for run in todo):
         table, name = run.architecture.table, str(run.data["name"])
         if table is not None and code_files.is_code(table.network):
-            distinct[OwnFile(table.network.rpartition(":")[0], table.digest)] = None
+            distinct[SentFile(table.network.rpartition(":")[0], table.digest)] = None
         if run.recipe.get("file"):
-            distinct[OwnFile(run.recipe["file"], run.recipe["file_digest"])] = None
+            distinct[SentFile(run.recipe["file"], run.recipe["file_digest"])] = None
         if name.startswith((FOLDER, SAVED)) and run.data.get("digest"):
-            distinct[OwnFile(name, run.data["digest"], run.data.get("image_size", 0))] = None
+            distinct[SentDataset(name, run.data["digest"], run.data.get("image_size", 0))] = None
     return list(distinct)

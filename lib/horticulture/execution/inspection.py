@@ -43,7 +43,7 @@ def require_fit(client: Any) -> dict[str, Environment]:
     fit, wrong = inspect_workers(client)
     for worker, what in wrong.items():
         raise InputError(f"the worker {worker} {what}")
-    return _some(fit)
+    return _require_any(fit)
 
 
 def select_fit(
@@ -64,10 +64,10 @@ def select_fit(
         if (worker, what) not in _reported:
             remark(f"the worker {worker} {what}. It gets no runs", sys.stderr)
             _reported.add((worker, what))
-    return fit if workers is not None else _some(fit)
+    return fit if workers is not None else _require_any(fit)
 
 
-def _some(fit: dict[str, Environment]) -> dict[str, Environment]:
+def _require_any(fit: dict[str, Environment]) -> dict[str, Environment]:
     if not fit:
         raise InputError(f"no worker of the cluster answers within {REPLY_SECONDS:.0f} seconds")
     return fit
@@ -86,11 +86,11 @@ def inspect_workers(
     at, if not all. threads: that each must compute with (0: as most do, or the fewest of two that are equal).
     """
     known = client.scheduler_info()["workers"]
-    there = list(known) if workers is None else [worker for worker in workers if worker in known]
-    wrong = {worker: what for worker in there if (what := _settings(known[worker]))}
+    addresses = list(known) if workers is None else [worker for worker in workers if worker in known]
+    wrong = {worker: what for worker in addresses if (what := _settings(known[worker]))}
     fit: dict[str, Environment] = {}
-    asked = [worker for worker in there if worker not in wrong]
-    for worker, answer in ask(client, _environment, marker, list(data), workers=asked).items():
+    able = [worker for worker in addresses if worker not in wrong]
+    for worker, answer in ask(client, _environment, marker, list(data), workers=able).items():
         if not isinstance(answer, Exception):
             lacks = "".join(answer.lacks[:1])
             download = f"lacks the data set {lacks}: run `horticulture download {lacks}` there"
@@ -103,7 +103,7 @@ def inspect_workers(
             wrong[worker] = what
         else:
             fit[worker] = answer
-    counts = Counter(one.threads for one in fit.values())
+    counts = Counter(environment.threads for environment in fit.values())
     expected = threads or min(counts, key=lambda number: (-counts[number], number), default=0)
     for worker in [worker for worker, one in fit.items() if one.threads != expected]:  # other bits
         same = f"another with {expected}: start all of them with the same OMP_NUM_THREADS"
@@ -133,11 +133,11 @@ def _why(client: Any, worker: str, error: Exception) -> str:
     return f"has other {CODE}, not {code_digest()}: install the same version there"
 
 
-def differences(there: dict[str, str], here: dict[str, str]) -> str:
+def differences(theirs: dict[str, str], ours: dict[str, str]) -> str:
     """Which of a worker's versions is not ours, as a text. Builds for a CPU and for a GPU are the same."""
-    for name, number in there.items():
-        if number.partition("+")[0] != here[name].partition("+")[0]:
-            return f"has {name} {number}, not {here[name]}: install the same version there"
+    for name, number in theirs.items():
+        if number.partition("+")[0] != ours[name].partition("+")[0]:
+            return f"has {name} {number}, not {ours[name]}: install the same version there"
     return ""
 
 
@@ -175,10 +175,10 @@ def ask(
             return worker, error
 
     async def every() -> list[tuple[str, Any]]:
-        return await asyncio.gather(*map(one, asked))
+        return await asyncio.gather(*map(one, addresses))
 
     known = client.scheduler_info()["workers"] if workers is None else workers
-    asked = [worker for worker in known if worker not in _silent] or list(known)
+    addresses = [worker for worker in known if worker not in _silent] or list(known)
     replies = dict(client.sync(every))
     for worker in [worker for worker, reply in replies.items() if isinstance(reply, TimeoutError)]:
         remark(f"the worker {worker} does not answer: going on without it", sys.stderr)

@@ -125,7 +125,7 @@ def _check_replay(run: Run, outputs: Path, row: pd.Series, network: Network, dev
         )
     if evaluation.weights_digest(network) == row["digest"]:
         return
-    environment = runs.finished(run, outputs)["about"]
+    environment = runs.require_result(run, outputs)["about"]
     if hardware.same_bits(environment, device):
         raise InputError(f"{run}: the replay of round {row['round']} has other weights than recorded")
     warnings.warn(

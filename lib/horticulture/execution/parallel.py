@@ -92,7 +92,7 @@ def execute_all(
         layers = [(list(together.values()), wanted)]
     for number, (todo, among) in enumerate(layers, 1):
         last = number == len(layers)
-        there = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
+        already = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
         with Progress(what if last else f"{what}: starting points", len(todo)) as progress:
             board = Board(progress, todo, study, among)
             try:
@@ -105,23 +105,24 @@ def execute_all(
                 raise KeyboardInterrupt(f"{progress.what}: stopped, {board.kept()}") from None
             finally:
                 board.write_status()
-            note = f"{there} of {len(wanted)} were finished already" if there else ""
+            note = f"{already} of {len(wanted)} were finished already" if already else ""
             progress.update(progress.total, note)
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were finished already")
-    return [runs.finished(run, outputs) for run in wanted]
+    return [runs.require_result(run, outputs) for run in wanted]
 
 
 def _follow(
     then: Callable[[Run], Iterable[Run]], known: dict[str, Run], outputs: Path, address: str, run: Run
 ) -> list[Run]:
     """The unfinished runs after a finished one, and what they start from; they are added to `known`."""
-    after = {one.key: one for one in then(run)}
-    new = {one.key: one for todo, _ in _layers(after, outputs) for one in todo if one.key not in known}
+    after = {next_run.key: next_run for next_run in then(run)}
+    layers = _layers(after, outputs)
+    new = {todo.key: todo for unfinished, _ in layers for todo in unfinished if todo.key not in known}
     _check_code(new.values(), address)
     known |= new
-    there = [one for key, one in after.items() if key not in known]
-    return [*new.values(), *chain(*(_follow(then, known, outputs, address, one) for one in there))]
+    finished = [next_run for key, next_run in after.items() if key not in known]
+    return [*new.values(), *chain(*(_follow(then, known, outputs, address, before) for before in finished))]
 
 
 def cost(run: Run) -> int:
@@ -224,7 +225,7 @@ def _stays(run: Run) -> bool:
 
     Users' own criteria do not count, because they are sent to the workers.
     """
-    return any("code" in one.recipe and one.kind != "prune" for one in run.chain)
+    return any("code" in link.recipe and link.kind != "prune" for link in run.chain)
 
 
 def _check_code(todo: Iterable[Run], address: str) -> None:

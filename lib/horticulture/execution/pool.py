@@ -54,12 +54,12 @@ class _Workers:
         """Start processes until there are at least `count`; they load in the background."""
         spawn = multiprocessing.get_context("spawn")  # a forked torch can hang
         while len(self.processes) < count:
-            here, there = spawn.Pipe()
-            process = spawn.Process(target=_serve, args=(there,), daemon=True)
+            pipe, end_of_child = spawn.Pipe()
+            process = spawn.Process(target=_serve, args=(end_of_child,), daemon=True)
             process.start()
-            there.close()
+            end_of_child.close()
             self.processes.append(process)
-            threading.Thread(target=self._hand_over, args=(here,), daemon=True).start()
+            threading.Thread(target=self._hand_over, args=(pipe,), daemon=True).start()
 
     def submit(self, work: Callable, *arguments: Any) -> Future:
         """Run `work(*arguments)` in the next free process."""

@@ -19,7 +19,7 @@ COUNT = "num_batches_tracked"  # of norms; older files lack it, and nothing depe
 def digest(file: str) -> str:
     """A digest of a weights file. Raises InputError if there is no such file."""
     try:
-        return files.file_digest(files.here(file))
+        return files.file_digest(files.local_path(file))
     except (OSError, files.CorruptFileError) as error:
         raise InputError(f"no weights file {file}") from error
 
@@ -31,7 +31,7 @@ def network(shape: Architecture, file: str) -> Network:
     """
     built, name = networks.build(shape), Path(file).name
     expected = {key.removeprefix(_before(built)): tensor for key, tensor in built.state_dict().items()}
-    weights = _read(str(files.here(file)))
+    weights = _read(str(files.local_path(file)))
     weights |= {key: expected[key] for key in expected.keys() - weights.keys() if key.endswith(COUNT)}
     problems = [
         *(f"{key} is missing" for key in expected if key not in weights),

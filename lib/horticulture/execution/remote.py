@@ -48,7 +48,7 @@ def execute(
     ClusterError in the end if any failed, and at once if the scheduler is lost; InputError as
     `cluster.connected` and for a worker that cannot do the work.
     """
-    data = {str(one.data["name"]) for run in todo for one in run.chain}
+    data = {str(link.data["name"]) for run in todo for link in run.chain}
     with (
         cluster.connected(address) as client,
         admission.opened(client, outputs, device, data) as workers,

@@ -14,7 +14,7 @@ from horticulture.analysis import live
 from horticulture.errors import first_line
 from horticulture.execution import file_transfer, interruption
 from horticulture.execution.board import reporter
-from horticulture.execution.file_transfer import OwnFile
+from horticulture.execution.file_transfer import Sent
 from horticulture.runs import Run
 
 TOPIC = "horticulture"  # name of the workers' progress messages
@@ -54,12 +54,12 @@ Parcel = Reply | PickledCode
 # --- before a worker gets runs ---
 
 
-async def missing(needed: list[OwnFile], dask_worker: Any) -> list[OwnFile]:
+async def missing(needed: list[Sent], dask_worker: Any) -> list[Sent]:
     """Those that this worker lacks."""
     return await asyncio.to_thread(lambda: [one for one in needed if not one.is_here(_place(dask_worker))])
 
 
-async def receive(sent: list[tuple[OwnFile, bytes]], dask_worker: Any) -> None:
+async def receive(sent: list[tuple[Sent, bytes]], dask_worker: Any) -> None:
     """Keep files of the user's that this worker lacks."""
 
     def install() -> None:

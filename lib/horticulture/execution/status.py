@@ -49,9 +49,9 @@ def write(folder: Path, **fields: Any) -> None:
     except (OSError, files.CorruptFileError):
         before = {}
     process = "process {pid} on {host}".format(**_us())
-    said = {**before, **fields, **_us(), "process": process, "time": time.time()}
+    record = {**before, **fields, **_us(), "process": process, "time": time.time()}
     with suppress(OSError):  # a full disk must not stop the work for this
-        files.write(folder / FILE, json.dumps(said))
+        files.write(folder / FILE, json.dumps(record))
 
 
 def _us() -> dict[str, Any]:
@@ -75,15 +75,15 @@ def running(folder: Path, cluster: str = "") -> Iterator[None]:
     write(folder, state=FINISHED)
 
 
-def is_over(said: dict[str, Any]) -> bool:
+def is_over(record: dict[str, Any]) -> bool:
     """Whether who wrote it, and the command that runs the study, have ended, as far as is seen here."""
-    return all(map(_has_ended, [said, *([said["command"]] if "command" in said else [])]))
+    return all(map(_has_ended, [record, *([record["command"]] if "command" in record else [])]))
 
 
 def _has_ended(process: dict[str, Any]) -> bool:
     if process.get("host") != socket.gethostname():
         return False
     with suppress(psutil.NoSuchProcess):
-        there = psutil.Process(process["pid"])
-        return there.create_time() != process["began"] or there.status() == psutil.STATUS_ZOMBIE
+        now = psutil.Process(process["pid"])
+        return now.create_time() != process["began"] or now.status() == psutil.STATUS_ZOMBIE
     return True

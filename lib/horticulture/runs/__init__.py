@@ -41,12 +41,12 @@ from horticulture.runs.results import (
 from horticulture.runs.run import (
     VERSION,
     Run,
-    finished,
     folder,
     metrics,
     outputs_folder,
     quarantine,
     read_verified,
+    require_result,
     result,
     verified_result,
     write_result,

@@ -14,7 +14,7 @@ from horticulture.errors import InputError
 from horticulture.files import CorruptFileError, is_sealed, read, read_json, write, write_json
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, forget_curves, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals, widths_by_round
-from horticulture.runs.run import RESULT, Run, finished, folder, read_verified, result
+from horticulture.runs.run import RESULT, Run, folder, read_verified, require_result, result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,21 +118,21 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
 
 def _rows(study: Path, point: CurvePoint) -> list[dict]:
     run, outputs = point.run, study.parent
-    finished = result(run, outputs)
-    if finished is None:
+    recorded = result(run, outputs)
+    if recorded is None:
         raise InputError(f"{run} of the curve {point.curve} is not finished: run the study again")
     try:
-        return _rows_of(point, finished, study)
+        return _rows_of(point, recorded, study)
     except (LookupError, TypeError, AttributeError) as error:  # earlier versions had no seals
         raise CorruptFileError(folder(run, outputs) / RESULT) from error
 
 
-def _rows_of(point: CurvePoint, finished: dict, study: Path) -> list[dict]:
-    run, metrics, shape = point.run, finished["metrics"], point.run.architecture
+def _rows_of(point: CurvePoint, recorded: dict, study: Path) -> list[dict]:
+    run, metrics, shape = point.run, recorded["metrics"], point.run.architecture
     common: dict[str, Any] = {"study": study.name, "curve": point.curve, "criterion": point.criterion}
     common |= {"run": run.key, "family": shape.family, "seed": run.seed, "longer": point.longer}
     common |= {"recipe": metrics["recipe"], "ratio": point.ratio}
-    common |= {"precision": run.recipe["precision"], "device": finished["about"]["device"]}
+    common |= {"precision": run.recipe["precision"], "device": recorded["about"]["device"]}
     whole = point.whole_macs or math.nan
     if run.kind == "prune":
         rounds = removals(run, study.parent).drop_duplicates("round", keep="last")
@@ -213,7 +213,7 @@ def run_table(run: Run, outputs: Path, name: str) -> pd.DataFrame:
     """
     import pandas as pd  # takes a second: only where there are results
 
-    finished(run, outputs)
+    require_result(run, outputs)
     return pd.read_csv(BytesIO(read_verified(folder(run, outputs), name)))
 
 

@@ -115,7 +115,7 @@ def result(run: Run, outputs: Path) -> dict | None:
     return content
 
 
-def finished(run: Run, outputs: Path) -> dict:
+def require_result(run: Run, outputs: Path) -> dict:
     """The result of a run. Raises InputError if it is not finished."""
     content = result(run, outputs)
     if content is None:
@@ -136,7 +136,7 @@ def _result(run_folder: Path) -> dict | None:
 
 def metrics(run: Run, outputs: Path) -> dict:
     """The metrics in a run's result. Raises InputError if it is not finished."""
-    return finished(run, outputs)["metrics"]
+    return require_result(run, outputs)["metrics"]
 
 
 def write_result(
@@ -145,8 +145,8 @@ def write_result(
     """Write the result, after all other files. environment: of the machine. names: of files."""
     run_folder = folder(run, outputs)
     files.make_folder(run_folder)
-    there = set(os.listdir(run_folder))  # takes less than to ask for each
-    digests = {name: files.file_digest(run_folder / name) for name in names if name in there}
+    present = set(os.listdir(run_folder))  # takes less than to ask for each
+    digests = {name: files.file_digest(run_folder / name) for name in names if name in present}
     described = {"key": run.key, "run": run.to_json(), "metrics": metrics}
     content = {**described, "about": environment, "files": digests}
     files.write_json(run_folder / RESULT, content)
@@ -191,7 +191,7 @@ def outputs_folder(path: str | Path = "") -> Path:
     """
     default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[3] / "outputs"
     outputs = files.resolved(path or default)
-    there = next((one for one in (outputs, *outputs.parents) if one.exists()), outputs)
-    if there.exists() and not there.is_dir():
-        raise InputError(f"outputs {outputs}: {there} is not a folder")
+    nearest = next((path for path in (outputs, *outputs.parents) if path.exists()), outputs)
+    if nearest.exists() and not nearest.is_dir():
+        raise InputError(f"outputs {outputs}: {nearest} is not a folder")
     return outputs

@@ -21,7 +21,7 @@ from horticulture.study.study_files import editing, read_study_json
 from horticulture.study.training_config import TrainingConfig
 from horticulture.training import hardware
 
-PER_RUN = ("seeds", "strengths", "digest_of")  # parameters in which runs of a study differ
+PER_RUN = ("seeds", "strengths", "digest_of")  # fields that are not part of the base
 # Those that all of them share.
 BASE = tuple(field.name for field in fields(TrainingConfig) if field.name not in PER_RUN)
 EARLIER_DEFAULTS: dict[str, Any] = {  # values for studies started by a version without these

@@ -6,6 +6,7 @@ much again in every network, so ratios are unaffected.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from horticulture import execution, progress
 from horticulture.architecture import profiles
@@ -104,41 +105,57 @@ def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     return execution.compression_run(_on(pruned, recipe, "kept"), recipe, config.bits)
 
 
-BUDGETS: dict[str, Callable[[StudyConfig, PrunedNetwork], Run]] = {
-    "fine-tuned": fine_tuned,
-    "lr-rewound": lr_rewound,
-    "pruned-moving": pruned_moving,
-    "pruned-scratch": scratch_e,  # Scratch-E of Liu et al. (2019)
-    "scratch-b": scratch_b,
-    "scratch-b-all": scratch_b_all,
-    "scratch-images": scratch_images,
-    "scratch-moved": scratch_moved,
-    "weights-rewound": weights_rewound,
-    "sliced": sliced,
-    "random-channels": random_channels,
-    "shuffled": shuffled,
-    "reselected": reselected,
-    "compressed": compressed,
+class Budget(NamedTuple):
+    """How a pruned network is retrained, and which pruned networks that makes sense for."""
+
+    train: Callable[[StudyConfig, PrunedNetwork], Run]
+    for_channels: bool = True  # networks that lost channels
+    for_weights: bool = True  # networks that lost single weights
+    for_trained: bool = True  # of a whole network that was trained on these data only
+    for_moved: bool = True  # of one that was moved from `source_data`
+    while_moving: bool = False  # pruned as the whole network moved: only those, and those only by this
+    needs_selections: bool = False  # with groups that select channels from a trunk
+    follows_training: bool = False  # depends on the whole network's training: unknown if it is pretrained
+
+    @property
+    def about(self) -> str:
+        """What the network gets, in a sentence."""
+        return (self.train.__doc__ or "").splitlines()[0]
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether it needs a data set from which networks are moved."""
+        return self.while_moving or not self.for_trained
+
+    def applies(self, job: PruningJob) -> bool:
+        """Whether it makes sense for the networks of this pruning run."""
+        if self.while_moving or job.while_moving:
+            return self.while_moving and job.while_moving
+        if self.needs_selections and all(most is None for most in job.run.architecture.selects):
+            return False
+        moved = job.base.kind == "move"
+        return (self.for_moved if moved else self.for_trained) and (
+            self.for_weights if job.sparse else self.for_channels
+        )
+
+
+BUDGETS = {
+    "fine-tuned": Budget(fine_tuned),
+    "lr-rewound": Budget(lr_rewound),
+    "pruned-moving": Budget(pruned_moving, while_moving=True),
+    "pruned-scratch": Budget(scratch_e),  # Scratch-E of Liu et al. (2019)
+    "scratch-b": Budget(scratch_b, follows_training=True),
+    "scratch-b-all": Budget(scratch_b_all, follows_training=True),
+    # Where networks moved, some of the images were of other data.
+    "scratch-images": Budget(scratch_images, for_moved=False, follows_training=True),
+    "scratch-moved": Budget(scratch_moved, for_weights=False, for_trained=False),
+    "weights-rewound": Budget(weights_rewound, for_moved=False, follows_training=True),
+    "sliced": Budget(sliced, for_weights=False),
+    "random-channels": Budget(random_channels, for_weights=False),
+    "shuffled": Budget(shuffled, for_weights=False),
+    "reselected": Budget(reselected, for_weights=False, needs_selections=True),
+    "compressed": Budget(compressed, for_channels=False),
 }
-# Budgets that make no sense for pruned single weights, and for pruned channels.
-CHANNEL_ONLY = ("sliced", "random-channels", "shuffled", "reselected", "scratch-moved")
-WEIGHT_ONLY = ("compressed",)
-# Budgets that depend on the whole network's training, which is unknown if it is pretrained.
-OF_TRAINING = ("scratch-b", "scratch-b-all", "scratch-images", "weights-rewound")
-MOVED = ("pruned-moving", "scratch-moved")  # need `source_data`
-
-
-def applies(budget: str, job: PruningJob) -> bool:
-    """Whether a budget makes sense for the networks of this pruning run."""
-    if budget == "reselected" and all(most is None for most in job.run.architecture.selects):
-        return False  # no group selects
-    if job.while_moving or budget == "pruned-moving":
-        return job.while_moving and budget == "pruned-moving"
-    if budget == "scratch-moved" and job.base.kind != "move":
-        return False
-    if budget == "scratch-images" and job.base.kind == "move":
-        return False  # some of the images were of other data
-    return budget not in (CHANNEL_ONLY if job.sparse else WEIGHT_ONLY)
 
 
 def budget_points(
@@ -159,11 +176,10 @@ def budget_points(
         if pruned.job.recipe.one_by_one and not pruned.job.while_moving:
             points.append(pruned.point("pruned-tuned", _on(pruned, replace(study.recipe, epochs=0), "kept")))
         for budget in config.budgets:
-            train = BUDGETS[check_choice(budget, BUDGETS, "budget")]
-            if not applies(budget, pruned.job):
+            if not BUDGETS[check_choice(budget, BUDGETS, "budget")].applies(pruned.job):
                 continue
             try:
-                points.append(pruned.point(budget, train(study, pruned)))
+                points.append(pruned.point(budget, BUDGETS[budget].train(study, pruned)))
             except profiles.NoAlternativeError as error:
                 remark(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
     return points

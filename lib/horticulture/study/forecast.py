@@ -91,7 +91,7 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path, first: int = 0) 
     return lines
 
 
-def warning_for(studies: Iterable[dict[str, Any]], outputs: Path, first: int = 0) -> str:
+def warn_about_studies(studies: Iterable[dict[str, Any]], outputs: Path, first: int = 0) -> str:
     """A warning if the studies have yet to train for longer than `MAX_UNWARNED_SECONDS`, otherwise "".
 
     studies: their parameters. first: the position of the first notebook to be executed. Those on a cluster
@@ -102,11 +102,11 @@ def warning_for(studies: Iterable[dict[str, Any]], outputs: Path, first: int = 0
         pending = [_pending(study, outputs, counted, first)[0] for study in studies if not study["cluster"]]
     except InputError:  # a damaged run, which the study will execute again
         return ""
-    return warning_of(pending)
+    return warn_about_pending(pending)
 
 
-def warning_of(studies: list[PendingRuns]) -> str:
-    """As `warning_for`. Steps are timed only if there are enough multiply-accumulates to take that long."""
+def warn_about_pending(studies: list[PendingRuns]) -> str:
+    """As `warn_about_studies`. Steps are timed only if the multiply-accumulates left may take so long."""
 
     def total(paces: Iterable[Pace]) -> float:
         pairs = zip(studies, paces, strict=True)

@@ -17,13 +17,13 @@ ONLY_BY = {"criteria compared": 1, "pruned shapes": 2, "families": 3}
 def runs_by_purpose(
     config: StudyConfig,
     outputs: Path,
-    networks_of: Callable[[StudyConfig, PruningJob], list[PrunedNetwork]] = lambda config, job: [],
-    family_of: Callable[[StudyConfig, str], list[Run]] = lambda config, curve: [],
+    stand_in_networks: Callable[[StudyConfig, PruningJob], list[PrunedNetwork]] = lambda config, job: [],
+    stand_in_family: Callable[[StudyConfig, str], list[Run]] = lambda config, curve: [],
 ) -> dict[str, list[Run]]:
     """The runs that follow from the parameters and from finished pruning runs under `outputs`.
 
-    networks_of: stand-ins for the networks of an unfinished pruning run (default: none). family_of: stand-ins
-    for the runs of a curve derived from such runs.
+    stand_in_networks: for the networks of an unfinished pruning run (default: none). stand_in_family: for
+    the runs of a curve derived from such runs.
     """
     own_jobs = [*config.pruning_jobs, *config.moving_jobs]
     jobs = [*own_jobs, *config.guide_jobs]
@@ -31,7 +31,7 @@ def runs_by_purpose(
         network
         for job in own_jobs
         for network in (
-            config.networks_of(job, outputs) if _finished([job], outputs) else networks_of(config, job)
+            config.networks_of(job, outputs) if _finished([job], outputs) else stand_in_networks(config, job)
         )
     ]
 
@@ -41,7 +41,7 @@ def runs_by_purpose(
             return [point.run for point in scaling.family_points(replace(config, curves=[curve]), outputs)]
         if len(config.seeds) > 1:  # some may be finished
             return [run for seed in config.seeds for run in family(replace(config, seeds=[seed]), curve)]
-        return family_of(config, curve)
+        return stand_in_family(config, curve)
 
     retrained = budgets.budget_points(config, pruned, remark=lambda line: None)
     purposes = {

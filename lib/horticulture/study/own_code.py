@@ -61,10 +61,10 @@ def _with_paths(name: str, value: Any, change: Callable[[str], str]) -> Any:
 
 def names_code(values: Mapping[str, Any]) -> bool:
     """Whether parameters name code in a file."""
-    return any(is_code(part) for _, part in _named(values, NETWORKS + DATA + CRITERIA))
+    return any(is_code(part) for _, part in _names_in(values, NETWORKS + DATA + CRITERIA))
 
 
-def _named(values: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _names_in(values: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """(parameter, name) of everything that these parameters name."""
     for name in parameters:
         yield from ((name, part) for part in names(name, values.get(name, "")))
@@ -78,7 +78,7 @@ def check_allowed(
     given: the parameters that the user set here. allow: how to allow the code, for the message. recorded:
     criteria and data sets that the study has recorded, whose code is not needed.
     """
-    for name, part in _named(values, NETWORKS + DATA + CRITERIA):
+    for name, part in _names_in(values, NETWORKS + DATA + CRITERIA):
         recalled = name not in NETWORKS and registered_name(name, part) in (recorded or {})
         if is_code(part) and not recalled and name not in given and not values.get("allow_code"):
             raise code_files.refusal(f"{name}={part}", allow)
@@ -89,7 +89,7 @@ def load(values: Mapping[str, Any], given: Container[str], recorded: Mapping[str
 
     Arguments as for `check_allowed`, which must be called first. Raises InputError for a missing function.
     """
-    for name, part in _named(values, DATA + CRITERIA):
+    for name, part in _names_in(values, DATA + CRITERIA):
         if is_code(part) and (name in given or registered_name(name, part) not in recorded):
             register = data.dataset if name in DATA else criteria.criterion
             register(code_files.function(part), name=registered_name(name, part))
@@ -98,7 +98,7 @@ def load(values: Mapping[str, Any], given: Container[str], recorded: Mapping[str
 
 def register_recorded(values: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
     """Register recorded criteria and data sets whose code is not loaded. Runs no code."""
-    for name, part in _named(values, DATA + CRITERIA):
+    for name, part in _names_in(values, DATA + CRITERIA):
         if (key := registered_name(name, part)) not in recorded:
             continue
         entry = {field: str(value) for field, value in recorded[key].items()}
@@ -117,12 +117,12 @@ def _load_saved(digest: str, missing: str, image_size: int) -> Dataset:
 def record(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     """The record for `study.json` of the criteria and data sets in these parameters whose code is loaded."""
     records = {}
-    for name in (registered_name(*named) for named in _named(values, DATA)):
+    for name in (registered_name(*named) for named in _names_in(values, DATA)):
         if data.is_own(name) and not isinstance(data.DATASETS[name], partial):
             dataset = execution.dataset(name, image_size=values["image_size"])
             data.save(dataset)
             records[name] = {"digest": dataset.digest, "notebook": notebook}
-    for name in (registered_name(*named) for named in _named(values, CRITERIA)):
+    for name in (registered_name(*named) for named in _names_in(values, CRITERIA)):
         criterion = criteria.own().get(name)
         if criterion is not None and not isinstance(criterion, criteria.AbsentCriterion):
             entry = {field: getattr(criterion, field) for field in RECORDED if field != "digest"}

@@ -45,15 +45,15 @@ def notebooks() -> list[Path]:
     return paths
 
 
-def beginning(first: str) -> tuple[list[Path], bool]:
-    """The notebooks from the one that `first` names (`4`, `04`, `04_scale`), and whether those are all."""
+def notebooks_from(first: str) -> tuple[list[Path], int]:
+    """The notebooks from the one that `first` names (`4`, `04`, `04_scale`), and its position, from 0."""
     paths = notebooks()
     wanted = first.zfill(2)
     start = next((i for i, path in enumerate(paths) if path.stem.startswith(wanted)), None)
     if start is None:
         names = ", ".join(path.stem for path in paths)
         raise InputError(f"no notebook begins with {first!r}: choose from {names}")
-    return paths[start:], start == 0
+    return paths[start:], start
 
 
 @cache

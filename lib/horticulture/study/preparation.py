@@ -19,13 +19,13 @@ def prepare(
         (part, parameters.with_absolute_folders(parameters.resolve_parameters(part, overrides)))
         for part in study.expand_parts()
     ]
-    chosen, from_start = parameters.beginning(first)
+    chosen, position = parameters.notebooks_from(first)
     declared_here = {name for notebook in chosen for name in parameters.notebook_parameters(notebook)}
 
     from horticulture.study import validation  # takes half a second
 
     for part, resolved in parts:
-        recorded = study_files.read_study_json(outputs / part.name).get("own", {}) if not from_start else {}
+        recorded = study_files.read_study_json(outputs / part.name).get("own", {}) if position else {}
         resolved["allow_code"] = allow_code
         in_cells = {name: resolved[name] for name in resolved.keys() & declared_here}  # where code runs
         own_code.check_allowed({**in_cells, "allow_code": allow_code}, overrides, "--allow-code")
@@ -38,7 +38,7 @@ def prepare(
     from horticulture.study import base_recipe  # loads torch
 
     for part, resolved in parts:
-        if not from_start:  # the first notebook may begin a new study
+        if position:  # the first notebook may begin a new study
             base_recipe.check_base(resolved, outputs / part.name)
         base_recipe.check_precision(resolved, outputs / part.name)
     return parts

@@ -24,7 +24,7 @@ from horticulture import files, locks
 from horticulture.data.locations import data_folder
 from horticulture.errors import NotebookError, first_line
 from horticulture.execution import interruption, stale_files, status
-from horticulture.study.parameters import COMMON, beginning, fill_in
+from horticulture.study.parameters import COMMON, fill_in, notebooks_from
 from horticulture.study.study_files import Study, editing
 from horticulture.study.terminal import Terminal
 
@@ -62,13 +62,13 @@ def run(
     `outputs/runs` are reused. Raises NotebookError at the first notebook that does not finish, and at the end
     if a page could not be made.
     """
-    folder, chosen, from_start = outputs / study.name, *beginning(first)
-    if from_start:
+    folder, (chosen, position) = outputs / study.name, notebooks_from(first)
+    if position == 0:
         from horticulture.study import base_recipe  # loads torch
 
         base_recipe.forget_results(folder)
     of_steps = {name: value for name, value in parameters.items() if name not in COMMON}
-    with editing(folder, replace_damaged=from_start) as content:
+    with editing(folder, replace_damaged=position == 0) as content:
         for name in content.keys() - {"base", "own"}:  # which notebooks fixed before and will check against
             del content[name]
         content |= {"study": study.name, "parameters": of_steps}
@@ -107,7 +107,7 @@ def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], t
             on_progress=terminal.update,
             on_remark=terminal.remark,
         )
-        done = finished(target)
+        done = is_finished(target)
     except PapermillExecutionError as error:
         what = f"{error.ename}: {error.evalue}".splitlines()[0]
         where = f"{notebook.stem} failed in cell {error.exec_count}"
@@ -143,7 +143,7 @@ class _AtomicFiles(LocalHandler):
 papermill_io.register("/", _AtomicFiles())  # for absolute paths
 
 
-def finished(notebook: Path) -> bool:
+def is_finished(notebook: Path) -> bool:
     """Whether every cell ran without an error. After a kill papermill's own flag is not set."""
     content = nbformat.read(notebook, as_version=4)
     if not content.metadata.get("papermill", {}).get("end_time"):

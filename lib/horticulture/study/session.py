@@ -137,7 +137,8 @@ class Session:
             return
         if missing and not self.parameters["cluster"]:
             where = self.parameters["device"], self.parameters["workers"]
-            if line := forecast.warning_of([forecast.PendingRuns.of(self.config, {"": missing}, *where)]):
+            pending = forecast.PendingRuns.of(self.config, {"": missing}, *where)
+            if line := forecast.warn_about_pending([pending]):
                 print(line)
 
     def record(self, points: Iterable[CurvePoint]) -> None:

@@ -7,7 +7,7 @@ from horticulture.architecture import Architecture
 from horticulture.study.config import StudyConfig
 from horticulture.study.pruned import pruned_network
 
-MOMENTS = 24  # shown of a pruning run that removes one channel a round
+MAX_SNAPSHOTS = 24  # shown of a pruning run that removes one channel a round
 
 
 def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
@@ -26,7 +26,7 @@ def snapshots(config: StudyConfig, outputs: Path) -> dict[str, Architecture]:
     for job in config.pruning_jobs:
         if job.run.seed == config.seeds[0] and not job.sparse:
             removed, rounds = runs.removals(job.run, outputs), job.run.recipe["rounds"]
-            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MOMENTS)), rounds][1:]):
+            for round_ in dict.fromkeys([*range(0, rounds, max(1, rounds // MAX_SNAPSHOTS)), rounds][1:]):
                 label = f"{job.label}, round {round_}" if rounds > 1 else job.label
                 shown[label] = runs.architecture_at(job.run, removed, round_)
     return shown

@@ -101,30 +101,32 @@ def print_status(folder: Path) -> None:
 
 
 def _status(folder: Path) -> Iterator[str]:
-    if not (said := status.read(folder)):
+    if not (record := status.read(folder)):
         what = "something has run, without saying how far it came" if any(folder.iterdir()) else ""
         yield f"{folder.name}: {what or 'nothing has run yet'}"
         return
-    over = status.is_over(said)
-    yield f"{folder.name}: {_state(said, over)}"
-    ago, ended = clock(time.time() - said["time"]), ", which has ended" if over else ""
-    yield f"  written {ago} ago by {said['process']}{ended}"
-    for run, error in said["failed"]:
+    over = status.is_over(record)
+    yield f"{folder.name}: {_state(record, over)}"
+    ago, ended = clock(time.time() - record["time"]), ", which has ended" if over else ""
+    yield f"  written {ago} ago by {record['process']}{ended}"
+    for run, error in record["failed"]:
         yield f"  failed: {run}: {error}"
 
 
-def _state(said: dict[str, Any], over: bool) -> str:
-    where = ": ".join(filter(None, [said.get("notebook"), said.get("line")]))
-    lasting = f"; runs in progress go on at {said['cluster']} until they end" if said.get("cluster") else ""
-    match said.get("state"):
+def _state(record: dict[str, Any], over: bool) -> str:
+    where = ": ".join(filter(None, [record.get("notebook"), record.get("line")]))
+    going_on = (
+        f"; runs in progress go on at {record['cluster']} until they end" if record.get("cluster") else ""
+    )
+    match record.get("state"):
         case status.FINISHED:
             return "finished"
         case status.FAILED:
-            return f"failed: {said['error']}"
+            return f"failed: {record['error']}"
         case status.STOPPED:
-            return f"stopped in {where}{lasting}"
-        case _ if over and lasting:
-            return f"the command has ended; the last was {where}{lasting}"
+            return f"stopped in {where}{going_on}"
+        case _ if over and going_on:
+            return f"the command has ended; the last was {where}{going_on}"
         case _:
             return f"nothing is running any more; the last was {where}" if over else where
 

@@ -69,17 +69,28 @@ def _check_applicable(config: StudyConfig) -> None:
     _check_zeros(config)
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
-        with _named("guide_network", config.guide_network):
+        with _about("guide_network", config.guide_network):
             _feasible_jobs(config.guide)
-    for budget in config.budgets:
-        if config.pretrained and budget in budgets.OF_TRAINING:
+    _check_budgets(config, jobs)
+    _check_curves(config)
+
+
+def _check_budgets(config: StudyConfig, jobs: list[PruningJob]) -> None:
+    """Raise InputError for a budget that applies to nothing that is pruned."""
+    for name in config.budgets:
+        budget = budgets.BUDGETS[name]
+        if config.pretrained and budget.follows_training:
             raise InputError(
-                f"the budget {budget} depends on how {config.pretrained} was trained, which is unknown"
+                f"the budget {name} depends on how {config.pretrained} was trained, which is unknown"
             )
-        if not any(budgets.applies(budget, job) for job in jobs):
+        if not any(budget.applies(job) for job in jobs):
             raise InputError(
-                f"the budget {budget} does not apply to anything that {config.criterion} prunes here"
+                f"the budget {name} does not apply to anything that {config.criterion} prunes here"
             )
+
+
+def _check_curves(config: StudyConfig) -> None:
+    """Raise InputError for a curve that has no networks of these sizes, or follows no pruning run."""
     for curve in config.curves:
         # Curves that follow a pruning run reach no smaller size than a copycat of the whole network.
         member = scaling.PRUNING_FREE.get(curve, families.copycat)
@@ -99,7 +110,7 @@ def _check_applicable(config: StudyConfig) -> None:
                 f"{config.criterion} with base_epoch_factors={config.base_epoch_factors} prunes none"
             )
         if curve == "transferred":
-            with _named("guide_network", config.guide_network):
+            with _about("guide_network", config.guide_network):
                 profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
 
 
@@ -112,7 +123,7 @@ def _check_zeros(config: StudyConfig) -> None:
         return
     for name in config.criteria:
         if name in criteria.BUILT_IN and criteria.CRITERIA[name].penalty == "none":
-            scored = sorted(one for one, known in criteria.BUILT_IN.items() if known.penalty != "none")
+            scored = sorted(other for other, known in criteria.BUILT_IN.items() if known.penalty != "none")
             raise InputError(
                 f"measure=zeros removes what scores exactly 0, which {name} gives only by chance: use "
                 f"{', '.join(scored)}, whose penalties do"
@@ -125,13 +136,13 @@ def _check_zeros(config: StudyConfig) -> None:
 
 
 @contextmanager
-def _named(name: str, value: str) -> Iterator[None]:
+def _about(name: str, value: str) -> Iterator[None]:
     """Begin errors with the parameter that they are about."""
     try:
         yield
     except InputError as error:
-        said = str(error).removeprefix(f"{Path(value).name}: ")  # an own network's errors begin with its name
-        raise InputError(f"{name}={value}: {said}") from error
+        message = str(error).removeprefix(f"{Path(value).name}: ")  # with which an own network's errors begin
+        raise InputError(f"{name}={value}: {message}") from error
 
 
 def _check_memory(config: StudyConfig, parameters: dict[str, Any]) -> None:
@@ -159,8 +170,9 @@ def _check_source(config: StudyConfig) -> None:
     """Raise InputError unless networks can be moved from `source_data`, or nothing asks for that."""
     name = config.source_data
     if not name:
-        for wanted in (*config.budgets, *config.curves):
-            if wanted in (*budgets.MOVED, *scaling.MOVED):
+        moved = [budget for budget in config.budgets if budgets.BUDGETS[budget].needs_source]
+        for wanted in (*moved, *config.curves):
+            if wanted in (*moved, *scaling.MOVED):
                 raise InputError(f"{wanted} needs source_data: the data set that networks are moved from")
         return
     if config.pretrained:
@@ -172,8 +184,9 @@ def _check_source(config: StudyConfig) -> None:
             f"source_data={name}: only built-in networks are moved, which say what their classifier is, "
             f"not {config.network}"
         )
-    if "weights-rewound" in config.budgets:
-        raise InputError("the budget weights-rewound is for networks trained from scratch, not moved ones")
+    for budget in config.budgets:
+        if not budgets.BUDGETS[budget].for_moved:
+            raise InputError(f"the budget {budget} is for networks trained from scratch, not moved ones")
     assert config.source_study
     shape, source_shape = (" x ".join(map(str, read.outline.image)) for read in (config, config.source_study))
     if shape != source_shape:
@@ -189,9 +202,9 @@ def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
     count = config.outline.images
     if config.batch_size > count:
         raise InputError(f"batch_size is {config.batch_size:,}, but there are only {count:,} training images")
-    with _named("network", config.network):
+    with _about("network", config.network):
         _ = config.whole
-    with _named("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():
+    with _about("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():
         return config.pruning_jobs  # describing a run checks it
 
 

@@ -17,13 +17,6 @@ SIDE = 32  # pixels, height and width: of larger images fewer are evaluated at a
 DTYPES = {name: getattr(torch, name) for name in recipe.PRECISIONS}
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware supports bfloat16; otherwise torch emulates it, ten times slower."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
     """A context in which matrix products are computed in that type."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

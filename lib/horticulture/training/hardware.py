@@ -1,4 +1,4 @@
-"""The device to compute on: its precision and its name."""
+"""The hardware: device, precision, threads, memory, and what a result records of them."""
 
 import ctypes
 import platform
@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from horticulture.errors import InputError, check_choice
-from horticulture.training import evaluation
 from horticulture.training.recipe import PRECISIONS
 
 MAX_THREADS = 1024  # more than any machine has
@@ -21,14 +20,9 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
 def resolve_device(device: str) -> torch.device:
-    """Resolve a device name; `auto` is the GPU if any. Makes its convolutions reproducible, in true float32.
+    """Resolve a device name; `auto` is the GPU if any. The device is prepared: see `prepare`.
 
-    Has this process keep the memory it frees. Raises InputError for a device that does not exist here.
-
-    By default cuDNN adds in no fixed order: the same float32 steps, run twice on an H200, differed by 0.4 %
-    in a saliency, so another channel was removed; its deterministic convolutions are as fast there. By
-    default it also rounds the factors of float32 convolutions to ten bits (TF32), which is another precision.
-    Attention's fused kernels add in no fixed order either.
+    Raises InputError for a device that does not exist here.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -36,14 +30,24 @@ def resolve_device(device: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"no device {device!r} here: choose from auto, cpu and cuda") from error
-    resolved = torch.device(device)
+    prepare(torch.device(device))
+    return torch.device(device)
+
+
+def prepare(device: torch.device) -> None:
+    """Make convolutions reproducible, in true float32, and have this process keep the memory it frees.
+
+    By default cuDNN adds in no fixed order: the same float32 steps, run twice on an H200, differed by 0.4 %
+    in a saliency, so another channel was removed; its deterministic convolutions are as fast there. By
+    default it also rounds the factors of float32 convolutions to ten bits (TF32), which is another precision.
+    Attention's fused kernels add in no fixed order either.
+    """
     keep_memory()
-    if resolved.type == "cuda":
+    if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
         for kernel in ("flash", "mem_efficient", "cudnn"):
             getattr(torch.backends.cuda, f"enable_{kernel}_sdp")(False)
-    return resolved
 
 
 @cache
@@ -60,12 +64,19 @@ def keep_memory() -> None:
         mallopt(MMAP_THRESHOLD, 2**30) or mallopt(MMAP_THRESHOLD, 2**25)  # what older versions allow
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware supports bfloat16; otherwise torch emulates it, ten times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def resolve_precision(wanted: str, device: torch.device) -> str:
     """Resolve a precision to a name in `PRECISIONS`; `auto` is bfloat16 if the device supports it.
 
     Raises InputError if bfloat16 would only be emulated.
     """
-    native = evaluation.has_bfloat16(device)
+    native = has_bfloat16(device)
     if wanted == "auto":
         return "bfloat16" if native else "float32"
     if wanted == "bfloat16" and not native:
@@ -105,15 +116,15 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("horticulture", "torch", "numpy")}
 
 
-def same_bits(there: dict, device: torch.device) -> bool:
+def same_bits(theirs: dict, device: torch.device) -> bool:
     """Whether this machine, with as many threads, computes the same bits as the one described.
 
     Several kinds of processor can share a name, so the instructions that torch uses must match too, if the
     result records them.
     """
-    here = environment_info(device)
-    same = there["device"] == here["device"] and there["versions"]["torch"] == here["versions"]["torch"]
-    return same and there.get("instructions", here["instructions"]) == here["instructions"]
+    ours = environment_info(device)
+    same = theirs["device"] == ours["device"] and theirs["versions"]["torch"] == ours["versions"]["torch"]
+    return same and theirs.get("instructions", ours["instructions"]) == ours["instructions"]
 
 
 def instructions(device: torch.device) -> str:

@@ -9,10 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from horticulture.analysis.curves import BLACK, CRITERION_COLORS, DRAWN, GREY, INDIGO, CurveStyle, label
+from horticulture.analysis.curves import (
+    BLACK,
+    CRITERION_COLORS,
+    CURVES,
+    DRAWN,
+    GREY,
+    INDIGO,
+    CurveStyle,
+    label,
+)
 from horticulture.analysis.figures.style import HOLLOW, legend_below
 from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, join_words, times
+from horticulture.errors import check_choice
 
 LINES = ["-", "--", ":", "-."]  # for more criteria than colours
 POINTS_ONLY = 3  # a pruning run of up to this many rounds is drawn without a line
@@ -32,8 +42,11 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
     belongs to two curves is drawn in the first. The y-axis ends a little above the worst trained network, so
     that the last rounds of a pruning run do not flatten everything else. Colours stand for curves, or for
     criteria if there are several; then the marker identifies the curve.
+    Raises InputError for an unknown curve.
     """
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
+    for curve in results["curve"].unique():
+        check_choice(curve, CURVES, "curve")
     criteria = list(dict.fromkeys(results.loc[results["criterion"] != "", "criterion"]))
     results = cases.fill_defaults(results).dropna(subset=[cost, "test_error"])
     marks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)

@@ -67,10 +67,10 @@ def _fewer_seeds(results: pd.DataFrame) -> list[str]:
     seeds = networks.groupby(["curve", *cases.CASE], sort=False, dropna=False)["seed"].nunique()
     by_number: dict[int, list[str]] = {}
     for (curve, longer), of_curve in seeds.groupby(["curve", "longer"], sort=False):
-        for number, there in of_curve[of_curve < seeds.max()].groupby(of_curve, sort=False):
+        for number, fewer in of_curve[of_curve < seeds.max()].groupby(of_curve, sort=False):
             name = row_name(str(curve), longer=longer, epochs=epochs)
-            if len(there) < len(of_curve):
-                sizes = (case_name(*case[1:4]) for case in there.index)
+            if len(fewer) < len(of_curve):
+                sizes = (case_name(*case[1:4]) for case in fewer.index)
                 name = f"{name} at {join_words(dict.fromkeys(sizes))}"
             by_number.setdefault(int(number), []).append(name)
     return [
@@ -91,9 +91,9 @@ def _missed_sizes(results: pd.DataFrame) -> list[str]:
     missed = (networks["share"] / networks["shape"] - 1).fillna(networks["missed"]).round(9)
     means = missed.groupby([networks["curve"], networks["size"]], sort=False).mean()
     sentences = []
-    for curve, missed in means[means.abs() > cases.MISSED].groupby("curve", sort=False):
+    for curve, curve_misses in means[means.abs() > cases.MISSED].groupby("curve", sort=False):
         where = join_words(
-            f"{100 * miss:+.1f} % parameters at {percent(size)}" for (_, size), miss in missed.items()
+            f"{100 * miss:+.1f} % parameters at {percent(size)}" for (_, size), miss in curve_misses.items()
         ).replace("-", "−")
         named = capitalize(label(str(curve), epochs=cases.scratch_b_in_words(results)))
         sentences.append(f"{named} misses the size of the pruned shapes: {where}.")

@@ -170,9 +170,9 @@ def _at_some_lengths(cases: dict[str, pd.DataFrame]) -> list[str]:
             )
             kind = COUNTED[case.loc[is_decided, "verdict"].iloc[0]]
             kind += f" to within {case['margin'].iloc[0]:.1f} points" if kind == "equal" else ""
-            said = f"the shape is {kind} {at}, and nothing is decided {not_at}"
-            found[said] = found.get(said, 0) + 1
-    return [f"{_in(number, cases)} {said}".strip() for said, number in found.items()]
+            sentence = f"the shape is {kind} {at}, and nothing is decided {not_at}"
+            found[sentence] = found.get(sentence, 0) + 1
+    return [f"{_in(number, cases)} {sentence}".strip() for sentence, number in found.items()]
 
 
 def _length(longer: float) -> str:

@@ -183,10 +183,10 @@ def _other_order(changed: list[tuple[float, float, str, float, float]], size: fl
 
     changed: factor on the length, size, name, mean test error at the usual length and then, the lowest first.
     """
-    said = ""
+    sentence = ""
     for longer in dict.fromkeys(entry[0] for entry in changed):
         after = [entry[2:] for entry in changed if entry[:2] == (longer, size)]
         if [name for name, *_ in sorted(after, key=lambda one: one[1])] != [name for name, *_ in after]:
             order = ", ".join(f"{error:.1f} % for {name}" for name, _, error in after)
-            said += f" Trained {times(longer)} as long, the order is another: {order}."
-    return said
+            sentence += f" Trained {times(longer)} as long, the order is another: {order}."
+    return sentence
