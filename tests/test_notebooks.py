@@ -345,7 +345,7 @@ assert counts["train"].sum() == len(dataset.train) == images
 assert 0.95 * whole.params < sum(layers["parameters"]) < whole.params  # norms are not drawn
 assert abs(losses[0] - guess) < 0.5 and guess == math.log(10) and mean_last == sum(losses[-10:]) / 10
 assert mean_errors.index[-1] == epochs and mean_errors.iloc[-1] < mean_errors.iloc[0] < 90
-assert yardstick["test_error"].tolist() == [result["metrics"]["test_error"] for result in results]
+assert yardstick["test_error"].tolist() == [result["metrics"]["test_error"] for result in training_results]
 """,
     "02_prune": """
 assert fisher(activation, gradient).tolist() == [0.5, 4.5]
@@ -356,15 +356,15 @@ assert correlations["correlation"].between(-1, 1).all()
 assert by_criterion["by chance"].between(0.4, 0.8).all()  # four channels: 1 / sqrt(3) if all are compared
 assert silenced.architecture.widths[0] == smaller.architecture.widths[0] + 1
 assert silenced.architecture.params - smaller.architecture.params == 2 * 9 * 16 + 2
-measured = removals.dropna(subset=["val_error"]).set_index("round")
+measured_rounds = removals.dropna(subset=["val_error"]).set_index("round")
 for round_, error in by_statistics["estimated"].items():
-    assert abs(error - measured.loc[round_, "val_error"]) < 0.2  # what the run itself wrote down
+    assert abs(error - measured_rounds.loc[round_, "val_error"]) < 0.2  # what the run itself wrote down
 lost = (1 - np.array(list(kept.values())[-1])) * whole.widths
 assert round(lost.sum()) == rounds == len(removed_channels)
 """,
     "03_retrain_from_scratch": """
 assert scratch_b(10, 100, 50, 0) == 20 and scratch_b(10, 100, 25, 2) == 20
-assert abs(he_deviation(2, 9) - 1 / 3) < 1e-12 and by_chance < 0.5
+assert abs(he_deviation(2, 9) - 1 / 3) < 1e-12 and largest_deviation < 0.5
 of_whole = pd.Series(full_shape.widths, full_shape.groups)[deviations.index]
 expected = deviations["by the rule"] * (deviations["channels"] / of_whole) ** 0.5
 assert (deviations["slice of the whole"] / expected - 1).abs().max() < 0.3

@@ -29,8 +29,8 @@ class Size(TypedDict, total=False):
 def width(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     """Narrower or wider everywhere except in a residual network's stem: WRN-d-k with a fractional k.
 
-    The family's `narrower` defines what that means. For a DenseNet it is the growth rate, a small integer, so
-    a member may miss the requested size by several percent.
+    The network type's `narrower` defines what that means. For a DenseNet it is the growth rate, a small
+    integer, so a member may miss the requested size by several percent.
     """
 
     def member(factor: float) -> Architecture:

@@ -1,4 +1,4 @@
-"""Exports a network of a study: a folder with its weights, programs that run anywhere, and a model card.
+"""Export a network of a study: a folder with its weights, programs that run anywhere, and a model card.
 
 Each file is read back and compared with the network before the folder appears. The card is made from
 `config.json` alone.

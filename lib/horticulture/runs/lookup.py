@@ -1,4 +1,4 @@
-"""Finds one network of a study by a curve or the id of a run, and by values of its row in the results."""
+"""Find one network of a study by a curve or the id of a run, and by values of its row in the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports a network of a study into a folder: `horticulture export`."""
+"""Export a network of a study into a folder: `horticulture export`."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -13,6 +13,7 @@ from horticulture.analysis.tables.readings import (
     describe_runtimes,
     describe_spending,
     describe_widths,
+    rounds_of,
 )
 from horticulture.analysis.tables.summaries import (
     drop_budgets,

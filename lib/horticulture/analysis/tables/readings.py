@@ -106,6 +106,16 @@ def describe_spending(measured: pd.DataFrame) -> str:
     )
 
 
+def rounds_of(
+    networks: pd.DataFrame, criterion: str, seed: int, *, longer: float = 1.0, ratio: float = 0.0
+) -> pd.DataFrame:
+    """The rounds of one pruning run among measured networks, each once. ratio: 0 for one channel a round."""
+    curve = networks[networks["curve"] == "pruned-tuned"]
+    of_run = curve[(curve["criterion"] == criterion) & (curve["seed"] == seed) & (curve["longer"] == longer)]
+    of_run = of_run[of_run["ratio"] == ratio] if ratio else of_run
+    return of_run.drop_duplicates("round")
+
+
 def describe_path(path: pd.DataFrame, seed: int, params: int) -> str:
     """Where the error of a pruning run is lowest, and where it ends.
 
