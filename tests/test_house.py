@@ -1,6 +1,7 @@
 """The house: which room may know which, and how notebooks are stored."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -184,3 +185,21 @@ def test_a_notebook_has_one_cell_of_parameters_all_of_them_plain(path):
         assert isinstance(line, ast.AnnAssign), "a parameter has its annotation"
         ast.literal_eval(line.value)  # raises if it is not a plain value
     assert not [cell for cell in cells if "injected-parameters" in cell["metadata"].get("tags", [])]
+
+
+def test_every_name_that_notebooks_take_from_the_library_exists():
+    for path in NOTEBOOKS:
+        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        tree, names = ast.parse("\n".join("".join(cell["source"]) for cell in cells)), {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("horticulture"):
+                for name in node.names:
+                    room = importlib.import_module(node.module)
+                    if not hasattr(room, name.name):
+                        importlib.import_module(f"{node.module}.{name.name}")
+                    names[name.asname or name.name] = getattr(room, name.name)
+        taken = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        for node in taken:
+            if isinstance(node.value, ast.Name) and node.value.id in names:
+                assert hasattr(names[node.value.id], node.attr), f"{path.name}: {ast.unparse(node)}"
+        assert names

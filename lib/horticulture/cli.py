@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from horticulture import architecture, data, runs
-from horticulture.errors import InputError, NotebookError, printable
+from horticulture.data import catalog
+from horticulture.errors import InputError, NotebookError, check_choice, printable
 from horticulture.study import literals, parameters, preparation, study_files
 from horticulture.study.terminal import print_status, print_tables, say
 
@@ -41,6 +42,7 @@ ENVIRONMENT = """environment:
   HORTICULTURE_OUTPUTS  where results are (default: outputs/ in the checkout)
   HORTICULTURE_DATA     where data sets are (default: data/ in the checkout)
 """
+MADE = "a name from `horticulture studies`, a YAML file, or the name given with --name"
 WIDTH = 80  # columns of the list of parameters
 
 
@@ -221,6 +223,7 @@ def _confirmed(question: str) -> bool:
 
 
 def _download(options: argparse.Namespace) -> int:
+    check_choice(options.data, catalog.DOWNLOADED, "data set to download")  # before torch is loaded
     print(f"{options.data} is in {data.download(options.data)}")
     return 0
 
@@ -245,7 +248,8 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, function: Callable[[argparse.Namespace], int], **settings: Any) -> Callable[..., Any]:
         """Add a command; returns the method that adds its arguments."""
-        command = commands.add_parser(name, **settings)
+        sentence = settings["help"][:1].upper() + settings["help"][1:] + "."
+        command = commands.add_parser(name, **{"description": sentence, **settings})
         command.set_defaults(command=function)
         return command.add_argument
 
@@ -276,17 +280,13 @@ def _parser() -> argparse.ArgumentParser:
 
     what = "show the tables of a study and the paths of its figures"
     argument = add("show", _show, parents=[outputs], help=what)
-    argument("study", metavar="STUDY", help="as for run, or the name given with --name")
+    argument("study", metavar="STUDY", help=MADE)
 
-    argument = add(
-        "status", _status, parents=[outputs], help="show how far a study that is being run has come"
-    )
-    argument("study", metavar="STUDY", help="as for show")
+    argument = add("status", _status, parents=[outputs], help="show how far a study has come")
+    argument("study", metavar="STUDY", help=MADE)
 
-    argument = add(
-        "export", _export, parents=[outputs], help="write a network of a study into a folder of its own"
-    )
-    argument("study", metavar="STUDY", help="as for show")
+    argument = add("export", _export, parents=[outputs], help="write one network into a folder")
+    argument("study", metavar="STUDY", help=MADE)
     argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
     for name, (kind, what) in SELECTORS.items():
         argument(f"--{name}", type=kind, help=what)
@@ -300,7 +300,7 @@ def _parser() -> argparse.ArgumentParser:
         help="build a web site of studies that works offline",
         description="Build a web site of the reference studies and of yours that works offline.",
     )
-    argument("studies", metavar="STUDY", nargs="*", help="as for show, besides the reference studies")
+    argument("studies", metavar="STUDY", nargs="*", help=f"besides the reference studies: {MADE}")
     argument("--to", metavar="PATH", default="", help="where to put the site (default: build/site)")
 
     argument = add("groups", _groups, help="show which channels of a network can be pruned")
