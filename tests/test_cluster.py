@@ -1071,7 +1071,7 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
     source = execution.data_spec(f"folder:{place}/pictures")
     given = execution.pretrained_run(shape, str(place / "weights.safetensors"), recipe, source, 0)
     wanted = [execution.training_run(shape, recipe, source, 0), given]
-    assert {Path(one.path).name for one in file_transfer.own_files(wanted)} == {
+    assert {Path(one[0]).name for one in file_transfer.own_files(wanted)} == {
         "own.py",
         "pictures",
         "weights.safetensors",

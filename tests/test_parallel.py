@@ -127,7 +127,7 @@ def stand(monkeypatch):
     )
     monkeypatch.setattr(pool, "start", processes)
     monkeypatch.setattr(execution, "execute", execute)
-    monkeypatch.setattr(runs, "finished", lambda run, outputs: {})
+    monkeypatch.setattr(runs, "require_result", lambda run, outputs: {})
     return stand
 
 
