@@ -23,10 +23,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect
 
+import horticulture
 from horticulture import cli
 from horticulture.analysis import figures
 from horticulture.study import pages, parameters, publish, site_source
 from tests import browser, executed, fuzzed, strip
+from tests.strangers import Copier
 from tests.test_browser import CONTRAST, wide_figure
 from tests.test_pages import executed as cell
 
@@ -38,6 +40,7 @@ needs_browser = pytest.mark.skipif(bool(NO_SPHINX or NO_BROWSER), reason=NO_SPHI
 MINE = "git@github.com:someone/garden.git"
 WIDE = " + ".join(f"x_{{{n}}}^2" for n in range(40))
 TABLE = pd.DataFrame({f"column {n}": ["a verdict in words"] for n in range(12)}).to_html()
+SQUARE = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0H9V9H0Z"/></svg>'
 WIDGET = {pages.WIDGET: {"model_id": "1"}, "text/plain": "IntSlider(value=0)"}
 
 
@@ -68,6 +71,12 @@ def study(folder: Path) -> Path:
         cell("slide()", WIDGET),
         cell("wait()", {"application/vnd.horticulture.progress+json": {"share": 1.0}}),
         cell("say()", {"text/markdown": "a mean of $\\alpha$", "text/plain": "<Markdown>"}),
+        cell("explore()", *horticulture.explore(publish.REFERENCE / "quick")._repr_mimebundle_()),
+        cell(
+            "draw()",
+            {"image/svg+xml": SQUARE, "text/plain": "<Figure>"},
+            {"image/svg+xml": {"alt": "a square"}},
+        ),
     )
     notebook(folder / "notebooks" / "02_prune.ipynb", "# 2 · Prune\n\nBy saliency, [after](01_train.ipynb).")
     return folder
@@ -142,6 +151,8 @@ def test_a_notebook_leads_to_those_of_its_study_and_to_the_words(site):
         assert text.count("<math") == 2
         assert "IntSlider" not in text
         assert 'alt="three `panels` [of] x_1"' in text
+        assert 'alt="a square" src="../../_images/' in text
+        assert len(re.findall("<horticulture-explorer-", text)) == 1
         assert "/home/someone" not in text
     assert 'href="glossary.html#term-' in (site / "notebooks/01_train.html").read_text()
 
@@ -150,7 +161,7 @@ def test_a_notebook_leads_to_those_of_its_study_and_to_the_words(site):
 @pytest.mark.parametrize("said", [True, False], ids=["not executed", "executed"])
 def test_a_notebook_says_that_it_was_not_executed(tmp_path, monkeypatch, said):
     """What Sphinx reads, where no study has executed notebooks and where ours has."""
-    monkeypatch.setattr("sphinx.cmd.build.build_main", lambda given: bool(shutil.copytree(*given[-2:])) * 0)
+    monkeypatch.setattr("sphinx.application.Sphinx", Copier)
     if said:
         monkeypatch.setattr(publish, "REFERENCE", tmp_path / "none")
     folder = publish.publish({}, tmp_path / "site").parent / "notebooks"
@@ -348,8 +359,11 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
     book.cells[0].source = f"# 1\n\n[a]\n\n[a]: {os.path.relpath('/', '/1/2/3/4/5/6/7/8/9')}{secret}"
     nbformat.write(book, folder / "notebooks" / "01_train.ipynb")
     said = publish_them(tmp_path / "outputs", tmp_path / "site", "odd")
-    assert said.returncode == 1
-    assert "a text links to secret.csv, which is not a file of the site" in said.stderr
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == (
+        "horticulture: the site cannot be built: studies/odd/01_train.ipynb links to secret.csv, "
+        "which is not a file of the site\n"
+    )
 
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -27,8 +27,9 @@ HOME, GLOSSARY = ROOT / "README.md", NOTEBOOKS / "glossary.md"
 LINK = re.compile(r"\[(?P<text>[^]]*)\]\((?P<url>[^)\s]+)\)")
 TERM = re.compile(r'^\| <a id="(?P<id>.+)"></a>\*\*(?P<words>.+)\*\* \| (?P<meaning>.*) \|$', re.MULTILINE)
 GITHUB = re.compile(r"github\.com[:/](?P<name>[\w.-]+/[\w.-]+?)(\.git)?/?$")
+SVG = "image/svg+xml"
 DECISIVE = ("error_vs_params", "weights_or_shape")  # figures that come first
-PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
+PICTURES = {"image/png": "png", "image/jpeg": "jpg", SVG: "svg"}
 NOT_EXECUTED = (
     "*Not executed: `horticulture run quick`, then `horticulture publish quick`, show the results.*"
 )
@@ -125,14 +126,17 @@ class SiteSource:
                 cell.source = self._relink(text, NOTEBOOKS, path.parent)
             for which, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
+                shown = next((kind for kind in pages.SHOWN_TYPES if kind in data), None)
+                for kind in data.keys() - {shown}:  # myst-nb would write even pictures that are not shown
+                    del data[kind]
                 if "text/markdown" in data:
                     data["text/markdown"] = untrusted.without_directives(data["text/markdown"])
-                for kind, suffix in PICTURES.items() if "text/html" not in data else ():
-                    if kind in data:
-                        words = output.metadata.get(kind, {}).get("alt", "a figure without a description")
-                        picture = f"{path.stem}-{number}-{which}.{suffix}"
-                        self._write(f"{page_folder}/{picture}", base64.b64decode(data[kind]))
-                        output.data = {"text/markdown": f"![{untrusted.escape(words)}]({picture})"}
+                if shown in PICTURES:
+                    words = output.metadata.get(shown, {}).get("alt", "a figure without a description")
+                    picture = f"{path.stem}-{number}-{which}.{PICTURES[shown]}"
+                    content = data[shown].encode() if shown == SVG else base64.b64decode(data[shown])
+                    self._write(f"{page_folder}/{picture}", content)
+                    output.data = {"text/markdown": f"![{untrusted.escape(words)}]({picture})"}
 
     def _study(self, name: str, folder: Path, notebooks: list[Path]) -> None:
         """Write the page of a study, and its sections of the verdicts and the gallery."""
