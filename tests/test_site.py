@@ -174,7 +174,13 @@ def test_a_study_has_a_page_with_its_answer_its_tables_and_its_figures(site):
     text = (site / "studies/one/index.html").read_text()
     assert "By Scratch-E, the kept weights win: trained from new ones" in text
     assert "the shape is worse in 2 of 3 cases" in text
-    assert "<em>Run:</em> seeds 0, 1, 2; 630 networks evaluated, in 63 runs." in text
+    assert (
+        "<em>Run:</em> seeds 0, 1, 2; 630 networks in 63 runs, the test error of 71 of them measured." in text
+    )
+    assert (
+        "455 networks in 380 runs, the test error of all of them measured."
+        in (site / "studies/rethinking-quick-vgg/index.html").read_text()
+    )
     assert "Planned" not in text
     assert (
         "<em>Planned:</em> Real photographs" in (site / "studies/evening-cifar10-jpeg/index.html").read_text()

@@ -238,9 +238,12 @@ def _about(study: str) -> list[str]:
 def _extent(results: pd.DataFrame) -> str:
     """What was run, which may be less than was planned."""
     seeds = sorted(results["seed"].unique())
-    networks = count(len(results.drop_duplicates(["run", "round"])), "network")
+    networks = results.groupby(["run", "round"], dropna=False)["test_error"].max()
+    measured = networks.count()  # NaN: a round that was not evaluated
     of = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
-    return f"*Run:* {of}; {networks} evaluated, in {count(results['run'].nunique(), 'run')}."
+    whose = "all of them" if measured == len(networks) else f"{measured:,} of them"
+    passed = f"{count(len(networks), 'network')} in {count(results['run'].nunique(), 'run')}"
+    return f"*Run:* {of}; {passed}, the test error of {whose} measured."
 
 
 def _table(frame: pd.DataFrame) -> str:
