@@ -37,7 +37,8 @@ CONTRAST = """within => {
   };
   const parts = color => color.match(/[\\d.]+/g).map(Number).concat(1).slice(0, 4);
   const over = ([r, g, b, a], below) => [r, g, b].map((v, i) => a * v + (1 - a) * below[i]);
-  const paper = matchMedia("(prefers-color-scheme: dark)").matches ? [18, 18, 18] : [255, 255, 255];
+  const dark = matchMedia("screen and (prefers-color-scheme: dark)").matches;
+  const paper = dark ? [18, 18, 18] : [255, 255, 255];
   const above = node => node.parentElement ?? node.getRootNode().host;
   const behind = node => {
     const own = parts(getComputedStyle(node).backgroundColor);
@@ -66,6 +67,10 @@ PAPER = 718  # width of A4 less margins of a centimetre, in pixels of CSS
 RIGHT_EDGES = """() => [...document.querySelectorAll("table")].map(
   ({tHead, tBodies}) => [tHead?.rows[tHead.rows.length - 1], tBodies[0].rows[0]].map(
     row => [...(row?.cells ?? [])].map(cell => cell.getBoundingClientRect().right)))"""
+# What is wider than its box: it is cut, or moved sideways on a screen.
+CUT = """() => [...document.querySelectorAll("pre, table, figure, .wide, .cell_output, .output_area")]
+  .filter(e => e.scrollWidth > e.clientWidth && e.clientWidth)
+  .map(e => `${e.tagName} ${e.className}: ${e.textContent.trim().slice(0, 40)}`)"""
 
 
 @pytest.fixture(scope="module")
@@ -345,6 +350,15 @@ def test_it_follows_a_page_that_is_made_dark_by_itself_as_jupyterlab_is(page):
     assert page.evaluate(CONTRAST) == []
 
 
+def test_on_paper_it_has_the_colours_of_the_light(chromium, study):
+    with browser.Opened(chromium, dark=True) as opened:
+        page = opened.go(study)
+        page.add_style_tag(content="@media print { body { color: #000 } }")
+        expect(page.locator("[data-study]")).to_have_attribute("dark", "")
+        page.emulate_media(media="print")
+        expect(page.locator("[data-study]")).not_to_have_attribute("dark", "")
+
+
 def test_without_scripts_the_still_picture_and_its_words_stay(chromium, study):
     with browser.Opened(chromium, scripts=False) as opened:
         picture = opened.go(study).get_by_role("img")
@@ -423,18 +437,28 @@ def test_what_is_wide_is_moved_sideways_and_not_cut_or_made_tiny(chromium, book)
         assert page.locator("img").first.bounding_box()["width"] > 550
 
 
-def test_on_paper_headings_stand_over_their_columns_and_nothing_is_wider_than_the_page(chromium, tmp_path):
-    source = REFERENCE / "quick" / "notebooks" / "05_analysis.ipynb"
-    written = pages.write(shutil.copy(source, tmp_path / source.name))
-    with browser.Opened(chromium, width=PAPER) as opened:
-        page = opened.go(written)
+def check_paper(chromium, path, dark, columns=0):
+    """A page in print: nothing is wider than the paper or cut, and text is dark on it.
+
+    columns: those of its widest table, at least.
+    """
+    with browser.Opened(chromium, width=PAPER, dark=dark) as opened:
+        page = opened.go(path)
         page.emulate_media(media="print")
         assert page.evaluate("document.documentElement.scrollWidth") == PAPER
+        assert page.evaluate(CUT) == []
+        assert page.evaluate(CONTRAST) == []
         tables = page.evaluate(RIGHT_EDGES)
-    assert max(edge for table in tables for row in table for edge in row) <= PAPER
-    assert max(len(row) for table in tables for row in table) >= 9  # wide ones are among them
+    assert max((edge for table in tables for row in table for edge in row), default=0) <= PAPER
+    assert max((len(row) for table in tables for row in table), default=0) >= columns
     for head, body in filter(all, tables):
         assert head == body
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_on_paper_headings_stand_over_their_columns_and_nothing_is_cut_or_pale(chromium, tmp_path, dark):
+    source = REFERENCE / "quick" / "notebooks" / "05_analysis.ipynb"
+    check_paper(chromium, pages.write(shutil.copy(source, tmp_path / source.name)), dark, columns=9)
 
 
 def test_the_explorer_moves_in_a_page(chromium, book):

@@ -29,7 +29,7 @@ from horticulture.analysis import figures
 from horticulture.study import pages, parameters, publish, site_source
 from tests import browser, executed, fuzzed, strip
 from tests.strangers import Copier
-from tests.test_browser import CONTRAST, wide_figure
+from tests.test_browser import CONTRAST, check_paper, wide_figure
 from tests.test_pages import executed as cell
 
 NO_SPHINX = "" if find_spec("sphinx") and find_spec("myst_nb") else "no Sphinx here: pip install -e '.[site]'"
@@ -264,6 +264,19 @@ def test_nothing_reaches_beyond_a_window_of_any_width_nor_are_verdicts_cut(chrom
         cut = tables.evaluate_all("all => all.map(e => e.scrollWidth - e.clientWidth)")
         assert len(cut) > 4
         assert set(cut) == {0}
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        *(("studies/one/01_train", 13), ("studies/one/index", 8), ("notebooks/05_analysis", 9)),
+        *(("docs/options", 0), ("api/horticulture.runs", 0)),
+    ],
+)
+def test_nothing_is_cut_or_pale_on_paper(chromium, site, name, columns, dark):
+    check_paper(chromium, site / f"{name}.html", dark, columns)
 
 
 @needs_browser

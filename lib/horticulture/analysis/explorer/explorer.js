@@ -90,8 +90,8 @@
         if (!this.shadowRoot) this.build();
         this.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves the keys to the slider
         this.adapt = this.adapt.bind(this);
-        this.system = matchMedia("(prefers-color-scheme: dark)");
-        this.system.addEventListener("change", this.adapt);
+        this.media = ["(prefers-color-scheme: dark)", "print"].map(query => matchMedia(query));
+        for (const media of this.media) media.addEventListener("change", this.adapt);
         this.page = new MutationObserver(this.adapt);
         for (const root of [document.documentElement, document.body])
           this.page.observe(root, { attributes: true });
@@ -100,7 +100,7 @@
 
       disconnectedCallback() {
         this.pause();
-        this.system.removeEventListener("change", this.adapt);
+        for (const media of this.media) media.removeEventListener("change", this.adapt);
         this.page.disconnect();
       }
 
