@@ -263,6 +263,30 @@ def test_a_finger_keeps_a_network_and_moves_the_point(chromium, study):
         assert said(page).startswith("round 0 ")
 
 
+def test_a_finger_scrolls_the_page_past_the_curves_and_sideways_moves_the_point(chromium, study):
+    with browser.Opened(chromium, width=380, touch=True) as opened:
+        page = opened.go(study)
+        finger, before = opened.context.new_cdp_session(page), said(page)
+
+        def swipe(across, down):
+            box = page.locator(".curve").bounding_box()
+            for step in range(11):
+                where = {
+                    "x": box["x"] + 180 + across * step / 10,
+                    "y": box["y"] + 150 + down * step / 10,
+                }
+                kind = "touchMove" if step else "touchStart"
+                finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [where]})
+            finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+        page.evaluate("scrollTo(0, 200)")
+        swipe(0, -100)
+        page.wait_for_function("scrollY > 250")
+        assert said(page) == before
+        swipe(170, 0)
+        assert said(page).startswith("round 0 of 40")
+
+
 def test_the_slider_has_a_row_of_its_own_on_a_phone_and_fingers_find_every_control(chromium, study):
     with browser.Opened(chromium, width=380) as opened:
         page = opened.go(study)
