@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect
@@ -206,6 +207,9 @@ def test_a_notebook_can_be_opened_where_the_repository_is(site):
     assert (
         "https://colab.research.google.com/github/someone/garden/blob/HEAD/notebooks/01_train.ipynb" in text
     )
+    shown = "".join(BeautifulSoup(text, "html.parser").article.get_text())
+    assert "!git clone -q https://github.com/someone/garden && pip install -q -e garden" in shown
+    assert 'import sys; sys.path.append("garden/lib")' in shown
 
 
 @pytest.mark.parametrize(

@@ -225,8 +225,10 @@ def _github() -> str:
 def _invitation(repository: str, notebook: str) -> str:
     colab = f"https://colab.research.google.com/github/{repository}/blob/HEAD/notebooks/{notebook}"
     binder = f"https://mybinder.org/v2/gh/{repository}/HEAD?labpath=notebooks/{notebook}"
-    install = f"!git clone -q https://github.com/{repository} && pip install -q -e {Path(repository).name}"
-    return f"Run this notebook on [Binder]({binder}), or on [Colab]({colab}) after `{install}`."
+    clone = Path(repository).name
+    install = f"!git clone -q https://github.com/{repository} && pip install -q -e {clone}"
+    found = f'import sys; sys.path.append("{clone}/lib")'  # installed packages are found by the next kernel
+    return f"Run this notebook on [Binder]({binder}), or on [Colab]({colab}) after `{install}` and `{found}`."
 
 
 def _about(study: str) -> list[str]:
