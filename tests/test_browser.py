@@ -485,6 +485,21 @@ def test_on_paper_headings_stand_over_their_columns_and_nothing_is_cut_or_pale(c
     check_paper(chromium, pages.write(shutil.copy(source, tmp_path / source.name)), dark, columns=9)
 
 
+@pytest.mark.parametrize(
+    ("columns", "last"), [(("verdict",), "seeds needed"), (("better", "worse"), "mean lower")]
+)
+def test_a_phone_shows_the_answers_of_a_table_beside_its_names(chromium, tmp_path, columns, last):
+    source = REFERENCE / "quick" / "notebooks" / "05_analysis.ipynb"
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(pages.write(shutil.copy(source, tmp_path / source.name)))
+        table = page.locator("table", has=page.locator(f"th:text-is('{last}')")).filter(
+            has=page.locator(f"th:text-is('{columns[0]}')")
+        )
+        for column in columns:
+            box = table.locator(f"th:text-is('{column}')").bounding_box()
+            assert box["x"] + box["width"] <= 380 - 16
+
+
 def test_the_explorer_moves_in_a_page(chromium, book):
     with browser.Opened(chromium) as opened:
         page = opened.go(book / "00_wide.html")

@@ -148,9 +148,7 @@ class SiteSource:
             untrusted.check_text(verdicts, f"{written}")
             parts.append(tables.conclude(verdicts, tables.scratch_b_in_words(results)))
             parts.append(_table(tables.pair_table(verdicts)))
-            every = tables.verdict_table(verdicts)
-            answer_first = sorted(every, key=lambda column: column not in ("verdict", "alone"))  # for phones
-            comparisons = ["## Every comparison", _table(every[answer_first])]
+            comparisons = ["## Every comparison", _table(tables.verdict_table(verdicts))]
         self._write("verdicts.md", "\n\n".join([f"\n## [{name}](/{page}.md)", *parts, ""]))
         parts += ["## Test error", *map(_table, tables.error_tables(results))]
         parts.append("\n".join(f"- {note}" for note in tables.notes(results)))
