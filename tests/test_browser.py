@@ -293,6 +293,11 @@ def test_the_slider_has_a_row_of_its_own_on_a_phone_and_fingers_find_every_contr
         assert page.get_by_role("slider", name="round").bounding_box()["width"] > 300
         for control in page.locator("button, input, select").all():
             assert not control.is_visible() or control.bounding_box()["height"] >= 44
+        menus = [menu.bounding_box() for menu in page.locator("select").all()]
+        assert len({(box["x"], box["width"]) for box in menus}) == 1  # one below the other
+        edge = page.locator("[data-study]").bounding_box()
+        right = max(box["x"] + box["width"] for box in menus)
+        assert right + 5 <= edge["x"] + edge["width"]  # the ring of the focus is not cut off
     with browser.Opened(chromium) as opened:  # beside the button where there is room
         page = opened.go(study)
         button, slider = (page.locator(name).bounding_box()["y"] for name in ("button", "input"))
@@ -345,6 +350,10 @@ def test_the_marks_of_every_curve_stand_out_from_the_paper(chromium, tmp_path, d
     for color in {*fills, *strokes}:
         low, high = sorted((luminance(color), paper))
         assert (high + 0.05) / (low + 0.05) >= 3, color
+        if dark:
+            shown = [18 + faint * (int(part) - 18) for part in re.findall(r"\d+", color)[:3]]
+            seen = luminance(f"rgb({', '.join(f'{round(part)}' for part in shown)})")
+            assert (seen + 0.05) / (paper + 0.05) >= 3, color  # of other seeds
     assert faint >= 0.6
 
 
