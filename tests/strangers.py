@@ -104,14 +104,19 @@ def answer(arguments: list[str]) -> tuple[int, str, str]:
         warnings.catch_warnings(action="ignore"),  # of damage that can be handled
     ):
         if SPHINX:
-            stack.enter_context(mock.patch("sphinx.cmd.build.build_main", _copy))
+            stack.enter_context(mock.patch("sphinx.application.Sphinx", Copier))
         code = cli.main(arguments)
     return code, said.getvalue(), errors.getvalue()
 
 
-def _copy(given: list[str]) -> int:
-    shutil.copytree(*given[-2:])
-    return 0
+class Copier:
+    """In the place of Sphinx: the site is what Sphinx would read."""
+
+    def __init__(self, source: Path, _: Path, site: Path, *__: object, **___: object) -> None:
+        self.source, self.site = source, site
+
+    def build(self) -> None:
+        shutil.copytree(self.source, self.site)
 
 
 def check_written(folder: Path, about: str) -> None:

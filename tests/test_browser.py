@@ -37,7 +37,8 @@ CONTRAST = """within => {
   };
   const parts = color => color.match(/[\\d.]+/g).map(Number).concat(1).slice(0, 4);
   const over = ([r, g, b, a], below) => [r, g, b].map((v, i) => a * v + (1 - a) * below[i]);
-  const paper = matchMedia("(prefers-color-scheme: dark)").matches ? [18, 18, 18] : [255, 255, 255];
+  const dark = matchMedia("screen and (prefers-color-scheme: dark)").matches;
+  const paper = dark ? [18, 18, 18] : [255, 255, 255];
   const above = node => node.parentElement ?? node.getRootNode().host;
   const behind = node => {
     const own = parts(getComputedStyle(node).backgroundColor);
@@ -66,6 +67,10 @@ PAPER = 718  # width of A4 less margins of a centimetre, in pixels of CSS
 RIGHT_EDGES = """() => [...document.querySelectorAll("table")].map(
   ({tHead, tBodies}) => [tHead?.rows[tHead.rows.length - 1], tBodies[0].rows[0]].map(
     row => [...(row?.cells ?? [])].map(cell => cell.getBoundingClientRect().right)))"""
+# What is wider than its box: it is cut, or moved sideways on a screen.
+CUT = """() => [...document.querySelectorAll("pre, table, figure, .wide, .cell_output, .output_area")]
+  .filter(e => e.scrollWidth > e.clientWidth && e.clientWidth)
+  .map(e => `${e.tagName} ${e.className}: ${e.textContent.trim().slice(0, 40)}`)"""
 
 
 @pytest.fixture(scope="module")
@@ -258,12 +263,41 @@ def test_a_finger_keeps_a_network_and_moves_the_point(chromium, study):
         assert said(page).startswith("round 0 ")
 
 
+def test_a_finger_scrolls_the_page_past_the_curves_and_sideways_moves_the_point(chromium, study):
+    with browser.Opened(chromium, width=380, touch=True) as opened:
+        page = opened.go(study)
+        finger, before = opened.context.new_cdp_session(page), said(page)
+
+        def swipe(across, down):
+            box = page.locator(".curve").bounding_box()
+            for step in range(11):
+                where = {
+                    "x": box["x"] + 180 + across * step / 10,
+                    "y": box["y"] + 150 + down * step / 10,
+                }
+                kind = "touchMove" if step else "touchStart"
+                finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [where]})
+            finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+        page.evaluate("scrollTo(0, 200)")
+        swipe(0, -100)
+        page.wait_for_function("scrollY > 250")
+        assert said(page) == before
+        swipe(170, 0)
+        assert said(page).startswith("round 0 of 40")
+
+
 def test_the_slider_has_a_row_of_its_own_on_a_phone_and_fingers_find_every_control(chromium, study):
     with browser.Opened(chromium, width=380) as opened:
         page = opened.go(study)
         assert page.get_by_role("slider", name="round").bounding_box()["width"] > 300
         for control in page.locator("button, input, select").all():
             assert not control.is_visible() or control.bounding_box()["height"] >= 44
+        menus = [menu.bounding_box() for menu in page.locator("select").all()]
+        assert len({(box["x"], box["width"]) for box in menus}) == 1  # one below the other
+        edge = page.locator("[data-study]").bounding_box()
+        right = max(box["x"] + box["width"] for box in menus)
+        assert right + 5 <= edge["x"] + edge["width"]  # the ring of the focus is not cut off
     with browser.Opened(chromium) as opened:  # beside the button where there is room
         page = opened.go(study)
         button, slider = (page.locator(name).bounding_box()["y"] for name in ("button", "input"))
@@ -316,6 +350,10 @@ def test_the_marks_of_every_curve_stand_out_from_the_paper(chromium, tmp_path, d
     for color in {*fills, *strokes}:
         low, high = sorted((luminance(color), paper))
         assert (high + 0.05) / (low + 0.05) >= 3, color
+        if dark:
+            shown = [18 + faint * (int(part) - 18) for part in re.findall(r"\d+", color)[:3]]
+            seen = luminance(f"rgb({', '.join(f'{round(part)}' for part in shown)})")
+            assert (seen + 0.05) / (paper + 0.05) >= 3, color  # of other seeds
     assert faint >= 0.6
 
 
@@ -343,6 +381,15 @@ def test_it_follows_a_page_that_is_made_dark_by_itself_as_jupyterlab_is(page):
     page.evaluate("document.body.dataset.jpThemeLight = 'false'")
     expect(element).to_have_attribute("dark", "")
     assert page.evaluate(CONTRAST) == []
+
+
+def test_on_paper_it_has_the_colours_of_the_light(chromium, study):
+    with browser.Opened(chromium, dark=True) as opened:
+        page = opened.go(study)
+        page.add_style_tag(content="@media print { body { color: #000 } }")
+        expect(page.locator("[data-study]")).to_have_attribute("dark", "")
+        page.emulate_media(media="print")
+        expect(page.locator("[data-study]")).not_to_have_attribute("dark", "")
 
 
 def test_without_scripts_the_still_picture_and_its_words_stay(chromium, study):
@@ -423,18 +470,43 @@ def test_what_is_wide_is_moved_sideways_and_not_cut_or_made_tiny(chromium, book)
         assert page.locator("img").first.bounding_box()["width"] > 550
 
 
-def test_on_paper_headings_stand_over_their_columns_and_nothing_is_wider_than_the_page(chromium, tmp_path):
-    source = REFERENCE / "quick" / "notebooks" / "05_analysis.ipynb"
-    written = pages.write(shutil.copy(source, tmp_path / source.name))
-    with browser.Opened(chromium, width=PAPER) as opened:
-        page = opened.go(written)
+def check_paper(chromium, path, dark, columns=0):
+    """A page in print: nothing is wider than the paper or cut, and text is dark on it.
+
+    columns: those of its widest table, at least.
+    """
+    with browser.Opened(chromium, width=PAPER, dark=dark) as opened:
+        page = opened.go(path)
         page.emulate_media(media="print")
         assert page.evaluate("document.documentElement.scrollWidth") == PAPER
+        assert page.evaluate(CUT) == []
+        assert page.evaluate(CONTRAST) == []
         tables = page.evaluate(RIGHT_EDGES)
-    assert max(edge for table in tables for row in table for edge in row) <= PAPER
-    assert max(len(row) for table in tables for row in table) >= 9  # wide ones are among them
+    assert max((edge for table in tables for row in table for edge in row), default=0) <= PAPER
+    assert max((len(row) for table in tables for row in table), default=0) >= columns
     for head, body in filter(all, tables):
         assert head == body
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_on_paper_headings_stand_over_their_columns_and_nothing_is_cut_or_pale(chromium, tmp_path, dark):
+    source = REFERENCE / "quick" / "notebooks" / "05_analysis.ipynb"
+    check_paper(chromium, pages.write(shutil.copy(source, tmp_path / source.name)), dark, columns=9)
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"), [(("verdict",), "seeds needed"), (("better", "worse"), "mean lower")]
+)
+def test_a_phone_shows_the_answers_of_a_table_beside_its_names(chromium, tmp_path, columns, last):
+    source = REFERENCE / "quick" / "notebooks" / "05_analysis.ipynb"
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(pages.write(shutil.copy(source, tmp_path / source.name)))
+        table = page.locator("table", has=page.locator(f"th:text-is('{last}')")).filter(
+            has=page.locator(f"th:text-is('{columns[0]}')")
+        )
+        for column in columns:
+            box = table.locator(f"th:text-is('{column}')").bounding_box()
+            assert box["x"] + box["width"] <= 380 - 16
 
 
 def test_the_explorer_moves_in_a_page(chromium, book):

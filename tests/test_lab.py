@@ -174,16 +174,17 @@ def right_of(shown):
 
 
 def prune(page):
-    """The menu and the slider of 02."""
+    """The menus of 02."""
     shown = outputs_of(page, "widgets.panel(scores_by_layer")
-    moved(page, shown, lambda: shown.locator("select").select_option(index=1))
-    moved(page, shown, lambda: shown.get_by_role("slider").press("ArrowRight"))
+    for name in ("criterion", "round"):
+        menu = shown.get_by_role("combobox", name=name)
+        moved(page, shown, lambda menu=menu: menu.select_option(index=1))
 
 
 def scale(page):
-    """The slider of 04."""
+    """The menu of 04."""
     shown = outputs_of(page, "widgets.panel(family_members")
-    moved(page, shown, lambda: shown.get_by_role("slider").press("ArrowLeft"))
+    moved(page, shown, lambda: shown.get_by_role("combobox", name="size").select_option(label="15 %"))
 
 
 def analyse(page):

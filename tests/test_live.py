@@ -48,6 +48,14 @@ def lines(panel: ElementTree.Element) -> list[list[tuple[float, float]]]:
     return [[tuple(map(float, point.split())) for point in path[1:].split("L")] for path in paths]
 
 
+def test_errors_that_hardly_differ_are_not_drawn_far_apart():
+    rows = [{"epoch": epoch, "loss": 1.0, "val_error": error} for epoch, error in ((1, 6.9), (2, 6.7))]
+    _, error = panels(live.picture([RunTrace("seed 0", "", rows)], 2))
+    ((_, first), (_, last)) = lines(error)[0]
+    assert last - first == pytest.approx((BOTTOM - TOP) * 0.2 / 2, abs=0.11)
+    assert {"7.8", "5.8"} <= {text.text for text in error.iter("text")}
+
+
 def test_a_curve_goes_through_its_points():
     loss, error = panels(live.picture([RunTrace("seed 0", "epoch 5/5", ROWS)], 5))
     wide, high = RIGHT - LEFT, BOTTOM - TOP

@@ -19,15 +19,18 @@ import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import expect
 
+import horticulture
 from horticulture import cli
 from horticulture.analysis import figures
 from horticulture.study import pages, parameters, publish, site_source
 from tests import browser, executed, fuzzed, strip
-from tests.test_browser import CONTRAST, wide_figure
+from tests.strangers import Copier
+from tests.test_browser import CONTRAST, check_paper, wide_figure
 from tests.test_pages import executed as cell
 
 NO_SPHINX = "" if find_spec("sphinx") and find_spec("myst_nb") else "no Sphinx here: pip install -e '.[site]'"
@@ -38,6 +41,7 @@ needs_browser = pytest.mark.skipif(bool(NO_SPHINX or NO_BROWSER), reason=NO_SPHI
 MINE = "git@github.com:someone/garden.git"
 WIDE = " + ".join(f"x_{{{n}}}^2" for n in range(40))
 TABLE = pd.DataFrame({f"column {n}": ["a verdict in words"] for n in range(12)}).to_html()
+SQUARE = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0H9V9H0Z"/></svg>'
 WIDGET = {pages.WIDGET: {"model_id": "1"}, "text/plain": "IntSlider(value=0)"}
 
 
@@ -68,6 +72,12 @@ def study(folder: Path) -> Path:
         cell("slide()", WIDGET),
         cell("wait()", {"application/vnd.horticulture.progress+json": {"share": 1.0}}),
         cell("say()", {"text/markdown": "a mean of $\\alpha$", "text/plain": "<Markdown>"}),
+        cell("explore()", *horticulture.explore(publish.REFERENCE / "quick")._repr_mimebundle_()),
+        cell(
+            "draw()",
+            {"image/svg+xml": SQUARE, "text/plain": "<Figure>"},
+            {"image/svg+xml": {"alt": "a square"}},
+        ),
     )
     notebook(folder / "notebooks" / "02_prune.ipynb", "# 2 · Prune\n\nBy saliency, [after](01_train.ipynb).")
     return folder
@@ -142,6 +152,8 @@ def test_a_notebook_leads_to_those_of_its_study_and_to_the_words(site):
         assert text.count("<math") == 2
         assert "IntSlider" not in text
         assert 'alt="three `panels` [of] x_1"' in text
+        assert 'alt="a square" src="../../_images/' in text
+        assert len(re.findall("<horticulture-explorer-", text)) == 1
         assert "/home/someone" not in text
     assert 'href="glossary.html#term-' in (site / "notebooks/01_train.html").read_text()
 
@@ -150,7 +162,7 @@ def test_a_notebook_leads_to_those_of_its_study_and_to_the_words(site):
 @pytest.mark.parametrize("said", [True, False], ids=["not executed", "executed"])
 def test_a_notebook_says_that_it_was_not_executed(tmp_path, monkeypatch, said):
     """What Sphinx reads, where no study has executed notebooks and where ours has."""
-    monkeypatch.setattr("sphinx.cmd.build.build_main", lambda given: bool(shutil.copytree(*given[-2:])) * 0)
+    monkeypatch.setattr("sphinx.application.Sphinx", Copier)
     if said:
         monkeypatch.setattr(publish, "REFERENCE", tmp_path / "none")
     folder = publish.publish({}, tmp_path / "site").parent / "notebooks"
@@ -163,7 +175,13 @@ def test_a_study_has_a_page_with_its_answer_its_tables_and_its_figures(site):
     text = (site / "studies/one/index.html").read_text()
     assert "By Scratch-E, the kept weights win: trained from new ones" in text
     assert "the shape is worse in 2 of 3 cases" in text
-    assert "<em>Run:</em> seeds 0, 1, 2; 630 networks evaluated, in 63 runs." in text
+    assert (
+        "<em>Run:</em> seeds 0, 1, 2; 630 networks in 63 runs, the test error of 71 of them measured." in text
+    )
+    assert (
+        "455 networks in 380 runs, the test error of all of them measured."
+        in (site / "studies/rethinking-quick-vgg/index.html").read_text()
+    )
     assert "Planned" not in text
     assert (
         "<em>Planned:</em> Real photographs" in (site / "studies/evening-cifar10-jpeg/index.html").read_text()
@@ -189,6 +207,9 @@ def test_a_notebook_can_be_opened_where_the_repository_is(site):
     assert (
         "https://colab.research.google.com/github/someone/garden/blob/HEAD/notebooks/01_train.ipynb" in text
     )
+    shown = "".join(BeautifulSoup(text, "html.parser").article.get_text())
+    assert "!git clone -q https://github.com/someone/garden && pip install -q -e garden" in shown
+    assert 'import sys; sys.path.append("garden/lib")' in shown
 
 
 @pytest.mark.parametrize(
@@ -247,6 +268,19 @@ def test_nothing_reaches_beyond_a_window_of_any_width_nor_are_verdicts_cut(chrom
         cut = tables.evaluate_all("all => all.map(e => e.scrollWidth - e.clientWidth)")
         assert len(cut) > 4
         assert set(cut) == {0}
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        *(("studies/one/01_train", 13), ("studies/one/index", 8), ("notebooks/05_analysis", 9)),
+        *(("docs/options", 0), ("api/horticulture.runs", 0)),
+    ],
+)
+def test_nothing_is_cut_or_pale_on_paper(chromium, site, name, columns, dark):
+    check_paper(chromium, site / f"{name}.html", dark, columns)
 
 
 @needs_browser
@@ -348,8 +382,11 @@ def test_a_study_from_a_stranger_runs_nothing_and_takes_no_file_along(tmp_path):
     book.cells[0].source = f"# 1\n\n[a]\n\n[a]: {os.path.relpath('/', '/1/2/3/4/5/6/7/8/9')}{secret}"
     nbformat.write(book, folder / "notebooks" / "01_train.ipynb")
     said = publish_them(tmp_path / "outputs", tmp_path / "site", "odd")
-    assert said.returncode == 1
-    assert "a text links to secret.csv, which is not a file of the site" in said.stderr
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == (
+        "horticulture: the site cannot be built: studies/odd/01_train.ipynb links to secret.csv, "
+        "which is not a file of the site\n"
+    )
 
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -929,7 +929,7 @@ def test_the_verdicts_as_a_table_to_read():
     verdicts = tables.verdicts(together(seeded("whole", 1000, [9.0], ""), tuned, scratch), 1.0)
     table = tables.verdict_table(verdicts)
     row = table.loc[("Scratch-E", "pruned, tuned each round", "20 %")]
-    assert row.tolist() == ["+2.0", "+1.8 to +2.2", "worse", "worse", "", "3"]
+    assert row.tolist() == ["worse", "worse", "+2.0", "+1.8 to +2.2", "", "3"]
     for older in (
         verdicts.drop(columns="verdict_other_images"),
         verdicts.assign(verdict_other_images=np.nan),

@@ -22,7 +22,7 @@ def panel():
 
 
 def test_the_picture_follows_the_controls_and_says_in_words_what_it_shows(panel):
-    assert panel.controls["round"].options == (0, 50, 100)  # a slider goes upwards
+    assert panel.controls["round"].options == (("0", 0), ("50", 50), ("100", 100))  # numbers go upwards
     assert panel.controls["round"].value == 50  # and begins with the first choice
     first = panel.picture.value
     assert "fisher: 2 points, from 0 at 0 to 50 at 1" in first
@@ -39,6 +39,14 @@ def test_without_a_kernel_the_first_picture_stays(panel):
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert "to 50 at 1" in metadata["image/png"]["alt"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_a_choice_can_have_a_label():
+    (control,) = widgets.panel(
+        lambda size: line("l1", size), size=[("20 %", 20), ("5 %", 5)]
+    ).controls.values()
+    assert (control.label, control.value) == ("20 %", 20)
+    assert [label for label, _ in control.options] == ["5 %", "20 %"]
 
 
 def test_nothing_to_choose_from_is_refused():

@@ -71,9 +71,10 @@ def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any)
 
 def _contain(app: Sphinx, env: Any) -> None:
     """Refuse a link or picture that would put another file of this machine on the site."""
-    for name in [*env.dlfiles, *env.images]:
+    for name, (linking, _) in [*env.dlfiles.items(), *env.images.items()]:
         if not (app.srcdir / name).resolve().is_relative_to(Path(app.srcdir).resolve()):
-            raise ExtensionError(f"a text links to {Path(name).name}, which is not a file of the site")
+            text = app.env.doc2path(min(linking), base=False)
+            raise ExtensionError(f"{text} links to {Path(name).name}, which is not a file of the site")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -300,7 +300,7 @@ def _parser() -> argparse.ArgumentParser:
         help="build a web site of studies that works offline",
         description="Build a web site of the reference studies and of yours that works offline.",
     )
-    argument("studies", metavar="STUDY", nargs="*", help=f"besides the reference studies: {MADE}")
+    argument("studies", metavar="STUDY", nargs="*", help=f"{MADE}; replaces the reference of its name")
     argument("--to", metavar="PATH", default="", help="where to put the site (default: build/site)")
 
     argument = add("groups", _groups, help="show which channels of a network can be pruned")

@@ -20,6 +20,7 @@ DASHED = ' stroke-dasharray="5 2.5"'
 STYLES = [(color, dashes) for dashes in ("", DASHED) for color in (BLUE, VERMILION, GREEN)]
 MAX_CURVES = 24  # at most this many curves; those beyond the styles are pale
 MAX_POINTS = 100  # about this many per curve: more would not be visible
+ERROR_SPAN = 2.0  # points that the axis of errors shows at least: smaller differences are mostly noise
 UNKNOWN = "not measured yet"
 WIDTH, HEIGHT = 290, 124  # of a panel, in pixels
 LEFT, TOP, RIGHT, BOTTOM = 52, 20, WIDTH - 6, HEIGHT - 18  # edges of its axes
@@ -80,7 +81,7 @@ def _style(number: int, first: int) -> str:
 
 
 def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str:
-    """One quantity against epochs or rounds, with the smallest and largest value beside the axis."""
+    """One quantity against epochs or rounds, with the ends of its axis."""
     drawn = {
         number: line
         for number in range(max(0, len(traces) - MAX_CURVES), len(traces))
@@ -89,6 +90,10 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
     unit = next(_unit(row) for trace in traces for row in trace.rows)
     values = [value for line in drawn.values() for _, value in line]
     low, high = min(values, default=0.0), max(values, default=0.0)
+    if name == "val_error" and values:
+        air = max(0.0, ERROR_SPAN - (high - low)) / 2
+        low = max(0.0, low - air)
+        high = max(high + air, low + ERROR_SPAN)
     across, up = (RIGHT - LEFT) / (end or 1), (BOTTOM - TOP) / ((high - low) or 1)
     floor = BOTTOM if high > low else (TOP + BOTTOM) // 2  # of the smallest value
     parts = [

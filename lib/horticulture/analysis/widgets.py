@@ -48,10 +48,10 @@ class Panel(ipywidgets.VBox):
 
 
 def panel(draw: Callable[..., Figure], **choices: Sequence[Any]) -> Panel:
-    """A picture with one control for each of `choices`: a menu for strings, a slider for numbers.
+    """A picture with a menu for each of `choices`.
 
-    draw: takes the chosen values by name and returns a new figure. choices: the options by name; the first of
-    each is shown first. Raises InputError if one has no options.
+    draw: takes the chosen values by name and returns a new figure. choices: the options by name, values or
+    pairs of a label and a value; the first of each is shown first. Raises InputError if one has no options.
     """
     for name, options in choices.items():
         if not len(options):
@@ -59,8 +59,15 @@ def panel(draw: Callable[..., Figure], **choices: Sequence[Any]) -> Panel:
     return Panel(draw, {name: _control(name, options) for name, options in choices.items()})
 
 
-def _control(name: str, options: Sequence[Any]) -> Any:
-    described = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
-    if all(isinstance(option, str) for option in options):
-        return ipywidgets.Dropdown(options=list(options), value=options[0], **described)
-    return ipywidgets.SelectionSlider(options=sorted(options), value=options[0], **described)
+def _control(name: str, options: Sequence[Any]) -> ipywidgets.Dropdown:
+    """A menu, in which numbers go upwards.
+
+    ipywidgets' sliders have no name and tell a screen reader the number of the option, not the option.
+    """
+    pairs = [option if isinstance(option, tuple) else (str(option), option) for option in options]
+    first = pairs[0][1]
+    if not isinstance(first, str):
+        pairs.sort(key=lambda pair: pair[1])
+    return ipywidgets.Dropdown(
+        options=pairs, value=first, description=name.replace("_", " "), style={"description_width": "initial"}
+    )

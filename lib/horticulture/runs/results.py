@@ -56,7 +56,7 @@ SUMS = "SHA256SUMS"  # of the tables, in the format of `sha256sum --check SHA256
 
 
 def collect(study: str | Path) -> pd.DataFrame:
-    """The results of a study: a row per evaluated network, with the columns of docs/files.md.
+    """The results of a study: a row per network and round, with the columns of docs/files.md.
 
     A pruning round that was measured by a run of its own has that run's row, not the pruning run's.
     study: a study's folder, such as `outputs/quick`. Raises InputError if it has no results, CorruptFileError

@@ -62,9 +62,8 @@ def _needs_kernel(output: nbformat.NotebookNode) -> bool:
 @cache
 def _style() -> str:
     light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in (LIGHT, DARK))
-    return (
-        f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{(TEMPLATE / 'page.css').read_text()}"
-    )
+    rules = (TEMPLATE / "page.css").read_text()
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{rules}"
 
 
 class _Renderer(IPythonRenderer):

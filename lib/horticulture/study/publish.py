@@ -30,7 +30,9 @@ def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
     for name in studies:
         study_files.check_name(name)
     try:
-        from sphinx.cmd.build import build_main
+        from sphinx.application import Sphinx
+        from sphinx.errors import SphinxError
+        from sphinx.util.docutils import docutils_namespace
     except ImportError as error:
         raise InputError("Sphinx is not installed: run make site, or pip install -e '.[site]'") from error
     in_the_way = any(path.is_file() for path in (target, *target.parents))
@@ -42,8 +44,11 @@ def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
     with stale_files.temporary_folder(target.parent) as folder:
         source, doctrees, site = (folder / name for name in ("source", "doctrees", "site"))
         SiteSource(source).write({**reference, **studies})
-        if build_main(["-q", "-d", str(doctrees), str(source), str(site)]):
-            raise NotebookError("Sphinx could not build the site (see above)")
+        try:
+            with docutils_namespace():
+                Sphinx(source, source, site, doctrees, "html", status=None).build()
+        except SphinxError as error:
+            raise NotebookError(f"the site cannot be built: {error}") from error
         if target.exists():
             target.rename(folder / "old")
         site.rename(target)

@@ -27,8 +27,9 @@ HOME, GLOSSARY = ROOT / "README.md", NOTEBOOKS / "glossary.md"
 LINK = re.compile(r"\[(?P<text>[^]]*)\]\((?P<url>[^)\s]+)\)")
 TERM = re.compile(r'^\| <a id="(?P<id>.+)"></a>\*\*(?P<words>.+)\*\* \| (?P<meaning>.*) \|$', re.MULTILINE)
 GITHUB = re.compile(r"github\.com[:/](?P<name>[\w.-]+/[\w.-]+?)(\.git)?/?$")
+SVG = "image/svg+xml"
 DECISIVE = ("error_vs_params", "weights_or_shape")  # figures that come first
-PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
+PICTURES = {"image/png": "png", "image/jpeg": "jpg", SVG: "svg"}
 NOT_EXECUTED = (
     "*Not executed: `horticulture run quick`, then `horticulture publish quick`, show the results.*"
 )
@@ -125,14 +126,17 @@ class SiteSource:
                 cell.source = self._relink(text, NOTEBOOKS, path.parent)
             for which, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
+                shown = next((kind for kind in pages.SHOWN_TYPES if kind in data), None)
+                for kind in data.keys() - {shown}:  # myst-nb would write even pictures that are not shown
+                    del data[kind]
                 if "text/markdown" in data:
                     data["text/markdown"] = untrusted.without_directives(data["text/markdown"])
-                for kind, suffix in PICTURES.items() if "text/html" not in data else ():
-                    if kind in data:
-                        words = output.metadata.get(kind, {}).get("alt", "a figure without a description")
-                        picture = f"{path.stem}-{number}-{which}.{suffix}"
-                        self._write(f"{page_folder}/{picture}", base64.b64decode(data[kind]))
-                        output.data = {"text/markdown": f"![{untrusted.escape(words)}]({picture})"}
+                if shown in PICTURES:
+                    words = output.metadata.get(shown, {}).get("alt", "a figure without a description")
+                    picture = f"{path.stem}-{number}-{which}.{PICTURES[shown]}"
+                    content = data[shown].encode() if shown == SVG else base64.b64decode(data[shown])
+                    self._write(f"{page_folder}/{picture}", content)
+                    output.data = {"text/markdown": f"![{untrusted.escape(words)}]({picture})"}
 
     def _study(self, name: str, folder: Path, notebooks: list[Path]) -> None:
         """Write the page of a study, and its sections of the verdicts and the gallery."""
@@ -144,9 +148,7 @@ class SiteSource:
             untrusted.check_text(verdicts, f"{written}")
             parts.append(tables.conclude(verdicts, tables.scratch_b_in_words(results)))
             parts.append(_table(tables.pair_table(verdicts)))
-            every = tables.verdict_table(verdicts)
-            answer_first = sorted(every, key=lambda column: column not in ("verdict", "alone"))  # for phones
-            comparisons = ["## Every comparison", _table(every[answer_first])]
+            comparisons = ["## Every comparison", _table(tables.verdict_table(verdicts))]
         self._write("verdicts.md", "\n\n".join([f"\n## [{name}](/{page}.md)", *parts, ""]))
         parts += ["## Test error", *map(_table, tables.error_tables(results))]
         parts.append("\n".join(f"- {note}" for note in tables.notes(results)))
@@ -221,8 +223,10 @@ def _github() -> str:
 def _invitation(repository: str, notebook: str) -> str:
     colab = f"https://colab.research.google.com/github/{repository}/blob/HEAD/notebooks/{notebook}"
     binder = f"https://mybinder.org/v2/gh/{repository}/HEAD?labpath=notebooks/{notebook}"
-    install = f"!git clone -q https://github.com/{repository} && pip install -q -e {Path(repository).name}"
-    return f"Run this notebook on [Binder]({binder}), or on [Colab]({colab}) after `{install}`."
+    clone = Path(repository).name
+    install = f"!git clone -q https://github.com/{repository} && pip install -q -e {clone}"
+    found = f'import sys; sys.path.append("{clone}/lib")'  # installed packages are found by the next kernel
+    return f"Run this notebook on [Binder]({binder}), or on [Colab]({colab}) after `{install}` and `{found}`."
 
 
 def _about(study: str) -> list[str]:
@@ -234,9 +238,12 @@ def _about(study: str) -> list[str]:
 def _extent(results: pd.DataFrame) -> str:
     """What was run, which may be less than was planned."""
     seeds = sorted(results["seed"].unique())
-    networks = count(len(results.drop_duplicates(["run", "round"])), "network")
+    networks = results.groupby(["run", "round"], dropna=False)["test_error"].max()
+    measured = networks.count()  # NaN: a round that was not evaluated
     of = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
-    return f"*Run:* {of}; {networks} evaluated, in {count(results['run'].nunique(), 'run')}."
+    whose = "all of them" if measured == len(networks) else f"{measured:,} of them"
+    passed = f"{count(len(networks), 'network')} in {count(results['run'].nunique(), 'run')}"
+    return f"*Run:* {of}; {passed}, the test error of {whose} measured."
 
 
 def _table(frame: pd.DataFrame) -> str:

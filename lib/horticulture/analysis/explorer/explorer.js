@@ -10,6 +10,7 @@
     BOTTOM = 42; // both pictures, in their own units
   const MIDDLE = 122,
     HALF = 106; // of the network: where its axis lies, and half of its greatest height
+  const SIDEWAYS = 6; // pixels that a finger moves before it drags the point
   const REACH = { mouse: 12, pen: 16, touch: 24 }; // how far from a mark a pointer may be and mean it
 
   const escape = text => text.replace(/[&<>"]/g, c => `&#${c.charCodeAt(0)};`);
@@ -90,8 +91,8 @@
         if (!this.shadowRoot) this.build();
         this.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves the keys to the slider
         this.adapt = this.adapt.bind(this);
-        this.system = matchMedia("(prefers-color-scheme: dark)");
-        this.system.addEventListener("change", this.adapt);
+        this.media = ["(prefers-color-scheme: dark)", "print"].map(query => matchMedia(query));
+        for (const media of this.media) media.addEventListener("change", this.adapt);
         this.page = new MutationObserver(this.adapt);
         for (const root of [document.documentElement, document.body])
           this.page.observe(root, { attributes: true });
@@ -100,7 +101,7 @@
 
       disconnectedCallback() {
         this.pause();
-        this.system.removeEventListener("change", this.adapt);
+        for (const media of this.media) media.removeEventListener("change", this.adapt);
         this.page.disconnect();
       }
 
@@ -156,6 +157,8 @@
         for (const select of [this.$beside, this.$axis]) select.addEventListener("change", () => this.draw());
         this.$curve.addEventListener("pointermove", event => this.point(event));
         this.$curve.addEventListener("pointerdown", event => this.press(event));
+        this.$curve.addEventListener("pointerup", event => this.finger && this.take(event));
+        this.$curve.addEventListener("pointercancel", () => (this.finger = this.dragging = null)); // it scrolls
         this.$curve.addEventListener("pointerleave", () => this.preview(null));
         this.choose(this.data.start);
       }
@@ -518,13 +521,25 @@
 
       point(event) {
         const { id, x } = this.under(event);
+        if (this.finger && Math.abs(event.clientX - this.finger.clientX) > SIDEWAYS) {
+          this.finger = null;
+          this.dragging = true;
+        }
         if (this.dragging && event.buttons) this.moveTo(x);
         else if (event.pointerType != "touch") this.preview(id);
       }
 
       press(event) {
+        // A finger may be about to scroll the page: what counts is a move sideways, or a tap.
+        this.finger = event.pointerType == "touch" ? event : null;
+        this.dragging = false;
+        if (!this.finger) this.take(event);
+      }
+
+      take(event) {
         // a network stays beside the run, and goes when it is pressed again; else the slider moves there
         const { id, x } = this.under(event);
+        this.finger = null;
         this.dragging = !id;
         if (!id) {
           this.$curve.setPointerCapture(event.pointerId);

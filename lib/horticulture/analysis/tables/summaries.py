@@ -133,7 +133,8 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
         for row, case in zip(verdicts.itertuples(), cases.case_names(verdicts), strict=True)
     ]
     case_columns = ["curve", "against", "case"]
-    columns = ["difference", "interval", "verdict", "alone", "other images", "seeds needed"]
+    # The answer comes first: a phone shows no more.
+    columns = ["verdict", "alone", "difference", "interval", "other images", "seeds needed"]
     return pd.DataFrame(rows, columns=[*case_columns, *columns]).set_index(case_columns)
 
 
