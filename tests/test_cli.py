@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, execution, files, limits, runs
+from horticulture import cli, execution, files, limits, networks, runs
 from horticulture.study import base_recipe, forecast, inventory, parameters, runner, study_files
 from horticulture.training import hardware
 
@@ -189,12 +189,17 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
     [
         (["network=vgg-19", "image_size=2"], "network=vgg-19: a VGG needs images of at least 16 x 16 pixels"),
         (["guide_network=vgg-8-8", "curves=[transferred]"], "guide_network=vgg-8-8: a profile of 5 stages"),
+        (
+            ["network=torchvision:inception_v3", "curves=[]"],
+            "network=torchvision:inception_v3: it does not accept images of 16 x 16 pixels (75 x 75 works",
+        ),
         (["guide_network=wrn-10-1", "guide_data=cifar10"], "data set 'cifar10' is missing"),
     ],
     ids=str,
 )
 def test_what_does_not_fit_is_said_by_the_name_of_the_parameter(capsys, tmp_path, monkeypatch, given, line):
     monkeypatch.setattr(execution, "dataset", pytest.fail)  # which loads torch
+    monkeypatch.setattr(networks, "named", pytest.fail)  # which makes networks
     options = [word for one in given for word in ("-p", one)]
     actual = refused(capsys, "run", "smoke", *options, "--outputs", str(tmp_path / "out"))
     assert actual.removeprefix("horticulture: ").startswith(line)
@@ -252,6 +257,12 @@ def test_what_a_strangers_file_says_does_not_drive_the_terminal(capsys, tmp_path
         ("images=8193", ["torch"]),
         ("data=cifar10", ["torch"]),
         ("network=torchvision:nope", ["torch", "pandas"]),
+        ("network=torchvision:swin_v2_b", ["torch", "pandas"]),
+        ("network=nope.py:make", ["torch", "pandas"]),
+        ("guide_network=nope.py:make", ["torch", "pandas"]),
+        ("criterion=nope.py:f", ["torch", "pandas"]),
+        ("data=nope.py:f", ["torch", "pandas"]),
+        ("pretrained=/nope.safetensors", ["torch", "pandas"]),
     ],
 )
 def test_plain_values_are_refused_at_once(tmp_path, given, modules):
@@ -276,6 +287,7 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
         (["wrn-10-1", "--classes", "0"], "classes must be at least 2, not 0"),
         (["wrn-11-1"], "a Wide ResNet has depth 6n + 4"),
         (["nope"], "unknown network 'nope'"),
+        (["torchvision:inception_v3"], "it does not accept images of 32 x 32 pixels"),
         (["torchvision:nope"], "unknown torchvision network 'nope': choose from alexnet"),
     ],
 )
@@ -672,10 +684,9 @@ def test_a_strangers_study_does_not_run_its_code(tmp_path, capsys, monkeypatch):
     assert cli.main(["run", str(study)]) == 2
     assert "use --allow-code" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
-    assert (
-        cli.main(["run", "smoke", "-p", "network=models.py:make"]) == 2
-    )  # named by a person: it runs, and is
-    assert "unknown function of models.py 'make'" in capsys.readouterr().err  # seen to have no such function
+    # Named by a person: it runs, and is seen to have no such function.
+    assert cli.main(["run", "smoke", "-p", "curves=[]", "-p", "network=models.py:make"]) == 2
+    assert "unknown function of models.py 'make'" in capsys.readouterr().err
     assert (tmp_path / "ran").exists()
 
 

@@ -178,7 +178,7 @@ def _groups(options: argparse.Namespace) -> int:
         raise InputError(f"--image {options.image!r}: expected CxHxW, such as 3x32x32") from error
     image = channels, height, width
     if architecture.is_own(options.network):  # refused before torch is loaded
-        architecture.check_own(options.network)
+        architecture.check_own(options.network, image)
     else:
         architecture.named(options.network, image=image, classes=options.classes)
 

@@ -6,12 +6,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from horticulture import architecture, execution, limits
-from horticulture.architecture import families, profiles
+from horticulture import architecture, code_files, execution, limits
+from horticulture.architecture import families, own, profiles
 from horticulture.data import catalog
 from horticulture.errors import InputError
 from horticulture.pruning import criteria, presets, ranking
-from horticulture.study import bounds, budgets, scaling
+from horticulture.study import bounds, budgets, own_code, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PruningJob
@@ -27,6 +27,7 @@ def check(*studies: dict[str, Any]) -> None:
     """
     for parameters in studies:
         bounds.check(parameters)
+        _check_files(parameters)
     configs = [_config(parameters) for parameters in studies]
     for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
@@ -48,6 +49,17 @@ def check(*studies: dict[str, Any]) -> None:
         hardware.resolve_device(device)
 
 
+def _check_files(parameters: dict[str, Any]) -> None:
+    """Raise InputError for a missing file of code or weights, before what reads it is loaded."""
+    for name in own_code.NETWORKS:
+        if code_files.is_code(path := parameters.get(name, "")):
+            with _named(name, path):
+                code_files.digest(path)
+    weights = parameters.get(own_code.PRETRAINED)
+    if weights and not Path(weights).is_file():
+        raise InputError(f"no weights file {weights}")
+
+
 def _config(parameters: dict[str, Any]) -> StudyConfig:
     if parameters.get("precision") == "auto":  # resolved when the study starts; no check depends on it
         parameters = {**parameters, "precision": "float32"}
@@ -67,6 +79,9 @@ def _check_applicable(config: StudyConfig) -> None:
         raise InputError(f"crop_padding={pad}: {small}")
     _check_source(config)
     _check_zeros(config)
+    for curve in config.curves if config.sizes and architecture.is_own(config.network) else []:
+        if curve in FIXED_BY_CODE:  # before the network is made, which may take minutes
+            raise InputError(f"curves has {curve}: {own.refusal(Path(config.network).name, curve)}")
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
         with _named("guide_network", config.guide_network):
@@ -87,8 +102,6 @@ def _check_applicable(config: StudyConfig) -> None:
             try:
                 member(config.whole, params=round(size * config.whole.params))
             except InputError as error:
-                if config.whole.table is not None and curve in FIXED_BY_CODE:
-                    raise InputError(f"curves has {curve}: {error}") from error
                 raise InputError(f"sizes: {size:g} is impossible for the curve {curve} ({error})") from error
         if curve in scaling.PRUNING_FREE:
             continue
