@@ -77,6 +77,7 @@ def _check_applicable(config: StudyConfig) -> None:
     if (pad := config.crop_padding) >= min(height, width):
         small = f"images of {width} x {height} pixels are too small to be shifted by {pad}"
         raise InputError(f"crop_padding={pad}: {small}")
+    _check_classes("images", config)
     _check_source(config)
     _check_zeros(config)
     for curve in config.curves if config.sizes and architecture.is_own(config.network) else []:
@@ -114,6 +115,14 @@ def _check_applicable(config: StudyConfig) -> None:
         if curve == "transferred":
             with _named("guide_network", config.guide_network):
                 profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
+
+
+def _check_classes(name: str, config: StudyConfig) -> None:
+    """Raise InputError for fewer training images than classes. name: of the parameter."""
+    _, classes, images = config.outline
+    if images < classes:
+        few = f"{config.data} has {classes} classes, so some would have none of {images} training images"
+        raise InputError(f"{name}={images}: {few}")
 
 
 def _check_zeros(config: StudyConfig) -> None:
@@ -188,6 +197,7 @@ def _check_source(config: StudyConfig) -> None:
     if "weights-rewound" in config.budgets:
         raise InputError("the budget weights-rewound is for networks trained from scratch, not moved ones")
     assert config.source_study
+    _check_classes("source_images", config.source_study)
     shape, source_shape = (" x ".join(map(str, read.outline.image)) for read in (config, config.source_study))
     if shape != source_shape:
         raise InputError(
