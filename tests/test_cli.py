@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, execution, files, limits, runs
+from horticulture import cli, execution, files, limits, networks, runs
 from horticulture.study import base_recipe, forecast, inventory, parameters, runner, study_files
 from horticulture.training import hardware
 
@@ -79,6 +79,8 @@ def test_bad_input_is_refused_before_anything_runs(capsys, tmp_path, arguments, 
     assert not (tmp_path / "out").exists()
 
 
+CLUSTER = "cluster must be local:N, with N up to 256, or a Dask scheduler's address, such as tcp://host:8786"
+
 REFUSED = [
     ("seeds=[]", "seeds must have 1 to 1,000 values, not 0"),
     ("seeds=[0,0]", "seeds has 0 twice"),
@@ -126,15 +128,17 @@ REFUSED = [
     ("base_epoch_factors=[]", "base_epoch_factors must have 1 to 1,000 values, not 0"),
     ("latency_batch_sizes=[x]", "each of latency_batch_sizes must be a whole number from 1 to 100,000"),
     ("lr=1e308", "lr must be a number above 0 and at most 1,000, not 1e+308"),
-    ("cluster=nope", "cluster must be local:N or a Dask scheduler's address, such as tcp://host:8786"),
-    ("cluster=local:0", "cluster must be local:N or a Dask scheduler's address, such as tcp://host:8786"),
+    ("cluster=nope", CLUSTER),
+    ("cluster=local:0", CLUSTER),
     (
         "cluster=tcp://there:65536",
-        "cluster must be local:N or a Dask scheduler's address, such as tcp://host",
+        CLUSTER,
     ),
     ("epochs=! 5", "parameter epochs: the tag '!': plain values have none (line 1)"),
     ("seeds=[" + "1, " * 20_000 + "1]", "parameter seeds has more than 50,000 characters"),
-    ("cluster=local:257", "cluster must be local:N or a Dask scheduler's address, such as tcp://host:8786"),
+    ("cluster=local:257", CLUSTER),
+    ("cluster=local:99999", CLUSTER),
+    ("studdy=x", "unknown parameter (-p) 'studdy': choose from data, images, network"),  # and not study
     ("network=wrn-\u0663\u0664-1", "unknown network"),
     ("data=folder:~nosuch/x", "data=folder:~nosuch/x: no such home folder"),
     ("data=folder:/a\x1b[31m", "data folder:/a\\x1b[31m is not an image folder"),
@@ -188,13 +192,23 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
     ("given", "line"),
     [
         (["network=vgg-19", "image_size=2"], "network=vgg-19: a VGG needs images of at least 16 x 16 pixels"),
+        (["images=3", "batch_size=2"], "images=3: clutter has 10 classes, so some would have none of 3"),
+        (
+            ["source_data=letters", "source_images=16"],
+            "source_images=16: letters has 26 classes, so some would have none of 16",
+        ),
         (["guide_network=vgg-8-8", "curves=[transferred]"], "guide_network=vgg-8-8: a profile of 5 stages"),
+        (
+            ["network=torchvision:inception_v3", "curves=[]"],
+            "network=torchvision:inception_v3: it does not accept images of 16 x 16 pixels (75 x 75 works",
+        ),
         (["guide_network=wrn-10-1", "guide_data=cifar10"], "data set 'cifar10' is missing"),
     ],
     ids=str,
 )
 def test_what_does_not_fit_is_said_by_the_name_of_the_parameter(capsys, tmp_path, monkeypatch, given, line):
     monkeypatch.setattr(execution, "dataset", pytest.fail)  # which loads torch
+    monkeypatch.setattr(networks, "named", pytest.fail)  # which makes networks
     options = [word for one in given for word in ("-p", one)]
     actual = refused(capsys, "run", "smoke", *options, "--outputs", str(tmp_path / "out"))
     assert actual.removeprefix("horticulture: ").startswith(line)
@@ -252,6 +266,12 @@ def test_what_a_strangers_file_says_does_not_drive_the_terminal(capsys, tmp_path
         ("images=8193", ["torch"]),
         ("data=cifar10", ["torch"]),
         ("network=torchvision:nope", ["torch", "pandas"]),
+        ("network=torchvision:swin_v2_b", ["torch", "pandas"]),
+        ("network=nope.py:make", ["torch", "pandas"]),
+        ("guide_network=nope.py:make", ["torch", "pandas"]),
+        ("criterion=nope.py:f", ["torch", "pandas"]),
+        ("data=nope.py:f", ["torch", "pandas"]),
+        ("pretrained=/nope.safetensors", ["torch", "pandas"]),
     ],
 )
 def test_plain_values_are_refused_at_once(tmp_path, given, modules):
@@ -276,6 +296,7 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
         (["wrn-10-1", "--classes", "0"], "classes must be at least 2, not 0"),
         (["wrn-11-1"], "a Wide ResNet has depth 6n + 4"),
         (["nope"], "unknown network 'nope'"),
+        (["torchvision:inception_v3"], "it does not accept images of 32 x 32 pixels"),
         (["torchvision:nope"], "unknown torchvision network 'nope': choose from alexnet"),
     ],
 )
@@ -489,6 +510,9 @@ def test_show_has_the_tables_of_every_part_that_is_there(capsys, tmp_path):
     [
         (["run", "smoke", "another"], "horticulture: unrecognized arguments: another"),
         (["run"], "horticulture run: the following arguments are required: STUDY"),
+        (["run", "smoke", "--name", ""], "horticulture: an argument is empty"),
+        (["clean", "--outputs="], "horticulture: --outputs= is empty"),
+        (["publish", "smoke", " "], "horticulture: an argument is empty"),
         (["run", "smoke", "--name"], "horticulture run: argument --name: expected one argument"),
     ],
 )
@@ -671,10 +695,9 @@ def test_a_strangers_study_does_not_run_its_code(tmp_path, capsys, monkeypatch):
     assert cli.main(["run", str(study)]) == 2
     assert "use --allow-code" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
-    assert (
-        cli.main(["run", "smoke", "-p", "network=models.py:make"]) == 2
-    )  # named by a person: it runs, and is
-    assert "unknown function of models.py 'make'" in capsys.readouterr().err  # seen to have no such function
+    # Named by a person: it runs, and is seen to have no such function.
+    assert cli.main(["run", "smoke", "-p", "curves=[]", "-p", "network=models.py:make"]) == 2
+    assert "unknown function of models.py 'make'" in capsys.readouterr().err
     assert (tmp_path / "ran").exists()
 
 

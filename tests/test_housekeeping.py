@@ -103,6 +103,14 @@ def test_the_seconds_of_a_run_by_hand():
     pruning_run = execution.pruning_run(base, PruningRecipe(3, "l1", steps=2, batch_size=2))
     # rounds 0 to 3 of 2 steps and 1 evaluation each
     assert pace.seconds(pruning_run, config) == pytest.approx(0.12)
+    count = sum(shape.widths)
+    judged = [
+        execution.OracleConfig(("l1",), channels=most, images=2, norm_images=4, batch_size=2)
+        for most in (count, 10**6)
+    ]
+    hours = [pace.seconds(execution.comparison_run(base, one), config) for one in judged]
+    # without each of the channels that there are, and with all of them, 3 batches
+    assert hours == pytest.approx([0.01 * (count + 1)] * 2)
 
 
 def test_a_run_on_other_data_takes_as_long_as_those_data_ask():

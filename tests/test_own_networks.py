@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from horticulture import code_files, networks, training
-from horticulture.architecture import Architecture, check_own, families
+from horticulture.architecture import Architecture, check_own, families, torchvision_names
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
 from horticulture.networks.group_discovery import SUMS
@@ -588,10 +589,55 @@ def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small
     assert whole.table.digest.startswith("torchvision ")
     network = networks.build(families.bottleneck(whole, scale=0.25))
     assert network.eval()(torch.rand(2, 1, 32, 32)).shape == (2, 10)
-    with pytest.raises(InputError, match=r"squeezenet1_1: .* \(images of 17 x 17 pixels work; image_size"):
+    with pytest.raises(InputError, match=r"12 x 12 pixels \(17 x 17 works; see image_size\)"):
         networks.named("torchvision:squeezenet1_1", image=(1, 12, 12), classes=10)
     with pytest.raises(InputError, match=r"unknown torchvision network 'resnet19': did you mean 'resnet18'"):
         networks.named("torchvision:resnet19", image=(1, 16, 16), classes=10)
+
+
+def accepts(model, side):
+    """Whether the code of a network of torchvision's accepts such images. Only its shapes are computed."""
+    square = {"image_size": side} if model.startswith("vit_") else {}
+    plain = {"aux_logits": False, "init_weights": True} if model in ("googlenet", "inception_v3") else {}
+    try:
+        with torch.no_grad(), torch.device("cpu" if model.startswith("regnet") else "meta"):  # which it needs
+            network = models.get_model(model, weights=None, num_classes=10, **square, **plain).eval()
+            return network(torch.zeros(2, 3, side, side)).shape == (2, 10)
+    except (RuntimeError, AssertionError):
+        return False
+
+
+# Of the RegNets, which are made by the same code, the two smallest.
+@pytest.mark.parametrize(
+    "model", [name for name in models.list_models(module=models) if not re.search("regnet.*gf$", name)]
+)
+def test_it_is_known_which_images_a_network_of_torchvision_accepts(model):
+    known = [sides for start, sides in torchvision_names.SIDES.items() if model.startswith(start)]
+    if not known:
+        assert accepts(model, 1)
+        return
+    (sides,) = known
+    assert all(accepts(model, side) for side in sides[:2])
+    assert not accepts(model, sides[0] - 1)
+    if sides.step > 1:
+        assert not accepts(model, sides[0] + 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "image", "said"),
+    [
+        ("inception_v3", (1, 16, 16), "does not accept images of 16 x 16 pixels (75 x 75 works"),
+        ("vit_h_14", (3, 29, 29), "does not accept images of 29 x 29 pixels (42 x 42 works"),
+        ("vit_b_16", (3, 16, 32), "takes only square images, not 16 x 32"),
+        ("maxvit_t", (3, 299, 299), "does not accept images of 299 x 299 pixels (224 x 224 works"),
+    ],
+)
+def test_images_that_a_network_of_torchvision_does_not_accept_are_refused_without_making_it(
+    monkeypatch, model, image, said
+):
+    monkeypatch.setattr(models, "get_model", pytest.fail)
+    with pytest.raises(InputError, match=re.escape(said)):
+        networks.named(f"torchvision:{model}", image=image, classes=10)
 
 
 @pytest.mark.parametrize("image", [(3, 40_000, 40_000), (3, 16, 10**9), (10**9, 16, 16)])

@@ -207,6 +207,34 @@ def test_what_dead_processes_left_goes_where_users_have_no_numbers(tmp_path, mon
     assert [path.name for path in tmp_path.iterdir()] == [f"study.json.{os.getpid()}.tmp"]
 
 
+def test_a_folder_of_another_container_is_kept_while_its_process_lives(tmp_path, monkeypatch):
+    """Its number means nothing here: that it lives is told by its lock, which dies with it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = "import sys\nfrom horticulture.execution import stale_files\n"
+    code += (
+        "with stale_files.temporary_folder() as folder:\n    print(folder, flush=True)\n    sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as other:
+        folder = Path(other.stdout.readline().decode().strip())
+        monkeypatch.setattr("psutil.pid_exists", lambda number: False)  # as from another container
+        stale_files.remove(tmp_path.iterdir())
+        assert folder.is_dir()
+        other.kill()
+    stale_files.remove(tmp_path.iterdir())
+    assert not folder.exists()
+    folder.mkdir()  # its process has not locked it yet
+    stale_files.remove(tmp_path.iterdir())
+    assert folder.is_dir()
+    os.utime(folder, times=(time.time() - 120,) * 2)
+    stale_files.remove(tmp_path.iterdir())
+    assert not folder.exists()
+
+
 def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
     dead = subprocess.Popen(["true"])
@@ -215,6 +243,7 @@ def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(tmp_pa
     for pid in (dead.pid, mine):
         (folder / f"horticulture.{pid}.abcdefgh").mkdir(parents=True)
         (folder / f"horticulture.{pid}.abcdefgh" / "kernel.json").write_text("{}")
+        (folder / f"horticulture.{pid}.abcdefgh" / ".lock").touch()
     others = {"another.json", "horticulture.notes.txt", f"horticulture.{dead.pid}.zip"}
     others |= {"horticulture.99999999999.abcdefgh", "horticulture.².abcdefgh"}
     for name in others:

@@ -547,7 +547,7 @@ def test_a_damaged_table_is_one_line_of_show(study, published, capsys):
         assert cli.main(["show", "trial", "--outputs", str(folder.parent)]) == 2
         said = capsys.readouterr()
         assert said.out == ""
-        assert said.err.startswith(f"horticulture: {path} is damaged: run the study again")
+        assert said.err.startswith(f"horticulture: {path} is damaged, or SHA256SUMS beside it is: run")
         assert len(said.err.splitlines()) == 1
 
 

@@ -12,7 +12,7 @@ from horticulture import architecture, data, runs
 from horticulture.data import catalog
 from horticulture.errors import InputError, NotebookError, check_choice, printable
 from horticulture.study import literals, parameters, preparation, study_files
-from horticulture.study.terminal import print_status, print_tables, say
+from horticulture.study.terminal import confirmed, print_status, print_tables, say
 
 # Slow imports such as pandas and torch are made in the functions that need them.
 
@@ -180,7 +180,7 @@ def _groups(options: argparse.Namespace) -> int:
         raise InputError(f"--image {options.image!r}: expected CxHxW, such as 3x32x32") from error
     image = channels, height, width
     if architecture.is_own(options.network):  # refused before torch is loaded
-        architecture.check_own(options.network)
+        architecture.check_own(options.network, image)
     else:
         architecture.named(options.network, image=image, classes=options.classes)
 
@@ -206,20 +206,12 @@ def _clean(options: argparse.Namespace) -> int:
         return 0
     count = f"{len(old):,} runs that belong" if len(old) > 1 else "1 run that belongs"
     print(f"{sum(run.size for run in old) / 1e6:>10,.1f} MB in {count} to no study")
-    if not options.yes and not _confirmed("remove them?"):
+    if not options.yes and not confirmed("remove them?"):
         print("nothing removed (use --yes to remove without asking)")
         return 0
     housekeeping.remove(old)
     print("removed")
     return 0
-
-
-def _confirmed(question: str) -> bool:
-    """Whether a person at the terminal says yes."""
-    try:
-        return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() == "y"
-    except EOFError:  # Ctrl-D
-        return False
 
 
 def _download(options: argparse.Namespace) -> int:
@@ -229,7 +221,14 @@ def _download(options: argparse.Namespace) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what it refuses."""
+    """Says in one line what it refuses: also empty arguments, as those of unset variables of a shell are."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        given = sys.argv[1:] if args is None else args
+        for argument in given:
+            if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
+                self.error(f"{argument.strip() or 'an argument'} is empty")
+        return super().parse_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {printable(message)} ({self.prog} --help)\n")

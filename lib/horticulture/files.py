@@ -26,9 +26,11 @@ LOCAL_COPIES: dict[str, Path] = {}
 class CorruptFileError(InputError):
     """A file has changed since it was written, or is missing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sums: Path | None = None) -> None:
+        """sums: the file of checksums that the other one does not match, and which may be the damaged one."""
         what = "damaged" if path.exists() else "missing"
-        super().__init__(f"{path} is {what}: run the study again to remake it")
+        other = f", or {sums.name} beside it is" if sums else ""
+        super().__init__(f"{path} is {what}{other}: run the study again to remake {'both' if sums else 'it'}")
         self.path = path
 
 

@@ -13,10 +13,9 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache, cached_property
-from importlib.util import find_spec
-from pathlib import Path
+from functools import cached_property
 
+from horticulture.architecture import torchvision_names
 from horticulture.architecture.densenet import DenseNet
 from horticulture.architecture.densenet_bc import DenseNetBC
 from horticulture.architecture.network_type import ImageShape, Layer, Limits, NetworkType, Shape, Widths
@@ -58,7 +57,6 @@ STEM = re.compile(r"(.+)-stem(\d{1,3})")  # may follow these names: the stride o
 TORCHVISION = "torchvision:"  # followed by the name of one of its classification networks
 OTHERS = (f"{TORCHVISION}NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
 OWN = "own"  # the type of these
-REGISTERED = re.compile(r"^@register_model\(\)\n(?:[@ )].*\n)*def (\w+)", re.MULTILINE)  # in torchvision
 SUITED = {128: 4, 64: 2}  # stem strides by the least height and width, in pixels, of images that they suit
 OMITTED_DEFAULTS = {"table": None, "stem_stride": 1}  # fields that are described only at other values
 
@@ -237,16 +235,12 @@ def is_own(name: str) -> bool:
     return str(name).startswith(TORCHVISION) or is_code(name)
 
 
-def check_own(name: str) -> None:
-    """Raise InputError for a network of torchvision's that does not exist. Nothing is loaded."""
+def check_own(name: str, image: ImageShape | None = None) -> None:
+    """Raise InputError for a network of torchvision's that does not exist, or does not accept such images.
+
+    Nothing is loaded.
+    """
     if str(name).startswith(TORCHVISION):
-        check_choice(name.removeprefix(TORCHVISION), _torchvision_names(), "torchvision network")
-
-
-@cache
-def _torchvision_names() -> list[str]:
-    """torchvision's classification networks, read from its source, because loading it takes seconds."""
-    spec = find_spec("torchvision")
-    folders = spec.submodule_search_locations if spec else None
-    sources = [path.read_text() for folder in folders or () for path in Path(folder, "models").glob("*.py")]
-    return sorted(name for source in sources for name in REGISTERED.findall(source))
+        model = check_choice(name.removeprefix(TORCHVISION), torchvision_names.read(), "torchvision network")
+        if image is not None:
+            torchvision_names.check_image(model, image, name)

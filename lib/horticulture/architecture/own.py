@@ -43,14 +43,14 @@ class Own(NetworkType):
 
     def narrower(self, a: Shape, factor: float) -> NoReturn:
         """Raise InputError: the code fixes the trunk."""
-        self._refuse("width")
+        raise refusal(self.table.name, "width")
 
     def shallower(self, a: Shape) -> NoReturn:
         """Raise InputError: the code fixes the depth."""
-        self._refuse("depth")
+        raise refusal(self.table.name, "depth")
 
-    def _refuse(self, family: str) -> NoReturn:
-        raise InputError(
-            f"the family {family} changes what the code of {self.table.name} fixes: use bottleneck, uniform, "
-            "copycat or guided"
-        )
+
+def refusal(name: str, family: str) -> InputError:
+    """The error for a family that changes what the code of a user's network fixes."""
+    others = "use bottleneck, uniform, copycat or guided"
+    return InputError(f"the family {family} changes what the code of {name} fixes: {others}")

@@ -1,4 +1,4 @@
-"""Remove what killed processes left behind, identified by the process number in its name."""
+"""Remove what killed processes left behind: files by the process number in their name, folders by a lock."""
 
 import os
 import re
@@ -11,9 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+from filelock import FileLock
 
 FILE = re.compile(r".+\.([0-9]{1,7})\.tmp")  # temporary files of `files.write`
 FOLDER = re.compile(r"horticulture\.([0-9]{1,7})\.\w{8}")  # folders made by `temporary_folder`
+LOCK = ".lock"  # in these folders: held by the process that made it, which another container may not see
+UNLOCKED_SECONDS = 60.0  # for which a folder without a lock is kept: it has just been made
 
 
 def remove(paths: Iterable[Path], idle: float = 0.0) -> None:
@@ -23,14 +26,25 @@ def remove(paths: Iterable[Path], idle: float = 0.0) -> None:
     where processes of other machines or containers write, whose numbers mean nothing here.
     """
     for path in paths:
-        with suppress(OSError):  # another process is removing it as well
+        with suppress(OSError):  # another process is removing it as well, or holds its lock
             status = path.lstat()
-            made = (FOLDER if stat.S_ISDIR(status.st_mode) else FILE).fullmatch(path.name)
+            is_folder = stat.S_ISDIR(status.st_mode)
+            made = (FOLDER if is_folder else FILE).fullmatch(path.name)
             if made is None or not _is_own(status) or psutil.pid_exists(int(made[1])):
                 continue
-            if time.time() - status.st_mtime < idle:
+            unlocked = is_folder and not (path / LOCK).exists()
+            if time.time() - status.st_mtime < max(idle, UNLOCKED_SECONDS * unlocked):
                 continue
-            shutil.rmtree(path) if stat.S_ISDIR(status.st_mode) else path.unlink()
+            if is_folder:
+                _remove_folder(path)
+            else:
+                path.unlink()
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder. Raises OSError if its lock is held, or where there are no locks."""
+    FileLock(folder / LOCK).acquire(blocking=False).lock.release()
+    shutil.rmtree(folder)
 
 
 def _is_own(status: os.stat_result) -> bool:
@@ -47,4 +61,10 @@ def temporary_folder(parent: str | Path = "") -> Iterator[Path]:
     parent = parent or tempfile.gettempdir()
     remove(Path(parent).glob("horticulture.*"))
     with tempfile.TemporaryDirectory(prefix=f"horticulture.{os.getpid()}.", dir=parent) as folder:
-        yield Path(folder)
+        lock = FileLock(Path(folder) / LOCK)
+        with suppress(OSError):  # of a file system without locks, where nobody removes it either
+            lock.acquire(blocking=False)
+        try:
+            yield Path(folder)
+        finally:
+            lock.release()

@@ -3,7 +3,6 @@
 Code in a file runs only where the user allowed it: see `code_files`.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -24,7 +23,6 @@ from horticulture.networks.random_streams import RandomStreams
 from horticulture.networks.rescaling import rescale
 from horticulture.networks.traced_network import NO_CODE, TracedNetwork, cut
 
-SIZES = (8, 16, 32, 48, 64, 96, 128, 224, 299)  # pixels: tried when a network fails at the requested size
 RGB = 3  # input channels of torchvision's networks
 
 
@@ -47,7 +45,7 @@ def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = 
     image: (channels, height, width). Raises InputError for an unknown name, a network that does not accept
     such images (naming the smallest size that it does accept), or a network without a group.
     """
-    check_own(name)
+    check_own(name, image)
     if is_code(name):
         name = code_files.absolute(name)
         code_files.ALLOWED.add(digest(name))
@@ -55,7 +53,7 @@ def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = 
         return find_groups(make(name, image, classes), _spec(name, image, classes, residual_sets))
     except InputError as error:
         short = Path(name).name if is_code(name) else name
-        raise InputError(f"{short}: {error}{_smallest(name, image, classes)}") from error
+        raise InputError(f"{short}: {error}") from error
 
 
 def _spec(name: str, image: ImageShape, classes: int, residual_sets: bool) -> ModuleSpec:
@@ -158,8 +156,6 @@ def _torchvision(name: str) -> Callable[[ImageShape, int], Any]:
 
     def build(image: ImageShape, classes: int) -> nn.Module:
         if model.startswith("vit_"):
-            if image[1] != image[2]:
-                raise InputError(f"it takes only square images, not {image[1]} x {image[2]}")
             special["image_size"] = image[1]
         return models.get_model(model, weights=None, num_classes=classes, **special)
 
@@ -169,29 +165,3 @@ def _torchvision(name: str) -> Callable[[ImageShape, int], Any]:
 def _channels(name: str, image: ImageShape) -> int:
     """The channels to which grey images are repeated (0: not repeated)."""
     return RGB if not is_code(name) and image[0] == 1 else 0
-
-
-@torch.no_grad()
-def _smallest(name: str, image: ImageShape, classes: int) -> str:
-    """A hint for an error message: the smallest square image that works, if the given one is too small."""
-
-    def works(size: int, device: str) -> bool:
-        shape = (image[0], size, size)
-        try:
-            with torch.random.fork_rng(devices=[]), torch.device(device):
-                module = _torchvision(name)(shape, classes).eval()
-                output = module(torch.zeros(2, _channels(name, shape) or image[0], size, size))
-        except Exception:  # any failure means that this size does not work
-            return False
-        return isinstance(output, torch.Tensor) and output.shape == (2, classes)
-
-    if is_code(name) or works(image[1], "cpu") or name.partition(":")[2].startswith("inception_v3_"):
-        return ""
-    low = min(image[1:])
-    for device in ("meta", "cpu"):  # shapes alone take a tenth of the time, but not every network can do so
-        works_there = partial(works, device=device)
-        if high := next((size for size in SIZES if size > low and works_there(size)), 0):
-            if not name.partition(":")[2].startswith(("vit_", "swin")):  # sizes are multiples of a patch
-                high = low + 1 + bisect_left(range(low + 1, high), True, key=works_there)
-            return f" (images of {high} x {high} pixels work; image_size reduces larger ones to that)"
-    return ""

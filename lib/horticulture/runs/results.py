@@ -202,7 +202,7 @@ def _content(table: Path) -> bytes:
     if sums.exists() and f"{hashlib.sha256(content).hexdigest()}  {table.name}".encode() not in (
         read(sums).splitlines()
     ):
-        raise CorruptFileError(table)
+        raise CorruptFileError(table, sums)
     return content
 
 

@@ -159,7 +159,12 @@ BOUNDS: dict[str, Bound] = {
     "allow_code": within("true or false", lambda value: isinstance(value, bool)),
     "workers": integer(0, 256),
     "cluster": optional(
-        within("local:N or a Dask scheduler's address, such as tcp://host:8786", is_cluster), ""
+        within(
+            f"local:N, with N up to {MAX_LOCAL_WORKERS}, or a Dask scheduler's address, such as "
+            f"tcp://host:8786, with a port up to {MAX_PORT:,}",
+            is_cluster,
+        ),
+        "",
     ),
     # 01
     "data": data_set,

@@ -22,7 +22,7 @@ from horticulture.study.pruned import PrunedNetwork, PruningJob
 from horticulture.training import hardware
 
 MAX_TIMED_STEPS = 6  # at most this many steps are timed for each of two networks
-MAX_TIMING_SECONDS = 10.0  # seconds after which timing stops, once two steps are timed
+MAX_TIMING_SECONDS = 5.0  # seconds after which no further step is timed
 FORWARD = 1 / 3  # of a step's time, for a forward pass
 MAX_UNWARNED_SECONDS = 4 * 3600.0  # more seconds of training than this get a warning
 SLOW = 4e9  # multiply-accumulates of training per second and process that nearly every machine exceeds
@@ -73,7 +73,7 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path, first: int = 0) 
         pending, made = _pending(parameters, outputs, counted, first)
         if (known := _classes(pending.config)) != data:
             lines, data = [*lines, *known], known
-        with Progress("timing training steps", 1) as progress:  # of a large network: for half a minute
+        with Progress("timing training steps", 1) as progress:  # of a large network: for twenty seconds
             pace = pending.pace()
             progress.update(1)
         seconds = pending.seconds(pace)
@@ -226,7 +226,8 @@ class Pace(NamedTuple):
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
         if run.kind == "judge":
             measured = (run.recipe["images"] or len(images.validation)) + run.recipe["norm_images"]
-            return self.step(run.architecture) * FORWARD * (run.recipe["channels"] + 1) * measured / batch
+            channels = min(run.recipe["channels"], sum(run.architecture.widths))
+            return self.step(run.architecture) * FORWARD * (channels + 1) * measured / batch
         if run.kind != "prune":
             trained = run.data.get("images") or len(images.train)
             count = run.recipe["epochs"] * (trained // batch)
@@ -248,7 +249,7 @@ def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> floa
         loss = training.step(network, trainer.optimizer, *next(trainer.batches), config.recipe.dtype)
         loss.item()  # wait for it
         seconds.append(time.perf_counter() - begun)
-        if len(seconds) > 1 and sum(seconds) > MAX_TIMING_SECONDS:
+        if sum(seconds) > MAX_TIMING_SECONDS:
             break
     return min(seconds)  # first steps are slower, as are those delayed by other processes
 

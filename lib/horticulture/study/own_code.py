@@ -91,8 +91,9 @@ def load(values: Mapping[str, Any], given: Container[str], recorded: Mapping[str
     """
     for name, part in _names_in(values, DATA + CRITERIA):
         if is_code(part) and (name in given or registered_name(name, part) not in recorded):
+            function = code_files.function(part)  # refuses a missing file before torch is loaded
             register = data.dataset if name in DATA else criteria.criterion
-            register(code_files.function(part), name=registered_name(name, part))
+            register(function, name=registered_name(name, part))
     register_recorded(values, recorded)
 
 

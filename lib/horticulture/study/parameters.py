@@ -155,8 +155,9 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
     from_file = (f"study {study.name}", study.parameters, OPTIONS_OF_FILES)
     for origin, given, options in (from_file, ("-p", overrides, OPTIONS)):
         for name, value in given.items():
-            check_choice(name, known, f"parameter ({origin})")
-            if name in options:
+            if name not in options:  # the others cannot be given here
+                check_choice(name, [n for n in known if n not in options], f"parameter ({origin})")
+            else:
                 raise InputError(f"{name} is not a study parameter ({origin}): use {options[name]}")
             resolved[name] = typed(name, value, known[name])
     for name, value in resolved.items():

@@ -147,3 +147,11 @@ def _texts(folder: Path) -> Iterator[str]:
         why = "written without a digest by an earlier version"
         yield f"not verified, {why}: {unverified[0].name}{more}"
     yield from map(str, sorted((folder / "figures").glob("*.png")))
+
+
+def confirmed(question: str) -> bool:
+    """Whether a person at the terminal says yes."""
+    try:
+        return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() == "y"
+    except EOFError:  # Ctrl-D
+        return False

@@ -96,6 +96,7 @@ class TrainingConfig:
         shape: Any = {"image": outline.image, "classes": outline.classes}
         if not architecture.is_own(self.network):
             return architecture.named(self.network, **shape)
+        architecture.check_own(self.network, outline.image)  # before torch is loaded
         from horticulture import networks
 
         return networks.named(self.network, **shape, residual_sets=self.residual_sets)

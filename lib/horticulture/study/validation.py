@@ -6,12 +6,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from horticulture import architecture, execution, limits
-from horticulture.architecture import families, profiles
+from horticulture import architecture, code_files, execution, limits
+from horticulture.architecture import families, own, profiles
 from horticulture.data import catalog
 from horticulture.errors import InputError
 from horticulture.pruning import criteria, presets, ranking
-from horticulture.study import bounds, budgets, scaling
+from horticulture.study import bounds, budgets, own_code, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PruningJob
@@ -27,6 +27,7 @@ def check(*studies: dict[str, Any]) -> None:
     """
     for parameters in studies:
         bounds.check(parameters)
+        _check_files(parameters)
     configs = [_config(parameters) for parameters in studies]
     for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
@@ -48,6 +49,17 @@ def check(*studies: dict[str, Any]) -> None:
         hardware.resolve_device(device)
 
 
+def _check_files(parameters: dict[str, Any]) -> None:
+    """Raise InputError for a missing file of code or weights, before what reads it is loaded."""
+    for name in own_code.NETWORKS:
+        if code_files.is_code(path := parameters.get(name, "")):
+            with _about(name, path):
+                code_files.digest(path)
+    weights = parameters.get(own_code.PRETRAINED)
+    if weights and not Path(weights).is_file():
+        raise InputError(f"no weights file {weights}")
+
+
 def _config(parameters: dict[str, Any]) -> StudyConfig:
     if parameters.get("precision") == "auto":  # resolved when the study starts; no check depends on it
         parameters = {**parameters, "precision": "float32"}
@@ -65,8 +77,12 @@ def _check_applicable(config: StudyConfig) -> None:
     if (pad := config.crop_padding) >= min(height, width):
         small = f"images of {width} x {height} pixels are too small to be shifted by {pad}"
         raise InputError(f"crop_padding={pad}: {small}")
+    _check_classes("images", config)
     _check_source(config)
     _check_zeros(config)
+    for curve in config.curves if config.sizes and architecture.is_own(config.network) else []:
+        if curve in FIXED_BY_CODE:  # before the network is made, which may take minutes
+            raise InputError(f"curves has {curve}: {own.refusal(Path(config.network).name, curve)}")
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
         with _about("guide_network", config.guide_network):
@@ -98,8 +114,6 @@ def _check_curves(config: StudyConfig) -> None:
             try:
                 member(config.whole, params=round(size * config.whole.params))
             except InputError as error:
-                if config.whole.table is not None and curve in FIXED_BY_CODE:
-                    raise InputError(f"curves has {curve}: {error}") from error
                 raise InputError(f"sizes: {size:g} is impossible for the curve {curve} ({error})") from error
         if curve in scaling.PRUNING_FREE:
             continue
@@ -112,6 +126,14 @@ def _check_curves(config: StudyConfig) -> None:
         if curve == "transferred":
             with _about("guide_network", config.guide_network):
                 profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
+
+
+def _check_classes(name: str, config: StudyConfig) -> None:
+    """Raise InputError for fewer training images than classes. name: of the parameter."""
+    _, classes, images = config.outline
+    if images < classes:
+        few = f"{config.data} has {classes} classes, so some would have none of {images} training images"
+        raise InputError(f"{name}={images}: {few}")
 
 
 def _check_zeros(config: StudyConfig) -> None:
@@ -188,6 +210,7 @@ def _check_source(config: StudyConfig) -> None:
         if not budgets.BUDGETS[budget].for_moved:
             raise InputError(f"the budget {budget} is for networks trained from scratch, not moved ones")
     assert config.source_study
+    _check_classes("source_images", config.source_study)
     shape, source_shape = (" x ".join(map(str, read.outline.image)) for read in (config, config.source_study))
     if shape != source_shape:
         raise InputError(
