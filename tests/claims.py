@@ -85,6 +85,40 @@ def verdicts(study: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / study / "verdicts.csv", dtype={"criterion": str})
 
 
+@cache
+def on_both(study: str) -> pd.DataFrame:
+    """The verdicts of a reference study, and of the same on another processor (suffix `_again`)."""
+    again = measured("replication_verdicts").query("study == @study")
+    # Sizes differ a little: in either, cases of two curves are listed by size.
+    pairs = [
+        rows.assign(case=rows.groupby(["curve", "against"]).cumcount()) for rows in (verdicts(study), again)
+    ]
+    return pairs[0].merge(
+        pairs[1], on=["curve", "against", "case"], suffixes=("", "_again"), validate="one_to_one"
+    )
+
+
+def again(study: str, curve: str, against: str, case: int) -> str:
+    """A difference on the other processor. case: by size, from 0."""
+    found = on_both(study).query("curve == @curve and against == @against and case == @case")
+    return signed(found["difference_again"].item())
+
+
+def decided_again(study: str, curve: str, against: str) -> str:
+    """How many of the cases of two curves are decided on the other processor."""
+    found = on_both(study).query("curve == @curve and against == @against")
+    return f"{(found['verdict_again'] != statistics.UNDECIDED).sum()} of {len(found)}"
+
+
+def decisions(study: str) -> dict[str, str]:
+    """How many cases there are, are decided here and on the other processor, on one only, and both ways."""
+    both = on_both(study)
+    here, there = (both[name] != statistics.UNDECIDED for name in ("verdict", "verdict_again"))
+    opposite = here & there & (both["verdict"] != both["verdict_again"])
+    counts = {"cases": both, "here": both[here], "there": both[there], "one": both[here != there]}
+    return {name: str(len(rows)) for name, rows in {**counts, "opposite": both[opposite]}.items()}
+
+
 def on_other_images(study: str, curve: str = "", against: str = "") -> str:
     """How many of the decided verdicts, on two curves or all, stay if test images count as a sample, too."""
     found = verdicts_on(curve, against, study) if curve else verdicts(study)
@@ -1271,6 +1305,20 @@ CLAIMS: dict[str, Callable[[], str]] = {
         f"vit.{what}.{size}": partial(left_of_transformer, group, size / 100)
         for group, what in enumerate(("heads", "units"))
         for size in (20, 40, 60)
+    },
+    **{
+        f"vit.again.{size}": partial(again, VIT, "pruned-scratch", "pruned-tuned", case)
+        for case, size in enumerate((20, 40, 60))
+    },
+    "vit.again.decided": lambda: decided_again(VIT, "pruned-scratch", "pruned-tuned"),
+    **{
+        f"transfer.again.{size}": partial(again, TRANSFER, "uniform-moved", "lr-rewound", case)
+        for case, size in enumerate((20, 40))
+    },
+    "transfer.again.decided": lambda: decided_again(TRANSFER, "uniform-moved", "lr-rewound"),
+    **{
+        f"transfer.{what}": lambda what=what: decisions(TRANSFER)[what]  # type: ignore[misc]
+        for what in ("cases", "here", "there", "one", "opposite")
     },
     "vit.whole": lambda: error("whole", study=VIT),
     "vit.whole.spread": lambda: spread(by_seed("test_error", "whole", study=VIT)),

@@ -711,7 +711,8 @@ def test_groups_are_listed_with_what_cannot_go(tmp_path, capsys):
     # five of six filters of 3 x 3 x 3 with their biases, and 36 columns of four weights for each
     assert lines[1].split() == ["0", "6", str(5 * (27 + 1 + 36 * 4))]
     assert lines[2] == "1 group, total width 6; 1,036 parameters, 6,696 MACs"
-    assert lines[3] == "cannot be pruned, its channels are the network's output: 2"
+    assert lines[3] == f"at their minimum widths {1036 - 5 * 172} parameters are left, 17 %"
+    assert lines[4] == "cannot be pruned, its channels are the network's output: 2"
     assert cli.main(["groups", "wrn-10-1"]) == 0
     assert "3.1" in capsys.readouterr().out
     assert cli.main(["groups", "wrn-10-1", "--image", "32"]) == 2

@@ -19,7 +19,7 @@ from horticulture.errors import InputError
 from horticulture.execution import exported, loading, parallel
 from horticulture.networks import formats
 from horticulture.pruning import PruningRecipe
-from horticulture.runs import CurvePoint
+from horticulture.runs import CurvePoint, lookup
 from horticulture.training import TrainingRecipe
 
 CLUTTER_IMAGES = (96, 64, 96)
@@ -436,6 +436,14 @@ def test_a_network_is_found_by_curve_by_size_and_by_the_beginning_of_its_id(outp
     assert runs.find_network(study, "pruned-tuned", params=pruned.row["params"] + 1).row["round"] == 2
     assert runs.find_network(study, pruned.run.key[:6], round=2).row.equals(pruned.row)
     assert runs.find_network(study, "whole", seed=2).run.seed == 2
+
+
+def test_the_nearest_size_is_chosen_among_all_ratios(outputs, monkeypatch):
+    found = runs.find_network(outputs / "trial", "width").row.to_frame().T
+    ratios = pd.concat([found.assign(ratio=0.5, params=9000), found.assign(ratio=0.8, params=4000)])
+    monkeypatch.setattr(lookup, "collect", lambda study: ratios)
+    assert runs.find_network(outputs / "trial", "width", params=5000).row["ratio"] == 0.8
+    assert runs.find_network(outputs / "trial", "width", params=8000).row["ratio"] == 0.5
 
 
 def test_names_of_classes_cannot_break_the_table(outputs, tmp_path, monkeypatch):

@@ -729,3 +729,11 @@ def test_a_diagram_has_every_convolution_and_the_channels_between_them(name):
     if name in between:
         assert [int(text) for text in texts if text.isdigit()] == between[name]
     assert f"{whole.groups[0]}: {whole.widths[0]}" in describe(figure)
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(1, (4, 6)), (2, (4, 6)), (3, (4, 6, 3)), (4, (4, 6))])
+def test_images_of_any_number_of_channels_are_drawn(channels, shape):
+    pixels = np.arange(channels * 24, dtype=np.uint8).reshape(1, channels, 4, 6)
+    drawn = figures.images(pixels, ["it"]).axes[0].images[0].get_array()
+    assert drawn.shape == shape
+    np.testing.assert_allclose(drawn if channels != 3 else drawn.mean(axis=-1), pixels[0].mean(axis=0))

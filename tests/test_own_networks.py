@@ -573,6 +573,24 @@ def test_norms_are_estimated_without_dropout(file, images):
     assert network.training
 
 
+class Attention(nn.Module):
+    """Pixels as tokens of torch's own encoder layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(1, 8, 3), nn.Linear(8, 3)
+        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    def forward(self, x):
+        return self.head(self.encoder(self.stem(x).flatten(2).transpose(1, 2)).mean(dim=1))
+
+
+def test_layers_that_are_not_taken_apart_are_named():
+    network = networks.describe(Attention(), image=(1, 6, 6), classes=3)
+    assert network.architecture.groups == ("encoder.linear1",)
+    assert network.pinned["encoder.self_attn"] == "MultiheadAttention is not taken apart"
+
+
 # --- torchvision's -------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,9 @@ def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
             candidates.append(group)
     failed = cut_check.failures(assemble(module, trace._replace(groups=candidates), spec), spec.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
+    for name, part in module.named_modules():
+        if isinstance(part, (nn.MultiheadAttention, nn.RNNBase)):
+            pinned[name] = f"{type(part).__name__} is not taken apart"
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])

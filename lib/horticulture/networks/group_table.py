@@ -6,7 +6,7 @@ from horticulture.networks import own
 
 
 def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bool = False) -> str:
-    """A line per group: its width, and the parameters removed when it is cut to its minimum width.
+    """A line per group: its width, and the parameters that go when it is cut to its minimum width.
 
     A width counts channels, or a transformer's attention heads or hidden units.
     Below them, by reason, the layers whose channels cannot be removed. network: a name for `networks.named`.
@@ -18,11 +18,13 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
     else:
         whole = networks.named(network, image=image, classes=classes)
     size = max(len("group"), *(len(name) for name in whole.groups))
-    lines = [f"{'group':<{size}} {'width':>9} {'parameters':>12}"]
+    lines = [f"{'group':<{size}} {'width':>9} {'removable':>12}"]
     for number, (name, width) in enumerate(zip(whole.groups, whole.widths, strict=True)):
         lines.append(f"{name:<{size}} {width:>9,} {_parameters(whole, number):>12,}")
     count = f"{len(whole.groups)} group{'s' if whole.groups[1:] else ''}, total width {sum(whole.widths):,}"
     lines.append(f"{count}; {whole.params:,} parameters, {whole.macs:,} MACs")
+    left = whole.with_widths(whole.min_widths).params
+    lines.append(f"at their minimum widths {left:,} parameters are left, {100 * left / whole.params:.0f} %")
     for why in dict.fromkeys(pinned.values()):
         layers = [layer for layer, reason in pinned.items() if reason == why]
         lines.append(f"cannot be pruned, {why}: {', '.join(layers)}")

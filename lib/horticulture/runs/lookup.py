@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
-LINE = ["curve", "criterion", "seed", "longer", "ratio"]  # each has its own network nearest to a size
+LINE = ["curve", "criterion", "seed", "longer"]  # each has its own network nearest to a size
 MIN_ID_LENGTH = 4  # characters of an id that are enough
 MAX_VALUES_LISTED = 8  # values of a column to list
 
