@@ -104,13 +104,14 @@ def test_the_seconds_of_a_run_by_hand():
     # rounds 0 to 3 of 2 steps and 1 evaluation each
     assert pace.seconds(pruning_run, config) == pytest.approx(0.12)
     count = sum(shape.widths)
+    most = 10**6  # of each, than which there are fewer
     judged = [
-        execution.OracleConfig(("l1",), channels=most, images=2, norm_images=4, batch_size=2)
-        for most in (count, 10**6)
+        execution.OracleConfig(("l1",), channels=channels, images=images, norm_images=norms, batch_size=2)
+        for channels, images, norms in ((count, 2, 9), (most, most, most))
     ]
     hours = [pace.seconds(execution.comparison_run(base, one), config) for one in judged]
-    # without each of the channels that there are, and with all of them, 3 batches
-    assert hours == pytest.approx([0.01 * (count + 1)] * 2)
+    # without each of the channels that there are, and with all of them, 11 images in batches of 2
+    assert hours == pytest.approx([0.01 / 3 * (count + 1) * 11 / 2] * 2)
 
 
 def test_a_run_on_other_data_takes_as_long_as_those_data_ask():

@@ -253,6 +253,20 @@ def test_a_part_has_no_name_of_ours(tmp_path, file, parts, name):
         study_files.read(str(tmp_path / f"{file}.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ('{ "": {} }', "part '': a study is named like a folder"),
+        ('{ ".": {} }', "part '.': a study is named like a folder"),
+        ("{ a: {}, A: {} }", "parts must differ in more than upper and lower case"),
+    ],
+)
+def test_a_part_has_a_name_that_can_be_a_folder_of_its_own(tmp_path, parts, said):
+    (tmp_path / "odd.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")
+    with pytest.raises(InputError, match=re.escape(said)):
+        study_files.read(str(tmp_path / "odd.yaml"))
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "true", ".inf", "1.0e+308", "x"])
 def test_seconds_are_those_of_a_notebook(tmp_path, seconds):
     """The sum of two that are nearly infinite would be infinite."""

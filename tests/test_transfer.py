@@ -316,7 +316,7 @@ def test_what_a_network_selects_moves_too(tmp_path):
             {"source_data": "cifar10"},
             "source_data=cifar10 has images of 3 x 32 x 32, but letters of 1 x 16 x 16",
         ),
-        ({"pretrained": "mine.pth"}, "source_data and pretrained both say how the whole network begins"),
+        ({"pretrained": __file__}, "source_data and pretrained both say how the whole network begins"),
         ({"network": "torchvision:resnet18"}, "source_data=clutter: only built-in networks are moved"),
         ({"budgets": ["weights-rewound"]}, "the budget weights-rewound is for networks trained from scratch"),
         (

@@ -225,7 +225,8 @@ class Pace(NamedTuple):
             images = execution.dataset(name, image_size=run.data.get("image_size", 0))
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
         if run.kind == "judge":
-            measured = (run.recipe["images"] or len(images.validation)) + run.recipe["norm_images"]
+            every, for_norms = len(images.validation), min(run.recipe["norm_images"], len(images.train))
+            measured = min(run.recipe["images"] or every, every) + for_norms  # more are not there
             channels = min(run.recipe["channels"], sum(run.architecture.widths))
             return self.step(run.architecture) * FORWARD * (channels + 1) * measured / batch
         if run.kind != "prune":

@@ -29,15 +29,15 @@ def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
     """
     for name in studies:
         study_files.check_name(name)
+    in_the_way = any(path.is_file() for path in (target, *target.parents))
+    if in_the_way or (target.exists() and any(target.iterdir()) and not (target / "searchindex.js").exists()):
+        raise InputError(f"{target} is neither a site nor an empty folder: choose another folder")
     try:
         from sphinx.application import Sphinx
         from sphinx.errors import SphinxError
         from sphinx.util.docutils import docutils_namespace
     except ImportError as error:
         raise InputError("Sphinx is not installed: run make site, or pip install -e '.[site]'") from error
-    in_the_way = any(path.is_file() for path in (target, *target.parents))
-    if in_the_way or (target.exists() and any(target.iterdir()) and not (target / "searchindex.js").exists()):
-        raise InputError(f"{target} is neither a site nor an empty folder: choose another folder")
     found = sorted(REFERENCE.glob("*/results.csv"), key=lambda path: (path.parent.name != "quick", path))
     reference = {path.parent.name: path.parent for path in found}
     files.make_folder(target.parent)

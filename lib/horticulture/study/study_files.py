@@ -87,9 +87,13 @@ def read(name: str) -> Study:
         raise InputError(f"study file {path}: parts must map the name of each part to its parameters")
     if len(parts) > MAX_PARTS:
         raise InputError(f"study file {path} has {len(parts):,} parts; at most {MAX_PARTS} are allowed")
+    if len({part.casefold() for part in parts}) < len(parts):  # one folder, where case does not count
+        raise InputError(f"study file {path}: parts must differ in more than upper and lower case")
     study = Study(path.stem, about, content["parameters"], seconds, parts)
-    for part in study.expand_parts():
-        check_name(part.name, f"study file {path}: name")
+    for expanded in study.expand_parts():
+        check_name(expanded.name, f"study file {path}: name")
+    for part in parts:
+        check_name(part, f"study file {path}: part")
     if path.resolve() not in {known.resolve() for known in studies().values()}:
         taken = names()
         for name in (study.name, *(part.name for part in study.expand_parts())):
