@@ -268,12 +268,12 @@ def test_a_finger_scrolls_the_page_past_the_curves_and_sideways_moves_the_point(
         page = opened.go(study)
         finger, before = opened.context.new_cdp_session(page), said(page)
 
-        def swipe(across, down):
-            box = page.locator(".curve").bounding_box()
+        def swipe(across, down, on=".curve", at=(180, 150)):
+            box = page.locator(on).bounding_box()
             for step in range(11):
                 where = {
-                    "x": box["x"] + 180 + across * step / 10,
-                    "y": box["y"] + 150 + down * step / 10,
+                    "x": box["x"] + at[0] + across * step / 10,
+                    "y": box["y"] + at[1] + down * step / 10,
                 }
                 kind = "touchMove" if step else "touchStart"
                 finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [where]})
@@ -282,6 +282,10 @@ def test_a_finger_scrolls_the_page_past_the_curves_and_sideways_moves_the_point(
         page.evaluate("scrollTo(0, 200)")
         swipe(0, -100)
         page.wait_for_function("scrollY > 250")
+        assert said(page) == before
+        page.evaluate("scrollTo(0, 0)")
+        swipe(0, -100, "input", (60, 20))
+        page.wait_for_function("scrollY > 50")
         assert said(page) == before
         swipe(170, 0)
         assert said(page).startswith("round 0 of 40")

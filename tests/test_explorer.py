@@ -70,7 +70,7 @@ def test_a_round_is_a_group_a_channel_and_a_saliency():
     assert run["widths"] == [16, 32, 64]
     assert run["gone"] == [2, 0, 2]
     assert run["channel"] == [63, 5, 7]
-    assert run["saliency"] == [1.235e-5, 0.5, 2.0]
+    assert run["saliency"] == [1.23456e-5, 0.5, 2.0]
     assert run["params"][0] == WHOLE.params
     assert run["params"][3] == WHOLE.with_widths((15, 32, 62)).params
     assert run["train_macs"] == [1000, 1001, 1002, 1003]

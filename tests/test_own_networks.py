@@ -607,7 +607,7 @@ def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small
     assert whole.table.digest.startswith("torchvision ")
     network = networks.build(families.bottleneck(whole, scale=0.25))
     assert network.eval()(torch.rand(2, 1, 32, 32)).shape == (2, 10)
-    with pytest.raises(InputError, match=r"12 x 12 pixels \(17 x 17 works; see image_size\)"):
+    with pytest.raises(InputError, match=r"12 x 12 pixels \(17 x 17 works; image_size only makes"):
         networks.named("torchvision:squeezenet1_1", image=(1, 12, 12), classes=10)
     with pytest.raises(InputError, match=r"unknown torchvision network 'resnet19': did you mean 'resnet18'"):
         networks.named("torchvision:resnet19", image=(1, 16, 16), classes=10)

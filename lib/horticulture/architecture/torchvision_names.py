@@ -48,5 +48,5 @@ def check_image(model: str, image: ImageShape, name: str) -> None:
     for start, sides in SIDES.items():
         if model.startswith(start) and not (height in sides and width in sides):
             side = next((side for side in sides if side > min(height, width)), sides[-1])
-            what = f"{height} x {width} pixels ({side} x {side} works; see image_size)"
+            what = f"{height} x {width} pixels ({side} x {side} works; image_size only makes images smaller)"
             raise InputError(f"{name}: it does not accept images of {what}")

@@ -42,7 +42,8 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
         image, classes, available = _of_folder(str(Path.cwd()), name.removeprefix(FOLDER), image_size)
     elif name in KNOWN:
         (channels, height, width), classes, available = KNOWN[name]
-        if image_size and height % image_size:
+        fixed = name not in DOWNLOADED  # the images that come with the package have one size
+        if image_size and (height % image_size or (fixed and image_size != height)):
             raise InputError(f"image_size={image_size}: {name} has images of {height} x {width} pixels")
         image = (channels, image_size or height, image_size or width)
     else:

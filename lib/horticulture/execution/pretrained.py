@@ -1,5 +1,6 @@
 """Load weights that were trained elsewhere into a network, without running any code."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,12 @@ def _before(built: Network) -> str:
 
 def _read(file: str) -> dict[str, Tensor]:
     try:
-        content: Any = (
-            load_file(file)
-            if file.endswith(".safetensors")
-            else torch.load(file, map_location="cpu", weights_only=True)
-        )
+        with warnings.catch_warnings(action="ignore"):  # torch's, on pickles that it then refuses
+            content: Any = (
+                load_file(file)
+                if file.endswith(".safetensors")
+                else torch.load(file, map_location="cpu", weights_only=True)
+            )
     except FileNotFoundError as error:
         raise InputError(f"no weights file {file}") from error
     except Exception as error:  # torch raises many kinds

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from horticulture.architecture import OWN, Architecture, ImageShape, Table
 from horticulture.architecture.table import FIXED, Length, TableRow
@@ -17,6 +17,8 @@ from horticulture.networks.channel_tracing import trace_module
 from horticulture.networks.traced_network import LiveAxis, Places, TracedGroup, TracedNetwork
 
 SUMS = "a residual set: sums of several layers' channels"
+# Layers that have channels, but are not taken apart.
+WHOLE = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, _ConvTransposeNd)
 
 
 class ModuleSpec(NamedTuple):
@@ -66,7 +68,7 @@ def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
     failed = cut_check.failures(assemble(module, trace._replace(groups=candidates), spec), spec.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
     for name, part in module.named_modules():
-        if isinstance(part, (nn.MultiheadAttention, nn.RNNBase)):
+        if isinstance(part, WHOLE):
             pinned[name] = f"{type(part).__name__} is not taken apart"
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:

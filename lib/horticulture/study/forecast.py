@@ -85,7 +85,7 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path, first: int = 0) 
         step = f"a step of the whole network took {1000 * pace.step(pending.config.whole):.0f} ms"
         processes = f"{pending.workers} process{'' if pending.workers == 1 else 'es'}"
         sums = f"about {clock(sum(seconds.values()))} of training with {processes} and {needed / 1e6:,.0f} MB"
-        lines.append(f"{sums} ({step}); notebooks and figures are not included")
+        lines.append(f"{sums} ({step}{_smaller(pending)}); notebooks and figures are not included")
     if len(studies) > 1:
         lines.append(f"all {len(studies)}: about {clock(total)} of training and {size / 1e6:,.0f} MB")
     return lines

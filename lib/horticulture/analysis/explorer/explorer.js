@@ -152,6 +152,11 @@
           this.pause();
           this.show();
         });
+        this.$slider.addEventListener("pointerdown", () => (this.before = this.$slider.value));
+        this.$slider.addEventListener("pointercancel", () => {
+          this.$slider.value = this.before; // the finger scrolls the page
+          this.show();
+        });
         this.$button.addEventListener("click", () => (this.playing ? this.pause() : this.play()));
         this.$run.addEventListener("change", () => this.choose(+this.$slider.value));
         for (const select of [this.$beside, this.$axis]) select.addEventListener("change", () => this.draw());

@@ -142,8 +142,8 @@ def _measured(values: pd.Series) -> dict[str, list]:
 
 
 def _short(value: float) -> float | None:
-    """Round to four digits, more than can be read off the picture."""
-    return None if pd.isna(value) else float(f"{value:.4g}")
+    """Round to six digits, so that what is shown with fewer is not rounded twice to another number."""
+    return None if pd.isna(value) else float(f"{value:.6g}")
 
 
 def _curve(curve: str, criterion: str) -> dict[str, Any]:

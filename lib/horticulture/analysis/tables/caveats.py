@@ -15,9 +15,10 @@ def notes(results: pd.DataFrame) -> list[str]:
     sentences = [*_describe_duplicates(results), *_missed_sizes(results), *_fewer_seeds(results)]
     if "recipe" in results and (results["recipe"] == runs.PRETRAINED).any():
         sentences.append(
-            "The whole network is pretrained: how it was trained, on what and for how long, is unknown. "
-            "All seeds begin with it, so intervals say nothing about other weights."
+            "The whole network is pretrained: how it was trained, on what and for how long, is unknown."
         )
+        if results["seed"].nunique() > 1:
+            sentences.append("All seeds begin with its weights: intervals say nothing about other weights.")
     for column, word in (("device", "kinds of processor"), ("precision", "precisions")):
         if column not in results:
             continue
