@@ -245,6 +245,7 @@ def _history(chosen: StudyNetwork) -> Iterator[str]:
                 yield f"weights shared ({recipe['bits']} bits), trained, Huffman-coded and decoded: {how}"
             case "given":
                 yield f"weights from a file (digest {recipe['file_digest']}), whose training is unknown"
+                yield "all seeds begin with these weights"
             case "move":
                 yield f"moved to {run.data['name']}, with a new classifier: {how}"
             case _:
