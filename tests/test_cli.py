@@ -191,7 +191,8 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        (["network=vgg-19", "image_size=2"], "network=vgg-19: a VGG needs images of at least 16 x 16 pixels"),
+        (["network=vgg-19-stem2"], "network=vgg-19-stem2: a VGG needs images of at least 31 x 31 pixels"),
+        (["image_size=2"], "image_size=2: clutter has images of 16 x 16 pixels"),
         (["images=3", "batch_size=2"], "images=3: clutter has 10 classes, so some would have none of 3"),
         (
             ["source_data=letters", "source_images=16"],
