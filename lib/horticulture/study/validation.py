@@ -193,9 +193,9 @@ def _check_source(config: StudyConfig) -> None:
     name = config.source_data
     if not name:
         moved = [budget for budget in config.budgets if budgets.BUDGETS[budget].needs_source]
-        for wanted in (*moved, *config.curves):
-            if wanted in (*moved, *scaling.MOVED):
-                raise InputError(f"{wanted} needs source_data: the data set that networks are moved from")
+        moved += [curve for curve in config.curves if curve in scaling.MOVED]
+        if moved:
+            raise InputError(f"{moved[0]} needs source_data: the data set that networks are moved from")
         return
     if config.pretrained:
         raise InputError("source_data and pretrained both say how the whole network begins: set one of them")
