@@ -19,8 +19,8 @@ from pathlib import Path
 import nbformat
 from PIL import Image
 
-from horticulture.files import file_digest
 from horticulture.study import pages, runner
+from horticulture.system.files import file_digest
 from tests import strip
 
 ROOT = Path(__file__).parents[1]

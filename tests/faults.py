@@ -25,15 +25,15 @@ from pathlib import Path
 import distributed
 import psutil
 
-from horticulture import files, leases
 from horticulture.execution import inspection
+from horticulture.system import files, leases
 from tests import killed
 
 WORKERS, SECONDS = 3, 600  # a command that takes longer has been forgotten
 MEMORY = 1_500_000_000  # bytes after which a worker is ended
 # Leases are renewed often, and a checkpoint is written twice a second.
 QUICK = """
-from horticulture import leases
+from horticulture.system import leases
 from horticulture.execution import checkpoints
 leases.BEAT, leases.STALE, checkpoints.CHECKPOINT_SECONDS = 0.25, 3.0, 0.5
 """

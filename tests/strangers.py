@@ -21,9 +21,10 @@ from typing import Any
 from unittest import mock
 
 import horticulture
-from horticulture import cli, files
+from horticulture import cli
 from horticulture.errors import InputError
 from horticulture.study import publish, runner
+from horticulture.system import files
 from tests import commands, power_cut
 from tests.fuzzed import peak, within
 

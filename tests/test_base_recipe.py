@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import files, runs
+from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.execution import cluster
 from horticulture.study import base_recipe
 from horticulture.study.config import StudyConfig
+from horticulture.system import files
 from horticulture.training import hardware
 
 

@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import save
 
 import horticulture
-from horticulture import architecture, data, execution, files, locks, networks, runs, training
+from horticulture import architecture, data, execution, networks, runs, training
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, parallel, tasks
 from horticulture.execution.run_context import RunContext
 from horticulture.pruning import Pruner, PruningRecipe, unstructured
+from horticulture.system import files, locks
 from horticulture.training import Trainer, TrainingRecipe, evaluation, penalties
 from tests import commands, killed
 

@@ -10,8 +10,10 @@ import sys
 import pandas as pd
 import pytest
 
-from horticulture import cli, execution, files, limits, networks, runs
+from horticulture import cli, execution, networks, runs
+from horticulture.cli import commands
 from horticulture.study import base_recipe, forecast, inventory, parameters, runner, study_files
+from horticulture.system import files, limits
 from horticulture.training import hardware
 
 
@@ -387,7 +389,7 @@ def started(monkeypatch):
 
     monkeypatch.setattr(runner, "execute_notebook", execute)
     monkeypatch.setattr(runner, "to_html", lambda target: target)
-    monkeypatch.setattr(cli, "print_tables", lambda folder: shown.append(folder.name))
+    monkeypatch.setattr(commands, "print_tables", lambda folder: shown.append(folder.name))
     return done, shown
 
 
@@ -527,7 +529,7 @@ def test_wrong_arguments_are_refused_in_one_line(arguments, said, capsys):
 
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):
     shown = []
-    monkeypatch.setattr(cli, "print_tables", lambda folder: shown.append(folder.name))
+    monkeypatch.setattr(commands, "print_tables", lambda folder: shown.append(folder.name))
     (tmp_path / "own.yaml").write_text(PARTS)
     for name in ("own-wide", "own-other", "mine-wide"):
         (tmp_path / name).mkdir()

@@ -23,18 +23,7 @@ from unittest import mock
 import psutil
 import pytest
 
-from horticulture import (
-    architecture,
-    cli,
-    code_files,
-    execution,
-    files,
-    leases,
-    limits,
-    networks,
-    pruning,
-    runs,
-)
+from horticulture import architecture, cli, execution, networks, pruning, runs
 from horticulture.errors import ClusterError, InputError
 from horticulture.execution import (
     admission,
@@ -48,11 +37,12 @@ from horticulture.execution import (
     status,
 )
 from horticulture.execution.board import Board
-from horticulture.progress import Progress
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
 from horticulture.study import bounds, budgets
 from horticulture.study.session import Session
+from horticulture.system import code_files, files, leases, limits
+from horticulture.system.progress import Progress
 from horticulture.training import TrainingRecipe, hardware
 from tests import commands, killed
 
@@ -379,7 +369,7 @@ def test_a_worker_that_does_not_answer_is_told_and_waited_for_once(
 def other_code(place: Path) -> dict[str, str]:
     """The environment of a process whose package has the same version and another line."""
     shutil.copytree(Path(execution.__file__).parents[1], place / "horticulture")
-    with (place / "horticulture" / "limits.py").open("a") as module:
+    with (place / "horticulture" / "errors.py").open("a") as module:
         module.write("# another\n")
     return {"PYTHONPATH": str(place)}
 

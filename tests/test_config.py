@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from horticulture import architecture, execution, limits, runs
+from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
 from horticulture.execution import loading
 from horticulture.pruning import PruningRecipe, unstructured
 from horticulture.study import snapshots, validation
 from horticulture.study.config import StudyConfig
+from horticulture.system import limits
 from horticulture.training import TrainingRecipe
 
 ASKED = StudyConfig.of(

@@ -14,12 +14,13 @@ import torch
 from safetensors.torch import save_file
 
 import horticulture
-from horticulture import architecture, cli, code_files, execution, files, networks, runs
+from horticulture import architecture, cli, execution, networks, runs
 from horticulture.errors import InputError
 from horticulture.execution import exported, loading, parallel
 from horticulture.networks import formats
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import CurvePoint, lookup
+from horticulture.system import code_files, files
 from horticulture.training import TrainingRecipe
 
 CLUTTER_IMAGES = (96, 64, 96)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from horticulture import files, locks
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError, JsonlTable
+from horticulture.system import files, locks
+from horticulture.system.files import CorruptFileError, JsonlTable
 from tests import power_cut
 
 RECORD = {"key": "a1", "metrics": {"error": 21.5, "nan": float("inf"), "many": [1, 2.0, None, True, "ä\n"]}}
@@ -195,7 +195,7 @@ def test_no_altered_byte_of_a_row_goes_unnoticed_or_changes_anything(table):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from horticulture import files, locks
+from horticulture.system import files, locks
 
 with locks.held(Path(sys.argv[1])):
     print("held", flush=True)

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, cli, data, execution, files, networks, runs
+from horticulture import architecture, cli, data, execution, networks, runs
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import base_recipe, budgets, forecast, parameters, runner, scaling, study_files
 from horticulture.study.config import StudyConfig
+from horticulture.system import files
 from horticulture.training import TrainingRecipe
 from tests.conftest import without_channel
 

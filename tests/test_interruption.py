@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from horticulture import architecture, execution, files, runs
+from horticulture import architecture, execution, runs
 from horticulture.execution import pool
 from horticulture.execution.interruption import deferred
 from horticulture.pruning import PruningRecipe
+from horticulture.system import files
 from horticulture.training import TrainingRecipe
 
 CLUTTER_IMAGES = (96, 32, 32)

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 import pytest
 from filelock import FileLock
 
-from horticulture import leases, locks
+from horticulture.system import leases, locks
 
-QUICK = "from horticulture import leases; leases.BEAT, leases.STALE = 0.05, 1.0"
+QUICK = "from horticulture.system import leases; leases.BEAT, leases.STALE = 0.05, 1.0"
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +173,7 @@ def test_where_a_folder_requires_leases_files_are_not_locked(tmp_path):
 LOCKER = """
 import sys
 from pathlib import Path
-from horticulture import files, locks
+from horticulture.system import files, locks
 with locks.held(Path(sys.argv[1]) / "run"):
     print("in", flush=True)
     sys.stdin.readline()

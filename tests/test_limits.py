@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from horticulture import limits
+from horticulture.system import limits
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from horticulture.analysis import live
 from horticulture.analysis.live import BOTTOM, LEFT, RIGHT, TOP, RunTrace
 from horticulture.execution import board, parallel
 from horticulture.execution.board import Board
-from horticulture.progress import MIME, Progress
 from horticulture.pruning import PruningRecipe
+from horticulture.system.progress import MIME, Progress
 from horticulture.training import TrainingRecipe
 from tests import browser
 
@@ -251,7 +251,7 @@ def test_what_an_earlier_process_measured_is_drawn_again(tmp_path, run, at):
 CELL = """
 from horticulture import architecture, execution
 from horticulture.execution.board import Board
-from horticulture.progress import Progress
+from horticulture.system.progress import Progress
 from horticulture.training import TrainingRecipe
 
 shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)

@@ -21,8 +21,8 @@ from tornado.websocket import websocket_connect
 
 from horticulture import runs
 from horticulture.analysis import tables
-from horticulture.progress import MIME
 from horticulture.study import parameters, runner, study_files
+from horticulture.system.progress import MIME
 from tests import commands
 
 BIN = Path(sys.executable).parent

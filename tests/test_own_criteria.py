@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, code_files, execution, networks, pruning, runs
+from horticulture import architecture, execution, networks, pruning, runs
 from horticulture.errors import InputError
 from horticulture.execution import parallel
 from horticulture.pruning import PruningRecipe, criteria, saliency
 from horticulture.study import own_code
+from horticulture.system import code_files
 from horticulture.training import TrainingRecipe
 
 CLUTTER_IMAGES = (96, 32, 32)

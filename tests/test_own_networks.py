@@ -15,13 +15,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from horticulture import code_files, networks, training
+from horticulture import networks, training
 from horticulture.architecture import Architecture, check_own, families, torchvision_names
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
 from horticulture.networks.group_discovery import SUMS
 from horticulture.pruning import Pruner, PruningRecipe, saliency, surgery
 from horticulture.runs import Run
+from horticulture.system import code_files
 from horticulture.training import TrainingRecipe
 
 IMAGE, CLASSES = (2, 8, 8), 3

@@ -16,13 +16,14 @@ import pandas as pd
 import pytest
 import torch
 
-from horticulture import architecture, execution, limits, runs
+from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
 from horticulture.execution import parallel, pool
 from horticulture.execution.board import Board
-from horticulture.progress import Progress
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
+from horticulture.system import limits
+from horticulture.system.progress import Progress
 from horticulture.training import TrainingRecipe, hardware
 from tests import killed
 

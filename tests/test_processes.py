@@ -15,10 +15,11 @@ import papermill
 import pytest
 from papermill.iorw import write_ipynb
 
-from horticulture import architecture, execution, files, locks, runs
+from horticulture import architecture, execution, runs
 from horticulture.execution import stale_files
 from horticulture.pruning import PruningRecipe
 from horticulture.study import runner, study_files
+from horticulture.system import files, locks
 from horticulture.training import TrainingRecipe
 from tests import commands, killed
 

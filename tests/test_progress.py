@@ -13,8 +13,8 @@ import termios
 
 import pytest
 
-from horticulture import progress
-from horticulture.progress import Progress
+from horticulture.system import progress
+from horticulture.system.progress import Progress
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_bar_stays_within_its_width(share, full):
 
 TWO_RUNS = """
 import time
-from horticulture.progress import Progress
+from horticulture.system.progress import Progress
 from horticulture.study.terminal import Terminal
 note = "epoch 3/7, validation error 12.3 %; round 17/192, 88,210 parameters left; 0/2 finished"
 progress = Progress("training pruned shapes", 2)

@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 
 import horticulture
-from horticulture import cli, files, locks, runs
+from horticulture import cli, runs
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import CurvePoint, Run
+from horticulture.system import files, locks
+from horticulture.system.files import CorruptFileError
 from horticulture.training import TrainingRecipe
 from tests import power_cut
 from tests.conftest import without_channel

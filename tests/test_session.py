@@ -8,13 +8,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from horticulture import files, runs
+from horticulture import runs
 from horticulture.data import datasets
 from horticulture.errors import InputError, InterruptedRun
 from horticulture.execution import loading, parallel
 from horticulture.pruning import criteria
 from horticulture.study import base_recipe, literals, parameters, session, study_files
 from horticulture.study.session import Session
+from horticulture.system import files
 from horticulture.training import hardware
 from tests.test_cli import REFUSED
 

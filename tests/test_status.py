@@ -10,11 +10,12 @@ import time
 
 import pytest
 
-from horticulture import cli, files, locks
+from horticulture import cli
 from horticulture.errors import NotebookError
 from horticulture.execution import status
 from horticulture.study import parameters, runner, study_files
 from horticulture.study.session import Session
+from horticulture.system import files, locks
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ import nbformat
 import pytest
 from jupyter_client.channels import AsyncZMQSocketChannel
 
-from horticulture import cli, files
+from horticulture import cli
 from horticulture.errors import InputError, NotebookError
 from horticulture.study import bounds, parameters, runner, study_files, terminal as terminal_module
 from horticulture.study.config import StudyConfig
 from horticulture.study.terminal import Terminal
+from horticulture.system import files
 from tests.test_parallel import gone
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -307,7 +308,7 @@ def test_a_widget_cell_cannot_stall_and_progress_is_passed_on(run, capsys, monke
     folder = run(
         "import ipywidgets\nfor i in range(5):\n    with ipywidgets.Output():\n        print(i)\n"
         "ipywidgets.interact(lambda k: k, k=(0, 5));",
-        "from horticulture.progress import Progress\n"
+        "from horticulture.system.progress import Progress\n"
         "with Progress('counting', 4) as p:\n    p.update(4, 'all of it')",
         "print('n is', n, 'in', study)",
         given={"n": 7},
@@ -542,7 +543,7 @@ def test_a_kernel_that_does_not_start_is_told_in_one_line(run, monkeypatch):
 
 def test_a_remark_of_a_notebook_stands_in_the_terminal_too(run, capfd):
     line = "random: 12 % was not reached"
-    target = run(f"from horticulture import progress\nprogress.remark({line!r})\n0")
+    target = run(f"from horticulture.system import progress\nprogress.remark({line!r})\n0")
     assert f"01_one: {line}\n" in capfd.readouterr().err
     assert line in (target / "notebooks" / "01_one.html").read_text()
 

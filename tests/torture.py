@@ -24,7 +24,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from horticulture.errors import check_choice
-from horticulture.progress import Progress
+from horticulture.system.progress import Progress
 from tests import commands, fuzzed, hostile, killed, power_cut, strangers
 
 OUTCOMES = ("survived", "lost", "refused")

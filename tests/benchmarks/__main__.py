@@ -16,11 +16,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from horticulture import files, pruning, training
+from horticulture import pruning, training
 from horticulture.architecture import families
 from horticulture.execution import checkpoints
 from horticulture.networks import latency
 from horticulture.pruning import surgery
+from horticulture.system import files
 from horticulture.training import evaluation, hardware
 from horticulture.training.callbacks import NO_CALLBACK
 from tests import browser

@@ -15,9 +15,10 @@ from unittest import mock
 
 import distributed
 
-from horticulture import architecture, execution, files, runs
+from horticulture import architecture, execution, runs
 from horticulture.execution import cluster, parallel, tasks
 from horticulture.runs import Run
+from horticulture.system import files
 from horticulture.training import TrainingRecipe
 from tests.benchmarks.parts import alternate
 

@@ -14,7 +14,7 @@ CELL = f"""
 import time
 from horticulture import architecture, execution
 from horticulture.execution.board import POLL, Board
-from horticulture.progress import Progress
+from horticulture.system.progress import Progress
 from horticulture.pruning import PruningRecipe
 from horticulture.training import TrainingRecipe
 

@@ -9,7 +9,7 @@ figure shows both, as error against training, a few share a colour and differ by
 import re
 from typing import Any, NamedTuple
 
-from horticulture.code_files import is_code
+from horticulture.system.code_files import is_code
 
 BLACK, ORANGE, SKY, GREEN, BLUE = "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2"
 VERMILION, PURPLE, GREY, WINE, INDIGO = "#D55E00", "#CC79A7", "#999999", "#882255", "#332288"

@@ -26,8 +26,8 @@ from horticulture.architecture.table import CountedLayer, Table
 from horticulture.architecture.vgg import VGG
 from horticulture.architecture.vit import ViT
 from horticulture.architecture.wide_resnet import WideResNet
-from horticulture.code_files import is_code
 from horticulture.errors import InputError, check_choice
+from horticulture.system.code_files import is_code
 
 MAX_DEPTH, MAX_WIDTH = 2_000, 1_000_000  # largest depth, and largest width in a network's name
 

@@ -16,7 +16,7 @@ from horticulture.data.decoding import EXTENSIONS, MAX_SIDE, decode, measure
 from horticulture.data.locations import data_folder
 from horticulture.data.reading import read_each
 from horticulture.errors import InputError
-from horticulture.files import file_digest, write
+from horticulture.system.files import file_digest, write
 
 MAX_LISTED = 3  # unusable images reported by name; of more, a list is written
 

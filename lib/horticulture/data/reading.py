@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from horticulture.data.decoding import MAX_BYTES, UnusableImage
-from horticulture.limits import processors
-from horticulture.progress import Progress
+from horticulture.system.limits import processors
+from horticulture.system.progress import Progress
 
 AT_A_TIME = 64  # images decoded ahead
 THREADS = 4  # images decoded at the same time, at most

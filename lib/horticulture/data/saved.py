@@ -6,11 +6,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError, torch as safetensors
 
-from horticulture import files
 from horticulture.data.catalog import SAVED
 from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.data.locations import data_folder
 from horticulture.errors import InputError
+from horticulture.system import files
 
 
 def save(dataset: Dataset) -> str:

@@ -17,12 +17,12 @@ from typing import Any
 
 from filelock import FileLock
 
-from horticulture import files, leases
 from horticulture.errors import InputError, first_line
 from horticulture.execution import inspection, remote_worker
 from horticulture.execution.file_transfer import Sent
 from horticulture.execution.inspection import Environment
-from horticulture.progress import remark
+from horticulture.system import files, leases
+from horticulture.system.progress import remark
 
 MIN_BYTES_PER_SECOND = 1e6  # at which a worker is sent files
 MARKER = "shared-"  # beginning of the name of a marker

@@ -8,8 +8,8 @@ from typing import Any
 
 from horticulture.analysis import live
 from horticulture.execution import status
-from horticulture.progress import Progress
 from horticulture.runs import Run
+from horticulture.system.progress import Progress
 
 MAX_RUNS_SHOWN = 4  # the line has the status of up to this many runs
 UPDATE_SECONDS = 2.0  # seconds between two updates of what `horticulture status` shows

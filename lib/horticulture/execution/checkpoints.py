@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from horticulture import files
+from horticulture.system import files
 from horticulture.training import Checkpoint
 
 CHECKPOINT_SECONDS = 30.0  # seconds of work that may be lost

@@ -14,7 +14,7 @@ from typing import Any
 
 from horticulture.errors import InputError, first_line
 from horticulture.execution import inspection, stale_files
-from horticulture.limits import processors
+from horticulture.system.limits import processors
 
 LOCAL = "local:"  # followed by a number of worker processes
 LOOPBACK = "127.0.0.1"

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from horticulture import files, leases, locks, runs
+from horticulture import runs
 from horticulture.errors import check_choice
 from horticulture.execution import interruption
 from horticulture.execution.loading import WEIGHTS_FILE
 from horticulture.execution.run_context import Report, RunContext
 from horticulture.execution.tasks import KINDS
 from horticulture.runs import Run
+from horticulture.system import files, leases, locks
 from horticulture.training import hardware
 
 # Files whose digests a result records, if they exist.

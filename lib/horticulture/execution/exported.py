@@ -15,18 +15,19 @@ import pandas as pd
 import torch
 from safetensors import torch as safetensors
 
-from horticulture import code_files, files, networks, runs
+from horticulture import networks, runs
 from horticulture.analysis import curves, statistics
 from horticulture.analysis.tables.cases import CASE, assign_cases
 from horticulture.analysis.tables.wording import capitalize
 from horticulture.architecture import Architecture
-from horticulture.code_files import is_code
 from horticulture.data import Dataset
 from horticulture.errors import InputError, reading
 from horticulture.execution import checkpoints, loading, stale_files
 from horticulture.execution.model_card import CARD, ONNX, PT2, SAFETENSORS, card
 from horticulture.networks import Network, formats
 from horticulture.runs import StudyNetwork
+from horticulture.system import code_files, files
+from horticulture.system.code_files import is_code
 from horticulture.training import evaluation
 
 CONFIG = "config.json"

@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import cloudpickle
 
-from horticulture import code_files, data, files, runs
+from horticulture import data, runs
 from horticulture.data import datasets
 from horticulture.data.catalog import FOLDER, SAVED
 from horticulture.errors import InputError
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.runs.run import RESULT
+from horticulture.system import code_files, files
 
 # The only files of a run besides those whose digests its result records.
 CHECKPOINT = re.compile(r"rounds/round-[0-9]{6,}-([0-9a-f]{12})\.safetensors")

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from horticulture import files
 from horticulture.data import catalog
 from horticulture.errors import InputError, first_line
-from horticulture.progress import remark
+from horticulture.system import files
+from horticulture.system.progress import remark
 
 REPLY_SECONDS = 60.0  # seconds for a worker to answer: on a busy machine, it may load torch first
 PACKAGES = ("horticulture", "torch")  # whose versions must be the same everywhere

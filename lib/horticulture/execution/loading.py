@@ -11,13 +11,14 @@ import pandas as pd
 import torch
 from safetensors import torch as safetensors
 
-from horticulture import data, files, networks, pruning, runs
+from horticulture import data, networks, pruning, runs
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints
 from horticulture.networks import Network
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
+from horticulture.system import files
 from horticulture.training import Checkpoint, Recipe, evaluation, hardware, penalties
 
 WEIGHTS_FILE = "weights.safetensors"

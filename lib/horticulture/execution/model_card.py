@@ -3,7 +3,7 @@
 from typing import Any
 
 from horticulture.analysis import statistics
-from horticulture.code_files import is_code
+from horticulture.system.code_files import is_code
 
 CARD, SAFETENSORS, PT2, ONNX = "README.md", "model.safetensors", "model.pt2", "model.onnx"
 MAX_CLASSES_LISTED = 20  # the card lists up to this many class names

@@ -16,10 +16,10 @@ from horticulture.analysis.live import Row
 from horticulture.errors import InputError
 from horticulture.execution import file_transfer, pool, remote
 from horticulture.execution.board import POLL, Board, reporter
-from horticulture.limits import may_have_gpu, processors
-from horticulture.progress import Progress
 from horticulture.pruning import criteria
 from horticulture.runs import Run
+from horticulture.system.limits import may_have_gpu, processors
+from horticulture.system.progress import Progress
 
 # Modules that need torch are imported inside functions: that takes seconds, and `start` is called before it.
 

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from horticulture import files, networks
+from horticulture import networks
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.networks import Network
+from horticulture.system import files
 
 INSIDE = ("state_dict", "model_state_dict", "model")  # keys under which training scripts store the weights
 COUNT = "num_batches_tracked"  # of norms; older files lack it, and nothing depends on it

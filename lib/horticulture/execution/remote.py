@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from horticulture import code_files, locks, runs
+from horticulture import runs
 from horticulture.errors import ClusterError, InputError, first_line
 from horticulture.execution import admission, cluster, file_transfer, pool, remote_worker
 from horticulture.execution.admission import Admission
@@ -24,6 +24,7 @@ from horticulture.execution.remote_worker import SKIPPED, Parcel, PickledCode, R
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.runs.run import RESULT
+from horticulture.system import code_files, locks
 
 VISIBLE = 90.0  # seconds after which a network file system shows a new file everywhere
 QUIET = 2.0  # seconds without news after which we look whether there is a worker

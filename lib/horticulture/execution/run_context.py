@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from horticulture import data, files, runs
+from horticulture import data, runs
 from horticulture.analysis import live
 from horticulture.execution import checkpoints, loading
 from horticulture.execution.interruption import Interruption
@@ -16,6 +16,7 @@ from horticulture.execution.specs import OracleConfig
 from horticulture.pruning import PruningRecipe
 from horticulture.runs import Run
 from horticulture.runs.run import Kind
+from horticulture.system import files
 from horticulture.training import Checkpoint, Recipe, TrainingRecipe
 
 RECIPES: dict[Kind, type[Recipe]] = {"prune": PruningRecipe, "judge": OracleConfig}  # by kind of run

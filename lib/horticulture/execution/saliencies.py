@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from horticulture.execution import checkpoints, loading
-from horticulture.progress import Progress
 from horticulture.pruning import criteria, oracle
 from horticulture.runs import Run, folder
+from horticulture.system.progress import Progress
 from horticulture.training import evaluation, hardware
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from horticulture import files
+from horticulture.system import files
 
 FILE = ".status.json"  # in a study's folder
 RUNNING, FINISHED, FAILED, STOPPED = "running", "finished", "failed", "stopped"  # states of a study

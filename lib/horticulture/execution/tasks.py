@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 import torch
 
-from horticulture import files, networks, pruning, runs, training
+from horticulture import networks, pruning, runs, training
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading, pretrained
 from horticulture.execution.initialization import moved_network, starting_network
@@ -15,6 +15,7 @@ from horticulture.execution.run_context import RunContext
 from horticulture.networks import Network
 from horticulture.pruning import compression, criteria, oracle, unstructured
 from horticulture.runs.run import Kind
+from horticulture.system import files
 from horticulture.training import Checkpoint, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 

@@ -11,9 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from horticulture import code_files
 from horticulture.architecture import TORCHVISION, Architecture, ImageShape, check_own
-from horticulture.code_files import is_code
 from horticulture.data.decoding import MAX_SIDE
 from horticulture.errors import InputError
 from horticulture.networks.channel_labels import Trace
@@ -22,6 +20,8 @@ from horticulture.networks.group_discovery import ModuleSpec, assemble, find_gro
 from horticulture.networks.random_streams import RandomStreams
 from horticulture.networks.rescaling import rescale
 from horticulture.networks.traced_network import NO_CODE, TracedNetwork, cut
+from horticulture.system import code_files
+from horticulture.system.code_files import is_code
 
 RGB = 3  # input channels of torchvision's networks
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from horticulture import files
 from horticulture.errors import InputError
+from horticulture.system import files
 
 PLAIN = bool | int | float | complex | str | bytes | range | slice | None
 VALUES = PLAIN | list | tuple | dict | set | frozenset | np.ndarray | type  # of a class

@@ -6,9 +6,9 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from horticulture import locks
-from horticulture.files import CorruptFileError, read_json, sync, write_json
 from horticulture.runs.run import Run
+from horticulture.system import locks
+from horticulture.system.files import CorruptFileError, read_json, sync, write_json
 
 INDEX = "index"  # lists the files, so that a missing one is noticed; earlier versions wrote none
 # Fields of a recipe in which pruning runs by several criteria may differ.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError, write
 from horticulture.runs.run import read_verified
+from horticulture.system.files import CorruptFileError, write
 
 if TYPE_CHECKING:
     import pandas as pd

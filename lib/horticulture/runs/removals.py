@@ -10,8 +10,8 @@ import numpy as np
 
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError
 from horticulture.runs.run import Run, folder, read_verified
+from horticulture.system.files import CorruptFileError
 
 if TYPE_CHECKING:
     import pandas as pd

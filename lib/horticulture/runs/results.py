@@ -8,13 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from horticulture import locks
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError, is_sealed, read, read_json, write, write_json
 from horticulture.runs.curves import INDEX, CurvePoint, curve_files, forget_curves, read_curves
 from horticulture.runs.removals import REMOVAL_COLUMNS, removals, widths_by_round
 from horticulture.runs.run import RESULT, Run, folder, read_verified, require_result, result
+from horticulture.system import locks
+from horticulture.system.files import CorruptFileError, is_sealed, read, read_json, write, write_json
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from horticulture import files
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
-from horticulture.files import CorruptFileError
+from horticulture.system import files
+from horticulture.system.files import CorruptFileError
 
 RESULT = "run.json"
 Kind = Literal["train", "given", "move", "prune", "tune", "compress", "judge"]

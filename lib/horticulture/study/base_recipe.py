@@ -14,11 +14,11 @@ from typing import Any
 from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.execution import cluster
-from horticulture.files import CorruptFileError
 from horticulture.study import inventory
 from horticulture.study.config import StudyConfig
 from horticulture.study.study_files import editing, read_study_json
 from horticulture.study.training_config import TrainingConfig
+from horticulture.system.files import CorruptFileError
 from horticulture.training import hardware
 
 PER_RUN = ("seeds", "strengths", "digest_of")  # fields that are not part of the base

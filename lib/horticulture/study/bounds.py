@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any
 
-from horticulture import architecture, limits
+from horticulture import architecture
 from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning.criteria import CRITERIA
@@ -15,6 +15,7 @@ from horticulture.study import budgets, own_code, scaling
 from horticulture.study.literals import is_number
 from horticulture.study.parameters import ALL
 from horticulture.study.study_files import check_name
+from horticulture.system import limits
 from horticulture.training.recipe import NORMS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 Bound = Callable[[str, Any], None]  # the name of a parameter and its value; raises InputError

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from horticulture import execution, progress
+from horticulture import execution
 from horticulture.architecture import profiles
 from horticulture.errors import InputError, check_choice
 from horticulture.runs import CurvePoint, Run
 from horticulture.study.config import StudyConfig
 from horticulture.study.pruned import PrunedNetwork, PruningJob
+from horticulture.system import progress
 from horticulture.training import TrainingRecipe
 
 

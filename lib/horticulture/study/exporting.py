@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from horticulture import code_files, files, runs
-from horticulture.code_files import is_code
+from horticulture import runs
 from horticulture.errors import reading
 from horticulture.study import own_code, study_files
+from horticulture.system import code_files, files
+from horticulture.system.code_files import is_code
 
 
 def export(study: Path, name: str, to: str = "", allow_code: bool = False, **values: Any) -> Iterator[str]:

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from horticulture import architecture, execution, limits, networks, runs, training
+from horticulture import architecture, execution, networks, runs, training
 from horticulture.architecture import Architecture, families
 from horticulture.errors import InputError
 from horticulture.execution import parallel, tasks
-from horticulture.progress import Progress, clock
 from horticulture.runs import Run
 from horticulture.study import bounds, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.inventory import of_notebooks, runs_by_purpose
 from horticulture.study.pruned import PrunedNetwork, PruningJob
+from horticulture.system import limits
+from horticulture.system.progress import Progress, clock
 from horticulture.training import hardware
 
 MAX_TIMED_STEPS = 6  # at most this many steps are timed for each of two networks

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from horticulture import files, runs
-from horticulture.code_files import is_code
+from horticulture import runs
 from horticulture.errors import InputError
 from horticulture.runs import Run
 from horticulture.study import own_code, parameters, study_files
 from horticulture.study.config import StudyConfig
 from horticulture.study.inventory import runs_by_purpose
+from horticulture.system import files
+from horticulture.system.code_files import is_code
 
 RECENT = 3600.0  # seconds: anything changed since then may belong to a study in progress
 

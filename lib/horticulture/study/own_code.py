@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from horticulture import code_files, data, execution
-from horticulture.code_files import is_code
+from horticulture import data, execution
 from horticulture.pruning import criteria
 from horticulture.runs import code_digest
+from horticulture.system import code_files
+from horticulture.system.code_files import is_code
 
 if TYPE_CHECKING:
     from horticulture.data import Dataset

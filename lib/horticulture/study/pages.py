@@ -17,8 +17,8 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-from horticulture import files
 from horticulture.study.parameters import fill_in
+from horticulture.system import files
 
 TEMPLATE = Path(__file__).parent / "page"
 LIGHT, DARK = "default", "github-dark"  # styles of Pygments

@@ -17,7 +17,7 @@ from papermill.engines import NBClientEngine
 from papermill.log import logger
 
 from horticulture.execution import stale_files
-from horticulture.progress import MIME, REMARK
+from horticulture.system.progress import MIME, REMARK
 
 SLICE = 0.5  # seconds between checks while waiting for the kernel
 SOCKET_PATH = 90  # most bytes of a socket path; systems allow 104 or more

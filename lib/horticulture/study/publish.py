@@ -11,11 +11,11 @@ are: what they display, scripts included, runs in the reader's browser.
 from collections.abc import Mapping
 from pathlib import Path
 
-from horticulture import files
 from horticulture.errors import InputError, NotebookError
 from horticulture.execution import stale_files
 from horticulture.study import study_files
 from horticulture.study.site_source import ROOT, SiteSource
+from horticulture.system import files
 
 SITE = ROOT / "build" / "site"
 REFERENCE = ROOT / "outputs" / "reference"

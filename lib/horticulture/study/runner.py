@@ -20,13 +20,13 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
-from horticulture import files, locks
 from horticulture.data.locations import data_folder
 from horticulture.errors import NotebookError, first_line
 from horticulture.execution import interruption, stale_files, status
 from horticulture.study.parameters import COMMON, fill_in, notebooks_from
 from horticulture.study.study_files import Study, editing
 from horticulture.study.terminal import Terminal
+from horticulture.system import files, locks
 
 IDLE_SECONDS = 3600.0  # after which nobody writes to a temporary file any more
 KERNEL_SECONDS = 300  # for a kernel to start: on a busy machine, loading Python's modules takes minutes

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from horticulture import progress, runs
+from horticulture import runs
 from horticulture.errors import InputError, InterruptedRun, check_choice
 from horticulture.execution import cluster, parallel, status
 from horticulture.study import bounds, own_code, parameters as known_parameters, study_files
 from horticulture.study.parameters import COMMON
+from horticulture.system import progress
 
 if TYPE_CHECKING:  # torch and pandas take seconds to load; worker processes start first
     import pandas as pd

@@ -15,11 +15,12 @@ import nbformat
 import pandas as pd
 from PIL import Image
 
-from horticulture import files, runs
+from horticulture import runs
 from horticulture.analysis import explorer, tables
 from horticulture.analysis.tables.wording import count
 from horticulture.errors import InputError, reading
 from horticulture.study import pages, study_files, untrusted
+from horticulture.system import files
 
 ROOT = Path(__file__).parents[3]
 SETTINGS, NOTEBOOKS = ROOT / "docs" / "site", ROOT / "notebooks"

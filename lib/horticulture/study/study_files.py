@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from horticulture import locks
 from horticulture.errors import InputError, check_choice
-from horticulture.files import CorruptFileError, read_json, write_json
 from horticulture.study import literals
+from horticulture.system import locks
+from horticulture.system.files import CorruptFileError, read_json, write_json
 
 STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
 RESERVED = ("runs", "reference")  # folders under outputs that are not studies

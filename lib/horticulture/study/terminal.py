@@ -9,8 +9,8 @@ from typing import Any
 from horticulture import runs
 from horticulture.errors import printable, reading
 from horticulture.execution import status
-from horticulture.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
 from horticulture.study import study_files
+from horticulture.system.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
 
 ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
 

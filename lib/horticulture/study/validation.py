@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from horticulture import architecture, code_files, execution, limits
+from horticulture import architecture, execution
 from horticulture.architecture import families, own, profiles
 from horticulture.data import catalog
 from horticulture.errors import InputError
@@ -15,6 +15,7 @@ from horticulture.study import bounds, budgets, own_code, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PruningJob
+from horticulture.system import code_files, limits
 
 FIXED_BY_CODE = ("width", "depth")  # curves that change what the code of a user's network fixes
 

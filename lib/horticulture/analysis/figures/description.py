@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
-from horticulture import progress
 from horticulture.analysis.tables.wording import count
+from horticulture.system import progress
 
 MAX_DESCRIBED = 12  # up to this many curves or bars of a panel are described one by one
 LARGE_NUMBERS = (("trillion", 1e12), ("billion", 1e9), ("million", 1e6))

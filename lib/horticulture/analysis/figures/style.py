@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
-from horticulture import files
 from horticulture.analysis.figures.description import describe, show_descriptions
+from horticulture.system import files
 
 SMALL = "x-small"
 HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from horticulture import limits
 from horticulture.errors import InputError
+from horticulture.system import limits
 
 if TYPE_CHECKING:  # takes seconds to load, and refusing bad input does not need it
     import pandas as pd

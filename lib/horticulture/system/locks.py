@@ -7,8 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from horticulture import leases
-from horticulture.files import make_folder
+from horticulture.system import leases
+from horticulture.system.files import make_folder
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # of network file systems mounted without locks
 

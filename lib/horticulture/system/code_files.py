@@ -17,7 +17,7 @@ from typing import Any
 import cloudpickle
 
 from horticulture.errors import InputError, check_choice
-from horticulture.files import CorruptFileError, file_digest, local_path, resolved
+from horticulture.system.files import CorruptFileError, file_digest, local_path, resolved
 
 ALLOWED: set[str] = set()  # digests of files whose code may run in this process
 
