@@ -1,36 +1,20 @@
-"""The `horticulture` command, thin over the rest. Exit codes: 1 a notebook failed, 2 bad input."""
+"""The commands: each takes the parsed arguments and returns an exit code.
+
+Slow imports such as pandas and torch are made in the functions that need them.
+"""
 
 import argparse
-import os
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from horticulture import architecture, data, runs
 from horticulture.data import catalog
-from horticulture.errors import InputError, NotebookError, check_choice, printable
+from horticulture.errors import InputError, check_choice, printable
 from horticulture.study import literals, parameters, preparation, study_files
 from horticulture.study.terminal import confirmed, print_status, print_tables, say
 
-# Slow imports such as pandas and torch are made in the functions that need them.
-
-STOPPED = "horticulture: stopped; run the same command again to resume"
-EXAMPLES = """examples:
-  # the study in the README
-  horticulture run quick
-  # estimate its time and disk space
-  horticulture run quick --dry-run
-  # other criteria, as a separate study
-  horticulture run quick -p criterion=l1,taylor
-  # the same with five seeds, named mine
-  horticulture run quick --name mine -p seeds=0,1,2,3,4
-  # only from the fourth notebook on
-  horticulture run quick --name mine -p seeds=0,1,2,3,4 --from 4
-  # your own study file, with changes
-  horticulture run mine.yaml -p rounds=all -p lr=1e-1
-"""
 SELECTORS: dict[str, tuple[type, str]] = {  # which network of a curve, or of a run
     "seed": (int, "its seed"),
     "params": (float, "its number of parameters, approximately: the nearest for each seed"),
@@ -38,34 +22,11 @@ SELECTORS: dict[str, tuple[type, str]] = {  # which network of a curve, or of a 
     "criterion": (str, "the criterion it was pruned by"),
     "longer": (float, "the factor on the study's length of training (column `longer`)"),
 }
-ENVIRONMENT = """environment:
-  HORTICULTURE_OUTPUTS  where results are (default: outputs/ in the checkout)
-  HORTICULTURE_DATA     where data sets are (default: data/ in the checkout)
-"""
-MADE = "a name from `horticulture studies`, a YAML file, or the name given with --name"
 WIDTH = 80  # columns of the list of parameters
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        return options.command(options)
-    except (InputError, NotebookError) as error:
-        print(f"horticulture: {printable(str(error))}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:  # a full disk, a folder without write permission
-        print(f"horticulture: {error}; finished work is intact", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(STOPPED, file=sys.stderr)
-        return 130
-
-
-def _run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Run or resume a study, or estimate what that takes."""
     overrides: dict[str, Any] = parameters.parse(options.parameters)
     if options.cluster:
         overrides["cluster"] = options.cluster
@@ -105,13 +66,14 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _studies(options: argparse.Namespace) -> int:
+def list_studies(options: argparse.Namespace) -> int:
+    """Print the names of the studies, with what they are about."""
     for name in study_files.studies():
         print(f"{name:<24} {study_files.read(name).about.strip()}")
     return 0
 
 
-def _parameters(options: argparse.Namespace) -> int:
+def list_parameters(options: argparse.Namespace) -> int:
     """Print every parameter by notebook, as the notebook declares it: type, value or default, and meaning."""
     study = study_files.read(options.study) if options.study else study_files.Study("", "", {}, {})
     differing = {name for part in study.parts.values() for name in part}
@@ -133,7 +95,8 @@ def _say_wrapped(text: str) -> None:
     say(textwrap.fill(text, WIDTH, subsequent_indent=6 * " ", break_on_hyphens=False))
 
 
-def _show(options: argparse.Namespace) -> int:
+def show(options: argparse.Namespace) -> int:
+    """Print the tables of a study, or of each of its parts."""
     for folder in (folders := _study_folders(options.study, options)):
         if len(folders) > 1:
             print(f"\n{folder.name}\n")
@@ -141,7 +104,8 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _status(options: argparse.Namespace) -> int:
+def status(options: argparse.Namespace) -> int:
+    """Print how far a study, or each of its parts, has come."""
     for folder in _study_folders(options.study, options):
         print_status(folder)
     return 0
@@ -151,7 +115,8 @@ def _study_folders(study: str, options: argparse.Namespace) -> list[Path]:
     return study_files.folders(study, runs.outputs_folder(options.outputs))
 
 
-def _export(options: argparse.Namespace) -> int:
+def export(options: argparse.Namespace) -> int:
+    """Write one network of a study into a folder."""
     from horticulture.study import exporting
 
     folder, *more = _study_folders(options.study, options)
@@ -164,7 +129,8 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _publish(options: argparse.Namespace) -> int:
+def publish(options: argparse.Namespace) -> int:
+    """Build the web site."""
     studies = {path.name: path for name in options.studies for path in _study_folders(name, options)}
 
     from horticulture.study import publish
@@ -173,7 +139,8 @@ def _publish(options: argparse.Namespace) -> int:
     return 0
 
 
-def _groups(options: argparse.Namespace) -> int:
+def list_groups(options: argparse.Namespace) -> int:
+    """Print which channels of a network can be pruned, and why the others cannot."""
     try:
         channels, height, width = map(int, options.image.lower().split("x"))
     except ValueError as error:
@@ -190,7 +157,8 @@ def _groups(options: argparse.Namespace) -> int:
     return 0
 
 
-def _clean(options: argparse.Namespace) -> int:
+def clean(options: argparse.Namespace) -> int:
+    """Remove the runs that belong to no study, once confirmed."""
     from horticulture.study import housekeeping
 
     outputs = runs.outputs_folder(options.outputs)
@@ -214,103 +182,8 @@ def _clean(options: argparse.Namespace) -> int:
     return 0
 
 
-def _download(options: argparse.Namespace) -> int:
+def download(options: argparse.Namespace) -> int:
+    """Download a data set."""
     check_choice(options.data, catalog.DOWNLOADED, "data set to download")  # before torch is loaded
     print(f"{options.data} is in {data.download(options.data)}")
     return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what it refuses: also empty arguments, as those of unset variables of a shell are."""
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        given = sys.argv[1:] if args is None else args
-        for argument in given:
-            if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
-                self.error(f"{argument.strip() or 'an argument'} is empty")
-        return super().parse_args(given, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {printable(message)} ({self.prog} --help)\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="horticulture",
-        description="Prune networks, train what is left from scratch, and compare.",
-        epilog=ENVIRONMENT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    outputs = argparse.ArgumentParser(add_help=False)
-    outputs.add_argument("--outputs", metavar="PATH", default="", help="where results are (default: outputs)")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, function: Callable[[argparse.Namespace], int], **settings: Any) -> Callable[..., Any]:
-        """Add a command; returns the method that adds its arguments."""
-        sentence = settings["help"][:1].upper() + settings["help"][1:] + "."
-        command = commands.add_parser(name, **{"description": sentence, **settings})
-        command.set_defaults(command=function)
-        return command.add_argument
-
-    argument = add(
-        "run",
-        _run,
-        parents=[outputs],
-        help="run or resume a study",
-        description="Run or resume a study. A second command for the same study waits for the first.",
-        epilog=f"{EXAMPLES}\n{ENVIRONMENT}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    argument("study", metavar="STUDY", help="a name from `horticulture studies`, or a YAML file")
-    change: Any = {"dest": "parameters", "metavar": "NAME=VALUE", "action": "append", "default": []}
-    argument("-p", help="change a parameter (see `horticulture parameters`)", **change)
-    argument("--name", metavar="NAME", default="", help="run it as a separate study with this name")
-    argument("--from", dest="first", metavar="N", default="01", help="start with this notebook (default: 01)")
-    argument("--dry-run", action="store_true", help="only estimate the runs, hours and disk space needed")
-    argument("--allow-code", action="store_true", help="allow code named in the study file to run")
-    addresses = "local:N, tcp://HOST:PORT or tls://HOST:PORT"
-    argument("--cluster", metavar="ADDRESS", default="", help=f"train on a Dask cluster: {addresses}")
-
-    add("studies", _studies, help="list the studies")
-
-    argument = add("parameters", _parameters, help="list the parameters that -p can change")
-    which = "show its values (without it: the defaults)"
-    argument("study", metavar="STUDY", nargs="?", default="", help=which)
-
-    what = "show the tables of a study and the paths of its figures"
-    argument = add("show", _show, parents=[outputs], help=what)
-    argument("study", metavar="STUDY", help=MADE)
-
-    argument = add("status", _status, parents=[outputs], help="show how far a study has come")
-    argument("study", metavar="STUDY", help=MADE)
-
-    argument = add("export", _export, parents=[outputs], help="write one network into a folder")
-    argument("study", metavar="STUDY", help=MADE)
-    argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
-    for name, (kind, what) in SELECTORS.items():
-        argument(f"--{name}", type=kind, help=what)
-    argument("--to", metavar="FOLDER", default="", help="(default: in the study's exports/)")
-    argument("--allow-code", action="store_true", help="allow code that the run names to run")
-
-    argument = add(
-        "publish",
-        _publish,
-        parents=[outputs],
-        help="build a web site of studies that works offline",
-        description="Build a web site of the reference studies and of yours that works offline.",
-    )
-    argument("studies", metavar="STUDY", nargs="*", help=f"{MADE}; replaces the reference of its name")
-    argument("--to", metavar="PATH", default="", help="where to put the site (default: build/site)")
-
-    argument = add("groups", _groups, help="show which channels of a network can be pruned")
-    argument("network", metavar="NETWORK", help="wrn-40-2, torchvision:resnet18, models.py:make, ...")
-    argument("--image", metavar="CxHxW", default="3x32x32", help="image shape (default: 3x32x32)")
-    argument("--classes", metavar="N", type=int, default=10, help="number of classes (default: 10)")
-    argument("--residual-sets", action="store_true", help="include channels that several layers add up")
-
-    argument = add("clean", _clean, parents=[outputs], help="remove runs that belong to no study")
-    argument("--yes", action="store_true", help="remove without asking")
-
-    argument = add("download", _download, help="download a data set")
-    argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")
-    return parser
