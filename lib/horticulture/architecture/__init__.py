@@ -179,7 +179,7 @@ class Architecture(Shape):
 
     def to_json(self) -> dict:
         """Plain dicts, lists, strings and numbers, without the fields at their `OMITTED_DEFAULTS`."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.table is not None:
             values["table"] = asdict(self.table)
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

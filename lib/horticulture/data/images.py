@@ -145,7 +145,9 @@ class Batches:
         return self.dataset.normalise(pixels), images.labels[order]
 
     def _begin_epoch(self) -> None:
-        count, device, draw = len(self.dataset.train), self.dataset.train.pixels.device, self.generator
+        count = len(self.dataset.train)
+        device = self.dataset.train.pixels.device
+        draw = self.generator
         self._epoch_began = draw.get_state()
         self._order = torch.randperm(count, generator=draw).to(device)
         self._shifts = torch.randint(2 * self.dataset.pad + 1, (count, 2), generator=draw).to(device)

@@ -37,7 +37,10 @@ class Admission:
     """
 
     def __init__(self, client: Any, marker: Path, device: str, data: Iterable[str]) -> None:
-        self._client, self._marker, self._device, self._data = client, marker, device, list(data)
+        self._client = client
+        self._marker = marker
+        self._device = device
+        self._data = list(data)
         self.shared, self.threads, self._resource = False, 1, ""
         self._gpu = False  # whether only workers with a GPU get runs
         self._needed: list[Sent] = []

@@ -144,7 +144,8 @@ def export(chosen: StudyNetwork, folder: Path, network_name: str = "") -> dict[s
 def _encode(network: Network, image: tuple[int, int, int]) -> tuple[dict[str, bytes], dict[str, str]]:
     """The content of each file that holds the network, and why others are left out."""
     weights = checkpoints.separate(network.state_dict())
-    contents, left_out = {SAFETENSORS: safetensors.save(weights, metadata={"format": "pt"})}, {}
+    contents = {SAFETENSORS: safetensors.save(weights, metadata={"format": "pt"})}
+    left_out = {}
     try:
         program = formats.to_program(network, image)
         contents[PT2] = formats.to_pt2(program)

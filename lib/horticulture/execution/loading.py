@@ -49,7 +49,9 @@ def dataset(
 
 def images_of(run: Run, device: str) -> data.Dataset:
     """A run's data on a device. Raises InputError if they changed since the run was described."""
-    name, size, digest = run.data["name"], run.data.get("image_size", 0), run.data.get("digest")
+    name = run.data["name"]
+    size = run.data.get("image_size", 0)
+    digest = run.data.get("digest")
     if digest not in (None, dataset(name, image_size=size).digest):
         raise InputError(f"the data set {name} has changed since {run} was described")
     augmentation = {what: run.data[what] for what in ("pad", "flip") if what in run.data}

@@ -101,7 +101,9 @@ def card(config: dict[str, Any]) -> str:
 
 
 def _numbers(config: dict[str, Any]) -> dict[str, str]:
-    error, recorded, classes = config["standard_error"], config["recorded"], config["classes"]
+    error = config["standard_error"]
+    recorded = config["recorded"]
+    classes = config["classes"]
     images, originals = config["images"]["test"], config["originals"]
     counted = f"{images:,} images" + (f" drawn from {originals:,} originals" if originals < images else "")
     around = "" if error is None else f" ± {error:.2f} (standard error, {counted})"

@@ -171,7 +171,8 @@ class _Tasks:
                     packed = Reply(_text(start), file_transfer.pack(start, self._outputs))
                     future = given[start.key] = self._hold(packed, f"start-{start.key}-{name}")
                 starts += [future] if future else []
-            key, arguments = f"{run.kind}-{run.key}-{name}", (_text(run), self._settings, *starts, *sent)
+            key = f"{run.kind}-{run.key}-{name}"
+            arguments = (_text(run), self._settings, *starts, *sent)
             self._runs[run.key] = run
             how = {"key": key, "priority": float(self._cost(run)), "resources": self._resources}
             self._futures[run.key] = self._client.submit(remote_worker.work, *arguments, **how)

@@ -56,15 +56,15 @@ Parcel = Reply | PickledCode
 
 async def missing(needed: list[Sent], dask_worker: Any) -> list[Sent]:
     """Those that this worker lacks."""
-    return await asyncio.to_thread(lambda: [one for one in needed if not one.is_here(_place(dask_worker))])
+    return await asyncio.to_thread(lambda: [item for item in needed if not item.is_here(_place(dask_worker))])
 
 
 async def receive(sent: list[tuple[Sent, bytes]], dask_worker: Any) -> None:
     """Keep files of the user's that this worker lacks."""
 
     def install() -> None:
-        for one, content in sent:
-            one.install(content, _place(dask_worker))
+        for item, content in sent:
+            item.install(content, _place(dask_worker))
 
     await asyncio.to_thread(install)
 
@@ -98,14 +98,14 @@ def work(description: str, settings: Settings, *before: Parcel) -> Reply:
     """
     from distributed import get_worker
 
-    if any(isinstance(one, Reply) and one.error for one in before):
+    if any(isinstance(parcel, Reply) and parcel.error for parcel in before):
         return Reply(description, {}, SKIPPED)
     place = _place(get_worker())
     outputs = Path(settings.outputs) if settings.shared else place / "outputs"
     try:
         run = Run.from_json(json.loads(description))
-        for one in file_transfer.own_files([run]):
-            one.use(place)
+        for item in file_transfer.own_files([run]):
+            item.use(place)
         _unpack(before, outputs)
         _execute(run, outputs, settings)
         return Reply(description, {} if settings.shared else file_transfer.pack(run, outputs))
@@ -115,11 +115,11 @@ def work(description: str, settings: Settings, *before: Parcel) -> Reply:
 
 def _unpack(before: Sequence[Parcel], outputs: Path) -> None:
     """Put what other tasks made or hold where a run finds it."""
-    for one in before:
-        if isinstance(one, PickledCode):
-            file_transfer.unpack_code(one.pickled)
-        elif one.packed and runs.result(start := Run.from_json(json.loads(one.run)), outputs) is None:
-            file_transfer.unpack(start, one.packed, outputs)
+    for parcel in before:
+        if isinstance(parcel, PickledCode):
+            file_transfer.unpack_code(parcel.pickled)
+        elif parcel.packed and runs.result(start := Run.from_json(json.loads(parcel.run)), outputs) is None:
+            file_transfer.unpack(start, parcel.packed, outputs)
 
 
 def _execute(run: Run, outputs: Path, settings: Settings) -> None:

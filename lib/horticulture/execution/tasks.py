@@ -153,10 +153,8 @@ def _prune(context: RunContext) -> dict:
 def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
     """Do the remaining rounds, recording a row for every removal and some permanent checkpoints."""
     recipe = context.recipe
-    kept, every = (
-        checkpoints.RoundCheckpoints(context.folder / "rounds"),
-        max(1, recipe.rounds // ROUND_CHECKPOINTS),
-    )
+    kept = checkpoints.RoundCheckpoints(context.folder / "rounds")
+    every = max(1, recipe.rounds // ROUND_CHECKPOINTS)
     rows = context.rows.truncate_to_round(pruner.round)
     removed = sum(pruner.whole.widths) - sum(map(len, pruner.numbers)) - len(pruner.gone)
     if sum(row["group"] >= 0 for row in rows) != removed:

@@ -115,7 +115,8 @@ def assemble(module: nn.Module, trace: Trace, spec: ModuleSpec) -> TracedNetwork
         reads = [places[axis] for axis in traced.reads]
         numbers = torch.arange(traced.width)
         groups.append(TracedGroup(traced.name, makers, list(places.values()), reads, numbers))
-    names, full = tuple(group.name for group in groups), tuple(group.width for group in groups)
+    names = tuple(group.name for group in groups)
+    full = tuple(group.width for group in groups)
     rows = tuple(_rows(module, trace.groups, trace.positions))
     normed = tuple(group.norm is not None for group in groups)
     table = Table(spec.network, spec.digest, names, full, normed, rows, spec.residual_sets)

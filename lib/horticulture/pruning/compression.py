@@ -60,7 +60,8 @@ def k_means(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    centroids, edges = np.linspace(ordered[0], ordered[-1], count), np.zeros(0, dtype=np.int64)
+    centroids = np.linspace(ordered[0], ordered[-1], count)
+    edges = np.zeros(0, dtype=np.int64)
     for _ in range(ROUNDS):
         borders = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2, side="right")
         moved = np.concatenate([[0], borders, [len(ordered)]])
@@ -220,10 +221,8 @@ def decode(data: bytes, network: nn.Module) -> None:
     arrays = {}
     for layer in header["layers"]:
         centroids, *coded = (body.read(length) for length in layer["bytes"])
-        gaps, codes = (
-            _decode_symbols(coded[:2], layer["entries"]),
-            _decode_symbols(coded[2:], layer["entries"]),
-        )
+        gaps = _decode_symbols(coded[:2], layer["entries"])
+        codes = _decode_symbols(coded[2:], layer["entries"])
         codebook = np.concatenate([np.zeros(1, dtype=np.float32), np.frombuffer(centroids, dtype="<f4")])
         flat = np.zeros(math.prod(layer["shape"]), dtype=np.float32)
         flat[np.cumsum(gaps + 1) - 1] = codebook[codes]

@@ -58,7 +58,8 @@ class Run:
     def from_json(description: dict) -> "Run":
         """The inverse of `to_json`. Raises InputError for anything else."""
         try:
-            start, shape = description["start"], _architecture(json.dumps(description["architecture"]))
+            start = description["start"]
+            shape = _architecture(json.dumps(description["architecture"]))
             start = Run.from_json(start) if start else None
             run = Run(**{**description, "architecture": shape, "start": start})
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -87,7 +88,9 @@ def _architecture(text: str) -> Architecture:
 
 def _without_places(description: dict) -> dict:
     """Leave out paths of data and networks that have a digest: they say only where these are."""
-    start, data, shape = description["start"], dict(description["data"]), description["architecture"]
+    start = description["start"]
+    data = dict(description["data"])
+    shape = description["architecture"]
     recipe = {name: value for name, value in description["recipe"].items() if name != "file"}
     if "digest" in data:
         data.pop("name", None)

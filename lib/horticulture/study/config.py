@@ -156,7 +156,8 @@ class StudyConfig(TrainingConfig):
         """The networks of one pruning run to retrain. Raises InputError if it is not finished."""
         rounds = [self.rounds]
         if job.recipe.one_by_one:
-            removed, sizes = runs.removals(job.run, outputs), self.trained_longer(job.longer).sizes
+            removed = runs.removals(job.run, outputs)
+            sizes = self.trained_longer(job.longer).sizes
             near = [runs.nearest_round(removed, size * self.whole.params) for size in sizes]
             rounds = list(dict.fromkeys(near))  # each network once, even if two sizes are close
         return [pruned_network(job, round_, outputs) for round_ in rounds]

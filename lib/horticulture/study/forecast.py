@@ -126,7 +126,8 @@ def warn_about_pending(studies: list[PendingRuns]) -> str:
 
 def _smaller(pending: PendingRuns) -> str:
     """What another stem would save, if the network has a stem for small images and these are large."""
-    whole, stride = pending.config.whole, architecture.suited_stem(pending.config.whole.image)
+    whole = pending.config.whole
+    stride = architecture.suited_stem(pending.config.whole.image)
     if whole.stem_stride > 1 or stride not in whole.type.stems:
         return ""
     share = replace(whole, stem_stride=stride).macs / whole.macs
@@ -226,7 +227,8 @@ class Pace(NamedTuple):
             images = execution.dataset(name, image_size=run.data.get("image_size", 0))
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
         if run.kind == "judge":
-            every, for_norms = len(images.validation), min(run.recipe["norm_images"], len(images.train))
+            every = len(images.validation)
+            for_norms = min(run.recipe["norm_images"], len(images.train))
             measured = min(run.recipe["images"] or every, every) + for_norms  # more are not there
             channels = min(run.recipe["channels"], sum(run.architecture.widths))
             return self.step(run.architecture) * FORWARD * (channels + 1) * measured / batch

@@ -141,7 +141,9 @@ class SiteSource:
 
     def _study(self, name: str, folder: Path, notebooks: list[Path]) -> None:
         """Write the page of a study, and its sections of the verdicts and the gallery."""
-        page, results, written = f"studies/{name}/index", runs.collect(folder), folder / "verdicts.csv"
+        page = f"studies/{name}/index"
+        results = runs.collect(folder)
+        written = folder / "verdicts.csv"
         untrusted.check_text(results, f"the results of {name}")
         parts, comparisons = [*_about(name), _extent(results)], []
         if written.exists():

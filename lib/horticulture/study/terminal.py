@@ -38,7 +38,8 @@ class Terminal:
 
     def update(self, line: str, share: float, resumed: float) -> None:
         """Show a report of `Progress` in the notebook. resumed: the fraction done by an earlier process."""
-        self._made, self._resumed = max(self._made, share - resumed), max(self._resumed, resumed)
+        self._made = max(self._made, share - resumed)
+        self._resumed = max(self._resumed, resumed)
         if time.monotonic() - self._shown >= UPDATE_SECONDS["terminal" if self.live else "log"]:
             self._shown = time.monotonic()
             self._write(line, share)

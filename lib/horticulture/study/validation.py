@@ -33,7 +33,9 @@ def check(*studies: dict[str, Any]) -> None:
     for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
         _check_memory(config, parameters)
-    with_data = [one for study in configs for one in (study, study.guide, study.source_study) if one]
+    with_data = [
+        study for config in configs for study in (config, config.guide, config.source_study) if study
+    ]
     for study in with_data:
         catalog.check_downloaded(study.data)
     for study in with_data:  # raises InputError

@@ -100,7 +100,9 @@ class Resumable:
         on_step: Callable[[], None],
     ) -> None:
         device = dataset.train.labels.device
-        self.network, self.dataset, self.recipe = network.to_device(device).train(), dataset, recipe
+        self.network = network.to_device(device).train()
+        self.dataset = dataset
+        self.recipe = recipe
         network.reseed(generator)
         self.batches = Batches(dataset, recipe.batch_size, generator)
         self.optimizer = make_optimizer(network, recipe)

@@ -48,7 +48,8 @@ def pruning_runs(
     is not drawn round by round, the results have such rounds only: it is the one run that made them.
     """
     results = fill_defaults(results)
-    keys, made = ["criterion", "seed", "longer", "ratio"], ["round", "architecture", "train_macs"]
+    keys = ["criterion", "seed", "longer", "ratio"]
+    made = ["round", "architecture", "train_macs"]
     courses = results[results["curve"].map(drop_sparse) == "pruned-tuned"]
     of_run = dict(iter(removals.groupby("run", sort=False)))
     latencies = [name for name in results if name.startswith(LATENCY)]

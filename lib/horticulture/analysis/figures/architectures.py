@@ -184,7 +184,8 @@ def round_view(removals: pd.DataFrame, whole: Architecture, pruned: Architecture
     """
     figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
     widths(pruned, whole, bars)
-    row, measured = removals.loc[removals["round"] == round_].iloc[0], removals.dropna(subset=["test_error"])
+    row = removals.loc[removals["round"] == round_].iloc[0]
+    measured = removals.dropna(subset=["test_error"])
     curve.plot(measured["params"], measured["test_error"], ".-", color=VERMILION, linewidth=0.8, alpha=0.7)
     curve.axvline(row["params"], color=BLACK, linewidth=1)
     title = f"{int(row['params']):,} parameters"

@@ -62,15 +62,15 @@ def _parts(ax: Axes) -> Iterator[str]:
     if not (named or points or means):
         named = list(ax.lines)
     series: list[Line2D | PathCollection] = [*named, *points]
-    for one in series:
-        is_level = one.get_transform() == ax.get_yaxis_transform()  # a line across the panel
-        data = one.get_data() if isinstance(one, Line2D) else np.transpose(one.get_offsets())
+    for drawn in series:
+        is_level = drawn.get_transform() == ax.get_yaxis_transform()  # a line across the panel
+        data = drawn.get_data() if isinstance(drawn, Line2D) else np.transpose(drawn.get_offsets())
         x, y = np.ma.filled(np.ma.asarray(data, dtype=float), np.nan)
         finite = np.isfinite(x) & np.isfinite(y)
         x, y = x[finite], y[finite]
         # A vertical line through several named rows is only decoration.
         if len(x) and not (_names(ax.yaxis) and np.ptp(y)):
-            yield _name(one) + (_short(y[0]) if is_level else _series(x, y, ax))
+            yield _name(drawn) + (_short(y[0]) if is_level else _series(x, y, ax))
 
 
 def _bars(bars: BarContainer, ax: Axes) -> str:
@@ -92,13 +92,12 @@ def _means(means: ErrorbarContainer, ax: Axes) -> str:
         return f"{_name(means)}{len(values)} means from {_short(min(values))} to {_short(max(values))}"
     names = _names(axis)
 
-    def said(place: float, value: float, bar: Any) -> str:
+    def described(place: float, value: float, bar: Any) -> str:
         interval = f" ({_short(bar[0, along])} to {_short(bar[1, along])})" if len(bar) else ""
         return f"{_tick(place, axis, names)} {_short(value)}{interval}"
 
     intervals = bars[0].get_segments() if bars else [()] * len(values)  # an unknown one has no points
-    each = zip(places, values, intervals, strict=True)
-    return _name(means) + ", ".join(said(*one) for one in each)
+    return _name(means) + ", ".join(map(described, places, values, intervals))
 
 
 def _mesh(mesh: QuadMesh, ax: Axes) -> str:

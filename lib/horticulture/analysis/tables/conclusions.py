@@ -88,7 +88,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
         answer = "It depends on the budget."
     elif len(set(answers.values())) > 1 or (pairs["verdict"] != statistics.UNDECIDED).any():
         # by name: what one budget decides and another does not is no difference between the two
-        answer = " ".join(_by(name, one.removeprefix("Not decided: ")) for name, one in answers.items())
+        answer = " ".join(_by(name, text.removeprefix("Not decided: ")) for name, text in answers.items())
     elif len({_ahead(cases) for cases in budgets.values()}) == 1:
         answer = next(iter(answers.values()))
     else:

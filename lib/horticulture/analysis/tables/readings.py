@@ -47,7 +47,8 @@ def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.D
     """
     if shares.empty:
         return "Only the whole network was trained, so there is nothing to compare its cost with."
-    order, time = trained[["params", *costs]].corr("spearman")["params"], shares.iloc[:, -1]
+    order = trained[["params", *costs]].corr("spearman")["params"]
+    time = shares.iloc[:, -1]
     ranks = ", ".join(f"{order[name]:.2f} for {named}" for name, named in costs.items())
     return (
         "Rank correlation with the parameters, over all networks that were trained (1: the same order): "
@@ -196,7 +197,7 @@ def _other_order(changed: list[tuple[float, float, str, float, float]], size: fl
     sentence = ""
     for longer in dict.fromkeys(entry[0] for entry in changed):
         after = [entry[2:] for entry in changed if entry[:2] == (longer, size)]
-        if [name for name, *_ in sorted(after, key=lambda one: one[1])] != [name for name, *_ in after]:
+        if [name for name, *_ in sorted(after, key=lambda entry: entry[1])] != [name for name, *_ in after]:
             order = ", ".join(f"{error:.1f} % for {name}" for name, _, error in after)
             sentence += f" Trained {times(longer)} as long, the order is another: {order}."
     return sentence
