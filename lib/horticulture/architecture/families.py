@@ -75,8 +75,7 @@ def depth(whole: Architecture, **size: Unpack[Size]) -> Architecture:
     scale: the fraction of possible depths up to the whole one; with blocks, the fraction of blocks.
     Raises InputError if a shallower or deeper network is requested and does not exist.
     """
-    shapes = whole.type.shallower(whole)
-    members = [replace(whole, depth=depth, widths=widths) for depth, widths in shapes]
+    members = [replace(whole, depth=depth, widths=widths) for depth, widths in whole.type.shallower(whole)]
     cost, target, scale = _parse(size)
     if len(members) == 1 and (scale < 1 if scale is not None else target < cost(whole)):
         raise InputError(f"there is no {whole.type.title} shallower than {whole.depth}")
@@ -96,12 +95,12 @@ def clamp_widths(whole: Architecture, widths: Iterable[int]) -> Architecture:
 
 
 def search_scale(
-    member: Callable[[float], Architecture], size: Size, shape: Sequence[float] | None = None
+    member: Callable[[float], Architecture], size: Size, proportions: Sequence[float] | None = None
 ) -> Architecture:
     """The member at a scale or, by bisection, the one whose cost is nearest to the requested one.
 
     If that misses by more than `CLOSE`, some groups are made a step wider than others. If it still misses and
-    the groups are multiples of a `shape`, each may be rounded either way, by at most one channel from the
+    the groups are multiples of `proportions`, each may be rounded either way, by at most one channel from the
     exact multiple. Raises InputError if there is no member of that size.
     """
     cost, target, scale = _parse(size)
@@ -127,8 +126,10 @@ def search_scale(
     best = min(below, above, key=lambda a: abs(cost(a) - target))
     if abs(cost(best) - target) > CLOSE * target:
         best = min(_between(below, above, cost, target), key=lambda a: abs(cost(a) - target))
-    if shape is not None:
-        best = _rounded(best, [most * n for n in shape], lambda a: abs(cost(a) - target), CLOSE * target)
+    if proportions is not None:
+        best = _rounded(
+            best, [most * n for n in proportions], lambda a: abs(cost(a) - target), CLOSE * target
+        )
     return best
 
 

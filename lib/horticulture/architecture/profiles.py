@@ -54,9 +54,11 @@ def guided(whole: Architecture, profile: Sequence[float], **size: Unpack[Size]) 
     order = _distinct(stages)
     if len(profile) != len(order):
         raise InputError(f"a profile of {len(profile)} stages does not fit a network of {len(order)}")
-    shape = [profile[order.index(stage)] * n for stage, n in zip(stages, whole.widths, strict=True)]
+    proportions = [profile[order.index(stage)] * n for stage, n in zip(stages, whole.widths, strict=True)]
     return search_scale(
-        lambda factor: clamp_widths(whole, (max(1, round(factor * n)) for n in shape)), size, shape
+        lambda factor: clamp_widths(whole, (max(1, round(factor * n)) for n in proportions)),
+        size,
+        proportions,
     )
 
 

@@ -188,8 +188,8 @@ def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
 
 def _rows(round_: pruning.PruningRound) -> list[dict]:
     """A row per removed channel, or one row without a channel for a round that removed none."""
-    shape = round_.architecture
-    common = {**round_._asdict(), "macs": shape.macs, "architecture": shape.id}
+    architecture = round_.architecture
+    common = {**round_._asdict(), "macs": architecture.macs, "architecture": architecture.id}
     removed = round_.gone or ((-1, -1, None),)
     return [{**common, "group": g, "channel": c, "saliency": s} for g, c, s in removed]
 

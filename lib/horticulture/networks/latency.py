@@ -20,7 +20,7 @@ Turns = dict[int, Sequence[Callable[[], float]]]  # by the number of threads, ea
 
 @torch.inference_mode()
 def measure(
-    shapes: Sequence[Architecture], batch: int, device: torch.device, *, seconds: float = 6.0
+    architectures: Sequence[Architecture], batch: int, device: torch.device, *, seconds: float = 6.0
 ) -> list[float]:
     """Median milliseconds of one forward pass of `batch` images, float32, for each architecture.
 
@@ -29,8 +29,8 @@ def measure(
     and with all of them, and the faster way counts: a small batch would otherwise wait for threads to wake
     up, which takes several times as long as the network.
     """
-    ready = [networks.build(shape).to_device(device).eval() for shape in shapes]
-    inputs = [torch.randn(batch, *shape.image, device=device) for shape in shapes]
+    ready = [networks.build(architecture).to_device(device).eval() for architecture in architectures]
+    inputs = [torch.randn(batch, *architecture.image, device=device) for architecture in architectures]
     inputs = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
     turns = [partial(forward_seconds, network, x) for network, x in zip(ready, inputs, strict=True)]
     threads = torch.get_num_threads()
@@ -38,15 +38,15 @@ def measure(
     return _fastest(dict.fromkeys(ways, turns), seconds)
 
 
-def measure_onnx(shapes: Sequence[Architecture], batch: int, *, seconds: float = 6.0) -> list[float]:
+def measure_onnx(architectures: Sequence[Architecture], batch: int, *, seconds: float = 6.0) -> list[float]:
     """The same as `measure`, by ONNX Runtime on the CPU; NaN for a network that cannot be written as ONNX.
 
     Raises InputError if ONNX Runtime is not installed.
     """
     if not formats.has_onnx():
         raise InputError(formats.NO_ONNX)
-    written = [_onnx(shape) for shape in shapes]
-    inputs = [torch.randn(batch, *shape.image) for shape in shapes]
+    written = [_onnx(architecture) for architecture in architectures]
+    inputs = [torch.randn(batch, *architecture.image) for architecture in architectures]
     turns: Turns = {
         way: [
             partial(forward_seconds, formats.from_onnx(content, way), x)
@@ -60,10 +60,10 @@ def measure_onnx(shapes: Sequence[Architecture], batch: int, *, seconds: float =
 
 
 @lru_cache(maxsize=64)
-def _onnx(shape: Architecture) -> bytes:
+def _onnx(architecture: Architecture) -> bytes:
     """A network as ONNX, written once for all batch sizes; empty if it cannot be written."""
     try:
-        return formats.to_onnx(formats.to_program(networks.build(shape), shape.image))
+        return formats.to_onnx(formats.to_program(networks.build(architecture), architecture.image))
     except InputError:
         return b""
 

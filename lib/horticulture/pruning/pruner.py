@@ -98,9 +98,9 @@ class Pruner(training.Resumable):
 
     def _remove_channels(self) -> None:
         """Cut channels out of the network, by their saliencies or as an earlier run did (`recorded`)."""
-        shape = self.network.architecture
+        architecture = self.network.architecture
         if self.recorded is None:
-            choices = self.recipe.select(self.probe.scores(), shape, self.whole, self.round)
+            choices = self.recipe.select(self.probe.scores(), architecture, self.whole, self.round)
         else:
             removed = self.recorded.get(self.round, ())
             choices = [ScoredChannel(g, self.numbers[g].index(c), math.nan) for g, c in removed]
@@ -123,15 +123,15 @@ class Pruner(training.Resumable):
                 self.on_step()
 
     def _measure(self) -> PruningRound:
-        recipe, shape, val, test = self.recipe, self.network.architecture, math.nan, math.nan
+        recipe, architecture, val, test = self.recipe, self.network.architecture, math.nan, math.nan
         due = self.round % recipe.evaluate_every == 0 or self.round == recipe.rounds
         if due and self.recorded is None:
             val, test = self.errors(self.dataset.validation, self.dataset.test)
         return PruningRound(
             self.round,
             self.gone,
-            shape,
-            unstructured.count_nonzero(self.mask.masks, self.network) if self.mask else shape.params,
+            architecture,
+            unstructured.count_nonzero(self.mask.masks, self.network) if self.mask else architecture.params,
             training.check_finite(self.loss.item() / recipe.steps, f"round {self.round}"),
             val,
             test,

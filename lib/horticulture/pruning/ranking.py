@@ -1,6 +1,6 @@
 """Rank the channels, and say how many of them a round removes. `surgery` cuts them out.
 
-channels_to_remove(scores, shape, whole, fraction_of_channels(0.3), scope="layer", floor=0.1)
+channels_to_remove(scores, architecture, whole, fraction_of_channels(0.3), scope="layer", floor=0.1)
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 SCOPES = ("global", "layer")  # or a preset: how channels of different groups are compared
 MEASURES: dict[str, Callable[[Architecture], int]] = {
-    "channels": lambda shape: sum(shape.widths),
-    "params": lambda shape: shape.params,
-    "macs": lambda shape: shape.macs,
+    "channels": lambda architecture: sum(architecture.widths),
+    "params": lambda architecture: architecture.params,
+    "macs": lambda architecture: architecture.macs,
 }
 ZEROS = "zeros"  # not a fraction: everything that scores exactly 0 is removed
 
@@ -41,23 +41,23 @@ class ScoredChannel(NamedTuple):
 class Candidates:
     """The channels that can be removed, in order of removal, and what a target needs to count them.
 
-    shape: the network now. whole: before any pruning. quotas: the channels that each group of the whole
-    network would lose at 100 %; None if groups are compared by saliency. minimum: the width that each group
-    keeps.
+    architecture: of the network now. whole: before any pruning. quotas: the channels that each group of the
+    whole network would lose at 100 %; None if groups are compared by saliency. minimum: the width that each
+    group keeps.
     """
 
     queue: list[ScoredChannel]
-    shape: Architecture
+    architecture: Architecture
     whole: Architecture
     quotas: list[int] | None
     minimum: list[int]
 
     def architecture_without(self, count: int) -> Architecture:
         """The architecture after the first `count` removals."""
-        widths = list(self.shape.widths)
+        widths = list(self.architecture.widths)
         for choice in self.queue[:count]:
             widths[choice.group] -= 1
-        return self.shape.with_widths(tuple(widths))
+        return self.architecture.with_widths(tuple(widths))
 
 
 # --- targets: how many of the candidates are removed -----------------------------------------------------
@@ -81,7 +81,7 @@ def fraction_of_channels(fraction: float) -> PruningTarget:
 
     def count(candidates: Candidates) -> int:
         full = candidates.whole.widths
-        removed = sum(full) - sum(candidates.shape.widths)
+        removed = sum(full) - sum(candidates.architecture.widths)
         if candidates.quotas is None:
             return max(0, round(fraction * sum(full)) - removed)
         groups = zip(full, candidates.minimum, candidates.quotas, strict=True)
@@ -137,7 +137,7 @@ def minimal_architecture(whole: Architecture, floor: float = 0.0, whole_blocks: 
 
 def channels_to_remove(
     scores: list[Tensor],
-    shape: Architecture,
+    architecture: Architecture,
     whole: Architecture,
     target: PruningTarget,
     *,
@@ -147,9 +147,10 @@ def channels_to_remove(
 ) -> list[ScoredChannel]:
     """The channels that a round removes, lowest first; ties are spread over the groups.
 
-    shape, whole: the network now, and before any removal. With the scope `layer` every group loses the same
-    fraction; with a preset, the fraction given for that group. No group shrinks below the minimum of its
-    network, or below `floor` of its full width: others are removed instead or, with these two scopes, none.
+    architecture, whole: of the network now, and before any removal. With the scope `layer` every group loses
+    the same fraction; with a preset, the fraction given for that group. No group shrinks below the minimum of
+    its network, or below `floor` of its full width: others are removed instead or, with these two scopes,
+    none.
 
     If only some of the channels that tie are removed, each group loses the same fraction of its own, to the
     channel; within a group the first are removed first. `whole_blocks`: a residual block is removed as a
@@ -161,17 +162,17 @@ def channels_to_remove(
     if quotas is None:
         queue = _sorted_channels(scores, minimum, lambda choice, rank: choice.saliency, whole_blocks)
     else:  # the n-th of a group's quota is due once n - 1/2 should be removed
-        removed = [full - width for full, width in zip(whole.widths, shape.widths, strict=True)]
+        removed = [full - width for full, width in zip(whole.widths, architecture.widths, strict=True)]
         minimum = [max(kept, n - quota) for kept, n, quota in zip(minimum, whole.widths, quotas, strict=True)]
         queue = _sorted_channels(
             scores, minimum, lambda choice, rank: (removed[choice.group] + rank + 0.5) / quotas[choice.group]
         )
-    count = target.count(Candidates(queue, shape, whole, quotas, minimum))
+    count = target.count(Candidates(queue, architecture, whole, quotas, minimum))
     if count > len(queue):
         raise InputError(
             f"cannot remove {target.name}: only {len(queue)} more channels can be (floor {floor:g})"
         )
-    return queue[: _complete_block(count, queue, shape) if whole_blocks else count]
+    return queue[: _complete_block(count, queue, architecture) if whole_blocks else count]
 
 
 def _minimum_widths(whole: Architecture, floor: float) -> list[int]:
@@ -222,9 +223,9 @@ def _ranks_among_equals(keys: list[float]) -> list[float]:
     return [(number + 0.5) / count for count in counts for number in range(count)]
 
 
-def _complete_block(count: int, queue: list[ScoredChannel], shape: Architecture) -> int:
+def _complete_block(count: int, queue: list[ScoredChannel], architecture: Architecture) -> int:
     """Round up so that no residual block is removed only in part."""
-    block = {group: number for number, groups in enumerate(shape.blocks) for group in groups}
+    block = {group: number for number, groups in enumerate(architecture.blocks) for group in groups}
     while 0 < count < len(queue) and block[queue[count].group] == block[queue[count - 1].group]:
         count += 1
     return count

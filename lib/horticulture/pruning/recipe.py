@@ -88,12 +88,12 @@ class PruningRecipe(Recipe):
         return ranking.fraction_of_cost(self.ratio * done, self.measure)
 
     def select(
-        self, scores: "list[Tensor]", shape: Architecture, whole: Architecture, round_: int
+        self, scores: "list[Tensor]", architecture: Architecture, whole: Architecture, round_: int
     ) -> list[ScoredChannel]:
         """The channels that a round removes, lowest first, from a network that was once `whole`."""
         return ranking.channels_to_remove(
             scores,
-            shape,
+            architecture,
             whole,
             self.target(round_),
             scope=self.scope,

@@ -81,6 +81,6 @@ def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Ser
 def _listed(column: pd.Series) -> str:
     """Its values, or their range if there are many."""
     values = sorted(column.dropna().unique())
-    shape = "," if column.name == "params" else "g" if column.dtype == float else ""
-    texts = [format(value, shape) for value in values]
+    spec = "," if column.name == "params" else "g" if column.dtype == float else ""
+    texts = [format(value, spec) for value in values]
     return ", ".join(texts) if len(texts) <= MAX_VALUES_LISTED else f"{texts[0]} to {texts[-1]}"

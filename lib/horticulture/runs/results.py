@@ -105,14 +105,14 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
     study = Path(study)
     points, written = read_curves(study), study / ARCHITECTURES
     if not points and written.exists():
-        return {short: Architecture.from_json(shape) for short, shape in read_json(written).items()}
+        return {short: Architecture.from_json(plain) for short, plain in read_json(written).items()}
     by_id: dict[str, Architecture] = {}
     for point in points:
-        shapes = [point.run.architecture]
+        architectures = [point.run.architecture]
         if point.run.kind == "prune":
             widths = widths_by_round(point.run.architecture, removals(point.run, study.parent))
-            shapes += [point.run.architecture.with_widths(tuple(row)) for row in widths]
-        by_id |= {shape.id: shape for shape in shapes}
+            architectures += [point.run.architecture.with_widths(tuple(row)) for row in widths]
+        by_id |= {architecture.id: architecture for architecture in architectures}
     return by_id
 
 
@@ -128,9 +128,9 @@ def _rows(study: Path, point: CurvePoint) -> list[dict]:
 
 
 def _rows_of(point: CurvePoint, recorded: dict, study: Path) -> list[dict]:
-    run, metrics, shape = point.run, recorded["metrics"], point.run.architecture
+    run, metrics, architecture = point.run, recorded["metrics"], point.run.architecture
     common: dict[str, Any] = {"study": study.name, "curve": point.curve, "criterion": point.criterion}
-    common |= {"run": run.key, "family": shape.family, "seed": run.seed, "longer": point.longer}
+    common |= {"run": run.key, "family": architecture.family, "seed": run.seed, "longer": point.longer}
     common |= {"recipe": metrics["recipe"], "ratio": point.ratio}
     common |= {"precision": run.recipe["precision"], "device": recorded["about"]["device"]}
     whole = point.whole_macs or math.nan
@@ -139,7 +139,11 @@ def _rows_of(point: CurvePoint, recorded: dict, study: Path) -> list[dict]:
         rounds["compute_share"] = (rounds["train_macs"] - whole) / whole
         return [{**common, **row} for row in rounds.to_dict("records")]
     row = {name: metrics.get(name) for name in ("val_error", "test_error", "seconds", "bytes")}
-    row |= {"architecture": shape.id, "params": metrics.get("params", shape.params), "macs": shape.macs}
+    row |= {
+        "architecture": architecture.id,
+        "params": metrics.get("params", architecture.params),
+        "macs": architecture.macs,
+    }
     row |= {"round": point.round, "epochs": run.recipe["epochs"]}
     spent = metrics["train_macs"] if run.recipe["epochs"] else point.search_macs - whole
     row |= {"train_macs": point.search_macs + metrics["train_macs"], "compute_share": spent / whole}

@@ -59,9 +59,9 @@ class Run:
         """The inverse of `to_json`. Raises InputError for anything else."""
         try:
             start = description["start"]
-            shape = _architecture(json.dumps(description["architecture"]))
+            architecture = _architecture(json.dumps(description["architecture"]))
             start = Run.from_json(start) if start else None
-            run = Run(**{**description, "architecture": shape, "start": start})
+            run = Run(**{**description, "architecture": architecture, "start": start})
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             raise InputError(f"this describes no run ({error})") from error
         kinds = {"kind": str, "recipe": dict, "data": dict, "seed": int}
@@ -90,15 +90,15 @@ def _without_places(description: dict) -> dict:
     """Leave out paths of data and networks that have a digest: they say only where these are."""
     start = description["start"]
     data = dict(description["data"])
-    shape = description["architecture"]
+    architecture = description["architecture"]
     recipe = {name: value for name, value in description["recipe"].items() if name != "file"}
     if "digest" in data:
         data.pop("name", None)
-    if "table" in shape:
-        shape = Architecture.from_json(shape).identity()
+    if "table" in architecture:
+        architecture = Architecture.from_json(architecture).identity()
     return {
         **description,
-        "architecture": shape,
+        "architecture": architecture,
         "recipe": recipe,
         "data": data,
         "start": _without_places(start) if start else None,

@@ -96,8 +96,8 @@ def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch, with the same widths shuffled among the layers."""
     seed = pruned.job.run.seed
-    shape = profiles.shuffled(pruned.architecture, config.whole, seed)
-    return execution.training_run(shape, config.recipe, config.data_spec, seed)
+    architecture = profiles.shuffled(pruned.architecture, config.whole, seed)
+    return execution.training_run(architecture, config.recipe, config.data_spec, seed)
 
 
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
@@ -212,8 +212,8 @@ def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
 def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe) -> Run:
     if pruned.job.sparse:
         return _on(pruned, recipe, "fresh")
-    shape, seed = pruned.architecture, pruned.job.run.seed
-    return execution.training_run(shape, recipe, config.data_spec, seed, pruned.selections)
+    architecture, seed = pruned.architecture, pruned.job.run.seed
+    return execution.training_run(architecture, recipe, config.data_spec, seed, pruned.selections)
 
 
 def _bought(config: StudyConfig, pruned: PrunedNetwork) -> int:

@@ -86,10 +86,12 @@ def pruned_network(job: PruningJob, round_: int, outputs: Path) -> PrunedNetwork
     """The network of a finished pruning run after a round."""
     removed = runs.removals(job.run, outputs)
     search_macs = int(removed.loc[removed["round"] == round_, "train_macs"].iloc[-1])
-    shape = runs.architecture_at(job.run, removed, round_)
+    architecture = runs.architecture_at(job.run, removed, round_)
     metrics = runs.metrics(job.run, outputs)
     kept = _selections(job.run, removed, round_) if not job.sparse else None
-    return PrunedNetwork(job, round_, shape, metrics.get("nonzero_macs", shape.macs), search_macs, kept)
+    return PrunedNetwork(
+        job, round_, architecture, metrics.get("nonzero_macs", architecture.macs), search_macs, kept
+    )
 
 
 def _selections(run: Run, removed: pd.DataFrame, round_: int) -> list[list[int]] | None:

@@ -86,27 +86,27 @@ def members(config: StudyConfig, outputs: Path, params: int) -> dict[str, Archit
 
     A curve without a network of that size is left out.
     """
-    shapes: dict[str, Architecture] = {}
+    architectures: dict[str, Architecture] = {}
     for curve in config.curves:
         with suppress(InputError):
-            shapes[curve] = next(_points(config, outputs, curve, params)).run.architecture
-    return shapes
+            architectures[curve] = next(_points(config, outputs, curve, params)).run.architecture
+    return architectures
 
 
 def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iterator[CurvePoint]:
     if check_choice(curve, [*PRUNING_FREE, *FROM_PRUNING], "curve") in PRUNING_FREE:
-        shape = PRUNING_FREE[curve](config.whole, params=params)
+        architecture = PRUNING_FREE[curve](config.whole, params=params)
         for seed in config.seeds:
             if curve in MOVED:
-                run = config.moved(shape, seed)
+                run = config.moved(architecture, seed)
             else:
-                run = execution.training_run(shape, config.recipe, config.data_spec, seed)
+                run = execution.training_run(architecture, config.recipe, config.data_spec, seed)
             yield CurvePoint(curve, run, whole_macs=config.whole_macs)
         return
     followed = guide(config) if curve == "transferred" else config
     for (criterion, seed), template in templates(followed, outputs).items():
-        shape, cost = FROM_PRUNING[curve](config.whole, template, params)
-        run = execution.training_run(shape, config.recipe, config.data_spec, seed)
+        architecture, cost = FROM_PRUNING[curve](config.whole, template, params)
+        run = execution.training_run(architecture, config.recipe, config.data_spec, seed)
         yield CurvePoint(curve, run, criterion, template.pruned.round, cost, whole_macs=config.whole_macs)
 
 

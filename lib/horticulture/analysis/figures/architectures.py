@@ -42,8 +42,8 @@ def diagram(whole: Architecture) -> Figure:
     font = 9 if len(blocks) <= 6 else 5
 
     def box(x: float, height: float, text: str, colour: str) -> None:
-        shape = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": BLACK}
-        ax.text(x, height, text, ha="center", va="center", fontsize=font, bbox=shape)
+        box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": BLACK}
+        ax.text(x, height, text, ha="center", va="center", fontsize=font, bbox=box)
 
     def channels(x: float, number: int) -> None:
         ax.plot([x - 0.5, x + 0.5], [level, level], color=BLUE, linewidth=3, zorder=1)
@@ -81,16 +81,16 @@ def _bars(kept: Sequence[float], whole: Architecture, ax: Axes, **error: Any) ->
     ax.set_xticks(xs, whole.groups, rotation=0 if len(xs) <= 12 else 90)
 
 
-def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Figure:
+def side_by_side(architectures: Mapping[str, Architecture], whole: Architecture) -> Figure:
     """The widths of several networks, one panel each, with names and parameters.
 
     A network whose groups differ from those of the whole network has only a title.
     """
-    figure, axes = _panels(len(shapes))
-    for ax, (name, shape) in zip(axes, shapes.items(), strict=False):
-        ax.set_title(f"{name}: {shape.params:,}", fontsize=10)
-        if shape.groups == whole.groups:
-            _bars(shape.widths, whole, ax)
+    figure, axes = _panels(len(architectures))
+    for ax, (name, architecture) in zip(axes, architectures.items(), strict=False):
+        ax.set_title(f"{name}: {architecture.params:,}", fontsize=10)
+        if architecture.groups == whole.groups:
+            _bars(architecture.widths, whole, ax)
     return figure
 
 
@@ -122,11 +122,11 @@ def mean_widths(pruned: Mapping[str, Sequence[Architecture]], whole: Architectur
     1: identical).
     """
     figure, axes = _panels(len(pruned))
-    for ax, (name, shapes) in zip(axes, pruned.items(), strict=False):
-        statistics = profiles.width_statistics(shapes, whole)
+    for ax, (name, architectures) in zip(axes, pruned.items(), strict=False):
+        statistics = profiles.width_statistics(architectures, whole)
         seeds, error_bars = "1 seed", dict[str, Any]()
-        if len(shapes) > 1:
-            seeds = f"{len(shapes)} seeds, similarity {profiles.similarity(shapes, whole):.2f}"
+        if len(architectures) > 1:
+            seeds = f"{len(architectures)} seeds, similarity {profiles.similarity(architectures, whole):.2f}"
             error_bars = {"yerr": statistics["std"], "error_kw": {"elinewidth": 1.2, "ecolor": BLACK}}
         _bars(statistics["mean"], whole, ax, **error_bars)
         ax.set_title(f"{name} ({seeds})", fontsize=9)
