@@ -70,7 +70,7 @@ def study(folder: Path) -> Path:
         cell("plot()", {"image/png": wide_figure()}, {"image/png": {"alt": "three `panels` [of] x_1"}}),
         settings,
         cell("slide()", WIDGET),
-        cell("wait()", {"application/vnd.horticulture.system.progress+json": {"share": 1.0}}),
+        cell("wait()", {"application/vnd.horticulture.progress+json": {"share": 1.0}}),
         cell("say()", {"text/markdown": "a mean of $\\alpha$", "text/plain": "<Markdown>"}),
         cell("explore()", *horticulture.explore(publish.REFERENCE / "quick")._repr_mimebundle_()),
         cell(

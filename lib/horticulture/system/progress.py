@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-MIME = "application/vnd.horticulture.system.progress+json"
+MIME = "application/vnd.horticulture.progress+json"
 REMARK = "application/vnd.horticulture.remark+json"
 UPDATE_SECONDS = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # least seconds between two updates
 MAX_UPDATE_SHARE = 1 / 80  # largest fraction of the time to spend on updates
