@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import shutil
+from itertools import pairwise
 
 import matplotlib
 
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
+from horticulture import architecture
 from horticulture.analysis import explorer
 from horticulture.analysis.curves import DRAWN, SPARSE
 from horticulture.study import pages, parameters
@@ -27,6 +29,7 @@ NO_BROWSER = browser.missing()
 pytestmark = pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
 
 ROUNDS = 40
+ROUNDS_OF_ONE = [(-1, -1, None, 9.0)]
 NARROW = WHOLE.with_widths((8, 16, 32))
 # Every text, of the page or within an element, with the colour behind it: contrast as the WCAG count it.
 CONTRAST = """within => {
@@ -327,6 +330,36 @@ def test_the_legend_tells_what_is_cut_off_and_only_names_what_is_faint_where_som
         assert min(ticks) > name["x"] + name["width"]
         choice(page, "against").select_option(label="latency of a batch of 1 (ms)")
         expect(legend).not_to_contain_text("faint")  # nobody timed the other seed's
+
+
+def test_measured_rounds_are_dots_unless_they_would_touch(chromium, page, tmp_path):
+    dots = page.locator("path.measured")
+    assert dots.get_attribute("d").count("M") == ROUNDS + 1
+    expect(page.locator(".curve + figcaption")).to_contain_text("dots: measured rounds")
+    many = [(-1, -1, None, 9.0), *((1 + n % 2, n, 0.5, 9 + n / 10) for n in range(1, 61))]
+    with browser.Opened(chromium) as opened:
+        removals, course, shapes = pruned(0, many)
+        page = opened.go(written(explorer.from_frames(course, removals, shapes), tmp_path))
+        assert page.locator("path.measured").count() == 0
+        expect(page.locator(".curve + figcaption")).not_to_contain_text("dots")
+
+
+@pytest.mark.parametrize("name", ["vit-4-64", "vit-8-64", "wrn-10-1", "wrn-40-2", "preresnet-164"])
+def test_the_names_of_groups_touch_neither_one_another_nor_the_edge_on_a_phone(chromium, tmp_path, name):
+    whole = architecture.named(name, image=(3, 32, 32), classes=10)
+    removals, course, _ = pruned(0, ROUNDS_OF_ONE)
+    frames = [frame.assign(architecture=whole.id) for frame in (course, removals)]
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(written(explorer.from_frames(*frames, {whole.id: whole}), tmp_path))
+        boxes = [box.bounding_box() for box in page.locator("text.group").all()]
+        edge = page.locator("svg.shape").bounding_box()
+        title = page.locator("svg.shape text").last.bounding_box()
+    assert len(boxes) >= 3
+    assert max(box["x"] + box["width"] for box in boxes) <= edge["x"] + edge["width"]
+    for y in {box["y"] for box in boxes}:
+        row = sorted((box["x"], box["x"] + box["width"]) for box in boxes if box["y"] == y)
+        assert all(left - right >= 4 for (_, right), (left, _) in pairwise(row))
+    assert title["y"] + title["height"] <= edge["y"] + edge["height"] + 1
 
 
 def test_the_legend_is_silent_where_nothing_is_cut_off(page):

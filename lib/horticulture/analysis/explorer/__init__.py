@@ -77,12 +77,12 @@ def from_frames(
 
 @cache
 def _script() -> tuple[str, str]:
-    """The element's name and script, without indentation.
+    """The element's name and script, without indentation and comments.
 
     A page can define a name only once, so every version of the script has its own.
     """
     texts = ((files(__name__) / f"explorer.{kind}").read_text() for kind in ("css", "js"))
-    style, script = (re.sub(r"^\s+", "", text, flags=re.MULTILINE) for text in texts)
+    style, script = (re.sub(r"^\s*(//.*\n\s*)*", "", text, flags=re.MULTILINE) for text in texts)
     tag = f"horticulture-explorer-{hashlib.sha256((style + script).encode()).hexdigest()[:8]}"
     return tag, script.replace("__TAG__", tag).replace("__STYLE__", style)
 
