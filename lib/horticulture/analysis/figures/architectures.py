@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogFormatterSciNotation
 
 from horticulture.analysis.curves import BLACK, BLUE, VERMILION
 from horticulture.architecture import Architecture, profiles
@@ -94,6 +94,15 @@ def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Fig
     return figure
 
 
+class _PlainNumbers(LogFormatterSciNotation):
+    """Writes 30 instead of 3 x 10^1 along a logarithmic axis whose numbers are neither tiny nor huge."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        low, high = sorted(self.axis.get_view_interval())
+        text = super().__call__(x, pos)
+        return f"{x:g}" if text and low >= 1e-3 and high < 1e5 else text
+
+
 def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     """The saliency of every channel by group, with a line at each group's mean.
 
@@ -110,6 +119,8 @@ def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     ax.set_xticks(range(len(whole.groups)), whole.groups, rotation=0 if len(whole.groups) <= 12 else 90)
     if (scores["saliency"] > 0).all():
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(_PlainNumbers())
+        ax.yaxis.set_minor_formatter(_PlainNumbers(labelOnlyBase=False))
     ax.set(xlim=(-0.6, len(whole.groups) - 0.4), xlabel="group (stage.block)", ylabel="saliency")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
