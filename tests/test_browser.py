@@ -420,13 +420,16 @@ def test_it_follows_a_page_that_is_made_dark_by_itself_as_jupyterlab_is(page):
     assert page.evaluate(CONTRAST) == []
 
 
-def test_on_paper_it_has_the_colours_of_the_light(chromium, study):
+def test_on_paper_it_has_the_colours_of_the_light_and_its_round_but_nothing_to_press(chromium, study):
     with browser.Opened(chromium, dark=True) as opened:
         page = opened.go(study)
         page.add_style_tag(content="@media print { body { color: #000 } }")
         expect(page.locator("[data-study]")).to_have_attribute("dark", "")
         page.emulate_media(media="print")
         expect(page.locator("[data-study]")).not_to_have_attribute("dark", "")
+        expect(page.get_by_text("round 20 of 40", exact=True)).to_be_visible()
+        for useless in ("button", "input", "select", ".hint"):
+            assert not page.locator(useless).first.is_visible()
 
 
 def test_without_scripts_the_still_picture_and_its_words_stay(chromium, study):
@@ -551,6 +554,24 @@ def test_the_explorer_moves_in_a_page(chromium, book):
         page = opened.go(book / "00_wide.html")
         page.get_by_role("slider").press("End")
         assert heights(page) == [16, 32, 24]
+
+
+def test_a_table_has_a_shadow_where_it_goes_on_beyond_a_phone(chromium, book):
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(book / "00_wide.html")
+        table = page.locator("table").first
+        box = table.bounding_box()
+        edges = [{**box, "width": 4}, {**box, "x": box["x"] + box["width"] - 4, "width": 4}]
+
+        def darkest():
+            shots = [page.screenshot(clip=edge, full_page=True) for edge in edges]
+            return [plt.imread(io.BytesIO(shot))[3:9, 1:3, :3].min() for shot in shots]
+
+        left, right = darkest()
+        assert left == 1 > right
+        table.evaluate("e => e.scrollLeft = e.scrollWidth")
+        left, right = darkest()
+        assert left < 1 == right
 
 
 def test_one_page_leads_to_the_next(chromium, book):

@@ -365,14 +365,14 @@
         const names = run.groups.map((name, i) =>
           i % every || i + every > run.groups.length
             ? ""
-            : `<text class="group" x="${10 + (i + offset) * step}" y="${rows > 1 ? H - 29 + 12 * (i % 2) : H - 24}" text-anchor="${anchor}">${escape(name)}</text>`,
+            : `<text class="group" x="${10 + (i + offset) * step}" y="${rows > 1 ? H - 31 + 12 * (i % 2) : H - 24}" text-anchor="${anchor}">${escape(name)}</text>`,
         );
         this.$shape.innerHTML =
           half(mine, "left", true) +
           half(theirs, "other", false) +
           names.join("") +
           `<line class="zero" x1="10" x2="${W - 10}" y1="${MIDDLE}" y2="${MIDDLE}"/><rect class="lost"/>
-          <text x="${W / 2}" y="${H - (rows > 1 ? 4 : 6)}" text-anchor="middle">channels of each group, in the order of the forward pass</text>`;
+          <text x="${W / 2}" y="${H - (rows > 1 ? 5 : 6)}" text-anchor="middle">channels of each group, in the order of the forward pass</text>`;
         this.upper = [...this.$shape.querySelectorAll(".left")];
         this.lower = [...this.$shape.querySelectorAll(".other")];
         const color = network ? network.look.color : beside ? "var(--beside)" : "";
@@ -471,7 +471,7 @@
         this.$round.textContent = `round ${where}`;
         this.$said.innerHTML = name
           ? `<span>above: ${escape(run.name)}, round ${round}</span><span>below: ${escape(name)}</span>`
-          : "<span>Point at a network on the curves, or choose one, to see it here.</span>";
+          : "<span class=hint>Point at a network on the curves, or choose one, to see it here.</span>";
         const sizes = facts => `${facts.parameters} parameters, test error ${facts["test error"]}`;
         const words =
           `round ${where}: ${sizes(mine)}; removed last: ${mine["removed last"]}` +
