@@ -95,12 +95,10 @@ def side_by_side(shapes: Mapping[str, Architecture], whole: Architecture) -> Fig
 
 
 class _PlainNumbers(LogFormatterSciNotation):
-    """Writes 30 instead of 3 x 10^1 along a logarithmic axis whose numbers are neither tiny nor huge."""
+    """Writes 30 instead of 3 x 10^1 along a logarithmic axis."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        low, high = sorted(self.axis.get_view_interval())
-        text = super().__call__(x, pos)
-        return f"{x:g}" if text and low >= 1e-3 and high < 1e5 else text
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
@@ -119,8 +117,9 @@ def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     ax.set_xticks(range(len(whole.groups)), whole.groups, rotation=0 if len(whole.groups) <= 12 else 90)
     if (scores["saliency"] > 0).all():
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(_PlainNumbers())
-        ax.yaxis.set_minor_formatter(_PlainNumbers(labelOnlyBase=False))
+        if scores["saliency"].between(1e-3, 1e5).all():
+            ax.yaxis.set_major_formatter(_PlainNumbers())
+            ax.yaxis.set_minor_formatter(_PlainNumbers(labelOnlyBase=False))
     ax.set(xlim=(-0.6, len(whole.groups) - 0.4), xlabel="group (stage.block)", ylabel="saliency")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
