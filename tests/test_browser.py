@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import shutil
+from itertools import pairwise
 
 import matplotlib
 
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
+from horticulture import architecture
 from horticulture.analysis import explorer
 from horticulture.analysis.curves import DRAWN, SPARSE
 from horticulture.study import pages, parameters
@@ -27,6 +29,7 @@ NO_BROWSER = browser.missing()
 pytestmark = pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
 
 ROUNDS = 40
+ROUNDS_OF_ONE = [(-1, -1, None, 9.0)]
 NARROW = WHOLE.with_widths((8, 16, 32))
 # Every text, of the page or within an element, with the colour behind it: contrast as the WCAG count it.
 CONTRAST = """within => {
@@ -329,6 +332,36 @@ def test_the_legend_tells_what_is_cut_off_and_only_names_what_is_faint_where_som
         expect(legend).not_to_contain_text("faint")  # nobody timed the other seed's
 
 
+def test_measured_rounds_are_dots_unless_they_would_touch(chromium, page, tmp_path):
+    dots = page.locator("path.measured")
+    assert dots.get_attribute("d").count("M") == ROUNDS + 1
+    expect(page.locator(".curve + figcaption")).to_contain_text("dots: measured rounds")
+    many = [(-1, -1, None, 9.0), *((1 + n % 2, n, 0.5, 9 + n / 10) for n in range(1, 61))]
+    with browser.Opened(chromium) as opened:
+        removals, course, shapes = pruned(0, many)
+        page = opened.go(written(explorer.from_frames(course, removals, shapes), tmp_path))
+        assert page.locator("path.measured").count() == 0
+        expect(page.locator(".curve + figcaption")).not_to_contain_text("dots")
+
+
+@pytest.mark.parametrize("name", ["vit-4-64", "vit-8-64", "wrn-10-1", "wrn-40-2", "preresnet-164"])
+def test_the_names_of_groups_touch_neither_one_another_nor_the_edge_on_a_phone(chromium, tmp_path, name):
+    whole = architecture.named(name, image=(3, 32, 32), classes=10)
+    removals, course, _ = pruned(0, ROUNDS_OF_ONE)
+    frames = [frame.assign(architecture=whole.id) for frame in (course, removals)]
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(written(explorer.from_frames(*frames, {whole.id: whole}), tmp_path))
+        boxes = [box.bounding_box() for box in page.locator("text.group").all()]
+        edge = page.locator("svg.shape").bounding_box()
+        title = page.locator("svg.shape text").last.bounding_box()
+    assert len(boxes) >= 3
+    assert max(box["x"] + box["width"] for box in boxes) <= edge["x"] + edge["width"]
+    for y in {box["y"] for box in boxes}:
+        row = sorted((box["x"], box["x"] + box["width"]) for box in boxes if box["y"] == y)
+        assert all(left - right >= 4 for (_, right), (left, _) in pairwise(row))
+    assert title["y"] + title["height"] <= edge["y"] + edge["height"] + 1
+
+
 def test_the_legend_is_silent_where_nothing_is_cut_off(page):
     expect(page.locator(".curve + figcaption")).not_to_contain_text("top edge")
 
@@ -387,13 +420,16 @@ def test_it_follows_a_page_that_is_made_dark_by_itself_as_jupyterlab_is(page):
     assert page.evaluate(CONTRAST) == []
 
 
-def test_on_paper_it_has_the_colours_of_the_light(chromium, study):
+def test_on_paper_it_has_the_colours_of_the_light_and_its_round_but_nothing_to_press(chromium, study):
     with browser.Opened(chromium, dark=True) as opened:
         page = opened.go(study)
         page.add_style_tag(content="@media print { body { color: #000 } }")
         expect(page.locator("[data-study]")).to_have_attribute("dark", "")
         page.emulate_media(media="print")
         expect(page.locator("[data-study]")).not_to_have_attribute("dark", "")
+        expect(page.get_by_text("round 20 of 40", exact=True)).to_be_visible()
+        for useless in ("button", "input", "select", ".hint"):
+            assert not page.locator(useless).first.is_visible()
 
 
 def test_without_scripts_the_still_picture_and_its_words_stay(chromium, study):
@@ -518,6 +554,24 @@ def test_the_explorer_moves_in_a_page(chromium, book):
         page = opened.go(book / "00_wide.html")
         page.get_by_role("slider").press("End")
         assert heights(page) == [16, 32, 24]
+
+
+def test_a_table_has_a_shadow_where_it_goes_on_beyond_a_phone(chromium, book):
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(book / "00_wide.html")
+        table = page.locator("table").first
+        box = table.bounding_box()
+        edges = [{**box, "width": 4}, {**box, "x": box["x"] + box["width"] - 4, "width": 4}]
+
+        def darkest():
+            shots = [page.screenshot(clip=edge, full_page=True) for edge in edges]
+            return [plt.imread(io.BytesIO(shot))[3:9, 1:3, :3].min() for shot in shots]
+
+        left, right = darkest()
+        assert left == 1 > right
+        table.evaluate("e => e.scrollLeft = e.scrollWidth")
+        left, right = darkest()
+        assert left < 1 == right
 
 
 def test_one_page_leads_to_the_next(chromium, book):

@@ -135,13 +135,17 @@ def test_a_table_in_colours_has_its_ends_and_its_lowest_row(ax):
     )
 
 
-def test_pictures_are_counted_with_their_titles():
+def test_pictures_are_counted_with_their_size_and_how_often_each_title_occurs():
     figure, axes = plt.subplots(1, 2)
     for ax, title in zip(axes, "ab", strict=True):
         ax.imshow([[0, 1]])
         ax.set_title(title)
         ax.axis("off")
-    assert describe(figure) == "2 pictures: a, b."
+    assert describe(figure) == "2 pictures of 2 x 1 pixels: a, b."
+    axes[1].set_title("a")
+    assert describe(figure) == "2 pictures of 2 x 1 pixels: 2 of a."
+    axes[1].images[0].set_data([[0, 1], [1, 0]])
+    assert describe(figure) == "2 pictures: 2 of a."
     plt.close(figure)
 
 

@@ -144,13 +144,34 @@ def test_a_retrained_round_of_longer_training_has_a_mark_unless_it_was_pruned_by
 
 def test_networks_from_scratch_have_their_widths_their_costs_and_their_curves_mark():
     data = told(explorer.from_frames(*study()))
-    narrow, whole = data["networks"]
+    whole, narrow = data["networks"]
     assert data["shapes"][narrow["shape"]] == [8, 16, 32]
     assert (narrow["error"], narrow["train_macs"], narrow["seed"]) == (11.0, 500, 0)
     assert data["curves"][narrow["curve"]]["name"] == "narrower from scratch"
     square = data["curves"][narrow["curve"]]["marker"]
     assert square == "M-1,1L1,1L1,-1L-1,-1L-1,1Z"
     assert data["curves"][whole["curve"]]["colors"] == ["currentColor"] * 2  # black would vanish in the dark
+
+
+def test_the_other_networks_are_in_the_order_of_the_legends_then_by_size_and_seed():
+    results, removals, shapes = study()
+    small, large = WHOLE.with_widths((8, 16, 32)), WHOLE.with_widths((12, 24, 48))
+    rows = [
+        scratch("bottleneck", small, 10.0),
+        *(scratch("width", shape, 10.0, seed) for seed in (1, 0) for shape in (large, small)),
+        scratch("width", small, 10.0, longer=2.0, run="longer"),
+        scratch("whole", WHOLE, 9.0),
+    ]
+    results = pd.concat([results[results["curve"] == "pruned-tuned"], pd.DataFrame(rows)], ignore_index=True)
+    data = told(explorer.from_frames(results, removals, {**shapes, small.id: small, large.id: large}))
+    assert [curve["name"] for curve in data["curves"]] == [
+        *("unpruned", "narrower from scratch", "bottleneck from scratch")
+    ]
+    narrower = [network for network in data["networks"] if network["curve"] == 1]
+    assert [(network["params"], network["seed"], network["longer"]) for network in narrower] == [
+        *((small.params, 0, 1.0), (small.params, 1, 1.0), (large.params, 0, 1.0), (large.params, 1, 1.0)),
+        (small.params, 0, 2.0),
+    ]
 
 
 def test_only_what_was_timed_is_an_axis():
@@ -162,8 +183,8 @@ def test_only_what_was_timed_is_an_axis():
     data = told(explorer.from_frames(results, removals, shapes))
     assert data["axes"][4:] == [["latency_1", "latency of a batch of 1 (ms)"]]
     assert data["runs"][0]["latency_1"] == {"rounds": [0], "values": [1.5]}
-    assert data["networks"][0]["latency_1"] == 0.75
-    assert "latency_1" not in data["networks"][1]
+    assert data["networks"][1]["latency_1"] == 0.75
+    assert "latency_1" not in data["networks"][0]
 
 
 def test_the_still_picture_says_in_words_what_it_shows():

@@ -731,6 +731,19 @@ def test_a_diagram_has_every_convolution_and_the_channels_between_them(name):
     assert f"{whole.groups[0]}: {whole.widths[0]}" in describe(figure)
 
 
+@pytest.mark.parametrize(("factor", "plain"), [(1, True), (0.01, True), (1e-6, False)])
+def test_the_axis_of_saliencies_has_plain_numbers_unless_they_are_tiny(factor, plain):
+    whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    scores = pd.DataFrame({"group": [0, 0, 1, 2], "saliency": factor * np.array([22, 31, 45, 62])})
+    ax = figures.saliencies(scores, whole)
+    ax.figure.canvas.draw()
+    ticks = [text.get_text() for which in ("major", "minor") for text in ax.get_yticklabels(which=which)]
+    shown = [text for text in ticks if text]
+    assert f"{30 * factor:g}" in shown if plain else all("10^{-" in text for text in shown)
+    assert not plain or all(float(text) for text in shown)
+    plt.close(ax.figure)
+
+
 @pytest.mark.parametrize(("channels", "shape"), [(1, (4, 6)), (2, (4, 6)), (3, (4, 6, 3)), (4, (4, 6))])
 def test_images_of_any_number_of_channels_are_drawn(channels, shape):
     pixels = np.arange(channels * 24, dtype=np.uint8).reshape(1, channels, 4, 6)

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 import horticulture
+from horticulture.analysis import widgets
 from horticulture.study import parameters, study_files
 from tests import browser
 from tests.test_browser import CONTRAST
@@ -182,8 +183,13 @@ def prune(page):
 
 
 def scale(page):
-    """The menu of 04."""
+    """The menu of 04, whose arrow is light in the dark."""
     shown = outputs_of(page, "widgets.panel(family_members")
+    theme(page, DARK)
+    assert widgets.ARROW in shown.get_by_role("combobox", name="size").evaluate(
+        "menu => getComputedStyle(menu).backgroundImage"
+    )
+    theme(page, LIGHT)
     moved(page, shown, lambda: shown.get_by_role("combobox", name="size").select_option(label="15 %"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
-from horticulture import architecture, execution, runs
+from horticulture import architecture, execution, runs, training
 from horticulture.analysis import live
 from horticulture.analysis.live import BOTTOM, LEFT, RIGHT, TOP, RunTrace
 from horticulture.execution import board, parallel
@@ -77,6 +77,21 @@ def test_a_pruning_run_has_its_parameters_and_says_what_is_not_known_yet():
     *_, error, params = panels(live.picture([RunTrace("l1 & me", "round 1/4", rows)], 4))
     assert error.attrib["aria-label"] == "validation error (%): not measured yet"
     assert params.attrib["aria-label"] == "parameters: l1 & me 1.25 M at round 0"
+
+
+def test_until_the_first_validation_the_picture_says_when_it_comes():
+    rows = [{"epoch": 1, "epochs": 200, "loss": 2.0, "val_error": math.nan}]
+    kept = [live.shown(row) for row in rows]
+    _, error = panels(live.picture([RunTrace("seed 0", "epoch 1/200", kept)], 200))
+    assert "first measured after epoch 66" in [text.text for text in error.iter("text")]
+    assert error.attrib["aria-label"] == "validation error (%): first measured after epoch 66"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "when"), [(1, [1]), (2, [2, 1]), (7, [7, 4, 1]), (9, [9, 6, 3]), (200, [200, 133, 66])]
+)
+def test_a_training_run_is_validated_three_times_at_most_and_at_its_end(epochs, when):
+    assert list(training.validated(epochs)) == when
 
 
 def test_before_anything_is_measured_there_are_words_alone():

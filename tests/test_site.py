@@ -312,6 +312,28 @@ def test_what_is_wide_is_moved_sideways_and_the_explorer_moves(chromium, site):
 
 
 @needs_browser
+def test_the_button_that_leads_to_the_top_does_not_lie_over_the_explorer(chromium, site):
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(site / "studies/one/index.html")
+        menu = page.get_by_role("combobox", name="against")
+        button = page.locator(".back-to-top")
+        menu.scroll_into_view_if_needed()
+        page.mouse.wheel(0, 600)
+        page.mouse.wheel(0, -60)  # it shows when the page is scrolled upwards
+        button.wait_for()
+        top = button.bounding_box()["y"]
+        page.evaluate("by => scrollBy(0, by)", menu.bounding_box()["y"] - top)
+        assert button.is_visible()
+        menu.select_option(index=1, timeout=1000)
+        box = button.bounding_box()
+        on_top = page.evaluate(
+            "([x, y]) => document.elementFromPoint(x, y).matches('[data-study]')",
+            [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
+        )
+        assert on_top
+
+
+@needs_browser
 @pytest.mark.parametrize(("name", "column"), [("verdicts", "worse"), ("studies/one/index", "verdict")])
 def test_a_phone_shows_verdicts_and_keeps_the_names_where_they_are(chromium, site, name, column):
     with browser.Opened(chromium, width=380) as opened:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from horticulture import training
 from horticulture.analysis.curves import BLUE, GREEN, VERMILION
 
 Row = Mapping[str, float]  # a row of a run's table, reduced by `shown`; all rows of a run have the same names
@@ -37,7 +38,7 @@ class RunTrace(NamedTuple):
 
 def shown(row: Mapping[str, float]) -> Row:
     """The part of a row that the picture needs."""
-    return {name: row[name] for name in (*UNITS, *QUANTITIES) if name in row}
+    return {name: row[name] for name in (*UNITS, "epochs", *QUANTITIES) if name in row}
 
 
 def position(row: Row) -> float:
@@ -102,13 +103,14 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
         f'<text x="{LEFT}" y="{HEIGHT - 4}" text-anchor="middle">0</text>',
         f'<text x="{RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{unit} {end:,.0f}</text>',
     ]
+    unknown = _unknown(name, traces)
     if values:
         labels = {_short(high): TOP + 8, _short(low): floor}
         parts += [
             f'<text x="{LEFT - 5}" y="{y}" text-anchor="end">{text}</text>' for text, y in labels.items()
         ]
     else:
-        parts.append(f'<text x="{LEFT + 8}" y="{(TOP + BOTTOM) // 2}">{UNKNOWN}</text>')
+        parts.append(f'<text x="{LEFT + 8}" y="{(TOP + BOTTOM) // 2}">{unknown}</text>')
     words = []
     for number, line in drawn.items():
         points = [(LEFT + number * across, floor - (value - low) * up) for number, value in line]
@@ -118,11 +120,20 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
             (x, y), color = points[-1], STYLES[number % len(STYLES)][0]
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{color}"/>')
             words.append(f"{traces[number].name} {_course(line, unit)}")
-    label = html.escape(f"{QUANTITIES[name]}: {'; '.join(words) or UNKNOWN}")
+    label = html.escape(f"{QUANTITIES[name]}: {'; '.join(words) or unknown}")
     return (
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" '
         f'fill="currentColor" style="width:{WIDTH}px;max-width:100%">{"".join(parts)}</svg>'
     )
+
+
+def _unknown(name: str, traces: Sequence[RunTrace]) -> str:
+    """What a panel without values says: if it is known, the epoch after which there will be one."""
+    lengths = {int(row["epochs"]) for trace in traces for row in trace.rows[:1] if "epochs" in row}
+    firsts = [training.validated(epochs)[-1] for epochs in lengths if epochs]
+    if name != "val_error" or not firsts:
+        return UNKNOWN
+    return f"first measured after epoch {min(firsts):,}"
 
 
 def _line(name: str, rows: Sequence[Row]) -> list[Point]:

@@ -13,6 +13,15 @@ from horticulture.analysis.figures import description
 from horticulture.errors import InputError
 
 STILL = "image/png"
+# ipywidgets' menus have a black arrow, which cannot be seen in JupyterLab's dark theme.
+ARROW = (
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E"
+    "%3Cpath fill='%23ddd' d='M5 6.5l4 4 4-4 1 1-5 5-5-5z'/%3E%3C/svg%3E"
+)
+STYLE = (
+    '<style>[data-jp-theme-light="false"] .widget-dropdown '
+    f'{{--jp-widgets-dropdown-arrow: url("data:image/svg+xml,{ARROW}")}}</style>'
+)
 
 
 class Panel(ipywidgets.VBox):
@@ -38,7 +47,7 @@ class Panel(ipywidgets.VBox):
         if not self.still:
             self.still, self.alt = png, alt
         self.picture.value = (
-            f'<img style="max-width:100%" alt="{html.escape(alt)}" src="data:{STILL};base64,{png}">'
+            f'{STYLE}<img style="max-width:100%" alt="{html.escape(alt)}" src="data:{STILL};base64,{png}">'
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

@@ -3,9 +3,9 @@ from .recipe import (
     SCHEDULES as SCHEDULES,
     Recipe as Recipe,
     TrainingRecipe as TrainingRecipe,
+    validated as validated,
 )
 from .trainer import (
-    VALIDATIONS as VALIDATIONS,
     Checkpoint as Checkpoint,
     Epoch as Epoch,
     Resumable as Resumable,

@@ -14,7 +14,7 @@ from horticulture.data import Batches, Dataset, Images
 from horticulture.networks import Network
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 from horticulture.training.evaluation import autocast, estimated_norms, evaluate
-from horticulture.training.recipe import SCHEDULES, TrainingRecipe
+from horticulture.training.recipe import SCHEDULES, TrainingRecipe, validated
 
 
 def _uncompiled(kind: Any) -> Any:
@@ -70,9 +70,6 @@ class Epoch(NamedTuple):
     loss: float  # mean over the epoch's batches
     val_error: float  # NaN after epochs without validation
     images: int  # seen since the training run started
-
-
-VALIDATIONS = 3  # at most, per training run; the last is at its end
 
 
 class Checkpoint(NamedTuple):
@@ -171,7 +168,7 @@ class Trainer(Resumable):
         number = self.step // self.batches.steps_per_epoch
         loss = check_finite(self.loss.item() / self.batches.steps_per_epoch, f"epoch {number}")
         val_error = math.nan
-        if (self.recipe.epochs - number) % -(-self.recipe.epochs // VALIDATIONS) == 0:
+        if number in validated(self.recipe.epochs):
             (val_error,) = self.errors(self.dataset.validation)
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
 

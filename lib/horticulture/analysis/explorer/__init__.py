@@ -4,8 +4,10 @@ The element contains `explorer.js`, `explorer.css` and the data. Where scripts a
 that JupyterLab does not trust, a still picture with a description remains.
 """
 
+import base64
 import hashlib
 import html
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.core.pylabtools import print_figure
+from PIL import Image
 
 from horticulture import runs
 from horticulture.analysis import figures
@@ -77,12 +80,12 @@ def from_frames(
 
 @cache
 def _script() -> tuple[str, str]:
-    """The element's name and script, without indentation.
+    """The element's name and script, without indentation and comments.
 
     A page can define a name only once, so every version of the script has its own.
     """
     texts = ((files(__name__) / f"explorer.{kind}").read_text() for kind in ("css", "js"))
-    style, script = (re.sub(r"^\s+", "", text, flags=re.MULTILINE) for text in texts)
+    style, script = (re.sub(r"^\s*(//.*\n\s*)*", "", text, flags=re.MULTILINE) for text in texts)
     tag = f"horticulture-explorer-{hashlib.sha256((style + script).encode()).hexdigest()[:8]}"
     return tag, script.replace("__TAG__", tag).replace("__STYLE__", style)
 
@@ -97,7 +100,9 @@ def _still(run: PruningRun, round_: int) -> tuple[str, str]:
     """A picture of one round, and its description."""
     rounds, widths = run.rounds, run.widths(round_)
     figure = figures.round_view(rounds.reset_index(), run.whole, run.whole.with_widths(widths), round_)
-    png = print_figure(figure, base64=True, dpi=80)
+    drawn, packed = Image.open(io.BytesIO(print_figure(figure, dpi=80))), io.BytesIO()
+    drawn.convert("RGB").quantize(64).save(packed, "png", optimize=True)  # a third of the size
+    png = base64.b64encode(packed.getvalue()).decode()
     plt.close(figure)
     widths_left = pd.Series(widths, run.whole.groups)
     share = widths_left / list(run.whole.widths)

@@ -237,12 +237,11 @@
           networks = this.networks.filter(network => network[axis] != null);
         this.scale(runs, networks);
         const course = run =>
-          run.error.rounds
-            .map(
-              (round, i) =>
-                `${this.x(this.places(run)[round]).toFixed(1)},${this.y(run.error.values[i]).toFixed(1)}`,
-            )
-            .join("L");
+          run.error.rounds.map(
+            (round, i) =>
+              `${this.x(this.places(run)[round]).toFixed(1)},${this.y(run.error.values[i]).toFixed(1)}`,
+          );
+        const dotted = run => run.error.rounds.length < 60; // more would touch one another
         const mark = ({
           id,
           look,
@@ -257,7 +256,16 @@
         this.$curve.innerHTML =
           this.grid(name) +
           runs
-            .map(run => `<path class="course ${run == beside ? "beside" : ""}" d="M${course(run)}"/>`)
+            .map(run => {
+              const style = run == beside ? "beside" : "",
+                places = course(run);
+              return (
+                `<path class="course ${style}" d="M${places.join("L")}"/>` +
+                (dotted(run)
+                  ? `<path class="measured ${style}" d="${places.map(place => `M${place}h0`).join("")}"/>`
+                  : "")
+              );
+            })
             .join("") +
           networks.map(mark).join("") +
           `<circle class="at beside" r="6"/><circle class="at" r="7"/>`;
@@ -280,6 +288,7 @@
           [...new Set(networks.map(network => network.look))]
             .map(look => key(look.marker, look.color, look.name))
             .join("") +
+          (runs.some(dotted) ? "<span>dots: measured rounds</span>" : "") +
           (networks.some(network => network.longer > 1) ? "<span>hollow: trained longer</span>" : "") +
           (networks.some(network => network.seed != this.run.seed) ? "<span>faint: other seeds</span>" : "") +
           (this.cut ? `<span>on the top edge: errors above ${short(this.ends[3])} %</span>` : "");
@@ -347,21 +356,23 @@
               return (network && !above ? "" : whole) + `<rect class="${style}" ${place} y="${MIDDLE}"/>`;
             })
             .join("");
-        const letters = run.groups.length * Math.max(...run.groups.map(name => name.length)),
-          every = Math.ceil(letters / 56);
+        // Names that do not fit in one row are on two, and where there are more, only every few have a place.
+        const letters = run.groups.length * (1 + Math.max(...run.groups.map(name => name.length)));
+        const rows = letters > 56 && letters <= 112 ? 2 : 1,
+          every = rows > 1 ? 1 : Math.ceil(letters / 56);
         const step = (W - 20) / run.groups.length,
           [offset, anchor] = every > 1 ? [0, "start"] : [0.375, "middle"];
         const names = run.groups.map((name, i) =>
-          i % every
+          i % every || i + every > run.groups.length
             ? ""
-            : `<text x="${10 + (i + offset) * step}" y="${H - 24}" text-anchor="${anchor}">${escape(name)}</text>`,
+            : `<text class="group" x="${10 + (i + offset) * step}" y="${rows > 1 ? H - 31 + 12 * (i % 2) : H - 24}" text-anchor="${anchor}">${escape(name)}</text>`,
         );
         this.$shape.innerHTML =
           half(mine, "left", true) +
           half(theirs, "other", false) +
           names.join("") +
           `<line class="zero" x1="10" x2="${W - 10}" y1="${MIDDLE}" y2="${MIDDLE}"/><rect class="lost"/>
-          <text x="${W / 2}" y="${H - 6}" text-anchor="middle">channels of each group, in the order of the forward pass</text>`;
+          <text x="${W / 2}" y="${H - (rows > 1 ? 5 : 6)}" text-anchor="middle">channels of each group, in the order of the forward pass</text>`;
         this.upper = [...this.$shape.querySelectorAll(".left")];
         this.lower = [...this.$shape.querySelectorAll(".other")];
         const color = network ? network.look.color : beside ? "var(--beside)" : "";
@@ -460,7 +471,7 @@
         this.$round.textContent = `round ${where}`;
         this.$said.innerHTML = name
           ? `<span>above: ${escape(run.name)}, round ${round}</span><span>below: ${escape(name)}</span>`
-          : "<span>Point at a network on the curves, or choose one, to see it here.</span>";
+          : "<span class=hint>Point at a network on the curves, or choose one, to see it here.</span>";
         const sizes = facts => `${facts.parameters} parameters, test error ${facts["test error"]}`;
         const words =
           `round ${where}: ${sizes(mine)}; removed last: ${mine["removed last"]}` +

@@ -89,6 +89,8 @@ def describe(
     drawn &= (trained["curve"] != "pruned-tuned") | rounds
     drawn &= trained["test_error"].notna() & trained["architecture"].isin(architectures)
     trained = trained[drawn].drop_duplicates("run")
+    trained = trained.assign(place=trained["curve"].map(list(DRAWN).index))  # as in tables and legends
+    trained = trained.sort_values(["place", "criterion", "longer", "params", "seed"], kind="stable")
     latencies = [name for name in results if name.startswith(LATENCY) and results[name].notna().any()]
     shapes = {shape_id: n for n, shape_id in enumerate(trained["architecture"].unique())}
     curves = {pair: n for n, pair in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogFormatterSciNotation
 
 from horticulture.analysis.curves import BLACK, BLUE, VERMILION
 from horticulture.architecture import Architecture, profiles
@@ -94,6 +94,13 @@ def side_by_side(architectures: Mapping[str, Architecture], whole: Architecture)
     return figure
 
 
+class _PlainNumbers(LogFormatterSciNotation):
+    """Writes 30 instead of 3 x 10^1 along a logarithmic axis."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     """The saliency of every channel by group, with a line at each group's mean.
 
@@ -110,6 +117,9 @@ def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     ax.set_xticks(range(len(whole.groups)), whole.groups, rotation=0 if len(whole.groups) <= 12 else 90)
     if (scores["saliency"] > 0).all():
         ax.set_yscale("log")
+        if scores["saliency"].between(1e-3, 1e5).all():
+            ax.yaxis.set_major_formatter(_PlainNumbers())
+            ax.yaxis.set_minor_formatter(_PlainNumbers(labelOnlyBase=False))
     ax.set(xlim=(-0.6, len(whole.groups) - 0.4), xlabel="group (stage.block)", ylabel="saliency")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax

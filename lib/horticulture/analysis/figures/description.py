@@ -3,6 +3,7 @@
 A notebook stores the description with the picture, and its web page uses it as alt text.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,10 +27,20 @@ def describe(figure: Figure) -> str:
     """A sentence per panel: its axes, and the ends and the lowest point of every curve."""
     panels = [ax for ax in figure.axes if ax.axison and ax.get_label() != "<colorbar>"]
     sentences = [figure.get_suptitle() or str(figure.get_label()), *(_panel(ax) for ax in panels)]
-    if pictures := [ax for ax in figure.axes if ax.images]:
-        titles = ", ".join(filter(None, (ax.get_title() for ax in pictures)))
-        sentences.append(f"{count(len(pictures), 'picture')}{': ' if titles else ''}{titles}")
+    sentences.append(_pictures([ax for ax in figure.axes if ax.images]))
     return ". ".join(sentence.rstrip(".") for sentence in sentences if sentence) + "."
+
+
+def _pictures(panels: list[Axes]) -> str:
+    """How many pictures there are, their size, and their titles: how often each occurs, if one does again."""
+    sizes = {"{1} x {0}".format(*ax.images[0].get_size()) for ax in panels}
+    size = f" of {sizes.pop()} pixels" if len(sizes) == 1 else ""
+    titles = Counter(title for ax in panels if (title := ax.get_title()))
+    if len(titles) < titles.total():
+        said = [f"{n} of {title}" for title, n in sorted(titles.items())]
+    else:
+        said = list(titles)
+    return f"{count(len(panels), 'picture')}{size}{': ' if said else ''}{', '.join(said)}" if panels else ""
 
 
 def show_descriptions() -> None:
