@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from horticulture import architecture, limits
+from horticulture.architecture import torchvision_names
 from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning.criteria import CRITERIA
@@ -95,14 +96,25 @@ def network(name: str, value: Any) -> None:
     """A known network that fits into memory here. Networks made by users' code are checked later."""
     if architecture.is_own(value):
         architecture.check_own(value)
-        return
-    params = architecture.named(value, image=EXAMPLE, classes=10).params
+        params = torchvision_names.read().get(value.removeprefix(architecture.TORCHVISION), 0)
+    else:
+        params = architecture.named(value, image=EXAMPLE, classes=10).params
     needed, available = params * TRAINED, limits.memory()
     if needed > available:
         raise InputError(
             f"{name}={value} has {params:,} parameters: training takes {needed / 1e9:,.0f} GB of memory, but "
             f"there are only {available / 1e9:,.0f}"
         )
+
+
+def network_for(name: str, image: architecture.ImageShape, classes: int) -> None:
+    """Raise InputError, without torch, for a network that cannot be made for such images."""
+    integer(2, architecture.MAX_WIDTH)("classes", classes)
+    if architecture.is_own(name):
+        network("network", name)
+        architecture.check_own(name, image)
+    else:
+        architecture.named(name, image=image, classes=classes)
 
 
 def data_set(name: str, value: Any) -> None:
