@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from horticulture import architecture, data, runs
+from horticulture import data, runs
 from horticulture.data import catalog
 from horticulture.errors import InputError, NotebookError, check_choice, printable
 from horticulture.study import literals, parameters, preparation, study_files
@@ -58,7 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder without write permission
-        print(f"horticulture: {error}; finished work is intact", file=sys.stderr)
+        intact = "" if isinstance(error, FileNotFoundError) else "; finished work is intact"
+        print(f"horticulture: {error}{intact}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
@@ -66,9 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    overrides: dict[str, Any] = parameters.parse(options.parameters)
-    if options.cluster:
-        overrides["cluster"] = options.cluster
+    cluster_given = [f"cluster={options.cluster}"] if options.cluster else []
+    overrides: dict[str, Any] = parameters.parse([*options.parameters, *cluster_given])
     study = study_files.read(options.study)
     renamed = parameters.rename(study, options.name, overrides)
     outputs = runs.outputs_folder(options.outputs)
@@ -123,7 +123,9 @@ def _parameters(options: argparse.Namespace) -> int:
                 value = "by part" if name in differing else literals.to_python(resolved[name], name)
                 mark = "*" if name in study.parameters or name in differing else " "
                 _say_wrapped(f"{mark} {name}: {declaration['type']} = {value}")
-                _say_wrapped(f"      {declaration['help']}")
+                option = parameters.OPTIONS_OF_FILES.get(name)
+                note = f"; not for study files, use {option}" if option else ""
+                _say_wrapped(f"      {declaration['help']}{note}")
     if options.study:
         say(f"* set by {study.name}; the others are defaults")
     return 0
@@ -179,10 +181,10 @@ def _groups(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(f"--image {options.image!r}: expected CxHxW, such as 3x32x32") from error
     image = channels, height, width
-    if architecture.is_own(options.network):  # refused before torch is loaded
-        architecture.check_own(options.network, image)
-    else:
-        architecture.named(options.network, image=image, classes=options.classes)
+
+    from horticulture.study import bounds
+
+    bounds.network_for(options.network, image, options.classes)  # refused before torch is loaded
 
     from horticulture.networks import group_table
 
