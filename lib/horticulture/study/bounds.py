@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any
 
-from horticulture import architecture, limits
+from horticulture import architecture, code_files, limits
 from horticulture.architecture import torchvision_names
 from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
@@ -110,7 +110,9 @@ def network(name: str, value: Any) -> None:
 def network_for(name: str, image: architecture.ImageShape, classes: int) -> None:
     """Raise InputError, without torch, for a network that cannot be made for such images."""
     integer(2, architecture.MAX_WIDTH)("classes", classes)
-    if architecture.is_own(name):
+    if code_files.is_code(name):
+        code_files.digest(name)
+    elif architecture.is_own(name):
         network("network", name)
         architecture.check_own(name, image)
     else:

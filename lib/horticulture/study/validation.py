@@ -16,6 +16,7 @@ from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PruningJob
 
+OF_SOURCE = ("source_images", "source_epochs", "source_lr", "move_lr")
 FIXED_BY_CODE = ("width", "depth")  # curves that change what the code of a user's network fixes
 
 
@@ -59,12 +60,14 @@ def _check_effect(given: Collection[str], studies: Sequence[dict[str, Any]]) -> 
 
     Those of a study file may have none, because of what is given.
     """
-    network = studies[0]["guide_network"]
-    if "guide_network" in given and network and not any("transferred" in s["curves"] for s in studies):
+    network = studies[0]["guide_network"] if "guide_network" in given else ""
+    if network and not any("transferred" in study["curves"] for study in studies):
         raise InputError(f"guide_network={network} has no effect: only the curve transferred uses it")
-    sizes = sorted({size for study in studies for size in study["sizes"]})
+    for name in OF_SOURCE:
+        if name in given and not any(study["source_data"] for study in studies):
+            raise InputError(f"{name} has no effect without source_data, which networks are moved from")
     for size in studies[0]["factor_sizes"] if "factor_sizes" in given else []:
-        if size not in sizes:
+        if size not in (sizes := sorted({size for study in studies for size in study["sizes"]})):
             raise InputError(f"factor_sizes has {size:g}, which is not in sizes: {sizes}")
 
 
