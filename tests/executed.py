@@ -19,6 +19,7 @@ from pathlib import Path
 import nbformat
 from PIL import Image
 
+from horticulture.runs import results
 from horticulture.study import pages, runner
 from horticulture.system.files import file_digest
 from tests import strip
@@ -82,6 +83,7 @@ def write_tables(study: Path, reference: Path = REFERENCE) -> None:
     shapes = json.loads((study / "architectures.json").read_text())
     lines = ",\n ".join(f"{json.dumps(name)}: {json.dumps(shape)}" for name, shape in shapes.items())
     (target / "architectures.json").write_text(f"{{\n {lines}\n}}\n")
+    results.add_sum(target / "architectures.json")
     shutil.rmtree(target / "figures", ignore_errors=True)
     shutil.copytree(study / "figures", target / "figures")
 
@@ -89,13 +91,13 @@ def write_tables(study: Path, reference: Path = REFERENCE) -> None:
 def write(study: Path, reference: Path = REFERENCE) -> list[Path]:
     """Write the tables, the figures and the copies of a finished study's notebooks; returns their paths."""
     write_tables(study, reference)
-    results, targets = file_digest(study / "results.csv"), []
+    digest, targets = file_digest(study / "results.csv"), []
     for notebook in sorted((study / "notebooks").glob("*.ipynb")):
         assert runner.is_finished(notebook), f"{notebook} did not run to its end"
         targets.append(reference / study.name / "notebooks" / notebook.name)
         targets[-1].parent.mkdir(parents=True, exist_ok=True)
         copy = small(nbformat.read(notebook, as_version=4))
-        copy.metadata[RESULTS] = results
+        copy.metadata[RESULTS] = digest
         nbformat.write(copy, targets[-1])
     return targets
 

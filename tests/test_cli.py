@@ -41,7 +41,10 @@ def refused(capsys, *arguments):
         (["smoke", "-p", "critreion=l1"], "unknown parameter (-p) 'critreion'", "criterion"),
         (["smoke", "-p", "network=wrn-41-2"], "depth 6n + 4", "40"),
         (["smoke", "-p", "network=torchvision:mnasnet0_5"], "curves has width", "use bottleneck, uniform"),
-        (["smoke", "-p", "network=alexnet"], "unknown network 'alexnet'", "wrn-DEPTH-WIDTH"),
+        (["smoke", "-p", "network=alex"], "unknown network 'alex'", "wrn-DEPTH-WIDTH"),
+        (["smoke", "-p", "network=alexnet"], "unknown network 'alexnet'", "mean 'torchvision:alexnet'?"),
+        (["smoke", "-p", "epochs=2", "-p", " epochs=3"], "parameter epochs is given twice", ""),
+        (["smoke", "-p", "cluster=local:2", "--cluster", "local:2"], "parameter cluster is given twice", ""),
         (["smoke", "-p", "criterion=fischer"], "unknown criterion 'fischer'", "did you mean 'fisher'"),
         (["smoke", "-p", "curves=[width, bottelneck]"], "unknown curve 'bottelneck'", "copycat"),
         (["smoke", "-p", "data=mnist"], "unknown data set 'mnist'", "clutter"),
@@ -152,7 +155,10 @@ REFUSED = [
         "oracle_criteria: unknown criterion of single channels 'nope': choose from fisher, taylor",
     ),
     ("oracle_criteria=[magnitude]", "oracle_criteria: unknown criterion of single channels 'magnitude'"),
-    ("oracle_images=1", "oracle_images must be a whole number from 2 to 1,000,000, not 1"),
+    ("oracle_images=100000", "oracle_images is 100,000, but clutter has 1,024 held-out images: 0 means all"),
+    ("guide_network=vgg-8-8", "guide_network=vgg-8-8 has no effect: only the curve transferred uses it"),
+    ("move_lr=0.1", "move_lr has no effect without source_data, which networks are moved from"),
+    ("factor_sizes=[0.97, 0.5]", "factor_sizes has 0.5, which is not in sizes: [0.9, 0.97]"),
     ("scope=vgg-16-a", "scope=vgg-16-a: the preset vgg-16-a is for 13 groups"),
     ("oracle_channels=0", "oracle_channels must be a whole number from 1 to 1,000,000, not 0"),
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go up to 2,000 and widths to 1,000,000"),
@@ -205,7 +211,10 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
             ["network=torchvision:inception_v3", "curves=[]"],
             "network=torchvision:inception_v3: it does not accept images of 16 x 16 pixels (75 x 75 works",
         ),
-        (["guide_network=wrn-10-1", "guide_data=cifar10"], "data set 'cifar10' is missing"),
+        (
+            ["guide_network=wrn-10-1", "guide_data=cifar10", "curves=transferred"],
+            "data set 'cifar10' is missing",
+        ),
     ],
     ids=str,
 )
@@ -296,7 +305,10 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
     [
         (["wrn-10-1", "--image", "3x32"], "--image '3x32': expected CxHxW"),
         (["wrn-10-1", "--image", "0x0x0"], "image must be (channels, height, width), all positive"),
-        (["wrn-10-1", "--classes", "0"], "classes must be at least 2, not 0"),
+        (["wrn-10-1", "--classes", "0"], "classes must be a whole number from 2 to 1,000,000, not 0"),
+        (["torchvision:vgg11", "--classes", "1000000000"], "from 2 to 1,000,000, not 1000000000"),
+        (["nope.py:make"], "no file "),
+        (["resnet18"], "unknown network 'resnet18': did you mean 'torchvision:resnet18'?"),
         (["wrn-11-1"], "a Wide ResNet has depth 6n + 4"),
         (["nope"], "unknown network 'nope'"),
         (["torchvision:inception_v3"], "it does not accept images of 32 x 32 pixels"),
@@ -306,6 +318,21 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
 def test_groups_of_what_no_network_is_are_refused_without_torch(capsys, monkeypatch, given, said):
     monkeypatch.setitem(sys.modules, "horticulture.networks.group_table", None)  # to import it fails
     assert said in refused(capsys, "groups", *given)
+
+
+@pytest.mark.parametrize("command", [["groups"], ["run", "smoke", "--dry-run", "-p"]], ids=str)
+def test_a_network_of_torchvision_that_is_too_large_is_refused_without_making_it(
+    capsys, monkeypatch, command
+):
+    monkeypatch.setattr(limits, "memory", lambda: 12 * 644_812_894 - 1)
+    monkeypatch.setattr(networks, "named", pytest.fail)
+    monkeypatch.setitem(sys.modules, "horticulture.networks.group_table", None)
+    *command, option = [*command, ""] if command == ["groups"] else command
+    name = "torchvision:regnet_y_128gf"
+    assert refused(capsys, *command, *([option, f"network={name}"] if option else [name])) == (
+        f"horticulture: network={name} has 644,812,894 parameters: training takes 8 GB of memory, but there "
+        "are only 8"
+    )
 
 
 def test_a_precision_that_would_only_be_imitated_is_refused_before_anything_is_written(
@@ -360,6 +387,7 @@ def test_a_folder_is_looked_for_where_the_command_is_given(started, tmp_path, pn
         ("three", f"~/{png_folder.name}", f"~/{png_folder.name}"),
     ):
         given = ["-p", "batch_size=4", "-p", "images=0", "-p", "guide_network=wrn-10-2"]
+        given += ["-p", "curves=transferred"]
         given += ["-p", f"data=folder:{path}", "-p", f"guide_data=folder:{path}"]
         assert cli.main([*arguments, *given, "--name", name]) == 0
         settled = [settled for study, _, settled in done if study == name]
@@ -568,6 +596,35 @@ def test_studies_lists_them_all(capsys):
     assert all(name in listed for name in study_files.studies())
 
 
+def test_a_folder_of_results_that_has_vanished_is_one_line_that_promises_nothing(
+    monkeypatch, capsys, tmp_path
+):
+    def vanished(*_):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "smoke/study.json"))
+
+    monkeypatch.setattr(study_files, "write_json", vanished)
+    assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith(f"No such file or directory: '{tmp_path}/smoke/study.json'")
+
+
+def test_what_a_study_file_says_may_lose_its_effect(started, tmp_path):
+    """Only the command is held to it: its other values may be the cause."""
+    done, _ = started
+    (tmp_path / "own.yaml").write_text(
+        "parameters: {network: wrn-10-1, images: 512, rounds: 1, guide_network: wrn-16-1, curves: [width]}"
+    )
+    given = ["-p", "sizes=[0.9]", "-p", "base_epoch_factors=1,2"]
+    assert cli.main(["run", str(tmp_path / "own.yaml"), "--outputs", str(tmp_path / "out"), *given]) == 0
+    assert done
+
+
+def test_the_list_says_what_is_not_for_a_study_file(capsys):
+    assert cli.main(["parameters"]) == 0
+    listed = " ".join(capsys.readouterr().out.split())
+    assert "(not part of the recipe); not for study files, use --cluster ADDRESS " in listed
+
+
 def test_parameters_are_listed_by_notebook_with_the_values_of_a_study(capsys):
     assert cli.main(["parameters"]) == 0
     listed = capsys.readouterr().out
@@ -577,7 +634,7 @@ def test_parameters_are_listed_by_notebook_with_the_values_of_a_study(capsys):
         if name not in parameters.OPTIONS:  # which are options of their own
             block = " ".join(blocks[2 * declaration["notebook"] + 2].split())
             assert re.search(
-                rf"\b{name}: {declaration['type']} = .* {re.escape(declaration['help'])}( |$)", block
+                rf"\b{name}: {declaration['type']} = .* {re.escape(declaration['help'])}( |;|$)", block
             )
     assert "\n  epochs: int = 7\n" in listed
     assert cli.main(["parameters", "rethinking-quick"]) == 0

@@ -82,6 +82,7 @@ def test_anything_else_is_one_line(text, problem):
         (b"# " + b"x" * 50_000, "has more than 50,000 bytes"),
         (b"rounds: 3", "must contain `about`, `seconds` and `parameters`"),
         (b"parameters: {}\nabout: [a, b]", "about must be a string, not ['a', 'b']"),
+        (b'about: "\\0"', "own.yaml must be plain numbers, strings, lists and mappings, not '\\x00'"),
         (b"parameters: {}\nabuot: x", "did you mean 'about'"),
         (b"parameters: {}\nseconds: {01_train: soon}", "seconds must give a number above 0"),
         (b"parameters: {}\nseconds: 3", "seconds must give a number above 0"),
@@ -95,7 +96,7 @@ def test_another_file_is_one_line_that_names_it(tmp_path, capsys, content, probl
     (tmp_path / "own.yaml").write_bytes(content)
     assert cli.main(["run", str(tmp_path / "own.yaml"), "--outputs", str(tmp_path / "out")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"study file {tmp_path / 'own.yaml'}" in line
+    assert line.count(f"study file {tmp_path / 'own.yaml'}") == 1
     assert problem in line
     assert not (tmp_path / "out").exists()
 
@@ -209,7 +210,7 @@ parameters: { epochs: 1, data: "folder:'); import os; os.system('touch broken-ou
     [
         ("study: ../../x", "study is not a study parameter (study own): use --name NAME"),
         ("outputs: /etc", "outputs is not a study parameter (study own): use --outputs PATH"),
-        ("cluster: 'tcp://evil:1'", "cluster is not a study parameter (study own): use --cluster ADDRESS"),
+        ("cluster: 'tcp://evil:1'", "cluster is not for study files (study own): use --cluster ADDRESS"),
         ("__builtins__: {}", "unknown parameter (study own) '__builtins__'"),
         ("'epochs = 1; import os; x': 1", "unknown parameter (study own)"),
     ],

@@ -602,6 +602,19 @@ def test_the_names_that_are_read_from_torchvisions_source_are_those_it_lists():
     assert known == models.list_models(module=models)
 
 
+@pytest.mark.parametrize("model", models.list_models(module=models))
+def test_the_sizes_that_are_read_from_torchvisions_source_are_those_of_the_published_weights(model):
+    stated = {weights.meta["num_params"] for weights in models.get_model_weights(model)}
+    assert torchvision_names.read()[model] in (stated if model != "mobilenet_v2" else {0})
+
+
+def test_a_network_that_takes_long_to_trace_is_named_with_its_size_before(monkeypatch, capsys):
+    monkeypatch.setattr(networks.own, "find_groups", lambda *_: capsys.readouterr().err)
+    said = networks.own.traced("torchvision:squeezenet1_1", image=(3, 32, 32), classes=1000)
+    what = "torchvision:squeezenet1_1, with 1 million parameters: seconds to minutes"
+    assert said == f"finding what can be pruned in {what}\n"
+
+
 def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small():
     whole = networks.named("torchvision:squeezenet1_1", image=(1, 32, 32), classes=10)
     assert len(whole.groups) == 25

@@ -26,6 +26,8 @@ from tests import power_cut
 from tests.conftest import without_channel
 from tests.test_files import count_noticed
 
+REFERENCES = sorted((Path(__file__).parents[1] / "outputs/reference").glob("*/SHA256SUMS"))
+
 SHAPE = Architecture("wide_resnet", 10, 10, (1, 16, 16), (16, 16, 32, 64), (16, 32, 64))
 TRAIN = Run(
     kind="train",
@@ -437,6 +439,27 @@ def test_the_architectures_that_were_trained_are_kept_for_where_the_runs_are_not
     trained = results[(results["curve"] != "pruned-tuned") | (results["round"] == 0)]
     assert actual == {name: known[name] for name in trained["architecture"]}
     assert len(actual) < len(known)  # the rounds follow from the removals
+
+
+def test_every_table_and_the_architectures_have_a_checksum_that_sha256sum_knows(study):
+    results = runs.collect(study)
+    for _ in range(2):  # the second time in place of the first
+        runs.write_tables(study, results=results, removals=runs.collect_removals(study))
+        runs.write_architectures(study, results)
+        runs.write_architectures(study, results)
+    sums = (study / "SHA256SUMS").read_text().splitlines()
+    assert [line.split()[1] for line in sums] == ["results.csv", "removals.csv", "architectures.json"]
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=study, check=True)
+    (study / "SHA256SUMS").unlink()  # a new one would lack the tables, which would count as damaged
+    runs.write_architectures(study, results)
+    assert runs.unverified(study) == [study / "results.csv", study / "removals.csv"]
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.parent.name)
+def test_the_checksums_of_the_reference_studies_hold_for_every_table(reference):
+    names = {line.split()[1] for line in reference.read_text().splitlines()}
+    assert names == {"architectures.json", *(path.name for path in reference.parent.glob("*.csv"))}
+    subprocess.run(["sha256sum", "--check", "--strict", reference.name], cwd=reference.parent, check=True)
 
 
 def test_results_that_were_published_without_their_runs_are_read_from_the_table(study, tmp_path):

@@ -219,6 +219,8 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
         raise InputError(
             f"{name} is known only by its code: use networks.named or networks.describe, which run it"
         )
+    if name in torchvision_names.read():
+        raise InputError(f"unknown network {name!r}: did you mean {TORCHVISION + name!r}?")
     raise InputError(
         f"unknown network {name!r}: choose from {', '.join([*NAME_PATTERNS, *OTHERS])}, such as wrn-40-2 "
         "(for large images wrn-40-2-stem4)"

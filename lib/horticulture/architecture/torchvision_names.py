@@ -1,4 +1,4 @@
-"""torchvision's classification networks: their names, and which images each accepts. Nothing is loaded."""
+"""torchvision's classification networks: names, sizes, and the images each accepts. Nothing is loaded."""
 
 import re
 from functools import cache
@@ -9,6 +9,9 @@ from horticulture.architecture.network_type import ImageShape
 from horticulture.errors import InputError
 
 REGISTERED = re.compile(r"^@register_model\(\)\n(?:[@ )].*\n)*def (\w+)", re.MULTILINE)
+WEIGHTS = re.compile(  # the first published weights of a network, and how many there are
+    r'^class (\w+)_Weights\(WeightsEnum\):\n(?:(?!class ).*\n)*? +"num_params": (\d+)', re.MULTILINE
+)
 MOST = 100_000  # pixels: more than any data set has in a row
 
 # Heights and widths that networks accept, by how their names begin; others accept any.
@@ -32,12 +35,17 @@ SIDES = {
 
 
 @cache
-def read() -> list[str]:
-    """The names, read from torchvision's source, because loading it takes seconds."""
+def read() -> dict[str, int]:
+    """The number of parameters of every network, with the 1,000 classes of ImageNet (0: not stated there).
+
+    It is read from torchvision's source, because loading it takes seconds.
+    """
     spec = find_spec("torchvision")
     folders = spec.submodule_search_locations if spec else None
     sources = [path.read_text() for folder in folders or () for path in Path(folder, "models").glob("*.py")]
-    return sorted(name for source in sources for name in REGISTERED.findall(source))
+    params = {name.lower(): int(count) for source in sources for name, count in WEIGHTS.findall(source)}
+    names = sorted(name for source in sources for name in REGISTERED.findall(source))
+    return {name: params.get(name, 0) for name in names}
 
 
 def check_image(model: str, image: ImageShape, name: str) -> None:

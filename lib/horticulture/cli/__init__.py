@@ -21,7 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder without write permission
-        print(f"horticulture: {error}; finished work is intact", file=sys.stderr)
+        intact = "" if isinstance(error, FileNotFoundError) else "; finished work is intact"
+        print(f"horticulture: {error}{intact}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)

@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from horticulture import architecture, data, runs
+from horticulture import data, runs
 from horticulture.data import catalog
 from horticulture.errors import InputError, check_choice, printable
 from horticulture.study import literals, parameters, preparation, study_files
@@ -27,9 +27,8 @@ WIDTH = 80  # columns of the list of parameters
 
 def run(options: argparse.Namespace) -> int:
     """Run or resume a study, or estimate what that takes."""
-    overrides: dict[str, Any] = parameters.parse(options.parameters)
-    if options.cluster:
-        overrides["cluster"] = options.cluster
+    cluster_given = [f"cluster={options.cluster}"] if options.cluster else []
+    overrides: dict[str, Any] = parameters.parse([*options.parameters, *cluster_given])
     study = study_files.read(options.study)
     renamed = parameters.rename(study, options.name, overrides)
     outputs = runs.outputs_folder(options.outputs)
@@ -85,7 +84,9 @@ def list_parameters(options: argparse.Namespace) -> int:
                 value = "by part" if name in differing else literals.to_python(resolved[name], name)
                 mark = "*" if name in study.parameters or name in differing else " "
                 _say_wrapped(f"{mark} {name}: {declaration['type']} = {value}")
-                _say_wrapped(f"      {declaration['help']}")
+                option = parameters.OPTIONS_OF_FILES.get(name)
+                note = f"; not for study files, use {option}" if option else ""
+                _say_wrapped(f"      {declaration['help']}{note}")
     if options.study:
         say(f"* set by {study.name}; the others are defaults")
     return 0
@@ -146,10 +147,10 @@ def list_groups(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise InputError(f"--image {options.image!r}: expected CxHxW, such as 3x32x32") from error
     image = channels, height, width
-    if architecture.is_own(options.network):  # refused before torch is loaded
-        architecture.check_own(options.network, image)
-    else:
-        architecture.named(options.network, image=image, classes=options.classes)
+
+    from horticulture.study import bounds
+
+    bounds.network_for(options.network, image, options.classes)  # refused before torch is loaded
 
     from horticulture.networks import group_table
 

@@ -3,6 +3,7 @@
 Code in a file runs only where the user allowed it: see `code_files`.
 """
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,8 +23,10 @@ from horticulture.networks.rescaling import rescale
 from horticulture.networks.traced_network import NO_CODE, TracedNetwork, cut
 from horticulture.system import code_files
 from horticulture.system.code_files import is_code
+from horticulture.system.progress import remark
 
 RGB = 3  # input channels of torchvision's networks
+LARGE = 1_000_000  # parameters of a network that may take many seconds to trace
 
 
 def digest(name: str) -> str:
@@ -49,10 +52,14 @@ def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = 
     if is_code(name):
         name = code_files.absolute(name)
         code_files.ALLOWED.add(digest(name))
+    short = Path(name).name if is_code(name) else name
     try:
-        return find_groups(make(name, image, classes), _spec(name, image, classes, residual_sets))
+        module = make(name, image, classes)
+        if (params := sum(weight.numel() for weight in module.parameters())) >= LARGE:
+            what = f"what can be pruned in {short}, with {params / 1e6:,.0f} million parameters"
+            remark(f"finding {what}: seconds to minutes", sys.stderr)
+        return find_groups(module, _spec(name, image, classes, residual_sets))
     except InputError as error:
-        short = Path(name).name if is_code(name) else name
         raise InputError(f"{short}: {error}") from error
 
 

@@ -52,7 +52,7 @@ PRETRAINED = "given weights"  # the recipe of a pretrained network: how it was t
 AS_IT_IS = "as it is"  # the recipe of a run that only evaluates
 ARCHITECTURES = "architectures.json"
 TABLES = ("results.csv", "removals.csv", "verdicts.csv")
-SUMS = "SHA256SUMS"  # of the tables, in the format of `sha256sum --check SHA256SUMS`
+SUMS = "SHA256SUMS"  # of the tables and architectures, in the format of `sha256sum --check SHA256SUMS`
 
 
 def collect(study: str | Path) -> pd.DataFrame:
@@ -160,8 +160,7 @@ def write_tables(study: Path, **tables: pd.DataFrame) -> None:
         (study / SUMS).unlink(missing_ok=True)  # without it, nothing counts as damaged meanwhile
         for name, content in contents.items():
             write(study / name, content)
-        sums = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
-        write(study / SUMS, "".join(sums))
+        write(study / SUMS, "".join(_sum(name, content) for name, content in contents.items()))
 
 
 def forget_results(study: Path) -> None:
@@ -175,11 +174,26 @@ def forget_results(study: Path) -> None:
 def write_architectures(study: Path, results: pd.DataFrame) -> None:
     """Write the architectures of all networks in these results into a study's folder, by short id.
 
-    Those of single pruning rounds are left out: they follow from the removals.
+    Those of single pruning rounds are left out: they follow from the removals. Their checksum is added
+    to SHA256SUMS.
     """
     known, rounds = architectures(study), results["curve"].str.endswith("pruned-tuned")
     wanted = results.loc[~rounds | (results["round"] == 0), "architecture"].unique()
     write_json(study / ARCHITECTURES, {short: known[short].to_json() for short in sorted(wanted)})
+    add_sum(study / ARCHITECTURES)
+
+
+def add_sum(path: Path) -> None:
+    """Write the checksum of a file, in place of an older one, into an existing SHA256SUMS beside it."""
+    with locks.held(path.with_name(".tables.lock")):
+        if (sums := path.with_name(SUMS)).exists():  # a new one would lack the tables
+            lines = read(sums).decode().splitlines(keepends=True)
+            others = [line for line in lines if not line.endswith(f"  {path.name}\n")]
+            write(sums, "".join([*others, _sum(path.name, read(path))]))
+
+
+def _sum(name: str, content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}  {name}\n"
 
 
 def unverified(study: str | Path) -> list[Path]:
@@ -203,9 +217,7 @@ def unverified(study: str | Path) -> list[Path]:
 def _content(table: Path) -> bytes:
     """Read a table's file. Raises CorruptFileError if it does not match an existing SHA256SUMS."""
     content, sums = read(table), table.with_name(SUMS)
-    if sums.exists() and f"{hashlib.sha256(content).hexdigest()}  {table.name}".encode() not in (
-        read(sums).splitlines()
-    ):
+    if sums.exists() and _sum(table.name, content).encode() not in read(sums).splitlines(keepends=True):
         raise CorruptFileError(table, sums)
     return content
 

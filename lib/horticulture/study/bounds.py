@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from horticulture import architecture
+from horticulture.architecture import torchvision_names
 from horticulture.data import datasets
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning.criteria import CRITERIA
@@ -15,7 +16,7 @@ from horticulture.study import budgets, own_code, scaling
 from horticulture.study.literals import is_number
 from horticulture.study.parameters import ALL
 from horticulture.study.study_files import check_name
-from horticulture.system import limits
+from horticulture.system import code_files, limits
 from horticulture.training.recipe import NORMS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 Bound = Callable[[str, Any], None]  # the name of a parameter and its value; raises InputError
@@ -96,14 +97,27 @@ def network(name: str, value: Any) -> None:
     """A known network that fits into memory here. Networks made by users' code are checked later."""
     if architecture.is_own(value):
         architecture.check_own(value)
-        return
-    params = architecture.named(value, image=EXAMPLE, classes=10).params
+        params = torchvision_names.read().get(value.removeprefix(architecture.TORCHVISION), 0)
+    else:
+        params = architecture.named(value, image=EXAMPLE, classes=10).params
     needed, available = params * TRAINED, limits.memory()
     if needed > available:
         raise InputError(
             f"{name}={value} has {params:,} parameters: training takes {needed / 1e9:,.0f} GB of memory, but "
             f"there are only {available / 1e9:,.0f}"
         )
+
+
+def network_for(name: str, image: architecture.ImageShape, classes: int) -> None:
+    """Raise InputError, without torch, for a network that cannot be made for such images."""
+    integer(2, architecture.MAX_WIDTH)("classes", classes)
+    if code_files.is_code(name):
+        code_files.digest(name)
+    elif architecture.is_own(name):
+        network("network", name)
+        architecture.check_own(name, image)
+    else:
+        architecture.named(name, image=image, classes=classes)
 
 
 def data_set(name: str, value: Any) -> None:

@@ -144,13 +144,14 @@ def read_yaml(text: str, what: str) -> Any:
     if len(text) > MAX_BYTES:
         raise InputError(f"{what} has more than {MAX_BYTES:,} characters")
     try:
-        return check(yaml.load(text, _Loader), what)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{what}: {problem}{f' (line {mark.line + 1})' if mark else ''}") from error
     except (ValueError, OverflowError) as error:  # an escape for a character that there is not
         raise InputError(f"{what} cannot be read: {error}") from error
+    return check(value, what)
 
 
 def read_file(path: Path) -> Any:

@@ -137,11 +137,14 @@ def fill_in(code: str, values: dict[str, Any]) -> str:
 
 def parse(assignments: list[str]) -> dict[str, str]:
     """`["seeds=[0, 1]", "data=clutter"]` -> {"seeds": "[0, 1]", "data": "clutter"}."""
-    split = [assignment.partition("=") for assignment in assignments]
-    for name, equals, _ in split:
+    given: dict[str, str] = {}
+    for name, equals, value in (assignment.partition("=") for assignment in assignments):
         if not equals:
             raise InputError(f"-p {name!r}: expected NAME=VALUE")
-    return {name.strip(): value for name, _, value in split}
+        if name.strip() in given:
+            raise InputError(f"parameter {name.strip()} is given twice")
+        given[name.strip()] = value
+    return given
 
 
 def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +161,8 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
             if name not in options:  # the others cannot be given here
                 check_choice(name, [n for n in known if n not in options], f"parameter ({origin})")
             else:
-                raise InputError(f"{name} is not a study parameter ({origin}): use {options[name]}")
+                what = "a study parameter" if name in OPTIONS else "for study files"
+                raise InputError(f"{name} is not {what} ({origin}): use {options[name]}")
             resolved[name] = typed(name, value, known[name])
     for name, value in resolved.items():
         if value is None:

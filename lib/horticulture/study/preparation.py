@@ -33,7 +33,7 @@ def prepare(
         own_code.load(resolved, resolved if allow_code else overrides, recorded)
         resolved["allow_code"] = own_code.names_code(resolved)  # for notebooks that get the name from a file
         validation.count_rounds(resolved)
-    validation.check(*(resolved for _, resolved in parts))
+    validation.check(*(resolved for _, resolved in parts), given=overrides)
 
     from horticulture.study import base_recipe  # loads torch
 

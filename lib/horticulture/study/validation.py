@@ -1,6 +1,6 @@
 """Refuse a study that would fail later, before anything runs; count the rounds of `rounds: all`."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from math import prod
 from pathlib import Path
@@ -17,18 +17,21 @@ from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PruningJob
 from horticulture.system import code_files, limits
 
+OF_SOURCE = ("source_images", "source_epochs", "source_lr", "move_lr")
 FIXED_BY_CODE = ("width", "depth")  # curves that change what the code of a user's network fixes
 
 
-def check(*studies: dict[str, Any]) -> None:
+def check(*studies: dict[str, Any], given: Collection[str] = ()) -> None:
     """Raise InputError, before anything runs, for studies whose parameters would fail later.
 
+    given: the parameters that were given to the command, each of which must have an effect.
     The cheapest checks come first: plain values, then what network and data set allow, then the data
     themselves, which needs torch, and finally the device.
     """
     for parameters in studies:
         bounds.check(parameters)
         _check_files(parameters)
+    _check_effect(given, studies)
     configs = [_config(parameters) for parameters in studies]
     for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
@@ -41,6 +44,9 @@ def check(*studies: dict[str, Any]) -> None:
     for study in with_data:  # raises InputError
         execution.dataset(study.data, image_size=study.image_size, **study.augmentation)
     for config in configs:
+        if config.oracle_images > (held_out := len(config.dataset.validation)):
+            few = f"but {config.data} has {held_out:,} held-out images: 0 means all of them"
+            raise InputError(f"oracle_images is {config.oracle_images:,}, {few}")
         if config.pretrained:
             from horticulture.execution import pretrained
 
@@ -50,6 +56,22 @@ def check(*studies: dict[str, Any]) -> None:
 
     for device in {parameters["device"] for parameters in studies if bounds.made_here(parameters)}:
         hardware.resolve_device(device)
+
+
+def _check_effect(given: Collection[str], studies: Sequence[dict[str, Any]]) -> None:
+    """Raise InputError for a value given to the command that has no effect on any of these studies.
+
+    Those of a study file may have none, because of what is given.
+    """
+    network = studies[0]["guide_network"] if "guide_network" in given else ""
+    if network and not any("transferred" in study["curves"] for study in studies):
+        raise InputError(f"guide_network={network} has no effect: only the curve transferred uses it")
+    for name in OF_SOURCE:
+        if name in given and not any(study["source_data"] for study in studies):
+            raise InputError(f"{name} has no effect without source_data, which networks are moved from")
+    for size in studies[0]["factor_sizes"] if "factor_sizes" in given else []:
+        if size not in (sizes := sorted({size for study in studies for size in study["sizes"]})):
+            raise InputError(f"factor_sizes has {size:g}, which is not in sizes: {sizes}")
 
 
 def _check_files(parameters: dict[str, Any]) -> None:
