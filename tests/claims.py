@@ -1037,11 +1037,14 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for network in measured("peers")["network"]
         for column in (
             *("groups", "with_sets", "removal_ms", "their_groups", "their_right", "cuts", "their_removal_ms"),
-            "remark",
+            *("seconds", "remark"),
         )
     },
     **{f"peers.{what}": lambda what=what: measured("peers")[what].iloc[0] for what in ("machine", "version")},  # type: ignore[misc]
     "peers.count": lambda: str(len(measured("peers"))),
+    "peers.least_seconds": lambda: f"{measured('peers')['seconds'].min():.0f}",
+    "peers.most_seconds": lambda: f"{measured('peers')['seconds'].nlargest(2).iloc[1]:.0f}",  # but for one
+    "peers.their_most_seconds": lambda: f"{measured('peers')['their_seconds'].max():.1f}",
     "transfer.whole": lambda: of_seeds("whole"),
     **{
         f"transfer.{curve}.{size}": partial(of_seeds, curve, size / 100)

@@ -39,10 +39,10 @@ execution.execute(execution.comparison_run(base, oracle), Path(sys.argv[1]), "cp
 """
 
 
-def start(outputs: Path, network: str = "wrn-10-1") -> subprocess.Popen:
-    """A process that makes the run; it has said that it is ready to begin."""
+def start(outputs: Path, network: str = "wrn-10-1", before: str = "") -> subprocess.Popen:
+    """A process that makes the run; it has said that it is ready to begin. before: code to run first."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(outputs), network],
+        [sys.executable, "-c", before + WORKER, str(outputs), network],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

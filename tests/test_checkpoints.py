@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -167,9 +168,31 @@ def test_killed_at_random_moments_it_ends_as_if_left_alone():
     assert killed.trial(seed=0) == "survived"
 
 
-def test_killed_it_goes_on_with_the_draws_of_its_dropout(tmp_path):
+KILLED = """
+import os, signal
+from horticulture.execution.run_context import RunContext
+steps, on_step = iter(range({steps})), RunContext.on_step
+
+def counted(self, state):
+    on_step(self, state)
+    if next(steps, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+RunContext.on_step = counted
+"""
+
+
+def test_killed_in_training_and_in_pruning_it_goes_on_with_the_draws_of_its_dropout(tmp_path):
     (tmp_path / "models.py").write_text(DROPOUT)
-    assert killed.trial(seed=1, kills=1, network=f"{tmp_path}/models.py:make") == "survived"
+    network, outputs = f"{tmp_path}/models.py:make", tmp_path / "outputs"
+    for steps, finished in ((6, 0), (16, 1)):  # in training, which has 12; in pruning, which has 18
+        process = killed.start(outputs, network, KILLED.format(steps=steps))
+        _, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, errors
+        assert len(list(outputs.glob("runs/*/run.json"))) == finished
+        assert len({path.parent for path in outputs.glob("runs/*/at-*.safetensors")}) == 1
+    _, errors = killed.start(outputs, network).communicate()
+    assert killed.results(outputs) == killed.undisturbed(network), errors
 
 
 def test_a_comparison_of_criteria_that_is_killed_goes_on_where_it_was(tmp_path):

@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -85,8 +86,12 @@ def test_bad_input_is_refused_before_anything_runs(capsys, tmp_path, arguments, 
 
 
 CLUSTER = "cluster must be local:N, with N up to 256, or a Dask scheduler's address, such as tcp://host:8786"
+NO_FILE = f"no file {Path('nothere.py').resolve()} (relative paths start at the current directory)"
 
 REFUSED = [
+    ("network=nothere.py:make", NO_FILE),
+    ("criterion=nothere.py:score", NO_FILE),
+    ("data=nothere.py:load", NO_FILE),
     ("seeds=[]", "seeds must have 1 to 1,000 values, not 0"),
     ("seeds=[0,0]", "seeds has 0 twice"),
     ("seeds=[-1]", "each of seeds must be a whole number from 0 to 9,007,199,254,740,992, not -1"),

@@ -141,6 +141,11 @@ def test_a_plan_says_of_weights_only_what_weights_know():
     assert preset.run.recipe["scope"] == "global"  # presets are of channels
 
 
+def test_one_is_singular_in_what_a_recipe_says():
+    assert str(TrainingRecipe(1, batch_size=32)).startswith("1 epoch, ")
+    assert str(PruningRecipe(1, steps=1)).startswith("1 step a round, ")
+
+
 def test_a_scope_that_is_not_the_criterions_own_is_part_of_its_name():
     """Else a study of `l1` compared globally would be told as one of `l1`, in tables, figures and recipes."""
     every = replace(BY_RATIO, base_epoch_factors=[1], criterion="l1,fisher,slimming,blocks,magnitude")

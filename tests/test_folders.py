@@ -567,6 +567,14 @@ def test_what_a_folder_is_like_is_known_without_torch(pictures):
     assert data.outline(f"folder:{pictures}") == (actual.image, len(actual.classes), len(actual.train))
 
 
+def test_more_images_than_there_are_are_refused_before_any_is_decoded(pictures, monkeypatch):
+    monkeypatch.setattr(folders, "_decode_once", None)
+    with pytest.raises(
+        InputError, match=r"^images is 6, but folder:.*pictures has 5 training images: 0 means"
+    ):
+        data.outline(f"folder:{pictures}", images=6)
+
+
 def test_a_disk_without_room_is_noticed_before_pixels_are_written(pictures, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -21,6 +21,7 @@ from tornado.websocket import websocket_connect
 
 from horticulture import runs
 from horticulture.analysis import tables
+from horticulture.architecture import families
 from horticulture.study import parameters, runner, study_files
 from horticulture.system.progress import MIME
 from tests import commands
@@ -742,3 +743,24 @@ def test_a_network_a_criterion_and_images_that_somebody_brings_go_through_all_fi
     assert {"whole", "pruned-tuned", "pruned-scratch", "bottleneck", "copycat"} <= set(actual["curve"])
     assert set(actual["family"]) == {"own"}
     assert set(actual.loc[actual["curve"] == "pruned-tuned", "criterion"]) == {"models.py:mine"}
+
+
+def test_a_network_that_cannot_be_as_small_as_the_example_of_04_goes_through_it(tmp_path):
+    """Most of it is in a trunk that keeps its channels: what can go is less than 60 % of it."""
+    code = MODELS.replace("8, 8, 3, padding=1), nn.Conv2d(8, 8", "8, 4, 3, padding=1), nn.Conv2d(4, 8")
+    (tmp_path / "models.py").write_text(code)
+    values = {
+        **{"study": "mine", "outputs": str(tmp_path), "network": f"{tmp_path}/models.py:make"},
+        **{"curves": ["bottleneck"], "sizes": [0.8], "images": 128, "seeds": [0], "epochs": 1},
+        **{"base_epoch_factors": [1], "batch_size": 32, "rounds": 1, "steps": 1, "evaluate_every": 1},
+        **{"workers": 1, "device": "cpu"},
+    }
+    (tmp_path / "settings.yaml").write_text(json.dumps(values))
+    (path,) = (path for path in parameters.notebooks() if path.stem == "04_scale")
+    arguments = [BIN / "papermill", path, tmp_path / "out.ipynb", "-f", tmp_path / "settings.yaml"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    shapes = {point.curve: point.run.architecture for point in runs.read_curves(tmp_path / "mine")}
+    assert shapes["bottleneck"].params < shapes["whole"].params
+    smallest = families.bottleneck(shapes["whole"], scale=1e-9).params
+    assert smallest > 0.4 * shapes["whole"].params

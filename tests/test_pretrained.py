@@ -101,6 +101,18 @@ def test_other_weights_are_refused_in_one_line(change, said, weights, tmp_path):
         pretrained.network(SHAPE, str(tmp_path / "mine.safetensors"))
 
 
+def test_weights_for_other_classes_are_refused_with_what_to_do(tmp_path):
+    """Those of ImageNet, for example."""
+    shape, other = (networks.named("torchvision:resnet18", image=(3, 32, 32), classes=n) for n in (10, 1000))
+    save_file(networks.build(other).module.state_dict(), tmp_path / "mine.safetensors")
+    with pytest.raises(InputError) as refused:
+        pretrained.network(shape, str(tmp_path / "mine.safetensors"))
+    assert str(refused.value) == (
+        "the weights of mine.safetensors do not fit the network: fc.weight has shape (1000, 512), not "
+        "(10, 512) and 1 more; replace the classifier by one for your 10 classes and train it first"
+    )
+
+
 def test_weights_of_somebodys_own_network_have_its_names(tmp_path):
     (tmp_path / "models.py").write_text(
         "from torch import nn\n\ndef make(image, classes):\n    return nn.Sequential("

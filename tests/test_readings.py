@@ -32,7 +32,7 @@ def test_costs_that_put_networks_in_another_order_show_in_the_rank_correlation()
     costs = {"macs": "MACs", "latency_1": "time per batch of 1"}
     shares = pd.DataFrame({"MACs": [0.2, 0.4], "time per batch of 1": [0.9, 0.6]}, ["slow", "quick"])
     said = tables.describe_costs(trained, costs, shares)
-    assert "(1: the same order): 1.00 for MACs, -1.00 for time per batch of 1. " in said
+    assert "(1: the same order): 1.00 for MACs, −1.00 for time per batch of 1. " in said
     assert "By time per batch of 1 the least of the whole network's is 0.60 (*quick*), " in said
     assert "and the most 0.90 (*slow*)." in said
     shares.loc["as slow"] = [0.4, 0.903]
@@ -47,7 +47,7 @@ def test_two_programs_agree_as_far_as_their_times_do():
     }
     assert tables.describe_runtimes(pd.DataFrame(times)) == (
         "Over 3 networks, for a batch of 1: ONNX Runtime takes 0.05 to 0.50 times as long as torch, "
-        "and the rank correlation of the two is -1.00 (1: the same order)."
+        "and the rank correlation of the two is −1.00 (1: the same order)."
     )
     assert tables.describe_runtimes(pd.DataFrame()).startswith("ONNX Runtime is not installed")
 

@@ -368,8 +368,11 @@ def test_what_is_no_site_is_left_alone(tmp_path, capsys):
     letter.write_text("Dear")
     for target in (letter.parent, letter, letter / "site"):
         assert cli.main(["publish", "--to", str(target)]) == 2
-        assert f"{target} is neither a site nor an empty folder: choose" in capsys.readouterr().err
+        assert f"{target} is neither a site of studies nor an empty folder: choose" in capsys.readouterr().err
     assert letter.read_text() == "Dear"
+    (letter.parent / "searchindex.js").touch()  # a site of something else
+    assert cli.main(["publish", "--to", str(letter.parent)]) == 2
+    assert letter.exists()
 
 
 FENCE = "```{raw} html\n<script>stolen()</script>\n```"

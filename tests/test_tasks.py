@@ -143,7 +143,8 @@ def test_the_forward_macs_of_training_by_hand(outputs, run, epochs):
     frame = pd.read_csv(runs.folder(run, outputs) / "epochs.csv")
     assert frame["epoch"].tolist() == list(range(1, epochs + 1))
     assert frame["images"].tolist() == [96 * epoch for epoch in range(1, epochs + 1)]
-    assert metrics(run, outputs)["recipe"] == f"{epochs} epochs, constant {run.recipe['lr']:g}, batch 32"
+    said = f"{epochs} epoch{'s' if epochs > 1 else ''}, constant {run.recipe['lr']:g}, batch 32"
+    assert metrics(run, outputs)["recipe"] == said
 
 
 # --- single weights: tune and compress -------------------------------------------------------------------

@@ -39,7 +39,10 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
     Raises InputError for an unreadable folder, or for more images than there are.
     """
     if name.startswith(FOLDER):
-        image, classes, available = _of_folder(str(Path.cwd()), name.removeprefix(FOLDER), image_size)
+        here = (str(Path.cwd()), name.removeprefix(FOLDER))
+        if images:  # before they are decoded
+            _check_count(name, images, _listed(*here))
+        image, classes, available = _of_folder(*here, image_size)
     elif name in KNOWN:
         (channels, height, width), classes, available = KNOWN[name]
         fixed = name not in DOWNLOADED  # the images that come with the package have one size
@@ -48,11 +51,15 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
         image = (channels, image_size or height, image_size or width)
     else:
         return None
+    _check_count(name, images, available)
+    return Outline(image, classes, images or available)
+
+
+def _check_count(name: str, images: int, available: int) -> None:
     if images > available:
         raise InputError(
             f"images is {images:,}, but {name} has {available:,} training images: 0 means all of them"
         )
-    return Outline(image, classes, images or available)
 
 
 def check_downloaded(name: str) -> None:
@@ -67,6 +74,12 @@ def not_there(name: str) -> InputError:
         f"data set {name!r} is missing from {data_folder()} or damaged: download it once with "
         f"`horticulture download {name}`, or use data=clutter, which needs no download"
     )
+
+
+@lru_cache(maxsize=8)
+def _listed(current: str, path: str) -> int:
+    """The number of training images, from the listing alone. Arguments as for `_of_folder`."""
+    return folders.list_images(path).counts[0]
 
 
 @lru_cache(maxsize=8)

@@ -42,16 +42,26 @@ class Folder(NamedTuple):
     pad: int
 
 
-def read(path: str, image_size: int = 0) -> Folder:
-    """Read a folder in ImageFolder layout: `train/<class>/*`, `test/<class>/*`, perhaps `val/<class>/*`.
+class Listing(NamedTuple):
+    """The image files of a folder, before any is opened.
+
+    rows: each file's row; first the training images, then those of validation, then those of the test.
+    labels: (n,) int64, by row. counts: images of each part.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    rows: dict[str, int]
+    labels: np.ndarray
+    counts: tuple[int, int, int]
+
+
+def list_images(path: str) -> Listing:
+    """List a folder in ImageFolder layout: `train/<class>/*`, `test/<class>/*`, perhaps `val/<class>/*`.
 
     Without `val/` a tenth of the training images is held out (see `arrays.hold_out_tenth`). Hidden files and
-    folders are ignored. Images have one channel if all of them are grey. image_size: height and width, in
-    pixels, to which `decoding.decode` reduces images (0: unchanged, all of one size). Raises InputError with
-    the problem; for unusable images, the first few, their number, and where all of them are listed.
+    folders are ignored. Raises InputError with the problem.
     """
-    if not 0 <= image_size <= MAX_SIDE:
-        raise InputError(f"image_size must be 0 (unchanged) to {MAX_SIDE:,}, not {image_size}")
     try:
         root = Path(path).expanduser().absolute()
     except RuntimeError as error:  # ~ of an unknown user
@@ -66,17 +76,31 @@ def read(path: str, image_size: int = 0) -> Folder:
             ) from error
     classes = _common_classes(path, listed)
     files = [file for part in listed.values() for name in classes for file in part[name]]
-    labels = [n for part in listed.values() for n, name in enumerate(classes) for _ in part[name]]
+    labels = np.array([n for part in listed.values() for n, name in enumerate(classes) for _ in part[name]])
     counts = [sum(map(len, part.values())) for part in listed.values()]
     order = np.arange(len(files))
     if "val" not in listed:
-        used, held_out = hold_out_tenth(np.array(labels[: counts[0]]))
+        used, held_out = hold_out_tenth(labels[: counts[0]])
         order[: counts[0]] = np.concatenate([used, held_out])
         counts[:1] = [len(used), len(held_out)]
     rows = dict(zip(files, order.argsort().tolist(), strict=True))
+    train, validation, test = counts
+    return Listing(root, classes, rows, labels[order], (train, validation, test))
+
+
+def read(path: str, image_size: int = 0) -> Folder:
+    """Read the images that `list_images` lists. They have one channel if all of them are grey.
+
+    image_size: height and width, in pixels, to which `decoding.decode` reduces images (0: unchanged, all of
+    one size). Raises InputError with the problem; for unusable images, the first few, their number, and where
+    all of them are listed.
+    """
+    if not 0 <= image_size <= MAX_SIDE:
+        raise InputError(f"image_size must be 0 (unchanged) to {MAX_SIDE:,}, not {image_size}")
+    root, classes, rows, labels, counts = list_images(path)
     pixels, pad = _decode_once(root, rows, image_size)
     ends = np.cumsum(counts)[:-1]
-    split = zip(np.split(pixels, ends), np.split(np.array(labels)[order], ends), strict=True)
+    split = zip(np.split(pixels, ends), np.split(labels, ends), strict=True)
     train, validation, test = (Part(*part) for part in split)
     height, width = pixels.shape[2:]
     if pad >= min(height, width):

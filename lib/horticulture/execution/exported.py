@@ -18,7 +18,7 @@ from safetensors import torch as safetensors
 from horticulture import networks, runs
 from horticulture.analysis import curves, statistics
 from horticulture.analysis.tables.cases import CASE, assign_cases
-from horticulture.analysis.tables.wording import capitalize
+from horticulture.analysis.tables.wording import capitalize, count
 from horticulture.architecture import Architecture
 from horticulture.data import Dataset
 from horticulture.errors import InputError, reading
@@ -238,7 +238,7 @@ def _history(chosen: StudyNetwork) -> Iterator[str]:
         recipe, how = run.recipe, runs.metrics(run, chosen.study.parent)["recipe"]
         match run.kind:
             case "prune":
-                yield f"pruned by {recipe['criterion']} in {recipe['rounds']} rounds: {how}"
+                yield f"pruned by {recipe['criterion']} in {count(recipe['rounds'], 'round')}: {how}"
             case "tune":
                 yield f"taken after round {recipe['round']}, with {recipe['weights']} weights"
                 if recipe["epochs"]:

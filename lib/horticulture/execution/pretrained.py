@@ -35,19 +35,25 @@ def network(shape: Architecture, file: str) -> Network:
     expected = {key.removeprefix(_before(built)): tensor for key, tensor in built.state_dict().items()}
     weights = _read(str(files.local_path(file)))
     weights |= {key: expected[key] for key in expected.keys() - weights.keys() if key.endswith(COUNT)}
+    unequal = {
+        key: (tuple(weights[key].shape), tuple(tensor.shape))
+        for key, tensor in expected.items()
+        if key in weights and weights[key].shape != tensor.shape
+    }
     problems = [
         *(f"{key} is missing" for key in expected if key not in weights),
         *(f"the network has no {key}" for key in weights if key not in expected),
-        *(
-            f"{key} has shape {tuple(weights[key].shape)}, not {tuple(expected[key].shape)}"
-            for key in expected.keys() & weights.keys()
-            if weights[key].shape != expected[key].shape
-        ),
+        *(f"{key} has shape {given}, not {needed}" for key, (given, needed) in unequal.items()),
         *(f"{key} is not finite" for key, tensor in weights.items() if not tensor.isfinite().all()),
     ]
     if problems:
         more = f" and {len(problems) - 1} more" if problems[1:] else ""
-        raise InputError(f"the weights of {name} do not fit the network: {problems[0]}{more}")
+        remedy = ""
+        if len(unequal) == len(problems) and all(
+            given and needed == (shape.classes, *given[1:]) for given, needed in unequal.values()
+        ):
+            remedy = f"; replace the classifier by one for your {shape.classes} classes and train it first"
+        raise InputError(f"the weights of {name} do not fit the network: {problems[0]}{more}{remedy}")
     built.load_state_dict({_before(built) + key: tensor for key, tensor in weights.items()})
     return built
 

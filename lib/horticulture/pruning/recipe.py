@@ -62,7 +62,8 @@ class PruningRecipe(Recipe):
         ratio = f"{self.ratio:.0%} of {what}, " if self.ratio else ""
         scope = f"scope {self.scope}, " if self.scope != CRITERIA[self.criterion].scope else ""
         by = "" if self.optimizer == "sgd" else f", {self.optimizer}"
-        return f"{ratio}{scope}{self.steps} steps a round, constant {self.lr:g}, batch {self.batch_size}{by}"
+        steps = f"{self.steps} step{'' if self.steps == 1 else 's'} a round"
+        return f"{ratio}{scope}{steps}, constant {self.lr:g}, batch {self.batch_size}{by}"
 
     @property
     def granularity(self) -> str:

@@ -24,14 +24,15 @@ REFERENCE = ROOT / "outputs" / "reference"
 def publish(studies: Mapping[str, Path], target: Path = SITE) -> Path:
     """Build a site of these studies, folders by name, and of the reference studies; returns its first page.
 
-    A site that is at `target` already is replaced. Raises InputError if Sphinx is not installed, `target` has
+    A site of studies at `target` is replaced. Raises InputError if Sphinx is not installed, `target` has
     anything else in it, or a study's tables have markup in them; NotebookError if Sphinx fails.
     """
     for name in studies:
         study_files.check_name(name)
     in_the_way = any(path.is_file() for path in (target, *target.parents))
-    if in_the_way or (target.exists() and any(target.iterdir()) and not (target / "searchindex.js").exists()):
-        raise InputError(f"{target} is neither a site nor an empty folder: choose another folder")
+    is_ours = all((target / name).exists() for name in ("searchindex.js", "studies"))  # not any Sphinx site
+    if in_the_way or (target.exists() and any(target.iterdir()) and not is_ours):
+        raise InputError(f"{target} is neither a site of studies nor an empty folder: choose another folder")
     try:
         from sphinx.application import Sphinx
         from sphinx.errors import SphinxError

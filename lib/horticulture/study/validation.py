@@ -78,8 +78,7 @@ def _check_files(parameters: dict[str, Any]) -> None:
     """Raise InputError for a missing file of code or weights, before what reads it is loaded."""
     for name in own_code.NETWORKS:
         if code_files.is_code(path := parameters.get(name, "")):
-            with _about(name, path):
-                code_files.digest(path)
+            code_files.digest(path)
     weights = parameters.get(own_code.PRETRAINED)
     if weights and not Path(weights).is_file():
         raise InputError(f"no weights file {weights}")

@@ -43,7 +43,7 @@ def digest(name: str) -> str:
     try:
         return file_digest(path)
     except (OSError, CorruptFileError) as error:
-        raise InputError(f"no file {path} for {name}") from error
+        raise InputError(f"no file {path} (relative paths start at the current directory)") from error
 
 
 def function(name: str) -> Callable[..., Any]:

@@ -129,4 +129,5 @@ class TrainingRecipe(Recipe):
         if not self.epochs:
             return "as it is"
         by = "" if self.optimizer == "sgd" else f", {self.optimizer}"
-        return f"{self.epochs} epochs, {self.schedule} {self.lr:g}, batch {self.batch_size}{by}"
+        epochs = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+        return f"{epochs}, {self.schedule} {self.lr:g}, batch {self.batch_size}{by}"

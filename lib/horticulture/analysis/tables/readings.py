@@ -49,7 +49,7 @@ def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.D
         return "Only the whole network was trained, so there is nothing to compare its cost with."
     order = trained[["params", *costs]].corr("spearman")["params"]
     time = shares.iloc[:, -1]
-    ranks = ", ".join(f"{order[name]:.2f} for {named}" for name, named in costs.items())
+    ranks = ", ".join(f"{_correlation(order[name])} for {named}" for name, named in costs.items())
     return (
         "Rank correlation with the parameters, over all networks that were trained (1: the same order): "
         f"{ranks}. By {time.name} the least of the whole network's is {_with_curves(time, time.min())}, "
@@ -68,14 +68,18 @@ def describe_runtimes(by_runtime: pd.DataFrame) -> str:
     parts = []
     for case in dict.fromkeys(by_runtime.columns.get_level_values(0)):
         (first, times), (second, others) = by_runtime[case].items()
-        ratio = others / times
+        ratio, agreement = others / times, _correlation(times.corr(others, "spearman"))
         parts.append(
             f"{case.removesuffix(' (ms)')}: {second} takes {ratio.min():.2f} to {ratio.max():.2f} times as "
-            f"long as {first}, and the rank correlation of the two is {times.corr(others, 'spearman'):.2f}"
+            f"long as {first}, and the rank correlation of the two is {agreement}"
         )
     if not parts:
         return "ONNX Runtime is not installed, so nothing is compared."
     return f"Over {count(len(by_runtime), 'network')}, for a {'; for a '.join(parts)} (1: the same order)."
+
+
+def _correlation(value: float) -> str:
+    return f"{value:z.2f}".replace("-", "−")
 
 
 def _with_curves(shares: pd.Series, share: float) -> str:
