@@ -24,9 +24,12 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
     count = f"{len(whole.groups)} group{'s' if whole.groups[1:] else ''}, total width {sum(whole.widths):,}"
     lines.append(f"{count}; {whole.params:,} parameters, {whole.macs:,} MACs")
     left = whole.with_widths(whole.min_widths).params
-    lines.append(f"at their minimum widths {left:,} parameters are left, {100 * left / whole.params:.0f} %")
+    percent = 100 * left / whole.params
+    share = f"{percent:.0f} %" if percent >= 1 else "less than 1 %"
+    lines.append(f"at their minimum widths {left:,} parameters are left, {share}")
     for why in dict.fromkeys(pinned.values()):
-        layers = [layer for layer, reason in pinned.items() if reason == why]
+        # `layer:2` is the second set of a layer's channels: its layer is named once.
+        layers = dict.fromkeys(name.partition(":")[0] for name, reason in pinned.items() if reason == why)
         lines.append(f"cannot be pruned, {why}: {', '.join(layers)}")
     return "\n".join(lines)
 
