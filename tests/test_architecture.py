@@ -232,7 +232,7 @@ def test_a_name_says_which_stem_a_network_has():
     assert cifar("vgg-16-stem1") == cifar("vgg-16")
     assert "stem_stride" not in plain.to_json()
     assert 14 < plain.macs / other.macs < 16  # 16 times fewer pixels behind a larger stem
-    assert other.inner == (56, 56)
+    assert other.feature_map_size == (56, 56)
 
 
 @pytest.mark.parametrize(

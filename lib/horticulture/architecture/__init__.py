@@ -18,7 +18,14 @@ from functools import cached_property
 from horticulture.architecture import torchvision_names
 from horticulture.architecture.densenet import DenseNet
 from horticulture.architecture.densenet_bc import DenseNetBC
-from horticulture.architecture.network_type import ImageShape, Layer, Limits, NetworkType, Shape, Widths
+from horticulture.architecture.network_type import (
+    ArchitectureFields,
+    ImageShape,
+    Layer,
+    NetworkType,
+    WidthLimits,
+    Widths,
+)
 from horticulture.architecture.own import Own
 from horticulture.architecture.preresnet import PreResNet
 from horticulture.architecture.resnet import ResNet
@@ -62,12 +69,12 @@ OMITTED_DEFAULTS = {"table": None, "stem_stride": 1}  # fields that are describe
 
 
 @dataclass(frozen=True)
-class Architecture(Shape):
-    """Everything that fixes a network's shape.
+class Architecture(ArchitectureFields):
+    """Everything that fixes a network but its weights.
 
     `trunk` has the widths that pruning leaves alone (for a Wide ResNet the stem and the three stages).
     `widths` has one number per *group*, in forward order: channels made by one layer or selected from the
-    trunk, normalised, and read by the next layer, so that any of them can be removed without affecting
+    trunk (in a transformer, attention heads or hidden units), any of which can be removed without affecting
     others. Raises InputError for inconsistent or impossible numbers.
     """
 
@@ -88,7 +95,7 @@ class Architecture(Shape):
         if self.stem_stride not in self.type.stems:
             strides = ", ".join(map(str, self.type.stems))
             raise InputError(f"a {self.type.title} has a stem of stride {strides}, not {self.stem_stride}")
-        self.type.check_shape(self)
+        self.type.check_fields(self)
         limits = zip(self.groups, self.widths, self.min_widths, self.max_widths, self.selects, strict=True)
         for name, width, least, most, selects in limits:
             if width < least:
@@ -128,7 +135,7 @@ class Architecture(Shape):
         return self.type.groups(self)
 
     @property
-    def blocks(self) -> tuple[Widths, ...]:
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
         """For every residual block that can be removed as a whole, the indices of its groups."""
         return self.type.blocks(self)
 
@@ -138,12 +145,12 @@ class Architecture(Shape):
         return self.type.min_widths(self)
 
     @property
-    def max_widths(self) -> Limits:
+    def max_widths(self) -> WidthLimits:
         """The largest width of each group; None if there is no limit."""
         return self.type.max_widths(self)
 
     @property
-    def selects(self) -> Limits:
+    def selects(self) -> WidthLimits:
         """The number of trunk channels that each group selects from; None if a layer makes the group."""
         return self.type.selects(self)
 

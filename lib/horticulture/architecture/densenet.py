@@ -9,8 +9,8 @@ classifier reads. Each keeps a channel, because a layer that reads nothing would
 from collections.abc import Iterator
 
 from horticulture.architecture.network_type import (
+    ArchitectureFields,
     Layer,
-    Shape,
     ThreeStages,
     Widths,
     scale_selections,
@@ -21,7 +21,7 @@ from horticulture.architecture.network_type import (
 class DenseNet(ThreeStages):
     """A group per layer, and one at the end of each stage; each selects maps."""
 
-    title, trunk_size, layers_per_block, rest = "DenseNet", 2, 3, 4
+    title, trunk_size, layers_per_block, other_layers = "DenseNet", 2, 1, 4
     smallest_image = 4  # two mean pools
 
     def maps(self, stem: int, growth: int, depth: int) -> Widths:
@@ -34,9 +34,9 @@ class DenseNet(ThreeStages):
         """DenseNet-depth-growth: a stem of twice the growth rate, with all maps selected."""
         return (2 * growth, growth), self.maps(2 * growth, growth, depth)
 
-    def layers(self, a: Shape) -> Iterator[Layer]:
+    def layers(self, a: ArchitectureFields) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        height, width = a.inner
+        height, width = a.feature_map_size
         stem, growth = a.trunk
         inner = iter(zip(a.widths, self.maps(stem, growth, a.depth), strict=True))
         yield a.stem_layer(stem)
@@ -52,17 +52,17 @@ class DenseNet(ThreeStages):
                 height, width = height // 2, width // 2
         yield Layer("classifier", "linear", selected, a.classes)
 
-    def groups(self, a: Shape) -> tuple[str, ...]:
+    def groups(self, a: ArchitectureFields) -> tuple[str, ...]:
         """`stage.layer`, and `stage.end`."""
         layers = (*range(1, self.length(a.depth) + 1), "end")
         return tuple(f"{stage}.{layer}" for stage in (1, 2, 3) for layer in layers)
 
-    def selects(self, a: Shape) -> Widths:
+    def selects(self, a: ArchitectureFields) -> Widths:
         """Every group selects from the maps there are."""
         stem, growth = a.trunk
         return self.maps(stem, growth, a.depth)
 
-    def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
+    def narrower(self, a: ArchitectureFields, factor: float) -> tuple[Widths, Widths]:
         """Another growth rate and a stem to match; a selection keeps its fraction of the maps.
 
         A growth rate is a small integer, so there are few members to choose from.
@@ -71,12 +71,12 @@ class DenseNet(ThreeStages):
         limits = self.maps(stem, growth, a.depth)
         return (stem, growth), scale_selections(a.widths, self.selects(a), limits, factor)
 
-    def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
+    def shallower(self, a: ArchitectureFields) -> Iterator[tuple[int, Widths]]:
         """Layers are dropped from the end of every stage; a selection keeps its fraction of the maps."""
         length, limits = self.length(a.depth), self.selects(a)
         stem, growth = a.trunk
         for kept in range(1, length + 1):
-            depth = 3 * kept + 4
+            depth = self.depth(kept)
             indices = [i for i in range(len(a.widths)) if i % (length + 1) in (*range(kept), length)]
             widths, limits_kept = (tuple(numbers[i] for i in indices) for numbers in (a.widths, limits))
             yield depth, scale_selections(widths, limits_kept, self.maps(stem, growth, depth), 1)

@@ -6,7 +6,7 @@ The trunk is the stem and the growth rate. As in Crowley et al. (2018), a group 
 
 from collections.abc import Iterator
 
-from horticulture.architecture.network_type import Layer, Shape, ThreeStages, Widths
+from horticulture.architecture.network_type import ArchitectureFields, Layer, ThreeStages, Widths
 
 BOTTLENECK = 4  # channels per map that a layer adds
 
@@ -14,16 +14,16 @@ BOTTLENECK = 4  # channels per map that a layer adds
 class DenseNetBC(ThreeStages):
     """A group per layer, which keeps a channel."""
 
-    title, trunk_size, layers_per_block, rest = "DenseNet-BC", 2, 6, 4
+    title, trunk_size, layers_per_block, other_layers = "DenseNet-BC", 2, 2, 4
     smallest_image = 4  # two mean pools
 
     def standard(self, depth: int, growth: int) -> tuple[Widths, Widths]:
         """DenseNet-BC-depth-growth: a stem of twice the growth rate."""
         return (2 * growth, growth), (BOTTLENECK * growth,) * (3 * self.length(depth))
 
-    def layers(self, a: Shape) -> Iterator[Layer]:
+    def layers(self, a: ArchitectureFields) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        height, width = a.inner
+        height, width = a.feature_map_size
         maps, growth = a.trunk
         inner = iter(a.widths)
         yield a.stem_layer(maps)

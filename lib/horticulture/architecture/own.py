@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NoReturn
 
-from horticulture.architecture.network_type import Limits, NetworkType, Shape
+from horticulture.architecture.network_type import ArchitectureFields, NetworkType, WidthLimits
 from horticulture.architecture.table import CountedLayer, Table
 from horticulture.errors import InputError
 
@@ -16,7 +16,7 @@ class Own(NetworkType):
     def __init__(self, table: Table) -> None:
         self.table = table
 
-    def check_shape(self, a: Shape) -> None:
+    def check_fields(self, a: ArchitectureFields) -> None:
         """Raise InputError if the widths are not those of the table."""
         table = self.table
         if a.trunk or len(a.widths) != len(table.groups):
@@ -25,27 +25,27 @@ class Own(NetworkType):
                 f"{len(a.trunk)}"
             )
 
-    def layers(self, a: Shape) -> Iterator[CountedLayer]:  # type: ignore[override]
+    def layers(self, a: ArchitectureFields) -> Iterator[CountedLayer]:  # type: ignore[override]
         """Every layer with parameters, in the module's order."""
         return (row.at(a.widths) for row in self.table.layers)
 
-    def groups(self, a: Shape) -> tuple[str, ...]:
+    def groups(self, a: ArchitectureFields) -> tuple[str, ...]:
         """The layer that makes each group."""
         return self.table.groups
 
-    def normed(self, a: Shape) -> tuple[bool, ...]:
+    def normed(self, a: ArchitectureFields) -> tuple[bool, ...]:
         """Whether the trace found a batch norm."""
         return self.table.normed
 
-    def max_widths(self, a: Shape) -> Limits:
+    def max_widths(self, a: ArchitectureFields) -> WidthLimits:
         """The widths that the code makes."""
         return self.table.full
 
-    def narrower(self, a: Shape, factor: float) -> NoReturn:
+    def narrower(self, a: ArchitectureFields, factor: float) -> NoReturn:
         """Raise InputError: the code fixes the trunk."""
         raise refusal(self.table.name, "width")
 
-    def shallower(self, a: Shape) -> NoReturn:
+    def shallower(self, a: ArchitectureFields) -> NoReturn:
         """Raise InputError: the code fixes the depth."""
         raise refusal(self.table.name, "depth")
 

@@ -9,10 +9,10 @@ other groups still count as parameters, but no image passes through them.
 from collections.abc import Iterator
 
 from horticulture.architecture.network_type import (
+    ArchitectureFields,
     Layer,
-    Limits,
-    Shape,
     ThreeStages,
+    WidthLimits,
     Widths,
     residual_blocks,
     scale_selections,
@@ -25,7 +25,7 @@ EXPANSION = 4  # trunk channels per channel inside a block
 class PreResNet(ThreeStages):
     """Three groups per block, and one before the classifier."""
 
-    title, trunk_size, layers_per_block, rest = "PreResNet", 4, 9, 2
+    title, trunk_size, layers_per_block, other_layers = "PreResNet", 4, 3, 2
     groups_in_block = 3  # the last selection is in none: the classifier must read a channel
 
     def standard(self, depth: int, width: int = 16) -> tuple[Widths, Widths]:
@@ -38,7 +38,7 @@ class PreResNet(ThreeStages):
                 inputs = EXPANSION * inside
         return (width, *(EXPANSION * times * width for times in (1, 2, 4))), (*widths, inputs)
 
-    def layers(self, a: Shape) -> Iterator[Layer]:
+    def layers(self, a: ArchitectureFields) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
         *inner, end = a.widths
         yield a.stem_layer(a.trunk[0])
@@ -59,31 +59,31 @@ class PreResNet(ThreeStages):
         yield Layer("norm", "norm", end, end)
         yield Layer("classifier", "linear", end, a.classes)
 
-    def groups(self, a: Shape) -> tuple[str, ...]:
+    def groups(self, a: ArchitectureFields) -> tuple[str, ...]:
         """`stage.block.select`, `.conv1`, `.conv2`, and `3.end`."""
         return (
             *(f"{block}.{what}" for block in super().groups(a) for what in ("select", "conv1", "conv2")),
             "3.end",
         )
 
-    def selects(self, a: Shape) -> Limits:
+    def selects(self, a: ArchitectureFields) -> WidthLimits:
         """A block's first group selects from the trunk."""
         return self._limits(a.trunk, a.depth)
 
-    def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
+    def narrower(self, a: ArchitectureFields, factor: float) -> tuple[Widths, Widths]:
         """Everywhere except in the stem; a selection keeps its fraction of the trunk."""
         trunk = (a.trunk[0], *(scale_width(n, factor) for n in a.trunk[1:]))
         limits = self._limits(trunk, a.depth)
         return trunk, scale_selections(a.widths, self.selects(a), limits, factor)
 
-    def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
+    def shallower(self, a: ArchitectureFields) -> Iterator[tuple[int, Widths]]:
         """Blocks are dropped from the end of every stage."""
         length = self.length(a.depth)
         *inner, end = a.widths
         for kept in range(1, length + 1):
-            yield 9 * kept + 2, (*(n for i, n in enumerate(inner) if i // 3 % length < kept), end)
+            yield self.depth(kept), (*(n for i, n in enumerate(inner) if i // 3 % length < kept), end)
 
-    def _limits(self, trunk: Widths, depth: int) -> Limits:
+    def _limits(self, trunk: Widths, depth: int) -> WidthLimits:
         stem, *stages = trunk
         *inputs, end = [stem, *(stage for stage in stages for _ in range(self.length(depth)))]
         return (*(limit for trunk_width in inputs for limit in (trunk_width, None, None)), end)

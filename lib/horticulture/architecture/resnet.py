@@ -7,7 +7,13 @@ is the channels between the two convolutions of a block; without them the block 
 
 from collections.abc import Iterator
 
-from horticulture.architecture.network_type import Layer, NetworkType, Shape, Widths, residual_blocks
+from horticulture.architecture.network_type import (
+    ArchitectureFields,
+    Layer,
+    NetworkType,
+    Widths,
+    residual_blocks,
+)
 from horticulture.architecture.wide_resnet import WideResNet
 from horticulture.errors import InputError
 
@@ -15,22 +21,22 @@ from horticulture.errors import InputError
 class ResNet(WideResNet):
     """Groups and blocks are those of a Wide ResNet."""
 
-    title, trunk_size, layers_per_block, rest = "ResNet", 3, 6, 2
+    title, trunk_size, layers_per_block, other_layers = "ResNet", 3, 2, 2
 
     def standard(self, depth: int, width: int = 16) -> tuple[Widths, Widths]:
         """ResNet-depth: three stages of `1, 2, 4 x width` channels."""
         stages = (width, 2 * width, 4 * width)
         return stages, tuple(stage for stage in stages for _ in range(self.length(depth)))
 
-    def check_shape(self, a: Shape) -> None:
+    def check_fields(self, a: ArchitectureFields) -> None:
         """Also raise InputError if the trunk shrinks."""
-        super().check_shape(a)
+        super().check_fields(a)
         if list(a.trunk) != sorted(a.trunk):
             raise InputError(
                 f"the trunk of a ResNet must not shrink, because shortcuts can only pad: {a.trunk}"
             )
 
-    def layers(self, a: Shape) -> Iterator[Layer]:
+    def layers(self, a: ArchitectureFields) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
         stem = a.trunk[0]
         yield a.stem_layer(stem)
@@ -43,6 +49,6 @@ class ResNet(WideResNet):
             yield Layer(f"{name}.norm2", "norm", outputs, outputs)
         yield Layer("classifier", "linear", a.trunk[-1], a.classes)
 
-    def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
+    def narrower(self, a: ArchitectureFields, factor: float) -> tuple[Widths, Widths]:
         """Everywhere: the stem is part of the first stage."""
         return NetworkType.narrower(self, a, factor)

@@ -6,7 +6,7 @@ layer. There is no trunk: every convolution is a group, read by the next one or 
 
 from collections.abc import Iterator
 
-from horticulture.architecture.network_type import STEMS, Layer, NetworkType, Shape, Widths
+from horticulture.architecture.network_type import STEMS, ArchitectureFields, Layer, NetworkType, Widths
 from horticulture.errors import InputError
 
 # The paper's depths count three linear layers, of which one is left. Depth 8 is a small one of our own.
@@ -40,9 +40,9 @@ class VGG(NetworkType):
             for _ in range(count)
         )
 
-    def layers(self, a: Shape) -> Iterator[Layer]:
+    def layers(self, a: ArchitectureFields) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
-        height, width = a.inner
+        height, width = a.feature_map_size
         inputs, inner = 0, iter(a.widths)
         for stage, count in enumerate(stage_lengths(a.depth)):
             if stage > 0:
@@ -57,7 +57,7 @@ class VGG(NetworkType):
                 inputs = outputs
         yield Layer("classifier", "linear", inputs, a.classes)
 
-    def groups(self, a: Shape) -> tuple[str, ...]:
+    def groups(self, a: ArchitectureFields) -> tuple[str, ...]:
         """`stage.convolution`."""
         return tuple(
             f"{stage}.{number}"
@@ -65,7 +65,7 @@ class VGG(NetworkType):
             for number in range(1, count + 1)
         )
 
-    def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
+    def shallower(self, a: ArchitectureFields) -> Iterator[tuple[int, Widths]]:
         """Convolutions are dropped from the end of the stages, as in networks of smaller depths."""
         widths = iter(a.widths)
         stages = [[next(widths) for _ in range(count)] for count in stage_lengths(a.depth)]

@@ -10,7 +10,7 @@ queries, keys and values along. Without heads, or without units, that half of th
 
 from collections.abc import Iterator
 
-from horticulture.architecture.network_type import Layer, NetworkType, Shape, Widths
+from horticulture.architecture.network_type import ArchitectureFields, Layer, NetworkType, Widths
 from horticulture.errors import InputError
 
 PATCH, MAX_IMAGE_SIDE = 4, 64  # pixels: the side of a patch, and the longest side of an image
@@ -34,13 +34,13 @@ class ViT(NetworkType):
             )
         return (width, HEAD), (heads, MLP_RATIO * width) * depth
 
-    def check_shape(self, a: Shape) -> None:
+    def check_fields(self, a: ArchitectureFields) -> None:
         """Also raise InputError if there is no block, or if patches do not fill the image."""
         if a.depth < 1:
             raise InputError(f"a ViT has at least 1 block, not {a.depth}")
         if a.depth > MAX_BLOCKS:
             raise InputError(f"a ViT has at most {MAX_BLOCKS} blocks, not {a.depth}")
-        super().check_shape(a)
+        super().check_fields(a)
         _, height, width = a.image
         if max(height, width) > MAX_IMAGE_SIDE or height % PATCH or width % PATCH:
             raise InputError(
@@ -48,7 +48,7 @@ class ViT(NetworkType):
                 f"multiples of {PATCH} from {self.smallest_image} to {MAX_IMAGE_SIDE}, not {height} x {width}"
             )
 
-    def layers(self, a: Shape) -> Iterator[Layer]:
+    def layers(self, a: ArchitectureFields) -> Iterator[Layer]:
         """Every layer with weights, in forward order, and the products of attention, which has none."""
         channels, height, width = a.image
         trunk, head = a.trunk
@@ -66,20 +66,20 @@ class ViT(NetworkType):
         yield Layer("norm", "norm", trunk, trunk)
         yield Layer("classifier", "linear", trunk, a.classes)
 
-    def groups(self, a: Shape) -> tuple[str, ...]:
+    def groups(self, a: ArchitectureFields) -> tuple[str, ...]:
         """`block.heads` and `block.units`."""
         return tuple(f"{block}.{what}" for block in range(1, a.depth + 1) for what in ("heads", "units"))
 
-    def normed(self, a: Shape) -> tuple[bool, ...]:
-        """None: norms act on tokens."""
+    def normed(self, a: ArchitectureFields) -> tuple[bool, ...]:
+        """No group has one: layer norms act on tokens."""
         return (False,) * len(a.widths)
 
-    def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
+    def narrower(self, a: ArchitectureFields, factor: float) -> tuple[Widths, Widths]:
         """Everywhere except in a head: there are fewer of them."""
         trunk, widths = super().narrower(a, factor)
         return (trunk[0], a.trunk[1]), widths
 
-    def shallower(self, a: Shape) -> Iterator[tuple[int, Widths]]:
+    def shallower(self, a: ArchitectureFields) -> Iterator[tuple[int, Widths]]:
         """Blocks are dropped from the end."""
         for kept in range(1, a.depth + 1):
             yield kept, a.widths[: 2 * kept]

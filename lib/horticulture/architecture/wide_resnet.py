@@ -6,13 +6,19 @@ without them the block is its shortcut.
 
 from collections.abc import Iterator
 
-from horticulture.architecture.network_type import Layer, Shape, ThreeStages, Widths, residual_blocks
+from horticulture.architecture.network_type import (
+    ArchitectureFields,
+    Layer,
+    ThreeStages,
+    Widths,
+    residual_blocks,
+)
 
 
 class WideResNet(ThreeStages):
     """One group per block, which can vanish."""
 
-    title, trunk_size, layers_per_block, rest = "Wide ResNet", 4, 6, 4
+    title, trunk_size, layers_per_block, other_layers = "Wide ResNet", 4, 2, 4
     groups_in_block = 1
 
     def standard(self, depth: int, width: int) -> tuple[Widths, Widths]:
@@ -20,7 +26,7 @@ class WideResNet(ThreeStages):
         stages = (16 * width, 32 * width, 64 * width)
         return (16, *stages), tuple(stage for stage in stages for _ in range(self.length(depth)))
 
-    def layers(self, a: Shape) -> Iterator[Layer]:
+    def layers(self, a: ArchitectureFields) -> Iterator[Layer]:
         """Every layer with weights, in forward order."""
         stem, *stages = a.trunk
         yield a.stem_layer(stem)
@@ -35,7 +41,7 @@ class WideResNet(ThreeStages):
         yield Layer("norm", "norm", stages[-1], stages[-1])
         yield Layer("classifier", "linear", stages[-1], a.classes)
 
-    def narrower(self, a: Shape, factor: float) -> tuple[Widths, Widths]:
+    def narrower(self, a: ArchitectureFields, factor: float) -> tuple[Widths, Widths]:
         """Everywhere except in the stem."""
         trunk, widths = super().narrower(a, factor)
         return (a.trunk[0], *trunk[1:]), widths
