@@ -78,11 +78,11 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _build(shape: Architecture, weights: bytes) -> Network:
+def _build(architecture: Architecture, weights: bytes) -> Network:
     """The network. Raises InputError if the weights are too few, before it takes up memory."""
-    if shape.params * BYTES > len(weights):
-        raise InputError(f"{SAFETENSORS} has fewer weights than the {shape.params:,} of the network")
-    network = networks.build(shape)
+    if architecture.params * BYTES > len(weights):
+        raise InputError(f"{SAFETENSORS} has fewer weights than the {architecture.params:,} of the network")
+    network = networks.build(architecture)
     network.load_state_dict(safetensors.load(weights))
     return network.eval()
 
@@ -186,7 +186,7 @@ def _compare_outputs(network: Network, images: Dataset, contents: dict[str, byte
 
 def _describe(chosen: StudyNetwork, network: Network, images: Dataset, network_name: str) -> dict[str, Any]:
     """The content of `config.json`, except for what concerns the files."""
-    run, row, shape = chosen.run, chosen.row, network.architecture
+    run, row, architecture = chosen.run, chosen.row, network.architecture
     mean, std = (statistic.flatten().tolist() for statistic in images.mean_and_std)
     described: dict[str, Any] = {
         "format": FORMAT,
@@ -195,7 +195,7 @@ def _describe(chosen: StudyNetwork, network: Network, images: Dataset, network_n
         **{name: int(row[name]) for name in ("seed", "params", "macs", "train_macs")},
         "round": None if pd.isna(row["round"]) else int(row["round"]),
         "weights": sum(parameter.numel() for parameter in network.parameters()),
-        "architecture": shape.identity(),
+        "architecture": architecture.identity(),
         "image": list(images.image),
         "normalisation": {"pixels": [0, 255], "mean": mean, "std": std},
         "classes": list(images.classes),

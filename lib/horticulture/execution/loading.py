@@ -72,10 +72,10 @@ def save(network: Network, folder: Path) -> None:
 def load(run: Run, outputs: Path) -> Network:
     """The final network of a run, on the CPU. Raises InputError if it is not finished, or is damaged."""
     runs.metrics(run, outputs)  # refuses an unfinished run
-    shape = run.architecture
+    architecture = run.architecture
     if run.kind == "prune":
-        shape = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
-    network = networks.build(shape)
+        architecture = runs.architecture_at(run, runs.removals(run, outputs), run.recipe["rounds"])
+    network = networks.build(architecture)
     weights = runs.read_verified(runs.folder(run, outputs), WEIGHTS_FILE)
     network.load_state_dict(safetensors.load(weights))
     return network
@@ -150,10 +150,10 @@ def resume_pruner(
     """A pruner at the start of a run, or at a checkpoint. more: arguments of `pruning.Pruner`."""
     assert run.start is not None
     if state:
-        shape = run.architecture.with_widths(tuple(state.numbers["widths"]))
-        if shape.params > sum(tensor.numel() for tensor in state.tensors.values()):
+        architecture = run.architecture.with_widths(tuple(state.numbers["widths"]))
+        if architecture.params > sum(tensor.numel() for tensor in state.tensors.values()):
             raise InputError(f"{run}: a checkpoint has fewer weights than its network")
-        network = networks.build(shape)
+        network = networks.build(architecture)
     else:
         network = load(run.start, outputs)
     precomputed = None
@@ -164,13 +164,13 @@ def resume_pruner(
     return pruning.Pruner(network, images, recipe, run.seed, state=state, precomputed=precomputed, **more)
 
 
-def init_generator(shape: Architecture, seed: int) -> torch.Generator:
+def init_generator(architecture: Architecture, seed: int) -> torch.Generator:
     """The random generator for training from scratch.
 
     Every architecture has its own stream. If it depended on the seed alone, a pruned shape would start from
     the whole network's initial weights in every layer before the first narrower one: half a lottery ticket.
     """
-    digest = hashlib.sha256(f"{shape.id} {seed}".encode()).digest()
+    digest = hashlib.sha256(f"{architecture.id} {seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
 
 

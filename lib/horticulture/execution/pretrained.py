@@ -26,12 +26,12 @@ def digest(file: str) -> str:
         raise InputError(f"no weights file {file}") from error
 
 
-def network(shape: Architecture, file: str) -> Network:
+def network(architecture: Architecture, file: str) -> Network:
     """Build a network of that architecture with weights from a safetensors file or a torch state dict.
 
     Raises InputError for a file that cannot be read, or whose weights do not fit the network.
     """
-    built, name = networks.build(shape), Path(file).name
+    built, name = networks.build(architecture), Path(file).name
     expected = {key.removeprefix(_before(built)): tensor for key, tensor in built.state_dict().items()}
     weights = _read(str(files.local_path(file)))
     weights |= {key: expected[key] for key in expected.keys() - weights.keys() if key.endswith(COUNT)}
@@ -50,9 +50,10 @@ def network(shape: Architecture, file: str) -> Network:
         more = f" and {len(problems) - 1} more" if problems[1:] else ""
         remedy = ""
         if len(unequal) == len(problems) and all(
-            given and needed == (shape.classes, *given[1:]) for given, needed in unequal.values()
+            given and needed == (architecture.classes, *given[1:]) for given, needed in unequal.values()
         ):
-            remedy = f"; replace the classifier by one for your {shape.classes} classes and train it first"
+            classes = architecture.classes
+            remedy = f"; replace the classifier by one for your {classes} classes and train it first"
         raise InputError(f"the weights of {name} do not fit the network: {problems[0]}{more}{remedy}")
     built.load_state_dict({_before(built) + key: tensor for key, tensor in weights.items()})
     return built

@@ -41,13 +41,13 @@ def data_spec(
 
 
 def training_run(
-    shape: Architecture,
+    architecture: Architecture,
     recipe: TrainingRecipe,
-    data_described: dict,
+    data_spec: dict,
     seed: int,
     selections: Sequence[Sequence[int]] | None = None,
 ) -> Run:
-    """The description of training from scratch. data_described: from `data_spec`.
+    """The description of training from scratch. data_spec: from the function of that name.
 
     selections: the trunk channels that each group selects, for networks that select any (see
     `networks.build`). A default selection is not recorded.
@@ -55,16 +55,16 @@ def training_run(
     if recipe.epochs < 1:
         raise InputError(f"epochs must be positive, not {recipe.epochs}")
     if recipe.penalty == "blocks":
-        shape.check_blocks()
-    shape.check_norms(recipe.penalty)
+        architecture.check_blocks()
+    architecture.check_norms(recipe.penalty)
     described = {**recipe.to_json(), **_code(recipe)}
-    if selections is not None and list(map(list, selections)) != shape.even_selections:
+    if selections is not None and list(map(list, selections)) != architecture.even_selections:
         described["selections"] = list(map(list, selections))
-    return Run("train", shape, described, data_described, seed)
+    return Run("train", architecture, described, data_spec, seed)
 
 
 def pretrained_run(
-    shape: Architecture, file: str, recipe: TrainingRecipe, data_described: dict, seed: int
+    architecture: Architecture, file: str, recipe: TrainingRecipe, data_spec: dict, seed: int
 ) -> Run:
     """The description of evaluating a pretrained network, whose weights come from a file.
 
@@ -74,18 +74,20 @@ def pretrained_run(
 
     measured = {name: getattr(recipe, name) for name in EVALUATION}
     described = TrainingRecipe(0, **measured).to_json()
-    return Run("given", shape, {**described, "file": file, "file_digest": digest(file)}, data_described, seed)
+    return Run(
+        "given", architecture, {**described, "file": file, "file_digest": digest(file)}, data_spec, seed
+    )
 
 
-def moving_run(start: Run, shape: Architecture, recipe: TrainingRecipe, data_described: dict) -> Run:
+def moving_run(start: Run, architecture: Architecture, recipe: TrainingRecipe, data_spec: dict) -> Run:
     """The description of training the network of another run further on another data set.
 
-    It keeps all weights but those of the classifier, which is drawn anew. shape: that of the other run, for
-    the new classes. With no epochs, the network is only measured.
+    It keeps all weights but those of the classifier, which is drawn anew. architecture: that of the other
+    run, for the new classes. With no epochs, the network is only measured.
     """
-    if replace(shape, classes=start.architecture.classes) != start.architecture:
+    if replace(architecture, classes=start.architecture.classes) != start.architecture:
         raise InputError(f"{start} has another shape than the network that it should become")
-    return Run("move", shape, {**recipe.to_json(), **_code(recipe)}, data_described, start.seed, start)
+    return Run("move", architecture, {**recipe.to_json(), **_code(recipe)}, data_spec, start.seed, start)
 
 
 def _code(recipe: TrainingRecipe) -> dict:
@@ -111,15 +113,15 @@ def pruning_run(start: Run, recipe: PruningRecipe) -> Run:
 
 
 def finetuning_run(
-    pruned: Run, round_: int, shape: Architecture, recipe: TrainingRecipe, weights: str = "kept"
+    pruned: Run, round_: int, architecture: Architecture, recipe: TrainingRecipe, weights: str = "kept"
 ) -> Run:
-    """The description of training after a round of a pruning run, which left the architecture `shape`.
+    """The description of training after a round of a pruning run, which left this architecture.
 
     weights: which weights to start from, a name in `INITIAL_WEIGHTS`.
     """
     check_choice(weights, INITIAL_WEIGHTS, "initial weights")
     described = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
-    return Run("tune", shape, described, pruned.data, pruned.seed, pruned)
+    return Run("tune", architecture, described, pruned.data, pruned.seed, pruned)
 
 
 def compression_run(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: int = 5) -> Run:

@@ -200,23 +200,23 @@ class Pace(NamedTuple):
     @staticmethod
     def measured(config: StudyConfig, device: str, threads: int) -> "Pace":
         """Measure a few steps of the whole network and of one with a quarter of its parameters."""
-        shapes = config.whole, _narrower(config.whole, 0.25)
+        architectures = config.whole, _narrower(config.whole, 0.25)
         with hardware.threads(threads):
-            large, small = (_step_seconds(config, shape, device) for shape in shapes)
-        difference = shapes[0].macs - shapes[1].macs
+            large, small = (_step_seconds(config, architecture, device) for architecture in architectures)
+        difference = architectures[0].macs - architectures[1].macs
         slope = (large - small) / difference if difference else 0.0
-        if not 0 < slope * shapes[0].macs < large:
-            return Pace(0.0, large / shapes[0].macs)
-        return Pace(large - slope * shapes[0].macs, slope)
+        if not 0 < slope * architectures[0].macs < large:
+            return Pace(0.0, large / architectures[0].macs)
+        return Pace(large - slope * architectures[0].macs, slope)
 
     @staticmethod
     def slow(pending: PendingRuns) -> "Pace":
         """A pace that nearly every machine exceeds."""
         return Pace(0.0, 3 * pending.config.batch_size / SLOW)
 
-    def step(self, shape: Architecture, share: float = 1.0) -> float:
-        """Seconds per step of a network with that shape, or with a share of its multiply-accumulates."""
-        return self.fixed + self.per_mac * shape.macs * share
+    def step(self, architecture: Architecture, share: float = 1.0) -> float:
+        """Seconds per step of a network, or of one with a share of its multiply-accumulates."""
+        return self.fixed + self.per_mac * architecture.macs * share
 
     def seconds(self, run: Run, config: StudyConfig) -> float:
         """Seconds for a run, including its evaluations."""
@@ -243,9 +243,9 @@ class Pace(NamedTuple):
         return self.step(run.architecture, between) * count
 
 
-def _step_seconds(config: StudyConfig, shape: Architecture, device: str) -> float:
+def _step_seconds(config: StudyConfig, architecture: Architecture, device: str) -> float:
     images = execution.dataset(config.data, config.images, device, config.image_size, **config.augmentation)
-    network = networks.build(shape).to_device(images.train.labels.device).train()
+    network = networks.build(architecture).to_device(images.train.labels.device).train()
     trainer = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     seconds = []
     for _ in range(MAX_TIMED_STEPS):

@@ -12,12 +12,12 @@ MAX_SNAPSHOTS = 24  # shown of a pruning run that removes one channel a round
 
 def final_architectures(config: StudyConfig, outputs: Path) -> dict[str, list[Architecture]]:
     """The final architectures of each way of pruning channels: one per seed, by label."""
-    shapes: dict[str, list[Architecture]] = {}
+    architectures: dict[str, list[Architecture]] = {}
     for job in config.pruning_jobs:
         if not job.sparse:
-            shape = pruned_network(job, job.run.recipe["rounds"], outputs).architecture
-            shapes.setdefault(job.label, []).append(shape)
-    return shapes
+            architecture = pruned_network(job, job.run.recipe["rounds"], outputs).architecture
+            architectures.setdefault(job.label, []).append(architecture)
+    return architectures
 
 
 def snapshots(config: StudyConfig, outputs: Path) -> dict[str, Architecture]:

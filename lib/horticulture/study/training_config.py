@@ -79,7 +79,7 @@ class TrainingConfig:
 
     @cached_property
     def outline(self) -> Outline:
-        """The shape of the data set, which is read only if necessary."""
+        """Image shape and classes of the data set, which is read only if necessary."""
         known = catalog.outline(self.data, self.images, self.image_size)
         return known or Outline(self.dataset.image, len(self.dataset.classes), len(self.dataset.train))
 
@@ -93,13 +93,13 @@ class TrainingConfig:
     def whole(self) -> Architecture:
         """The whole network's architecture."""
         outline = self.outline
-        shape: Any = {"image": outline.image, "classes": outline.classes}
+        fixed_by_data: Any = {"image": outline.image, "classes": outline.classes}
         if not architecture.is_own(self.network):
-            return architecture.named(self.network, **shape)
+            return architecture.named(self.network, **fixed_by_data)
         architecture.check_own(self.network, outline.image)  # before torch is loaded
         from horticulture import networks
 
-        return networks.named(self.network, **shape, residual_sets=self.residual_sets)
+        return networks.named(self.network, **fixed_by_data, residual_sets=self.residual_sets)
 
     # --- training ---------------------------------------------------------------------------------------
 
@@ -163,12 +163,14 @@ class TrainingConfig:
             source_data="",
         )
 
-    def moved(self, shape: Architecture, seed: int, selections: Any = None, *, trained: bool = True) -> Run:
-        """The run that moves a shape trained on `source_data`, and, if `trained`, trains it further here."""
+    def moved(
+        self, architecture: Architecture, seed: int, selections: Any = None, *, trained: bool = True
+    ) -> Run:
+        """The run that moves a network trained on `source_data` here, and, if `trained`, trains it further."""
         source = self.source_study
         if source is None:
             raise InputError("networks are moved from source_data, which is not set")
-        first = replace(shape, classes=source.outline.classes)
+        first = replace(architecture, classes=source.outline.classes)
         start = execution.training_run(first, source.recipe, source.data_spec, seed, selections)
         recipe = self._recipe(self.epochs if trained else 0, self.move_lr, self.schedule)
-        return execution.moving_run(start, shape, recipe, self.data_spec)
+        return execution.moving_run(start, architecture, recipe, self.data_spec)

@@ -235,10 +235,12 @@ def _check_source(config: StudyConfig) -> None:
             raise InputError(f"the budget {budget} is for networks trained from scratch, not moved ones")
     assert config.source_study
     _check_classes("source_images", config.source_study)
-    shape, source_shape = (" x ".join(map(str, read.outline.image)) for read in (config, config.source_study))
-    if shape != source_shape:
+    pixels, source_pixels = (
+        " x ".join(map(str, read.outline.image)) for read in (config, config.source_study)
+    )
+    if pixels != source_pixels:
         raise InputError(
-            f"source_data={name} has images of {source_shape}, but {config.data} of {shape} (channels, "
+            f"source_data={name} has images of {source_pixels}, but {config.data} of {pixels} (channels, "
             "height, width): networks move between images of one size"
         )
     _feasible_jobs(config.source_study)
