@@ -395,7 +395,7 @@ PARAMETERS = {
         ),
         ({"curves": ["transferred"]}, "transferred needs guide_network"),
         ({"curves": ["transferred"], "guide_network": "vgg-7"}, "a VGG has depth"),
-        ({"device": "gpu"}, "no device 'gpu'"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"batch_size": 128}, "batch_size is 128, but there are only 96 training images"),
         (
             {"budgets": ["sliced"], "criterion": "magnitude"},

@@ -33,10 +33,9 @@ def test_costs_that_put_networks_in_another_order_show_in_the_rank_correlation()
     shares = pd.DataFrame({"MACs": [0.2, 0.4], "time per batch of 1": [0.9, 0.6]}, ["slow", "quick"])
     said = tables.describe_costs(trained, costs, shares)
     assert "(1: the same order): 1.00 for MACs, −1.00 for time per batch of 1. " in said
-    assert "By time per batch of 1 the least of the whole network's is 0.60 (*quick*), " in said
-    assert "and the most 0.90 (*slow*)." in said
+    assert "take 0.60 (*quick*) to 0.90 (*slow*) of the whole network's time per batch of 1." in said
     shares.loc["as slow"] = [0.4, 0.903]
-    assert "and the most 0.90 (*slow* and *as slow*)." in tables.describe_costs(trained, costs, shares)
+    assert "to 0.90 (*slow* and *as slow*) of" in tables.describe_costs(trained, costs, shares)
     assert tables.describe_costs(trained, costs, shares[:0]).startswith("Only the whole network was trained")
 
 

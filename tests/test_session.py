@@ -180,7 +180,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest(notebook, tmp_path, where):
     [
         ("01", {"epochs": "three"}, "parameter epochs must be of type int, such as 7, not 'three'"),
         ("01", {"seeds": 0}, r"parameter seeds must be of type list, such as \[0, 1, 2\], not 0"),
-        ("02", {"device": "mps"}, "no device 'mps' here: choose from auto, cpu"),
+        ("02", {"device": "mps"}, "unknown device 'mps': choose from auto, cpu"),
         ("03", {"sizes": [2]}, "each of sizes must be a number above 0 and at most 1, not 2"),
         ("02", {"study": "../../x"}, "study '../../x': a study is named like a folder"),
         ("02", {"study": "runs"}, "study 'runs'"),

@@ -275,7 +275,7 @@ def test_an_order_that_longer_training_changes_is_told():
         seeded("pruned-scratch", 200, [9.0, 7.0], round_=8, longer=2.0),
     )
     assert tables.describe_best(actual)[1].endswith(
-        " Trained twice as long, the order is another: 8.0 % for Fisher shape from scratch (Scratch-E), "
+        " Trained twice as long, the order changes: 8.0 % for Fisher shape from scratch (Scratch-E), "
         "11.0 % for Fisher-pruned, tuned each round."
     )
     same = actual[(actual["longer"] == 1) | (actual["curve"] != "pruned-scratch")]

@@ -42,7 +42,7 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def reading(what: object) -> Iterator[None]:
-    """Raise InputError, naming what is read, where its content makes us fail: it may be a stranger's."""
+    """Turn any error raised while reading `what` into an InputError; errors of the system pass."""
     try:
         yield
     except Exception as error:  # content may be anything

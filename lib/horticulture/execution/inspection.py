@@ -39,7 +39,7 @@ class Environment:
 
 
 def require_fit(client: Any) -> dict[str, Environment]:
-    """What the workers are, by address. Raises InputError, by name, for one that is unfit."""
+    """The environment of every worker, by address. Raises InputError, naming the worker, if one is unfit."""
     fit, wrong = inspect_workers(client)
     for worker, what in wrong.items():
         raise InputError(f"the worker {worker} {what}")
@@ -53,7 +53,7 @@ def select_fit(
     workers: Sequence[str] | None = None,
     threads: int = 0,
 ) -> dict[str, Environment]:
-    """What the workers are that can do the work, by address; of the others it is said once why they cannot.
+    """The environments of the workers that can do the work, by address; says once why others cannot.
 
     Arguments as of `inspect_workers`. Raises InputError if there is none, unless only some are looked at.
     """
@@ -80,7 +80,7 @@ def inspect_workers(
     workers: Sequence[str] | None = None,
     threads: int = 0,
 ) -> tuple[dict[str, Environment], dict[str, str]]:
-    """What the workers are that answer and can do the work; and what is wrong with the others, by address.
+    """The environments of the workers that can do the work, and what is wrong with the others, by address.
 
     marker: a file that we hold locked. data: names of the data sets that runs need. workers: those to look
     at, if not all. threads: that each must compute with (0: as most do, or the fewest of two that are equal).

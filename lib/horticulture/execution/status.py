@@ -76,7 +76,7 @@ def running(folder: Path, cluster: str = "") -> Iterator[None]:
 
 
 def is_over(record: dict[str, Any]) -> bool:
-    """Whether who wrote it, and the command that runs the study, have ended, as far as is seen here."""
+    """Whether the process that wrote the record, and the command that ran the study, have ended here."""
     return all(map(_has_ended, [record, *([record["command"]] if "command" in record else [])]))
 
 

@@ -22,7 +22,7 @@ from horticulture.system.files import CorruptFileError
 from horticulture.training import hardware
 
 PER_RUN = ("seeds", "strengths", "digest_of")  # fields that are not part of the base
-# Those that all of them share.
+# The fields that all runs of a study share.
 BASE = tuple(field.name for field in fields(TrainingConfig) if field.name not in PER_RUN)
 EARLIER_DEFAULTS: dict[str, Any] = {  # values for studies started by a version without these
     "residual_sets": False,

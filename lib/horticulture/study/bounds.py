@@ -144,7 +144,7 @@ def strengths(name: str, value: Any) -> None:
 def device(name: str, value: Any) -> None:
     """A supported device. Whether it responds is checked later, where the runs are made."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
-        raise InputError(f"no device {value!r} here: choose from auto, cpu, cuda and cuda:NUMBER")
+        raise InputError(f"unknown device {value!r}: choose from auto, cpu, cuda and cuda:NUMBER")
 
 
 def is_cluster(value: Any) -> bool:

@@ -114,7 +114,7 @@ class Budget(NamedTuple):
     for_weights: bool = True  # networks that lost single weights
     for_trained: bool = True  # of a whole network that was trained on these data only
     for_moved: bool = True  # of one that was moved from `source_data`
-    while_moving: bool = False  # pruned as the whole network moved: only those, and those only by this
+    while_moving: bool = False  # only of one pruned while it moved, which no other budget takes
     needs_selections: bool = False  # with groups that select channels from a trunk
     follows_training: bool = False  # depends on the whole network's training: unknown if it is pretrained
 
@@ -173,14 +173,15 @@ def budget_points(
     for line in _unreached_sizes(config, networks):
         remark(line)
     for pruned in networks:
-        study = config.trained_longer(pruned.job.longer)
+        longer_config = config.trained_longer(pruned.job.longer)
         if pruned.job.recipe.one_by_one and not pruned.job.while_moving:
-            points.append(pruned.point("pruned-tuned", _on(pruned, replace(study.recipe, epochs=0), "kept")))
+            as_it_is = replace(longer_config.recipe, epochs=0)
+            points.append(pruned.point("pruned-tuned", _on(pruned, as_it_is, "kept")))
         for budget in config.budgets:
             if not BUDGETS[check_choice(budget, BUDGETS, "budget")].applies(pruned.job):
                 continue
             try:
-                points.append(pruned.point(budget, BUDGETS[budget].train(study, pruned)))
+                points.append(pruned.point(budget, BUDGETS[budget].train(longer_config, pruned)))
             except profiles.NoAlternativeError as error:
                 remark(f"{budget} is left out for {pruned.job.label}, seed {pruned.job.run.seed}: {error}")
     return points

@@ -61,11 +61,11 @@ class StudyConfig(TrainingConfig):
         penalties |= {self.criterion_label(name): criteria.CRITERIA[name].penalty for name in self.criteria}
         points: dict[str, CurvePoint] = {}
         for longer in dict.fromkeys([1.0, *map(float, self.base_epoch_factors)]):
-            study = self.trained_longer(longer)
+            config = self.trained_longer(longer)
             for criterion, penalty in penalties.items():
                 for seed in self.seeds:  # a criterion without a penalty has the first of these points
-                    base = study.baseline(seed, penalty)
-                    point = CurvePoint("whole", base, criterion, longer=longer, whole_macs=study.whole_macs)
+                    base = config.baseline(seed, penalty)
+                    point = CurvePoint("whole", base, criterion, longer=longer, whole_macs=config.whole_macs)
                     points.setdefault(base.key, point)
         return list(points.values())
 
@@ -91,7 +91,7 @@ class StudyConfig(TrainingConfig):
         )
         return [execution.comparison_run(base, oracle) for base in self.baselines if self.oracle_criteria]
 
-    # --- pruning it --------------------------------------------------------------------------------------
+    # --- pruning runs ------------------------------------------------------------------------------------
 
     def criterion_label(self, criterion: str) -> str:
         """The name of a criterion in the results, with its scope if that is not the criterion's own."""
@@ -125,10 +125,10 @@ class StudyConfig(TrainingConfig):
         lengths = [(float(longer), self.trained_longer(longer)) for longer in self.base_epoch_factors]
         jobs = []
         combinations = product(self.criteria, lengths, self.ratios or [0.0], self.seeds)
-        for name, (longer, study), ratio, seed in combinations:
-            base = study.baseline(seed, criteria.CRITERIA[name].penalty)
-            run = execution.pruning_run(base, study.pruning_recipe(name, ratio))
-            jobs.append(PruningJob(self.criterion_label(name), base, run, longer, study.whole_macs))
+        for name, (longer, config), ratio, seed in combinations:
+            base = config.baseline(seed, criteria.CRITERIA[name].penalty)
+            run = execution.pruning_run(base, config.pruning_recipe(name, ratio))
+            jobs.append(PruningJob(self.criterion_label(name), base, run, longer, config.whole_macs))
         return jobs
 
     @property
@@ -136,10 +136,10 @@ class StudyConfig(TrainingConfig):
         """For the budget `pruned-moving`: each of these jobs on a network that is not trained here before."""
         jobs = []
         for job in self.pruning_jobs if "pruned-moving" in self.budgets else []:
-            study = self.trained_longer(job.longer)
-            base = study.moved(study.whole, job.run.seed, trained=False)
-            steps = study.epochs * (study.outline.images // study.batch_size)  # of the training left out
-            recipe = replace(job.recipe, steps=job.recipe.steps + round(steps / (study.rounds + 1)))
+            config = self.trained_longer(job.longer)
+            base = config.moved(config.whole, job.run.seed, trained=False)
+            steps = config.epochs * (config.outline.images // config.batch_size)  # of the training left out
+            recipe = replace(job.recipe, steps=job.recipe.steps + round(steps / (config.rounds + 1)))
             jobs.append(job._replace(base=base, run=execution.pruning_run(base, recipe)))
         return jobs
 
@@ -162,7 +162,7 @@ class StudyConfig(TrainingConfig):
             rounds = list(dict.fromkeys(near))  # each network once, even if two sizes are close
         return [pruned_network(job, round_, outputs) for round_ in rounds]
 
-    # --- the same at other sizes -------------------------------------------------------------------------
+    # --- other sizes and other data ----------------------------------------------------------------------
 
     @property
     def guide(self) -> Self | None:

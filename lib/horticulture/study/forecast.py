@@ -106,20 +106,20 @@ def warn_about_studies(studies: Iterable[dict[str, Any]], outputs: Path, first: 
     return warn_about_pending(pending)
 
 
-def warn_about_pending(studies: list[PendingRuns]) -> str:
+def warn_about_pending(pending: list[PendingRuns]) -> str:
     """As `warn_about_studies`. Steps are timed only if the multiply-accumulates left may take so long."""
 
     def total(paces: Iterable[Pace]) -> float:
-        pairs = zip(studies, paces, strict=True)
-        return sum(seconds for study, pace in pairs for seconds in study.seconds(pace).values())
+        pairs = zip(pending, paces, strict=True)
+        return sum(seconds for part, pace in pairs for seconds in part.seconds(pace).values())
 
-    if total(map(Pace.slow, studies)) < MAX_UNWARNED_SECONDS:
+    if total(map(Pace.slow, pending)) < MAX_UNWARNED_SECONDS:
         return ""
-    paces = [study.pace() for study in studies]
+    paces = [part.pace() for part in pending]
     if (needed := total(paces)) < MAX_UNWARNED_SECONDS:
         return ""
-    steps = [pace.step(study.config.whole) for study, pace in zip(studies, paces, strict=True)]
-    slowest = studies[steps.index(max(steps))]
+    steps = [pace.step(part.config.whole) for part, pace in zip(pending, paces, strict=True)]
+    slowest = pending[steps.index(max(steps))]
     because = f"a step of {slowest.config.network} takes {1000 * max(steps):,.0f} ms"
     return f"about {needed / 3600:,.0f} hours of training on this machine: {because}{_smaller(slowest)}"
 
@@ -178,10 +178,13 @@ def _stand_in_family(config: StudyConfig, curve: str) -> list[Run]:
 
 def _stand_ins(config: StudyConfig, job: PruningJob) -> list[PrunedNetwork]:
     """Stand-ins for the networks that an unfinished pruning run will leave."""
-    study, rounds = config.trained_longer(job.longer), job.run.recipe["rounds"]
-    sizes = study.sizes if job.recipe.one_by_one else [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
-    shapes = [_narrower(config.whole, size) for size in sizes]
-    return [PrunedNetwork(job, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(shapes)]
+    rounds = job.run.recipe["rounds"]
+    if job.recipe.one_by_one:
+        sizes = config.trained_longer(job.longer).sizes
+    else:
+        sizes = [1.0 if job.sparse else (1 - (job.ratio or 0.0)) ** 2]
+    narrower = [_narrower(config.whole, size) for size in sizes]
+    return [PrunedNetwork(job, max(0, rounds - n), a, a.macs, 0) for n, a in enumerate(narrower)]
 
 
 def _narrower(whole: Architecture, size: float) -> Architecture:

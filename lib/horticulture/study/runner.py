@@ -69,7 +69,7 @@ def run(
         base_recipe.forget_results(folder)
     of_steps = {name: value for name, value in parameters.items() if name not in COMMON}
     with editing(folder, replace_damaged=position == 0) as content:
-        for name in content.keys() - {"base", "own"}:  # which notebooks fixed before and will check against
+        for name in content.keys() - {"base", "own"}:  # fixed by earlier notebooks
             del content[name]
         content |= {"study": study.name, "parameters": of_steps}
     parameters = {**parameters, "study": study.name, "outputs": str(outputs)}

@@ -181,7 +181,7 @@ class Session:
         return tables.sort_by_criterion(runs.collect(self.folder), self.config.criteria)
 
     def remove_figures(self) -> None:
-        """Remove the study's figures, of which the results that there are now may not give all."""
+        """Remove the figures of an earlier run: the results may no longer give all of them."""
         from horticulture.analysis import figures
 
         figures.remove(self.folder / "figures", figures.NAMES)

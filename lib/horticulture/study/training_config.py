@@ -55,8 +55,8 @@ class TrainingConfig:
     def of(cls, parameters: dict[str, Any]) -> Self:
         """From the parameters of a study; those that do not affect its results are ignored.
 
-        Of parameters that no notebook has set yet, lists ask for nothing, `rounds` is 1, which any network
-        allows, and others have their defaults.
+        Until a notebook sets them, list parameters are empty, `rounds` is 1, which any network allows, and
+        others have their defaults.
         """
         defaults = {
             name: [] if known["type"] == "list" and known["notebook"] > 0 else known["default"]
@@ -166,7 +166,7 @@ class TrainingConfig:
     def moved(
         self, architecture: Architecture, seed: int, selections: Any = None, *, trained: bool = True
     ) -> Run:
-        """The run that moves a network trained on `source_data` here, and, if `trained`, trains it further."""
+        """The run that moves a network trained on `source_data` here and, if `trained`, trains it on."""
         source = self.source_study
         if source is None:
             raise InputError("networks are moved from source_data, which is not set")

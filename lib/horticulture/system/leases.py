@@ -143,7 +143,7 @@ class _Lease:
             return newest, b""
 
     def numbers(self) -> set[int]:
-        """Those of the leases of this name that there are."""
+        """The numbers of the existing leases of this name."""
         return {int(name.rpartition("-")[2]) for name in os.listdir(self.path.parent) if self._is_lease(name)}
 
     def _is_lease(self, name: str) -> bool:

@@ -21,8 +21,8 @@ def _nothing() -> None:
 def held(path: Path, on_wait: Callable[[], None] = _nothing) -> Iterator[Callable[[], None]]:
     """Let one process in at a time. The lock is released when the process ends, however it dies.
 
-    Where the file system has no locks, or `leases` are required in the folder, a lease is held instead; who
-    has a lock when leases become required holds a lease from its next look on.
+    Where the file system has no locks, or `leases` are required in the folder, a lease is held instead. If
+    leases become required while a lock is held, the next check takes a lease.
     Yields a function to call before anything is written: it raises `leases.LostLease` if another process has
     taken over. on_wait: called once before waiting for other processes; it may raise instead.
     """

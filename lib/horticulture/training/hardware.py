@@ -29,7 +29,9 @@ def resolve_device(device: str) -> torch.device:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"no device {device!r} here: choose from auto, cpu and cuda") from error
+        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        choices = ", ".join(["auto", "cpu", *gpus])
+        raise InputError(f"no device {device!r} here: choose from {choices}") from error
     prepare(torch.device(device))
     return torch.device(device)
 

@@ -52,11 +52,10 @@ def describe_costs(trained: pd.DataFrame, costs: Mapping[str, str], shares: pd.D
     ranks = ", ".join(f"{_correlation(order[name])} for {named}" for name, named in costs.items())
     return (
         "Rank correlation with the parameters, over all networks that were trained (1: the same order): "
-        f"{ranks}. By {time.name} the least of the whole network's is {_with_curves(time, time.min())}, "
-        f"and the most {_with_curves(time, time.max())}. Where the share of the time is larger than the "
-        "share of the MACs, a network computes less but waits as long: norms, "
-        "additions and the time spent not computing at all do not shrink with the channels between two "
-        "convolutions."
+        f"{ranks}. The median networks take {_with_curves(time, time.min())} to "
+        f"{_with_curves(time, time.max())} of the whole network's {time.name}. Where the share of the time "
+        "is larger than the share of the MACs, a network computes less but waits as long: norms, additions "
+        "and the time spent not computing at all do not shrink with the channels between two convolutions."
     )
 
 
@@ -194,7 +193,7 @@ def describe_best(results: pd.DataFrame) -> list[str]:
 
 
 def _other_order(changed: list[tuple[float, float, str, float, float]], size: float) -> str:
-    """What longer training made of the order of the curves at a size, if it is another then.
+    """How longer training changed the order of the curves at a size, if it did.
 
     changed: factor on the length, size, name, mean test error at the usual length and then, the lowest first.
     """
@@ -203,5 +202,5 @@ def _other_order(changed: list[tuple[float, float, str, float, float]], size: fl
         after = [entry[2:] for entry in changed if entry[:2] == (longer, size)]
         if [name for name, *_ in sorted(after, key=lambda entry: entry[1])] != [name for name, *_ in after]:
             order = ", ".join(f"{error:.1f} % for {name}" for name, _, error in after)
-            sentence += f" Trained {times(longer)} as long, the order is another: {order}."
+            sentence += f" Trained {times(longer)} as long, the order changes: {order}."
     return sentence
