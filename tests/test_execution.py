@@ -240,7 +240,7 @@ PARAMETERS = {
             {"curves": ["transferred"], "guide_network": "vgg-8-8"},
             "a profile of 5 stages does not fit a network of 3",
         ),
-        ({"device": "gpu"}, "no device 'gpu'"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
     ],
 )
 def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said):

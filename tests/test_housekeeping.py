@@ -272,6 +272,11 @@ def test_clean_removes_what_no_study_refers_to(outputs, capsys):
     assert "nothing to remove" in capsys.readouterr().out
 
 
+def test_clean_says_that_there_is_nothing(tmp_path, capsys):
+    assert cli.main(["clean", "--outputs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"nothing to remove: there are no runs in {tmp_path}\n"
+
+
 def test_clean_answers_without_torch(outputs):
     """Which takes seconds to load: what the data are is read off the runs that are there."""
     folder, unused = outputs

@@ -169,6 +169,9 @@ def clean(options: argparse.Namespace) -> int:
         say(f"{run.size / 1e6:>10,.1f} MB  {run.folder.name}  {run.description}")
     if len(old) < len(unused):
         print(f"keeping {len(unused) - len(old)} more, changed within the last hour")
+    if not old and not any((outputs / "runs").glob("*")):
+        print(f"nothing to remove: there are no runs in {outputs}")
+        return 0
     if not old:
         other = "other " if unused else ""
         print(f"nothing to remove: every {other}run in {outputs} belongs to a study")

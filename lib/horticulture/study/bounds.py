@@ -165,13 +165,14 @@ def channel_criteria(name: str, value: Any) -> None:
 positive = number("above 0 and at most 1,000", lambda x: 0 < x <= 1000)
 not_negative = number("of 0 or more and at most 1,000", lambda x: 0 <= x <= 1000)
 share = number("above 0 and at most 1", lambda x: 0 < x <= 1)  # of the parameters of the whole network
+boolean = within("true or false", lambda value: isinstance(value, bool))
 text = within("a string", lambda value: isinstance(value, str))
 
 BOUNDS: dict[str, Bound] = {
     "study": lambda name, value: check_name(value),
     "outputs": text,
     "device": device,
-    "allow_code": within("true or false", lambda value: isinstance(value, bool)),
+    "allow_code": boolean,
     "workers": integer(0, 256),
     "cluster": optional(
         within(
@@ -188,7 +189,7 @@ BOUNDS: dict[str, Bound] = {
     "flip": one_of(FLIPS, "flip"),
     "crop_padding": optional(integer(0, 1000), -1),
     "network": network,
-    "residual_sets": within("true or false", lambda value: isinstance(value, bool)),
+    "residual_sets": boolean,
     "pretrained": text,
     "source_data": optional(data_set, ""),
     "source_images": optional(integer(2), 0),
@@ -205,7 +206,7 @@ BOUNDS: dict[str, Bound] = {
     "precision": one_of(("auto", *PRECISIONS), "precision"),
     "norms": one_of(NORMS, "norms"),
     "norm_images": integer(2),
-    "base_epoch_factors": each(number("above 0 and at most 1,000", lambda x: 0 < x <= 1000), 1),
+    "base_epoch_factors": each(positive, 1),
     # 02
     "criterion": criteria,
     "strengths": strengths,

@@ -71,7 +71,7 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path, first: int = 0) 
     lines, counted, data = list[str](), set[str](), list[str]()
     total, size = 0.0, 0.0
     for name, parameters in studies.items():
-        pending, made = _pending(parameters, outputs, counted, first)
+        pending, counts = _pending(parameters, outputs, counted, first)
         if (known := _classes(pending.config)) != data:
             lines, data = [*lines, *known], known
         with Progress("timing training steps", 1) as progress:  # of a large network: for twenty seconds
@@ -80,8 +80,8 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path, first: int = 0) 
         seconds = pending.seconds(pace)
         needed = sum(_bytes(run) for todo in pending.runs.values() for run in todo)
         total, size = total + sum(seconds.values()), size + needed
-        lines += [name, f"{'':<20} {'runs':>5} {'made':>6} {'time':>8}"]
-        for what, (wanted, finished) in made.items():
+        lines += [name, f"{'':<20} {'runs':>5} {'done':>6} {'time':>8}"]
+        for what, (wanted, finished) in counts.items():
             lines.append(f"{what:<20} {wanted:>5} {finished:>6} {clock(seconds[what]):>8}")
         step = f"a step of the whole network took {1000 * pace.step(pending.config.whole):.0f} ms"
         processes = f"{pending.workers} process{'' if pending.workers == 1 else 'es'}"
@@ -145,14 +145,14 @@ def _pending(
     config = StudyConfig.of(parameters)
     device = parameters["device"] if bounds.made_here(parameters) else "auto"
     pending = PendingRuns.of(config, {}, device, parameters["workers"])
-    made = {}
+    counts = {}
     purposes = runs_by_purpose(pending.config, outputs, _stand_ins, _stand_in_family)
     for what, wanted in of_notebooks(purposes, first).items():
         missing = [run for run in wanted if runs.result(run, outputs) is None]
-        made[what] = len(wanted), len(wanted) - len(missing)
+        counts[what] = len(wanted), len(wanted) - len(missing)
         pending.runs[what] = [run for run in missing if run.key not in counted]
         counted |= {run.key for run in missing}
-    return pending, made
+    return pending, counts
 
 
 def _classes(config: StudyConfig) -> list[str]:
