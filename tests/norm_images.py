@@ -28,7 +28,7 @@ def network_of(point: runs.CurvePoint, outputs: Path, device: str) -> networks.N
     """A point's network on a device; of a pruning run's round with the running averages of its training."""
     if point.measures_round:
         return execution.restore(point.run.start, outputs, point.round, device, estimate_norms=False)
-    return execution.load(point.run, outputs).to(device)
+    return execution.load_network(point.run, outputs).to(device)
 
 
 def errors(network: networks.Network, images: data.Dataset, precision: str) -> dict[str, float]:

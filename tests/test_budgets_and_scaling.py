@@ -217,9 +217,9 @@ def begun(run: Run, outputs: Path) -> tuple[Network, unstructured.MaskCallback |
 def test_kept_weights_are_those_of_the_pruning(cut, outputs):
     network, mask = begun(budgets.fine_tuned(ASKED, cut), outputs)
     assert mask is None
-    assert same(network, dict(execution.load(cut.job.run, outputs).state_dict()))
+    assert same(network, dict(execution.load_network(cut.job.run, outputs).state_dict()))
     assert not same(
-        network, at(execution.load(cut.job.base, outputs), surviving(cut, outputs))
+        network, at(execution.load_network(cut.job.base, outputs), surviving(cut, outputs))
     )  # tuned since
 
 
@@ -249,7 +249,7 @@ def test_a_slice_has_the_spread_of_the_wide_network_and_nothing_of_its_weights(c
 
 def test_random_channels_are_trained_ones(cut, outputs):
     network, _ = begun(budgets.random_channels(ASKED, cut), outputs)
-    base = execution.load(cut.job.base, outputs)
+    base = execution.load_network(cut.job.base, outputs)
     drawn = []
     for actual, whole in zip(network.groups, base.groups, strict=True):
         alike = (actual.producer.weight[:, None] == whole.producer.weight[None]).flatten(2).all(dim=2)
@@ -266,7 +266,7 @@ def test_random_channels_are_trained_ones(cut, outputs):
 @pytest.mark.parametrize("budget", ["fine-tuned", "lr-rewound", "weights-rewound", "pruned-scratch"])
 def test_a_mask_stays_whatever_weights_there_are(sparse, outputs, budget):
     network, mask = begun(budgets.BUDGETS[budget].train(ASKED, sparse), outputs)
-    pruned = execution.load(sparse.job.run, outputs)
+    pruned = execution.load_network(sparse.job.run, outputs)
     gone = {name: weight == 0 for name, weight in unstructured.weights(pruned).items()}
     assert sum(int(each.sum()) for each in gone.values()) == round(
         0.6 * sum(e.numel() for e in gone.values())
@@ -320,7 +320,7 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
         assert (row["ratio"] == 0.6) == (member.curve != "whole")
         assert row["test_error"] == metrics["test_error"]
         assert pd.notna(row["bytes"]) == (member.curve == "sparse-compressed")
-        network = execution.load(member.run, outputs)
+        network = execution.load_network(member.run, outputs)
         assert execution.measure_error(network, ASKED.dataset, "test") == row["test_error"]
         assert norms_are_estimated(network)
         masks = unstructured.current_masks(network)
@@ -331,7 +331,7 @@ def test_every_budget_can_be_spent(cut, sparse, outputs):
         if "sparse" in member.curve:
             size = sum(mask.numel() for mask in masks.values())
             assert removed == round(0.6 * size)
-            pruned = execution.load(sparse.job.run, outputs)
+            pruned = execution.load_network(sparse.job.run, outputs)
             assert all(
                 torch.equal(mask, masks[name]) for name, mask in unstructured.current_masks(pruned).items()
             )

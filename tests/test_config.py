@@ -208,7 +208,7 @@ def test_of_a_pruning_by_ratio_the_last_round_is_looked_at(outputs):
     ]
     for what in actual[:4]:
         assert sum(what.architecture.widths) == 56  # of 112
-        assert what.architecture == execution.load(what.job.run, outputs).architecture
+        assert what.architecture == execution.load_network(what.job.run, outputs).architecture
         assert what.macs == what.architecture.macs
 
 
@@ -216,7 +216,7 @@ def test_of_single_weights_the_shape_is_whole_and_the_macs_are_those_left(output
     for what in BY_RATIO.pruned_networks(outputs)[4:]:
         assert what.job.sparse
         assert what.architecture == WHOLE
-        network = execution.load(what.job.run, outputs)
+        network = execution.load_network(what.job.run, outputs)
         masks = unstructured.current_masks(network)
         gone = sum(int((~mask).sum()) for mask in masks.values())
         assert gone == round(0.5 * sum(mask.numel() for mask in masks.values()))
@@ -297,7 +297,9 @@ def test_what_each_way_of_pruning_left_in_the_end_over_the_seeds(outputs):
     actual = snapshots.final_architectures(asked, outputs)
     assert list(actual) == ["l1 −50 %", "l1 −25 %"]  # where single weights went there is no shape to see
     loaded = [
-        execution.load(taken.run, outputs).architecture for taken in asked.pruning_jobs if not taken.sparse
+        execution.load_network(taken.run, outputs).architecture
+        for taken in asked.pruning_jobs
+        if not taken.sparse
     ]
     assert [*actual["l1 −50 %"], *actual["l1 −25 %"]] == loaded
     assert [sum(shape.widths) for shape in loaded] == [56, 56, 84, 84]

@@ -82,7 +82,7 @@ def test_a_result_says_what_fixed_it_and_where_it_was_made(outputs):
 @pytest.mark.parametrize("run", [BASE, CUT], ids=lambda run: run.kind)
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_a_loaded_network_has_the_recorded_error(outputs, run, part):
-    network = execution.load(run, outputs).eval()
+    network = execution.load_network(run, outputs).eval()
     images = data.load("clutter", images=256)
     chosen = getattr(images, part)
     with torch.no_grad():
@@ -109,17 +109,17 @@ def test_the_forward_macs_of_all_training_by_hand(outputs):
     assert len(removed) == 4
     assert metrics(CUT, outputs)["train_macs"] == spent
     assert metrics(CUT, outputs)["params"] == shape.params
-    assert execution.load(CUT, outputs).architecture == shape
+    assert execution.load_network(CUT, outputs).architecture == shape
 
 
 def test_what_is_recorded_is_what_the_engine_gives(outputs):
-    network = execution.load(BASE, outputs)
+    network = execution.load_network(BASE, outputs)
     images = data.load("clutter", images=256)
     history = list(pruning.Pruner(network, images, PruningRecipe(**CUT.recipe), CUT.seed))
     removed = runs.removals(CUT, outputs)
     for name in ("round", "loss", "val_error", "test_error"):
         assert removed[name].tolist() == pytest.approx([getattr(removal, name) for removal in history]), name
-    gone = [choice for removal in history[1:] for choice in removal.gone]
+    gone = [choice for removal in history[1:] for choice in removal.removed]
     assert removed[["group", "channel"]].to_numpy().tolist() == [[-1, -1], *([g, c] for g, c, _ in gone)]
     assert removed["saliency"].tolist()[1:] == pytest.approx([choice.saliency for choice in gone])
     assert metrics(CUT, outputs)["test_error"] == history[-1].test_error
@@ -145,10 +145,10 @@ def test_a_run_that_was_cut_off_is_made_again(outputs, tmp_path):
     (folder / "run.json").unlink()
     (folder / "weights.safetensors").write_bytes(b"half of the wei")
     with pytest.raises(InputError, match="is not finished"):
-        execution.load(BASE, tmp_path / "outputs")
+        execution.load_network(BASE, tmp_path / "outputs")
     actual = execution.execute(BASE, tmp_path / "outputs", "cpu")["metrics"]
     assert {**actual, "seconds": 0} == {**expected, "seconds": 0}
-    execution.load(BASE, tmp_path / "outputs")
+    execution.load_network(BASE, tmp_path / "outputs")
 
 
 def test_progress_is_reported_up_to_the_end(png_folder, tmp_path):
@@ -207,12 +207,12 @@ def test_a_data_set_is_read_once_and_cut_to_size(monkeypatch):
     load = data.load
     monkeypatch.setattr(data, "load", lambda name, **settings: reads.append(name) or load(name, **settings))
     loading.full_dataset.cache_clear()
-    few, whole = execution.dataset("clutter", 100), execution.dataset("clutter")
+    few, whole = execution.load_dataset("clutter", 100), execution.load_dataset("clutter")
     assert reads == ["clutter"]
     assert (len(few.train), len(whole.train)) == (100, 512)
     assert few.normalise(few.train.pixels).mean().item() == pytest.approx(0, abs=1e-5)
     with pytest.raises(InputError, match="images must be 0"):
-        execution.dataset("clutter", -1)
+        execution.load_dataset("clutter", -1)
 
 
 # --- a study's parameters --------------------------------------------------------------------------------
@@ -264,7 +264,9 @@ def begins_with(shape: Architecture, folder: Path, outputs: Path, seed: int = 0)
     run = execution.training_run(shape, recipe, {"name": f"folder:{folder}", "images": 0}, seed)
     execution.execute(run, outputs, "cpu")
     return {
-        name: weight for name, weight in execution.load(run, outputs).state_dict().items() if weight.dim() > 1
+        name: weight
+        for name, weight in execution.load_network(run, outputs).state_dict().items()
+        if weight.dim() > 1
     }
 
 
@@ -297,7 +299,7 @@ def test_data_that_changed_since_it_was_described_is_refused(tmp_path):
 
 
 def test_a_digest_is_of_every_pixel_and_label():
-    whole = execution.dataset("clutter")
+    whole = execution.load_dataset("clutter")
     pixels = whole.test.pixels.clone()
     pixels[-1, 0, 0, 0] ^= 1
     changed = replace(whole, test=data.Images(pixels, whole.test.labels))

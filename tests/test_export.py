@@ -105,7 +105,7 @@ def refused(capsys, outputs: Path, *arguments: object) -> str:
 
 def error_of(network: torch.nn.Module) -> float:
     """On the test images, in percent."""
-    return loading.measure_error(network, execution.dataset("clutter", 96), "test")
+    return loading.measure_error(network, execution.load_dataset("clutter", 96), "test")
 
 
 def numbers(folder: Path) -> dict[str, str]:
@@ -183,7 +183,7 @@ print(json.dumps(classes.tolist()))
 @needs_onnx
 def test_the_lines_of_the_card_work_without_the_library_and_get_the_recorded_error(outputs, tmp_path):
     command(outputs, "trial", "pruned-tuned", "--round", 4, "--to", tmp_path / "out")
-    test = execution.dataset("clutter", 96).test
+    test = execution.load_dataset("clutter", 96).test
     np.save(tmp_path / "pixels.npy", test.pixels.numpy())
     blocks = re.findall(r"```python\n(.+?)```", (tmp_path / "out/README.md").read_text(), re.DOTALL)
     assert len(blocks) == 3
@@ -448,7 +448,7 @@ def test_the_nearest_size_is_chosen_among_all_ratios(outputs, monkeypatch):
 
 
 def test_names_of_classes_cannot_break_the_table(outputs, tmp_path, monkeypatch):
-    odd = replace(execution.dataset("clutter", 96), classes=("a|b", *"bcdefghij"))
+    odd = replace(execution.load_dataset("clutter", 96), classes=("a|b", *"bcdefghij"))
     monkeypatch.setattr(loading, "images_of", lambda *_: odd)
     exported.export(runs.find_network(outputs / "trial", "width"), tmp_path / "out")
     assert numbers(tmp_path / "out")["classes"] == r"10: a\|b, b, c, d, e, f, g, h, i, j"

@@ -123,7 +123,7 @@ def test_a_run_on_other_data_takes_as_long_as_those_data_ask():
     base = execution.training_run(
         shape, TrainingRecipe(1, 0.1, batch_size=64), execution.data_spec("clutter"), 0
     )
-    clutter = execution.dataset("clutter")
+    clutter = execution.load_dataset("clutter")
     evaluated = (len(clutter.validation) + len(clutter.test)) / 64 / 3
     expected = 8192 // 64 + 2 * evaluated
     assert forecast.Pace(1.0, 0.0).seconds(base, config) == pytest.approx(expected)

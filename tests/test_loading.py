@@ -80,14 +80,14 @@ def test_so_does_a_budget_in_a_worker(run, outputs, made):
     parallel.execute_all(wanted, outputs[made], workers=2, device="cpu")
     pool.stop()
     for tune, at in zip(wanted, (7, 19), strict=True):
-        actual = execution.load(tune, outputs[made])
+        actual = execution.load_network(tune, outputs[made])
         expected = execution.restore(run, outputs[made], at, "cpu", estimate_norms=False)
         assert actual.architecture == expected.architecture
         weights = dict(expected.named_parameters())
         assert all(torch.equal(weight, weights[name]) for name, weight in actual.named_parameters())
         metrics = runs.result(tune, outputs[made])["metrics"]
         measured = execution.restore(run, outputs[made], at, "cpu")
-        error = execution.measure_error(measured, execution.dataset("clutter", 128), "test")
+        error = execution.measure_error(measured, execution.load_dataset("clutter", 128), "test")
         assert metrics["test_error"] == pytest.approx(error, abs=0.2)  # a tie may fall otherwise
         assert metrics["train_macs"] == 0
 

@@ -135,7 +135,7 @@ def test_without_its_code_what_was_pruned_is_found_and_what_was_not_is_refused_f
     )
     again = prune("mine")
     assert again.key == pruned.key
-    shape = execution.load(pruned, tmp_path).architecture
+    shape = execution.load_network(pruned, tmp_path).architecture
     tuned = execution.finetuning_run(again, 2, shape, TrainingRecipe(1, 0.01, batch_size=32))
     parallel.execute_all([again, tuned], tmp_path, workers=2, device="cpu")
     other = replace(BASE, seed=1)

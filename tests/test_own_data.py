@@ -64,7 +64,7 @@ def test_names_of_ours_stay_ours():
 
 def test_what_was_kept_is_the_same_and_damage_is_noticed(tmp_path):
     data.dataset(mine)
-    whole = execution.dataset("mine")
+    whole = execution.load_dataset("mine")
     source = execution.data_spec("mine", 10)
     assert source == {"name": f"kept:{whole.digest}", "images": 10, "image_size": 0, "digest": whole.digest}
     again = data.load(source["name"])

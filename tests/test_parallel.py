@@ -544,7 +544,7 @@ def main():
         for base in bases
     ]
     parallel.execute_all(prunings, outputs, workers=2, device="cpu")
-    shapes = [execution.load(run, outputs).architecture for run in prunings]
+    shapes = [execution.load_network(run, outputs).architecture for run in prunings]
     tunings = [
         execution.finetuning_run(run, run.recipe["rounds"], narrower, recipe(lengths[run.seed]))
         for run, narrower in zip(prunings, shapes)

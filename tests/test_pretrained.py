@@ -40,11 +40,11 @@ def test_it_is_measured_and_pruned_as_it_is(file, weights, tmp_path):
     base = execution.pretrained_run(SHAPE, file, RECIPE, SOURCE, 0)
     pruned = execution.pruning_run(base, PruningRecipe(2, "l1", steps=1, batch_size=32))
     parallel.execute_all([pruned], tmp_path, workers=1, device="cpu")
-    for name, tensor in execution.load(base, tmp_path).state_dict().items():
+    for name, tensor in execution.load_network(base, tmp_path).state_dict().items():
         assert torch.equal(tensor, weights[name]), name
     actual = runs.metrics(base, tmp_path)
     assert (actual["recipe"], actual["train_macs"]) == ("given weights", 0)
-    assert execution.load(pruned, tmp_path).architecture.params < SHAPE.params
+    assert execution.load_network(pruned, tmp_path).architecture.params < SHAPE.params
     study = tmp_path / "study"
     runs.record_curves(study, [CurvePoint("whole", base), CurvePoint("pruned-tuned", pruned, "l1")])
     results = runs.collect(study)

@@ -101,10 +101,10 @@ def test_what_is_damaged_is_set_aside_only_by_who_may_make_it_again(tmp_path):
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1])
     with locks.held(tmp_path / "runs" / ".locks" / TRAIN.key):
-        assert execution.load_if_complete(TRAIN, tmp_path) is None
+        assert execution.complete_result(TRAIN, tmp_path) is None
         assert weights.exists()
     with pytest.warns(UserWarning, match="is damaged; it was set aside"):
-        assert execution.load_if_complete(TRAIN, tmp_path) is None
+        assert execution.complete_result(TRAIN, tmp_path) is None
     assert not weights.exists()
 
 
@@ -119,7 +119,7 @@ def test_a_pipe_among_the_files_of_a_run_is_set_aside_and_the_run_made_again(tmp
     os.mkfifo(folder / name)
     with pytest.warns(UserWarning, match=f"{name} is damaged; it was set aside"):
         made = execution.execute(TRAIN, tmp_path, "cpu")
-    assert execution.load_if_complete(TRAIN, tmp_path) == made
+    assert execution.complete_result(TRAIN, tmp_path) == made
 
 
 EDIT = """
@@ -157,7 +157,7 @@ def test_the_slower_of_two_that_found_damage_takes_what_the_quicker_made(tmp_pat
         return verified(run, outputs)
 
     monkeypatch.setattr(runs, "verified_result", at_first_damaged)
-    assert execution.load_if_complete(TRAIN, tmp_path) == made
+    assert execution.complete_result(TRAIN, tmp_path) == made
 
 
 def test_a_notebook_is_whole_or_the_one_before_whenever_it_is_read(tmp_path, monkeypatch):

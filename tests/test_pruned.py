@@ -185,15 +185,15 @@ def test_from_scratch_a_selecting_network_keeps_what_the_pruning_selected(output
     actual = {member.curve: member.run for member in budgets.budget_points(SLIM, [what])}
     for budget in ("pruned-scratch", "scratch-b"):
         assert actual[budget].recipe["selections"] == expected
-    pruned = execution.load(what.job.run, outputs)
+    pruned = execution.load_network(what.job.run, outputs)
     assert networks.selections(pruned) == expected
     execution.execute(actual["pruned-scratch"], outputs, "cpu")
-    made = execution.load(actual["pruned-scratch"], outputs)
+    made = execution.load_network(actual["pruned-scratch"], outputs)
     assert networks.selections(made) == expected
 
     assert "selections" not in actual["reselected"].recipe
     execution.execute(actual["reselected"], outputs, "cpu")
-    even = networks.selections(execution.load(actual["reselected"], outputs))
+    even = networks.selections(execution.load_network(actual["reselected"], outputs))
     assert even == [
         [i * most // width for i in range(width)] if most else []
         for width, most in zip(what.architecture.widths, whole.max_widths, strict=True)
@@ -242,7 +242,7 @@ def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
         assert 100 * kept.wrong.sum() / 48 == actual["metrics"]["test_error"]
         assert (kept.wrong.dtype, kept.wrong.shape) == (bool, (48,))
         assert kept.source.tolist() == ASKED.dataset.test.sources.tolist()
-        network = execution.load(member.run, outputs)
+        network = execution.load_network(member.run, outputs)
         with torch.no_grad():
             logits = network.eval()(ASKED.dataset.normalise(ASKED.dataset.test.pixels))
         wrong = logits.argmax(dim=1) != ASKED.dataset.test.labels

@@ -82,13 +82,13 @@ def test_one_channel_goes_each_round(network, tiny, images, criterion):
         history.append(removal)
     assert [removal.round for removal in history] == [0, 1, 2, 3]
     assert history[0].architecture == tiny
-    assert history[0].gone == ()
+    assert history[0].removed == ()
     for before, after in itertools.pairwise(history):
-        (gone,) = after.gone
+        (gone,) = after.removed
         assert after.architecture == without_channel(before.architecture, gone.group)
         assert after.params == after.architecture.params
     assert [removal.images for removal in history] == [20, 40, 60, 80]
-    assert len({removal.gone[0][:2] for removal in history[1:]}) == 3  # no channel goes twice
+    assert len({removal.removed[0][:2] for removal in history[1:]}) == 3  # no channel goes twice
     evaluation.estimate_norms(network, images, 512)
     part = [evaluation.evaluate(network, images, part).error for part in (images.test, images.validation)]
     assert part == [history[-1].test_error, history[-1].val_error]
@@ -103,7 +103,7 @@ def test_channel_numbers_are_those_of_the_whole_network(network, images, criteri
     gone: set[tuple[int, int]] = set()
     plan = replace(PLAN, rounds=rounds, ratio=ratio, lr=1e-12, criterion=criterion, steps=1)
     for removal in pruning.Pruner(network, images, plan, seed=1):
-        gone |= {(choice.group, choice.channel) for choice in removal.gone}
+        gone |= {(choice.group, choice.channel) for choice in removal.removed}
         missing = set()
         for number, (group, before) in enumerate(zip(network.groups, whole, strict=True)):
             remaining = group.producer.weight.detach()
@@ -121,7 +121,7 @@ def test_a_round_removes_what_its_criterion_says(network, images):
         for number, group in enumerate(network.groups)
         for channel, norm in enumerate(group.producer.weight.detach().abs().sum(dim=(1, 2, 3)))
     }
-    gone = [choice for removal in pruning.Pruner(network, images, plan, seed=0) for choice in removal.gone]
+    gone = [choice for removal in pruning.Pruner(network, images, plan, seed=0) for choice in removal.removed]
     assert [(choice.group, choice.channel) for choice in gone] == sorted(norms, key=norms.__getitem__)
     assert [choice.saliency for choice in gone] == pytest.approx(sorted(norms.values()), rel=1e-4)
 
@@ -175,9 +175,9 @@ def test_a_ratio_goes_in_equal_parts_and_the_same_ones_as_one_by_one(tiny, image
 
     plan = replace(PLAN, criterion="l1", lr=1e-12, steps=1)
     shared, single = history(replace(plan, rounds=3, ratio=0.5)), history(replace(plan, rounds=6))
-    assert [len(removal.gone) for removal in shared] == [0, 2, 2, 2]  # half of 12 channels
-    assert [choice[:2] for removal in shared for choice in removal.gone] == [
-        choice[:2] for removal in single for choice in removal.gone
+    assert [len(removal.removed) for removal in shared] == [0, 2, 2, 2]  # half of 12 channels
+    assert [choice[:2] for removal in shared for choice in removal.removed] == [
+        choice[:2] for removal in single for choice in removal.removed
     ]
     assert [removal.architecture for removal in shared] == [removal.architecture for removal in single[::2]]
 
@@ -191,7 +191,7 @@ def test_single_weights_go_in_equal_parts_and_none_comes_back(network, tiny, ima
         gone = round(weights * 0.6 * removal.round / 3)
         assert sum(int(zero.sum()) for zero in zeros.values()) == gone
         assert removal.params == tiny.params - gone
-        assert (removal.gone, removal.architecture) == ((), tiny)
+        assert (removal.removed, removal.architecture) == ((), tiny)
         assert all((zeros[name] | ~was).all() for name, was in before.items())
         before = zeros
     assert removal.round == 3
@@ -203,7 +203,7 @@ def test_a_block_goes_as_a_whole_when_its_factor_is_zero(network, tiny, images):
     before, after = pruning.Pruner(network, images, plan, seed=0, precomputed=scores)
     assert before.architecture == tiny
     assert after.architecture.widths == (3, 0, 5)
-    assert after.gone == tuple(ScoredChannel(1, channel, 0.0) for channel in range(4))
+    assert after.removed == tuple(ScoredChannel(1, channel, 0.0) for channel in range(4))
 
 
 def test_channels_go_by_the_factors_that_their_training_gave(network, tiny, images):
@@ -212,10 +212,10 @@ def test_channels_go_by_the_factors_that_their_training_gave(network, tiny, imag
     )
     plan = replace(PLAN, criterion="groups", rounds=1)
     _, zeros = pruning.Pruner(network, images, replace(plan, measure="zeros"), seed=0, precomputed=scores)
-    assert zeros.gone == (ScoredChannel(0, 1, 0.0), ScoredChannel(2, 0, 0.0))
+    assert zeros.removed == (ScoredChannel(0, 1, 0.0), ScoredChannel(2, 0, 0.0))
     again = networks.build(tiny)
     _, third = pruning.Pruner(again, images, replace(plan, ratio=1 / 3), seed=0, precomputed=scores)
-    assert third.gone == (*zeros.gone, ScoredChannel(1, 1, 0.25), ScoredChannel(0, 0, 0.5))
+    assert third.removed == (*zeros.removed, ScoredChannel(1, 1, 0.25), ScoredChannel(0, 0, 0.5))
 
 
 @pytest.mark.parametrize("criterion", ["blocks", "groups"])

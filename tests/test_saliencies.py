@@ -42,7 +42,9 @@ def test_every_channel_that_is_left_has_a_score_by_every_criterion(scores, outpu
 
 
 def test_l1_is_the_sum_of_the_absolute_weights_of_the_network_after_that_round(scores, outputs):
-    convolution = execution.load(CUT, outputs).blocks[0].conv1  # makes the channels of the first group
+    convolution = (
+        execution.load_network(CUT, outputs).blocks[0].conv1
+    )  # makes the channels of the first group
     summed = convolution.weight.detach().abs().sum(dim=(1, 2, 3))
     said = scores.query("criterion == 'l1' and round == 3 and group == 0")["saliency"]
     # in the units of the group's own norm, by which L1 is made comparable

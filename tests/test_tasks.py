@@ -85,7 +85,7 @@ def test_the_saved_network_computes_what_the_one_with_factors_did(outputs, image
         expected = logits(network, images)  # the factors are still at work
         state = penalty.state_dict()
     plain = logits(network, images)  # and now they are not
-    saved = execution.load(run, outputs)
+    saved = execution.load_network(run, outputs)
     actual = logits(saved, images)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(actual, running, rtol=1e-2, atol=1e-3)  # it was measured as it was saved
@@ -116,10 +116,10 @@ def test_what_has_a_factor_of_nothing_goes_at_one_stroke_and_is_not_missed(outpu
                     widths[group] *= factor > 0
         else:
             widths = [sum(factor > 0 for factor in group) for group in factors]
-        smaller = execution.load(pruned, outputs)
+        smaller = execution.load_network(pruned, outputs)
         assert smaller.architecture.widths == tuple(widths)
         assert sum(widths) < sum(run.architecture.widths)
-        whole = execution.load(run, outputs)
+        whole = execution.load_network(run, outputs)
         # tuned at a rate of nothing, and its statistics are those of the same images
         torch.testing.assert_close(logits(smaller, images), logits(whole, images), rtol=1e-3, atol=1e-4)
         removed = runs.removals(pruned, outputs)
@@ -160,14 +160,14 @@ def gone(network: Network) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("run", [TUNED, PACKED], ids=lambda run: run.kind)
 def test_what_was_removed_stays_removed(outputs, run):
-    first, network = gone(execution.load(SPARSE, outputs)), execution.load(run, outputs)
+    first, network = gone(execution.load_network(SPARSE, outputs)), execution.load_network(run, outputs)
     actual = gone(network)
     assert first.keys() == actual.keys()
     assert all(torch.equal(actual[name], mask) for name, mask in first.items())
     removed = sum(int(mask.sum()) for mask in actual.values())
     assert removed == round(0.8 * sum(mask.numel() for mask in actual.values()))
     assert metrics(run, outputs)["params"] == WRN.params - removed
-    before = dict(execution.load(SPARSE, outputs).named_parameters())
+    before = dict(execution.load_network(SPARSE, outputs).named_parameters())
     assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters())
 
 
@@ -179,7 +179,7 @@ def test_a_compressed_network_is_what_its_file_says(outputs, images):
     assert stages == sorted(stages, reverse=True)
     other = networks.build(WRN, torch.Generator().manual_seed(99))
     compression.decode(packed, other)
-    saved = execution.load(PACKED, outputs)
+    saved = execution.load_network(PACKED, outputs)
     assert all(torch.equal(t, saved.state_dict()[name]) for name, t in other.state_dict().items())
     distinct = [
         len(weight[weight != 0].unique()) for name, weight in saved.named_parameters() if weight.dim() == 4
@@ -222,14 +222,14 @@ def losses(network: Network, images: data.Dataset) -> Tensor:
 def test_a_judgement_is_the_truth_beside_what_every_criterion_says(outputs, images):
     frame = pd.read_csv(runs.folder(JUDGED, outputs) / "judged.csv")
     assert list(frame.columns) == ["group", "channel", "rise", "first", "second", *LISTENING]
-    network = execution.load(BASE, outputs)
+    network = execution.load_network(BASE, outputs)
     places = list(zip(frame["group"], frame["channel"], strict=True))
     assert places == oracle.sample_channels(network, 20, JUDGED.seed)
     before = losses(network, images)
     count = len(images.validation)
     halves = torch.arange(count) % 2 == 0, torch.arange(count) % 2 == 1
     for (group, channel), row in zip(places, frame.itertuples(), strict=True):
-        silenced = execution.load(BASE, outputs)
+        silenced = execution.load_network(BASE, outputs)
         silenced.groups[group].norm.weight.data[channel] = 0
         silenced.groups[group].norm.bias.data[channel] = 0
         rises = losses(silenced, images) - before

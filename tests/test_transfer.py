@@ -126,7 +126,7 @@ def test_letters_are_the_same_every_time_and_as_many_as_is_known(images):
 
 
 def weights(run: Run, outputs: Path) -> dict[str, torch.Tensor]:
-    return execution.load(run, outputs).state_dict()
+    return execution.load_network(run, outputs).state_dict()
 
 
 def test_what_moves_is_everything_but_the_classifier(outputs):

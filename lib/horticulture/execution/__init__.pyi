@@ -1,7 +1,7 @@
-from .executor import execute as execute, load_if_complete as load_if_complete
+from .executor import complete_result as complete_result, execute as execute
 from .loading import (
-    dataset as dataset,
-    load as load,
+    load_dataset as load_dataset,
+    load_network as load_network,
     measure_error as measure_error,
     network_at as network_at,
     restore as restore,

@@ -37,7 +37,7 @@ def execute(
     other. When interrupted, it saves a checkpoint between two steps. Raises FloatingPointError if a loss is
     not finite; finished work is kept.
     """
-    result = load_if_complete(run, outputs)
+    result = complete_result(run, outputs)
     if result is not None:
         return result
     check_choice(run.kind, KINDS, "kind of run")
@@ -61,7 +61,7 @@ def execute(
         return execute(run, outputs, device, report, threads)
 
 
-def load_if_complete(run: Run, outputs: Path) -> dict | None:
+def complete_result(run: Run, outputs: Path) -> dict | None:
     """The result, if the run is finished and its files are unchanged.
 
     A damaged run is set aside, unless another process is already executing it again.

@@ -120,7 +120,7 @@ def export(chosen: StudyNetwork, folder: Path, network_name: str = "") -> dict[s
     if run.kind == "prune":
         network = loading.network_at(run, outputs, int(chosen.row["round"]))
     else:
-        network = loading.load(run, outputs)
+        network = loading.load_network(run, outputs)
     network = network.to("cpu").to(memory_format=torch.contiguous_format).eval()
     images = loading.images_of(run, "cpu")
     config = _describe(chosen, network, images, network_name)

@@ -143,7 +143,7 @@ class SentDataset(NamedTuple):
         if self.name.startswith(FOLDER):
             from horticulture.execution import loading
 
-            data.save(loading.dataset(self.name, image_size=self.image_size))
+            data.save(loading.load_dataset(self.name, image_size=self.image_size))
         return files.read(data.saved_path(self.digest))
 
     def install(self, content: bytes, folder: Path) -> None:

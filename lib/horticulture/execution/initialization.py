@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from horticulture import networks, runs
-from horticulture.execution.loading import init_generator, initial_network, load, network_at
+from horticulture.execution.loading import init_generator, initial_network, load_network, network_at
 from horticulture.networks import Network
 from horticulture.pruning import criteria, surgery, unstructured
 from horticulture.runs import Run
@@ -34,7 +34,7 @@ def starting_network(
         case "sliced":
             network = _cut(initial_network(base, run.seed + OTHER), run, outputs)
         case "random":
-            network, draw = load(base, outputs), torch.Generator().manual_seed(run.seed)
+            network, draw = load_network(base, outputs), torch.Generator().manual_seed(run.seed)
             for group, width in zip(network.groups, run.architecture.widths, strict=True):
                 drawn = torch.randperm(group.width, generator=draw)[:width]
                 surgery.keep_channels(group, sorted(drawn.tolist()))
@@ -66,7 +66,7 @@ def moved_network(run: Run, outputs: Path) -> tuple[Network, torch.Generator]:
     assert run.start
     generator = init_generator(run.architecture, run.seed)
     network = networks.build(run.architecture, generator)
-    before = load(run.start, outputs).state_dict()
+    before = load_network(run.start, outputs).state_dict()
     new = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(CLASSIFIER)}
     network.load_state_dict({**before, **new})
     return network, generator

@@ -33,7 +33,7 @@ def full_dataset(name: str, device: str, image_size: int, made: Any = None) -> d
     return data.load(name, image_size=image_size, device=device)
 
 
-def dataset(
+def load_dataset(
     name: str, images: int = 0, device: str = "cpu", image_size: int = 0, **augmentation: Any
 ) -> data.Dataset:
     """The data set, read once per process, with its first `images` training images (0: all).
@@ -52,10 +52,10 @@ def images_of(run: Run, device: str) -> data.Dataset:
     name = run.data["name"]
     size = run.data.get("image_size", 0)
     digest = run.data.get("digest")
-    if digest not in (None, dataset(name, image_size=size).digest):
+    if digest not in (None, load_dataset(name, image_size=size).digest):
         raise InputError(f"the data set {name} has changed since {run} was described")
     augmentation = {what: run.data[what] for what in ("pad", "flip") if what in run.data}
-    return dataset(name, run.data.get("images", 0), device, size, **augmentation)
+    return load_dataset(name, run.data.get("images", 0), device, size, **augmentation)
 
 
 def measure_error(network: Network, images: data.Dataset, part: str, precision: str = "float32") -> float:
@@ -69,7 +69,7 @@ def save(network: Network, folder: Path) -> None:
     files.write(folder / WEIGHTS_FILE, safetensors.save(checkpoints.separate(network.state_dict())))
 
 
-def load(run: Run, outputs: Path) -> Network:
+def load_network(run: Run, outputs: Path) -> Network:
     """The final network of a run, on the CPU. Raises InputError if it is not finished, or is damaged."""
     runs.metrics(run, outputs)  # refuses an unfinished run
     architecture = run.architecture
@@ -83,7 +83,11 @@ def load(run: Run, outputs: Path) -> Network:
 
 def network_at(run: Run, outputs: Path, round_: int, device: str = "auto") -> Network:
     """The network after a round of a finished pruning run: loaded for the last, otherwise replayed."""
-    return load(run, outputs) if round_ == run.recipe["rounds"] else restore(run, outputs, round_, device)
+    return (
+        load_network(run, outputs)
+        if round_ == run.recipe["rounds"]
+        else restore(run, outputs, round_, device)
+    )
 
 
 def restore(
@@ -155,7 +159,7 @@ def resume_pruner(
             raise InputError(f"{run}: a checkpoint has fewer weights than its network")
         network = networks.build(architecture)
     else:
-        network = load(run.start, outputs)
+        network = load_network(run.start, outputs)
     precomputed = None
     if criteria.CRITERIA[run.recipe["criterion"]].precomputed:
         factors = runs.metrics(run.start, outputs)["factors"]

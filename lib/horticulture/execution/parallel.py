@@ -140,7 +140,7 @@ def _layers(
     from horticulture import execution
 
     candidates = [run for key, run in wanted.items() if needed is None or key in needed]
-    todo = [run for run in candidates if execution.load_if_complete(run, outputs) is None]
+    todo = [run for run in candidates if execution.complete_result(run, outputs) is None]
     if not todo:
         return []
     starts = {run.start.key: run.start for run in wanted.values() if run.start}

@@ -31,9 +31,9 @@ def data_spec(
     not have its code.
     """
     if digest is None:
-        from horticulture.execution.loading import dataset
+        from horticulture.execution.loading import load_dataset
 
-        full = dataset(name, image_size=image_size)
+        full = load_dataset(name, image_size=image_size)
         digest = full.digest
         if data.is_own(name):
             name = data.save(full)

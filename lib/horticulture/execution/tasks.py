@@ -70,7 +70,7 @@ def _finetune(context: RunContext) -> dict:
 def _compress(context: RunContext) -> dict:
     """Deep Compression's stages two and three: share weights, train them further, Huffman-code them."""
     run = context.run
-    network = loading.load(context.start, context.outputs)
+    network = loading.load_network(context.start, context.outputs)
     masks = unstructured.current_masks(network)
     shared = compression.share_weights(network, masks, run.recipe["bits"])
     sharing = compression.WeightSharingCallback(network, shared)
@@ -156,7 +156,7 @@ def _record_rounds(context: RunContext, pruner: pruning.Pruner) -> None:
     kept = checkpoints.RoundCheckpoints(context.folder / "rounds")
     every = max(1, recipe.rounds // ROUND_CHECKPOINTS)
     rows = context.rows.truncate_to_round(pruner.round)
-    removed = sum(pruner.whole.widths) - sum(map(len, pruner.numbers)) - len(pruner.gone)
+    removed = sum(pruner.whole.widths) - sum(map(len, pruner.numbers)) - len(pruner.removed)
     if sum(row["group"] >= 0 for row in rows) != removed:
         raise files.CorruptFileError(context.rows.path)
     macs = (rows[-1] if rows else runs.metrics(context.start, context.outputs))["train_macs"]
@@ -190,14 +190,14 @@ def _rows(round_: pruning.PruningRound) -> list[dict]:
     """A row per removed channel, or one row without a channel for a round that removed none."""
     architecture = round_.architecture
     common = {**round_._asdict(), "macs": architecture.macs, "architecture": architecture.id}
-    removed = round_.gone or ((-1, -1, None),)
+    removed = round_.removed or ((-1, -1, None),)
     return [{**common, "group": g, "channel": c, "saliency": s} for g, c, s in removed]
 
 
 def _compare_criteria(context: RunContext) -> dict:
     """Measure the true rise in loss without each sampled channel, next to every criterion's score."""
     run, config, state = context.run, context.recipe, context.resume()
-    network = loading.load(context.start, context.outputs).to_device(context.device)
+    network = loading.load_network(context.start, context.outputs).to_device(context.device)
     scores = oracle.score_channels(
         network, context.dataset, config.criteria, config.steps, config.batch_size, run.seed, config.dtype
     )

@@ -28,13 +28,13 @@ Record = Mapping[int, Sequence[tuple[int, int]]]  # by round: (group, channel in
 class PruningRound(NamedTuple):
     """A round: what was removed, and the network after the fine-tuning that followed.
 
-    Round 0 removes nothing. `gone` has channels by their numbers in the whole network; single weights are not
+    Round 0 removes nothing. `removed` has channels by their numbers in the whole network; single weights are not
     listed. `params`: the remaining parameters. Errors in percent, NaN in rounds that are not evaluated.
     `images`: seen since the run started. `digest`: `evaluation.weights_digest`.
     """
 
     round: int
-    gone: tuple[ScoredChannel, ...]
+    removed: tuple[ScoredChannel, ...]
     architecture: Architecture
     params: int
     loss: float
@@ -78,7 +78,7 @@ class Pruner(training.Resumable):
         self.mask: unstructured.MaskCallback | None = None  # of single weights; channels need none
         if recipe.granularity == "weight":
             self._remove_weights()
-        self.gone: tuple[ScoredChannel, ...] = ()  # in this round, numbered as in the whole network
+        self.removed: tuple[ScoredChannel, ...] = ()  # in this round, numbered as in the whole network
         # Of the remaining channels, in the whole network.
         self.numbers = [list(range(group.width)) for group in network.groups]
         if state is not None:
@@ -92,7 +92,7 @@ class Pruner(training.Resumable):
                     remove()
                 self._finetune()
                 yield self._measure()
-                self.round, self.step, self.gone = self.round + 1, 0, ()
+                self.round, self.step, self.removed = self.round + 1, 0, ()
                 self.loss.zero_()
                 self.on_step()
 
@@ -105,8 +105,8 @@ class Pruner(training.Resumable):
             removed = self.recorded.get(self.round, ())
             choices = [ScoredChannel(g, self.numbers[g].index(c), math.nan) for g, c in removed]
         surgery.remove_channels(self.network, [(c.group, c.channel) for c in choices], self.optimizer)
-        self.gone = tuple(c._replace(channel=self.numbers[c.group][c.channel]) for c in choices)
-        for choice in self.gone:
+        self.removed = tuple(c._replace(channel=self.numbers[c.group][c.channel]) for c in choices)
+        for choice in self.removed:
             self.numbers[choice.group].remove(choice.channel)
 
     def _remove_weights(self) -> None:
@@ -118,7 +118,7 @@ class Pruner(training.Resumable):
 
     def _finetune(self) -> None:
         while self.step < self.recipe.steps:
-            self.descend()
+            self.train_step()
             if self.step < self.recipe.steps:
                 self.on_step()
 
@@ -129,7 +129,7 @@ class Pruner(training.Resumable):
             val, test = self.errors(self.dataset.validation, self.dataset.test)
         return PruningRound(
             self.round,
-            self.gone,
+            self.removed,
             architecture,
             unstructured.count_nonzero(self.mask.masks, self.network) if self.mask else architecture.params,
             training.check_finite(self.loss.item() / recipe.steps, f"round {self.round}"),
@@ -148,7 +148,7 @@ class Pruner(training.Resumable):
             "whole": list(self.whole.widths),
             "widths": list(self.network.architecture.widths),
             "round": self.round,
-            "gone": [list(choice) for choice in self.gone],
+            "gone": [list(choice) for choice in self.removed],
             "numbers": self.numbers,
             "listened": self.probe.steps,
         }
@@ -163,4 +163,4 @@ class Pruner(training.Resumable):
             {int(group): total for group, total in accumulated.items()}, tensors["draws"], numbers["listened"]
         )
         self.round, self.numbers = numbers["round"], numbers["numbers"]
-        self.gone = tuple(ScoredChannel(*choice) for choice in numbers["gone"])
+        self.removed = tuple(ScoredChannel(*choice) for choice in numbers["gone"])

@@ -227,7 +227,7 @@ class Pace(NamedTuple):
         if name == config.data_spec["name"]:
             images = config.dataset
         else:  # where a network moves from, or where its guide is pruned
-            images = execution.dataset(name, image_size=run.data.get("image_size", 0))
+            images = execution.load_dataset(name, image_size=run.data.get("image_size", 0))
         looked_at = (len(images.validation) + len(images.test)) / batch * FORWARD
         if run.kind == "judge":
             every = len(images.validation)
@@ -247,7 +247,9 @@ class Pace(NamedTuple):
 
 
 def _step_seconds(config: StudyConfig, architecture: Architecture, device: str) -> float:
-    images = execution.dataset(config.data, config.images, device, config.image_size, **config.augmentation)
+    images = execution.load_dataset(
+        config.data, config.images, device, config.image_size, **config.augmentation
+    )
     network = networks.build(architecture).to_device(images.train.labels.device).train()
     trainer = training.Trainer(network, images, config.recipe, torch.Generator().manual_seed(0))
     seconds = []

@@ -121,7 +121,7 @@ def record(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
     records = {}
     for name in (registered_name(*named) for named in _names_in(values, DATA)):
         if data.is_own(name) and not isinstance(data.DATASETS[name], partial):
-            dataset = execution.dataset(name, image_size=values["image_size"])
+            dataset = execution.load_dataset(name, image_size=values["image_size"])
             data.save(dataset)
             records[name] = {"digest": dataset.digest, "notebook": notebook}
     for name in (registered_name(*named) for named in _names_in(values, CRITERIA)):

@@ -69,7 +69,7 @@ class TrainingConfig:
     @property
     def dataset(self) -> Dataset:
         """The data set, on the CPU."""
-        return execution.dataset(self.data, self.images, image_size=self.image_size, **self.augmentation)
+        return execution.load_dataset(self.data, self.images, image_size=self.image_size, **self.augmentation)
 
     @property
     def augmentation(self) -> dict[str, Any]:

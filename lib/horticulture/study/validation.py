@@ -42,7 +42,7 @@ def check(*studies: dict[str, Any], given: Collection[str] = ()) -> None:
     for study in with_data:
         catalog.check_downloaded(study.data)
     for study in with_data:  # raises InputError
-        execution.dataset(study.data, image_size=study.image_size, **study.augmentation)
+        execution.load_dataset(study.data, image_size=study.image_size, **study.augmentation)
     for config in configs:
         if config.oracle_images > (held_out := len(config.dataset.validation)):
             few = f"but {config.data} has {held_out:,} held-out images: 0 means all of them"

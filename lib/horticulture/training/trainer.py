@@ -105,7 +105,7 @@ class Resumable:
         self.optimizer = make_optimizer(network, recipe)
         self.on_step, self.step, self.loss = on_step, 0, torch.zeros((), device=device)
 
-    def descend(self) -> None:
+    def train_step(self) -> None:
         """Do one step on the next batch."""
         batch = next(self.batches)
         self.loss += step(self.network, self.optimizer, *batch, self.recipe.dtype, self.callback)
@@ -158,7 +158,7 @@ class Trainer(Resumable):
         while self.step < self.steps:
             rate = self.recipe.lr * schedule((self.step + 0.5) / self.steps)
             self.optimizer.param_groups[0]["lr"] = rate
-            self.descend()
+            self.train_step()
             if self.step % self.batches.steps_per_epoch == 0:
                 yield self._epoch()
                 self.loss.zero_()
