@@ -309,9 +309,8 @@ def test_any_round_can_be_had_back_to_the_last_bit(made, images, round_):
 
 def test_a_round_of_a_sparse_pruning_is_had_back_with_its_mask(alone, images):
     run = chains()["sparse"]
-    under_way = Pruner(
-        execution.load_network(run.start, alone), images, PruningRecipe(**run.recipe), run.seed
-    )
+    network = execution.load_network(run.start, alone)
+    under_way = Pruner(network, images, PruningRecipe(**run.recipe), run.seed)
     for removal in under_way:
         actual = execution.restore(run, alone, removal.round, "cpu", estimate_norms=False)
         same(actual.state_dict(), under_way.network.state_dict())

@@ -263,11 +263,8 @@ def begins_with(shape: Architecture, folder: Path, outputs: Path, seed: int = 0)
     recipe = TrainingRecipe(epochs=1, batch_size=6, lr=1e-30, precision="float32")
     run = execution.training_run(shape, recipe, {"name": f"folder:{folder}", "images": 0}, seed)
     execution.execute(run, outputs, "cpu")
-    return {
-        name: weight
-        for name, weight in execution.load_network(run, outputs).state_dict().items()
-        if weight.dim() > 1
-    }
+    state = execution.load_network(run, outputs).state_dict()
+    return {name: weight for name, weight in state.items() if weight.dim() > 1}
 
 
 def test_a_pruned_shape_does_not_begin_with_the_whole_networks_weights(png_folder, tmp_path):

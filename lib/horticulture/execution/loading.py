@@ -83,11 +83,9 @@ def load_network(run: Run, outputs: Path) -> Network:
 
 def network_at(run: Run, outputs: Path, round_: int, device: str = "auto") -> Network:
     """The network after a round of a finished pruning run: loaded for the last, otherwise replayed."""
-    return (
-        load_network(run, outputs)
-        if round_ == run.recipe["rounds"]
-        else restore(run, outputs, round_, device)
-    )
+    if round_ == run.recipe["rounds"]:
+        return load_network(run, outputs)
+    return restore(run, outputs, round_, device)
 
 
 def restore(

@@ -28,8 +28,8 @@ Record = Mapping[int, Sequence[tuple[int, int]]]  # by round: (group, channel in
 class PruningRound(NamedTuple):
     """A round: what was removed, and the network after the fine-tuning that followed.
 
-    Round 0 removes nothing. `removed` has channels by their numbers in the whole network; single weights are not
-    listed. `params`: the remaining parameters. Errors in percent, NaN in rounds that are not evaluated.
+    Round 0 removes nothing. `removed` has channels by their numbers in the whole network; single weights are
+    not listed. `params`: the remaining parameters. Errors in percent, NaN in rounds that are not evaluated.
     `images`: seen since the run started. `digest`: `evaluation.weights_digest`.
     """
 
