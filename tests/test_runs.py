@@ -242,6 +242,18 @@ def test_a_table_of_a_run_is_read_if_it_is_finished_and_unaltered(tmp_path):
         runs.run_table(TRAIN, tmp_path, table.name)
 
 
+@pytest.mark.parametrize("name", ["files", "metrics", "run"])
+@pytest.mark.parametrize("content", [[], 3, "text"])
+def test_a_result_whose_digest_is_right_may_still_be_no_result(tmp_path, name, content):
+    """A stranger's: sealed, with something else than a dict in it."""
+    finish_pruning(tmp_path, rounds())
+    path = runs.folder(PRUNE, tmp_path) / "run.json"
+    files.write_json(path, {**files.read_json(path), name: content})
+    for read in (runs.result, runs.verified_result, runs.removals):
+        with pytest.raises(InputError, match=rf"{path} is damaged"):
+            read(PRUNE, tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["empty", "a column lost", "cut within a line", "a line lost", "not text"])
 def test_damaged_removals_are_refused_by_their_path(tmp_path, damage):
     finish_pruning(tmp_path, rounds())

@@ -132,7 +132,11 @@ def _result(run_folder: Path) -> dict | None:
         content = files.read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not (isinstance(content, dict) and {"run", "metrics"} <= content.keys()):
+    if not (
+        isinstance(content, dict)
+        and {"run", "metrics"} <= content.keys()
+        and all(isinstance(content.get(name, {}), dict) for name in ("run", "metrics", "files"))
+    ):
         raise CorruptFileError(path)
     return content
 
