@@ -1466,7 +1466,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         on_again("scratch-images", longer).low < 0 < on_again("scratch-images", longer).high
         for longer in (1.0, 2.0)
     ),
-    "three seeds decide nothing by Scratch-E at any size": lambda: (
+    "three seeds are too few to decide at any size by Scratch-E": lambda: (
         set(verdicts_on("pruned-scratch", "pruned-tuned", "quick")["verdict"]) == {statistics.UNDECIDED}
     ),
     "by Scratch-B the shapes are better at all three (on the first processor)": lambda: all(
@@ -1532,7 +1532,7 @@ SENTENCES: dict[str, Callable[[], bool]] = {
     "At equal sizes Fisher's are better": lambda: all(
         float(CLAIMS[f"2.random.{size}.diff"]().replace("−", "-")) > 0 for size in (20, 40)
     ),
-    "Case by case, three seeds decide less": lambda: (
+    "Size by size, three seeds often cannot tell": lambda: (
         scratch_b_and_rewound_undecided()
         and same_images_decided()
         and set(verdicts_on(*REWOUND, AGAIN)["verdict"]) == {statistics.UNDECIDED}

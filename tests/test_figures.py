@@ -121,7 +121,7 @@ def test_shares_are_a_row_a_group_and_a_column_a_network():
         "l1": whole.with_widths((8, 32, 64)),
         "random": whole.with_widths((4, 0, 48)),
     }
-    ax = figures.kept_fractions(remaining, whole)
+    ax = figures.kept_heatmap(remaining, whole)
     cells = ax.collections[0]
     np.testing.assert_allclose(cells.get_array().reshape(3, 3), [[1, 0.5, 0.25], [1, 1, 0], [1, 1, 0.75]])
     assert cells.get_clim() == (0, 1)  # the same grey means the same in every picture
@@ -132,7 +132,7 @@ def test_shares_are_a_row_a_group_and_a_column_a_network():
 
 def test_shares_of_many_networks_are_named_now_and_then():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    ax = figures.kept_fractions({f"round {n}": whole for n in range(25)}, whole)
+    ax = figures.kept_heatmap({f"round {n}": whole for n in range(25)}, whole)
     assert ax.collections[0].get_array().size == 3 * 25
     assert [text.get_text() for text in ax.get_xticklabels()] == [f"round {n}" for n in range(0, 25, 2)]
 
@@ -140,7 +140,7 @@ def test_shares_of_many_networks_are_named_now_and_then():
 def test_a_gap_separates_the_shares_of_two_pruning_runs():
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     names = ["whole", *(f"{run}, round {n}" for run in ("fisher", "fisher, trained × 2") for n in (1, 2, 3))]
-    ax = figures.kept_fractions(dict.fromkeys(names, whole), whole)
+    ax = figures.kept_heatmap(dict.fromkeys(names, whole), whole)
     assert [line.get_xdata()[0] for line in ax.lines] == [1, 4]
 
 

@@ -30,7 +30,7 @@ def lr_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def pruned_moving(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """As lr-rewound, but pruned as it moved to these data, instead of being trained on them first."""
+    """Like lr-rewound, but pruned while it moved to these data, instead of being trained on them first."""
     return lr_rewound(config, pruned)
 
 
@@ -45,7 +45,7 @@ def scratch_b(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def scratch_b_all(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, as scratch-b, plus the epochs of fine-tuning.
+    """Like scratch-b, plus the epochs of fine-tuning.
 
     Proposed by Wang et al. (2023): the pipeline costs K1 F1 + K2 F2, which pays for K1 F1 / F2 + K2 epochs,
     of which K2 are for fine-tuning. The definition of Scratch-B omits these.
@@ -78,12 +78,12 @@ def sliced(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 
 def random_channels(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """As fine-tuned, but with as many channels of every group drawn at random."""
+    """Like fine-tuned, but keeping channels drawn at random, as many in every group."""
     return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "random")
 
 
 def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
-    """From scratch, as pruned-scratch, but selecting channels spread evenly over each trunk.
+    """Like pruned-scratch, but selecting channels spread evenly over each trunk.
 
     Raises NoAlternativeError if that equals `scratch_e`: no group selects channels, or all do so evenly.
     """

@@ -2,7 +2,7 @@
 
 from horticulture.analysis.figures.architectures import (
     diagram,
-    kept_fractions,
+    kept_heatmap,
     mean_widths,
     round_view,
     saliencies,

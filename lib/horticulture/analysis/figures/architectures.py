@@ -157,7 +157,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(axes.flat)
 
 
-def kept_fractions(networks: Mapping[str, Architecture], whole: Architecture) -> Axes:
+def kept_heatmap(networks: Mapping[str, Architecture], whole: Architecture) -> Axes:
     """The fraction of each group that each network has kept, from white (none) to dark (all).
 
     networks: by label, from left to right. A gap separates runs whose labels are `run, round N`.
