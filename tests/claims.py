@@ -1626,8 +1626,8 @@ SENTENCES: dict[str, Callable[[], bool]] = {
         float(said.replace("−", "-")) > 0
         for said in (gap(EVENING, 0.12), gap(EVENING, 0.2), other_rate_gap(0.13), other_rate_gap(0.2))
     ),
-    "three seeds decide for the shapes against the tuned networks at every size, as published, and do not "
-    "set the shapes and the rewound networks apart: at 20 % they are equal, to within a point": lambda: (
+    "the shapes beat the tuned networks at every size, as published, and three seeds cannot tell the shapes "
+    "from the rewound networks: at 20 % the two are equal, to within a point": lambda: (
         said_of_photographs("pruned-tuned") == 3 * [statistics.BETTER] and shapes_and_rewound_not_apart()
     ),
     "At 20 % new and kept weights are equal, to within a point, and three seeds do not set them apart at the "
