@@ -161,9 +161,6 @@ REFUSED = [
     ),
     ("oracle_criteria=[magnitude]", "oracle_criteria: unknown criterion of single channels 'magnitude'"),
     ("oracle_images=100000", "oracle_images is 100,000, but clutter has 1,024 held-out images: 0 means all"),
-    ("guide_network=vgg-8-8", "guide_network=vgg-8-8 has no effect: only the curve transferred uses it"),
-    ("move_lr=0.1", "move_lr has no effect without source_data, which networks are moved from"),
-    ("factor_sizes=[0.97, 0.5]", "factor_sizes has 0.5, which is not in sizes: [0.9, 0.97]"),
     ("scope=vgg-16-a", "scope=vgg-16-a: the preset vgg-16-a is for 13 groups"),
     ("oracle_channels=0", "oracle_channels must be a whole number from 1 to 1,000,000, not 0"),
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go up to 2,000 and widths to 1,000,000"),
@@ -185,15 +182,23 @@ REFUSED = [
     ("curves=[width, !!binary aGk=]", "parameter curves: the tag 'tag:yaml.org,2002:binary'"),
     ("strengths=!!set {slimming}", "parameter strengths: the tag 'tag:yaml.org,2002:set'"),
     ("sizes=[&a 0.5, *a]", "parameter sizes: an alias (& or *): write the value itself (line 1)"),
-    (r'curves=["\UFFFFFFFF"]', "parameter curves cannot be read: "),
-    (r'curves=["\U00110000"]', "parameter curves cannot be read: "),
+    (r'curves=["\UFFFFFFFF"]', "parameter curves: cannot be read as YAML: "),
+    (r'curves=["\U00110000"]', "parameter curves: cannot be read as YAML: "),
     ("study=../../x", "study is not a study parameter (-p): use --name NAME"),
-    ("data=folder:\0", "parameter data must be plain numbers, strings, lists and mappings, not"),
-    ("network=\udcff", "parameter network must be plain numbers, strings, lists and mappings, not"),
+    ("data=folder:\0", "parameter data has a character that text cannot have"),
+    ("network=\udcff", "parameter network has a character that text cannot have"),
 ]
 
 
-@pytest.mark.parametrize(("given", "line"), REFUSED, ids=lambda given: ascii(given[:30]))
+# What has no effect is refused only where it was given: a study file may have it for what was changed.
+WITHOUT_EFFECT = [
+    ("guide_network=vgg-8-8", "guide_network=vgg-8-8 has no effect: only the curve transferred uses it"),
+    ("move_lr=0.1", "move_lr has no effect without source_data, which networks are moved from"),
+    ("factor_sizes=[0.97, 0.5]", "factor_sizes has 0.5, which is not in sizes: [0.9, 0.97]"),
+]
+
+
+@pytest.mark.parametrize(("given", "line"), [*REFUSED, *WITHOUT_EFFECT], ids=lambda given: ascii(given[:30]))
 def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(capsys, tmp_path, given, line):
     more = ["-p", "sizes=[0.001]"] if given == "curves=[copycat]" else []
     actual = refused(capsys, "run", "smoke", "-p", given, *more, "--outputs", str(tmp_path / "out"))
@@ -224,7 +229,7 @@ def test_a_value_that_would_fail_later_is_one_line_before_anything_is_written(ca
     ids=str,
 )
 def test_what_does_not_fit_is_said_by_the_name_of_the_parameter(capsys, tmp_path, monkeypatch, given, line):
-    monkeypatch.setattr(execution, "dataset", pytest.fail)  # which loads torch
+    monkeypatch.setattr(execution, "load_dataset", pytest.fail)  # which loads torch
     monkeypatch.setattr(networks, "named", pytest.fail)  # which makes networks
     options = [word for one in given for word in ("-p", one)]
     actual = refused(capsys, "run", "smoke", *options, "--outputs", str(tmp_path / "out"))
@@ -694,7 +699,21 @@ def test_an_interruption_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):
 
     monkeypatch.setattr(runner, "execute_notebook", interrupted)
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 130
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert capsys.readouterr().err == f"{cli.STOPPED}{cli.TO_RESUME}\n"
+    monkeypatch.setattr(study_files, "studies", interrupted)
+    assert cli.main(["studies"]) == 130
+    assert capsys.readouterr().err == f"{cli.STOPPED}\n"  # there is nothing to resume
+
+
+def test_an_interruption_while_the_command_is_being_loaded_is_one_line_too(tmp_path):
+    code = (
+        "import sys\nclass Interruption:\n    def find_spec(self, name, *_):\n"
+        "        if name == 'yaml':\n            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interruption())\n"
+        "from horticulture import cli\nsys.exit(cli.main(['studies']))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (130, f"{cli.STOPPED}\n")
 
 
 def test_a_full_disk_ends_in_one_clear_line(monkeypatch, capsys, tmp_path):

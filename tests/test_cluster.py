@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -205,6 +206,25 @@ def test_a_cluster_that_does_not_answer_is_refused_by_its_address(train, tmp_pat
     with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
     assert not runs.folder(train(0), tmp_path).exists()
+
+
+def test_what_is_no_scheduler_is_refused_whatever_it_says(train, tmp_path, monkeypatch):
+    """A web server's answer, read as Dask's, announces exabytes."""
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                connection.recv(1 << 16)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match=rf"no Dask scheduler answers at '{address}'"):
+            parallel.execute_all([train(0)], tmp_path, device="cpu", address=address)
+        thread.join(10)
 
 
 @pytest.mark.parametrize("address", ["nonsense://nowhere", "tcp://127.0.0.1:port", "tcp://127.0.0.1:9"])
@@ -881,7 +901,7 @@ def test_an_interrupted_command_says_which_runs_go_on(tmp_path, monkeypatch, cap
     monkeypatch.setattr("horticulture.study.runner.run", interrupted)
     assert cli.main(["run", "smoke", "--cluster", cluster, "--outputs", str(tmp_path)]) == 130
     goes_on = f"horticulture: runs in progress go on at {cluster}\n" if cluster != "local:2" else ""
-    assert capsys.readouterr().err.endswith(f"{goes_on}{cli.STOPPED}\n")
+    assert capsys.readouterr().err.endswith(f"{goes_on}{cli.STOPPED}{cli.TO_RESUME}\n")
     assert ("go on" in goes_on) == (cluster != "local:2")
 
 

@@ -487,6 +487,21 @@ def test_damaged_pixels_are_noticed_and_read_again(damage, pictures, tmp_path, m
     assert capsys.readouterr().out == ""
 
 
+def test_the_name_of_cached_pixels_is_not_believed_either(pictures, tmp_path, monkeypatch, capsys):
+    """It says how far images may be shifted in training."""
+    monkeypatch.setenv("HORTICULTURE_DATA", str(tmp_path / "cache"))
+    before = load(pictures)
+    (kept,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    key, pad, digest = kept.stem.split("-")
+    renamed = kept.rename(kept.with_name(f"{key}-{int(pad) - 1}-{digest}.npy"))
+    (kept.parent / f"{key}-a-b-c.npy").write_bytes(b"")  # not ours
+    (kept.parent / f"{key}-1-folder.npy").mkdir()
+    after = load(pictures)
+    assert (after.pad, after.digest) == (before.pad, before.digest)
+    assert capsys.readouterr().out == f"{renamed} is damaged: reading the images of {pictures} again\n"
+    assert kept.exists()
+
+
 def test_pixels_are_mapped_and_can_be_written_to_without_harm(pictures, capsys):
     """Every process shares the memory; what one of them changes is its own."""
     actual = load(pictures)

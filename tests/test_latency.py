@@ -1,6 +1,9 @@
 """The networks take turns, and the median of their times counts."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -68,3 +71,17 @@ def test_without_onnx_runtime_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(formats, "has_onnx", lambda: False)
     with pytest.raises(InputError, match=r"pip install -e '\.\[onnx"):
         latency.measure_onnx([WHOLE], 1)
+
+
+@pytest.mark.skipif(not formats.has_onnx(), reason=formats.NO_ONNX)
+def test_onnx_runtime_reports_nothing_to_its_makers(tmp_path):
+    """It would keep a device's number in the home folder, and send what it has noted after some seconds."""
+    code = (
+        "from horticulture import architecture, networks\nfrom horticulture.networks import formats\n"
+        "a = architecture.named('wrn-10-1', image=(1, 16, 16), classes=10)\n"
+        "formats.from_onnx(formats.to_onnx(formats.to_program(networks.build(a), a.image)), 1)"
+    )
+    folders = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env={**environment, **folders}, check=True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and "torchinductor" not in str(path)]

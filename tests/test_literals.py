@@ -58,8 +58,8 @@ def test_values_are_read_as_yaml_1_2_says(text, value):
         ("!!python/object/apply:os.system [ls]", "the tag"),
         ("!<tag:yaml.org,2002:python/name:os.system> ''", "the tag"),
         ("a:\n  - !own 3", "the tag '!own': plain values have none (line 2)"),
-        ('"\\ud800"', "must be plain numbers, strings, lists and mappings"),
-        ('{"a\\0b": 1}', "must be plain numbers, strings, lists and mappings"),
+        ('"\\ud800"', "has a character that text cannot have"),
+        ('{"a\\0b": 1}', "has a character that text cannot have"),
         ("--- 1\n--- 2", "another document"),
         ("a: [1,\nb: }", "(line 2)"),
         ("\x01", "special characters are not allowed"),
@@ -80,9 +80,9 @@ def test_anything_else_is_one_line(text, problem):
         ("about: x".encode("utf-16"), "is not in UTF-8"),
         ("about: Grün".encode("latin-1"), "is not in UTF-8"),
         (b"# " + b"x" * 50_000, "has more than 50,000 bytes"),
-        (b"rounds: 3", "must contain `about`, `seconds` and `parameters`"),
+        (b"rounds: 3", "has no `parameters`"),
         (b"parameters: {}\nabout: [a, b]", "about must be a string, not ['a', 'b']"),
-        (b'about: "\\0"', "own.yaml must be plain numbers, strings, lists and mappings, not '\\x00'"),
+        (b'about: "\\0"', "own.yaml has a character that text cannot have: '\\x00'"),
         (b"parameters: {}\nabuot: x", "did you mean 'about'"),
         (b"parameters: {}\nseconds: {01_train: soon}", "seconds must give a number above 0"),
         (b"parameters: {}\nseconds: 3", "seconds must give a number above 0"),
@@ -177,9 +177,9 @@ class Text(str):
     ids=ascii,
 )
 def test_what_is_no_plain_literal_is_never_written(value):
-    with pytest.raises(InputError, match=r"^it must be (a )?plain"):
+    with pytest.raises(InputError, match=r"^it (must be (a )?plain|has a (number|character) that)"):
         literals.to_python(value, "it")
-    with pytest.raises(InputError, match=r"^parameter a must be"):
+    with pytest.raises(InputError, match=r"^parameter a (must be|has a number that)"):
         parameters.fill_in("a: dict = {}\n", {"a": value})
 
 
@@ -240,5 +240,5 @@ def written_as_literals(settled: dict[str, Any]) -> None:
 
 
 def test_a_number_too_long_to_be_written_is_refused_in_one_line():
-    with pytest.raises(InputError, match="not a large int"):
+    with pytest.raises(InputError, match="too large: a large int"):
         literals.check([10**5000], "it")

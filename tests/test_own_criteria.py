@@ -1,6 +1,8 @@
 """Criteria that somebody brings: in a cell or a file, in workers too; later notebooks do without the code."""
 
+import importlib.util
 import json
+import py_compile
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +56,21 @@ def the_criteria_as_they_were(monkeypatch):
 def file(tmp_path) -> str:
     (tmp_path / "my.py").write_text(FILE)
     return f"{tmp_path}/my.py:score"
+
+
+def test_a_compiled_copy_beside_the_file_never_runs(file, tmp_path):
+    """Python believes one that is marked unchecked, whatever source it was compiled from."""
+    other = tmp_path / "other.py"
+    other.write_text(FILE.replace("FACTOR = 2.0", "FACTOR = -1.0"))
+    path = Path(file.rpartition(":")[0])
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    copy = importlib.util.cache_from_source(str(path))
+    py_compile.compile(str(other), cfile=copy, invalidation_mode=unchecked)
+    assert code_files.function(file).__globals__["FACTOR"] == 2.0
+    path.write_text(FILE.replace("FACTOR = 2.0", "FACTOR = 3.0"))  # as large, perhaps in the same moment
+    assert code_files.function(file).__globals__["FACTOR"] == 3.0
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["__pycache__", "my.py", "other.py"]
+    assert [str(entry) for entry in (tmp_path / "__pycache__").iterdir()] == [copy]  # none of ours
 
 
 def prune(criterion: str):

@@ -1,5 +1,6 @@
 """Pretrained weights replace the training of the whole network; what is unknown is not made up."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,17 @@ def test_weights_of_somebodys_own_network_have_its_names(tmp_path):
     save_file(weights, tmp_path / "mine.safetensors")
     network = pretrained.network(shape, str(tmp_path / "mine.safetensors"))
     assert (network.module[0].weight == 1).all()
+
+
+def test_a_file_that_is_larger_than_the_memory_or_no_file_is_refused_unread(tmp_path):
+    huge, pipe = tmp_path / "huge.pt", tmp_path / "pipe.pt"
+    huge.touch()
+    os.truncate(huge, 1 << 42)  # it takes no room
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match=r"huge\.pt has 4,398,046,511,104 bytes, more than the memory here"):
+        pretrained.digest(str(huge))
+    with pytest.raises(InputError, match=r"pipe\.pt is not a regular file"):
+        pretrained.digest(str(pipe))
 
 
 def test_what_asks_for_its_training_is_refused_by_name(file):

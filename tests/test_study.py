@@ -120,7 +120,10 @@ def test_overrides_win_and_take_the_declared_type():
         ("outputs=/tmp", "outputs is not a study parameter .* use --outputs PATH"),
         ("strengths=[0.001]", r"strengths must be of type dict, such as {'slimming': .*}, not \[0.001\]"),
         ("strengths=slimming", "strengths must be of type dict, such as .*, not 'slimming'"),
-        ("strengths={slimming: 0.001", r"parameter strengths: expected ',' or '}', .* \(line 1\)"),
+        (
+            "strengths={slimming: 0.001",
+            r"parameter strengths: cannot be read as YAML: expected ',' or '}', .* \(line 1\)",
+        ),
     ],
 )
 def test_bad_parameters_are_refused_by_name(assignment, said):
@@ -292,10 +295,12 @@ def test_unknown_and_malformed_studies_are_refused(tmp_path):
     with pytest.raises(InputError, match="no study file"):
         study_files.read(str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("parameters: [")
-    with pytest.raises(InputError, match=r"bad.yaml: expected the node content, .* \(line 1\)"):
+    with pytest.raises(
+        InputError, match=r"bad.yaml: cannot be read as YAML: expected the node content, .* \(line 1\)"
+    ):
         study_files.read(str(tmp_path / "bad.yaml"))
     (tmp_path / "odd.yaml").write_text("rounds: 3")
-    with pytest.raises(InputError, match="must contain"):
+    with pytest.raises(InputError, match="has no `parameters`"):
         study_files.read(str(tmp_path / "odd.yaml"))
 
 

@@ -3,16 +3,19 @@
 import os
 import sys
 
-from horticulture.cli import parser
 from horticulture.errors import InputError, NotebookError, printable
 
-STOPPED = "horticulture: stopped; run the same command again to resume"
+STOPPED = "horticulture: stopped"
+TO_RESUME = "; run the same command again to resume"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parser.build().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     try:
+        from horticulture.cli import parser  # takes long enough to be interrupted
+
+        options = parser.build().parse_args(given)
         return options.command(options)
     except (InputError, NotebookError) as error:
         print(f"horticulture: {printable(str(error))}", file=sys.stderr)
@@ -25,5 +28,5 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"horticulture: {error}{intact}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(STOPPED, file=sys.stderr)
+        print(f"{STOPPED}{TO_RESUME if given[:1] == ['run'] else ''}", file=sys.stderr)
         return 130

@@ -1,7 +1,6 @@
 """The commands, their arguments and their help."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -33,11 +32,10 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what it refuses: also empty arguments, as those of unset variables of a shell are."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        given = sys.argv[1:] if args is None else args
-        for argument in given:
+        for argument in args:
             if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
                 self.error(f"{argument.strip() or 'an argument'} is empty")
-        return super().parse_args(given, namespace)
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {printable(message)} ({self.prog} --help)\n")

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Collection, Iterable
 from functools import partial
@@ -16,8 +17,9 @@ from horticulture.data.decoding import EXTENSIONS, MAX_SIDE, decode, measure
 from horticulture.data.locations import data_folder
 from horticulture.data.reading import read_each
 from horticulture.errors import InputError
-from horticulture.system.files import file_digest, write
+from horticulture.system.files import digest, file_digest, write
 
+CACHE_VERSION = 2  # of the names of cache files
 MAX_LISTED = 3  # unusable images reported by name; of more, a list is written
 
 
@@ -184,10 +186,13 @@ def _decode_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.
     """
     cache, key = data_folder() / "cache", _key(rows, image_size)
     for path in cache.glob(f"{key}-*.npy"):
-        _, pad, digest = path.stem.split("-")
+        named = re.fullmatch(r"-(\d{1,4})-\w+", path.stem.removeprefix(key), re.ASCII)
+        if not named or path.is_dir():
+            continue  # not ours
+        pad = int(named[1])
         with contextlib.suppress(FileNotFoundError):  # another process may remove it too
-            if path.is_file() and file_digest(path) == digest:
-                return _map(path), int(pad)
+            if path.is_file() and path.name == _cache_name(key, pad, path):
+                return _map(path), pad
             print(f"{path} is damaged: reading the images of {root} again")
             path.unlink()
     cache.mkdir(parents=True, exist_ok=True)
@@ -195,20 +200,25 @@ def _decode_once(root: Path, rows: dict[str, int], image_size: int) -> tuple[np.
     try:
         sizes = _decode_all(root, rows, image_size, temporary)
         reach = _pad(sizes, image_size)
-        final = cache / f"{key}-{reach}-{file_digest(temporary)}.npy"
+        final = cache / _cache_name(key, reach, temporary)
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
     return _map(final), reach
 
 
+def _cache_name(key: str, pad: int, path: Path) -> str:
+    """The name of a cache file with the content of that file; it vouches for the content and for `pad`."""
+    return f"{key}-{pad}-{digest(f'{pad} {file_digest(path)}'.encode())}.npy"
+
+
 def _key(rows: dict[str, int], image_size: int) -> str:
-    digest = hashlib.sha256(f"{image_size}\n".encode())
+    listed = hashlib.sha256(f"{CACHE_VERSION}\n{image_size}\n".encode())
     for file, row in rows.items():
         with contextlib.suppress(OSError):  # reported later, with all other unreadable files
             status = os.stat(file)
-            digest.update(os.fsencode(f"{row} {file} {status.st_size} {status.st_mtime_ns}\n"))
-    return digest.hexdigest()[:16]
+            listed.update(os.fsencode(f"{row} {file} {status.st_size} {status.st_mtime_ns}\n"))
+    return listed.hexdigest()[:16]
 
 
 def _map(path: Path) -> np.ndarray:

@@ -12,17 +12,22 @@ from horticulture import networks
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.networks import Network
-from horticulture.system import files
+from horticulture.system import files, limits
 
 INSIDE = ("state_dict", "model_state_dict", "model")  # keys under which training scripts store the weights
 COUNT = "num_batches_tracked"  # of norms; older files lack it, and nothing depends on it
 
 
 def digest(file: str) -> str:
-    """A digest of a weights file. Raises InputError if there is no such file."""
+    """A digest of a weights file. Raises InputError if there is none, or for one larger than the memory."""
+    path = files.local_path(file)
     try:
-        return files.file_digest(files.local_path(file))
-    except (OSError, files.CorruptFileError) as error:
+        if (size := path.stat().st_size) > (most := limits.memory()):
+            raise InputError(f"weights file {file} has {size:,} bytes, more than the memory here ({most:,})")
+        return files.file_digest(path)
+    except files.CorruptFileError as error:
+        raise InputError(f"weights file {file} is not a regular file") from error
+    except OSError as error:
         raise InputError(f"no weights file {file}") from error
 
 
@@ -78,8 +83,8 @@ def _read(file: str) -> dict[str, Tensor]:
         if type(error).__name__ == "UnpicklingError":
             remedy = "save network.state_dict(), or take a .safetensors file"
             raise InputError(f"{file} has more in it than tensors, which is not read: {remedy}") from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file} cannot be read as plain weights: {reason}") from error
+        formats = "a .safetensors file, or what torch.save made of a state dict"
+        raise InputError(f"{file} cannot be read as weights: it is damaged, or not {formats}") from error
     for name in INSIDE:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]

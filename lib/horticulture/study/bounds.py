@@ -85,7 +85,8 @@ def optional(bound: Bound, nothing: Any) -> Bound:
             try:
                 bound(name, value)
             except InputError as error:
-                raise InputError(f"{error} (or {nothing!r})") from error
+                also = "" if nothing == "" else f"; {nothing!r} is allowed, too"
+                raise InputError(f"{error}{also}") from error
 
     return check
 
@@ -143,7 +144,7 @@ def strengths(name: str, value: Any) -> None:
 
 def device(name: str, value: Any) -> None:
     """A supported device. Whether it responds is checked later, where the runs are made."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value, re.ASCII):
         raise InputError(f"unknown device {value!r}: choose from auto, cpu, cuda and cuda:NUMBER")
 
 

@@ -33,7 +33,7 @@ def check(value: Any, what: str) -> Any:
         elif _is_plain(part):
             inside = []
         else:
-            raise InputError(f"{what} must be plain numbers, strings, lists and mappings, not {_short(part)}")
+            raise InputError(f"{what} {_problem(part)}")
         if depth > MAX_NESTING:
             raise InputError(f"{what} is nested more than {MAX_NESTING} deep")
         waiting += [(element, depth + 1) for element in inside]
@@ -45,6 +45,15 @@ def _is_plain(value: Any) -> bool:
     if type(value) is int:
         return value.bit_length() < MAX_BITS
     return type(value) in (type(None), bool, float) or (type(value) is str and _is_text(value))
+
+
+def _problem(value: Any) -> str:
+    """Why a value is not plain."""
+    if type(value) is str:
+        return f"has a character that text cannot have: {_short(value)}"
+    if type(value) is int:
+        return f"has a number that is too large: {_short(value)}"
+    return f"must be plain numbers, strings, lists and mappings, not {_short(value)}"
 
 
 def _is_text(text: str) -> bool:
@@ -147,10 +156,14 @@ def read_yaml(text: str, what: str) -> Any:
         value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        if type(error) is not yaml.MarkedYAMLError:  # the parser's, and not ours
+            problem = f"cannot be read as YAML: {problem.removeprefix('but ')}"
         mark = getattr(error, "problem_mark", None)
         raise InputError(f"{what}: {problem}{f' (line {mark.line + 1})' if mark else ''}") from error
-    except (ValueError, OverflowError) as error:  # an escape for a character that there is not
-        raise InputError(f"{what} cannot be read: {error}") from error
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{what}: cannot be read as YAML: an escape for a character that does not exist"
+        ) from error
     return check(value, what)
 
 

@@ -70,7 +70,10 @@ class Session:
         values["cluster"] = cluster.resolve(values["cluster"])
         parallel.start(values["workers"], values["device"], values["cluster"])
         session = cls(values, origins, notebook)
-        session._fix()
+        try:
+            session._fix()
+        except OSError as error:  # such as a folder without write permission
+            raise InputError(f"outputs {session.outputs}: {error}") from error
         status.begin(session.folder, known_parameters.notebooks()[notebook].stem)
         return session
 

@@ -73,7 +73,7 @@ def read(name: str) -> Study:
     path = Path(name) if is_file(name) else studies()[check_choice(name, studies(), "study")]
     content = literals.read_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
-        raise InputError(f"study file {path} must contain `about`, `seconds` and `parameters`")
+        raise InputError(f"study file {path} has no `parameters`: a mapping from names to values")
     for entry in content:
         check_choice(entry, STUDY_FILE_ENTRIES, f"entry of study file {path}")
     about = content.get("about") or ""
@@ -135,7 +135,9 @@ def check_name(name: str, what: str = "study") -> None:
     """Raise InputError for a name that cannot be the folder of a study."""
     if name in RESERVED:
         raise InputError(f"{what} {name!r}: that folder of the outputs is taken, choose another name")
-    if not re.fullmatch(r"\w[\w.=+-]*", name) or len(name.encode()) > MAX_NAME_BYTES:
+    if len(name.encode(errors="replace")) > MAX_NAME_BYTES:
+        raise InputError(f"{what} {name[:20]!r}...: a name has at most {MAX_NAME_BYTES} bytes")
+    if not re.fullmatch(r"\w[\w.=+-]*", name):
         raise InputError(f"{what} {name!r}: a study is named like a folder, with letters and digits")
 
 

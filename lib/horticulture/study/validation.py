@@ -109,6 +109,9 @@ def _check_applicable(config: StudyConfig) -> None:
             raise InputError(f"curves has {curve}: {own.refusal(Path(config.network).name, curve)}")
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
+        if config.guide_data:
+            with _about("guide_data", config.guide_data):
+                config.guide.outline  # noqa: B018 - read for what it raises
         with _about("guide_network", config.guide_network):
             _feasible_jobs(config.guide)
     _check_budgets(config, jobs)

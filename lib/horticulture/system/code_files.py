@@ -4,7 +4,6 @@ A file runs only if `function` is called for it, or if its digest is in `ALLOWED
 run names it is not enough, because a description may come from anywhere.
 """
 
-import importlib.util
 import inspect
 import re
 import sys
@@ -17,7 +16,14 @@ from typing import Any
 import cloudpickle
 
 from horticulture.errors import InputError, check_choice
-from horticulture.system.files import CorruptFileError, file_digest, local_path, resolved
+from horticulture.system.files import (
+    CorruptFileError,
+    digest as content_digest,
+    file_digest,
+    local_path,
+    read,
+    resolved,
+)
 
 ALLOWED: set[str] = set()  # digests of files whose code may run in this process
 
@@ -64,14 +70,18 @@ def function(name: str) -> Callable[..., Any]:
 
 @lru_cache
 def _module(path: str, digest: str) -> ModuleType:
-    """Import a file as a module, once. Its definitions are pickled by value for other processes."""
-    spec = importlib.util.spec_from_file_location(f"horticulture_own_{digest}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickle look for it there
+    """Run a file as a module, once. Its definitions are pickled by value for other processes.
+
+    What runs is the source with that digest, never a compiled copy that anybody could have put beside it.
+    """
+    source = read(Path(path))
+    if content_digest(source) != digest:
+        raise InputError(f"{path} has just been changed: run the same command again")
+    module = ModuleType(f"horticulture_own_{digest}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # dataclasses and pickle look for it there
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, path, "exec"), module.__dict__)
     except Exception as error:  # users' code may raise anything
         raise InputError(f"{path} failed: {type(error).__name__}: {error}") from error
     cloudpickle.register_pickle_by_value(module)
