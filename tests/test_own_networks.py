@@ -704,3 +704,70 @@ def test_slimming_asks_for_norms(file, images):
     recipe = PruningRecipe(1, "slimming", 0.3, steps=1, batch_size=8)
     with pytest.raises(InputError, match="slimming needs a batch norm in every group, but two has none"):
         Pruner(networks.build(whole), images, recipe, 0)
+
+
+# --- what tracing cannot see -----------------------------------------------------------------------------
+
+
+class Twice(nn.Module):
+    """Two convolutions and a head; `between` is done to what the first one makes."""
+
+    def __init__(self, between, width: int = 8) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(IMAGE[0], width, 3, padding=1)
+        self.b, self.head = nn.Conv2d(width, width, 3, padding=1), nn.Linear(width, CLASSES)
+        self.aside, self.between = nn.Conv2d(width, width, 1), between
+
+    def forward(self, x):
+        return self.head(F.relu(self.b(self.between(self, F.relu(self.a(x))))).mean(dim=(2, 3)))
+
+
+def swapped(module, x):
+    first, second = x.chunk(2, dim=1)
+    return torch.cat([second, first], dim=1)
+
+
+def only_in_training(module, x):
+    return x * torch.ones(1, 8, 1, 1) if module.training else x
+
+
+def if_large(module, x):
+    return module.aside(x) if x.mean() > 1e6 else x
+
+
+@pytest.mark.parametrize("width", range(3, 17))
+def test_what_takes_its_channels_apart_in_the_middle_cannot_be_pruned_at_any_width(width):
+    network = networks.describe(Twice(swapped, width), image=IMAGE, classes=CLASSES)
+    assert [group.name for group in network.groups] == ["b"]
+    assert "cutting a channel does not give the same output" in network.pinned["a"]
+
+
+def test_what_only_training_runs_is_tried_too():
+    network = networks.describe(Twice(only_in_training), image=IMAGE, classes=CLASSES)
+    assert [group.name for group in network.groups] == ["b"]
+    assert network.pinned["a"].startswith("without a channel it cannot be trained: The size of tensor a")
+
+
+def test_a_layer_that_the_trial_does_not_reach_is_named():
+    network = networks.describe(Twice(if_large), image=IMAGE, classes=CLASSES)
+    assert network.pinned["aside"] == "the images of the trial do not pass through it"
+
+
+def test_channels_made_by_a_parameter_of_the_module_itself_are_called_like_it():
+    class Bare(Twice):
+        def __init__(self) -> None:
+            super().__init__(lambda module, x: F.relu(F.conv2d(x, module.kernel)))
+            self.kernel = nn.Parameter(torch.randn(8, 8, 1, 1))
+
+    network = networks.describe(Bare(), image=IMAGE, classes=CLASSES)
+    assert [group.name for group in network.groups] == ["kernel", "b"]
+
+
+def test_a_lazy_layer_is_refused_by_its_name(tmp_path):
+    code = (
+        "from torch import nn\n\ndef make(image, classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))\n"
+    )
+    (tmp_path / "lazy.py").write_text(code)
+    with pytest.raises(InputError, match=r"lazy\.py:make: its layer 1 is a LazyLinear: state the number"):
+        networks.named(f"{tmp_path}/lazy.py:make", image=IMAGE, classes=CLASSES)

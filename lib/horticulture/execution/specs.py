@@ -104,7 +104,8 @@ def pruning_run(start: Run, recipe: PruningRecipe) -> Run:
     check_feasible(recipe, start.architecture)
     needed = criteria.CRITERIA[recipe.criterion].penalty
     if start.recipe["penalty"] != needed and needed != "none":
-        raise InputError(f"{recipe.criterion} needs a network trained with the penalty {needed}")
+        how = "; how the pretrained one was trained is unknown" if start.kind == "given" else ""
+        raise InputError(f"{recipe.criterion} needs a network trained with the penalty {needed}{how}")
     described = {
         **recipe.to_json(),
         **code_digest.of_own(recipe.criterion, criteria.CRITERIA, criteria.BUILT_IN),

@@ -214,8 +214,11 @@ class Labels(TorchFunctionMode):
                 units_of[axes, makers, reads, self._sums(labels)].append(unit)
         groups: list[GroupSpec] = []
         for key, units in units_of.items():
-            earlier = sum(key[1][0] == group.makers[0] for group in groups)
-            groups.append(_group(f"{key[1][0]}:{earlier + 1}" if earlier else key[1][0], key, units))
+            axes, (maker, *_), *_ = key
+            # The module itself may make channels, by a parameter of its own: the group is called like that.
+            name = maker or next(axis.tensor for axis in axes if "." not in axis.tensor and axis.dim == 0)
+            earlier = sum(maker == group.makers[0] for group in groups)
+            groups.append(_group(f"{name}:{earlier + 1}" if earlier else name, key, units))
         return Trace(groups, pinned, dict(self.positions))
 
     def _sums(self, labels: Iterable[int]) -> bool:

@@ -1,8 +1,9 @@
 """Cut channels on a copy to verify that they can be removed, which tracing alone cannot guarantee."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +15,17 @@ from horticulture.networks.traced_network import TracedGroup, TracedNetwork, cut
 
 BATCH = 3  # images
 
+Removed = Mapping[int, Collection[int]]  # channels, by the number of their group
+
 
 @torch.no_grad()
 def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
     """Cut a copy of the network and report, by group number, why channels cannot be removed after all.
 
     The cut network must give the same output as the whole one with its readers' weights for those channels
-    set to zero. One channel of each group is cut, then half of them, then half of all groups at once. This
-    reveals a `forward` with hard-coded widths, which tracing cannot see.
+    set to zero: without the first third of each group, without the last, and without half of all groups at
+    once. This reveals a `forward` with hard-coded widths, or one that takes its channels apart in the middle,
+    which tracing cannot see. What is left must also be able to take a training step.
     """
     trial = copy.deepcopy(network).eval()
     draw = torch.Generator().manual_seed(0)
@@ -29,18 +33,26 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
     _randomise_constants(trial, draw)
     trial, images = _to_double(trial, images)
     uncut, failed = trial(images), {}
-    halves = {}
     for number, group in enumerate(trial.groups):
-        order = torch.randperm(group.width, generator=draw).tolist()
-        halves[number] = sorted(order[: group.width // 2])
-        why = _layout_problem(trial, number) or ""
-        for removed in ([group.width // 2], halves[number]):
+        third = max(1, group.width // 3)
+        first, last = range(third), range(group.width - third, group.width)
+        why = _layout_problem(trial, number)
+        for removed in (first, last):
             why = why or _difference(trial, {number: removed}, images, uncut)
         if why:
             failed[number] = why
-    together = {number: removed for number, removed in halves.items() if number not in failed}
-    if together and (why := _difference(trial, together, images, uncut)):
-        failed |= dict.fromkeys(together, f"together with the others: {why}")
+    halves = {
+        number: torch.randperm(group.width, generator=draw)[: group.width // 2].tolist()
+        for number, group in enumerate(trial.groups)
+    }
+    output_problem = partial(_difference, images=images, uncut=uncut)
+    for problem in (output_problem, partial(_training_problem, images=images)):
+        while left := {number: half for number, half in halves.items() if number not in failed}:
+            if not (why := problem(trial, left)):
+                break
+            each = {number: problem(trial, {number: half}) for number, half in left.items()}
+            alone = {number: why for number, why in each.items() if why}
+            failed |= alone or dict.fromkeys(left, f"together with the others: {why}")
     return failed
 
 
@@ -60,7 +72,7 @@ def _to_double(network: TracedNetwork, images: Tensor) -> tuple[TracedNetwork, T
         return network.float(), images
 
 
-def _difference(network: TracedNetwork, removed: dict[int, list[int]], images: Tensor, uncut: Tensor) -> str:
+def _difference(network: TracedNetwork, removed: Removed, images: Tensor, uncut: Tensor) -> str:
     """How the cut network differs from the silenced one; empty if it does not."""
     with _restoring([network.groups[number] for number in removed]):
         for number, channels in removed.items():
@@ -70,11 +82,7 @@ def _difference(network: TracedNetwork, removed: dict[int, list[int]], images: T
         silenced = network(images)
     with _restoring([network.groups[number] for number in removed]):
         try:
-            for number, channels in removed.items():
-                cut(
-                    network.groups[number],
-                    [c for c in range(network.groups[number].width) if c not in channels],
-                )
+            _remove(network, removed)
             output = network(images)
         except Exception as error:  # users' code may raise anything
             return f"without a channel it fails: {reason(error)}"
@@ -85,6 +93,26 @@ def _difference(network: TracedNetwork, removed: dict[int, list[int]], images: T
     if not bool(((output - silenced).abs().max() <= limit * size).all()):
         return "cutting a channel does not give the same output as silencing it"
     return ""
+
+
+def _training_problem(network: TracedNetwork, removed: Removed, images: Tensor) -> str:
+    """Why the cut network cannot take a training step; empty if it can."""
+    with _restoring([network.groups[number] for number in removed]):
+        _remove(network, removed)
+        try:
+            with torch.enable_grad():
+                network.train()(images).sum().backward()
+        except Exception as error:  # users' code may raise anything
+            return f"without a channel it cannot be trained: {reason(error)}"
+        finally:
+            network.eval().zero_grad()
+    return ""
+
+
+def _remove(network: TracedNetwork, removed: Removed) -> None:
+    for number, channels in removed.items():
+        group = network.groups[number]
+        cut(group, [channel for channel in range(group.width) if channel not in channels])
 
 
 @contextmanager

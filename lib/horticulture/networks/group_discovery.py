@@ -70,6 +70,8 @@ def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
     for name, part in module.named_modules():
         if isinstance(part, WHOLE):
             pinned[name] = f"{type(part).__name__} is not taken apart"
+        elif isinstance(part, nn.Linear | _ConvNd) and f"{name}.weight".lstrip(".") not in trace.positions:
+            pinned.setdefault(name, "the images of the trial do not pass through it")
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
@@ -85,8 +87,12 @@ def _check_output(module: nn.Module, spec: ModuleSpec) -> None:
     images = spec.images
     for training, when in ((False, ""), (True, "in training mode ")):
         try:
+            trial = copy.deepcopy(module).train(training)
+        except Exception as error:  # such as RuntimeError for torch's old weight_norm
+            raise InputError(f"it cannot be copied: {cut_check.reason(error)}") from error
+        try:
             with torch.random.fork_rng(devices=[]):
-                output = copy.deepcopy(module).train(training)(images)
+                output = trial(images)
         except Exception as error:  # users' code may raise anything
             shape, why = tuple(images.shape[1:]), cut_check.reason(error)
             raise InputError(f"{when}it does not accept images of shape {shape}: {why}") from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from horticulture.architecture import TORCHVISION, Architecture, ImageShape, check_own
 from horticulture.data.decoding import MAX_SIDE
@@ -149,6 +150,9 @@ def make(name: str, image: ImageShape, classes: int, generator: torch.Generator 
         ) from error
     if not isinstance(module, nn.Module):
         raise InputError(f"it returned {type(module).__name__}, not an nn.Module")
+    for layer, part in module.named_modules():
+        if any(map(is_lazy, part.parameters(recurse=False))):
+            raise InputError(f"its layer {layer} is a {type(part).__name__}: state the number of its inputs")
     return module
 
 
