@@ -334,6 +334,22 @@ def test_the_button_that_leads_to_the_top_does_not_lie_over_the_explorer(chromiu
 
 
 @needs_browser
+@pytest.mark.parametrize("width", [380, 900])
+def test_the_explorer_passes_behind_the_header_and_its_buttons(chromium, site, width):
+    with browser.Opened(chromium, width=width) as opened:
+        page = opened.go(site / "studies/one/index.html")
+        header = page.locator(".mobile-header").bounding_box()
+        top = page.locator("[data-study]").bounding_box()["y"]
+        page.evaluate("by => scrollBy(0, by)", top + header["height"])  # it begins above the window
+        seen = page.evaluate(
+            "xs => xs.map(x => !!document.elementFromPoint(x, 20).closest('.mobile-header'))",
+            [20, width / 2, width - 20],
+        )
+        assert page.locator("[data-study]").bounding_box()["y"] < 0
+        assert seen == [True] * 3
+
+
+@needs_browser
 @pytest.mark.parametrize(("name", "column"), [("verdicts", "worse"), ("studies/one/index", "verdict")])
 def test_a_phone_shows_verdicts_and_keeps_the_names_where_they_are(chromium, site, name, column):
     with browser.Opened(chromium, width=380) as opened:
