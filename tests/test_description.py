@@ -99,6 +99,18 @@ def test_alt_text_names_means_by_their_row_and_leaves_out_lines(ax):
     assert describe(ax.figure) == "points: from scratch: 12 % 9.2 (8.2 to 10.2), 20 % -1.5 (-3.5 to 0.5)."
 
 
+def test_a_panel_is_said_by_the_axis_that_it_shares_with_the_one_beside_it():
+    figure, (left, right) = plt.subplots(1, 2, sharey=True)
+    for ax, name in ((left, "parameters"), (right, "MACs")):
+        ax.plot([1], [9], label="whole")
+        ax.set_xlabel(name)
+    left.set_ylabel("test error (%)")
+    assert describe(figure) == (
+        "test error (%) against parameters: whole: 9 at 1. test error (%) against MACs: whole: 9 at 1."
+    )
+    plt.close(figure)
+
+
 def test_a_panel_is_said_by_the_names_that_stand_at_the_panel_beside_it():
     figure, (left, right) = plt.subplots(1, 2, sharey=True)
     for ax in (left, right):

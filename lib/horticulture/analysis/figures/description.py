@@ -51,7 +51,9 @@ def show_descriptions() -> None:
 
 
 def _panel(ax: Axes) -> str:
-    axes = " against ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+    beside = ax.get_shared_y_axes().get_siblings(ax)  # one of them may have the name of the axis for all
+    ylabel = next(filter(None, (one.get_ylabel() for one in (ax, *beside))), "")
+    axes = " against ".join(filter(None, (ylabel, ax.get_xlabel())))
     head = ": ".join(filter(None, (ax.get_title(), axes)))
     parts = list(_parts(ax))
     more = f"; and {len(parts) - MAX_DESCRIBED} more" if len(parts) > MAX_DESCRIBED else ""
