@@ -586,22 +586,43 @@ def test_the_explorer_moves_in_a_page(chromium, book):
         assert heights(page) == [16, 32, 24]
 
 
-def test_a_table_has_a_shadow_where_it_goes_on_beyond_a_phone(chromium, book):
+def check_shadows(page, wide):
+    """What goes on beyond the window has a shadow at that edge."""
+    box = wide.bounding_box()
+    edges = [{**box, "width": 4}, {**box, "x": box["x"] + box["width"] - 4, "width": 4}]
+
+    def darkest():
+        shots = [page.screenshot(clip=edge, full_page=True) for edge in edges]
+        return [plt.imread(io.BytesIO(shot))[3:9, 1:3, :3].min() for shot in shots]
+
+    left, right = darkest()
+    assert left > 0.96 > right
+    wide.evaluate("e => e.scrollLeft = e.scrollWidth")
+    left, right = darkest()
+    assert left < 0.96 < right
+
+
+def hints(page):
+    """The pictures that are said to go on to the right, and those that do."""
+    said = page.evaluate(
+        """() => [...document.querySelectorAll("*")].flatMap(e => ["::before", "::after"].map(
+             part => getComputedStyle(e, part).content)).filter(text => text.includes("goes on")).length"""
+    )
+    cut = "all => all.filter(e => e.getBoundingClientRect().right > innerWidth).length"
+    return said, page.locator("img:visible").evaluate_all(cut)
+
+
+@pytest.mark.parametrize("wide", ["table", "pre"])
+def test_a_table_and_code_have_a_shadow_where_they_go_on_beyond_a_phone(chromium, book, wide):
     with browser.Opened(chromium, width=380) as opened:
         page = opened.go(book / "00_wide.html")
-        table = page.locator("table").first
-        box = table.bounding_box()
-        edges = [{**box, "width": 4}, {**box, "x": box["x"] + box["width"] - 4, "width": 4}]
+        check_shadows(page, page.locator(wide).first)
 
-        def darkest():
-            shots = [page.screenshot(clip=edge, full_page=True) for edge in edges]
-            return [plt.imread(io.BytesIO(shot))[3:9, 1:3, :3].min() for shot in shots]
 
-        left, right = darkest()
-        assert left == 1 > right
-        table.evaluate("e => e.scrollLeft = e.scrollWidth")
-        left, right = darkest()
-        assert left < 1 == right
+@pytest.mark.parametrize(("width", "number"), [(380, 1), (1000, 0)])
+def test_a_line_says_that_a_picture_goes_on_beyond_a_phone(chromium, book, width, number):
+    with browser.Opened(chromium, width=width) as opened:
+        assert hints(opened.go(book / "00_wide.html")) == (number, number)
 
 
 def test_one_page_leads_to_the_next(chromium, book):

@@ -30,7 +30,7 @@ from horticulture.analysis import figures
 from horticulture.study import pages, parameters, publish, site_source
 from tests import browser, executed, fuzzed, strip
 from tests.strangers import Copier
-from tests.test_browser import CONTRAST, check_paper, wide_figure
+from tests.test_browser import CONTRAST, check_paper, check_shadows, hints, wide_figure
 from tests.test_pages import executed as cell
 
 NO_SPHINX = "" if find_spec("sphinx") and find_spec("myst_nb") else "no Sphinx here: pip install -e '.[site]'"
@@ -294,6 +294,23 @@ def test_one_search_finds_words_functions_and_notebooks_from_the_disk(chromium, 
         page.locator("#search-results").get_by_role("link", name="Glossary").first.click()
         expect(page).to_have_url(re.compile("glossary.html.*#term-saliency"))
     assert (opened.refused, opened.errors) == ([], [])
+
+
+@needs_browser
+@pytest.mark.parametrize("name", ["studies/one/index", "notebooks/02_prune", "index"])
+@pytest.mark.parametrize("width", [380, 1000])
+def test_a_line_says_that_a_picture_goes_on_beyond_a_phone(chromium, site, name, width):
+    with browser.Opened(chromium, width=width) as opened:
+        said, cut = hints(opened.go(site / f"{name}.html"))
+        assert said == cut
+        assert (said > 0) == (width == 380)
+
+
+@needs_browser
+def test_code_has_a_shadow_where_it_goes_on_beyond_a_phone(chromium, site):
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(site / "studies/one/01_train.html")
+        check_shadows(page, page.locator("pre").first)
 
 
 @needs_browser
