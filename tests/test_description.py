@@ -80,6 +80,11 @@ def test_bars_are_said_by_their_names(ax):
     assert describe(ax.figure) == "A panel: 20 bars from 0 to 19."
 
 
+def test_one_bar_is_not_bars(ax):
+    ax.bar([0], [3])
+    assert describe(ax.figure) == "A panel: 1 bar from 3 to 3."
+
+
 def test_columns_and_rows_with_names_are_said_by_them(ax):
     ax.scatter([0.1, 1.1], [7, 6], label="tuned")
     ax.set_xticks([0, 1], ["fisher", "l1"])
