@@ -23,7 +23,7 @@ from horticulture.study import pages, parameters
 from tests import browser
 from tests.benchmarks import moves
 from tests.executed import REFERENCE
-from tests.test_explorer import WHOLE, pruned, scratch
+from tests.test_explorer import WHOLE, pruned, scratch, shared, single_weights
 
 NO_BROWSER = browser.missing()
 pytestmark = pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
@@ -156,7 +156,7 @@ def test_the_keys_move_the_network_and_its_point(page):
     assert spot(page)[1] < before[1]  # a higher error
     slider.press("Home")
     assert heights(page) == [16, 32, 64]
-    assert said(page).endswith("removed last: nothing yet")
+    assert said(page).endswith("removed last: nothing (round 0: fine-tuned only)")
     slider.press("End")
     assert heights(page) == [16, 32, 24]
 
@@ -212,6 +212,36 @@ def test_another_run_is_shown_at_the_nearest_place_on_the_axis(page):
     assert heights(page, "other") == [16, 22, 54]
     assert spot(page, "circle.beside")[0] == pytest.approx(spot(page)[0], abs=0.5)
     assert page.locator("path.course").count() == 2
+
+
+def test_a_network_of_two_criteria_is_in_the_menu_of_each_and_a_run_has_its_criterions_colour(
+    chromium, tmp_path
+):
+    with browser.Opened(chromium) as opened:
+        page = opened.go(written(explorer.from_frames(*shared()), tmp_path))
+
+        def menu():
+            return {
+                group.get_attribute("label"): group.locator("option").count()
+                for group in choice(page, "beside it").locator("optgroup").all()
+            }
+
+        shape = {"pruning by": 1, "Fisher shape from scratch (Scratch-E)": 2}
+        assert menu() == {**shape, "narrower from scratch": 1}
+        colors = "rects => rects.map(rect => getComputedStyle(rect).fill)"
+        assert set(page.locator("rect.left").evaluate_all(colors)) == {"rgb(0, 114, 178)"}
+        choice(page, "beside it").select_option(label="l1, seed 0")
+        assert set(page.locator("rect.other").evaluate_all(colors)) == {"rgb(213, 94, 0)"}
+        choice(page, "pruning by").select_option(label="l1, seed 0")
+        assert menu() == {"pruning by": 1, "L1 shape from scratch (Scratch-E)": 2}
+        assert set(page.locator("rect.left").evaluate_all(colors)) == {"rgb(213, 94, 0)"}
+
+
+def test_single_weights_that_were_removed_are_counted(chromium, tmp_path):
+    with browser.Opened(chromium) as opened:
+        page = opened.go(written(explorer.from_frames(*single_weights()), tmp_path))
+        page.get_by_role("slider").press("End")
+        assert said(page).endswith("removed last: 1,000 single weights, no channels")
 
 
 def test_another_run_is_taken_apart(page):
@@ -436,7 +466,7 @@ def test_without_scripts_the_still_picture_and_its_words_stay(chromium, study):
     with browser.Opened(chromium, scripts=False) as opened:
         picture = opened.go(study).get_by_role("img")
         expect(picture).to_be_visible()
-        assert picture.get_attribute("alt").startswith("Pruning by fisher, seed 0, after 20 of 40 rounds: ")
+        assert picture.get_attribute("alt").startswith("Pruning by fisher, seed 0, after round 20 of 40: ")
         assert picture.bounding_box()["width"] > 300
 
 
@@ -556,22 +586,43 @@ def test_the_explorer_moves_in_a_page(chromium, book):
         assert heights(page) == [16, 32, 24]
 
 
-def test_a_table_has_a_shadow_where_it_goes_on_beyond_a_phone(chromium, book):
+def check_shadows(page, wide):
+    """What goes on beyond the window has a shadow at that edge."""
+    box = wide.bounding_box()
+    edges = [{**box, "width": 4}, {**box, "x": box["x"] + box["width"] - 4, "width": 4}]
+
+    def darkest():
+        shots = [page.screenshot(clip=edge, full_page=True) for edge in edges]
+        return [plt.imread(io.BytesIO(shot))[3:9, 1:3, :3].min() for shot in shots]
+
+    left, right = darkest()
+    assert left > 0.96 > right
+    wide.evaluate("e => e.scrollLeft = e.scrollWidth")
+    left, right = darkest()
+    assert left < 0.96 < right
+
+
+def hints(page):
+    """The pictures that are said to go on to the right, and those that do."""
+    said = page.evaluate(
+        """() => [...document.querySelectorAll("*")].flatMap(e => ["::before", "::after"].map(
+             part => getComputedStyle(e, part).content)).filter(text => text.includes("goes on")).length"""
+    )
+    cut = "all => all.filter(e => e.getBoundingClientRect().right > innerWidth).length"
+    return said, page.locator("img:visible").evaluate_all(cut)
+
+
+@pytest.mark.parametrize("wide", ["table", "pre"])
+def test_a_table_and_code_have_a_shadow_where_they_go_on_beyond_a_phone(chromium, book, wide):
     with browser.Opened(chromium, width=380) as opened:
         page = opened.go(book / "00_wide.html")
-        table = page.locator("table").first
-        box = table.bounding_box()
-        edges = [{**box, "width": 4}, {**box, "x": box["x"] + box["width"] - 4, "width": 4}]
+        check_shadows(page, page.locator(wide).first)
 
-        def darkest():
-            shots = [page.screenshot(clip=edge, full_page=True) for edge in edges]
-            return [plt.imread(io.BytesIO(shot))[3:9, 1:3, :3].min() for shot in shots]
 
-        left, right = darkest()
-        assert left == 1 > right
-        table.evaluate("e => e.scrollLeft = e.scrollWidth")
-        left, right = darkest()
-        assert left < 1 == right
+@pytest.mark.parametrize(("width", "number"), [(380, 1), (1000, 0)])
+def test_a_line_says_that_a_picture_goes_on_beyond_a_phone(chromium, book, width, number):
+    with browser.Opened(chromium, width=width) as opened:
+        assert hints(opened.go(book / "00_wide.html")) == (number, number)
 
 
 def test_one_page_leads_to_the_next(chromium, book):

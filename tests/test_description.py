@@ -80,6 +80,11 @@ def test_bars_are_said_by_their_names(ax):
     assert describe(ax.figure) == "A panel: 20 bars from 0 to 19."
 
 
+def test_one_bar_is_not_bars(ax):
+    ax.bar([0], [3])
+    assert describe(ax.figure) == "A panel: 1 bar from 3 to 3."
+
+
 def test_columns_and_rows_with_names_are_said_by_them(ax):
     ax.scatter([0.1, 1.1], [7, 6], label="tuned")
     ax.set_xticks([0, 1], ["fisher", "l1"])
@@ -97,6 +102,18 @@ def test_alt_text_names_means_by_their_row_and_leaves_out_lines(ax):
     ax.set_yticks([0, 1], ["12 %", "20 %"])
     ax.set_xlabel("points")
     assert describe(ax.figure) == "points: from scratch: 12 % 9.2 (8.2 to 10.2), 20 % -1.5 (-3.5 to 0.5)."
+
+
+def test_a_panel_is_said_by_the_axis_that_it_shares_with_the_one_beside_it():
+    figure, (left, right) = plt.subplots(1, 2, sharey=True)
+    for ax, name in ((left, "parameters"), (right, "MACs")):
+        ax.plot([1], [9], label="whole")
+        ax.set_xlabel(name)
+    left.set_ylabel("test error (%)")
+    assert describe(figure) == (
+        "test error (%) against parameters: whole: 9 at 1. test error (%) against MACs: whole: 9 at 1."
+    )
+    plt.close(figure)
 
 
 def test_a_panel_is_said_by_the_names_that_stand_at_the_panel_beside_it():

@@ -12,6 +12,7 @@ import pytest
 import horticulture
 from horticulture import architecture, runs
 from horticulture.analysis import explorer
+from horticulture.analysis.curves import CRITERION_COLORS
 from horticulture.errors import InputError
 
 WHOLE = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)  # groups of 16, 32 and 64 channels
@@ -191,14 +192,93 @@ def test_the_still_picture_says_in_words_what_it_shows():
     shown = explorer.from_frames(*study())
     remaining = WHOLE.with_widths((15, 32, 63))
     assert shown.words == (
-        f"Pruning by fisher, seed 0, after 2 of 3 rounds: {remaining.params:,} of {WHOLE.params:,} "
-        "parameters are left, and the test error is 12.0 %, of the whole network 9.0 %. Group "
+        f"Pruning by fisher, seed 0, after round 2 of 3: {remaining.params:,} of {WHOLE.params:,} parameters "
+        "are left, and the test error is 12.0 % (round 0: fine-tuned, nothing removed, 9.0 %). Group "
         f"{WHOLE.groups[0]} lost most: 15 of 16 channels are left."
     )
     data, about = shown._repr_mimebundle_()
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert about == {"image/png": {"alt": shown.words}}
     assert f'<img alt="{shown.words}" src="data:image/png;base64,{data["image/png"]}">' in data["text/html"]
+
+
+def after(widths, params=None):
+    """What the still picture says of a network with these widths after a single round."""
+    results, removals, shapes = study()
+    left = WHOLE.with_widths(widths)
+    gone = [[group] * (w - left) for group, (w, left) in enumerate(zip(WHOLE.widths, widths, strict=True))]
+    channels = pd.DataFrame({"group": [group for groups in gone for group in groups] or [-1]})
+    last = {"run": "pruning 0", "round": 1, "params": params or left.params, "architecture": left.id}
+    last |= {"macs": 1, "train_macs": 9, "test_error": 20.0}
+    once = pd.concat([removals.iloc[:1], channels.assign(**last, channel=0, saliency=0.5)])
+    course = pd.concat([results.iloc[:1], results.iloc[:1].assign(**last)])
+    return course, once, {**shapes, left.id: left}
+
+
+def single_weights():
+    return after(WHOLE.widths, WHOLE.params - 1000)
+
+
+@pytest.mark.parametrize(
+    ("widths", "said"),
+    [
+        ((8, 32, 64), "Group 1.1 lost most: 8 of 16 channels are left."),
+        ((8, 16, 64), "Groups 1.1 and 2.1 lost most: 50 % of the channels of each."),
+        ((8, 16, 32), "Every group lost the same share of its channels: 50 %."),
+        ((16, 32, 64), "No group lost a channel."),
+    ],
+)
+def test_the_still_picture_names_every_group_that_lost_most(widths, said):
+    words = explorer.from_frames(*after(widths)).words
+    assert words.startswith("Pruning by fisher, seed 0, after round 1 of 1: ")
+    assert words.endswith(said)
+
+
+def test_the_still_picture_says_that_single_weights_were_removed():
+    words = explorer.from_frames(*single_weights()).words
+    assert words.endswith("No group lost a channel: single weights were removed.")
+
+
+def shared():
+    """Fisher and L1 each with a shape of its own and one that both found, which is a narrower one, too."""
+    results, removals, shapes = study()
+    course, rows = results[results["run"] == "pruning 0"], removals[removals["run"] == "pruning 0"]
+    by_l1 = course.assign(criterion="l1", run="by l1"), rows.assign(run="by l1")
+    both, fishers, l1s = (WHOLE.with_widths(widths) for widths in ((8, 16, 32), (9, 16, 32), (10, 16, 32)))
+    networks = [
+        scratch("width", both, 11.0, run="both"),
+        scratch("width", l1s, 12.0, run="l1's"),
+        scratch("pruned-scratch", both, 11.0, criterion="fisher", run="both"),
+        scratch("pruned-scratch", fishers, 12.5, criterion="fisher"),
+        scratch("pruned-scratch", both, 11.0, criterion="l1", run="both"),
+        scratch("pruned-scratch", l1s, 12.0, criterion="l1", run="l1's"),
+    ]
+    results = pd.concat([pd.DataFrame(networks), course, by_l1[0]], ignore_index=True)
+    more = {shape.id: shape for shape in (both, fishers, l1s)}
+    return results, pd.concat([rows, by_l1[1]]), shapes | more
+
+
+def test_a_network_of_several_curves_is_in_the_first_of_them_for_each_criterion():
+    data = told(explorer.from_frames(*shared()))
+    names = [data["curves"][network["curve"]]["name"] for network in data["networks"]]
+    fisher, l1 = (f"{name} shape from scratch (Scratch-E)" for name in ("Fisher", "L1"))
+    assert sorted(names) == [fisher] * 2 + [l1] * 2 + ["narrower from scratch"] * 2
+    same = [network["same"] for network in data["networks"]]
+    assert [same.count(number) for number in same] == [
+        3,
+        1,
+        3,
+        2,
+        3,
+        2,
+    ]  # the curve without a criterion is last
+
+
+def test_a_pruning_run_has_the_colour_that_its_criterion_has_in_the_figures():
+    (one, *_) = told(explorer.from_frames(*study()))["runs"]
+    assert one["colors"] == ["#d55e00"] * 2
+    two = told(explorer.from_frames(*shared()))["runs"]
+    assert [run["colors"][0] for run in two] == [color.lower() for color in CRITERION_COLORS[:2]]
 
 
 def test_a_name_with_a_quote_or_a_bracket_harms_nothing():

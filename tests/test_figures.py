@@ -99,6 +99,8 @@ def test_widths_are_drawn_as_they_are():
     outline, remaining = ax.containers
     assert [bar.get_height() for bar in outline] == [16, 32, 64]
     assert [bar.get_height() for bar in remaining] == [3, 0, 7]
+    legend = ax.get_legend().get_window_extent()
+    assert legend.y0 >= ax.get_window_extent().y1  # above the axes: it lies on no bar
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,8 @@ def test_widths_are_drawn_as_they_are():
 def test_a_round_has_its_place_on_the_curve_whether_it_was_measured_or_not(round_, title):
     whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     removals = pd.DataFrame({"round": range(3), "params": [1000, 900, 800], "test_error": [10.0, None, 12.0]})
-    curve = figures.round_view(removals, whole, whole.with_widths((3, 0, 7)), round_).axes[1]
+    bars, curve = figures.round_view(removals, whole, whole.with_widths((3, 0, 7)), round_).axes
+    assert (bars.get_title("left"), bars.get_xlabel()) == (f"after round {round_}", "group")
     way, here, *_ = curve.lines
     assert way.get_xydata().tolist() == [[1000, 10], [800, 12]]
     assert set(here.get_xdata()) == {1000 - 100 * round_}
@@ -168,6 +171,15 @@ def drawn(ax):
     named = {text.get_text() for text in ax.get_legend().get_texts()}
     lines = [line for line in ax.lines if line.get_label() in named]
     return {line.get_label(): (line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}
+
+
+def test_costs_that_lie_close_together_do_not_begin_at_zero():
+    results = by(["fisher"])
+    assert figures.error_against(results, "params", "wrn-40-2").get_xlim()[0] > 0  # 600 to 1000
+    results.loc[0, "params"] = 1300
+    assert figures.error_against(results, "params", "wrn-40-2").get_xlim()[0] == 0
+    low, high = figures.error_against(results[:1], "params", "wrn-40-2").get_xlim()
+    assert low < 1300 < high  # a single network
 
 
 def test_one_criterion_leaves_the_colours_to_the_curves():

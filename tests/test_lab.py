@@ -275,7 +275,7 @@ def test_the_explorer_is_still_until_the_cell_is_run_and_then_takes_the_keys(pag
     show(page, "explore.ipynb")
     picture = page.locator(".jp-OutputArea img")
     expect(picture).to_be_visible()
-    assert picture.get_attribute("alt").startswith("Pruning by fisher, seed 0, after 115 of 192 rounds")
+    assert picture.get_attribute("alt").startswith("Pruning by fisher, seed 0, after round 115 of 192")
     assert page.locator("[data-study]").count() == 0
     command(page, "notebook:run-all-cells")
     slider = page.get_by_role("slider", name="round")

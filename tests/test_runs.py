@@ -721,6 +721,9 @@ def test_results_that_are_not_there_are_refused(study, tmp_path):
     (runs.folder(TRAIN, tmp_path) / "run.json").unlink()
     with pytest.raises(InputError, match=rf"{TRAIN.key}.*curve whole is not finished"):
         runs.collect(study)
+    shutil.rmtree(tmp_path / "runs")  # the study's folder was copied alone
+    with pytest.raises(InputError, match=rf"of the curve \S+ is missing: copy {tmp_path / 'runs'} "):
+        runs.collect(study)
 
 
 def test_damaged_curves_are_refused_by_their_path(study):

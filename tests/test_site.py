@@ -30,7 +30,7 @@ from horticulture.analysis import figures
 from horticulture.study import pages, parameters, publish, site_source
 from tests import browser, executed, fuzzed, strip
 from tests.strangers import Copier
-from tests.test_browser import CONTRAST, check_paper, wide_figure
+from tests.test_browser import CONTRAST, check_paper, check_shadows, hints, wide_figure
 from tests.test_pages import executed as cell
 
 NO_SPHINX = "" if find_spec("sphinx") and find_spec("myst_nb") else "no Sphinx here: pip install -e '.[site]'"
@@ -297,6 +297,23 @@ def test_one_search_finds_words_functions_and_notebooks_from_the_disk(chromium, 
 
 
 @needs_browser
+@pytest.mark.parametrize("name", ["studies/one/index", "notebooks/02_prune", "index"])
+@pytest.mark.parametrize("width", [380, 1000])
+def test_a_line_says_that_a_picture_goes_on_beyond_a_phone(chromium, site, name, width):
+    with browser.Opened(chromium, width=width) as opened:
+        said, cut = hints(opened.go(site / f"{name}.html"))
+        assert said == cut
+        assert (said > 0) == (width == 380)
+
+
+@needs_browser
+def test_code_has_a_shadow_where_it_goes_on_beyond_a_phone(chromium, site):
+    with browser.Opened(chromium, width=380) as opened:
+        page = opened.go(site / "studies/one/01_train.html")
+        check_shadows(page, page.locator("pre").first)
+
+
+@needs_browser
 def test_what_is_wide_is_moved_sideways_and_the_explorer_moves(chromium, site):
     with browser.Opened(chromium, width=380) as opened:
         page = opened.go(site / "studies/one/01_train.html")
@@ -331,6 +348,22 @@ def test_the_button_that_leads_to_the_top_does_not_lie_over_the_explorer(chromiu
             [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
         )
         assert on_top
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [380, 900])
+def test_the_explorer_passes_behind_the_header_and_its_buttons(chromium, site, width):
+    with browser.Opened(chromium, width=width) as opened:
+        page = opened.go(site / "studies/one/index.html")
+        header = page.locator(".mobile-header").bounding_box()
+        top = page.locator("[data-study]").bounding_box()["y"]
+        page.evaluate("by => scrollBy(0, by)", top + header["height"])  # it begins above the window
+        seen = page.evaluate(
+            "xs => xs.map(x => !!document.elementFromPoint(x, 20).closest('.mobile-header'))",
+            [20, width / 2, width - 20],
+        )
+        assert page.locator("[data-study]").bounding_box()["y"] < 0
+        assert seen == [True] * 3
 
 
 @needs_browser

@@ -1,6 +1,7 @@
 """Sentences below the figures, each read off numbers that can be checked by hand."""
 
 import pandas as pd
+import pytest
 
 from horticulture.analysis import tables
 
@@ -74,6 +75,23 @@ def test_a_path_names_its_lowest_point_and_its_end():
     assert (
         "lowest after round 4: 9.0 % with 50 % of the parameters. At the end it is 12.0 % with 25 %." in said
     )
+    rising = tables.describe_path(path[1:], 3, 1000)
+    assert "Its error is lowest at the end, after round 4: 9.0 % with 50 % of the parameters. Watch" in rising
     assert tables.describe_path(path[:0], 3, 1000).startswith(
         "No network of its first pruning run was measured"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (7.71e-5, "0.000077"),
+        (0.0309, "0.031"),
+        (1.0, "1"),
+        (314.0, "310"),
+        (-0.5, "-0.5"),
+        (7.7e-8, "7.7e-08"),
+    ],
+)
+def test_a_small_number_is_plain_as_far_as_the_tables_show_it(value, said):
+    assert tables.plain(value) == said

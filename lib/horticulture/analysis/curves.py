@@ -6,7 +6,9 @@ print. There are more curves than colours: those of one size or one budget figur
 figure shows both, as error against training, a few share a colour and differ by marker only.
 """
 
+import itertools
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from horticulture.system.code_files import is_code
@@ -137,6 +139,12 @@ def label(
 def criterion_suffix(criterion: str) -> str:
     """A criterion to append to a name: ` (l1)`, or `, l1 (global)` if it has brackets of its own."""
     return f", {criterion}" if "(" in criterion else f" ({criterion})" if criterion else ""
+
+
+def criterion_colors(criteria: Iterable[str]) -> dict[str, str]:
+    """The colour of every criterion, in this order; empty unless there are several."""
+    names = list(dict.fromkeys(filter(None, criteria)))
+    return dict(zip(names, itertools.cycle(CRITERION_COLORS), strict=False)) if len(names) > 1 else {}
 
 
 def short_label(curve: str) -> str:

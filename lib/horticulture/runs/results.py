@@ -120,7 +120,10 @@ def _rows(study: Path, point: CurvePoint) -> list[dict]:
     run, outputs = point.run, study.parent
     recorded = result(run, outputs)
     if recorded is None:
-        raise InputError(f"{run} of the curve {point.curve} is not finished: run the study again")
+        name = f"{run} of the curve {point.curve}"
+        if not folder(run, outputs).exists():
+            raise InputError(f"{name} is missing: copy {outputs / 'runs'} with the study, or run it again")
+        raise InputError(f"{name} is not finished: run the study again")
     try:
         return _rows_of(point, recorded, study)
     except (LookupError, TypeError, AttributeError) as error:  # earlier versions had no seals

@@ -25,7 +25,7 @@ from PIL import Image
 from horticulture import runs
 from horticulture.analysis import figures
 from horticulture.analysis.explorer.frames import PruningRun, describe, pruning_runs
-from horticulture.analysis.tables.wording import LATENCY
+from horticulture.analysis.tables.wording import LATENCY, join_words, percent
 from horticulture.architecture import Architecture
 
 
@@ -99,18 +99,31 @@ def _start(run: PruningRun) -> int:
 def _still(run: PruningRun, round_: int) -> tuple[str, str]:
     """A picture of one round, and its description."""
     rounds, widths = run.rounds, run.widths(round_)
-    figure = figures.round_view(rounds.reset_index(), run.whole, run.whole.with_widths(widths), round_)
+    pruned = run.whole.with_widths(widths)
+    figure = figures.round_view(rounds.reset_index(), run.whole, pruned, round_, run.color)
     drawn, packed = Image.open(io.BytesIO(print_figure(figure, dpi=80))), io.BytesIO()
     drawn.convert("RGB").quantize(64).save(packed, "png", optimize=True)  # a third of the size
     png = base64.b64encode(packed.getvalue()).decode()
     plt.close(figure)
-    widths_left = pd.Series(widths, run.whole.groups)
-    share = widths_left / list(run.whole.widths)
-    least = share.idxmin()
-    errors = rounds["test_error"]
+    params, errors = rounds["params"], rounds["test_error"]
+    before = "round 0: fine-tuned, nothing removed"
     return png, (
-        f"Pruning by {run.name}, after {round_:,} of {len(rounds) - 1:,} rounds: "
-        f"{rounds['params'][round_]:,} of {run.whole.params:,} parameters are left, and the test error is "
-        f"{errors[round_]:.1f} %, of the whole network {errors[0]:.1f} %. Group {least} lost most: "
-        f"{widths_left[least]} of {run.whole.widths[run.whole.groups.index(least)]} channels are left."
+        f"Pruning by {run.name}, after round {round_:,} of {len(rounds) - 1:,}: "
+        f"{params[round_]:,} of {run.whole.params:,} parameters are left, and the test error is "
+        f"{errors[round_]:.1f} % ({f'{before}, {errors[0]:.1f} %' if round_ else before}). "
+        f"{_losses(run.whole, widths, params[round_])}"
     )
+
+
+def _losses(whole: Architecture, widths: tuple[int, ...], params: int) -> str:
+    """Which groups lost the largest share of their channels."""
+    left, full = pd.Series(widths, whole.groups), pd.Series(whole.widths, whole.groups)
+    shares = 1 - left / full
+    most = shares.index[shares == shares.max()]
+    if shares.max() == 0:
+        return f"No group lost a channel{': single weights were removed' if params < whole.params else ''}."
+    if len(most) == 1:
+        return f"Group {most[0]} lost most: {left[most[0]]} of {full[most[0]]} channels are left."
+    if len(most) == len(shares):
+        return f"Every group lost the same share of its channels: {percent(shares.max())}."
+    return f"Groups {join_words(most)} lost most: {percent(shares.max())} of the channels of each."

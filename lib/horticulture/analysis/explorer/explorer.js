@@ -71,12 +71,13 @@
     }
 
     removed(round) {
-      if (!round) return "nothing yet";
+      if (!round) return "nothing (round 0: fine-tuned only)";
       const gone = this.gone[round - 1],
         saliency = this.saliency[round - 1];
       const score =
         Math.abs(saliency) < 0.01 ? saliency?.toExponential(2).replace("-", "−") : saliency?.toPrecision(3);
-      if (gone === -1) return "no channel";
+      const weights = this.params[round - 1] - this.params[round];
+      if (gone === -1) return weights ? `${count(weights, "single weight")}, no channels` : "no channel";
       if (!Array.isArray(gone))
         return `channel ${this.channel[round - 1]} of group ${this.groups[gone]}, saliency ${score}`;
       const total = gone.reduce((sum, [, channels]) => sum + channels, 0);
@@ -114,6 +115,19 @@
         this.toggleAttribute("dark", dark);
         this.style.colorScheme = dark ? "dark" : "light";
         this.data.curves.forEach(({ colors }, i) => this.style.setProperty(`--curve-${i}`, colors[+dark]));
+        this.paint();
+      }
+
+      paint() {
+        // a run has its criterion's colour, and one of the same criterion beside it another
+        const dark = +this.hasAttribute("dark"),
+          [mine, theirs] = [this.run, this.besideRun()].map(run => run?.colors[dark]);
+        this.style.setProperty("--pruned", mine);
+        this.style.setProperty("--beside", theirs == mine ? "" : theirs ?? "");
+      }
+
+      besideRun() {
+        return this.runs[this.$beside.value.match(/^run (\d+)/)?.[1]];
       }
 
       build() {
@@ -176,7 +190,8 @@
         this.$slider.value = round;
         this.networks = this.data.networks
           .map((network, id) => ({ ...network, id: `network ${id}`, look: this.data.curves[network.curve] }))
-          .filter(({ look }) => !look.criterion || look.criterion == this.run.criterion);
+          .filter(({ look }) => !look.criterion || look.criterion == this.run.criterion)
+          .filter(({ same }, i, all) => all.findIndex(network => network.same == same) == i);
         this.seeds = new Set(this.networks.map(network => network.seed)).size;
         const group = (name, options) =>
           options.length ? `<optgroup label="${escape(name)}">${options.join("")}</optgroup>` : "";
@@ -232,7 +247,8 @@
       draw() {
         // the curves, and then what moves with the slider
         const axis = this.$axis.value,
-          beside = this.runs[this.$beside.value.match(/^run (\d+)/)?.[1]];
+          beside = this.besideRun();
+        this.paint();
         const runs = [this.run, beside].filter(run => run?.has(axis)),
           networks = this.networks.filter(network => network[axis] != null);
         this.scale(runs, networks);

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.markers import MarkerStyle
 from numpy.typing import ArrayLike
 
-from horticulture.analysis.curves import BLACK, DRAWN, SPARSE, drop_sparse, label
+from horticulture.analysis.curves import BLACK, DRAWN, SPARSE, criterion_colors, drop_sparse, label
 from horticulture.analysis.tables.cases import fill_defaults, retrained_rounds
 from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, percent, times
 from horticulture.architecture import Architecture
@@ -23,7 +23,8 @@ class PruningRun(NamedTuple):
     """A pruning run as the explorer shows it.
 
     removed: a row per removed channel, as returned by `runs.removals`. rounds: a row per round, indexed by
-    its number, with params, macs and train_macs, and with test_error and latencies where measured.
+    its number, with params, macs and train_macs, and with test_error and latencies where measured. color: as
+    in the figures.
     """
 
     name: str
@@ -32,6 +33,7 @@ class PruningRun(NamedTuple):
     whole: Architecture
     removed: pd.DataFrame
     rounds: pd.DataFrame
+    color: str = DRAWN["pruned-tuned"].color
 
     def widths(self, round_: int) -> tuple[int, ...]:
         """Channels of every group after a round."""
@@ -73,7 +75,8 @@ def pruning_runs(
             pruned.append(PruningRun(name, criterion, int(seed), whole, removed, rounds))
     if not pruned:
         raise InputError("no network of these results was pruned: there are no rounds to explore")
-    return pruned
+    colors = criterion_colors(run.criterion for run in pruned)
+    return [run._replace(color=colors.get(run.criterion, run.color)) for run in pruned]
 
 
 def describe(
@@ -81,16 +84,23 @@ def describe(
 ) -> dict[str, Any]:
     """The data of the element: axes, pruning runs, and all other trained networks by curve.
 
-    As in the figures, retrained rounds of longer training are among them, but for those pruned by a ratio.
+    As in the figures, retrained rounds of longer training are among them, but for those pruned by a ratio,
+    and a network that belongs to two curves is in the first. Criteria may share a network (`same`): only one
+    criterion is shown at a time.
     """
     trained = fill_defaults(results)
     drawn = trained["curve"].isin([name for name in DRAWN if not name.startswith(SPARSE)])
     rounds = retrained_rounds(trained) & (trained["longer"] > 1) & trained["ratio"].isna()
     drawn &= (trained["curve"] != "pruned-tuned") | rounds
     drawn &= trained["test_error"].notna() & trained["architecture"].isin(architectures)
-    trained = trained[drawn].drop_duplicates("run")
-    trained = trained.assign(place=trained["curve"].map(list(DRAWN).index))  # as in tables and legends
+    trained = trained[drawn]
+    network = ["run", "architecture", "longer"]
+    trained = trained.assign(
+        place=trained["curve"].map(list(DRAWN).index),  # as in tables and legends
+        same=trained.groupby(network, sort=False).ngroup(),
+    )
     trained = trained.sort_values(["place", "criterion", "longer", "params", "seed"], kind="stable")
+    trained = trained.drop_duplicates([*network, "criterion"])
     latencies = [name for name in results if name.startswith(LATENCY) and results[name].notna().any()]
     shapes = {shape_id: n for n, shape_id in enumerate(trained["architecture"].unique())}
     curves = {pair: n for n, pair in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}
@@ -104,7 +114,7 @@ def describe(
                 "curve": curves[row["curve"], row["criterion"]],
                 "shape": shapes[row["architecture"]],
                 "longer": row["longer"],
-                **{name: int(row[name]) for name in ("seed", *COSTS)},
+                **{name: int(row[name]) for name in ("seed", "same", *COSTS)},
                 "error": _short(row["test_error"]),
                 **{name: _short(row[name]) for name in latencies if pd.notna(row[name])},
             }
@@ -120,6 +130,7 @@ def _run(run: PruningRun, latencies: list[str]) -> dict[str, Any]:
         "name": run.name,
         "criterion": run.criterion,
         "seed": run.seed,
+        "colors": [_contrasting(run.color, paper) for paper in PAPERS],
         "groups": run.whole.groups,
         "widths": run.whole.widths,
         "gone": [_lost(rows["group"]) for rows in by_round],

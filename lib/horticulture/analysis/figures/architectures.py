@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogFormatterSciNotation
 
 from horticulture.analysis.curves import BLACK, BLUE, VERMILION
+from horticulture.analysis.figures.style import limit_costs
 from horticulture.architecture import Architecture, profiles
 
 
@@ -19,8 +20,8 @@ def widths(pruned: Architecture, whole: Architecture, ax: Axes | None = None) ->
     """Channels by group: a pruned network (filled bars) and the whole one (outlines)."""
     ax = ax or plt.subplots(figsize=(max(4, 0.45 * len(whole.widths)), 3))[1]
     _bars(pruned.widths, whole, ax)
-    ax.set(xlabel="group (stage.block)", ylabel="channels")
-    ax.legend(loc="upper left")
+    ax.set(xlabel="group", ylabel="channels")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0.2)  # not over a bar
     return ax
 
 
@@ -120,7 +121,7 @@ def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
         if scores["saliency"].between(1e-3, 1e5).all():
             ax.yaxis.set_major_formatter(_PlainNumbers())
             ax.yaxis.set_minor_formatter(_PlainNumbers(labelOnlyBase=False))
-    ax.set(xlim=(-0.6, len(whole.groups) - 0.4), xlabel="group (stage.block)", ylabel="saliency")
+    ax.set(xlim=(-0.6, len(whole.groups) - 0.4), xlabel="group", ylabel="saliency")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -179,31 +180,35 @@ def kept_heatmap(networks: Mapping[str, Architecture], whole: Architecture) -> A
     for column, (name, following) in enumerate(itertools.pairwise(networks), start=1):
         if name.rpartition(", round ")[0] != following.rpartition(", round ")[0]:
             ax.axvline(column, color="white", linewidth=5)
-    ax.set_ylabel("group (stage.block)")
+    ax.set_ylabel("group")
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=60)
     plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
     return ax
 
 
-def round_view(removals: pd.DataFrame, whole: Architecture, pruned: Architecture, round_: int) -> Figure:
+def round_view(
+    removals: pd.DataFrame, whole: Architecture, pruned: Architecture, round_: int, color: str = VERMILION
+) -> Figure:
     """One round of a pruning run: the remaining widths, and the network's place on the curve of test errors.
 
     removals: columns round, params and test_error, as returned by `runs.removals`. pruned: the
-    architecture after that round. The curve joins the evaluated rounds; a vertical line marks this one.
+    architecture after that round. color: of the curve, which joins the evaluated rounds; a vertical line
+    marks this one.
     """
     figure, (bars, curve) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
     widths(pruned, whole, bars)
     row = removals.loc[removals["round"] == round_].iloc[0]
     measured = removals.dropna(subset=["test_error"])
-    curve.plot(measured["params"], measured["test_error"], ".-", color=VERMILION, linewidth=0.8, alpha=0.7)
+    curve.plot(measured["params"], measured["test_error"], ".-", color=color, linewidth=0.8, alpha=0.7)
     curve.axvline(row["params"], color=BLACK, linewidth=1)
     title = f"{int(row['params']):,} parameters"
     if pd.notna(row["test_error"]):
         curve.plot(row["params"], row["test_error"], color=BLACK, marker="o", markersize=9)
         title += f", test error {row['test_error']:.1f} %"
-    curve.set(xlim=(0, None), xlabel="parameters", ylabel="test error (%)")
+    limit_costs(removals["params"], curve)
+    curve.set(xlabel="parameters", ylabel="test error (%)")
     curve.xaxis.set_major_formatter(EngFormatter(sep=""))
     curve.set_title(title, fontsize=11)
-    bars.set_title(f"after {round_} rounds", fontsize=11)
+    bars.set_title(f"after round {round_}", fontsize=11, loc="left")
     return figure

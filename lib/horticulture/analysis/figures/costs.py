@@ -17,9 +17,10 @@ from horticulture.analysis.curves import (
     GREY,
     INDIGO,
     CurveStyle,
+    criterion_colors,
     label,
 )
-from horticulture.analysis.figures.style import HOLLOW, legend_below
+from horticulture.analysis.figures.style import HOLLOW, legend_below, limit_costs
 from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, join_words, times
 from horticulture.errors import check_choice
@@ -47,16 +48,16 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
     ax = ax or plt.subplots(figsize=(8, 5.2))[1]
     for curve in results["curve"].unique():
         check_choice(curve, CURVES, "curve")
-    criteria = list(dict.fromkeys(results.loc[results["criterion"] != "", "criterion"]))
+    colors = criterion_colors(results["criterion"])
     results = cases.fill_defaults(results).dropna(subset=[cost, "test_error"])
     marks, epochs = cases.assign_cases(results), cases.scratch_b_in_words(results)
     marks = marks.assign(double=cases.same_run_as(marks) != "")
     for curve, look in DRAWN.items():
         for criterion, networks in results[results["curve"] == curve].groupby("criterion"):
             line = "-" if cost in COSTS else ""  # a smaller network is not always a faster one
-            if criterion and len(criteria) > 1:
-                again, number = divmod(criteria.index(criterion), len(CRITERION_COLORS))
-                look = look._replace(color=CRITERION_COLORS[number])
+            if criterion in colors:
+                look = look._replace(color=colors[str(criterion)])
+                again = list(colors).index(str(criterion)) // len(CRITERION_COLORS)
                 line = line and LINES[again % len(LINES)]
             elif criterion and curve == "whole":
                 look = look._replace(color=INDIGO)
@@ -71,7 +72,7 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
     retrained = marks.loc[marks["curve"] != "whole", "test_error"]
     _limit_errors(retrained if len(retrained) else results["test_error"], results["test_error"].min(), ax)
     if cost in COSTS:
-        ax.set_xlim(0, 1.04 * results[cost].max())
+        limit_costs(results[cost], ax)
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.xaxis.set_major_locator(MaxNLocator(7))
     ax.set(xlabel=cost_name(cost), ylabel="test error (%)")

@@ -51,7 +51,9 @@ def show_descriptions() -> None:
 
 
 def _panel(ax: Axes) -> str:
-    axes = " against ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+    beside = ax.get_shared_y_axes().get_siblings(ax)  # one of them may have the name of the axis for all
+    ylabel = next(filter(None, (one.get_ylabel() for one in (ax, *beside))), "")
+    axes = " against ".join(filter(None, (ylabel, ax.get_xlabel())))
     head = ": ".join(filter(None, (ax.get_title(), axes)))
     parts = list(_parts(ax))
     more = f"; and {len(parts) - MAX_DESCRIBED} more" if len(parts) > MAX_DESCRIBED else ""
@@ -90,7 +92,7 @@ def _bars(bars: BarContainer, ax: Axes) -> str:
     if len(heights) == len(names) <= MAX_DESCRIBED:
         pairs = zip(names, heights, strict=True)
         return _name(bars) + ", ".join(f"{name} {_short(height)}" for name, height in pairs)
-    return f"{_name(bars)}{len(heights)} bars from {_short(min(heights))} to {_short(max(heights))}"
+    return f"{_name(bars)}{count(len(heights), 'bar')} from {_short(min(heights))} to {_short(max(heights))}"
 
 
 def _means(means: ErrorbarContainer, ax: Axes) -> str:
@@ -118,8 +120,8 @@ def _mesh(mesh: QuadMesh, ax: Axes) -> str:
     row = names[least] if len(names) == len(values) else f"number {least + 1}"
     unit = mesh.colorbar.ax.get_ylabel() if mesh.colorbar else ""
     return (
-        f"{unit + ', ' if unit else ''}{len(values)} rows by {values.shape[1]} columns, from "
-        f"{_short(values.min())} to {_short(values.max())}, lowest on average in row {row}"
+        f"{unit + ', ' if unit else ''}{count(len(values), 'row')} by {count(values.shape[1], 'column')}, "
+        f"from {_short(values.min())} to {_short(values.max())}, lowest on average in row {row}"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -44,6 +45,14 @@ def use_style() -> None:
         ]
     )
     show_descriptions()
+
+
+def limit_costs(costs: pd.Series, ax: Axes) -> None:
+    """Begin the x-axis at zero, unless the least is more than half of the greatest, as in the explorer."""
+    least, most = costs.min(), costs.max()
+    begin = least if least > most / 2 else 0
+    margin = 0.04 * (most - begin or most)
+    ax.set_xlim(begin and begin - margin, most + margin)
 
 
 def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> Legend:

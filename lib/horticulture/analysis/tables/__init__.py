@@ -24,4 +24,4 @@ from horticulture.analysis.tables.summaries import (
     trained_from_scratch,
     verdict_table,
 )
-from horticulture.analysis.tables.wording import count, join_words, percent, signed, times
+from horticulture.analysis.tables.wording import count, join_words, percent, plain, signed, times

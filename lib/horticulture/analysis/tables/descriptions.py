@@ -129,11 +129,13 @@ def describe_path(path: pd.DataFrame, seed: int, params: int) -> str:
         return "No network of its first pruning run was measured along the way."
     path = path.sort_values("round")
     lowest, end = path.loc[path["test_error"].idxmin()], path.iloc[-1]
+    at_end = f" At the end it is {end['test_error']:.1f} % with {percent(end['params'] / params)}."
+    last = lowest["round"] == end["round"]
     return (
         f"The network of seed {seed} was measured at {count(len(path), 'point')} along the way. Its error "
-        f"is lowest after round {lowest['round']:.0f}: {lowest['test_error']:.1f} % with "
-        f"{percent(lowest['params'] / params)} of the parameters. At the end it is {end['test_error']:.1f} "
-        f"% with {percent(end['params'] / params)}. Watch which bars sink first."
+        f"is lowest {'at the end, ' if last else ''}after round {lowest['round']:.0f}: "
+        f"{lowest['test_error']:.1f} % with {percent(lowest['params'] / params)} of the parameters."
+        f"{'' if last else at_end} Watch which bars sink first."
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from horticulture.analysis.curves import MORE_EPOCHS, label
@@ -39,6 +40,13 @@ def row_name(curve: str, criterion: str = "", longer: float = 1.0, epochs: str =
 def percent(share: float) -> str:
     """`12 %`."""
     return f"{100 * share:.0f} %"
+
+
+def plain(value: float) -> str:
+    """`0.000077`, `310`: two digits. Below a millionth `7.7e-08`, as in the tables."""
+    if 0 < abs(value) < 1e-6:
+        return f"{value:.2g}"
+    return np.format_float_positional(value, 2, fractional=False, trim="-")
 
 
 def count(number: int, thing: str) -> str:
