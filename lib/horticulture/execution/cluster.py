@@ -181,8 +181,10 @@ def _client(address: str) -> Any:
         LoopRunner().run_sync(greet, callback_timeout=CONNECT_SECONDS, **settings)
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # what answers may be no scheduler, and what it says anything
+        known = isinstance(error, OSError | ValueError | RuntimeError | TypeError) and str(error)
+        why = str(error) if known else "what is there does not speak Dask's language"
         again = "start it, then run the same command; what is finished is kept"
-        raise InputError(f"no Dask scheduler answers at {address!r}: {error}: {again}") from error
+        raise InputError(f"no Dask scheduler answers at {address!r}: {why}: {again}") from error
 
 
 def _distributed() -> Any:

@@ -12,7 +12,7 @@ from horticulture import networks
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError
 from horticulture.networks import Network
-from horticulture.system import files, limits
+from horticulture.system import files
 
 INSIDE = ("state_dict", "model_state_dict", "model")  # keys under which training scripts store the weights
 COUNT = "num_batches_tracked"  # of norms; older files lack it, and nothing depends on it
@@ -21,14 +21,8 @@ COUNT = "num_batches_tracked"  # of norms; older files lack it, and nothing depe
 def digest(file: str) -> str:
     """A digest of a weights file. Raises InputError if there is none, or for one larger than the memory."""
     path = files.local_path(file)
-    try:
-        if (size := path.stat().st_size) > (most := limits.memory()):
-            raise InputError(f"weights file {file} has {size:,} bytes, more than the memory here ({most:,})")
-        return files.file_digest(path)
-    except files.CorruptFileError as error:
-        raise InputError(f"weights file {file} is not a regular file") from error
-    except OSError as error:
-        raise InputError(f"no weights file {file}") from error
+    files.check_loadable(path, "weights file")
+    return files.file_digest(path)
 
 
 def network(architecture: Architecture, file: str) -> Network:
@@ -82,7 +76,8 @@ def _read(file: str) -> dict[str, Tensor]:
     except Exception as error:  # torch raises many kinds
         if type(error).__name__ == "UnpicklingError":
             remedy = "save network.state_dict(), or take a .safetensors file"
-            raise InputError(f"{file} has more in it than tensors, which is not read: {remedy}") from error
+            what = "is damaged, or has more in it than tensors, which is not read"
+            raise InputError(f"{file} {what}: {remedy}") from error
         formats = "a .safetensors file, or what torch.save made of a state dict"
         raise InputError(f"{file} cannot be read as weights: it is damaged, or not {formats}") from error
     for name in INSIDE:
@@ -90,6 +85,11 @@ def _read(file: str) -> dict[str, Tensor]:
             content = content[name]
     if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise InputError(f"{file} contains no state dict (tensors by name)")
+    for name, tensor in content.items():
+        if not isinstance(name, str):
+            raise InputError(f"{file} contains no state dict: {name!r} is no name of a tensor")
+        if tensor.is_meta or tensor.is_quantized or tensor.is_sparse or tensor.is_complex():
+            raise InputError(f"{file}: {name} is not a tensor of plain real numbers")
     if content and all(key.startswith("module.") for key in content):  # of DataParallel
         content = {key.removeprefix("module."): tensor for key, tensor in content.items()}
     return dict(content)

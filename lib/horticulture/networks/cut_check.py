@@ -1,7 +1,7 @@
 """Cut channels on a copy to verify that they can be removed, which tracing alone cannot guarantee."""
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from horticulture.architecture.table import FIXED
+from horticulture.errors import InputError
 from horticulture.networks.groups import match_counts
 from horticulture.networks.traced_network import TracedGroup, TracedNetwork, cut
 
@@ -23,21 +24,23 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
     """Cut a copy of the network and report, by group number, why channels cannot be removed after all.
 
     The cut network must give the same output as the whole one with its readers' weights for those channels
-    set to zero: without the first third of each group, without the last, and without half of all groups at
-    once. This reveals a `forward` with hard-coded widths, or one that takes its channels apart in the middle,
-    which tracing cannot see. What is left must also be able to take a training step.
+    set to zero. Cut are a single channel of each group, its first third, all but one, and then half of all
+    groups at once, the latter in training mode, too. This reveals a `forward` with hard-coded widths, or one
+    that takes its channels apart in the middle, which tracing cannot see. What is left must be able to take a
+    training step. Raises InputError if the whole network is not.
     """
     trial = copy.deepcopy(network).eval()
     draw = torch.Generator().manual_seed(0)
     trial.draws.seed(draw)
     _randomise_constants(trial, draw)
     trial, images = _to_double(trial, images)
-    uncut, failed = trial(images), {}
+    if why := _step_error(trial, images):
+        raise InputError(f"it cannot be trained: {why}")
+    uncut, failed = trial.eval()(images), dict[int, str]()
     for number, group in enumerate(trial.groups):
-        third = max(1, group.width // 3)
-        first, last = range(third), range(group.width - third, group.width)
+        third = range(max(1, group.width // 3))
         why = _layout_problem(trial, number)
-        for removed in (first, last):
+        for removed in ([group.width // 2], third, range(1, group.width)):
             why = why or _difference(trial, {number: removed}, images, uncut)
         if why:
             failed[number] = why
@@ -45,14 +48,22 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
         number: torch.randperm(group.width, generator=draw)[: group.width // 2].tolist()
         for number, group in enumerate(trial.groups)
     }
-    output_problem = partial(_difference, images=images, uncut=uncut)
-    for problem in (output_problem, partial(_training_problem, images=images)):
-        while left := {number: half for number, half in halves.items() if number not in failed}:
-            if not (why := problem(trial, left)):
-                break
-            each = {number: problem(trial, {number: half}) for number, half in left.items()}
-            alone = {number: why for number, why in each.items() if why}
-            failed |= alone or dict.fromkeys(left, f"together with the others: {why}")
+    failed |= _failing(halves, failed, partial(_difference, trial, images=images, uncut=uncut))
+    uncut, again = trial.train()(images), trial(images)
+    if torch.allclose(uncut, again):  # otherwise its random draws depend on the widths
+        failed |= _failing(halves, failed, partial(_difference, trial, images=images, uncut=uncut))
+    return failed | _failing(halves, failed, partial(_training_problem, trial, images=images))
+
+
+def _failing(halves: Removed, known: Collection[int], problem: Callable[[Removed], str]) -> dict[int, str]:
+    """The groups, but those already known, that fail when half of all their channels are cut; and why."""
+    failed: dict[int, str] = {}
+    while left := {number: half for number, half in halves.items() if number not in {*known, *failed}}:
+        if not (why := problem(left)):
+            break
+        each = {number: problem({number: half}) for number, half in left.items()}
+        alone = {number: why for number, why in each.items() if why}
+        failed |= alone or dict.fromkeys(left, f"together with the others: {why}")
     return failed
 
 
@@ -99,13 +110,19 @@ def _training_problem(network: TracedNetwork, removed: Removed, images: Tensor) 
     """Why the cut network cannot take a training step; empty if it can."""
     with _restoring([network.groups[number] for number in removed]):
         _remove(network, removed)
-        try:
-            with torch.enable_grad():
-                network.train()(images).sum().backward()
-        except Exception as error:  # users' code may raise anything
-            return f"without a channel it cannot be trained: {reason(error)}"
-        finally:
-            network.eval().zero_grad()
+        why = _step_error(network, images)
+    return f"without a channel it cannot be trained: {why}" if why else ""
+
+
+def _step_error(network: TracedNetwork, images: Tensor) -> str:
+    """What a forward and a backward pass in training mode raise; empty if nothing."""
+    try:
+        with torch.enable_grad():
+            network.train()(images).sum().backward()
+    except Exception as error:  # users' code may raise anything
+        return reason(error)
+    finally:
+        network.zero_grad()
     return ""
 
 
@@ -166,6 +183,7 @@ def _layout_problem(network: TracedNetwork, number: int) -> str:
 def reason(error: Exception) -> str:
     """The first line of an error, with its type unless that adds nothing."""
     text, kind = (str(error).splitlines() or [""])[0], type(error).__name__
+    text = text.partition(" Hint: ")[0]  # of torch, on how to debug it
     if not text:
         return kind
     return text if isinstance(error, RuntimeError | ValueError) else f"{kind}: {text}"

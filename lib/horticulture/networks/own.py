@@ -152,7 +152,8 @@ def make(name: str, image: ImageShape, classes: int, generator: torch.Generator 
         raise InputError(f"it returned {type(module).__name__}, not an nn.Module")
     for layer, part in module.named_modules():
         if any(map(is_lazy, part.parameters(recurse=False))):
-            raise InputError(f"its layer {layer} is a {type(part).__name__}: state the number of its inputs")
+            what = f"its layer {layer}" if layer else "it"
+            raise InputError(f"{what} is a {type(part).__name__}: state the number of its inputs")
     return module
 
 

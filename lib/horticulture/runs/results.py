@@ -105,6 +105,7 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
     study = Path(study)
     points, written = read_curves(study), study / ARCHITECTURES
     if not points and written.exists():
+        _content(written)  # raises CorruptFileError
         return {short: Architecture.from_json(plain) for short, plain in read_json(written).items()}
     by_id: dict[str, Architecture] = {}
     for point in points:
@@ -206,7 +207,7 @@ def unverified(study: str | Path) -> list[Path]:
     match SHA256SUMS. Weights are not checked.
     """
     study = Path(study)
-    tables = [study / name for name in TABLES if (study / name).exists()]
+    tables = [study / name for name in (*TABLES, ARCHITECTURES) if (study / name).exists()]
     for table in tables:
         _content(table)
     runs = {point.run.key: folder(point.run, study.parent) / RESULT for point in read_curves(study)}

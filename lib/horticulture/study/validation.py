@@ -15,7 +15,7 @@ from horticulture.study import bounds, budgets, own_code, scaling
 from horticulture.study.config import StudyConfig
 from horticulture.study.parameters import ALL
 from horticulture.study.pruned import PruningJob
-from horticulture.system import code_files, limits
+from horticulture.system import code_files, files, limits
 
 OF_SOURCE = ("source_images", "source_epochs", "source_lr", "move_lr")
 FIXED_BY_CODE = ("width", "depth")  # curves that change what the code of a user's network fixes
@@ -80,8 +80,8 @@ def _check_files(parameters: dict[str, Any]) -> None:
         if code_files.is_code(path := parameters.get(name, "")):
             code_files.digest(path)
     weights = parameters.get(own_code.PRETRAINED)
-    if weights and not Path(weights).is_file():
-        raise InputError(f"no weights file {weights}")
+    if weights:
+        files.check_loadable(Path(weights), "weights file")
 
 
 def _config(parameters: dict[str, Any]) -> StudyConfig:

@@ -82,7 +82,7 @@ def _module(path: str, digest: str) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses and pickle look for it there
     try:
         exec(compile(source, path, "exec"), module.__dict__)
-    except Exception as error:  # users' code may raise anything
+    except (Exception, SystemExit) as error:  # users' code may raise anything
         raise InputError(f"{path} failed: {type(error).__name__}: {error}") from error
     cloudpickle.register_pickle_by_value(module)
     return module

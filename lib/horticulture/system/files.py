@@ -113,6 +113,16 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
+def check_loadable(path: Path, what: str) -> None:
+    """Raise InputError unless there is a regular file that fits into memory. what: it is, for the error."""
+    if not path.exists():
+        raise InputError(f"no {what} {path}")
+    if not path.is_file():
+        raise InputError(f"{what} {path} is not a regular file")
+    if (size := path.stat().st_size) > (most := limits.memory()):
+        raise InputError(f"{what} {path} has {size:,} bytes, more than the memory here ({most:,})")
+
+
 def _regular_size(path: Path) -> int:
     """The number of bytes in a file. Raises CorruptFileError if it is something else than a file."""
     status = path.stat()
