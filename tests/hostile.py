@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 from horticulture import cli
+from horticulture.cli import commands
 from horticulture.study import parameters, runner, study_files
 from tests.fuzzed import damaged, within
 from tests.test_cli import PARTS, REFUSED
@@ -59,7 +60,7 @@ def answer(*arguments: str) -> str:
         contextlib.redirect_stderr(said),
         contextlib.redirect_stdout(heard),
         mock.patch.object(runner, "run", lambda part, settled, *_: written.append(settled)),
-        mock.patch.object(cli, "print_tables"),
+        mock.patch.object(commands, "print_tables"),
     ):
         outputs = Path(place) / "outputs"
         code = cli.main(["run", *arguments, "--name", "hostile", "--outputs", str(outputs)])

@@ -143,7 +143,11 @@ def test_statistics_that_lag_make_a_pruned_network_look_worse_than_it_is(trained
         network = copy.deepcopy(trained)
         *_, ends[norms] = Pruner(network, clutter, replace(plan, norms=norms), seed=0)
     estimated, running = ends["estimated"], ends["running"]
-    assert (estimated.digest, estimated.gone, estimated.loss) == (running.digest, running.gone, running.loss)
+    assert (estimated.digest, estimated.removed, estimated.loss) == (
+        running.digest,
+        running.removed,
+        running.loss,
+    )
     assert estimated.val_error < running.val_error - 2
     assert estimated.test_error < running.test_error - 2
 

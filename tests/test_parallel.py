@@ -338,6 +338,19 @@ def test_a_run_that_is_taken_up_says_so_first(train):
     assert board.kept() == "92.5 % is kept (1 of 2 finished, 1 started)"
 
 
+def test_a_long_run_counts_for_more_so_that_the_time_left_is_right(train):
+    short = train(0)
+    long = replace(short, recipe={**short.recipe, "epochs": 3 * short.recipe["epochs"]})
+    progress = Progress("runs", 2)
+    board = Board(progress, [short, long])
+    board.update((long.key, 0.5, "half", []))
+    board.finish(short)
+    assert progress.share == pytest.approx((1 + 0.5 * 3) / 4)
+    board.add([replace(long, seed=8)])
+    board.show()
+    assert (progress.total, progress.share) == (3, pytest.approx((1 + 0.5 * 3) / 7))
+
+
 def test_of_many_runs_the_first_few_are_shown(train):
     wanted = [train(seed) for seed in range(9)]
     progress = Progress("runs", 9)

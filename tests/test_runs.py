@@ -467,6 +467,20 @@ def test_every_table_and_the_architectures_have_a_checksum_that_sha256sum_knows(
     assert runs.unverified(study) == [study / "results.csv", study / "removals.csv"]
 
 
+def test_altered_architectures_are_noticed_where_they_are_listed(published):
+    results = runs.collect(published)
+    sums, written = published / "SHA256SUMS", published / "architectures.json"
+    runs.write_tables(published, results=results, removals=runs.collect_removals(published))
+    files.write_json(written, {})
+    assert runs.unverified(published) == []  # of an earlier version, which did not list them
+    assert runs.architectures(published) == {}
+    with sums.open("a") as lines:
+        lines.write(f"{64 * '0'}  architectures.json\n")
+    for read in (runs.unverified, runs.architectures):
+        with pytest.raises(CorruptFileError, match=r"architectures\.json is damaged, or SHA256SUMS"):
+            read(published)
+
+
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.parent.name)
 def test_the_checksums_of_the_reference_studies_hold_for_every_table(reference):
     names = {line.split()[1] for line in reference.read_text().splitlines()}

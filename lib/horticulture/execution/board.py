@@ -13,6 +13,7 @@ from horticulture.system.progress import Progress
 
 MAX_RUNS_SHOWN = 4  # the line has the status of up to this many runs
 UPDATE_SECONDS = 2.0  # seconds between two updates of what `horticulture status` shows
+IMAGES = 50_000  # assumed size of a data set, if a run uses all of it
 POLL = 0.5  # seconds between two messages of a run, and between two looks at them
 # The fields that tell runs apart, and how to show them.
 TRAITS = {
@@ -56,14 +57,17 @@ class Board:
     ) -> None:
         self.progress, self.count, self.end, self.names = progress, 0, 0, dict[str, str]()
         self._all, self._todo, self._stopped = list(among), set[str](), False
+        self._costs: dict[str, int] = {}  # by run: a long one counts for more
         self.add(todo)
         self.finished, self.skipped = 0, 0
+        self._ended = 0.0  # the cost of the runs that have ended
         self.failed: dict[str, str] = {}  # the first line of each error, by run
         self._begun: dict[str, _RunProgress] = {}
         self._running: dict[str, _RunProgress] = {}  # few, so that a message costs the same among many runs
-        self._resumed = 0.0  # by earlier processes, in runs that have ended
+        self._resumed = 0.0  # the part of it that earlier processes did
         self._study, self._next = study, 0.0
         self.waiting_for = ""  # what all runs wait for
+        self.starting = "starting workers"  # until the first message: they load torch first
         progress.picture = self.picture
 
     def add(self, todo: Iterable[Run]) -> None:
@@ -73,6 +77,7 @@ class Board:
             self._todo |= {run.key for run in new}
             self.count, self.names = len(self._todo), names(self._all)
             self.end = max(self.end, *(run.recipe.get("epochs", run.recipe.get("rounds", 0)) for run in new))
+            self._costs |= {run.key: max(1, cost(run)) for run in new}
             self.progress.total = max(self.progress.total, self.count)
 
     def update(self, message: Message) -> None:
@@ -128,9 +133,18 @@ class Board:
     def _end(self, run: Run) -> _RunProgress:
         ended = self._begin(run.key, 0.0)
         ended.finished, ended.note = True, "" if ended.waits else ended.note
-        self._resumed += ended.resumed
+        self._ended += self._cost({run.key: 1.0})
+        self._resumed += self._cost({run.key: ended.resumed})
         self._running.pop(run.key, None)
         return ended
+
+    def _cost(self, shares: dict[str, float]) -> float:
+        """The cost of these shares of runs."""
+        return sum(self._costs.get(key, 0) * share for key, share in shares.items())
+
+    def _in_runs(self, cost: float) -> float:
+        """A cost as a number of runs: that of all of them is their `count`."""
+        return self.count * cost / sum(self._costs.values())
 
     def failures(self) -> list[tuple[str, str]]:
         """The names of the runs that failed, and the first line of each error."""
@@ -139,11 +153,12 @@ class Board:
     def show(self) -> None:
         """Update the progress line: the total of all runs, and the status of the first few."""
         running = self._running.values()
-        done = self.finished + len(self.failed) + self.skipped + sum(run.share for run in running)
-        resumed = self._resumed + sum(run.resumed for run in running)
+        done = self._in_runs(self._ended + self._cost({key: run.share for key, run in self._running.items()}))
+        before = self._cost({key: run.resumed for key, run in self._running.items()})
+        resumed = self._in_runs(self._resumed + before)
         notes = [run.note for run in list(running)[:MAX_RUNS_SHOWN]]
         more = [f"{len(running) - MAX_RUNS_SHOWN} more"] if len(running) > MAX_RUNS_SHOWN else []
-        notes = notes if self._begun else ["starting workers"]  # they load torch first
+        notes = notes if self._begun else [self.starting]
         notes, more = ([self.waiting_for], []) if self.waiting_for else (notes, more)
         self.progress.update(done, self._counts(), resumed, "; ".join([*notes, *more]))
         if self._study and time.monotonic() >= self._next:
@@ -182,9 +197,17 @@ class Board:
 
     def kept(self) -> str:
         """How much of the work is kept if all runs stop now, as a text."""
-        share = sum(run.share for run in self._begun.values()) / self.count
+        share = self._in_runs(self._cost({key: run.share for key, run in self._begun.items()})) / self.count
         begun = len(self._begun) - self.finished - self.skipped
         return f"{100 * share:.1f} % is kept ({self.finished} of {self.count} finished, {begun} started)"
+
+
+def cost(run: Run) -> int:
+    """About how many multiply-accumulates of training a run takes."""
+    recipe = run.recipe
+    images = recipe.get("epochs", 0) * (run.data.get("images") or IMAGES)
+    images += recipe.get("rounds", 1) * recipe.get("steps", 0) * recipe.get("batch_size", 0)
+    return run.architecture.macs * images
 
 
 def reporter(run: Run, send: Callable[[Message], None]) -> Callable[[float, str, Sequence[live.Row]], None]:

@@ -44,6 +44,8 @@ def opened(address: str) -> Iterator[str]:
     with ExitStack() as stack:
         if address.startswith(LOCAL):
             address = stack.enter_context(_started(int(address.removeprefix(LOCAL))))
+        elif address:
+            print(f"asking the workers of {address} what they are", file=sys.stderr)
         if address:
             with connected(address) as client:
                 inspection.require_fit(client)

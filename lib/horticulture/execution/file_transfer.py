@@ -1,6 +1,7 @@
 """What travels to other processes and machines as plain bytes: users' code and files, and finished runs.
 
-Everything but the code is checked by digest where it arrives, and written as a whole or not at all.
+Files and runs are checked by digest where they arrive, images by whoever reads them; all are written as a
+whole or not at all.
 """
 
 import json

@@ -15,7 +15,7 @@ from horticulture import runs
 from horticulture.analysis.live import Row
 from horticulture.errors import InputError
 from horticulture.execution import file_transfer, pool, remote
-from horticulture.execution.board import POLL, Board, reporter
+from horticulture.execution.board import POLL, Board, cost, reporter
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.system.limits import may_have_gpu, processors
@@ -25,7 +25,6 @@ from horticulture.system.progress import Progress
 
 Submit = Callable[..., Future]
 EARLY = 4  # at most this many processes are started before the number of runs is known
-IMAGES = 50_000  # assumed size of a data set, if a run uses all of it
 
 
 def start(workers: int = 0, device: str = "auto", address: str = "") -> None:
@@ -97,7 +96,7 @@ def execute_all(
             board = Board(progress, todo, study, among)
             try:
                 if address:
-                    remote.execute(todo, follow, outputs, device, address, cost, board)
+                    remote.execute(todo, follow, outputs, device, address, board)
                 else:
                     _execute_layer(todo, len(among), outputs, device, allowed, board)
             except KeyboardInterrupt:
@@ -123,14 +122,6 @@ def _follow(
     known |= new
     finished = [next_run for key, next_run in after.items() if key not in known]
     return [*new.values(), *chain(*(_follow(then, known, outputs, address, before) for before in finished))]
-
-
-def cost(run: Run) -> int:
-    """About how many multiply-accumulates of training a run takes, so that the longest can start first."""
-    recipe = run.recipe
-    images = recipe.get("epochs", 0) * (run.data.get("images") or IMAGES)
-    images += recipe.get("rounds", 1) * recipe.get("steps", 0) * recipe.get("batch_size", 0)
-    return run.architecture.macs * images
 
 
 def _layers(

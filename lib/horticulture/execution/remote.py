@@ -19,7 +19,7 @@ from horticulture import runs
 from horticulture.errors import ClusterError, InputError, first_line
 from horticulture.execution import admission, cluster, file_transfer, pool, remote_worker
 from horticulture.execution.admission import Admission
-from horticulture.execution.board import POLL, Board
+from horticulture.execution.board import POLL, Board, cost
 from horticulture.execution.remote_worker import SKIPPED, Parcel, PickledCode, Reply, Settings
 from horticulture.pruning import criteria
 from horticulture.runs import Run
@@ -38,7 +38,6 @@ def execute(
     outputs: Path,
     device: str,
     address: str,
-    cost: Callable[[Run], int],
     board: Board,
 ) -> None:
     """Execute distinct runs, each after the one it starts from if that is among them; the costly ones first.
@@ -56,7 +55,7 @@ def execute(
     ):
         client.subscribe_topic(remote_worker.TOPIC, lambda event: pool.messages.put(event[1]))
         try:
-            _Tasks(client, workers, outputs, device, cost, board).execute(todo, then)
+            _Tasks(client, workers, outputs, device, board).execute(todo, then)
         except (CancelledError, OSError) as error:
             from distributed.comm import CommClosedError
 
@@ -84,11 +83,11 @@ class _Tasks:
         workers: Admission,
         outputs: Path,
         device: str,
-        cost: Callable[[Run], int],
         board: Board,
     ) -> None:
         self._client, self._workers, self._outputs = client, workers, outputs
-        self._cost, self._board = cost, board
+        self._board = board
+        board.starting = "handed to the workers"
         self._settings = Settings(str(outputs), workers.shared, device, workers.threads)
         # Of the runs that have not ended, by key: themselves, their futures, and those of what they need.
         self._runs: dict[str, Run] = {}
@@ -174,7 +173,7 @@ class _Tasks:
             key = f"{run.kind}-{run.key}-{name}"
             arguments = (_text(run), self._settings, *starts, *sent)
             self._runs[run.key] = run
-            how = {"key": key, "priority": float(self._cost(run)), "resources": self._resources}
+            how = {"key": key, "priority": float(cost(run)), "resources": self._resources}
             self._futures[run.key] = self._client.submit(remote_worker.work, *arguments, **how)
             if held := [*sent, *starts]:
                 self._sent[run.key] = held  # or Dask could not try again what it forgets

@@ -105,7 +105,7 @@ def architectures(study: str | Path) -> dict[str, Architecture]:
     study = Path(study)
     points, written = read_curves(study), study / ARCHITECTURES
     if not points and written.exists():
-        _content(written)  # raises CorruptFileError
+        _content(written, listed=False)  # raises CorruptFileError
         return {short: Architecture.from_json(plain) for short, plain in read_json(written).items()}
     by_id: dict[str, Architecture] = {}
     for point in points:
@@ -207,9 +207,11 @@ def unverified(study: str | Path) -> list[Path]:
     match SHA256SUMS. Weights are not checked.
     """
     study = Path(study)
-    tables = [study / name for name in (*TABLES, ARCHITECTURES) if (study / name).exists()]
+    tables = [study / name for name in TABLES if (study / name).exists()]
     for table in tables:
         _content(table)
+    if (written := study / ARCHITECTURES).exists():
+        _content(written, listed=False)
     runs = {point.run.key: folder(point.run, study.parent) / RESULT for point in read_curves(study)}
     curves = curve_files(study)
     records = [path for path in (*curves, *runs.values()) if path.exists()]
@@ -218,11 +220,17 @@ def unverified(study: str | Path) -> list[Path]:
     return list(dict.fromkeys([*(path for path in records if not is_sealed(path)), *unlisted]))
 
 
-def _content(table: Path) -> bytes:
-    """Read a table's file. Raises CorruptFileError if it does not match an existing SHA256SUMS."""
-    content, sums = read(table), table.with_name(SUMS)
-    if sums.exists() and _sum(table.name, content).encode() not in read(sums).splitlines(keepends=True):
-        raise CorruptFileError(table, sums)
+def _content(path: Path, listed: bool = True) -> bytes:
+    """Read a file. Raises CorruptFileError if it does not match an existing SHA256SUMS.
+
+    listed: whether it must be in there; earlier versions left the architectures out.
+    """
+    content, sums = read(path), path.with_name(SUMS)
+    if sums.exists():
+        lines = read(sums).splitlines(keepends=True)
+        listed = listed or any(line.split()[-1:] == [path.name.encode()] for line in lines)
+        if listed and _sum(path.name, content).encode() not in lines:
+            raise CorruptFileError(path, sums)
     return content
 
 

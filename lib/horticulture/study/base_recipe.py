@@ -16,7 +16,7 @@ from horticulture.errors import InputError
 from horticulture.execution import cluster
 from horticulture.study import inventory
 from horticulture.study.config import StudyConfig
-from horticulture.study.study_files import editing, read_study_json
+from horticulture.study.study_files import STUDY_JSON, editing, read_study_json
 from horticulture.study.training_config import TrainingConfig
 from horticulture.system.files import CorruptFileError
 from horticulture.training import hardware
@@ -123,7 +123,7 @@ def base_of(folder: Path) -> dict[str, Any] | None:
     fixed = read_study_json(folder).get("base")
     fixed = {**EARLIER_DEFAULTS, **fixed} if isinstance(fixed, dict) else fixed
     if fixed is not None and not (isinstance(fixed, dict) and set(BASE) <= fixed.keys()):
-        raise CorruptFileError(folder / "study.json")
+        raise CorruptFileError(folder / STUDY_JSON)
     return fixed
 
 

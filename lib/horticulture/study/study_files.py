@@ -17,6 +17,7 @@ from horticulture.system.files import CorruptFileError, read_json, write_json
 
 STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
 RESERVED = ("runs", "reference")  # folders under outputs that are not studies
+STUDY_JSON = "study.json"  # what a study's notebooks agreed on, in its folder
 MAX_NAME_BYTES = 200  # bytes of a study's name
 MAX_SECONDS = 1e9  # of a notebook: thirty years
 MAX_PARTS = 50  # of a study
@@ -118,15 +119,16 @@ def folders(name: str, outputs: Path) -> list[Path]:
 
     Raises InputError if there are none under `outputs`.
     """
-    with_results = [path.parent for path in sorted(outputs.glob("*/results.csv"))]
+    files_of_studies = (path for name in (STUDY_JSON, "results.csv") for path in outputs.glob(f"*/{name}"))
+    begun = sorted({path.parent for path in files_of_studies})
     if is_file(name) or name in studies():
         wanted = [outputs / part.name for part in read(name).expand_parts()]
     elif (outputs / name).is_dir():
         wanted = [outputs / name]
     else:
-        wanted = [folder for folder in with_results if folder.name.startswith(f"{name}-")]
+        wanted = [folder for folder in begun if folder.name.startswith(f"{name}-")]
     if not (existing := [folder for folder in wanted if folder.is_dir()]):
-        known = ", ".join(folder.name for folder in with_results)
+        known = ", ".join(folder.name for folder in begun)
         raise InputError(f"no study {name!r} in {outputs}, which has {known or 'none yet'}")
     return existing
 
@@ -147,7 +149,7 @@ def read_study_json(folder: Path) -> dict[str, Any]:
 
     Parameters of earlier versions are renamed. Raises CorruptFileError if the file cannot be read.
     """
-    path = folder / "study.json"
+    path = folder / STUDY_JSON
     content = read_json(path) if path.exists() else {}
     if not isinstance(content, dict) or not isinstance(content.get("parameters", {}), dict):
         raise CorruptFileError(path)
@@ -177,4 +179,4 @@ def editing(folder: Path, *, replace_damaged: bool = False) -> Iterator[dict[str
         content = dict(before or {})
         yield content
         if content != before:
-            write_json(folder / "study.json", content)
+            write_json(folder / STUDY_JSON, content)

@@ -123,7 +123,7 @@ def _state(record: dict[str, Any], over: bool) -> str:
         case status.FINISHED:
             return "finished"
         case status.FAILED:
-            return f"failed: {record['error']}"
+            return f"failed: {record['error']}" + (f"; the last was {where}" if record.get("line") else "")
         case status.STOPPED:
             return f"stopped in {where}{going_on}"
         case _ if over and going_on:
