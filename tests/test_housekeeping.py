@@ -92,6 +92,19 @@ def test_a_dry_run_says_what_there_is_and_what_it_would_take_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_counts_the_workers_of_a_cluster_here_and_says_so_of_others(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(forecast.Pace, "measured", lambda *_: forecast.Pace(0.01, 0))
+    ends = {}
+    for address in ("local:2", "tcp://127.0.0.1:9"):  # nobody is asked
+        command = ["run", "smoke", "--dry-run", "--cluster", address, "--outputs", str(tmp_path / "out")]
+        assert cli.main(command) == 0
+        ends[address] = capsys.readouterr().out.splitlines()[-1]
+    assert "of training with 2 processes" in ends["local:2"]
+    assert ends["tcp://127.0.0.1:9"] == (
+        "this is the time on this machine; the workers of the cluster share the runs"
+    )
+
+
 def test_the_seconds_of_a_run_by_hand():
     """At a hundredth of a second per step; a forward pass takes a third of one."""
     dataset = SimpleNamespace(train=range(9), validation=range(2), test=range(4))

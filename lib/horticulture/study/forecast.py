@@ -12,7 +12,7 @@ import torch
 from horticulture import architecture, execution, networks, runs, training
 from horticulture.architecture import Architecture, families
 from horticulture.errors import InputError
-from horticulture.execution import parallel, tasks
+from horticulture.execution import cluster, parallel, tasks
 from horticulture.runs import Run
 from horticulture.study import bounds, scaling
 from horticulture.study.config import StudyConfig
@@ -87,6 +87,8 @@ def describe(studies: dict[str, dict[str, Any]], outputs: Path, first: int = 0) 
         processes = f"{pending.workers} process{'' if pending.workers == 1 else 'es'}"
         sums = f"about {clock(sum(seconds.values()))} of training with {processes} and {needed / 1e6:,.0f} MB"
         lines.append(f"{sums} ({step}{_smaller(pending)}); notebooks and figures are not included")
+        if not bounds.made_here(parameters):
+            lines.append("this is the time on this machine; the workers of the cluster share the runs")
     if len(studies) > 1:
         lines.append(f"all {len(studies)}: about {clock(total)} of training and {size / 1e6:,.0f} MB")
     return lines
@@ -144,7 +146,9 @@ def _pending(
     """
     config = StudyConfig.of(parameters)
     device = parameters["device"] if bounds.made_here(parameters) else "auto"
-    pending = PendingRuns.of(config, {}, device, parameters["workers"])
+    local = str(parameters["cluster"]).startswith(cluster.LOCAL)
+    workers = int(parameters["cluster"].removeprefix(cluster.LOCAL)) if local else parameters["workers"]
+    pending = PendingRuns.of(config, {}, device, workers)
     counts = {}
     purposes = runs_by_purpose(pending.config, outputs, _stand_ins, _stand_in_family)
     for what, wanted in of_notebooks(purposes, first).items():
