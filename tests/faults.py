@@ -55,7 +55,7 @@ def recipe(epochs):
     return TrainingRecipe(epochs, batch_size=32, precision="float32")
 
 shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-source = execution.data_spec("clutter", 128)
+source = execution.describe_data("clutter", 128)
 bases = [execution.training_run(shape, recipe(3), source, seed) for seed in range(3)]
 pruning = PruningRecipe(6, steps=2, batch_size=32, precision="float32")
 pruned = [execution.pruning_run(base, pruning) for base in bases]

@@ -29,7 +29,7 @@ from horticulture.training import TrainingRecipe
 
 checkpoints.CHECKPOINT_SECONDS, tasks.ROUND_CHECKPOINTS = 0.0, 2
 shape = networks.named(sys.argv[2], image=(1, 16, 16), classes=10)
-source = execution.data_spec("clutter", 128)
+source = execution.describe_data("clutter", 128)
 base = execution.training_run(shape, TrainingRecipe(epochs=3, batch_size=32), source, 0)
 run = execution.pruning_run(base, PruningRecipe(rounds=6, steps=3, batch_size=32, lr=0.01))
 print("ready", flush=True)

@@ -115,7 +115,7 @@ def wanted() -> list[Run]:
     """A training run and a pruning run, whose later rounds remove several channels each."""
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     recipe = TrainingRecipe(epochs=2, batch_size=32)
-    base = execution.training_run(shape, recipe, execution.data_spec("clutter", 128), 0)
+    base = execution.training_run(shape, recipe, execution.describe_data("clutter", 128), 0)
     plan = PruningRecipe(rounds=3, steps=3, batch_size=32, lr=0.01, criterion="taylor", ratio=0.3)
     return [base, execution.pruning_run(base, plan)]
 

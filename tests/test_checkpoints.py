@@ -211,7 +211,7 @@ def test_a_comparison_of_criteria_that_is_killed_goes_on_where_it_was(tmp_path):
 
 def chains():
     """Two ways from a training run to its end, every run by a name."""
-    source, tuning = execution.data_spec("clutter"), replace(RECIPE, epochs=1, lr=0.02)
+    source, tuning = execution.describe_data("clutter"), replace(RECIPE, epochs=1, lr=0.02)
     base = execution.training_run(SHAPE, RECIPE, source, 0)
     sparse = execution.pruning_run(base, replace(PLANS["single weights"], rounds=2))
     tuned = execution.finetuning_run(sparse, 2, SHAPE, tuning)
@@ -279,7 +279,7 @@ def test_a_run_of_any_kind_put_down_ends_with_the_same_files(alone, tmp_path, mo
 def made(little_clutter, tmp_path_factory):
     """A finished pruning, a state kept every second round."""
     outputs = tmp_path_factory.mktemp("outputs")
-    base = execution.training_run(SHAPE, RECIPE, execution.data_spec("clutter"), 0)
+    base = execution.training_run(SHAPE, RECIPE, execution.describe_data("clutter"), 0)
     run = execution.pruning_run(base, PLAN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "ROUND_CHECKPOINTS", 2)

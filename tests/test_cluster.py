@@ -59,7 +59,7 @@ THREADS = inspection._threads
 def train(png_folder):
     """The description of a training run that takes some milliseconds."""
     shape = architecture.named("wrn-10-1", image=(3, 8, 8), classes=2)
-    source = execution.data_spec(f"folder:{png_folder}")
+    source = execution.describe_data(f"folder:{png_folder}")
 
     def describe(seed: int, lr: float = 0.1, epochs: int = 1) -> Run:
         recipe = TrainingRecipe(epochs=epochs, batch_size=6, lr=lr, precision="float32")
@@ -515,7 +515,7 @@ def test_a_worker_that_comes_later_gets_runs_and_the_files_that_it_lacks(
     shutil.copytree(png_folder, place / "pictures")
     shape = networks.named(f"{place}/own.py:make", image=(3, 8, 8), classes=2)
     recipe = TrainingRecipe(epochs=1, batch_size=6, precision="float32")
-    source = execution.data_spec(f"folder:{place}/pictures")
+    source = execution.describe_data(f"folder:{place}/pictures")
     wanted = [execution.training_run(shape, recipe, source, seed) for seed in range(6)]
     hidden = [str(place), *(["shared-"] if folder == "apart" else [])]
     environment = patched(
@@ -1078,7 +1078,7 @@ def test_the_files_of_own_networks_weights_and_images_go_along(tmp_path, png_fol
 
     save_file(torch_weights, place / "weights.safetensors")
     recipe = TrainingRecipe(epochs=1, batch_size=6, precision="float32")
-    source = execution.data_spec(f"folder:{place}/pictures")
+    source = execution.describe_data(f"folder:{place}/pictures")
     given = execution.pretrained_run(shape, str(place / "weights.safetensors"), recipe, source, 0)
     wanted = [execution.training_run(shape, recipe, source, 0), given]
     assert {Path(one[0]).name for one in file_transfer.own_files(wanted)} == {

@@ -290,7 +290,7 @@ def test_the_base_itself_begins_with_the_same_weights_every_time(png_folder, tmp
 
 
 def test_data_that_changed_since_it_was_described_is_refused(tmp_path):
-    described = replace(BASE, data={**execution.data_spec("clutter", 256), "digest": "000000000000"})
+    described = replace(BASE, data={**execution.describe_data("clutter", 256), "digest": "000000000000"})
     with pytest.raises(InputError, match="clutter has changed since train"):
         execution.execute(described, tmp_path, "cpu")
 
@@ -300,7 +300,7 @@ def test_a_digest_is_of_every_pixel_and_label():
     pixels = whole.test.pixels.clone()
     pixels[-1, 0, 0, 0] ^= 1
     changed = replace(whole, test=data.Images(pixels, whole.test.labels))
-    assert execution.data_spec("clutter")["digest"] == whole.digest != changed.digest
+    assert execution.describe_data("clutter")["digest"] == whole.digest != changed.digest
 
 
 def test_a_rate_of_one_is_the_same_recipe_however_it_is_written():

@@ -62,7 +62,7 @@ needs_onnx = pytest.mark.skipif(not formats.has_onnx(), reason=formats.NO_ONNX)
 @pytest.fixture(scope="module")
 def outputs(little_clutter, tmp_path_factory) -> Path:
     """A study of a wide resnet; networks of torchvision and of a file, pruned, in one of their own."""
-    outputs, source = tmp_path_factory.mktemp("outputs"), execution.data_spec("clutter", 96)
+    outputs, source = tmp_path_factory.mktemp("outputs"), execution.describe_data("clutter", 96)
     wholes = [execution.training_run(WIDE, RECIPE, source, seed) for seed in (0, 1, 2)]
     narrow = execution.training_run(WIDE.with_widths((8, 8, 8)), RECIPE, source, 0)
     pruned = execution.pruning_run(wholes[0], PRUNING)
@@ -273,7 +273,7 @@ def test_code_runs_only_where_somebody_said_so(outputs, tmp_path, capsys, monkey
 def test_a_network_that_no_program_can_follow_is_exported_as_weights(outputs, tmp_path, capsys):
     (outputs / "looks.py").write_text(LOOKS)
     shape = networks.named(str(outputs / "looks.py:make"), image=WIDE.image, classes=10)
-    run = execution.training_run(shape, RECIPE, execution.data_spec("clutter", 96), 0)
+    run = execution.training_run(shape, RECIPE, execution.describe_data("clutter", 96), 0)
     execution.execute(run, outputs, "cpu")
     runs.record_curves(outputs / "looks", [CurvePoint("whole", run)])
     capsys.readouterr()

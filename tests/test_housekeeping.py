@@ -134,7 +134,7 @@ def test_a_run_on_other_data_takes_as_long_as_those_data_ask():
     config = SimpleNamespace(dataset=small, data_spec={"name": "letters"})
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
     base = execution.training_run(
-        shape, TrainingRecipe(1, 0.1, batch_size=64), execution.data_spec("clutter"), 0
+        shape, TrainingRecipe(1, 0.1, batch_size=64), execution.describe_data("clutter"), 0
     )
     clutter = execution.load_dataset("clutter")
     evaluated = (len(clutter.validation) + len(clutter.test)) / 64 / 3

@@ -91,7 +91,7 @@ def test_until_the_first_validation_the_picture_says_when_it_comes():
     ("epochs", "when"), [(1, [1]), (2, [2, 1]), (7, [7, 4, 1]), (9, [9, 6, 3]), (200, [200, 133, 66])]
 )
 def test_a_training_run_is_validated_three_times_at_most_and_at_its_end(epochs, when):
-    assert list(training.validated(epochs)) == when
+    assert list(training.validation_epochs(epochs)) == when
 
 
 def test_before_anything_is_measured_there_are_words_alone():

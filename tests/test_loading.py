@@ -23,7 +23,7 @@ ROUNDS = 40  # every second state is kept
 @pytest.fixture(scope="module")
 def run():
     base = execution.training_run(
-        SHAPE, RECIPE, execution.data_spec("clutter", 128), 0
+        SHAPE, RECIPE, execution.describe_data("clutter", 128), 0
     )  # as it is: workers see no other
     plan = PruningRecipe(
         rounds=ROUNDS, steps=2, lr=0.02, batch_size=32, criterion="taylor", evaluate_every=20

@@ -65,7 +65,7 @@ def test_names_of_ours_stay_ours():
 def test_what_was_kept_is_the_same_and_damage_is_noticed(tmp_path):
     data.dataset(mine)
     whole = execution.load_dataset("mine")
-    source = execution.data_spec("mine", 10)
+    source = execution.describe_data("mine", 10)
     assert source == {"name": f"kept:{whole.digest}", "images": 10, "image_size": 0, "digest": whole.digest}
     again = data.load(source["name"])
     assert (again.digest, again.classes, again.name) == (whole.digest, whole.classes, "mine")
@@ -83,7 +83,7 @@ def test_what_was_kept_is_the_same_and_damage_is_noticed(tmp_path):
 def test_a_flipped_bit_of_what_was_kept_is_noticed_wherever_it_is(tmp_path):
     """Also in names, and in the sources, which the digest of the data set leaves out."""
     data.dataset(mine)
-    name = execution.data_spec("mine")["name"]
+    name = execution.describe_data("mine")["name"]
     (path,) = (tmp_path / "data" / "cache").iterdir()
     content, draw = path.read_bytes(), random.Random(0)
     header = int.from_bytes(content[:8], "little") + 8
@@ -106,15 +106,15 @@ def test_parts_may_share_their_images():
 
 def test_an_edited_function_gives_other_images_at_once():
     data.dataset(mine)
-    first = execution.data_spec("mine")["digest"]
+    first = execution.describe_data("mine")["digest"]
     data.dataset(lambda: ((PIXELS + 1, LABELS), (PIXELS, LABELS)), name="mine")
-    assert execution.data_spec("mine")["digest"] != first
+    assert execution.describe_data("mine")["digest"] != first
 
 
 def test_two_workers_train_on_it_without_its_code(tmp_path):
     data.dataset(lambda: ((np.repeat(PIXELS, 2, 2).repeat(2, 3), LABELS),) * 2, name="mine")
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=4)
-    source = execution.data_spec("mine")
+    source = execution.describe_data("mine")
     wanted = [
         execution.training_run(shape, TrainingRecipe(1, 0.1, batch_size=6), source, seed) for seed in (0, 1)
     ]

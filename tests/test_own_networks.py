@@ -611,8 +611,8 @@ def test_the_sizes_that_are_read_from_torchvisions_source_are_those_of_the_publi
 def test_a_network_that_takes_long_to_trace_is_named_with_its_size_before(monkeypatch, capsys):
     monkeypatch.setattr(networks.own, "find_groups", lambda *_: capsys.readouterr().err)
     said = networks.own.traced("torchvision:squeezenet1_1", image=(3, 32, 32), classes=1000)
-    what = "torchvision:squeezenet1_1, with 1 million parameters: seconds to minutes"
-    assert said == f"finding what can be pruned in {what}\n"
+    what = "torchvision:squeezenet1_1 (1 million parameters) to find what can be pruned"
+    assert said == f"tracing {what}: this takes seconds to minutes\n"
 
 
 def test_a_network_of_torchvision_takes_grey_images_and_says_which_are_too_small():

@@ -549,7 +549,7 @@ def main():
         return TrainingRecipe(epochs, batch_size=32, precision="float32")
 
     shape = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
-    source = execution.data_spec("clutter", 128)
+    source = execution.describe_data("clutter", 128)
     lengths = {0: 1, 1: 3}  # by seed: one is in the middle when the other is finished
     bases = [execution.training_run(shape, recipe(length), source, seed) for seed, length in lengths.items()]
     prunings = [

@@ -132,7 +132,7 @@ def weights(run: Run, outputs: Path) -> dict[str, torch.Tensor]:
 def test_what_moves_is_everything_but_the_classifier(outputs):
     run = ASKED.moved(LETTERS, 0, trained=False)
     assert run.start == execution.training_run(
-        DIGITS, replace(ASKED.recipe, epochs=3, lr=0.07), ASKED.source_study.data_spec, 0
+        DIGITS, replace(ASKED.recipe, epochs=3, lr=0.07), ASKED.source_config.data_spec, 0
     )
     execution.execute(run, outputs, "cpu")
     before, after = weights(run.start, outputs), weights(run, outputs)

@@ -42,7 +42,7 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def reading(what: object) -> Iterator[None]:
-    """Turn any error raised while reading `what` into an InputError; errors of the system pass."""
+    """Turn any error raised while reading `what` into an InputError; OSError passes through unchanged."""
     try:
         yield
     except Exception as error:  # content may be anything

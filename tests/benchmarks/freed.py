@@ -23,7 +23,7 @@ PARTS = ("training", "pruning")
 
 def work() -> list[float]:
     """Seconds of four epochs, and of 40 rounds, in this process with one thread."""
-    source = execution.data_spec("clutter", IMAGES)
+    source = execution.describe_data("clutter", IMAGES)
     base = execution.training_run(SHAPE, TrainingRecipe(4, batch_size=BATCH, precision="float32"), source, 0)
     rounds = PruningRecipe(40, steps=4, batch_size=BATCH, precision="float32")
     took = []

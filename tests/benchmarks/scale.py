@@ -71,7 +71,7 @@ def dask_alone(count: int, address: str) -> float:
 
 def train(workers: int, address: str = "") -> None:
     """A batch of small training runs, into an empty folder; without a cluster in processes of this one."""
-    source = execution.data_spec("clutter", 128)
+    source = execution.describe_data("clutter", 128)
     wanted = [execution.training_run(SHAPE, RECIPE, source, seed) for seed in range(BATCH)]
     one_core_each = mock.patch.object(parallel, "processors", return_value=workers)
     with tempfile.TemporaryDirectory() as outputs, one_core_each:

@@ -1,1 +1,1 @@
-"""From frames alone: tables, statistics, figures, the explorer. No torch here."""
+"""Tables, statistics, figures and the explorer, from a study's results. Needs no torch."""

@@ -130,7 +130,7 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
 def _unknown(name: str, traces: Sequence[RunTrace]) -> str:
     """What a panel without values says: if it is known, the epoch after which there will be one."""
     lengths = {int(row["epochs"]) for trace in traces for row in trace.rows[:1] if "epochs" in row}
-    firsts = [training.validated(epochs)[-1] for epochs in lengths if epochs]
+    firsts = [training.validation_epochs(epochs)[-1] for epochs in lengths if epochs]
     if name != "val_error" or not firsts:
         return UNKNOWN
     return f"first measured after epoch {min(firsts):,}"

@@ -1,4 +1,4 @@
-"""The `horticulture` command, thin over the rest. Exit codes: 1 a notebook failed, 2 bad input."""
+"""The `horticulture` command. Exit codes: 1 a notebook or the system failed, 2 bad input, 130 stopped."""
 
 import os
 import sys

@@ -29,7 +29,7 @@ A_STUDY = "a name from `horticulture studies`, a YAML file, or the name given wi
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what it refuses: also empty arguments, as those of unset variables of a shell are."""
+    """Refuses in one line, also empty arguments (from unset variables of a shell)."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         for argument in args:

@@ -1,4 +1,4 @@
-"""Executes each run once and completely: the only room that knows both files and networks.
+"""Executes each run once and completely: from its description to files on disk.
 
 `specs` describes runs, `executor` executes one, `tasks` does the work of each kind, `loading` restores
 networks and data, `parallel` executes several runs at a time. The names in `__init__.pyi` are imported on

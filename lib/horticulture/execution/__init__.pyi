@@ -10,7 +10,7 @@ from .specs import (
     OracleConfig as OracleConfig,
     comparison_run as comparison_run,
     compression_run as compression_run,
-    data_spec as data_spec,
+    describe_data as describe_data,
     finetuning_run as finetuning_run,
     moving_run as moving_run,
     pretrained_run as pretrained_run,

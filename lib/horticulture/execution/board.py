@@ -55,9 +55,12 @@ class Board:
     def __init__(
         self, progress: Progress, todo: Iterable[Run], study: Path | None = None, among: Iterable[Run] = ()
     ) -> None:
-        self.progress, self.count, self.end, self.names = progress, 0, 0, dict[str, str]()
+        self.progress = progress
+        self.count = self.end = 0  # of the runs; epochs or rounds of the longest
+        self.names: dict[str, str] = {}
         self._all, self._todo, self._stopped = list(among), set[str](), False
         self._costs: dict[str, int] = {}  # by run: a long one counts for more
+        self._total = 1  # the sum of them
         self.add(todo)
         self.finished, self.skipped = 0, 0
         self._ended = 0.0  # the cost of the runs that have ended
@@ -78,6 +81,7 @@ class Board:
             self.count, self.names = len(self._todo), names(self._all)
             self.end = max(self.end, *(run.recipe.get("epochs", run.recipe.get("rounds", 0)) for run in new))
             self._costs |= {run.key: max(1, cost(run)) for run in new}
+            self._total = sum(self._costs.values())
             self.progress.total = max(self.progress.total, self.count)
 
     def update(self, message: Message) -> None:
@@ -144,7 +148,7 @@ class Board:
 
     def _in_runs(self, cost: float) -> float:
         """A cost as a number of runs: that of all of them is their `count`."""
-        return self.count * cost / sum(self._costs.values())
+        return self.count * cost / self._total
 
     def failures(self) -> list[tuple[str, str]]:
         """The names of the runs that failed, and the first line of each error."""

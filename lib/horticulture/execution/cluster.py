@@ -45,7 +45,7 @@ def opened(address: str) -> Iterator[str]:
         if address.startswith(LOCAL):
             address = stack.enter_context(_started(int(address.removeprefix(LOCAL))))
         elif address:
-            print(f"asking the workers of {address} what they are", file=sys.stderr)
+            print(f"checking the workers of {address}", file=sys.stderr)
         if address:
             with connected(address) as client:
                 inspection.require_fit(client)
@@ -184,7 +184,7 @@ def _client(address: str) -> Any:
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # what answers may be no scheduler, and what it says anything
         known = isinstance(error, OSError | ValueError | RuntimeError | TypeError) and str(error)
-        why = str(error) if known else "what is there does not speak Dask's language"
+        why = str(error) if known else "something else answers there"
         again = "start it, then run the same command; what is finished is kept"
         raise InputError(f"no Dask scheduler answers at {address!r}: {why}: {again}") from error
 

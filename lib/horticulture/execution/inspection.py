@@ -105,9 +105,8 @@ def inspect_workers(
             fit[worker] = answer
     counts = Counter(environment.threads for environment in fit.values())
     expected = threads or min(counts, key=lambda number: (-counts[number], number), default=0)
-    for worker in [
-        worker for worker, environment in fit.items() if environment.threads != expected
-    ]:  # other bits
+    others = [worker for worker, environment in fit.items() if environment.threads != expected]
+    for worker in others:  # another number of threads gives other bits
         same = f"another with {expected}: start all of them with the same OMP_NUM_THREADS"
         wrong[worker] = f"computes with {fit.pop(worker).threads} threads, {same}"
     return fit, wrong

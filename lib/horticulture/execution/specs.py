@@ -21,7 +21,7 @@ INITIAL_WEIGHTS = (
 )
 
 
-def data_spec(
+def describe_data(
     name: str, images: int = 0, image_size: int = 0, digest: str | None = None, **augmentation: int | bool
 ) -> dict:
     """The data part of a run's description: the data set, its digest, and how much of it is used.
@@ -47,7 +47,7 @@ def training_run(
     seed: int,
     selections: Sequence[Sequence[int]] | None = None,
 ) -> Run:
-    """The description of training from scratch. data_spec: from the function of that name.
+    """The description of training from scratch. data_spec: from `describe_data`.
 
     selections: the trunk channels that each group selects, for networks that select any (see
     `networks.build`). A default selection is not recorded.

@@ -24,10 +24,10 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
     """Cut a copy of the network and report, by group number, why channels cannot be removed after all.
 
     The cut network must give the same output as the whole one with its readers' weights for those channels
-    set to zero. Cut are a single channel of each group, its first third, all but one, and then half of all
-    groups at once, the latter in training mode, too. This reveals a `forward` with hard-coded widths, or one
-    that takes its channels apart in the middle, which tracing cannot see. What is left must be able to take a
-    training step. Raises InputError if the whole network is not.
+    set to zero. Tried are, for each group, a single channel, the first third and all but one; then half of
+    the channels of every group at once, in evaluation and in training mode. This reveals a `forward` with
+    hard-coded widths, or one that takes its channels apart in the middle, which tracing cannot see. What is
+    left must also take a training step. Raises InputError if the uncut network cannot.
     """
     trial = copy.deepcopy(network).eval()
     draw = torch.Generator().manual_seed(0)
@@ -56,7 +56,7 @@ def failures(network: TracedNetwork, images: Tensor) -> dict[int, str]:
 
 
 def _failing(halves: Removed, known: Collection[int], problem: Callable[[Removed], str]) -> dict[int, str]:
-    """The groups, but those already known, that fail when half of all their channels are cut; and why."""
+    """Which groups, besides those known, fail when half their channels are cut, and why."""
     failed: dict[int, str] = {}
     while left := {number: half for number, half in halves.items() if number not in {*known, *failed}}:
         if not (why := problem(left)):

@@ -57,8 +57,8 @@ def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = 
     try:
         module = make(name, image, classes)
         if (params := sum(weight.numel() for weight in module.parameters())) >= LARGE:
-            what = f"what can be pruned in {short}, with {params / 1e6:,.0f} million parameters"
-            remark(f"finding {what}: seconds to minutes", sys.stderr)
+            what = f"{short} ({params / 1e6:,.0f} million parameters) to find what can be pruned"
+            remark(f"tracing {what}: this takes seconds to minutes", sys.stderr)
         return find_groups(module, _spec(name, image, classes, residual_sets))
     except InputError as error:
         raise InputError(f"{short}: {error}") from error

@@ -178,8 +178,8 @@ def forget_results(study: Path) -> None:
 def write_architectures(study: Path, results: pd.DataFrame) -> None:
     """Write the architectures of all networks in these results into a study's folder, by short id.
 
-    Those of single pruning rounds are left out: they follow from the removals. Their checksum is added
-    to SHA256SUMS.
+    Those of single pruning rounds are left out: they follow from the removals. Their checksum is added to
+    SHA256SUMS, which `write_tables` begins anew: call that first.
     """
     known, rounds = architectures(study), results["curve"].str.endswith("pruned-tuned")
     wanted = results.loc[~rounds | (results["round"] == 0), "architecture"].unique()
@@ -203,8 +203,8 @@ def _sum(name: str, content: bytes) -> str:
 def unverified(study: str | Path) -> list[Path]:
     """The files behind a study's results that have no digest, and so cannot be verified.
 
-    Earlier versions wrote no digests, and SHA256SUMS can be lost. Raises CorruptFileError if a table does not
-    match SHA256SUMS. Weights are not checked.
+    Earlier versions wrote no digests, and SHA256SUMS can be lost. Raises CorruptFileError if a table, or
+    `architectures.json` where it is listed, does not match SHA256SUMS. Weights are not checked.
     """
     study = Path(study)
     tables = [study / name for name in TABLES if (study / name).exists()]

@@ -27,7 +27,7 @@ class Run:
     """One unit of work: training, pruning, fine-tuning or compressing a network, or comparing criteria.
 
     kind: what is done, by `execution.KINDS`. recipe: a `training.TrainingRecipe` or `pruning.PruningRecipe`
-    as plain data. data: from `execution.data_spec`. start: the run whose network this one starts from.
+    as plain data. data: from `execution.describe_data`. start: the run whose network this one starts from.
     """
 
     kind: Kind

@@ -114,7 +114,7 @@ class Budget(NamedTuple):
     for_weights: bool = True  # networks that lost single weights
     for_trained: bool = True  # of a whole network that was trained on these data only
     for_moved: bool = True  # of one that was moved from `source_data`
-    while_moving: bool = False  # only of one pruned while it moved, which no other budget takes
+    while_moving: bool = False  # those pruned while they moved: this budget takes only them, others none
     needs_selections: bool = False  # with groups that select channels from a trunk
     follows_training: bool = False  # depends on the whole network's training: unknown if it is pretrained
 

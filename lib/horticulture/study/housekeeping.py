@@ -40,7 +40,7 @@ def unused(outputs: Path) -> list[UnusedRun]:
     recorded = {path: _read_run(path) for path in folders}
     digests = _recorded_digests(filter(None, recorded.values()))
     needed: set[str] = set()
-    for path in sorted(outputs.glob("*/study.json")):
+    for path in sorted(outputs.glob(f"*/{study_files.STUDY_JSON}")):
         needed |= _needed(path.parent, outputs, digests, list(filter(None, recorded.values())))
     for path in outputs.glob("*/curves"):  # of a study without study.json
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
@@ -87,8 +87,8 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
         if files_of_code := [
             str(recorded_values.get(name)) for name in own_code.NETWORKS if is_code(recorded_values.get(name))
         ]:
-            shapes = [(run, run.architecture.table) for run in recorded]
-            needed |= _keys(run for run, table in shapes if table and table.network in files_of_code)
+            tables = [(run, run.architecture.table) for run in recorded]
+            needed |= _keys(run for run, table in tables if table and table.network in files_of_code)
         elif recorded_values and recorded_values["precision"] != "auto":  # otherwise it was never started
             own_code.register_recorded(recorded_values, content.get("own", {}))
             declared = parameters.declared()

@@ -87,7 +87,7 @@ class TrainingConfig:
     def data_spec(self) -> dict:
         """The data part of the runs' descriptions."""
         digest = self.digest_of(self.data, self.image_size)
-        return execution.data_spec(self.data, self.images, self.image_size, digest, **self.augmentation)
+        return execution.describe_data(self.data, self.images, self.image_size, digest, **self.augmentation)
 
     @cached_property
     def whole(self) -> Architecture:
@@ -124,7 +124,7 @@ class TrainingConfig:
     @cached_property
     def whole_macs(self) -> int:
         """Forward multiply-accumulates of all training of the whole network; 0 if unknown."""
-        before = self.source_study.whole_macs if self.source_study else 0
+        before = self.source_config.whole_macs if self.source_config else 0
         return 0 if self.pretrained else before + self.whole.macs * self.epochs * self.images_per_epoch
 
     @property
@@ -150,7 +150,7 @@ class TrainingConfig:
     # --- moving from another data set --------------------------------------------------------------------
 
     @cached_property
-    def source_study(self) -> Self | None:
+    def source_config(self) -> Self | None:
         """The same study on the data set from which networks are moved, if they are."""
         if not self.source_data:
             return None
@@ -167,7 +167,7 @@ class TrainingConfig:
         self, architecture: Architecture, seed: int, selections: Any = None, *, trained: bool = True
     ) -> Run:
         """The run that moves a network trained on `source_data` here and, if `trained`, trains it on."""
-        source = self.source_study
+        source = self.source_config
         if source is None:
             raise InputError("networks are moved from source_data, which is not set")
         first = replace(architecture, classes=source.outline.classes)

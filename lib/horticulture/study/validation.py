@@ -24,7 +24,7 @@ FIXED_BY_CODE = ("width", "depth")  # curves that change what the code of a user
 def check(*studies: dict[str, Any], given: Collection[str] = ()) -> None:
     """Raise InputError, before anything runs, for studies whose parameters would fail later.
 
-    given: the parameters that were given to the command, each of which must have an effect.
+    given: names of the parameters that were given to the command; some are refused if they have no effect.
     The cheapest checks come first: plain values, then what network and data set allow, then the data
     themselves, which needs torch, and finally the device.
     """
@@ -36,13 +36,11 @@ def check(*studies: dict[str, Any], given: Collection[str] = ()) -> None:
     for config, parameters in zip(configs, studies, strict=True):
         _check_applicable(config)
         _check_memory(config, parameters)
-    with_data = [
-        study for config in configs for study in (config, config.guide, config.source_study) if study
-    ]
-    for study in with_data:
-        catalog.check_downloaded(study.data)
-    for study in with_data:  # raises InputError
-        execution.load_dataset(study.data, image_size=study.image_size, **study.augmentation)
+    with_data = [each for config in configs for each in (config, config.guide, config.source_config) if each]
+    for config in with_data:
+        catalog.check_downloaded(config.data)
+    for config in with_data:  # raises InputError
+        execution.load_dataset(config.data, image_size=config.image_size, **config.augmentation)
     for config in configs:
         if config.oracle_images > (held_out := len(config.dataset.validation)):
             few = f"but {config.data} has {held_out:,} held-out images: 0 means all of them"
@@ -61,7 +59,7 @@ def check(*studies: dict[str, Any], given: Collection[str] = ()) -> None:
 def _check_effect(given: Collection[str], studies: Sequence[dict[str, Any]]) -> None:
     """Raise InputError for a value given to the command that has no effect on any of these studies.
 
-    Those of a study file may have none, because of what is given.
+    Values in a study file are not checked: what is given to the command may have made them idle.
     """
     network = studies[0]["guide_network"] if "guide_network" in given else ""
     if network and not any("transferred" in study["curves"] for study in studies):
@@ -236,17 +234,15 @@ def _check_source(config: StudyConfig) -> None:
     for budget in config.budgets:
         if not budgets.BUDGETS[budget].for_moved:
             raise InputError(f"the budget {budget} is for networks trained from scratch, not moved ones")
-    assert config.source_study
-    _check_classes("source_images", config.source_study)
-    pixels, source_pixels = (
-        " x ".join(map(str, read.outline.image)) for read in (config, config.source_study)
-    )
-    if pixels != source_pixels:
+    assert config.source_config
+    _check_classes("source_images", config.source_config)
+    size, source_size = (" x ".join(map(str, read.outline.image)) for read in (config, config.source_config))
+    if size != source_size:
         raise InputError(
-            f"source_data={name} has images of {source_pixels}, but {config.data} of {pixels} (channels, "
+            f"source_data={name} has images of {source_size}, but {config.data} of {size} (channels, "
             "height, width): networks move between images of one size"
         )
-    _feasible_jobs(config.source_study)
+    _feasible_jobs(config.source_config)
 
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:

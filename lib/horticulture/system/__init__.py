@@ -1,1 +1,1 @@
-"""What the operating system gives: files, locks, limits, users' code, and a terminal to show progress in."""
+"""What every room may use: whole files, locks, this machine's limits, users' code files, progress lines."""

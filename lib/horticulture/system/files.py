@@ -114,7 +114,7 @@ def file_digest(path: Path) -> str:
 
 
 def check_loadable(path: Path, what: str) -> None:
-    """Raise InputError unless there is a regular file that fits into memory. what: it is, for the error."""
+    """Raise InputError unless it is a regular file that fits into memory. what: what to call it."""
     if not path.exists():
         raise InputError(f"no {what} {path}")
     if not path.is_file():

@@ -3,7 +3,7 @@ from .recipe import (
     SCHEDULES as SCHEDULES,
     Recipe as Recipe,
     TrainingRecipe as TrainingRecipe,
-    validated as validated,
+    validation_epochs as validation_epochs,
 )
 from .trainer import (
     Checkpoint as Checkpoint,

@@ -35,9 +35,9 @@ BUILT_IN_SCHEDULES = dict(SCHEDULES)  # descriptions of runs include a digest of
 VALIDATIONS = 3  # at most, per training run; the last is at its end
 
 
-def validated(epochs: int) -> range:
+def validation_epochs(epochs: int) -> range:
     """The epochs after which a training run measures its error on held-out images, the last one first."""
-    return range(epochs, 0, -math.ceil(epochs / VALIDATIONS))
+    return range(epochs, 0, -max(1, math.ceil(epochs / VALIDATIONS)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from horticulture.data import Batches, Dataset, Images
 from horticulture.networks import Network
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 from horticulture.training.evaluation import autocast, estimated_norms, evaluate
-from horticulture.training.recipe import SCHEDULES, TrainingRecipe, validated
+from horticulture.training.recipe import SCHEDULES, TrainingRecipe, validation_epochs
 
 
 def _uncompiled(kind: Any) -> Any:
@@ -168,7 +168,7 @@ class Trainer(Resumable):
         number = self.step // self.batches.steps_per_epoch
         loss = check_finite(self.loss.item() / self.batches.steps_per_epoch, f"epoch {number}")
         val_error = math.nan
-        if number in validated(self.recipe.epochs):
+        if number in validation_epochs(self.recipe.epochs):
             (val_error,) = self.errors(self.dataset.validation)
         return Epoch(number, self.recipe.epochs, loss, val_error, self.step * self.recipe.batch_size)
 
