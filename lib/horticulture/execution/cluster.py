@@ -42,12 +42,12 @@ def opened(address: str) -> Iterator[str]:
     cannot do the work.
     """
     with ExitStack() as stack:
-        if address.startswith(LOCAL):
+        if local := address.startswith(LOCAL):
             address = stack.enter_context(_started(int(address.removeprefix(LOCAL))))
-        elif address:
-            print(f"checking the workers of {address}", file=sys.stderr)
         if address:
             with connected(address) as client:
+                if not local:  # they may be busy, and answer late
+                    print(f"checking the workers of {address}", file=sys.stderr)
                 inspection.require_fit(client)
                 if "dashboard" in client.scheduler_info()["services"] and find_spec("bokeh"):
                     print(f"Dask dashboard: {client.dashboard_link}", file=sys.stderr)
