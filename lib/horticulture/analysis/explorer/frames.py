@@ -85,8 +85,8 @@ def describe(
     """The data of the element: axes, pruning runs, and all other trained networks by curve.
 
     As in the figures, retrained rounds of longer training are among them, but for those pruned by a ratio,
-    and a network that belongs to two curves is in the first. Criteria may share a network (`same`): only one
-    criterion is shown at a time.
+    and a network that belongs to two curves is in the first. `same` numbers the networks: one
+    that criteria share is listed for each, because only one criterion is shown at a time.
     """
     trained = fill_defaults(results)
     drawn = trained["curve"].isin([name for name in DRAWN if not name.startswith(SPARSE)])

@@ -52,7 +52,7 @@ def show_descriptions() -> None:
 
 def _panel(ax: Axes) -> str:
     beside = ax.get_shared_y_axes().get_siblings(ax)  # one of them may have the name of the axis for all
-    ylabel = next(filter(None, (one.get_ylabel() for one in (ax, *beside))), "")
+    ylabel = next(filter(None, (panel.get_ylabel() for panel in (ax, *beside))), "")
     axes = " against ".join(filter(None, (ylabel, ax.get_xlabel())))
     head = ": ".join(filter(None, (ax.get_title(), axes)))
     parts = list(_parts(ax))
