@@ -171,7 +171,7 @@ def test_moving_to_as_many_classes_draws_the_classifier_too(outputs):
 
 def test_another_shape_cannot_be_moved():
     start, other = ASKED.baseline(0).start, LETTERS.with_widths((1, 2, 3))
-    with pytest.raises(InputError, match="has another shape than the network that it should become"):
+    with pytest.raises(InputError, match="has another architecture than the network that it should become"):
         execution.moving_run(start, other, TrainingRecipe(1), ASKED.data_spec)
 
 

@@ -86,7 +86,7 @@ def moving_run(start: Run, architecture: Architecture, recipe: TrainingRecipe, d
     run, for the new classes. With no epochs, the network is only measured.
     """
     if replace(architecture, classes=start.architecture.classes) != start.architecture:
-        raise InputError(f"{start} has another shape than the network that it should become")
+        raise InputError(f"{start} has another architecture than the network that it should become")
     return Run("move", architecture, {**recipe.to_json(), **_code(recipe)}, data_spec, start.seed, start)
 
 

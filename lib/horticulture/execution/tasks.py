@@ -19,9 +19,8 @@ from horticulture.system import files
 from horticulture.training import Checkpoint, evaluation, penalties
 from horticulture.training.callbacks import NO_CALLBACK, StepCallback
 
-ROUND_CHECKPOINTS = (
-    16  # about this many checkpoints of a pruning run are kept; rounds between them can be replayed
-)
+# About this many checkpoints of a pruning run are kept; rounds between them can be replayed.
+ROUND_CHECKPOINTS = 16
 
 
 def _train(context: RunContext) -> dict:

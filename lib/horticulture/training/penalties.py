@@ -115,7 +115,7 @@ class SparseStructures(Penalty):
 
     @torch.no_grad()
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned, for a network of the same shape."""
+        """Restore what `state_dict` returned, for a network of the same architecture."""
         self.factors.copy_(tensors["factors"])
         self.velocity.copy_(tensors["velocity"])
 

@@ -192,7 +192,7 @@ def collect_tensors(network: Network, optimizer: Optimizer, callback: StepCallba
 def restore_tensors(
     network: Network, optimizer: Optimizer, callback: StepCallback, tensors: dict[str, Tensor]
 ) -> None:
-    """The inverse of `collect_tensors`, for a network of the same shape."""
+    """The inverse of `collect_tensors`, for a network of the same architecture."""
     network.load_state_dict(with_prefix("network.", tensors))
     for name, parameter in network.named_parameters():
         for state, saved in STATES.items():
