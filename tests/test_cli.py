@@ -13,7 +13,7 @@ import pytest
 
 from horticulture import cli, execution, networks, runs
 from horticulture.cli import commands
-from horticulture.study import base_recipe, forecast, inventory, parameters, runner, study_files
+from horticulture.study import base_recipe, forecast, inventory, parameters, runner, study_files, terminal
 from horticulture.system import files, limits
 from horticulture.training import hardware
 
@@ -563,6 +563,21 @@ def test_wrong_arguments_are_refused_in_one_line(arguments, said, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(said)
     assert line.endswith("--help)")
+
+
+def test_tables_fit_the_terminal(capsys, monkeypatch):
+    reference = Path(__file__).parents[1] / "outputs" / "reference" / "rethinking-quick-vgg"
+    wide, narrow = [], []
+    for width, lines in ((0, wide), (90, narrow)):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda tty=bool(width): tty)
+        monkeypatch.setattr(terminal, "columns", lambda width=width: width)
+        terminal.print_tables(reference)
+        shown = capsys.readouterr().out
+        assert "(in brackets: " in shown
+        lines += shown.partition("(in brackets: ")[0].splitlines()
+    assert max(map(len, wide)) > 150
+    assert max(map(len, narrow)) <= 90
+    assert set(" ".join(wide).split()) == set(" ".join(narrow).split()) - {"\\"}
 
 
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):

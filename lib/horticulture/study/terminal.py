@@ -1,10 +1,12 @@
 """A study in the terminal: one line of progress per notebook, and its tables in the end."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from horticulture import runs
 from horticulture.errors import printable, reading
@@ -12,6 +14,13 @@ from horticulture.execution import status
 from horticulture.study import study_files
 from horticulture.system.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+OWN_TRAINING = (
+    "(in brackets: the compute spent on a network's own weights, as a share of the whole network's training "
+    "of the same length)"
+)
 ROOMY = 120  # columns needed to show a notebook's name beside the status of two runs
 
 
@@ -138,16 +147,23 @@ def _texts(folder: Path) -> Iterator[str]:
     study_files.read_study_json(folder)  # refuses a damaged one
     unverified = runs.unverified(folder)
     results = runs.collect(folder)
-    yield tables.error_by_size(results).to_string(na_rep="")
+    yield _as_text(tables.error_by_size(results))
     by_budget = tables.error_by_budget(results)
     if len(by_budget):
-        yield f"\ntest error (%) by budget\n{by_budget.to_string(na_rep='')}"
+        yield f"\ntest error (%) by budget (own training)\n{_as_text(by_budget)}"
+    yield OWN_TRAINING
     yield from tables.notes(results)
     if unverified:
         more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
         why = "written without a digest by an earlier version"
         yield f"not verified, {why}: {unverified[0].name}{more}"
     yield from map(str, sorted((folder / "figures").glob("*.png")))
+
+
+def _as_text(table: pd.DataFrame) -> str:
+    """A table in the terminal's width; as wide as it is where the output goes elsewhere."""
+    width = columns() if sys.stdout.isatty() else None
+    return table.to_string(na_rep="", line_width=width)
 
 
 def confirmed(question: str) -> bool:
