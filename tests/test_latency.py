@@ -32,9 +32,23 @@ def test_networks_take_turns_and_the_median_of_the_faster_way_counts(monkeypatch
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    turn = [(threads, shape.widths, 3) for threads in (1, 2) for shape in shapes]
-    assert order == turn * (latency.WARM_UP + 5)
+    turn = sorted((threads, shape.widths, 3) for threads in (1, 2) for shape in shapes)
+    turns = [order[i : i + len(turn)] for i in range(0, len(order), len(turn))]
+    assert len(turns) == latency.WARM_UP + 5
+    assert all(sorted(taken) == turn for taken in turns)
     assert all(1000 <= milliseconds < 1100 for milliseconds in actual)
+
+
+def test_a_disturbance_at_regular_intervals_does_not_always_hit_the_same_network(monkeypatch):
+    count, passes = 0, 8 * len({1, torch.get_num_threads()})
+
+    def once(network, x):
+        nonlocal count
+        count += 1
+        return 5.0 if count % passes == 3 else 1.0  # once a turn
+
+    monkeypatch.setattr(latency, "forward_seconds", once)
+    assert latency.measure([WHOLE] * 8, 1, torch.device("cpu"), seconds=0) == [1000.0] * 8
 
 
 def test_a_much_wider_network_takes_longer():

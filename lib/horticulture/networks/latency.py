@@ -1,6 +1,7 @@
 """Measured time of a forward pass, which parameters and MACs only hint at."""
 
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -25,9 +26,10 @@ def measure(
     """Median milliseconds of one forward pass of `batch` images, float32, for each architecture.
 
     The networks take turns, so a change in the machine's speed affects all of them: as many turns as start
-    within `seconds`, and at least five, after two that are discarded. On a CPU each is timed with one thread
-    and with all of them, and the faster way counts: a small batch would otherwise wait for threads to wake
-    up, which takes several times as long as the network.
+    within `seconds`, and at least five, after two that are discarded. Every turn has an order of its own, so
+    that what interrupts at regular intervals, such as another process, does not always hit the same network.
+    On a CPU each is timed with one thread and with all of them, and the faster way counts: a small batch
+    would otherwise wait for threads to wake up, which takes several times as long as the network.
     """
     ready = [networks.build(architecture).to_device(device).eval() for architecture in architectures]
     inputs = [torch.randn(batch, *architecture.image, device=device) for architecture in architectures]
@@ -72,12 +74,13 @@ def _fastest(turns: Turns, seconds: float) -> list[float]:
     """Median milliseconds of each network, with the number of threads that is fastest for it."""
     times: dict[int, list[list[float]]] = {way: [[] for _ in passes] for way, passes in turns.items()}
     threads, end, turn = torch.get_num_threads(), time.perf_counter() + seconds, 0
+    shuffled = random.Random(0)
     try:
         while turn < WARM_UP + 5 or time.perf_counter() < end:
             for way, passes in turns.items():
                 torch.set_num_threads(way)
-                for timed_pass, taken in zip(passes, times[way], strict=True):
-                    taken.append(timed_pass())
+                for n in shuffled.sample(range(len(passes)), len(passes)):
+                    times[way][n].append(passes[n]())
             turn += 1
     finally:
         torch.set_num_threads(threads)
