@@ -15,7 +15,8 @@ from horticulture import runs
 from horticulture.analysis.live import Row
 from horticulture.errors import InputError
 from horticulture.execution import file_transfer, pool, remote
-from horticulture.execution.board import POLL, Board, cost, reporter
+from horticulture.execution.board import POLL, Board, reporter
+from horticulture.execution.specs import estimated_macs
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.system.limits import may_have_gpu, processors
@@ -93,7 +94,8 @@ def execute_all(
         last = number == len(layers)
         already = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
         with Progress(what if last else f"{what}: starting points", len(todo)) as progress:
-            board = Board(progress, todo, study, among)
+            starting = "handed to the workers" if address else "starting workers"
+            board = Board(progress, todo, study, among, starting)
             try:
                 if address:
                     remote.execute(todo, follow, outputs, device, address, board)
@@ -143,7 +145,7 @@ def _execute_layer(
     todo: list[Run], total: int, outputs: Path, device: str, allowed: int, board: Board
 ) -> None:
     """Execute distinct runs here or in workers. total: their number with the finished ones."""
-    longest_first = sorted(todo, key=cost, reverse=True)
+    longest_first = sorted(todo, key=estimated_macs, reverse=True)
     threads = max(1, processors() // min(allowed, total))
     away = [run for run in longest_first if not _stays(run)]
     if min(allowed, len(away)) == 1:
