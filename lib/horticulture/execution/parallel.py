@@ -5,8 +5,9 @@ worker that died is resumed. Worker processes are reused by later calls.
 """
 
 import queue
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -95,22 +96,28 @@ def execute_all(
         already = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
         with Progress(what if last else f"{what}: starting points", len(todo)) as progress:
             starting = "handed to the workers" if address else "starting workers"
-            board = Board(progress, todo, study, among, starting)
-            try:
+            with _closing(Board(progress, todo, study, among, starting)) as board:
                 if address:
                     remote.execute(todo, follow, outputs, device, address, board)
                 else:
                     _execute_layer(todo, len(among), outputs, device, allowed, board)
-            except KeyboardInterrupt:
-                board.stop()
-                raise KeyboardInterrupt(f"{progress.what}: stopped, {board.kept()}") from None
-            finally:
-                board.write_status()
             note = f"{already} of {len(wanted)} were finished already" if already else ""
             progress.update(progress.total, note)
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were finished already")
     return [runs.require_result(run, outputs) for run in wanted]
+
+
+@contextmanager
+def _closing(board: Board) -> Iterator[Board]:
+    """However the runs end, write their status; if they are stopped, say how much of the work is kept."""
+    try:
+        yield board
+    except KeyboardInterrupt:
+        board.stop()
+        raise KeyboardInterrupt(f"{board.progress.what}: stopped, {board.kept()}") from None
+    finally:
+        board.write_status()
 
 
 def _follow(
