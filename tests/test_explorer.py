@@ -146,7 +146,7 @@ def test_a_retrained_round_of_longer_training_has_a_mark_unless_it_was_pruned_by
 def test_networks_from_scratch_have_their_widths_their_costs_and_their_curves_mark():
     data = told(explorer.from_frames(*study()))
     whole, narrow = data["networks"]
-    assert data["shapes"][narrow["shape"]] == [8, 16, 32]
+    assert data["architectures"][narrow["architecture"]] == [8, 16, 32]
     assert (narrow["error"], narrow["train_macs"], narrow["seed"]) == (11.0, 500, 0)
     assert data["curves"][narrow["curve"]]["name"] == "narrower from scratch"
     square = data["curves"][narrow["curve"]]["marker"]

@@ -17,7 +17,7 @@ from PIL import Image
 
 from horticulture import architecture
 from horticulture.analysis import curves, figures, statistics, tables
-from horticulture.analysis.figures.description import describe
+from horticulture.analysis.figures.alt_text import describe
 from horticulture.errors import InputError
 from horticulture.study import parameters, study_files
 from tests import redrawn

@@ -147,18 +147,31 @@ def test_one_of_many_takes_over_from_a_stopped_process_which_notices(owner, tmp_
     assert lease_files(tmp_path) == ["run.lease-7"]  # and it released nothing
 
 
-def test_who_remembers_a_lease_that_was_removed_long_ago_takes_nothing(tmp_path):
-    late = leases._Lease(tmp_path / "run")
-    with ExitStack() as stack:
-        for _ in range(3):
-            with leases.held(tmp_path / "run"):
-                pass
-        check = stack.enter_context(leases.held(tmp_path / "run"))
+def test_who_looked_for_a_lease_long_ago_takes_none_that_was_removed_meanwhile(tmp_path, monkeypatch):
+    listdir, checks = os.listdir, []
+
+    def refuse():
+        raise BlockingIOError
+
+    with ExitStack() as others:
+
+        def looking(folder):
+            """What the first who looks learns late: four leases are taken meanwhile, and the last is kept."""
+            names = listdir(folder)
+            if not checks:
+                checks.append(lambda: None)
+                for _ in range(3):
+                    with leases.held(tmp_path / "run"):
+                        pass
+                checks.append(others.enter_context(leases.held(tmp_path / "run")))
+            return names
+
+        monkeypatch.setattr(os, "listdir", looking)
+        with pytest.raises(BlockingIOError), leases.held(tmp_path / "run", on_wait=refuse):
+            pass
         assert lease_files(tmp_path) == ["run.lease-4"]
-        assert not late._create(2)
-        assert not late._create(4)
-        assert lease_files(tmp_path) == ["run.lease-4"]
-        check()
+        for check in checks:
+            check()
 
 
 def test_where_a_folder_requires_leases_files_are_not_locked(tmp_path):

@@ -126,7 +126,7 @@ def test_the_network_knows_its_groups_in_the_order_of_the_widths(tiny):
     for group, block in zip(network.groups, network.blocks, strict=True):
         assert group.producer is block.conv1
         assert group.norm is block.norm2
-        assert group.consumers == (block.conv2,)
+        assert group.readers == (block.conv2,)
 
 
 # --- the other families: every forward pass once more, by functions and weights alone ----------------------

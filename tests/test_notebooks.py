@@ -366,7 +366,7 @@ assert round(lost.sum()) == rounds == len(removed_channels)
     "03_retrain_from_scratch": """
 assert scratch_b(10, 100, 50, 0) == 20 and scratch_b(10, 100, 25, 2) == 20
 assert abs(he_deviation(2, 9) - 1 / 3) < 1e-12 and largest_deviation < 0.5
-of_whole = pd.Series(full_shape.widths, full_shape.groups)[deviations.index]
+of_whole = pd.Series(full.widths, full.groups)[deviations.index]
 expected = deviations["by the rule"] * (deviations["channels"] / of_whole) ** 0.5
 assert (deviations["slice of the whole"] / expected - 1).abs().max() < 0.3
 assert [pruned.architecture.widths for pruned in pruned_networks] == [

@@ -202,13 +202,17 @@ def test_the_longest_begin_first(train, stand, tmp_path):
     pruned = execution.pruning_run(base, PruningRecipe(rounds=3, steps=5, batch_size=4))
     small = base.architecture.with_widths((1, 0, 2))
     narrow = replace(base, architecture=small, recipe={**once, "epochs": 3})
-    assert [parallel.cost(run) for run in (base, twice, pruned)] == [20 * whole, 40 * whole, 60 * whole]
-    assert parallel.cost(narrow) == 60 * small.macs
+    assert [parallel.estimated_macs(run) for run in (base, twice, pruned)] == [
+        20 * whole,
+        40 * whole,
+        60 * whole,
+    ]
+    assert parallel.estimated_macs(narrow) == 60 * small.macs
     runs.folder(base, tmp_path).mkdir(parents=True)
     runs.write_result(base, tmp_path, {}, {})
     wanted = [narrow, base, pruned, twice]
     stand.go(wanted, tmp_path, workers=2)
-    narrow_is_longer = parallel.cost(narrow) > parallel.cost(twice)
+    narrow_is_longer = parallel.estimated_macs(narrow) > parallel.estimated_macs(twice)
     between = [narrow, twice] if narrow_is_longer else [twice, narrow]
     assert [key for key, _ in stand.elsewhere] == [pruned.key, *(run.key for run in between)]
 
@@ -336,6 +340,15 @@ def test_a_run_that_is_taken_up_says_so_first(train):
     board.finish(second)
     assert (progress.note, progress.details) == ("1/2 finished, 1 running", "epoch 4/4")
     assert board.kept() == "92.5 % is kept (1 of 2 finished, 1 started)"
+
+
+def test_until_the_first_message_the_line_says_what_the_runs_wait_for(train):
+    progress = Progress("runs", 1)
+    board = Board(progress, [train(0)], starting="handed to the workers")
+    board.show()
+    assert progress.details == "handed to the workers"
+    board.update((train(0).key, 0.5, "half", []))
+    assert progress.details == "half"
 
 
 def test_a_long_run_counts_for_more_so_that_the_time_left_is_right(train):

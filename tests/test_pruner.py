@@ -103,7 +103,7 @@ def test_channel_numbers_are_those_of_the_whole_network(network, images, criteri
     gone: set[tuple[int, int]] = set()
     plan = replace(PLAN, rounds=rounds, ratio=ratio, lr=1e-12, criterion=criterion, steps=1)
     for removal in pruning.Pruner(network, images, plan, seed=1):
-        gone |= {(choice.group, choice.channel) for choice in removal.removed}
+        gone |= {(scored.group, scored.channel) for scored in removal.removed}
         missing = set()
         for number, (group, before) in enumerate(zip(network.groups, whole, strict=True)):
             remaining = group.producer.weight.detach()
@@ -121,9 +121,9 @@ def test_a_round_removes_what_its_criterion_says(network, images):
         for number, group in enumerate(network.groups)
         for channel, norm in enumerate(group.producer.weight.detach().abs().sum(dim=(1, 2, 3)))
     }
-    gone = [choice for removal in pruning.Pruner(network, images, plan, seed=0) for choice in removal.removed]
-    assert [(choice.group, choice.channel) for choice in gone] == sorted(norms, key=norms.__getitem__)
-    assert [choice.saliency for choice in gone] == pytest.approx(sorted(norms.values()), rel=1e-4)
+    gone = [scored for removal in pruning.Pruner(network, images, plan, seed=0) for scored in removal.removed]
+    assert [(scored.group, scored.channel) for scored in gone] == sorted(norms, key=norms.__getitem__)
+    assert [scored.saliency for scored in gone] == pytest.approx(sorted(norms.values()), rel=1e-4)
 
 
 def test_a_network_can_be_pruned_to_no_channels_at_all(network, images):
@@ -176,8 +176,8 @@ def test_a_ratio_goes_in_equal_parts_and_the_same_ones_as_one_by_one(tiny, image
     plan = replace(PLAN, criterion="l1", lr=1e-12, steps=1)
     shared, single = history(replace(plan, rounds=3, ratio=0.5)), history(replace(plan, rounds=6))
     assert [len(removal.removed) for removal in shared] == [0, 2, 2, 2]  # half of 12 channels
-    assert [choice[:2] for removal in shared for choice in removal.removed] == [
-        choice[:2] for removal in single for choice in removal.removed
+    assert [scored[:2] for removal in shared for scored in removal.removed] == [
+        scored[:2] for removal in single for scored in removal.removed
     ]
     assert [removal.architecture for removal in shared] == [removal.architecture for removal in single[::2]]
 

@@ -30,14 +30,14 @@ def scores(*groups) -> list[torch.Tensor]:
     return [torch.tensor(group) for group in groups]
 
 
-def places(choices: list[ScoredChannel]) -> list[tuple[int, int]]:
-    return [(choice.group, choice.channel) for choice in choices]
+def places(channels: list[ScoredChannel]) -> list[tuple[int, int]]:
+    return [(scored.group, scored.channel) for scored in channels]
 
 
-def cut(shape: Architecture, choices: list[ScoredChannel]) -> Architecture:
+def cut(shape: Architecture, channels: list[ScoredChannel]) -> Architecture:
     widths = list(shape.widths)
-    for choice in choices:
-        widths[choice.group] -= 1
+    for scored in channels:
+        widths[scored.group] -= 1
     return shape.with_widths(tuple(widths))
 
 
@@ -92,10 +92,10 @@ def test_one_channel_a_round_by_layer_lets_the_groups_take_turns():
     shape, order = TWO, []
     for round_ in range(1, 11):
         low = [torch.arange(width) + 100.0 * group for group, width in enumerate(shape.widths)]
-        (choice,) = plan.select(low, shape, TWO, round_)
-        assert choice.channel == 0
-        order.append(choice.group)
-        shape = cut(shape, [choice])
+        (scored,) = plan.select(low, shape, TWO, round_)
+        assert scored.channel == 0
+        order.append(scored.group)
+        shape = cut(shape, [scored])
         for width, full in zip(shape.widths[:2], TWO.widths, strict=False):
             assert abs((full - width) - round_ / 10 * full) < 1
     assert order == [1, 0, 1, 0, 1, 1, 0, 1, 0, 1]
@@ -261,7 +261,7 @@ def test_several_rounds_add_up_to_one(scope, rounds):
         remaining = [score[number] for score, number in zip(low, numbers, strict=True)]
         actual = plan.select(remaining, shape, whole, round_)
         shape = cut(shape, actual)
-        went = [(choice.group, numbers[choice.group][choice.channel]) for choice in actual]
+        went = [(scored.group, numbers[scored.group][scored.channel]) for scored in actual]
         for group, channel in went:
             numbers[group].remove(channel)
         gone |= set(went)
@@ -335,7 +335,7 @@ def test_a_block_goes_as_a_whole_or_not_at_all():
         assert cut(whole, actual).widths == tuple(widths)
     assert channels_to_remove(low, whole, whole, fraction_of_channels(0.0), whole_blocks=True) == []
     zeros = channels_to_remove(low, whole, whole, ALL_ZEROS, whole_blocks=True)
-    assert {choice.group for choice in zeros} == set(whole.blocks[1])
+    assert {scored.group for scored in zeros} == set(whole.blocks[1])
     first = channels_to_remove(low, whole, whole, ONE_CHANNEL, whole_blocks=True)
     assert first == zeros
 
@@ -345,7 +345,7 @@ def test_of_equal_blocks_the_first_goes_alone():
     actual = channels_to_remove(
         of_blocks(whole, [0.0, 0.0, 0.0]), whole, whole, fraction_of_channels(0.01), whole_blocks=True
     )
-    assert {choice.group for choice in actual} == set(whole.blocks[0])
+    assert {scored.group for scored in actual} == set(whole.blocks[0])
     assert len(actual) == sum(whole.widths[group] for group in whole.blocks[0])
 
 

@@ -272,11 +272,11 @@ def test_l1_of_a_selection_is_that_of_its_readers_by_hand(generator):
     network = networks.build(small("densenet"), generator)
     first, end = network.groups[0], network.groups[-1]
     with torch.no_grad():
-        first.consumers[0].weight.zero_()
-        first.consumers[0].weight[1, 3, 0, 2] = -2  # the second map reads the fourth channel
-        first.consumers[0].weight[2, 3, 1, 1] = 0.5
-        end.consumers[0].weight.zero_()
-        end.consumers[0].weight[:, 5] = torch.tensor([1.0, -1.0, 0.25])
+        first.readers[0].weight.zero_()
+        first.readers[0].weight[1, 3, 0, 2] = -2  # the second map reads the fourth channel
+        first.readers[0].weight[2, 3, 1, 1] = 0.5
+        end.readers[0].weight.zero_()
+        end.readers[0].weight[:, 5] = torch.tensor([1.0, -1.0, 0.25])
     scores = saliency.SaliencyProbe(network, "l1", generator).scores()
     assert scores[0].tolist() == [0, 0, 0, 2.5, 0, 0, 0, 0]
     assert scores[-1][5] == 2.25

@@ -143,7 +143,7 @@ def places(network, group: int) -> dict[str, int]:
             actual[f"{name}.index"] = 0
         elif module is here.norm:
             actual |= {f"{name}.{what}": 0 for what in ("weight", "bias", "running_mean", "running_var")}
-        elif module in here.consumers:
+        elif module in here.readers:
             actual[f"{name}.weight"] = 1
     return actual
 

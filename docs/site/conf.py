@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from horticulture.study.pages import DARK, FOLD, LIGHT
+from horticulture.study.pages import DARK, FOLD, LIGHT, SHADOWS, TEMPLATE
 
 project = html_title = "neural-horticulture"
 author = "the neural-horticulture developers"
@@ -34,8 +34,8 @@ maximum_signature_line_length = 88
 html_theme = "furo"
 pygments_style, pygments_dark_style = LIGHT, DARK
 html_math_renderer = "mathml"
-html_static_path = ["site.css"]
-html_css_files = ["site.css"]
+html_static_path = [str(TEMPLATE / SHADOWS), "site.css"]
+html_css_files = [SHADOWS, "site.css"]
 html_copy_source = html_show_sourcelink = False
 html_show_search_summary = False  # it fetches pages, which browsers refuse from file://
 html_show_copyright = html_show_sphinx = False

@@ -194,7 +194,7 @@ def removals(network: TracedNetwork) -> Iterator[Removal]:
             if one.axis.module is layer and (one.axis.name, one.axis.dim) == ("weight", 0)
         ]
         places = made.axis.places(made.indices[channel]).tolist()
-        read = [(axis.module, indices[channel]) for axis, indices in group.reads]
+        read = [(axis.module, indices[channel]) for axis, indices in group.reader_places]
         _, seconds = timed(lambda number=number: surgery.remove_channel(network, number, 0))
         yield Removal(seconds, layer, places, read)
 

@@ -53,7 +53,7 @@ class Sweep:
         for block in self.network.blocks:
             block.relu2 = Masked(block.conv1.out_channels)
         self.network.groups = tuple(
-            networks.Group(g.name, g.producer, g.norm, block.relu2, g.consumers)
+            networks.Group(g.name, g.producer, g.norm, block.relu2, g.readers)
             for g, block in zip(self.network.groups, self.network.blocks, strict=True)
         )
         self.optimizer = training.sgd(self.network, 8e-4, 0.9, 5e-4)

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from IPython.core.pylabtools import print_figure
 from matplotlib.figure import Figure
 
-from horticulture.analysis.figures import description
+from horticulture.analysis.figures import alt_text
 from horticulture.errors import InputError
 
 STILL = "image/png"
@@ -42,7 +42,7 @@ class Panel(ipywidgets.VBox):
     def update(self) -> None:
         """Draw the picture for the current values."""
         figure = self.draw(**{name: control.value for name, control in self.controls.items()})
-        png, alt = print_figure(figure, base64=True), description.describe(figure)
+        png, alt = print_figure(figure, base64=True), alt_text.describe(figure)
         plt.close(figure)
         if not self.still:
             self.still, self.alt = png, alt

@@ -26,6 +26,8 @@ ENVIRONMENT = """environment:
   HORTICULTURE_DATA     where data sets are (default: data/ in the checkout)
 """
 A_STUDY = "a name from `horticulture studies`, a YAML file, or the name given with --name"
+# Adds a command, and returns a function that adds its arguments.
+Add = Callable[..., Callable[..., Any]]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,12 +56,20 @@ def build() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, function: Callable[[argparse.Namespace], int], **settings: Any) -> Callable[..., Any]:
-        """Add a command; returns the method that adds its arguments."""
         sentence = settings["help"][:1].upper() + settings["help"][1:] + "."
         command = subparsers.add_parser(name, **{"description": sentence, **settings})
         command.set_defaults(command=function)
         return command.add_argument
 
+    _add_run(add, outputs)
+    _add_studies(add, outputs)
+    _add_results(add, outputs)
+    _add_others(add, outputs)
+    return parser
+
+
+def _add_run(add: Add, outputs: argparse.ArgumentParser) -> None:
+    """The command that makes everything."""
     argument = add(
         "run",
         commands.run,
@@ -79,6 +89,9 @@ def build() -> argparse.ArgumentParser:
     addresses = "local:N, tcp://HOST:PORT or tls://HOST:PORT"
     argument("--cluster", metavar="ADDRESS", default="", help=f"train on a Dask cluster: {addresses}")
 
+
+def _add_studies(add: Add, outputs: argparse.ArgumentParser) -> None:
+    """What studies there are, and how far they have come."""
     add("studies", commands.list_studies, help="list the studies")
 
     argument = add("parameters", commands.list_parameters, help="list the parameters that -p can change")
@@ -92,6 +105,9 @@ def build() -> argparse.ArgumentParser:
     argument = add("status", commands.status, parents=[outputs], help="show how far a study has come")
     argument("study", metavar="STUDY", help=A_STUDY)
 
+
+def _add_results(add: Add, outputs: argparse.ArgumentParser) -> None:
+    """What a finished study gives to others."""
     argument = add("export", commands.export, parents=[outputs], help="write one network into a folder")
     argument("study", metavar="STUDY", help=A_STUDY)
     argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
@@ -110,6 +126,9 @@ def build() -> argparse.ArgumentParser:
     argument("studies", metavar="STUDY", nargs="*", help=f"{A_STUDY}; replaces the reference of its name")
     argument("--to", metavar="PATH", default="", help="where to put the site (default: build/site)")
 
+
+def _add_others(add: Add, outputs: argparse.ArgumentParser) -> None:
+    """What belongs to no study."""
     argument = add("groups", commands.list_groups, help="show which channels of a network can be pruned")
     argument("network", metavar="NETWORK", help="wrn-40-2, torchvision:resnet18, models.py:make, ...")
     argument("--image", metavar="CxHxW", default="3x32x32", help="image shape (default: 3x32x32)")
@@ -121,4 +140,3 @@ def build() -> argparse.ArgumentParser:
 
     argument = add("download", commands.download, help="download a data set")
     argument("data", metavar="DATA", help="cifar10, cifar100 or svhn")
-    return parser

@@ -8,12 +8,12 @@ from typing import Any
 
 from horticulture.analysis import live
 from horticulture.execution import status
+from horticulture.execution.specs import estimated_macs
 from horticulture.runs import Run
 from horticulture.system.progress import Progress
 
 MAX_RUNS_SHOWN = 4  # the line has the status of up to this many runs
 UPDATE_SECONDS = 2.0  # seconds between two updates of what `horticulture status` shows
-IMAGES = 50_000  # assumed size of a data set, if a run uses all of it
 POLL = 0.5  # seconds between two messages of a run, and between two looks at them
 # The fields that tell runs apart, and how to show them.
 TRAITS = {
@@ -49,11 +49,17 @@ class Board:
 
     study: the folder of the study that they belong to, where `horticulture status` finds the line.
     among: all runs that were asked for, finished ones too, so that a run keeps its name and colour when
-    others have been finished meanwhile.
+    others have been finished meanwhile. starting: what the line says until the first message, because workers
+    load torch first.
     """
 
     def __init__(
-        self, progress: Progress, todo: Iterable[Run], study: Path | None = None, among: Iterable[Run] = ()
+        self,
+        progress: Progress,
+        todo: Iterable[Run],
+        study: Path | None = None,
+        among: Iterable[Run] = (),
+        starting: str = "starting workers",
     ) -> None:
         self.progress = progress
         self.count = self.end = 0  # of the runs; epochs or rounds of the longest
@@ -70,7 +76,7 @@ class Board:
         self._resumed = 0.0  # the part of it that earlier processes did
         self._study, self._next = study, 0.0
         self.waiting_for = ""  # what all runs wait for
-        self.starting = "starting workers"  # until the first message: they load torch first
+        self._starting = starting
         progress.picture = self.picture
 
     def add(self, todo: Iterable[Run]) -> None:
@@ -80,7 +86,7 @@ class Board:
             self._todo |= {run.key for run in new}
             self.count, self.names = len(self._todo), names(self._all)
             self.end = max(self.end, *(run.recipe.get("epochs", run.recipe.get("rounds", 0)) for run in new))
-            self._costs |= {run.key: max(1, cost(run)) for run in new}
+            self._costs |= {run.key: max(1, estimated_macs(run)) for run in new}
             self._total = sum(self._costs.values())
             self.progress.total = max(self.progress.total, self.count)
 
@@ -162,7 +168,7 @@ class Board:
         resumed = self._in_runs(self._resumed + before)
         notes = [run.note for run in list(running)[:MAX_RUNS_SHOWN]]
         more = [f"{len(running) - MAX_RUNS_SHOWN} more"] if len(running) > MAX_RUNS_SHOWN else []
-        notes = notes if self._begun else [self.starting]
+        notes = notes if self._begun else [self._starting]
         notes, more = ([self.waiting_for], []) if self.waiting_for else (notes, more)
         self.progress.update(done, self._counts(), resumed, "; ".join([*notes, *more]))
         if self._study and time.monotonic() >= self._next:
@@ -204,14 +210,6 @@ class Board:
         share = self._in_runs(self._cost({key: run.share for key, run in self._begun.items()})) / self.count
         begun = len(self._begun) - self.finished - self.skipped
         return f"{100 * share:.1f} % is kept ({self.finished} of {self.count} finished, {begun} started)"
-
-
-def cost(run: Run) -> int:
-    """About how many multiply-accumulates of training a run takes."""
-    recipe = run.recipe
-    images = recipe.get("epochs", 0) * (run.data.get("images") or IMAGES)
-    images += recipe.get("rounds", 1) * recipe.get("steps", 0) * recipe.get("batch_size", 0)
-    return run.architecture.macs * images
 
 
 def reporter(run: Run, send: Callable[[Message], None]) -> Callable[[float, str, Sequence[live.Row]], None]:

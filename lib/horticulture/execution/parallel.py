@@ -5,8 +5,9 @@ worker that died is resumed. Worker processes are reused by later calls.
 """
 
 import queue
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,7 +16,8 @@ from horticulture import runs
 from horticulture.analysis.live import Row
 from horticulture.errors import InputError
 from horticulture.execution import file_transfer, pool, remote
-from horticulture.execution.board import POLL, Board, cost, reporter
+from horticulture.execution.board import POLL, Board, reporter
+from horticulture.execution.specs import estimated_macs
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.system.limits import may_have_gpu, processors
@@ -93,22 +95,29 @@ def execute_all(
         last = number == len(layers)
         already = len({run.key for run in wanted} - {run.key for run in todo}) if last else 0
         with Progress(what if last else f"{what}: starting points", len(todo)) as progress:
-            board = Board(progress, todo, study, among)
-            try:
+            starting = "handed to the workers" if address else "starting workers"
+            with _closing(Board(progress, todo, study, among, starting)) as board:
                 if address:
                     remote.execute(todo, follow, outputs, device, address, board)
                 else:
                     _execute_layer(todo, len(among), outputs, device, allowed, board)
-            except KeyboardInterrupt:
-                board.stop()
-                raise KeyboardInterrupt(f"{progress.what}: stopped, {board.kept()}") from None
-            finally:
-                board.write_status()
             note = f"{already} of {len(wanted)} were finished already" if already else ""
             progress.update(progress.total, note)
     if not layers:
         print(f"{what}: {len(wanted)} of {len(wanted)} were finished already")
     return [runs.require_result(run, outputs) for run in wanted]
+
+
+@contextmanager
+def _closing(board: Board) -> Iterator[Board]:
+    """However the runs end, write their status; if they are stopped, say how much of the work is kept."""
+    try:
+        yield board
+    except KeyboardInterrupt:
+        board.stop()
+        raise KeyboardInterrupt(f"{board.progress.what}: stopped, {board.kept()}") from None
+    finally:
+        board.write_status()
 
 
 def _follow(
@@ -143,7 +152,7 @@ def _execute_layer(
     todo: list[Run], total: int, outputs: Path, device: str, allowed: int, board: Board
 ) -> None:
     """Execute distinct runs here or in workers. total: their number with the finished ones."""
-    longest_first = sorted(todo, key=cost, reverse=True)
+    longest_first = sorted(todo, key=estimated_macs, reverse=True)
     threads = max(1, processors() // min(allowed, total))
     away = [run for run in longest_first if not _stays(run)]
     if min(allowed, len(away)) == 1:

@@ -19,8 +19,9 @@ from horticulture import runs
 from horticulture.errors import ClusterError, InputError, first_line
 from horticulture.execution import admission, cluster, file_transfer, pool, remote_worker
 from horticulture.execution.admission import Admission
-from horticulture.execution.board import POLL, Board, cost
+from horticulture.execution.board import POLL, Board
 from horticulture.execution.remote_worker import SKIPPED, Parcel, PickledCode, Reply, Settings
+from horticulture.execution.specs import estimated_macs
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.runs.run import RESULT
@@ -87,7 +88,6 @@ class _Tasks:
     ) -> None:
         self._client, self._workers, self._outputs = client, workers, outputs
         self._board = board
-        board.starting = "handed to the workers"
         self._settings = Settings(str(outputs), workers.shared, device, workers.threads)
         # Of the runs that have not ended, by key: themselves, their futures, and those of what they need.
         self._runs: dict[str, Run] = {}
@@ -173,7 +173,7 @@ class _Tasks:
             key = f"{run.kind}-{run.key}-{name}"
             arguments = (_text(run), self._settings, *starts, *sent)
             self._runs[run.key] = run
-            how = {"key": key, "priority": float(cost(run)), "resources": self._resources}
+            how = {"key": key, "priority": float(estimated_macs(run)), "resources": self._resources}
             self._futures[run.key] = self._client.submit(remote_worker.work, *arguments, **how)
             if held := [*sent, *starts]:
                 self._sent[run.key] = held  # or Dask could not try again what it forgets

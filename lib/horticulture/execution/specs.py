@@ -12,6 +12,7 @@ from horticulture.runs import Run, code_digest
 from horticulture.training import recipe as recipes
 from horticulture.training.recipe import EVALUATION, Recipe, TrainingRecipe
 
+IMAGES = 50_000  # assumed size of a data set, if a run uses all of it
 INITIAL_WEIGHTS = (
     "kept",  # the weights that pruning left: fine-tuning
     "rewound",  # the surviving channels' weights before any training
@@ -131,6 +132,14 @@ def compression_run(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: i
         raise InputError(f"bits and index_bits must be 1 to 16, not {bits!r} and {index_bits!r}")
     described = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
     return Run("compress", tuned.architecture, described, tuned.data, tuned.seed, tuned)
+
+
+def estimated_macs(run: Run) -> int:
+    """About how many multiply-accumulates of training a run takes."""
+    recipe = run.recipe
+    images = recipe.get("epochs", 0) * (run.data.get("images") or IMAGES)
+    images += recipe.get("rounds", 1) * recipe.get("steps", 0) * recipe.get("batch_size", 0)
+    return run.architecture.macs * images
 
 
 @dataclass(frozen=True)

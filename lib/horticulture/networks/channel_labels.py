@@ -21,15 +21,15 @@ class Axis(NamedTuple):
 class GroupSpec(NamedTuple):
     """Channels that can be removed one by one, each with nothing else.
 
-    name: the layer that makes them, with a number if it makes several groups. makers: names of layers.
-    places: their positions along every axis, (channels, positions of each).
-    reads: the axes along which layers read them.
+    name: the first producer, with a number if it produces several groups. producers: names of the layers that
+    make them. places: their positions along every axis, (channels, positions of each). reader_axes: the axes
+    along which layers read them.
     """
 
     name: str
-    makers: tuple[str, ...]
+    producers: tuple[str, ...]
     places: dict[Axis, Tensor]
-    reads: tuple[Axis, ...]
+    reader_axes: tuple[Axis, ...]
     sums: bool  # whether several layers' outputs are added to make them: a residual set
 
     @property
@@ -73,8 +73,8 @@ class Labels(TorchFunctionMode):
         self.pinned: dict[int, str] = {}
         self.places: dict[int, set[tuple[Axis, int]]] = defaultdict(set)
         self.first: dict[tuple[Axis, int], int] = {}
-        self.makers: dict[int, str] = {}
-        self.reads: dict[int, set[Axis]] = defaultdict(set)
+        self.producers: dict[int, str] = {}
+        self.reader_axes: dict[int, set[Axis]] = defaultdict(set)
         self.positions: dict[str, int] = defaultdict(int)
 
     # --- labels of tensors -------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ class Labels(TorchFunctionMode):
         if groups > 1 and (column is None or not depthwise):
             self.pin(made, f"{owner} is a grouped convolution")
         if not depthwise:
-            self.makers.update(dict.fromkeys(made.tolist(), owner))
+            self.producers.update(dict.fromkeys(made.tolist(), owner))
         self.mark(weight, 0, made)
         self.mark(bias, 0, made)
         self.set(out, made.view(-1, *[1] * (out.dim() - 1 - dim % out.dim())))
@@ -178,7 +178,7 @@ class Labels(TorchFunctionMode):
         if len(x) != self.batch:
             self.pin(column, f"{owner} does not process images one by one")
         for label in column.tolist():
-            self.reads[label].add(Axis(self.names.get(id(weight), ""), 1))
+            self.reader_axes[label].add(Axis(self.names.get(id(weight), ""), 1))
 
     def constant(self, labels: Tensor, addend: Tensor, why: str) -> None:
         """A sum or product with a parameter, or with a tensor that has no labels."""
@@ -203,21 +203,21 @@ class Labels(TorchFunctionMode):
         units_of: dict[Any, list[list[tuple[Axis, int]]]] = defaultdict(list)
         pinned: dict[str, str] = {}
         for root, labels in members.items():
-            makers = tuple(dict.fromkeys(self.makers[label] for label in labels if label in self.makers))
-            reads = tuple(sorted(set().union(*(self.reads[label] for label in labels))))
-            if root in why or not reads:
-                for maker in makers:
-                    pinned.setdefault(maker, why.get(root, "no layer reads it"))
-            elif makers:
+            producers = tuple(dict.fromkeys(self.producers[n] for n in labels if n in self.producers))
+            reader_axes = tuple(sorted(set().union(*(self.reader_axes[label] for label in labels))))
+            if root in why or not reader_axes:
+                for producer in producers:
+                    pinned.setdefault(producer, why.get(root, "no layer reads it"))
+            elif producers:
                 unit = sorted(set().union(*(self.places[label] for label in labels)))
                 axes = tuple(axis for axis, _ in unit)
-                units_of[axes, makers, reads, self._sums(labels)].append(unit)
+                units_of[axes, producers, reader_axes, self._sums(labels)].append(unit)
         groups: list[GroupSpec] = []
         for key, units in units_of.items():
-            axes, (maker, *_), *_ = key
+            axes, (producer, *_), *_ = key
             # The module itself may make channels, by a parameter of its own: the group is called like that.
-            name = maker or next(axis.tensor for axis in axes if "." not in axis.tensor and axis.dim == 0)
-            earlier = sum(maker == group.makers[0] for group in groups)
+            name = producer or next(axis.tensor for axis in axes if "." not in axis.tensor and axis.dim == 0)
+            earlier = sum(producer == group.producers[0] for group in groups)
             groups.append(_group(f"{name}:{earlier + 1}" if earlier else name, key, units))
         return Trace(groups, pinned, dict(self.positions))
 
@@ -225,19 +225,20 @@ class Labels(TorchFunctionMode):
         """Whether outputs of several layers are added to make the channel; products (gates) do not count."""
         parts: dict[int, set[str]] = defaultdict(set)
         for label in labels:
-            if label in self.makers:
-                parts[self.products[label]].add(self.makers[label])
+            if label in self.producers:
+                parts[self.products[label]].add(self.producers[label])
         sets = list(parts.values())
         return bool(sets) and not set.intersection(*sets)
 
 
 def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> GroupSpec:
-    axes, makers, reads, sums = key
+    axes, producers, reader_axes, sums = key
     places: dict[Axis, list[list[int]]] = {axis: [] for axis in axes}
     for unit in units:
         for axis in places:
             places[axis].append([index for place, index in unit if place == axis])
-    return GroupSpec(name, makers, {axis: torch.tensor(rows) for axis, rows in places.items()}, reads, sums)
+    tensors = {axis: torch.tensor(rows) for axis, rows in places.items()}
+    return GroupSpec(name, producers, tensors, reader_axes, sums)
 
 
 def collapse(*tensors: Tensor) -> Any:

@@ -62,7 +62,7 @@ def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
     candidates = []
     for group in trace.groups:
         if group.sums and not spec.residual_sets:
-            pinned |= dict.fromkeys(group.makers, SUMS)
+            pinned |= dict.fromkeys(group.producers, SUMS)
         elif group.width > 1:
             candidates.append(group)
     failed = cut_check.failures(assemble(module, trace._replace(groups=candidates), spec), spec.images)
@@ -117,10 +117,10 @@ def assemble(module: nn.Module, trace: Trace, spec: ModuleSpec) -> TracedNetwork
     groups = []
     for traced in trace.groups:
         places = {axis: Places(live(axis), indices) for axis, indices in traced.places.items()}
-        makers = tuple(modules[maker] for maker in traced.makers)
-        reads = [places[axis] for axis in traced.reads]
+        producers = tuple(modules[producer] for producer in traced.producers)
+        reader_places = [places[axis] for axis in traced.reader_axes]
         numbers = torch.arange(traced.width)
-        groups.append(TracedGroup(traced.name, makers, list(places.values()), reads, numbers))
+        groups.append(TracedGroup(traced.name, producers, list(places.values()), reader_places, numbers))
     names = tuple(group.name for group in groups)
     full = tuple(group.width for group in groups)
     rows = tuple(_rows(module, trace.groups, trace.positions))

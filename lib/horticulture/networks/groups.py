@@ -72,14 +72,15 @@ class Tap(NamedTuple):
 class Group:
     """Channels that can be removed together with nothing else; they are normalised, then read by others.
 
-    They are made by one layer, the `producer`, or picked from a trunk by a `selection`.
+    They are made by one layer, the `producer`, or picked from a trunk by a `selection`; the `readers` take
+    them as inputs.
     """
 
     name: str
     producer: nn.Conv2d | None  # its output channels are the group
     norm: nn.BatchNorm2d
     activation: nn.Module  # the activation after the norm, whose output the readers see
-    consumers: tuple[nn.Conv2d | nn.Linear, ...]  # their input channels are the group
+    readers: tuple[nn.Conv2d | nn.Linear, ...]  # their input channels are the group
     selection: "ChannelSelection | None" = None  # instead of a producer
 
     @property
@@ -94,7 +95,7 @@ class Group:
         """
         if self.producer is not None:
             return self.producer.weight
-        read = [reader.weight.transpose(0, 1).flatten(1) for reader in self.consumers]
+        read = [reader.weight.transpose(0, 1).flatten(1) for reader in self.readers]
         return torch.cat(read, dim=1)[:, :, None, None]
 
     def slices(self, channels: list[int]) -> Iterator[Slice]:
@@ -106,13 +107,13 @@ class Group:
             yield Slice(self.selection, "index", 0, index)
         for name in ("weight", "bias", "running_mean", "running_var"):
             yield Slice(self.norm, name, 0, index)
-        for consumer in self.consumers:
-            yield Slice(consumer, "weight", 1, index)
+        for reader in self.readers:
+            yield Slice(reader, "weight", 1, index)
 
     def read_weights(self, channel: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The weight of each reader, and the positions along dimension 1 at which it reads the channel."""
-        for consumer in self.consumers:
-            yield consumer.weight, torch.tensor([channel])
+        for reader in self.readers:
+            yield reader.weight, torch.tensor([channel])
 
     def taps(self) -> Iterator[Tap]:
         """Where the channels can be observed: the activation's output, which all readers receive."""
@@ -121,7 +122,7 @@ class Group:
     @property
     def scaled(self) -> tuple[nn.Module, tuple[nn.Module, ...]]:
         """The module whose output a factor per channel scales; the modules whose weights can absorb it."""
-        return self.activation, self.consumers
+        return self.activation, self.readers
 
 
 class ChannelSelection(nn.Module):

@@ -48,14 +48,15 @@ class Places(NamedTuple):
 class TracedGroup:
     """Channels of any module that can be removed together with nothing else; see `groups.Group`.
 
-    `remaining`: their numbers in the whole network. producer, consumers: the first layer that makes them, and
-    all layers that read them. norm: the first batch norm that they pass, if any.
+    name: the first producer's, with a number if it produces several groups. producers: the layers that make
+    them. places: where they lie, along every axis of a parameter or buffer that has them. reader_places:
+    those of them along which layers read the channels. remaining: their numbers in the whole network.
     """
 
     name: str
-    makers: tuple[nn.Module, ...]
+    producers: tuple[nn.Module, ...]
     places: list[Places]
-    reads: list[Places]
+    reader_places: list[Places]
     remaining: Tensor
     selection = None  # the channels are made by layers
 
@@ -67,12 +68,12 @@ class TracedGroup:
     @property
     def producer(self) -> nn.Module:
         """The first layer that makes the channels; the group is named after it."""
-        return self.makers[0]
+        return self.producers[0]
 
     @property
-    def consumers(self) -> tuple[nn.Module, ...]:
+    def readers(self) -> tuple[nn.Module, ...]:
         """The layers that read the channels."""
-        return tuple(dict.fromkeys(axis.module for axis, _ in self.reads))
+        return tuple(dict.fromkeys(axis.module for axis, _ in self.reader_places))
 
     @property
     def norm(self) -> nn.Module | None:
@@ -95,7 +96,7 @@ class TracedGroup:
         rows = [
             axis.module.get_parameter("weight").flatten(1)[axis.places(indices[self.remaining])].flatten(1)
             for axis, indices in self.places
-            if axis.module in self.makers and (axis.name, axis.dim) == ("weight", 0)
+            if axis.module in self.producers and (axis.name, axis.dim) == ("weight", 0)
         ]
         return torch.cat(rows, dim=1)[:, :, None, None]
 
@@ -109,12 +110,12 @@ class TracedGroup:
 
     def read_weights(self, channel: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The weight of each reader, and the positions along dimension 1 at which it reads the channel."""
-        for axis, indices in self.reads:
+        for axis, indices in self.reader_places:
             yield getattr(axis.module, axis.name), axis.places(indices[self.remaining[channel]])
 
     def taps(self) -> Iterator[Tap]:
         """Where the channels can be observed: the inputs of the readers."""
-        for axis, indices in self.reads:
+        for axis, indices in self.reader_places:
 
             def places(axis: LiveAxis = axis, indices: Tensor = indices) -> Tensor:
                 return axis.places(indices[self.remaining])

@@ -54,9 +54,9 @@ class Sublayer(nn.Module):
         made, read = torch.arange(self.into.out_features), torch.arange(self.out.in_features)
         count = len(read) // self.size
         rows = made.view(self.parts, count, self.size).transpose(0, 1).flatten(1)
-        makes = Places(LiveAxis(self.into, "weight", 0, made), rows)
-        reads = Places(LiveAxis(self.out, "weight", 1, read), read.view(count, self.size))
-        return TracedGroup(name, (self.into,), [makes, reads], [reads], torch.arange(count))
+        produced = Places(LiveAxis(self.into, "weight", 0, made), rows)
+        read_at = Places(LiveAxis(self.out, "weight", 1, read), read.view(count, self.size))
+        return TracedGroup(name, (self.into,), [produced, read_at], [read_at], torch.arange(count))
 
 
 class Attention(Sublayer):

@@ -74,47 +74,29 @@ class Pruner(training.Resumable):
         draws = torch.Generator().manual_seed(seed)
         self.probe = saliency.SaliencyProbe(network, recipe.criterion, draws, precomputed)
         self.recorded, self.round = recorded, 0
-        self.callback: StepCallback = NO_CALLBACK
-        self.mask: unstructured.MaskCallback | None = None  # of single weights; channels need none
-        if recipe.granularity == "weight":
-            self._remove_weights()
+        self._strategy = _Weights(network, recipe) if recipe.granularity == "weight" else _Channels()
+        self.callback: StepCallback = self.mask or NO_CALLBACK
         self.removed: tuple[ScoredChannel, ...] = ()  # in this round, numbered as in the whole network
         # Of the remaining channels, in the whole network.
         self.numbers = [list(range(group.width)) for group in network.groups]
         if state is not None:
             self.load_state_dict(state)
 
+    @property
+    def mask(self) -> unstructured.MaskCallback | None:
+        """What keeps single weights removed; channels need none."""
+        return self._strategy.mask
+
     def __iter__(self) -> Iterator[PruningRound]:
         with self.probe if self.recorded is None else nullcontext():
             while self.round <= self.recipe.rounds:
                 if self.round > 0 and self.step == 0:
-                    remove = self._remove_weights if self.mask else self._remove_channels
-                    remove()
+                    self._strategy.remove(self)
                 self._finetune()
                 yield self._measure()
                 self.round, self.step, self.removed = self.round + 1, 0, ()
                 self.loss.zero_()
                 self.on_step()
-
-    def _remove_channels(self) -> None:
-        """Cut channels out of the network, by their saliencies or as an earlier run did (`recorded`)."""
-        architecture = self.network.architecture
-        if self.recorded is None:
-            choices = self.recipe.select(self.probe.scores(), architecture, self.whole, self.round)
-        else:
-            removed = self.recorded.get(self.round, ())
-            choices = [ScoredChannel(g, self.numbers[g].index(c), math.nan) for g, c in removed]
-        surgery.remove_channels(self.network, [(c.group, c.channel) for c in choices], self.optimizer)
-        self.removed = tuple(c._replace(channel=self.numbers[c.group][c.channel]) for c in choices)
-        for choice in self.removed:
-            self.numbers[choice.group].remove(choice.channel)
-
-    def _remove_weights(self) -> None:
-        """Set single weights to zero, smallest first, and keep them there. The shape does not change."""
-        fraction = self.recipe.ratio * self.round / self.recipe.rounds
-        before = self.mask.masks if self.mask else None
-        masks = unstructured.magnitude_masks(self.network, fraction, self.recipe.scope, before)
-        self.callback = self.mask = unstructured.MaskCallback(self.network, masks)
 
     def _finetune(self) -> None:
         while self.step < self.recipe.steps:
@@ -131,7 +113,7 @@ class Pruner(training.Resumable):
             self.round,
             self.removed,
             architecture,
-            unstructured.count_nonzero(self.mask.masks, self.network) if self.mask else architecture.params,
+            self._strategy.params(self.network),
             training.check_finite(self.loss.item() / recipe.steps, f"round {self.round}"),
             val,
             test,
@@ -148,7 +130,7 @@ class Pruner(training.Resumable):
             "whole": list(self.whole.widths),
             "widths": list(self.network.architecture.widths),
             "round": self.round,
-            "gone": [list(choice) for choice in self.removed],
+            "gone": [list(scored) for scored in self.removed],
             "numbers": self.numbers,
             "listened": self.probe.steps,
         }
@@ -163,4 +145,45 @@ class Pruner(training.Resumable):
             {int(group): total for group, total in accumulated.items()}, tensors["draws"], numbers["listened"]
         )
         self.round, self.numbers = numbers["round"], numbers["numbers"]
-        self.removed = tuple(ScoredChannel(*choice) for choice in numbers["gone"])
+        self.removed = tuple(ScoredChannel(*scored) for scored in numbers["gone"])
+
+
+# --- what is removed -------------------------------------------------------------------------------------
+
+
+class _Channels:
+    """Cuts channels out of the network, by their saliencies or as an earlier run did (`recorded`)."""
+
+    mask = None
+
+    def remove(self, pruner: Pruner) -> None:
+        architecture, numbers = pruner.network.architecture, pruner.numbers
+        if pruner.recorded is None:
+            channels = pruner.recipe.select(pruner.probe.scores(), architecture, pruner.whole, pruner.round)
+        else:
+            removed = pruner.recorded.get(pruner.round, ())
+            channels = [ScoredChannel(g, numbers[g].index(c), math.nan) for g, c in removed]
+        surgery.remove_channels(pruner.network, [(c.group, c.channel) for c in channels], pruner.optimizer)
+        pruner.removed = tuple(c._replace(channel=numbers[c.group][c.channel]) for c in channels)
+        for scored in pruner.removed:
+            numbers[scored.group].remove(scored.channel)
+
+    def params(self, network: Network) -> int:
+        return network.architecture.params
+
+
+class _Weights:
+    """Sets single weights to zero, smallest first, and keeps them there. The shape does not change."""
+
+    def __init__(self, network: Network, recipe: PruningRecipe) -> None:
+        none = unstructured.magnitude_masks(network, 0.0, recipe.scope)
+        self.mask = unstructured.MaskCallback(network, none)
+
+    def remove(self, pruner: Pruner) -> None:
+        recipe, network = pruner.recipe, pruner.network
+        fraction = recipe.ratio * pruner.round / recipe.rounds
+        masks = unstructured.magnitude_masks(network, fraction, recipe.scope, self.mask.masks)
+        pruner.callback = self.mask = unstructured.MaskCallback(network, masks)
+
+    def params(self, network: Network) -> int:
+        return unstructured.count_nonzero(self.mask.masks, network)

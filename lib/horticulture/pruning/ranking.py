@@ -55,8 +55,8 @@ class Candidates:
     def architecture_without(self, count: int) -> Architecture:
         """The architecture after the first `count` removals."""
         widths = list(self.architecture.widths)
-        for choice in self.queue[:count]:
-            widths[choice.group] -= 1
+        for scored in self.queue[:count]:
+            widths[scored.group] -= 1
         return self.architecture.with_widths(tuple(widths))
 
 
@@ -120,7 +120,7 @@ def lowest_channel(scores: list[Tensor], minimum: Sequence[int] | None = None) -
     minimum: how many channels each group must keep (default: none).
     Raises InputError if no channel is left, FloatingPointError if a saliency is NaN.
     """
-    queue = _sorted_channels(scores, minimum or [0] * len(scores), lambda choice, rank: choice.saliency)
+    queue = _sorted_channels(scores, minimum or [0] * len(scores), lambda scored, rank: scored.saliency)
     if not queue:
         raise InputError("no channel is left to remove")
     return queue[0]
@@ -160,12 +160,12 @@ def channels_to_remove(
     quotas = _quotas(whole, scope)
     minimum = _minimum_widths(whole, floor)
     if quotas is None:
-        queue = _sorted_channels(scores, minimum, lambda choice, rank: choice.saliency, whole_blocks)
+        queue = _sorted_channels(scores, minimum, lambda scored, rank: scored.saliency, whole_blocks)
     else:  # the n-th of a group's quota is due once n - 1/2 should be removed
         removed = [full - width for full, width in zip(whole.widths, architecture.widths, strict=True)]
         minimum = [max(kept, n - quota) for kept, n, quota in zip(minimum, whole.widths, quotas, strict=True)]
         queue = _sorted_channels(
-            scores, minimum, lambda choice, rank: (removed[choice.group] + rank + 0.5) / quotas[choice.group]
+            scores, minimum, lambda scored, rank: (removed[scored.group] + rank + 0.5) / quotas[scored.group]
         )
     count = target.count(Candidates(queue, architecture, whole, quotas, minimum))
     if count > len(queue):
@@ -206,12 +206,12 @@ def _sorted_channels(
         if not (np.isfinite(values).all() or (whole_blocks and not np.isnan(values).any())):
             raise FloatingPointError("a saliency is not finite: lower the learning rate")
         order = np.argsort(values, kind="stable")[: max(0, len(values) - kept)]
-        choices = [ScoredChannel(group, int(channel), float(values[channel])) for channel in order]
-        keys = [key(choice, rank) for rank, choice in enumerate(choices)]
+        channels = [ScoredChannel(group, int(channel), float(values[channel])) for channel in order]
+        keys = [key(scored, rank) for rank, scored in enumerate(channels)]
         ranks = [0.0] * len(keys) if whole_blocks else _ranks_among_equals(keys)
-        entries += zip(keys, ranks, choices, strict=True)
+        entries += zip(keys, ranks, channels, strict=True)
     entries.sort(key=lambda entry: (*entry[:2], entry[2].group))  # stable: keeps the order within a group
-    return [choice for *_, choice in entries if math.isfinite(choice.saliency)]
+    return [scored for *_, scored in entries if math.isfinite(scored.saliency)]
 
 
 def _ranks_among_equals(keys: list[float]) -> list[float]:

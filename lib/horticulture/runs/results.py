@@ -158,12 +158,14 @@ def _rows_of(point: CurvePoint, recorded: dict, study: Path) -> list[dict]:
 
 
 def write_tables(study: Path, **tables: pd.DataFrame) -> None:
-    """Write tables into a study's folder, each as NAME.csv, and their checksums in SHA256SUMS."""
+    """Write tables into a study's folder, each as NAME.csv, and the checksums of all in SHA256SUMS."""
     contents = {f"{name}.csv": frame.to_csv(index=False).encode() for name, frame in tables.items()}
     with locks.held(study / ".tables.lock"):  # two notebooks of the study may be open
         (study / SUMS).unlink(missing_ok=True)  # without it, nothing counts as damaged meanwhile
         for name, content in contents.items():
             write(study / name, content)
+        if (written := study / ARCHITECTURES).exists():
+            contents[written.name] = read(written)
         write(study / SUMS, "".join(_sum(name, content) for name, content in contents.items()))
 
 
@@ -179,7 +181,7 @@ def write_architectures(study: Path, results: pd.DataFrame) -> None:
     """Write the architectures of all networks in these results into a study's folder, by short id.
 
     Those of single pruning rounds are left out: they follow from the removals. Their checksum is added to
-    SHA256SUMS, which `write_tables` begins anew: call that first.
+    SHA256SUMS; where there is none yet, `write_tables` does it.
     """
     known, rounds = architectures(study), results["curve"].str.endswith("pruned-tuned")
     wanted = results.loc[~rounds | (results["round"] == 0), "architecture"].unique()

@@ -20,7 +20,7 @@ from pygments.formatters import HtmlFormatter
 from horticulture.study.parameters import fill_in
 from horticulture.system import files
 
-TEMPLATE = Path(__file__).parent / "page"
+TEMPLATE, SHADOWS = Path(__file__).parent / "page", "shadows.css"  # the site has the latter, too
 LIGHT, DARK = "default", "github-dark"  # styles of Pygments
 FOLD = "How this is computed"  # shown instead of the code of a cell tagged `hide-input`
 WIDGET = "application/vnd.jupyter.widget-view+json"  # shown by its alternatives, since there is no kernel
@@ -62,7 +62,7 @@ def _needs_kernel(output: nbformat.NotebookNode) -> bool:
 @cache
 def _style() -> str:
     light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in (LIGHT, DARK))
-    rules = (TEMPLATE / "page.css").read_text()
+    rules = "".join((TEMPLATE / name).read_text() for name in (SHADOWS, "page.css"))
     return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{rules}"
 
 

@@ -360,7 +360,7 @@
         if (this.drawn == drawn) return;
         this.drawn = drawn;
         const mine = run.widths,
-          theirs = network ? this.data.shapes[network.shape] : drawn.widths;
+          theirs = network ? this.data.architectures[network.architecture] : drawn.widths;
         this.unit = HALF / Math.max(...mine, ...theirs);
         const half = (widths, style, above) =>
           widths
@@ -404,7 +404,7 @@
           left = run.history[round];
         this.bars(other);
         const below = other.network
-          ? this.data.shapes[other.network.shape]
+          ? this.data.architectures[other.network.architecture]
           : (other.run ?? run).history[other.round ?? round];
         this.upper.forEach((rect, i) => {
           rect.setAttribute("height", left[i] * this.unit);

@@ -102,17 +102,17 @@ def describe(
     trained = trained.sort_values(["place", "criterion", "longer", "params", "seed"], kind="stable")
     trained = trained.drop_duplicates([*network, "criterion"])
     latencies = [name for name in results if name.startswith(LATENCY) and results[name].notna().any()]
-    shapes = {shape_id: n for n, shape_id in enumerate(trained["architecture"].unique())}
+    numbers = {short: n for n, short in enumerate(trained["architecture"].unique())}
     curves = {pair: n for n, pair in enumerate(trained.groupby(["curve", "criterion"], sort=False).groups)}
     return {
         "axes": [*AXES.items(), *((name, cost_name(name)) for name in latencies)],
         "runs": [_run(run, latencies) for run in runs],
         "curves": [_curve(curve, criterion) for curve, criterion in curves],
-        "shapes": [architectures[shape_id].widths for shape_id in shapes],
+        "architectures": [architectures[short].widths for short in numbers],
         "networks": [
             {
                 "curve": curves[row["curve"], row["criterion"]],
-                "shape": shapes[row["architecture"]],
+                "architecture": numbers[row["architecture"]],
                 "longer": row["longer"],
                 **{name: int(row[name]) for name in ("seed", "same", *COSTS)},
                 "error": _short(row["test_error"]),

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
-from horticulture.analysis.figures.description import describe, show_descriptions
+from horticulture.analysis.figures.alt_text import describe, store_alt_texts
 from horticulture.system import files
 
 SMALL = "x-small"
@@ -21,7 +21,7 @@ HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full
 
 
 def use_style() -> None:
-    """Set the style of all figures, and store descriptions with them. Call once per notebook.
+    """Set the style of all figures, and store their alt text with them. Call once per notebook.
 
     The style is matplotlib's copy of seaborn's; seaborn itself takes two seconds to import.
     """
@@ -44,7 +44,7 @@ def use_style() -> None:
             },
         ]
     )
-    show_descriptions()
+    store_alt_texts()
 
 
 def limit_costs(costs: pd.Series, ax: Axes) -> None:

@@ -5,7 +5,7 @@ from horticulture.analysis.tables.cases import retrained_rounds, scratch_b_in_wo
 from horticulture.analysis.tables.caveats import notes
 from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
 from horticulture.analysis.tables.conclusions import conclude, decisive, describe_test_set, pair_table
-from horticulture.analysis.tables.descriptions import (
+from horticulture.analysis.tables.sentences import (
     describe_best,
     describe_costs,
     describe_kept,

@@ -218,40 +218,42 @@ def _compare(pair: list[Sides], margin: float, image_errors: Mapping[str, ImageE
         ],
         margin,
     )
-    rows = []
-    for sides, difference, p, verdict, test_set, other in zip(
-        pair, differences, adjusted, together, test_sets, elsewhere, strict=True
-    ):
-        first, second = sides.a.iloc[0], sides.b.iloc[0]
-        against_whole = second["curve"] == "whole"
-        miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
-        rows.append(
-            {
-                "criterion": first["criterion"] or ("" if against_whole else second["criterion"]),
-                "ratio": second["ratio"] if pd.isna(first["ratio"]) else first["ratio"],
-                "size": sides.a["share"].mean() if pd.isna(first["size"]) else first["size"],
-                "longer": first["longer"],
-                "curve": first["curve"],
-                "against": second["curve"],
-                "test": "paired" if sides.paired else "welch",
-                "difference": difference.mean,
-                "low": difference.low,
-                "high": difference.high,
-                "n": difference.n,
-                "p": difference.p,
-                "p_adjusted": p,
-                "margin": margin,
-                "verdict": verdict,
-                "verdict_alone": statistics.equivalence_verdict(difference, margin),
-                "verdict_other_images": "" if np.isnan(test_set.of_means) else other,
-                "seeds_needed": _seeds_needed(sides, difference, margin, len(pair)),
-                "test_error_se": test_set.of_means,
-                "test_error_se_one": test_set.of_networks,
-                "test_sources": test_set.sources,
-                "size_miss": miss if not against_whole and abs(miss) > 100 * MISSED else np.nan,
-            }
+    return [
+        {
+            **_case(sides),
+            **{name: getattr(difference, name) for name in ("low", "high", "n", "p")},
+            "difference": difference.mean,
+            "p_adjusted": p,
+            "margin": margin,
+            "verdict": verdict,
+            "verdict_alone": statistics.equivalence_verdict(difference, margin),
+            "verdict_other_images": "" if np.isnan(test_set.of_means) else other,
+            "seeds_needed": _seeds_needed(sides, difference, margin, len(pair)),
+            "test_error_se": test_set.of_means,
+            "test_error_se_one": test_set.of_networks,
+            "test_sources": test_set.sources,
+        }
+        for sides, difference, p, verdict, test_set, other in zip(
+            pair, differences, adjusted, together, test_sets, elsewhere, strict=True
         )
-    return rows
+    ]
+
+
+def _case(sides: Sides) -> dict:
+    """The columns that say what is compared with what, before any result."""
+    first, second = sides.a.iloc[0], sides.b.iloc[0]
+    against_whole = second["curve"] == "whole"
+    miss = 100 * (sides.a["params"].mean() / sides.b["params"].mean() - 1)
+    return {
+        "criterion": first["criterion"] or ("" if against_whole else second["criterion"]),
+        "ratio": second["ratio"] if pd.isna(first["ratio"]) else first["ratio"],
+        "size": sides.a["share"].mean() if pd.isna(first["size"]) else first["size"],
+        "longer": first["longer"],
+        "curve": first["curve"],
+        "against": second["curve"],
+        "test": "paired" if sides.paired else "welch",
+        "size_miss": miss if not against_whole and abs(miss) > 100 * MISSED else np.nan,
+    }
 
 
 def _seeds_needed(sides: Sides, difference: Difference, margin: float, cases: int) -> float:

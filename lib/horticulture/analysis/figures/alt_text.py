@@ -1,6 +1,6 @@
-"""Describe figures in words computed from their content, for readers who cannot see them.
+"""Alt text: figures in words computed from their content, for readers who cannot see them.
 
-A notebook stores the description with the picture, and its web page uses it as alt text.
+A notebook stores it with the picture, and its web page uses it.
 """
 
 from collections import Counter
@@ -43,8 +43,8 @@ def _pictures(panels: list[Axes]) -> str:
     return f"{count(len(panels), 'picture')}{size}{': ' if said else ''}{', '.join(said)}" if panels else ""
 
 
-def show_descriptions() -> None:
-    """Make IPython, if it is running, store a description with every figure it displays, as `alt`."""
+def store_alt_texts() -> None:
+    """Make IPython, if it is running, store the alt text of every figure it displays, as `alt`."""
     if shell := progress.shell():
         formatter = shell.display_formatter.mimebundle_formatter
         formatter.for_type(Figure, lambda figure, **_: ({}, {"image/png": {"alt": describe(figure)}}))

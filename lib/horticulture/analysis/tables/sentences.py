@@ -1,4 +1,4 @@
-"""What tables and figures show, computed from their data: Markdown sentences to put below them."""
+"""Sentences below tables and figures: what these show, computed from their data, as Markdown."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from horticulture.analysis import figures
 from horticulture.analysis.figures import use_style
-from horticulture.analysis.figures.description import describe
+from horticulture.analysis.figures.alt_text import describe
 
 
 @pytest.fixture
