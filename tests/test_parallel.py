@@ -18,7 +18,7 @@ import torch
 
 from horticulture import architecture, execution, runs
 from horticulture.errors import InputError
-from horticulture.execution import parallel, pool
+from horticulture.execution import parallel, pool, specs
 from horticulture.execution.board import Board
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import Run
@@ -197,24 +197,19 @@ def test_what_nothing_that_is_left_starts_from_is_not_made_again(train, stand, t
 def test_the_longest_begin_first(train, stand, tmp_path):
     """A pruning run of 3 rounds of 5 steps of 4 images sees 60; a training run of 2 epochs of 20 sees 40."""
     base = replace(train(0), data={"name": "x", "images": 20})
-    whole, once = base.architecture.macs, base.recipe
+    whole, once = base.architecture.macs + specs.OVERHEAD, base.recipe
     twice = replace(base, recipe={**once, "epochs": 2})
     pruned = execution.pruning_run(base, PruningRecipe(rounds=3, steps=5, batch_size=4))
     small = base.architecture.with_widths((1, 0, 2))
     narrow = replace(base, architecture=small, recipe={**once, "epochs": 3})
-    assert [parallel.estimated_macs(run) for run in (base, twice, pruned)] == [
-        20 * whole,
-        40 * whole,
-        60 * whole,
-    ]
-    assert parallel.estimated_macs(narrow) == 60 * small.macs
+    costs = [specs.estimated_cost(run) for run in (base, twice, pruned)]
+    assert costs == [20 * whole, 40 * whole, 60 * whole]
+    assert specs.estimated_cost(narrow) == 60 * (small.macs + specs.OVERHEAD)
     runs.folder(base, tmp_path).mkdir(parents=True)
     runs.write_result(base, tmp_path, {}, {})
     wanted = [narrow, base, pruned, twice]
     stand.go(wanted, tmp_path, workers=2)
-    narrow_is_longer = parallel.estimated_macs(narrow) > parallel.estimated_macs(twice)
-    between = [narrow, twice] if narrow_is_longer else [twice, narrow]
-    assert [key for key, _ in stand.elsewhere] == [pruned.key, *(run.key for run in between)]
+    assert [key for key, _ in stand.elsewhere] == [pruned.key, narrow.key, twice.key]
 
 
 def test_criteria_of_ones_own_are_compared_by_workers_too(train, tmp_path, monkeypatch):
@@ -484,7 +479,7 @@ def test_starting_ahead_needs_no_torch_here():
 
 PARENT = """
 import multiprocessing, signal, sys, time
-from horticulture.execution import parallel, pool
+from horticulture.execution import parallel, pool, specs
 
 if __name__ == "__main__":
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` would have us ignore
@@ -538,7 +533,7 @@ def test_workers_end_with_their_parent_whatever_ends_it(tmp_path, how):
 STUDY = """
 import os, signal, sys
 from pathlib import Path
-from horticulture.execution import parallel
+from horticulture.execution import parallel, specs
 from horticulture.execution.board import Board
 
 def main():

@@ -8,7 +8,7 @@ from typing import Any
 
 from horticulture.analysis import live
 from horticulture.execution import status
-from horticulture.execution.specs import estimated_macs
+from horticulture.execution.specs import estimated_cost
 from horticulture.runs import Run
 from horticulture.system.progress import Progress
 
@@ -86,7 +86,7 @@ class Board:
             self._todo |= {run.key for run in new}
             self.count, self.names = len(self._todo), names(self._all)
             self.end = max(self.end, *(run.recipe.get("epochs", run.recipe.get("rounds", 0)) for run in new))
-            self._costs |= {run.key: max(1, estimated_macs(run)) for run in new}
+            self._costs |= {run.key: max(1, estimated_cost(run)) for run in new}
             self._total = sum(self._costs.values())
             self.progress.total = max(self.progress.total, self.count)
 

@@ -17,7 +17,7 @@ from horticulture.analysis.live import Row
 from horticulture.errors import InputError
 from horticulture.execution import file_transfer, pool, remote
 from horticulture.execution.board import POLL, Board, reporter
-from horticulture.execution.specs import estimated_macs
+from horticulture.execution.specs import estimated_cost
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.system.limits import may_have_gpu, processors
@@ -152,7 +152,7 @@ def _execute_layer(
     todo: list[Run], total: int, outputs: Path, device: str, allowed: int, board: Board
 ) -> None:
     """Execute distinct runs here or in workers. total: their number with the finished ones."""
-    longest_first = sorted(todo, key=estimated_macs, reverse=True)
+    longest_first = sorted(todo, key=estimated_cost, reverse=True)
     threads = max(1, processors() // min(allowed, total))
     away = [run for run in longest_first if not _stays(run)]
     if min(allowed, len(away)) == 1:

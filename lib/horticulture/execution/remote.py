@@ -21,7 +21,7 @@ from horticulture.execution import admission, cluster, file_transfer, pool, remo
 from horticulture.execution.admission import Admission
 from horticulture.execution.board import POLL, Board
 from horticulture.execution.remote_worker import SKIPPED, Parcel, PickledCode, Reply, Settings
-from horticulture.execution.specs import estimated_macs
+from horticulture.execution.specs import estimated_cost
 from horticulture.pruning import criteria
 from horticulture.runs import Run
 from horticulture.runs.run import RESULT
@@ -173,7 +173,7 @@ class _Tasks:
             key = f"{run.kind}-{run.key}-{name}"
             arguments = (_text(run), self._settings, *starts, *sent)
             self._runs[run.key] = run
-            how = {"key": key, "priority": float(estimated_macs(run)), "resources": self._resources}
+            how = {"key": key, "priority": float(estimated_cost(run)), "resources": self._resources}
             self._futures[run.key] = self._client.submit(remote_worker.work, *arguments, **how)
             if held := [*sent, *starts]:
                 self._sent[run.key] = held  # or Dask could not try again what it forgets
