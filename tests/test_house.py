@@ -131,6 +131,13 @@ def test_those_modules_can_be_entered_where_there_is_no_torch():
     assert process.returncode == 0, process.stderr
 
 
+@pytest.mark.parametrize("name", sorted(horticulture.LAZY))
+def test_what_the_package_offers_beside_its_rooms_can_be_taken_first_of_all(name):
+    code = f"from horticulture import {name}; import horticulture; assert horticulture.{name} is {name}"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+
+
 @each_module
 def test_a_module_is_not_too_long_to_read(path):
     assert len(path.read_text().splitlines()) <= LONGEST

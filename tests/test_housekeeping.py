@@ -174,6 +174,20 @@ def test_a_dry_run_says_which_results_would_go(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[0] == line
 
 
+def test_an_edited_cell_does_not_replace_the_results_of_other_studies(tmp_path, capsys):
+    """The file of `smoke` leaves the rate to notebook 01, whose cell a student has changed since."""
+    named = {"study": "smoke", "outputs": str(tmp_path), "device": "cpu", "cluster": ""}
+    base_recipe.fix({**SMOKE, **named, "lr": 0.05}, first=True)
+    again = ["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]
+    assert cli.main(again) == 2
+    assert capsys.readouterr().err == (
+        "horticulture: the study smoke has results, and a notebook's cell has been edited since "
+        "(lr=0.2 instead of 0.05): undo that, give this one its own name (--name mine), or replace the results (-p lr=0.2)\n"
+    )
+    assert cli.main([*again, "-p", "lr=0.2"]) == 0  # as the line says
+    assert cli.main([*again, "--name", "mine"]) == 0
+
+
 def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
     assert cli.main(["run", "rethinking-quick", "--dry-run", "--outputs", str(tmp_path)]) == 0
     said = capsys.readouterr().out

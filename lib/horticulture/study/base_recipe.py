@@ -4,7 +4,7 @@ Otherwise a figure would show curves that cannot be compared. The first notebook
 in `study.json`; only notebook 01 may change them later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from itertools import chain
@@ -74,7 +74,8 @@ def fix(parameters: Mapping[str, Any], *, first: bool = False) -> StudyConfig:
 def describe_change(parameters: Mapping[str, Any], folder: Path) -> str:
     """What notebook 01 does to a study that has another base, or a damaged one, as a line; otherwise ""."""
     try:
-        differences = _differences(base_of(folder), parameters)
+        fixed = base_of(folder)
+        differences = _differences(fixed, parameters, _differing(fixed, parameters))
     except CorruptFileError as error:
         return f"{error.path} is damaged: {_removal(folder)}"
     return f"{differences}: {_removal(folder)}" if differences else ""
@@ -86,11 +87,30 @@ def _removal(folder: Path) -> str:
 
 def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
     """Raise InputError if a study has another base, naming the differences and the remedy."""
-    if differences := _differences(base_of(folder), parameters):
+    fixed = base_of(folder)
+    if names := _differing(fixed, parameters):
+        differences = _differences(fixed, parameters, names)
         raise InputError(
             f"the study {folder.name} was started with other values ({differences}): give this one its own "
             'name (study = "mine" in a notebook, --name mine in the command), or start again with 01_train'
         )
+
+
+def check_defaults(parameters: Mapping[str, Any], given: Container[str], folder: Path) -> None:
+    """Raise InputError if a study has another base only because a notebook's cell was edited since.
+
+    given: the parameters that the study file or the command sets. An edit is meant for the study named in
+    that cell, and must not replace the results of every study that leaves the value to the notebook.
+    """
+    with suppress(CorruptFileError):  # it will be started again
+        fixed = base_of(folder)
+        edited = [name for name in _differing(fixed, parameters) if name not in given]
+        if edited:
+            raise InputError(
+                f"the study {folder.name} has results, and a notebook's cell has been edited since "
+                f"({_differences(fixed, parameters, edited)}): undo that, give this one its own name (--name "
+                f"mine), or replace the results (-p {edited[0]}={parameters[edited[0]]})"
+            )
 
 
 def check_precision(parameters: Mapping[str, Any], folder: Path) -> None:
@@ -142,8 +162,12 @@ def forget(folder: Path, *, damaged: bool = False) -> None:
         content.pop("base", None)
 
 
-def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any]) -> str:
-    """All differences, such as `epochs=3 instead of 2`."""
+def _differing(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any]) -> list[str]:
+    """The names of the base's parameters that have other values than the fixed ones."""
     names = [name for name in BASE if fixed is not None and fixed[name] != parameters[name]]
-    names = [name for name in names if (name, parameters[name]) != ("precision", "auto")]
+    return [name for name in names if (name, parameters[name]) != ("precision", "auto")]
+
+
+def _differences(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any], names: list[str]) -> str:
+    """Differences in words, such as `epochs=3 instead of 2`."""
     return ", ".join(f"{name}={parameters[name]!r} instead of {(fixed or {})[name]!r}" for name in names)
