@@ -182,7 +182,8 @@ def test_an_edited_cell_does_not_replace_the_results_of_other_studies(tmp_path, 
     assert cli.main(again) == 2
     assert capsys.readouterr().err == (
         "horticulture: the study smoke has results, and a notebook's cell has been edited since "
-        "(lr=0.2 instead of 0.05): undo that, give this one its own name (--name mine), or replace the results (-p lr=0.2)\n"
+        "(lr=0.2 instead of 0.05): undo that, give this one its own name (--name mine), or replace "
+        "the results (-p lr=0.2)\n"
     )
     assert cli.main([*again, "-p", "lr=0.2"]) == 0  # as the line says
     assert cli.main([*again, "--name", "mine"]) == 0
