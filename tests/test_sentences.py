@@ -1,5 +1,7 @@
 """Sentences below the figures, each read off numbers that can be checked by hand."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -50,6 +52,42 @@ def test_two_programs_agree_as_far_as_their_times_do():
         "and the rank correlation of the two is −1.00 (1: the same order)."
     )
     assert tables.describe_runtimes(pd.DataFrame()).startswith("ONNX Runtime is not installed")
+
+
+def test_budgets_are_counted_by_where_they_have_the_lowest_mean_error():
+    """By hand: 12 against 11 at one half, 20 against 25 at three quarters; a shared run counts once."""
+    rows = [
+        ("whole", "", math.nan, 0, 10.0, "w0"),
+        ("fine-tuned", "l1", 0.5, 0, 11.0, "a0"),
+        ("fine-tuned", "l1", 0.5, 1, 13.0, "a1"),
+        ("pruned-scratch", "l1", 0.5, 0, 12.0, "b0"),
+        ("pruned-scratch", "l1", 0.5, 1, 10.0, "b1"),
+        ("fine-tuned", "l1", 0.75, 0, 20.0, "c0"),
+        ("pruned-scratch", "l1", 0.75, 0, 25.0, "d0"),
+        ("scratch-b", "l1", 0.75, 0, 25.0, "d0"),
+    ]
+    columns = ["curve", "criterion", "ratio", "seed", "test_error", "run"]
+    results = pd.DataFrame(rows, columns=columns).assign(params=[100, *[50] * 4, *[25] * 3])
+    said = tables.describe_budgets(results)
+    assert said.startswith("Of 2 cases, by criterion, share removed and length of training, the lowest mean ")
+    assert "by *pruned, fine-tuned* in 1" in said
+    assert "by *shape from scratch (Scratch-E)* in 1" in said
+    assert tables.describe_budgets(results[:1]) == ""
+
+
+def test_bytes_are_compared_with_four_for_every_parameter_of_the_whole_network():
+    rows = [
+        ("whole", math.nan, 10.0, math.nan),
+        ("compressed", 0.5, 11.0, 100.0),
+        ("compressed", 0.75, 14.0, 50.0),
+    ]
+    results = pd.DataFrame(rows, columns=["curve", "ratio", "test_error", "bytes"])
+    results = results.assign(params=[250, 125, 62], criterion=["", "magnitude", "magnitude"], seed=0)
+    assert tables.describe_bytes(results) == (
+        "On disk the compressed networks are 10 times smaller with 50 % removed, at 11.0 % error and 20 "
+        "times smaller with 75 % removed, at 14.0 % error; the whole network, in float32, has 10.0 %."
+    )
+    assert tables.describe_bytes(results[:1]) == ""
 
 
 def test_spending_is_a_multiple_of_the_whole_networks_training():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_CHANNELS = 3  # fewest channels to rank against each other
+MIN_RESAMPLED = 8  # fewest channels for an interval: samples of fewer often repeat one order
 
 
 def sample_channels(network: Network, count: int, seed: int) -> list[tuple[int, int]]:
@@ -158,7 +159,8 @@ def mean_ceiling(comparisons: Sequence["pd.DataFrame"], scope: str = "global", d
 
     comparisons: columns group, first, second; a row a channel. The correlations of the halves are averaged
     first: that of a few channels scatters widely, and one below zero would count as a ceiling of 0. The
-    interval comes from `draws` bootstrap samples of each comparison's channels. NaN if nothing can be ranked.
+    interval comes from `draws` bootstrap samples of each comparison's channels; NaN if these are fewer than
+    `MIN_RESAMPLED`. All is NaN if nothing can be ranked.
     """
     samples = np.random.default_rng(0)
 
@@ -172,7 +174,8 @@ def mean_ceiling(comparisons: Sequence["pd.DataFrame"], scope: str = "global", d
         known = [half for half in halves if not math.isnan(half)]
         return _ceiling_of(float(np.mean(known))) if known else math.nan
 
-    drawn = [once(resampled=True) for _ in range(draws)]
+    few = any(len(scored) < MIN_RESAMPLED for scored in comparisons)
+    drawn = [] if few else [once(resampled=True) for _ in range(draws)]
     known = [value for value in drawn if not math.isnan(value)]
     low, high = np.quantile(known or [math.nan], (0.025, 0.975))
     return Ceiling(once(resampled=False), float(low), float(high))

@@ -14,11 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from horticulture.analysis.curves import BLACK, BLUE, DRAWN, GREY, MORE_EPOCHS, label
 from horticulture.analysis.figures.style import legend_below
 from horticulture.analysis.statistics import FEWEST, UNDECIDED, confidence_interval
-from horticulture.analysis.tables.cases import fill_defaults, same_run_as
+from horticulture.analysis.tables.cases import RATIO_CASE, fill_defaults, same_run_as
 from horticulture.analysis.tables.wording import case_name
 from horticulture.errors import check_choice
 
-RATIO_CASE = ["criterion", "ratio", "longer"]
 MAX_CASES_IN_PANEL = 8
 
 WholeErrors = Mapping[float, Sequence[float]]  # by length of training: test errors (%), one a seed

@@ -7,6 +7,8 @@ from horticulture.analysis.tables.comparisons import VERDICT_COLUMNS, verdicts
 from horticulture.analysis.tables.conclusions import conclude, decisive, describe_test_set, pair_table
 from horticulture.analysis.tables.sentences import (
     describe_best,
+    describe_budgets,
+    describe_bytes,
     describe_costs,
     describe_kept,
     describe_path,

@@ -15,6 +15,7 @@ from horticulture.analysis.tables.wording import case_name, times
 NEAR = 0.1  # largest relative distance between a network's size and the target size that it represents
 MISSED = 0.01  # relative distances above this are reported
 CASE = ["criterion", "ratio", "size", "longer"]
+RATIO_CASE = ["criterion", "ratio", "longer"]  # of networks pruned by a ratio
 PRUNING = ["criterion", "ratio", "longer", "seed"]  # identifies a pruning run and what follows it
 DEFAULTS = {
     "criterion": "",

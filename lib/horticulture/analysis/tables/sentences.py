@@ -87,6 +87,45 @@ def _with_curves(shares: pd.Series, share: float) -> str:
     return f"{share:.2f} ({join_words(f'*{name}*' for name in same)})"
 
 
+def describe_budgets(results: pd.DataFrame) -> str:
+    """Which budgets have the lowest mean error, and how often, among networks pruned by a ratio; perhaps "".
+
+    results: as returned by `runs.collect`.
+    """
+    epochs, networks = cases.scratch_b_in_words(results), cases.assign_cases(results)
+    networks = networks[networks["ratio"].notna() & (cases.same_run_as(networks) == "")]
+    means = networks.groupby([*cases.RATIO_CASE, "curve"])["test_error"].mean()
+    if means.empty:
+        return ""
+    lowest = means.groupby(cases.RATIO_CASE).idxmin().str[-1].value_counts()
+    winners = [f"by *{label(curve, epochs=epochs)}* in {number}" for curve, number in lowest.items()]
+    return (
+        f"Of {count(lowest.sum(), 'case')}, by criterion, share removed and length of training, the lowest "
+        f"mean error is reached {join_words(winners)}."
+    )
+
+
+def describe_bytes(results: pd.DataFrame) -> str:
+    """How small compressed networks are on disk, and at what error; "" if there are none.
+
+    results: as returned by `runs.collect`.
+    """
+    results = cases.fill_defaults(results)
+    means = results.dropna(subset=["bytes"]).groupby("ratio")[["bytes", "test_error"]].mean()
+    if means.empty:
+        return ""
+    whole = results.query("curve == 'whole' and criterion == '' and longer == 1")
+    smaller = 4 * whole["params"].max() / means["bytes"]
+    compressed = [
+        f"{smaller[ratio]:.0f} times smaller with {percent(ratio)} removed, at {mean.test_error:.1f} % error"
+        for ratio, mean in means.iterrows()
+    ]
+    return (
+        f"On disk the compressed networks are {join_words(compressed)}; the whole network, in float32, has "
+        f"{whole['test_error'].mean():.1f} %."
+    )
+
+
 def describe_spending(measured: pd.DataFrame) -> str:
     """The compute of all training of each curve's networks, including the search for their shape.
 
