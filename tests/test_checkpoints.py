@@ -361,19 +361,21 @@ def test_a_notebook_too_has_a_damaged_run_made_again(made, tmp_path, name):
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
-    keeper = checkpoints.RollingCheckpoint(tmp_path)
+    checkpoint = checkpoints.RollingCheckpoint(tmp_path)
     for step in range(3):
-        keeper.maybe_save(lambda step=step: training.Checkpoint({"x": torch.ones(step + 1)}, {"step": step}))
+        checkpoint.maybe_save(
+            lambda step=step: training.Checkpoint({"x": torch.ones(step + 1)}, {"step": step})
+        )
     older, newest = sorted(tmp_path.glob("at-*.safetensors"))  # two are there, not three
     newest.write_bytes(newest.read_bytes()[:-1] + b"\x07")
     with pytest.warns(UserWarning, match="is damaged; it was set aside"):
-        state = keeper.latest()
+        state = checkpoint.latest()
     assert state is not None
     assert state.numbers == {"step": 1}
     assert torch.equal(state.tensors["x"], torch.ones(2))
     assert older.exists()
-    keeper.clear()
-    assert keeper.latest() is None
+    checkpoint.clear()
+    assert checkpoint.latest() is None
 
 
 @pytest.mark.parametrize(

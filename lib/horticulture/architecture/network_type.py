@@ -58,8 +58,8 @@ class Layer(NamedTuple):
     """A layer with weights.
 
     positions: the number of output pixels, height times width, or of tokens; 0 if no image passes through the
-    layer any more (its branch has vanished). A linear layer that
-    every token passes is a convolution of 1 x 1 pixels. Attention has no weights, but multiplies.
+    layer any more (its branch has vanished). A linear layer that every token passes is a convolution of 1 x 1
+    pixels. Attention has no weights, but multiplies.
     """
 
     name: str

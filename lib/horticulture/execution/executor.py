@@ -123,6 +123,6 @@ def _make(
             metrics["seconds"] = context.elapsed()
             check_lease()
             result = runs.write_result(run, outputs, metrics, hardware.environment_info(device), FILES)
-        context.keeper.clear()
+        context.checkpoint.clear()
         context.rows.clear()
     return result

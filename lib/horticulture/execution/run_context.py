@@ -37,12 +37,12 @@ class RunContext:
     check_lease: Callable[[], None] = lambda: None  # raises if another process has taken over the run
 
     def __post_init__(self) -> None:
-        self.keeper = checkpoints.RollingCheckpoint(self.folder)
+        self.checkpoint = checkpoints.RollingCheckpoint(self.folder)
         self.rows = files.JsonlTable(self.folder / "rows.jsonl")
         self.recipe: Any = RECIPES.get(self.run.kind, TrainingRecipe).from_json(self.run.recipe)
         self._began = time.perf_counter()
-        self._state = self.keeper.latest()
-        self.before = self._state.numbers["seconds"] if self._state else 0.0
+        self._state = self.checkpoint.latest()
+        self.earlier_seconds = self._state.numbers["seconds"] if self._state else 0.0
 
     @property
     def threads(self) -> int | None:
@@ -66,7 +66,7 @@ class RunContext:
             return self.stamp(state())
 
         self.check_lease()
-        self.keeper.maybe_save(state_now, now=self.interruption.pending != 0)
+        self.checkpoint.maybe_save(state_now, now=self.interruption.pending != 0)
         self.interruption.raise_pending()
 
     def stamp(self, state: Checkpoint) -> Checkpoint:
@@ -76,7 +76,7 @@ class RunContext:
 
     def elapsed(self) -> float:
         """Seconds of work on this run, including earlier processes."""
-        return round(self.before + time.perf_counter() - self._began, 2)
+        return round(self.earlier_seconds + time.perf_counter() - self._began, 2)
 
     @property
     def start(self) -> Run:

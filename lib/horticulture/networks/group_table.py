@@ -8,8 +8,8 @@ from horticulture.networks import own
 def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bool = False) -> str:
     """A line per group: its width, and the parameters that go when it is cut to its minimum width.
 
-    A width counts channels, or a transformer's attention heads or hidden units.
-    Below them, by reason, the layers whose channels cannot be removed. network: a name for `networks.named`.
+    A width counts channels, or a transformer's attention heads or hidden units. The last lines have, by
+    reason, the layers whose channels cannot be removed. network: a name for `networks.named`.
     """
     pinned: dict[str, str] = {}
     if is_own(network):

@@ -24,7 +24,7 @@ class Network(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self._born = architecture
+        self._initial_architecture = architecture
         self.groups: tuple[Group, ...] = ()
         self.branch_ends: tuple[nn.Module, ...] = ()
 
@@ -35,7 +35,7 @@ class Network(nn.Module):
     @property
     def architecture(self) -> Architecture:
         """The current architecture, after any surgery."""
-        return self._born.with_widths(tuple(group.width for group in self.groups))
+        return self._initial_architecture.with_widths(tuple(group.width for group in self.groups))
 
     def initialise(self, generator: torch.Generator | None = None) -> None:
         """Draw new weights, for the current widths."""
