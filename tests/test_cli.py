@@ -493,6 +493,33 @@ def test_a_link_in_a_study_folder_is_replaced_and_what_it_leads_to_is_left_alone
     assert (folder / "notebooks" / "glossary.md").read_text().startswith("# ")
 
 
+@pytest.mark.parametrize("name", ["curves", "notebooks", "figures", "nowhere"])
+def test_a_link_out_of_a_study_folder_to_another_folder_is_refused(started, tmp_path, capsys, name):
+    mine, folder = tmp_path / "mine", tmp_path / "out" / "smoke"
+    mine.mkdir()
+    (mine / "whole.json").write_text("dear")
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(tmp_path / "nowhere" if name == "nowhere" else mine)
+    said = refused(capsys, "run", "smoke", "--outputs", str(folder.parent))
+    assert f"{name} is a link to {tmp_path}" in said
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert (mine / "whole.json").read_text() == "dear"
+
+
+def test_an_export_follows_no_link_out_of_the_study_folder_either(tmp_path, capsys):
+    (tmp_path / "out" / "smoke").mkdir(parents=True)
+    (tmp_path / "out" / "smoke" / "exports").symlink_to(tmp_path)
+    assert "exports is a link" in refused(capsys, "export", "smoke", "whole", "--outputs", f"{tmp_path}/out")
+
+
+def test_a_study_folder_that_is_itself_a_link_is_used(started, tmp_path):
+    (tmp_path / "other" / "real").mkdir(parents=True)
+    (tmp_path / "other" / "figures").symlink_to(tmp_path / "other" / "real")
+    (tmp_path / "smoke").symlink_to(tmp_path / "other")
+    assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 0
+    assert (tmp_path / "other" / "study.json").exists()
+
+
 @pytest.mark.parametrize(
     ("first", "stems"), [("4", "45"), ("04", "45"), ("05_analysis", "5"), ("1", "12345"), ("01", "12345")]
 )

@@ -296,6 +296,15 @@ def test_a_step_that_has_nothing_to_do_says_so(notebook, capsys):
     assert capsys.readouterr().out == "training pruned shapes: skipped, this study asks for none\n"
 
 
+def test_a_study_folder_with_a_link_to_another_folder_is_not_opened(notebook, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / "curves").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="curves is a link to"):
+        notebook("01")
+    assert [path.name for path in (tmp_path / "trial").iterdir()] == ["curves"]
+
+
 def test_an_older_study_json_is_read_by_the_new_names(notebook, tmp_path):
     base = {name: DEFAULTS[name] for name in OWN["01"] - {"seeds", "base_epoch_factors"}}
     older = {"longer": [1, 3], "tune_lr": 0.5, "longer_sizes": [0.3], "copied": 0.7, "timed": [8]}

@@ -124,6 +124,8 @@ def export(options: argparse.Namespace) -> int:
     if more:
         names = ", ".join(part.name for part in (folder, *more))
         raise InputError(f"{options.study} has parts: export from one of {names}")
+    if not options.to:
+        study_files.check_own_folders(folder)
     values = {name: getattr(options, name) for name in SELECTORS}
     for line in exporting.export(folder, options.run, options.to, options.allow_code, **values):
         say(line)

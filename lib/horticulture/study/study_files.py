@@ -12,7 +12,7 @@ from typing import Any
 
 from horticulture.errors import InputError, check_choice
 from horticulture.study import literals
-from horticulture.system import locks
+from horticulture.system import files, locks
 from horticulture.system.files import CorruptFileError, read_json, write_json
 
 STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
@@ -141,6 +141,15 @@ def check_name(name: str, what: str = "study") -> None:
         raise InputError(f"{what} {name[:20]!r}...: a name has at most {MAX_NAME_BYTES} bytes")
     if not re.fullmatch(r"\w[\w.=+-]*", name):
         raise InputError(f"{what} {name!r}: a study is named like a folder, with letters and digits")
+
+
+def check_own_folders(folder: Path) -> None:
+    """Raise InputError if a link in a study's folder leads out of it to a folder, where we would write."""
+    root = files.resolved(folder)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        target = files.resolved(path)
+        if path.is_symlink() and not path.is_file() and not target.is_relative_to(root):
+            raise InputError(f"{path} is a link to {target}, outside the study's folder: remove the link")
 
 
 def read_study_json(folder: Path) -> dict[str, Any]:
