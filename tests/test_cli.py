@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -843,3 +844,15 @@ def test_groups_are_listed_with_what_cannot_go(tmp_path, capsys):
     assert "3.1" in capsys.readouterr().out
     assert cli.main(["groups", "wrn-10-1", "--image", "32"]) == 2
     assert "--image '32': expected CxHxW" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_tables_are_printed_in_any_encoding(encoding):
+    reference = Path(__file__).parents[1] / "outputs" / "reference"
+    process = subprocess.run(
+        [sys.executable, "-m", "horticulture", "show", "quick", "--outputs", str(reference)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert "Fisher-pruned" in process.stdout.decode(encoding)
