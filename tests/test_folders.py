@@ -195,6 +195,12 @@ def test_a_square_that_does_not_divide_is_resized_without_aliases(tmp_path, pict
     assert abs(actual.astype(int) - 127).max() <= 6
 
 
+def test_a_class_whose_name_is_no_text_is_refused(pictures):
+    for part in ("train", "test"):
+        os.rename(pictures / part / "ash", os.fsencode(pictures / part) + b"/\xff\xfe")
+    assert r"'\udcff\udcfe' has a character that text cannot have" in refused(pictures)
+
+
 def test_images_are_made_smaller_only(pictures):
     assert "image_size must be 0 (unchanged) to 1,024, not -2" in refused(pictures, -2)
     assert "not 1025" in refused(pictures, 1025)

@@ -118,8 +118,13 @@ def read(path: str, image_size: int = 0) -> Folder:
 
 
 def _common_classes(path: str, listed: dict[str, dict[str, list[str]]]) -> tuple[str, ...]:
-    """The classes of the training part. Raises InputError if there is only one, or if other parts differ."""
+    """The classes of the training part.
+
+    Raises InputError if there is only one, if other parts differ, or if a name is no text.
+    """
     train = listed["train"]
+    if odd := [name for name in train if name != name.encode(errors="replace").decode()]:
+        raise InputError(f"data folder:{path}: {_names(odd)} has a character that text cannot have")
     for part, classes in listed.items():
         for names, others, only_in in ((train, classes, "train"), (classes, train, part)):
             if missing := [name for name in names if name not in others]:
