@@ -171,6 +171,8 @@ def clean(options: argparse.Namespace) -> int:
         say(f"{run.size / 1e6:>10,.1f} MB  {run.folder.name}  {run.description}")
     if len(old) < len(unused):
         print(f"keeping {len(unused) - len(old)} more, changed within the last hour")
+    for path in housekeeping.not_runs(outputs):
+        say(f"keeping {path}, which is no run")
     if not old and not any((outputs / "runs").glob("*")):
         print(f"nothing to remove: there are no runs in {outputs}")
         return 0
