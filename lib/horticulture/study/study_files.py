@@ -64,6 +64,16 @@ def studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def notebooks() -> list[Path]:
+    """The ordered notebooks of the checkout. Raises InputError if the package is not in one."""
+    paths = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
+        raise InputError(
+            "the notebooks are not next to the package: install it from a checkout with pip install -e ."
+        )
+    return paths
+
+
 def is_file(name: str) -> bool:
     """Whether a study is given as the path of its file."""
     return name.endswith((".yaml", ".yml"))
@@ -84,6 +94,8 @@ def read(name: str) -> Study:
     if not isinstance(seconds, dict) or not all(map(_are_seconds, seconds.values())):
         what = f"a number above 0, and at most {MAX_SECONDS:g}, for each notebook"
         raise InputError(f"study file {path}: seconds must give {what}")
+    for notebook in seconds:
+        check_choice(notebook, [path.stem for path in notebooks()], f"notebook in seconds of {path}")
     if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
         raise InputError(f"study file {path}: parts must map the name of each part to its parameters")
     if len(parts) > MAX_PARTS:
