@@ -69,9 +69,10 @@ def list_images(path: str) -> Listing:
     except RuntimeError as error:  # ~ of an unknown user
         raise InputError(f"data folder:{path}: no such home folder") from error
     listed = {}
-    for part in ("train", "val", "test") if (root / "val").exists() else ("train", "test"):
+    for part in ("train", "val", "test"):
         try:
-            listed[part] = _files_by_class(root / part)
+            if part != "val" or (root / part).exists():
+                listed[part] = _files_by_class(root / part)
         except (OSError, RecursionError) as error:
             raise InputError(
                 f"data folder:{path} is not an image folder: it needs {part}/<class>/<image> ({error})"
