@@ -167,6 +167,8 @@ REFUSED = [
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go up to 2,000 and widths to 1,000,000"),
     ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go up to 2,000"),
     ("network=vit-1000000000-1", "network vit-1000000000-1: depths go up to 2,000"),
+    ("network=wrn-010-1", "network wrn-010-1: write its numbers without leading zeros"),
+    ("network=wrn-10-1-stem01", "network wrn-10-1-stem01: write its numbers without leading zeros"),
     ("network=vit-2000-8", "network: a ViT has at most 100 blocks, not 2000"),
     ("image_size=10000", "image_size=10000: clutter has images of 16 x 16 pixels"),
     ("crop_padding=16", "crop_padding=16: images of 16 x 16 pixels are too small to be shifted by 16"),
@@ -608,6 +610,21 @@ def test_tables_fit_the_terminal(capsys, monkeypatch):
     assert set(" ".join(wide).split()) == set(" ".join(narrow).split()) - {"\\"}
 
 
+@pytest.mark.parametrize(
+    ("column", "code", "said"),
+    [("test_error", 0, "no network has a test error"), ("curve", 2, "results.csv is damaged")],
+)
+def test_a_table_with_an_empty_column_is_shown_or_refused(tmp_path, capsys, column, code, said):
+    reference = Path(__file__).parents[1] / "outputs" / "reference" / "quick" / "results.csv"
+    (tmp_path / "empty").mkdir()
+    frame = pd.read_csv(reference, dtype=str).assign(**{column: ""})
+    frame.to_csv(tmp_path / "empty" / "results.csv", index=False)
+    assert cli.main(["show", "empty", "--outputs", str(tmp_path)]) == code
+    output = capsys.readouterr()
+    assert said in output.out + output.err
+    assert "Empty DataFrame" not in output.out
+
+
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):
     shown = []
     monkeypatch.setattr(commands, "print_tables", lambda folder: shown.append(folder.name))
@@ -844,6 +861,8 @@ def test_groups_are_listed_with_what_cannot_go(tmp_path, capsys):
     assert "3.1" in capsys.readouterr().out
     assert cli.main(["groups", "wrn-10-1", "--image", "32"]) == 2
     assert "--image '32': expected CxHxW" in capsys.readouterr().err
+    assert cli.main(["groups", "wrn-10-1", "--image", "3x99999999x99999999"]) == 2
+    assert "images have at most 1,024 channels, rows and columns, not (3, 9999" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
