@@ -167,6 +167,7 @@ REFUSED = [
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go up to 2,000 and widths to 1,000,000"),
     ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go up to 2,000"),
     ("network=vit-1000000000-1", "network vit-1000000000-1: depths go up to 2,000"),
+    ("pretrained=/" + 300 * "x", "weights file /" + 300 * "x" + " cannot be read: File name too long"),
     ("network=wrn-010-1", "network wrn-010-1: write its numbers without leading zeros"),
     ("network=wrn-10-1-stem01", "network wrn-10-1-stem01: write its numbers without leading zeros"),
     ("network=vit-2000-8", "network: a ViT has at most 100 blocks, not 2000"),
