@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -166,6 +167,9 @@ REFUSED = [
     ("network=wrn-1000000000-1", "network wrn-1000000000-1: depths go up to 2,000 and widths to 1,000,000"),
     ("network=resnet-99999999998-4", "network resnet-99999999998-4: depths go up to 2,000"),
     ("network=vit-1000000000-1", "network vit-1000000000-1: depths go up to 2,000"),
+    ("pretrained=/" + 300 * "x", "weights file /" + 300 * "x" + " cannot be read: File name too long"),
+    ("network=wrn-010-1", "network wrn-010-1: write its numbers without leading zeros"),
+    ("network=wrn-10-1-stem01", "network wrn-10-1-stem01: write its numbers without leading zeros"),
     ("network=vit-2000-8", "network: a ViT has at most 100 blocks, not 2000"),
     ("image_size=10000", "image_size=10000: clutter has images of 16 x 16 pixels"),
     ("crop_padding=16", "crop_padding=16: images of 16 x 16 pixels are too small to be shifted by 16"),
@@ -493,6 +497,33 @@ def test_a_link_in_a_study_folder_is_replaced_and_what_it_leads_to_is_left_alone
     assert (folder / "notebooks" / "glossary.md").read_text().startswith("# ")
 
 
+@pytest.mark.parametrize("name", ["curves", "notebooks", "figures", "nowhere"])
+def test_a_link_out_of_a_study_folder_to_another_folder_is_refused(started, tmp_path, capsys, name):
+    mine, folder = tmp_path / "mine", tmp_path / "out" / "smoke"
+    mine.mkdir()
+    (mine / "whole.json").write_text("dear")
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(tmp_path / "nowhere" if name == "nowhere" else mine)
+    said = refused(capsys, "run", "smoke", "--outputs", str(folder.parent))
+    assert f"{name} is a link to {tmp_path}" in said
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert (mine / "whole.json").read_text() == "dear"
+
+
+def test_an_export_follows_no_link_out_of_the_study_folder_either(tmp_path, capsys):
+    (tmp_path / "out" / "smoke").mkdir(parents=True)
+    (tmp_path / "out" / "smoke" / "exports").symlink_to(tmp_path)
+    assert "exports is a link" in refused(capsys, "export", "smoke", "whole", "--outputs", f"{tmp_path}/out")
+
+
+def test_a_study_folder_that_is_itself_a_link_is_used(started, tmp_path):
+    (tmp_path / "other" / "real").mkdir(parents=True)
+    (tmp_path / "other" / "figures").symlink_to(tmp_path / "other" / "real")
+    (tmp_path / "smoke").symlink_to(tmp_path / "other")
+    assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 0
+    assert (tmp_path / "other" / "study.json").exists()
+
+
 @pytest.mark.parametrize(
     ("first", "stems"), [("4", "45"), ("04", "45"), ("05_analysis", "5"), ("1", "12345"), ("01", "12345")]
 )
@@ -578,6 +609,21 @@ def test_tables_fit_the_terminal(capsys, monkeypatch):
     assert max(map(len, wide)) > 150
     assert max(map(len, narrow)) <= 90
     assert set(" ".join(wide).split()) == set(" ".join(narrow).split()) - {"\\"}
+
+
+@pytest.mark.parametrize(
+    ("column", "code", "said"),
+    [("test_error", 0, "no network has a test error"), ("curve", 2, "results.csv is damaged")],
+)
+def test_a_table_with_an_empty_column_is_shown_or_refused(tmp_path, capsys, column, code, said):
+    reference = Path(__file__).parents[1] / "outputs" / "reference" / "quick" / "results.csv"
+    (tmp_path / "empty").mkdir()
+    frame = pd.read_csv(reference, dtype=str).assign(**{column: ""})
+    frame.to_csv(tmp_path / "empty" / "results.csv", index=False)
+    assert cli.main(["show", "empty", "--outputs", str(tmp_path)]) == code
+    output = capsys.readouterr()
+    assert said in output.out + output.err
+    assert "Empty DataFrame" not in output.out
 
 
 def test_show_finds_a_study_by_its_file_and_by_the_name_of_its_parts(monkeypatch, tmp_path):
@@ -816,3 +862,17 @@ def test_groups_are_listed_with_what_cannot_go(tmp_path, capsys):
     assert "3.1" in capsys.readouterr().out
     assert cli.main(["groups", "wrn-10-1", "--image", "32"]) == 2
     assert "--image '32': expected CxHxW" in capsys.readouterr().err
+    assert cli.main(["groups", "wrn-10-1", "--image", "3x99999999x99999999"]) == 2
+    assert "images have at most 1,024 channels, rows and columns, not (3, 9999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_tables_are_printed_in_any_encoding(encoding):
+    reference = Path(__file__).parents[1] / "outputs" / "reference"
+    process = subprocess.run(
+        [sys.executable, "-m", "horticulture", "show", "quick", "--outputs", str(reference)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert "Fisher-pruned" in process.stdout.decode(encoding)

@@ -1,5 +1,6 @@
 """Pictures show what the frames hold."""
 
+import io
 import math
 import re
 from itertools import product
@@ -762,3 +763,36 @@ def test_images_of_any_number_of_channels_are_drawn(channels, shape):
     drawn = figures.images(pixels, ["it"]).axes[0].images[0].get_array()
     assert drawn.shape == shape
     np.testing.assert_allclose(drawn if channels != 3 else drawn.mean(axis=-1), pixels[0].mean(axis=0))
+
+
+NO_FORMULA = "a$^$b"  # which matplotlib could not parse as one
+
+
+def drawings_of_names():
+    """Figures with a user's name in a title, a legend, or along an axis."""
+    whole = architecture.named("wrn-10-1", image=(1, 16, 16), classes=10)
+    known = retrained().replace({"criterion": {"l1": NO_FORMULA}})
+    correlations = pd.DataFrame({"criterion": [NO_FORMULA], "seed": [0], "correlation": [0.5]})
+    scores = pd.DataFrame({"group": [0, 1], "saliency": [1e-9, 1e9]})
+    yield lambda ax: figures.images(np.zeros((1, 1, 8, 8), np.uint8), [NO_FORMULA])
+    yield lambda ax: figures.error_against(by([NO_FORMULA]), "params", "wrn-40-2", ax)
+    yield lambda ax: figures.budgets(known, {}, ax)
+    yield lambda ax: figures.agreement(correlations, ax)
+    yield lambda ax: figures.side_by_side({NO_FORMULA: whole}, whole)
+    yield lambda ax: figures.kept_heatmap({NO_FORMULA: whole}, whole)
+    yield lambda ax: figures.saliencies(scores, whole)
+
+
+@pytest.mark.parametrize("draw", list(drawings_of_names()))
+def test_dollars_in_names_begin_no_formula(draw):
+    given = plt.subplots()[1]
+    given.get_xticklabels()  # they exist before the names are written
+    result = draw(given)
+    (result.axes[0] if isinstance(result, plt.Figure) else result).set_title(NO_FORMULA)
+    result.figure.savefig(io.BytesIO())
+
+
+def test_powers_of_ten_along_an_axis_are_written_as_such(results):
+    ax = figures.error_against(results, "params", "wrn-40-2")
+    ax.set_yscale("log")
+    assert all(label.get_parse_math() for label in ax.get_yticklabels())

@@ -195,6 +195,12 @@ def test_a_square_that_does_not_divide_is_resized_without_aliases(tmp_path, pict
     assert abs(actual.astype(int) - 127).max() <= 6
 
 
+def test_a_class_whose_name_is_no_text_is_refused(pictures):
+    for part in ("train", "test"):
+        os.rename(pictures / part / "ash", os.fsencode(pictures / part) + b"/\xff\xfe")
+    assert r"'\udcff\udcfe' has a character that text cannot have" in refused(pictures)
+
+
 def test_images_are_made_smaller_only(pictures):
     assert "image_size must be 0 (unchanged) to 1,024, not -2" in refused(pictures, -2)
     assert "not 1025" in refused(pictures, 1025)
@@ -247,6 +253,39 @@ def test_numbers_that_have_no_brightness_are_refused(dtype, value, tmp_path, pic
     odd[3, 3] = value
     Image.fromarray(odd).save(pictures / "test" / "ash" / "0.tif")
     assert "'test/ash/0.tif' (values from" in refused(pictures)
+
+
+def grey_tiff(bits: int, photometric: int, pixels: bytes) -> bytes:
+    """By hand: 8 x 8 pixels of one channel, uncompressed, little-endian."""
+    tags = {256: 8, 257: 8, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 8, 279: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + struct.pack("<H", 9) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("bits", "photometric", "pixels", "expected"),
+    [
+        (12, 1, "fff", 255),
+        (12, 1, "808000", (128, 0)),  # 2,056 and 0 of 4,095
+        (16, 0, "ffff", 0),
+        (16, 0, "0000", 255),
+        (16, 1, "ffff", 255),
+    ],
+)
+def test_what_is_white_in_a_tiff_is_what_it_says(pictures, tmp_path, bits, photometric, pixels, expected):
+    repeated = bytes.fromhex(pixels * (16 * bits // len(pixels)))
+    (tmp_path / "grey.tif").write_bytes(grey_tiff(bits, photometric, repeated))
+    actual = read(pictures, tmp_path / "grey.tif")[..., 0]
+    assert (actual == np.resize(expected, (8, 8))).all()
+
+
+def test_a_transparent_grey_of_sixteen_bits_is_drawn_on_white(pictures, tmp_path):
+    grey = np.full((8, 8), 32768, np.uint16)
+    grey[0] = 32769
+    Image.fromarray(grey).save(tmp_path / "grey.png", transparency=32768)
+    actual = read(pictures, tmp_path / "grey.png")[..., 0]
+    assert (actual[0] == 128).all()
+    assert (actual[1:] == 255).all()
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])

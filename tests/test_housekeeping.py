@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -443,3 +444,25 @@ def test_where_a_study_cannot_be_read_nothing_is_removed(outputs, capsys):
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 2
     assert there(folder) == before
     assert "the study mine cannot be read, so nothing is removed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left", ["results.csv", "notebooks"])
+def test_a_study_that_has_lost_what_says_which_runs_it_needs_hinders(outputs, capsys, left):
+    folder, _ = outputs
+    shutil.rmtree(folder / "mine")
+    for name in (left, "curves"):
+        (folder / "mine" / name).mkdir(parents=True)
+    before = there(folder)
+    assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 2
+    assert there(folder) == before
+    assert "the study mine cannot be read, so nothing is removed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["notes", "0123456789AB", "0123456789abc", "0123456789ab.damaged-x"])
+def test_a_folder_that_no_run_can_be_by_its_name_stays(outputs, capsys, name):
+    folder, unused = outputs
+    (folder / "runs" / name).mkdir()
+    assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
+    assert name in there(folder)
+    assert not unused & there(folder)
+    assert f"keeping {folder / 'runs' / name}, which is no run\n" in capsys.readouterr().out

@@ -38,6 +38,10 @@ def test_equations_are_mathml_and_no_tex_is_left(page):
     assert "Delta_k" not in text
 
 
+def test_what_is_no_equation_between_dollar_signs_is_shown_as_it_is(page):
+    assert "c$^$.py:score" in page(executed("1", {"text/markdown": "c$^$.py:score", "text/plain": "<>"}))
+
+
 def test_equations_in_an_output_are_mathml_too(page):
     assert "<math" in page(executed("1", {"text/markdown": "a mean of $x$", "text/plain": "<Markdown>"}))
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,3 +161,9 @@ def test_what_asks_for_its_training_is_refused_by_name(file):
     ):
         with pytest.raises(InputError, match=said):
             validation.check(values | more)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file of Linux")
+def test_weights_that_the_system_cannot_read_are_named():
+    with pytest.raises(InputError, match="weights file /proc/self/mem cannot be read: Input/output error"):
+        pretrained.digest("/proc/self/mem")

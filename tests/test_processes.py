@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -46,10 +47,43 @@ with runner.exclusive(Path(sys.argv[1])):
 """
 
 
-def hold(folder: Path) -> subprocess.Popen:
+def hold(folder: Path, environment: dict[str, str] | None = None) -> subprocess.Popen:
     """A process that runs a study until it is sent a line, or waits for another that does."""
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], text=True, **pipes)
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    return subprocess.Popen(command, encoding="utf-8", env=environment, **pipes)
+
+
+@pytest.mark.parametrize("what", ["bytes", "escape", "huge", "pipe", "endless", "folder"])
+def test_whatever_is_said_to_run_a_study_is_one_line_to_the_second_command(tmp_path, what):
+    """The folder may be a stranger's."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    holder, who = folder / ".holder", "another process"
+    match what:
+        case "bytes":
+            holder.write_bytes(b"\xffx")
+            who = "\ufffdx"
+        case "escape":
+            holder.write_text("me \x1b[31m\nas well")
+            who = r"me \x1b[31m\nas well"
+        case "huge":
+            holder.write_text("me" * 1000)
+        case "pipe":
+            os.mkfifo(holder)
+        case "endless":
+            holder.symlink_to("/dev/zero")
+        case "folder":
+            holder.mkdir()
+    with locks.held(folder / ".lock"):
+        second = hold(folder, {**os.environ, "PYTHONIOENCODING": "utf-8"})
+        waiting = threading.Timer(60, second.kill)
+        waiting.start()
+        said = second.stderr.readline()
+        waiting.cancel()
+        second.kill()
+        second.communicate()
+    assert said == f"mine is being run by {who}: waiting for it to end\n"
 
 
 def test_a_second_command_says_who_runs_the_study_and_waits(tmp_path):

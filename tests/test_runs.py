@@ -514,6 +514,15 @@ def test_no_altered_byte_of_a_curve_goes_unnoticed_or_changes_anything(study):
     assert count_noticed(path, lambda: runs.read_curves(study)) > 0.4  # the rest are blanks
 
 
+@pytest.mark.parametrize("target", ["nowhere", "whole.json"])
+def test_a_curve_that_is_a_link_to_no_file_is_missing(study, target):
+    gone = study / "curves" / "whole.json"
+    gone.unlink()
+    gone.symlink_to(target)
+    with pytest.raises(CorruptFileError, match=r"whole\.json is missing: run the study again"):
+        runs.collect(study)
+
+
 @pytest.fixture
 def published(study, tmp_path) -> Path:
     """Tables without their runs."""

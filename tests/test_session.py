@@ -184,6 +184,8 @@ def test_a_misspelt_name_is_refused_with_the_nearest(notebook, tmp_path, where):
         ("03", {"sizes": [2]}, "each of sizes must be a number above 0 and at most 1, not 2"),
         ("02", {"study": "../../x"}, "study '../../x': a study is named like a folder"),
         ("02", {"study": "runs"}, "study 'runs'"),
+        ("01", {"data": "folder:/" + 5000 * "x"}, "^data folder:/x+ is not an image folder"),
+        ("01", {"outputs": "/" + 300 * "x"}, "^outputs /x+: File name too long"),
     ],
 )
 def test_bad_values_are_one_line_before_anything_is_written(notebook, tmp_path, step, injected, said):
@@ -294,6 +296,15 @@ def test_text_that_papermill_injects_reaches_the_cells_as_the_value_it_stands_fo
 def test_a_step_that_has_nothing_to_do_says_so(notebook, capsys):
     assert notebook("03", {"budgets": [], "sizes": []}).execute([], "training pruned shapes") == []
     assert capsys.readouterr().out == "training pruned shapes: skipped, this study asks for none\n"
+
+
+def test_a_study_folder_with_a_link_to_another_folder_is_not_opened(notebook, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / "curves").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="curves is a link to"):
+        notebook("01")
+    assert [path.name for path in (tmp_path / "trial").iterdir()] == ["curves"]
 
 
 def test_an_older_study_json_is_read_by_the_new_names(notebook, tmp_path):

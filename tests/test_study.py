@@ -282,6 +282,12 @@ def test_seconds_are_those_of_a_notebook(tmp_path, seconds):
         study_files.read(str(tmp_path / "odd.yaml"))
 
 
+def test_seconds_are_of_a_notebook_that_there_is(tmp_path):
+    (tmp_path / "odd.yaml").write_text("parameters: { epochs: 3 }\nseconds: { 02_prun: 5 }")
+    with pytest.raises(InputError, match=r"unknown notebook in seconds of \S+ '02_prun': .*'02_prune'"):
+        study_files.read(str(tmp_path / "odd.yaml"))
+
+
 @pytest.mark.parametrize("parts", ["[vgg, resnet]", "vgg", "{ vgg: vgg-8-8 }", "{ vgg: }"])
 def test_malformed_parts_are_refused(tmp_path, parts):
     (tmp_path / "bad.yaml").write_text(f"parameters: {{ epochs: 3 }}\nparts: {parts}\n")

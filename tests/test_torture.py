@@ -1,9 +1,13 @@
 """The short form of what `python -m tests.torture` tries for as long as one likes, and how it reports."""
 
+import os
+import signal
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 
+from horticulture.execution import interruption
 from tests import hostile, killed, torture
 
 
@@ -42,6 +46,22 @@ def test_each_is_tried_even_if_the_first_took_all_the_time(monkeypatch):
     monkeypatch.setattr(torture, "TRIALS", trials)
     ends = torture.torture(0, list("abc"), 0)
     assert (tried, [actual.total() for actual in ends.values()]) == (list("abc"), [1, 1, 1])
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_when_it_is_stopped_there_is_a_table_of_what_was_tried(monkeypatch, capsys, number, under_way):
+    def once(seed: int) -> str:
+        if seed == 2:
+            with interruption.deferred() if under_way else nullcontext():
+                os.kill(os.getpid(), number)
+        return "survived"
+
+    monkeypatch.setattr(torture, "TRIALS", {"odd": torture.Trial("something odd", once, 1)})
+    assert torture.main(["60", "--seed", "0"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1].split() == ["odd:", "something", "odd", *"22000"]
+    assert "each kind at least once" in said.err
 
 
 def test_what_was_set_aside_is_no_result(tmp_path):

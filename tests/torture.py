@@ -24,6 +24,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from horticulture.errors import check_choice
+from horticulture.execution import interruption
 from horticulture.system.progress import Progress
 from tests import commands, fuzzed, hostile, killed, power_cut, strangers
 
@@ -59,11 +60,12 @@ def torture(minutes: float, names: list[str], first: int) -> dict[str, Counter]:
     """Go round for so long, what had the least of its share next, and each once; how often each ended how."""
     ends, spent = {name: Counter() for name in names}, dict.fromkeys(names, 0.0)
     began = time.monotonic()
-    with suppress(KeyboardInterrupt), Progress("torture", minutes * 60) as progress:
+    stopped = suppress(KeyboardInterrupt, SystemExit)  # the latter by SIGTERM in the middle of a run
+    with stopped, interruption.on_end_signals(), Progress("torture", minutes * 60) as progress:
         for seed in itertools.count(first):
             name = min(names, key=lambda name: spent[name] / TRIALS[name].share)
             before = time.monotonic() - began
-            progress.update(before, f"{TRIALS[name].what} ({seed - first:,} tried)")
+            progress.update(before, f"{TRIALS[name].what} ({seed - first:,} tried, each kind at least once)")
             ends[name][outcome(name, seed)] += 1
             elapsed = time.monotonic() - began
             spent[name] += elapsed - before

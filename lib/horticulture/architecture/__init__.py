@@ -60,6 +60,7 @@ NAME_PATTERNS: dict[str, tuple[str, str]] = {
 }
 
 STEM = re.compile(r"(.+)-stem(\d{1,3})")  # may follow these names: the stride of another stem
+LEADING_ZERO = re.compile(r"(-|-stem)0\d")
 
 TORCHVISION = "torchvision:"  # followed by the name of one of its classification networks
 OTHERS = (f"{TORCHVISION}NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
@@ -214,6 +215,8 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
     stem = STEM.fullmatch(str(name))
     for pattern, family in NAME_PATTERNS.values():
         if match := re.fullmatch(pattern, stem[1] if stem else str(name), re.ASCII):
+            if LEADING_ZERO.search(name):  # the same network would be another study
+                raise InputError(f"network {name[:60]}: write its numbers without leading zeros")
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
             if numbers[0] > MAX_DEPTH or max(numbers) > MAX_WIDTH:
                 most = f"depths go up to {MAX_DEPTH:,} and widths to {MAX_WIDTH:,}"

@@ -1,5 +1,6 @@
 """The `horticulture` command. Exit codes: 1 a notebook or the system failed, 2 bad input, 130 stopped."""
 
+import io
 import os
 import sys
 
@@ -12,6 +13,8 @@ TO_RESUME = "; run the same command again to resume"
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):  # of an encoding that may lack some characters of the tables
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from horticulture.cli import parser  # takes long enough to be interrupted
 

@@ -124,6 +124,8 @@ def export(options: argparse.Namespace) -> int:
     if more:
         names = ", ".join(part.name for part in (folder, *more))
         raise InputError(f"{options.study} has parts: export from one of {names}")
+    if not options.to:
+        study_files.check_own_folders(folder)
     values = {name: getattr(options, name) for name in SELECTORS}
     for line in exporting.export(folder, options.run, options.to, options.allow_code, **values):
         say(line)
@@ -169,6 +171,8 @@ def clean(options: argparse.Namespace) -> int:
         say(f"{run.size / 1e6:>10,.1f} MB  {run.folder.name}  {run.description}")
     if len(old) < len(unused):
         print(f"keeping {len(unused) - len(old)} more, changed within the last hour")
+    for path in housekeeping.not_runs(outputs):
+        say(f"keeping {path}, which is no run")
     if not old and not any((outputs / "runs").glob("*")):
         print(f"nothing to remove: there are no runs in {outputs}")
         return 0

@@ -25,6 +25,7 @@ MAX_BYTES = 2**29  # per file: decoders read whole parts of a file into memory
 MAX_SCANS = 100  # per JPEG, each of which goes over all pixels: a small file could have millions
 MAX_SIDE = 1024  # most pixels, high or wide, of an image to train on
 
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # tags of a TIFF, and a value
 
 # In a JPEG: zeros follow 255 within the pixels, which may also be interrupted by D0 to D7.
 MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])")
@@ -108,13 +109,20 @@ def _scans(path: str) -> int:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale more than eight bits of grey to eight. White is 65,535 for integers, 1 for floats."""
+    """Scale more than eight bits of grey to eight. White is 65,535 for integers, 1 for floats, unless a TIFF
+    has twelve bits or white at zero. The value that a PNG declares transparent becomes white."""
     if image.mode[0] not in "IF":
         return image
     values, white = np.array(image, dtype=np.float32), 1 if image.mode == "F" else 65535
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(BITS_PER_SAMPLE) == (12,):
+        white = 4095
     least, most = values.min(), values.max()
     if not 0 <= least <= most <= white:  # also fails for NaN
         raise UnusableImage(f"values from {least:g} to {most:g}, not from 0 to {white}")
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        np.subtract(white, values, out=values)
+    values[values == image.info.get("transparency")] = white
     values *= 255 / white
     return Image.fromarray(values.round(out=values).astype(np.uint8))
 

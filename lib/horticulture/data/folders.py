@@ -19,7 +19,7 @@ from horticulture.data.reading import read_each
 from horticulture.errors import InputError
 from horticulture.system.files import digest, file_digest, write
 
-CACHE_VERSION = 2  # of the names of cache files
+CACHE_VERSION = 3  # of the names of cache files
 MAX_LISTED = 3  # unusable images reported by name; of more, a list is written
 
 
@@ -69,9 +69,10 @@ def list_images(path: str) -> Listing:
     except RuntimeError as error:  # ~ of an unknown user
         raise InputError(f"data folder:{path}: no such home folder") from error
     listed = {}
-    for part in ("train", "val", "test") if (root / "val").exists() else ("train", "test"):
+    for part in ("train", "val", "test"):
         try:
-            listed[part] = _files_by_class(root / part)
+            if part != "val" or (root / part).exists():
+                listed[part] = _files_by_class(root / part)
         except (OSError, RecursionError) as error:
             raise InputError(
                 f"data folder:{path} is not an image folder: it needs {part}/<class>/<image> ({error})"
@@ -118,8 +119,13 @@ def read(path: str, image_size: int = 0) -> Folder:
 
 
 def _common_classes(path: str, listed: dict[str, dict[str, list[str]]]) -> tuple[str, ...]:
-    """The classes of the training part. Raises InputError if there is only one, or if other parts differ."""
+    """The classes of the training part.
+
+    Raises InputError if there is only one, if other parts differ, or if a name is no text.
+    """
     train = listed["train"]
+    if odd := [name for name in train if name != name.encode(errors="replace").decode()]:
+        raise InputError(f"data folder:{path}: {_names(odd)} has a character that text cannot have")
     for part, classes in listed.items():
         for names, others, only_in in ((train, classes, "train"), (classes, train, part)):
             if missing := [name for name in names if name not in others]:

@@ -19,10 +19,13 @@ COUNT = "num_batches_tracked"  # of norms; older files lack it, and nothing depe
 
 
 def digest(file: str) -> str:
-    """A digest of a weights file. Raises InputError if there is none, or for one larger than the memory."""
+    """A digest of a weights file. Raises InputError if it cannot be read, or is larger than the memory."""
     path = files.local_path(file)
     files.check_loadable(path, "weights file")
-    return files.file_digest(path)
+    try:
+        return files.file_digest(path)
+    except OSError as error:  # which need not name the file
+        raise InputError(f"weights file {path} cannot be read: {error.strerror}") from error
 
 
 def network(architecture: Architecture, file: str) -> Network:

@@ -131,7 +131,12 @@ def record_curves(study: Path, points: Iterable[CurvePoint]) -> list[str]:
 
 
 def _read(path: Path) -> list[CurvePoint]:
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except OSError as error:
+        if path.exists():
+            raise
+        raise CorruptFileError(path) from error  # a link to nowhere, or to itself
     try:
         entries = content["points"] if isinstance(content, dict) else content  # earlier versions wrote a list
         points = [CurvePoint.from_json(entry) for entry in entries]

@@ -276,7 +276,8 @@ def _checked(results: pd.DataFrame, path: Path) -> pd.DataFrame:
         results = results.astype(TYPES)
     except (TypeError, ValueError, OverflowError) as error:
         raise CorruptFileError(path) from error
-    words = (isinstance(word, str | float | None) for name in WORDS for word in results[name])  # or NaN
+    words = [isinstance(word, str | float | None) for name in WORDS for word in results[name]]  # or NaN
+    words += [isinstance(curve, str) for curve in results["curve"]]
     if any(results[name].dtype.kind not in "iuf" for name in NUMBERS) or not all(words):
         raise CorruptFileError(path)
     return results

@@ -198,7 +198,10 @@ def outputs_folder(path: str | Path = "") -> Path:
     """
     default = os.environ.get("HORTICULTURE_OUTPUTS") or Path(__file__).parents[3] / "outputs"
     outputs = files.resolved(path or default)
-    nearest = next((path for path in (outputs, *outputs.parents) if path.exists()), outputs)
+    try:
+        nearest = next((path for path in (outputs, *outputs.parents) if path.exists()), outputs)
+    except OSError as error:  # too long a name
+        raise InputError(f"outputs {outputs}: {error.strerror}") from error
     if nearest.exists() and not nearest.is_dir():
         raise InputError(f"outputs {outputs}: {nearest} is not a folder")
     return outputs

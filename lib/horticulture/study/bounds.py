@@ -111,7 +111,11 @@ def network(name: str, value: Any) -> None:
 
 def network_for(name: str, image: architecture.ImageShape, classes: int) -> None:
     """Raise InputError, without torch, for a network that cannot be made for such images."""
+    from horticulture.data.decoding import MAX_SIDE  # loads Pillow
+
     integer(2, architecture.MAX_WIDTH)("classes", classes)
+    if max(image) > MAX_SIDE:
+        raise InputError(f"images have at most {MAX_SIDE:,} channels, rows and columns, not {image}")
     if code_files.is_code(name):
         code_files.digest(name)
     elif architecture.is_own(name):

@@ -1,5 +1,6 @@
 """Find and remove runs that no study refers to."""
 
+import re
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from horticulture.study.inventory import runs_by_purpose
 from horticulture.system import files
 from horticulture.system.code_files import is_code
 
+RUN = re.compile(r"[0-9a-f]{12}(\.damaged-[0-9]+)?")  # names that folders of runs have
 RECENT = 3600.0  # seconds: anything changed since then may belong to a study in progress
 
 Digests = Mapping[tuple[str, int], str]  # of data sets, by name and image size
@@ -30,18 +32,23 @@ class UnusedRun(NamedTuple):
 
 
 def unused(outputs: Path) -> list[UnusedRun]:
-    """Every such folder, including damaged runs that were set aside, largest first. Links are kept.
+    """Every such folder, including damaged runs that were set aside, largest first.
 
-    A study refers to the runs of its curves, to those that its parameters ask for, and to the runs these
-    start from. A comparison of criteria is kept as long as its network. Raises InputError if a study cannot
-    be read, because then its needs are unknown.
+    Links are kept, and folders that are no runs by their names. A study refers to the runs of its curves, to
+    those that its parameters ask for, and to the runs these start from. A comparison of criteria is kept as
+    long as its network. Raises InputError if a study cannot be read, because then its needs are unknown.
     """
-    folders = sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
+    folders = [path for path in _folders(outputs) if RUN.fullmatch(path.name)]
     recorded = {path: _read_run(path) for path in folders}
     digests = _recorded_digests(filter(None, recorded.values()))
     needed: set[str] = set()
     for path in sorted(outputs.glob(f"*/{study_files.STUDY_JSON}")):
         needed |= _needed(path.parent, outputs, digests, list(filter(None, recorded.values())))
+    for path in [*outputs.glob("*/results.csv"), *outputs.glob("*/notebooks")]:
+        study = path.parent
+        if not (study / study_files.STUDY_JSON).exists() and not any((study / "curves").glob("*")):
+            why = f"{study_files.STUDY_JSON} and curves are missing: move its folder elsewhere to go on"
+            raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({why})")
     for path in outputs.glob("*/curves"):  # of a study without study.json
         needed |= _keys(point.run for point in runs.read_curves(path.parent))
     not_needed = []
@@ -55,6 +62,15 @@ def unused(outputs: Path) -> list[UnusedRun]:
         size = sum(stat.st_size for stat in inside)
         not_needed.append(UnusedRun(path, str(run or "not finished"), size, time.time() - changed < RECENT))
     return sorted(not_needed, key=lambda folder: -folder.size)
+
+
+def not_runs(outputs: Path) -> list[Path]:
+    """The folders among the runs that are none, by their names."""
+    return [path for path in _folders(outputs) if not RUN.fullmatch(path.name)]
+
+
+def _folders(outputs: Path) -> list[Path]:
+    return sorted(path for path in (outputs / "runs").glob("[!.]*") if path.is_dir())
 
 
 def remove(folders: Iterable[UnusedRun]) -> None:

@@ -4,6 +4,7 @@ Equations are MathML, pictures and styles are embedded, code that only writes se
 or dark follows the reader's screen.
 """
 
+import html
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -70,10 +71,10 @@ class _Renderer(IPythonRenderer):
     """Renders equations as MathML, and links to notebooks as links to pages."""
 
     def block_math(self, body: str) -> str:
-        return convert(body, display="block")
+        return _equation(body, "block")
 
     def inline_math(self, body: str) -> str:
-        return convert(body)
+        return _equation(body, "inline")
 
     def heading(self, text: str, level: int, **_: Any) -> str:
         attributes: dict[str, Any] = {"id": _anchor(re.sub("<.*?>", "", text))}
@@ -87,6 +88,14 @@ class _Renderer(IPythonRenderer):
         if not re.fullmatch(r"[\w-]+\.(ipynb|md)", path):
             return text
         return super().link(text, f"{Path(path).stem}.html{'#' if anchor else ''}{anchor}", title)
+
+
+def _equation(tex: str, display: str) -> str:
+    """MathML; what is no equation, such as a part of a name between dollar signs, is shown as it is."""
+    try:
+        return convert(tex, display=display)
+    except Exception:  # of many kinds, without a common one
+        return html.escape(f"${tex}$")
 
 
 def _anchor(heading: str) -> str:

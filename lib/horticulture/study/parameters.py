@@ -16,7 +16,7 @@ from typing import Any
 
 from horticulture.errors import InputError, check_choice
 from horticulture.study import literals, own_code
-from horticulture.study.study_files import Study, check_name, names as study_names
+from horticulture.study.study_files import Study, check_name, names as study_names, notebooks
 
 TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -33,16 +33,6 @@ OPTIONS = {"study": "--name NAME", "outputs": "--outputs PATH", "allow_code": "-
 OPTIONS_OF_FILES = {**OPTIONS, "cluster": "--cluster ADDRESS"}  # a stranger's file must not make connections
 ALL = "all"  # as `rounds`: until nothing more can be removed
 MADE_NAME = 60  # most characters of a name generated here
-
-
-def notebooks() -> list[Path]:
-    """The ordered notebooks of the checkout. Raises InputError if the package is not in one."""
-    paths = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    if not paths:
-        raise InputError(
-            "the notebooks are not next to the package: install it from a checkout with pip install -e ."
-        )
-    return paths
 
 
 def notebooks_from(first: str) -> tuple[list[Path], int]:

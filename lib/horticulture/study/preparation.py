@@ -25,6 +25,7 @@ def prepare(
     from horticulture.study import validation  # takes half a second
 
     for part, resolved in parts:
+        study_files.check_own_folders(outputs / part.name)
         recorded = study_files.read_study_json(outputs / part.name).get("own", {}) if position else {}
         resolved["allow_code"] = allow_code
         in_cells = {name: resolved[name] for name in resolved.keys() & declared_here}  # where code runs

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import LocalHandler, papermill_io
 
 from horticulture.data.locations import data_folder
-from horticulture.errors import NotebookError, first_line
+from horticulture.errors import InputError, NotebookError, first_line, printable
 from horticulture.execution import interruption, stale_files, status
 from horticulture.study.parameters import COMMON, fill_in, notebooks_from
 from horticulture.study.study_files import Study, editing
@@ -29,6 +29,7 @@ from horticulture.study.terminal import Terminal
 from horticulture.system import files, locks
 
 IDLE_SECONDS = 3600.0  # after which nobody writes to a temporary file any more
+MAX_HOLDER_BYTES = 500  # of what a command says about itself to one that waits for it
 KERNEL_SECONDS = 300  # for a kernel to start: on a busy machine, loading Python's modules takes minutes
 
 
@@ -42,8 +43,12 @@ def exclusive(folder: Path) -> Iterator[None]:
     holder = folder / ".holder"
 
     def report_holder() -> None:
-        who = holder.read_text() if holder.exists() else "another process"
-        print(f"{folder.name} is being run by {who}: waiting for it to end", file=sys.stderr)
+        who = ""
+        with suppress(OSError, InputError):  # it may be missing, or anything
+            if holder.stat().st_size <= MAX_HOLDER_BYTES:
+                who = printable(files.read(holder).decode(errors="replace"))
+        said = f"{folder.name} is being run by {who or 'another process'}"
+        print(f"{said}: waiting for it to end", file=sys.stderr)
 
     with interruption.on_end_signals(), locks.held(folder / ".lock", report_holder):
         files.write(holder, f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M')}")

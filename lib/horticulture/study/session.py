@@ -61,7 +61,9 @@ class Session:
         notebook = max((declared[name]["notebook"] for name in own), default=0)
         study, outputs = (given.get(name, declared[name]["default"]) for name in ("study", "outputs"))
         study_files.check_name(study)
-        recorded = study_files.read_study_json(runs.outputs_folder(outputs) / study)
+        folder = runs.outputs_folder(outputs) / study
+        study_files.check_own_folders(folder)
+        recorded = study_files.read_study_json(folder)
         values, origins = _inherit(given, notebook, study, recorded)
         _load_code(values, origins, recorded)
         bounds.check(values)

@@ -12,7 +12,7 @@ from typing import Any
 
 from horticulture.errors import InputError, check_choice
 from horticulture.study import literals
-from horticulture.system import locks
+from horticulture.system import files, locks
 from horticulture.system.files import CorruptFileError, read_json, write_json
 
 STUDY_FILE_ENTRIES = ("about", "seconds", "parameters", "parts")
@@ -64,6 +64,16 @@ def studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def notebooks() -> list[Path]:
+    """The ordered notebooks of the checkout. Raises InputError if the package is not in one."""
+    paths = sorted((Path(__file__).parents[3] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
+        raise InputError(
+            "the notebooks are not next to the package: install it from a checkout with pip install -e ."
+        )
+    return paths
+
+
 def is_file(name: str) -> bool:
     """Whether a study is given as the path of its file."""
     return name.endswith((".yaml", ".yml"))
@@ -84,6 +94,8 @@ def read(name: str) -> Study:
     if not isinstance(seconds, dict) or not all(map(_are_seconds, seconds.values())):
         what = f"a number above 0, and at most {MAX_SECONDS:g}, for each notebook"
         raise InputError(f"study file {path}: seconds must give {what}")
+    for notebook in seconds:
+        check_choice(notebook, [path.stem for path in notebooks()], f"notebook in seconds of {path}")
     if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
         raise InputError(f"study file {path}: parts must map the name of each part to its parameters")
     if len(parts) > MAX_PARTS:
@@ -141,6 +153,15 @@ def check_name(name: str, what: str = "study") -> None:
         raise InputError(f"{what} {name[:20]!r}...: a name has at most {MAX_NAME_BYTES} bytes")
     if not re.fullmatch(r"\w[\w.=+-]*", name):
         raise InputError(f"{what} {name!r}: a study is named like a folder, with letters and digits")
+
+
+def check_own_folders(folder: Path) -> None:
+    """Raise InputError if a link in a study's folder leads out of it to a folder, where we would write."""
+    root = files.resolved(folder)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        target = files.resolved(path)
+        if path.is_symlink() and not path.is_file() and not target.is_relative_to(root):
+            raise InputError(f"{path} is a link to {target}, outside the study's folder: remove the link")
 
 
 def read_study_json(folder: Path) -> dict[str, Any]:

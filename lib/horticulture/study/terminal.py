@@ -147,11 +147,12 @@ def _texts(folder: Path) -> Iterator[str]:
     study_files.read_study_json(folder)  # refuses a damaged one
     unverified = runs.unverified(folder)
     results = runs.collect(folder)
-    yield _as_text(tables.error_by_size(results))
-    by_budget = tables.error_by_budget(results)
+    by_size, by_budget = tables.error_by_size(results), tables.error_by_budget(results)
+    if len(by_size):
+        yield _as_text(by_size)
     if len(by_budget):
         yield f"\ntest error (%) by budget (own training)\n{_as_text(by_budget)}"
-    yield OWN_TRAINING
+    yield OWN_TRAINING if len(by_size) or len(by_budget) else "no network has a test error"
     yield from tables.notes(results)
     if unverified:
         more = f" and {len(unverified) - 1} more" if unverified[1:] else ""

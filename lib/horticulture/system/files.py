@@ -115,11 +115,15 @@ def file_digest(path: Path) -> str:
 
 def check_loadable(path: Path, what: str) -> None:
     """Raise InputError unless it is a regular file that fits into memory. what: what to call it."""
-    if not path.exists():
-        raise InputError(f"no {what} {path}")
-    if not path.is_file():
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"no {what} {path}") from error
+    except OSError as error:  # a link to itself, or too long a name
+        raise InputError(f"{what} {path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{what} {path} is not a regular file")
-    if (size := path.stat().st_size) > (most := limits.memory()):
+    if (size := status.st_size) > (most := limits.memory()):
         raise InputError(f"{what} {path} has {size:,} bytes, more than the memory here ({most:,})")
 
 

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogFormatterSciNotation
 
 from horticulture.analysis.curves import BLACK, BLUE, VERMILION
-from horticulture.analysis.figures.style import limit_costs
+from horticulture.analysis.figures.style import limit_costs, literal
 from horticulture.architecture import Architecture, profiles
 
 
+@literal
 def widths(pruned: Architecture, whole: Architecture, ax: Axes | None = None) -> Axes:
     """Channels by group: a pruned network (filled bars) and the whole one (outlines)."""
     ax = ax or plt.subplots(figsize=(max(4, 0.45 * len(whole.widths)), 3))[1]
@@ -25,6 +26,7 @@ def widths(pruned: Architecture, whole: Architecture, ax: Axes | None = None) ->
     return ax
 
 
+@literal
 def diagram(whole: Architecture) -> Figure:
     """The convolutions of a network from left to right, with the channels between them in blue.
 
@@ -82,6 +84,7 @@ def _bars(kept: Sequence[float], whole: Architecture, ax: Axes, **error: Any) ->
     ax.set_xticks(xs, whole.groups, rotation=0 if len(xs) <= 12 else 90)
 
 
+@literal
 def side_by_side(architectures: Mapping[str, Architecture], whole: Architecture) -> Figure:
     """The widths of several networks, one panel each, with names and parameters.
 
@@ -102,6 +105,7 @@ class _PlainNumbers(LogFormatterSciNotation):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
+@literal
 def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     """The saliency of every channel by group, with a line at each group's mean.
 
@@ -126,6 +130,7 @@ def saliencies(scores: pd.DataFrame, whole: Architecture) -> Axes:
     return ax
 
 
+@literal
 def mean_widths(pruned: Mapping[str, Sequence[Architecture]], whole: Architecture) -> Figure:
     """Mean widths and standard deviations over seeds, one panel for each way of pruning.
 
@@ -158,6 +163,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(axes.flat)
 
 
+@literal
 def kept_heatmap(networks: Mapping[str, Architecture], whole: Architecture) -> Axes:
     """The fraction of each group that each network has kept, from white (none) to dark (all).
 
@@ -187,6 +193,7 @@ def kept_heatmap(networks: Mapping[str, Architecture], whole: Architecture) -> A
     return ax
 
 
+@literal
 def round_view(
     removals: pd.DataFrame, whole: Architecture, pruned: Architecture, round_: int, color: str = VERMILION
 ) -> Figure:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from horticulture.analysis.curves import BLACK, BLUE, DRAWN, GREY, MORE_EPOCHS, label
-from horticulture.analysis.figures.style import legend_below
+from horticulture.analysis.figures.style import legend_below, literal
 from horticulture.analysis.statistics import FEWEST, UNDECIDED, confidence_interval
 from horticulture.analysis.tables.cases import RATIO_CASE, fill_defaults, same_run_as
 from horticulture.analysis.tables.wording import case_name
@@ -23,6 +23,7 @@ MAX_CASES_IN_PANEL = 8
 WholeErrors = Mapping[float, Sequence[float]]  # by length of training: test errors (%), one a seed
 
 
+@literal
 def budgets_by_ratio(
     results: pd.DataFrame, whole_errors: WholeErrors, *, epochs: str = MORE_EPOCHS
 ) -> Figure:
@@ -45,6 +46,7 @@ def budgets_by_ratio(
     return figure
 
 
+@literal
 def budgets(
     results: pd.DataFrame, whole_errors: WholeErrors, ax: Axes | None = None, *, epochs: str = MORE_EPOCHS
 ) -> Axes:
@@ -81,7 +83,7 @@ def budgets(
     ax.set_ylim(max(0, low, min(shown) - room), min(high, max(shown) + room))
     ax.set_xlim(-0.5, len(cases) - 0.5)
     names = [case_name(criterion, ratio, longer=longer, separator="\n") for criterion, ratio, longer in cases]
-    ax.set_xticks(range(len(cases)), names)
+    ax.set_xticks(range(len(cases)), names, parse_math=False)  # the legend measures them
     for edge in range(1, len(cases)):
         ax.axvline(edge - 0.5, color="#cccccc", linewidth=0.8)
     ax.grid(visible=False, axis="x")
@@ -118,6 +120,7 @@ def _draw_budget(
     )
 
 
+@literal
 def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str = MORE_EPOCHS) -> Axes:
     """By how much shapes with new weights differ from the networks that kept theirs, at every case.
 
@@ -161,6 +164,7 @@ def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str =
     return ax
 
 
+@literal
 def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """How well each criterion ranks channels by the cost of removal: a point per seed, a bar at the mean.
 
@@ -187,6 +191,7 @@ def agreement(correlations: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@literal
 def saliency_against_truth(scored: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """A criterion's ranking of the channels against the ranking by the true change of the loss.
 

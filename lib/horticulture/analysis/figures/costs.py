@@ -20,7 +20,7 @@ from horticulture.analysis.curves import (
     criterion_colors,
     label,
 )
-from horticulture.analysis.figures.style import HOLLOW, legend_below, limit_costs
+from horticulture.analysis.figures.style import HOLLOW, legend_below, limit_costs, literal
 from horticulture.analysis.tables import cases
 from horticulture.analysis.tables.wording import COSTS, LATENCY, cost_name, join_words, times
 from horticulture.errors import check_choice
@@ -30,6 +30,7 @@ POINTS_ONLY = 3  # a pruning run of up to this many rounds is drawn without a li
 OUTLINED: dict[str, Any] = {"markeredgecolor": BLACK, "markeredgewidth": 0.9}
 
 
+@literal
 def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | None = None) -> Axes:
     """Test error (%) against a cost: the means over seeds, and a faint dot for each network.
 
@@ -80,6 +81,7 @@ def error_against(results: pd.DataFrame, cost: str, network: str, ax: Axes | Non
     return ax
 
 
+@literal
 def error_against_costs(results: pd.DataFrame, network: str) -> Figure:
     """`error_against` for multiply-accumulates and every measured latency, in two columns with one legend.
 
@@ -183,6 +185,7 @@ def _explain_marks(networks: pd.DataFrame, outlined: bool, ax: Axes) -> None:
     legend_below(ax, handles, labels)
 
 
+@literal
 def against_training(results: pd.DataFrame) -> Axes:
     """Test error (%) against the compute of all training, including the search for the shape.
 

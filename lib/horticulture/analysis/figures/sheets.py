@@ -6,9 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from horticulture.analysis.figures.style import literal
+
 COLUMNS = 12
 
 
+@literal
 def images(pixels: np.ndarray, labels: Sequence[str]) -> Figure:
     """A sheet of images. pixels: (n, channels, height, width) uint8; labels: one per image.
 

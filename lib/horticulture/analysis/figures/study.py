@@ -11,6 +11,7 @@ from matplotlib.ticker import EngFormatter
 from horticulture.analysis.curves import BLUE, DRAWN, drop_sparse
 from horticulture.analysis.figures.comparisons import budgets_by_ratio
 from horticulture.analysis.figures.costs import against_training
+from horticulture.analysis.figures.style import literal
 from horticulture.analysis.tables.cases import fill_defaults, scratch_b_in_words
 from horticulture.analysis.tables.wording import percent
 
@@ -48,6 +49,7 @@ def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         yield "bytes_on_disk", _figure(bytes_on_disk(compressed, int(params)))
 
 
+@literal
 def bytes_on_disk(compressed: pd.DataFrame, params: int) -> Axes:
     """The mean file size of compressed networks, one bar per ratio, and their mean error.
 

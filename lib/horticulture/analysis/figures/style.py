@@ -1,9 +1,10 @@
 """What all figures share: style, legend and file formats. Marks of longer training are hollow."""
 
+import functools
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -11,6 +12,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from horticulture.analysis.figures.alt_text import describe, store_alt_texts
@@ -18,6 +21,9 @@ from horticulture.system import files
 
 SMALL = "x-small"
 HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 1.4, "fillstyle": "full"}
+
+Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn", Axes, Figure)
 
 
 def use_style() -> None:
@@ -45,6 +51,36 @@ def use_style() -> None:
         ]
     )
     store_alt_texts()
+
+
+def literal(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """Decorate a function that draws, so that `$` in a user's names begins no formula.
+
+    This includes titles that are set later, but not the numbers along axes, which may be powers of ten.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
+        with plt.rc_context({"text.parse_math": False}):
+            result = draw(*args, **kwargs)
+        numbers = _numbers(result)
+        for text in result.figure.findobj(Text):
+            text.set_parse_math(text in numbers)
+        return result
+
+    return drawn
+
+
+def _numbers(figure: Axes | Figure) -> set[Text]:
+    """The texts of ticks that no name has been given to."""
+    ticks = [
+        tick
+        for ax in figure.figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+    ]
+    return {text for tick in ticks for text in (tick.label1, tick.label2)}
 
 
 def limit_costs(costs: pd.Series, ax: Axes) -> None:
