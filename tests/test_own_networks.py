@@ -19,6 +19,7 @@ from horticulture import networks, training
 from horticulture.architecture import Architecture, check_own, families, torchvision_names
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
+from horticulture.networks import group_table, own
 from horticulture.networks.group_discovery import SUMS
 from horticulture.pruning import Pruner, PruningRecipe, saliency, surgery
 from horticulture.runs import Run
@@ -368,13 +369,42 @@ def test_many_removals_leave_what_the_network_computes_without_them(kinds, flat,
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if kind != "transformer"]
 )  # attention is not counted
-def test_the_closed_form_is_what_torch_counts(kind):
-    network = described(kind, "concat", flat=True).eval()
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_closed_form_is_what_torch_counts(kind, frozen):
+    torch.manual_seed(0)
+    module = Chain([kind, "concat"], flat=True)
+    module.parts.requires_grad_(not frozen)
+    network = networks.describe(module, image=IMAGE, classes=CLASSES).eval()
     for group in network.groups:
         surgery.keep_channels(group, list(range(1, group.width)))
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *IMAGE))
     assert 2 * network.architecture.macs == counter.get_total_flops()
+    assert network.architecture.params == sum(p.numel() for p in network.parameters())
+
+
+FROZEN = FILE.replace(
+    "    def forward",
+    "        for layer in (self.one, self.norm, self.two):\n            layer.requires_grad_(False)\n\n    def forward",
+)
+
+
+def test_frozen_layers_are_pruned_by_their_saliency_and_stay_frozen(tmp_path, images):
+    (tmp_path / "models.py").write_text(FROZEN)
+    listed = group_table.list_groups(f"{tmp_path}/models.py:make", IMAGE, CLASSES)
+    assert "frozen by the network's code, and not trained: one, norm, two" in listed
+    network = own.traced(f"{tmp_path}/models.py:make", image=IMAGE, classes=CLASSES)
+    before = {name: tensor.detach().clone() for name, tensor in network.named_parameters()}
+    with saliency.SaliencyProbe(network, "fisher", torch.Generator()) as probe:
+        F.cross_entropy(network(torch.rand(4, *IMAGE)), torch.tensor([0, 1, 2, 0])).backward()
+        assert all(bool((scores > 0).any()) for scores in probe.scores())
+    *_, last = Pruner(network, images, PruningRecipe(2, "random", steps=2, lr=0.1, batch_size=8), 0)
+    assert last.params == sum(p.numel() for p in network.parameters())
+    for name, tensor in network.named_parameters():
+        moved = tensor.shape == before[name].shape and not torch.equal(tensor, before[name])
+        frozen = name.split(".")[1] in ("one", "norm", "two")
+        assert frozen != tensor.requires_grad
+        assert not (frozen and moved), name
 
 
 # --- what channels are judged by -----------------------------------------------------------------------

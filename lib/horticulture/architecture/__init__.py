@@ -6,7 +6,7 @@ Nothing here needs torch. A variant of an architecture is another `Architecture`
 
 Counting: a multiply-accumulate counts 1. Convolutions, linear layers and the products of attention are
 counted, for one image; normalisation, activations, additions and pooling are not. Parameters are all
-trainable numbers.
+learned numbers, also those of layers that are frozen.
 """
 
 import hashlib
@@ -116,7 +116,7 @@ class Architecture(ArchitectureFields):
 
     @cached_property
     def params(self) -> int:
-        """Trainable parameters, including a norm in front of a vanished branch."""
+        """Parameters, including frozen ones and a norm in front of a vanished branch."""
         return sum(layer.params for layer in self.layers)
 
     @cached_property

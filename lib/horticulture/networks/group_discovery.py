@@ -134,7 +134,7 @@ def assemble(module: nn.Module, trace: Trace, spec: ModuleSpec) -> TracedNetwork
 
 
 def _rows(module: nn.Module, specs: list[GroupSpec], positions: dict[str, int]) -> Iterator[TableRow]:
-    """A row per module with trainable parameters of its own, in order, and another per additional weight."""
+    """A row per module with parameters of its own, frozen or not, and another per additional weight."""
     groups: dict[Axis, list[tuple[int, Tensor]]] = {}
     for number, spec in enumerate(specs):
         for axis, indices in spec.places.items():
@@ -142,7 +142,7 @@ def _rows(module: nn.Module, specs: list[GroupSpec], positions: dict[str, int]) 
     seen: set[int] = set()
     for owner, part in module.named_modules():
         tensors = {f"{owner}.{name}".lstrip("."): p for name, p in part.named_parameters(recurse=False)}
-        tensors = {name: p for name, p in tensors.items() if p.requires_grad and id(p) not in seen}
+        tensors = {name: p for name, p in tensors.items() if id(p) not in seen}
         seen |= {id(p) for p in tensors.values()}
         kind = "linear" if isinstance(part, nn.Linear) else "conv" if isinstance(part, _ConvNd) else "other"
         counted = [name for name in tensors if name in positions] or list(tensors)[:1]

@@ -12,9 +12,10 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
     Below them, by reason, the layers whose channels cannot be removed. network: a name for `networks.named`.
     """
     pinned: dict[str, str] = {}
+    frozen: dict[str, None] = {}
     if is_own(network):
         traced = own.traced(network, image=image, classes=classes, residual_sets=residual_sets)
-        whole, pinned = traced.architecture, traced.pinned
+        whole, pinned, frozen = traced.architecture, traced.pinned, traced.frozen
     else:
         whole = networks.named(network, image=image, classes=classes)
     size = max(len("group"), *(len(name) for name in whole.groups))
@@ -31,6 +32,8 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
         # `layer:2` is the second set of a layer's channels: its layer is named once.
         layers = dict.fromkeys(name.partition(":")[0] for name, reason in pinned.items() if reason == why)
         lines.append(f"cannot be pruned, {why}: {', '.join(layers)}")
+    if frozen:
+        lines.append(f"frozen by the network's code, and not trained: {', '.join(frozen)}")
     return "\n".join(lines)
 
 

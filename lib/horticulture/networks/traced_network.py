@@ -157,6 +157,14 @@ class TracedNetwork(Network):
         """Move to that device, in the memory format fastest for convolutions if the module allows it."""
         return super().to_device(device) if self.channels_last else self.to(device)
 
+    @property
+    def frozen(self) -> dict[str, None]:
+        """The layers with a parameter that the module's code has frozen: no run trains it."""
+        tensors = self.module.named_parameters()
+        return dict.fromkeys(
+            name.rpartition(".")[0] or name for name, tensor in tensors if not tensor.requires_grad
+        )
+
     def initialise(self, generator: torch.Generator | None = None) -> None:
         """Draw new weights, as `own.build` does. Raises InputError for a module passed to `describe`."""
         if self.remake is None:

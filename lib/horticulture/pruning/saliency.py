@@ -141,10 +141,13 @@ class SaliencyProbe:
             activation.register_hook(backward)
 
         def before(module: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-            if not inputs[0].requires_grad:  # evaluation, not training
+            if not torch.is_grad_enabled():  # evaluation, not training
                 return None
             self._end_of_step(listeners)
-            alias = inputs[0].view_as(inputs[0])  # its gradient comes from this reader alone
+            # Its gradient comes from this reader alone. After frozen layers the input needs none itself.
+            alias = inputs[0].view_as(inputs[0])
+            if not alias.requires_grad:
+                alias.requires_grad_()
             observe(alias)
             return (alias, *inputs[1:])
 
