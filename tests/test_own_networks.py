@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from safetensors import torch as safetensors
 from torch import nn
+from torch.nn.utils import parametrizations
+from torch.overrides import BaseTorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
@@ -363,12 +365,11 @@ def test_many_removals_leave_what_the_network_computes_without_them(kinds, flat,
         torch.testing.assert_close(network.eval()(x), deaf.eval()(x))
     assert network.architecture.params == sum(p.numel() for p in network.parameters())
     shape = network.architecture.table.layers
-    assert {layer.name for layer in network.architecture.layers} == {row.name for row in shape}
+    named = {layer.name for layer in network.architecture.layers}
+    assert named - {"other products"} == {row.name for row in shape}
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind != "transformer"]
-)  # attention is not counted
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("frozen", [False, True])
 def test_the_closed_form_is_what_torch_counts(kind, frozen):
     torch.manual_seed(0)
@@ -377,16 +378,117 @@ def test_the_closed_form_is_what_torch_counts(kind, frozen):
     network = networks.describe(module, image=IMAGE, classes=CLASSES).eval()
     for group in network.groups:
         surgery.keep_channels(group, list(range(1, group.width)))
-    with FlopCounterMode(display=False) as counter:
+    with BaseTorchFunctionMode(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *IMAGE))
     assert 2 * network.architecture.macs == counter.get_total_flops()
     assert network.architecture.params == sum(p.numel() for p in network.parameters())
 
 
-FROZEN = FILE.replace(
-    "    def forward",
-    "        for layer in (self.one, self.norm, self.two):\n            layer.requires_grad_(False)\n\n    def forward",
-)
+class Patches(nn.Module):
+    """Tokens of 2 x 2 pixels; queries, keys and values; and something that mixes the tokens by them."""
+
+    def __init__(self, mixed) -> None:
+        super().__init__()
+        self.stem, self.qkv = nn.Conv2d(2, 8, 2, stride=2), nn.Linear(8, 24)
+        self.one, self.two, self.mixed = nn.Linear(8, 12), nn.Linear(12, 8), mixed
+        self.table = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 1))
+        self.register_buffer("places", torch.rand(16, 2))
+        self.head = nn.Linear(8, CLASSES)
+
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2) + self.table(self.places)
+        x = self.mixed(*self.qkv(x).chunk(3, dim=-1))
+        return self.head((x + self.two(F.gelu(self.one(x)))).mean(dim=1))
+
+
+def attended(q, k, v):
+    return torch.matmul((q @ k.transpose(1, 2)).softmax(-1), v)
+
+
+def attended_by_sums(q, k, v):
+    return torch.einsum("bnm,bmc->bnc", torch.einsum("bnc,bmc->bnm", q, k).softmax(-1), v)
+
+
+def attended_in_batches(q, k, v):
+    return torch.bmm(torch.baddbmm(torch.zeros(1), q, k.transpose(1, 2)), v)
+
+
+class Whole(nn.Module):
+    """torch's own layer of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, q, k, v):
+        return self.layer(q, k, v)[0]
+
+
+PRODUCTS = {
+    "weight_norm": lambda: Small(parametrizations.weight_norm(nn.Conv2d(4, 4, 3, padding=1))),
+    "spectral_norm": lambda: Small(parametrizations.spectral_norm(nn.Conv2d(4, 4, 3, padding=1))),
+    "computed": lambda: Small(Function(lambda x: F.conv2d(x, x.new_ones(4, 4, 1, 1)))),
+    "transposed": lambda: Small(nn.ConvTranspose2d(4, 4, 2, stride=2)),
+    "matmul": lambda: Patches(attended),
+    "einsum": lambda: Patches(attended_by_sums),
+    "bmm": lambda: Patches(attended_in_batches),
+    "attention": lambda: Patches(F.scaled_dot_product_attention),
+    "multihead": lambda: Patches(Whole()),
+    "encoder": lambda: Chain(["transformer"]),
+}
+
+
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.forward = function
+
+
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_products_that_are_no_layers_are_what_torch_counts_at_any_widths(kind):
+    torch.manual_seed(0)
+    network = networks.describe(PRODUCTS[kind](), image=IMAGE, classes=CLASSES).eval()
+    for kept in (2, 1):
+        with BaseTorchFunctionMode(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, *IMAGE))
+        assert 2 * network.architecture.macs == counter.get_total_flops()
+        for group in network.groups:
+            surgery.keep_channels(group, list(range(0, group.width, kept)))
+    again = Architecture.from_json(json.loads(json.dumps(network.architecture.to_json())))
+    assert again.macs == network.architecture.macs
+    assert again.layers[-1].name == "other products" or kind == "transposed"
+
+
+def test_only_tables_with_products_say_so():
+    assert "products" not in described("plain").architecture.to_json()["table"]
+    assert described("transformer").architecture.to_json()["table"]["products"] == 2 * 16**2 * 4
+
+
+def test_what_is_not_counted_is_listed(tmp_path):
+    code = FILE.replace("self.three = nn.Conv2d(12, 6, 3, padding=1)", "self.three = Rows()").replace(
+        "class Net",
+        """class Rows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(12, 6, batch_first=True)
+
+    def forward(self, x):
+        return self.rnn(x.mean(2).transpose(1, 2))[0].transpose(1, 2)[..., None]
+
+class Net""",
+    )
+    (tmp_path / "models.py").write_text(code)
+    listed = group_table.list_groups(f"{tmp_path}/models.py:make", IMAGE, CLASSES)
+    assert listed.endswith("not counted: the MACs of three.rnn")
+
+
+FREEZE = """        for layer in (self.one, self.norm, self.two):
+            layer.requires_grad_(False)
+
+    def forward"""
+FROZEN = FILE.replace("    def forward", FREEZE)
 
 
 def test_frozen_layers_are_pruned_by_their_saliency_and_stay_frozen(tmp_path, images):

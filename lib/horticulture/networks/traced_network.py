@@ -14,6 +14,7 @@ from horticulture.networks.groups import Slice, Tap
 from horticulture.networks.layers import Network
 from horticulture.networks.random_streams import RandomStreams
 
+UNCOUNTED = (nn.RNNBase, nn.RNNCellBase, nn.Bilinear)  # layers whose products torch does not count
 NO_CODE = "a module given to describe cannot be rebuilt: put its code in a file and name it FILE.py:FUNCTION"
 
 
@@ -156,6 +157,11 @@ class TracedNetwork(Network):
     def to_device(self, device: torch.device) -> Self:
         """Move to that device, in the memory format fastest for convolutions if the module allows it."""
         return super().to_device(device) if self.channels_last else self.to(device)
+
+    @property
+    def uncounted(self) -> list[str]:
+        """The layers whose MACs are not in the architecture's: torch does not count their products."""
+        return [name for name, part in self.module.named_modules() if isinstance(part, UNCOUNTED)]
 
     @property
     def frozen(self) -> dict[str, None]:
