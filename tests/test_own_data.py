@@ -47,6 +47,10 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
         (7, "return .pixels, labels. for train and test"),
         (((PIXELS / 1.0, LABELS),) * 2, "pixels must be .* uint8, not .20, 1, 8, 8. torch.float64 and .20,."),
         (((PIXELS, LABELS[1:]),) * 2, "pixels must be .* and .19,."),
+        (
+            ((PIXELS.transpose(0, 2, 3, 1), LABELS),) * 2,
+            r"channels come first, .* but pixels of .20, 8, 8, 1.",
+        ),
         (((PIXELS, LABELS - 1),) * 2, "labels must be 0 to 2, not -1"),
         (((PIXELS, 0 * LABELS),) * 2, "at least two classes are needed, not 1"),
     ],

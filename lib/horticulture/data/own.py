@@ -11,6 +11,8 @@ from horticulture.data.datasets import BUILT_IN, DATASETS
 from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.errors import InputError
 
+CHANNELS = (1, 3, 4)  # those that an image has; an axis of another length is its height or width
+
 
 def dataset(
     function: Callable | None = None,
@@ -66,6 +68,12 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
             shapes = f"{tuple(pixels.shape)} {pixels.dtype} and {tuple(labels.shape)}"
             raise InputError(
                 f"data set {name}: pixels must be (n, channels, height, width) uint8, not {shapes}"
+            )
+        _, first, _, last = pixels.shape
+        if last in CHANNELS and first > last and first not in CHANNELS:
+            raise InputError(
+                f"data set {name}: channels come first, (n, channels, height, width), but pixels of "
+                f"{tuple(pixels.shape)} have them last: use pixels.transpose(0, 3, 1, 2)"
             )
     count = len(classes) or 1 + max(int(labels.max()) for _, labels in pairs)
     outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
