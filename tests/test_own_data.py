@@ -51,6 +51,8 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
             ((PIXELS.transpose(0, 2, 3, 1), LABELS),) * 2,
             r"channels come first, .* but pixels of .20, 8, 8, 1.",
         ),
+        (((PIXELS[:0], LABELS[:0]), (PIXELS, LABELS)), "a part has no images"),
+        (((PIXELS, LABELS), (PIXELS, LABELS), (PIXELS[:0], LABELS[:0])), "a part has no images"),
         (((PIXELS, LABELS - 1),) * 2, "labels must be 0 to 2, not -1"),
         (((PIXELS, 0 * LABELS),) * 2, "at least two classes are needed, not 1"),
     ],

@@ -69,6 +69,8 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
             raise InputError(
                 f"data set {name}: pixels must be (n, channels, height, width) uint8, not {shapes}"
             )
+        if len(labels) == 0:
+            raise InputError(f"data set {name}: a part has no images")
         _, first, _, last = pixels.shape
         if last in CHANNELS and first > last and first not in CHANNELS:
             raise InputError(
