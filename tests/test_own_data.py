@@ -63,6 +63,16 @@ def test_what_is_no_data_set_is_one_line(given, said):
         data.load("mine")
 
 
+def test_what_a_function_raises_is_one_line_that_names_it():
+    def broken():
+        raise OSError("no\nfile")
+
+    data.dataset(broken, name="mine")
+    with pytest.raises(InputError) as caught:
+        data.load("mine")
+    assert str(caught.value) == "data set mine: broken failed: OSError: no"
+
+
 def test_names_of_ours_stay_ours():
     with pytest.raises(InputError, match="a data set 'clutter' is built in"):
         data.dataset(mine, name="clutter")

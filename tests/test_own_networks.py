@@ -301,6 +301,13 @@ def test_what_somebodys_code_raises_is_one_line():
         networks.describe(Broken(nn.ReLU()), image=IMAGE, classes=CLASSES)
 
 
+def test_what_making_a_network_raises_is_one_line(tmp_path):
+    (tmp_path / "models.py").write_text("def make(image, classes):\n    raise ValueError('two\\nlines')\n")
+    with pytest.raises(InputError) as caught:
+        named(f"{tmp_path}/models.py:make")
+    assert str(caught.value).endswith("it cannot be made for images of shape (2, 8, 8): ValueError: two")
+
+
 def test_a_network_without_a_group_or_with_another_answer_is_refused():
     linear = nn.Sequential(nn.Flatten(), nn.Linear(128, CLASSES))
     with pytest.raises(

@@ -9,7 +9,7 @@ import torch
 from horticulture.data.arrays import hold_out_tenth, reduced
 from horticulture.data.datasets import BUILT_IN, DATASETS
 from horticulture.data.images import PARTS, Dataset, Images
-from horticulture.errors import InputError
+from horticulture.errors import InputError, first_line
 
 CHANNELS = (1, 3, 4)  # those that an image has; an axis of another length is its height or width
 
@@ -39,7 +39,13 @@ def dataset(
     made = function
 
     def load(image_size: int) -> Dataset:
-        loaded = made()
+        try:
+            loaded = made()
+        except InputError:
+            raise
+        except Exception as error:  # users' code may raise anything
+            called = getattr(made, "__name__", "its function")
+            raise InputError(f"data set {name}: {called} failed: {first_line(error)}") from error
         if not isinstance(loaded, Dataset):
             loaded = _of_parts(name, loaded, classes, pad, flip)
         if len(loaded.classes) < 2:
