@@ -26,9 +26,10 @@ def dataset(
 
     The function takes no arguments and returns (pixels, labels) for the training and test parts, or for
     training, validation and test; without a validation part a tenth of the training images is held out,
-    always the same ones. pixels: (n, channels, height, width) uint8; labels: (n,) integers from 0; arrays or
-    tensors. It may also return a `Dataset`. name: of the data set, if not the function's. classes: names, if
-    not the numbers. pad, flip: how far training images are shifted, in pixels, and whether they are mirrored.
+    always the same ones. Every part needs images of every class. pixels: (n, channels, height, width) uint8;
+    labels: (n,) integers from 0; arrays or tensors. It may also return a `Dataset`. name: of the data set,
+    if not the function's. classes: names, if not the numbers. pad, flip: how far training images are
+    shifted, in pixels, and whether they are mirrored.
     Raises InputError for the name of a built-in data set.
     """
     if function is None:
@@ -87,10 +88,20 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
     outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
     if outside:
         raise InputError(f"data set {name}: labels must be 0 to {count - 1}, not {outside[0]}")
+    called = tuple(classes) or tuple(map(str, range(count)))
+    for part, (_, labels) in zip(PARTS if pairs[2:] else ("train", "test"), pairs, strict=True):
+        _check_classes(f"data set {name}: {part} has", labels, called)
     if len(pairs) == 2:
         (pixels, labels), test_pair = pairs
         used, held_out = map(torch.from_numpy, hold_out_tenth(labels.cpu().numpy()))
         pairs = [(pixels[used], labels[used]), (pixels[held_out], labels[held_out]), test_pair]
+        _check_classes(f"data set {name}: with {len(held_out)} held out, train has", pairs[0][1], called)
     train, validation, test = (Images(*pair) for pair in pairs)
-    called = tuple(classes) or tuple(map(str, range(count)))
     return Dataset(name, called, train, validation, test, pad, flip)
+
+
+def _check_classes(what: str, labels: torch.Tensor, classes: Sequence[str]) -> None:
+    """Raise InputError if a part lacks a class, as `folders` does for one with other folders."""
+    present = set(labels.tolist())
+    if absent := [called for n, called in enumerate(classes) if n not in present]:
+        raise InputError(f"{what} no image of {', '.join(map(repr, absent[:3]))}{' ...' * bool(absent[3:])}")
