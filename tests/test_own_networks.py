@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,36 @@ def test_a_number_written_down_in_forward_shows_in_the_trial():
     network = networks.describe(Fixed(), image=IMAGE, classes=CLASSES)
     assert network.architecture.groups == ("two",)
     assert network.pinned["one"].startswith("without a channel it fails: shape '[3, 8, 8, 8]' is invalid")
+
+
+def test_the_reason_is_the_true_one():
+    class Odd(Small):
+        """Two layers with one weight, one with a computed weight, and one for volumes."""
+
+        def __init__(self):
+            super().__init__(nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)))
+            self.between[1].weight = self.between[0].weight
+            self.normed = parametrizations.weight_norm(nn.Conv2d(4, 4, 1, bias=False))
+            self.volume, self.unused = nn.Conv3d(4, 4, 1), nn.Linear(4, 4)
+
+        def forward(self, x):
+            y = self.normed(self.between(self.one(x)))
+            return self.head(self.pool(F.relu(self.two(self.volume(y[:, :, None])[:, :, 0]))))
+
+    network = networks.describe(Odd(), image=IMAGE, classes=CLASSES)
+    assert network.architecture.groups == ("two",)
+    assert network.pinned["between.1"] == "it shares its weights with between.0"
+    assert network.pinned["normed"] == "its weights are computed"
+    assert network.pinned["volume"] == "Conv3d is not taken apart"
+    assert network.pinned["unused"] == "the images of the trial do not pass through it"
+
+
+def test_torchscript_is_refused_by_name():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, on its end
+        scripted = torch.jit.script(nn.Conv2d(4, 4, 1))
+    with pytest.raises(InputError, match="its layer between is TorchScript, which cannot be taken apart"):
+        networks.describe(Small(scripted), image=IMAGE, classes=CLASSES)
 
 
 class Small(nn.Module):

@@ -18,7 +18,7 @@ from horticulture.networks.traced_network import LiveAxis, Places, TracedGroup, 
 
 SUMS = "a residual set: sums of several layers' channels"
 # Layers that have channels, but are not taken apart.
-WHOLE = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, _ConvTransposeNd)
+WHOLE = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, nn.Conv3d, _ConvTransposeNd)
 
 
 class ModuleSpec(NamedTuple):
@@ -56,6 +56,11 @@ def describe(
 
 def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
     """As `describe`, for a module that may be made by code with a name."""
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise InputError(
+                f"{f'its layer {name}' if name else 'it'} is TorchScript, which cannot be taken apart"
+            )
     _check_output(module, spec)
     trace = trace_module(module, spec.images)
     pinned = dict(trace.pinned)
@@ -67,11 +72,19 @@ def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
             candidates.append(group)
     failed = cut_check.failures(assemble(module, trace._replace(groups=candidates), spec), spec.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
+    owners: dict[nn.Parameter, str] = {}
     for name, part in module.named_modules():
         if isinstance(part, WHOLE):
             pinned[name] = f"{type(part).__name__} is not taken apart"
-        elif isinstance(part, nn.Linear | _ConvNd) and f"{name}.weight".lstrip(".") not in trace.positions:
-            pinned.setdefault(name, "the images of the trial do not pass through it")
+        elif isinstance(part, nn.Linear | _ConvNd):
+            weight = part._parameters.get("weight")
+            owner = name if weight is None else owners.setdefault(weight, name)
+            if weight is None:
+                pinned.setdefault(name, "its weights are computed")
+            elif owner != name:
+                pinned[name] = f"it shares its weights with {owner}"
+            elif f"{name}.weight".lstrip(".") not in trace.positions:
+                pinned.setdefault(name, "the images of the trial do not pass through it")
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
