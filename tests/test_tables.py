@@ -82,6 +82,14 @@ def test_sizes_of_one_curve_stay_apart_however_near():
     ]
 
 
+@pytest.mark.parametrize(("largest", "last"), [(10_000, ["92 %", "100 %"]), (9999, ["99.99 %", "100.00 %"])])
+def test_networks_that_are_whole_after_all_are_in_the_column_of_the_whole(largest, last):
+    shapes = [("pruned-scratch", "fisher", 0, r, n, 12.0) for r, n in ((5, 9200), (1, largest))]
+    table = tables.error_by_size(frame([("whole", "", 0, None, 10_000, 10.0), *shapes]))
+    assert list(table)[-2:] == last
+    assert table.notna().to_numpy().any(axis=0).all()
+
+
 def test_a_size_is_one_size_with_every_seed_that_comes_near_to_it():
     """Of 12 % the pruning runs stop at 12.6 to 13.4 %, on either side of what counts as near."""
     shapes = [("pruned-scratch", "fisher", s, 9, n, 5.0) for s, n in enumerate((1340, 1260, 1300))]
