@@ -355,6 +355,15 @@ def test_the_lowest_mean_of_each_size_and_what_longer_training_did(three):
     assert re.search(r"\*\*narrower from scratch\*\* has .* 16.0 %; then [\d.]+ % for Fisher-pruned", large)
 
 
+def test_equal_means_share_the_first_place():
+    rows = [("whole", "", 0, None, 1000, 9.0), ("pruned-scratch", "fisher", 0, 5, 500, 50.0)]
+    rows += [("width", "", 0, None, 500, 50.0), ("bottleneck", "", 0, None, 500, 51.0)]
+    best = r"\*\*.*\*\* and \*\*.*\*\* have the lowest mean test error, 50.0 %"
+    (three,), (two,) = tables.describe_best(frame(rows)), tables.describe_best(frame(rows[:3]))
+    assert re.search(f"{best}; then 51.0 % for bottleneck from scratch\\.$", three)
+    assert re.search(f"{best}\\.$", two)
+
+
 # --- verdicts over seeds -----------------------------------------------------------------------------------
 
 
