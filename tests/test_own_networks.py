@@ -312,6 +312,18 @@ def test_weights_that_layers_share_are_saved_and_read_again(tmp_path):
     assert again.module.between[0] is again.module.between[2]
 
 
+def test_the_wrapper_of_the_guide_takes_one_of_several_outputs():
+    class Both(Small):
+        def forward(self, x):
+            return super().forward(x), x
+
+    guide = (Path(__file__).parents[1] / "docs" / "own.md").read_text()
+    (shown,) = [code for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "First" in code]
+    exec(shown, scope := {"nn": nn})
+    network = networks.describe(scope["First"](Both(nn.ReLU())), image=IMAGE, classes=CLASSES)
+    assert network.architecture.groups == ("0.one", "0.two")
+
+
 def test_a_network_that_answers_otherwise_in_training_is_refused():
     class Auxiliary(Small):
         def forward(self, x):
