@@ -422,6 +422,27 @@ def test_a_study_that_would_fail_later_is_refused_before_it_begins(change, said)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"batch_size": 128}, "batch_size is 128, but there are only 14 training images"),
+        ({"images": 2}, "images=2: .* has 3 classes, so some would have none of 2 training images"),
+        ({"images": 15}, "images is 15, but .* has 14 training images"),
+    ],
+    ids=str,
+)
+def test_the_images_of_a_folder_are_counted_before_they_are_decoded(tmp_path, change, said):
+    for name in ("ash", "oak", "yew"):
+        for file in (*(f"train/{name}/{n}.png" for n in range(5)), f"test/{name}/0.png"):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text("no image")
+    values = {**PARAMETERS, "data": f"folder:{tmp_path}", "images": 0}
+    with pytest.raises(InputError, match="18 of 18 images cannot be used"):
+        validation.check({**values, "batch_size": 4})
+    with pytest.raises(InputError, match=said):
+        validation.check({**values, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
         ({}, ""),
         ({"latency_batch_sizes": [1, 96]}, ""),
         ({"latency_batch_sizes": [1, 97]}, "latency_batch_sizes: 97 images"),

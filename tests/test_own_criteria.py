@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import py_compile
 import re
 from dataclasses import replace
@@ -98,6 +99,47 @@ def test_a_decorated_function_scores_weights_or_what_channels_contributed():
     assert scores[0].tolist() == [fan_in / 4] * 16
     made = criteria.CRITERIA["contributed"].from_gradients(torch.tensor([[1.0, -2.0], [3.0, 4.0]]), 10)
     assert made.tolist() == [40.0, 60.0]
+
+
+def raising(group):
+    raise OSError("no\nfile")
+
+
+def writing(group):
+    group.filters().mul_(0)
+    return group.norm.weight.abs()
+
+
+def listing(contributions, positions):
+    return [1.0] * contributions.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        (raising, "failed for group 1.1: OSError: no$"),
+        (writing, "changed a tensor of the network in place for group 1.1: let it copy first"),
+        (listing, r"returned list for group 3.1: return a tensor of shape .64,., a score for each channel"),
+        (lambda group: group.norm.weight.detach().numpy(), r"returned ndarray of shape .16,. for group 1.1"),
+        (lambda group: group.filters(), r"returned Parameter of shape .16, 16, 3, 3. for group 1.1"),
+        (lambda group: group.norm.weight * math.nan, "gave group 1.1 a score that is not finite"),
+    ],
+)
+def test_what_is_no_score_is_one_line_that_names_the_criterion_and_the_group(score, said):
+    pruning.criterion(score, name="mine")
+    network = networks.build(SHAPE)
+    with saliency.SaliencyProbe(network, "mine", torch.Generator()) as probe:
+        torch.nn.functional.cross_entropy(network(torch.rand(4, 1, 16, 16)), torch.arange(4)).backward()
+        with pytest.raises(InputError, match=f"^the criterion mine {said}"):
+            probe.scores()
+
+
+def test_whole_numbers_and_parameters_are_scores():
+    pruning.criterion(lambda group: torch.arange(group.width), name="counted")
+    pruning.criterion(lambda group: group.norm.weight, name="scale")
+    for name in ("counted", "scale"):
+        for score in saliency.SaliencyProbe(networks.build(SHAPE), name, torch.Generator()).scores():
+            assert score.numpy().dtype == "float32"
 
 
 def test_names_of_ours_and_other_arguments_are_refused(file):

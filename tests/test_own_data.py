@@ -47,6 +47,17 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
         (7, "return .pixels, labels. for train and test"),
         (((PIXELS / 1.0, LABELS),) * 2, "pixels must be .* uint8, not .20, 1, 8, 8. torch.float64 and .20,."),
         (((PIXELS, LABELS[1:]),) * 2, "pixels must be .* and .19,."),
+        (
+            ((PIXELS.transpose(0, 2, 3, 1), LABELS),) * 2,
+            r"channels come first, .* but pixels of .20, 8, 8, 1.",
+        ),
+        (((PIXELS, LABELS), (PIXELS, LABELS + 1)), "train has no image of '4'"),
+        (((PIXELS, LABELS), (PIXELS[:3], LABELS[:3])), "test has no image of '3'"),
+        (((PIXELS, LABELS * 2),) * 2, "train has no image of '1', '3', '5'"),
+        (((PIXELS, LABELS // 3), (PIXELS, LABELS // 3), (PIXELS, LABELS * 0)), "test has no image of '1'"),
+        (((PIXELS[:4], LABELS[:4]), (PIXELS, LABELS)), "with 1 held out, train has no image of '[0-3]'"),
+        (((PIXELS[:0], LABELS[:0]), (PIXELS, LABELS)), "a part has no images"),
+        (((PIXELS, LABELS), (PIXELS, LABELS), (PIXELS[:0], LABELS[:0])), "a part has no images"),
         (((PIXELS, LABELS - 1),) * 2, "labels must be 0 to 2, not -1"),
         (((PIXELS, 0 * LABELS),) * 2, "at least two classes are needed, not 1"),
     ],
@@ -55,6 +66,16 @@ def test_what_is_no_data_set_is_one_line(given, said):
     data.dataset(lambda: given, name="mine")
     with pytest.raises(InputError, match=f"data set mine: {said}"):
         data.load("mine")
+
+
+def test_what_a_function_raises_is_one_line_that_names_it():
+    def broken():
+        raise OSError("no\nfile")
+
+    data.dataset(broken, name="mine")
+    with pytest.raises(InputError) as caught:
+        data.load("mine")
+    assert str(caught.value) == "data set mine: broken failed: OSError: no"
 
 
 def test_names_of_ours_stay_ours():

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from safetensors import torch as safetensors
 from torch import nn
+from torch.nn.utils import parametrizations
+from torch.overrides import BaseTorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
@@ -19,6 +22,7 @@ from horticulture import networks, training
 from horticulture.architecture import Architecture, check_own, families, torchvision_names
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
+from horticulture.networks import group_table, own
 from horticulture.networks.group_discovery import SUMS
 from horticulture.pruning import Pruner, PruningRecipe, saliency, surgery
 from horticulture.runs import Run
@@ -228,6 +232,36 @@ def test_a_number_written_down_in_forward_shows_in_the_trial():
     assert network.pinned["one"].startswith("without a channel it fails: shape '[3, 8, 8, 8]' is invalid")
 
 
+def test_the_reason_is_the_true_one():
+    class Odd(Small):
+        """Two layers with one weight, one with a computed weight, and one for volumes."""
+
+        def __init__(self):
+            super().__init__(nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)))
+            self.between[1].weight = self.between[0].weight
+            self.normed = parametrizations.weight_norm(nn.Conv2d(4, 4, 1, bias=False))
+            self.volume, self.unused = nn.Conv3d(4, 4, 1), nn.Linear(4, 4)
+
+        def forward(self, x):
+            y = self.normed(self.between(self.one(x)))
+            return self.head(self.pool(F.relu(self.two(self.volume(y[:, :, None])[:, :, 0]))))
+
+    network = networks.describe(Odd(), image=IMAGE, classes=CLASSES)
+    assert network.architecture.groups == ("two",)
+    assert network.pinned["between.1"] == "it shares its weights with between.0"
+    assert network.pinned["normed"] == "its weights are computed"
+    assert network.pinned["volume"] == "Conv3d is not taken apart"
+    assert network.pinned["unused"] == "the images of the trial do not pass through it"
+
+
+def test_torchscript_is_refused_by_name():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, on its end
+        scripted = torch.jit.script(nn.Conv2d(4, 4, 1))
+    with pytest.raises(InputError, match="its layer between is TorchScript, which cannot be taken apart"):
+        networks.describe(Small(scripted), image=IMAGE, classes=CLASSES)
+
+
 class Small(nn.Module):
     """Two convolutions and a head, with something between and something before the head."""
 
@@ -278,6 +312,18 @@ def test_weights_that_layers_share_are_saved_and_read_again(tmp_path):
     assert again.module.between[0] is again.module.between[2]
 
 
+def test_the_wrapper_of_the_guide_takes_one_of_several_outputs():
+    class Both(Small):
+        def forward(self, x):
+            return super().forward(x), x
+
+    guide = (Path(__file__).parents[1] / "docs" / "own.md").read_text()
+    (shown,) = [code for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "First" in code]
+    exec(shown, scope := {"nn": nn})
+    network = networks.describe(scope["First"](Both(nn.ReLU())), image=IMAGE, classes=CLASSES)
+    assert network.architecture.groups == ("0.one", "0.two")
+
+
 def test_a_network_that_answers_otherwise_in_training_is_refused():
     class Auxiliary(Small):
         def forward(self, x):
@@ -296,6 +342,13 @@ def test_what_somebodys_code_raises_is_one_line():
         InputError, match=r"it does not accept images of shape \(2, 8, 8\): KeyError: 'answer'"
     ):
         networks.describe(Broken(nn.ReLU()), image=IMAGE, classes=CLASSES)
+
+
+def test_what_making_a_network_raises_is_one_line(tmp_path):
+    (tmp_path / "models.py").write_text("def make(image, classes):\n    raise ValueError('two\\nlines')\n")
+    with pytest.raises(InputError) as caught:
+        named(f"{tmp_path}/models.py:make")
+    assert str(caught.value).endswith("it cannot be made for images of shape (2, 8, 8): ValueError: two")
 
 
 def test_a_network_without_a_group_or_with_another_answer_is_refused():
@@ -362,19 +415,148 @@ def test_many_removals_leave_what_the_network_computes_without_them(kinds, flat,
         torch.testing.assert_close(network.eval()(x), deaf.eval()(x))
     assert network.architecture.params == sum(p.numel() for p in network.parameters())
     shape = network.architecture.table.layers
-    assert {layer.name for layer in network.architecture.layers} == {row.name for row in shape}
+    named = {layer.name for layer in network.architecture.layers}
+    assert named - {"other products"} == {row.name for row in shape}
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind != "transformer"]
-)  # attention is not counted
-def test_the_closed_form_is_what_torch_counts(kind):
-    network = described(kind, "concat", flat=True).eval()
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_closed_form_is_what_torch_counts(kind, frozen):
+    torch.manual_seed(0)
+    module = Chain([kind, "concat"], flat=True)
+    module.parts.requires_grad_(not frozen)
+    network = networks.describe(module, image=IMAGE, classes=CLASSES).eval()
     for group in network.groups:
         surgery.keep_channels(group, list(range(1, group.width)))
-    with FlopCounterMode(display=False) as counter:
+    with BaseTorchFunctionMode(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *IMAGE))
     assert 2 * network.architecture.macs == counter.get_total_flops()
+    assert network.architecture.params == sum(p.numel() for p in network.parameters())
+
+
+class Patches(nn.Module):
+    """Tokens of 2 x 2 pixels; queries, keys and values; and something that mixes the tokens by them."""
+
+    def __init__(self, mixed) -> None:
+        super().__init__()
+        self.stem, self.qkv = nn.Conv2d(2, 8, 2, stride=2), nn.Linear(8, 24)
+        self.one, self.two, self.mixed = nn.Linear(8, 12), nn.Linear(12, 8), mixed
+        self.table = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 1))
+        self.register_buffer("places", torch.rand(16, 2))
+        self.head = nn.Linear(8, CLASSES)
+
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2) + self.table(self.places)
+        x = self.mixed(*self.qkv(x).chunk(3, dim=-1))
+        return self.head((x + self.two(F.gelu(self.one(x)))).mean(dim=1))
+
+
+def attended(q, k, v):
+    return torch.matmul((q @ k.transpose(1, 2)).softmax(-1), v)
+
+
+def attended_by_sums(q, k, v):
+    return torch.einsum("bnm,bmc->bnc", torch.einsum("bnc,bmc->bnm", q, k).softmax(-1), v)
+
+
+def attended_in_batches(q, k, v):
+    return torch.bmm(torch.baddbmm(torch.zeros(1), q, k.transpose(1, 2)), v)
+
+
+class Whole(nn.Module):
+    """torch's own layer of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, q, k, v):
+        return self.layer(q, k, v)[0]
+
+
+PRODUCTS = {
+    "weight_norm": lambda: Small(parametrizations.weight_norm(nn.Conv2d(4, 4, 3, padding=1))),
+    "spectral_norm": lambda: Small(parametrizations.spectral_norm(nn.Conv2d(4, 4, 3, padding=1))),
+    "computed": lambda: Small(Function(lambda x: F.conv2d(x, x.new_ones(4, 4, 1, 1)))),
+    "transposed": lambda: Small(nn.ConvTranspose2d(4, 4, 2, stride=2)),
+    "matmul": lambda: Patches(attended),
+    "einsum": lambda: Patches(attended_by_sums),
+    "bmm": lambda: Patches(attended_in_batches),
+    "attention": lambda: Patches(F.scaled_dot_product_attention),
+    "multihead": lambda: Patches(Whole()),
+    "encoder": lambda: Chain(["transformer"]),
+}
+
+
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.forward = function
+
+
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_products_that_are_no_layers_are_what_torch_counts_at_any_widths(kind):
+    torch.manual_seed(0)
+    network = networks.describe(PRODUCTS[kind](), image=IMAGE, classes=CLASSES).eval()
+    for kept in (2, 1):
+        with BaseTorchFunctionMode(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, *IMAGE))
+        assert 2 * network.architecture.macs == counter.get_total_flops()
+        for group in network.groups:
+            surgery.keep_channels(group, list(range(0, group.width, kept)))
+    again = Architecture.from_json(json.loads(json.dumps(network.architecture.to_json())))
+    assert again.macs == network.architecture.macs
+    assert again.layers[-1].name == "other products" or kind == "transposed"
+
+
+def test_only_tables_with_products_say_so():
+    assert "products" not in described("plain").architecture.to_json()["table"]
+    assert described("transformer").architecture.to_json()["table"]["products"] == 2 * 16**2 * 4
+
+
+def test_what_is_not_counted_is_listed(tmp_path):
+    code = FILE.replace("self.three = nn.Conv2d(12, 6, 3, padding=1)", "self.three = Rows()").replace(
+        "class Net",
+        """class Rows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(12, 6, batch_first=True)
+
+    def forward(self, x):
+        return self.rnn(x.mean(2).transpose(1, 2))[0].transpose(1, 2)[..., None]
+
+class Net""",
+    )
+    (tmp_path / "models.py").write_text(code)
+    listed = group_table.list_groups(f"{tmp_path}/models.py:make", IMAGE, CLASSES)
+    assert listed.endswith("not counted: the MACs of three.rnn")
+
+
+FREEZE = """        for layer in (self.one, self.norm, self.two):
+            layer.requires_grad_(False)
+
+    def forward"""
+FROZEN = FILE.replace("    def forward", FREEZE)
+
+
+def test_frozen_layers_are_pruned_by_their_saliency_and_stay_frozen(tmp_path, images):
+    (tmp_path / "models.py").write_text(FROZEN)
+    listed = group_table.list_groups(f"{tmp_path}/models.py:make", IMAGE, CLASSES)
+    assert "frozen by the network's code, and not trained: one, norm, two" in listed
+    network = own.traced(f"{tmp_path}/models.py:make", image=IMAGE, classes=CLASSES)
+    before = {name: tensor.detach().clone() for name, tensor in network.named_parameters()}
+    with saliency.SaliencyProbe(network, "fisher", torch.Generator()) as probe:
+        F.cross_entropy(network(torch.rand(4, *IMAGE)), torch.tensor([0, 1, 2, 0])).backward()
+        assert all(bool((scores > 0).any()) for scores in probe.scores())
+    *_, last = Pruner(network, images, PruningRecipe(2, "random", steps=2, lr=0.1, batch_size=8), 0)
+    assert last.params == sum(p.numel() for p in network.parameters())
+    for name, tensor in network.named_parameters():
+        moved = tensor.shape == before[name].shape and not torch.equal(tensor, before[name])
+        frozen = name.split(".")[1] in ("one", "norm", "two")
+        assert frozen != tensor.requires_grad
+        assert not (frozen and moved), name
 
 
 # --- what channels are judged by -----------------------------------------------------------------------

@@ -82,6 +82,14 @@ def test_sizes_of_one_curve_stay_apart_however_near():
     ]
 
 
+@pytest.mark.parametrize(("largest", "last"), [(10_000, ["92 %", "100 %"]), (9999, ["99.99 %", "100.00 %"])])
+def test_networks_that_are_whole_after_all_are_in_the_column_of_the_whole(largest, last):
+    shapes = [("pruned-scratch", "fisher", 0, r, n, 12.0) for r, n in ((5, 9200), (1, largest))]
+    table = tables.error_by_size(frame([("whole", "", 0, None, 10_000, 10.0), *shapes]))
+    assert list(table)[-2:] == last
+    assert table.notna().to_numpy().any(axis=0).all()
+
+
 def test_a_size_is_one_size_with_every_seed_that_comes_near_to_it():
     """Of 12 % the pruning runs stop at 12.6 to 13.4 %, on either side of what counts as near."""
     shapes = [("pruned-scratch", "fisher", s, 9, n, 5.0) for s, n in enumerate((1340, 1260, 1300))]
@@ -345,6 +353,15 @@ def test_the_lowest_mean_of_each_size_and_what_longer_training_did(three):
     assert changed == "Training twice as long changed the test error: unpruned at 100 % from 20.0 to 18.0 %."
     assert small.startswith("At 20 % of the parameters **Fisher-pruned, learning")
     assert re.search(r"\*\*narrower from scratch\*\* has .* 16.0 %; then [\d.]+ % for Fisher-pruned", large)
+
+
+def test_equal_means_share_the_first_place():
+    rows = [("whole", "", 0, None, 1000, 9.0), ("pruned-scratch", "fisher", 0, 5, 500, 50.0)]
+    rows += [("width", "", 0, None, 500, 50.0), ("bottleneck", "", 0, None, 500, 51.0)]
+    best = r"\*\*.*\*\* and \*\*.*\*\* have the lowest mean test error, 50.0 %"
+    (three,), (two,) = tables.describe_best(frame(rows)), tables.describe_best(frame(rows[:3]))
+    assert re.search(f"{best}; then 51.0 % for bottleneck from scratch\\.$", three)
+    assert re.search(f"{best}\\.$", two)
 
 
 # --- verdicts over seeds -----------------------------------------------------------------------------------

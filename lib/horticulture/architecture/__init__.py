@@ -4,15 +4,16 @@ Nothing here needs torch. A variant of an architecture is another `Architecture`
 `families`); `networks.build` builds a network from one. Each type of network (Wide ResNet, VGG, ...) is a
 `network_type.NetworkType` in its own module, and a line in the tables below.
 
-Counting: a multiply-accumulate counts 1. Convolutions, linear layers and the products of attention are
-counted, for one image; normalisation, activations, additions and pooling are not. Parameters are all
-trainable numbers.
+Counting: a multiply-accumulate counts 1. Convolutions, linear layers and other products of matrices, such as
+those of attention, are counted, for one image (in users' own networks not those of recurrent and bilinear
+layers, which `horticulture groups` names); normalisation, activations, additions and pooling are not.
+Parameters are all learned numbers, also those of layers that are frozen.
 """
 
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from horticulture.architecture import torchvision_names
@@ -117,7 +118,7 @@ class Architecture(ArchitectureFields):
 
     @cached_property
     def params(self) -> int:
-        """Trainable parameters, including a norm in front of a vanished branch."""
+        """Parameters, including frozen ones and a norm in front of a vanished branch."""
         return sum(layer.params for layer in self.layers)
 
     @cached_property
@@ -189,7 +190,7 @@ class Architecture(ArchitectureFields):
         """Plain dicts, lists, strings and numbers, without the fields at their `OMITTED_DEFAULTS`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.table is not None:
-            values["table"] = asdict(self.table)
+            values["table"] = self.table.to_json()
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
         return {k: v for k, v in plain.items() if k not in OMITTED_DEFAULTS or v != OMITTED_DEFAULTS[k]}
 

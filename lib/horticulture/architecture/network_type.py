@@ -71,7 +71,7 @@ class Layer(NamedTuple):
 
     @property
     def params(self) -> int:
-        """Trainable numbers: weights, and also biases for norms and linear layers."""
+        """Learned numbers: weights, and also biases for norms and linear layers."""
         if self.kind == "norm":
             return 2 * self.outputs
         if self.kind == "attention":

@@ -26,8 +26,10 @@ class Own(NetworkType):
             )
 
     def layers(self, a: ArchitectureFields) -> Iterator[CountedLayer]:  # type: ignore[override]
-        """Every layer with parameters, in the module's order."""
-        return (row.at(a.widths) for row in self.table.layers)
+        """Every layer with parameters, in the module's order, and the products that are no layer's."""
+        yield from (row.at(a.widths) for row in self.table.layers)
+        if self.table.products:
+            yield CountedLayer("other products", "product", 0, self.table.products, 0, 0)
 
     def groups(self, a: ArchitectureFields) -> tuple[str, ...]:
         """The layer that makes each group."""

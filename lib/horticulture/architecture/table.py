@@ -5,7 +5,7 @@ any widths, without torch and without the network's code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any, NamedTuple
 
@@ -58,7 +58,8 @@ class Table:
     network: its name, `torchvision:resnet18` or `/home/me/models.py:make`; empty for a module passed to
     `describe`, which cannot be rebuilt. digest: of the network's code. groups, full, normed: every group's
     name, its channels in the whole network, and whether it has a batch norm. residual_sets: whether sums of
-    several layers' channels are groups too.
+    several layers' channels are groups too. products: the MACs of an image that no layer's row has, such as
+    attention's and those of computed weights; they do not depend on the groups' widths.
     """
 
     network: str
@@ -68,6 +69,7 @@ class Table:
     normed: tuple[bool, ...]
     layers: tuple[TableRow, ...]
     residual_sets: bool = False
+    products: int = 0
 
     @staticmethod
     def of(description: Any) -> "Table":
@@ -76,6 +78,11 @@ class Table:
             return description
         fields = {name: _tuples(value) for name, value in description.items()}
         return Table(**{**fields, "layers": tuple(TableRow(*row) for row in fields["layers"])})
+
+    def to_json(self) -> dict:
+        """The inverse of `of`; without `products` if there are none."""
+        values = asdict(self)
+        return values if self.products else {k: v for k, v in values.items() if k != "products"}
 
     @property
     def name(self) -> str:

@@ -40,8 +40,7 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
     """
     if name.startswith(FOLDER):
         here = (str(Path.cwd()), name.removeprefix(FOLDER))
-        if images:  # before they are decoded
-            _check_count(name, images, _listed(*here))
+        counts(name, images)  # refuses too many before they are decoded
         image, classes, available = _of_folder(*here, image_size)
     elif name in KNOWN:
         (channels, height, width), classes, available = KNOWN[name]
@@ -53,6 +52,18 @@ def outline(name: str, images: int = 0, image_size: int = 0) -> Outline | None:
         return None
     _check_count(name, images, available)
     return Outline(image, classes, images or available)
+
+
+def counts(name: str, images: int = 0) -> tuple[int, int] | None:
+    """Classes and training images of an `outline`, for which no image is decoded; None if it is unknown."""
+    if name.startswith(FOLDER):
+        classes, available = _listed(str(Path.cwd()), name.removeprefix(FOLDER))
+    elif name in KNOWN:
+        _, classes, available = KNOWN[name]
+    else:
+        return None
+    _check_count(name, images, available)
+    return classes, images or available
 
 
 def _check_count(name: str, images: int, available: int) -> None:
@@ -77,9 +88,10 @@ def not_there(name: str) -> InputError:
 
 
 @lru_cache(maxsize=8)
-def _listed(current: str, path: str) -> int:
-    """The number of training images, from the listing alone. Arguments as for `_of_folder`."""
-    return folders.list_images(path).counts[0]
+def _listed(current: str, path: str) -> tuple[int, int]:
+    """The numbers of classes and training images, from the listing alone. Arguments as for `_of_folder`."""
+    listing = folders.list_images(path)
+    return len(listing.classes), listing.counts[0]
 
 
 @lru_cache(maxsize=8)

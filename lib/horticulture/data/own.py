@@ -9,7 +9,9 @@ import torch
 from horticulture.data.arrays import hold_out_tenth, reduced
 from horticulture.data.datasets import BUILT_IN, DATASETS
 from horticulture.data.images import PARTS, Dataset, Images
-from horticulture.errors import InputError
+from horticulture.errors import InputError, first_line
+
+CHANNELS = (1, 3, 4)  # those that an image has; an axis of another length is its height or width
 
 
 def dataset(
@@ -24,9 +26,10 @@ def dataset(
 
     The function takes no arguments and returns (pixels, labels) for the training and test parts, or for
     training, validation and test; without a validation part a tenth of the training images is held out,
-    always the same ones. pixels: (n, channels, height, width) uint8; labels: (n,) integers from 0; arrays or
-    tensors. It may also return a `Dataset`. name: of the data set, if not the function's. classes: names, if
-    not the numbers. pad, flip: how far training images are shifted, in pixels, and whether they are mirrored.
+    always the same ones. Every part needs images of every class. pixels: (n, channels, height, width) uint8;
+    labels: (n,) integers from 0; arrays or tensors. It may also return a `Dataset`. name: of the data set,
+    if not the function's. classes: names, if not the numbers. pad, flip: how far training images are
+    shifted, in pixels, and whether they are mirrored.
     Raises InputError for the name of a built-in data set.
     """
     if function is None:
@@ -37,7 +40,13 @@ def dataset(
     made = function
 
     def load(image_size: int) -> Dataset:
-        loaded = made()
+        try:
+            loaded = made()
+        except InputError:
+            raise
+        except Exception as error:  # users' code may raise anything
+            called = getattr(made, "__name__", "its function")
+            raise InputError(f"data set {name}: {called} failed: {first_line(error)}") from error
         if not isinstance(loaded, Dataset):
             loaded = _of_parts(name, loaded, classes, pad, flip)
         if len(loaded.classes) < 2:
@@ -67,14 +76,32 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
             raise InputError(
                 f"data set {name}: pixels must be (n, channels, height, width) uint8, not {shapes}"
             )
+        if len(labels) == 0:
+            raise InputError(f"data set {name}: a part has no images")
+        _, first, _, last = pixels.shape
+        if last in CHANNELS and first > last and first not in CHANNELS:
+            raise InputError(
+                f"data set {name}: channels come first, (n, channels, height, width), but pixels of "
+                f"{tuple(pixels.shape)} have them last: use pixels.transpose(0, 3, 1, 2)"
+            )
     count = len(classes) or 1 + max(int(labels.max()) for _, labels in pairs)
     outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
     if outside:
         raise InputError(f"data set {name}: labels must be 0 to {count - 1}, not {outside[0]}")
+    called = tuple(classes) or tuple(map(str, range(count)))
+    for part, (_, labels) in zip(PARTS if pairs[2:] else ("train", "test"), pairs, strict=True):
+        _check_classes(f"data set {name}: {part} has", labels, called)
     if len(pairs) == 2:
         (pixels, labels), test_pair = pairs
         used, held_out = map(torch.from_numpy, hold_out_tenth(labels.cpu().numpy()))
         pairs = [(pixels[used], labels[used]), (pixels[held_out], labels[held_out]), test_pair]
+        _check_classes(f"data set {name}: with {len(held_out)} held out, train has", pairs[0][1], called)
     train, validation, test = (Images(*pair) for pair in pairs)
-    called = tuple(classes) or tuple(map(str, range(count)))
     return Dataset(name, called, train, validation, test, pad, flip)
+
+
+def _check_classes(what: str, labels: torch.Tensor, classes: Sequence[str]) -> None:
+    """Raise InputError if a part lacks a class, as `folders` does for one with other folders."""
+    present = set(labels.tolist())
+    if absent := [called for n, called in enumerate(classes) if n not in present]:
+        raise InputError(f"{what} no image of {', '.join(map(repr, absent[:3]))}{' ...' * bool(absent[3:])}")

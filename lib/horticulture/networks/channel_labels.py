@@ -41,13 +41,14 @@ class GroupSpec(NamedTuple):
 class Trace(NamedTuple):
     """The result of tracing one forward pass. pinned: by layer, why its channels cannot be removed.
 
-    positions: by weight, the positions (pixels or tokens) of an image to which it is applied.
-    channels_last: whether the module works in that memory format.
+    positions: by weight, the positions (pixels or tokens) of an image to which it is applied. macs: all that
+    torch counts for an image. channels_last: whether the module works in that memory format.
     """
 
     groups: list[GroupSpec]
     pinned: dict[str, str]
     positions: dict[str, int]
+    macs: int = 0
     channels_last: bool = True
 
 
@@ -150,7 +151,9 @@ class Labels(TorchFunctionMode):
         labels, count = self.of(x), weight.shape[0]
         name = self.names.get(id(weight), "")
         owner = (name or self.names.get(id(bias), "")).rpartition(".")[0]
-        self.positions[name] += out.numel() // (self.batch * count)
+        places = out.numel() // count
+        # A table of positions, say, passes a layer once, however many images there are.
+        self.positions[name] += places // self.batch if places % self.batch == 0 else places
         made = self.fresh(count)
         depthwise = groups == count == x.shape[dim] > 1
         column = None if labels is None else column_of(labels, dim)

@@ -14,7 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import BaseTorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.flop_counter import FlopCounterMode
 
 from horticulture.networks.channel_labels import Labels, Trace, collapse, column_of, is_constant
 
@@ -27,10 +30,29 @@ def trace_module(module: nn.Module, images: Tensor) -> Trace:
     training = module.training
     with torch.no_grad(), _Tracer(module.eval(), len(images)) as labels:
         output = module(images)
+    macs = _count_macs(module, images)
     module.train(training)
     for tensor in tree_leaves(output):
         labels.pin(labels.of(tensor), "its channels are the network's output")
-    return labels.result()._replace(channels_last=_takes_channels_last(module, images))
+    return labels.result()._replace(macs=macs, channels_last=_takes_channels_last(module, images))
+
+
+@torch.no_grad()
+def _count_macs(module: nn.Module, images: Tensor) -> int:
+    """The multiply-accumulates that torch counts for one image: convolutions and all products of matrices.
+
+    They are extrapolated from two counts, as a module may refuse a single image. What is spent once, whatever
+    the number of images, such as on computing weights, is in them.
+    """
+    macs = []
+    # Under a mode, and with this backend, torch takes no fused path, whose products it would not count.
+    with BaseTorchFunctionMode(), sdpa_kernel(SDPBackend.MATH):
+        for count in (len(images), len(images) - 1):
+            with FlopCounterMode(display=False) as counter:
+                module(images[:count])
+            macs.append(counter.get_total_flops() // 2)
+    each = macs[0] - macs[1]
+    return macs[0] - (len(images) - 1) * each
 
 
 @torch.no_grad()

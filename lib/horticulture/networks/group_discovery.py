@@ -18,7 +18,7 @@ from horticulture.networks.traced_network import LiveAxis, Places, TracedGroup, 
 
 SUMS = "a residual set: sums of several layers' channels"
 # Layers that have channels, but are not taken apart.
-WHOLE = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, _ConvTransposeNd)
+WHOLE = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, nn.Conv3d, _ConvTransposeNd)
 
 
 class ModuleSpec(NamedTuple):
@@ -56,6 +56,11 @@ def describe(
 
 def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
     """As `describe`, for a module that may be made by code with a name."""
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise InputError(
+                f"{f'its layer {name}' if name else 'it'} is TorchScript, which cannot be taken apart"
+            )
     _check_output(module, spec)
     trace = trace_module(module, spec.images)
     pinned = dict(trace.pinned)
@@ -67,11 +72,19 @@ def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
             candidates.append(group)
     failed = cut_check.failures(assemble(module, trace._replace(groups=candidates), spec), spec.images)
     pinned |= {candidates[number].name: why for number, why in failed.items()}
+    owners: dict[nn.Parameter, str] = {}
     for name, part in module.named_modules():
         if isinstance(part, WHOLE):
             pinned[name] = f"{type(part).__name__} is not taken apart"
-        elif isinstance(part, nn.Linear | _ConvNd) and f"{name}.weight".lstrip(".") not in trace.positions:
-            pinned.setdefault(name, "the images of the trial do not pass through it")
+        elif isinstance(part, nn.Linear | _ConvNd):
+            weight = part._parameters.get("weight")
+            owner = name if weight is None else owners.setdefault(weight, name)
+            if weight is None:
+                pinned.setdefault(name, "its weights are computed")
+            elif owner != name:
+                pinned[name] = f"it shares its weights with {owner}"
+            elif f"{name}.weight".lstrip(".") not in trace.positions:
+                pinned.setdefault(name, "the images of the trial do not pass through it")
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])
@@ -125,7 +138,8 @@ def assemble(module: nn.Module, trace: Trace, spec: ModuleSpec) -> TracedNetwork
     full = tuple(group.width for group in groups)
     rows = tuple(_rows(module, trace.groups, trace.positions))
     normed = tuple(group.norm is not None for group in groups)
-    table = Table(spec.network, spec.digest, names, full, normed, rows, spec.residual_sets)
+    products = max(0, trace.macs - sum(row.at(full).macs for row in rows))
+    table = Table(spec.network, spec.digest, names, full, normed, rows, spec.residual_sets, products)
     depth = sum(row.kind != "other" for row in rows)
     architecture = Architecture(OWN, depth, spec.classes, spec.image, (), full, table)
     network = TracedNetwork(module, architecture, spec.channels, trace.channels_last)
@@ -134,7 +148,7 @@ def assemble(module: nn.Module, trace: Trace, spec: ModuleSpec) -> TracedNetwork
 
 
 def _rows(module: nn.Module, specs: list[GroupSpec], positions: dict[str, int]) -> Iterator[TableRow]:
-    """A row per module with trainable parameters of its own, in order, and another per additional weight."""
+    """A row per module with parameters of its own, frozen or not, and another per additional weight."""
     groups: dict[Axis, list[tuple[int, Tensor]]] = {}
     for number, spec in enumerate(specs):
         for axis, indices in spec.places.items():
@@ -142,7 +156,7 @@ def _rows(module: nn.Module, specs: list[GroupSpec], positions: dict[str, int]) 
     seen: set[int] = set()
     for owner, part in module.named_modules():
         tensors = {f"{owner}.{name}".lstrip("."): p for name, p in part.named_parameters(recurse=False)}
-        tensors = {name: p for name, p in tensors.items() if p.requires_grad and id(p) not in seen}
+        tensors = {name: p for name, p in tensors.items() if id(p) not in seen}
         seen |= {id(p) for p in tensors.values()}
         kind = "linear" if isinstance(part, nn.Linear) else "conv" if isinstance(part, _ConvNd) else "other"
         counted = [name for name in tensors if name in positions] or list(tensors)[:1]

@@ -12,9 +12,14 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
     reason, the layers whose channels cannot be removed. network: a name for `networks.named`.
     """
     pinned: dict[str, str] = {}
+    remarks: list[str] = []
     if is_own(network):
         traced = own.traced(network, image=image, classes=classes, residual_sets=residual_sets)
         whole, pinned = traced.architecture, traced.pinned
+        if traced.frozen:
+            remarks.append(f"frozen by the network's code, and not trained: {', '.join(traced.frozen)}")
+        if traced.uncounted:
+            remarks.append(f"not counted: the MACs of {', '.join(traced.uncounted)}")
     else:
         whole = networks.named(network, image=image, classes=classes)
     size = max(len("group"), *(len(name) for name in whole.groups))
@@ -31,7 +36,7 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
         # `layer:2` is the second set of a layer's channels: its layer is named once.
         layers = dict.fromkeys(name.partition(":")[0] for name, reason in pinned.items() if reason == why)
         lines.append(f"cannot be pruned, {why}: {', '.join(layers)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *remarks])
 
 
 def _parameters(whole: Architecture, group: int) -> int:

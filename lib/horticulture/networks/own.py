@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from horticulture.architecture import TORCHVISION, Architecture, ImageShape, check_own
 from horticulture.data.decoding import MAX_SIDE
-from horticulture.errors import InputError
+from horticulture.errors import InputError, first_line
 from horticulture.networks.channel_labels import Trace
 from horticulture.networks.channel_tracing import trace_module
 from horticulture.networks.group_discovery import ModuleSpec, assemble, find_groups
@@ -146,7 +146,7 @@ def make(name: str, image: ImageShape, classes: int, generator: torch.Generator 
         raise
     except Exception as error:  # users' code may raise anything
         raise InputError(
-            f"it cannot be made for images of shape {tuple(image)}: {type(error).__name__}: {error}"
+            f"it cannot be made for images of shape {tuple(image)}: {first_line(error)}"
         ) from error
     if not isinstance(module, nn.Module):
         raise InputError(f"it returned {type(module).__name__}, not an nn.Module")

@@ -14,6 +14,7 @@ from horticulture.networks.groups import Slice, Tap
 from horticulture.networks.layers import Network
 from horticulture.networks.random_streams import RandomStreams
 
+UNCOUNTED = (nn.RNNBase, nn.RNNCellBase, nn.Bilinear)  # layers whose products torch does not count
 NO_CODE = "a module given to describe cannot be rebuilt: put its code in a file and name it FILE.py:FUNCTION"
 
 
@@ -156,6 +157,19 @@ class TracedNetwork(Network):
     def to_device(self, device: torch.device) -> Self:
         """Move to that device, in the memory format fastest for convolutions if the module allows it."""
         return super().to_device(device) if self.channels_last else self.to(device)
+
+    @property
+    def uncounted(self) -> list[str]:
+        """The layers whose MACs are not in the architecture's: torch does not count their products."""
+        return [name for name, part in self.module.named_modules() if isinstance(part, UNCOUNTED)]
+
+    @property
+    def frozen(self) -> dict[str, None]:
+        """The layers with a parameter that the module's code has frozen: no run trains it."""
+        tensors = self.module.named_parameters()
+        return dict.fromkeys(
+            name.rpartition(".")[0] or name for name, tensor in tensors if not tensor.requires_grad
+        )
 
     def initialise(self, generator: torch.Generator | None = None) -> None:
         """Draw new weights, as `own.build` does. Raises InputError for a module passed to `describe`."""

@@ -5,13 +5,15 @@ or backward pass of its own.
 """
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from horticulture.errors import InputError, check_choice
+from horticulture.errors import InputError, check_choice, first_line
 from horticulture.networks import Group, Network
-from horticulture.pruning.criteria import CRITERIA, fisher_of, taylor_of
+from horticulture.pruning.criteria import BUILT_IN, CRITERIA, fisher_of, taylor_of
 
 
 def fisher(activation: Tensor, gradient: Tensor) -> Tensor:
@@ -72,7 +74,7 @@ class SaliencyProbe:
         generator: torch.Generator,
         precomputed: list[Tensor] | None = None,
     ) -> None:
-        self.criterion = CRITERIA[check_choice(criterion, CRITERIA, "criterion")]
+        self.name, self.criterion = criterion, CRITERIA[check_choice(criterion, CRITERIA, "criterion")]
         if self.criterion.precomputed and precomputed is None:
             needed = f"a network trained with the penalty {self.criterion.penalty} and its factors"
             raise InputError(f"{criterion} needs {needed}")
@@ -141,10 +143,13 @@ class SaliencyProbe:
             activation.register_hook(backward)
 
         def before(module: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-            if not inputs[0].requires_grad:  # evaluation, not training
+            if not torch.is_grad_enabled():  # evaluation, not training
                 return None
             self._end_of_step(listeners)
-            alias = inputs[0].view_as(inputs[0])  # its gradient comes from this reader alone
+            # Its gradient comes from this reader alone. After frozen layers the input needs none itself.
+            alias = inputs[0].view_as(inputs[0])
+            if not alias.requires_grad:
+                alias.requires_grad_()
             observe(alias)
             return (alias, *inputs[1:])
 
@@ -167,7 +172,8 @@ class SaliencyProbe:
             return
         for number in [number for number, _ in listeners] if listeners else list(self._step):
             if number in self._step:
-                scores, total = score(*self._step.pop(number)), self._sums[number]
+                heard, total = self._step.pop(number), self._sums[number]
+                scores = self._ask(score, number, heard[0].shape[1], *heard)
                 self._sums[number] = scores if total is None else total + scores
                 self.steps[number] += 1
 
@@ -183,9 +189,33 @@ class SaliencyProbe:
                 return torch.zeros(group.width)
             saliency = total / self.steps[number]
         elif self.criterion.from_weights is not None:
-            saliency = self.criterion.from_weights(group)
+            saliency = self._ask(self.criterion.from_weights, number, group.width, group)
         elif self.precomputed is not None:
             saliency = self.precomputed[number]
         else:
             saliency = torch.rand(group.width, generator=self.generator)
+        if self.name not in BUILT_IN and not bool(saliency.isfinite().all()):
+            raise InputError(f"the criterion {self.name} gave group {group.name} a score that is not finite")
         return self.criterion.normalize(saliency).cpu()
+
+    def _ask(self, score: Callable[..., Tensor], number: int, width: int, *arguments: Any) -> Tensor:
+        """The scores of a group by the criterion. Raises InputError for what a user's must not do."""
+        if self.name in BUILT_IN:
+            return score(*arguments)
+        what, group = f"the criterion {self.name}", f"group {self.network.groups[number].name}"
+        given = [tensor for tensor in arguments if isinstance(tensor, Tensor)]
+        watched = [*given, *self.network.parameters(), *self.network.buffers()]
+        before = [tensor._version for tensor in watched]
+        try:
+            scores = score(*arguments)
+        except Exception as error:  # users' code may raise anything
+            raise InputError(f"{what} failed for {group}: {first_line(error)}") from error
+        if [tensor._version for tensor in watched] != before:
+            raise InputError(
+                f"{what} changed a tensor of the network in place for {group}: let it copy first"
+            )
+        if not isinstance(scores, Tensor) or scores.shape != (width,):
+            shape = f" of shape {tuple(scores.shape)}" if isinstance(scores, Tensor | np.ndarray) else ""
+            wanted = f"a tensor of shape ({width},), a score for each channel"
+            raise InputError(f"{what} returned {type(scores).__name__}{shape} for {group}: return {wanted}")
+        return scores.detach() if scores.is_floating_point() else scores.float()

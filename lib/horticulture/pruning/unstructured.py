@@ -116,7 +116,7 @@ def nonzero_macs(network: Network, masks: dict[str, Tensor]) -> int:
 
 
 def count_nonzero(masks: dict[str, Tensor], network: nn.Module) -> int:
-    """Trainable parameters that are not removed, including norms and classifier."""
+    """Parameters that are not removed, including norms and classifier."""
     removed = sum(int((~mask).sum()) for _, _, mask in match_weights(network, masks))
     return sum(parameter.numel() for parameter in network.parameters()) - removed
 

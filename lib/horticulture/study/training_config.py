@@ -83,6 +83,11 @@ class TrainingConfig:
         known = catalog.outline(self.data, self.images, self.image_size)
         return known or Outline(self.dataset.image, len(self.dataset.classes), len(self.dataset.train))
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Classes and training images. To count those of a folder, no image is decoded."""
+        return catalog.counts(self.data, self.images) or self.outline[1:]
+
     @cached_property
     def data_spec(self) -> dict:
         """The data part of the runs' descriptions."""

@@ -95,11 +95,11 @@ def _check_applicable(config: StudyConfig) -> None:
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
         why = "the whole network is pretrained, so it cannot be trained longer"
         raise InputError(f"base_epoch_factors={config.base_epoch_factors}: {why}; use [1]")
+    _check_counts("images", config)
     _, height, width = config.outline.image
     if (pad := config.crop_padding) >= min(height, width):
         small = f"images of {width} x {height} pixels are too small to be shifted by {pad}"
         raise InputError(f"crop_padding={pad}: {small}")
-    _check_classes("images", config)
     _check_source(config)
     _check_zeros(config)
     for curve in config.curves if config.sizes and architecture.is_own(config.network) else []:
@@ -109,6 +109,7 @@ def _check_applicable(config: StudyConfig) -> None:
     if config.guide:
         if config.guide_data:
             with _about("guide_data", config.guide_data):
+                _check_counts("images", config.guide)
                 config.guide.outline  # noqa: B018 - read for what it raises
         with _about("guide_network", config.guide_network):
             _feasible_jobs(config.guide)
@@ -153,12 +154,16 @@ def _check_curves(config: StudyConfig) -> None:
                 profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
 
 
-def _check_classes(name: str, config: StudyConfig) -> None:
-    """Raise InputError for fewer training images than classes. name: of the parameter."""
-    _, classes, images = config.outline
+def _check_counts(name: str, config: StudyConfig) -> None:
+    """Raise InputError for fewer training images than classes, or than a batch. name: of the parameter."""
+    classes, images = config.counts
     if images < classes:
         few = f"{config.data} has {classes} classes, so some would have none of {images} training images"
         raise InputError(f"{name}={images}: {few}")
+    if config.batch_size > images:
+        raise InputError(
+            f"batch_size is {config.batch_size:,}, but there are only {images:,} training images"
+        )
 
 
 def _check_zeros(config: StudyConfig) -> None:
@@ -235,7 +240,7 @@ def _check_source(config: StudyConfig) -> None:
         if not budgets.BUDGETS[budget].for_moved:
             raise InputError(f"the budget {budget} is for networks trained from scratch, not moved ones")
     assert config.source_config
-    _check_classes("source_images", config.source_config)
+    _check_counts("source_images", config.source_config)
     size, source_size = (" x ".join(map(str, read.outline.image)) for read in (config, config.source_config))
     if size != source_size:
         raise InputError(
@@ -247,9 +252,6 @@ def _check_source(config: StudyConfig) -> None:
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
     """The pruning runs of a study. Raises InputError if its data or network do not allow them."""
-    count = config.outline.images
-    if config.batch_size > count:
-        raise InputError(f"batch_size is {config.batch_size:,}, but there are only {count:,} training images")
     with _about("network", config.network):
         _ = config.whole
     with _about("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():

@@ -225,10 +225,14 @@ def describe_best(results: pd.DataFrame) -> list[str]:
             for (_, curve, criterion), error in errors.items()
         )
         if others:
-            then = ", ".join(f"{error:.1f} % for {name}" for name, error in others)
+            shown = f"{lowest:.1f}"
+            equal = [first, *(name for name, error in others if f"{error:.1f}" == shown)]
+            best = join_words(f"**{name}**" for name in equal)
+            rest = ", ".join(f"{error:.1f} % for {name}" for name, error in others[len(equal) - 1 :])
+            have, then = "have" if equal[1:] else "has", f"; then {rest}" if rest else ""
             sentences.append(
-                f"At {percent(size)} of the parameters **{first}** has the lowest mean test error, "
-                f"{lowest:.1f} %; then {then}.{_other_order(changed, size)}"
+                f"At {percent(size)} of the parameters {best} {have} the lowest mean test error, "
+                f"{shown} %{then}.{_other_order(changed, size)}"
             )
     return sentences
 

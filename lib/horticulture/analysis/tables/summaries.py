@@ -27,11 +27,11 @@ def error_by_size(results: pd.DataFrame) -> pd.DataFrame:
     networks = cases.sort_curves(_add_tuning(cases.assign_cases(results, every_round=True), results))
     if networks.empty:
         return pd.DataFrame()
-    sizes = [*cases.target_sizes(results), 1.0]
+    sizes = list(dict.fromkeys([*cases.target_sizes(results), 1.0]))  # the smallest cut may be none at all
     networks = networks.assign(same_run_as=cases.same_run_as(networks))
-    heads = [percent(size) for size in sizes]
-    if len(set(heads)) < len(heads):
-        heads = [f"{100 * size:.1f} %" for size in sizes]
+    heads, digits = [percent(size) for size in sizes], 1
+    while len(set(heads)) < len(heads):
+        heads, digits = [f"{100 * size:.{digits}f} %" for size in sizes], digits + 1
 
     def entry(of_size: pd.DataFrame) -> float | str:
         share, mean = _compute_share(of_size), round(float(of_size["test_error"].mean()), 1)
