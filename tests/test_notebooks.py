@@ -377,7 +377,7 @@ assert (of_scratch["epochs"] == config.epochs).all() and of_scratch["compute"].b
 assert set(shown["curve"]) == {"whole", "pruned-tuned", "pruned-scratch"}
 """,
     "04_scale": """
-assert 0.2 < half.params / wide.params < 0.3 and ours.params <= wish < wide.params
+assert 0.2 < half.params / wide.params < 0.3 and found.params <= wish < wide.params
 assert set(members) == set(curves) and len(points) == len(curves) * len(config.sizes)
 assert all(abs(100 * shape.params / whole.params / middle_size - 1) < 0.05 for shape in members.values())
 assert members["width"].trunk[-1] < whole.trunk[-1] and members["bottleneck"].trunk == whole.trunk
