@@ -5,6 +5,8 @@ import json
 import math
 import py_compile
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 
 from horticulture import architecture, execution, networks, pruning, runs
 from horticulture.errors import InputError
-from horticulture.execution import parallel
+from horticulture.execution import file_transfer, parallel
 from horticulture.pruning import PruningRecipe, criteria, saliency
 from horticulture.study import own_code
 from horticulture.system import code_files
@@ -171,6 +173,37 @@ def test_workers_prune_by_it_as_this_process_does(file, tmp_path):
     pd.testing.assert_frame_equal(by_workers, by_file, rtol=1e-3)  # both ask for the same
     assert by_workers["group"].tolist()[0] == -1  # no channel goes in the first round
     assert (by_workers["saliency"][1:] > 0).all()
+
+
+@pytest.mark.parametrize("how", ["from helper import largest", "import helper; largest = helper.largest"])
+def test_what_a_criterion_imports_from_files_goes_along(how, tmp_path, monkeypatch):
+    """The other process has neither file."""
+    (tmp_path / "helper.py").write_text(
+        "def largest(weights):\n    return weights.abs().amax(dim=(1, 2, 3))\n"
+    )
+    code = f"{how}\n\ndef score(group):\n    return 2 * largest(group.filters())\n"
+    (tmp_path / "my.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "my.py:score"
+    pruning.criterion(code_files.function(f"{tmp_path}/{name}"), name=name)
+    (tmp_path / "packed").write_bytes(file_transfer.pack_code())
+    monkeypatch.delitem(sys.modules, "helper")
+    for path in tmp_path.glob("*.py"):
+        path.unlink()
+    there = f"""
+from pathlib import Path
+import torch
+from horticulture.execution import file_transfer
+from horticulture.pruning import criteria
+file_transfer.unpack_code(Path("packed").read_bytes())
+class Group:
+    filters = staticmethod(lambda: torch.tensor([[[[1.0]], [[-3.0]]], [[[0.0]], [[2.0]]]]))
+print(criteria.CRITERIA["{name}"].from_weights(Group()).tolist())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", there], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[6.0, 4.0]\n", done.stderr
 
 
 def test_another_body_makes_another_run_and_the_same_again_the_same(tmp_path):

@@ -19,7 +19,7 @@ from horticulture.data import datasets
 from horticulture.data.catalog import FOLDER, SAVED
 from horticulture.errors import InputError
 from horticulture.pruning import criteria
-from horticulture.runs import Run
+from horticulture.runs import Run, code_digest
 from horticulture.runs.run import RESULT
 from horticulture.system import code_files, files
 
@@ -76,12 +76,21 @@ def _check(run: Run, packed: dict[str, bytes], where: Path) -> None:
 
 
 def pack_code() -> bytes:
-    """Pickle users' code for another process: digests of the files that may run, and criteria."""
+    """Pickle users' code for another process: digests of the files that may run, and criteria.
+
+    What these import from users' files goes along, for the files may not be there.
+    """
+    modules = code_digest.users_modules() if criteria.own() else []
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
     try:
         return cloudpickle.dumps((code_files.ALLOWED, criteria.own()))
     except Exception as error:  # users' functions may refer to anything
         mine = ", ".join(criteria.own())
         raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def unpack_code(packed: bytes) -> None:

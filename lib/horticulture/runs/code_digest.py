@@ -54,6 +54,12 @@ def of(value: object) -> str:
     return files.digest(json.dumps(description, sort_keys=True).encode())
 
 
+def users_modules() -> list[ModuleType]:
+    """The loaded modules of users: neither installed nor of this library."""
+    names = [name for name in list(sys.modules) if name != "__main__" and _is_own(name)]
+    return [sys.modules[name] for name in names]
+
+
 def _named(name: str, value: Any, seen: Seen, describe: Any) -> list:
     """A name and the description of what it means."""
     try:
