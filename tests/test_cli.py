@@ -362,7 +362,8 @@ def test_a_precision_that_would_only_be_imitated_is_refused_before_anything_is_w
     for name in ("study.json", "results.csv"):  # of a study that came from another processor
         files.make_folder(tmp_path / "new" / "theirs")
         (tmp_path / "new" / "theirs" / name).write_text("{}")
-    base = dict.fromkeys(base_recipe.BASE) | {"precision": "bfloat16"}
+    smoke = parameters.resolve_parameters(study_files.read("smoke"), {})
+    base = {name: smoke[name] for name in base_recipe.BASE} | {"precision": "bfloat16"}
     files.write_json(tmp_path / "new" / "theirs" / "study.json", {"base": base})
     assert cli.main(["run", "smoke", "-p", "precision=auto", "--name", "theirs", *place]) == 2
     own = r", under another name \(--name mine\): the study theirs has bfloat16"

@@ -13,7 +13,7 @@ import pytest
 from horticulture import cli
 from horticulture.errors import NotebookError
 from horticulture.execution import status
-from horticulture.study import parameters, runner, study_files
+from horticulture.study import base_recipe, parameters, runner, study_files
 from horticulture.study.session import Session
 from horticulture.system import files, locks
 
@@ -133,6 +133,14 @@ def test_runs_of_a_cluster_that_outlives_its_command_are_said_to_go_on(tmp_path,
     with status.running(tmp_path / "smoke"):
         pass
     assert said()[0] == "smoke: finished"
+
+
+def test_before_the_first_notebook_a_study_is_starting(run, said, monkeypatch):
+    """torch is loaded then, which may take long."""
+    seen = []
+    monkeypatch.setattr(base_recipe, "forget_results", lambda folder: seen.append(said()[0]))
+    run(lambda name: None)
+    assert seen == ["smoke: starting"]
 
 
 def test_between_two_notebooks_of_a_command_it_is_said_to_run(tmp_path, said):

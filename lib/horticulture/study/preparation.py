@@ -41,7 +41,7 @@ def prepare(
     for part, resolved in parts:
         if position:  # the first notebook may begin a new study
             base_recipe.check_base(resolved, outputs / part.name)
-        else:
-            base_recipe.check_defaults(resolved, {*part.parameters, *overrides}, outputs / part.name)
         base_recipe.check_precision(resolved, outputs / part.name)
+        if not position:
+            base_recipe.check_defaults(resolved, {*part.parameters, *overrides}, outputs / part.name)
     return parts

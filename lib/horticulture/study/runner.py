@@ -68,31 +68,35 @@ def run(
     if a page could not be made.
     """
     folder, (chosen, position) = outputs / study.name, notebooks_from(first)
-    if position == 0:
-        from horticulture.study import base_recipe  # loads torch
-
-        base_recipe.forget_results(folder)
-    of_steps = {name: value for name, value in parameters.items() if name not in COMMON}
-    with editing(folder, replace_damaged=position == 0) as content:
-        for name in content.keys() - {"base", "own"}:  # fixed by earlier notebooks
-            del content[name]
-        content |= {"study": study.name, "parameters": of_steps}
-    parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
-    terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
+    shown = folder / "notebooks"
     with status.running(folder, cluster), _Pages() as pages:
-        shown = folder / "notebooks"
-        shown.mkdir(parents=True, exist_ok=True)
+        _record_parameters(study.name, parameters, folder, afresh=position == 0)
         for text in chosen[0].parent.glob("*.md"):  # the notebooks link to them
             files.write(shown / text.name, text.read_bytes())
             pages.begin(shown / text.name)
         for notebook in chosen:  # pages of an earlier execution
             for old in (shown / notebook.name, (shown / notebook.name).with_suffix(".html")):
                 old.unlink(missing_ok=True)
+        parameters = {**parameters, "study": study.name, "outputs": str(outputs)}
+        terminal = Terminal({path.stem: study.seconds.get(path.stem, 60.0) for path in chosen})
         for notebook in chosen:
             target = shown / notebook.name
             execute_notebook(notebook, target, parameters, terminal)
             pages.begin(target)
     return folder
+
+
+def _record_parameters(name: str, parameters: dict[str, Any], folder: Path, *, afresh: bool) -> None:
+    """Write a study's parameters into its folder. afresh: and remove its results."""
+    if afresh:
+        from horticulture.study import base_recipe  # loads torch
+
+        base_recipe.forget_results(folder)
+    with editing(folder, replace_damaged=afresh) as content:
+        for key in content.keys() - {"base", "own"}:  # fixed by earlier notebooks
+            del content[key]
+        of_steps = {name: value for name, value in parameters.items() if name not in COMMON}
+        content |= {"study": name, "parameters": of_steps}
 
 
 def execute_notebook(notebook: Path, target: Path, parameters: dict[str, Any], terminal: Terminal) -> None:
