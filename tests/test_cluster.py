@@ -586,10 +586,16 @@ def test_with_certificates_a_client_without_one_is_refused(train, tmp_path, monk
         with (
             dask.config.set(dict.fromkeys(whole)),
             pytest.raises(
-                InputError, match=r"no Dask scheduler answers at 'tls://\S+': a certificate is needed"
+                InputError,
+                match=r"no Dask scheduler answers at 'tls://\S+': a certificate is needed, .* says which",
             ),
         ):
             parallel.execute_all([train(1)], tmp_path, device="cpu", address=address)
+        plain = address.replace("tls", "tcp")
+        closes = f"no Dask scheduler answers at '{plain}': it closes the connection: if it speaks TLS, its "
+        unencrypted = {"distributed.comm.require-encryption": False}
+        with dask.config.set(unencrypted), pytest.raises(InputError, match=closes):
+            parallel.execute_all([train(1)], tmp_path, device="cpu", address=plain)
     assert runs.result(train(0), tmp_path) is not None
     assert runs.result(train(1), tmp_path) is None
 

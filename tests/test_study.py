@@ -559,6 +559,19 @@ def test_a_remark_of_a_notebook_stands_in_the_terminal_too(run, capfd):
     assert line in (target / "notebooks" / "01_one.html").read_text()
 
 
+def test_what_every_notebook_remarks_stands_in_the_terminal_once(capsys):
+    shown = terminal_module.Terminal({"01": 1.0, "02": 1.0})
+    for name in ("01", "02"):
+        shown.begin(name)
+        shown.remark("the worker w1 gets no runs")
+        shown.remark(f"only {name}")
+    assert capsys.readouterr().err.splitlines() == [
+        "01: the worker w1 gets no runs",
+        "01: only 01",
+        "02: only 02",
+    ]
+
+
 # --- finished --------------------------------------------------------------------------------------------
 
 

@@ -185,8 +185,12 @@ def _client(address: str) -> Any:
     except Exception as error:  # what answers may be no scheduler, and what it says anything
         known = isinstance(error, OSError | ValueError | RuntimeError | TypeError) and str(error)
         why = str(error) if known else "something else answers there"
-        again = "start it, then run the same command; what is finished is kept"
-        raise InputError(f"no Dask scheduler answers at {address!r}: {why}: {again}") from error
+        advice = "start it, then run the same command; what is finished is kept"
+        if "certificate" in why:
+            advice = "docs/cluster.md says which"
+        elif address.startswith("tcp") and "ConnectionReset" in why:
+            why, advice = "it closes the connection", "if it speaks TLS, its address begins with tls://"
+        raise InputError(f"no Dask scheduler answers at {address!r}: {why}: {advice}") from error
 
 
 def _distributed() -> Any:

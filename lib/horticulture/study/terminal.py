@@ -35,6 +35,7 @@ class Terminal:
         self.rest = list(expected)  # the notebooks still to run
         self.took: dict[str, float] = {}  # seconds, for notebooks none of whose runs existed before
         self.live = sys.stderr.isatty()
+        self._remarks = set[str]()
         self.name, self._began, self._shown = "", 0.0, 0.0
         self._made = self._resumed = 0.0
 
@@ -54,7 +55,10 @@ class Terminal:
             self._write(line, share)
 
     def remark(self, line: str) -> None:
-        """Show a line that stays, above the progress."""
+        """Show a line that stays, above the progress, unless an earlier notebook had the same to say."""
+        if line in self._remarks:
+            return
+        self._remarks.add(line)
         if self.live:
             rewrite_line("")
         print(f"{self.name}: {printable(line)}", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 MIME = "application/vnd.horticulture.progress+json"
 REMARK = "application/vnd.horticulture.remark+json"
 UPDATE_SECONDS = {"notebook": 0.5, "terminal": 0.2, "log": 30.0}  # least seconds between two updates
+ALMOST = 0.99  # the largest fraction shown until all is done
 MAX_UPDATE_SHARE = 1 / 80  # largest fraction of the time to spend on updates
 
 
@@ -62,10 +63,11 @@ class Progress:
     def line(self, finished: bool = False, details: bool = True) -> str:
         """`pruning  43%  1:02, 1:22 left  round 17/192, 88,210 parameters; 1/2 finished`."""
         elapsed = time.monotonic() - self._began
-        parts = [self.what, f"{self.share:4.0%}", f"{clock(elapsed)} elapsed"]
+        share = self.share if finished else min(self.share, ALMOST)
+        parts = [self.what, f"{share:4.0%}", f"{clock(elapsed)} elapsed"]
         if not finished and self.done > self.resumed:
             remaining = elapsed * (self.total - self.done) / (self.done - self.resumed)
-            parts[-1] = f"{clock(elapsed)}, {clock(remaining)} left"
+            parts[-1] = f"{clock(elapsed)}, {clock(max(1.0, remaining))} left"
         notes = filter(None, [self.details if details else "", self.note])  # a terminal cuts off the end
         return "  ".join(filter(None, [*parts, "; ".join(notes)]))
 
