@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from horticulture import architecture, cli, data, execution, networks, runs
+from horticulture.execution import status
 from horticulture.pruning import PruningRecipe, criteria
 from horticulture.runs import CurvePoint, Run
 from horticulture.study import base_recipe, budgets, forecast, parameters, runner, scaling, study_files
@@ -176,18 +178,23 @@ def test_a_dry_run_says_which_results_would_go(tmp_path, capsys):
 
 
 def test_an_edited_cell_does_not_replace_the_results_of_other_studies(tmp_path, capsys):
-    """The file of `smoke` leaves the rate to notebook 01, whose cell a student has changed since."""
+    """The file of `smoke` leaves rate and decay to notebook 01, whose cell a student has changed since."""
     named = {"study": "smoke", "outputs": str(tmp_path), "device": "cpu", "cluster": ""}
-    base_recipe.fix({**SMOKE, **named, "lr": 0.05}, first=True)
+    config = base_recipe.fix({**SMOKE, **named, "lr": 0.05, "weight_decay": 0.0}, first=True)
     again = ["run", "smoke", "--dry-run", "--outputs", str(tmp_path)]
+    assert cli.main(again) == 0  # nothing would be lost
+    runs.record_curves(tmp_path / "smoke", [CurvePoint("whole", config.baselines[0])])
+    capsys.readouterr()
     assert cli.main(again) == 2
     assert capsys.readouterr().err == (
-        "horticulture: the study smoke has results, and a notebook's cell has been edited since "
-        "(lr=0.2 instead of 0.05): undo that, give this one its own name (--name mine), or replace "
-        "the results (-p lr=0.2)\n"
+        "horticulture: the study smoke has results with other values (lr=0.2 instead of 0.05, "
+        "weight_decay=0.0005 instead of 0.0), and neither its file nor -p says so: go on with -p lr=0.05 "
+        "-p weight_decay=0.0 --name smoke, replace them with -p lr=0.2 -p weight_decay=0.0005, or give this "
+        "one its own name (--name mine)\n"
     )
-    assert cli.main([*again, "-p", "lr=0.2"]) == 0  # as the line says
-    assert cli.main([*again, "--name", "mine"]) == 0
+    ways = "-p lr=0.05 -p weight_decay=0.0 --name smoke", "-p lr=0.2 -p weight_decay=0.0005", "--name mine"
+    for way in ways:
+        assert cli.main([*again, *way.split()]) == 0
 
 
 def test_a_dry_run_of_a_study_in_parts_has_a_table_for_each(tmp_path, capsys):
@@ -446,16 +453,45 @@ def test_where_a_study_cannot_be_read_nothing_is_removed(outputs, capsys):
     assert "the study mine cannot be read, so nothing is removed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("left", ["results.csv", "notebooks"])
-def test_a_study_that_has_lost_what_says_which_runs_it_needs_hinders(outputs, capsys, left):
+def lose_all_but_figures(study: Path) -> None:
+    shutil.rmtree(study)
+    for name in ("figures", "curves"):
+        (study / name).mkdir(parents=True)
+    status.write(study)  # as a command does
+
+
+def lose_disk(study: Path) -> None:
+    shutil.rmtree(study)
+    study.symlink_to("elsewhere")
+
+
+def lose_parameters(study: Path) -> None:
+    (study / "study.json").unlink()
+    (study / "study.json").symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("lose", [lose_all_but_figures, lose_disk, lose_parameters])
+def test_a_study_that_has_lost_what_says_which_runs_it_needs_hinders(outputs, capsys, lose):
     folder, _ = outputs
-    shutil.rmtree(folder / "mine")
-    for name in (left, "curves"):
-        (folder / "mine" / name).mkdir(parents=True)
+    lose(folder / "mine")
     before = there(folder)
     assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 2
     assert there(folder) == before
     assert "the study mine cannot be read, so nothing is removed" in capsys.readouterr().err
+
+
+def test_the_runs_of_a_table_stay_and_what_is_no_study_does_not_hinder(outputs):
+    """Published tables that were copied here, and folders that somebody made."""
+    folder, unused = outputs
+    kept, *others = sorted(run for run in unused if len(run) == 12)
+    (folder / "published").mkdir()
+    (folder / "published" / "results.csv").write_text(f"run,curve\n{kept},width\n")
+    (folder / "notes" / "notebooks").mkdir(parents=True)
+    (folder / "notes" / "results.csv").write_bytes(b"\xff,\0\n")
+    before = there(folder)
+    assert cli.main(["clean", "--outputs", str(folder), "--yes"]) == 0
+    assert before - there(folder) >= set(others)
+    assert kept in there(folder)
 
 
 @pytest.mark.parametrize("name", ["notes", "0123456789AB", "0123456789abc", "0123456789ab.damaged-x"])

@@ -97,19 +97,21 @@ def check_base(parameters: Mapping[str, Any], folder: Path) -> None:
 
 
 def check_defaults(parameters: Mapping[str, Any], given: Container[str], folder: Path) -> None:
-    """Raise InputError if a study has another base only because a notebook's cell was edited since.
+    """Raise InputError if a study's results would be replaced although nobody said so.
 
-    given: the parameters that the study file or the command sets. An edit is meant for the study named in
-    that cell, and must not replace the results of every study that leaves the value to the notebook.
+    given: the parameters that the study file or the command sets. Others are those of notebooks, where they
+    may have been edited for another study; or the command set them the last time, and does not now.
     """
     with suppress(CorruptFileError):  # it will be started again
-        fixed = base_of(folder)
-        edited = [name for name in _differing(fixed, parameters) if name not in given]
-        if edited:
+        fixed = base_of(folder) or {}
+        names = [name for name in _differing(fixed, parameters) if name not in given]
+        if names and any((folder / "curves").glob("*.json")):
+            before, now = (" ".join(f"-p {n}={values[n]}" for n in names) for values in (fixed, parameters))
+            differences = _differences(fixed, parameters, names)
             raise InputError(
-                f"the study {folder.name} has results, and a notebook's cell has been edited since "
-                f"({_differences(fixed, parameters, edited)}): undo that, give this one its own name (--name "
-                f"mine), or replace the results (-p {edited[0]}={parameters[edited[0]]})"
+                f"the study {folder.name} has results with other values ({differences}), and neither its file "
+                f"nor -p says so: go on with {before} --name {folder.name}, replace them with {now}, or give "
+                "this one its own name (--name mine)"
             )
 
 
@@ -163,8 +165,8 @@ def forget(folder: Path, *, damaged: bool = False) -> None:
 
 
 def _differing(fixed: Mapping[str, Any] | None, parameters: Mapping[str, Any]) -> list[str]:
-    """The names of the base's parameters that have other values than the fixed ones."""
-    names = [name for name in BASE if fixed is not None and fixed[name] != parameters[name]]
+    """The names of the base's parameters that have other values than the fixed ones, if any are fixed."""
+    names = [name for name in BASE if fixed and fixed[name] != parameters[name]]
     return [name for name in names if (name, parameters[name]) != ("precision", "auto")]
 
 

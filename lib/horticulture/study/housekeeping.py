@@ -1,5 +1,6 @@
 """Find and remove runs that no study refers to."""
 
+import csv
 import re
 import shutil
 import time
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from horticulture import runs
 from horticulture.errors import InputError
+from horticulture.execution import status
 from horticulture.runs import Run
 from horticulture.study import own_code, parameters, study_files
 from horticulture.study.config import StudyConfig
@@ -34,23 +36,24 @@ class UnusedRun(NamedTuple):
 def unused(outputs: Path) -> list[UnusedRun]:
     """Every such folder, including damaged runs that were set aside, largest first.
 
-    Links are kept, and folders that are no runs by their names. A study refers to the runs of its curves, to
-    those that its parameters ask for, and to the runs these start from. A comparison of criteria is kept as
-    long as its network. Raises InputError if a study cannot be read, because then its needs are unknown.
+    Links are kept, and folders that are no runs by their names. A study refers to the runs of its tables and
+    curves, to those that its parameters ask for, and to the runs these start from. A comparison of criteria
+    is kept as long as its network. Raises InputError if a study cannot be read, because then its needs are
+    unknown.
     """
     folders = [path for path in _folders(outputs) if RUN.fullmatch(path.name)]
     recorded = {path: _read_run(path) for path in folders}
-    digests = _recorded_digests(filter(None, recorded.values()))
+    known = list(filter(None, recorded.values()))
+    digests = _recorded_digests(known)
     needed: set[str] = set()
-    for path in sorted(outputs.glob(f"*/{study_files.STUDY_JSON}")):
-        needed |= _needed(path.parent, outputs, digests, list(filter(None, recorded.values())))
-    for path in [*outputs.glob("*/results.csv"), *outputs.glob("*/notebooks")]:
-        study = path.parent
-        if not (study / study_files.STUDY_JSON).exists() and not any((study / "curves").glob("*")):
-            why = f"{study_files.STUDY_JSON} and curves are missing: move its folder elsewhere to go on"
-            raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({why})")
-    for path in outputs.glob("*/curves"):  # of a study without study.json
-        needed |= _keys(point.run for point in runs.read_curves(path.parent))
+    for study in sorted(outputs.glob("*")):
+        _check_readable(study)
+        tabulated = _tabulated(study)
+        needed |= _keys(run for run in known if run.key in tabulated)
+        if (study / study_files.STUDY_JSON).exists():
+            needed |= _needed(study, outputs, digests, known)
+        elif (study / "curves").exists():
+            needed |= _keys(point.run for point in runs.read_curves(study))
     not_needed = []
     for path, run in recorded.items():
         if path.is_symlink() or path.name in needed:  # what a link leads to may belong to others
@@ -62,6 +65,28 @@ def unused(outputs: Path) -> list[UnusedRun]:
         size = sum(stat.st_size for stat in inside)
         not_needed.append(UnusedRun(path, str(run or "not finished"), size, time.time() - changed < RECENT))
     return sorted(not_needed, key=lambda folder: -folder.size)
+
+
+def _check_readable(study: Path) -> None:
+    """Raise InputError for a study that has lost what says which runs it needs."""
+    why = ""
+    for place in (study, study / study_files.STUDY_JSON):
+        if place.is_symlink() and not place.exists():
+            why = f"{place} is a link to nothing"
+    says = (study / study_files.STUDY_JSON).exists() or any((study / "curves").glob("*"))
+    if (study / status.FILE).exists() and any(study.glob("[!.]*")) and not says:
+        why = f"{study_files.STUDY_JSON} and curves are missing: move its folder elsewhere to go on"
+    if why:
+        raise InputError(f"the study {study.name} cannot be read, so nothing is removed ({why})")
+
+
+def _tabulated(study: Path) -> set[str]:
+    """The keys of the runs in a study's table, if it has one."""
+    try:
+        with (study / "results.csv").open(newline="", encoding="utf-8") as file:
+            return {row.get("run") or "" for row in csv.DictReader(file)}
+    except (OSError, ValueError, csv.Error):  # a table, if it is one, of something else
+        return set()
 
 
 def not_runs(outputs: Path) -> list[Path]:
