@@ -109,8 +109,8 @@ def check_defaults(parameters: Mapping[str, Any], given: Container[str], folder:
             before, now = (" ".join(f"-p {n}={values[n]}" for n in names) for values in (fixed, parameters))
             differences = _differences(fixed, parameters, names)
             raise InputError(
-                f"the study {folder.name} has results with other values ({differences}), and neither its file "
-                f"nor -p says so: go on with {before} --name {folder.name}, replace them with {now}, or give "
+                f"the study {folder.name} has results with other values ({differences}), and neither its "
+                f"file nor -p says so: go on with {before} --name {folder.name}, replace them with {now}, or give "
                 "this one its own name (--name mine)"
             )
 
