@@ -110,8 +110,8 @@ def check_defaults(parameters: Mapping[str, Any], given: Container[str], folder:
             differences = _differences(fixed, parameters, names)
             raise InputError(
                 f"the study {folder.name} has results with other values ({differences}), and neither its "
-                f"file nor -p says so: go on with {before} --name {folder.name}, replace them with {now}, or give "
-                "this one its own name (--name mine)"
+                f"file nor -p says so: go on with {before} --name {folder.name}, replace them with {now}, or "
+                "give this one its own name (--name mine)"
             )
 
 
