@@ -22,9 +22,9 @@ FLOAT = torch.float32
 LISTENING = ("fisher", "taylor", "l1", "slimming", "random")
 
 
-def worn(family: str, images: Dataset) -> Network:
+def worn(network_type: str, images: Dataset) -> Network:
     """A small network whose norms have moved, so that every channel counts and no two alike."""
-    network = networks.build(small(family, images.image), torch.Generator().manual_seed(0))
+    network = networks.build(small(network_type, images.image), torch.Generator().manual_seed(0))
     draw = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -54,11 +54,11 @@ def large(images) -> Dataset:
     return Dataset(images.name, images.classes, **parts, pad=1, flip=True)
 
 
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("network_type", SMALL)
 @pytest.mark.parametrize("mode", [True, False])
 @pytest.mark.parametrize("norm_images", [0, 30])
-def test_the_rise_is_that_of_the_network_really_cut(large, family, mode, norm_images):
-    network = worn(family, large).train(mode)
+def test_the_rise_is_that_of_the_network_really_cut(large, network_type, mode, norm_images):
+    network = worn(network_type, large).train(mode)
     before = bits(network)
     channels = oracle.sample_channels(network, 12, seed=3)
     actual = [

@@ -59,7 +59,7 @@ def build(
     """
     if architecture.table is not None:
         return own.build(architecture, generator)
-    network = BUILDERS[architecture.family](architecture)
+    network = BUILDERS[architecture.network_type](architecture)
     initialise(network, generator)
     if selections is not None:
         _select(network, selections)

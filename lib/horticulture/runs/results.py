@@ -134,7 +134,7 @@ def _rows(study: Path, point: CurvePoint) -> list[dict]:
 def _rows_of(point: CurvePoint, recorded: dict, study: Path) -> list[dict]:
     run, metrics, architecture = point.run, recorded["metrics"], point.run.architecture
     common: dict[str, Any] = {"study": study.name, "curve": point.curve, "criterion": point.criterion}
-    common |= {"run": run.key, "family": architecture.family, "seed": run.seed, "longer": point.longer}
+    common |= {"run": run.key, "family": architecture.network_type, "seed": run.seed, "longer": point.longer}
     common |= {"recipe": metrics["recipe"], "ratio": point.ratio}
     common |= {"precision": run.recipe["precision"], "device": recorded["about"]["device"]}
     whole = point.whole_macs or math.nan
