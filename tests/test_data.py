@@ -84,9 +84,9 @@ def test_clutter_parts_come_from_disjoint_digits(clutter):
     seen = {}
     for part, (_, count, _) in digits.CLUTTER_PARTS.items():
         images = getattr(clutter, part)
-        assert torch.equal(images.labels, labels[images.sources])
-        seen[part] = set(images.sources.tolist())
-        often = images.sources.bincount()
+        assert torch.equal(images.labels, labels[images.originals])
+        seen[part] = set(images.originals.tolist())
+        often = images.originals.bincount()
         assert len(seen[part]) == min(count, len(images))  # each is shown, and about as often
         assert often.max() - often[often > 0].min() <= -(-len(images) // digits.CHUNK)
     assert len(set().union(*seen.values())) == sum(map(len, seen.values()))
@@ -97,7 +97,7 @@ def test_an_image_of_clutter_shows_the_digit_that_it_says(monkeypatch):
     grey = torch.linspace(0, 1, 1797)[:, None, None, None].expand(-1, 1, 8, 8)
     monkeypatch.setattr(digits, "read_digits", lambda: (grey, torch.arange(1797) % 10))
     for part in (data.load("clutter").test, data.load("clutter").validation):
-        shown = grey[part.sources, 0, 0, 0]
+        shown = grey[part.originals, 0, 0, 0]
         bright = shown > 0.9
         assert bright.sum() > 10
         actual = part.pixels[bright].float().flatten(1).topk(12).values.median(dim=1).values / 255
@@ -116,7 +116,7 @@ def test_more_images_of_a_part_begin_with_the_same_ones(clutter, monkeypatch):
     for part in ("train", "validation", "test"):
         mine, theirs = getattr(clutter, part), getattr(other, part)
         shared = min(len(mine), len(theirs))
-        for name in ("pixels", "labels", "sources"):
+        for name in ("pixels", "labels", "originals"):
             assert torch.equal(getattr(mine, name)[:shared], getattr(theirs, name)[:shared])
     chunks = other.test.pixels[:2048].split(1024)
     assert not torch.equal(*chunks)
@@ -129,19 +129,19 @@ def test_clutter_has_one_size(clutter):
             data.load("clutter", image_size=size)
 
 
-# --- sources ---------------------------------------------------------------------------------------------
+# --- originals ---------------------------------------------------------------------------------------------
 
 
 def test_an_image_is_its_own_source_unless_it_is_said():
     pixels, labels = torch.zeros(5, 1, 4, 4, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64)
-    assert Images(pixels, labels).sources.tolist() == [0, 1, 2, 3, 4]
+    assert Images(pixels, labels).originals.tolist() == [0, 1, 2, 3, 4]
     said = Images(pixels, labels, torch.tensor([7, 7, 3, 3, 3]))
-    assert said.first(3).sources.tolist() == [7, 7, 3]
-    assert said.to(torch.device("meta")).sources.device.type == "meta"
+    assert said.first(3).originals.tolist() == [7, 7, 3]
+    assert said.to(torch.device("meta")).originals.device.type == "meta"
     assert said.first(0) is said
 
 
-def test_sources_are_no_part_of_what_the_data_is(images):
+def test_originals_are_no_part_of_what_the_data_is(images):
     """So that the runs on a data set stay the same runs."""
     test = images.test
     renamed = Images(test.pixels, test.labels, torch.zeros(len(test), dtype=torch.int64))

@@ -214,10 +214,12 @@ def test_answers_that_were_altered_are_refused(tmp_path):
     where = runs.folder(TRAIN, tmp_path)
     runs.write_image_errors(where, runs.ImageErrors(np.array([True, False]), np.array([3, 4])))
     runs.write_result(TRAIN, tmp_path, {}, {}, [runs.IMAGE_ERRORS])
+    with np.load(where / runs.IMAGE_ERRORS) as arrays:
+        assert set(arrays) == {"wrong", "source"}  # as earlier versions wrote them
 
     def read():
-        wrong, source = runs.image_errors(TRAIN.key, tmp_path)
-        return wrong.tolist(), source.tolist()
+        wrong, original = runs.image_errors(TRAIN.key, tmp_path)
+        return wrong.tolist(), original.tolist()
 
     assert read() == ([True, False], [3, 4])
     assert count_noticed(where / runs.IMAGE_ERRORS, read) == 1

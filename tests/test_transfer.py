@@ -71,7 +71,7 @@ def images() -> Dataset:
 def test_no_part_has_a_font_of_another_and_every_fifth_is_for_the_test(monkeypatch):
     monkeypatch.setattr(letters, "LETTER_PARTS", {part: (512, *about[1:]) for part, about in PARTS.items()})
     images = data.load("letters")
-    fonts = {part: set(getattr(images, part).sources.tolist()) for part in PARTS}
+    fonts = {part: set(getattr(images, part).originals.tolist()) for part in PARTS}
     assert fonts["test"] == {4, 9, 14, 19}
     assert fonts["validation"] == {2, 7, 12, 17}
     assert fonts["train"] == set(range(len(letters.FONTS))) - fonts["test"] - fonts["validation"]
@@ -107,7 +107,7 @@ def test_an_image_shows_the_letter_and_the_font_that_it_says(monkeypatch):
     monkeypatch.setattr(letters, "LETTER_PARTS", {part: (256, *about[1:]) for part, about in PARTS.items()})
     for part in SMALL:
         actual = getattr(data.load("letters"), part)
-        wanted = grey[actual.labels, 0, 0, 0] * (1 - 0.01 * actual.sources)
+        wanted = grey[actual.labels, 0, 0, 0] * (1 - 0.01 * actual.originals)
         shown = actual.pixels.float().flatten(1).topk(16).values.median(dim=1).values / 255
         assert torch.corrcoef(torch.stack([shown, wanted]))[0, 1] > 0.8
 

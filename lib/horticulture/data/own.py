@@ -60,7 +60,7 @@ def dataset(
 
 def _reduced(images: Images, image_size: int) -> Images:
     pixels = np.ascontiguousarray(reduced(images.pixels.cpu().numpy(), image_size))
-    return Images(torch.from_numpy(pixels), images.labels, images.sources)
+    return Images(torch.from_numpy(pixels), images.labels, images.originals)
 
 
 def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: bool) -> Dataset:

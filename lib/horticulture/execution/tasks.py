@@ -128,7 +128,7 @@ def _save_and_evaluate(context: RunContext, network: Network) -> dict:
     parts = images.validation, images.test
     val, test = (evaluation.evaluate(network, images, part, dtype) for part in parts)
     runs.write_image_errors(
-        context.folder, runs.ImageErrors(test.wrong.numpy(), images.test.sources.cpu().numpy())
+        context.folder, runs.ImageErrors(test.wrong.numpy(), images.test.originals.cpu().numpy())
     )
     return {"val_error": val.error, "test_error": test.error}
 

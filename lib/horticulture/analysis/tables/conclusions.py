@@ -282,15 +282,15 @@ def describe_test_set(
     known = verdicts.dropna(subset=["test_error_se"])
     if whole.empty or known.empty:
         return "Nothing was compared on test images whose originals are known."
-    wrong, source = image_errors[whole["run"].iloc[0]]
-    sources = len(set(source.tolist()))
-    error, deviation = statistics.clustered_difference(wrong, 0 * wrong, source)
-    of = "" if sources == len(source) else f" drawn from {sources:,} originals"
+    wrong, original = image_errors[whole["run"].iloc[0]]
+    originals = len(set(original.tolist()))
+    error, deviation = statistics.clustered_difference(wrong, 0 * wrong, original)
+    of = "" if originals == len(original) else f" drawn from {originals:,} originals"
     of_means, of_networks = known[["test_error_se", "test_error_se_one"]].median()
     decided = known[known["verdict"] != statistics.UNDECIDED]
     stay = (decided["verdict"] == decided["verdict_other_images"]).sum()
     return (
-        f"The test set has {len(source):,} images{of}: an error of {error:.1f} % has a standard error of "
+        f"The test set has {len(original):,} images{of}: an error of {error:.1f} % has a standard error of "
         f"{deviation:.1f} points{', clustered by original' if of else ''}. In the difference of two means "
         f"the test images alone leave a standard error of {of_means:.1f} points, and in that of two single "
         f"networks {of_networks:.1f} (medians over {count(len(known), 'comparison')}). With this error added "
