@@ -300,7 +300,7 @@ def test_a_worker_with_another_version_is_refused_by_name(train, tmp_path, packa
 def test_a_worker_with_other_code_is_refused_though_its_version_is_the_same(
     train, tmp_path, shared_address, monkeypatch
 ):
-    there = inspection.Environment({**inspection.own_versions(), "code of the package": "0"}, 1, "lock", [])
+    there = inspection.Environment({**inspection.local_versions(), "code of the package": "0"}, 1, "lock", [])
     monkeypatch.setattr(inspection, "ask", lambda *_, **__: {"w": there})
     with pytest.raises(InputError, match="the worker w has code of the package 0, not "):
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=shared_address)

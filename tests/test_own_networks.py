@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from horticulture import networks, training
-from horticulture.architecture import Architecture, check_own, families, torchvision_names
+from horticulture.architecture import Architecture, check_traced, families, torchvision_names
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
 from horticulture.networks import group_table, own
@@ -779,7 +779,7 @@ def test_layers_that_are_not_taken_apart_are_named():
 
 def test_the_names_that_are_read_from_torchvisions_source_are_those_it_lists():
     with pytest.raises(InputError) as raised:
-        check_own("torchvision:nope")
+        check_traced("torchvision:nope")
     known = str(raised.value).partition("choose from ")[2].split(", ")
     assert known == models.list_models(module=models)
 

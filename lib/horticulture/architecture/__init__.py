@@ -228,7 +228,7 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
             trunk, widths = NETWORK_TYPES[network_type].standard(depth, *others)
             stride = int(stem[2]) if stem else 1
             return Architecture(network_type, depth, classes, image, trunk, widths, stem_stride=stride)
-    if is_own(name):
+    if is_traced(name):
         raise InputError(
             f"{name} is known only by its code: use networks.named or networks.describe, which run it"
         )
@@ -245,12 +245,12 @@ def suited_stem(image: ImageShape) -> int:
     return next((stride for least, stride in SUITED.items() if min(image[1:]) >= least), 1)
 
 
-def is_own(name: str) -> bool:
-    """Whether a network is not built in: torchvision's, or a function in a file."""
+def is_traced(name: str) -> bool:
+    """Whether a network is not built in but traced: torchvision's, or a function in a file."""
     return str(name).startswith(TORCHVISION) or is_code(name)
 
 
-def check_own(name: str, image: ImageShape | None = None) -> None:
+def check_traced(name: str, image: ImageShape | None = None) -> None:
     """Raise InputError for a network of torchvision's that does not exist, or does not accept such images.
 
     Nothing is loaded.

@@ -173,7 +173,7 @@ class StudyConfig(TrainingConfig):
             self,
             network=self.guide_network,
             data=self.guide_data or self.data,
-            residual_sets=self.residual_sets and architecture.is_own(self.guide_network),
+            residual_sets=self.residual_sets and architecture.is_traced(self.guide_network),
             guide_network="",  # a guide has no guide, and is trained from scratch
             pretrained="",
             source_data="",

@@ -99,9 +99,9 @@ class TrainingConfig:
         """The whole network's architecture."""
         outline = self.outline
         fixed_by_data: Any = {"image": outline.image, "classes": outline.classes}
-        if not architecture.is_own(self.network):
+        if not architecture.is_traced(self.network):
             return architecture.named(self.network, **fixed_by_data)
-        architecture.check_own(self.network, outline.image)  # before torch is loaded
+        architecture.check_traced(self.network, outline.image)  # before torch is loaded
         from horticulture import networks
 
         return networks.named(self.network, **fixed_by_data, residual_sets=self.residual_sets)

@@ -90,7 +90,7 @@ def _config(parameters: dict[str, Any]) -> StudyConfig:
 
 def _check_applicable(config: StudyConfig) -> None:
     """Raise InputError unless network, data, pruning runs, budgets and curves fit each other."""
-    if config.residual_sets and not architecture.is_own(config.network):
+    if config.residual_sets and not architecture.is_traced(config.network):
         raise InputError(f"residual_sets is for networks of your own, but {config.network} is built in")
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
         why = "the whole network is pretrained, so it cannot be trained longer"
@@ -102,7 +102,7 @@ def _check_applicable(config: StudyConfig) -> None:
         raise InputError(f"crop_padding={pad}: {small}")
     _check_source(config)
     _check_zeros(config)
-    for curve in config.curves if config.sizes and architecture.is_own(config.network) else []:
+    for curve in config.curves if config.sizes and architecture.is_traced(config.network) else []:
         if curve in FIXED_BY_CODE:  # before the network is made, which may take minutes
             raise InputError(f"curves has {curve}: {own.refusal(Path(config.network).name, curve)}")
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
@@ -231,7 +231,7 @@ def _check_source(config: StudyConfig) -> None:
         raise InputError("source_data and pretrained both say how the whole network begins: set one of them")
     if name == config.data:
         raise InputError(f"source_data={name} is the data set itself: networks move from another one")
-    if architecture.is_own(config.network):
+    if architecture.is_traced(config.network):
         raise InputError(
             f"source_data={name}: only built-in networks are moved, which say what their classifier is, "
             f"not {config.network}"
