@@ -143,10 +143,10 @@ def taken_in(intake, x: torch.Tensor) -> torch.Tensor:
 
 
 def vgg_written_out(network, x):
-    for place, unit in enumerate(network.units):
+    for place, layer in enumerate(network.units):
         if place in (1, 2, 4, 6):  # VGG-11 has stages of 1, 1, 2, 2 and 2
             x = F.max_pool2d(x, 2)
-        x = normed(unit.norm, F.conv2d(x, unit.conv.weight, padding=1)).relu()
+        x = normed(layer.norm, F.conv2d(x, layer.conv.weight, padding=1)).relu()
     return x
 
 

@@ -100,19 +100,19 @@ class StudyConfig(TrainingConfig):
     def _scope(self, criterion: str) -> str:
         """The study's scope if it applies to this criterion: presets are for channels, blocks have none."""
         scopes = {"weight": ranking.SCOPES, "block": ()}
-        unit = criteria.CRITERIA[criterion].granularity
-        return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
+        granularity = criteria.CRITERIA[criterion].granularity
+        return self.scope if self.scope in scopes.get(granularity, [self.scope]) else ""
 
     def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
         """The recipe of pruning by a criterion."""
-        unit = criteria.CRITERIA[criterion].granularity
+        granularity = criteria.CRITERIA[criterion].granularity
         return PruningRecipe(
             rounds=self.rounds,
             criterion=criterion,
             ratio=ratio,
             measure=self.measure,
             scope=self._scope(criterion),
-            floor=self.floor if unit == "channel" else 0.0,
+            floor=self.floor if granularity == "channel" else 0.0,
             steps=self.steps,
             lr=self.finetune_lr,
             evaluate_every=self.evaluate_every,
