@@ -124,7 +124,7 @@ def test_the_seconds_of_a_run_by_hand():
         execution.OracleConfig(("l1",), channels=channels, images=images, norm_images=norms, batch_size=2)
         for channels, images, norms in ((count, 2, 9), (most, most, most))
     ]
-    hours = [pace.seconds(execution.comparison_run(base, one), config) for one in judged]
+    hours = [pace.seconds(execution.oracle_run(base, one), config) for one in judged]
     # without each of the channels that there are, and with all of them, 11 images in batches of 2
     assert hours == pytest.approx([0.01 / 3 * (count + 1) * 11 / 2] * 2)
 
@@ -374,7 +374,7 @@ def test_what_only_a_later_step_asks_for_stays(outputs):
     later = [
         *(point.run for point in budgets.budget_points(alone, alone.pruned_networks(folder))),
         *(point.run for point in scaling.family_points(alone, folder)),
-        *config.comparisons,
+        *config.oracle_runs,
     ]
     for run in {run.key: run for run in later}.values():
         if runs.result(run, folder) is None:

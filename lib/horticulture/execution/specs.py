@@ -164,7 +164,7 @@ class OracleConfig(Recipe):
         self.check_fields("channels", "steps")
 
 
-def comparison_run(base: Run, config: OracleConfig) -> Run:
+def oracle_run(base: Run, config: OracleConfig) -> Run:
     """The description of comparing criteria with the truth, on the network of another run."""
     described = {**config.to_json(), "criteria": list(config.criteria)}
     codes = {name: code_digest.of_own(name, criteria.CRITERIA, criteria.BUILT_IN) for name in config.criteria}

@@ -154,19 +154,19 @@ class Ceiling(NamedTuple):
     high: float
 
 
-def mean_ceiling(comparisons: Sequence["pd.DataFrame"], scope: str = "global", draws: int = 200) -> Ceiling:
-    """The `ceiling` of the mean agreement over several comparisons, usually one a seed.
+def mean_ceiling(tables: Sequence["pd.DataFrame"], scope: str = "global", draws: int = 200) -> Ceiling:
+    """The `ceiling` of the mean agreement over several oracle runs, usually one a seed.
 
-    comparisons: columns group, first, second; a row a channel. The correlations of the halves are averaged
-    first: that of a few channels scatters widely, and one below zero would count as a ceiling of 0. The
-    interval comes from `draws` bootstrap samples of each comparison's channels; NaN if these are fewer than
+    tables: one a run, with the columns group, first, second; a row a channel. The correlations of the halves
+    are averaged first: that of a few channels scatters widely, and one below zero would count as a ceiling of
+    0. The interval comes from `draws` bootstrap samples of each run's channels; NaN if these are fewer than
     `MIN_RESAMPLED`. All is NaN if nothing can be ranked.
     """
     samples = np.random.default_rng(0)
 
     def once(resampled: bool) -> float:
         halves = []
-        for scored in comparisons:
+        for scored in tables:
             count = len(scored)
             rows = samples.integers(count, size=count) if resampled else np.arange(count)
             first, second, groups = (scored[name].to_numpy()[rows] for name in ("first", "second", "group"))
@@ -174,7 +174,7 @@ def mean_ceiling(comparisons: Sequence["pd.DataFrame"], scope: str = "global", d
         known = [half for half in halves if not math.isnan(half)]
         return _ceiling_of(float(np.mean(known))) if known else math.nan
 
-    few = any(len(scored) < MIN_RESAMPLED for scored in comparisons)
+    few = any(len(scored) < MIN_RESAMPLED for scored in tables)
     drawn = [] if few else [once(resampled=True) for _ in range(draws)]
     known = [value for value in drawn if not math.isnan(value)]
     low, high = np.quantile(known or [math.nan], (0.025, 0.975))

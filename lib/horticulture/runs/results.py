@@ -237,7 +237,7 @@ def _content(path: Path, listed: bool = True) -> bytes:
 
 
 def run_table(run: Run, outputs: Path, name: str) -> pd.DataFrame:
-    """A table of a finished run: `epochs.csv` of a training run, `judged.csv` of a comparison of criteria.
+    """A table of a finished run: `epochs.csv` of a training run, `judged.csv` of an oracle run.
 
     Raises InputError if the run is not finished, CorruptFileError if the table has been altered.
     """

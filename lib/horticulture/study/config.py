@@ -81,15 +81,15 @@ class StudyConfig(TrainingConfig):
         return self._recipe(self.finetune_epochs, lr, schedule)
 
     @property
-    def comparisons(self) -> list[Run]:
-        """Comparisons of criteria with the oracle, on the whole network of each seed; perhaps none."""
+    def oracle_runs(self) -> list[Run]:
+        """The runs that compare criteria with the oracle, on the whole network of each seed; perhaps none."""
         oracle = execution.OracleConfig(
             tuple(self.oracle_criteria),
             channels=self.oracle_channels,
             images=self.oracle_images,
             **{name: getattr(self, name) for name in EVALUATION},
         )
-        return [execution.comparison_run(base, oracle) for base in self.baselines if self.oracle_criteria]
+        return [execution.oracle_run(base, oracle) for base in self.baselines if self.oracle_criteria]
 
     # --- pruning runs ------------------------------------------------------------------------------------
 

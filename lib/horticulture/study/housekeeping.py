@@ -35,8 +35,8 @@ def unused(outputs: Path) -> list[UnusedRun]:
     """Every such folder, including damaged runs that were set aside, largest first.
 
     Links are kept, and folders that are no runs by their names. A study refers to the runs of its curves, to
-    those that its parameters ask for, and to the runs these start from. A comparison of criteria is kept as
-    long as its network. Raises InputError if a study cannot be read, because then its needs are unknown.
+    those that its parameters ask for, and to the runs these start from. An oracle run is kept as long as its
+    network. Raises InputError if a study cannot be read, because then its needs are unknown.
     """
     folders = [path for path in _folders(outputs) if RUN.fullmatch(path.name)]
     recorded = {path: _read_run(path) for path in folders}
