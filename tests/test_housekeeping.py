@@ -353,7 +353,7 @@ def test_what_has_changed_lately_stays_for_a_study_may_be_at_it(outputs, capsys)
 def test_a_study_that_went_no_further_than_its_base_does_not_hinder(outputs, capsys):
     """The defaults of later notebooks do not fit its network: 192 rounds of 112 channels."""
     folder, unused = outputs
-    first = [name for name, one in parameters.declared().items() if one["notebook"] == 0]
+    first = [name for name, one in parameters.all_parameters().items() if one["notebook"] == 0]
     begun = {**{name: SMOKE[name] for name in first}, "seeds": [3], "network": "wrn-10-1"}
     base = StudyConfig.of(begun).baselines[0]
     files.write_json(folder / "begun" / "study.json", {"study": "begun", "parameters": begun})

@@ -464,7 +464,7 @@ def test_every_table_and_the_architectures_have_a_checksum_that_sha256sum_knows(
     check_sums(study)
     (study / "SHA256SUMS").unlink()  # a new one would lack the tables, which would count as damaged
     runs.write_architectures(study, results)
-    assert runs.unverified(study) == [study / "results.csv", study / "removals.csv"]
+    assert runs.files_without_digest(study) == [study / "results.csv", study / "removals.csv"]
 
 
 def test_tables_and_architectures_are_written_in_any_order(study):
@@ -485,11 +485,11 @@ def test_altered_architectures_are_noticed_where_they_are_listed(published):
     sums, written = published / "SHA256SUMS", published / "architectures.json"
     runs.write_tables(published, results=results, removals=runs.collect_removals(published))
     files.write_json(written, {})
-    assert runs.unverified(published) == []  # of an earlier version, which did not list them
+    assert runs.files_without_digest(published) == []  # of an earlier version, which did not list them
     assert runs.architectures(published) == {}
     with sums.open("a") as lines:
         lines.write(f"{64 * '0'}  architectures.json\n")
-    for read in (runs.unverified, runs.architectures):
+    for read in (runs.files_without_digest, runs.architectures):
         with pytest.raises(CorruptFileError, match=r"architectures\.json is damaged, or SHA256SUMS"):
             read(published)
 
@@ -590,11 +590,11 @@ def test_curves_that_were_removed_do_not_come_back_after_a_power_cut(tmp_path):
 
 
 def test_what_nothing_vouches_for_is_named(study, published, capsys):
-    assert runs.unverified(study) == runs.unverified(published) == []
+    assert runs.files_without_digest(study) == runs.files_without_digest(published) == []
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
     assert "not verified" not in capsys.readouterr().out
     (published / "SHA256SUMS").unlink()  # as an earlier version left it
-    assert runs.unverified(published) == [published / "results.csv", published / "removals.csv"]
+    assert runs.files_without_digest(published) == [published / "results.csv", published / "removals.csv"]
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
     assert (
         capsys.readouterr().out.count(
@@ -605,9 +605,9 @@ def test_what_nothing_vouches_for_is_named(study, published, capsys):
     curve, result = study / "curves" / "whole.json", runs.folder(TRAIN, study.parent) / "run.json"
     curve.write_text(json.dumps(files.read_json(curve)["points"]))
     result.write_text(json.dumps(files.read_json(result)))
-    assert runs.unverified(study) == [curve, result]
+    assert runs.files_without_digest(study) == [curve, result]
     (curve.parent / "index").unlink()
-    assert runs.unverified(study) == [curve, result, *sorted(set(curve.parent.iterdir()) - {curve})]
+    assert runs.files_without_digest(study) == [curve, result, *sorted(set(curve.parent.iterdir()) - {curve})]
     assert len(runs.collect(study)) == 6
 
 

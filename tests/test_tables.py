@@ -737,18 +737,18 @@ def test_every_budget_and_family_has_a_name():
 
 def test_what_decides_is_new_weights_against_the_strongest_that_kept_theirs(rewound, three):
     verdicts = tables.verdicts(three, 1.0)
-    chosen = tables.decisive(verdicts)
+    chosen = tables.decisive_verdicts(verdicts)
     assert set(zip(chosen["curve"], chosen["against"], strict=True)) == {("pruned-scratch", "lr-rewound")}
-    weaker = tables.decisive(verdicts[verdicts["against"] != "lr-rewound"])
+    weaker = tables.decisive_verdicts(verdicts[verdicts["against"] != "lr-rewound"])
     assert set(weaker["against"]) == {"pruned-tuned"}
     assert set(weaker["case"]) == {"20 %", "50 %"}
-    assert tables.decisive(tables.verdicts(rewound, 1.0)).empty  # nothing has new weights
+    assert tables.decisive_verdicts(tables.verdicts(rewound, 1.0)).empty  # nothing has new weights
 
 
 @pytest.mark.parametrize("budget", ["scratch-b", "scratch-b-all", "scratch-images"])
 def test_what_decides_includes_every_budget_of_new_weights(three, budget):
     verdicts = tables.verdicts(three, 1.0).replace({"curve": {"pruned-scratch": budget}})
-    assert set(tables.decisive(verdicts)["curve"]) == {budget}
+    assert set(tables.decisive_verdicts(verdicts)["curve"]) == {budget}
 
 
 # --- the conclusion ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from horticulture.execution import exported, loading
 from horticulture.runs import Run
 from horticulture.study import budgets, inventory, scaling, validation
 from horticulture.study.config import StudyConfig
-from horticulture.study.parameters import declared
+from horticulture.study.parameters import all_parameters
 from horticulture.training import TrainingRecipe
 
 CLUTTER_IMAGES = (96, 32, 32)
@@ -329,7 +329,7 @@ def test_what_a_network_selects_moves_too(tmp_path):
     ],
 )
 def test_what_cannot_be_moved_is_refused_in_one_line(change, said):
-    values = {name: about["default"] for name, about in declared().items()}
+    values = {name: about["default"] for name, about in all_parameters().items()}
     values |= {name: getattr(ASKED, name) for name in values if hasattr(ASKED, name)}
     values |= {"base_epoch_factors": [1], "oracle_criteria": [], "device": "cpu"}
     validation.check(values)

@@ -12,7 +12,9 @@ from typing import NamedTuple
 from horticulture import training
 from horticulture.analysis.curves import BLUE, GREEN, VERMILION
 
-Row = Mapping[str, float]  # a row of a run's table, reduced by `shown`; all rows of a run have the same names
+Row = Mapping[
+    str, float
+]  # a row of a run's table, reduced by `live_columns`; all rows of a run have the same names
 Point = tuple[float, float]
 
 X_COLUMNS = ("epoch", "round")  # one of them is in every row: its x-coordinate
@@ -36,7 +38,7 @@ class RunTrace(NamedTuple):
     rows: Sequence[Row]
 
 
-def shown(row: Mapping[str, float]) -> Row:
+def live_columns(row: Mapping[str, float]) -> Row:
     """The part of a row that the picture needs."""
     return {name: row[name] for name in (*X_COLUMNS, "epochs", *QUANTITIES) if name in row}
 

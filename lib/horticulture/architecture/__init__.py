@@ -232,7 +232,7 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
         raise InputError(
             f"{name} is known only by its code: use networks.named or networks.describe, which run it"
         )
-    if name in torchvision_names.read():
+    if name in torchvision_names.parameter_counts():
         raise InputError(f"unknown network {name!r}: did you mean {TORCHVISION + name!r}?")
     raise InputError(
         f"unknown network {name!r}: choose from {', '.join([*NAME_PATTERNS, *OTHERS])}, such as wrn-40-2 "
@@ -256,6 +256,8 @@ def check_traced(name: str, image: ImageShape | None = None) -> None:
     Nothing is loaded.
     """
     if str(name).startswith(TORCHVISION):
-        model = check_choice(name.removeprefix(TORCHVISION), torchvision_names.read(), "torchvision network")
+        model = check_choice(
+            name.removeprefix(TORCHVISION), torchvision_names.parameter_counts(), "torchvision network"
+        )
         if image is not None:
             torchvision_names.check_image(model, image, name)

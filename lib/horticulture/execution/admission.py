@@ -150,7 +150,7 @@ class Admission:
     def _admit(self, fit: dict[str, Environment]) -> None:
         folder = self._marker.parent
         without_locks = any(environment.sees == "file" for environment in fit.values())
-        if self.shared and without_locks and not leases.needed(folder):
+        if self.shared and without_locks and not leases.are_required(folder):
             leases.require(folder)
         with self._supplying:
             ready = self._send(list(fit), self._needed)

@@ -78,9 +78,9 @@ def _check(run: Run, packed: dict[str, bytes], where: Path) -> None:
 def pack_code() -> bytes:
     """Pickle users' code for another process: digests of the files that may run, and criteria."""
     try:
-        return cloudpickle.dumps((code_files.ALLOWED, criteria.own()))
+        return cloudpickle.dumps((code_files.ALLOWED, criteria.own_criteria()))
     except Exception as error:  # users' functions may refer to anything
-        mine = ", ".join(criteria.own())
+        mine = ", ".join(criteria.own_criteria())
         raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
 
 

@@ -14,7 +14,7 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
     pinned: dict[str, str] = {}
     remarks: list[str] = []
     if is_traced(network):
-        traced = own.traced(network, image=image, classes=classes, residual_sets=residual_sets)
+        traced = own.trace_named(network, image=image, classes=classes, residual_sets=residual_sets)
         whole, pinned = traced.architecture, traced.pinned
         if traced.frozen:
             remarks.append(f"frozen by the network's code, and not trained: {', '.join(traced.frozen)}")

@@ -42,7 +42,7 @@ def digest(name: str) -> str:
     return code_files.digest(name)
 
 
-def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> TracedNetwork:
+def trace_named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> TracedNetwork:
     """Build the whole network of that name, then find and test its groups. Runs the network's code.
 
     name: `torchvision:NAME`, or `FILE.py:FUNCTION`, a function (image, classes) -> nn.Module.
@@ -73,7 +73,7 @@ def _spec(name: str, image: ImageShape, classes: int, residual_sets: bool) -> Mo
 
 @lru_cache(maxsize=8)
 def _named(name: str, digest: str, image: ImageShape, classes: int, sets: bool) -> Architecture:
-    return traced(name, image=image, classes=classes, residual_sets=sets).architecture
+    return trace_named(name, image=image, classes=classes, residual_sets=sets).architecture
 
 
 def named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> Architecture:

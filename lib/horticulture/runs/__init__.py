@@ -31,10 +31,10 @@ from horticulture.runs.results import (
     architectures,
     collect,
     collect_removals,
+    files_without_digest,
     forget_results,
     read_table,
     run_table,
-    unverified,
     write_architectures,
     write_tables,
 )

@@ -202,7 +202,7 @@ def _sum(name: str, content: bytes) -> str:
     return f"{hashlib.sha256(content).hexdigest()}  {name}\n"
 
 
-def unverified(study: str | Path) -> list[Path]:
+def files_without_digest(study: str | Path) -> list[Path]:
     """The files behind a study's results that have no digest, and so cannot be verified.
 
     Earlier versions wrote no digests, and SHA256SUMS can be lost. Raises CorruptFileError if a table, or

@@ -98,7 +98,7 @@ def network(name: str, value: Any) -> None:
     """A known network that fits into memory here. Networks made by users' code are checked later."""
     if architecture.is_traced(value):
         architecture.check_traced(value)
-        params = torchvision_names.read().get(value.removeprefix(architecture.TORCHVISION), 0)
+        params = torchvision_names.parameter_counts().get(value.removeprefix(architecture.TORCHVISION), 0)
     else:
         params = architecture.named(value, image=EXAMPLE, classes=10).params
     needed, available = params * TRAINED, limits.memory()

@@ -145,7 +145,7 @@ def _texts(folder: Path) -> Iterator[str]:
     from horticulture.analysis import tables
 
     study_files.read_study_json(folder)  # refuses a damaged one
-    unverified = runs.unverified(folder)
+    unverified = runs.files_without_digest(folder)
     results = runs.collect(folder)
     by_size, by_budget = tables.error_by_size(results), tables.error_by_budget(results)
     if len(by_size):
@@ -167,7 +167,7 @@ def _as_text(table: pd.DataFrame) -> str:
     return table.to_string(na_rep="", line_width=width)
 
 
-def confirmed(question: str) -> bool:
+def ask_yes_no(question: str) -> bool:
     """Whether a person at the terminal says yes."""
     try:
         return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() == "y"

@@ -108,10 +108,10 @@ def _check_applicable(config: StudyConfig) -> None:
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
         if config.guide_data:
-            with _about("guide_data", config.guide_data):
+            with _prefix_errors("guide_data", config.guide_data):
                 _check_counts("images", config.guide)
                 config.guide.outline  # noqa: B018 - read for what it raises
-        with _about("guide_network", config.guide_network):
+        with _prefix_errors("guide_network", config.guide_network):
             _feasible_jobs(config.guide)
     _check_budgets(config, jobs)
     _check_curves(config)
@@ -143,14 +143,14 @@ def _check_curves(config: StudyConfig) -> None:
                 raise InputError(f"sizes: {size:g} is impossible for the curve {curve} ({error})") from error
         if curve in scaling.PRUNING_FREE:
             continue
-        followed = scaling.guide(config) if curve == "transferred" else config
+        followed = scaling.require_guide(config) if curve == "transferred" else config
         if not any(map(scaling.can_be_followed, followed.pruning_jobs)):
             raise InputError(
                 f"the curve {curve} needs channels pruned at the study's own training length: "
                 f"{config.criterion} with base_epoch_factors={config.base_epoch_factors} prunes none"
             )
         if curve == "transferred":
-            with _about("guide_network", config.guide_network):
+            with _prefix_errors("guide_network", config.guide_network):
                 profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
 
 
@@ -188,7 +188,7 @@ def _check_zeros(config: StudyConfig) -> None:
 
 
 @contextmanager
-def _about(name: str, value: str) -> Iterator[None]:
+def _prefix_errors(name: str, value: str) -> Iterator[None]:
     """Begin errors with the parameter that they are about."""
     try:
         yield
@@ -252,9 +252,9 @@ def _check_source(config: StudyConfig) -> None:
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
     """The pruning runs of a study. Raises InputError if its data or network do not allow them."""
-    with _about("network", config.network):
+    with _prefix_errors("network", config.network):
         _ = config.whole
-    with _about("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():
+    with _prefix_errors("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():
         return config.pruning_jobs  # describing a run checks it
 
 
