@@ -134,7 +134,7 @@ def by_seed(
     whole = actual.loc[actual["curve"] == "whole", "params"].max()
     actual = actual[(actual["curve"] == curve) & (actual["longer"] == longer)]
     if curve == "pruned-tuned":
-        actual = actual[actual["recipe"] == runs.AS_IT_IS]
+        actual = actual[actual["recipe"] == "as it is"]
     if size is not None:
         apart = (actual["params"] / whole - size).abs()
         actual = actual[apart < by_case.NEAR * size]

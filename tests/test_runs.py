@@ -892,9 +892,7 @@ def test_a_round_measured_of_another_pruning_takes_no_row_of_this_one(study, tmp
     """It counts for the pruning that it goes on from, not for any of the same criterion and seed."""
     for pruning, rounds_ in ((PRUNE, [0, 2, 3]), (pruned_with(7), [0, 1, 2, 3])):
         member = found_by(pruning)[0]
-        runs.write_result(
-            member.run, tmp_path, {"recipe": runs.AS_IT_IS, "train_macs": 0}, {"device": "here"}
-        )
+        runs.write_result(member.run, tmp_path, {"recipe": "as it is", "train_macs": 0}, {"device": "here"})
         runs.record_curves(study, [member._replace(whole_macs=1)])
         tuned = runs.collect(study).query("curve == 'pruned-tuned'")
         assert sorted(tuned.loc[tuned["run"] == PRUNE.key, "round"]) == rounds_

@@ -24,7 +24,6 @@ from horticulture.runs.removals import (
     removed_by_round,
 )
 from horticulture.runs.results import (
-    AS_IT_IS,
     PRETRAINED,
     RESULT_COLUMNS,
     TYPES,

@@ -49,7 +49,6 @@ NUMBERS = ["params", "macs", "seed", "train_macs", "val_error", "test_error"]
 WORDS = ["curve", "criterion", "family", "architecture", "recipe", "run", "precision", "device"]
 TEXT = dict.fromkeys(("run", "architecture", "criterion", "digest"), str)
 PRETRAINED = "given weights"  # the recipe of a pretrained network: how it was trained is unknown
-AS_IT_IS = "as it is"  # the recipe of a run that only evaluates
 ARCHITECTURES = "architectures.json"
 TABLES = ("results.csv", "removals.csv", "verdicts.csv")
 SUMS = "SHA256SUMS"  # of the tables and architectures, in the format of `sha256sum --check SHA256SUMS`

@@ -189,7 +189,7 @@ class Session:
         """Remove the figures of an earlier run: the results may no longer give all of them."""
         from horticulture.analysis import figures
 
-        figures.remove(self.folder / "figures", figures.NAMES)
+        figures.remove(self.folder)
 
     def save(self, figure: Figure, name: str) -> None:
         """Save a figure in the study's folder, as PNG and SVG."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from horticulture import runs
-from horticulture.errors import printable, reading
+from horticulture.errors import list_first, printable, reading
 from horticulture.execution import status
 from horticulture.study import study_files
 from horticulture.system.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
@@ -155,9 +155,8 @@ def _texts(folder: Path) -> Iterator[str]:
     yield OWN_TRAINING if len(by_size) or len(by_budget) else "no network has a test error"
     yield from tables.notes(results)
     if unverified:
-        more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
         why = "written without a digest by an earlier version"
-        yield f"not verified, {why}: {unverified[0].name}{more}"
+        yield f"not verified, {why}: {list_first([path.name for path in unverified], 1)}"
     yield from map(str, sorted((folder / "figures").glob("*.png")))
 
 
