@@ -23,7 +23,7 @@ from horticulture.analysis.tables import cases as by_case
 from horticulture.architecture import families, vit
 from horticulture.data import decoding, digits, downloads, letters, reading
 from horticulture.study import study_files
-from horticulture.study.parameters import declared
+from horticulture.study.parameters import all_parameters
 from horticulture.training import TrainingRecipe
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +81,7 @@ def frame(study: str) -> pd.DataFrame:
 def verdicts(study: str) -> pd.DataFrame:
     """The verdicts of a reference study."""
     if study in (MORE, AGAIN):
-        return tables.verdicts(frame(study), declared()["margin"]["default"])
+        return tables.verdicts(frame(study), all_parameters()["margin"]["default"])
     return pd.read_csv(REFERENCE / study / "verdicts.csv", dtype={"criterion": str})
 
 
@@ -134,7 +134,7 @@ def by_seed(
     whole = actual.loc[actual["curve"] == "whole", "params"].max()
     actual = actual[(actual["curve"] == curve) & (actual["longer"] == longer)]
     if curve == "pruned-tuned":
-        actual = actual[actual["recipe"] == runs.AS_IT_IS]
+        actual = actual[actual["recipe"] == "as it is"]
     if size is not None:
         apart = (actual["params"] / whole - size).abs()
         actual = actual[apart < by_case.NEAR * size]
@@ -274,7 +274,7 @@ def on_other_digits(*studies: str) -> dict[str, statistics.Difference]:
 
 def corrected(*studies: str) -> list[str]:
     """The verdicts on the three budgets, corrected for one another."""
-    margin = declared()["margin"]["default"]
+    margin = all_parameters()["margin"]["default"]
     return statistics.holm_verdicts(list(of_budgets(*studies).values()), margin)
 
 
@@ -984,7 +984,7 @@ CLAIMS: dict[str, Callable[[], str]] = {
         for size in SIZES
     },
     "3.answer": lambda: answer(MORE),
-    "rate.scratch.lr": lambda: f"{declared()['lr']['default']:g}",
+    "rate.scratch.lr": lambda: f"{all_parameters()['lr']['default']:g}",
     **{f"rate.scratch.{rate}": partial(scratch_rate, rate) for rate in (0.1, 0.2, 0.4)},
     "rate.quick.lost": lambda: rate_gap("quick", 0.03, 0.01, 192, 192),
     "rate.evening": lambda: best_rate(EVENING),

@@ -28,12 +28,12 @@ SMALL = {
 }
 
 
-def small(family: str, image: tuple[int, int, int] = (1, 16, 16)) -> Architecture:
-    """The whole small member of that family, for three classes; a ViT's image has only whole patches."""
-    if family == "vit":
+def small(network_type: str, image: tuple[int, int, int] = (1, 16, 16)) -> Architecture:
+    """The whole small network of that type, for three classes; a ViT's image has only whole patches."""
+    if network_type == "vit":
         channels, *sides = image
         image = (channels, *(-(-side // vit.PATCH) * vit.PATCH for side in sides))
-    return architecture.named(SMALL[family], image=image, classes=3)
+    return architecture.named(SMALL[network_type], image=image, classes=3)
 
 
 def clutter_parts(train: int, validation: int, test: int) -> dict[str, tuple[int, int, int]]:

@@ -21,7 +21,7 @@ SECONDS = 300  # for one command, in which torch may be loaded; on a busy machin
 def trial(seed: int) -> str:
     """Any parameter with any value, which is often nearly one that it may have."""
     draw = random.Random(seed)
-    declared = parameters.declared()
+    declared = parameters.all_parameters()
     name = draw.choice(sorted(declared))
     other = draw.choice(sorted(declared))
     text = draw.choice(

@@ -28,9 +28,9 @@ def wrong_share(curve: str, sizes: tuple[int, ...], outputs: Path) -> tuple[np.n
     """
     keys = [key for size in sizes for key in claims.by_seed("run", curve, size / 100, study=claims.AGAIN)]
     answers = [runs.image_errors(key, outputs) for key in keys]
-    assert all(np.array_equal(one.source, answers[0].source) for one in answers)
+    assert all(np.array_equal(one.original, answers[0].original) for one in answers)
     share = np.mean([one.wrong for one in answers], axis=0)
-    return share, answers[0].source, len(keys) // len(sizes)
+    return share, answers[0].original, len(keys) // len(sizes)
 
 
 def measure(outputs: Path) -> pd.DataFrame:
@@ -38,11 +38,11 @@ def measure(outputs: Path) -> pd.DataFrame:
     rows = []
     for curve in claims.NEW_BUDGETS:
         for sizes in (*((size,) for size in claims.SIZES), claims.SIZES):
-            new, source, seeds = wrong_share(curve, tuple(sizes), outputs)
+            new, original, seeds = wrong_share(curve, tuple(sizes), outputs)
             kept, _, _ = wrong_share("lr-rewound", tuple(sizes), outputs)
-            found = statistics.clustered_difference(new, kept, source)
+            found = statistics.clustered_difference(new, kept, original)
             name = str(sizes[0]) if len(sizes) == 1 else "mean"
-            rows.append((curve, "lr-rewound", name, seeds, *np.round(found, 3), len(np.unique(source))))
+            rows.append((curve, "lr-rewound", name, seeds, *np.round(found, 3), len(np.unique(original))))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -35,7 +35,7 @@ run = execution.pruning_run(base, PruningRecipe(rounds=6, steps=3, batch_size=32
 print("ready", flush=True)
 execution.execute(run, Path(sys.argv[1]), "cpu")
 oracle = execution.OracleConfig(("fisher", "l1"), channels=24, steps=2, batch_size=32)
-execution.execute(execution.comparison_run(base, oracle), Path(sys.argv[1]), "cpu")
+execution.execute(execution.oracle_run(base, oracle), Path(sys.argv[1]), "cpu")
 """
 
 

@@ -47,7 +47,7 @@ def drawn(name: str) -> Iterator[tuple[str, Figure]]:
         yield "error_vs_cost", fig
     yield from figures.of_study(results)
     verdicts = pd.read_csv(REFERENCE / name / "verdicts.csv").fillna({"criterion": ""})
-    deciding = tables.decisive(verdicts)
+    deciding = tables.decisive_verdicts(verdicts)
     if deciding["low"].notna().any():
         ax = figures.differences(deciding, epochs=tables.scratch_b_in_words(results))
         yield "weights_or_shape", ax.figure
@@ -57,7 +57,7 @@ def held_equal() -> Figure:
     """Shapes from scratch less LR-rewound, by what is held equal: the mean of the three sizes, and each."""
     fig, axes = plt.subplots(1, 2, figsize=(10, 5.4), sharex=True, sharey=True, layout="constrained")
     for ax, study in zip(axes, (claims.MORE, claims.AGAIN), strict=True):
-        deciding = tables.decisive(claims.verdicts(study))
+        deciding = tables.decisive_verdicts(claims.verdicts(study))
         of_budgets, words = claims.of_budgets(study), claims.corrected(study)
         means = deciding.drop_duplicates("curve").set_index("curve").loc[list(of_budgets)].reset_index()
         means[["difference", "low", "high"]] = [of_budget[:3] for of_budget in of_budgets.values()]

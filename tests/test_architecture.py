@@ -86,10 +86,10 @@ def every_macs(a: Architecture) -> tuple[int, int]:
     return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("family", architecture.NETWORK_TYPES)
-def test_the_closed_form_is_what_the_built_network_has(family):
-    whole = small(family)
-    shapes = [whole, whole.with_widths(whole.min_widths), small(family, (2, 19, 17))]
+@pytest.mark.parametrize("network_type", architecture.NETWORK_TYPES)
+def test_the_closed_form_is_what_the_built_network_has(network_type):
+    whole = small(network_type)
+    shapes = [whole, whole.with_widths(whole.min_widths), small(network_type, (2, 19, 17))]
     shapes += [cut_at_random(whole, seed) for seed in range(4)]
     for shape in shapes:
         assert every_macs(shape) == (shape.params, shape.macs), shape.widths
@@ -107,9 +107,9 @@ def test_a_bottleneck_block_without_one_of_its_groups_still_has_weights_but_cost
     assert shape.params > gone.params
 
 
-@pytest.mark.parametrize("family", architecture.NETWORK_TYPES)
-def test_a_family_says_of_every_group_what_it_may_be(family):
-    a = small(family)
+@pytest.mark.parametrize("network_type", architecture.NETWORK_TYPES)
+def test_a_network_type_says_of_every_group_what_it_may_be(network_type):
+    a = small(network_type)
     assert len(a.groups) == len(set(a.groups)) == len(a.widths) == len(a.min_widths) == len(a.max_widths)
     stages = [int(name.split(".")[0]) for name in a.groups]
     assert stages == sorted(stages)
@@ -210,9 +210,11 @@ def test_stems_by_hand(stride, image, weights, macs):
 
 
 @pytest.mark.parametrize("stride", [2, 4])
-@pytest.mark.parametrize("family", [name for name, of in architecture.NETWORK_TYPES.items() if 4 in of.stems])
-def test_behind_another_stem_the_closed_form_is_what_torch_counts(family, stride):
-    whole = small(family, (2, 16 * stride, 16 * stride - 1 + stride))
+@pytest.mark.parametrize(
+    "network_type", [name for name, of in architecture.NETWORK_TYPES.items() if 4 in of.stems]
+)
+def test_behind_another_stem_the_closed_form_is_what_torch_counts(network_type, stride):
+    whole = small(network_type, (2, 16 * stride, 16 * stride - 1 + stride))
     a = replace(whole, stem_stride=stride)
     network = networks.build(a).eval()
     assert a.params == sum(p.numel() for p in network.parameters())
@@ -334,7 +336,7 @@ def test_a_bad_name_is_refused_with_the_choices(name, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"family": "wide_resnets"}, ["'wide_resnets'", "did you mean 'wide_resnet'"]),
+        ({"network_type": "wide_resnets"}, ["'wide_resnets'", "did you mean 'wide_resnet'"]),
         ({"depth": 11}, ["11", "6n + 4"]),
         ({"widths": (1, 2)}, ["3 groups", "not 4 and 2"]),
         ({"widths": (1, 2, 3, 4)}, ["3 groups", "4"]),
@@ -355,7 +357,7 @@ def test_a_bad_shape_is_refused_by_its_name(tiny, change, said):
 
 
 @pytest.mark.parametrize(
-    ("family", "change", "said"),
+    ("network_type", "change", "said"),
     [
         ("vgg", {"widths": (8, 0, 8, 8, 8)}, ["group 2.1", "at least 1", "not 0"]),
         ("vgg", {"widths": (8, 8)}, ["5 groups", "2"]),
@@ -375,9 +377,9 @@ def test_a_bad_shape_is_refused_by_its_name(tiny, change, said):
         ("resnet", {"trunk": (4, 8, 7)}, ["must not shrink", "(4, 8, 7)"]),
     ],
 )
-def test_a_shape_that_no_network_has_is_refused_by_the_group(family, change, said):
+def test_a_shape_that_no_network_has_is_refused_by_the_group(network_type, change, said):
     with pytest.raises(InputError) as refusal:
-        replace(small(family), **change)
+        replace(small(network_type), **change)
     assert all(word in str(refusal.value) for word in said)
 
 

@@ -195,7 +195,7 @@ def test_killed_in_training_and_in_pruning_it_goes_on_with_the_draws_of_its_drop
     assert killed.results(outputs) == killed.undisturbed(network), errors
 
 
-def test_a_comparison_of_criteria_that_is_killed_goes_on_where_it_was(tmp_path):
+def test_an_oracle_run_that_is_killed_goes_on_where_it_was(tmp_path):
     process = killed.start(tmp_path)
     commands.until(lambda: any(rows.read_bytes().count(b"rise") > 2 for rows in tmp_path.glob(ROWS)), process)
     process.kill()
@@ -225,7 +225,7 @@ def chains():
     blocks = execution.training_run(SHAPE, PENALISED["blocks"], source, 0)
     stroke = execution.pruning_run(blocks, replace(PLAN, criterion="blocks", rounds=1, ratio=0.1))
     oracle = execution.OracleConfig(("fisher", "random"), channels=5, steps=2, batch_size=32)
-    judged = execution.comparison_run(base, oracle)
+    judged = execution.oracle_run(base, oracle)
     moved = execution.moving_run(base, SHAPE, tuning, source)
     others = {"fresh": fresh, "blocks": blocks, "stroke": stroke, "judged": judged, "moved": moved}
     return {**whole, **others}

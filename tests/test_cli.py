@@ -702,7 +702,7 @@ def test_parameters_are_listed_by_notebook_with_the_values_of_a_study(capsys):
     listed = capsys.readouterr().out
     blocks = re.split(r"^(\d\d_\w+)\n", listed, flags=re.MULTILINE)
     assert blocks[1::2] == [path.stem for path in parameters.notebooks()]
-    for name, declaration in parameters.declared().items():
+    for name, declaration in parameters.all_parameters().items():
         if name not in parameters.OPTIONS:  # which are options of their own
             block = " ".join(blocks[2 * declaration["notebook"] + 2].split())
             assert re.search(

@@ -300,7 +300,7 @@ def test_a_worker_with_another_version_is_refused_by_name(train, tmp_path, packa
 def test_a_worker_with_other_code_is_refused_though_its_version_is_the_same(
     train, tmp_path, shared_address, monkeypatch
 ):
-    there = inspection.Environment({**inspection.own_versions(), "code of the package": "0"}, 1, "lock", [])
+    there = inspection.Environment({**inspection.local_versions(), "code of the package": "0"}, 1, "lock", [])
     monkeypatch.setattr(inspection, "ask", lambda *_, **__: {"w": there})
     with pytest.raises(InputError, match="the worker w has code of the package 0, not "):
         parallel.execute_all([train(0)], tmp_path, device="cpu", address=shared_address)
@@ -1133,7 +1133,7 @@ def test_a_file_that_was_altered_on_its_way_is_refused(tmp_path):
 def test_leases_are_used_where_a_worker_does_not_see_our_lock(train, tmp_path, shared_address, monkeypatch):
     run, folder = train(0), tmp_path / "runs" / ".locks"
     parallel.execute_all([train(1)], tmp_path, device="cpu", address=shared_address)
-    assert not leases.needed(folder)
+    assert not leases.are_required(folder)
     monkeypatch.setattr(inspection, "_view", lambda marker: "file")
     parallel.execute_all([run], tmp_path, device="cpu", address=shared_address)
     assert (folder / f"{run.key}.lease-1").read_bytes() == leases.FREE

@@ -156,13 +156,13 @@ def test_sharing_can_be_put_down_and_taken_up(network):
     ],
 )
 def test_long_gaps_are_bridged_by_fillers(zeros, gaps, codes):
-    actual = compression.relative(np.array([0] * zeros + [5] + [0] * 20), index_bits=2)
+    actual = compression.relative_indices(np.array([0] * zeros + [5] + [0] * 20), index_bits=2)
     assert [array.tolist() for array in actual] == [gaps, codes]
 
 
 @given(st.lists(st.sampled_from([0, 0, 0, 0, 1, 2]), max_size=200), st.integers(1, 4))
 def test_relative_indices_say_where_everything_was(codes, index_bits):
-    gaps, actual = compression.relative(np.array(codes, dtype=np.int32), index_bits)
+    gaps, actual = compression.relative_indices(np.array(codes, dtype=np.int32), index_bits)
     assert (gaps < 2**index_bits).all()
     flat = []
     for gap, code in zip(gaps.tolist(), actual.tolist(), strict=True):

@@ -84,9 +84,9 @@ def test_clutter_parts_come_from_disjoint_digits(clutter):
     seen = {}
     for part, (_, count, _) in digits.CLUTTER_PARTS.items():
         images = getattr(clutter, part)
-        assert torch.equal(images.labels, labels[images.sources])
-        seen[part] = set(images.sources.tolist())
-        often = images.sources.bincount()
+        assert torch.equal(images.labels, labels[images.originals])
+        seen[part] = set(images.originals.tolist())
+        often = images.originals.bincount()
         assert len(seen[part]) == min(count, len(images))  # each is shown, and about as often
         assert often.max() - often[often > 0].min() <= -(-len(images) // digits.CHUNK)
     assert len(set().union(*seen.values())) == sum(map(len, seen.values()))
@@ -97,7 +97,7 @@ def test_an_image_of_clutter_shows_the_digit_that_it_says(monkeypatch):
     grey = torch.linspace(0, 1, 1797)[:, None, None, None].expand(-1, 1, 8, 8)
     monkeypatch.setattr(digits, "read_digits", lambda: (grey, torch.arange(1797) % 10))
     for part in (data.load("clutter").test, data.load("clutter").validation):
-        shown = grey[part.sources, 0, 0, 0]
+        shown = grey[part.originals, 0, 0, 0]
         bright = shown > 0.9
         assert bright.sum() > 10
         actual = part.pixels[bright].float().flatten(1).topk(12).values.median(dim=1).values / 255
@@ -116,7 +116,7 @@ def test_more_images_of_a_part_begin_with_the_same_ones(clutter, monkeypatch):
     for part in ("train", "validation", "test"):
         mine, theirs = getattr(clutter, part), getattr(other, part)
         shared = min(len(mine), len(theirs))
-        for name in ("pixels", "labels", "sources"):
+        for name in ("pixels", "labels", "originals"):
             assert torch.equal(getattr(mine, name)[:shared], getattr(theirs, name)[:shared])
     chunks = other.test.pixels[:2048].split(1024)
     assert not torch.equal(*chunks)
@@ -129,19 +129,19 @@ def test_clutter_has_one_size(clutter):
             data.load("clutter", image_size=size)
 
 
-# --- sources ---------------------------------------------------------------------------------------------
+# --- originals ---------------------------------------------------------------------------------------------
 
 
 def test_an_image_is_its_own_source_unless_it_is_said():
     pixels, labels = torch.zeros(5, 1, 4, 4, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64)
-    assert Images(pixels, labels).sources.tolist() == [0, 1, 2, 3, 4]
+    assert Images(pixels, labels).originals.tolist() == [0, 1, 2, 3, 4]
     said = Images(pixels, labels, torch.tensor([7, 7, 3, 3, 3]))
-    assert said.first(3).sources.tolist() == [7, 7, 3]
-    assert said.to(torch.device("meta")).sources.device.type == "meta"
+    assert said.first(3).originals.tolist() == [7, 7, 3]
+    assert said.to(torch.device("meta")).originals.device.type == "meta"
     assert said.first(0) is said
 
 
-def test_sources_are_no_part_of_what_the_data_is(images):
+def test_originals_are_no_part_of_what_the_data_is(images):
     """So that the runs on a data set stay the same runs."""
     test = images.test
     renamed = Images(test.pixels, test.labels, torch.zeros(len(test), dtype=torch.int64))
@@ -154,13 +154,13 @@ def test_sources_are_no_part_of_what_the_data_is(images):
 def test_an_area_mean_by_hand():
     """Halfway it is the even number: 1.5 becomes 2, and 2.5 too."""
     square = np.array([[[[1, 2, 255, 255], [1, 2, 255, 255], [2, 3, 0, 1], [2, 3, 1, 1]]]], np.uint8)
-    assert data.reduced(square, 2).tolist() == [[[[2, 255], [2, 1]]]]
-    assert data.reduced(square, 1).tolist() == [[[[65]]]]  # 1,039 / 16 = 64.9
+    assert data.downscale(square, 2).tolist() == [[[[2, 255], [2, 1]]]]
+    assert data.downscale(square, 1).tolist() == [[[[65]]]]  # 1,039 / 16 = 64.9
 
 
 def test_the_mean_of_more_pixels_than_32_bits_can_add_up():
     white = np.broadcast_to(np.uint8(255), (1, 1, 2**12, 2**12))
-    assert data.reduced(white, 1).tolist() == [[[[255]]]]
+    assert data.downscale(white, 1).tolist() == [[[[255]]]]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 4999])
@@ -168,13 +168,13 @@ def test_what_is_held_out_is_what_torch_would_draw(count):
     """Run keys hang on it."""
     drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
     held = count // 10
-    assert arrays.shuffled(count, last=held).tolist() == drawn[held:] + drawn[:held]
+    assert arrays.random_order(count, last=held).tolist() == drawn[held:] + drawn[:held]
 
 
 def test_where_a_random_draw_would_be_unfair_validation_images_are_drawn_by_class():
     """Of each class the first in the same random order: here one of ten, and the rest stays in that order."""
     labels = np.repeat(np.arange(10), 10)
-    drawn = np.roll(arrays.shuffled(100, last=10), 10).tolist()
+    drawn = np.roll(arrays.random_order(100, last=10), 10).tolist()
     assert len(set(labels[drawn[:10]])) < 10  # unfair
     first = [next(n for n in drawn if labels[n] == label) for label in range(10)]
     held = [n for n in drawn if n in first]
@@ -194,24 +194,24 @@ def test_a_class_holds_out_its_share_however_rare_it_is():
 def test_a_fair_draw_stays_as_it_was():
     """Run keys hang on it: of 5,000 each within a fifth."""
     labels = np.arange(50_000) % 10
-    assert arrays.hold_out(labels, 5000).tolist() == arrays.shuffled(50_000, last=5000).tolist()
+    assert arrays.hold_out(labels, 5000).tolist() == arrays.random_order(50_000, last=5000).tolist()
 
 
 @pytest.mark.parametrize(("size", "pool"), [(16, 2), (8, 4), (4, 8), (1, 32)])
 def test_reduced_images_are_those_of_a_pooling(generator, size, pool):
     pixels = torch.randint(256, (500, 3, 32, 32), generator=generator, dtype=torch.uint8)
     expected = torch.nn.functional.avg_pool2d(pixels.double(), pool).round().to(torch.uint8)
-    actual = data.reduced(pixels.numpy(), size)
+    actual = data.downscale(pixels.numpy(), size)
     assert actual.dtype == np.uint8
     assert np.array_equal(actual, expected)
 
 
 def test_images_of_the_size_asked_for_are_left_alone():
     pixels = np.zeros((3, 1, 6, 6), np.uint8)
-    assert data.reduced(pixels, 0) is pixels
-    assert data.reduced(pixels, 6) is pixels
+    assert data.downscale(pixels, 0) is pixels
+    assert data.downscale(pixels, 6) is pixels
     oblong = pixels[:, :, :5]
-    assert data.reduced(oblong, 0) is oblong
+    assert data.downscale(oblong, 0) is oblong
 
 
 @pytest.mark.parametrize("size", [5, 24, -2])
@@ -220,9 +220,9 @@ def test_a_size_that_does_not_divide_is_refused_with_those_that_do(size):
     with pytest.raises(
         InputError, match=rf"image_size {size} .*12 x 12: choose from 1, 2, 3, 4, 6, 12, or 0"
     ):
-        data.reduced(pixels, size)
+        data.downscale(pixels, size)
     with pytest.raises(InputError, match="only square images can be reduced, but these are 12 x 6"):
-        data.reduced(pixels[:, :, :6], 6)
+        data.downscale(pixels[:, :, :6], 6)
 
 
 # --- normalising -----------------------------------------------------------------------------------------
@@ -426,7 +426,7 @@ def test_torchvisions_data_are_split_into_three_disjoint_parts(name, tmp_path, m
     assert actual.image == (3, 6, 6)
     small = data.load(name, image_size=3)
     assert (small.image, small.pad, actual.pad) == ((3, 3, 3), 2, 4)
-    assert np.array_equal(small.test.pixels, data.reduced(actual.test.pixels.numpy(), 3))
+    assert np.array_equal(small.test.pixels, data.downscale(actual.test.pixels.numpy(), 3))
     assert (len(actual.train), len(actual.validation), len(actual.test)) == (20, 5000, 30)
     assert actual.flip == (name != "svhn")  # house numbers have no mirror
     numbers = []

@@ -338,18 +338,18 @@ def test_an_edited_criterion_makes_a_run_of_its_own(monkeypatch, outputs):
 
 
 def test_an_edited_criterion_is_judged_anew(monkeypatch):
-    ours = execution.comparison_run(BASE, execution.OracleConfig(("fisher", "l1")))
+    ours = execution.oracle_run(BASE, execution.OracleConfig(("fisher", "l1")))
     keys = []
     for power in (1, 2, 1):
         monkeypatch.setitem(criteria.CRITERIA, "mine", by_size(power))
-        run = execution.comparison_run(BASE, execution.OracleConfig(("fisher", "l1", "mine")))
+        run = execution.oracle_run(BASE, execution.OracleConfig(("fisher", "l1", "mine")))
         assert list(run.recipe["codes"]) == ["mine"]
         keys.append(run.key)
     assert keys[0] == keys[2] != keys[1]
-    assert execution.comparison_run(BASE, execution.OracleConfig(("fisher", "l1"))) == ours
+    assert execution.oracle_run(BASE, execution.OracleConfig(("fisher", "l1"))) == ours
     assert "codes" not in ours.recipe
     monkeypatch.setitem(criteria.CRITERIA, "l1", by_size(2))
-    assert list(execution.comparison_run(BASE, execution.OracleConfig(("fisher", "l1"))).recipe["codes"]) == [
+    assert list(execution.oracle_run(BASE, execution.OracleConfig(("fisher", "l1"))).recipe["codes"]) == [
         "l1"
     ]
 

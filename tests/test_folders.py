@@ -100,7 +100,7 @@ def test_an_image_folder_is_read_whole_with_a_part_held_out(png_folder):
 def test_an_image_folder_is_what_it_was_when_runs_were_described(png_folder, monkeypatch):
     """Their keys hold this digest. The random draw, which stays where it is fair, has both of one class."""
     assert load(png_folder).digest == "9d3b3732401c"
-    monkeypatch.setattr(arrays, "hold_out", lambda labels, held: arrays.shuffled(len(labels), last=held))
+    monkeypatch.setattr(arrays, "hold_out", lambda labels, held: arrays.random_order(len(labels), last=held))
     assert load(png_folder).digest == "2ed8db2c7a4e"
 
 
@@ -164,7 +164,7 @@ def test_a_folder_of_smaller_images(png_folder):
     for part in ("train", "validation", "test"):
         mine, theirs = getattr(small, part), getattr(whole, part)
         assert torch.equal(mine.labels, theirs.labels)
-        assert np.array_equal(mine.pixels, data.reduced(theirs.pixels.numpy(), 4))
+        assert np.array_equal(mine.pixels, data.downscale(theirs.pixels.numpy(), 4))
         assert (mine.pixels[:, 2, 0, 0] == 64).all()  # 255 / 4 in the marked corner
     same = load(png_folder, image_size=8)
     assert (same.digest, same.pad) == (whole.digest, 4)

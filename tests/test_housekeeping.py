@@ -126,7 +126,7 @@ def test_the_seconds_of_a_run_by_hand():
         execution.OracleConfig(("l1",), channels=channels, images=images, norm_images=norms, batch_size=2)
         for channels, images, norms in ((count, 2, 9), (most, most, most))
     ]
-    hours = [pace.seconds(execution.comparison_run(base, one), config) for one in judged]
+    hours = [pace.seconds(execution.oracle_run(base, one), config) for one in judged]
     # without each of the channels that there are, and with all of them, 11 images in batches of 2
     assert hours == pytest.approx([0.01 / 3 * (count + 1) * 11 / 2] * 2)
 
@@ -360,7 +360,7 @@ def test_what_has_changed_lately_stays_for_a_study_may_be_at_it(outputs, capsys)
 def test_a_study_that_went_no_further_than_its_base_does_not_hinder(outputs, capsys):
     """The defaults of later notebooks do not fit its network: 192 rounds of 112 channels."""
     folder, unused = outputs
-    first = [name for name, one in parameters.declared().items() if one["notebook"] == 0]
+    first = [name for name, one in parameters.all_parameters().items() if one["notebook"] == 0]
     begun = {**{name: SMOKE[name] for name in first}, "seeds": [3], "network": "wrn-10-1"}
     base = StudyConfig.of(begun).baselines[0]
     files.write_json(folder / "begun" / "study.json", {"study": "begun", "parameters": begun})
@@ -381,7 +381,7 @@ def test_what_only_a_later_step_asks_for_stays(outputs):
     later = [
         *(point.run for point in budgets.budget_points(alone, alone.pruned_networks(folder))),
         *(point.run for point in scaling.family_points(alone, folder)),
-        *config.comparisons,
+        *config.oracle_runs,
     ]
     for run in {run.key: run for run in later}.values():
         if runs.result(run, folder) is None:

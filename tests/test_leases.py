@@ -278,4 +278,4 @@ def test_a_file_system_without_locks_gets_leases(tmp_path, monkeypatch):
     with locks.held(tmp_path / "run"):
         assert lease_files(tmp_path) == ["run.lease-1"]
     monkeypatch.undo()
-    assert leases.needed(tmp_path)
+    assert leases.are_required(tmp_path)

@@ -81,7 +81,7 @@ def test_a_pruning_run_has_its_parameters_and_says_what_is_not_known_yet():
 
 def test_until_the_first_validation_the_picture_says_when_it_comes():
     rows = [{"epoch": 1, "epochs": 200, "loss": 2.0, "val_error": math.nan}]
-    kept = [live.shown(row) for row in rows]
+    kept = [live.live_columns(row) for row in rows]
     _, error = panels(live.picture([RunTrace("seed 0", "epoch 1/200", kept)], 200))
     assert "first measured after epoch 66" in [text.text for text in error.iter("text")]
     assert error.attrib["aria-label"] == "validation error (%): first measured after epoch 66"

@@ -143,10 +143,10 @@ def taken_in(intake, x: torch.Tensor) -> torch.Tensor:
 
 
 def vgg_written_out(network, x):
-    for place, unit in enumerate(network.units):
+    for place, layer in enumerate(network.units):
         if place in (1, 2, 4, 6):  # VGG-11 has stages of 1, 1, 2, 2 and 2
             x = F.max_pool2d(x, 2)
-        x = normed(unit.norm, F.conv2d(x, unit.conv.weight, padding=1)).relu()
+        x = normed(layer.norm, F.conv2d(x, layer.conv.weight, padding=1)).relu()
     return x
 
 
@@ -230,17 +230,19 @@ def test_a_stem_of_stride_4_by_hand():
     assert stem(torch.arange(64.0).view(1, 1, 8, 8)).tolist() == [[[[18, 22], [50, 54]]]]
 
 
-@pytest.mark.parametrize("family", [name for name, of in architecture.NETWORK_TYPES.items() if 4 in of.stems])
+@pytest.mark.parametrize(
+    "network_type", [name for name, of in architecture.NETWORK_TYPES.items() if 4 in of.stems]
+)
 @pytest.mark.parametrize("stride", [2, 4])
-def test_behind_another_stem_there_is_the_network_of_smaller_maps(family, stride, generator):
+def test_behind_another_stem_there_is_the_network_of_smaller_maps(network_type, stride, generator):
     """The maps that its stem gives, given to a network with the same weights whose stem lets them pass."""
-    whole = small(family, (2, 16 * stride, 16 * stride))
+    whole = small(network_type, (2, 16 * stride, 16 * stride))
     network = networks.build(replace(whole, stem_stride=stride), generator).double().eval()
     move_norms(network, generator)
-    stem = network.units[0].conv if family == "vgg" else network.stem
+    stem = network.units[0].conv if network_type == "vgg" else network.stem
     channels = stem.out_channels
-    inner = networks.build(small(family, (channels, 16, 16))).double().eval()
-    passing = inner.units[0].conv if family == "vgg" else inner.stem
+    inner = networks.build(small(network_type, (channels, 16, 16))).double().eval()
+    passing = inner.units[0].conv if network_type == "vgg" else inner.stem
     unit = torch.zeros(channels, channels, 3, 3, dtype=torch.float64)
     unit[range(channels), range(channels), 1, 1] = 1
     weights = network.state_dict()
@@ -258,9 +260,9 @@ def test_behind_another_stem_there_is_the_network_of_smaller_maps(family, stride
 # --- what all families promise -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", networks.BUILDERS)
-def test_a_network_knows_its_groups_and_its_branches(family):
-    a = cut_at_random(small(family), 1)
+@pytest.mark.parametrize("network_type", networks.BUILDERS)
+def test_a_network_knows_its_groups_and_its_branches(network_type):
+    a = cut_at_random(small(network_type), 1)
     network = networks.build(a)
     assert network.architecture == a
     assert tuple(group.name for group in network.groups) == a.groups
@@ -271,9 +273,9 @@ def test_a_network_knows_its_groups_and_its_branches(family):
         assert len(group.filters()) == group.width
 
 
-@pytest.mark.parametrize("family", ["wide_resnet", "resnet", "preresnet", "vit"])
-def test_a_block_that_left_is_one_whose_branch_gives_nothing(family, generator):
-    whole = small(family)
+@pytest.mark.parametrize("network_type", ["wide_resnet", "resnet", "preresnet", "vit"])
+def test_a_block_that_left_is_one_whose_branch_gives_nothing(network_type, generator):
+    whole = small(network_type)
     network = networks.build(whole, generator).double().eval()
     move_norms(network, generator)
     x = torch.randn(3, *whole.image, generator=generator, dtype=torch.float64)
@@ -334,9 +336,9 @@ def test_a_selection_is_part_of_what_is_saved(generator):
     assert torch.equal(again.eval()(x), network(x))
 
 
-@pytest.mark.parametrize("family", networks.BUILDERS)
-def test_a_network_may_select_what_another_does(family, generator):
-    network = networks.build(small(family), generator)
+@pytest.mark.parametrize("network_type", networks.BUILDERS)
+def test_a_network_may_select_what_another_does(network_type, generator):
+    network = networks.build(small(network_type), generator)
     draw = torch.Generator().manual_seed(3)
     for group in network.groups:
         surgery.keep_channels(
@@ -354,7 +356,7 @@ def test_a_network_may_select_what_another_does(family, generator):
         # with the weights of the first it computes what the first does
         index = {name: tensor for name, tensor in again.state_dict().items() if name.endswith("index")}
         again.load_state_dict({**network.state_dict(), **index})
-        x = torch.randn(2, *small(family).image, generator=generator)
+        x = torch.randn(2, *small(network_type).image, generator=generator)
         assert torch.equal(again.eval()(x), network.eval()(x))
 
 

@@ -22,9 +22,9 @@ FLOAT = torch.float32
 LISTENING = ("fisher", "taylor", "l1", "slimming", "random")
 
 
-def worn(family: str, images: Dataset) -> Network:
+def worn(network_type: str, images: Dataset) -> Network:
     """A small network whose norms have moved, so that every channel counts and no two alike."""
-    network = networks.build(small(family, images.image), torch.Generator().manual_seed(0))
+    network = networks.build(small(network_type, images.image), torch.Generator().manual_seed(0))
     draw = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -54,11 +54,11 @@ def large(images) -> Dataset:
     return Dataset(images.name, images.classes, **parts, pad=1, flip=True)
 
 
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("network_type", SMALL)
 @pytest.mark.parametrize("mode", [True, False])
 @pytest.mark.parametrize("norm_images", [0, 30])
-def test_the_rise_is_that_of_the_network_really_cut(large, family, mode, norm_images):
-    network = worn(family, large).train(mode)
+def test_the_rise_is_that_of_the_network_really_cut(large, network_type, mode, norm_images):
+    network = worn(network_type, large).train(mode)
     before = bits(network)
     channels = oracle.sample_channels(network, 12, seed=3)
     actual = [
@@ -181,8 +181,8 @@ def test_the_loss_is_that_of_the_validation_images(images, tiny):
 @pytest.mark.parametrize("count", [0, 9])
 def test_no_source_is_in_both_halves(images, tiny, monkeypatch, count):
     """Images of one thing err together: in both halves they would agree by their noise."""
-    sources = torch.tensor([7, 7, 2, 7, 5, 2, 2, 2, 9, 5, 9, 9])
-    validation = data.Images(images.validation.pixels, images.validation.labels, sources)
+    originals = torch.tensor([7, 7, 2, 7, 5, 2, 2, 2, 9, 5, 9, 9])
+    validation = data.Images(images.validation.pixels, images.validation.labels, originals)
     dataset = replace(images, validation=validation)
     seen: list[data.Images] = []
     measure = evaluation.evaluate
@@ -191,8 +191,8 @@ def test_no_source_is_in_both_halves(images, tiny, monkeypatch, count):
     )
     next(oracle.loss_increases(networks.build(tiny), dataset, [(0, 0)], FLOAT, norm_images=0, images=count))
     first, second = seen[:2]
-    assert [set(half.sources.tolist()) for half in (first, second)] == [{7, 5}, {2, 9}]
-    where = sources[: count or None]
+    assert [set(half.originals.tolist()) for half in (first, second)] == [{7, 5}, {2, 9}]
+    where = originals[: count or None]
     for half, names in ((first, (7, 5)), (second, (2, 9))):
         in_half = torch.isin(where, torch.tensor(names))
         assert torch.equal(half.pixels, validation.pixels[: len(where)][in_half])
@@ -229,7 +229,7 @@ def worn_like(architecture) -> Network:
 def test_images_that_cannot_be_halved_are_refused(images, tiny):
     network = networks.build(tiny)
     for wrong, said in (
-        ({"images": 1}, "two sources, not those of images=1 of 12"),
+        ({"images": 1}, "two originals, not those of images=1 of 12"),
         ({"images": -2}, "images must be 0 .all. or more, not -2"),
     ):
         with pytest.raises(InputError, match=said):

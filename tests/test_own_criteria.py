@@ -48,10 +48,10 @@ def odd(a, b, c):
 @pytest.fixture
 def the_criteria_as_they_were(monkeypatch):
     monkeypatch.setattr(code_files, "ALLOWED", set())
-    for name in criteria.own():
+    for name in criteria.own_criteria():
         del criteria.CRITERIA[name]
     yield
-    for name in criteria.own():
+    for name in criteria.own_criteria():
         del criteria.CRITERIA[name]
 
 

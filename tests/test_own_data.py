@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from safetensors import torch as safetensors
 
 from horticulture import architecture, data, execution, runs
 from horticulture.errors import InputError
@@ -102,10 +103,11 @@ def test_what_was_kept_is_the_same_and_damage_is_noticed(tmp_path):
 
 
 def test_a_flipped_bit_of_what_was_kept_is_noticed_wherever_it_is(tmp_path):
-    """Also in names, and in the sources, which the digest of the data set leaves out."""
+    """Also in names, and in the originals, which the digest of the data set leaves out."""
     data.dataset(mine)
     name = execution.describe_data("mine")["name"]
     (path,) = (tmp_path / "data" / "cache").iterdir()
+    assert {"test.pixels", "test.labels", "test.sources"} < safetensors.load_file(path).keys()
     content, draw = path.read_bytes(), random.Random(0)
     header = int.from_bytes(content[:8], "little") + 8
     places = [*draw.sample(range(header), 300), *draw.sample(range(header, len(content)), 100)]

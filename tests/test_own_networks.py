@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from horticulture import networks, training
-from horticulture.architecture import Architecture, check_own, families, torchvision_names
+from horticulture.architecture import Architecture, check_traced, families, torchvision_names
 from horticulture.errors import InputError
 from horticulture.execution import checkpoints, loading
 from horticulture.networks import group_table, own
@@ -545,7 +545,7 @@ def test_frozen_layers_are_pruned_by_their_saliency_and_stay_frozen(tmp_path, im
     (tmp_path / "models.py").write_text(FROZEN)
     listed = group_table.list_groups(f"{tmp_path}/models.py:make", IMAGE, CLASSES)
     assert "frozen by the network's code, and not trained: one, norm, two" in listed
-    network = own.traced(f"{tmp_path}/models.py:make", image=IMAGE, classes=CLASSES)
+    network = own.trace_named(f"{tmp_path}/models.py:make", image=IMAGE, classes=CLASSES)
     before = {name: tensor.detach().clone() for name, tensor in network.named_parameters()}
     with saliency.SaliencyProbe(network, "fisher", torch.Generator()) as probe:
         F.cross_entropy(network(torch.rand(4, *IMAGE)), torch.tensor([0, 1, 2, 0])).backward()
@@ -779,7 +779,7 @@ def test_layers_that_are_not_taken_apart_are_named():
 
 def test_the_names_that_are_read_from_torchvisions_source_are_those_it_lists():
     with pytest.raises(InputError) as raised:
-        check_own("torchvision:nope")
+        check_traced("torchvision:nope")
     known = str(raised.value).partition("choose from ")[2].split(", ")
     assert known == models.list_models(module=models)
 
@@ -787,12 +787,12 @@ def test_the_names_that_are_read_from_torchvisions_source_are_those_it_lists():
 @pytest.mark.parametrize("model", models.list_models(module=models))
 def test_the_sizes_that_are_read_from_torchvisions_source_are_those_of_the_published_weights(model):
     stated = {weights.meta["num_params"] for weights in models.get_model_weights(model)}
-    assert torchvision_names.read()[model] in (stated if model != "mobilenet_v2" else {0})
+    assert torchvision_names.parameter_counts()[model] in (stated if model != "mobilenet_v2" else {0})
 
 
 def test_a_network_that_takes_long_to_trace_is_named_with_its_size_before(monkeypatch, capsys):
     monkeypatch.setattr(networks.own, "find_groups", lambda *_: capsys.readouterr().err)
-    said = networks.own.traced("torchvision:squeezenet1_1", image=(3, 32, 32), classes=1000)
+    said = networks.own.trace_named("torchvision:squeezenet1_1", image=(3, 32, 32), classes=1000)
     what = "torchvision:squeezenet1_1 (1 million parameters) to find what can be pruned"
     assert said == f"tracing {what}: this takes seconds to minutes\n"
 

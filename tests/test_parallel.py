@@ -216,7 +216,7 @@ def test_criteria_of_ones_own_are_compared_by_workers_too(train, tmp_path, monke
     largest = criteria.Criterion("largest", from_weights=lambda group: -group.norm.weight.abs())
     monkeypatch.setitem(criteria.CRITERIA, "mine", largest)
     config = execution.OracleConfig(("mine",), channels=2, steps=1, batch_size=4)
-    wanted = [execution.comparison_run(train(seed), config) for seed in (0, 1)]
+    wanted = [execution.oracle_run(train(seed), config) for seed in (0, 1)]
     parallel.execute_all(wanted, tmp_path, workers=2, device="cpu")
     assert all((runs.folder(run, tmp_path) / "judged.csv").exists() for run in wanted)
 

@@ -17,7 +17,7 @@ from horticulture.pruning import PruningRecipe
 from horticulture.runs import CurvePoint
 from horticulture.study import validation
 from horticulture.study.config import StudyConfig
-from horticulture.study.parameters import declared
+from horticulture.study.parameters import all_parameters
 from horticulture.training import TrainingRecipe
 
 CLUTTER_IMAGES = (96, 32, 32)
@@ -141,7 +141,7 @@ def test_a_file_that_is_larger_than_the_memory_or_no_file_is_refused_unread(tmp_
 
 
 def test_what_asks_for_its_training_is_refused_by_name(file):
-    values = {name: about["default"] for name, about in declared().items()}
+    values = {name: about["default"] for name, about in all_parameters().items()}
     values |= {"network": "wrn-10-1", "pretrained": file, "images": 96, "batch_size": 32, "rounds": 2}
     values |= {"base_epoch_factors": [1], "precision": "float32", "device": "cpu"}
     validation.check(values)

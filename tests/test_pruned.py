@@ -241,7 +241,7 @@ def test_the_errors_follow_from_the_answers_that_every_run_keeps(outputs):
         kept = runs.image_errors(member.run.key, outputs)
         assert 100 * kept.wrong.sum() / 48 == actual["metrics"]["test_error"]
         assert (kept.wrong.dtype, kept.wrong.shape) == (bool, (48,))
-        assert kept.source.tolist() == ASKED.dataset.test.sources.tolist()
+        assert kept.original.tolist() == ASKED.dataset.test.originals.tolist()
         network = execution.load_network(member.run, outputs)
         with torch.no_grad():
             logits = network.eval()(ASKED.dataset.normalise(ASKED.dataset.test.pixels))

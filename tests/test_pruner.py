@@ -50,11 +50,11 @@ def test_a_group_at_its_least_loses_no_channel():
         pruning.lowest_channel([torch.tensor([torch.nan]), torch.ones(2)], (1, 1))
 
 
-@pytest.mark.parametrize("family", ["vgg", "preresnet"])
-def test_no_group_goes_below_its_least(family):
+@pytest.mark.parametrize("network_type", ["vgg", "preresnet"])
+def test_no_group_goes_below_its_least(network_type):
     clutter = data.load("clutter", images=64)
-    few = {"vgg": (2, 1, 2, 1, 1), "preresnet": (1, 1, 1, 1, 1, 1, 0, 0, 0, 3)}[family]
-    a = architecture.named(SMALL[family], image=clutter.image, classes=10).with_widths(few)
+    few = {"vgg": (2, 1, 2, 1, 1), "preresnet": (1, 1, 1, 1, 1, 1, 0, 0, 0, 3)}[network_type]
+    a = architecture.named(SMALL[network_type], image=clutter.image, classes=10).with_widths(few)
     network = networks.build(a, torch.Generator().manual_seed(0))
     spare = sum(few) - sum(a.min_widths)
     with pytest.raises(

@@ -184,9 +184,9 @@ def test_all_that_scores_nothing_goes():
 @pytest.mark.parametrize("measure", ["params", "macs"])
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.1, 0.2, 0.35, 0.5])
 @pytest.mark.parametrize("scope", ["global", "layer"])
-@pytest.mark.parametrize("family", SMALL)
-def test_the_fewest_channels_that_bring_the_cost_down(family, measure, share, scope):
-    whole = small(family)
+@pytest.mark.parametrize("network_type", SMALL)
+def test_the_fewest_channels_that_bring_the_cost_down(network_type, measure, share, scope):
+    whole = small(network_type)
     draw = torch.Generator().manual_seed(1)
     low = [torch.rand(width, generator=draw) for width in whole.widths]
     actual = channels_to_remove(low, whole, whole, fraction_of_cost(share, measure), scope=scope)

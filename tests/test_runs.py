@@ -214,10 +214,12 @@ def test_answers_that_were_altered_are_refused(tmp_path):
     where = runs.folder(TRAIN, tmp_path)
     runs.write_image_errors(where, runs.ImageErrors(np.array([True, False]), np.array([3, 4])))
     runs.write_result(TRAIN, tmp_path, {}, {}, [runs.IMAGE_ERRORS])
+    with np.load(where / runs.IMAGE_ERRORS) as arrays:
+        assert set(arrays) == {"wrong", "source"}  # as earlier versions wrote them
 
     def read():
-        wrong, source = runs.image_errors(TRAIN.key, tmp_path)
-        return wrong.tolist(), source.tolist()
+        wrong, original = runs.image_errors(TRAIN.key, tmp_path)
+        return wrong.tolist(), original.tolist()
 
     assert read() == ([True, False], [3, 4])
     assert count_noticed(where / runs.IMAGE_ERRORS, read) == 1
@@ -462,7 +464,7 @@ def test_every_table_and_the_architectures_have_a_checksum_that_sha256sum_knows(
     check_sums(study)
     (study / "SHA256SUMS").unlink()  # a new one would lack the tables, which would count as damaged
     runs.write_architectures(study, results)
-    assert runs.unverified(study) == [study / "results.csv", study / "removals.csv"]
+    assert runs.files_without_digest(study) == [study / "results.csv", study / "removals.csv"]
 
 
 def test_tables_and_architectures_are_written_in_any_order(study):
@@ -483,11 +485,11 @@ def test_altered_architectures_are_noticed_where_they_are_listed(published):
     sums, written = published / "SHA256SUMS", published / "architectures.json"
     runs.write_tables(published, results=results, removals=runs.collect_removals(published))
     files.write_json(written, {})
-    assert runs.unverified(published) == []  # of an earlier version, which did not list them
+    assert runs.files_without_digest(published) == []  # of an earlier version, which did not list them
     assert runs.architectures(published) == {}
     with sums.open("a") as lines:
         lines.write(f"{64 * '0'}  architectures.json\n")
-    for read in (runs.unverified, runs.architectures):
+    for read in (runs.files_without_digest, runs.architectures):
         with pytest.raises(CorruptFileError, match=r"architectures\.json is damaged, or SHA256SUMS"):
             read(published)
 
@@ -588,11 +590,11 @@ def test_curves_that_were_removed_do_not_come_back_after_a_power_cut(tmp_path):
 
 
 def test_what_nothing_vouches_for_is_named(study, published, capsys):
-    assert runs.unverified(study) == runs.unverified(published) == []
+    assert runs.files_without_digest(study) == runs.files_without_digest(published) == []
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
     assert "not verified" not in capsys.readouterr().out
     (published / "SHA256SUMS").unlink()  # as an earlier version left it
-    assert runs.unverified(published) == [published / "results.csv", published / "removals.csv"]
+    assert runs.files_without_digest(published) == [published / "results.csv", published / "removals.csv"]
     assert cli.main(["show", "trial", "--outputs", str(published.parent)]) == 0
     assert (
         capsys.readouterr().out.count(
@@ -603,9 +605,9 @@ def test_what_nothing_vouches_for_is_named(study, published, capsys):
     curve, result = study / "curves" / "whole.json", runs.folder(TRAIN, study.parent) / "run.json"
     curve.write_text(json.dumps(files.read_json(curve)["points"]))
     result.write_text(json.dumps(files.read_json(result)))
-    assert runs.unverified(study) == [curve, result]
+    assert runs.files_without_digest(study) == [curve, result]
     (curve.parent / "index").unlink()
-    assert runs.unverified(study) == [curve, result, *sorted(set(curve.parent.iterdir()) - {curve})]
+    assert runs.files_without_digest(study) == [curve, result, *sorted(set(curve.parent.iterdir()) - {curve})]
     assert len(runs.collect(study)) == 6
 
 
@@ -890,9 +892,7 @@ def test_a_round_measured_of_another_pruning_takes_no_row_of_this_one(study, tmp
     """It counts for the pruning that it goes on from, not for any of the same criterion and seed."""
     for pruning, rounds_ in ((PRUNE, [0, 2, 3]), (pruned_with(7), [0, 1, 2, 3])):
         member = found_by(pruning)[0]
-        runs.write_result(
-            member.run, tmp_path, {"recipe": runs.AS_IT_IS, "train_macs": 0}, {"device": "here"}
-        )
+        runs.write_result(member.run, tmp_path, {"recipe": "as it is", "train_macs": 0}, {"device": "here"})
         runs.record_curves(study, [member._replace(whole_macs=1)])
         tuned = runs.collect(study).query("curve == 'pruned-tuned'")
         assert sorted(tuned.loc[tuned["run"] == PRUNE.key, "round"]) == rounds_

@@ -212,9 +212,9 @@ def drawn(a, generator):
 
 
 @pytest.mark.parametrize("criterion", BY_CHANNEL)
-@pytest.mark.parametrize("family", networks.BUILDERS)
-def test_every_group_of_every_family_is_scored(family, criterion, generator):
-    a = small(family)
+@pytest.mark.parametrize("network_type", networks.BUILDERS)
+def test_every_group_of_every_family_is_scored(network_type, criterion, generator):
+    a = small(network_type)
     if criterion == "slimming" and not all(a.type.normed(a)):
         pytest.skip("its groups have no norm")
     network = networks.build(a, generator).train()
@@ -230,16 +230,16 @@ def test_every_group_of_every_family_is_scored(family, criterion, generator):
 
 
 @pytest.mark.parametrize("criterion", BY_ACTIVATION)
-@pytest.mark.parametrize("family", networks.BUILDERS)
-def test_a_probe_hears_what_the_readers_see(family, criterion, generator):
+@pytest.mark.parametrize("network_type", networks.BUILDERS)
+def test_a_probe_hears_what_the_readers_see(network_type, criterion, generator):
     """Zero in the readers' weights for a channel: no gradient, no saliency, in any group."""
-    network = networks.build(small(family), generator).train()
+    network = networks.build(small(network_type), generator).train()
     for group in network.groups:
         with torch.no_grad():
             for weight, places in group.read_weights(2):
                 weight[:, places] = 0
     with saliency.SaliencyProbe(network, criterion, generator) as probe:
-        x, y = drawn(small(family), generator)
+        x, y = drawn(small(network_type), generator)
         F.cross_entropy(network(x), y).backward()
         for score in probe.scores():
             assert score[2] == 0

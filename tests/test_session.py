@@ -21,7 +21,7 @@ from tests.test_cli import REFUSED
 
 DECLARED = {path.stem[:2]: parameters.notebook_parameters(path) for path in parameters.notebooks()}
 OWN = {step: {name for name in names if name not in parameters.COMMON} for step, names in DECLARED.items()}
-DEFAULTS = {name: about["default"] for name, about in parameters.declared().items()}
+DEFAULTS = {name: about["default"] for name, about in parameters.all_parameters().items()}
 
 MODELS = """
 from torch import nn
@@ -210,7 +210,7 @@ def test_what_the_command_refuses_a_notebook_refuses_in_the_same_words(notebook,
         value = text
     value = value if isinstance(value, type(DEFAULTS[name])) else text
     # Whether a size suits a curve is known from where curves are declared.
-    own = "04" if "for the curve" in line else f"{parameters.declared()[name]['notebook'] + 1:02}"
+    own = "04" if "for the curve" in line else f"{parameters.all_parameters()[name]['notebook'] + 1:02}"
     study = {"study": "smoke", "sizes": [0.001]} if given == "curves=[copycat]" else {"study": "smoke"}
     of_file = study_files.read("smoke").parameters
     study |= {other: of_file[other] for other in OWN[own] & of_file.keys()}
@@ -372,7 +372,7 @@ def test_what_a_person_wrote_and_saved_in_a_parameters_cell_is_read(tmp_path):
 
 def test_a_default_that_only_a_kernel_can_compute_is_named_by_the_command(monkeypatch):
     computed = {"seeds": {"type": "list", "default": None, "help": "", "notebook": 0}}
-    monkeypatch.setattr(parameters, "declared", lambda: computed)
+    monkeypatch.setattr(parameters, "all_parameters", lambda: computed)
     study = study_files.Study("mine", "", {}, {})
     with pytest.raises(InputError, match=r"parameter seeds: the notebook computes it"):
         parameters.resolve_parameters(study, {})

@@ -243,8 +243,8 @@ def test_how_many_seeds_two_sides_take():
 
 def test_a_clustered_error_by_hand():
     # differences 1 1 | 0 0 | -1 0: mean 1 / 6; sums less means 10/6, -2/6, -8/6
-    a, b, source = [1, 1, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1], [7, 7, 2, 2, 5, 5]
-    difference, error = statistics.clustered_difference(a, b, source)
+    a, b, original = [1, 1, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1], [7, 7, 2, 2, 5, 5]
+    difference, error = statistics.clustered_difference(a, b, original)
     assert difference == pytest.approx(100 / 6)
     assert error == pytest.approx(100 * math.sqrt(3 / 2 * (100 + 4 + 64) / 36) / 6)
 
@@ -260,22 +260,22 @@ def test_images_of_their_own_have_the_ordinary_error():
 def test_the_clustered_error_is_that_of_the_bootstrap():
     """Digits that are hard for one network, drawn ten times each: the images alone would promise too much."""
     draw = np.random.default_rng(0)
-    source = np.repeat(np.arange(150), draw.integers(4, 17, 150))
-    draw.shuffle(source)
-    hard = draw.beta(0.3, 1.5, 150)[source]
-    a, b = draw.random(source.size) < hard, draw.random(source.size) < 0.12
-    difference, error = statistics.clustered_difference(a, b, source)
+    original = np.repeat(np.arange(150), draw.integers(4, 17, 150))
+    draw.shuffle(original)
+    hard = draw.beta(0.3, 1.5, 150)[original]
+    a, b = draw.random(original.size) < hard, draw.random(original.size) < 0.12
+    difference, error = statistics.clustered_difference(a, b, original)
     assert difference == pytest.approx(100 * (a.mean() - b.mean()))
-    sums, counts = np.bincount(source, weights=a.astype(float) - b), np.bincount(source)
-    drawn = np.random.default_rng(1).integers(150, size=(4000, 150))  # sources, with all their images
+    sums, counts = np.bincount(original, weights=a.astype(float) - b), np.bincount(original)
+    drawn = np.random.default_rng(1).integers(150, size=(4000, 150))  # originals, with all their images
     rates = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     assert error == pytest.approx(100 * rates.std(ddof=1), rel=0.06)
-    alone = statistics.clustered_difference(a, b, np.arange(source.size))[1]
+    alone = statistics.clustered_difference(a, b, np.arange(original.size))[1]
     assert error > 1.5 * alone
 
 
 def test_answers_that_do_not_belong_together_are_refused():
     with pytest.raises(InputError, match="2 and 3 of 3"):
         statistics.clustered_difference([1, 0], [1, 0, 1], [0, 1, 2])
-    with pytest.raises(InputError, match="two sources"):
+    with pytest.raises(InputError, match="two originals"):
         statistics.clustered_difference([1, 0], [1, 0], [4, 4])

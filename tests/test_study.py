@@ -71,7 +71,7 @@ def test_every_parameter_is_declared_once_but_for_what_all_notebooks_share():
 
 
 def test_every_parameter_has_a_bound_and_its_default_is_within():
-    declared = parameters.declared()
+    declared = parameters.all_parameters()
     assert bounds.BOUNDS.keys() == declared.keys()
     bounds.check({name: declaration["default"] for name, declaration in declared.items()})
 

@@ -130,7 +130,7 @@ def assert_same(found, expected, name: str, group: int, channel: int) -> None:
     torch.testing.assert_close(found, surviving(name, expected, group, channel), msg=lambda m: f"{name}: {m}")
 
 
-# --- every family ----------------------------------------------------------------------------------------
+# --- every network type ----------------------------------------------------------------------------------
 
 
 def places(network, group: int) -> dict[str, int]:
@@ -158,10 +158,12 @@ def silence_any(network, optimizer, group: int, channel: int) -> None:
         optimizer.state[parameter]["momentum_buffer"][channel] = 0
 
 
-@pytest.mark.parametrize("family", sorted(networks.BUILDERS.keys() - {"vit"}))  # which has tests of its own
+@pytest.mark.parametrize(
+    "network_type", sorted(networks.BUILDERS.keys() - {"vit"})
+)  # which has tests of its own
 @pytest.mark.parametrize("narrow", [False, True], ids=["whole", "cut before"])
-def test_a_cut_is_exact_in_every_group_of_every_family(family, narrow):
-    whole = small(family, (1, 16, 17))
+def test_a_cut_is_exact_in_every_group_of_every_network_type(network_type, narrow):
+    whole = small(network_type, (1, 16, 17))
     a = whole.with_widths(tuple(2 + n // 3 for n in whole.widths)) if narrow else whole
     for group, width in enumerate(a.widths):
         network, optimizer, draw, _ = trained(a, group, steps=2)
@@ -186,9 +188,9 @@ def test_a_cut_is_exact_in_every_group_of_every_family(family, narrow):
                 torch.testing.assert_close(actual[name], remaining, msg=lambda m, name=name: f"{name}: {m}")
 
 
-@pytest.mark.parametrize("family", ["wide_resnet", "resnet", "preresnet", "vit"])
-def test_a_network_trains_on_when_blocks_have_vanished(family):
-    a = small(family)
+@pytest.mark.parametrize("network_type", ["wide_resnet", "resnet", "preresnet", "vit"])
+def test_a_network_trains_on_when_blocks_have_vanished(network_type):
+    a = small(network_type)
     network, optimizer, draw, _ = trained(a, 0)
     for group in [block[-1] for block in a.blocks]:
         surgery.keep_channels(network.groups[group], [], optimizer)
@@ -201,9 +203,9 @@ def test_a_network_trains_on_when_blocks_have_vanished(family):
     assert torch.equal(again.eval()(x), network.eval()(x))
 
 
-def without_the_last(family: str, name: str, mode: bool):
+def without_the_last(network_type: str, name: str, mode: bool):
     """A block as it is when the group of that name is silent and when it is gone, and some inputs for it."""
-    whole = small(family)
+    whole = small(network_type)
     group = whole.groups.index(name)
     a = whole.with_widths(tuple(1 if at == group else n for at, n in enumerate(whole.widths)))
     network, optimizer, draw, _ = trained(a, 0)
@@ -223,10 +225,10 @@ def without_the_last(family: str, name: str, mode: bool):
 
 @pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize(
-    ("family", "name"), [("wide_resnet", "1.1"), ("wide_resnet", "2.1"), ("preresnet", "1.1.conv2")]
+    ("network_type", "name"), [("wide_resnet", "1.1"), ("wide_resnet", "2.1"), ("preresnet", "1.1.conv2")]
 )
-def test_the_last_channel_goes_exactly_where_no_norm_follows(family, name, mode):
-    silent, cut, x = without_the_last(family, name, mode)
+def test_the_last_channel_goes_exactly_where_no_norm_follows(network_type, name, mode):
+    silent, cut, x = without_the_last(network_type, name, mode)
     torch.testing.assert_close(cut(x.clone()), silent(x.clone()))
 
 
@@ -340,10 +342,10 @@ def test_what_is_saved_after_surgery_can_be_built_and_loaded(tiny):
     assert torch.equal(again.eval()(x), network.eval()(x))
 
 
-@pytest.mark.parametrize("family", sorted(networks.BUILDERS))
-def test_a_cut_network_has_the_strides_of_one_that_is_loaded(family):
+@pytest.mark.parametrize("network_type", sorted(networks.BUILDERS))
+def test_a_cut_network_has_the_strides_of_one_that_is_loaded(network_type):
     """Convolutions choose their kernel, and so their last bits, by strides; one channel leaves a choice."""
-    whole, cpu = small(family), torch.device("cpu")
+    whole, cpu = small(network_type), torch.device("cpu")
     network = networks.build(whole).to_device(cpu)
     for group, least in enumerate(whole.min_widths):
         while network.groups[group].width > max(least, 1):

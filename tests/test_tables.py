@@ -596,19 +596,19 @@ def test_one_seed_or_two_have_differences_and_nothing_else(three, seeds):
 
 def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
     draw = np.random.default_rng(0)
-    source = np.repeat(np.arange(40), 5)
-    errors = {run: ImageErrors(draw.random(200) < 0.2, source) for run in three["run"]}
+    original = np.repeat(np.arange(40), 5)
+    errors = {run: ImageErrors(draw.random(200) < 0.2, original) for run in three["run"]}
     actual = tables.verdicts(three, 1.0, errors)
     verdict = row(actual, "pruned-scratch", "pruned-tuned", 0.5)
     sides = [
         np.mean([errors[f"{curve}-500-{seed}-1"].wrong for seed in range(3)], axis=0)
         for curve in ("pruned-scratch", "pruned-tuned")
     ]
-    assert verdict["test_error_se"] == pytest.approx(statistics.clustered_difference(*sides, source)[1])
+    assert verdict["test_error_se"] == pytest.approx(statistics.clustered_difference(*sides, original)[1])
     single = [
-        statistics.clustered_difference(errors[f"pruned-scratch-500-{a}-1"].wrong, errors[run].wrong, source)[
-            1
-        ]
+        statistics.clustered_difference(
+            errors[f"pruned-scratch-500-{a}-1"].wrong, errors[run].wrong, original
+        )[1]
         for a in range(3)
         for run in three.loc[
             three["run"].str.startswith("pruned-tuned-500") & three["run"].str.endswith("-1"), "run"
@@ -629,13 +629,13 @@ def test_the_error_of_the_test_set_is_that_of_the_mean_over_seeds(three):
 
 
 def test_a_verdict_about_other_images_needs_a_larger_difference(rewound):
-    source = np.arange(100)  # each image by itself
+    original = np.arange(100)  # each image by itself
     seeds_alone = tables.verdicts(rewound, 1.0).set_index(["curve", "against", "size"])
 
     def on_images(disagreeing):
         """Verdicts where the sides are wrong on 10 images each, of which so many are not the same."""
         errors = {
-            run: ImageErrors((source >= shift) & (source < shift + 10), source)
+            run: ImageErrors((original >= shift) & (original < shift + 10), original)
             for run, shift in zip(
                 rewound["run"], np.where(rewound["curve"] == "lr-rewound", disagreeing, 0), strict=True
             )
@@ -648,7 +648,7 @@ def test_a_verdict_about_other_images_needs_a_larger_difference(rewound):
     other = on_images(10)  # a standard error of 4.5 points, in a difference of 2
     assert other.loc[case, "test_error_se"] == pytest.approx(100 * math.sqrt(0.2 / 99))
     assert (other.loc[case, "verdict"], other.loc[case, "verdict_other_images"]) == ("better", UNTOLD)
-    whole = {run: ImageErrors(source < 10, source) for run in rewound.query("curve == 'whole'")["run"]}
+    whole = {run: ImageErrors(original < 10, original) for run in rewound.query("curve == 'whole'")["run"]}
     said = tables.describe_test_set(rewound, whole, other.reset_index())
     # Only the two sides that are wrong on the same images, fine-tuned and whole, keep their two verdicts.
     assert said.endswith(
@@ -737,18 +737,18 @@ def test_every_budget_and_family_has_a_name():
 
 def test_what_decides_is_new_weights_against_the_strongest_that_kept_theirs(rewound, three):
     verdicts = tables.verdicts(three, 1.0)
-    chosen = tables.decisive(verdicts)
+    chosen = tables.decisive_verdicts(verdicts)
     assert set(zip(chosen["curve"], chosen["against"], strict=True)) == {("pruned-scratch", "lr-rewound")}
-    weaker = tables.decisive(verdicts[verdicts["against"] != "lr-rewound"])
+    weaker = tables.decisive_verdicts(verdicts[verdicts["against"] != "lr-rewound"])
     assert set(weaker["against"]) == {"pruned-tuned"}
     assert set(weaker["case"]) == {"20 %", "50 %"}
-    assert tables.decisive(tables.verdicts(rewound, 1.0)).empty  # nothing has new weights
+    assert tables.decisive_verdicts(tables.verdicts(rewound, 1.0)).empty  # nothing has new weights
 
 
 @pytest.mark.parametrize("budget", ["scratch-b", "scratch-b-all", "scratch-images"])
 def test_what_decides_includes_every_budget_of_new_weights(three, budget):
     verdicts = tables.verdicts(three, 1.0).replace({"curve": {"pruned-scratch": budget}})
-    assert set(tables.decisive(verdicts)["curve"]) == {budget}
+    assert set(tables.decisive_verdicts(verdicts)["curve"]) == {budget}
 
 
 # --- the conclusion ----------------------------------------------------------------------------------------

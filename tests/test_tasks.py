@@ -40,7 +40,7 @@ PLAN = {"rounds": 1, "steps": 1, "lr": 0.01, "batch_size": 32, "precision": "flo
 SPARSE = execution.pruning_run(BASE, PruningRecipe(**PLAN, criterion="magnitude", ratio=0.8))
 TUNED = execution.finetuning_run(SPARSE, 1, WRN, TrainingRecipe(3, **COMMON), "kept")
 PACKED = execution.compression_run(TUNED, TrainingRecipe(1, **COMMON), bits=3)
-JUDGED = execution.comparison_run(
+JUDGED = execution.oracle_run(
     BASE, OracleConfig(LISTENING, channels=20, steps=2, batch_size=32, precision="float32")
 )
 EVERY = (BASE, BLOCKS, GROUPS, SLIM, SPARSE, TUNED, PACKED, JUDGED)

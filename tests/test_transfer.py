@@ -15,7 +15,7 @@ from horticulture.execution import exported, loading
 from horticulture.runs import Run
 from horticulture.study import budgets, inventory, scaling, validation
 from horticulture.study.config import StudyConfig
-from horticulture.study.parameters import declared
+from horticulture.study.parameters import all_parameters
 from horticulture.training import TrainingRecipe
 
 CLUTTER_IMAGES = (96, 32, 32)
@@ -71,7 +71,7 @@ def images() -> Dataset:
 def test_no_part_has_a_font_of_another_and_every_fifth_is_for_the_test(monkeypatch):
     monkeypatch.setattr(letters, "LETTER_PARTS", {part: (512, *about[1:]) for part, about in PARTS.items()})
     images = data.load("letters")
-    fonts = {part: set(getattr(images, part).sources.tolist()) for part in PARTS}
+    fonts = {part: set(getattr(images, part).originals.tolist()) for part in PARTS}
     assert fonts["test"] == {4, 9, 14, 19}
     assert fonts["validation"] == {2, 7, 12, 17}
     assert fonts["train"] == set(range(len(letters.FONTS))) - fonts["test"] - fonts["validation"]
@@ -107,7 +107,7 @@ def test_an_image_shows_the_letter_and_the_font_that_it_says(monkeypatch):
     monkeypatch.setattr(letters, "LETTER_PARTS", {part: (256, *about[1:]) for part, about in PARTS.items()})
     for part in SMALL:
         actual = getattr(data.load("letters"), part)
-        wanted = grey[actual.labels, 0, 0, 0] * (1 - 0.01 * actual.sources)
+        wanted = grey[actual.labels, 0, 0, 0] * (1 - 0.01 * actual.originals)
         shown = actual.pixels.float().flatten(1).topk(16).values.median(dim=1).values / 255
         assert torch.corrcoef(torch.stack([shown, wanted]))[0, 1] > 0.8
 
@@ -329,7 +329,7 @@ def test_what_a_network_selects_moves_too(tmp_path):
     ],
 )
 def test_what_cannot_be_moved_is_refused_in_one_line(change, said):
-    values = {name: about["default"] for name, about in declared().items()}
+    values = {name: about["default"] for name, about in all_parameters().items()}
     values |= {name: getattr(ASKED, name) for name in values if hasattr(ASKED, name)}
     values |= {"base_epoch_factors": [1], "oracle_criteria": [], "device": "cpu"}
     validation.check(values)

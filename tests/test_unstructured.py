@@ -37,10 +37,10 @@ def test_what_may_go_is_the_weights_of_convolutions(network):
     assert "classifier.weight" not in actual
 
 
-@pytest.mark.parametrize("family", SMALL)
-def test_the_weights_that_are_left_say_what_a_forward_pass_costs(family, generator):
+@pytest.mark.parametrize("network_type", SMALL)
+def test_the_weights_that_are_left_say_what_a_forward_pass_costs(network_type, generator):
     """Counted at every layer as it is entered, and with nothing removed what the architecture says."""
-    network = networks.build(cut_at_random(small(family), 1), generator).eval()
+    network = networks.build(cut_at_random(small(network_type), 1), generator).eval()
     whole, half = (unstructured.magnitude_masks(network, fraction) for fraction in (0, 0.5))
     assert unstructured.nonzero_macs(network, whole) == network.architecture.macs
     attention = [layer.macs for layer in network.architecture.layers if layer.kind == "attention"]

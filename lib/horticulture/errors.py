@@ -40,6 +40,13 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
 
 
+def list_first(items: Iterable[str], most: int) -> str:
+    """The first few items, and how many more there are."""
+    every = list(items)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
 @contextmanager
 def reading(what: object) -> Iterator[None]:
     """Turn any error raised while reading `what` into an InputError; OSError passes through unchanged."""

@@ -119,10 +119,10 @@ def label(
         network = network.rpartition("/")[2]  # no folders of this machine in what is shown to others
     narrower = shallower = network
     if parts := re.fullmatch(rf"({'|'.join(SPELLINGS)})-(\d+)(-\d+)?", network):
-        family, depth, width = SPELLINGS[parts[1]], parts[2], parts[3] or ""
-        network = narrower = shallower = f"{family}-{depth}{width}"
+        network_type, depth, width = SPELLINGS[parts[1]], parts[2], parts[3] or ""
+        network = narrower = shallower = f"{network_type}-{depth}{width}"
         if width:
-            narrower, shallower = f"{family}-{depth}-k", f"{family}-d{width}"
+            narrower, shallower = f"{network_type}-{depth}-k", f"{network_type}-d{width}"
     name = template.format(
         curve=curve,
         criterion=criterion if is_code(criterion) else criterion[:1].upper() + criterion[1:],

@@ -12,10 +12,12 @@ from typing import NamedTuple
 from horticulture import training
 from horticulture.analysis.curves import BLUE, GREEN, VERMILION
 
-Row = Mapping[str, float]  # a row of a run's table, reduced by `shown`; all rows of a run have the same names
+Row = Mapping[
+    str, float
+]  # a row of a run's table, reduced by `live_columns`; all rows of a run have the same names
 Point = tuple[float, float]
 
-UNITS = ("epoch", "round")  # the x-coordinate of a row: every row has one of them
+X_COLUMNS = ("epoch", "round")  # one of them is in every row: its x-coordinate
 QUANTITIES = {"loss": "loss", "val_error": "validation error (%)", "params": "parameters"}
 DASHED = ' stroke-dasharray="5 2.5"'
 STYLES = [(color, dashes) for dashes in ("", DASHED) for color in (BLUE, VERMILION, GREEN)]
@@ -36,18 +38,18 @@ class RunTrace(NamedTuple):
     rows: Sequence[Row]
 
 
-def shown(row: Mapping[str, float]) -> Row:
+def live_columns(row: Mapping[str, float]) -> Row:
     """The part of a row that the picture needs."""
-    return {name: row[name] for name in (*UNITS, "epochs", *QUANTITIES) if name in row}
+    return {name: row[name] for name in (*X_COLUMNS, "epochs", *QUANTITIES) if name in row}
 
 
 def position(row: Row) -> float:
     """The epoch or round of a row."""
-    return row[_unit(row)]
+    return row[_x_column(row)]
 
 
-def _unit(row: Row) -> str:
-    return next(name for name in UNITS if name in row)
+def _x_column(row: Row) -> str:
+    return next(name for name in X_COLUMNS if name in row)
 
 
 def picture(traces: Sequence[RunTrace], end: float) -> str:
@@ -88,7 +90,7 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
         for number in range(max(0, len(traces) - MAX_CURVES), len(traces))
         if (line := _line(name, traces[number].rows))
     }
-    unit = next(_unit(row) for trace in traces for row in trace.rows)
+    x_column = next(_x_column(row) for trace in traces for row in trace.rows)
     values = [value for line in drawn.values() for _, value in line]
     low, high = min(values, default=0.0), max(values, default=0.0)
     if name == "val_error" and values:
@@ -101,7 +103,7 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
         f'<text x="{LEFT}" y="12" font-weight="600">{QUANTITIES[name]}</text>',
         f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="currentColor" stroke-opacity=".45"/>',
         f'<text x="{LEFT}" y="{HEIGHT - 4}" text-anchor="middle">0</text>',
-        f'<text x="{RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{unit} {end:,.0f}</text>',
+        f'<text x="{RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{x_column} {end:,.0f}</text>',
     ]
     unknown = _unknown(name, traces)
     if values:
@@ -119,7 +121,7 @@ def _panel(name: str, traces: Sequence[RunTrace], first: int, end: float) -> str
         if number >= first:
             (x, y), color = points[-1], STYLES[number % len(STYLES)][0]
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{color}"/>')
-            words.append(f"{traces[number].name} {_course(line, unit)}")
+            words.append(f"{traces[number].name} {_course(line, x_column)}")
     label = html.escape(f"{QUANTITIES[name]}: {'; '.join(words) or unknown}")
     return (
         f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" '
@@ -138,16 +140,16 @@ def _unknown(name: str, traces: Sequence[RunTrace]) -> str:
 
 def _line(name: str, rows: Sequence[Row]) -> list[Point]:
     """The points at which a quantity was measured, thinned to about `MAX_POINTS`; the last one stays."""
-    unit = _unit(rows[0]) if rows else ""
-    line = [(row[unit], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
+    x_column = _x_column(rows[0]) if rows else ""
+    line = [(row[x_column], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
     return line[:: -max(1, len(line) // MAX_POINTS)][::-1]
 
 
-def _course(line: list[Point], unit: str) -> str:
+def _course(line: list[Point], x_column: str) -> str:
     (begun, first), (now, last) = line[0], line[-1]
     if begun == now:
-        return f"{_short(last)} at {unit} {now:,}"
-    return f"from {_short(first)} at {unit} {begun:,} to {_short(last)} at {unit} {now:,}"
+        return f"{_short(last)} at {x_column} {now:,}"
+    return f"from {_short(first)} at {x_column} {begun:,} to {_short(last)} at {x_column} {now:,}"
 
 
 def _short(value: float) -> str:

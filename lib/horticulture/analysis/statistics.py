@@ -210,21 +210,24 @@ def seeds_needed(std: float, margin: float, level: float = LEVEL, *, other_std: 
 
 
 def clustered_difference(
-    wrong_a: Values, wrong_b: Values, source: Sequence | np.ndarray
+    wrong_a: Values, wrong_b: Values, original: Sequence | np.ndarray
 ) -> tuple[float, float]:
     """The difference of two error rates on one test set, and its standard error, in points.
 
     wrong_a, wrong_b: (n,) whether the network got each image wrong, or the share of several networks that
-    did. source: (n,) the original that each image was drawn from; images of one source are not independent,
-    so the variance is estimated from the sums over each source (Liang & Zeger, 1986, with the factor
-    k / (k - 1) for k sources). Raises InputError if the lengths differ, or with fewer than two sources.
+    did. original: (n,) the picture that each image was drawn from; images of one original are not
+    independent, so the variance is estimated from the sums over each original (Liang & Zeger, 1986, with the
+    factor k / (k - 1) for k originals). Raises InputError if the lengths differ, or with fewer than two
+    originals.
     """
-    a, b, sources = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(source)
-    if not a.shape == b.shape == sources.shape:
-        raise InputError(f"both networks answer the same images, not {a.size} and {b.size} of {sources.size}")
-    number = np.unique(sources, return_inverse=True)[1]
+    a, b, original = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float), np.asarray(original)
+    if not a.shape == b.shape == original.shape:
+        raise InputError(
+            f"both networks answer the same images, not {a.size} and {b.size} of {original.size}"
+        )
+    number = np.unique(original, return_inverse=True)[1]
     if number.size == 0 or number.max() < 1:
-        raise InputError("a standard error over sources needs two sources or more")
+        raise InputError("a standard error over originals needs two originals or more")
     difference = a - b
     mean = float(difference.mean())
     sums = np.bincount(number, weights=difference - mean)

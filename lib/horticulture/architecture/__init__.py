@@ -67,6 +67,7 @@ TORCHVISION = "torchvision:"  # followed by the name of one of its classificatio
 OTHERS = (f"{TORCHVISION}NAME", "FILE.py:FUNCTION")  # names that only `networks.named` knows
 OWN = "own"  # the type of these
 SUITED = {128: 4, 64: 2}  # stem strides by the least height and width, in pixels, of images that they suit
+JSON_KEYS = {"network_type": "family"}  # fields that have another name on disk
 OMITTED_DEFAULTS = {"table": None, "stem_stride": 1}  # fields that are described only at other values
 
 
@@ -81,7 +82,7 @@ class Architecture(ArchitectureFields):
     """
 
     def __post_init__(self) -> None:
-        check_choice(self.family, NETWORK_TYPES if self.table is None else [OWN], "network type")
+        check_choice(self.network_type, NETWORK_TYPES if self.table is None else [OWN], "network type")
         for name in ("image", "trunk", "widths"):  # lists in JSON
             object.__setattr__(self, name, tuple(int(n) for n in getattr(self, name)))
         if self.table is not None:
@@ -109,7 +110,7 @@ class Architecture(ArchitectureFields):
     @property
     def type(self) -> NetworkType:
         """The network type: an entry of `NETWORK_TYPES`, or one made from the table."""
-        return NETWORK_TYPES[self.family] if self.table is None else Own(self.table)
+        return NETWORK_TYPES[self.network_type] if self.table is None else Own(self.table)
 
     @cached_property
     def layers(self) -> tuple[Layer | CountedLayer, ...]:
@@ -188,7 +189,7 @@ class Architecture(ArchitectureFields):
 
     def to_json(self) -> dict:
         """Plain dicts, lists, strings and numbers, without the fields at their `OMITTED_DEFAULTS`."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {JSON_KEYS.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
         if self.table is not None:
             values["table"] = self.table.to_json()
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
@@ -204,7 +205,8 @@ class Architecture(ArchitectureFields):
     @staticmethod
     def from_json(description: dict) -> "Architecture":
         """The inverse of `to_json`."""
-        return Architecture(**description)
+        names = {key: name for name, key in JSON_KEYS.items()}
+        return Architecture(**{names.get(key, key): value for key, value in description.items()})
 
 
 def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
@@ -214,7 +216,7 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
     or for numbers beyond `MAX_DEPTH` and `MAX_WIDTH`.
     """
     stem = STEM.fullmatch(str(name))
-    for pattern, family in NAME_PATTERNS.values():
+    for pattern, network_type in NAME_PATTERNS.values():
         if match := re.fullmatch(pattern, stem[1] if stem else str(name), re.ASCII):
             if LEADING_ZERO.search(name):  # the same network would be another study
                 raise InputError(f"network {name[:60]}: write its numbers without leading zeros")
@@ -223,14 +225,14 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
                 most = f"depths go up to {MAX_DEPTH:,} and widths to {MAX_WIDTH:,}"
                 raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")
             depth, *others = map(int, numbers)
-            trunk, widths = NETWORK_TYPES[family].standard(depth, *others)
+            trunk, widths = NETWORK_TYPES[network_type].standard(depth, *others)
             stride = int(stem[2]) if stem else 1
-            return Architecture(family, depth, classes, image, trunk, widths, stem_stride=stride)
-    if is_own(name):
+            return Architecture(network_type, depth, classes, image, trunk, widths, stem_stride=stride)
+    if is_traced(name):
         raise InputError(
             f"{name} is known only by its code: use networks.named or networks.describe, which run it"
         )
-    if name in torchvision_names.read():
+    if name in torchvision_names.parameter_counts():
         raise InputError(f"unknown network {name!r}: did you mean {TORCHVISION + name!r}?")
     raise InputError(
         f"unknown network {name!r}: choose from {', '.join([*NAME_PATTERNS, *OTHERS])}, such as wrn-40-2 "
@@ -243,17 +245,19 @@ def suited_stem(image: ImageShape) -> int:
     return next((stride for least, stride in SUITED.items() if min(image[1:]) >= least), 1)
 
 
-def is_own(name: str) -> bool:
-    """Whether a network is not built in: torchvision's, or a function in a file."""
+def is_traced(name: str) -> bool:
+    """Whether a network is not built in but traced: torchvision's, or a function in a file."""
     return str(name).startswith(TORCHVISION) or is_code(name)
 
 
-def check_own(name: str, image: ImageShape | None = None) -> None:
+def check_traced(name: str, image: ImageShape | None = None) -> None:
     """Raise InputError for a network of torchvision's that does not exist, or does not accept such images.
 
     Nothing is loaded.
     """
     if str(name).startswith(TORCHVISION):
-        model = check_choice(name.removeprefix(TORCHVISION), torchvision_names.read(), "torchvision network")
+        model = check_choice(
+            name.removeprefix(TORCHVISION), torchvision_names.parameter_counts(), "torchvision network"
+        )
         if image is not None:
             torchvision_names.check_image(model, image, name)

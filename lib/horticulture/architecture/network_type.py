@@ -29,10 +29,10 @@ STEMS = {1: Stem(3, 1, False), 2: Stem(3, 2, False), 4: Stem(7, 2, True)}
 class ArchitectureFields:
     """The numbers that fix a network. `Architecture` checks them, and counts parameters and MACs.
 
-    family: the name of the network type, as it is written to disk.
+    network_type: the name of the network type, as it is written to disk.
     """
 
-    family: str
+    network_type: str
     depth: int
     classes: int
     image: ImageShape

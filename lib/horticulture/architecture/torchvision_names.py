@@ -35,7 +35,7 @@ SIDES = {
 
 
 @cache
-def read() -> dict[str, int]:
+def parameter_counts() -> dict[str, int]:
     """The number of parameters of every network, with the 1,000 classes of ImageNet (0: not stated there).
 
     It is read from torchvision's source, because loading it takes seconds.

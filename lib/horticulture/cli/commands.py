@@ -13,7 +13,7 @@ from horticulture import data, runs
 from horticulture.data import catalog
 from horticulture.errors import InputError, check_choice, printable
 from horticulture.study import literals, parameters, preparation, study_files
-from horticulture.study.terminal import confirmed, print_status, print_tables, say
+from horticulture.study.terminal import ask_yes_no, print_status, print_tables, say
 
 SELECTORS: dict[str, tuple[type, str]] = {  # which network of a curve, or of a run
     "seed": (int, "its seed"),
@@ -79,7 +79,7 @@ def list_parameters(options: argparse.Namespace) -> int:
     resolved = parameters.resolve_parameters(study, {})
     for position, notebook in enumerate(parameters.notebooks()):
         print(f"{notebook.stem}")
-        for name, declaration in parameters.declared().items():
+        for name, declaration in parameters.all_parameters().items():
             if declaration["notebook"] == position and name not in parameters.OPTIONS:
                 value = "by part" if name in differing else literals.to_python(resolved[name], name)
                 mark = "*" if name in study.parameters or name in differing else " "
@@ -165,7 +165,7 @@ def clean(options: argparse.Namespace) -> int:
     from horticulture.study import housekeeping
 
     outputs = runs.outputs_folder(options.outputs)
-    unused = housekeeping.unused(outputs)
+    unused = housekeeping.find_unused_runs(outputs)
     old = [run for run in unused if not run.recent]
     for run in old:
         say(f"{run.size / 1e6:>10,.1f} MB  {run.folder.name}  {run.description}")
@@ -182,7 +182,7 @@ def clean(options: argparse.Namespace) -> int:
         return 0
     count = f"{len(old):,} runs that belong" if len(old) > 1 else "1 run that belongs"
     print(f"{sum(run.size for run in old) / 1e6:>10,.1f} MB in {count} to no study")
-    if not options.yes and not confirmed("remove them?"):
+    if not options.yes and not ask_yes_no("remove them?"):
         print("nothing removed (use --yes to remove without asking)")
         return 0
     housekeeping.remove(old)

@@ -110,7 +110,7 @@ def _add_results(add: Add, outputs: argparse.ArgumentParser) -> None:
     """What a finished study gives to others."""
     argument = add("export", commands.export, parents=[outputs], help="write one network into a folder")
     argument("study", metavar="STUDY", help=A_STUDY)
-    argument("run", metavar="RUN", help="a curve, or the start of a run's id, as in results.csv")
+    argument("run", metavar="RUN", help="a curve, or the start of a run's key, as in results.csv")
     for name, (kind, what) in commands.SELECTORS.items():
         argument(f"--{name}", type=kind, help=what)
     argument("--to", metavar="FOLDER", default="", help="(default: in the study's exports/)")

@@ -1,4 +1,4 @@
-from .arrays import reduced as reduced
+from .arrays import downscale as downscale
 from .catalog import Outline as Outline, outline as outline
 from .datasets import DATASETS as DATASETS, is_own as is_own, load as load
 from .downloads import download as download

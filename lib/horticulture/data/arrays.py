@@ -8,7 +8,7 @@ PAD = 4  # most pixels by which an image is shifted; proportionally fewer if red
 FAIR = 0.2  # tolerated relative deviation of a class's number of validation images from its share
 
 
-def shuffled(count: int, *, last: int) -> np.ndarray:
+def random_order(count: int, *, last: int) -> np.ndarray:
     """The indices of training images in a fixed random order, with the `last` ones held out for validation.
 
     The order is that of `torch.randperm` with the seed 0, from the same Mersenne Twister, but it needs no
@@ -24,10 +24,11 @@ def shuffled(count: int, *, last: int) -> np.ndarray:
 def hold_out(labels: np.ndarray, held: int) -> np.ndarray:
     """The indices of training images in a fixed random order, with the `held` validation images last.
 
-    labels: (n,) from 0. The images are those of `shuffled`, unless a class has too many or too few of them:
-    its share is `held / n` of its images, with a tolerance of one image or `FAIR`. Then they are stratified.
+    labels: (n,) from 0. The images are those of `random_order`, unless a class has too many or too few of
+    them: its share is `held / n` of its images, with a tolerance of one image or `FAIR`. Then they are
+    stratified.
     """
-    order = shuffled(len(labels), last=held)
+    order = random_order(len(labels), last=held)
     counts = np.bincount(labels)
     share = counts * held / len(labels)
     drawn = np.bincount(labels[order[len(order) - held :]], minlength=len(counts))
@@ -52,7 +53,7 @@ def hold_out_tenth(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order[:-held], order[-held:]
 
 
-def reduced(pixels: np.ndarray, size: int) -> np.ndarray:
+def downscale(pixels: np.ndarray, size: int) -> np.ndarray:
     """Reduce square images to `size` x `size` pixels, each the mean of the square that it replaces.
 
     pixels: (n, channels, height, width) uint8, and so is the result. Halves are rounded to even, so that

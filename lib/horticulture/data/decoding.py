@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from horticulture.data.arrays import reduced
+from horticulture.data.arrays import downscale
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # only these decoders are used
@@ -58,8 +58,8 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
     """(channels, height, width) uint8. Raises UnusableImage.
 
     mode: RGB, or L for one channel of grey. image_size: squares whose side is a multiple of it are reduced to
-    area means by `reduced`; others are resized by the shorter side (bilinear, antialiased) and cropped at the
-    centre.
+    area means by `downscale`; others are resized by the shorter side (bilinear, antialiased) and cropped at
+    the centre.
     """
     with _opened(path) as image:
         if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(path) > MAX_SCANS:
@@ -74,7 +74,7 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
         if image_size and (width != height or width % image_size):
             picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR)
         pixels = np.asarray(picture).reshape(*picture.size[::-1], -1).transpose(2, 0, 1)
-        return reduced(pixels[None], image_size)[0]
+        return downscale(pixels[None], image_size)[0]
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def clutter(image_size: int = 0) -> Dataset:
     """scikit-learn's bundled 8 x 8 digits at random positions, sizes and angles, among fragments of others.
 
     The three parts are drawn from disjoint sets of the 1,797 handwritten digits, with fixed seeds; a larger
-    part starts with the same images. An image's source is the index of its digit. Raises InputError for an
+    part starts with the same images. An image's original is the index of its digit. Raises InputError for an
     image_size other than 16 or 0 (which means 16).
     """
     check_size("clutter", image_size)

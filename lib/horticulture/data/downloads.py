@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from horticulture.data.arrays import PAD, reduced, shuffled
+from horticulture.data.arrays import PAD, downscale, random_order
 from horticulture.data.catalog import not_there
 from horticulture.data.images import Dataset, Images
 from horticulture.data.locations import data_folder
@@ -19,7 +19,7 @@ TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}
 def torchvision(name: str, *, flip: bool, image_size: int = 0) -> Dataset:
     """Load a downloaded data set of torchvision. Raises InputError, with the remedy, if it is missing.
 
-    image_size: height and width, in pixels, to which images are `reduced` (0: unchanged).
+    image_size: height and width, in pixels, to which images are reduced (0: unchanged).
 
     CIFAR's files are pickles: torchvision compares each with a known MD5 sum before it unpickles it.
     """
@@ -36,12 +36,12 @@ def torchvision(name: str, *, flip: bool, image_size: int = 0) -> Dataset:
     full = parts[0][0].shape[2]
     train, test = (
         Images(
-            torch.from_numpy(np.ascontiguousarray(reduced(pixels, image_size))),
+            torch.from_numpy(np.ascontiguousarray(downscale(pixels, image_size))),
             torch.as_tensor(labels, dtype=torch.int64),
         )
         for pixels, labels in parts
     )
-    order = torch.from_numpy(shuffled(len(train), last=VALIDATION))
+    order = torch.from_numpy(random_order(len(train), last=VALIDATION))
     used, held = (
         Images(train.pixels[part], train.labels[part])
         for part in order.split([len(train) - VALIDATION, VALIDATION])

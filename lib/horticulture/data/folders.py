@@ -16,7 +16,7 @@ from horticulture.data.arrays import PAD, hold_out_tenth
 from horticulture.data.decoding import EXTENSIONS, MAX_SIDE, decode, measure
 from horticulture.data.locations import data_folder
 from horticulture.data.reading import read_each
-from horticulture.errors import InputError
+from horticulture.errors import InputError, list_first
 from horticulture.system.files import digest, file_digest, write
 
 CACHE_VERSION = 3  # of the names of cache files
@@ -136,14 +136,7 @@ def _common_classes(path: str, listed: dict[str, dict[str, list[str]]]) -> tuple
 
 
 def _names(names: Iterable[str]) -> str:
-    return _first(map(repr, names))
-
-
-def _first(items: Iterable[str]) -> str:
-    """The first few items, and how many more there are."""
-    every = list(items)
-    more = f" and {len(every) - MAX_LISTED:,} more" if len(every) > MAX_LISTED else ""
-    return ", ".join(every[:MAX_LISTED]) + more
+    return list_first(map(repr, names), MAX_LISTED)
 
 
 # --- listing files ---------------------------------------------------------------------------------------
@@ -276,7 +269,7 @@ def _refusal(root: Path, files: Collection[str], unusable: dict[str, str]) -> In
         write(path, "\n".join([str(root), *lines, ""]).encode(errors="backslashreplace"))
         listed = f"; all are listed in {path}"
     counted = f"{len(lines):,} of {len(files):,} images cannot be used"
-    return InputError(f"data folder:{root}: {counted}: {_first(lines)}{listed}")
+    return InputError(f"data folder:{root}: {counted}: {list_first(lines, MAX_LISTED)}{listed}")
 
 
 def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -19,18 +19,19 @@ AT_A_TIME = 2**24  # values summed at a time, because their squares need four ti
 class Images:
     """pixels: (n, channels, height, width) uint8. labels: (n,) int64.
 
-    sources: (n,) int64, the index of the original from which each image was drawn. Errors on images of one
-    source are correlated, so a standard error counts sources, not images. By default every image is its own.
+    originals: (n,) int64, the index of the picture from which each image was drawn. Errors on images of one
+    original are correlated, so a standard error counts originals, not images. By default every image is its
+    own.
     """
 
     pixels: Tensor
     labels: Tensor
-    sources: Tensor = None  # type: ignore[assignment]
+    originals: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        if self.sources is None:
+        if self.originals is None:
             indices = torch.arange(len(self.labels), device=self.labels.device)
-            object.__setattr__(self, "sources", indices)
+            object.__setattr__(self, "originals", indices)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -39,11 +40,11 @@ class Images:
         """The first n, or all of them if n is 0. Raises InputError if n is negative."""
         if n < 0:
             raise InputError(f"images must be 0 (all) or more, not {n}")
-        return Images(self.pixels[:n], self.labels[:n], self.sources[:n]) if n else self
+        return Images(self.pixels[:n], self.labels[:n], self.originals[:n]) if n else self
 
     def to(self, device: torch.device) -> "Images":
         """The same images on that device."""
-        return Images(self.pixels.to(device), self.labels.to(device), self.sources.to(device))
+        return Images(self.pixels.to(device), self.labels.to(device), self.originals.to(device))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def letters(image_size: int = 0) -> Dataset:
     """The capital letters of matplotlib's fonts at random positions, sizes and angles, among fragments.
 
     The three parts are drawn from disjoint fonts, so that they test styles never seen; the test part has
-    every fifth font. An image's source is the index of its font. Raises InputError for an image_size other
+    every fifth font. An image's original is the index of its font. Raises InputError for an image_size other
     than 16 or 0 (which means 16).
     """
     check_size("letters", image_size)

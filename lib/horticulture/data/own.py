@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from horticulture.data.arrays import hold_out_tenth, reduced
+from horticulture.data.arrays import downscale, hold_out_tenth
 from horticulture.data.datasets import BUILT_IN, DATASETS
 from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.errors import InputError, first_line
@@ -59,8 +59,8 @@ def dataset(
 
 
 def _reduced(images: Images, image_size: int) -> Images:
-    pixels = np.ascontiguousarray(reduced(images.pixels.cpu().numpy(), image_size))
-    return Images(torch.from_numpy(pixels), images.labels, images.sources)
+    pixels = np.ascontiguousarray(downscale(images.pixels.cpu().numpy(), image_size))
+    return Images(torch.from_numpy(pixels), images.labels, images.originals)
 
 
 def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: bool) -> Dataset:

@@ -12,6 +12,8 @@ from horticulture.data.locations import data_folder
 from horticulture.errors import InputError
 from horticulture.system import files
 
+TENSORS = {"pixels": "pixels", "labels": "labels", "sources": "originals"}  # by their names on disk
+
 
 def save(dataset: Dataset) -> str:
     """Save a data set in the cache and return the name by which any process can load it."""
@@ -19,12 +21,12 @@ def save(dataset: Dataset) -> str:
     if not path.exists():
         parts = {part: getattr(dataset, part) for part in PARTS}
         tensors = {
-            f"{part}.{kind}": getattr(images, kind).cpu().contiguous().clone()  # parts may share memory
+            f"{part}.{key}": getattr(images, name).cpu().contiguous().clone()  # parts may share memory
             for part, images in parts.items()
-            for kind in ("pixels", "labels", "sources")
+            for key, name in TENSORS.items()
         }
         about = {name: getattr(dataset, name) for name in ("name", "classes", "pad", "flip")}
-        about["sources"] = _digest_of_sources(parts)  # the data set's own digest leaves them out
+        about["sources"] = _digest_of_originals(parts)  # the data set's own digest leaves them out
         metadata = {"about": json.dumps(files.seal(about))}
         files.write(path, safetensors.save(tensors, metadata=metadata))
     return SAVED + dataset.digest
@@ -50,17 +52,14 @@ def _read(path: Path) -> Dataset:
     content = files.read(path)
     about = files.unseal(json.loads(files.safetensors_metadata(content)["about"]), path)
     tensors = safetensors.load(content)
-    parts = {
-        part: Images(*(tensors[f"{part}.{kind}"] for kind in ("pixels", "labels", "sources")))
-        for part in PARTS
-    }
-    if about.pop("sources", "") not in ("", _digest_of_sources(parts)):  # earlier versions wrote none
+    parts = {part: Images(*(tensors[f"{part}.{key}"] for key in TENSORS)) for part in PARTS}
+    if about.pop("sources", "") not in ("", _digest_of_originals(parts)):  # earlier versions wrote none
         raise files.CorruptFileError(path)
     return Dataset(**{**about, "classes": tuple(about["classes"]), **parts})
 
 
-def _digest_of_sources(parts: dict[str, Images]) -> str:
-    return files.digest(b"".join(parts[part].sources.cpu().numpy().tobytes() for part in PARTS))
+def _digest_of_originals(parts: dict[str, Images]) -> str:
+    return files.digest(b"".join(parts[part].originals.cpu().numpy().tobytes() for part in PARTS))
 
 
 def saved_path(digest: str) -> Path:

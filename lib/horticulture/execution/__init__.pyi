@@ -8,11 +8,11 @@ from .loading import (
 )
 from .specs import (
     OracleConfig as OracleConfig,
-    comparison_run as comparison_run,
     compression_run as compression_run,
     describe_data as describe_data,
     finetuning_run as finetuning_run,
     moving_run as moving_run,
+    oracle_run as oracle_run,
     pretrained_run as pretrained_run,
     pruning_run as pruning_run,
     training_run as training_run,

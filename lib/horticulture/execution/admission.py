@@ -53,7 +53,7 @@ class Admission:
         fit = inspection.select_fit(self._client, str(self._marker), self._data)
         self.shared = all(environment.sees != "nothing" for environment in fit.values())
         self.threads = next(iter(fit.values())).threads
-        granted = (inspection.own_versions(), str(self._marker.parent), self.shared)
+        granted = (inspection.local_versions(), str(self._marker.parent), self.shared)
         self._resource = f"horticulture-{files.digest(repr(granted).encode())}"
         self._admit(fit)
 
@@ -150,7 +150,7 @@ class Admission:
     def _admit(self, fit: dict[str, Environment]) -> None:
         folder = self._marker.parent
         without_locks = any(environment.sees == "file" for environment in fit.values())
-        if self.shared and without_locks and not leases.needed(folder):
+        if self.shared and without_locks and not leases.are_required(folder):
             leases.require(folder)
         with self._supplying:
             ready = self._send(list(fit), self._needed)

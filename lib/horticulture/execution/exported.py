@@ -219,16 +219,16 @@ def _number(value: Any) -> Any:
 def _measure(network: Network, images: Dataset, recorded: float | None) -> dict[str, Any]:
     """The network's test error in float32. Raises InputError if the recorded one differs by too much."""
     evaluated = evaluation.evaluate(network, images, images.test)
-    sources = images.test.sources
+    original = images.test.originals
     if recorded is not None and abs(evaluated.error - recorded) > max(
         ERROR_TOLERANCE, 200 / len(images.test)
     ):
         raise InputError(
             f"the network's test error is {evaluated.error:.2f} %, but {recorded:.2f} % was recorded"
         )
-    wrong, originals, error = evaluated.wrong.numpy(), len(sources.unique()), math.nan
+    wrong, originals, error = evaluated.wrong.numpy(), len(original.unique()), math.nan
     if originals > 1:
-        _, error = statistics.clustered_difference(wrong, 0 * wrong, sources.numpy())
+        _, error = statistics.clustered_difference(wrong, 0 * wrong, original.numpy())
     return {"test_error": evaluated.error, "standard_error": _number(error), "originals": originals}
 
 

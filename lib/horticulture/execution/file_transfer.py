@@ -80,13 +80,13 @@ def pack_code() -> bytes:
 
     What these import from users' files goes along, for the files may not be there.
     """
-    modules = code_digest.users_modules() if criteria.own() else []
+    modules = code_digest.users_modules() if criteria.own_criteria() else []
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps((code_files.ALLOWED, criteria.own()))
+        return cloudpickle.dumps((code_files.ALLOWED, criteria.own_criteria()))
     except Exception as error:  # users' functions may refer to anything
-        mine = ", ".join(criteria.own())
+        mine = ", ".join(criteria.own_criteria())
         raise InputError(f"{mine} cannot be sent to worker processes, so set workers=1: {error}") from error
     finally:
         for module in modules:

@@ -94,7 +94,7 @@ def inspect_workers(
         if not isinstance(answer, Exception):
             lacks = "".join(answer.lacks[:1])
             download = f"lacks the data set {lacks}: run `horticulture download {lacks}` there"
-            what = differences(answer.versions, own_versions()) or (lacks and download)
+            what = differences(answer.versions, local_versions()) or (lacks and download)
         elif worker in client.scheduler_info()["workers"]:
             what = _why(client, worker, answer)
         else:
@@ -142,7 +142,7 @@ def differences(theirs: dict[str, str], ours: dict[str, str]) -> str:
     return ""
 
 
-def own_versions() -> dict[str, str]:
+def local_versions() -> dict[str, str]:
     """What must be the same in all processes."""
     return {**{name: version(name) for name in PACKAGES}, CODE: code_digest()}
 
@@ -192,7 +192,7 @@ async def _environment(marker: str, data: Sequence[str]) -> Environment:
     """In a worker: what it is."""
 
     def look() -> Environment:
-        return Environment(own_versions(), _threads(), _view(marker), list(filter(_lacking, data)))
+        return Environment(local_versions(), _threads(), _view(marker), list(filter(_lacking, data)))
 
     return await asyncio.to_thread(look)  # beside its signs of life, for loading torch takes seconds
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from horticulture import networks
 from horticulture.architecture import Architecture
-from horticulture.errors import InputError
+from horticulture.errors import InputError, list_first
 from horticulture.networks import Network
 from horticulture.system import files
 
@@ -49,14 +49,13 @@ def network(architecture: Architecture, file: str) -> Network:
         *(f"{key} is not finite" for key, tensor in weights.items() if not tensor.isfinite().all()),
     ]
     if problems:
-        more = f" and {len(problems) - 1} more" if problems[1:] else ""
         remedy = ""
         if len(unequal) == len(problems) and all(
             given and needed == (architecture.classes, *given[1:]) for given, needed in unequal.values()
         ):
             classes = architecture.classes
             remedy = f"; replace the classifier by one for your {classes} classes and train it first"
-        raise InputError(f"the weights of {name} do not fit the network: {problems[0]}{more}{remedy}")
+        raise InputError(f"the weights of {name} do not fit the network: {list_first(problems, 1)}{remedy}")
     built.load_state_dict({_before(built) + key: tensor for key, tensor in weights.items()})
     return built
 

@@ -159,7 +159,7 @@ class _Tasks:
         self._workers.supply(file_transfer.own_files(todo))
         self._resources = self._workers.resources()
         sent = []
-        if code_files.ALLOWED or criteria.own():
+        if code_files.ALLOWED or criteria.own_criteria():
             sent = [self._hold(PickledCode(file_transfer.pack_code()), f"code-{name}")]
         given: dict[str, Any] = {}  # finished runs that others start from, where folders are not shared
         for run in todo:

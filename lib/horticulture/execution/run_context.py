@@ -56,7 +56,7 @@ class RunContext:
 
     def report(self, share: float, note: str, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         """Report the run's progress. rows: the rows of its table that are new since the last report."""
-        self.send(share, note, [live.shown(row) for row in rows])
+        self.send(share, note, [live.live_columns(row) for row in rows])
 
     def on_step(self, state: Callable[[], Checkpoint]) -> None:
         """Save a checkpoint when one is due, and at once if asked to stop."""

@@ -59,7 +59,7 @@ def training_run(
     if recipe.penalty == "blocks":
         architecture.check_blocks()
     architecture.check_norms(recipe.penalty)
-    described = {**recipe.to_json(), **_code(recipe)}
+    described = {**recipe.to_json(), **_code_field(recipe)}
     if selections is not None and list(map(list, selections)) != architecture.even_selections:
         described["selections"] = list(map(list, selections))
     return Run("train", architecture, described, data_spec, seed)
@@ -89,10 +89,12 @@ def moving_run(start: Run, architecture: Architecture, recipe: TrainingRecipe, d
     """
     if replace(architecture, classes=start.architecture.classes) != start.architecture:
         raise InputError(f"{start} has another architecture than the network that it should become")
-    return Run("move", architecture, {**recipe.to_json(), **_code(recipe)}, data_spec, start.seed, start)
+    return Run(
+        "move", architecture, {**recipe.to_json(), **_code_field(recipe)}, data_spec, start.seed, start
+    )
 
 
-def _code(recipe: TrainingRecipe) -> dict:
+def _code_field(recipe: TrainingRecipe) -> dict:
     schedule = code_digest.of_own(recipe.schedule, recipes.SCHEDULES, recipes.BUILT_IN_SCHEDULES)
     # Without this module there are no penalties but the built-in ones.
     penalties = sys.modules.get("horticulture.training.penalties")
@@ -123,7 +125,7 @@ def finetuning_run(
     weights: which weights to start from, a name in `INITIAL_WEIGHTS`.
     """
     check_choice(weights, INITIAL_WEIGHTS, "initial weights")
-    described = {**recipe.to_json(), **_code(recipe), "round": round_, "weights": weights}
+    described = {**recipe.to_json(), **_code_field(recipe), "round": round_, "weights": weights}
     return Run("tune", architecture, described, pruned.data, pruned.seed, pruned)
 
 
@@ -131,7 +133,7 @@ def compression_run(tuned: Run, recipe: TrainingRecipe, bits: int, index_bits: i
     """The description of compressing a sparse network by shared, trained and Huffman-coded weights."""
     if not (1 <= bits <= 16 and 1 <= index_bits <= 16):
         raise InputError(f"bits and index_bits must be 1 to 16, not {bits!r} and {index_bits!r}")
-    described = {**recipe.to_json(), **_code(recipe), "bits": bits, "index_bits": index_bits}
+    described = {**recipe.to_json(), **_code_field(recipe), "bits": bits, "index_bits": index_bits}
     return Run("compress", tuned.architecture, described, tuned.data, tuned.seed, tuned)
 
 
@@ -164,7 +166,7 @@ class OracleConfig(Recipe):
         self.check_fields("channels", "steps")
 
 
-def comparison_run(base: Run, config: OracleConfig) -> Run:
+def oracle_run(base: Run, config: OracleConfig) -> Run:
     """The description of comparing criteria with the truth, on the network of another run."""
     described = {**config.to_json(), "criteria": list(config.criteria)}
     codes = {name: code_digest.of_own(name, criteria.CRITERIA, criteria.BUILT_IN) for name in config.criteria}

@@ -30,7 +30,7 @@ def remove(paths: Iterable[Path], idle: float = 0.0) -> None:
             status = path.lstat()
             is_folder = stat.S_ISDIR(status.st_mode)
             made = (FOLDER if is_folder else FILE).fullmatch(path.name)
-            if made is None or not _is_own(status) or psutil.pid_exists(int(made[1])):
+            if made is None or not _belongs_to_user(status) or psutil.pid_exists(int(made[1])):
                 continue
             unlocked = is_folder and not (path / LOCK).exists()
             if time.time() - status.st_mtime < max(idle, UNLOCKED_SECONDS * unlocked):
@@ -47,7 +47,7 @@ def _remove_folder(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _is_own(status: os.stat_result) -> bool:
+def _belongs_to_user(status: os.stat_result) -> bool:
     """Whether it is this user's. Windows has no numbers of users, and gives each a folder for such files."""
     return not hasattr(os, "getuid") or status.st_uid == os.getuid()
 

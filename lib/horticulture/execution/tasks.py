@@ -90,8 +90,9 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
     run, recipe, state = context.run, context.recipe, context.resume()
     if not recipe.epochs:
         network.to_device(context.device)
-        return {"recipe": runs.AS_IT_IS, "train_macs": 0}
+        return {"recipe": str(recipe), "train_macs": 0}
     error = ""
+    new: list[dict] = []  # rows that have not been reported yet
 
     def report() -> None:
         number = -(-trainer.step // trainer.batches.steps_per_epoch)
@@ -105,7 +106,7 @@ def _fit(context: RunContext, network: Network, generator: torch.Generator, call
     trainer = training.Trainer(network, context.dataset, recipe, generator, on_step, callback)
     if state:
         trainer.load_state_dict(state)
-    new: list[dict] = context.rows.truncate(trainer.step // trainer.batches.steps_per_epoch)
+    new += context.rows.truncate(trainer.step // trainer.batches.steps_per_epoch)
     report()
     for epoch in trainer:
         context.rows.append({**epoch._asdict(), "seconds": context.elapsed()})
@@ -128,7 +129,7 @@ def _save_and_evaluate(context: RunContext, network: Network) -> dict:
     parts = images.validation, images.test
     val, test = (evaluation.evaluate(network, images, part, dtype) for part in parts)
     runs.write_image_errors(
-        context.folder, runs.ImageErrors(test.wrong.numpy(), images.test.sources.cpu().numpy())
+        context.folder, runs.ImageErrors(test.wrong.numpy(), images.test.originals.cpu().numpy())
     )
     return {"val_error": val.error, "test_error": test.error}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from horticulture.architecture import Architecture, ImageShape, is_own, named as named_here
+from horticulture.architecture import Architecture, ImageShape, is_traced, named as named_here
 from horticulture.errors import InputError
 from horticulture.networks import own
 from horticulture.networks.densenet import DenseNet
@@ -40,7 +40,7 @@ def named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = F
     width). residual_sets: as for `describe`, for networks of other types than ours. Raises InputError for a
     network that is unknown, does not accept such images, or has no removable channels.
     """
-    if not is_own(name):
+    if not is_traced(name):
         return named_here(name, image=image, classes=classes)
     return own.named(name, image=image, classes=classes, residual_sets=residual_sets)
 
@@ -59,7 +59,7 @@ def build(
     """
     if architecture.table is not None:
         return own.build(architecture, generator)
-    network = BUILDERS[architecture.family](architecture)
+    network = BUILDERS[architecture.network_type](architecture)
     initialise(network, generator)
     if selections is not None:
         _select(network, selections)

@@ -203,7 +203,7 @@ class Labels(TorchFunctionMode):
         for label in self.all:
             members[self.all[label]].append(label)
         why = {self.all[label]: reason for label, reason in self.pinned.items()}
-        units_of: dict[Any, list[list[tuple[Axis, int]]]] = defaultdict(list)
+        channels_of: dict[Any, list[list[tuple[Axis, int]]]] = defaultdict(list)  # each as its places
         pinned: dict[str, str] = {}
         for root, labels in members.items():
             producers = tuple(dict.fromkeys(self.producers[n] for n in labels if n in self.producers))
@@ -212,16 +212,16 @@ class Labels(TorchFunctionMode):
                 for producer in producers:
                     pinned.setdefault(producer, why.get(root, "no layer reads it"))
             elif producers:
-                unit = sorted(set().union(*(self.places[label] for label in labels)))
-                axes = tuple(axis for axis, _ in unit)
-                units_of[axes, producers, reader_axes, self._sums(labels)].append(unit)
+                channel = sorted(set().union(*(self.places[label] for label in labels)))
+                axes = tuple(axis for axis, _ in channel)
+                channels_of[axes, producers, reader_axes, self._sums(labels)].append(channel)
         groups: list[GroupSpec] = []
-        for key, units in units_of.items():
+        for key, channels in channels_of.items():
             axes, (producer, *_), *_ = key
             # The module itself may make channels, by a parameter of its own: the group is called like that.
             name = producer or next(axis.tensor for axis in axes if "." not in axis.tensor and axis.dim == 0)
             earlier = sum(producer == group.producers[0] for group in groups)
-            groups.append(_group(f"{name}:{earlier + 1}" if earlier else name, key, units))
+            groups.append(_group(f"{name}:{earlier + 1}" if earlier else name, key, channels))
         return Trace(groups, pinned, dict(self.positions))
 
     def _sums(self, labels: Iterable[int]) -> bool:
@@ -234,12 +234,12 @@ class Labels(TorchFunctionMode):
         return bool(sets) and not set.intersection(*sets)
 
 
-def _group(name: str, key: Any, units: list[list[tuple[Axis, int]]]) -> GroupSpec:
+def _group(name: str, key: Any, channels: list[list[tuple[Axis, int]]]) -> GroupSpec:
     axes, producers, reader_axes, sums = key
     places: dict[Axis, list[list[int]]] = {axis: [] for axis in axes}
-    for unit in units:
+    for channel in channels:
         for axis in places:
-            places[axis].append([index for place, index in unit if place == axis])
+            places[axis].append([index for place, index in channel if place == axis])
     tensors = {axis: torch.tensor(rows) for axis, rows in places.items()}
     return GroupSpec(name, producers, tensors, reader_axes, sums)
 

@@ -1,7 +1,7 @@
 """A readable table of what can be pruned in a network, and why the rest cannot."""
 
 from horticulture import networks
-from horticulture.architecture import Architecture, ImageShape, is_own
+from horticulture.architecture import Architecture, ImageShape, is_traced
 from horticulture.networks import own
 
 
@@ -13,8 +13,8 @@ def list_groups(network: str, image: ImageShape, classes: int, residual_sets: bo
     """
     pinned: dict[str, str] = {}
     remarks: list[str] = []
-    if is_own(network):
-        traced = own.traced(network, image=image, classes=classes, residual_sets=residual_sets)
+    if is_traced(network):
+        traced = own.trace_named(network, image=image, classes=classes, residual_sets=residual_sets)
         whole, pinned = traced.architecture, traced.pinned
         if traced.frozen:
             remarks.append(f"frozen by the network's code, and not trained: {', '.join(traced.frozen)}")

@@ -16,7 +16,7 @@ from horticulture.networks import Network, formats
 
 WARM_UP = 2  # turns that are discarded
 
-Turns = dict[int, Sequence[Callable[[], float]]]  # by the number of threads, each network's timed pass
+PassesByThreads = dict[int, Sequence[Callable[[], float]]]  # by the number of threads, each network's pass
 
 
 @torch.inference_mode()
@@ -34,10 +34,10 @@ def measure(
     ready = [networks.build(architecture).to_device(device).eval() for architecture in architectures]
     inputs = [torch.randn(batch, *architecture.image, device=device) for architecture in architectures]
     inputs = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
-    turns = [partial(forward_seconds, network, x) for network, x in zip(ready, inputs, strict=True)]
+    passes = [partial(forward_seconds, network, x) for network, x in zip(ready, inputs, strict=True)]
     threads = torch.get_num_threads()
-    ways = sorted({1, threads}) if device.type == "cpu" else [threads]
-    return _fastest(dict.fromkeys(ways, turns), seconds)
+    numbers = sorted({1, threads}) if device.type == "cpu" else [threads]
+    return _fastest(dict.fromkeys(numbers, passes), seconds)
 
 
 def measure_onnx(architectures: Sequence[Architecture], batch: int, *, seconds: float = 6.0) -> list[float]:
@@ -49,15 +49,15 @@ def measure_onnx(architectures: Sequence[Architecture], batch: int, *, seconds: 
         raise InputError(formats.NO_ONNX)
     written = [_onnx(architecture) for architecture in architectures]
     inputs = [torch.randn(batch, *architecture.image) for architecture in architectures]
-    turns: Turns = {
-        way: [
-            partial(forward_seconds, formats.from_onnx(content, way), x)
+    passes_by_threads: PassesByThreads = {
+        threads: [
+            partial(forward_seconds, formats.from_onnx(content, threads), x)
             for content, x in zip(written, inputs, strict=True)
             if content
         ]
-        for way in sorted({1, torch.get_num_threads()})
+        for threads in sorted({1, torch.get_num_threads()})
     }
-    times = iter(_fastest(turns, seconds))
+    times = iter(_fastest(passes_by_threads, seconds))
     return [next(times) if content else math.nan for content in written]
 
 
@@ -70,22 +70,22 @@ def _onnx(architecture: Architecture) -> bytes:
         return b""
 
 
-def _fastest(turns: Turns, seconds: float) -> list[float]:
+def _fastest(passes_by_threads: PassesByThreads, seconds: float) -> list[float]:
     """Median milliseconds of each network, with the number of threads that is fastest for it."""
-    times: dict[int, list[list[float]]] = {way: [[] for _ in passes] for way, passes in turns.items()}
-    threads, end, turn = torch.get_num_threads(), time.perf_counter() + seconds, 0
-    shuffled = random.Random(0)
+    times: dict[int, list[list[float]]] = {n: [[] for _ in passes] for n, passes in passes_by_threads.items()}
+    before, end, turn = torch.get_num_threads(), time.perf_counter() + seconds, 0
+    order = random.Random(0)
     try:
         while turn < WARM_UP + 5 or time.perf_counter() < end:
-            for way, passes in turns.items():
-                torch.set_num_threads(way)
-                for n in shuffled.sample(range(len(passes)), len(passes)):
-                    times[way][n].append(passes[n]())
+            for threads, passes in passes_by_threads.items():
+                torch.set_num_threads(threads)
+                for n in order.sample(range(len(passes)), len(passes)):
+                    times[threads][n].append(passes[n]())
             turn += 1
     finally:
-        torch.set_num_threads(threads)
-    medians = ([statistics.median(taken[WARM_UP:]) for taken in each_way] for each_way in times.values())
-    return [1000 * min(by_way) for by_way in zip(*medians, strict=True)]
+        torch.set_num_threads(before)
+    medians = ([statistics.median(taken[WARM_UP:]) for taken in each] for each in times.values())
+    return [1000 * min(by_threads) for by_threads in zip(*medians, strict=True)]
 
 
 def forward_seconds(network: Network | formats.Function, x: torch.Tensor) -> float:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from horticulture.architecture import TORCHVISION, Architecture, ImageShape, check_own
+from horticulture.architecture import TORCHVISION, Architecture, ImageShape, check_traced
 from horticulture.data.decoding import MAX_SIDE
 from horticulture.errors import InputError, first_line
 from horticulture.networks.channel_labels import Trace
@@ -42,14 +42,14 @@ def digest(name: str) -> str:
     return code_files.digest(name)
 
 
-def traced(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> TracedNetwork:
+def trace_named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> TracedNetwork:
     """Build the whole network of that name, then find and test its groups. Runs the network's code.
 
     name: `torchvision:NAME`, or `FILE.py:FUNCTION`, a function (image, classes) -> nn.Module.
     image: (channels, height, width). Raises InputError for an unknown name, a network that does not accept
     such images (naming the smallest size that it does accept), or a network without a group.
     """
-    check_own(name, image)
+    check_traced(name, image)
     if is_code(name):
         name = code_files.absolute(name)
         code_files.ALLOWED.add(digest(name))
@@ -73,7 +73,7 @@ def _spec(name: str, image: ImageShape, classes: int, residual_sets: bool) -> Mo
 
 @lru_cache(maxsize=8)
 def _named(name: str, digest: str, image: ImageShape, classes: int, sets: bool) -> Architecture:
-    return traced(name, image=image, classes=classes, residual_sets=sets).architecture
+    return trace_named(name, image=image, classes=classes, residual_sets=sets).architecture
 
 
 def named(name: str, *, image: ImageShape, classes: int, residual_sets: bool = False) -> Architecture:
@@ -160,7 +160,7 @@ def make(name: str, image: ImageShape, classes: int, generator: torch.Generator 
 def _torchvision(name: str) -> Callable[[ImageShape, int], Any]:
     from torchvision import models
 
-    check_own(name)
+    check_traced(name)
     model = name.removeprefix(TORCHVISION)
     special: dict[str, Any] = {}
     if model in ("googlenet", "inception_v3"):

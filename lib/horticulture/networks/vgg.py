@@ -9,7 +9,7 @@ from horticulture.networks.groups import Group
 from horticulture.networks.layers import Convolution, Network, Stem, global_average_pool
 
 
-class Unit(nn.Module):
+class ConvNormReLU(nn.Module):
     """A convolution - norm - relu, after a max pool where a stage begins."""
 
     def __init__(self, convolution: Convolution, pools: bool) -> None:
@@ -25,21 +25,21 @@ class Unit(nn.Module):
 
 
 class VGG(Network):
-    """Five stages of units, mean over space, linear classifier. Every unit makes a group."""
+    """Five stages of layers, mean over space, linear classifier. Every layer makes a group."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         lengths, widths = vgg.stage_lengths(architecture.depth), architecture.widths
-        pools = [stage > 0 and unit == 0 for stage, length in enumerate(lengths) for unit in range(length)]
+        pools = [stage > 0 and layer == 0 for stage, length in enumerate(lengths) for layer in range(length)]
         later = (Convolution(inputs, outputs, 3) for inputs, outputs in pairwise(widths))
         convolutions = (Stem(architecture, widths[0]), *later)
-        chain = [Unit(*parts) for parts in zip(convolutions, pools, strict=True)]
-        self.units = nn.Sequential(*chain)
+        chain = [ConvNormReLU(*parts) for parts in zip(convolutions, pools, strict=True)]
+        self.units = nn.Sequential(*chain)  # the name in weights files
         self.classifier = nn.Linear(architecture.widths[-1], architecture.classes)
-        readers: tuple[nn.Conv2d | nn.Linear, ...] = (*(unit.conv for unit in chain[1:]), self.classifier)
+        readers: tuple[nn.Conv2d | nn.Linear, ...] = (*(layer.conv for layer in chain[1:]), self.classifier)
         self.groups = tuple(
-            Group(name, unit.conv, unit.norm, unit.relu, (reader,))
-            for name, unit, reader in zip(architecture.groups, chain, readers, strict=True)
+            Group(name, layer.conv, layer.norm, layer.relu, (reader,))
+            for name, layer, reader in zip(architecture.groups, chain, readers, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:

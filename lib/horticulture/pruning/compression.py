@@ -149,7 +149,7 @@ class WeightSharingCallback(StepCallback):
             self.shared[name] = SharedLayer(match_layout(codes, weight), codebook.to(weight.device))
 
 
-def relative(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray]:
+def relative_indices(codes: np.ndarray, index_bits: int) -> tuple[np.ndarray, np.ndarray]:
     """Entries for the nonzero codes of a layer: the number of zeros before each, and the codes.
 
     A gap too long for index_bits is bridged with fillers: entries of code 0 after the longest gap that fits
@@ -189,7 +189,7 @@ def encode(network: nn.Module, shared: Shared, index_bits: int = 5) -> bytes:
         codebook = shared[name].codebook.to(weight.device)
         if not torch.equal(weight, codebook[codes].to(weight.dtype)):
             raise InputError(f"{name} has weights that are not in its codebook: use WeightSharingCallback")
-        gaps, symbols = relative(codes.flatten().cpu().numpy(), index_bits)
+        gaps, symbols = relative_indices(codes.flatten().cpu().numpy(), index_bits)
         centroids = codebook[1:].cpu().numpy().astype("<f4")
         coded = [
             centroids.tobytes(),

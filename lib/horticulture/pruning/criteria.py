@@ -149,6 +149,6 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
     return function
 
 
-def own() -> dict[str, Criterion]:
+def own_criteria() -> dict[str, Criterion]:
     """The criteria that are not the library's, by name."""
     return {name: known for name, known in CRITERIA.items() if BUILT_IN.get(name) is not known}

@@ -53,8 +53,8 @@ def loss_increases(
     Silencing sets the weights that read the channel to zero, which equals cutting it out (except for the last
     channel of a group: see `surgery`). Norm statistics are estimated with and without it from the first
     `norm_images` training images (0: they are left alone). The loss is measured on the first `images`
-    validation images (0: all), not augmented. Every other source, with all its images, belongs to the second
-    half. Raises InputError for fewer than two sources.
+    validation images (0: all), not augmented. Every other original, with all its images, belongs to the
+    second half. Raises InputError for fewer than two originals.
     """
     halves = _halves(dataset.validation, images)
 
@@ -80,12 +80,12 @@ def loss_increases(
 
 def _halves(every: Images, images: int) -> tuple[Images, Images]:
     used = every.first(images)
-    order: dict[int, int] = {}  # of the sources, by first appearance
-    source_numbers = [order.setdefault(source, len(order)) for source in used.sources.tolist()]
+    order: dict[int, int] = {}  # of the originals, by first appearance
+    numbers = [order.setdefault(original, len(order)) for original in used.originals.tolist()]
     if len(order) < 2:
-        raise InputError(f"two halves need two sources, not those of images={images} of {len(every)}")
-    odd = torch.tensor(source_numbers, device=used.labels.device) % 2 == 1
-    first, second = (Images(used.pixels[h], used.labels[h], used.sources[h]) for h in (~odd, odd))
+        raise InputError(f"two halves need two originals, not those of images={images} of {len(every)}")
+    odd = torch.tensor(numbers, device=used.labels.device) % 2 == 1
+    first, second = (Images(used.pixels[h], used.labels[h], used.originals[h]) for h in (~odd, odd))
     return first, second
 
 
@@ -133,8 +133,8 @@ def ceiling(
     the halves correlate by r = T / (T + E). In their mean the noise has half the variance, so the truth
     accounts for R = T / (T + E / 2) = 2 r / (1 + r) of it (Spearman and Brown, 1910), and correlates with it
     by T / sqrt(T (T + E / 2)) = sqrt(R). For ranks this holds approximately. The noise must be independent,
-    which is why `loss_increases` puts all images of a source in one half. Halves that do not agree (r <= 0)
-    give 0. Raises InputError if groups are needed but missing.
+    which is why `loss_increases` puts all images of an original in one half. Halves that do not agree
+    (r <= 0) give 0. Raises InputError if groups are needed but missing.
     """
     if groups is None and scope != "global":
         raise InputError(f"the scope {scope} compares within groups: give the group of each channel")
@@ -154,19 +154,19 @@ class Ceiling(NamedTuple):
     high: float
 
 
-def mean_ceiling(comparisons: Sequence["pd.DataFrame"], scope: str = "global", draws: int = 200) -> Ceiling:
-    """The `ceiling` of the mean agreement over several comparisons, usually one a seed.
+def mean_ceiling(tables: Sequence["pd.DataFrame"], scope: str = "global", draws: int = 200) -> Ceiling:
+    """The `ceiling` of the mean agreement over several oracle runs, usually one a seed.
 
-    comparisons: columns group, first, second; a row a channel. The correlations of the halves are averaged
-    first: that of a few channels scatters widely, and one below zero would count as a ceiling of 0. The
-    interval comes from `draws` bootstrap samples of each comparison's channels; NaN if these are fewer than
+    tables: one a run, with the columns group, first, second; a row a channel. The correlations of the halves
+    are averaged first: that of a few channels scatters widely, and one below zero would count as a ceiling of
+    0. The interval comes from `draws` bootstrap samples of each run's channels; NaN if these are fewer than
     `MIN_RESAMPLED`. All is NaN if nothing can be ranked.
     """
     samples = np.random.default_rng(0)
 
     def once(resampled: bool) -> float:
         halves = []
-        for scored in comparisons:
+        for scored in tables:
             count = len(scored)
             rows = samples.integers(count, size=count) if resampled else np.arange(count)
             first, second, groups = (scored[name].to_numpy()[rows] for name in ("first", "second", "group"))
@@ -174,7 +174,7 @@ def mean_ceiling(comparisons: Sequence["pd.DataFrame"], scope: str = "global", d
         known = [half for half in halves if not math.isnan(half)]
         return _ceiling_of(float(np.mean(known))) if known else math.nan
 
-    few = any(len(scored) < MIN_RESAMPLED for scored in comparisons)
+    few = any(len(scored) < MIN_RESAMPLED for scored in tables)
     drawn = [] if few else [once(resampled=True) for _ in range(draws)]
     known = [value for value in drawn if not math.isnan(value)]
     low, high = np.quantile(known or [math.nan], (0.025, 0.975))

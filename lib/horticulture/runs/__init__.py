@@ -24,17 +24,16 @@ from horticulture.runs.removals import (
     removed_by_round,
 )
 from horticulture.runs.results import (
-    AS_IT_IS,
     PRETRAINED,
     RESULT_COLUMNS,
     TYPES,
     architectures,
     collect,
     collect_removals,
+    files_without_digest,
     forget_results,
     read_table,
     run_table,
-    unverified,
     write_architectures,
     write_tables,
 )

@@ -56,7 +56,7 @@ def of(value: object) -> str:
 
 def users_modules() -> list[ModuleType]:
     """The loaded modules of users: neither installed nor of this library."""
-    names = [name for name in list(sys.modules) if name != "__main__" and _is_own(name)]
+    names = [name for name in list(sys.modules) if name != "__main__" and _is_user_code(name)]
     return [sys.modules[name] for name in names]
 
 
@@ -83,7 +83,7 @@ def _describe(value: Any, seen: Seen) -> Any:
         return _array(value, seen)
     if id(value) in seen:
         return ["again", seen[id(value)][0]]
-    if isinstance(value, type) and not _is_own(value.__module__):
+    if isinstance(value, type) and not _is_user_code(value.__module__):
         return [_name(value), ""]
     if isinstance(value, FunctionType | type):
         seen[id(value)] = len(seen), value
@@ -96,8 +96,8 @@ def _describe(value: Any, seen: Seen) -> Any:
         return ["partial", *each((value.func, value.args, value.keywords))]
     if is_dataclass(value):
         made = {f.name: getattr(value, f.name) for f in fields(value)}
-        own = _is_own(type(value).__module__)
-        return [_describe(type(value), seen) if own else _name(type(value)), _describe(made, seen)]
+        users = _is_user_code(type(value).__module__)
+        return [_describe(type(value), seen) if users else _name(type(value)), _describe(made, seen)]
     if isinstance(value, Mapping):
         return ["mapping", *map(each, value.items())]
     if isinstance(value, set | frozenset):
@@ -146,7 +146,7 @@ def _array(value: Any, seen: Seen) -> Any:
 
 def _files(module: ModuleType, digests: dict[str, str]) -> dict[str, str]:
     """The digests of the files of a module and of all that it imports, but for what is installed."""
-    if module.__name__ not in digests and _is_own(module.__name__):
+    if module.__name__ not in digests and _is_user_code(module.__name__):
         file = getattr(module, "__file__", None)
         try:
             digests[module.__name__] = files.file_digest(Path(file)) if file else ""
@@ -159,8 +159,8 @@ def _files(module: ModuleType, digests: dict[str, str]) -> dict[str, str]:
     return digests
 
 
-def _is_own(name: str) -> bool:
-    """Whether a module is somebody's own: not installed, and not of this library."""
+def _is_user_code(name: str) -> bool:
+    """Whether a module is the user's: not installed, and not of this library."""
     if name == "__main__":
         return True
     if name.partition(".")[0] == "horticulture":
@@ -177,7 +177,7 @@ def _function(function: FunctionType, seen: Seen) -> Any:
     cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
     full = [(name, cell.cell_contents) for name, cell in cells if cell != CellType()]
     names = {name for inner in _codes(code) for name in inner.co_names} & namespace.keys()
-    if not _is_own(function.__module__ or ""):
+    if not _is_user_code(function.__module__ or ""):
         names = set()  # of what is installed, what it calls is left out
     return {
         "source": _source(code),
@@ -198,13 +198,15 @@ def _class(kind: type, seen: Seen) -> Any:
         added = name.startswith("_") and name.endswith("_")  # by Python
         if isinstance(part, FunctionType) or (not added and (isinstance(part, VALUES) or _is_tensor(part))):
             parts.append(_named(name, part, seen, _describe))
-    bases = [_describe(base, seen) if _is_own(base.__module__) else _name(base) for base in kind.__bases__]
+    bases = [
+        _describe(base, seen) if _is_user_code(base.__module__) else _name(base) for base in kind.__bases__
+    ]
     return ["class", _name(kind), bases, parts]
 
 
 def _of_module(value: Any, seen: Seen) -> Any:
     """The value of a global name. An installed function is its name and source."""
-    if isinstance(value, FunctionType) and not _is_own(value.__module__ or ""):
+    if isinstance(value, FunctionType) and not _is_user_code(value.__module__ or ""):
         return [_name(value), _source(value.__code__)]
     return _describe(value, seen)
 

@@ -20,16 +20,16 @@ IMAGE_ERRORS = "answers.npz"  # the file was named before the type
 
 
 class ImageErrors(NamedTuple):
-    """Which test images a network got wrong, and the source of each; images of one source are alike."""
+    """Which test images a network got wrong, and the original of each; images of one original are alike."""
 
     wrong: np.ndarray  # (n,) bool
-    source: np.ndarray  # (n,) int64
+    original: np.ndarray  # (n,) int64
 
 
 def write_image_errors(folder: Path, image_errors: ImageErrors) -> None:
     """Save them in a run's folder."""
     packed = BytesIO()
-    np.savez_compressed(packed, **image_errors._asdict())
+    np.savez_compressed(packed, wrong=image_errors.wrong, source=image_errors.original)
     write(folder / IMAGE_ERRORS, packed.getvalue())
 
 

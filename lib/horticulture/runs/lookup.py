@@ -1,4 +1,4 @@
-"""Find one network of a study by a curve or the id of a run, and by values of its row in the results."""
+"""Find one network of a study by a curve or the key of a run, and by values of its row in the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXACT = ("criterion", "seed", "longer", "round")  # columns to select by
 LINE = ["curve", "criterion", "seed", "longer"]  # each has its own network nearest to a size
-MIN_ID_LENGTH = 4  # characters of an id that are enough
+MIN_KEY_LENGTH = 4  # characters of a key that are enough
 MAX_VALUES_LISTED = 8  # values of a column to list
 
 
@@ -36,7 +36,7 @@ class StudyNetwork(NamedTuple):
 def find_network(study: Path, name: str, *, params: float | None = None, **values: Any) -> StudyNetwork:
     """The one network of a study that matches.
 
-    name: a curve, or the start of a run's id; the id of a pruning run selects its rounds, including those
+    name: a curve, or the start of a run's key; the key of a pruning run selects its rounds, including those
     measured by separate runs. params: selects the nearest size. values: values of the columns in `EXACT`.
     Raises InputError, with the choices, if no network or several match, or if the runs are missing.
     """
@@ -69,7 +69,7 @@ def find_network(study: Path, name: str, *, params: float | None = None, **value
 
 def _named(results: pd.DataFrame, points: list[CurvePoint], name: str) -> pd.Series:
     """A mask of the rows that a name selects."""
-    if len(name) >= MIN_ID_LENGTH and (keys := [p.run.key for p in points if p.run.key.startswith(name)]):
+    if len(name) >= MIN_KEY_LENGTH and (keys := [p.run.key for p in points if p.run.key.startswith(name)]):
         measuring = [point.run for point in points if point.measures_round]
         keys += [run.key for run in measuring if run.start and run.start.key in keys]
         return results["run"].isin(keys)

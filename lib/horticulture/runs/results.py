@@ -49,7 +49,6 @@ NUMBERS = ["params", "macs", "seed", "train_macs", "val_error", "test_error"]
 WORDS = ["curve", "criterion", "family", "architecture", "recipe", "run", "precision", "device"]
 TEXT = dict.fromkeys(("run", "architecture", "criterion", "digest"), str)
 PRETRAINED = "given weights"  # the recipe of a pretrained network: how it was trained is unknown
-AS_IT_IS = "as it is"  # the recipe of a run that only evaluates
 ARCHITECTURES = "architectures.json"
 TABLES = ("results.csv", "removals.csv", "verdicts.csv")
 SUMS = "SHA256SUMS"  # of the tables and architectures, in the format of `sha256sum --check SHA256SUMS`
@@ -134,7 +133,7 @@ def _rows(study: Path, point: CurvePoint) -> list[dict]:
 def _rows_of(point: CurvePoint, recorded: dict, study: Path) -> list[dict]:
     run, metrics, architecture = point.run, recorded["metrics"], point.run.architecture
     common: dict[str, Any] = {"study": study.name, "curve": point.curve, "criterion": point.criterion}
-    common |= {"run": run.key, "family": architecture.family, "seed": run.seed, "longer": point.longer}
+    common |= {"run": run.key, "family": architecture.network_type, "seed": run.seed, "longer": point.longer}
     common |= {"recipe": metrics["recipe"], "ratio": point.ratio}
     common |= {"precision": run.recipe["precision"], "device": recorded["about"]["device"]}
     whole = point.whole_macs or math.nan
@@ -202,7 +201,7 @@ def _sum(name: str, content: bytes) -> str:
     return f"{hashlib.sha256(content).hexdigest()}  {name}\n"
 
 
-def unverified(study: str | Path) -> list[Path]:
+def files_without_digest(study: str | Path) -> list[Path]:
     """The files behind a study's results that have no digest, and so cannot be verified.
 
     Earlier versions wrote no digests, and SHA256SUMS can be lost. Raises CorruptFileError if a table, or
@@ -237,7 +236,7 @@ def _content(path: Path, listed: bool = True) -> bytes:
 
 
 def run_table(run: Run, outputs: Path, name: str) -> pd.DataFrame:
-    """A table of a finished run: `epochs.csv` of a training run, `judged.csv` of a comparison of criteria.
+    """A table of a finished run: `epochs.csv` of a training run, `judged.csv` of an oracle run.
 
     Raises InputError if the run is not finished, CorruptFileError if the table has been altered.
     """

@@ -154,7 +154,7 @@ def forget_results(folder: Path) -> None:
     from horticulture.analysis import figures  # takes a second
 
     runs.forget_results(folder)
-    figures.remove(folder / "figures", figures.NAMES)
+    figures.remove(folder)
 
 
 def forget(folder: Path, *, damaged: bool = False) -> None:

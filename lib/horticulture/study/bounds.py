@@ -96,9 +96,9 @@ def optional(bound: Bound, nothing: Any) -> Bound:
 
 def network(name: str, value: Any) -> None:
     """A known network that fits into memory here. Networks made by users' code are checked later."""
-    if architecture.is_own(value):
-        architecture.check_own(value)
-        params = torchvision_names.read().get(value.removeprefix(architecture.TORCHVISION), 0)
+    if architecture.is_traced(value):
+        architecture.check_traced(value)
+        params = torchvision_names.parameter_counts().get(value.removeprefix(architecture.TORCHVISION), 0)
     else:
         params = architecture.named(value, image=EXAMPLE, classes=10).params
     needed, available = params * TRAINED, limits.memory()
@@ -118,9 +118,9 @@ def network_for(name: str, image: architecture.ImageShape, classes: int) -> None
         raise InputError(f"images have at most {MAX_SIDE:,} channels, rows and columns, not {image}")
     if code_files.is_code(name):
         code_files.digest(name)
-    elif architecture.is_own(name):
+    elif architecture.is_traced(name):
         network("network", name)
-        architecture.check_own(name, image)
+        architecture.check_traced(name, image)
     else:
         architecture.named(name, image=image, classes=classes)
 

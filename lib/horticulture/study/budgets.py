@@ -20,13 +20,13 @@ from horticulture.training import TrainingRecipe
 
 def fine_tuned(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """Further training of the kept weights, at the low rate of pruning."""
-    return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "kept")
+    return _retraining_run(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "kept")
 
 
 def lr_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """Further training of the kept weights, by the whole network's schedule from its highest rate."""
     highest = config.move_lr if config.source_data else config.lr
-    return _on(pruned, config.finetuning_recipe(highest, config.schedule), "kept")
+    return _retraining_run(pruned, config.finetuning_recipe(highest, config.schedule), "kept")
 
 
 def pruned_moving(config: StudyConfig, pruned: PrunedNetwork) -> Run:
@@ -69,17 +69,17 @@ def scratch_moved(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 
 def weights_rewound(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From the initial weights of what was kept, for as many epochs as the whole network."""
-    return _on(pruned, config.recipe, "rewound")
+    return _retraining_run(pruned, config.recipe, "rewound")
 
 
 def sliced(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """From scratch, but starting from a slice of an initialisation of the whole network."""
-    return _on(pruned, config.recipe, "sliced")
+    return _retraining_run(pruned, config.recipe, "sliced")
 
 
 def random_channels(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """Like fine-tuned, but keeping channels drawn at random, as many in every group."""
-    return _on(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "random")
+    return _retraining_run(pruned, config.finetuning_recipe(config.finetune_lr, "constant"), "random")
 
 
 def reselected(config: StudyConfig, pruned: PrunedNetwork) -> Run:
@@ -103,7 +103,7 @@ def shuffled(config: StudyConfig, pruned: PrunedNetwork) -> Run:
 def compressed(config: StudyConfig, pruned: PrunedNetwork) -> Run:
     """Fine-tuned, then with weights shared, trained further and Huffman-coded: Deep Compression."""
     recipe = config.finetuning_recipe(config.finetune_lr, "constant")
-    return execution.compression_run(_on(pruned, recipe, "kept"), recipe, config.bits)
+    return execution.compression_run(_retraining_run(pruned, recipe, "kept"), recipe, config.bits)
 
 
 class Budget(NamedTuple):
@@ -176,7 +176,7 @@ def budget_points(
         longer_config = config.trained_longer(pruned.job.longer)
         if pruned.job.recipe.one_by_one and not pruned.job.while_moving:
             as_it_is = replace(longer_config.recipe, epochs=0)
-            points.append(pruned.point("pruned-tuned", _on(pruned, as_it_is, "kept")))
+            points.append(pruned.point("pruned-tuned", _retraining_run(pruned, as_it_is, "kept")))
         for budget in config.budgets:
             if not BUDGETS[check_choice(budget, BUDGETS, "budget")].applies(pruned.job):
                 continue
@@ -206,13 +206,13 @@ def _unreached_sizes(config: StudyConfig, networks: Iterable[PrunedNetwork]) -> 
                 yield f"{job.label}, seed {job.run.seed}: pruning{moving} left {what}"
 
 
-def _on(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
+def _retraining_run(pruned: PrunedNetwork, recipe: TrainingRecipe, weights: str) -> Run:
     return execution.finetuning_run(pruned.job.run, pruned.round, pruned.architecture, recipe, weights)
 
 
 def _scratch(config: StudyConfig, pruned: PrunedNetwork, recipe: TrainingRecipe) -> Run:
     if pruned.job.sparse:
-        return _on(pruned, recipe, "fresh")
+        return _retraining_run(pruned, recipe, "fresh")
     architecture, seed = pruned.architecture, pruned.job.run.seed
     return execution.training_run(architecture, recipe, config.data_spec, seed, pruned.selections)
 

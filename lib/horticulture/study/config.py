@@ -81,15 +81,15 @@ class StudyConfig(TrainingConfig):
         return self._recipe(self.finetune_epochs, lr, schedule)
 
     @property
-    def comparisons(self) -> list[Run]:
-        """Comparisons of criteria with the oracle, on the whole network of each seed; perhaps none."""
+    def oracle_runs(self) -> list[Run]:
+        """The runs that compare criteria with the oracle, on the whole network of each seed; perhaps none."""
         oracle = execution.OracleConfig(
             tuple(self.oracle_criteria),
             channels=self.oracle_channels,
             images=self.oracle_images,
             **{name: getattr(self, name) for name in EVALUATION},
         )
-        return [execution.comparison_run(base, oracle) for base in self.baselines if self.oracle_criteria]
+        return [execution.oracle_run(base, oracle) for base in self.baselines if self.oracle_criteria]
 
     # --- pruning runs ------------------------------------------------------------------------------------
 
@@ -100,19 +100,19 @@ class StudyConfig(TrainingConfig):
     def _scope(self, criterion: str) -> str:
         """The study's scope if it applies to this criterion: presets are for channels, blocks have none."""
         scopes = {"weight": ranking.SCOPES, "block": ()}
-        unit = criteria.CRITERIA[criterion].granularity
-        return self.scope if self.scope in scopes.get(unit, [self.scope]) else ""
+        granularity = criteria.CRITERIA[criterion].granularity
+        return self.scope if self.scope in scopes.get(granularity, [self.scope]) else ""
 
     def pruning_recipe(self, criterion: str, ratio: float = 0.0) -> PruningRecipe:
         """The recipe of pruning by a criterion."""
-        unit = criteria.CRITERIA[criterion].granularity
+        granularity = criteria.CRITERIA[criterion].granularity
         return PruningRecipe(
             rounds=self.rounds,
             criterion=criterion,
             ratio=ratio,
             measure=self.measure,
             scope=self._scope(criterion),
-            floor=self.floor if unit == "channel" else 0.0,
+            floor=self.floor if granularity == "channel" else 0.0,
             steps=self.steps,
             lr=self.finetune_lr,
             evaluate_every=self.evaluate_every,
@@ -173,7 +173,7 @@ class StudyConfig(TrainingConfig):
             self,
             network=self.guide_network,
             data=self.guide_data or self.data,
-            residual_sets=self.residual_sets and architecture.is_own(self.guide_network),
+            residual_sets=self.residual_sets and architecture.is_traced(self.guide_network),
             guide_network="",  # a guide has no guide, and is trained from scratch
             pretrained="",
             source_data="",

@@ -33,13 +33,12 @@ class UnusedRun(NamedTuple):
     recent: bool  # changed a short while ago
 
 
-def unused(outputs: Path) -> list[UnusedRun]:
-    """Every such folder, including damaged runs that were set aside, largest first.
+def find_unused_runs(outputs: Path) -> list[UnusedRun]:
+    """Every unused run's folder, including damaged runs that were set aside, largest first.
 
     Links are kept, and folders that are no runs by their names. A study refers to the runs of its tables and
-    curves, to those that its parameters ask for, and to the runs these start from. A comparison of criteria
-    is kept as long as its network. Raises InputError if a study cannot be read, because then its needs are
-    unknown.
+    curves, to those that its parameters ask for, and to the runs these start from. An oracle run is kept as
+    long as its network. Raises InputError if a study cannot be read, because then its needs are unknown.
     """
     folders = [path for path in _folders(outputs) if RUN.fullmatch(path.name)]
     recorded = {path: _read_run(path) for path in folders}
@@ -132,7 +131,7 @@ def _needed(study: Path, outputs: Path, digests: Digests, recorded: list[Run]) -
             needed |= _keys(run for run, table in tables if table and table.network in files_of_code)
         elif recorded_values and recorded_values["precision"] != "auto":  # otherwise it was never started
             own_code.register_recorded(recorded_values, content.get("own", {}))
-            declared = parameters.declared()
+            declared = parameters.all_parameters()
             last = max(declared[name]["notebook"] for name in recorded_values if name in declared)
             defaults = {n: known["default"] for n, known in declared.items() if known["notebook"] <= last}
             config = StudyConfig.of(

@@ -46,7 +46,7 @@ def runs_by_purpose(
     retrained = budgets.budget_points(config, pruned, remark=lambda line: None)
     purposes = {
         "the whole network": [*(point.run for point in config.whole_points), *(job.base for job in jobs)],
-        "criteria compared": config.comparisons,
+        "criteria compared": config.oracle_runs,
         "pruning": [job.run for job in jobs],
         "pruned shapes": [point.run for point in retrained],
         "families": [run for curve in config.curves for run in family(config, curve)],

@@ -125,7 +125,7 @@ def record(values: Mapping[str, Any], notebook: str) -> dict[str, Any]:
             data.save(dataset)
             records[name] = {"digest": dataset.digest, "notebook": notebook}
     for name in (registered_name(*named) for named in _names_in(values, CRITERIA)):
-        criterion = criteria.own().get(name)
+        criterion = criteria.own_criteria().get(name)
         if criterion is not None and not isinstance(criterion, criteria.AbsentCriterion):
             entry = {field: getattr(criterion, field) for field in RECORDED if field != "digest"}
             records[name] = {**entry, "digest": code_digest.of(criterion), "notebook": notebook}

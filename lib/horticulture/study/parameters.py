@@ -80,7 +80,7 @@ def _assignments(code: str) -> list[tuple[str, str, ast.expr]]:
     return assignments
 
 
-def assigned(code: str) -> dict[str, bool]:
+def assigned_names(code: str) -> dict[str, bool]:
     """The names that a cell assigns, and whether with a type annotation."""
     try:
         return {name: bool(kind) for name, kind, _ in _assignments(code) if name.isidentifier()}
@@ -96,7 +96,7 @@ def _plain(value: ast.expr) -> Any:
         return None
 
 
-def declared() -> dict[str, dict]:
+def all_parameters() -> dict[str, dict]:
     """The parameters of all notebooks, as in `notebook_parameters`, each with its "notebook".
 
     That is the position of the notebook, from 0. Parameters that all notebooks declare belong to the first.
@@ -143,7 +143,7 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
     An override given as text is read as the type that the notebooks declare. Raises InputError for an unknown
     name or a value of the wrong type.
     """
-    known = declared()
+    known = all_parameters()
     resolved = {name: declaration["default"] for name, declaration in known.items()}
     from_file = (f"study {study.name}", study.parameters, OPTIONS_OF_FILES)
     for origin, given, options in (from_file, ("-p", overrides, OPTIONS)):
@@ -153,7 +153,7 @@ def resolve_parameters(study: Study, overrides: dict[str, Any]) -> dict[str, Any
             else:
                 what = "a study parameter" if name in OPTIONS else "for study files"
                 raise InputError(f"{name} is not {what} ({origin}): use {options[name]}")
-            resolved[name] = typed(name, value, known[name])
+            resolved[name] = convert(name, value, known[name])
     for name, value in resolved.items():
         if value is None:
             raise InputError(
@@ -176,7 +176,7 @@ def with_absolute_folders(resolved: dict[str, Any]) -> dict[str, Any]:
     return located
 
 
-def typed(name: str, value: Any, declaration: dict[str, Any]) -> Any:
+def convert(name: str, value: Any, declaration: dict[str, Any]) -> Any:
     """Convert a value, perhaps given as text, to the type that a notebook declares.
 
     Raises InputError for another type, or if it is not a plain literal.

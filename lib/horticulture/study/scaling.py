@@ -103,14 +103,14 @@ def _points(config: StudyConfig, outputs: Path, curve: str, params: int) -> Iter
                 run = execution.training_run(architecture, config.recipe, config.data_spec, seed)
             yield CurvePoint(curve, run, whole_macs=config.whole_macs)
         return
-    followed = guide(config) if curve == "transferred" else config
+    followed = require_guide(config) if curve == "transferred" else config
     for (criterion, seed), template in templates(followed, outputs).items():
         architecture, cost = FROM_PRUNING[curve](config.whole, template, params)
         run = execution.training_run(architecture, config.recipe, config.data_spec, seed)
         yield CurvePoint(curve, run, criterion, template.pruned.round, cost, whole_macs=config.whole_macs)
 
 
-def guide(config: StudyConfig) -> StudyConfig:
+def require_guide(config: StudyConfig) -> StudyConfig:
     """The study of the network from which a profile is transferred. Raises InputError if none is set."""
     if config.guide is None:
         raise InputError("the curve transferred needs guide_network: the network that the profile comes from")

@@ -52,10 +52,10 @@ class Session:
         """
         _show_interruptions_briefly()
         given, own = _set_in_cells(namespace)
-        declared = known_parameters.declared()
+        declared = known_parameters.all_parameters()
         for name in given:
             check_choice(name, declared, "parameter")
-        given = {name: known_parameters.typed(name, value, declared[name]) for name, value in given.items()}
+        given = {name: known_parameters.convert(name, value, declared[name]) for name, value in given.items()}
         given = known_parameters.with_absolute_folders(given)
         namespace.update(given)  # cells read the value, though papermill may have injected it as text
         notebook = max((declared[name]["notebook"] for name in own), default=0)
@@ -88,7 +88,7 @@ class Session:
         self.config: StudyConfig = base_recipe.fix(self.parameters, first=self.notebook == 0)
         self.parameters["precision"] = self.config.precision
         used = {name: value for name, value in self.parameters.items() if name not in COMMON}
-        declared = known_parameters.declared()
+        declared = known_parameters.all_parameters()
         changed = {
             name: value
             for name, value in used.items()
@@ -189,7 +189,7 @@ class Session:
         """Remove the figures of an earlier run: the results may no longer give all of them."""
         from horticulture.analysis import figures
 
-        figures.remove(self.folder / "figures", figures.NAMES)
+        figures.remove(self.folder)
 
     def save(self, figure: Figure, name: str) -> None:
         """Save a figure in the study's folder, as PNG and SVG."""
@@ -242,9 +242,9 @@ def _set_in_cells(namespace: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     Outside a notebook, where no cells are recorded, every variable named like a parameter.
     """
     if "In" not in namespace:
-        set_here = {name: namespace[name] for name in known_parameters.declared() if name in namespace}
+        set_here = {name: namespace[name] for name in known_parameters.all_parameters() if name in namespace}
         return set_here, list(set_here)
-    cells = [known_parameters.assigned(code) for code in namespace["In"]]
+    cells = [known_parameters.assigned_names(code) for code in namespace["In"]]
     last = max((n for n, names in enumerate(cells) if names.get("study")), default=None)
     if last is None:
         raise InputError("run the parameters cell first: it is the second one")
@@ -260,7 +260,7 @@ def _inherit(
 
     given: what the notebook sets. recorded: the study's `study.json`.
     """
-    declared = known_parameters.declared()
+    declared = known_parameters.all_parameters()
     values = {name: known["default"] for name, known in declared.items() if known["notebook"] <= notebook}
     origins = dict.fromkeys(values, DEFAULT)
     used = {**recorded.get("parameters", {}), **recorded.get("base", {})}
@@ -273,7 +273,7 @@ def _inherit(
     for origin, inherited in by_origin.items():
         for name, value in inherited.items():
             if name in values or origin == HERE:
-                values[name] = known_parameters.typed(name, value, declared[name])
+                values[name] = known_parameters.convert(name, value, declared[name])
                 origins[name] = origin
     return values, origins
 

@@ -145,7 +145,7 @@ class SiteSource:
         results = runs.collect(folder)
         written = folder / "verdicts.csv"
         untrusted.check_text(results, f"the results of {name}")
-        parts, comparisons = [*_about(name), _extent(results)], []
+        parts, comparisons = [*_plan(name), _extent(results)], []
         if written.exists():
             verdicts = runs.read_table(written).fillna({"criterion": ""})
             untrusted.check_text(verdicts, f"{written}")
@@ -232,7 +232,7 @@ def _invitation(repository: str, notebook: str) -> str:
     return f"Run this notebook on [Binder]({binder}), or on [Colab]({colab}) after `{install}` and `{found}`."
 
 
-def _about(study: str) -> list[str]:
+def _plan(study: str) -> list[str]:
     """The description in the study file, or in that of the study it is a part or variant of, if any."""
     files = [name for name in study_files.studies() if f"{study}-".startswith(f"{name}-")]
     return [f"*Planned:* {study_files.read(max(files, key=len)).about.strip()}"] if files else []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from horticulture import runs
-from horticulture.errors import printable, reading
+from horticulture.errors import list_first, printable, reading
 from horticulture.execution import status
 from horticulture.study import study_files
 from horticulture.system.progress import UPDATE_SECONDS, bar, clock, columns, cut, rewrite_line, row
@@ -149,7 +149,7 @@ def _texts(folder: Path) -> Iterator[str]:
     from horticulture.analysis import tables
 
     study_files.read_study_json(folder)  # refuses a damaged one
-    unverified = runs.unverified(folder)
+    unverified = runs.files_without_digest(folder)
     results = runs.collect(folder)
     by_size, by_budget = tables.error_by_size(results), tables.error_by_budget(results)
     if len(by_size):
@@ -159,9 +159,8 @@ def _texts(folder: Path) -> Iterator[str]:
     yield OWN_TRAINING if len(by_size) or len(by_budget) else "no network has a test error"
     yield from tables.notes(results)
     if unverified:
-        more = f" and {len(unverified) - 1} more" if unverified[1:] else ""
         why = "written without a digest by an earlier version"
-        yield f"not verified, {why}: {unverified[0].name}{more}"
+        yield f"not verified, {why}: {list_first([path.name for path in unverified], 1)}"
     yield from map(str, sorted((folder / "figures").glob("*.png")))
 
 
@@ -171,7 +170,7 @@ def _as_text(table: pd.DataFrame) -> str:
     return table.to_string(na_rep="", line_width=width)
 
 
-def confirmed(question: str) -> bool:
+def ask_yes_no(question: str) -> bool:
     """Whether a person at the terminal says yes."""
     try:
         return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() == "y"

@@ -13,7 +13,7 @@ from horticulture.data import Outline, catalog
 from horticulture.errors import InputError
 from horticulture.runs import Run
 from horticulture.study import own_code
-from horticulture.study.parameters import declared
+from horticulture.study.parameters import all_parameters
 from horticulture.training.recipe import EVALUATION, TrainingRecipe
 
 if TYPE_CHECKING:  # torch takes seconds to load, and most bad input is refused without it
@@ -60,7 +60,7 @@ class TrainingConfig:
         """
         defaults = {
             name: [] if known["type"] == "list" and known["notebook"] > 0 else known["default"]
-            for name, known in declared().items()
+            for name, known in all_parameters().items()
         }
         values = {**defaults, "rounds": 1, **parameters}
         names = [field.name for field in fields(cls) if field.name in values]
@@ -99,9 +99,9 @@ class TrainingConfig:
         """The whole network's architecture."""
         outline = self.outline
         fixed_by_data: Any = {"image": outline.image, "classes": outline.classes}
-        if not architecture.is_own(self.network):
+        if not architecture.is_traced(self.network):
             return architecture.named(self.network, **fixed_by_data)
-        architecture.check_own(self.network, outline.image)  # before torch is loaded
+        architecture.check_traced(self.network, outline.image)  # before torch is loaded
         from horticulture import networks
 
         return networks.named(self.network, **fixed_by_data, residual_sets=self.residual_sets)

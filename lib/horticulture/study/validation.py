@@ -90,7 +90,7 @@ def _config(parameters: dict[str, Any]) -> StudyConfig:
 
 def _check_applicable(config: StudyConfig) -> None:
     """Raise InputError unless network, data, pruning runs, budgets and curves fit each other."""
-    if config.residual_sets and not architecture.is_own(config.network):
+    if config.residual_sets and not architecture.is_traced(config.network):
         raise InputError(f"residual_sets is for networks of your own, but {config.network} is built in")
     if config.pretrained and [*map(float, config.base_epoch_factors)] != [1.0]:
         why = "the whole network is pretrained, so it cannot be trained longer"
@@ -102,16 +102,16 @@ def _check_applicable(config: StudyConfig) -> None:
         raise InputError(f"crop_padding={pad}: {small}")
     _check_source(config)
     _check_zeros(config)
-    for curve in config.curves if config.sizes and architecture.is_own(config.network) else []:
+    for curve in config.curves if config.sizes and architecture.is_traced(config.network) else []:
         if curve in FIXED_BY_CODE:  # before the network is made, which may take minutes
             raise InputError(f"curves has {curve}: {own.refusal(Path(config.network).name, curve)}")
     jobs = [*_feasible_jobs(config), *config.moving_jobs]
     if config.guide:
         if config.guide_data:
-            with _about("guide_data", config.guide_data):
+            with _prefix_errors("guide_data", config.guide_data):
                 _check_counts("images", config.guide)
                 config.guide.outline  # noqa: B018 - read for what it raises
-        with _about("guide_network", config.guide_network):
+        with _prefix_errors("guide_network", config.guide_network):
             _feasible_jobs(config.guide)
     _check_budgets(config, jobs)
     _check_curves(config)
@@ -143,14 +143,14 @@ def _check_curves(config: StudyConfig) -> None:
                 raise InputError(f"sizes: {size:g} is impossible for the curve {curve} ({error})") from error
         if curve in scaling.PRUNING_FREE:
             continue
-        followed = scaling.guide(config) if curve == "transferred" else config
+        followed = scaling.require_guide(config) if curve == "transferred" else config
         if not any(map(scaling.can_be_followed, followed.pruning_jobs)):
             raise InputError(
                 f"the curve {curve} needs channels pruned at the study's own training length: "
                 f"{config.criterion} with base_epoch_factors={config.base_epoch_factors} prunes none"
             )
         if curve == "transferred":
-            with _about("guide_network", config.guide_network):
+            with _prefix_errors("guide_network", config.guide_network):
                 profiles.guided(config.whole, profiles.by_stage([followed.whole], followed.whole), scale=1.0)
 
 
@@ -188,7 +188,7 @@ def _check_zeros(config: StudyConfig) -> None:
 
 
 @contextmanager
-def _about(name: str, value: str) -> Iterator[None]:
+def _prefix_errors(name: str, value: str) -> Iterator[None]:
     """Begin errors with the parameter that they are about."""
     try:
         yield
@@ -231,7 +231,7 @@ def _check_source(config: StudyConfig) -> None:
         raise InputError("source_data and pretrained both say how the whole network begins: set one of them")
     if name == config.data:
         raise InputError(f"source_data={name} is the data set itself: networks move from another one")
-    if architecture.is_own(config.network):
+    if architecture.is_traced(config.network):
         raise InputError(
             f"source_data={name}: only built-in networks are moved, which say what their classifier is, "
             f"not {config.network}"
@@ -252,9 +252,9 @@ def _check_source(config: StudyConfig) -> None:
 
 def _feasible_jobs(config: StudyConfig) -> list[PruningJob]:
     """The pruning runs of a study. Raises InputError if its data or network do not allow them."""
-    with _about("network", config.network):
+    with _prefix_errors("network", config.network):
         _ = config.whole
-    with _about("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():
+    with _prefix_errors("scope", config.scope) if config.scope in presets.PRESETS else nullcontext():
         return config.pruning_jobs  # describing a run checks it
 
 

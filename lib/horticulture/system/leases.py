@@ -25,7 +25,7 @@ class LostLease(Exception):
     """This process was stopped for so long that another one has taken over its work."""
 
 
-def needed(folder: Path) -> bool:
+def are_required(folder: Path) -> bool:
     """Whether processes lease what is in this folder, instead of locking it."""
     return (folder / MARKER).exists()
 
@@ -35,7 +35,7 @@ def require(folder: Path) -> None:
     (folder / MARKER).touch()
 
 
-def taken(path: Path) -> bool:
+def was_ever_held(path: Path) -> bool:
     """Whether a process holds the lease of that name, or has held it."""
     return bool(_Lease(path).numbers())
 

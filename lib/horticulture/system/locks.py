@@ -41,13 +41,13 @@ def held(path: Path, on_wait: Callable[[], None] = _nothing) -> Iterator[Callabl
                 raise
             leases.require(path.parent)
         stack.callback(lock.release)  # does nothing if it was not acquired
-        if leases.needed(path.parent):
+        if leases.are_required(path.parent):
             lock.release()  # or nobody on this machine could take over from a process that was stopped
             checks.append(stack.enter_context(leases.held(path, on_wait)))
 
         def check() -> None:
-            if not checks and leases.needed(path.parent):
-                if leases.taken(path):  # also by one that has come and gone since
+            if not checks and leases.are_required(path.parent):
+                if leases.was_ever_held(path):  # also by one that has come and gone since
                     _overtaken()
                 checks.append(stack.enter_context(leases.held(path, _overtaken)))
             if checks:

@@ -12,5 +12,5 @@ from horticulture.analysis.figures.architectures import (
 from horticulture.analysis.figures.comparisons import agreement, budgets, differences, saliency_against_truth
 from horticulture.analysis.figures.costs import against_training, error_against, error_against_costs
 from horticulture.analysis.figures.sheets import images
-from horticulture.analysis.figures.study import NAMES, bytes_on_disk, of_study
-from horticulture.analysis.figures.style import remove, save, use_style
+from horticulture.analysis.figures.study import NAMES, bytes_on_disk, of_study, remove
+from horticulture.analysis.figures.style import save, use_style

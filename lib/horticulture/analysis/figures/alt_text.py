@@ -105,12 +105,12 @@ def _means(means: ErrorbarContainer, ax: Axes) -> str:
         return f"{_name(means)}{len(values)} means from {_short(min(values))} to {_short(max(values))}"
     names = _names(axis)
 
-    def described(place: float, value: float, bar: Any) -> str:
+    def describe(place: float, value: float, bar: Any) -> str:
         interval = f" ({_short(bar[0, along])} to {_short(bar[1, along])})" if len(bar) else ""
         return f"{_tick(place, axis, names)} {_short(value)}{interval}"
 
     intervals = bars[0].get_segments() if bars else [()] * len(values)  # an unknown one has no points
-    return _name(means) + ", ".join(map(described, places, values, intervals))
+    return _name(means) + ", ".join(map(describe, places, values, intervals))
 
 
 def _mesh(mesh: QuadMesh, ax: Axes) -> str:

@@ -124,9 +124,9 @@ def _draw_budget(
 def differences(compared: pd.DataFrame, ax: Axes | None = None, *, epochs: str = MORE_EPOCHS) -> Axes:
     """By how much shapes with new weights differ from the networks that kept theirs, at every case.
 
-    compared: from `tables.decisive`; columns curve, against, case, difference, low, high (points), margin and
-    verdict. A row for each curve at each case, with its 95 % interval for the case alone, and beside it the
-    verdict, which is adjusted for all cases. A shaded band marks what counts as equal.
+    compared: from `tables.decisive_verdicts`; columns curve, against, case, difference, low, high (points),
+    margin and verdict. A row for each curve at each case, with its 95 % interval for the case alone, and
+    beside it the verdict, which is adjusted for all cases. A shaded band marks what counts as equal.
     epochs: from `tables.scratch_b_in_words`.
     """
     names = list(compared["case"].unique())

@@ -1,6 +1,7 @@
 """The figures of a study, besides error against size."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -27,6 +28,13 @@ NAMES = (
     "bytes_on_disk",
     "weights_or_shape",
 )
+
+
+def remove(study: Path) -> None:
+    """Remove a study's figures: its results may no longer give all of them."""
+    for name in NAMES:
+        for kind in ("png", "svg"):
+            (study / "figures" / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def of_study(results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:

@@ -2,7 +2,7 @@
 
 import functools
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -107,13 +107,6 @@ def legend_below(ax: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> 
         if legend.get_window_extent().width <= ax.get_window_extent().width:
             break
     return legend
-
-
-def remove(folder: Path, names: Iterable[str]) -> None:
-    """Remove figures that were saved in a folder."""
-    for name in names:
-        for kind in ("png", "svg"):
-            (folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:

@@ -26,14 +26,14 @@ def notes(results: pd.DataFrame) -> list[str]:
         kinds = by_run.replace("", np.nan).value_counts().index  # the most frequent first
         if len(kinds) > 1:
             most, *others = kinds
-            named = "; ".join(f"{kind}: {_where(results[column] == kind, results)}" for kind in others)
+            named = "; ".join(f"{kind}: {_name_curves(results[column] == kind, results)}" for kind in others)
             sentences.append(f"The results come from {len(kinds)} {word}: mostly {most}; {named}.")
         elif len(kinds) and column == "precision":
             sentences.append(f"Everything was computed in {kinds[0]}.")
     return sentences
 
 
-def _where(chosen: pd.Series, results: pd.DataFrame) -> str:
+def _name_curves(chosen: pd.Series, results: pd.DataFrame) -> str:
     """Of which curves some results were chosen, and how many if not all."""
     by_curve = chosen.groupby(results["curve"], sort=False).agg(["sum", "size"])
     return ", ".join(

@@ -66,7 +66,7 @@ def comparisons() -> list[tuple[str, str]]:
 
 
 class TestSetErrors(NamedTuple):
-    """Standard errors due to the choice of test images, in points, and the number of their sources.
+    """Standard errors due to the choice of test images, in points, and the number of their originals.
 
     of_means: of the difference of two means over seeds; of_networks: of that of two single networks, as the
     median over all pairs.
@@ -74,7 +74,7 @@ class TestSetErrors(NamedTuple):
 
     of_means: float = np.nan
     of_networks: float = np.nan
-    sources: float = np.nan
+    originals: float = np.nan
 
 
 class Sides(NamedTuple):
@@ -97,7 +97,7 @@ def verdicts(
     """Compare every meaningful pair of curves at every case of the study.
 
     results: as returned by `runs.collect`. margin: the smallest difference that matters, in points.
-    image_errors: by run, which test images it got wrong, and the source of each image.
+    image_errors: by run, which test images it got wrong, and the original of each image.
 
     Returns one row per pair and case (criterion, ratio or size, length of training). `difference` is in
     points (negative: `curve` has the lower error), with `low` and `high` of its 95 % interval. `test` is
@@ -105,11 +105,12 @@ def verdicts(
     shape is not enough to pair. `verdict` is adjusted for all cases of the pair (Holm:
     `statistics.holm_verdicts`); `verdict_alone` is not. `seeds_needed`: about how many seeds would decide in
     four out of five studies, if the difference and standard deviation are as estimated. `test_error_se`:
-    standard error due to the choice of test images, clustered by source (points); `test_error_se_one`: the
-    same for the difference of two single networks; `test_sources`: number of sources. `verdict_other_images`:
-    `verdict` with the variance of the test images added to that of the seeds, so that it is about other test
-    images too, not only about other seeds (cautious: what varies with both is counted twice); empty if the
-    test images of a run are unknown. `size_miss`: by how many percent the sizes differ, if by more than one.
+    standard error due to the choice of test images, clustered by original (points); `test_error_se_one`: the
+    same for the difference of two single networks; `test_sources`: number of originals.
+    `verdict_other_images`: `verdict` with the variance of the test images added to that of the seeds, so that
+    it is about other test images too, not only about other seeds (cautious: what varies with both is counted
+    twice); empty if the test images of a run are unknown. `size_miss`: by how many percent the sizes differ,
+    if by more than one.
 
     With fewer than three seeds there is a difference, but no interval, p-value or verdict. Networks are
     matched by size. Runs that belong to two curves are compared only once with the same others.
@@ -213,7 +214,7 @@ def _compare(pair: list[Sides], margin: float, image_errors: Mapping[str, ImageE
     test_sets = [_test_set_errors(sides, image_errors) for sides in pair]
     elsewhere = statistics.holm_verdicts(
         [
-            difference.with_error(test_set.of_means, test_set.sources - 1)
+            difference.with_error(test_set.of_means, test_set.originals - 1)
             for difference, test_set in zip(differences, test_sets, strict=True)
         ],
         margin,
@@ -231,7 +232,7 @@ def _compare(pair: list[Sides], margin: float, image_errors: Mapping[str, ImageE
             "seeds_needed": _seeds_needed(sides, difference, margin, len(pair)),
             "test_error_se": test_set.of_means,
             "test_error_se_one": test_set.of_networks,
-            "test_sources": test_set.sources,
+            "test_sources": test_set.originals,
         }
         for sides, difference, p, verdict, test_set, other in zip(
             pair, differences, adjusted, together, test_sets, elsewhere, strict=True
@@ -273,14 +274,14 @@ def _test_set_errors(sides: Sides, image_errors: Mapping[str, ImageErrors]) -> T
     runs = [*sides.a["run"], *sides.b["run"]]
     if any(run not in image_errors for run in runs):
         return TestSetErrors()
-    source = image_errors[runs[0]].source
-    if any(not np.array_equal(image_errors[run].source, source) for run in runs):
-        return TestSetErrors()  # different test images have no sources in common
+    original = image_errors[runs[0]].original
+    if any(not np.array_equal(image_errors[run].original, original) for run in runs):
+        return TestSetErrors()  # different test images have no originals in common
     a, b = ([image_errors[run].wrong.astype(float) for run in side["run"]] for side in (sides.a, sides.b))
 
     def error(wrong_a: np.ndarray, wrong_b: np.ndarray) -> float:
-        return statistics.clustered_difference(wrong_a, wrong_b, source)[1]
+        return statistics.clustered_difference(wrong_a, wrong_b, original)[1]
 
     single = [error(*pair) for pair in itertools.product(a, b)]
     of_means = error(np.mean(a, axis=0), np.mean(b, axis=0))
-    return TestSetErrors(of_means, float(np.median(single)), len(np.unique(source)))
+    return TestSetErrors(of_means, float(np.median(single)), len(np.unique(original)))

@@ -55,7 +55,7 @@ def pair_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows.values(), index, columns)
 
 
-def decisive(verdicts: pd.DataFrame) -> pd.DataFrame:
+def decisive_verdicts(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The verdicts on the decisive pairs of curves, with a column `case`: its name in words.
 
     These compare the shapes with new weights with the network that kept its weights: with the learning rate
@@ -74,7 +74,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     Works for any number of seeds, and if nothing was compared. verdicts: as returned by `tables.verdicts`.
     epochs: from `scratch_b_in_words`.
     """
-    pairs = decisive(verdicts)
+    pairs = decisive_verdicts(verdicts)
     if pairs.empty:
         return (
             "**Not tested here.** No pruned shape was trained from scratch to compare with the network that "
@@ -88,7 +88,9 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
         answer = "It depends on the budget."
     elif len(set(answers.values())) > 1 or (pairs["verdict"] != statistics.UNDECIDED).any():
         # by name: what one budget decides and another does not is no difference between the two
-        answer = " ".join(_by(name, text.removeprefix("Not decided: ")) for name, text in answers.items())
+        answer = " ".join(
+            _answer_by_budget(name, text.removeprefix("Not decided: ")) for name, text in answers.items()
+        )
     elif len({_ahead(cases) for cases in budgets.values()}) == 1:
         answer = next(iter(answers.values()))
     else:
@@ -104,7 +106,7 @@ def conclude(verdicts: pd.DataFrame, epochs: str = MORE_EPOCHS) -> str:
     return " ".join([*parts, _seeds(pairs)])
 
 
-def _by(budget: str, answer: str) -> str:
+def _answer_by_budget(budget: str, answer: str) -> str:
     """`By Scratch-E, the kept weights win.`; `For the shape from scratch, moved: the kept weights win.`"""
     by = f"By {budget}," if budget[0].isupper() else f"For the {budget}:"
     return f"{by} {answer[0].lower()}{answer[1:]}"
@@ -127,22 +129,21 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
     within = f"equal to within {every['margin'].iloc[0]:.1f} points"
     rest = _at_some_lengths(cases)
     if changing:
-        rest.append(f"the verdict changes with the length of training{_in(changing, cases)}")
+        rest.append(f"the verdict changes with the length of training{_case_count(changing, cases)}")
     if equal and (better or worse):
-        rest.append(f"the two are {within}{_in(equal, cases)}")
+        rest.append(f"the two are {within}{_case_count(equal, cases)}")
     if better and worse:
         sides = f"the shape in {better} and the weights in {worse} of {len(cases)} cases"
         first = f"sometimes one, sometimes the other: {sides}"
     elif better:
         won = "the shape wins: trained from new weights, it" if 2 * better > len(cases) else "the shape"
-        first = f"{won} is better{_in(better, cases)}"
+        first = f"{won} is better{_case_count(better, cases)}"
     elif worse:
         won = "the kept weights win: trained from new ones, " if 2 * worse > len(cases) else ""
-        first = f"{won}the shape is worse{_in(worse, cases)}"
+        first = f"{won}the shape is worse{_case_count(worse, cases)}"
     elif equal:
-        first = (
-            f"{'only the shape:' if 2 * equal > len(cases) else 'the two are'} {within}{_in(equal, cases)}"
-        )
+        what = "only the shape:" if 2 * equal > len(cases) else "the two are"
+        first = f"{what} {within}{_case_count(equal, cases)}"
     elif rest:
         first = ""
     else:
@@ -151,7 +152,7 @@ def _answer(cases: dict[str, pd.DataFrame]) -> str:
     return capitalize("; ".join(filter(None, [first, *rest]))) + "."
 
 
-def _in(number: int, cases: dict[str, pd.DataFrame]) -> str:
+def _case_count(number: int, cases: dict[str, pd.DataFrame]) -> str:
     """` in 2 of 3 cases`, ` in both cases`, or "" if there is one only."""
     if len(cases) == number == 2:
         return " in both cases"
@@ -172,7 +173,7 @@ def _at_some_lengths(cases: dict[str, pd.DataFrame]) -> list[str]:
             kind += f" to within {case['margin'].iloc[0]:.1f} points" if kind == "equal" else ""
             sentence = f"the shape is {kind} {at}, and nothing is decided {not_at}"
             found[sentence] = found.get(sentence, 0) + 1
-    return [f"{_in(number, cases)} {sentence}".strip() for sentence, number in found.items()]
+    return [f"{_case_count(number, cases)} {sentence}".strip() for sentence, number in found.items()]
 
 
 def _length(longer: float) -> str:
@@ -218,17 +219,19 @@ def _lower_means(cases: dict[str, pd.DataFrame], first: str, second: str) -> str
         signs = _signs(case)
         sides.setdefault(tuple(signs) if len(signs) == 1 else (), {})[name] = case
     names = {(-1,): first, (1,): second}
-    ahead = [f"{name} {_where(sides[sign], few)}" for sign, name in names.items() if sign in sides]
+    ahead = [f"{name} {_describe_cases(sides[sign], few)}" for sign, name in names.items() if sign in sides]
     parts = [f"Lower mean error: {'; '.join(ahead)}."] if ahead else []
     if level := sides.get((0,)):
-        parts.append(f"Equal means {_where(level, few) if few else 'in ' + count(len(level), 'case')}.")
+        parts.append(
+            f"Equal means {_describe_cases(level, few) if few else 'in ' + count(len(level), 'case')}."
+        )
     if changing := sides.get(()):
-        where = capitalize(_where(changing, few))
+        where = capitalize(_describe_cases(changing, few))
         parts.append(f"{where}, which mean is lower depends on the length of training.")
     return " ".join(parts)
 
 
-def _where(cases: dict[str, pd.DataFrame], few: bool) -> str:
+def _describe_cases(cases: dict[str, pd.DataFrame], few: bool) -> str:
     if few:
         return f"at {join_words(f'{name} ({_differences(case)})' for name, case in cases.items())}"
     sizes = pd.concat(list(cases.values()))["difference"].round(1).abs()
@@ -282,15 +285,15 @@ def describe_test_set(
     known = verdicts.dropna(subset=["test_error_se"])
     if whole.empty or known.empty:
         return "Nothing was compared on test images whose originals are known."
-    wrong, source = image_errors[whole["run"].iloc[0]]
-    sources = len(set(source.tolist()))
-    error, deviation = statistics.clustered_difference(wrong, 0 * wrong, source)
-    of = "" if sources == len(source) else f" drawn from {sources:,} originals"
+    wrong, original = image_errors[whole["run"].iloc[0]]
+    originals = len(set(original.tolist()))
+    error, deviation = statistics.clustered_difference(wrong, 0 * wrong, original)
+    of = "" if originals == len(original) else f" drawn from {originals:,} originals"
     of_means, of_networks = known[["test_error_se", "test_error_se_one"]].median()
     decided = known[known["verdict"] != statistics.UNDECIDED]
     stay = (decided["verdict"] == decided["verdict_other_images"]).sum()
     return (
-        f"The test set has {len(source):,} images{of}: an error of {error:.1f} % has a standard error of "
+        f"The test set has {len(original):,} images{of}: an error of {error:.1f} % has a standard error of "
         f"{deviation:.1f} points{', clustered by original' if of else ''}. In the difference of two means "
         f"the test images alone leave a standard error of {of_means:.1f} points, and in that of two single "
         f"networks {of_networks:.1f} (medians over {count(len(known), 'comparison')}). With this error added "
