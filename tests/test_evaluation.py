@@ -106,6 +106,33 @@ def test_what_was_settled_is_as_before_to_the_last_bit(network, images, mode):
     assert torch.equal(torch.get_rng_state(), stream)  # nothing is drawn: no image is shifted or flipped
 
 
+@pytest.mark.parametrize("mode", [True, False], ids=["training", "evaluating"])
+def test_norms_that_stay_in_evaluation_mode_keep_their_statistics(images, mode):
+    class Frozen(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 1), torch.nn.BatchNorm2d(4))
+            self.head = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 1), torch.nn.BatchNorm2d(4))
+
+        def train(self, mode=True):
+            super().train(mode)
+            self.body.eval()
+            return self
+
+        def forward(self, x):
+            return self.head(self.body(x))
+
+    network = Frozen().train(mode)
+    before = statistics(network)
+    evaluation.estimate_norms(network, images, 20)
+    assert network.head.training == mode
+    for name, tensor in statistics(network).items():
+        assert torch.equal(tensor, before[name]) == name.startswith("body."), name
+    del network.head[1]  # no other norm is left
+    evaluation.estimate_norms(network, images, 20)
+    assert network.head.training == mode
+
+
 def test_only_the_first_images_count(network, images):
     evaluation.estimate_norms(network, images, 12)
     actual = statistics(network)

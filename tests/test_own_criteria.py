@@ -124,7 +124,9 @@ def listing(contributions, positions):
         (listing, r"returned list for group 3.1: return a tensor of shape .64,., a score for each channel"),
         (lambda group: group.norm.weight.detach().numpy(), r"returned ndarray of shape .16,. for group 1.1"),
         (lambda group: group.filters(), r"returned Parameter of shape .16, 16, 3, 3. for group 1.1"),
-        (lambda group: group.norm.weight * math.nan, "gave group 1.1 a score that is not finite"),
+        (lambda group: group.norm.weight * math.nan, "gave group 1.1 a score that is NaN$"),
+        (lambda group: group.norm.weight - math.inf, "gave group 1.1 a score that is -inf$"),
+        (lambda group: group.norm.weight.to(torch.complex64), "returned complex numbers for group 1.1"),
     ],
 )
 def test_what_is_no_score_is_one_line_that_names_the_criterion_and_the_group(score, said):
@@ -142,6 +144,63 @@ def test_whole_numbers_and_parameters_are_scores():
     for name in ("counted", "scale"):
         for score in saliency.SaliencyProbe(networks.build(SHAPE), name, torch.Generator()).scores():
             assert score.numpy().dtype == "float32"
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("measure", ["channels", "params"])
+def test_a_channel_that_scores_inf_is_never_removed(scope, measure):
+    @pruning.criterion
+    def guarded(group):
+        scores = torch.arange(group.width).float()
+        scores[: group.width // 2] = math.inf
+        return scores
+
+    scores = saliency.SaliencyProbe(networks.build(SHAPE), "guarded", torch.Generator()).scores()
+    recipe = PruningRecipe(1, "guarded", ratio=0.4, scope=scope, measure=measure)
+    removed = recipe.select(scores, SHAPE, SHAPE, 1)
+    assert len({group for group, *_ in removed}) == len(SHAPE.widths)
+    for group, channel, score in removed:
+        assert score == channel >= SHAPE.widths[group] // 2
+    most = replace(recipe, ratio=0.9)
+    if (scope, measure) == ("layer", "channels"):  # no other group loses more instead
+        assert len(most.select(scores, SHAPE, SHAPE, 1)) == sum(SHAPE.widths) // 2
+    else:
+        with pytest.raises(InputError, match=f"only {sum(SHAPE.widths) // 2} more channels can be"):
+            most.select(scores, SHAPE, SHAPE, 1)
+
+
+def test_inf_that_a_normalisation_makes_nan_is_refused():
+    def guarded(group):
+        return torch.tensor([math.inf, *[1.0] * (group.width - 1)])
+
+    pruning.criterion(guarded, normalize=criteria.per_layer)
+    with pytest.raises(InputError, match=r"gave group 1.1 a score that is NaN, once normalised$"):
+        saliency.SaliencyProbe(networks.build(SHAPE), "guarded", torch.Generator()).scores()
+
+
+def test_a_criterion_may_work_in_place_on_the_contributions_that_it_is_given():
+    pruning.criterion(lambda contributions, positions: contributions.abs_().mean(dim=0), name="inplace")
+    pruning.criterion(lambda contributions, positions: contributions.abs().mean(dim=0), name="copying")
+    network = networks.build(SHAPE)
+    scores = []
+    for name in ("inplace", "copying"):
+        with saliency.SaliencyProbe(network, name, torch.Generator()) as probe:
+            x = torch.linspace(0, 1, 4 * 256).reshape(4, 1, 16, 16)
+            torch.nn.functional.cross_entropy(network(x), torch.arange(4)).backward()
+            scores.append(torch.cat(probe.scores()))
+    assert torch.equal(*scores)
+
+
+def test_parameters_with_defaults_do_not_count():
+    def norm(group, p=2, *more, **options):
+        return group.filters().flatten(1).norm(p, dim=1)
+
+    assert pruning.criterion(norm) is norm
+    assert criteria.CRITERIA["norm"].from_weights is norm
+    pruning.criterion(lambda contributions, positions, p=2: contributions.mean(dim=0), name="three")
+    assert criteria.CRITERIA["three"].from_gradients is not None
+    with pytest.raises(InputError, match="not 0 arguments"):
+        pruning.criterion(lambda p=2: None, name="none")
 
 
 def test_names_of_ours_and_other_arguments_are_refused(file):

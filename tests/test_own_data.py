@@ -1,5 +1,6 @@
 """Data sets that somebody brings: what they may give, and that their content is enough afterwards."""
 
+import math
 import random
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
         (((PIXELS, LABELS[1:]),) * 2, "pixels must be .* and .19,."),
         (
             ((PIXELS.transpose(0, 2, 3, 1), LABELS),) * 2,
-            r"channels come first, .* but pixels of .20, 8, 8, 1.",
+            r"channels come first, but pixels of .20, 8, 8, 1. look as if .* or return a Dataset",
         ),
         (((PIXELS, LABELS), (PIXELS, LABELS + 1)), "train has no image of '4'"),
         (((PIXELS, LABELS), (PIXELS[:3], LABELS[:3])), "test has no image of '3'"),
@@ -59,6 +60,16 @@ def test_a_tenth_is_held_out_and_sizes_are_reduced():
         (((PIXELS[:4], LABELS[:4]), (PIXELS, LABELS)), "with 1 held out, train has no image of '[0-3]'"),
         (((PIXELS[:0], LABELS[:0]), (PIXELS, LABELS)), "a part has no images"),
         (((PIXELS, LABELS), (PIXELS, LABELS), (PIXELS[:0], LABELS[:0])), "a part has no images"),
+        (((PIXELS, LABELS + 0.5),) * 2, "labels must be whole numbers"),
+        (((PIXELS, LABELS * math.nan),) * 2, "labels must be whole numbers"),
+        (
+            ((PIXELS, LABELS), (PIXELS.repeat(3, 1), LABELS)),
+            r"images of all parts need the same shape, not .1, 8, 8. and .3, 8, 8.",
+        ),
+        (
+            ((PIXELS, LABELS), (PIXELS[:, :, 1:], LABELS)),
+            r"images of all parts need the same shape, not .1, 8, 8. and .1, 7, 8.",
+        ),
         (((PIXELS, LABELS - 1),) * 2, "labels must be 0 to 2, not -1"),
         (((PIXELS, 0 * LABELS),) * 2, "at least two classes are needed, not 1"),
     ],
@@ -67,6 +78,37 @@ def test_what_is_no_data_set_is_one_line(given, said):
     data.dataset(lambda: given, name="mine")
     with pytest.raises(InputError, match=f"data set mine: {said}"):
         data.load("mine")
+
+
+@pytest.mark.parametrize(
+    ("shape", "refused"),
+    [
+        *(((32, 32, 3), True), ((28, 28, 1), True), ((224, 180, 3), True), ((8, 8, 4), True)),
+        *(((16, 20, 1), True), ((2, 16, 1), False), ((13, 8, 4), False), ((12, 100, 1), False)),
+        *(((3, 16, 3), False), ((16, 16, 2), False), ((1, 1, 1), False)),
+    ],
+)
+def test_channels_that_seem_to_be_last_are_refused_unless_a_dataset_is_returned(shape, refused):
+    pixels = np.zeros((20, *shape), dtype=np.uint8)
+    data.dataset(lambda: ((pixels, LABELS), (pixels, LABELS)), name="mine")
+    if refused:
+        with pytest.raises(InputError, match="look as if they had them last"):
+            data.load("mine")
+    else:
+        assert data.load("mine").image == shape
+    part = data.Images(torch.from_numpy(pixels), torch.from_numpy(LABELS))
+    data.dataset(lambda: data.Dataset("mine", tuple("0123"), part, part, part, 0, False), name="mine")
+    assert data.load("mine").image == shape
+
+
+def test_whole_labels_may_have_any_type():
+    data.dataset(lambda: ((PIXELS, LABELS.astype(float)), (PIXELS, LABELS.astype(np.uint8))), name="mine")
+    assert data.load("mine").test.labels.dtype == torch.int64
+
+
+def test_a_validation_part_that_is_held_out_may_lack_a_class():
+    data.dataset(lambda: ((PIXELS[:12], LABELS[:12]), (PIXELS, LABELS)), name="mine")
+    assert data.load("mine").counts["validation"].count(0) > 0
 
 
 def test_what_a_function_raises_is_one_line_that_names_it():

@@ -688,6 +688,18 @@ def test_a_narrow_network_has_the_spread_of_its_own_widths(tmp_path):
     assert (network.norm.bias == 0).all()
 
 
+def test_frozen_tensors_keep_the_values_that_the_code_gives_them(tmp_path):
+    (tmp_path / "models.py").write_text(FROZEN)
+    whole = named(f"{tmp_path}/models.py:make")
+    network, narrow = (
+        networks.build(shape, torch.Generator().manual_seed(0)).module
+        for shape in (whole, whole.with_widths((4, 5, 3)))
+    )
+    for name, tensor in narrow.named_parameters():
+        kept = network.get_parameter(name)[tuple(map(slice, tensor.shape))]
+        assert torch.equal(tensor, kept) or tensor.requires_grad, name
+
+
 def test_a_network_that_says_how_it_begins_is_asked(tmp_path):
     source = FILE.replace(
         "    def forward",
@@ -945,6 +957,16 @@ def test_channels_made_by_a_parameter_of_the_module_itself_are_called_like_it():
 
     network = networks.describe(Bare(), image=IMAGE, classes=CLASSES)
     assert [group.name for group in network.groups] == ["kernel", "b"]
+
+
+def test_a_network_that_makes_channels_itself_is_called_what_it_is(tmp_path):
+    code = FILE.replace(
+        "self.head = nn.Linear(6, classes)", "self.kernel = nn.Parameter(torch.rand(classes, 6))"
+    )
+    code = code.replace("self.head(", "nn.functional.linear(").replace("(2, 3)))", "(2, 3)), self.kernel)")
+    (tmp_path / "models.py").write_text(code)
+    listed = group_table.list_groups(f"{tmp_path}/models.py:make", IMAGE, CLASSES)
+    assert listed.endswith("cannot be pruned, its channels are the network's output: the network itself")
 
 
 def test_a_lazy_layer_is_refused_by_its_name(tmp_path):

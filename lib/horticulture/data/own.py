@@ -11,7 +11,8 @@ from horticulture.data.datasets import BUILT_IN, DATASETS
 from horticulture.data.images import PARTS, Dataset, Images
 from horticulture.errors import InputError, first_line
 
-CHANNELS = (1, 3, 4)  # those that an image has; an axis of another length is its height or width
+CHANNELS = (1, 3, 4)  # those that most images have
+SIDE = 16  # pixels: from here on, two sides look like height and width even if they differ
 
 
 def dataset(
@@ -26,10 +27,10 @@ def dataset(
 
     The function takes no arguments and returns (pixels, labels) for the training and test parts, or for
     training, validation and test; without a validation part a tenth of the training images is held out,
-    always the same ones. Every part needs images of every class. pixels: (n, channels, height, width) uint8;
-    labels: (n,) integers from 0; arrays or tensors. It may also return a `Dataset`. name: of the data set,
-    if not the function's. classes: names, if not the numbers. pad, flip: how far training images are
-    shifted, in pixels, and whether they are mirrored.
+    always the same ones. Every part that it returns needs images of every class. pixels: (n, channels,
+    height, width) uint8; labels: (n,) integers from 0; arrays or tensors. It may also return a `Dataset`.
+    name: of the data set, if not the function's. classes: names, if not the numbers. pad, flip: how far
+    training images are shifted, in pixels, and whether they are mirrored.
     Raises InputError for the name of a built-in data set.
     """
     if function is None:
@@ -51,7 +52,11 @@ def dataset(
             loaded = _of_parts(name, loaded, classes, pad, flip)
         if len(loaded.classes) < 2:
             raise InputError(f"data set {name}: at least two classes are needed, not {len(loaded.classes)}")
-        small = {part: _reduced(getattr(loaded, part), image_size) for part in PARTS}
+        parts = {part: getattr(loaded, part) for part in PARTS}
+        if len(shapes := dict.fromkeys(tuple(images.pixels.shape[1:]) for images in parts.values())) > 1:
+            listed = " and ".join(map(str, shapes))
+            raise InputError(f"data set {name}: images of all parts need the same shape, not {listed}")
+        small = {part: _reduced(images, image_size) for part, images in parts.items()}
         return Dataset(name, loaded.classes, **small, pad=loaded.pad, flip=loaded.flip)
 
     DATASETS[name] = load
@@ -65,7 +70,7 @@ def _reduced(images: Images, image_size: int) -> Images:
 
 def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: bool) -> Dataset:
     try:
-        pairs = [(torch.as_tensor(pixels), torch.as_tensor(labels).long()) for pixels, labels in parts]
+        pairs = [(torch.as_tensor(pixels), torch.as_tensor(labels)) for pixels, labels in parts]
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"data set {name}: return (pixels, labels) for train and test ({error})") from error
     if len(pairs) not in (2, 3):
@@ -78,12 +83,16 @@ def _of_parts(name: str, parts: Any, classes: Sequence[str], pad: int, flip: boo
             )
         if len(labels) == 0:
             raise InputError(f"data set {name}: a part has no images")
-        _, first, _, last = pixels.shape
-        if last in CHANNELS and first > last and first not in CHANNELS:
+        if not bool((labels == labels.long()).all()):
+            raise InputError(f"data set {name}: labels must be whole numbers")
+        _, first, second, last = pixels.shape
+        images = first > last and (first == second or min(first, second) >= SIDE)
+        if images and last in CHANNELS and first not in CHANNELS:
             raise InputError(
-                f"data set {name}: channels come first, (n, channels, height, width), but pixels of "
-                f"{tuple(pixels.shape)} have them last: use pixels.transpose(0, 3, 1, 2)"
+                f"data set {name}: channels come first, but pixels of {tuple(pixels.shape)} look as if they "
+                "had them last: use pixels.transpose(0, 3, 1, 2), or return a Dataset if they are right"
             )
+    pairs = [(pixels, labels.long()) for pixels, labels in pairs]
     count = len(classes) or 1 + max(int(labels.max()) for _, labels in pairs)
     outside = [int(n) for _, labels in pairs for n in labels.unique() if not 0 <= n < count]
     if outside:

@@ -85,6 +85,8 @@ def find_groups(module: nn.Module, spec: ModuleSpec) -> TracedNetwork:
                 pinned[name] = f"it shares its weights with {owner}"
             elif f"{name}.weight".lstrip(".") not in trace.positions:
                 pinned.setdefault(name, "the images of the trial do not pass through it")
+    if "" in pinned:
+        pinned["the network itself"] = pinned.pop("")
     usable = [group for number, group in enumerate(candidates) if number not in failed]
     if not usable:
         why = "; ".join(f"{layer}: {reason}" for layer, reason in list(pinned.items())[:3])

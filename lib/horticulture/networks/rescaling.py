@@ -13,9 +13,9 @@ def rescale(network: TracedNetwork, full_shapes: dict[str, tuple[int, ...]]) -> 
     """Rescale a freshly initialised, cut network to the standard deviation that its own widths call for.
 
     Uses the network's own `reset_parameters` if it has one. Otherwise every tensor keeps its mean, and its
-    standard deviation follows the rule by which its kind was initialised; constants stay. full_shapes: the
-    shapes before cutting, by parameter. Cutting a fresh tensor leaves independent draws, so nothing has to be
-    drawn again.
+    standard deviation follows the rule by which its kind was initialised; constants and frozen tensors stay.
+    full_shapes: the shapes before cutting, by parameter. Cutting a fresh tensor leaves independent draws, so
+    nothing has to be drawn again.
     """
     reset = getattr(network.module, "reset_parameters", None)
     if callable(reset):
@@ -28,7 +28,7 @@ def rescale(network: TracedNetwork, full_shapes: dict[str, tuple[int, ...]]) -> 
     kinds: dict[tuple[type, str], list[str]] = {}
     for name in tensors:
         owner = network.module.get_submodule(owners[name])
-        if owners[name] in weights and not _is_constant(tensors[name]):
+        if owners[name] in weights and tensors[name].requires_grad and not _is_constant(tensors[name]):
             kinds.setdefault((type(owner), name.rpartition(".")[2]), []).append(name)
     for names in kinds.values():
         shapes = [full_shapes[weights[owners[name]]] for name in names]

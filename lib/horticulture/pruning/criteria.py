@@ -129,9 +129,10 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
 
     A function of one argument, a `networks.Group`, scores current weights. A function of two receives each
     channel's contributions in a batch, (batch, channel), and the number of positions (see `fisher_of`). It
-    returns (channel,); the lowest is removed first. name: of the criterion, if not the function's. more:
-    other fields of `Criterion`, such as scope="layer". Raises InputError for the name of a built-in
-    criterion, or for any other number of arguments.
+    returns (channel,); the lowest is removed first, and what scores inf never is. Parameters with a
+    default keep it, and do not count. name: of the criterion, if not the function's. more: other fields of
+    `Criterion`, such as scope="layer". Raises InputError for the name of a built-in criterion, or for any
+    other number of arguments.
     """
     if function is None:
         return lambda decorated: criterion(decorated, name=name, **more)
@@ -139,7 +140,11 @@ def criterion(function: Callable | None = None, *, name: str = "", **more: Any) 
     if name in BUILT_IN:
         raise InputError(f"a criterion {name!r} is built in: choose another name")
     kinds = {1: "from_weights", 2: "from_gradients"}
-    count = len(inspect.signature(function).parameters)
+    count = sum(
+        parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        for parameter in inspect.signature(function).parameters.values()
+    )
     if count not in kinds:
         raise InputError(
             f"the criterion {name} must take (group) or (contributions, positions), not {count} arguments"

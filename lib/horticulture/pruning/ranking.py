@@ -144,6 +144,7 @@ def channels_to_remove(
     scope: str = "global",
     floor: float = 0.0,
     whole_blocks: bool = False,
+    infinite: bool = False,
 ) -> list[ScoredChannel]:
     """The channels that a round removes, lowest first; ties are spread over the groups.
 
@@ -154,18 +155,27 @@ def channels_to_remove(
 
     If only some of the channels that tie are removed, each group loses the same fraction of its own, to the
     channel; within a group the first are removed first. `whole_blocks`: a residual block is removed as a
-    whole or not at all, and of tied blocks the first is removed first. Raises InputError if the target cannot
-    be met, FloatingPointError if a saliency is NaN.
+    whole or not at all, and of tied blocks the first is removed first. `infinite`, or whole blocks: a channel
+    that scores inf is kept, as if the minimum called for it. Raises InputError if the target cannot be met,
+    FloatingPointError if a saliency is NaN, or another one infinite.
     """
     quotas = _quotas(whole, scope)
     minimum = _minimum_widths(whole, floor)
+    infinite = infinite or whole_blocks
+    if infinite:
+        minimum = [max(kept, int(s.isposinf().sum())) for kept, s in zip(minimum, scores, strict=True)]
     if quotas is None:
-        queue = _sorted_channels(scores, minimum, lambda scored, rank: scored.saliency, whole_blocks)
+        queue = _sorted_channels(
+            scores, minimum, lambda scored, rank: scored.saliency, whole_blocks, infinite
+        )
     else:  # the n-th of a group's quota is due once n - 1/2 should be removed
         removed = [full - width for full, width in zip(whole.widths, architecture.widths, strict=True)]
         minimum = [max(kept, n - quota) for kept, n, quota in zip(minimum, whole.widths, quotas, strict=True)]
         queue = _sorted_channels(
-            scores, minimum, lambda scored, rank: (removed[scored.group] + rank + 0.5) / quotas[scored.group]
+            scores,
+            minimum,
+            lambda scored, rank: (removed[scored.group] + rank + 0.5) / quotas[scored.group],
+            infinite=infinite,
         )
     count = target.count(Candidates(queue, architecture, whole, quotas, minimum))
     if count > len(queue):
@@ -195,15 +205,16 @@ def _sorted_channels(
     minimum: Sequence[int],
     key: Callable[[ScoredChannel, int], float],
     whole_blocks: bool = False,
+    infinite: bool = False,
 ) -> list[ScoredChannel]:
     """All channels that can be removed, smallest key first.
 
-    whole_blocks: channels with infinite scores are kept, and those of a group stay together.
+    whole_blocks: those of a group stay together. infinite: scores may be.
     """
     entries: list[tuple[float, float, ScoredChannel]] = []
     for group, (score, kept) in enumerate(zip(scores, minimum, strict=True)):
         values = score.double().numpy()
-        if not (np.isfinite(values).all() or (whole_blocks and not np.isnan(values).any())):
+        if not (np.isfinite(values).all() or (infinite and not np.isnan(values).any())):
             raise FloatingPointError("a saliency is not finite: lower the learning rate")
         order = np.argsort(values, kind="stable")[: max(0, len(values) - kept)]
         channels = [ScoredChannel(group, int(channel), float(values[channel])) for channel in order]
@@ -211,7 +222,7 @@ def _sorted_channels(
         ranks = [0.0] * len(keys) if whole_blocks else _ranks_among_equals(keys)
         entries += zip(keys, ranks, channels, strict=True)
     entries.sort(key=lambda entry: (*entry[:2], entry[2].group))  # stable: keeps the order within a group
-    return [scored for *_, scored in entries if math.isfinite(scored.saliency)]
+    return [scored for *_, scored in entries]
 
 
 def _ranks_among_equals(keys: list[float]) -> list[float]:

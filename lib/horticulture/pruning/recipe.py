@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from horticulture.architecture import Architecture
 from horticulture.errors import InputError, check_choice
 from horticulture.pruning import ranking
-from horticulture.pruning.criteria import CRITERIA
+from horticulture.pruning.criteria import BUILT_IN, CRITERIA
 from horticulture.pruning.presets import PRESETS, preset_quotas
 from horticulture.pruning.ranking import MEASURES, SCOPES, ZEROS, PruningTarget, ScoredChannel
 from horticulture.training.recipe import OPTIMIZERS, Recipe
@@ -100,6 +100,7 @@ class PruningRecipe(Recipe):
             scope=self.scope,
             floor=self.floor,
             whole_blocks=self.granularity == "block",
+            infinite=self.criterion not in BUILT_IN,
         )
 
 

@@ -4,6 +4,7 @@ A `SaliencyProbe` collects what a criterion needs during fine-tuning steps, so t
 or backward pass of its own.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -194,20 +195,24 @@ class SaliencyProbe:
             saliency = self.precomputed[number]
         else:
             saliency = torch.rand(group.width, generator=self.generator)
-        if self.name not in BUILT_IN and not bool(saliency.isfinite().all()):
-            raise InputError(f"the criterion {self.name} gave group {group.name} a score that is not finite")
-        return self.criterion.normalize(saliency).cpu()
+        scores = self.criterion.normalize(saliency).cpu()
+        if self.name not in BUILT_IN and not bool((scores > -math.inf).all()):
+            scaled = ", once normalised" if bool((saliency > -math.inf).all()) else ""
+            said = f"the criterion {self.name} gave group {group.name} a score that is"
+            raise InputError(f"{said} {'NaN' if bool(scores.isnan().any()) else '-inf'}{scaled}")
+        return scores
 
     def _ask(self, score: Callable[..., Tensor], number: int, width: int, *arguments: Any) -> Tensor:
         """The scores of a group by the criterion. Raises InputError for what a user's must not do."""
         if self.name in BUILT_IN:
             return score(*arguments)
         what, group = f"the criterion {self.name}", f"group {self.network.groups[number].name}"
-        given = [tensor for tensor in arguments if isinstance(tensor, Tensor)]
-        watched = [*given, *self.network.parameters(), *self.network.buffers()]
+        # Other groups may have the same tensor, so that it gets a copy.
+        given = [each.clone() if isinstance(each, Tensor) else each for each in arguments]
+        watched = [*self.network.parameters(), *self.network.buffers()]
         before = [tensor._version for tensor in watched]
         try:
-            scores = score(*arguments)
+            scores = score(*given)
         except Exception as error:  # users' code may raise anything
             raise InputError(f"{what} failed for {group}: {first_line(error)}") from error
         if [tensor._version for tensor in watched] != before:
@@ -218,4 +223,6 @@ class SaliencyProbe:
             shape = f" of shape {tuple(scores.shape)}" if isinstance(scores, Tensor | np.ndarray) else ""
             wanted = f"a tensor of shape ({width},), a score for each channel"
             raise InputError(f"{what} returned {type(scores).__name__}{shape} for {group}: return {wanted}")
+        if scores.is_complex():
+            raise InputError(f"{what} returned complex numbers for {group}: return real ones")
         return scores.detach() if scores.is_floating_point() else scores.float()

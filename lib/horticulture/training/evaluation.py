@@ -41,10 +41,14 @@ def estimate_norms(
 
     Running averages reflect weights from many steps ago. After a cut the weights differ, and a network
     measured with the old statistics looks worse than it is (Li et al., EagleEye, 2020). This is one forward
-    pass with one batch, so the same images give the same statistics. Norms that no image reaches keep theirs.
+    pass with one batch, so the same images give the same statistics. Norms that no image reaches keep theirs,
+    and so do those that the network's own `train` leaves in evaluation mode.
     """
-    was_training, norms = network.training, norm_layers(network)
+    was_training = network.training
+    network.train()
+    norms = [norm for norm in norm_layers(network) if norm.training]
     if not norms:  # a transformer has none that keep any
+        network.train(was_training)
         return
     momentum = [norm.momentum for norm in norms]
     for norm in norms:
