@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from horticulture import data
 from horticulture.data import arrays, decoding, folders, reading
@@ -23,6 +23,16 @@ from horticulture.errors import InputError
 from tests import fuzzed
 
 RED, BLUE = (200, 50, 0), (0, 50, 200)
+STORED = {  # by EXIF orientation: how a picture that stands upright is stored
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: np.rot90,
+    7: lambda upright: np.rot90(upright, 2).T,
+    8: lambda upright: np.rot90(upright, -1),
+}
 
 
 @pytest.fixture
@@ -301,6 +311,32 @@ def test_a_photograph_stands_upright(suffix, tmp_path, pictures):
     assert actual[4:].max() < 15
 
 
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGBA"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_uncompressed_tiff_stands_upright(mode, orientation, tmp_path):
+    upright = np.arange(32, dtype=np.uint8).reshape(8, 4) * 8
+    stored = STORED[orientation](upright)
+    values = {
+        "L": stored,
+        "I;16": stored * np.uint16(257),
+        "RGBA": np.dstack([stored] * 3 + [stored * 0 + 255]),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(values[mode]).save(tmp_path / "photo.tif", exif=exif)
+    assert decoding.measure(tmp_path / "photo.tif")[:2] == (4, 8)
+    assert (decoding.decode(tmp_path / "photo.tif", mode="L")[0] == upright).all()
+
+
+def test_pixels_of_another_size_than_the_header_are_refused(pictures, monkeypatch):
+    painted(pictures / "test" / "ash" / "0.tif")
+    (pictures / "test" / "ash" / "0.png").unlink()
+    monkeypatch.setattr(
+        TiffImagePlugin.TiffImageFile, "load_end", lambda image: setattr(image, "_size", (4, 8))
+    )
+    assert "'test/ash/0.tif' (its pixels have another size" in refused(pictures)
+
+
 def test_an_orientation_that_cannot_be_read_is_none(tmp_path, pictures):
     fields = PngImagePlugin.PngInfo()
     fields.add(b"eXIf", b"no exif at all")
@@ -484,7 +520,9 @@ def test_images_are_decoded_once_and_again_when_they_change(pictures, tmp_path, 
         opened.clear()
         return load(pictures, size), len(set(opened))
 
-    monkeypatch.setattr(Image, "open", lambda path, **how: opened.append(path) or open_image(path, **how))
+    monkeypatch.setattr(
+        Image, "open", lambda file, **how: opened.append(file.name) or open_image(file, **how)
+    )
     first, count = decoded()
     assert count == 8
     again, count = decoded()

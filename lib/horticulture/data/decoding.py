@@ -64,7 +64,10 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
     with _opened(path) as image:
         if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(path) > MAX_SCANS:
             raise UnusableImage(f"more than {MAX_SCANS} scans")
+        measured = image.size
         image.load()
+        if image.size != measured:
+            raise UnusableImage("its pixels have another size than its header says")
         with contextlib.suppress(Exception):  # ignore an unreadable orientation
             ImageOps.exif_transpose(image, in_place=True)
         picture = _opaque(_eight_bits(image))
@@ -86,7 +89,8 @@ def _opened(path: str) -> Iterator[Image.Image]:
             raise UnusableImage("not a regular file")
         if status.st_size > MAX_BYTES:
             raise UnusableImage(f"more than {MAX_BYTES:,} bytes")
-        with Image.open(path, formats=FORMATS) as image:
+        # Not by its path: Pillow maps such a TIFF into memory, and scrambles it if it lies on its side.
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
