@@ -247,12 +247,18 @@ def test_more_than_eight_bits_are_scaled(dtype, white, suffix, tmp_path, picture
     assert (actual.min(), actual.max()) == (0, 255)
 
 
+def png(bits: int, kind: int, row: bytes, transparent: bytes = b"") -> bytes:
+    """By hand, for Pillow does not write all kinds: eight times the same row of eight pixels."""
+    header = struct.pack(">IIBBBBB", 8, 8, bits, kind, 0, 0, 0)
+    declared = [(b"tRNS", transparent)] if transparent else []
+    chunks = ((b"IHDR", header), *declared, (b"IDAT", fuzzed.deflated((b"\0" + row) * 8)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(fuzzed.chunk(*chunk) for chunk in chunks)
+
+
 def test_sixteen_bits_of_each_colour_are_scaled(tmp_path, pictures):
-    """A PNG by hand, for Pillow writes none: four columns, red of 0, 1/3, 2/3 and 1."""
-    row = b"\0" + b"".join(struct.pack(">HHH", 21845 * n, 0, 65535) for n in range(4)) * 2
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", fuzzed.deflated(row * 8)), (b"IEND", b""))
-    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(fuzzed.chunk(*c) for c in chunks))
+    """Four columns, red of 0, 1/3, 2/3 and 1."""
+    row = b"".join(struct.pack(">HHH", 21845 * n, 0, 65535) for n in range(4)) * 2
+    (tmp_path / "deep.png").write_bytes(png(16, 2, row))
     actual = read(pictures, tmp_path / "deep.png")
     assert actual[0, :4].tolist() == [[0, 0, 255], [85, 0, 255], [170, 0, 255], [255, 0, 255]]
 
@@ -355,6 +361,27 @@ def test_what_is_transparent_is_laid_on_white(tmp_path, pictures):
         actual = read(pictures, tmp_path / name)
         assert (actual[:, :4] == 255).all()
         assert (actual[:, 4:] == RED).all()
+
+
+@pytest.mark.parametrize(
+    ("bits", "kind", "row", "transparent", "expected"),
+    [
+        (1, 0, "55", "0000", [255, 255]),
+        (2, 0, "4444", "0001", [255, 0]),
+        (2, 0, "8484", "0002", [255, 0, 85, 0]),
+        (4, 0, "50505050", "0005", [255, 0]),
+        (4, 0, "5f5f5f5f", "000f", [85, 255]),
+        (8, 0, "0708" * 4, "0007", [255, 8]),
+        (8, 2, "010203040404" * 4, "000100020003", [255, 4]),
+        (16, 2, "800080008000400040004000" * 4, "800080008000", [255, 64]),
+        (16, 2, "800080008000400040004000" * 4, "800080008100", [128, 64]),
+    ],
+)
+def test_the_colour_that_a_png_declares_transparent_is_laid_on_white(
+    bits, kind, row, transparent, expected, tmp_path
+):
+    (tmp_path / "one.png").write_bytes(png(bits, kind, bytes.fromhex(row), bytes.fromhex(transparent)))
+    assert (decoding.decode(tmp_path / "one.png", mode="L") == np.resize(expected, 8)).all()
 
 
 def test_of_an_animation_or_many_pages_the_first_is_read(tmp_path, pictures):

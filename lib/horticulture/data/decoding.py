@@ -1,7 +1,8 @@
 """Decode image files of any kind to pixels. An image's size is read before it is decoded.
 
 Only the first frame or page is read. EXIF orientation is applied, transparent pixels are drawn on white, CMYK
-is converted without a colour profile, and 16 bits are scaled to 8.
+is converted without a colour profile, and 16 bits are scaled to 8. If an RGB PNG of 16 bits declares a colour
+transparent, so are the colours that are equal to it in 8.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from horticulture.data.arrays import reduced
 
@@ -65,6 +66,7 @@ def decode(path: str, image_size: int = 0, mode: str = "RGB") -> np.ndarray:
         if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(path) > MAX_SCANS:
             raise UnusableImage(f"more than {MAX_SCANS} scans")
         measured = image.size
+        _scale_transparent(image)
         image.load()
         if image.size != measured:
             raise UnusableImage("its pixels have another size than its header says")
@@ -110,6 +112,18 @@ def _scans(path: str) -> int:
         scans += marker[1] == START_OF_SCAN
         position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
     return scans
+
+
+def _scale_transparent(image: Image.Image) -> None:
+    """Scale the value that a PNG declares transparent to 8 bits, as Pillow scales its pixels when it loads."""
+    value = image.info.get("transparency")
+    if value is None or not isinstance(image, PngImagePlugin.PngImageFile):
+        return
+    stored = image.tile[0].args
+    if stored in ("L;2", "L;4"):
+        image.info["transparency"] = value * (85 if stored == "L;2" else 17)
+    elif stored == "RGB;16B":
+        image.info["transparency"] = tuple(part >> 8 for part in value)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
