@@ -115,7 +115,7 @@ def _scans(path: str) -> int:
 
 
 def _scale_transparent(image: Image.Image) -> None:
-    """Scale the value that a PNG declares transparent to 8 bits, as Pillow scales its pixels when it loads."""
+    """Scale the value that a PNG declares transparent to 8 bits, as Pillow scales the pixels it loads."""
     value = image.info.get("transparency")
     if value is None or not isinstance(image, PngImagePlugin.PngImageFile):
         return
