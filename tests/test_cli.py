@@ -323,7 +323,8 @@ def test_plain_values_are_refused_at_once(tmp_path, given, modules):
         (["torchvision:vgg11", "--classes", "1000000000"], "from 2 to 1,000,000, not 1000000000"),
         (["nope.py:make"], "no file "),
         (["resnet18"], "unknown network 'resnet18': did you mean 'torchvision:resnet18'?"),
-        (["wrn-11-1"], "a Wide ResNet has depth 6n + 4"),
+        (["wrn-11-1"], "network wrn-11-1: a Wide ResNet has depth 6n + 4"),
+        (["wrn-10-0"], "network wrn-10-0: trunk widths must be positive"),
         (["nope"], "unknown network 'nope'"),
         (["torchvision:inception_v3"], "it does not accept images of 32 x 32 pixels"),
         (["torchvision:nope"], "unknown torchvision network 'nope': choose from alexnet"),
@@ -544,6 +545,15 @@ def test_a_study_folder_that_is_itself_a_link_is_used(started, tmp_path):
     (tmp_path / "smoke").symlink_to(tmp_path / "other")
     assert cli.main(["run", "smoke", "--outputs", str(tmp_path)]) == 0
     assert (tmp_path / "other" / "study.json").exists()
+
+
+@pytest.mark.parametrize("long", ["/" + 300 * "x", "/x" * 5000])
+def test_too_long_a_path_is_cut_in_the_line_that_refuses_it(started, tmp_path, long, capsys, monkeypatch):
+    said = f"horticulture: {long[:60]}...: File name too long"
+    assert refused(capsys, "publish", "--to", long) == said
+    monkeypatch.setenv("HORTICULTURE_DATA", long)
+    assert refused(capsys, "download", "svhn") == said
+    assert refused(capsys, "run", "smoke", "--outputs", str(tmp_path)) == said
 
 
 @pytest.mark.parametrize(

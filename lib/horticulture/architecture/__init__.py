@@ -223,9 +223,12 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
                 most = f"depths go up to {MAX_DEPTH:,} and widths to {MAX_WIDTH:,}"
                 raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")
             depth, *others = map(int, numbers)
-            trunk, widths = NETWORK_TYPES[family].standard(depth, *others)
             stride = int(stem[2]) if stem else 1
-            return Architecture(family, depth, classes, image, trunk, widths, stem_stride=stride)
+            try:
+                trunk, widths = NETWORK_TYPES[family].standard(depth, *others)
+                return Architecture(family, depth, classes, image, trunk, widths, stem_stride=stride)
+            except InputError as error:
+                raise InputError(f"network {name}: {error}") from error
     if is_own(name):
         raise InputError(
             f"{name} is known only by its code: use networks.named or networks.describe, which run it"
