@@ -219,16 +219,15 @@ def named(name: str, *, image: ImageShape, classes: int) -> Architecture:
             if LEADING_ZERO.search(name):  # the same network would be another study
                 raise InputError(f"network {name[:60]}: write its numbers without leading zeros")
             numbers = [float(number) for number in match.groups() if number is not None]  # of any length
+            if min(numbers) < 1:
+                raise InputError(f"network {name[:60]}: its numbers must be positive")
             if numbers[0] > MAX_DEPTH or max(numbers) > MAX_WIDTH:
                 most = f"depths go up to {MAX_DEPTH:,} and widths to {MAX_WIDTH:,}"
                 raise InputError(f"network {name[:60]}: {most}; describing a larger one would take minutes")
             depth, *others = map(int, numbers)
+            trunk, widths = NETWORK_TYPES[family].standard(depth, *others)
             stride = int(stem[2]) if stem else 1
-            try:
-                trunk, widths = NETWORK_TYPES[family].standard(depth, *others)
-                return Architecture(family, depth, classes, image, trunk, widths, stem_stride=stride)
-            except InputError as error:
-                raise InputError(f"network {name}: {error}") from error
+            return Architecture(family, depth, classes, image, trunk, widths, stem_stride=stride)
     if is_own(name):
         raise InputError(
             f"{name} is known only by its code: use networks.named or networks.describe, which run it"
